@@ -1,0 +1,1 @@
+"""Reserva: a reservation engine that cannot double-book."""

@@ -1,0 +1,84 @@
+"""Problems: everything that Reserva can answer instead of what was asked (RFC 9457).
+
+One exception carries them all. Its name is stable and becomes the `type`; a test holds this table against the
+documentation, and `app.main` turns it into `application/problem+json`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is the same for every occurrence of a problem."""
+
+    status: int
+    title: str
+    retry_after_seconds: int | None = None
+
+
+KINDS: dict[str, Kind] = {
+    "malformed": Kind(400, "The body is not the JSON that it should be"),
+    "unauthenticated": Kind(401, "No valid API key"),
+    "forbidden": Kind(403, "The API key may not do this"),
+    "not-found": Kind(404, "There is nothing here"),
+    "method-not-allowed": Kind(405, "This method is not allowed here"),
+    "too-large": Kind(413, "The body is too large"),
+    "unsupported-media-type": Kind(415, "The body must be JSON"),
+    "conflict": Kind(409, "The time is taken"),
+    "forbidden-transition": Kind(409, "The status does not allow this"),
+    "hold-expired": Kind(409, "The hold has expired"),
+    "hold-limit": Kind(409, "Too many live holds"),
+    "stranded-bookings": Kind(409, "Bookings would be stranded"),
+    "exists": Kind(409, "The id is taken"),
+    "stale": Kind(412, "The object has changed since it was read"),
+    "precondition-required": Kind(428, "If-Match is missing"),
+    "invalid": Kind(422, "The request is not valid"),
+    "rule": Kind(422, "A rule does not allow this booking"),
+    "idempotency-mismatch": Kind(422, "The Idempotency-Key was used with another body"),
+    "local-time": Kind(422, "The local time does not exist or exists twice"),
+    "strict-only": Kind(422, "This needs a database server with transactions"),
+    "rate-limited": Kind(429, "Too many requests", 1),
+    "internal": Kind(500, "Something went wrong on our side"),
+    "overloaded": Kind(503, "Too busy; nothing was done", 1),
+    "outcome-unknown": Kind(503, "The outcome is not known", 1),
+    "unavailable": Kind(503, "The database cannot be reached", 2),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One field or rule that is to blame: an RFC 6901 pointer into the body (or `?name` for a parameter)."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Exception):  # noqa: N818 -- named as RFC 9457 names it, it is what the client sees
+    """A refusal with its reason.
+
+    Args:
+        name: A key of `KINDS`; the last segment of the `type`.
+        detail: One sentence that a person can act on.
+        faults: The fields or rules to blame, where there are any.
+        extra: Further members, already in their JSON form and camelCase.
+    """
+
+    def __init__(self, name: str, detail: str, *, faults: Sequence[Fault] = (), **extra: Any) -> None:
+        super().__init__(detail)
+        self.name = name
+        self.kind = KINDS[name]
+        self.detail = detail
+        self.faults = tuple(faults)
+        self.extra = extra
+
+
+def invalid(pointer: str, detail: str) -> Problem:
+    """The commonest refusal: one field is to blame."""
+    return Problem("invalid", detail, faults=[Fault(pointer, detail)])
+
+
+def not_found(what: str, identity: str) -> Problem:
+    """Nothing of that id, or nothing that this key may know of: the two must read the same."""
+    return Problem("not-found", f"There is no {what} {identity!r}.")

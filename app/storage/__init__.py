@@ -1,0 +1,1 @@
+"""Floor 2: MongoDB. The only place that makes clients and declares documents and indexes."""

@@ -1,0 +1,284 @@
+"""Everything that MongoDB keeps, as Beanie documents with their indexes.
+
+Field names in MongoDB and JSON are the seed's camelCase, here snake_case with aliases. Optional fields are left out,
+never null: a sparse unique index still indexes explicit nulls. Nothing here is written with `save()`, which upserts
+every field and revives what was deleted: creates are inserts, changes are guarded updates.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from beanie import Document, PydanticObjectId
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from app.timeline.lifecycle import Status
+
+Name = Annotated[str, Field(alias="_id")]
+"""The id of a catalogue object: a string, the caller's or made."""
+
+_CAMEL = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+class Part(BaseModel):
+    """A piece of a document."""
+
+    model_config = _CAMEL
+
+
+class Kept(Document):
+    """What all documents share."""
+
+    model_config = _CAMEL
+
+    def to_mongo(self) -> dict[str, Any]:
+        """The document as MongoDB keeps it: camelCase, without what is unset."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+    class Settings:
+        """Nulls are never stored."""
+
+        keep_nulls = False
+
+
+class CatalogueObject(Kept):
+    """What resources, services and customers share; `version` counts changes from 1."""
+
+    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; the catalogue's ids are the callers' strings
+    name: str
+    version: int = 1
+    created_at: datetime
+    updated_at: datetime
+
+
+class DailyWindow(Part):
+    """Opening hours of one window, local wall time; `to` at or before `from` runs past midnight."""
+
+    from_: str = Field(alias="from")
+    to: str
+
+
+class WeeklyWindow(DailyWindow):
+    """A window that starts on each of these days of the week."""
+
+    days: list[str]
+
+
+class Override(Part):
+    """Replaces the windows that start on a local date; none closes it."""
+
+    date: str
+    windows: list[DailyWindow]
+
+
+class Schedule(Part):
+    """When a resource is open. No `weekly`: always; an empty one: never."""
+
+    weekly: list[WeeklyWindow] | None = None
+    overrides: list[Override] = Field(default_factory=list)
+
+
+class TimeOff(Part):
+    """A time at which a resource is away: two local dates (`to` excluded) or two instants."""
+
+    id: str
+    from_: str = Field(alias="from")
+    to: str
+    reason: str | None = None
+
+
+class Resource(CatalogueObject):
+    """Something that can be booked. `rules` is the id under which the write path caches it (see `Guard`)."""
+
+    timezone: str = "UTC"
+    capacity: int = 1
+    capacity_mode: Literal["reservations", "guests"] = "reservations"
+    services: list[str] = Field(default_factory=list)
+    active: bool = True
+    schedule: Schedule | None = None
+    time_off: list[TimeOff] | None = None
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "resources"
+
+
+class Service(CatalogueObject):
+    """What can be done with a resource: lengths, buffers and limits. All lengths are whole minutes."""
+
+    duration_type: Literal["fixed", "flexible", "full-day"]
+    duration_minutes: int | None = None
+    min_minutes: int | None = None
+    step_minutes: int | None = None
+    max_minutes: int | None = None
+    max_days: int | None = None
+    buffer_before_minutes: int = 0
+    buffer_after_minutes: int = 0
+    slot_interval_minutes: int | None = None
+    minimum_notice_minutes: int = 0
+    horizon_days: int | None = None
+    cancellation_notice_minutes: int = 0
+    approval: bool = False
+    active: bool = True
+
+    class Settings(Kept.Settings):
+        """Where it is kept; pools ask which resources offer a service, so that index lies on resources."""
+
+        name = "services"
+
+
+class Customer(CatalogueObject):
+    """Who books."""
+
+    email: str | None = None
+    phone: str | None = None
+    external_id: str | None = None
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "customers"
+        indexes: ClassVar = [IndexModel([("externalId", ASCENDING)], name="customer_external", sparse=True)]
+
+
+class HistoryEntry(Part):
+    """One change of a reservation. `operation` is the id of the intent that made it; it is never shown."""
+
+    at: datetime
+    by: str
+    operation: PydanticObjectId
+    from_: Status | None = Field(default=None, alias="from")
+    to: Status | None = None
+    changed: list[str] | None = None
+    reason: str | None = None
+
+
+class StoredAnswer(Part):
+    """What a request with an Idempotency-Key was answered, byte for byte."""
+
+    request_hash: str
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+class Reservation(Kept):
+    """A time taken, or once taken, on one resource. `[blockStart, blockEnd)` is what occupies the resource."""
+
+    id: PydanticObjectId = Field(alias="_id")
+    resource: str
+    service: str | None = None
+    customer: str | None = None
+    status: Status
+    start_time: datetime
+    end_time: datetime
+    block_start: datetime
+    block_end: datetime
+    long: bool | None = None
+    guests: int = 1
+    units: int = 1
+    timezone: str
+    notes: str | None = None
+    metadata: dict[str, Any] | None = None
+    group: PydanticObjectId | None = None
+    expires_at: datetime | None = None
+    version: int = 1
+    created_at: datetime
+    updated_at: datetime
+    history: list[HistoryEntry]
+    key: str
+    """The prefix of the API key that made it."""
+    idempotency_key: str | None = None
+    idempotency: StoredAnswer | None = None
+
+    class Settings(Kept.Settings):
+        """The first three indexes are the seed's: same names, keys, order and options."""
+
+        name = "reservations"
+        indexes: ClassVar = [
+            IndexModel(
+                [("resource", ASCENDING), ("status", ASCENDING), ("startTime", ASCENDING), ("endTime", ASCENDING)],
+                name="reservation_conflict_lookup",
+            ),
+            IndexModel([("customer", ASCENDING), ("startTime", DESCENDING)], name="reservation_customer_history"),
+            IndexModel([("idempotencyKey", ASCENDING)], name="reservation_idempotency", unique=True, sparse=True),
+            IndexModel(
+                [("resource", ASCENDING), ("status", ASCENDING), ("startTime", ASCENDING)],
+                name="reservation_long",
+                partialFilterExpression={"long": True},
+            ),
+            IndexModel([("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_start"),
+            IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="reservation_updated"),
+            IndexModel([("group", ASCENDING)], name="reservation_group", sparse=True),
+            IndexModel([("metadata.reference", ASCENDING)], name="reservation_reference", sparse=True),
+            IndexModel([("expiresAt", ASCENDING)], name="reservation_expiry", sparse=True),
+        ]
+
+
+class Guard(Kept):
+    """The document that every writer of a resource changes, so that two of them cannot both commit.
+
+    One a resource, made with it; and one a service (`service:<id>`), which only carries `rules`.
+    `rules` is a random id, changed in the transaction of every edit, under which processes cache what they read;
+    `at` is the database's clock at the last change; `reach_back` and `reach_ahead` are milliseconds, see `booking`.
+    """
+
+    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a guard has the id of what it guards
+    seq: int = 0
+    rules: str
+    at: datetime | None = None
+    reach_back: int | None = None
+    reach_ahead: int | None = None
+    yield_until: datetime | None = None
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "guards"
+
+
+class Run(Kept):
+    """One reconciliation, from its request to its end."""
+
+    id: PydanticObjectId = Field(alias="_id")
+    kind: Literal["full", "incremental", "resource"]
+    resource: str | None = None
+    state: Literal["queued", "running", "succeeded", "failed", "abandoned"] = "queued"
+    scanned: int = 0
+    resources: int = 0
+    findings: int = 0
+    conflicts: int = 0
+    new: int = 0
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    error: str | None = None
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "reconciliations"
+        indexes: ClassVar = [IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="reconciliation_state")]
+
+
+class Key(Kept):
+    """An API key. Only a hash of its secret is kept; `prefix` is how people and histories name it."""
+
+    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a key's id is its prefix
+    name: str
+    secret_hash: str
+    scopes: list[str]
+    customer: str | None = None
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "keys"
+
+
+DOCUMENTS: tuple[type[Kept], ...] = (Resource, Service, Customer, Reservation, Guard, Run, Key)

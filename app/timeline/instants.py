@@ -1,0 +1,67 @@
+"""Instants as whole milliseconds since the epoch.
+
+Everything on this floor counts in `Millis`: comparison and subtraction then mean elapsed time, always. (Python
+subtracts two datetimes of one zone by their wall clocks, which is wrong by an hour twice a year.)
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+Millis: TypeAlias = int
+
+SECOND: Millis = 1_000
+MINUTE: Millis = 60 * SECOND
+HOUR: Millis = 60 * MINUTE
+DAY: Millis = 24 * HOUR
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST: Millis = 0
+LATEST: Millis = 7_289_654_400_000  # 2201-01-01T00:00:00Z, excluded: instants lie in 1970 to 2200
+
+_MILLISECOND = timedelta(milliseconds=1)
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):(\d{2}))", re.ASCII
+)
+
+
+def to_millis(instant: datetime) -> Millis:
+    """Milliseconds since the epoch of an aware datetime; finer digits are cut."""
+    return (instant - EPOCH) // _MILLISECOND
+
+
+def from_millis(instant: Millis) -> datetime:
+    """The same instant as an aware datetime in UTC."""
+    return EPOCH + timedelta(milliseconds=instant)
+
+
+def render(instant: datetime | Millis) -> str:
+    """An instant as it leaves us: UTC with milliseconds, `2026-03-08T09:00:00.000Z`."""
+    moment = from_millis(instant) if isinstance(instant, int) else instant.astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def parse(text: str) -> datetime:
+    """An instant as it reaches us: RFC 3339 with an offset, 1970 to 2200, nothing finer than milliseconds.
+
+    Raises:
+        ValueError: with a sentence that says what is wrong and shows the right form.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError("Write an instant with its offset, like 2026-03-08T09:00:00Z or 2026-03-08T09:00:00+01:00.")
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    fraction, sign, offset_hours, offset_minutes = match.groups()[6:]
+    if fraction and fraction[3:].strip("0"):
+        raise ValueError("Instants are kept to the millisecond; leave out the finer digits.")
+    offset = timedelta(hours=int(offset_hours or 0), minutes=int(offset_minutes or 0))
+    if offset >= timedelta(days=1) or int(offset_minutes or 0) >= 60:
+        raise ValueError("An offset lies between -23:59 and +23:59.")
+    try:
+        wall = datetime(year, month, day, hour, minute, second, int((fraction or "")[:3].ljust(3, "0")) * 1000, UTC)
+        instant = wall + offset if sign == "-" else wall - offset
+    except (ValueError, OverflowError):
+        raise ValueError("There is no such date and time in the calendar.") from None
+    if not EARLIEST <= to_millis(instant) < LATEST:
+        raise ValueError("Instants lie in the years 1970 to 2200.")
+    return instant
