@@ -1,0 +1,1 @@
+"""Floor 4: resources, services and customers."""

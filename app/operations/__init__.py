@@ -1,0 +1,1 @@
+"""Floor 4: what an operator asks a running process."""

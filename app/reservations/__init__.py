@@ -1,0 +1,1 @@
+"""Floor 4: reservations as the outside sees them."""

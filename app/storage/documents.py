@@ -34,7 +34,8 @@ class Kept(Document):
 
     def to_mongo(self) -> dict[str, Any]:
         """The document as MongoDB keeps it: camelCase, without what is unset."""
-        return self.model_dump(by_alias=True, exclude_none=True)
+        kept: dict[str, Any] = self.model_dump(by_alias=True, exclude_none=True)
+        return kept
 
     class Settings:
         """Nulls are never stored."""

@@ -1,0 +1,1 @@
+"""Beside the floors: the conventions that all HTTP routes share."""
