@@ -38,9 +38,11 @@ class Kept(Document):
         return kept
 
     class Settings:
-        """Nulls are never stored."""
+        """Nulls are never stored. Each document says where it is kept, and which indexes it needs."""
 
         keep_nulls = False
+        name: ClassVar[str]
+        indexes: ClassVar[list[IndexModel]] = []
 
 
 class CatalogueObject(Kept):
@@ -205,8 +207,10 @@ class Reservation(Kept):
             ),
             IndexModel([("customer", ASCENDING), ("startTime", DESCENDING)], name="reservation_customer_history"),
             IndexModel([("idempotencyKey", ASCENDING)], name="reservation_idempotency", unique=True, sparse=True),
+            # `long` leads although it is always true here: SecantusDB of PyPI answers a range from an index only if
+            # every field of the filter is among its keys.
             IndexModel(
-                [("resource", ASCENDING), ("status", ASCENDING), ("startTime", ASCENDING)],
+                [("long", ASCENDING), ("resource", ASCENDING), ("status", ASCENDING), ("startTime", ASCENDING)],
                 name="reservation_long",
                 partialFilterExpression={"long": True},
             ),

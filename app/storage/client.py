@@ -1,0 +1,122 @@
+"""The one place that makes clients of MongoDB.
+
+`connect` turns an address into a `Store`: the client, the database, what the server can do, the mode that follows
+from it, and the server's clock. Everything above takes a store and never an address.
+"""
+
+from typing import Any
+
+import pymongo
+from beanie import init_beanie
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo.errors import PyMongoError
+
+from app.settings import Mode, Settings
+from app.storage.capabilities import Capabilities, Shape, StoreMode, ask, choose
+from app.storage.clock import Clock
+from app.storage.documents import DOCUMENTS
+from app.storage.errors import StorageError, unusable
+
+DATABASE = "reserva"
+SELECTION_MS = 3_000
+"""How long an operation looks for a usable server. Shorter than an election on purpose: whoever waits for a booking
+is told `unavailable` within its deadline, and may come again."""
+
+_DEFAULTS = {"serverSelectionTimeoutMS": SELECTION_MS, "connectTimeoutMS": SELECTION_MS}
+
+
+class Store:
+    """A database of Reserva, ready to be used by this event loop.
+
+    Attributes:
+        client: Motor's client; `client.delegate` is the synchronous one below it (not with mongomock).
+        database: The database; `database["reservations"]` is a collection that answers with aware datetimes.
+        mode: `strict` books in transactions, `optimistic` without.
+        capabilities: What the server can do.
+        clock: The server's clock.
+    """
+
+    def __init__(
+        self,
+        client: "AsyncIOMotorClient[dict[str, Any]]",
+        database: "AsyncIOMotorDatabase[dict[str, Any]]",
+        mode: StoreMode,
+        capabilities: Capabilities,
+    ) -> None:
+        self.client = client
+        self.database = database
+        self.mode = mode
+        self.capabilities = capabilities
+        self.clock = Clock(client, native=capabilities.native)
+
+    @classmethod
+    async def over(cls, client: "AsyncIOMotorClient[dict[str, Any]]", name: str, *, mode: Mode = "auto") -> "Store":
+        """Take a client that somebody made, with `tz_aware=True`; closing the store closes it.
+
+        The documents' classes belong to the store that was made last: a process has one.
+
+        Raises:
+            StorageError: if `strict` is wanted where there are no transactions.
+            pymongo.errors.PyMongoError: if the server cannot be reached.
+        """
+        database = client.get_database(name)
+        capabilities = await ask(client, database)
+        store = cls(client, database, choose(mode, capabilities), capabilities)
+        await init_beanie(database, document_models=list(DOCUMENTS), skip_indexes=True)
+        await store.clock.refresh()
+        store.clock.start()
+        return store
+
+    @property
+    def shape(self) -> Shape:
+        """`or`: the branches of a conflict lookup go in one find; `single`: one find a branch."""
+        return self.capabilities.shape
+
+    async def look(self) -> None:
+        """Ask again what the server can do: with the indexes built it plans better. The mode stays."""
+        self.capabilities = await ask(self.client, self.database)
+
+    async def answers(self) -> bool:
+        """Whether the server answers within a second."""
+        if not self.capabilities.native:
+            return True
+        try:
+            with pymongo.timeout(1):
+                await self.client.admin.command("hello")
+        except PyMongoError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Stop the clock and give back the connections."""
+        await self.clock.stop()
+        self.client.close()
+
+
+async def connect(where: Settings | str, *, mode: Mode | None = None, appname: str = "reserva") -> Store:
+    """Connect to the database that settings or an address name (without a path in it: `reserva`).
+
+    Writes are acknowledged by the majority and journalled, whatever the address says. A server that cannot be used
+    is known after three seconds, or the address's own `serverSelectionTimeoutMS`.
+
+    Raises:
+        StorageError: with a sentence that says what to check.
+    """
+    url = where if isinstance(where, str) else where.mongodb_url
+    if url is None:
+        raise StorageError("MONGODB_URL is not set, so there is no database to use.")
+    wanted = mode or ("auto" if isinstance(where, str) else where.mode)
+    options: dict[str, Any] = {"tz_aware": True, "w": "majority", "journal": True, "retryWrites": True}
+    options |= {name: value for name, value in _DEFAULTS.items() if name.lower() not in url.lower()}
+    try:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url, appname=appname, **options)
+    except (PyMongoError, ValueError, TypeError) as error:
+        raise unusable(url, error) from error
+    try:
+        return await Store.over(client, client.get_default_database(DATABASE).name, mode=wanted)
+    except PyMongoError as error:
+        client.close()
+        raise unusable(url, error) from error
+    except BaseException:
+        client.close()
+        raise

@@ -1,0 +1,80 @@
+"""The database's clock, for reads: all processes of a deployment then agree on what is past and which hold is over.
+
+The write path does not use it: there the server itself stamps the guard within the transaction.
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import pymongo
+from bson.codec_options import CodecOptions
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import PyMongoError
+
+from app.timeline.instants import Millis, from_millis, to_millis
+
+REFRESH_SECONDS = 10.0
+"""Between two questions; clocks of two machines drift apart by less than a millisecond in that time."""
+
+ANSWER_SECONDS = 1.0
+"""A later answer tells too little, because half of the way there and back is the error."""
+
+_AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)  # commands do not take over the client's
+
+
+class Clock:
+    """Counts on from what the server last told by the monotonic clock, so that a jump of ours moves nothing.
+
+    Where no server tells (mongomock, an embedded engine), it is the clock of this process.
+    """
+
+    def __init__(self, client: "AsyncIOMotorClient[Any]", *, native: bool) -> None:
+        self._client = client
+        self._native = native
+        self._ahead: float | None = None  # milliseconds by which the server's clock is ahead of our monotonic one
+        self._task: asyncio.Task[None] | None = None
+
+    def millis(self) -> Millis:
+        """Now, in milliseconds since the epoch."""
+        if self._ahead is None:
+            return time.time_ns() // 1_000_000
+        return int(time.monotonic() * 1000 + self._ahead)
+
+    def now(self) -> datetime:
+        """Now, as an aware datetime in UTC with milliseconds."""
+        return from_millis(self.millis())
+
+    async def refresh(self) -> None:
+        """Ask the server; without an answer the clock counts on as it did."""
+        if not self._native:
+            return
+        sent = time.monotonic()
+        try:
+            with pymongo.timeout(ANSWER_SECONDS):
+                hello: dict[str, Any] = await self._client.admin.command("hello", codec_options=_AWARE)
+        except PyMongoError:
+            return
+        told = hello.get("localTime")
+        if isinstance(told, datetime):
+            self._ahead = to_millis(told) - (sent + time.monotonic()) / 2 * 1000
+
+    def start(self) -> None:
+        """Ask every ten seconds from now on."""
+        if self._native and self._task is None:
+            self._task = asyncio.create_task(self._keep(), name="clock")
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await self.refresh()

@@ -1,0 +1,49 @@
+"""What goes wrong on the way to the database, in sentences that say what to check."""
+
+import re
+
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidName,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+UNAUTHORIZED = 13
+AUTHENTICATION_FAILED = 18
+
+
+class StorageError(Exception):
+    """The database cannot be used as it is; the message is one for the operator, without a traceback."""
+
+
+def shown(url: str) -> str:
+    """An address fit for a message: without user, password and options."""
+    return re.sub(r"//[^/]*@", "//", url).split("?", 1)[0]
+
+
+def unusable(url: str, error: Exception) -> StorageError:
+    """What a failed attempt to connect means for whoever set the address."""
+    where = shown(url)
+    if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure):
+        cause = re.split(r" \(configured timeouts|, Timeout: ", str(error), maxsplit=1)[0]
+        return StorageError(
+            f"No MongoDB server can be used at {where} ({cause}). "
+            "Check MONGODB_URL, that the server runs and that its port is reachable from here."
+        )
+    if isinstance(error, OperationFailure) and error.code == AUTHENTICATION_FAILED:
+        return StorageError(f"The server at {where} refuses the user name or the password in MONGODB_URL.")
+    if isinstance(error, OperationFailure) and error.code == UNAUTHORIZED:
+        return StorageError(
+            f"The user in MONGODB_URL may not read and write this database of {where} (it needs the role readWrite)."
+        )
+    if isinstance(error, ConfigurationError | InvalidName | ValueError | TypeError):
+        return StorageError(
+            f"MONGODB_URL is not an address of MongoDB: {str(error).rstrip('.')}. "
+            "Write it like mongodb://host:27017/reserva."
+        )
+    if isinstance(error, PyMongoError):
+        return StorageError(f"The server at {where} cannot be used: {error}")
+    raise error

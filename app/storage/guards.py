@@ -1,0 +1,97 @@
+"""Guards and their reach: made with the resource by the catalogue, or by `migrate` where one is missing.
+
+A reservation meets `[S, E)` only if its `startTime` lies in `(S - reachBack, E + reachAhead)`. So a guard must never
+have a smaller reach than what is booked on its resource, whoever put it there.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from secrets import token_hex
+from typing import Any, NamedTuple
+
+from motor.motor_asyncio import AsyncIOMotorClientSession
+
+from app.storage.client import Store
+from app.timeline.instants import DAY, Millis, to_millis
+from app.timeline.lifecycle import BLOCKING
+
+REACH: Millis = DAY
+"""What a new guard starts with; it grows by doubling, so that raises are rare."""
+
+_TIMES = {"_id": 0, "startTime": 1, "endTime": 1, "blockStart": 1, "blockEnd": 1, "long": 1}
+
+
+class Reach(NamedTuple):
+    """How far a block stretches from its `startTime`: `back` to its end, `ahead` to its beginning."""
+
+    back: Millis
+    ahead: Millis
+
+
+def new_rules() -> str:
+    """A random id for the rules of a resource or service; compared for equality only."""
+    return token_hex(12)
+
+
+def service_row(service_id: str) -> str:
+    """The id of a service's row among the guards; ids of resources have no colon."""
+    return f"service:{service_id}"
+
+
+def doubled(need: Millis) -> Millis:
+    """The smallest reach that covers `need`, doubling from that of a new guard."""
+    reach = REACH
+    while reach < need:
+        reach *= 2
+    return reach
+
+
+async def reach_of(store: Store, resource_id: str) -> Reach:
+    """The reach that what is booked on a resource needs.
+
+    Blocks marked `long` do not count, they are looked up by themselves. Rows without block times count by their
+    times, and what has no times can meet nothing.
+    """
+    back = ahead = 0
+    async for row in _booked(store, resource_id):
+        start = row.get("startTime")
+        if row.get("long") is True or not isinstance(start, datetime):
+            continue
+        end = row.get("blockEnd", row.get("endTime"))
+        begin = row.get("blockStart", start)
+        if isinstance(end, datetime):
+            back = max(back, to_millis(end) - to_millis(start))
+        if isinstance(begin, datetime):
+            ahead = max(ahead, to_millis(start) - to_millis(begin))
+    return Reach(doubled(back), doubled(ahead))
+
+
+async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
+    """Make the guard of a resource if it has none, before or with the resource itself.
+
+    Returns:
+        Whether it was made; an existing one is left as it is.
+    """
+    # Rows may be older than their resource: loaded straight into the database, or kept from another system.
+    reach = await reach_of(store, resource_id)
+    guard = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
+    return await _put(store, resource_id, guard, session)
+
+
+async def make_service_row(store: Store, service_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
+    """Make the row of a service among the guards if it has none; whether it was made."""
+    return await _put(store, service_row(service_id), {"rules": new_rules()}, session)
+
+
+async def _put(store: Store, identity: str, guard: dict[str, Any], session: AsyncIOMotorClientSession | None) -> bool:
+    made = await store.database["guards"].update_one(
+        {"_id": identity}, {"$setOnInsert": guard}, upsert=True, session=session
+    )
+    return made.upserted_id is not None
+
+
+async def _booked(store: Store, resource_id: str) -> AsyncIterator[dict[str, Any]]:
+    """What blocks a resource, one status a find: equality on both is what every server answers from the index."""
+    for status in BLOCKING:
+        async for row in store.database["reservations"].find({"resource": resource_id, "status": status}, _TIMES):
+            yield row
