@@ -55,7 +55,7 @@ class Fault:
     detail: str
 
 
-class Problem(Exception):  # noqa: N818 -- named as RFC 9457 names it, it is what the client sees
+class Problem(Exception):  # noqa: N818  # named as RFC 9457 names it, it is what the client sees
     """A refusal with its reason.
 
     Args:

@@ -1,1 +1,7 @@
 """Floor 3: the write path. The only code that writes a status, a time, a resource or units of a reservation."""
+
+from app.booking.book import Book
+from app.booking.desk import Booking
+from app.booking.intents import OutcomeUnknown, Refused, Stranded
+
+__all__ = ["Book", "Booking", "OutcomeUnknown", "Refused", "Stranded"]

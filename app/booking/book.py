@@ -1,0 +1,144 @@
+"""Booking a time that was free: the commonest intent."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+
+from app.booking.intents import Accepted, Intent, Refused, Span, View
+from app.booking.occupants import is_long, occupancy_of
+from app.errors import invalid
+from app.storage.documents import HistoryEntry, Reservation
+from app.timeline.instants import SECOND, Millis, from_millis, to_millis
+from app.timeline.lifecycle import BLOCKING, Status
+from app.timeline.rules import Offer, Room, Verdict, Wish, block_of, judge
+from app.timeline.zones import next_day
+
+
+@dataclass(slots=True, kw_only=True)
+class Book(Intent):
+    """A new reservation on a named resource.
+
+    `end` may be left out where the service sets it. `hold_seconds` makes it a hold; `status` is what an import says it
+    is, else the service decides. `lifted` names the rules that are not to be judged.
+    """
+
+    resource: str
+    start: datetime
+    end: datetime | None = None
+    service: str | None = None
+    customer: str | None = None
+    guests: int = 1
+    notes: str | None = None
+    metadata: dict[str, Any] | None = None
+    hold_seconds: int | None = None
+    status: Status | None = None
+    lifted: frozenset[str] = frozenset()
+    reservation: ObjectId = field(default_factory=ObjectId)
+
+    def lanes(self) -> frozenset[str]:
+        """The guard of the resource."""
+        return frozenset((self.resource,))
+
+    def services(self) -> frozenset[str]:
+        """The service that sets length and buffers."""
+        return frozenset((self.service,)) if self.service else frozenset()
+
+    def targets(self) -> frozenset[tuple[str, Hashable]]:
+        """Nothing that is there already."""
+        return frozenset()
+
+    def spans(self, view: View) -> list[Span]:
+        """The block, if the request makes sense at all."""
+        room = view.room(self.resource)
+        offer = view.offer(self.service) if self.service else None
+        if room is None or (self.service and offer is None):
+            return []
+        end = self._end(room, offer)
+        if end is None or not self._blocking:
+            return []
+        return [Span(self.resource, *block_of(to_millis(self.start), end, offer))]
+
+    def judge(self, view: View) -> Accepted:
+        """Every rule, then the document.
+
+        Raises:
+            Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
+            Refused: with the verdict.
+        """
+        room, offer = self._facts(view)
+        end = self._end(room, offer)
+        if end is None:
+            raise invalid("/endTime", "Say when it ends: without a service of fixed length nothing else tells.")
+        start = to_millis(self.start)
+        calendar = view.calendar(self.resource)
+        verdict = judge(Wish(start, end, self.guests, self._lifted), room, offer, calendar)
+        if not verdict.bookable:
+            raise Refused(verdict)
+        reservation = self._reservation(verdict, end, room, offer, calendar.now)
+        taken = []
+        if self._blocking:
+            taken = [Span(self.resource, verdict.block_start, verdict.block_end)]
+            calendar.add(occupancy_of(reservation.to_mongo()))
+        return Accepted(
+            reservation,
+            proof=("reservations", {"_id": self.reservation}),
+            inserts=[reservation],
+            taken=taken,
+        )
+
+    @property
+    def _blocking(self) -> bool:
+        return self.status is None or self.status in BLOCKING
+
+    @property
+    def _lifted(self) -> frozenset[str]:
+        return self.lifted if self._blocking else self.lifted | {"capacity"}
+
+    def _facts(self, view: View) -> tuple[Room, Offer | None]:
+        room = view.room(self.resource)
+        if room is None:
+            raise invalid("/resource", f"There is no resource {self.resource!r}.")
+        offer = view.offer(self.service) if self.service else None
+        if self.service and offer is None:
+            raise invalid("/service", f"There is no service {self.service!r}.")
+        return room, offer
+
+    def _end(self, room: Room, offer: Offer | None) -> Millis | None:
+        if self.end is not None:
+            return to_millis(self.end)
+        if offer is None or offer.kind == "flexible":
+            return None
+        if offer.kind == "full-day":
+            return next_day(to_millis(self.start), room.timezone)
+        return to_millis(self.start) + offer.duration
+
+    def _reservation(
+        self, verdict: Verdict, end: Millis, room: Room, offer: Offer | None, now_millis: Millis
+    ) -> Reservation:
+        now = from_millis(now_millis)
+        status = self.status or ("pending" if self.hold_seconds or (offer and offer.approval) else "confirmed")
+        return Reservation(
+            id=self.reservation,
+            resource=self.resource,
+            service=self.service,
+            customer=self.customer,
+            status=status,
+            start_time=self.start,
+            end_time=from_millis(end),
+            block_start=from_millis(verdict.block_start),
+            block_end=from_millis(verdict.block_end),
+            long=is_long(verdict.block_start, verdict.block_end) or None,
+            guests=self.guests,
+            units=verdict.units,
+            timezone=room.timezone,
+            notes=self.notes,
+            metadata=self.metadata,
+            expires_at=from_millis(now_millis + self.hold_seconds * SECOND) if self.hold_seconds else None,
+            created_at=now,
+            updated_at=now,
+            history=[HistoryEntry(at=now, by=self.by, operation=self.operation, to=status)],
+            key=self.by,
+        )

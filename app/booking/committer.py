@@ -1,0 +1,271 @@
+"""Who shares a transaction with whom: one queue a process, batches that never meet, answers after the outcome.
+
+An intent waits until none of its lanes is held by a running batch and nobody older waits for one of them. Until a
+batch takes it, it can end `overloaded` and is then never run; from then on only the batch answers it.
+"""
+
+import asyncio
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from bson.errors import BSONError
+from pymongo.errors import ConnectionFailure, DocumentTooLarge, PyMongoError
+
+from app.booking.drivers import Driver
+from app.booking.facts import Memory
+from app.booking.intents import Accepted, Intent, overloaded, unreachable
+from app.booking.transaction import Batch, Lost, Outcome, attempt
+from app.errors import Problem
+
+log = structlog.get_logger()
+
+QUEUE_LIMIT = 8_192
+INTENTS_LIMIT = 64
+WRITES_LIMIT = 128
+SLOTS = 2
+LEAST_BUDGET_SECONDS = 0.5
+"""What a batch gets even if its youngest intent is nearly out of time: it was taken, so it is run for real."""
+BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
+"""The drivers' own values (mongo-java-driver, PR 1852), with full jitter."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """An intent on its way, with its place in line and the future that its caller waits for."""
+
+    number: int
+    intent: Intent
+    lanes: frozenset[str]
+    until: float
+    answer: "asyncio.Future[Any]"
+    losses: int = 0
+    timer: asyncio.TimerHandle | None = None
+    targets: frozenset[Any] = field(default_factory=frozenset)
+
+
+class Committer:
+    """The queue and its batches. One a process; everything but the transaction itself happens on the event loop."""
+
+    def __init__(self, driver: Driver, branches_a_find: int) -> None:
+        self.driver = driver
+        self.memory = Memory()
+        self.branches_a_find = branches_a_find
+        self.waiting: deque[Ticket] = deque()
+        self.held: set[str] = set()
+        self.not_before: dict[str, float] = {}
+        self.width = INTENTS_LIMIT
+        """How many resources the next batch may span; conflicts narrow it, success widens it."""
+        self.free_slots = list(range(SLOTS))
+        self.batches: set[asyncio.Task[None]] = set()
+        self.stopping = False
+        self._arrivals = 0
+        self._pumping = False
+
+    async def submit(self, intent: Intent) -> Any:
+        """What came of the intent.
+
+        A caller that goes away loses its answer and nothing else.
+
+        Raises:
+            Problem: it was refused, or not done; `overloaded` says surely not, `outcome-unknown` perhaps.
+            Refused, Stranded: the rules say no.
+        """
+        if self.stopping or len(self.waiting) >= QUEUE_LIMIT:
+            raise overloaded("Too much is waiting already; nothing was done.")
+        loop = asyncio.get_running_loop()
+        until = loop.time() + intent.deadline_seconds
+        self._arrivals += 1
+        ticket = Ticket(self._arrivals, intent, intent.lanes(), until, loop.create_future(), targets=intent.targets())
+        ticket.timer = loop.call_at(until, self._give_up, ticket)
+        self.waiting.append(ticket)
+        self._pump_soon()
+        return await asyncio.shield(ticket.answer)
+
+    async def drain(self) -> None:
+        """Take nothing new, finish everything that was taken in, end."""
+        self.stopping = True
+        while self.waiting or self.batches:
+            self._pump()
+            pending = [*self.batches, *(ticket.answer for ticket in self.waiting)]
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        await self.driver.close()
+
+    def _give_up(self, ticket: Ticket) -> None:
+        """Nobody took it in time, so it is never run."""
+        self.waiting.remove(ticket)
+        _answer(ticket, overloaded("It did not come to its turn in time; nothing was done."))
+
+    def _pump_soon(self) -> None:
+        """Let everybody arrive who is about to, in this turn of the loop, before a batch is closed."""
+        if not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Start batches while there is a slot and somebody who may go."""
+        self._pumping = False
+        while self.free_slots:
+            tickets = self._take()
+            if not tickets:
+                return
+            slot = self.free_slots.pop()
+            lanes = frozenset[str]().union(*(ticket.lanes for ticket in tickets))
+            self.held |= lanes
+            task = asyncio.get_running_loop().create_task(self._run(slot, tickets, lanes))
+            self.batches.add(task)
+            task.add_done_callback(self.batches.discard)
+
+    def _take(self) -> list[Ticket]:
+        """The next batch, in order of arrival; whoever cannot go yet keeps its lanes from those behind it."""
+        now = asyncio.get_running_loop().time()
+        blocked = self.held | {lane for lane, until in self.not_before.items() if until > now}
+        chosen = _Chosen(self.width if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1)
+        left: deque[Ticket] = deque()
+        while self.waiting and not chosen.full:
+            ticket = self.waiting.popleft()
+            if blocked.isdisjoint(ticket.lanes) and chosen.fits(ticket):
+                chosen.add(ticket)
+            else:
+                blocked |= ticket.lanes
+                left.append(ticket)
+        left.extend(self.waiting)
+        self.waiting = left
+        for ticket in chosen.tickets:
+            if ticket.timer is not None:
+                ticket.timer.cancel()
+        return chosen.tickets
+
+    async def _run(self, slot: int, tickets: list[Ticket], lanes: frozenset[str]) -> None:
+        """Run one batch and answer everybody in it."""
+        try:
+            outcomes = await self._outcomes(slot, tickets)
+        except BaseException as failure:  # every caller must hear of it, whatever it was
+            log.exception("batch failed")
+            for ticket in tickets:
+                _answer(ticket, failure)
+            raise
+        finally:
+            self.held -= lanes
+            self.free_slots.append(slot)
+            self._pump_soon()
+        lost = [
+            (ticket, outcome) for ticket, outcome in zip(tickets, outcomes, strict=True) if isinstance(outcome, Lost)
+        ]
+        if lost:
+            self._lost(lost)
+        else:
+            self.width = min(self.width * 2, INTENTS_LIMIT)
+        for ticket, outcome in zip(tickets, outcomes, strict=True):
+            if not isinstance(outcome, Lost):
+                _answer(ticket, outcome)
+
+    async def _outcomes(self, slot: int, tickets: list[Ticket]) -> "list[Outcome | Lost]":
+        """One outcome a ticket. A failure that names nobody halves the batch until its cause is alone with it."""
+        loop = asyncio.get_running_loop()
+        batch = Batch([ticket.intent for ticket in tickets], self.memory, self.branches_a_find)
+        budget = max(max(ticket.until for ticket in tickets) - loop.time(), LEAST_BUDGET_SECONDS)
+        try:
+            return [*await self.driver.run(slot, attempt(batch), budget)]
+        except Lost as lost:
+            return [lost] * len(tickets)
+        except ConnectionFailure as error:
+            log.warning("database unreachable", error=str(error))
+            return [Lost(unreachable())] * len(tickets)
+        except (PyMongoError, BSONError, OverflowError) as error:
+            if getattr(error, "timeout", False):
+                return [Lost(overloaded("The database did not answer in time; nothing was done."))] * len(tickets)
+            if len(tickets) == 1:
+                return [_culprit(error)]
+        half = len(tickets) // 2
+        return [*await self._outcomes(slot, tickets[:half]), *await self._outcomes(slot, tickets[half:])]
+
+    def _lost(self, lost: "list[tuple[Ticket, Lost]]") -> None:
+        """Back to the front in their order; their resources rest a moment, and fewer of them share a batch.
+
+        Fewer resources, never fewer intents of one: a hot resource then goes alone, with all who want it.
+        """
+        loop = asyncio.get_running_loop()
+        lanes = frozenset[str]().union(*(ticket.lanes for ticket, _ in lost))
+        self.width = max(len(lanes) // 2, 1)
+        losses = max(ticket.losses for ticket, _ in lost)
+        rest = min(BACKOFF_SECONDS * BACKOFF_GROWTH**losses, BACKOFF_LIMIT_SECONDS) * random.random()  # noqa: S311  # jitter
+        for lane in lanes:
+            self.not_before[lane] = loop.time() + rest
+        loop.call_later(rest, self._rested, lanes)
+        for ticket, why in reversed(lost):
+            ticket.losses += 1
+            self._back(ticket, why.problem)
+
+    def _rested(self, lanes: frozenset[str]) -> None:
+        now = asyncio.get_running_loop().time()
+        for lane in lanes:
+            if self.not_before.get(lane, now) <= now:
+                self.not_before.pop(lane, None)
+        self._pump()
+
+    def _back(self, ticket: Ticket, too_late: Problem) -> None:
+        """To the front of the line again, unless its time is over."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= ticket.until:
+            _answer(ticket, too_late)
+            return
+        ticket.timer = loop.call_at(ticket.until, self._give_up, ticket)
+        self.waiting.appendleft(ticket)
+
+
+class _Chosen:
+    """A batch being put together, within its limits; an intent above a limit goes alone."""
+
+    def __init__(self, width: int, intents: int) -> None:
+        self.tickets: list[Ticket] = []
+        self._width = width
+        self._intents = intents
+        self._lanes: set[str] = set()
+        self._targets: set[Any] = set()
+        self._writes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody else fits, whoever it is."""
+        return len(self.tickets) >= self._intents or self._writes >= WRITES_LIMIT
+
+    def fits(self, ticket: Ticket) -> bool:
+        """Whether the limits allow it, and nobody in the batch changes the same document."""
+        if not self.tickets:
+            return True
+        return (
+            self._writes + ticket.intent.writes <= WRITES_LIMIT
+            and len(self._lanes | ticket.lanes) <= max(self._width, len(self._lanes))
+            and self._targets.isdisjoint(ticket.targets)
+        )
+
+    def add(self, ticket: Ticket) -> None:
+        """Take it in."""
+        self.tickets.append(ticket)
+        self._lanes |= ticket.lanes
+        self._targets |= ticket.targets
+        self._writes += ticket.intent.writes
+
+
+def _answer(ticket: Ticket, outcome: "Outcome | BaseException") -> None:
+    """Tell the caller, if it still listens."""
+    if ticket.timer is not None:
+        ticket.timer.cancel()
+    if ticket.answer.done():
+        return
+    if isinstance(outcome, Accepted):
+        ticket.answer.set_result(outcome.value)
+    else:
+        ticket.answer.set_exception(outcome)
+        ticket.answer.exception()  # a caller that went away is no reason for a warning
+
+
+def _culprit(error: Exception) -> Problem:
+    """What a single intent is told whose own data the database would not take."""
+    if isinstance(error, BSONError | OverflowError | DocumentTooLarge):
+        return Problem("invalid", f"The database cannot keep this: {error}.")
+    log.error("transaction failed", error=repr(error))
+    return Problem("internal", "The database refused this for a reason that is not yours; nothing was done.")

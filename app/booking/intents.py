@@ -1,0 +1,143 @@
+"""What callers want of the write path, as data, and what may come of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from bson import ObjectId
+
+from app.errors import Problem
+from app.storage.documents import Reservation
+from app.timeline.instants import Millis
+from app.timeline.load import Calendar, Occupancy
+from app.timeline.rules import Offer, Room, Verdict
+
+DEADLINE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one resource, in block times, whose occupants an intent must see."""
+
+    resource: str
+    start: Millis
+    end: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A change of one document; matching none means that somebody was there first."""
+
+    collection: str
+    query: dict[str, Any]
+    change: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Accepted:
+    """What an intent writes, and what its caller gets once that is committed.
+
+    `proof` finds something that only this intent wrote: a collection and a query.
+    """
+
+    value: Any
+    proof: tuple[str, dict[str, Any]]
+    inserts: list[Reservation] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
+    taken: list[Span] = field(default_factory=list)
+
+
+class View(Protocol):
+    """What a transaction shows an intent: everything in one snapshot, and what earlier intents of it did."""
+
+    def room(self, resource: str) -> Room | None:
+        """The resource's facts; None if there is no such resource."""
+
+    def replace(self, room: Room) -> None:
+        """From here on the resource is like this, for the intents that follow in the same transaction."""
+
+    def offer(self, service: str) -> Offer | None:
+        """The service's facts; None if there is no such service."""
+
+    def calendar(self, resource: str) -> Calendar:
+        """Who occupies the resource in the spans that were asked for."""
+
+    def now(self, resource: str) -> Millis:
+        """The database's clock, as the resource's guard has it in this transaction."""
+
+    def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
+        """A document that the intent named as its target."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Intent(ABC):
+    """One wish, with its identity over every attempt. `by` is who is written into the history.
+
+    Subclasses say which guards they need (`lanes`), which documents they change (`targets`), which occupants they
+    must see (`spans`) and, with all that in view, what comes of it (`judge`).
+    """
+
+    by: str
+    operation: ObjectId = field(default_factory=ObjectId)
+    deadline_seconds: float = DEADLINE_SECONDS
+
+    writes: ClassVar[int] = 1
+
+    @abstractmethod
+    def lanes(self) -> frozenset[str]:
+        """The ids of the guards that this intent changes; two batches never share one."""
+
+    def services(self) -> frozenset[str]:
+        """The services whose facts it needs."""
+        return frozenset()
+
+    def targets(self) -> frozenset[tuple[str, Hashable]]:
+        """Documents to read, as (collection, id); one intent at a time changes each."""
+        return frozenset()
+
+    @abstractmethod
+    def spans(self, view: View) -> list[Span]:
+        """The occupants it must see, known once facts and targets are."""
+
+    @abstractmethod
+    def judge(self, view: View) -> Accepted:
+        """Decide. Raises Problem, or Refused with the verdict, and has then changed nothing."""
+
+
+class Refused(Exception):  # noqa: N818  # a verdict, not an error
+    """The rules say no. Who may see what of it is decided where the caller is known."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__("; ".join(check.detail for check in verdict.failed))
+        self.verdict = verdict
+
+
+class Stranded(Exception):  # noqa: N818  # a verdict, not an error
+    """An edit of the catalogue would leave these bookings without room or against a rule."""
+
+    def __init__(self, stranded: list[Occupancy], *, forcible: bool) -> None:
+        super().__init__(f"{len(stranded)} bookings would be stranded")
+        self.stranded = stranded
+        self.forcible = forcible
+
+
+class OutcomeUnknown(Problem):
+    """The commit was sent and never answered: it may have been done."""
+
+    def __init__(self, reservations: list[str]) -> None:
+        super().__init__(
+            "outcome-unknown",
+            "The database did not say whether this was done; repeat it with the same Idempotency-Key, or read the ids.",
+            reservations=reservations,
+        )
+
+
+def overloaded(detail: str) -> Problem:
+    """Surely nothing was done."""
+    return Problem("overloaded", detail)
+
+
+def unreachable() -> Problem:
+    """Surely nothing was done, because nobody was there."""
+    return Problem("unavailable", "The database cannot be reached; nothing was done.")

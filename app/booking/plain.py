@@ -1,0 +1,72 @@
+"""Changes that cannot add load: the status stops blocking, and times, resource and units stay.
+
+One compare-and-set on `version`, outside every transaction, never refused for an overlap: a reservation on a
+double-booked resource can always be cancelled.
+"""
+
+from typing import Any
+
+import pymongo
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.errors import AutoReconnect, ExecutionTimeout, NetworkTimeout, PyMongoError
+
+from app.booking.drivers import MAJORITY
+from app.booking.intents import overloaded
+from app.errors import Problem, not_found
+from app.storage.client import Store
+from app.storage.documents import Reservation
+from app.timeline.instants import Millis, to_millis
+from app.timeline.lifecycle import Status, may_follow, status_at
+
+TRIES = 20
+WRITE_SECONDS = 1.0
+"""A plain write waits for a transaction that holds the document."""
+
+
+async def finish(store: Store, identity: ObjectId, to: Status, by: str, reason: str | None = None) -> Reservation:
+    """Bring a reservation to a status that does not block: cancelled, completed, no-show.
+
+    Repeating it is harmless. Who comes in between is looked at again; after `TRIES` it is `overloaded`.
+
+    Raises:
+        Problem: `not-found`, `forbidden-transition`, `overloaded`, `unavailable`.
+    """
+    operation = ObjectId()
+    collection = store.database.get_collection("reservations", write_concern=MAJORITY)
+    for _ in range(TRIES):
+        row = await collection.find_one({"_id": identity})
+        if row is None:
+            raise not_found("reservation", str(identity))
+        now = store.clock.now()
+        if row["status"] == to or any(entry.get("operation") == operation for entry in row["history"]):
+            return Reservation.model_validate(row)
+        _check(row, to, to_millis(now))
+        entry = {"at": now, "by": by, "operation": operation, "from": row["status"], "to": to}
+        if reason:
+            entry["reason"] = reason
+        change = {
+            "$set": {"status": to, "updatedAt": now},
+            "$inc": {"version": 1},
+            "$push": {"history": {"$each": [entry], "$slice": -50}},
+        }
+        query = {"_id": identity, "version": row["version"]}
+        try:
+            with pymongo.timeout(WRITE_SECONDS):
+                changed = await collection.find_one_and_update(query, change, return_document=ReturnDocument.AFTER)
+        except (AutoReconnect, ExecutionTimeout, NetworkTimeout):
+            continue  # whether it came through shows in the history
+        except PyMongoError as error:
+            if not error.timeout:
+                raise
+            continue
+        if changed is not None:
+            return Reservation.model_validate(changed)
+    raise overloaded("Too many others change this reservation; nothing was done.")
+
+
+def _check(row: dict[str, Any], to: Status, now: Millis) -> None:
+    expires = row.get("expiresAt")
+    status = status_at(row["status"], None if expires is None else to_millis(expires), now)
+    if not may_follow(status, to):
+        raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {to}.")

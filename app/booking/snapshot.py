@@ -1,0 +1,161 @@
+"""What one transaction sees: guards first, then rules, targets and occupants, all in the same snapshot."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import structlog
+from pymongo import ReturnDocument
+
+from app.booking.facts import Memory, offer_of, room_of
+from app.booking.intents import Intent, Span, Update, View
+from app.booking.occupants import Reach, occupancy_of, read
+from app.booking.steps import Step, Steps, find
+from app.errors import Problem
+from app.storage.documents import Resource, Service
+from app.storage.guards import new_rules, service_row
+from app.timeline.instants import Millis, to_millis
+from app.timeline.load import Calendar
+from app.timeline.rules import Offer, Room
+
+log = structlog.get_logger()
+
+BUMP = {"$inc": {"seq": 1}, "$currentDate": {"at": True}}
+"""A real change: a no-op takes no lock (SERVER-77616), and `at` is the database's clock."""
+
+
+class Snapshot(View):
+    """Read once per batch by `look`; accepted intents are entered as they are judged, so the next one sees them."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.guards: dict[str, dict[str, Any]] = {}
+        self.reaches: dict[str, Reach] = {}
+        self._rooms: dict[str, Room] = {}
+        self._offers: dict[str, Offer] = {}
+        self._calendars: dict[str, Calendar] = {}
+        self._targets: dict[tuple[str, Hashable], dict[str, Any]] = {}
+
+    def room(self, resource: str) -> Room | None:
+        """The resource's facts; None if there is no such resource."""
+        room = self._rooms.get(resource)
+        if room is not None:
+            self._guarded(resource)
+        return room
+
+    def replace(self, room: Room) -> None:
+        """From here on the resource is like this."""
+        self._rooms[room.id] = room
+
+    def offer(self, service: str) -> Offer | None:
+        """The service's facts; None if there is no such service."""
+        offer = self._offers.get(service)
+        if offer is not None:
+            self._guarded(service_row(service))
+        return offer
+
+    def _guarded(self, identity: str) -> None:
+        """A guard is made with what it guards, and never here: without it nothing holds two bookers apart."""
+        if identity not in self.guards:
+            log.error("guard missing", guard=identity, remedy="reserva migrate")
+            raise Problem("unavailable", "This cannot be booked until the operator has run `reserva migrate`.")
+
+    def now(self, resource: str) -> Millis:
+        """The database's clock at this batch's change of the guard."""
+        return to_millis(self.guards[resource]["at"])
+
+    def calendar(self, resource: str) -> Calendar:
+        """Who occupies the resource in the spans that were asked for."""
+        if resource not in self._calendars:
+            self._calendars[resource] = Calendar(self.now(resource))
+        return self._calendars[resource]
+
+    def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
+        """A document that an intent named as its target."""
+        return self._targets.get((collection, identity))
+
+    def look(self, intents: Sequence[Intent], branches_a_find: int) -> Steps[None]:
+        """Take the guards, then read everything that these intents need."""
+        lanes = sorted(frozenset().union(*(intent.lanes() for intent in intents)))
+        services = frozenset().union(*(intent.services() for intent in intents))
+        yield from self._take_guards(lanes, sorted(service_row(service) for service in services))
+        yield from self._read_facts(lanes, services)
+        yield from self._read_targets(intents)
+        yield from self._read_occupants([span for intent in intents for span in self._spans(intent)], branches_a_find)
+
+    def _spans(self, intent: Intent) -> list[Span]:
+        try:
+            return intent.spans(self)
+        except Problem:  # it will be raised again, and answered, when the intent is judged
+            return []
+
+    def _take_guards(self, lanes: list[str], rows: list[str]) -> Steps[None]:
+        """Change the guards of all lanes; who comes second fails here or at its commit, and never in between."""
+        if len(lanes) == 1:
+            options = {"return_document": ReturnDocument.AFTER}
+            guard = yield Step("guards.bump", "guards", "find_one_and_update", ({"_id": lanes[0]}, BUMP), options)
+            found = [] if guard is None else [guard]
+            wanted = rows
+        else:
+            found = []
+            yield Step("guards.bump", "guards", "update_many", ({"_id": {"$in": lanes}}, BUMP))
+            wanted = lanes + rows
+        if wanted:
+            found += yield find("guards.read", "guards", {"_id": {"$in": wanted}})
+        self.guards = {guard["_id"]: guard for guard in found}
+        for identity, guard in self.guards.items():
+            if "reachBack" in guard:
+                self.reaches[identity] = Reach(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
+
+    def _read_facts(self, lanes: list[str], services: frozenset[str]) -> Steps[None]:
+        """Rules as they are now: remembered under the guard's `rules` id, else read in this snapshot."""
+        resources = [lane for lane in lanes if ":" not in lane]
+        unknown = []
+        for resource in resources:
+            guard = self.guards.get(resource)
+            room = self.memory.rooms.get(resource, guard["rules"]) if guard else None
+            if room is None:
+                unknown.append(resource)
+            else:
+                self._rooms[resource] = room
+        if unknown:
+            for row in (yield find("resources.read", "resources", {"_id": {"$in": unknown}})):
+                self._rooms[row["_id"]] = room = room_of(Resource.model_validate(row))
+                if room.id in self.guards:
+                    self.memory.rooms.put(room.id, self.guards[room.id]["rules"], room)
+        yield from self._read_offers(services)
+
+    def _read_offers(self, services: frozenset[str]) -> Steps[None]:
+        unknown = []
+        for service in services:
+            row = self.guards.get(service_row(service))
+            offer = self.memory.offers.get(service, row["rules"]) if row else None
+            if offer is None:
+                unknown.append(service)
+            else:
+                self._offers[service] = offer
+        if not unknown:
+            return
+        for row in (yield find("services.read", "services", {"_id": {"$in": unknown}})):
+            self._offers[row["_id"]] = offer = offer_of(Service.model_validate(row))
+            if service_row(offer.id) in self.guards:
+                self.memory.offers.put(offer.id, self.guards[service_row(offer.id)]["rules"], offer)
+
+    def _read_targets(self, intents: Sequence[Intent]) -> Steps[None]:
+        wanted: dict[str, list[Hashable]] = {}
+        for intent in intents:
+            for collection, identity in intent.targets():
+                wanted.setdefault(collection, []).append(identity)
+        for collection, identities in wanted.items():
+            for row in (yield find("targets.read", collection, {"_id": {"$in": identities}})):
+                self._targets[collection, row["_id"]] = row
+
+    def _read_occupants(self, spans: list[Span], branches_a_find: int) -> Steps[None]:
+        if not spans:
+            return
+        for row in (yield from read(spans, self.reaches, branches_a_find)):
+            self.calendar(row["resource"]).add(occupancy_of(row))
+
+
+def forget(identity: str) -> Update:
+    """Make every process forget what it remembers of a resource or service."""
+    return Update("guards", {"_id": identity}, {"$set": {"rules": new_rules()}})

@@ -1,0 +1,51 @@
+"""Database operations as data, so that one body of a transaction can be driven by anybody.
+
+A body is a generator: it yields steps and is sent their results. The service runs the whole of it in one hop on the
+synchronous client under Motor; a test runs two of them step by step, in any order it likes.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation: `method` of `collection`; a find answers with a list.
+
+    `name` is what a test pauses at, like `guards.bump` or `occupants.read`.
+    """
+
+    name: str
+    collection: str = ""
+    method: str = ""
+    arguments: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+Steps: TypeAlias = Generator[Step, Any, T]
+
+BEGIN = Step("begin")
+COMMIT = Step("commit")
+ABORT = Step("abort")
+KILL = Step("kill")
+"""End the session, and with it whatever its transaction still holds; the next one begins in a new session."""
+
+
+def find(name: str, collection: str, query: dict[str, Any], *fields: str, **options: Any) -> Step:
+    """All documents that match, or only these fields of them."""
+    if fields:
+        options["projection"] = dict.fromkeys(fields, 1)
+    return Step(name, collection, "find", (query,), options)
+
+
+def update(name: str, collection: str, query: dict[str, Any], change: dict[str, Any]) -> Step:
+    """Change one document."""
+    return Step(name, collection, "update_one", (query, change))
+
+
+def insert(name: str, collection: str, documents: list[dict[str, Any]]) -> Step:
+    """Insert documents, in order."""
+    return Step(name, collection, "insert_many", (documents,))

@@ -1,0 +1,177 @@
+"""One batch of intents as one transaction: guards, reads, verdicts in order, writes, commit.
+
+The body is a generator of steps (see `steps`); nothing in it waits for anything but the database, and nothing can
+be cancelled half-way. It answers with an outcome per intent, or raises what kept it from a commit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from pymongo.errors import PyMongoError
+
+from app.booking.facts import Memory
+from app.booking.intents import Accepted, Intent, OutcomeUnknown, Refused, Span, Stranded, Update, overloaded
+from app.booking.occupants import Reach
+from app.booking.snapshot import BUMP, Snapshot
+from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, insert, update
+from app.errors import Problem
+from app.storage.documents import Reservation
+from app.timeline.instants import from_millis, to_millis
+
+Outcome: TypeAlias = Accepted | Problem | Refused | Stranded
+
+
+class Lost(Exception):  # noqa: N818  # the ordinary fate of the second of two
+    """Nothing was written and the batch can go again, most often because somebody else changed a guard first.
+
+    `problem` is what its intents are told if their time is over.
+    """
+
+    def __init__(self, problem: Problem | None = None) -> None:
+        super().__init__("lost")
+        self.problem = problem or overloaded("Too many others wanted the same resource; nothing was done.")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Intents that share a transaction, in order of arrival. At most one of them changes any one document."""
+
+    intents: Sequence[Intent]
+    memory: Memory
+    branches_a_find: int
+
+
+def attempt(batch: Batch) -> Steps[list[Outcome]]:
+    """Run a batch once.
+
+    Raises:
+        Lost: another transaction was first; surely nothing was written.
+        PyMongoError: anything else before the commit; surely nothing was written in a transaction.
+    """
+    snapshot = Snapshot(batch.memory)
+    try:
+        yield BEGIN
+        yield from snapshot.look(batch.intents, batch.branches_a_find)
+        outcomes = [_judge(intent, snapshot) for intent in batch.intents]
+        accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+        if not accepted:
+            yield ABORT
+            return outcomes
+        yield from _write(accepted, snapshot, batch)
+    except PyMongoError as error:
+        if error.has_error_label("TransientTransactionError") and not error.timeout:
+            raise Lost from error
+        raise
+    return (yield from _commit(outcomes, accepted, min(snapshot.guards)))
+
+
+def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
+    try:
+        accepted = intent.judge(snapshot)
+    except (Problem, Refused, Stranded) as refusal:
+        return refusal
+    return accepted
+
+
+def _write(accepted: Sequence[Accepted], snapshot: Snapshot, batch: Batch) -> Steps[None]:
+    """Reach first, so that no reader can miss what follows; then the inserts and the guarded updates."""
+    inserts = [reservation for each in accepted for reservation in each.inserts]
+    for resource, reach in _raised(inserts, snapshot).items():
+        raised: dict[str, Any] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}}
+        if reach.long:
+            raised["$set"] = {"long": True}
+        yield update("guards.reach", "guards", {"_id": resource}, raised)
+    for taken in (span for each in accepted for span in each.taken):
+        for lapsed in _expire(taken, snapshot, batch.intents[0]):
+            yield from _apply(lapsed)
+    if inserts:
+        yield insert("reservations.insert", "reservations", [reservation.to_mongo() for reservation in inserts])
+    for each in accepted:
+        for change in each.updates:
+            yield from _apply(change)
+
+
+def _apply(change: Update) -> Steps[None]:
+    result = yield Step(f"{change.collection}.update", change.collection, "update_one", (change.query, change.change))
+    if result.matched_count != 1:
+        raise Lost
+
+
+def _raised(inserts: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reach]:
+    """The guards whose reach does not yet find one of the new blocks."""
+    raised: dict[str, Reach] = {}
+    for reservation in inserts:
+        block = (to_millis(at) for at in (reservation.start_time, reservation.block_start, reservation.block_end))
+        known = raised.get(reservation.resource, snapshot.reaches[reservation.resource])
+        wanted = known.covering(*block)
+        if wanted != known:
+            raised[reservation.resource] = wanted
+    return raised
+
+
+def _expire(taken: Span, snapshot: Snapshot, intent: Intent) -> list[Update]:
+    """Marks for the expired holds whose place is taken: clocks decide who is early, never whether two overlap."""
+    calendar = snapshot.calendar(taken.resource)
+    now = from_millis(calendar.now)
+    met = [hold for hold in calendar.lapsed.values() if hold.meets(taken.start, taken.end)]
+    for hold in met:
+        calendar.remove(hold.id)
+    return [expiry(hold.id, hold.version, now, intent) for hold in met]
+
+
+def expiry(identity: Any, version: int, now: datetime, intent: Intent) -> Update:
+    """Write down what is already so: the hold is over."""
+    entry = {"at": now, "by": intent.by, "operation": intent.operation, "from": "pending", "to": "expired"}
+    return Update(
+        "reservations",
+        {"_id": identity, "version": version, "status": "pending"},
+        {
+            "$set": {"status": "expired", "updatedAt": now},
+            "$inc": {"version": 1},
+            "$push": {"history": {"$each": [entry], "$slice": -50}},
+        },
+    )
+
+
+def _commit(outcomes: list[Outcome], accepted: Sequence[Accepted], guard: str) -> Steps[list[Outcome]]:
+    """Commit, and believe a failure of it only after looking.
+
+    A server restarted at that moment answers "no such transaction" (251) although it was committed.
+    """
+    try:
+        yield COMMIT
+    except PyMongoError as error:
+        found = yield from _settled(accepted[0], guard)
+        if found is None:
+            return _unknown(outcomes)
+        if not found:
+            raise Lost from error
+    return outcomes
+
+
+def _settled(accepted: Accepted, guard: str) -> Steps[bool | None]:
+    """Whether an unanswered transaction is in the majority's data, for good; None if nobody can say.
+
+    Killing its session ends what is still open. The plain write that follows waits for whatever holds the guard, and
+    its majority acknowledgement means that everything before it has reached a majority as well: so a read that then
+    finds nothing will never find anything.
+    """
+    collection, query = accepted.proof
+    try:
+        yield KILL
+        yield update("commit.fence", "guards", {"_id": guard}, BUMP)
+        return (yield Step("commit.prove", collection, "find_one", (query,))) is not None
+    except PyMongoError:
+        return None
+
+
+def _unknown(outcomes: list[Outcome]) -> list[Outcome]:
+    """What was accepted may be booked; what was refused was refused because of that, so nobody knows."""
+    return [
+        OutcomeUnknown([str(reservation.id) for reservation in outcome.inserts])
+        if isinstance(outcome, Accepted)
+        else overloaded("The database did not answer in time; nothing was done.")
+        for outcome in outcomes
+    ]

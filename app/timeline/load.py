@@ -1,0 +1,112 @@
+"""How full a resource is: occupancies, their peak, and which of them are in the way.
+
+Intervals are half-open, `[start, end)`: touching is no overlap. Capacity is judged by the peak, the highest load at
+any one instant, never by the number of neighbours: with capacity 2 and 9 to 10 and 10 to 11 taken there is room for 9 to 11.
+"""
+
+from bisect import bisect_left
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from app.timeline.instants import Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Occupancy:
+    """`units` of a resource taken during `[start, end)`, buffers included, by the reservation `id`.
+
+    A hold counts until `expires`. The rest is for those who are told who is in the way: the reservation's own times
+    without its buffers, its status, customer and service.
+    """
+
+    id: Hashable
+    start: Millis
+    end: Millis
+    units: int = 1
+    expires: Millis | None = None
+    from_: Millis = 0
+    to: Millis = 0
+    status: str = "confirmed"
+    customer: str | None = None
+    service: str | None = None
+    version: int = 1
+
+    def meets(self, start: Millis, end: Millis) -> bool:
+        """Whether the two share an instant."""
+        return self.start < end and start < self.end
+
+
+def _steps(occupancies: Iterable[Occupancy], start: Millis, end: Millis) -> list[tuple[Millis, int]]:
+    """Every change of load inside `[start, end)`; at one instant the ends come first (their change is negative)."""
+    steps: list[tuple[Millis, int]] = []
+    for taken in occupancies:
+        if taken.start < end and start < taken.end:
+            steps.append((max(taken.start, start), taken.units))
+            if taken.end < end:
+                steps.append((taken.end, -taken.units))
+    steps.sort()
+    return steps
+
+
+def peak(occupancies: Iterable[Occupancy], start: Millis, end: Millis) -> int:
+    """The highest load at any instant of `[start, end)`: it only rises where something starts."""
+    load = highest = 0
+    for _, change in _steps(occupancies, start, end):
+        load += change
+        highest = max(highest, load)
+    return highest
+
+
+def in_the_way(occupancies: Iterable[Occupancy], start: Millis, end: Millis, room: int) -> list[Occupancy]:
+    """Those who are there at some instant of `[start, end)` at which the load is above `room`, by start.
+
+    A neighbour is to blame only where the resource is too full, not because it lies in the same day.
+    """
+    there = [taken for taken in occupancies if taken.meets(start, end)]
+    load, since = 0, None
+    full: list[tuple[Millis, Millis]] = []
+    for instant, change in _steps(there, start, end):
+        load += change
+        if load > room and since is None:
+            since = instant
+        elif load <= room and since is not None:
+            full.append((since, instant))
+            since = None
+    if since is not None:
+        full.append((since, end))
+    blamed = [taken for taken in there if _meets_any(taken, full)]
+    return sorted(blamed, key=lambda taken: (taken.start, taken.end, str(taken.id)))
+
+
+def _meets_any(taken: Occupancy, stretches: Sequence[tuple[Millis, Millis]]) -> bool:
+    """Whether it shares an instant with one of the stretches, which are sorted and apart."""
+    index = bisect_left(stretches, taken.end, key=lambda stretch: stretch[0]) - 1
+    return index >= 0 and taken.start < stretches[index][1]
+
+
+class Calendar:
+    """What is known to occupy one resource, at one `now`: those who count, and holds whose time has come."""
+
+    def __init__(self, now: Millis, occupancies: Iterable[Occupancy] = ()) -> None:
+        self.now = now
+        self.taken: dict[Hashable, Occupancy] = {}
+        self.lapsed: dict[Hashable, Occupancy] = {}
+        for occupancy in occupancies:
+            self.add(occupancy)
+
+    def add(self, occupancy: Occupancy) -> None:
+        """Enter an occupancy, or enter it anew where it was."""
+        self.remove(occupancy.id)
+        live = occupancy.expires is None or occupancy.expires > self.now
+        (self.taken if live else self.lapsed)[occupancy.id] = occupancy
+
+    def remove(self, identity: Hashable) -> None:
+        """Take an occupancy out; that it may not be there is no fault."""
+        self.taken.pop(identity, None)
+        self.lapsed.pop(identity, None)
+
+    def others(self, ignore: Hashable | None) -> Iterable[Occupancy]:
+        """Everybody who counts, but for the one that is to be moved."""
+        if ignore is None:
+            return self.taken.values()
+        return [taken for taken in self.taken.values() if taken.id != ignore]

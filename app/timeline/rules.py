@@ -1,0 +1,233 @@
+"""Whether a time can be booked, and why not: one verdict for slots, for explain and for the write path.
+
+Every rule is judged every time, in one fixed order, so that a refusal names all that is wrong at once. Nothing here
+knows a database or a clock: `now` is the caller's.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from app.timeline.instants import DAY, MINUTE, Millis
+from app.timeline.load import Calendar, Occupancy, in_the_way, peak
+from app.timeline.zones import days_between, is_day_start
+
+RULES = (
+    "resource-active",
+    "service-active",
+    "service-offered",
+    "duration",
+    "notice",
+    "horizon",
+    "schedule",
+    "time-off",
+    "guests",
+    "capacity",
+)
+FORCED = frozenset({"notice", "horizon", "schedule", "time-off"})
+"""What `force` lifts. Capacity is never lifted."""
+LONGEST = 366 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the rules need to know of a resource."""
+
+    id: str
+    capacity: int = 1
+    by_guests: bool = False
+    services: frozenset[str] = frozenset()
+    active: bool = True
+    timezone: str = "UTC"
+
+    def units(self, guests: int) -> int:
+        """What a reservation of so many guests takes of the capacity."""
+        return guests if self.by_guests else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the rules need to know of a service; lengths are milliseconds, `max_days` local days."""
+
+    id: str
+    kind: Literal["fixed", "flexible", "full-day"]
+    duration: Millis = 0
+    minimum: Millis = 0
+    step: Millis = MINUTE
+    maximum: Millis = 0
+    max_days: int = 1
+    before: Millis = 0
+    after: Millis = 0
+    interval: Millis = 0
+    notice: Millis = 0
+    horizon: Millis | None = None
+    cancellation_notice: Millis = 0
+    approval: bool = False
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A time that somebody wants; `lifted` names the rules that are not to be judged for it."""
+
+    start: Millis
+    end: Millis
+    guests: int = 1
+    lifted: frozenset[str] = frozenset()
+    ignore: Hashable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule's verdict, with what is in the way where it says no."""
+
+    rule: str
+    ok: bool
+    detail: str
+    reservation: Hashable | None = None
+    time_off: str | None = None
+    override: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All rules' verdicts on `[block_start, block_end)`, and those who occupy it where it is too full."""
+
+    checks: tuple[Check, ...]
+    block_start: Millis
+    block_end: Millis
+    units: int
+    conflicts: tuple[Occupancy, ...] = ()
+
+    @property
+    def bookable(self) -> bool:
+        """Whether every rule holds."""
+        return all(check.ok for check in self.checks)
+
+    @property
+    def failed(self) -> list[Check]:
+        """The rules that say no."""
+        return [check for check in self.checks if not check.ok]
+
+    @property
+    def only_taken(self) -> bool:
+        """Whether nothing but the capacity is in the way: the time is taken, the wish itself is fine."""
+        return [check.rule for check in self.failed] == ["capacity"]
+
+
+def block_of(start: Millis, end: Millis, offer: Offer | None) -> tuple[Millis, Millis]:
+    """What `[start, end)` occupies: the service's buffers added on both sides."""
+    return (start - offer.before, end + offer.after) if offer else (start, end)
+
+
+def judge(wish: Wish, room: Room, offer: Offer | None, calendar: Calendar) -> Verdict:
+    """Judge every rule. Notice and horizon include their ends; buffers may reach outside the schedule."""
+    block_start, block_end = block_of(wish.start, wish.end, offer)
+    units = room.units(wish.guests)
+    capacity, conflicts = _capacity(wish, room, calendar, block_start, block_end)
+    checks = (
+        _resource_active(room),
+        _service_active(offer),
+        _service_offered(room, offer),
+        _duration(wish, room, offer),
+        _notice(wish, offer, calendar.now),
+        _horizon(wish, offer, calendar.now),
+        Check("schedule", ok=True, detail="The resource is always open."),
+        Check("time-off", ok=True, detail="The resource has no time off then."),
+        _guests(wish, room),
+        capacity,
+    )
+    judged = tuple(_lift(check) if check.rule in wish.lifted and not check.ok else check for check in checks)
+    return Verdict(judged, block_start, block_end, units, conflicts)
+
+
+def _lift(check: Check) -> Check:
+    return replace(check, ok=True, detail=f"Lifted: {check.detail}")
+
+
+def _resource_active(room: Room) -> Check:
+    if room.active:
+        return Check("resource-active", ok=True, detail="The resource takes bookings.")
+    return Check("resource-active", ok=False, detail=f"The resource {room.id!r} is deactivated and takes no bookings.")
+
+
+def _service_active(offer: Offer | None) -> Check:
+    if offer is None:
+        return Check("service-active", ok=True, detail="No service is asked for.")
+    if offer.active:
+        return Check("service-active", ok=True, detail="The service can be booked.")
+    return Check("service-active", ok=False, detail=f"The service {offer.id!r} is deactivated and cannot be booked.")
+
+
+def _service_offered(room: Room, offer: Offer | None) -> Check:
+    if offer is None:
+        return Check("service-offered", ok=True, detail="No service is asked for.")
+    if offer.id in room.services:
+        return Check("service-offered", ok=True, detail="The resource offers the service.")
+    detail = f"The resource {room.id!r} does not offer the service {offer.id!r}."
+    return Check("service-offered", ok=False, detail=detail)
+
+
+def _duration(wish: Wish, room: Room, offer: Offer | None) -> Check:
+    said = _wrong_length(wish, room, offer) if offer else None
+    return Check("duration", ok=said is None, detail=said or "The length is allowed.")
+
+
+def _wrong_length(wish: Wish, room: Room, offer: Offer) -> str | None:
+    length = wish.end - wish.start
+    if offer.kind == "fixed":
+        return None if length == offer.duration else f"The service takes {offer.duration // MINUTE} minutes."
+    if offer.kind == "full-day":
+        if not (is_day_start(wish.start, room.timezone) and is_day_start(wish.end, room.timezone)):
+            return f"The service takes whole local days: both ends are first instants of days in {room.timezone}."
+        days = days_between(wish.start, wish.end, room.timezone)
+        return None if days <= offer.max_days else f"The service takes at most {offer.max_days} days."
+    if offer.minimum <= length <= offer.maximum and (length - offer.minimum) % offer.step == 0:
+        return None
+    return (
+        f"The service takes {offer.minimum // MINUTE} to {offer.maximum // MINUTE} minutes"
+        f" in steps of {offer.step // MINUTE}."
+    )
+
+
+def _notice(wish: Wish, offer: Offer | None, now: Millis) -> Check:
+    if offer is None:
+        return Check("notice", ok=True, detail="Without a service there is no notice.")
+    if wish.start < now:
+        return Check("notice", ok=False, detail="The start lies in the past.")
+    if wish.start < now + offer.notice:
+        detail = f"The service wants to be booked at least {offer.notice // MINUTE} minutes ahead."
+        return Check("notice", ok=False, detail=detail)
+    return Check("notice", ok=True, detail="The start is far enough ahead.")
+
+
+def _horizon(wish: Wish, offer: Offer | None, now: Millis) -> Check:
+    if offer is None or offer.horizon is None:
+        return Check("horizon", ok=True, detail="There is no horizon.")
+    if wish.start > now + offer.horizon:
+        detail = f"The service can be booked at most {offer.horizon // DAY} days ahead."
+        return Check("horizon", ok=False, detail=detail)
+    return Check("horizon", ok=True, detail="The start is near enough.")
+
+
+def _guests(wish: Wish, room: Room) -> Check:
+    if not room.by_guests:
+        return Check("guests", ok=True, detail="The resource does not count guests.")
+    if wish.guests > room.capacity:
+        detail = f"{wish.guests} guests are more than the {room.capacity} that the resource can take."
+        return Check("guests", ok=False, detail=detail)
+    return Check("guests", ok=True, detail=f"The resource can take {room.capacity} guests.")
+
+
+def _capacity(
+    wish: Wish, room: Room, calendar: Calendar, start: Millis, end: Millis
+) -> tuple[Check, tuple[Occupancy, ...]]:
+    units = room.units(wish.guests)
+    load = peak(calendar.others(wish.ignore), start, end)
+    if load + units <= room.capacity:
+        return Check("capacity", ok=True, detail=f"{room.capacity - load} of {room.capacity} are free."), ()
+    conflicts = tuple(in_the_way(calendar.others(wish.ignore), start, end, room.capacity - units))
+    free = max(room.capacity - load, 0)
+    wanted = "1 is" if units == 1 else f"{units} are"
+    detail = f"{wanted} wanted, {free} of {room.capacity} are free at the fullest moment of that time."
+    return Check("capacity", ok=False, detail=detail, reservation=conflicts[0].id if conflicts else None), conflicts
