@@ -1,1 +1,1 @@
-"""Floor 5: the commands of `reserva`, one file each."""
+"""The command `reserva`: one file a command, each imported only when it is used."""

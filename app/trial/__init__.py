@@ -1,1 +1,1 @@
-"""Floor 5: the servers of the trial, embedded as child processes."""
+"""The trial: MongoDB and Redis as child processes, with their data in one folder. Not for production."""

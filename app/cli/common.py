@@ -1,0 +1,135 @@
+"""What all commands share: exit codes, settings, the store, and where things are printed.
+
+Standard output carries the result alone. A failure is one sentence on standard error and exit code 2, never a
+traceback, wherever a person can do something about it.
+"""
+
+import asyncio
+import functools
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, ParamSpec
+
+import click
+from pydantic import ValidationError
+from pymongo.errors import PyMongoError
+from redis.exceptions import RedisError
+from rich.console import Console
+
+from app import logs
+from app.errors import Problem
+from app.settings import Settings
+from app.storage.client import Store, connect
+from app.storage.errors import StorageError
+from app.storage.migrate import verify
+from app.trial import folder
+from app.trial.errors import TrialError
+
+P = ParamSpec("P")
+
+DONE, FOUND, COULD_NOT = 0, 1, 2
+"""Exit codes: done or clean; looked, and found something; could not look."""
+
+console = Console(stderr=True, highlight=False)
+"""For people: progress, tables, explanations. Not for results that a script reads."""
+
+
+class CouldNot(click.ClickException):
+    """The command could not do its work; the message says what to check."""
+
+    exit_code = COULD_NOT
+
+
+def configured() -> Settings:
+    """The settings of this process, with its log set up by them.
+
+    Where MONGODB_URL is unset, the addresses are those of the trial that runs in `./.reserva`.
+
+    Raises:
+        CouldNot: if a setting is not valid, or there is no database to use.
+    """
+    settings = environment()
+    if settings.mongodb_url:
+        return settings
+    trial = folder.Folder(folder.DEFAULT).running()
+    if trial is None or trial.mongodb_url is None:
+        raise CouldNot(
+            "MONGODB_URL is not set, and no trial runs in ./.reserva. Set it, or start a trial with `reserva dev`."
+        )
+    return settings.model_copy(
+        update={"mongodb_url": trial.mongodb_url, "redis_url": settings.redis_url or trial.redis_url}
+    )
+
+
+def environment() -> Settings:
+    """What the environment says, with the log set up by it.
+
+    Raises:
+        CouldNot: naming the variables that are not valid.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise CouldNot("; ".join(_setting(fault["loc"], fault["msg"]) for fault in error.errors())) from error
+    logs.configure(settings)
+    return settings
+
+
+def _setting(location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]).upper()
+    return f"{name if name.endswith('_URL') else f'RESERVA_{name}'}: {message}"
+
+
+@asynccontextmanager
+async def opened(settings: Settings | None = None, *, verified: bool = True) -> AsyncIterator[Store]:
+    """Open the database of the settings (by default `configured()`), and close it at the end.
+
+    Args:
+        settings: Where it is.
+        verified: Refuse a database that `reserva migrate` has not prepared.
+    """
+    store = await connect(settings or configured())
+    try:
+        if verified:
+            await verify(store)
+        yield store
+    finally:
+        await store.close()
+
+
+def asynchronous(body: Callable[P, Coroutine[Any, Any, int]]) -> Callable[P, None]:
+    """Make a command of a coroutine function that returns the exit code.
+
+    What an operator can mend ends with one sentence and exit code 2: a database or queue that cannot be reached or
+    used, a trial that cannot run, a refusal.
+    """
+
+    @functools.wraps(body)
+    def command(*args: P.args, **kwargs: P.kwargs) -> None:
+        with explained():
+            code = asyncio.run(body(*args, **kwargs))
+        click.get_current_context().exit(code)
+
+    return command
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what an operator can mend into `CouldNot`."""
+    try:
+        yield
+    except (StorageError, TrialError) as error:
+        raise CouldNot(str(error)) from error
+    except Problem as problem:
+        faults = [f"{fault.pointer} {fault.detail}" for fault in problem.faults if fault.detail != problem.detail]
+        raise CouldNot(" ".join([problem.detail, *faults])) from problem
+    except PyMongoError as error:
+        raise CouldNot(f"The database failed: {error}") from error
+    except RedisError as error:
+        raise CouldNot(f"Redis failed: {error}. Check REDIS_URL and that the server runs.") from error
+
+
+def result(value: Any) -> None:
+    """Print a result as one line of JSON on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

@@ -1,0 +1,65 @@
+"""The entry point: finds the command, and gives the exit code its meaning.
+
+Commands are imported when they are called, so that `reserva --help` answers at once.
+"""
+
+import sys
+from importlib import import_module
+
+import click
+
+_COMMANDS = {
+    "dev": ("app.cli.dev:dev", "Run everything on this machine, to try Reserva out."),
+    "serve": ("app.cli.serve:serve", "Run the app."),
+    "worker": ("app.cli.worker:worker", "Run the worker."),
+    "migrate": ("app.cli.migrate:migrate", "Build the indexes and guards that are missing."),
+    "keys": ("app.cli.keys:keys", "Make, list, revoke and rotate API keys."),
+    "import": ("app.cli.import_:import_", "Book the rows of a file."),
+    "reconcile": ("app.cli.reconcile:reconcile", "Look for resources that are booked above their capacity."),
+}
+"""Where each command is, and its line in the help."""
+
+_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """A group that knows its commands by name and imports them one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example:  reserva dev")
+@click.version_option(package_name="reserva")
+def commands() -> None:
+    """Reserva: a reservation engine that cannot double-book.
+
+    Settings are environment variables: MONGODB_URL, REDIS_URL and RESERVA_*. Without MONGODB_URL a command uses the
+    trial that runs in ./.reserva.
+
+    Exit codes: 0 done or clean, 1 looked and found something, 2 could not look.
+    """
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    try:
+        code = commands.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        click.echo("Interrupted.", err=True)
+        code = _INTERRUPTED
+    sys.exit(code)

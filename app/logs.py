@@ -1,0 +1,62 @@
+"""The log: structured events on standard error, for people (`console`) or machines (`json`).
+
+What libraries log by the standard library takes the same way, so that one stream reads alike.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from app.settings import Settings
+
+_QUIET = {"pymongo": logging.INFO, "httpx": logging.WARNING, "httpcore": logging.WARNING, "asyncio": logging.INFO}
+"""Libraries that log each of their steps below these levels, also when we want our own."""
+
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def configure(settings: Settings) -> None:
+    """Set up the log of this process; the last call counts."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(settings))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name, level in _QUIET.items():
+        logging.getLogger(name).setLevel(max(level, root.level))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def passed_on(*names: str) -> dict[str, Any]:
+    """A `logging.config` dictionary by which these loggers, set up by a library, hand everything to ours."""
+    loggers = {name: {"handlers": [], "propagate": True} for name in names}
+    return {"version": 1, "disable_existing_loggers": False, "loggers": loggers}
+
+
+def _formatter(settings: Settings) -> logging.Formatter:
+    renderer: structlog.typing.Processor
+    if settings.log_format == "json":
+        renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder(), structlog.processors.format_exc_info],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )

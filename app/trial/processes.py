@@ -1,0 +1,79 @@
+"""Processes that outlive the one that knows them: told apart by id and start time, since ids come again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_TERM_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process.
+
+    Args:
+        name: What it does in the trial.
+        pid: Its id.
+        started: When it started, in a form that only compares for equality.
+    """
+
+    name: str
+    pid: int
+    started: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process still runs."""
+        return started(self.pid) == self.started
+
+
+def process(name: str, pid: int) -> Process:
+    """The process of that id, which must be running."""
+    return Process(name, pid, started(pid) or "gone")
+
+
+def started(pid: int) -> str | None:
+    """When the process of that id started; None if there is none, or only its exit status is left."""
+    if sys.platform == "linux":
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        except OSError:
+            return None
+        state, *fields = stat.rpartition(")")[2].split()
+        return None if state in {"Z", "X"} else f"{boot}:{fields[18]}"
+    told = subprocess.run(  # noqa: S603  # a fixed program and a number
+        ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip() or None
+
+
+def end(processes: Sequence[Process]) -> list[Process]:
+    """End those that still run, with the groups that they lead; kill what does not go. Returns whom it met."""
+    met = [process for process in processes if process.alive]
+    _signal(met, signal.SIGTERM)
+    deadline = time.monotonic() + _TERM_SECONDS
+    while time.monotonic() < deadline and any(process.alive for process in met):
+        time.sleep(_POLL_SECONDS)
+    stubborn = [process for process in met if process.alive]
+    _signal(stubborn, signal.SIGKILL)
+    while any(process.alive for process in stubborn):
+        time.sleep(_POLL_SECONDS)
+    return met
+
+
+def _signal(processes: Sequence[Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            # Each child leads a group of its own; one that was caught before it did is signalled alone.
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, number)
+            else:
+                os.kill(process.pid, number)
