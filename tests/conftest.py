@@ -1,0 +1,139 @@
+"""Fixtures that all tests share: servers, stores on a fresh database of them, and Redis.
+
+Settings come from the test, never from the environment of whoever runs it: what is set there is taken out at once.
+Only `MONGODB_URL` counts, as one more server to run on, in scratch databases.
+"""
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterator
+from secrets import token_hex
+
+import pytest
+from redis import Redis
+
+from app.storage.client import Store, connect
+from app.storage.migrate import migrate
+from tests.mock import let_calls_yield, mock_client
+from tests.servers import KINDS, NotAtHand, Servers, fitting
+
+_URL = os.environ.get("MONGODB_URL") or None
+for _name in [name for name in os.environ if name in {"MONGODB_URL", "REDIS_URL"} or name.startswith("RESERVA_")]:
+    if _name != "RESERVA_TEST_SERVERS":
+        del os.environ[_name]
+
+_SERVERS = Servers(_URL)
+_USED = "server"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, and let mongomock yield."""
+    let_calls_yield()
+    config.addinivalue_line(
+        "markers",
+        "servers(*traits): run on each server that has all of these traits: "
+        + "; ".join(f"{name}: {', '.join(sorted(kind.traits))}" for name, kind in KINDS.items()),
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for `server_name` (as `server` and `store` do) once on each server that fits."""
+    if "server_name" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("servers")
+        traits = marker.args if marker else ("transactions",)
+        metafunc.parametrize("server_name", fitting(traits, _URL), scope="session")
+
+
+def pytest_sessionfinish() -> None:
+    """End the servers."""
+    _SERVERS.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests ran on each server."""
+    ran: Counter[str] = Counter()
+    skipped: dict[str, str] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            if report.when == "call":
+                ran[dict(report.user_properties).get(_USED, "none")] += 1
+    for report in terminalreporter.getreports("skipped"):
+        if server := dict(report.user_properties).get(_USED):
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            skipped[str(server)] = why.removeprefix(f"Skipped: {KINDS[server].title}: ")
+    terminalreporter.section("tests on each server")
+    terminalreporter.line(f"{ran['none']:5}  no server")
+    for name, kind in KINDS.items():
+        why = skipped.get(name, "MONGODB_URL is not set" if name == "url" and not _URL else "")
+        terminalreporter.line(f"{ran[name]:5}  {kind.title}{f' ({why})' if why else ''}")
+
+
+@pytest.fixture
+def server(server_name: str, request: pytest.FixtureRequest) -> str:
+    """The address of the server that this test runs on; empty for mongomock."""
+    request.node.user_properties.append((_USED, server_name))
+    if server_name == "mock":
+        return ""
+    try:
+        return _SERVERS.address(server_name)
+    except NotAtHand as reason:
+        pytest.skip(f"{KINDS[server_name].title}: {reason}")
+
+
+@pytest.fixture
+def database_url(server: str) -> str:
+    """The address of a database of its own for this test; nobody has made it yet. Real servers only."""
+    head, _, options = server.partition("?")
+    scheme, _, rest = head.partition("://")
+    hosts, _, login = rest.partition("/")
+    if "@" in hosts and "authsource" not in options.lower():
+        options += f"{'&' if options else ''}authSource={login or 'admin'}"
+    return f"{scheme}://{hosts}/reserva_test_{token_hex(6)}{'?' if options else ''}{options}"
+
+
+@pytest.fixture
+async def bare_store(server: str, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """A store on a database of its own, with nothing in it; dropped afterwards."""
+    if not server:
+        store = await _mock()
+    else:
+        store = await connect(request.getfixturevalue("database_url"))
+    try:
+        yield store
+    finally:
+        await store.client.drop_database(store.database.name)
+        await store.close()
+
+
+@pytest.fixture
+async def store(bare_store: Store) -> Store:
+    """A store on a migrated database of its own, on each server that fits the marker `servers`."""
+    await migrate(bare_store)
+    return bare_store
+
+
+@pytest.fixture
+async def mock_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """A migrated store on mongomock, whatever the marker says: optimistic mode, in process."""
+    request.node.user_properties.append((_USED, "mock"))
+    store = await _mock()
+    await migrate(store)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """The address of an empty Redis."""
+    del request
+    try:
+        url = _SERVERS.address("redis")
+    except NotAtHand as reason:
+        pytest.skip(f"Redis: {reason}")
+    with Redis.from_url(url) as client:
+        client.flushall()
+    return url
+
+
+async def _mock() -> Store:
+    return await Store.over(mock_client(), f"reserva_test_{token_hex(6)}")

@@ -1,0 +1,1 @@
+"""What others rely on: indexes, floors, OpenAPI, commands, container files."""

