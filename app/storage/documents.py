@@ -245,7 +245,11 @@ class Guard(Kept):
 
 
 class Run(Kept):
-    """One reconciliation, from its request to its end."""
+    """One reconciliation, from its request to its end.
+
+    `owner` is the process that runs it and `beat_at` when it last said so; `overbooked` are the resources in which it
+    saw a window, so that the next incremental run looks at them again.
+    """
 
     id: PydanticObjectId = Field(alias="_id")
     kind: Literal["full", "incremental", "resource"]
@@ -260,12 +264,23 @@ class Run(Kept):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     error: str | None = None
+    owner: str | None = None
+    beat_at: datetime | None = None
+    overbooked: list[str] = Field(default_factory=list)
 
     class Settings(Kept.Settings):
-        """Where it is kept."""
+        """Where it is kept; of one kind and resource only one waits."""
 
         name = "reconciliations"
-        indexes: ClassVar = [IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="reconciliation_state")]
+        indexes: ClassVar = [
+            IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="reconciliation_state"),
+            IndexModel(
+                [("kind", ASCENDING), ("resource", ASCENDING)],
+                name="reconciliation_waiting",
+                unique=True,
+                partialFilterExpression={"state": "queued"},
+            ),
+        ]
 
 
 class Key(Kept):

@@ -18,8 +18,8 @@ _BEGINNING: Millis = -(2**63)
 """Before every instant, also those of databases that we did not write."""
 
 
-class Occupancy(NamedTuple):
-    """Units of a resource, taken by a reservation over `[start, end)`; `end` lies after `start`."""
+class Row(NamedTuple):
+    """An occupancy as the sweep reads it: units of a resource over `[start, end)`; `end` lies after `start`."""
 
     resource: str
     start: Millis
@@ -82,18 +82,18 @@ class _Open:
             self.at_the_joint.append(identity)
 
 
-def sweep(occupancies: Iterable[Occupancy], capacities: Mapping[str, int]) -> Iterator[Window]:
+def sweep(rows: Iterable[Row], capacities: Mapping[str, int]) -> Iterator[Window]:
     """Yield the windows above capacity, by resource as they come, then by start.
 
     Args:
-        occupancies: One resource after the other, each by start, then id. Plain tuples of the same shape do.
+        rows: One resource after the other, each by start, then id. Plain tuples of the same shape do.
         capacities: Units that a resource holds at once, not negative; for one that is not listed, 1.
     """
-    for resource, rows in groupby(occupancies, key=itemgetter(0)):
-        yield from _sweep_one(resource, rows, capacities.get(resource, 1))
+    for resource, own in groupby(rows, key=itemgetter(0)):
+        yield from _sweep_one(resource, own, capacities.get(resource, 1))
 
 
-def _sweep_one(resource: str, rows: Iterator[Occupancy], capacity: int) -> Iterator[Window]:
+def _sweep_one(resource: str, rows: Iterator[Row], capacity: int) -> Iterator[Window]:
     active: list[_Active] = []
     load = 0
     latest: Millis = _BEGINNING

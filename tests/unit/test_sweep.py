@@ -6,19 +6,19 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.timeline.sweep import Occupancy, Window, sweep
+from app.timeline.sweep import Row, Window, sweep
 
 RESOURCES = ("a", "b", "c")
 CAPACITIES = {"b": 2, "c": 5}
 
 
-def occupancy(start: int, end: int, units: int = 1, *, name: int = 0, resource: str = "a") -> Occupancy:
+def row(start: int, end: int, units: int = 1, *, name: int = 0, resource: str = "a") -> Row:
     """One row, short to write."""
-    return Occupancy(resource, start, name, end, units)
+    return Row(resource, start, name, end, units)
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[Occupancy]:
+def histories(draw: st.DrawFn) -> list[Row]:
     """Occupancies of a few resources on a short time line, so that starts and ends coincide often."""
     rows = draw(
         st.lists(
@@ -27,12 +27,12 @@ def histories(draw: st.DrawFn) -> list[Occupancy]:
         )
     )
     return sorted(
-        Occupancy(resource, start, name, start + length, units)
+        Row(resource, start, name, start + length, units)
         for name, (resource, start, length, units) in enumerate(rows)
     )
 
 
-def brute_force(rows: Sequence[Occupancy], resource: str, capacity: int) -> list[Window]:
+def brute_force(rows: Sequence[Row], resource: str, capacity: int) -> list[Window]:
     """Windows from the load of each elementary segment, reservations and conflicts by looking at everything."""
     own = [row for row in rows if row.resource == resource]
     instants = sorted({row.start for row in own} | {row.end for row in own})
@@ -63,7 +63,7 @@ def brute_force(rows: Sequence[Occupancy], resource: str, capacity: int) -> list
 
 
 @given(histories())
-def test_windows_equal_the_brute_force(rows: list[Occupancy]) -> None:
+def test_windows_equal_the_brute_force(rows: list[Row]) -> None:
     """Every window is found with its bounds, peak, reservations and conflicts, and none besides."""
     expected = [window for name in RESOURCES for window in brute_force(rows, name, CAPACITIES.get(name, 1))]
 
@@ -71,7 +71,7 @@ def test_windows_equal_the_brute_force(rows: list[Occupancy]) -> None:
 
 
 @given(histories())
-def test_conflicts_on_a_capacity_of_one_are_the_overlapping_pairs(rows: list[Occupancy]) -> None:
+def test_conflicts_on_a_capacity_of_one_are_the_overlapping_pairs(rows: list[Row]) -> None:
     """Where one reservation takes the whole resource, conflicts are what a comparison of all pairs counts."""
     whole = [row._replace(units=1) for row in rows]
     pairs = sum(
@@ -85,12 +85,12 @@ def test_conflicts_on_a_capacity_of_one_are_the_overlapping_pairs(rows: list[Occ
 
 def test_touching_is_no_overlap() -> None:
     """Intervals are half-open: one that starts where another ends is alone."""
-    assert list(sweep([occupancy(0, 10), occupancy(10, 20, name=1)], {})) == []
+    assert list(sweep([row(0, 10), row(10, 20, name=1)], {})) == []
 
 
 def test_a_stretch_is_one_window_though_its_reservations_change() -> None:
     """Load above capacity on both sides of an instant is one window, whoever carries it."""
-    rows = [occupancy(0, 30), occupancy(5, 10, name=1), occupancy(10, 20, name=2), occupancy(25, 26, name=3)]
+    rows = [row(0, 30), row(5, 10, name=1), row(10, 20, name=2), row(25, 26, name=3)]
 
     assert [(window.start, window.end, window.reservations) for window in sweep(rows, {})] == [
         (5, 20, (0, 1, 2)),
@@ -100,7 +100,7 @@ def test_a_stretch_is_one_window_though_its_reservations_change() -> None:
 
 def test_a_joint_counts_only_those_that_start_inside() -> None:
     """What starts at the instant at which a window ends for good is not in it."""
-    rows = [occupancy(0, 10), occupancy(5, 10, name=1), occupancy(10, 12, name=2)]
+    rows = [row(0, 10), row(5, 10, name=1), row(10, 12, name=2)]
 
     assert [(window.start, window.end, window.reservations) for window in sweep(rows, {})] == [(5, 10, (0, 1))]
 
@@ -108,10 +108,10 @@ def test_a_joint_counts_only_those_that_start_inside() -> None:
 def test_a_joint_may_need_two_to_go_on() -> None:
     """The first to start at a joint may still fit; if the second does not, both belong to the window."""
     rows = [
-        occupancy(0, 10, 2),
-        occupancy(5, 10, name=1),
-        occupancy(10, 15, name=2),
-        occupancy(10, 15, 2, name=3),
+        row(0, 10, 2),
+        row(5, 10, name=1),
+        row(10, 15, name=2),
+        row(10, 15, 2, name=3),
     ]
 
     assert [
@@ -122,26 +122,26 @@ def test_a_joint_may_need_two_to_go_on() -> None:
 
 def test_legal_sharing_is_no_window() -> None:
     """Ten that share a capacity of ten are as they should be; an eleventh is not."""
-    rows = [occupancy(0, 10, name=name) for name in range(10)]
+    rows = [row(0, 10, name=name) for name in range(10)]
 
     assert list(sweep(rows, {"a": 10})) == []
-    assert [(window.peak, window.conflicts) for window in sweep([*rows, occupancy(9, 11, name=10)], {"a": 10})] == [
+    assert [(window.peak, window.conflicts) for window in sweep([*rows, row(9, 11, name=10)], {"a": 10})] == [
         (11, 10)
     ]
 
 
 def test_one_alone_can_be_too_many() -> None:
     """A party above the capacity is a window of its own, though it conflicts with nobody."""
-    assert [Window("a", 0, 10, 7, 5, (0,), 0)] == list(sweep([occupancy(0, 10, 7)], {"a": 5}))
+    assert [Window("a", 0, 10, 7, 5, (0,), 0)] == list(sweep([row(0, 10, 7)], {"a": 5}))
 
 
 def test_a_window_at_the_end_of_a_resource_does_not_leak_into_the_next() -> None:
     """Resources are swept apart, also where one ends in a window and the next begins earlier in time."""
     rows = [
-        occupancy(50, 60),
-        occupancy(55, 70, name=1),
-        occupancy(0, 57, name=2, resource="b"),
-        occupancy(58, 59, name=3, resource="b"),
+        row(50, 60),
+        row(55, 70, name=1),
+        row(0, 57, name=2, resource="b"),
+        row(58, 59, name=3, resource="b"),
     ]
 
     assert [(window.resource, window.start, window.end) for window in sweep(rows, {"b": 1})] == [("a", 55, 60)]

@@ -1,0 +1,154 @@
+"""Runs: the documents that say which reconciliation waits, who runs one, how far it is and what came of it.
+
+Every change of a run names the state and the owner that it expects, so that a process that was paused and given up
+cannot write over what happened since.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, TypeAlias
+
+from bson import ObjectId
+from bson.errors import InvalidId
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from app.errors import not_found
+from app.storage.client import Store
+from app.storage.documents import Run
+
+Kind: TypeAlias = Literal["full", "incremental", "resource"]
+
+BEAT_SECONDS = 3.0
+"""How often whoever runs one says so, with its counts."""
+DEAD_SECONDS = 30.0
+"""Silence after which a run is given up: ten beats, and half of the minute within which another must take over."""
+
+_NOWHERE = {"$exists": False}
+
+
+class LostRun(Exception):  # noqa: N818 -- an event, not a fault of the one who hears of it
+    """The run is not ours any more: we were silent for too long, and somebody gave it up."""
+
+
+async def ask_for(store: Store, kind: Kind, resource: str | None = None) -> Run:
+    """The run of that kind and resource that waits, made if there is none."""
+    wanted = {"kind": kind, "resource": resource or _NOWHERE, "state": "queued"}
+    run = Run(id=ObjectId(), kind=kind, resource=resource, created_at=store.clock.now()).to_mongo()
+    set_on_insert = {name: value for name, value in run.items() if name not in ("kind", "resource", "state")}
+    while True:
+        try:
+            return _run(
+                await store.database["reconciliations"].find_one_and_update(
+                    wanted, {"$setOnInsert": set_on_insert}, upsert=True, return_document=ReturnDocument.AFTER
+                )
+            )
+        except DuplicateKeyError:
+            # Somebody asked for the same at the same moment: theirs is the one that waits.
+            continue
+
+
+async def claim(store: Store, owner: str, identity: ObjectId | None = None) -> Run | None:
+    """Take a waiting run, the oldest unless one is named; None if there is none (any more)."""
+    wanted = {"state": "queued"} if identity is None else {"_id": identity, "state": "queued"}
+    now = store.clock.now()
+    taken = await store.database["reconciliations"].find_one_and_update(
+        wanted,
+        {"$set": {"state": "running", "owner": owner, "startedAt": now, "beatAt": now}},
+        sort=[("_id", 1)],
+        return_document=ReturnDocument.AFTER,
+    )
+    return None if taken is None else _run(taken)
+
+
+async def write(store: Store, run: Run, **changes: Any) -> None:
+    """Say that the run lives, and what else there is to say of it.
+
+    Raises:
+        LostRun: it is not ours any more.
+    """
+    result = await store.database["reconciliations"].update_one(
+        {"_id": run.id, "state": "running", "owner": run.owner},
+        {"$set": {"beatAt": store.clock.now(), **changes}},
+    )
+    if not result.matched_count:
+        raise LostRun(f"The reconciliation {run.id} was given up.")
+
+
+async def give_back(store: Store, run: Run) -> None:
+    """Let the run wait again, for whoever takes it next: this process is about to end."""
+    try:
+        await store.database["reconciliations"].update_one(
+            {"_id": run.id, "state": "running", "owner": run.owner},
+            {"$set": {"state": "queued"}, "$unset": {"owner": "", "startedAt": "", "beatAt": ""}},
+        )
+    except DuplicateKeyError:
+        await write(store, run, state="abandoned", finishedAt=store.clock.now(), error="Stopped; another one waits.")
+
+
+async def give_up_dead(store: Store) -> list[Run]:
+    """Mark runs whose process fell silent as abandoned, and ask for each anew. Returns those that now wait."""
+    silent = {"state": "running", "beatAt": {"$lt": store.clock.now() - timedelta(seconds=DEAD_SECONDS)}}
+    waiting = []
+    async for found in store.database["reconciliations"].find(silent):
+        run = _run(found)
+        result = await store.database["reconciliations"].update_one(
+            {"_id": run.id, "state": "running", "owner": run.owner, "beatAt": run.beat_at},
+            {
+                "$set": {
+                    "state": "abandoned",
+                    "finishedAt": store.clock.now(),
+                    "error": f"The process that ran it ({run.owner}) stopped answering; another run takes its place.",
+                }
+            },
+        )
+        if result.matched_count:
+            waiting.append(await ask_for(store, run.kind, run.resource))
+    return waiting
+
+
+async def get(store: Store, identity: str) -> Run:
+    """One run.
+
+    Raises:
+        Problem: `not-found`.
+    """
+    try:
+        found = await store.database["reconciliations"].find_one({"_id": ObjectId(identity)})
+    except InvalidId:
+        found = None
+    if found is None:
+        raise not_found("reconciliation", identity)
+    return _run(found)
+
+
+async def listed(store: Store, after: ObjectId | None, limit: int) -> Sequence[Run]:
+    """Up to `limit` runs by id, those behind `after`."""
+    where = {} if after is None else {"_id": {"$gt": after}}
+    found = store.database["reconciliations"].find(where, sort=[("_id", 1)], limit=limit)
+    return [_run(run) async for run in found]
+
+
+async def watermark(store: Store) -> Run | None:
+    """The last run that succeeded and looked at whatever had changed: the next one starts from there."""
+    found = await store.database["reconciliations"].find_one(
+        {"state": "succeeded", "kind": {"$in": ["full", "incremental"]}}, sort=[("_id", -1)]
+    )
+    return None if found is None else _run(found)
+
+
+async def full_since(store: Store, instant: datetime) -> bool:
+    """Whether a full run was asked for since then and has not failed."""
+    found = await store.database["reconciliations"].find_one(
+        {
+            "state": {"$in": ["queued", "running", "succeeded"]},
+            "kind": "full",
+            "createdAt": {"$gte": instant},
+        }
+    )
+    return found is not None
+
+
+def _run(found: Any) -> Run:
+    run: Run = Run.model_validate(found)
+    return run

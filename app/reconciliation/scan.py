@@ -1,0 +1,150 @@
+"""What occupies the resources, as rows for the sweep: read raw, with a projection, without document models."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from bson import CodecOptions, DatetimeMS, decode_all
+from bson.codec_options import DatetimeConversion
+from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorCollection
+
+from app.storage.client import Store
+from app.timeline.instants import Millis
+from app.timeline.lifecycle import BLOCKING
+from app.timeline.sweep import Row
+
+BATCH = 2_000
+"""Rows that are decoded and swept at a stretch: a few milliseconds, in which the event loop does nothing else."""
+
+_FIELDS = {"resource": 1, "status": 1, "startTime": 1, "endTime": 1, "blockStart": 1, "blockEnd": 1, "units": 1}
+PROJECTION = {**_FIELDS, "expiresAt": 1, "_id": 0}
+_WITH_ID = {**_FIELDS, "expiresAt": 1}
+_ORDER = [("resource", 1), ("status", 1), ("startTime", 1)]
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- BSON's instants decode fastest without a zone; they are all UTC
+_MILLISECOND = DatetimeMS(1).as_datetime(CodecOptions(tz_aware=False)) - _EPOCH
+_RAW: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=False, datetime_conversion=DatetimeConversion.DATETIME_AUTO, document_class=dict
+)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was read. `left_out` of the `scanned` have no resource, no times, or an end that is not after the start."""
+
+    scanned: int = 0
+    resources: int = 0
+    left_out: int = 0
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Turns documents into rows, at an instant: a hold that is over then occupies nothing."""
+
+    now: Millis
+    tally: Tally = field(default_factory=Tally)
+
+    def row(self, found: Mapping[str, Any]) -> Row | None:
+        resource, units = found.get("resource"), found.get("units", 1)
+        start, end = _millis(found.get("blockStart")), _millis(found.get("blockEnd"))
+        if start is None or end is None:
+            start, end = _millis(found.get("startTime")), _millis(found.get("endTime"))
+        self.tally.scanned += 1
+        if not isinstance(resource, str) or not isinstance(units, int) or start is None or end is None or end <= start:
+            self.tally.left_out += 1
+            return None
+        if found.get("status") == "pending":
+            expires = _millis(found.get("expiresAt"))
+            if expires is not None and expires <= self.now:
+                return None
+        return Row(resource, start, found.get("_id"), end, units)
+
+
+def _millis(value: Any) -> Millis | None:
+    if type(value) is datetime:
+        return (value - _EPOCH) // _MILLISECOND
+    return int(value) if isinstance(value, DatetimeMS) else None
+
+
+async def capacities(store: Store) -> dict[str, int]:
+    """The capacity of every resource that has another one than 1."""
+    found = store.database["resources"].find({"capacity": {"$ne": 1}}, {"capacity": 1})
+    return {resource["_id"]: _capacity(resource) async for resource in found}
+
+
+def _capacity(resource: Mapping[str, Any] | None) -> int:
+    capacity = 1 if resource is None else resource.get("capacity", 1)
+    return max(capacity, 0) if isinstance(capacity, int) else 1
+
+
+async def everything(store: Store, tally: Tally) -> AsyncIterator[list[Row]]:
+    """All that blocks, in chunks of whole resources, each chunk in the order of the sweep.
+
+    The rows have no ids, and they are no snapshot: what is found in them has to be looked at again. The cursor goes
+    along the conflict lookup, so the server sorts nothing; one resource's two statuses, and starts that buffers
+    brought forward, are put in order here. Memory is that of the largest resource.
+    """
+    reader = _Reader(store.clock.millis(), tally)
+    held: list[Row] = []
+    cursor = store.database["reservations"].find_raw_batches(
+        {"status": {"$in": list(BLOCKING)}}, PROJECTION, sort=_ORDER, batch_size=BATCH
+    )
+    async for batch in cursor:
+        rows = [row for found in decode_all(batch, _RAW) if (row := reader.row(found)) is not None]
+        if not rows:
+            continue
+        last = rows[-1].resource
+        if held and held[-1].resource == last:
+            held += rows
+            continue
+        whole = len(rows)
+        while whole and rows[whole - 1].resource == last:
+            whole -= 1
+        chunk = held + rows[:whole]
+        held = rows[whole:]
+        if chunk:
+            yield _ordered(chunk, tally)
+    if held:
+        yield _ordered(held, tally)
+
+
+def _ordered(chunk: list[Row], tally: Tally) -> list[Row]:
+    chunk.sort()
+    tally.resources += len({row.resource for row in chunk})
+    return chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Occupied:
+    """What blocks one resource, in the order of the sweep, and how much it holds."""
+
+    rows: list[Row]
+    capacity: int
+
+
+async def one(
+    store: Store, resource: str, tally: Tally | None = None, session: AsyncIOMotorClientSession | None = None
+) -> Occupied:
+    """All that blocks one resource, with ids, and its capacity; in a session with a transaction, of one snapshot."""
+    within = {} if session is None else {"session": session}
+    reader = _Reader(store.clock.millis(), tally or Tally())
+    found = await store.database["resources"].find_one({"_id": resource}, {"capacity": 1}, **within)
+    reservations: AsyncIOMotorCollection[dict[str, Any]] = store.database["reservations"].with_options(_RAW)
+    rows: list[Row] = []
+    # One status a find: equality on both fields is what every server answers from the index.
+    for status in BLOCKING:
+        async for reservation in reservations.find({"resource": resource, "status": status}, _WITH_ID, **within):
+            row = reader.row(reservation)
+            if row is not None:
+                rows.append(row)
+    rows.sort()
+    reader.tally.resources += 1
+    return Occupied(rows, _capacity(found))
+
+
+async def changed(store: Store, since: datetime) -> set[str]:
+    """The resources of which a reservation, or the resource itself, changed at that instant or later."""
+    reservations = await store.database["reservations"].distinct("resource", {"updatedAt": {"$gte": since}})
+    resources = await store.database["resources"].distinct("_id", {"updatedAt": {"$gte": since}})
+    return {name for name in (*reservations, *resources) if isinstance(name, str)}
