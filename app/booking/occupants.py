@@ -15,7 +15,7 @@ from typing import Any
 
 from app.booking.intents import Span
 from app.booking.steps import Steps, find
-from app.storage.guards import REACH, doubled
+from app.storage.guards import doubled
 from app.timeline.instants import DAY, EARLIEST, LATEST, Millis, from_millis, to_millis
 from app.timeline.lifecycle import BLOCKING
 from app.timeline.load import Occupancy
@@ -44,8 +44,8 @@ FIELDS = (
 class Reach:
     """How far, in milliseconds, a block reaches from its `startTime`; `long`: whether a long one was ever booked."""
 
-    back: Millis = REACH
-    ahead: Millis = REACH
+    back: Millis = 0
+    ahead: Millis = 0
     long: bool = False
 
     def covering(self, start: Millis, block_start: Millis, block_end: Millis) -> "Reach":

@@ -227,7 +227,8 @@ class Guard(Kept):
 
     One a resource, made with it; and one a service (`service:<id>`), which only carries `rules`.
     `rules` is a random id, changed in the transaction of every edit, under which processes cache what they read;
-    `at` is the database's clock at the last change; `reach_back` and `reach_ahead` are milliseconds, see `booking`.
+    `at` is the database's clock at the last change; `reach_back` and `reach_ahead` are milliseconds, and `long` says that
+    something long was booked, see `booking`.
     """
 
     id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a guard has the id of what it guards
@@ -236,6 +237,7 @@ class Guard(Kept):
     at: datetime | None = None
     reach_back: int | None = None
     reach_ahead: int | None = None
+    long: bool | None = None
     yield_until: datetime | None = None
 
     class Settings(Kept.Settings):

@@ -12,20 +12,28 @@ from typing import Any, NamedTuple
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
 from app.storage.client import Store
-from app.timeline.instants import DAY, Millis, to_millis
+from app.timeline.instants import MINUTE, Millis, to_millis
 from app.timeline.lifecycle import BLOCKING
 
-REACH: Millis = DAY
-"""What a new guard starts with; it grows by doubling, so that raises are rare."""
+REACH: Millis = 15 * MINUTE
+"""The least reach that is not zero; it grows by doubling, so that raises are rare.
+
+A lookup reads what starts within the reach, so one that fits what is really booked reads the fewest rows: with a day's
+reach a booking of an hour read twenty neighbours that could not meet it.
+"""
 
 _TIMES = {"_id": 0, "startTime": 1, "endTime": 1, "blockStart": 1, "blockEnd": 1, "long": 1}
 
 
 class Reach(NamedTuple):
-    """How far a block stretches from its `startTime`: `back` to its end, `ahead` to its beginning."""
+    """How far a block stretches from its `startTime`: `back` to its end, `ahead` to its beginning.
+
+    `long`: whether some block is marked `long` and must be looked up by itself.
+    """
 
     back: Millis
     ahead: Millis
+    long: bool
 
 
 def new_rules() -> str:
@@ -39,7 +47,9 @@ def service_row(service_id: str) -> str:
 
 
 def doubled(need: Millis) -> Millis:
-    """The smallest reach that covers `need`, doubling from that of a new guard."""
+    """The smallest reach that covers `need`: zero, or a doubling of the least one."""
+    if need <= 0:
+        return 0
     reach = REACH
     while reach < need:
         reach *= 2
@@ -53,9 +63,13 @@ async def reach_of(store: Store, resource_id: str) -> Reach:
     times, and what has no times can meet nothing.
     """
     back = ahead = 0
+    long = False
     async for row in _booked(store, resource_id):
         start = row.get("startTime")
-        if row.get("long") is True or not isinstance(start, datetime):
+        if row.get("long") is True:
+            long = True
+            continue
+        if not isinstance(start, datetime):
             continue
         end = row.get("blockEnd", row.get("endTime"))
         begin = row.get("blockStart", start)
@@ -63,7 +77,7 @@ async def reach_of(store: Store, resource_id: str) -> Reach:
             back = max(back, to_millis(end) - to_millis(start))
         if isinstance(begin, datetime):
             ahead = max(ahead, to_millis(start) - to_millis(begin))
-    return Reach(doubled(back), doubled(ahead))
+    return Reach(doubled(back), doubled(ahead), long)
 
 
 async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
@@ -74,7 +88,9 @@ async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClient
     """
     # Rows may be older than their resource: loaded straight into the database, or kept from another system.
     reach = await reach_of(store, resource_id)
-    guard = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
+    guard: dict[str, Any] = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
+    if reach.long:
+        guard["long"] = True
     return await _put(store, resource_id, guard, session)
 
 
