@@ -14,7 +14,7 @@ from app.storage.documents import HistoryEntry, Reservation
 from app.timeline.instants import SECOND, Millis, from_millis, to_millis
 from app.timeline.lifecycle import BLOCKING, Status
 from app.timeline.rules import Offer, Room, Verdict, Wish, block_of, judge
-from app.timeline.zones import next_day
+from app.timeline.zones import next_day, zone
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +112,7 @@ class Book(Intent):
         if offer is None or offer.kind == "flexible":
             return None
         if offer.kind == "full-day":
-            return next_day(to_millis(self.start), room.timezone)
+            return next_day(to_millis(self.start), zone(room.timezone))
         return to_millis(self.start) + offer.duration
 
     def _reservation(

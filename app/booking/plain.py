@@ -40,7 +40,7 @@ async def finish(store: Store, identity: ObjectId, to: Status, by: str, reason: 
             raise not_found("reservation", str(identity))
         now = store.clock.now()
         if row["status"] == to or any(entry.get("operation") == operation for entry in row["history"]):
-            return Reservation.model_validate(row)
+            return _read(row)
         _check(row, to, to_millis(now))
         entry = {"at": now, "by": by, "operation": operation, "from": row["status"], "to": to}
         if reason:
@@ -61,8 +61,13 @@ async def finish(store: Store, identity: ObjectId, to: Status, by: str, reason: 
                 raise
             continue
         if changed is not None:
-            return Reservation.model_validate(changed)
+            return _read(changed)
     raise overloaded("Too many others change this reservation; nothing was done.")
+
+
+def _read(row: dict[str, Any]) -> Reservation:
+    reservation: Reservation = Reservation.model_validate(row)
+    return reservation
 
 
 def _check(row: dict[str, Any], to: Status, now: Millis) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from app.timeline.instants import DAY, MINUTE, Millis
 from app.timeline.load import Calendar, Occupancy, in_the_way, peak
-from app.timeline.zones import days_between, is_day_start
+from app.timeline.zones import days_between, is_day_start, zone
 
 RULES = (
     "resource-active",
@@ -178,9 +178,10 @@ def _wrong_length(wish: Wish, room: Room, offer: Offer) -> str | None:
     if offer.kind == "fixed":
         return None if length == offer.duration else f"The service takes {offer.duration // MINUTE} minutes."
     if offer.kind == "full-day":
-        if not (is_day_start(wish.start, room.timezone) and is_day_start(wish.end, room.timezone)):
+        tz = zone(room.timezone)
+        if not (is_day_start(wish.start, tz) and is_day_start(wish.end, tz)):
             return f"The service takes whole local days: both ends are first instants of days in {room.timezone}."
-        days = days_between(wish.start, wish.end, room.timezone)
+        days = days_between(wish.start, wish.end, tz)
         return None if days <= offer.max_days else f"The service takes at most {offer.max_days} days."
     if offer.minimum <= length <= offer.maximum and (length - offer.minimum) % offer.step == 0:
         return None

@@ -1,0 +1,131 @@
+"""Reading reservations: one, a filtered list, a customer's history. Every query is answered from an index."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from bson.errors import InvalidId
+
+from app.access.caller import Caller
+from app.errors import Problem, not_found
+from app.storage.client import Store
+from app.storage.documents import Reservation
+from app.timeline.instants import from_millis, to_millis
+from app.timeline.rules import LONGEST
+from app.wire.paging import bad_cursor, read_cursor, turn
+
+RESERVATIONS = "reservations"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a list is narrowed to; `from_` and `to` bound a span that the reservations overlap."""
+
+    resource: str | None = None
+    customer: str | None = None
+    statuses: Sequence[str] = ()
+    from_: datetime | None = None
+    to: datetime | None = None
+    updated_since: datetime | None = None
+
+
+def object_id(what: str, text: str) -> ObjectId:
+    """An id from a path; one that is none names nothing."""
+    try:
+        return ObjectId(text)
+    except (InvalidId, TypeError):
+        raise not_found(what, text) from None
+
+
+async def read_reservation(store: Store, identity: str, caller: Caller) -> Reservation:
+    """One reservation.
+
+    Raises:
+        Problem: `not-found`, also for a stranger's.
+    """
+    row = await store.database[RESERVATIONS].find_one({"_id": object_id("reservation", identity)})
+    if row is None or not caller.sees(row.get("customer")):
+        raise not_found("reservation", identity)
+    reservation: Reservation = Reservation.model_validate(row)
+    return reservation
+
+
+async def list_reservations(
+    store: Store, filters: Filters, caller: Caller, limit: int, cursor: str | None
+) -> tuple[Sequence[Reservation], str | None]:
+    """A page by `startTime`, or with `updated_since` by `updatedAt`; then by id."""
+    by = "startTime" if filters.updated_since is None else "updatedAt"
+    conditions = _conditions(filters, caller, store.clock.now())
+    return await _page(store, conditions, by, 1, limit, cursor)
+
+
+async def list_of_customer(
+    store: Store, customer: str, caller: Caller, limit: int, cursor: str | None
+) -> tuple[Sequence[Reservation], str | None]:
+    """A customer's reservations, newest start first."""
+    if not caller.sees(customer) or await store.database["customers"].find_one({"_id": customer}, {"_id": 1}) is None:
+        raise not_found("customer", customer)
+    return await _page(store, [{"customer": customer}], "startTime", -1, limit, cursor)
+
+
+async def _page(
+    store: Store, conditions: list[dict[str, Any]], by: str, direction: int, limit: int, cursor: str | None
+) -> tuple[Sequence[Reservation], str | None]:
+    if cursor is not None:
+        conditions = [*conditions, _after(cursor, by, "$gt" if direction > 0 else "$lt")]
+    query = {"$and": conditions} if conditions else {}
+    found = store.database[RESERVATIONS].find(query).sort([(by, direction), ("_id", direction)]).limit(limit + 1)
+    rows = await found.to_list(None)
+    page, following = turn(rows, limit, lambda row: (to_millis(row[by]), str(row["_id"])))
+    return [Reservation.model_validate(row) for row in page], following
+
+
+def _after(cursor: str, by: str, beyond: str) -> dict[str, Any]:
+    """Everything behind the last item of the page before."""
+    instant, identity = read_cursor(cursor, int, str)
+    try:
+        last, mark = ObjectId(str(identity)), from_millis(int(instant))
+    except (InvalidId, OverflowError):
+        raise bad_cursor() from None
+    return {"$or": [{by: {beyond: mark}}, {by: mark, "_id": {beyond: last}}]}
+
+
+def _conditions(filters: Filters, caller: Caller, now: datetime) -> list[dict[str, Any]]:
+    conditions: list[dict[str, Any]] = []
+    if filters.resource is not None:
+        conditions.append({"resource": filters.resource})
+    if filters.customer is not None:
+        conditions.append({"customer": filters.customer})
+    if caller.customer is not None:
+        conditions.append({"customer": caller.customer})
+    if filters.statuses:
+        conditions.append({"$or": [query for status in filters.statuses for query in _status(status, now)]})
+    if filters.from_ is not None:
+        earliest = from_millis(max(to_millis(filters.from_) - LONGEST, 0))
+        conditions += [{"endTime": {"$gt": filters.from_}}, {"startTime": {"$gte": earliest}}]
+    if filters.to is not None:
+        conditions.append({"startTime": {"$lt": filters.to}})
+    if filters.updated_since is not None:
+        conditions.append({"updatedAt": {"$gte": filters.updated_since}})
+    return conditions
+
+
+def _status(status: str, now: datetime) -> list[dict[str, Any]]:
+    """What reads as a status now: a hold whose time has come is expired, whoever has written that down."""
+    lapsed = {"status": "pending", "expiresAt": {"$lte": now}}
+    if status == "expired":
+        return [{"status": "expired"}, lapsed]
+    if status == "pending":
+        return [
+            {"status": "pending", "expiresAt": {"$exists": False}},
+            {"status": "pending", "expiresAt": {"$gt": now}},
+        ]
+    return [{"status": status}]
+
+
+def check_span(filters: Filters) -> None:
+    """Refuse a span that ends before it begins."""
+    if filters.from_ is not None and filters.to is not None and filters.to <= filters.from_:
+        raise Problem("invalid", "`to` must lie after `from`.")

@@ -1,0 +1,125 @@
+"""Reservations on the wire: what is asked for, what is answered."""
+
+import math
+from datetime import datetime
+from typing import Annotated, Any, TypeAlias
+
+from bson import ObjectId
+from pydantic import AfterValidator, Field, PlainSerializer, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from app.storage.documents import Reservation
+from app.timeline.instants import to_millis
+from app.timeline.lifecycle import Status, status_at
+from app.wire.models import Answer, Body, CatalogueId, Instant
+
+METADATA_KEYS = 20
+METADATA_KEY_LENGTH = 40
+METADATA_VALUE_LENGTH = 500
+SHORTEST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 10, 86_400
+
+
+def _metadata_key(key: str) -> str:
+    if not 1 <= len(key) <= METADATA_KEY_LENGTH:
+        raise ValueError(f"a key of metadata has 1 to {METADATA_KEY_LENGTH} characters")
+    if any(character in key for character in "$.\0"):
+        raise ValueError("a key of metadata contains no $, no dot and no NUL")
+    return key
+
+
+def _metadata_value(value: object) -> object:
+    if isinstance(value, str) and len(value) > METADATA_VALUE_LENGTH:
+        raise ValueError(f"a text in metadata has at most {METADATA_VALUE_LENGTH} characters")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number in metadata is finite")
+    return value
+
+
+MetadataKey: TypeAlias = Annotated[str, AfterValidator(_metadata_key)]
+MetadataValue: TypeAlias = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, AfterValidator(_metadata_value)]
+Metadata: TypeAlias = Annotated[
+    dict[MetadataKey, MetadataValue],
+    Field(max_length=METADATA_KEYS, description="Yours: up to 20 keys, texts, numbers, booleans."),
+]
+Guests: TypeAlias = Annotated[int, Field(ge=1, le=10_000)]
+Notes: TypeAlias = Annotated[str, Field(max_length=2_000)]
+HoldSeconds: TypeAlias = Annotated[
+    int,
+    Field(ge=SHORTEST_HOLD_SECONDS, le=LONGEST_HOLD_SECONDS, description="Makes it a hold that is free again then."),
+]
+Reason: TypeAlias = Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class NewReservation(Body):
+    """A time wanted on a resource."""
+
+    resource: CatalogueId
+    start_time: Instant
+    end_time: Annotated[Instant | None, Field(description="May be left out where the service sets it.")] = None
+    service: CatalogueId | None = None
+    customer: CatalogueId | None = None
+    guests: Guests = 1
+    notes: Notes | None = None
+    metadata: Metadata | None = None
+
+
+class Transition(Body):
+    """Why the status changes, if you want that kept."""
+
+    reason: Reason | None = None
+
+
+Id: TypeAlias = Annotated[ObjectId, PlainSerializer(str, return_type=str)]
+
+
+class HistoryLine(Answer):
+    """One change: who made it (a key's prefix, `import` or `worker`), when, and what it was."""
+
+    at: Instant
+    by: str
+    from_: Annotated[Status | None, Field(alias="from")] = None
+    to: Status | None = None
+    changed: list[str] | None = None
+    reason: str | None = None
+
+
+class ReservationAnswer(Answer):
+    """A reservation. `[blockStart, blockEnd)` is what occupies the resource: the service's buffers added."""
+
+    id: str
+    resource: str
+    service: str | None = None
+    customer: str | None = None
+    status: Status
+    start_time: Instant
+    end_time: Instant
+    block_start: Instant
+    block_end: Instant
+    guests: int
+    units: int
+    timezone: str
+    notes: str | None = None
+    metadata: dict[str, Any] | None = None
+    group: str | None = None
+    expires_at: Instant | None = None
+    version: int
+    created_at: Instant
+    updated_at: Instant
+    history: list[HistoryLine]
+
+
+def shown(reservation: Reservation, now: datetime) -> ReservationAnswer:
+    """A reservation as it reads at an instant: a hold whose time has come is expired."""
+    expires = None if reservation.expires_at is None else to_millis(reservation.expires_at)
+    status = status_at(reservation.status, expires, to_millis(now))
+    fields = {name: getattr(reservation, name) for name in _PLAIN}
+    return ReservationAnswer.model_validate(
+        {
+            **fields,
+            "id": str(reservation.id),
+            "status": status,
+            "group": None if reservation.group is None else str(reservation.group),
+        }
+    )
+
+
+_PLAIN = [name for name in ReservationAnswer.model_fields if name not in {"id", "status", "group"}]
