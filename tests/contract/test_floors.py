@@ -1,0 +1,199 @@
+"""The floors of the design: who may import whom, which library lives where, and who may write a reservation."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted(path for top in ("app", "worker") for path in (ROOT / top).rglob("*.py"))
+
+FLOORS = {
+    "app.timeline": 1,
+    "app.storage": 2,
+    "app.booking": 3,
+    "app.catalogue": 4,
+    "app.reservations": 4,
+    "app.availability": 4,
+    "app.reconciliation": 4,
+    "app.access": 4,
+    "app.operations": 4,
+    "app.main": 5,
+    "app.cli": 5,
+    "app.trial": 5,
+    "worker": 5,
+}
+BESIDE = {
+    "app": set[str](),
+    "app.errors": set[str](),
+    "app.settings": set[str](),
+    "app.logs": {"app.settings"},
+    "app.wire": {"app.errors", "app.settings", "app.timeline"},
+}
+"""What stands beside the floors, with all that it may import of ours; everybody but floor 1 may import it."""
+
+LIBRARIES = {
+    "litestar": ["app/main.py", "app/wire/*.py", "app/*/routes.py", "app/cli/serve.py"],
+    "beanie": ["app/storage/*.py"],
+    "motor": ["app/storage/*.py", "app/booking/*.py", "app/reconciliation/scan.py"],
+    "arq": ["worker/*.py", "app/cli/worker.py", "app/reconciliation/queue.py"],
+    "granian": ["app/cli/*.py", "app/trial/*.py"],
+    "click": ["app/cli/*.py", "app/trial/*.py"],
+    "rich": ["app/cli/*.py", "app/trial/*.py"],
+}
+"""Where alone a library may be imported. Jobs are put into the queue by one module of floor 4."""
+
+CLIENTS = {"AsyncIOMotorClient", "MongoClient", "AsyncMongoClient", "MotorClient"}
+WRITES = {
+    "insert_one",
+    "insert_many",
+    "update_one",
+    "update_many",
+    "replace_one",
+    "delete_one",
+    "delete_many",
+    "bulk_write",
+    "find_one_and_update",
+    "find_one_and_replace",
+    "find_one_and_delete",
+    "insert",
+    "save",
+    "replace",
+    "upsert",
+    "delete",
+}
+WRITERS = ["app/booking/*.py", "app/storage/strays.py"]
+"""Who may write reservations; strays only takes a key off."""
+
+
+def named(path: Path) -> str:
+    """The path below the root, for people and patterns."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"), named(path))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Everything that a file imports, dotted; a name from a package counts as a module of it, to be on the safe side.
+
+    `import_module("…")` counts as well.
+    """
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{named(path)}:{node.lineno} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (str(item.value) for item in node.args[:1] if isinstance(item, ast.Constant))
+
+
+def room_of(module: str) -> str | None:
+    """The room, or what stands beside the floors, that a dotted name lies in; none for what is not ours."""
+    known = [name for name in (*FLOORS, *BESIDE) if module == name or module.startswith(f"{name}.")]
+    return max(known, key=len, default=None)
+
+
+def may_import(room: str, other: str) -> bool:
+    """Whether a room may know another."""
+    if other in {room, "app"}:
+        return True
+    if room in BESIDE:
+        return other in BESIDE[room]
+    if other in BESIDE:
+        return FLOORS[room] > 1
+    return FLOORS[other] <= FLOORS[room]
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
+def test_imports_go_down(path: Path) -> None:
+    """No room imports one above it, and what stands beside the floors imports only what is listed."""
+    room = room_of(module_of(path))
+    assert room is not None, f"{named(path)} is in no room"
+
+    upward = [name for name in imports(path) if (other := room_of(name)) and not may_import(room, other)]
+
+    assert upward == []
+
+
+def test_every_file_is_in_a_room() -> None:
+    """There is no room that this table does not know."""
+    nowhere = [named(path) for path in FILES if room_of(module_of(path)) in {None, "app"}]
+
+    assert nowhere == ["app/__init__.py"]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if "timeline" in path.parts], ids=named)
+def test_the_lowest_floor_is_pure(path: Path) -> None:
+    """Floor 1 knows the standard library and itself: nothing is awaited, no clock is read and nothing opened."""
+    tree = parsed(path)
+    tops = {name.split(".", 1)[0] for name in imports(path)}
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+    assert tops - {"app"} <= set(sys.stdlib_module_names)
+    assert not tops & {"asyncio", "time", "os", "random", "secrets", "socket", "threading"}
+    assert not any(isinstance(node, ast.Await | ast.AsyncFunctionDef) for node in ast.walk(tree))
+    assert not calls & {"datetime.now", "datetime.utcnow", "date.today", "datetime.today", "open", "print"}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_libraries_stay_where_they_belong(library: str) -> None:
+    """A library that could be replaced one day is imported in the listed places only."""
+    strangers = [
+        named(path)
+        for path in FILES
+        if any(name.split(".", 1)[0] == library for name in imports(path))
+        and not any(fnmatch(named(path), pattern) for pattern in LIBRARIES[library])
+    ]
+
+    assert strangers == []
+
+
+def test_only_storage_makes_clients() -> None:
+    """There is one place in which a connection to MongoDB begins."""
+    makers = {
+        named(path)
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in CLIENTS
+    }
+
+    assert makers == {"app/storage/client.py"}
+
+
+def test_only_booking_writes_reservations() -> None:
+    """Nothing but the write path changes a reservation, because nothing else holds its guard."""
+    writers = {
+        named(path)
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in WRITES
+        and "reservation" in ast.unparse(node.func.value).lower()
+    }
+
+    assert {name for name in writers if not any(fnmatch(name, pattern) for pattern in WRITERS)} == set()
+
+
+def test_nothing_relies_on_assert() -> None:
+    """`python -O` takes assertions out, so what guards data raises."""
+    relying = [
+        f"{named(path)}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Assert)
+    ]
+
+    assert relying == []
