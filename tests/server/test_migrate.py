@@ -1,0 +1,328 @@
+"""`reserva migrate`: what it builds, what it only reports, and what waits for `--apply`."""
+
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from app.storage.client import Store, connect
+from app.storage.documents import DOCUMENTS
+from app.storage.errors import StorageError
+from app.storage.guards import make_guard, make_service_row
+from app.storage.migrate import Report, migrate, verify
+from app.timeline.instants import HOUR, MINUTE
+from tests.servers import ROOT
+
+pytestmark = pytest.mark.servers("any")
+
+FIRST = datetime(2026, 5, 1, 9, tzinfo=UTC)
+INDEXES = {model.document["name"] for document in DOCUMENTS for model in document.Settings.indexes}
+
+
+async def contents(store: Store) -> dict[str, Any]:
+    """All documents and the names of all indexes of a database, to compare before and after."""
+    found: dict[str, Any] = {}
+    for name in await store.database.list_collection_names():
+        rows = await store.database[name].find({}).sort("_id", 1).to_list(None)
+        found[name] = (rows, {index["name"] async for index in store.database[name].list_indexes()})
+    return found
+
+
+def kinds(report: Report) -> dict[str, list[tuple[str, ...]]]:
+    """What a report found: the ids by kind."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for finding in report.findings:
+        found.setdefault(finding.kind, []).append(finding.ids)
+    return found
+
+
+def row(**fields: Any) -> dict[str, Any]:
+    """An hour on room 1, confirmed."""
+    times = {"startTime": FIRST, "endTime": FIRST + timedelta(hours=1)}
+    return {"_id": ObjectId(), "resource": "room-1", "status": "confirmed", **times, **fields}
+
+
+async def test_an_empty_database_is_built_and_then_left_alone(bare_store: Store) -> None:
+    """The first run builds everything, the second finds nothing to do."""
+    first = await migrate(bare_store)
+    second = await migrate(bare_store)
+
+    assert first.clean
+    assert {f"index {name}" for name in INDEXES} <= set(first.built)
+    assert second == Report()
+    await verify(bare_store)
+
+
+async def test_check_reports_what_would_be_built_and_builds_nothing(bare_store: Store) -> None:
+    """`--check` names every index and changes nothing."""
+    await bare_store.database["resources"].insert_one({"_id": "room-1"})
+    before = await contents(bare_store)
+
+    report = await migrate(bare_store, check=True)
+
+    assert {identity for ids in kinds(report)["index-missing"] for identity in ids} == INDEXES
+    assert kinds(report)["guard-missing"] == [("room-1",)]
+    assert report.built == report.changed == []
+    assert before == await contents(bare_store)
+
+
+@pytest.mark.servers("wire")
+async def test_two_at_once_do_not_disturb_each_other(bare_store: Store) -> None:
+    """Two processes that migrate one database at the same time both succeed."""
+    await bare_store.database["resources"].insert_many([{"_id": f"room-{number}"} for number in range(5)])
+
+    both = await asyncio.gather(migrate(bare_store), migrate(bare_store))
+
+    assert all(report.clean for report in both)
+    guards = [f"guard room-{number}" for number in range(5)]
+    assert guards == sorted(built for report in both for built in report.built if built.startswith("guard"))
+
+
+async def test_processes_refuse_to_start_without_an_index(store: Store) -> None:
+    """A missing index is named, with the command that helps."""
+    await store.database["reservations"].drop_index("reservation_conflict_lookup")
+
+    with pytest.raises(StorageError, match=r"reservation_conflict_lookup\. Run `reserva migrate`"):
+        await verify(store)
+
+
+class TestIdempotencyKeys:
+    """A database made before `reservation_idempotency`, with keys that a unique sparse index cannot take."""
+
+    @pytest.fixture
+    async def old(self, bare_store: Store) -> Store:
+        """Two nulls, a key on three and a key on two; the oldest of the three was not inserted first."""
+        await bare_store.database["reservations"].insert_many(
+            [
+                row(_id=1, idempotencyKey=None),
+                row(_id=2, idempotencyKey=None),
+                row(_id=3, idempotencyKey="a", createdAt=FIRST + timedelta(days=2)),
+                row(_id=4, idempotencyKey="a", createdAt=FIRST),
+                row(_id=5, idempotencyKey="a", createdAt=FIRST + timedelta(days=1)),
+                row(_id=ObjectId("65f000000000000000000002"), idempotencyKey="b"),
+                row(_id=ObjectId("65f000000000000000000001"), idempotencyKey="b"),
+                row(_id=8, idempotencyKey="c"),
+                row(_id=9),
+            ]
+        )
+        await bare_store.database["resources"].insert_one({"_id": "room-1"})
+        return bare_store
+
+    @pytest.mark.parametrize("check", [True, False])
+    async def test_they_are_listed_and_nothing_is_done(self, old: Store, *, check: bool) -> None:
+        """Without `--apply` every id is listed, oldest first, and nothing at all is changed."""
+        before = await contents(old)
+
+        report = await migrate(old, check=check)
+
+        found = kinds(report)
+        assert found["null-key"] == [("1", "2")]
+        assert found["duplicate-key"] == [
+            ("4", "5", "3"),
+            ("65f000000000000000000001", "65f000000000000000000002"),
+        ]
+        assert ("reservation_idempotency",) in found["index-missing"]
+        assert report.built == report.changed == []
+        assert before == await contents(old)
+
+    async def test_apply_takes_them_off_and_builds_the_index(self, old: Store) -> None:
+        """`--apply` keeps a key on the oldest, unsets the others and the nulls, says so and removes nothing."""
+        reservations = old.database["reservations"]
+        before = {kept["_id"]: kept async for kept in reservations.find({})}
+
+        report = await migrate(old, apply=True)
+
+        oldest, other = ObjectId("65f000000000000000000001"), ObjectId("65f000000000000000000002")
+        after = {kept["_id"]: kept async for kept in reservations.find({})}
+        assert report.clean
+        assert after.keys() == before.keys()
+        assert {identity: kept["idempotencyKey"] for identity, kept in after.items() if "idempotencyKey" in kept} == {
+            4: "a",
+            oldest: "b",
+            8: "c",
+        }
+        assert report.changed == [
+            "unset the null idempotencyKey on 1, 2",
+            "unset idempotencyKey 'a' on 5, 3; the oldest, 4, keeps it",
+            f"unset idempotencyKey 'b' on {other}; the oldest, {oldest}, keeps it",
+        ]
+        assert "index reservation_idempotency" in report.built
+        for identity, kept in after.items():
+            assert {**before[identity], "idempotencyKey": None} == {**kept, "idempotencyKey": None}
+        await verify(old)
+
+    async def test_check_wins_over_apply(self, old: Store) -> None:
+        """Asked to only report, it only reports."""
+        before = await contents(old)
+
+        await migrate(old, check=True, apply=True)
+
+        assert before == await contents(old)
+
+
+class TestIndexesThatDiffer:
+    """Indexes that somebody made otherwise are reported and stay as they are."""
+
+    @pytest.mark.parametrize(
+        ("name", "keys", "options"),
+        [
+            ("reservation_conflict_lookup", [("resource", 1), ("startTime", 1)], {}),
+            ("reservation_conflict_lookup", [("status", 1), ("resource", 1), ("startTime", 1), ("endTime", 1)], {}),
+            ("reservation_customer_history", [("customer", 1), ("startTime", 1)], {}),
+            ("reservation_idempotency", [("idempotencyKey", 1)], {"sparse": True}),
+            ("reservation_idempotency", [("idempotencyKey", 1)], {"unique": True}),
+            ("reservation_expiry", [("expiresAt", 1)], {"sparse": True, "expireAfterSeconds": 0}),
+        ],
+    )
+    async def test_the_right_name_with_something_else_is_reported(
+        self, bare_store: Store, name: str, keys: list[tuple[str, int]], options: dict[str, Any]
+    ) -> None:
+        """It is reported with the command that drops it, and everything else is built."""
+        reservations = bare_store.database["reservations"]
+        await reservations.create_index(keys, name=name, **options)
+
+        report = await migrate(bare_store)
+
+        assert {"index-differs": [(name,)]} == kinds(report)
+        assert f'dropIndex("{name}")' in report.findings[0].detail
+        there = {index["name"]: index async for index in reservations.list_indexes()}
+        assert keys == list(there[name]["key"].items())
+        assert INDEXES - {name} <= {built.removeprefix("index ") for built in report.built}
+        with pytest.raises(StorageError, match=name):
+            await verify(bare_store)
+
+    @pytest.mark.servers("wire")
+    async def test_the_right_keys_under_another_name_are_reported(self, bare_store: Store) -> None:
+        """The server refuses a twin; the refusal is a finding, in its own words, and the twin stays."""
+        reservations = bare_store.database["reservations"]
+        await reservations.create_index([("customer", 1), ("startTime", -1)], name="mine")
+
+        checked = await migrate(bare_store, check=True)
+        report = await migrate(bare_store)
+
+        assert any("but mine has its keys" in finding.detail for finding in checked.findings)
+        assert kinds(report) == {"index-refused": [("reservation_customer_history",)]}
+        assert "mine" in {index["name"] async for index in reservations.list_indexes()}
+
+    @pytest.mark.servers("wire")
+    async def test_what_servers_add_by_themselves_is_no_difference(self, bare_store: Store) -> None:
+        """Made by hand in an old shell, with doubles for directions and in the background, they are the same."""
+        keys = {"resource": 1.0, "status": 1.0, "startTime": 1.0, "endTime": 1.0}
+        indexes = [
+            {"key": keys, "name": "reservation_conflict_lookup", "background": True},
+            {"key": {"idempotencyKey": 1.0}, "name": "reservation_idempotency", "unique": True, "sparse": True, "v": 2},
+        ]
+        await bare_store.database.command({"createIndexes": "reservations", "indexes": indexes})
+
+        assert (await migrate(bare_store)).clean
+
+
+class TestGuards:
+    """Guards of what was there before, and their reach."""
+
+    async def test_missing_ones_are_made_and_others_left(self, store: Store) -> None:
+        """Each resource and service gets its guard once."""
+        await store.database["resources"].insert_many([{"_id": "room-1"}, {"_id": "room-2"}])
+        await store.database["services"].insert_many([{"_id": "cut"}, {"_id": "shave"}])
+        assert await make_guard(store, "room-2")
+        assert await make_service_row(store, "shave")
+        guards = store.database["guards"]
+        before = await guards.find({}).sort("_id", 1).to_list(None)
+
+        report = await migrate(store)
+
+        assert report.built == ["guard room-1", "guard service:cut"]
+        assert before == await guards.find({"_id": {"$in": ["room-2", "service:shave"]}}).sort("_id", 1).to_list(None)
+        assert not await make_guard(store, "room-1")
+
+    async def test_their_reach_covers_what_is_booked(self, store: Store) -> None:
+        """It is computed before the guard is made: to the end of a block, back to its beginning, by doubling."""
+        minutes = timedelta(minutes=1)
+        end = FIRST + 60 * minutes
+        await store.database["reservations"].insert_many(
+            [
+                row(blockStart=FIRST - 20 * minutes, blockEnd=end + 61 * minutes),
+                row(status="pending", endTime=FIRST + 100 * minutes),
+                row(status="cancelled", endTime=FIRST + 4000 * minutes),
+                row(resource="room-2", endTime=FIRST + 4000 * minutes),
+                row(blockStart=FIRST, blockEnd=FIRST + 30_000 * minutes, long=True),
+                {"_id": 1, "resource": "room-1", "status": "confirmed"},
+            ]
+        )
+        await store.database["resources"].insert_one({"_id": "room-1"})
+
+        await migrate(store)
+
+        guard = await store.database["guards"].find_one({"_id": "room-1"})
+        assert guard is not None
+        assert guard["reachBack"] >= 121 * MINUTE
+        assert guard["reachBack"] <= 4 * HOUR
+        assert guard["reachAhead"] >= 20 * MINUTE
+        assert guard["reachAhead"] <= HOUR
+        assert guard["long"] is True
+        assert guard["seq"] == 0
+
+    async def test_rows_without_block_times_count_by_their_times(self, store: Store) -> None:
+        """A row loaded straight into the database, a month long, is reached."""
+        await store.database["reservations"].insert_one(row(endTime=FIRST + timedelta(days=30)))
+
+        await make_guard(store, "room-1")
+
+        guard = await store.database["guards"].find_one({"_id": "room-1"})
+        assert guard is not None
+        assert guard["reachBack"] >= 30 * 24 * HOUR
+
+
+@pytest.mark.servers("trial")
+class TestCommand:
+    """The command around it: its exit codes and what it prints where."""
+
+    def run(self, url: str, *options: str) -> "subprocess.CompletedProcess[str]":
+        """Run `reserva migrate` in a process of its own."""
+        return subprocess.run(
+            [sys.executable, "-c", "from app.cli.main import main; main()", "migrate", *options],
+            cwd=ROOT,
+            env={"MONGODB_URL": url, "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    async def test_exit_codes_tell_found_from_done(self, database_url: str) -> None:
+        """1 where something is found, 0 when it is built, and stray keys wait for `--apply`."""
+        store = await connect(database_url)
+        await store.database["reservations"].insert_many(
+            [row(_id="old", idempotencyKey=None), row(_id="new", idempotencyKey=None)]
+        )
+
+        checked = self.run(database_url, "--check")
+        refused = self.run(database_url)
+        applied = self.run(database_url, "--apply")
+        again = self.run(database_url, "--check")
+
+        assert [ran.returncode for ran in (checked, refused, applied, again)] == [1, 1, 0, 0]
+        assert "Reservations: new, old" in refused.stdout
+        assert "changed  unset the null idempotencyKey on new, old" in applied.stdout
+        assert "built    index reservation_idempotency" in applied.stdout
+        assert again.stdout == ""
+        await verify(store)
+        await store.close()
+
+    def test_no_server_is_told_in_a_sentence(self) -> None:
+        """A wrong address ends with exit code 2 and what to check, without a traceback and without the password."""
+        ran = self.run("mongodb://me:secret@127.0.0.1:1/reserva")
+
+        assert ran.returncode == 2
+        assert "Check MONGODB_URL" in ran.stderr
+        assert "Traceback" not in ran.stderr
+        assert "secret" not in ran.stderr
+        assert ran.stdout == ""
+
+    def test_contradicting_options_are_refused(self) -> None:
+        """`--check --apply` is a bad option."""
+        assert self.run("mongodb://127.0.0.1:1/reserva", "--check", "--apply").returncode == 2
