@@ -16,7 +16,7 @@ lint_paths := app worker tests
 
 # `exec` makes make itself the parent, and --tied ends the trial with it, even when make is killed.
 run: $(ready)
-	@exec .venv/bin/reserva dev --tied $(ARGS)
+	@exec .venv/bin/reserva dev --tied $$PPID $(ARGS)
 
 test: $(ready)
 	@exec .venv/bin/python -m pytest $(ARGS)

@@ -7,6 +7,7 @@ traceback, wherever a person can do something about it.
 import asyncio
 import functools
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ParamSpec
@@ -74,6 +75,13 @@ def environment() -> Settings:
         raise CouldNot("; ".join(_setting(fault["loc"], fault["msg"]) for fault in error.errors())) from error
     logs.configure(settings)
     return settings
+
+
+def export(settings: Settings) -> None:
+    """Put the addresses into the environment, for processes and modules that read it themselves."""
+    for name, url in (("MONGODB_URL", settings.mongodb_url), ("REDIS_URL", settings.redis_url)):
+        if url:
+            os.environ[name] = url
 
 
 def _setting(location: tuple[int | str, ...], message: str) -> str:

@@ -55,7 +55,7 @@ def commands() -> None:
 def main() -> None:
     """Run the command line of this process."""
     try:
-        code = commands.main(standalone_mode=False)
+        code = commands.main(prog_name="reserva", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -63,3 +63,7 @@ def main() -> None:
         click.echo("Interrupted.", err=True)
         code = _INTERRUPTED
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""`reserva dev`: the trial, everything on this machine in one terminal."""
+
+from pathlib import Path
+
+import click
+
+from app.cli.common import DONE, asynchronous, environment
+from app.trial import folder
+from app.trial.run import Trial
+from app.trial.tether import tie
+
+
+@click.command(epilog="Example:  reserva dev --port 9000 --data /tmp/trial")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 picks a free one.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=folder.DEFAULT,
+    show_default=True,
+    help="The folder of its data; one trial a folder.",
+)
+@click.option("--demo/--no-demo", default=True, show_default=True, help="Make a small demo catalogue.")
+@click.option("--tied", type=int, hidden=True, help="End with this process, the parent, even if that is killed.")
+@asynchronous
+async def dev(port: int, data: Path, *, demo: bool, tied: int | None) -> int:
+    """Run a trial of Reserva: MongoDB, Redis, the app and the worker.
+
+    Prints one line on standard output when it answers, `ready url=… key=…`, and the log on standard error. The next
+    start finds the same data and the same key. It is made for trying things out, not for production.
+    """
+    if tied:
+        tie(tied)
+    environment()
+    await Trial(folder.Folder(data), port, demo=demo).run()
+    return DONE

@@ -1,0 +1,82 @@
+"""`reserva keys`: API keys are made, listed, revoked and rotated here."""
+
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from app.access import service
+from app.access.caller import SCOPES
+from app.cli.common import DONE, asynchronous, console, opened, result
+from app.storage.documents import Key
+
+
+@click.group(epilog="Example:  reserva keys create --name website --scope reservations:write")
+def keys() -> None:
+    """Make, list, revoke and rotate API keys. Only a hash of a key is kept."""
+
+
+@keys.command(
+    epilog="Example:  reserva keys create --name website --scope reservations:read --scope reservations:write"
+)
+@click.option("--name", required=True, help="What people call it, up to 100 characters.")
+@click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="Once or more.")
+@click.option("--customer", metavar="ID", help="Bind it to a customer: it sees and books only for that one.")
+@click.option("--expires-days", metavar="D", type=click.IntRange(min=1), help="It ends after so many days.")
+@asynchronous
+async def create(name: str, scopes: tuple[str, ...], customer: str | None, expires_days: int | None) -> int:
+    """Make a key and print it, alone on standard output. It is shown this once."""
+    async with opened() as store:
+        made = await service.create_key(store, name, scopes, customer=customer, expires_days=expires_days)
+    click.echo(made.token)
+    return DONE
+
+
+@keys.command("list", epilog="Example:  reserva keys list --json")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+@asynchronous
+async def list_(*, as_json: bool) -> int:
+    """List all keys, also those that are over, oldest first."""
+    async with opened() as store:
+        known = await service.list_keys(store)
+        now = store.clock.now()
+    if as_json:
+        result([_told(key, now) for key in known])
+        return DONE
+    table = Table("prefix", "name", "scopes", "customer", "state", "created", box=None, pad_edge=False)
+    for key in known:
+        row = _told(key, now)
+        table.add_row(key.id, key.name, " ".join(key.scopes), key.customer or "", row["state"], row["createdAt"])
+    Console().print(table)
+    return DONE
+
+
+@keys.command(epilog="Example:  reserva keys revoke k3yprefx")
+@click.argument("prefix")
+@asynchronous
+async def revoke(prefix: str) -> int:
+    """End a key for good, everywhere within a second. Repeating it is harmless."""
+    async with opened() as store:
+        key = await service.revoke_key(store, prefix)
+    console.print(f"Revoked {key.id} ({key.name}).", markup=False)
+    return DONE
+
+
+@keys.command(epilog="Example:  reserva keys rotate k3yprefx")
+@click.argument("prefix")
+@asynchronous
+async def rotate(prefix: str) -> int:
+    """Give a key a new secret and print the key, alone on standard output; the old one ends within a second."""
+    async with opened() as store:
+        made = await service.rotate_key(store, prefix)
+    click.echo(made.token)
+    return DONE
+
+
+def _told(key: Key, now: datetime) -> dict[str, Any]:
+    """A key without its hash, as a script reads it."""
+    state = "revoked" if key.revoked_at else "expired" if service.is_over(key, now) else "live"
+    kept = key.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"secret_hash", "id"})
+    return {"prefix": key.id, "state": state, **kept}

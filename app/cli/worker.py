@@ -1,0 +1,40 @@
+"""`reserva worker`: arq's worker, which reconciles and tidies up."""
+
+import asyncio
+from importlib import import_module
+
+import click
+from arq.worker import run_worker
+from redis.asyncio import Redis
+
+from app.cli.common import CouldNot, configured, explained, export, opened
+from app.settings import Settings
+
+_REDIS_SECONDS = 3
+
+
+@click.command(epilog="Example:  MONGODB_URL=mongodb://db:27017/?replicaSet=rs0 REDIS_URL=redis://queue reserva worker")
+def worker() -> None:
+    """Run the worker against MONGODB_URL and REDIS_URL.
+
+    It reconciles by RESERVA_RECONCILE_CRON (UTC) and on demand. SIGTERM and Ctrl-C stop it.
+    """
+    settings = configured()
+    with explained():
+        asyncio.run(_usable(settings))
+        export(settings)
+        # Read the settings only now: they are taken from the environment when the module is imported.
+        run_worker(import_module("worker.settings").WorkerSettings)
+
+
+async def _usable(settings: Settings) -> None:
+    if not settings.redis_url:
+        raise CouldNot("REDIS_URL is not set; the worker takes its jobs from there.")
+    try:
+        redis = Redis.from_url(settings.redis_url, socket_connect_timeout=_REDIS_SECONDS, socket_timeout=_REDIS_SECONDS)
+    except ValueError as error:
+        raise CouldNot(f"REDIS_URL is not an address of Redis: {error}") from error
+    async with redis:
+        await redis.ping()
+    async with opened(settings):
+        pass

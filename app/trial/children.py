@@ -1,0 +1,99 @@
+"""Child processes of the trial: started tied to it, their output passed on line by line, ended in order."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.trial.errors import TrialError
+from app.trial.processes import Process, process
+from app.trial.tether import tethered
+
+_TAIL_LINES = 15
+_WIDTH = len("mongodb")
+_LINE_BYTES = 1 << 20
+_LAST_LINES_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Child:
+    """A running child: who it is, its last lines, and the task that passes its output on."""
+
+    process: Process
+    handle: asyncio.subprocess.Process
+    tail: deque[str]
+    output: asyncio.Task[None]
+
+    @classmethod
+    async def start(cls, name: str, command: list[str], *, cwd: Path, env: Mapping[str, str]) -> "Child":
+        """Start a program in a group of its own, so that Ctrl-C reaches the trial alone, which ends it in order."""
+        handle = await asyncio.create_subprocess_exec(
+            *tethered(command),
+            cwd=cwd,
+            env=dict(env),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            limit=_LINE_BYTES,
+        )
+        tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        output = asyncio.create_task(_pass_on(name, handle.stdout, tail))
+        return cls(process(name, handle.pid), handle, tail, output)
+
+    async def died(self) -> None:
+        """Wait for the child to end, which it should not.
+
+        Raises:
+            TrialError: with the last lines that it said.
+        """
+        code = await self.handle.wait()
+        await self._heard()
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        said = "\n".join(f"  {line}" for line in self.tail) or "  (nothing)"
+        raise TrialError(f"{self.process.name} {how}. The last that it said:\n{said}")
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Ask the child to end; kill it and its group if it does not in time."""
+        if self.handle.returncode is None:
+            with suppress(ProcessLookupError):
+                self.handle.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(grace_seconds):
+                    await self.handle.wait()
+            except TimeoutError:
+                self.kill()
+                await self.handle.wait()
+        await self._heard()
+
+    def kill(self) -> None:
+        """Kill the child and its group. Only while it was not waited for: after that its id may be another's."""
+        if self.handle.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+    async def _heard(self) -> None:
+        """Let its last lines through. Its own children may hold the pipe open, and are not waited for."""
+        await asyncio.wait({self.output}, timeout=_LAST_LINES_SECONDS)
+        self.output.cancel()
+
+
+async def _pass_on(name: str, lines: asyncio.StreamReader | None, tail: deque[str]) -> None:
+    if lines is None:
+        return
+    while True:
+        try:
+            line = await lines.readline()
+        except ValueError:  # longer than _LINE_BYTES; the reader has dropped it
+            continue
+        if not line:
+            return
+        text = line.decode(errors="replace").rstrip()
+        tail.append(text)
+        with suppress(OSError):  # nobody reads any more; the child must not wait for that
+            sys.stderr.write(f"{name:<{_WIDTH}} | {text}\n")

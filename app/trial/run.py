@@ -1,0 +1,162 @@
+"""Runs the trial: servers, migration, key, app, worker and demo, in this order; ends them in the reverse one."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import click
+import httpx
+import structlog
+
+from app.access.service import Token, create_key, hash_of, is_over, list_keys
+from app.storage.client import Store, connect
+from app.storage.documents import Key
+from app.storage.migrate import migrate
+from app.trial.children import Child
+from app.trial.demo import fill
+from app.trial.errors import TrialError
+from app.trial.folder import Folder, State
+from app.trial.processes import process
+from app.trial.servers import HOST, ensure_free, free_port, mongodb, redis
+
+log = structlog.get_logger(__name__)
+
+_START_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+_GRACE_SECONDS = 25.0
+"""Above the app's own drain time."""
+
+
+class Trial:
+    """One trial in one folder; `run` it once."""
+
+    def __init__(self, folder: Folder, port: int, *, demo: bool) -> None:
+        self._folder = folder
+        self._port = port
+        self._demo = demo
+        self._state = State(owner=process("reserva dev", os.getpid()))
+        self._children: list[Child] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Start everything, say so, and stay until a signal ends it.
+
+        Raises:
+            TrialError: if it cannot start, or something in it ends by itself.
+        """
+        self._task = asyncio.current_task()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._interrupt)
+        for left in self._folder.take():
+            log.warning("ended what a killed trial had left", process=left.name, pid=left.pid)
+        self._folder.keep(self._state)
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._start(group)
+                await asyncio.Event().wait()
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        except asyncio.CancelledError:
+            pass  # by `_interrupt`: asked to stop, and done
+        finally:
+            await self._stop()
+
+    def _interrupt(self) -> None:
+        """End the trial; a second signal does not wait for anybody."""
+        if self._task and not self._task.cancelling():
+            log.info("stopping")
+            self._task.cancel()
+        else:
+            for child in self._children:
+                child.kill()
+
+    async def _start(self, group: asyncio.TaskGroup) -> None:
+        begun = time.monotonic()
+        if self._port:
+            ensure_free(HOST, self._port)
+        log.warning("this is a trial, not for production", data=str(self._folder.path))
+        data = self._folder.path
+        servers = mongodb(data / "mongodb"), redis(data / "redis")
+        for server in servers:
+            await self._child(group, server.name, server.command, cwd=data)
+        for server in servers:
+            await _until(server.answers, server.name)
+        self._state.mongodb_url, self._state.redis_url = (server.url for server in servers)
+        self._folder.keep(self._state)
+        store = await connect(self._state.mongodb_url)
+        try:
+            report = await migrate(store)
+            if not report.clean:
+                raise TrialError("The trial's database is not as it must be: " + report.findings[0].detail)
+            key = await self._key(store)
+        finally:
+            await store.close()
+        self._port = self._port or free_port()
+        url = f"http://{HOST}:{self._port}"
+        await self._program(group, "app", "serve", "--port", str(self._port))
+        await self._program(group, "worker", "worker")
+        async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}) as http:
+            await _until(lambda: _ready(http), "app")
+            if self._demo:
+                await fill(http)
+        self._state.app_url = url
+        self._folder.keep(self._state)
+        log.info("ready", seconds=round(time.monotonic() - begun, 1), docs=f"{url}/docs")
+        click.echo(f"ready url={url} key={key}")
+
+    async def _program(self, group: asyncio.TaskGroup, name: str, *arguments: str) -> None:
+        """Start one of Reserva's own commands against the trial's servers."""
+        await self._child(group, name, [sys.executable, "-m", "app.cli.main", *arguments], cwd=Path.cwd())
+
+    async def _child(self, group: asyncio.TaskGroup, name: str, command: list[str], *, cwd: Path) -> None:
+        env = dict(os.environ, PYTHONUNBUFFERED="1")
+        env |= {"MONGODB_URL": self._state.mongodb_url or "", "REDIS_URL": self._state.redis_url or ""}
+        child = await Child.start(name, command, cwd=cwd, env=env)
+        self._children.append(child)
+        self._state.children.append(child.process)
+        self._folder.keep(self._state)
+        group.create_task(child.died())
+
+    async def _key(self, store: Store) -> str:
+        """The key of the last start, as long as the database knows it; else a new one."""
+        kept = self._folder.key
+        token = Token.read(kept) if kept else None
+        if token and any(_opens(known, token, store) for known in await list_keys(store)):
+            return str(token)
+        made = await create_key(store, "trial", ["admin"])
+        self._folder.keep_key(made.token)
+        return made.token
+
+    async def _stop(self) -> None:
+        """End the children, the app and the worker before the servers that they use."""
+        servers, programs = self._children[:2], self._children[2:]
+        for generation in (programs, servers):
+            await asyncio.gather(*(child.stop(_GRACE_SECONDS) for child in generation))
+        self._folder.release()
+
+
+async def _until(answers: Callable[[], Awaitable[bool]], name: str) -> None:
+    """Wait until something answers; that its process ends is noticed elsewhere."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if await answers():
+            return
+        await asyncio.sleep(_POLL_SECONDS)
+    raise TrialError(f"{name} does not answer after {_START_SECONDS:.0f} s.")
+
+
+def _opens(key: Key, token: Token, store: Store) -> bool:
+    """Whether a token is that of a key, and the key is not over."""
+    same = (key.id, key.secret_hash) == (token.prefix, hash_of(token.secret))
+    return same and not is_over(key, store.clock.now())
+
+
+async def _ready(http: httpx.AsyncClient) -> bool:
+    try:
+        return all([(await http.get(path)).is_success for path in ("/healthz", "/readyz")])
+    except httpx.TransportError:
+        return False
