@@ -36,13 +36,13 @@ BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
 class Ticket:
     """An intent on its way, with its place in line and the future that its caller waits for."""
 
-    number: int
     intent: Intent
     lanes: frozenset[str]
     until: float
     answer: "asyncio.Future[Any]"
     losses: int = 0
     timer: asyncio.TimerHandle | None = None
+    too_late: Problem | None = None
     targets: frozenset[Any] = field(default_factory=frozenset)
 
 
@@ -61,7 +61,6 @@ class Committer:
         self.free_slots = list(range(SLOTS))
         self.batches: set[asyncio.Task[None]] = set()
         self.stopping = False
-        self._arrivals = 0
         self._pumping = False
 
     async def submit(self, intent: Intent) -> Any:
@@ -77,8 +76,7 @@ class Committer:
             raise overloaded("Too much is waiting already; nothing was done.")
         loop = asyncio.get_running_loop()
         until = loop.time() + intent.deadline_seconds
-        self._arrivals += 1
-        ticket = Ticket(self._arrivals, intent, intent.lanes(), until, loop.create_future(), targets=intent.targets())
+        ticket = Ticket(intent, intent.lanes(), until, loop.create_future(), targets=intent.targets())
         ticket.timer = loop.call_at(until, self._give_up, ticket)
         self.waiting.append(ticket)
         self._pump_soon()
@@ -96,7 +94,7 @@ class Committer:
     def _give_up(self, ticket: Ticket) -> None:
         """Nobody took it in time, so it is never run."""
         self.waiting.remove(ticket)
-        _answer(ticket, overloaded("It did not come to its turn in time; nothing was done."))
+        _answer(ticket, ticket.too_late or overloaded("It did not come to its turn in time; nothing was done."))
 
     def _pump_soon(self) -> None:
         """Let everybody arrive who is about to, in this turn of the loop, before a batch is closed."""
@@ -197,7 +195,8 @@ class Committer:
         loop.call_later(rest, self._rested, lanes)
         for ticket, why in reversed(lost):
             ticket.losses += 1
-            self._back(ticket, why.problem)
+            ticket.too_late = why.problem
+            self._back(ticket)
 
     def _rested(self, lanes: frozenset[str]) -> None:
         now = asyncio.get_running_loop().time()
@@ -206,11 +205,11 @@ class Committer:
                 self.not_before.pop(lane, None)
         self._pump()
 
-    def _back(self, ticket: Ticket, too_late: Problem) -> None:
+    def _back(self, ticket: Ticket) -> None:
         """To the front of the line again, unless its time is over."""
         loop = asyncio.get_running_loop()
-        if loop.time() >= ticket.until:
-            _answer(ticket, too_late)
+        if loop.time() >= ticket.until and ticket.too_late is not None:
+            _answer(ticket, ticket.too_late)
             return
         ticket.timer = loop.call_at(ticket.until, self._give_up, ticket)
         self.waiting.appendleft(ticket)

@@ -1,0 +1,118 @@
+"""Bookers that a test moves step by step, so that a race happens because it was arranged, not by luck."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.booking import Book
+from app.booking.drivers import SessionDriver
+from app.booking.facts import Memory
+from app.booking.intents import Accepted, Intent
+from app.booking.occupants import BRANCHES
+from app.booking.steps import ABORT, Step
+from app.booking.transaction import Batch, Outcome, attempt
+from app.storage.client import Store
+from app.storage.documents import Resource
+from app.storage.guards import make_guard
+from app.timeline.load import Occupancy, peak
+
+NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+BUDGET_SECONDS = 30.0
+
+
+async def add_resource(store: Store, identity: str = "room", **fields: Any) -> Resource:
+    """A resource with its guard, as the catalogue makes them."""
+    await make_guard(store, identity)
+    now = store.clock.now()
+    resource = Resource(id=identity, name=identity, created_at=now, updated_at=now, **fields)
+    await store.database["resources"].insert_one(resource.to_mongo())
+    return resource
+
+
+def booking_of(start: datetime = NINE, length: timedelta = HOUR, **fields: Any) -> Book:
+    """A wish for an hour of the room."""
+    wanted: dict[str, Any] = {"by": "test", "resource": "room", "start": start, "end": start + length}
+    return Book(**(wanted | fields))
+
+
+class Actor:
+    """A process that books: a driver of its own, a body that stands before its next step."""
+
+    def __init__(self, store: Store, intents: Sequence[Intent], memory: Memory | None = None) -> None:
+        self.driver = SessionDriver(store.client.delegate, store.database.name, 1)
+        batch = Batch(intents, memory or Memory(), BRANCHES if store.shape == "or" else 1)
+        self.body = attempt(batch)
+        self.outcomes: list[Outcome] | None = None
+        self.done: list[str] = []
+        self.next: Step = next(self.body)
+
+    async def advance(self) -> bool:
+        """Do the next step; whether there is another. An error of the database goes into the body, as it does live."""
+        until = time.monotonic() + BUDGET_SECONDS
+        name = self.next.name
+        try:
+            try:
+                result = await asyncio.to_thread(self.driver.perform, self.next, 0, until)
+            except Exception as error:  # noqa: BLE001  # the body decides which ones it knows
+                self.next = self.body.throw(error)
+            else:
+                self.done.append(name)
+                self.next = self.body.send(result)
+        except StopIteration as end:
+            self.outcomes = end.value
+            return False
+        except BaseException:
+            if self.driver.sessions[0].in_transaction:
+                self.driver.perform(ABORT, 0, until)
+            raise
+        return True
+
+    async def until(self, name: str) -> None:
+        """Stop right after the step of that name."""
+        while name not in self.done:
+            assert await self.advance(), f"it ended before {name}"
+
+    async def finish(self) -> list[Outcome]:
+        """Go on to the end.
+
+        Raises:
+            Lost: somebody else was first.
+        """
+        while await self.advance():
+            pass
+        assert self.outcomes is not None
+        return self.outcomes
+
+    async def close(self) -> None:
+        """Give the session back."""
+        await self.driver.close()
+
+
+async def run(store: Store, *intents: Intent, memory: Memory | None = None) -> list[Outcome]:
+    """One batch from beginning to end."""
+    actor = Actor(store, intents, memory)
+    try:
+        return await actor.finish()
+    finally:
+        await actor.close()
+
+
+async def book(store: Store, **fields: Any) -> Any:
+    """Book and be accepted."""
+    (outcome,) = await run(store, booking_of(**fields))
+    assert isinstance(outcome, Accepted), outcome
+    return outcome.value
+
+
+async def peak_load(store: Store, resource: str = "room") -> int:
+    """The highest load that the stored reservations ever put on a resource, told by their block times alone."""
+    query = {"resource": resource, "status": {"$in": ["pending", "confirmed"]}}
+    rows = await store.database["reservations"].find(query).to_list(None)
+    taken = [
+        Occupancy(row["_id"], int(row["blockStart"].timestamp()), int(row["blockEnd"].timestamp()), row["units"])
+        for row in rows
+    ]
+    return peak(taken, 0, 2**40)

@@ -1,0 +1,187 @@
+"""Two bookers of one time, stopped where it hurts: after both have read who is there, before either has written."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.booking import occupants, snapshot
+from app.booking.intents import Accepted, Refused
+from app.booking.snapshot import Snapshot
+from app.booking.steps import Steps, find
+from app.booking.transaction import Lost
+from app.errors import Problem
+from app.storage.client import Store
+from app.timeline import rules
+from app.timeline.rules import Check
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, peak_load, run
+
+Mutation = Callable[[pytest.MonkeyPatch], None]
+
+
+async def race(store: Store, *, stop_at: str = "occupants.read") -> int:
+    """Let two bookers read, then let both go on; the highest load that they brought about."""
+    actors = [Actor(store, [booking_of()]), Actor(store, [booking_of(NINE + HOUR / 2)])]
+    try:
+        for actor in actors:
+            try:
+                await actor.until(stop_at)
+            except Lost:
+                continue  # the guard held it back before it could read
+        for actor in actors:
+            try:
+                if actor.outcomes is None and stop_at in actor.done:
+                    await actor.finish()
+            except Lost:
+                continue
+    finally:
+        for actor in actors:
+            await actor.close()
+    return await peak_load(store)
+
+
+def without_the_bump(patch: pytest.MonkeyPatch) -> None:
+    """Read the guard instead of changing it."""
+
+    def only_read(self: Snapshot, lanes: list[str], rows: list[str]) -> Steps[None]:
+        found = yield find("guards.read", "guards", {"_id": {"$in": lanes + rows}})
+        self.guards = {guard["_id"]: guard | {"at": NINE} for guard in found}
+        self.reaches = {guard["_id"]: occupants.Reach(guard["reachBack"], guard["reachAhead"]) for guard in found}
+
+    patch.setattr(Snapshot, "_take_guards", only_read)
+
+
+def with_a_bump_that_changes_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Write what is there already: a no-op takes no lock."""
+    patch.setattr(snapshot, "BUMP", {"$set": {"seq": 0, "at": NINE}})
+
+
+def without_the_check(patch: pytest.MonkeyPatch) -> None:
+    """Judge every rule but the capacity."""
+    patch.setattr(rules, "_capacity", lambda *_: (Check("capacity", ok=True, detail="unchecked"), ()))
+
+
+@pytest.mark.servers("transactions")
+async def test_two_bookers_of_one_time_cannot_both_win(store: Store) -> None:
+    """Of two bookers that both read a free room, one commits; the other loses the guard and is then refused."""
+    await add_resource(store)
+
+    load = await race(store)
+
+    assert load == 1
+    (again,) = await run(store, booking_of())
+    assert isinstance(again, Refused)
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.parametrize("mutate", [without_the_bump, with_a_bump_that_changes_nothing])
+async def test_the_race_notices_a_guard_that_does_not_guard(
+    store: Store, mutate: Mutation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the guard only read, or changed to what it was, the very same race books the room twice."""
+    await add_resource(store)
+    await book(store, start=NINE - 50 * HOUR)  # raises the reach, which would be a write of the guard as well
+    await store.database["guards"].update_one({"_id": "room"}, {"$set": {"seq": 0, "at": NINE}})
+    mutate(monkeypatch)
+
+    assert await race(store) == 2
+
+
+@pytest.mark.servers("transactions")
+async def test_the_race_notices_a_check_that_is_skipped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the capacity rule the guard alone lets the second booker in after the first."""
+    await add_resource(store)
+    without_the_check(monkeypatch)
+    await race(store)
+    await run(store, booking_of())
+
+    assert await peak_load(store) == 2
+
+
+@pytest.mark.servers("transactions")
+async def test_a_lost_guard_stops_all_booking(store: Store) -> None:
+    """Without its guard document a resource takes no bookings, from nobody, and nothing makes a new one in passing."""
+    await add_resource(store)
+    await store.database["guards"].delete_one({"_id": "room"})
+
+    outcomes = [*await run(store, booking_of()), *await run(store, booking_of(NINE + 2 * HOUR))]
+
+    assert [type(outcome) for outcome in outcomes] == [Problem, Problem]
+    assert {outcome.name for outcome in outcomes if isinstance(outcome, Problem)} == {"unavailable"}
+    assert await store.database["reservations"].count_documents({}) == 0
+    assert await store.database["guards"].count_documents({}) == 0
+
+
+@pytest.mark.servers("transactions")
+async def test_a_batch_sees_its_own_bookings(store: Store) -> None:
+    """Of many wishes for one time in one transaction exactly as many win as the capacity allows, in their order."""
+    await add_resource(store, capacity=3)
+
+    outcomes = await run(store, *[booking_of() for _ in range(10)])
+
+    assert [isinstance(outcome, Accepted) for outcome in outcomes] == [True] * 3 + [False] * 7
+    assert await peak_load(store) == 3
+
+
+@pytest.mark.servers("transactions")
+async def test_what_began_long_ago_is_still_in_the_way(store: Store) -> None:
+    """A booking is found by its last minute, however long before it began: the reach grows with what is booked."""
+    await add_resource(store)
+    await book(store, start=NINE, length=30 * HOUR)
+    await book(store, start=NINE + 100 * HOUR, length=400 * HOUR)
+
+    wishes = [NINE + 29 * HOUR, NINE + 499 * HOUR, NINE + 30 * HOUR, NINE + 500 * HOUR]
+    outcomes = await run(store, *[booking_of(start) for start in wishes])
+
+    assert [isinstance(outcome, Accepted) for outcome in outcomes] == [False, False, True, True]
+
+
+@pytest.mark.servers("transactions")
+async def test_a_reach_that_is_not_raised_would_be_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the reach left as it is, the end of a long booking is invisible: the test above stands on its raising."""
+    await add_resource(store)
+    monkeypatch.setattr(occupants.Reach, "covering", lambda self, *_: self)
+    await book(store, start=NINE, length=30 * HOUR)
+
+    (outcome,) = await run(store, booking_of(NINE + 29 * HOUR))
+
+    assert isinstance(outcome, Accepted)
+
+
+async def _add_service(store: Store, **fields: Any) -> None:
+    await store.database["guards"].insert_one({"_id": "service:cut", "rules": "1"})
+    now = store.clock.now()
+    service = {"_id": "cut", "name": "cut", "version": 1, "createdAt": now, "updatedAt": now}
+    await store.database["services"].insert_one(service | {"durationType": "fixed", "durationMinutes": 60} | fields)
+
+
+@pytest.mark.servers("transactions")
+async def test_buffers_of_neighbours_add_up(store: Store) -> None:
+    """Between two bookings there is room for the first one's buffer after and the second one's before."""
+    await add_resource(store, services=["cut"])
+    await _add_service(store, bufferBeforeMinutes=10, bufferAfterMinutes=20)
+    await book(store, service="cut")
+
+    early = booking_of(NINE + HOUR + HOUR / 60 * 29, service="cut")
+    right = booking_of(NINE + HOUR + HOUR / 60 * 30, service="cut")
+    outcomes = [*await run(store, early), *await run(store, right)]
+
+    assert [isinstance(outcome, Accepted) for outcome in outcomes] == [False, True]
+
+
+@pytest.mark.servers("transactions")
+async def test_a_filter_by_end_time_would_be_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Occupants are found by their block, not by their `endTime`: a filter on it misses who is still in a buffer."""
+    await add_resource(store, services=["cut"])
+    await _add_service(store, bufferAfterMinutes=20)
+    await book(store, service="cut")
+    wish = booking_of(NINE + HOUR + HOUR / 60 * 10)
+
+    (refused,) = await run(store, wish)
+    assert isinstance(refused, Refused)
+
+    branch = occupants._branch
+    late = {"endTime": {"$gt": wish.start}}
+    monkeypatch.setattr(occupants, "_branch", lambda *arguments: branch(*arguments) | late)
+    (booked,) = await run(store, booking_of(wish.start))
+    assert isinstance(booked, Accepted)
