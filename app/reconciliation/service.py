@@ -53,13 +53,22 @@ class Progress:
 Watcher: TypeAlias = Callable[[Progress], None]
 
 
-async def reconcile_reservations(store: Store, kind: Kind, resource: str | None = None) -> Run:
+async def reconcile_reservations(
+    store: Store, kind: Kind, resource: str | None = None, watch: Watcher | None = None
+) -> Run:
     """Run a reconciliation now, in this process; see `execute`. One that waits already is the one that is run."""
     while True:
         asked = await runs.ask_for(store, kind, resource)
         run = await runs.claim(store, OWNER, asked.id)
         if run is not None:
-            return await execute(store, run)
+            return await execute(store, run, watch)
+
+
+async def is_known(store: Store, resource: str) -> bool:
+    """Whether there is such a resource, or at least a reservation of it."""
+    if await store.database["resources"].find_one({"_id": resource}, {"_id": 1}) is not None:
+        return True
+    return await store.database["reservations"].find_one({"resource": resource}, {"_id": 1}) is not None
 
 
 async def due_kind(store: Store) -> Kind:

@@ -1,0 +1,51 @@
+"""`reserva reconcile`: looks for resources above their capacity, now and in this process."""
+
+import click
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, opened, result
+from app.reconciliation import service
+from app.reconciliation.runs import Kind
+from app.reconciliation.schemas import RunAnswer
+from app.storage.documents import Run
+
+
+@click.command(epilog="Example:  reserva reconcile --full --json")
+@click.option("--full", is_flag=True, help="Look at every resource, not only at those that changed.")
+@click.option("--resource", metavar="ID", help="Look at this resource only.")
+@click.option("--json", "as_json", is_flag=True, help="Print the run as one line of JSON.")
+@asynchronous
+async def reconcile(*, full: bool, resource: str | None, as_json: bool) -> int:
+    """Look for stretches of time in which a resource is booked above its capacity.
+
+    No reservation is changed. Each finding is a warning in the log that names the reservations.
+
+    Exit codes: 0 nothing found, 1 something found, 2 could not look.
+    """
+    if full and resource is not None:
+        raise CouldNot("Choose one of --full and --resource.")
+    kind: Kind = "full" if full else "resource" if resource is not None else "incremental"
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    async with opened() as store:
+        if resource is not None and not await service.is_known(store, resource):
+            raise CouldNot(f"There is no resource {resource!r}.")
+        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+            task = progress.add_task("starting")
+
+            def watch(seen: service.Progress) -> None:
+                said = f"{seen.tally.scanned:,} reservations of {seen.tally.resources:,} resources"
+                progress.update(task, description=f"{said}, {seen.findings:,} findings")
+
+            run = await service.reconcile_reservations(store, kind, resource, watch)
+    if as_json:
+        result(RunAnswer.of(run).model_dump(mode="json", exclude_none=True))
+    else:
+        _tell(run)
+    if run.state != "succeeded":
+        raise CouldNot(run.error or f"The reconciliation ended {run.state}.")
+    return FOUND if run.findings else DONE
+
+
+def _tell(run: Run) -> None:
+    findings = "no finding" if not run.findings else f"{run.findings:,} findings, {run.conflicts:,} conflicts"
+    click.echo(f"{run.scanned:,} reservations of {run.resources:,} resources: {findings}")

@@ -1,0 +1,44 @@
+"""Reconciliations on the wire."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from app.storage.documents import Run
+from app.wire.models import Answer, Body, CatalogueId, Instant
+
+
+class NewRun(Body):
+    """What to look at; nothing said: what has changed since the last time."""
+
+    full: Annotated[bool, Field(description="Look at every resource.")] = False
+    resource: Annotated[CatalogueId | None, Field(description="Look at this resource only.")] = None
+
+
+class RunAnswer(Answer):
+    """A reconciliation. Its counts grow while it runs.
+
+    `findings` are stretches of one resource with load above capacity, `new` those of them that this run opened;
+    `conflicts` counts, for each reservation that starts while the load is above capacity, the others active then.
+    """
+
+    id: str
+    kind: Literal["full", "incremental", "resource"]
+    resource: str | None = None
+    state: Literal["queued", "running", "succeeded", "failed", "abandoned"]
+    scanned: int
+    resources: int
+    findings: int
+    conflicts: int
+    new: int
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, run: Run) -> "RunAnswer":
+        """The answer for a stored run."""
+        return cls.model_validate({name: getattr(run, name) for name in _PLAIN} | {"id": str(run.id)})
+
+
+_PLAIN = [name for name in RunAnswer.model_fields if name != "id"]

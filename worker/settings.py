@@ -1,0 +1,109 @@
+"""arq's worker: `reserva worker`, or `arq worker.settings.WorkerSettings`.
+
+The environment is read when this module is imported, because arq wants a class with everything in it.
+"""
+
+from datetime import UTC
+from typing import Any, ClassVar
+
+from arq import cron, func
+from arq.connections import RedisSettings
+from arq.cron import CronJob
+from arq.worker import Function
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from app.errors import Problem
+from app.reconciliation import queue
+from app.settings import Settings
+from app.storage.client import connect
+from app.storage.migrate import verify
+from worker import jobs
+from worker.cron import parse
+
+RUN_SECONDS = 6 * 3600
+"""The longest reconciliation. A worker that dies in one is missed by its beats, not by this."""
+
+PICK_UP_SECONDS = 20
+"""Between two looks into MongoDB: what a dead worker left is given up after half a minute and taken over in one."""
+
+_settings = Settings()
+
+
+async def startup(ctx: dict[Any, Any]) -> None:
+    """Open the database; one that is not migrated is refused."""
+    ctx["store"] = await connect(_settings)
+    await verify(ctx["store"])
+
+
+async def shutdown(ctx: dict[Any, Any]) -> None:
+    """Close it; it was never opened if the startup failed."""
+    if "store" in ctx:
+        await ctx["store"].close()
+
+
+def _redis() -> RedisSettings:
+    if _settings.redis_url is None:
+        raise Problem("invalid", "REDIS_URL is not set; the worker takes its jobs from there.")
+    try:
+        settings = queue.redis_settings(_settings.redis_url)
+    except (RuntimeError, ValueError) as error:
+        raise Problem("invalid", f"REDIS_URL is not an address of Redis: {error}.") from error
+    # A Redis that restarts within some ten seconds is waited for; without it for longer, the worker ends.
+    settings.retry = Retry(ExponentialBackoff(cap=2, base=0.1), 9)
+    settings.retry_on_error = [RedisConnectionError, RedisTimeoutError]
+    return settings
+
+
+def _reconciliations() -> list[CronJob]:
+    try:
+        times = parse(_settings.reconcile_cron)
+    except ValueError as error:
+        raise Problem("invalid", f"RESERVA_RECONCILE_CRON: {error}") from error
+    return [
+        cron(
+            jobs.reconcile_reservations,
+            name=queue.RECONCILE if place == 0 else f"{queue.RECONCILE}:{place}",
+            timeout=RUN_SECONDS,
+            max_tries=2,
+            month=entry.month,
+            day=entry.day,
+            weekday=entry.weekday,
+            hour=entry.hour,
+            minute=entry.minute,
+        )
+        for place, entry in enumerate(times)
+    ]
+
+
+class WorkerSettings:
+    """What arq reads, by name; everything that is not here is as arq has it."""
+
+    redis_settings: ClassVar[RedisSettings] = _redis()
+    queue_name = queue.QUEUE
+    functions: ClassVar[list[Function]] = [
+        # The second try is for a worker that was stopped: it gave its run back, and the next one begins at once.
+        func(jobs.run_reconciliation, name=queue.RUN, timeout=RUN_SECONDS, max_tries=2)
+    ]
+    cron_jobs: ClassVar[list[CronJob]] = [
+        *_reconciliations(),
+        cron(
+            jobs.pick_up_reconciliations,
+            name=queue.PICK_UP,
+            second=set(range(0, 60, PICK_UP_SECONDS)),
+            timeout=RUN_SECONDS,
+            run_at_startup=True,
+        ),
+    ]
+    on_startup = startup
+    on_shutdown = shutdown
+    timezone = UTC
+    job_serializer = queue.serialize
+    job_deserializer = queue.deserialize
+    keep_result = 0
+    """A kept result would block the id of its job."""
+    health_check_interval = 15
+    job_completion_wait = 5
+    """Seconds that jobs get to finish on SIGTERM; what takes longer gives its run back."""
