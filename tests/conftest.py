@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from secrets import token_hex
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from app.storage.client import Store, connect
@@ -21,6 +22,9 @@ _URL = os.environ.get("MONGODB_URL") or None
 for _name in [name for name in os.environ if name in {"MONGODB_URL", "REDIS_URL"} or name.startswith("RESERVA_")]:
     if _name != "RESERVA_TEST_SERVERS":
         del os.environ[_name]
+
+settings.register_profile("reserva", deadline=None, print_blob=True)  # a busy machine is no failure
+settings.load_profile("reserva")
 
 _SERVERS = Servers(_URL)
 _USED = "server"

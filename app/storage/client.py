@@ -4,6 +4,7 @@
 from it, and the server's clock. Everything above takes a store and never an address.
 """
 
+import warnings
 from typing import Any
 
 import pymongo
@@ -109,8 +110,10 @@ async def connect(where: Settings | str, *, mode: Mode | None = None, appname: s
     options: dict[str, Any] = {"tz_aware": True, "w": "majority", "journal": True, "retryWrites": True}
     options |= {name: value for name, value in _DEFAULTS.items() if name.lower() not in url.lower()}
     try:
-        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url, appname=appname, **options)
-    except (PyMongoError, ValueError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # pymongo drops options that it does not know, and warns
+            client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url, appname=appname, **options)
+    except (PyMongoError, ValueError, TypeError, UserWarning) as error:
         raise unusable(url, error) from error
     try:
         return await Store.over(client, client.get_default_database(DATABASE).name, mode=wanted)

@@ -227,8 +227,8 @@ class Guard(Kept):
 
     One a resource, made with it; and one a service (`service:<id>`), which only carries `rules`.
     `rules` is a random id, changed in the transaction of every edit, under which processes cache what they read;
-    `at` is the database's clock at the last change; `reach_back` and `reach_ahead` are milliseconds, and `long` says that
-    something long was booked, see `booking`.
+    `at` is the database's clock at the last change; `reach_back` and `reach_ahead` are milliseconds, and `long` says
+    that something long was booked, see `booking`.
     """
 
     id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a guard has the id of what it guards

@@ -39,7 +39,7 @@ def unusable(url: str, error: Exception) -> StorageError:
         return StorageError(
             f"The user in MONGODB_URL may not read and write this database of {where} (it needs the role readWrite)."
         )
-    if isinstance(error, ConfigurationError | InvalidName | ValueError | TypeError):
+    if isinstance(error, ConfigurationError | InvalidName | ValueError | TypeError | UserWarning):
         return StorageError(
             f"MONGODB_URL is not an address of MongoDB: {str(error).rstrip('.')}. "
             "Write it like mongodb://host:27017/reserva."
