@@ -86,6 +86,7 @@ class Book(Intent):
             reservation,
             proof=("reservations", {"_id": self.reservation}),
             inserts=[reservation],
+            blocks=[reservation] if taken else [],
             taken=taken,
         )
 

@@ -38,14 +38,21 @@ class Update:
 class Accepted:
     """What an intent writes, and what its caller gets once that is committed.
 
-    `proof` finds something that only this intent wrote: a collection and a query.
+    `proof` finds something that only this intent wrote: a collection and a query. `blocks` are the reservations whose
+    block is new or moved, which the reach must cover; `taken` are their spans, from which expired holds must go.
     """
 
     value: Any
     proof: tuple[str, dict[str, Any]]
     inserts: list[Reservation] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
+    blocks: list[Reservation] = field(default_factory=list)
     taken: list[Span] = field(default_factory=list)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.inserts or self.updates)
 
 
 class View(Protocol):

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from pymongo.errors import PyMongoError
 
 from app.booking.facts import Memory
+from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent, OutcomeUnknown, Refused, Span, Stranded, Update, overloaded
 from app.booking.occupants import Reach
 from app.booking.snapshot import BUMP, Snapshot
@@ -20,7 +21,7 @@ from app.errors import Problem
 from app.storage.documents import Reservation
 from app.timeline.instants import from_millis, to_millis
 
-Outcome: TypeAlias = Accepted | Problem | Refused | Stranded
+Outcome: TypeAlias = Accepted | Problem | Refused | Stranded | Elsewhere
 
 
 class Lost(Exception):  # noqa: N818  # the ordinary fate of the second of two
@@ -55,7 +56,7 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
         yield BEGIN
         yield from snapshot.look(batch.intents, batch.branches_a_find)
         outcomes = [_judge(intent, snapshot) for intent in batch.intents]
-        accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted)]
+        accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted) and outcome.writes]
         if not accepted:
             yield ABORT
             return outcomes
@@ -70,7 +71,7 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
 def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
     try:
         accepted = intent.judge(snapshot)
-    except (Problem, Refused, Stranded) as refusal:
+    except (Problem, Refused, Stranded, Elsewhere) as refusal:
         return refusal
     return accepted
 
@@ -78,7 +79,8 @@ def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
 def _write(accepted: Sequence[Accepted], snapshot: Snapshot, batch: Batch) -> Steps[None]:
     """Reach first, so that no reader can miss what follows; then the inserts and the guarded updates."""
     inserts = [reservation for each in accepted for reservation in each.inserts]
-    for resource, reach in _raised(inserts, snapshot).items():
+    blocks = [reservation for each in accepted for reservation in each.blocks]
+    for resource, reach in _raised(blocks, snapshot).items():
         raised: dict[str, Any] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}}
         if reach.long:
             raised["$set"] = {"long": True}
@@ -99,10 +101,10 @@ def _apply(change: Update) -> Steps[None]:
         raise Lost
 
 
-def _raised(inserts: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reach]:
+def _raised(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reach]:
     """The guards whose reach does not yet find one of the new blocks."""
     raised: dict[str, Reach] = {}
-    for reservation in inserts:
+    for reservation in blocks:
         block = (to_millis(at) for at in (reservation.start_time, reservation.block_start, reservation.block_end))
         known = raised.get(reservation.resource, snapshot.reaches[reservation.resource])
         wanted = known.covering(*block)

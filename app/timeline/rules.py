@@ -120,9 +120,14 @@ def block_of(start: Millis, end: Millis, offer: Offer | None) -> tuple[Millis, M
     return (start - offer.before, end + offer.after) if offer else (start, end)
 
 
-def judge(wish: Wish, room: Room, offer: Offer | None, calendar: Calendar) -> Verdict:
-    """Judge every rule. Notice and horizon include their ends; buffers may reach outside the schedule."""
-    block_start, block_end = block_of(wish.start, wish.end, offer)
+def judge(
+    wish: Wish, room: Room, offer: Offer | None, calendar: Calendar, *, block: tuple[Millis, Millis] | None = None
+) -> Verdict:
+    """Judge every rule. Notice and horizon include their ends; buffers may reach outside the schedule.
+
+    `block` is what the wish would occupy where that is not what the service says now: buffers once stored stay.
+    """
+    block_start, block_end = block or block_of(wish.start, wish.end, offer)
     units = room.units(wish.guests)
     capacity, conflicts = _capacity(wish, room, calendar, block_start, block_end)
     checks = (

@@ -1,0 +1,117 @@
+"""What the intents share that change one stored reservation: finding it, telling its status, writing it."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+
+from app.booking.intents import Accepted, Intent, Span, Update, View
+from app.errors import Problem, invalid, not_found
+from app.storage.documents import Reservation
+from app.timeline.instants import Millis, from_millis, to_millis
+from app.timeline.lifecycle import Status, status_at
+from app.timeline.rules import Offer, Room
+
+COLLECTION = "reservations"
+HISTORY_KEPT = 50
+SILENT = frozenset({"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status"})
+"""Fields that follow from others; the history names only what the caller changed."""
+
+
+class Elsewhere(Exception):  # noqa: N818  # it moved; the intent comes back with the right guard
+    """The reservation lies on a resource whose guard this intent did not ask for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class HeldIntent(Intent):
+    """An intent that changes the reservation `reservation`, last seen on `resource` with `service`."""
+
+    reservation: ObjectId
+    resource: str
+    service: str | None = None
+
+    def targets(self) -> frozenset[tuple[str, Hashable]]:
+        """The stored reservation."""
+        return frozenset(((COLLECTION, self.reservation),))
+
+    def stored(self, view: View) -> Reservation | None:
+        """The reservation in this transaction."""
+        row = view.target(COLLECTION, self.reservation)
+        if row is None:
+            return None
+        stored: Reservation = Reservation.model_validate(row)
+        return stored
+
+    def required(self, view: View) -> Reservation:
+        """The reservation, on a resource whose guard is held.
+
+        Raises:
+            Problem: `not-found`; `unavailable` where the guard is missing.
+            Elsewhere: it was moved since the intent was made.
+        """
+        stored = self.stored(view)
+        if stored is None:
+            raise not_found("reservation", str(self.reservation))
+        if stored.resource not in self.lanes() or stored.service not in {None, *self.services()}:
+            raise Elsewhere
+        view.room(stored.resource)
+        return stored
+
+    def check_version(self, stored: Reservation, version: int | None) -> None:
+        """Refuse if it changed since the caller read it."""
+        if version not in (None, stored.version):
+            raise Problem("stale", f"It is at version {stored.version} now; read it again and repeat the change.")
+
+    def status_now(self, stored: Reservation, now: Millis) -> Status:
+        """The status as it counts in this transaction."""
+        return status_at(stored.status, None if stored.expires_at is None else to_millis(stored.expires_at), now)
+
+    def facts(self, view: View, after: Reservation) -> tuple[Room, Offer | None]:
+        """What the changed reservation is judged by."""
+        room = view.room(after.resource)
+        if room is None:
+            raise invalid("/resource", f"There is no resource {after.resource!r}.")
+        offer = view.offer(after.service) if after.service else None
+        if after.service and offer is None:
+            raise invalid("/service", f"There is no service {after.service!r}.")
+        return room, offer
+
+    def unchanged(self, stored: Reservation) -> Accepted:
+        """It is already as the caller wants it: nothing is written."""
+        return Accepted(stored, proof=(COLLECTION, {"_id": stored.id}))
+
+    def written(
+        self, stored: Reservation, after: Reservation, now: Millis, *, taken: list[Span], reason: str | None = None
+    ) -> Accepted:
+        """The change as a guarded update, with its line in the history."""
+        before, kept = stored.to_mongo(), after.to_mongo()
+        changed = {name: value for name, value in kept.items() if before.get(name) != value}
+        unset = before.keys() - kept.keys()
+        if not changed and not unset:
+            return self.unchanged(stored)
+        at = from_millis(now)
+        entry = self._entry(stored, after, sorted((changed.keys() | unset) - SILENT)) | {"at": at}
+        if reason:
+            entry["reason"] = reason
+        change: dict[str, Any] = {
+            "$set": {**changed, "updatedAt": at, "version": stored.version + 1},
+            "$push": {"history": {"$each": [entry], "$slice": -HISTORY_KEPT}},
+        }
+        if unset:
+            change["$unset"] = dict.fromkeys(unset, "")
+        history = [*before["history"], entry][-HISTORY_KEPT:]
+        value = Reservation.model_validate(kept | {"updatedAt": at, "version": stored.version + 1, "history": history})
+        return Accepted(
+            value,
+            proof=(COLLECTION, {"_id": stored.id, "history.operation": self.operation}),
+            updates=[Update(COLLECTION, {"_id": stored.id, "version": stored.version}, change)],
+            blocks=[value] if taken else [],
+            taken=taken,
+        )
+
+    def _entry(self, stored: Reservation, after: Reservation, changed: list[str]) -> dict[str, Any]:
+        entry: dict[str, Any] = {"by": self.by, "operation": self.operation}
+        if after.status != stored.status:
+            return entry | {"from": stored.status, "to": after.status}
+        return entry | {"changed": changed}
