@@ -10,6 +10,7 @@ from secrets import token_hex
 from typing import Any, NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorClientSession
+from pymongo.errors import DuplicateKeyError
 
 from app.storage.client import Store
 from app.timeline.instants import MINUTE, Millis, to_millis
@@ -100,9 +101,14 @@ async def make_service_row(store: Store, service_id: str, session: AsyncIOMotorC
 
 
 async def _put(store: Store, identity: str, guard: dict[str, Any], session: AsyncIOMotorClientSession | None) -> bool:
-    made = await store.database["guards"].update_one(
-        {"_id": identity}, {"$setOnInsert": guard}, upsert=True, session=session
-    )
+    try:
+        made = await store.database["guards"].update_one(
+            {"_id": identity}, {"$setOnInsert": guard}, upsert=True, session=session
+        )
+    except DuplicateKeyError:
+        if session is not None:  # its transaction is lost, and whoever runs it must know
+            raise
+        return False
     return made.upserted_id is not None
 
 

@@ -28,6 +28,8 @@ FindingKind = Literal[
     "guard-missing",
 ]
 
+_NAMESPACE_EXISTS = 48
+
 _OPTIONS = ("unique", "sparse", "hidden", "partialFilterExpression", "expireAfterSeconds", "collation")
 """The options of an index that change what it means; servers add `v`, `ns`, `background` as they like."""
 
@@ -125,6 +127,10 @@ async def _collections(store: Store, report: Report, *, builds: bool) -> None:
         try:
             await store.database.create_collection(name)
         except CollectionInvalid:  # somebody else made it meanwhile
+            continue
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_EXISTS:
+                raise
             continue
         report.built.append(f"collection {name}")
 

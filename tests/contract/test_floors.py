@@ -21,6 +21,7 @@ FLOORS = {
     "app.reconciliation": 4,
     "app.access": 4,
     "app.operations": 4,
+    "app.importing": 4,
     "app.main": 5,
     "app.cli": 5,
     "app.trial": 5,
