@@ -2,6 +2,17 @@
 
 from app.booking.book import Book
 from app.booking.desk import Booking
-from app.booking.intents import OutcomeUnknown, Refused, Stranded
+from app.booking.intents import OutcomeUnknown, Refused, Stranded, Token
+from app.booking.replay import Replayed, key_hash, request_hash
 
-__all__ = ["Book", "Booking", "OutcomeUnknown", "Refused", "Stranded"]
+__all__ = [
+    "Book",
+    "Booking",
+    "OutcomeUnknown",
+    "Refused",
+    "Replayed",
+    "Stranded",
+    "Token",
+    "key_hash",
+    "request_hash",
+]

@@ -12,11 +12,12 @@ from typing import Any
 
 import structlog
 from bson.errors import BSONError
-from pymongo.errors import ConnectionFailure, DocumentTooLarge, PyMongoError
+from pymongo.errors import ConnectionFailure, DocumentTooLarge
 
 from app.booking.drivers import Driver
 from app.booking.facts import Memory
 from app.booking.intents import Accepted, Intent, overloaded, unreachable
+from app.booking.replay import Replayed
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.errors import Problem
 
@@ -26,6 +27,7 @@ QUEUE_LIMIT = 8_192
 INTENTS_LIMIT = 64
 WRITES_LIMIT = 128
 SLOTS = 2
+DUPLICATE_KEY = 11_000
 LEAST_BUDGET_SECONDS = 0.5
 """What a batch gets even if its youngest intent is nearly out of time: it was taken, so it is run for real."""
 BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
@@ -76,7 +78,7 @@ class Committer:
             raise overloaded("Too much is waiting already; nothing was done.")
         loop = asyncio.get_running_loop()
         until = loop.time() + intent.deadline_seconds
-        ticket = Ticket(intent, intent.lanes(), until, loop.create_future(), targets=intent.targets())
+        ticket = Ticket(intent, _lanes(intent), until, loop.create_future(), targets=intent.targets())
         ticket.timer = loop.call_at(until, self._give_up, ticket)
         self.waiting.append(ticket)
         self._pump_soon()
@@ -160,21 +162,23 @@ class Committer:
             if not isinstance(outcome, Lost):
                 _answer(ticket, outcome)
 
-    async def _outcomes(self, slot: int, tickets: list[Ticket]) -> "list[Outcome | Lost]":
-        """One outcome a ticket. A failure that names nobody halves the batch until its cause is alone with it."""
+    async def _outcomes(self, slot: int, tickets: list[Ticket], *, duplicate: bool = False) -> "list[Outcome | Lost]":
+        """One outcome a ticket. A failure that names nobody halves the batch until its cause is alone with it.
+
+        A duplicate key is met by going again from the first step, which finds its replays and its own rows.
+        """
         loop = asyncio.get_running_loop()
-        batch = Batch([ticket.intent for ticket in tickets], self.memory, self.branches_a_find)
+        batch = Batch([ticket.intent for ticket in tickets], self.memory, self.branches_a_find, self.driver.atomic)
         budget = max(max(ticket.until for ticket in tickets) - loop.time(), LEAST_BUDGET_SECONDS)
         try:
             return [*await self.driver.run(slot, attempt(batch), budget)]
         except Lost as lost:
             return [lost] * len(tickets)
-        except ConnectionFailure as error:
-            log.warning("database unreachable", error=str(error))
-            return [Lost(unreachable())] * len(tickets)
-        except (PyMongoError, BSONError, OverflowError) as error:
-            if getattr(error, "timeout", False):
-                return [Lost(overloaded("The database did not answer in time; nothing was done."))] * len(tickets)
+        except Exception as error:  # noqa: BLE001  # whatever it was, it must not reach the neighbours
+            if _is_duplicate(error) and not duplicate:
+                return await self._outcomes(slot, tickets, duplicate=True)
+            if (lost := _passing(error)) is not None:
+                return [lost] * len(tickets)
             if len(tickets) == 1:
                 return [_culprit(error)]
         half = len(tickets) // 2
@@ -222,7 +226,7 @@ class _Chosen:
         self.tickets: list[Ticket] = []
         self._width = width
         self._intents = intents
-        self._lanes: set[str] = set()
+        self._guards: set[str] = set()
         self._targets: set[Any] = set()
         self._writes = 0
 
@@ -237,16 +241,21 @@ class _Chosen:
             return True
         return (
             self._writes + ticket.intent.writes <= WRITES_LIMIT
-            and len(self._lanes | ticket.lanes) <= max(self._width, len(self._lanes))
+            and len(self._guards | ticket.intent.lanes()) <= max(self._width, len(self._guards))
             and self._targets.isdisjoint(ticket.targets)
         )
 
     def add(self, ticket: Ticket) -> None:
         """Take it in."""
         self.tickets.append(ticket)
-        self._lanes |= ticket.lanes
+        self._guards |= ticket.intent.lanes()
         self._targets |= ticket.targets
         self._writes += ticket.intent.writes
+
+
+def _lanes(intent: Intent) -> frozenset[str]:
+    """What two batches never share: guards, and the Idempotency-Key."""
+    return intent.lanes() | ({f"key:{intent.token.key}"} if intent.token else frozenset())
 
 
 def _answer(ticket: Ticket, outcome: "Outcome | BaseException") -> None:
@@ -257,14 +266,33 @@ def _answer(ticket: Ticket, outcome: "Outcome | BaseException") -> None:
         return
     if isinstance(outcome, Accepted):
         ticket.answer.set_result(outcome.value)
+    elif isinstance(outcome, Replayed):
+        ticket.answer.set_result(outcome)
     else:
         ticket.answer.set_exception(outcome)
         ticket.answer.exception()  # a caller that went away is no reason for a warning
+
+
+def _is_duplicate(error: Exception) -> bool:
+    """Whether a unique index refused a row; inserts of many say so row by row."""
+    details = getattr(error, "details", None) or {}
+    codes = {getattr(error, "code", None), *(each.get("code") for each in details.get("writeErrors", ()))}
+    return DUPLICATE_KEY in codes
+
+
+def _passing(error: Exception) -> Lost | None:
+    """A failure of the moment, after which the same batch may go again; None for one that it brought upon itself."""
+    if isinstance(error, ConnectionFailure):
+        log.warning("database unreachable", error=str(error))
+        return Lost(unreachable())
+    if getattr(error, "timeout", False):
+        return Lost(overloaded("The database did not answer in time; nothing was done."))
+    return None
 
 
 def _culprit(error: Exception) -> Problem:
     """What a single intent is told whose own data the database would not take."""
     if isinstance(error, BSONError | OverflowError | DocumentTooLarge):
         return Problem("invalid", f"The database cannot keep this: {error}.")
-    log.error("transaction failed", error=repr(error))
+    log.error("transaction failed", exc_info=error)
     return Problem("internal", "The database refused this for a reason that is not yours; nothing was done.")

@@ -14,6 +14,7 @@ from app.booking.held import Elsewhere, HeldIntent
 from app.booking.intents import overloaded
 from app.booking.occupants import BRANCHES
 from app.booking.plain import finish
+from app.booking.replay import Replayed
 from app.errors import not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Resource, Service
@@ -42,14 +43,14 @@ class Booking:
         """Finish what was taken in, take nothing new."""
         await self.committer.drain()
 
-    async def book(self, intent: Book) -> Reservation:
-        """Book a time.
+    async def book(self, intent: Book) -> Reservation | Replayed:
+        """Book a time; a repeated Idempotency-Key gets its first answer again.
 
         Raises:
             Refused: with the verdict of the rules.
-            Problem: `invalid`, `overloaded`, `outcome-unknown`, `unavailable`.
+            Problem: `invalid`, `idempotency-mismatch`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-        reservation: Reservation = await self.committer.submit(intent)
+        reservation: Reservation | Replayed = await self.committer.submit(intent)
         return reservation
 
     async def change(

@@ -1,14 +1,14 @@
 """What callers want of the write path, as data, and what may come of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from bson import ObjectId
 
 from app.errors import Problem
-from app.storage.documents import Reservation
+from app.storage.documents import Reservation, StoredAnswer
 from app.timeline.instants import Millis
 from app.timeline.load import Calendar, Occupancy
 from app.timeline.rules import Offer, Room, Verdict
@@ -55,6 +55,22 @@ class Accepted:
         return bool(self.inserts or self.updates)
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A request with an Idempotency-Key: the key's hash, the body's hash, and how its success is answered."""
+
+    key: str
+    request_hash: str
+    render: Callable[[Any], StoredAnswer]
+
+    def keep(self, accepted: Accepted) -> StoredAnswer:
+        """Put the answer where it commits together with what it answers."""
+        answer = self.render(accepted.value)
+        first = accepted.inserts[0]
+        first.idempotency_key, first.idempotency = self.key, answer
+        return answer
+
+
 class View(Protocol):
     """What a transaction shows an intent: everything in one snapshot, and what earlier intents of it did."""
 
@@ -87,6 +103,7 @@ class Intent(ABC):
 
     by: str
     operation: ObjectId = field(default_factory=ObjectId)
+    token: Token | None = None
     deadline_seconds: float = DEADLINE_SECONDS
 
     writes: ClassVar[int] = 1

@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from pymongo.errors import PyMongoError
+from bson import ObjectId
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from app.booking.facts import Memory
 from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent, OutcomeUnknown, Refused, Span, Stranded, Update, overloaded
 from app.booking.occupants import Reach
+from app.booking.replay import Replayed, answers_of, replay
 from app.booking.snapshot import BUMP, Snapshot
 from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, insert, update
 from app.errors import Problem
-from app.storage.documents import Reservation
+from app.storage.documents import Reservation, StoredAnswer
 from app.timeline.instants import from_millis, to_millis
 
-Outcome: TypeAlias = Accepted | Problem | Refused | Stranded | Elsewhere
+Outcome: TypeAlias = Accepted | Replayed | Problem | Refused | Stranded | Elsewhere
 
 
 class Lost(Exception):  # noqa: N818  # the ordinary fate of the second of two
@@ -37,35 +39,85 @@ class Lost(Exception):  # noqa: N818  # the ordinary fate of the second of two
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Intents that share a transaction, in order of arrival. At most one of them changes any one document."""
+    """Intents that share a transaction, in order of arrival. At most one of them changes any one document.
+
+    Without transactions (`atomic` false) a batch is one intent, and its writes happen one after the other.
+    """
 
     intents: Sequence[Intent]
     memory: Memory
     branches_a_find: int
+    atomic: bool = True
 
 
 def attempt(batch: Batch) -> Steps[list[Outcome]]:
     """Run a batch once.
 
+    Replays come before any other judgement: a repeated request must not fail because its start is now past.
+
     Raises:
         Lost: another transaction was first; surely nothing was written.
-        PyMongoError: anything else before the commit; surely nothing was written in a transaction.
+        PyMongoError: anything else before the commit; surely nothing was written.
     """
+    told = yield from answers_of([intent.token.key for intent in batch.intents if intent.token])
+    fresh = [intent for intent in batch.intents if not (intent.token and intent.token.key in told)]
+    outcomes: dict[ObjectId, Outcome] = {}
+    if fresh:
+        outcomes = yield from _transaction(fresh, batch)
+    return [
+        outcomes[intent.operation] if intent.operation in outcomes else _replay(intent, told)
+        for intent in batch.intents
+    ]
+
+
+def _replay(intent: Intent, told: dict[str, StoredAnswer]) -> Replayed | Problem:
+    if intent.token is None:  # pragma: no cover  # only keyed intents are told anything
+        raise RuntimeError("an intent without a key has no stored answer")
+    return replay(intent.token, told[intent.token.key])
+
+
+def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId, Outcome]]:
+    """Look, judge, write, commit."""
     snapshot = Snapshot(batch.memory)
+    accepted: list[Accepted] = []
     try:
         yield BEGIN
-        yield from snapshot.look(batch.intents, batch.branches_a_find)
-        outcomes = [_judge(intent, snapshot) for intent in batch.intents]
-        accepted = [outcome for outcome in outcomes if isinstance(outcome, Accepted) and outcome.writes]
+        yield from snapshot.look(intents, batch.branches_a_find)
+        outcomes = yield from _judge_all(intents, snapshot)
+        accepted = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted) and outcome.writes]
         if not accepted:
             yield ABORT
             return outcomes
-        yield from _write(accepted, snapshot, batch)
+        yield from _write(accepted, snapshot, intents[0])
     except PyMongoError as error:
+        if not batch.atomic and accepted:
+            return (yield from _after_plain_failure(outcomes, accepted[0], error))
         if error.has_error_label("TransientTransactionError") and not error.timeout:
             raise Lost from error
         raise
     return (yield from _commit(outcomes, accepted, min(snapshot.guards)))
+
+
+def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:
+    """Each in its turn, seeing what those before it did; equal keys take the first one's answer.
+
+    Who is refused is looked up by key once more: a stranger with the same key may have booked in between.
+    """
+    outcomes: dict[ObjectId, Outcome] = {}
+    told: dict[str, StoredAnswer] = {}
+    for intent in intents:
+        if intent.token and intent.token.key in told:
+            outcomes[intent.operation] = _replay(intent, told)
+            continue
+        outcome = outcomes[intent.operation] = _judge(intent, snapshot)
+        if intent.token and isinstance(outcome, Accepted):
+            told[intent.token.key] = intent.token.keep(outcome)
+    refused = [intent for intent in intents if intent.token and intent.token.key not in told]
+    late = yield from answers_of([intent.token.key for intent in refused if intent.token])
+    for intent in refused:
+        if intent.token and intent.token.key in late:
+            outcomes[intent.operation] = _replay(intent, late)
+    return outcomes
 
 
 def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
@@ -76,7 +128,7 @@ def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
     return accepted
 
 
-def _write(accepted: Sequence[Accepted], snapshot: Snapshot, batch: Batch) -> Steps[None]:
+def _write(accepted: Sequence[Accepted], snapshot: Snapshot, first: Intent) -> Steps[None]:
     """Reach first, so that no reader can miss what follows; then the inserts and the guarded updates."""
     inserts = [reservation for each in accepted for reservation in each.inserts]
     blocks = [reservation for each in accepted for reservation in each.blocks]
@@ -86,7 +138,7 @@ def _write(accepted: Sequence[Accepted], snapshot: Snapshot, batch: Batch) -> St
             raised["$set"] = {"long": True}
         yield update("guards.reach", "guards", {"_id": resource}, raised)
     for taken in (span for each in accepted for span in each.taken):
-        for lapsed in _expire(taken, snapshot, batch.intents[0]):
+        for lapsed in _expire(taken, snapshot, first):
             yield from _apply(lapsed)
     if inserts:
         yield insert("reservations.insert", "reservations", [reservation.to_mongo() for reservation in inserts])
@@ -137,7 +189,9 @@ def expiry(identity: Any, version: int, now: datetime, intent: Intent) -> Update
     )
 
 
-def _commit(outcomes: list[Outcome], accepted: Sequence[Accepted], guard: str) -> Steps[list[Outcome]]:
+def _commit(
+    outcomes: dict[ObjectId, Outcome], accepted: Sequence[Accepted], guard: str
+) -> Steps[dict[ObjectId, Outcome]]:
     """Commit, and believe a failure of it only after looking.
 
     A server restarted at that moment answers "no such transaction" (251) although it was committed.
@@ -169,11 +223,26 @@ def _settled(accepted: Accepted, guard: str) -> Steps[bool | None]:
         return None
 
 
-def _unknown(outcomes: list[Outcome]) -> list[Outcome]:
+def _after_plain_failure(
+    outcomes: dict[ObjectId, Outcome], accepted: Accepted, error: PyMongoError
+) -> Steps[dict[ObjectId, Outcome]]:
+    """Without a transaction a failed write may have come through: also our own row, met by the driver's own retry."""
+    collection, query = accepted.proof
+    try:
+        if (yield Step("plain.prove", collection, "find_one", (query,))) is not None:
+            return outcomes
+    except PyMongoError:
+        return _unknown(outcomes)
+    if error.timeout or isinstance(error, ConnectionFailure):
+        return _unknown(outcomes)
+    raise error
+
+
+def _unknown(outcomes: dict[ObjectId, Outcome]) -> dict[ObjectId, Outcome]:
     """What was accepted may be booked; what was refused was refused because of that, so nobody knows."""
-    return [
-        OutcomeUnknown([str(reservation.id) for reservation in outcome.inserts])
+    return {
+        operation: OutcomeUnknown([str(reservation.id) for reservation in outcome.inserts])
         if isinstance(outcome, Accepted)
         else overloaded("The database did not answer in time; nothing was done.")
-        for outcome in outcomes
-    ]
+        for operation, outcome in outcomes.items()
+    }

@@ -1,0 +1,54 @@
+"""Idempotency keys: the first answer again, byte for byte, whatever happened to the reservation since.
+
+A key and what it made commit together, on the same document, so there is never a key without its booking. Keys are
+kept as hashes of the API key's id, the route and the client's key: those of other callers are invisible. A refused
+request stores nothing, so that its repetition is judged afresh.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.booking.intents import Token
+from app.booking.steps import Steps, find
+from app.errors import Problem
+from app.storage.documents import StoredAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What the first request of this key was answered."""
+
+    answer: StoredAnswer
+
+
+def key_hash(caller: str, route: str, key: str) -> str:
+    """How a client's key is kept: nobody else's route or key can name it."""
+    return hashlib.sha256(json.dumps([caller, route, key]).encode()).hexdigest()
+
+
+def request_hash(body: Any) -> str:
+    """The same for equal JSON, however it was written."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def answers_of(keys: Sequence[str]) -> Steps[dict[str, StoredAnswer]]:
+    """What is stored under these keys, wherever it is."""
+    if not keys:
+        return {}
+    query = {"idempotencyKey": {"$in": [*keys]}}
+    rows = yield find("replays.read", "reservations", query, "idempotencyKey", "idempotency")
+    found = {row["idempotencyKey"]: row["idempotency"] for row in rows if "idempotency" in row}
+    return {key: StoredAnswer.model_validate(answer) for key, answer in found.items()}
+
+
+def replay(token: Token, stored: StoredAnswer) -> Replayed | Problem:
+    """The stored answer, or that the key was used for something else."""
+    if stored.request_hash == token.request_hash:
+        return Replayed(stored)
+    return Problem(
+        "idempotency-mismatch",
+        "This Idempotency-Key was used with another body; use a new key for a new request.",
+    )
