@@ -7,8 +7,11 @@ Only `MONGODB_URL` counts, as one more server to run on, in scratch databases.
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
+from importlib import import_module
 from secrets import token_hex
+from typing import Any
 
+import httpx
 import pytest
 from hypothesis import settings
 from redis import Redis
@@ -128,6 +131,20 @@ async def mock_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
+async def app_client(store: Store) -> AsyncIterator[httpx.AsyncClient]:
+    """HTTP on the app over `store`, with a key that may do everything."""
+    async with _http().serving(store) as client:
+        yield client
+
+
+@pytest.fixture
+async def mock_app_client(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
+    """HTTP on the app over `mock_store`, with a key that may do everything."""
+    async with _http().serving(mock_store) as client:
+        yield client
+
+
+@pytest.fixture
 def redis_url(request: pytest.FixtureRequest) -> str:
     """The address of an empty Redis."""
     del request
@@ -138,6 +155,11 @@ def redis_url(request: pytest.FixtureRequest) -> str:
     with Redis.from_url(url) as client:
         client.flushall()
     return url
+
+
+def _http() -> Any:
+    """The whole app is imported when a test asks for it, so that the rest starts without."""
+    return import_module("tests.http")
 
 
 async def _mock() -> Store:
