@@ -1,0 +1,55 @@
+"""The app in this process and this event loop, and a client that speaks HTTP to it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from litestar import Litestar
+
+from app.access.service import create_key
+from app.main import create_app
+from app.settings import Settings
+from app.storage.client import Store
+
+
+async def make_key(store: Store, *scopes: str, customer: str | None = None) -> str:
+    """A key with these scopes, as it goes into `Authorization: Bearer`."""
+    return (await create_key(store, "test", scopes, customer=customer)).token
+
+
+@asynccontextmanager
+async def serving(
+    store: Store, *, settings: Settings | None = None, scopes: Sequence[str] = ("admin",)
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with a key of these scopes; what the app does not handle itself raises in the test."""
+    app = create_app(settings or Settings(), store=store)
+    headers = {"Authorization": f"Bearer {await make_key(store, *scopes)}"}
+    asgi: Any = app  # httpx and Litestar spell the same protocol differently
+    async with (
+        running(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(asgi), base_url="http://test", headers=headers) as client,
+    ):
+        yield client
+
+
+@asynccontextmanager
+async def running(app: Litestar) -> AsyncIterator[None]:
+    """The app's lifespan, in a task of its own: a fixture is set up and taken down in different ones."""
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            started.set()
+            await stop.wait()
+
+    life, start = asyncio.create_task(live()), asyncio.create_task(started.wait())
+    await asyncio.wait({life, start}, return_when=asyncio.FIRST_COMPLETED)
+    start.cancel()
+    try:
+        if not life.done():
+            yield
+    finally:
+        stop.set()
+        await life
