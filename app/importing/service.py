@@ -16,7 +16,6 @@ import structlog
 from bson import ObjectId
 
 from app.booking import Book, Booking, Refused
-from app.catalogue.service import Catalogue
 from app.errors import Problem, invalid
 from app.importing.known import Known
 from app.importing.records import Record
@@ -99,7 +98,7 @@ class Importer:
             Problem: `overloaded`, `outcome-unknown` or `unavailable`, if the database stays in trouble; what was
                 booked until then is `unchanged` when the file is imported again.
         """
-        known = Known(Catalogue(self.store, self.booking), create=self.create)
+        known = Known(self.store, create=self.create)
         try:
             for chunk in _chunks(records):
                 rows = [read_row(record) for record in chunk]

@@ -4,13 +4,13 @@ A reservation meets `[S, E)` only if its `startTime` lies in `(S - reachBack, E 
 have a smaller reach than what is booked on its resource, whoever put it there.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from secrets import token_hex
 from typing import Any, NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorClientSession
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from app.storage.client import Store
 from app.timeline.instants import MINUTE, Millis, to_millis
@@ -23,6 +23,7 @@ A lookup reads what starts within the reach, so one that fits what is really boo
 reach a booking of an hour read twenty neighbours that could not meet it.
 """
 
+_DUPLICATE_KEY = 11000
 _TIMES = {"_id": 0, "startTime": 1, "endTime": 1, "blockStart": 1, "blockEnd": 1, "long": 1}
 
 
@@ -93,6 +94,23 @@ async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClient
     if reach.long:
         guard["long"] = True
     return await _put(store, resource_id, guard, session)
+
+
+async def make_fresh_guards(store: Store, resource_ids: Collection[str]) -> None:
+    """Make the guards of resources of which nothing is booked, all at once; existing ones are left as they are."""
+    fresh = {"seq": 0, "reachBack": 0, "reachAhead": 0}
+    await insert_new(store, "guards", [{"_id": each, "rules": new_rules(), **fresh} for each in resource_ids])
+
+
+async def insert_new(store: Store, collection: str, documents: list[dict[str, Any]]) -> None:
+    """Insert those documents whose id nobody has; the others are left as they are."""
+    if not documents:
+        return
+    try:
+        await store.database[collection].insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        if any(each["code"] != _DUPLICATE_KEY for each in error.details["writeErrors"]):
+            raise
 
 
 async def make_service_row(store: Store, service_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
