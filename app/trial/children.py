@@ -15,7 +15,7 @@ from app.trial.processes import Process, process
 from app.trial.tether import tethered
 
 _TAIL_LINES = 15
-_WIDTH = len("mongodb")
+_WIDTH = len("worker")
 _LINE_BYTES = 1 << 20
 _LAST_LINES_SECONDS = 2.0
 
@@ -30,8 +30,16 @@ class Child:
     output: asyncio.Task[None]
 
     @classmethod
-    async def start(cls, name: str, command: list[str], *, cwd: Path, env: Mapping[str, str]) -> "Child":
-        """Start a program in a group of its own, so that Ctrl-C reaches the trial alone, which ends it in order."""
+    async def start(cls, name: str, command: list[str], *, cwd: Path, env: Mapping[str, str], heard: bool) -> "Child":
+        """Start a program in a group of its own, so that Ctrl-C reaches the trial alone, which ends it in order.
+
+        Args:
+            name: What it does in the trial.
+            command: The program with its arguments.
+            cwd: Where it runs.
+            env: Its whole environment.
+            heard: Print what it says on standard error; else only its last lines are kept, in case that it dies.
+        """
         handle = await asyncio.create_subprocess_exec(
             *tethered(command),
             cwd=cwd,
@@ -43,7 +51,7 @@ class Child:
             limit=_LINE_BYTES,
         )
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        output = asyncio.create_task(_pass_on(name, handle.stdout, tail))
+        output = asyncio.create_task(_listen(handle.stdout, tail, f"{name:<{_WIDTH}} | " if heard else None))
         return cls(process(name, handle.pid), handle, tail, output)
 
     async def died(self) -> None:
@@ -83,7 +91,8 @@ class Child:
         self.output.cancel()
 
 
-async def _pass_on(name: str, lines: asyncio.StreamReader | None, tail: deque[str]) -> None:
+async def _listen(lines: asyncio.StreamReader | None, tail: deque[str], prefix: str | None) -> None:
+    """Read what a child says to its end, keep the last of it, and print it if there is a prefix for it."""
     if lines is None:
         return
     while True:
@@ -95,5 +104,6 @@ async def _pass_on(name: str, lines: asyncio.StreamReader | None, tail: deque[st
             return
         text = line.decode(errors="replace").rstrip()
         tail.append(text)
-        with suppress(OSError):  # nobody reads any more; the child must not wait for that
-            sys.stderr.write(f"{name:<{_WIDTH}} | {text}\n")
+        if prefix is not None:
+            with suppress(OSError):  # nobody reads any more; the child must not wait for that
+                sys.stderr.write(f"{prefix}{text}\n")

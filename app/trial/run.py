@@ -41,6 +41,7 @@ class Trial:
         self._state = State(owner=process("reserva dev", os.getpid()))
         self._children: list[Child] = []
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     async def run(self) -> None:
         """Start everything, say so, and stay until a signal ends it.
@@ -66,9 +67,10 @@ class Trial:
             await self._stop()
 
     def _interrupt(self) -> None:
-        """End the trial; a second signal does not wait for anybody."""
-        if self._task and not self._task.cancelling():
+        """End the trial; a signal while it ends does not wait for anybody."""
+        if self._task and not self._stopping:
             log.info("stopping")
+            self._stopping = True
             self._task.cancel()
         else:
             for child in self._children:
@@ -82,7 +84,7 @@ class Trial:
         data = self._folder.path
         servers = mongodb(data / "mongodb"), redis(data / "redis")
         for server in servers:
-            await self._child(group, server.name, server.command, cwd=data)
+            await self._child(group, server.name, server.command, cwd=data, heard=False)
         for server in servers:
             await _until(server.answers, server.name)
         self._state.mongodb_url, self._state.redis_url = (server.url for server in servers)
@@ -110,12 +112,12 @@ class Trial:
 
     async def _program(self, group: asyncio.TaskGroup, name: str, *arguments: str) -> None:
         """Start one of Reserva's own commands against the trial's servers."""
-        await self._child(group, name, [sys.executable, "-m", "app.cli.main", *arguments], cwd=Path.cwd())
+        await self._child(group, name, [sys.executable, "-m", "app.cli.main", *arguments], cwd=Path.cwd(), heard=True)
 
-    async def _child(self, group: asyncio.TaskGroup, name: str, command: list[str], *, cwd: Path) -> None:
+    async def _child(self, group: asyncio.TaskGroup, name: str, command: list[str], *, cwd: Path, heard: bool) -> None:
         env = dict(os.environ, PYTHONUNBUFFERED="1")
         env |= {"MONGODB_URL": self._state.mongodb_url or "", "REDIS_URL": self._state.redis_url or ""}
-        child = await Child.start(name, command, cwd=cwd, env=env)
+        child = await Child.start(name, command, cwd=cwd, env=env, heard=heard)
         self._children.append(child)
         self._state.children.append(child.process)
         self._folder.keep(self._state)
@@ -133,6 +135,7 @@ class Trial:
 
     async def _stop(self) -> None:
         """End the children, the app and the worker before the servers that they use."""
+        self._stopping = True
         servers, programs = self._children[:2], self._children[2:]
         for generation in (programs, servers):
             await asyncio.gather(*(child.stop(_GRACE_SECONDS) for child in generation))

@@ -1,0 +1,139 @@
+"""Runs `reserva` as people and service managers do: as processes, with signals and exit codes."""
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+SECONDS = 90.0
+"""How long anything may take here before the test fails; generous, because machines are shared."""
+
+_READY = re.compile(r"ready url=(http://127\.0\.0\.1:\d+) key=(rsv_\S+)")
+
+
+def reserva(*arguments: str) -> list[str]:
+    """The command line of one of our commands."""
+    return [sys.executable, "-m", "app.cli.main", *arguments]
+
+
+def surroundings(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of this process with some more; the tests have taken Reserva's own variables out of it."""
+    return {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+
+
+def run(*arguments: str, cwd: Path | None = None, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run one of our commands to its end."""
+    return subprocess.run(
+        reserva(*arguments),
+        cwd=cwd,
+        env=surroundings(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+class Running:
+    """A command that stays: its lines as they come, and how it ended."""
+
+    def __init__(self, command: list[str], env: Mapping[str, str], cwd: Path | None) -> None:
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=surroundings(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._news: queue.Queue[None] = queue.Queue()
+        pipes = ((self.process.stdout, self.out), (self.process.stderr, self.err))
+        self._readers = [threading.Thread(target=self._read, args=pipe, daemon=True) for pipe in pipes]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, pipe: IO[str], lines: list[str]) -> None:
+        with pipe:
+            for line in pipe:
+                lines.append(line.rstrip("\n"))
+                self._news.put(None)
+        self._news.put(None)
+
+    def said(self, words: str) -> str:
+        """Wait until it prints a line with these words, and return that line."""
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            for line in [*self.out, *self.err]:
+                if words in line:
+                    return line
+            if not any(reader.is_alive() for reader in self._readers):
+                break
+            with suppress(queue.Empty):
+                self._news.get(timeout=1)
+        raise AssertionError("\n".join([f"It never said {words!r}, but:", *self.out, *self.err]))
+
+    def ready(self) -> tuple[str, str]:
+        """Wait for the trial's line, and return its address and key."""
+        match = _READY.fullmatch(self.said("ready url="))
+        assert match
+        return match[1], match[2]
+
+    def ended(self, number: signal.Signals | None = None) -> int:
+        """Send a signal, if any, wait until it has ended and return its exit code."""
+        if number is not None:
+            self.process.send_signal(number)
+        code = self.process.wait(SECONDS)
+        for reader in self._readers:
+            reader.join(SECONDS)
+        return code
+
+
+@contextmanager
+def running(*command: str, cwd: Path | None = None, **env: str) -> Iterator[Running]:
+    """Keep one of our commands running, and kill it at the end if it still does."""
+    with kept_running(reserva(*command), cwd=cwd, env=env) as process:
+        yield process
+
+
+@contextmanager
+def kept_running(command: list[str], *, env: Mapping[str, str], cwd: Path | None = None) -> Iterator[Running]:
+    """Keep any command running, and kill it at the end if it still does."""
+    process = Running(command, env, cwd)
+    try:
+        yield process
+    finally:
+        if process.process.poll() is None:
+            process.process.kill()
+        process.ended()
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Whether something becomes true; asked again and again, for what sends no word."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def group_is_empty(leader: int) -> bool:
+    """Whether nothing runs any more in the group that a process led."""
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return True
+    return False

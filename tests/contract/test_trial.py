@@ -1,0 +1,176 @@
+"""The trial: two servers, app and worker as one family that starts, stops and comes back as a whole."""
+
+import json
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.trial.errors import TrialError
+from app.trial.folder import Folder, State
+from app.trial.processes import Process, process
+from tests.contract.processes import Running, eventually, group_is_empty, kept_running, reserva, run, running
+
+ROOM = {"id": "attic", "name": "Attic"}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder in which somebody works; the trial's data lie in `.reserva` below it."""
+    return tmp_path
+
+
+def state_of(home: Path) -> dict[str, Any]:
+    """What the trial has written down about itself."""
+    state: dict[str, Any] = json.loads((home / ".reserva" / "trial.json").read_text())
+    return state
+
+
+def children_of(home: Path) -> dict[str, int]:
+    """The ids of the trial's children by name."""
+    return {child["name"]: child["pid"] for child in state_of(home)["children"]}
+
+
+def client(trial: Running) -> httpx.Client:
+    """A client with the trial's key."""
+    url, key = trial.ready()
+    return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"})
+
+
+@pytest.fixture
+def trial(home: Path) -> Iterator[Running]:
+    """A trial that answers."""
+    with running("dev", "--port", "0", cwd=home) as started:
+        started.ready()
+        yield started
+
+
+def test_first_start(home: Path, trial: Running) -> None:
+    """One line on standard output when everything answers; the demo is there; commands join; no second one starts."""
+    url, key = trial.ready()
+    with client(trial) as http:
+        assert http.get("/readyz").json()["ready"] is True
+        assert "room-1" in {room["id"] for room in http.get("/v1/resources").json()["items"]}
+    assert trial.out == [f"ready url={url} key={key}"]
+    assert any("not for production" in line for line in trial.err)
+    assert stat.S_IMODE((home / ".reserva" / "key").stat().st_mode) == 0o600
+    assert set(children_of(home)) == {"mongodb", "redis", "app", "worker"}
+
+    joined = run("keys", "list", "--json", cwd=home)
+    assert (joined.returncode, [known["name"] for known in json.loads(joined.stdout)]) == (0, ["trial"]), joined.stderr
+
+    second = run("dev", "--port", "0", cwd=home)
+    assert (second.returncode, second.stdout) == (2, "")
+    assert f"A trial already runs in {home / '.reserva'} (process {trial.process.pid}, {url})" in second.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stop(home: Path, trial: Running, number: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM end everything in order, and that is exit code 0."""
+    children = children_of(home)
+
+    assert trial.ended(number) == 0
+    assert [name for name, leader in children.items() if not group_is_empty(leader)] == []
+    assert not (home / ".reserva" / "trial.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_next_start(home: Path, trial: Running, number: signal.Signals) -> None:
+    """The next start has the same key and what was acknowledged, also after SIGKILL, which leaves nothing running."""
+    _, key = trial.ready()
+    children = children_of(home)
+    with client(trial) as http:
+        assert http.post("/v1/resources", json=ROOM).status_code == 201
+    trial.ended(number)
+    if sys.platform == "linux":
+        assert eventually(lambda: all(group_is_empty(leader) for leader in children.values()))
+
+    with running("dev", "--port", "0", "--no-demo", cwd=home) as again, client(again) as http:
+        assert again.ready()[1] == key
+        assert http.get(f"/v1/resources/{ROOM['id']}").json()["name"] == ROOM["name"]
+
+
+def test_child_dies(home: Path, trial: Running) -> None:
+    """If one of the family dies, the trial says which, ends the others and exits with 2."""
+    children = children_of(home)
+    with kept_running(["kill", "-KILL", str(children["redis"])], env={}) as kill:
+        kill.ended()
+
+    assert trial.ended() == 2
+    assert any("redis was ended by signal 9" in line for line in trial.err)
+    assert [name for name, leader in children.items() if not group_is_empty(leader)] == []
+
+
+def test_port_taken(home: Path) -> None:
+    """A port in use is said at once, before anything is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run("dev", "--port", str(port), cwd=home)
+
+    assert ended.returncode == 2
+    assert f"Cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_make_is_killed(home: Path) -> None:
+    """A trial that was started with `--tied` ends with its parent, as `make run` needs it."""
+    script = f"{' '.join(reserva('dev', '--port', '0', '--no-demo'))} --tied $$ & wait"
+    with kept_running(["sh", "-c", script], env={}, cwd=home) as make:
+        make.ready()
+        trial = state_of(home)["owner"]["pid"]
+        children = children_of(home)
+        make.process.kill()
+
+        assert make.ended() == -signal.SIGKILL
+        assert eventually(lambda: Folder(home / ".reserva").running() is None)
+    assert trial not in children.values()
+    assert all(group_is_empty(leader) for leader in children.values())
+
+
+def test_leftovers_are_told_by_start_time(home: Path) -> None:
+    """A start ends what a killed trial left, but not a stranger that has one of its ids now."""
+    sleep = ["sleep", "600"]
+    with kept_running(sleep, env={}) as left, kept_running(sleep, env={}) as stranger:
+        folder = Folder(home)
+        mine = process("mongodb", left.process.pid)
+        owner = process("reserva dev", stranger.process.pid)
+        folder.keep(State(owner=owner, children=[mine, Process("redis", stranger.process.pid, "another time")]))
+
+        assert folder.take() == [mine]
+        folder.release()
+        assert left.ended() == -signal.SIGTERM
+        assert stranger.process.poll() is None
+
+
+def test_lock(home: Path) -> None:
+    """A folder has one trial at a time."""
+    folder = Folder(home)
+    folder.take()
+    with pytest.raises(TrialError, match="already runs"):
+        Folder(home).take()
+    folder.release()
+    again = Folder(home)
+
+    assert again.take() == []
+    again.release()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties processes; elsewhere the next start ends them")
+def test_tether() -> None:
+    """A tethered process ends with its parent, however that ended."""
+    child = "import signal; print('up', flush=True); signal.pause()"
+    parent = (
+        "import subprocess, sys; from app.trial.tether import tethered; "
+        f"subprocess.run(tethered([sys.executable, '-c', {child!r}]))"
+    )
+    with kept_running([sys.executable, "-c", parent], env={}) as tied:
+        tied.said("up")
+        tied.ended(signal.SIGKILL)
+
+        assert eventually(lambda: group_is_empty(tied.process.pid))
