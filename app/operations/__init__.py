@@ -1,1 +1,1 @@
-"""Floor 4: what an operator asks a running process."""
+"""Floor 4: health and readiness."""

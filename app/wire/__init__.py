@@ -1,1 +1,1 @@
-"""Beside the floors: the conventions that all HTTP routes share."""
+"""How Reserva speaks HTTP, the same for every noun: strict JSON, problems, versions, pages, parameters."""

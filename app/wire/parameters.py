@@ -1,4 +1,4 @@
-"""Query parameters that Litestar does not read the way bodies are read."""
+"""Query parameters that are more than Litestar's own types."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from app.timeline.instants import parse
 
 
 def read_instant(name: str, text: str | None) -> datetime | None:
-    """An instant, written as in bodies.
+    """The instant in a parameter; None if it was not given.
 
     Raises:
         Problem: `invalid`, pointing at the parameter.

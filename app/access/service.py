@@ -1,0 +1,151 @@
+"""API keys: made, listed, rotated and revoked. `rsv_<prefix>_<secret>`; only a hash of the secret is kept.
+
+The secret has 256 random bits, so a plain SHA-256 is all it needs: there is nothing to guess from.
+"""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from pymongo import ReturnDocument
+
+from app.access.caller import CUSTOMER_SCOPES, SCOPES
+from app.errors import invalid, not_found
+from app.storage.client import Store
+from app.storage.documents import Key
+
+MAX_NAME = 100
+MAX_DAYS = 36_500
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: people read a prefix aloud
+_PREFIX_LENGTH = 8
+_TOKEN = re.compile(rf"rsv_([{_ALPHABET}]{{{_PREFIX_LENGTH}}})_([A-Za-z0-9_-]{{20,100}})")
+
+
+class Token(NamedTuple):
+    """A key as a client sends it, taken apart."""
+
+    prefix: str
+    secret: str
+
+    @classmethod
+    def read(cls, text: str) -> "Token | None":
+        """The parts of `rsv_<prefix>_<secret>`; None if it is written otherwise."""
+        match = _TOKEN.fullmatch(text)
+        return cls(match[1], match[2]) if match else None
+
+    def __str__(self) -> str:
+        """The key as it is shown, once."""
+        return f"rsv_{self.prefix}_{self.secret}"
+
+
+class MadeKey(NamedTuple):
+    """A key and its token, which is not kept anywhere."""
+
+    key: Key
+    token: str
+
+
+def hash_of(secret: str) -> str:
+    """What is kept of a secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+async def create_key(
+    store: Store,
+    name: str,
+    scopes: Collection[str],
+    *,
+    customer: str | None = None,
+    expires_days: int | None = None,
+) -> MadeKey:
+    """Make a key.
+
+    Args:
+        store: Where it is kept.
+        name: What people call it, 1 to 100 characters.
+        scopes: At least one of `SCOPES`.
+        customer: Binds it to a customer; it can then only read and write reservations.
+        expires_days: After so many days it is over; None: never.
+
+    Raises:
+        Problem: `invalid`, with a pointer to the argument.
+    """
+    if not 1 <= len(name) <= MAX_NAME:
+        raise invalid("/name", f"A key's name has 1 to {MAX_NAME} characters.")
+    if expires_days is not None and not 1 <= expires_days <= MAX_DAYS:
+        raise invalid("/expiresDays", f"A key expires after 1 to {MAX_DAYS:,} days.")
+    _check_scopes(scopes, customer)
+    if customer is not None and await store.database["customers"].find_one({"_id": customer}, {"_id": 1}) is None:
+        raise invalid("/customer", f"There is no customer {customer!r}.")
+    now = store.clock.now()
+    token = Token("".join(secrets.choice(_ALPHABET) for _ in range(_PREFIX_LENGTH)), secrets.token_urlsafe(32))
+    key = Key(
+        id=token.prefix,
+        name=name,
+        secret_hash=hash_of(token.secret),
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        customer=customer,
+        created_at=now,
+        expires_at=None if expires_days is None else now + timedelta(days=expires_days),
+    )
+    await store.database["keys"].insert_one(key.to_mongo())
+    return MadeKey(key, str(token))
+
+
+def _check_scopes(scopes: Collection[str], customer: str | None) -> None:
+    if not scopes:
+        raise invalid("/scopes", f"A key needs at least one scope of {', '.join(SCOPES)}.")
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise invalid("/scopes", f"There is no scope {scope!r}; there are {', '.join(SCOPES)}.")
+        if customer is not None and scope not in CUSTOMER_SCOPES:
+            raise invalid("/scopes", f"A key bound to a customer cannot have the scope {scope}.")
+
+
+async def list_keys(store: Store) -> list[Key]:
+    """All keys, also those that are over, oldest first."""
+    rows = store.database["keys"].find().sort([("createdAt", 1), ("_id", 1)])
+    return [Key.model_validate(row) async for row in rows]
+
+
+async def revoke_key(store: Store, prefix: str) -> Key:
+    """End a key for good, in all processes within a second. Repeating it is harmless.
+
+    Raises:
+        Problem: `not-found`.
+    """
+    keys = store.database["keys"]
+    await keys.update_one({"_id": prefix, "revokedAt": {"$exists": False}}, {"$set": {"revokedAt": store.clock.now()}})
+    row = await keys.find_one({"_id": prefix})
+    if row is None:
+        raise not_found("key", prefix)
+    key: Key = Key.model_validate(row)
+    return key
+
+
+async def rotate_key(store: Store, prefix: str) -> MadeKey:
+    """Give a key a new secret; the old one ends within a second. Id, scopes and expiry stay.
+
+    Raises:
+        Problem: `not-found`, also for a key that is over.
+    """
+    secret = secrets.token_urlsafe(32)
+    live = {
+        "_id": prefix,
+        "revokedAt": {"$exists": False},
+        "$or": [{"expiresAt": {"$exists": False}}, {"expiresAt": {"$gt": store.clock.now()}}],
+    }
+    row = await store.database["keys"].find_one_and_update(
+        live, {"$set": {"secretHash": hash_of(secret)}}, return_document=ReturnDocument.AFTER
+    )
+    if row is None:
+        raise not_found("live key", prefix)
+    return MadeKey(Key.model_validate(row), str(Token(prefix, secret)))
+
+
+def is_over(key: Key, now: datetime) -> bool:
+    """Whether a key was revoked or has expired."""
+    return key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now)

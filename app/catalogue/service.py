@@ -1,0 +1,178 @@
+"""What can be done with the catalogue: resources, services and customers are added and edited, never deleted.
+
+Edits of resources and services change what may be booked, so they go through the write path; customers do not.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from app.access.caller import Caller
+from app.booking import Booking, Stranded
+from app.catalogue.merge import merging
+from app.catalogue.queries import collection_of, missing, noun_of, read, read_some
+from app.catalogue.schemas import (
+    CustomerPatch,
+    NewCustomer,
+    NewResource,
+    NewService,
+    ResourcePatch,
+    ServicePatch,
+)
+from app.errors import Fault, Problem
+from app.reservations.refusals import stranding
+from app.storage.client import Store
+from app.storage.documents import CatalogueObject, Customer, Resource, Service
+from app.storage.guards import make_guard, make_service_row
+from app.wire.models import Body
+from app.wire.sentences import from_faults
+from app.wire.versions import IfMatch, stale
+
+C = TypeVar("C", bound=CatalogueObject)
+
+TRIES = 20
+"""How often an edit with `If-Match: *` begins anew because somebody was faster."""
+
+
+class Catalogue:
+    """The catalogue of one store."""
+
+    def __init__(self, store: Store, booking: Booking) -> None:
+        self.store = store
+        self._booking = booking
+
+    async def read(self, kind: type[C], identity: str) -> C:
+        """One object; `not-found` if there is none."""
+        return await read(self.store, kind, identity)
+
+    async def page(
+        self,
+        kind: type[C],
+        limit: int,
+        after: str | None,
+        query: Mapping[str, Any] | None = None,
+        only: str | None = None,
+    ) -> list[C]:
+        """Up to `limit` objects by id: those that match a query, those after an id, or `only` the one."""
+        bounds = ({} if after is None else {"$gt": after}) | ({} if only is None else {"$eq": only})
+        return await read_some(self.store, kind, {**(query or {}), **({"_id": bounds} if bounds else {})}, limit)
+
+    async def add_resource(self, wanted: NewResource) -> Resource:
+        """Add a resource; its guard is made before it, so that no resource is ever without one.
+
+        Raises:
+            Problem: `invalid` for unknown services, `exists`.
+        """
+        await self._know_services(wanted.services or [])
+        resource = self._new(Resource, wanted, wanted.id)
+        await make_guard(self.store, resource.id)
+        return await self._insert(resource)
+
+    async def add_service(self, wanted: NewService) -> Service:
+        """Add a service, after its row among the guards.
+
+        Raises:
+            Problem: `exists`.
+        """
+        service = self._new(Service, wanted, wanted.id)
+        await make_service_row(self.store, service.id)
+        return await self._insert(service)
+
+    async def add_customer(self, wanted: NewCustomer) -> Customer:
+        """Add a customer.
+
+        Raises:
+            Problem: `exists`.
+        """
+        return await self._insert(self._new(Customer, wanted, wanted.id))
+
+    async def edit_resource(
+        self, identity: str, patch: ResourcePatch, if_match: IfMatch, caller: Caller, *, force: bool
+    ) -> Resource:
+        """Merge a patch into a resource.
+
+        Raises:
+            Problem: `not-found`, `stale`, `invalid`, `stranded-bookings`, or what the write path answers.
+        """
+        await self._know_services(patch.services or [])
+        current = await self.read(Resource, identity)
+        version = if_match.expected(current.version)
+        apply = merging(NewResource, patch)
+        if apply(current) == current:
+            return current
+        try:
+            return await self._booking.edit_resource(
+                identity, self._dated(apply), version=version, by=caller.prefix, force=force
+            )
+        except Stranded as stranded:
+            raise stranding(stranded, caller) from None
+
+    async def edit_service(self, identity: str, patch: ServicePatch, if_match: IfMatch, caller: Caller) -> Service:
+        """Merge a patch into a service; what is booked stays as it is.
+
+        Raises:
+            Problem: `not-found`, `stale`, `invalid`, or what the write path answers.
+        """
+        current = await self.read(Service, identity)
+        version = if_match.expected(current.version)
+        apply = merging(NewService, patch)
+        if apply(current) == current:
+            return current
+        return await self._booking.edit_service(identity, self._dated(apply), version=version, by=caller.prefix)
+
+    async def edit_customer(self, identity: str, patch: CustomerPatch, if_match: IfMatch) -> Customer:
+        """Merge a patch into a customer.
+
+        Raises:
+            Problem: `not-found`, `stale`, `invalid`.
+        """
+        apply: Callable[[Customer], Customer] = merging(NewCustomer, patch)
+        for _ in range(TRIES):
+            current = await self.read(Customer, identity)
+            version = if_match.expected(current.version)
+            if apply(current) == current:
+                return current
+            after: Customer = self._dated(apply)(current).model_copy(update={"version": current.version + 1})
+            done = await self.store.database["customers"].update_one(
+                {"_id": identity, "version": current.version}, _to(after)
+            )
+            if done.matched_count:
+                return after
+            if version is not None:
+                raise stale((await self.read(Customer, identity)).version)
+        raise Problem("overloaded", "Too many others are changing this customer; nothing was done.")
+
+    def _new(self, kind: type[C], wanted: Body, identity: str | None) -> C:
+        now = self.store.clock.now()
+        values = {name: value for name, value in wanted.mentioned().items() if name != "id"}
+        return kind(id=identity or str(ObjectId()), created_at=now, updated_at=now, **values)
+
+    async def _insert(self, made: C) -> C:
+        try:
+            await self.store.database[collection_of(type(made))].insert_one(made.to_mongo())
+        except DuplicateKeyError:
+            raise Problem("exists", f"There is a {noun_of(type(made))} {made.id!r} already.") from None
+        return made
+
+    async def _know_services(self, identities: list[str]) -> None:
+        unknown = await missing(self.store, Service, identities)
+        if unknown:
+            raise from_faults(
+                [
+                    Fault(f"/services/{index}", f"There is no service {identity!r}.")
+                    for index, identity in enumerate(identities)
+                    if identity in unknown
+                ]
+            )
+
+    def _dated(self, apply: Callable[[C], C]) -> Callable[[C], C]:
+        return lambda current: apply(current).model_copy(update={"updated_at": self.store.clock.now()})
+
+
+def _to(customer: Customer) -> dict[str, Any]:
+    """The update that makes a stored customer this one; what is unset is taken out, never null."""
+    kept = customer.to_mongo()
+    gone = {"email", "phone", "externalId"} - kept.keys()
+    return {"$set": kept} | ({"$unset": dict.fromkeys(gone, "")} if gone else {})

@@ -1,0 +1,102 @@
+"""The application: its rooms wired together. Nothing is decided here."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.plugins.pydantic import PydanticPlugin
+from msgspec import Raw
+
+from app.access.keyring import Keyring
+from app.access.routes import KEYRING, describe_access, open_to_all
+from app.booking import Booking
+from app.catalogue import routes as catalogue
+from app.catalogue.service import Catalogue
+from app.operations import routes as operations
+from app.operations.service import Operations
+from app.reservations import routes as reservations
+from app.reservations.service import Reservations
+from app.settings import Settings
+from app.storage.client import Store, connect
+from app.storage.migrate import verify
+from app.wire import docs
+from app.wire.conventions import Conventions
+from app.wire.models import Answer
+from app.wire.problems import EXCEPTION_HANDLERS
+from app.wire.request import MAX_BODY_BYTES, Request, stamp_request_id
+
+
+def create() -> Litestar:
+    """The application by the environment's settings, for a server that wants a factory."""
+    return create_app(Settings())
+
+
+def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
+    """The application.
+
+    Args:
+        settings: What the process was told.
+        store: A database that is open already and stays so; None: the settings' own, from start to stop.
+    """
+    conventions = Conventions()
+    rooms: dict[str, Any] = {}
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        opened = store or await connect(settings)
+        try:
+            await verify(opened)
+            booking = Booking(opened)
+            rooms.update(_rooms(settings, opened, booking))
+            app.state[KEYRING] = Keyring(opened)
+            try:
+                yield
+            finally:
+                await booking.stop()
+        finally:
+            if store is None:
+                await opened.close()
+
+    app = Litestar(
+        route_handlers=[operations.router, catalogue.router, reservations.router, docs.router(open_to_all())],
+        request_class=Request,
+        lifespan=[lifespan],
+        dependencies=_dependencies(rooms),
+        plugins=[PydanticPlugin(prefer_alias=True, validate_strict=True)],
+        type_encoders={Answer: lambda answer: Raw(answer.to_json())},
+        before_request=conventions,
+        before_send=[stamp_request_id],
+        exception_handlers=EXCEPTION_HANDLERS,
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=docs.config(open_to_all()),
+        logging_config=None,
+    )
+    conventions.learn(app)
+    describe_access(app)
+    return app
+
+
+def _rooms(settings: Settings, store: Store, booking: Booking) -> dict[str, Any]:
+    """What is built once the database is open, under the names by which handlers ask for it."""
+    return {
+        "catalogue": Catalogue(store, booking),
+        "operations": Operations(store),
+        "reservations": Reservations(store, booking, max_holds=settings.max_holds),
+    }
+
+
+def _dependencies(rooms: Mapping[str, Any]) -> dict[str, Provide]:
+    """How handlers get them; one each: two at once are resolved in a task group, which costs more than the handler."""
+
+    def of(name: str, kind: type[Any]) -> Provide:
+        provider: Callable[[], Any] = lambda: rooms[name]  # noqa: E731  # its annotation is set below
+        provider.__annotations__["return"] = kind
+        return Provide(provider, sync_to_thread=False)
+
+    return {
+        "catalogue": of("catalogue", Catalogue),
+        "operations": of("operations", Operations),
+        "reservations": of("reservations", Reservations),
+    }

@@ -1,0 +1,50 @@
+"""`/healthz` and `/readyz`, for whoever watches the process."""
+
+from typing import Literal
+
+from litestar import Response, Router, get
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+
+from app.access.routes import open_to_all
+from app.operations.service import Operations
+from app.wire.models import Answer
+from app.wire.openapi import problems
+
+
+class HealthAnswer(Answer):
+    """The process runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class ReadyAnswer(Answer):
+    """Whether requests can be served, and in which mode bookings are made."""
+
+    ready: bool
+    mode: Literal["strict", "optimistic"]
+
+
+@get("/healthz", guards=[open_to_all()], responses=problems(key=False), operation_id="health", tags=["Operations"])
+async def health() -> HealthAnswer:
+    """The process runs; nothing else is asked."""
+    return HealthAnswer()
+
+
+_NOT_READY = ResponseSpec(ReadyAnswer, generate_examples=False, description="Not ready, with the same body.")
+
+
+@get(
+    "/readyz",
+    guards=[open_to_all()],
+    responses=problems(key=False) | {503: _NOT_READY},
+    operation_id="ready",
+    tags=["Operations"],
+)
+async def ready(operations: NamedDependency[Operations]) -> Response[ReadyAnswer]:
+    """The database answers and has its indexes; 503 with the same body if not."""
+    state = await operations.state()
+    return Response(ReadyAnswer(ready=state.ready, mode=state.mode), status_code=200 if state.ready else 503)
+
+
+router = Router("/", route_handlers=[health, ready])

@@ -1,0 +1,106 @@
+"""What holds for every request before its handler is asked: it takes these parameters, this key, a body.
+
+Routes say what they take: parameters by `FromQuery`, a body by `JSONBody`, an Idempotency-Key by one of the options
+below. What a route did not declare is refused, never ignored.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from litestar import Litestar, Request
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from app.errors import Fault, Problem
+from app.wire.sentences import from_faults
+
+KeyUse = Literal["refused", "harmless", "kept"]
+
+IDEMPOTENCY: Final = "idempotency"
+HARMLESS_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "harmless"}
+"""`opt=HARMLESS_KEY` of a verb: repeating it is harmless, so an Idempotency-Key is accepted and changes nothing."""
+
+KEPT_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "kept"}
+"""`opt=KEPT_KEY` of a route that makes things: the first answer under an Idempotency-Key is kept with what it made."""
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
+    """The key that came with a request.
+
+    Raises:
+        Problem: `invalid` if it is not 1 to 255 visible ASCII characters.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and _KEY.fullmatch(key) is None:
+        raise Problem("invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    return key
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What one route declared."""
+
+    parameters: frozenset[str]
+    lists: frozenset[str]
+    body: bool
+    key: KeyUse
+
+
+class Conventions:
+    """The hook before every request; it knows all routes once the application is built."""
+
+    def __init__(self) -> None:
+        self._takes: dict[HTTPRouteHandler, Takes] = {}
+
+    def learn(self, app: Litestar) -> None:
+        """Read from the routes what each takes; pages for browsers, which are not in the schema, take what comes."""
+        for route in app.routes:
+            for handler, model in route.route_handler_map.values() if isinstance(route, HTTPRoute) else ():
+                if handler.resolve_include_in_schema():
+                    self._takes[handler] = Takes(
+                        frozenset(parameter.field_alias for parameter in model.expected_query_params),
+                        frozenset(model.sequence_query_parameter_names),
+                        _needs_body(handler),
+                        cast("KeyUse", handler.opt.get(IDEMPOTENCY, "refused")),
+                    )
+
+    async def __call__(self, request: Request[Any, Any, Any]) -> None:
+        """Hold a request against what its route takes.
+
+        Raises:
+            Problem: `invalid` for undeclared or repeated parameters and keys, `malformed` for a missing body.
+        """
+        takes = self._takes.get(request.route_handler)
+        if takes is None:
+            return
+        if request.scope["query_string"]:
+            _check_parameters(request, takes)
+        if request.method == "POST" and takes.key == "refused" and "idempotency-key" in request.headers:
+            raise Problem("invalid", "This route takes no Idempotency-Key; leave the header out.")
+        if takes.body and not await request.body():
+            raise Problem("malformed", "The body is empty; send a JSON object.")
+
+
+def _needs_body(handler: HTTPRouteHandler) -> bool:
+    field: Any = handler.parsed_data_field
+    return field is not None and not field.is_optional
+
+
+def _check_parameters(request: Request[Any, Any, Any], takes: Takes) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    faults = [
+        Fault(f"?{name[:80]}", f"There is no parameter `{name[:80]}` here.")
+        for name in dict.fromkeys(names)
+        if name not in takes.parameters
+    ]
+    faults += [
+        Fault(f"?{name}", f"Give `{name}` once.")
+        for name in sorted(takes.parameters - takes.lists)
+        if names.count(name) > 1
+    ]
+    if faults:
+        raise from_faults(faults)

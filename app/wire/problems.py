@@ -1,0 +1,157 @@
+"""Everything that can go wrong with a request, as `application/problem+json` (RFC 9457): mapped here alone."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import structlog
+from litestar import Request, Response
+from litestar.connection import ASGIConnection
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.types import ExceptionHandlersMap
+from litestar.typing import FieldDefinition
+from pydantic import Field
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+from app.errors import KINDS, Fault, Problem
+from app.wire.models import Answer
+from app.wire.request import request_id
+from app.wire.sentences import from_faults, from_findings
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = structlog.get_logger("reserva.http")
+
+
+class FaultBody(Answer):
+    """A field or rule that is to blame."""
+
+    pointer: Annotated[str, Field(description="RFC 6901 into the body, like `/guests`; `?name` for a parameter.")]
+    detail: str
+
+
+class ProblemBody(Answer):
+    """What went wrong (RFC 9457). `type` never changes; further members depend on it."""
+
+    type: Annotated[str, Field(description="`/problems/<name>`")]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="One sentence that a person can act on.")]
+    request_id: Annotated[str, Field(description="The `X-Request-Id` of the answer.")]
+    errors: list[FaultBody] | None = None
+
+
+def render_problem(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> Response[dict[str, Any]]:
+    """A problem as an answer."""
+    kind = problem.kind
+    body: dict[str, Any] = {
+        "type": f"/problems/{problem.name}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": problem.detail,
+        "requestId": request_id(connection.scope),
+    }
+    if problem.faults:
+        body["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in problem.faults]
+    headers = {}
+    if kind.retry_after_seconds is not None:
+        headers["Retry-After"] = str(kind.retry_after_seconds)
+    if problem.name == "unauthenticated":
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(body | problem.extra, status_code=kind.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _answer_problem(request: Request[Any, Any, Any], error: Problem) -> Response[dict[str, Any]]:
+    return render_problem(error, request)
+
+
+_BY_STATUS = {kind.status: name for name, kind in reversed(KINDS.items())} | {422: "invalid"}
+_DETAILS = {
+    404: "There is nothing at this path; /openapi.json lists what there is.",
+    413: "The body is larger than 1 MiB.",
+}
+
+
+def _answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+    """Litestar's own refusals."""
+    if isinstance(error, ValidationException):
+        return render_problem(_invalid(request, error), request)
+    if error.status_code >= 500:  # noqa: PLR2004 -- by definition of HTTP
+        return _answer_unexpected(request, error)
+    name = _BY_STATUS.get(error.status_code, "malformed")
+    if name == "method-not-allowed":
+        allowed = (error.headers or {}).get("allow", "")
+        answer = render_problem(Problem(name, f"{request.method} is not possible here; {allowed} are."), request)
+        answer.headers["Allow"] = allowed
+        return answer
+    return render_problem(Problem(name, _DETAILS.get(error.status_code, error.detail)), request)
+
+
+def _answer_database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[dict[str, Any]]:
+    """A database that cannot be reached is no fault of ours or of the client's; all else is."""
+    if isinstance(error, ConnectionFailure) or error.timeout:
+        _log.warning("database unreachable", request_id=request_id(request.scope), error=str(error))
+        return render_problem(Problem("unavailable", "The database cannot be reached; try again in a moment."), request)
+    return _answer_unexpected(request, error)
+
+
+def _answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    _log.error(
+        "request failed",
+        request_id=request_id(request.scope),
+        method=request.scope.get("method"),
+        path=request.scope["path"],
+        exc_info=error,
+    )
+    return render_problem(Problem("internal", "Something went wrong on our side; the log has the requestId."), request)
+
+
+EXCEPTION_HANDLERS: ExceptionHandlersMap = {
+    Problem: _answer_problem,
+    HTTPException: _answer_http,
+    PyMongoError: _answer_database,
+    Exception: _answer_unexpected,
+}
+
+
+def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Problem:
+    """Litestar says that a body or parameter is not valid; who found out is the cause, with what is needed here."""
+    cause = error.__cause__
+    if isinstance(cause, KeyError):
+        return from_faults([Fault(f"?{cause.args[0]}", f"`{cause.args[0]}` is required.")])
+    findings = getattr(cause, "errors", None)
+    if isinstance(findings, list):
+        return from_findings(findings)
+    fields = request.route_handler.parsed_fn_signature.parameters
+    faults = [
+        _parameter_fault(fields[entry["key"]])
+        for entry in (error.extra if isinstance(error.extra, list) else [])
+        if entry.get("key") in fields and entry["key"] != "data"
+    ]
+    return from_faults(faults) if faults else Problem("invalid", error.detail)
+
+
+def _parameter_fault(field: FieldDefinition) -> Fault:
+    about = field.kwarg_definition
+    name = getattr(about, "name", None) or field.name
+    return Fault(f"?{name}", f"`{name}` must {_must(field)}.")
+
+
+def _must(field: FieldDefinition) -> str:
+    """What a parameter must be, by its declaration."""
+    about, kinds = field.kwarg_definition, [field, *_within(field)]
+    choices = [str(choice) for kind in kinds if kind.is_literal for choice in kind.args]
+    if choices:
+        return f"be one of {', '.join(choices)}"
+    if any(kind.annotation is bool for kind in kinds):
+        return "be true or false"
+    if any(kind.annotation is int for kind in kinds):
+        least, most = getattr(about, "ge", None), getattr(about, "le", None)
+        bounds = (f" from {least:,}" if least is not None else "") + (f" to {most:,}" if most is not None else "")
+        return f"be a whole number{bounds}"
+    return "be written otherwise"
+
+
+def _within(field: FieldDefinition) -> Iterator[FieldDefinition]:
+    for inner in field.inner_types:
+        yield inner
+        yield from _within(inner)

@@ -1,0 +1,68 @@
+"""Versions: every object's `ETag`, and the `If-Match` without which nothing is changed."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from litestar.params import HeaderParameter
+
+from app.errors import Problem
+
+IfMatchHeader: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="If-Match",
+        description='The ETag of the version that you want to change, like `"3"`; `*` for whatever it is.',
+    ),
+]
+"""How a handler declares it: `if_match: IfMatchHeader = None`."""
+
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
+_VERSION = re.compile(r'"([1-9][0-9]{0,17})"')
+
+
+def etag(version: int) -> str:
+    """The `ETag` of a version: `"3"`."""
+    return f'"{version}"'
+
+
+@dataclass(frozen=True, slots=True)
+class IfMatch:
+    """Which versions the client is willing to change; None: whichever it is."""
+
+    versions: frozenset[int] | None
+
+    @classmethod
+    def read(cls, header: str | None) -> "IfMatch":
+        """Parse the header: `*`, or a list of tags.
+
+        A weak tag, or one that never was an object's, is well formed and matches nothing (RFC 9110, 13.1.1).
+
+        Raises:
+            Problem: `precondition-required` without the header, `invalid` if it is not written as tags.
+        """
+        if header is None:
+            raise Problem("precondition-required", 'Send If-Match with the ETag that you read, like "3" (or *).')
+        if header.strip() == "*":
+            return cls(None)
+        tags = [tag.strip() for tag in header.split(",")]
+        if not all(_TAG.fullmatch(tag) for tag in tags):
+            raise Problem("invalid", 'Write If-Match as the ETag came, in double quotes, like "3" (or *).')
+        return cls(frozenset(int(match[1]) for tag in tags if (match := _VERSION.fullmatch(tag))))
+
+    def expected(self, version: int) -> int | None:
+        """What a guarded update must find, given the version that was just read; None: whichever it finds.
+
+        Raises:
+            Problem: `stale` if the client did not mean that version.
+        """
+        if self.versions is None:
+            return None
+        if version not in self.versions:
+            raise stale(version)
+        return version
+
+
+def stale(version: int) -> Problem:
+    """Somebody changed the object after the client read it."""
+    return Problem("stale", f"The object is at version {version} by now; read it again, then repeat the change.")
