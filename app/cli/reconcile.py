@@ -38,7 +38,7 @@ async def reconcile(*, full: bool, resource: str | None, as_json: bool) -> int:
 
             run = await service.reconcile_reservations(store, kind, resource, watch)
     if as_json:
-        result(RunAnswer.of(run).model_dump(mode="json", exclude_none=True))
+        result(RunAnswer.model_validate(run).model_dump(mode="json", exclude_none=True))
     else:
         _tell(run)
     if run.state != "succeeded":

@@ -2,9 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from app.storage.documents import Run
 from app.wire.models import Answer, Body, CatalogueId, Instant
 
 
@@ -22,7 +21,7 @@ class RunAnswer(Answer):
     `conflicts` counts, for each reservation that starts while the load is above capacity, the others active then.
     """
 
-    id: str
+    id: Annotated[str, BeforeValidator(str)]
     kind: Literal["full", "incremental", "resource"]
     resource: str | None = None
     state: Literal["queued", "running", "succeeded", "failed", "abandoned"]
@@ -34,11 +33,3 @@ class RunAnswer(Answer):
     started_at: Instant | None = None
     finished_at: Instant | None = None
     error: str | None = None
-
-    @classmethod
-    def of(cls, run: Run) -> "RunAnswer":
-        """The answer for a stored run."""
-        return cls.model_validate({name: getattr(run, name) for name in _PLAIN} | {"id": str(run.id)})
-
-
-_PLAIN = [name for name in RunAnswer.model_fields if name != "id"]

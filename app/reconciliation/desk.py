@@ -1,0 +1,60 @@
+"""What can be asked of reconciliation: a run, and how runs stand. Carrying one out is the worker's."""
+
+from collections.abc import Sequence
+
+from bson import ObjectId
+
+from app.errors import invalid
+from app.reconciliation import queue, runs, service
+from app.reconciliation.queue import Queue
+from app.reconciliation.runs import Kind
+from app.reconciliation.schemas import NewRun
+from app.storage.client import Store
+from app.storage.documents import Run
+from app.wire.paging import bad_cursor
+
+
+class Reconciliations:
+    """The reconciliations of one store.
+
+    Args:
+        store: Where runs are kept.
+        queue: Where the worker hears of them at once; without an answer there, it looks into the store.
+    """
+
+    def __init__(self, store: Store, queue: Queue) -> None:
+        self.store = store
+        self._queue = queue
+
+    async def ask(self, wanted: NewRun) -> Run:
+        """Ask for a run; one of the same kind and resource that still waits is that run.
+
+        Raises:
+            Problem: `invalid` for an unknown resource, and for both `full` and `resource`.
+        """
+        if wanted.full and wanted.resource is not None:
+            raise invalid("/resource", "A full reconciliation looks at every resource; leave out one of the two.")
+        if wanted.resource is not None and not await service.is_known(self.store, wanted.resource):
+            raise invalid("/resource", f"There is no resource {wanted.resource!r}.")
+        kind: Kind = "full" if wanted.full else "resource" if wanted.resource is not None else "incremental"
+        run = await runs.ask_for(self.store, kind, wanted.resource)
+        await self._queue.put(queue.RUN, str(run.id), identity=str(run.id))
+        return run
+
+    async def read(self, identity: str) -> Run:
+        """One run.
+
+        Raises:
+            Problem: `not-found`.
+        """
+        return await runs.get(self.store, identity)
+
+    async def page(self, limit: int, after: str | None) -> Sequence[Run]:
+        """Up to `limit` runs by id, those behind an id.
+
+        Raises:
+            Problem: `invalid` for a cursor that is none of ours.
+        """
+        if after is not None and not ObjectId.is_valid(after):
+            raise bad_cursor()
+        return await runs.listed(self.store, None if after is None else ObjectId(after), limit)
