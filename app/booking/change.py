@@ -16,6 +16,8 @@ from app.timeline.zones import days_between, next_day, zone
 HOLD_LIMIT: Millis = 86_400 * SECOND
 """How long after it was made a hold can last."""
 
+METADATA_KEYS = 20
+
 FREE_FIELDS = frozenset({"notes", "metadata"})
 """What even a final reservation takes."""
 
@@ -157,6 +159,8 @@ def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:
     for name, value in patch.items():
         if name == "metadata" and value is not None:
             merged = {key: item for key, item in (kept.get(name, {}) | value).items() if item is not None}
+            if len(merged) > METADATA_KEYS:
+                raise invalid("/metadata", f"Metadata has at most {METADATA_KEYS} keys, with those that are there.")
             value = merged or None  # noqa: PLW2901  # what is empty is unset
         if value is None:
             kept.pop(name, None)

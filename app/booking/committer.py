@@ -177,8 +177,8 @@ class Committer:
         except Exception as error:  # noqa: BLE001  # whatever it was, it must not reach the neighbours
             if _is_duplicate(error) and not duplicate:
                 return await self._outcomes(slot, tickets, duplicate=True)
-            if (lost := _passing(error)) is not None:
-                return [lost] * len(tickets)
+            if (passing := _passing(error)) is not None:
+                return [passing] * len(tickets)
             if len(tickets) == 1:
                 return [_culprit(error)]
         half = len(tickets) // 2

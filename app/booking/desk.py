@@ -13,7 +13,7 @@ from app.booking.edit import EditResource, EditService
 from app.booking.held import Elsewhere, HeldIntent
 from app.booking.intents import overloaded
 from app.booking.occupants import BRANCHES
-from app.booking.plain import finish
+from app.booking.plain import Ending, finish
 from app.booking.replay import Replayed
 from app.errors import not_found
 from app.storage.client import Store
@@ -112,9 +112,11 @@ class Booking:
             return changed
         raise overloaded("The reservation is being moved about by others; nothing was done.")
 
-    async def finish(self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None) -> Reservation:
+    async def finish(
+        self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False
+    ) -> Reservation:
         """Cancel or complete a reservation, or note that nobody came; see `plain.finish`."""
-        return await finish(self.store, identity, to, by, reason)
+        return await finish(self.store, identity, Ending(to, by, reason, admin=admin))
 
     async def edit_resource(
         self,

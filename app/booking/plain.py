@@ -4,6 +4,7 @@ One compare-and-set on `version`, outside every transaction, never refused for a
 double-booked resource can always be cancelled.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import pymongo
@@ -11,11 +12,13 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import AutoReconnect, ExecutionTimeout, NetworkTimeout, PyMongoError
 
+from app.booking.change import check_cancellation_notice
 from app.booking.drivers import MAJORITY
+from app.booking.facts import offer_of
 from app.booking.intents import overloaded
 from app.errors import Problem, not_found
 from app.storage.client import Store
-from app.storage.documents import Reservation
+from app.storage.documents import Reservation, Service
 from app.timeline.instants import Millis, to_millis
 from app.timeline.lifecycle import Status, may_follow, status_at
 
@@ -24,13 +27,23 @@ WRITE_SECONDS = 1.0
 """A plain write waits for a transaction that holds the document."""
 
 
-async def finish(store: Store, identity: ObjectId, to: Status, by: str, reason: str | None = None) -> Reservation:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """To which status, by whom and why; `admin` may cancel inside the cancellation notice."""
+
+    to: Status
+    by: str
+    reason: str | None = None
+    admin: bool = False
+
+
+async def finish(store: Store, identity: ObjectId, ending: Ending) -> Reservation:
     """Bring a reservation to a status that does not block: cancelled, completed, no-show.
 
     Repeating it is harmless. Who comes in between is looked at again; after `TRIES` it is `overloaded`.
 
     Raises:
-        Problem: `not-found`, `forbidden-transition`, `overloaded`, `unavailable`.
+        Problem: `not-found`, `forbidden-transition`, `forbidden`, `overloaded`, `unavailable`.
     """
     operation = ObjectId()
     collection = store.database.get_collection("reservations", write_concern=MAJORITY)
@@ -39,14 +52,14 @@ async def finish(store: Store, identity: ObjectId, to: Status, by: str, reason: 
         if row is None:
             raise not_found("reservation", str(identity))
         now = store.clock.now()
-        if row["status"] == to or any(entry.get("operation") == operation for entry in row["history"]):
+        if row["status"] == ending.to or any(entry.get("operation") == operation for entry in row["history"]):
             return _read(row)
-        _check(row, to, to_millis(now))
-        entry = {"at": now, "by": by, "operation": operation, "from": row["status"], "to": to}
-        if reason:
-            entry["reason"] = reason
+        await _check(store, row, ending, to_millis(now))
+        entry = {"at": now, "by": ending.by, "operation": operation, "from": row["status"], "to": ending.to}
+        if ending.reason:
+            entry["reason"] = ending.reason
         change = {
-            "$set": {"status": to, "updatedAt": now},
+            "$set": {"status": ending.to, "updatedAt": now},
             "$inc": {"version": 1},
             "$push": {"history": {"$each": [entry], "$slice": -50}},
         }
@@ -70,8 +83,12 @@ def _read(row: dict[str, Any]) -> Reservation:
     return reservation
 
 
-def _check(row: dict[str, Any], to: Status, now: Millis) -> None:
+async def _check(store: Store, row: dict[str, Any], ending: Ending, now: Millis) -> None:
     expires = row.get("expiresAt")
     status = status_at(row["status"], None if expires is None else to_millis(expires), now)
-    if not may_follow(status, to):
-        raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {to}.")
+    if not may_follow(status, ending.to):
+        raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {ending.to}.")
+    if ending.to == "cancelled" and status == "confirmed" and "service" in row and not ending.admin:
+        service = await store.database["services"].find_one({"_id": row["service"]})
+        if service is not None:
+            check_cancellation_notice(to_millis(row["startTime"]), offer_of(Service.model_validate(service)), now)

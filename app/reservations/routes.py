@@ -1,28 +1,53 @@
 """`/v1/reservations`, and a customer's reservations."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, Response, Router, get, post
+from litestar import Controller, Response, Router, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from app.access.routes import caller_of, needs
+from app.booking import Replayed
+from app.reservations.kept import IdempotencyKeyHeader, Rendered, kept, rendered, token_of
 from app.reservations.queries import Filters, check_span, list_of_customer, list_reservations, read_reservation
-from app.reservations.schemas import NewReservation, ReservationAnswer, Transition, shown
+from app.reservations.schemas import (
+    Extension,
+    NewReservation,
+    ReservationAnswer,
+    ReservationPatch,
+    Transition,
+    shown,
+)
 from app.reservations.service import Reservations
 from app.storage.documents import Reservation
 from app.timeline.lifecycle import Status
 from app.wire.answers import versioned
-from app.wire.conventions import HARMLESS_KEY
+from app.wire.conventions import HARMLESS_KEY, KEPT_KEY
 from app.wire.openapi import problems
 from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page
 from app.wire.parameters import read_instant
 from app.wire.request import Request
+from app.wire.versions import IfMatch, IfMatchHeader
 
 _WRITE = ("overloaded", "outcome-unknown")
-_BOOK = problems("conflict", "rule", *_WRITE, body=True)
-_VERB = problems("not-found", "forbidden-transition", "overloaded", body=True)
+_BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRITE, body=True)
+_CHANGE = problems(
+    "not-found",
+    "conflict",
+    "hold-expired",
+    "forbidden-transition",
+    "stale",
+    "precondition-required",
+    "rule",
+    *_WRITE,
+    body=True,
+)
+_CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
+_EXTEND = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
+_END = problems("not-found", "forbidden-transition", "overloaded", body=True)
+_VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLESS_KEY, "status_code": HTTP_200_OK}
 
 Force = Annotated[
     bool, QueryParameter(description="Lift notice, horizon, schedule and time off; needs `reservations:admin`.")
@@ -43,20 +68,28 @@ class ReservationRoutes(Controller):
     path = "/reservations"
     tags = ("Reservations",)
 
-    @post(guards=[needs("reservations:write")], responses=_BOOK, operation_id="book")
+    @post(guards=[needs("reservations:write")], responses=_BOOK, opt=KEPT_KEY, operation_id="book")
     async def book(
         self,
         request: Request,
         data: JSONBody[NewReservation],
         reservations: NamedDependency[Reservations],
+        key: IdempotencyKeyHeader = None,
         force: Force = False,
-    ) -> Response[ReservationAnswer]:
-        """Book a time: 201, or who or what is in the way."""
-        made = await reservations.create(data, caller_of(request), force=force)
+    ) -> Response[Any]:
+        """Book a time: 201, or who or what is in the way. With an Idempotency-Key its first answer is kept."""
+        del key  # declared for the description; it is part of the token
+        caller = caller_of(request)
+        token = await token_of(request, caller, lambda made: _rendered(made, reservations))
+        made = await reservations.create(data, caller, force=force, token=token)
+        if isinstance(made, Replayed):
+            return kept(made.answer, replayed=True)
+        if made.idempotency is not None:
+            return kept(made.idempotency, replayed=False)
         return _answer(made, reservations, status=201)
 
     @get(guards=[needs("reservations:read")], responses=problems(), operation_id="listReservations")
-    async def list_all(  # noqa: PLR0913  # one argument a filter
+    async def list_all(
         self,
         request: Request,
         reservations: NamedDependency[Reservations],
@@ -89,14 +122,45 @@ class ReservationRoutes(Controller):
         """One reservation."""
         return _answer(await read_reservation(reservations.store, identity, caller_of(request)), reservations)
 
-    @post(
-        "/{identity:str}/cancel",
-        guards=[needs("reservations:write")],
-        responses=_VERB,
-        opt=HARMLESS_KEY,
-        status_code=200,
-        operation_id="cancelReservation",
-    )
+    @patch("/{identity:str}", guards=[needs("reservations:write")], responses=_CHANGE, operation_id="changeReservation")
+    async def change(
+        self,
+        request: Request,
+        identity: FromPath[str],
+        data: JSONBody[ReservationPatch],
+        reservations: NamedDependency[Reservations],
+        if_match: IfMatchHeader = None,
+        force: Force = False,
+    ) -> Response[ReservationAnswer]:
+        """Merge a patch; what could add load is checked like a booking, what cannot is never refused for an overlap."""
+        matching = IfMatch.read(if_match)
+        changed = await reservations.change(identity, data.to_patch(), matching, caller_of(request), force=force)
+        return _answer(changed, reservations)
+
+    @post("/{identity:str}/confirm", responses=_CONFIRM, operation_id="confirmReservation", **_VERB)
+    async def confirm(
+        self,
+        request: Request,
+        identity: FromPath[str],
+        reservations: NamedDependency[Reservations],
+        data: JSONBody[Transition | None] = None,
+    ) -> Response[ReservationAnswer]:
+        """Make a live hold or a request firm; no rule is judged again."""
+        return _answer(await reservations.confirm(identity, caller_of(request), _reason(data)), reservations)
+
+    @post("/{identity:str}/extend", responses=_EXTEND, operation_id="extendHold", **_VERB)
+    async def extend(
+        self,
+        request: Request,
+        identity: FromPath[str],
+        data: JSONBody[Extension],
+        reservations: NamedDependency[Reservations],
+    ) -> Response[ReservationAnswer]:
+        """Hold on to a live hold, from now; at most 86,400 seconds after it was made."""
+        extended = await reservations.extend(identity, data.expires_in_seconds, caller_of(request))
+        return _answer(extended, reservations)
+
+    @post("/{identity:str}/cancel", responses=_END, operation_id="cancelReservation", **_VERB)
     async def cancel(
         self,
         request: Request,
@@ -105,8 +169,29 @@ class ReservationRoutes(Controller):
         data: JSONBody[Transition | None] = None,
     ) -> Response[ReservationAnswer]:
         """Give the time back; repeating it is harmless, and no overlap keeps it from being done."""
-        reason = data.reason if data else None
-        return _answer(await reservations.finish(identity, "cancelled", caller_of(request), reason), reservations)
+        return await _end("cancelled", request, identity, reservations, data)
+
+    @post("/{identity:str}/complete", responses=_END, operation_id="completeReservation", **_VERB)
+    async def complete(
+        self,
+        request: Request,
+        identity: FromPath[str],
+        reservations: NamedDependency[Reservations],
+        data: JSONBody[Transition | None] = None,
+    ) -> Response[ReservationAnswer]:
+        """It took place."""
+        return await _end("completed", request, identity, reservations, data)
+
+    @post("/{identity:str}/no-show", responses=_END, operation_id="noteNoShow", **_VERB)
+    async def no_show(
+        self,
+        request: Request,
+        identity: FromPath[str],
+        reservations: NamedDependency[Reservations],
+        data: JSONBody[Transition | None] = None,
+    ) -> Response[ReservationAnswer]:
+        """Nobody came."""
+        return await _end("no-show", request, identity, reservations, data)
 
 
 @get(
@@ -128,15 +213,36 @@ async def of_customer(
     return _page(found, following, reservations)
 
 
+async def _end(
+    to: Status, request: Request, identity: str, reservations: Reservations, data: Transition | None
+) -> Response[ReservationAnswer]:
+    return _answer(await reservations.finish(identity, to, caller_of(request), _reason(data)), reservations)
+
+
+def _reason(data: Transition | None) -> str | None:
+    return data.reason if data else None
+
+
+def _shown(reservation: Reservation, reservations: Reservations) -> ReservationAnswer:
+    return shown(reservation, reservations.store.clock.now())
+
+
+def _rendered(reservation: Reservation, reservations: Reservations) -> Rendered:
+    return rendered(_shown(reservation, reservations), _location(reservation), reservation.version)
+
+
+def _location(reservation: Reservation) -> str:
+    return f"/v1/reservations/{reservation.id}"
+
+
 def _page(found: Sequence[Reservation], following: str | None, reservations: Reservations) -> Page[ReservationAnswer]:
     now = reservations.store.clock.now()
     return Page[ReservationAnswer](items=[shown(each, now) for each in found], next=following)
 
 
 def _answer(reservation: Reservation, reservations: Reservations, *, status: int = 200) -> Response[ReservationAnswer]:
-    location = f"/v1/reservations/{reservation.id}" if status == 201 else None  # noqa: PLR2004  # created
-    answer = shown(reservation, reservations.store.clock.now())
-    return versioned(answer, reservation.version, status=status, location=location)
+    location = _location(reservation) if status == HTTP_201_CREATED else None
+    return versioned(_shown(reservation, reservations), reservation.version, status=status, location=location)
 
 
 router = Router("/v1", route_handlers=[ReservationRoutes, of_customer])

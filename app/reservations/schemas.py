@@ -4,15 +4,16 @@ import math
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
-from bson import ObjectId
-from pydantic import AfterValidator, Field, PlainSerializer, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic.alias_generators import to_camel
 
+from app.booking.change import METADATA_KEYS
+from app.errors import invalid
 from app.storage.documents import Reservation
 from app.timeline.instants import to_millis
 from app.timeline.lifecycle import Status, status_at
 from app.wire.models import Answer, Body, CatalogueId, Instant
 
-METADATA_KEYS = 20
 METADATA_KEY_LENGTH = 40
 METADATA_VALUE_LENGTH = 500
 SHORTEST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 10, 86_400
@@ -60,15 +61,48 @@ class NewReservation(Body):
     guests: Guests = 1
     notes: Notes | None = None
     metadata: Metadata | None = None
+    expires_in_seconds: HoldSeconds | None = None
+
+
+class ReservationPatch(Body):
+    """What changes: absent stays as it is, null unsets; metadata merges by key."""
+
+    resource: CatalogueId | None = None
+    start_time: Annotated[Instant | None, Field(description="Alone it keeps the length.")] = None
+    end_time: Instant | None = None
+    service: CatalogueId | None = None
+    customer: CatalogueId | None = None
+    guests: Guests | None = None
+    notes: Notes | None = None
+    metadata: Annotated[
+        dict[MetadataKey, MetadataValue | None] | None, Field(description="Merged by key; null takes a key out.")
+    ] = None
+
+    def to_patch(self) -> dict[str, Any]:
+        """The patch with the names that the fields are stored under.
+
+        Raises:
+            Problem: `invalid` where something is unset that every reservation has.
+        """
+        patch = {to_camel(name): value for name, value in self.mentioned().items()}
+        for name in ("resource", "startTime", "endTime"):
+            if name in patch and patch[name] is None:
+                raise invalid(f"/{name}", f"`{name}` cannot be unset.")
+        if "guests" in patch and patch["guests"] is None:
+            patch["guests"] = 1
+        return patch
+
+
+class Extension(Body):
+    """How long to hold on, from now."""
+
+    expires_in_seconds: HoldSeconds
 
 
 class Transition(Body):
     """Why the status changes, if you want that kept."""
 
     reason: Reason | None = None
-
-
-Id: TypeAlias = Annotated[ObjectId, PlainSerializer(str, return_type=str)]
 
 
 class HistoryLine(Answer):

@@ -2,10 +2,11 @@
 
 from collections import OrderedDict
 from datetime import timedelta
+from typing import Any
 
 from app.access.caller import Caller
-from app.booking import Book, Booking, Refused
-from app.errors import invalid
+from app.booking import Book, Booking, Refused, Replayed, Token
+from app.errors import Problem, invalid
 from app.reservations.queries import read_reservation
 from app.reservations.refusals import refusal
 from app.reservations.schemas import NewReservation
@@ -14,6 +15,7 @@ from app.storage.documents import Reservation
 from app.timeline.instants import DAY
 from app.timeline.lifecycle import Status
 from app.timeline.rules import FORCED, LONGEST
+from app.wire.versions import IfMatch
 
 REMEMBERED_CUSTOMERS = 50_000
 
@@ -39,36 +41,90 @@ class Customers:
 class Reservations:
     """What callers do with reservations; all of it goes through the one write path."""
 
-    def __init__(self, store: Store, booking: Booking) -> None:
+    def __init__(self, store: Store, booking: Booking, *, max_holds: int) -> None:
         self.store = store
+        self.max_holds = max_holds
         self.booking = booking
         self.customers = Customers(store)
 
-    async def create(self, wanted: NewReservation, caller: Caller, *, force: bool = False) -> Reservation:
-        """Book a time.
+    async def create(
+        self, wanted: NewReservation, caller: Caller, *, force: bool = False, token: Token | None = None
+    ) -> Reservation | Replayed:
+        """Book a time; with `expiresInSeconds` hold it. A token's first answer is given again.
 
         Raises:
-            Problem: `conflict`, `rule`, `invalid`, `forbidden`, or what the write path says.
+            Problem: `conflict`, `rule`, `invalid`, `forbidden`, `hold-limit`, or what the write path says.
         """
         if force:
             caller.require("reservations:admin")
         check_times(wanted)
+        customer = await self._customer(wanted.customer, caller)
+        if wanted.expires_in_seconds is not None:
+            await self._check_holds(customer, caller)
         intent = Book(
             by=caller.prefix,
             resource=wanted.resource,
             service=wanted.service,
-            customer=await self._customer(wanted.customer, caller),
+            customer=customer,
             start=wanted.start_time,
             end=wanted.end_time,
             guests=wanted.guests,
             notes=wanted.notes,
             metadata=wanted.metadata,
+            hold_seconds=wanted.expires_in_seconds,
+            token=token,
             lifted=FORCED if force else frozenset(),
         )
         try:
             return await self.booking.book(intent)
         except Refused as refused:
             raise refusal(refused, caller) from None
+
+    async def change(
+        self, identity: str, patch: dict[str, Any], if_match: IfMatch, caller: Caller, *, force: bool = False
+    ) -> Reservation:
+        """Merge a patch into a reservation.
+
+        Raises:
+            Problem: `not-found`, `stale`, `conflict`, `rule`, `hold-expired`, `forbidden-transition`, `forbidden`,
+                `invalid`, or what the write path says.
+        """
+        if force:
+            caller.require("reservations:admin")
+        stored = await read_reservation(self.store, identity, caller)
+        version = if_match.expected(stored.version)
+        if "customer" in patch:
+            patch["customer"] = await self._customer(patch["customer"], caller)
+        try:
+            return await self.booking.change(
+                stored.id,
+                patch,
+                version=version,
+                by=caller.prefix,
+                admin=caller.may("reservations:admin"),
+                lifted=FORCED if force else frozenset(),
+            )
+        except Refused as refused:
+            raise refusal(refused, caller) from None
+
+    async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Reservation:
+        """Make a live hold or a request firm.
+
+        Raises:
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path says.
+        """
+        stored = await read_reservation(self.store, identity, caller)
+        admin = caller.may("reservations:admin")
+        return await self.booking.confirm(stored.id, by=caller.prefix, admin=admin, reason=reason)
+
+    async def extend(self, identity: str, seconds: int, caller: Caller) -> Reservation:
+        """Hold on to a live hold for so many seconds from now.
+
+        Raises:
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`, or what the write path says.
+        """
+        stored = await read_reservation(self.store, identity, caller)
+        return await self.booking.extend(stored.id, seconds, by=caller.prefix)
 
     async def finish(self, identity: str, to: Status, caller: Caller, reason: str | None) -> Reservation:
         """Cancel it, complete it, or note that nobody came.
@@ -77,7 +133,18 @@ class Reservations:
             Problem: `not-found`, `forbidden-transition`, or what the write path says.
         """
         reservation = await read_reservation(self.store, identity, caller)
-        return await self.booking.finish(reservation.id, to, by=caller.prefix, reason=reason)
+        admin = caller.may("reservations:admin")
+        return await self.booking.finish(reservation.id, to, by=caller.prefix, reason=reason, admin=admin)
+
+    async def _check_holds(self, customer: str | None, caller: Caller) -> None:
+        """Counted without a lock: requests at the same moment may exceed the limit by a few."""
+        if not self.max_holds:
+            return
+        whose = {"customer": customer} if customer else {"customer": {"$exists": False}, "key": caller.prefix}
+        live = {"expiresAt": {"$gt": self.store.clock.now()}, "status": "pending", **whose}
+        held = await self.store.database["reservations"].count_documents(live, limit=self.max_holds)
+        if held >= self.max_holds:
+            raise Problem("hold-limit", f"There are {held} live holds already; confirm or cancel one first.")
 
     async def _customer(self, customer: str | None, caller: Caller) -> str | None:
         if caller.customer is not None:

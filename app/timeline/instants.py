@@ -14,6 +14,7 @@ SECOND: Millis = 1_000
 MINUTE: Millis = 60 * SECOND
 HOUR: Millis = 60 * MINUTE
 DAY: Millis = 24 * HOUR
+MINUTES_AN_HOUR = 60
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST: Millis = 0
@@ -55,7 +56,7 @@ def parse(text: str) -> datetime:
     if fraction and fraction[3:].strip("0"):
         raise ValueError("Instants are kept to the millisecond; leave out the finer digits.")
     offset = timedelta(hours=int(offset_hours or 0), minutes=int(offset_minutes or 0))
-    if offset >= timedelta(days=1) or int(offset_minutes or 0) >= 60:
+    if offset >= timedelta(days=1) or int(offset_minutes or 0) >= MINUTES_AN_HOUR:
         raise ValueError("An offset lies between -23:59 and +23:59.")
     try:
         wall = datetime(year, month, day, hour, minute, second, int((fraction or "")[:3].ljust(3, "0")) * 1000, UTC)

@@ -1,7 +1,8 @@
 """How full a resource is: occupancies, their peak, and which of them are in the way.
 
 Intervals are half-open, `[start, end)`: touching is no overlap. Capacity is judged by the peak, the highest load at
-any one instant, never by the number of neighbours: with capacity 2 and 9 to 10 and 10 to 11 taken there is room for 9 to 11.
+any one instant, never by the number of neighbours: with capacity 2, and 9 to 10 and 10 to 11 taken, there is room for
+9 to 11.
 """
 
 from bisect import bisect_left
