@@ -5,12 +5,15 @@ batch takes it, it can end `overloaded` and is then never run; from then on only
 """
 
 import asyncio
+import math
 import random
 from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
+from bson import ObjectId
 from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, DocumentTooLarge
 
@@ -30,8 +33,13 @@ SLOTS = 2
 DUPLICATE_KEY = 11_000
 LEAST_BUDGET_SECONDS = 0.5
 """What a batch gets even if its youngest intent is nearly out of time: it was taken, so it is run for real."""
+LOSSES_BEFORE_A_MARK = 3
 BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
 """The drivers' own values (mongo-java-driver, PR 1852), with full jitter."""
+
+
+Way: TypeAlias = Callable[[frozenset[str], ObjectId], Coroutine[Any, Any, None]]
+"""How a process asks the others to leave guards to it for a moment."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,8 +59,10 @@ class Ticket:
 class Committer:
     """The queue and its batches. One a process; everything but the transaction itself happens on the event loop."""
 
-    def __init__(self, driver: Driver, branches_a_find: int) -> None:
+    def __init__(self, driver: Driver, branches_a_find: int, way: Way | None = None) -> None:
         self.driver = driver
+        self.way = way
+        self.owner = ObjectId()
         self.memory = Memory()
         self.branches_a_find = branches_a_find
         self.waiting: deque[Ticket] = deque()
@@ -62,7 +72,10 @@ class Committer:
         """How many resources the next batch may span; conflicts narrow it, success widens it."""
         self.free_slots = list(range(SLOTS))
         self.batches: set[asyncio.Task[None]] = set()
+        self.marks: set[asyncio.Task[None]] = set()
         self.stopping = False
+        self.lost = 0
+        """Transactions that somebody else's came before."""
         self._pumping = False
 
     async def submit(self, intent: Intent) -> Any:
@@ -168,10 +181,13 @@ class Committer:
         A duplicate key is met by going again from the first step, which finds its replays and its own rows.
         """
         loop = asyncio.get_running_loop()
-        batch = Batch([ticket.intent for ticket in tickets], self.memory, self.branches_a_find, self.driver.atomic)
+        intents = [ticket.intent for ticket in tickets]
+        batch = Batch(intents, self.memory, self.branches_a_find, self.driver.atomic, self.owner)
         budget = max(max(ticket.until for ticket in tickets) - loop.time(), LEAST_BUDGET_SECONDS)
         try:
-            return [*await self.driver.run(slot, attempt(batch), budget)]
+            outcomes: list[Outcome | Lost] = [*await self.driver.run(slot, attempt(batch), budget)]
+            self._rest(batch.yields)
+            return outcomes  # noqa: TRY300  # an else would be far away
         except Lost as lost:
             return [lost] * len(tickets)
         except Exception as error:  # noqa: BLE001  # whatever it was, it must not reach the neighbours
@@ -189,21 +205,37 @@ class Committer:
 
         Fewer resources, never fewer intents of one: a hot resource then goes alone, with all who want it.
         """
-        loop = asyncio.get_running_loop()
+        self.lost += 1
         lanes = frozenset[str]().union(*(ticket.lanes for ticket, _ in lost))
         self.width = max(len(lanes) // 2, 1)
         losses = max(ticket.losses for ticket, _ in lost)
         rest = min(BACKOFF_SECONDS * BACKOFF_GROWTH**losses, BACKOFF_LIMIT_SECONDS) * random.random()  # noqa: S311  # jitter
-        for lane in lanes:
-            self.not_before[lane] = loop.time() + rest
-        loop.call_later(rest, self._rested, lanes)
+        self._rest(dict.fromkeys(lanes, rest))
+        stuck = frozenset[str]().union(*(t.intent.lanes() for t, _ in lost if t.losses >= LOSSES_BEFORE_A_MARK))
+        if stuck and self.way is not None:
+            self._ask_for_way(self.way, stuck)
         for ticket, why in reversed(lost):
             ticket.losses += 1
             ticket.too_late = why.problem
             self._back(ticket)
 
-    def _rested(self, lanes: frozenset[str]) -> None:
-        now = asyncio.get_running_loop().time()
+    def _ask_for_way(self, way: Way, lanes: frozenset[str]) -> None:
+        """Mark the guards, so that the other processes leave them alone for a moment, and go as soon as that stands."""
+        task = asyncio.get_running_loop().create_task(way(lanes, self.owner))
+        self.marks.add(task)
+        task.add_done_callback(self.marks.discard)
+        task.add_done_callback(lambda _: self._rested(lanes, at_once=True))
+
+    def _rest(self, seconds: Mapping[str, float]) -> None:
+        """Start nothing on these lanes for so long."""
+        loop = asyncio.get_running_loop()
+        for lane, rest in seconds.items():
+            self.not_before[lane] = loop.time() + rest
+        if seconds:
+            loop.call_later(max(seconds.values()), self._rested, frozenset(seconds))
+
+    def _rested(self, lanes: frozenset[str], *, at_once: bool = False) -> None:
+        now = math.inf if at_once else asyncio.get_running_loop().time()
         for lane in lanes:
             if self.not_before.get(lane, now) <= now:
                 self.not_before.pop(lane, None)

@@ -15,6 +15,7 @@ from app.booking.intents import overloaded
 from app.booking.occupants import BRANCHES
 from app.booking.plain import Ending, finish
 from app.booking.replay import Replayed
+from app.booking.way import way_of
 from app.errors import not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Resource, Service
@@ -37,7 +38,8 @@ class Booking:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.committer = Committer(driver_for(store, SLOTS), BRANCHES if store.shape == "or" else 1)
+        branches = BRANCHES if store.shape == "or" else 1
+        self.committer = Committer(driver_for(store, SLOTS), branches, way_of(store))
 
     async def stop(self) -> None:
         """Finish what was taken in, take nothing new."""

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import structlog
+from bson import ObjectId
 from pymongo import ReturnDocument
 
 from app.booking.facts import Memory, offer_of, room_of
@@ -81,6 +82,12 @@ class Snapshot(View):
         yield from self._read_facts(lanes, services)
         yield from self._read_targets(intents)
         yield from self._read_occupants([span for intent in intents for span in self._spans(intent)], branches_a_find)
+
+    def asked_for_way(self, owner: ObjectId) -> dict[str, float]:
+        """The guards that others wait for, with the seconds that they asked to be let alone."""
+        marked = [guard for guard in self.guards.values() if guard.get("yieldUntil") and guard["yieldTo"] != owner]
+        left = {guard["_id"]: (guard["yieldUntil"] - guard["at"]).total_seconds() for guard in marked if "at" in guard}
+        return {identity: seconds for identity, seconds in left.items() if seconds > 0}
 
     def _spans(self, intent: Intent) -> list[Span]:
         try:

@@ -5,7 +5,7 @@ be cancelled half-way. It answers with an outcome per intent, or raises what kep
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -37,17 +37,20 @@ class Lost(Exception):  # noqa: N818  # the ordinary fate of the second of two
         self.problem = problem or overloaded("Too many others wanted the same resource; nothing was done.")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Batch:
     """Intents that share a transaction, in order of arrival. At most one of them changes any one document.
 
     Without transactions (`atomic` false) a batch is one intent, and its writes happen one after the other.
+    `yields` is filled by the attempt: the guards on which another process asked for way, and for how many seconds.
     """
 
     intents: Sequence[Intent]
     memory: Memory
     branches_a_find: int
     atomic: bool = True
+    owner: ObjectId = field(default_factory=ObjectId)
+    yields: dict[str, float] = field(default_factory=dict)
 
 
 def attempt(batch: Batch) -> Steps[list[Outcome]]:
@@ -83,6 +86,7 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
     try:
         yield BEGIN
         yield from snapshot.look(intents, batch.branches_a_find)
+        batch.yields = snapshot.asked_for_way(batch.owner)
         outcomes = yield from _judge_all(intents, snapshot)
         accepted = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted) and outcome.writes]
         if not accepted:

@@ -239,6 +239,7 @@ class Guard(Kept):
     reach_ahead: int | None = None
     long: bool | None = None
     yield_until: datetime | None = None
+    yield_to: PydanticObjectId | None = None
 
     class Settings(Kept.Settings):
         """Where it is kept."""
