@@ -1,0 +1,31 @@
+# The app, the worker and all commands in one image: `docker build -t reserva .`
+ARG BASE=python:3.13-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /build
+COPY requirements.lock pyproject.toml ./
+# uv first, by its own hashes; it then checks those of everything else.
+RUN sed -n '/^uv==/,/# via/p' requirements.lock > uv.txt \
+ && pip install --no-cache-dir --disable-pip-version-check --require-hashes -r uv.txt
+# The lock also holds what the trial and the tests need; as constraints it installs nothing by itself.
+RUN python -m venv --without-pip /opt/reserva \
+ && uv pip install --python /opt/reserva/bin/python --no-cache --compile-bytecode --only-binary :all: \
+      --require-hashes --constraints requirements.lock -r pyproject.toml
+COPY app app
+COPY worker worker
+RUN uv build --wheel --no-cache --require-hashes --build-constraints requirements.lock --out-dir dist . \
+ && uv pip install --python /opt/reserva/bin/python --no-cache --compile-bytecode --no-deps dist/*.whl
+
+FROM ${BASE}
+COPY --from=build /opt/reserva /opt/reserva
+ENV PATH=/opt/reserva/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+# Nobody's id; nothing is written to the image, so it may run read-only.
+USER 10001:10001
+WORKDIR /opt/reserva
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+ENTRYPOINT ["reserva"]
+CMD ["serve", "--host", "0.0.0.0"]

@@ -1,0 +1,155 @@
+"""The container files: what they promise about the image, and their own commands run as processes."""
+
+import json
+import re
+import signal
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.cli.serve import DRAIN_SECONDS
+from tests.contract.processes import eventually, kept_running, run, running
+from tests.servers import ROOT, free_port
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+LOCK = (ROOT / "requirements.lock").read_text()
+OURS = ("app", "worker", "migrate")
+
+
+def instructions(text: str) -> list[tuple[str, str]]:
+    """The instructions of a Dockerfile with their arguments, continued lines joined."""
+    joined = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
+    pairs = [line.strip().split(maxsplit=1) for line in joined.splitlines() if line.strip()]
+    return [(name, rest) for name, rest in pairs]
+
+
+def final_stage() -> dict[str, str]:
+    """The instructions of the image that is kept; of several alike the last one."""
+    every = instructions(DOCKERFILE)
+    begin = max(place for place, (name, _) in enumerate(every) if name == "FROM")
+    return dict(every[begin:])
+
+
+def seconds(text: str) -> int:
+    """A duration of compose in whole seconds."""
+    match = re.fullmatch(r"(\d+)s", text)
+    assert match, text
+    return int(match[1])
+
+
+def test_image() -> None:
+    """The image is what the build stage made, runs as nobody, starts the app and says whether it is well."""
+    final = final_stage()
+
+    assert final["FROM"] == "${BASE}"
+    assert ("ARG", "BASE=python:3.13-slim-bookworm") in instructions(DOCKERFILE)
+    assert "--from=build" in final["COPY"]
+    assert "RUN" not in final
+    assert final["USER"].split(":")[0].isdigit()
+    assert final["USER"].split(":")[0] != "0"
+    assert json.loads(final["ENTRYPOINT"]) == ["reserva"]
+    assert "HEALTHCHECK" in final
+
+
+def test_image_installs_by_hashes_what_the_app_needs() -> None:
+    """Every installation checks hashes, and none asks for the trial or the tests."""
+    runs = [rest for name, rest in instructions(DOCKERFILE) if name == "RUN"]
+    installs = [step for rest in runs for step in rest.split("&&") if "install" in step or "uv build" in step]
+
+    assert len(installs) == 4
+    for step in installs:
+        assert "--require-hashes" in step or "--no-deps dist/*.whl" in step, step
+        assert "--extra" not in step, step
+
+
+def test_lock_fits_the_project() -> None:
+    """The lock has the versions that the project names, a hash for each, and no address of an index."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["trial"]]
+    locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", LOCK, re.MULTILINE))
+    blocks = re.split(r"^(?=\S)", LOCK, flags=re.MULTILINE)[1:]
+
+    assert {name.lower(): version for name, version in (re.split(r"==|;", each)[:2] for each in wanted)}.items() <= (
+        locked.items()
+    )
+    assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
+    assert "://" not in LOCK
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers(name: str) -> None:
+    """Ours run read-only with a place for temporary files, without rights that they do not need, one image for all."""
+    service = COMPOSE[name]
+
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["image"] == "reserva"
+    assert seconds(service["stop_grace_period"]) > DRAIN_SECONDS
+
+
+def test_order() -> None:
+    """The database is a replica set that is well first, then it is migrated once, then app and worker start."""
+    assert COMPOSE["mongo"]["command"][:3] == ["mongod", "--replSet", "rs0"]
+    assert "rs.initiate" in COMPOSE["mongo"]["healthcheck"]["test"][-1]
+    assert COMPOSE["migrate"]["depends_on"]["mongo"]["condition"] == "service_healthy"
+    assert COMPOSE["migrate"]["restart"] == "no"
+    for name in ("app", "worker"):
+        assert COMPOSE[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+        assert "replicaSet=rs0" in COMPOSE[name]["environment"]["MONGODB_URL"]
+
+
+def test_nothing_secret_and_nothing_open() -> None:
+    """No password stands in the files, and only the app can be reached, from this machine alone."""
+    text = (ROOT / "compose.yaml").read_text() + DOCKERFILE
+
+    assert re.findall(r"://[^/\s]*@|rsv_|_SECRET|(?i:password|passwd)\s*[:=]", text) == []
+    published = {name: service["ports"] for name, service in COMPOSE.items() if "ports" in service}
+    assert published == {"app": ["127.0.0.1:8000:8000"]}
+
+
+def test_only_the_app_is_sent_to_the_build() -> None:
+    """The build sees what it copies and nothing else: no data of a trial, no history."""
+    patterns = (ROOT / ".dockerignore").read_text().split()
+    copied = [rest.split()[:-1] for name, rest in instructions(DOCKERFILE) if name == "COPY" and "--from" not in rest]
+
+    assert patterns[0] == "*"
+    assert {pattern[1:] for pattern in patterns if pattern.startswith("!")} == {one for each in copied for one in each}
+
+
+@pytest.mark.servers("trial")
+def test_commands(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    """Migration, app and worker run by the commands of compose, their health checks see it, SIGTERM ends them well."""
+    env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_LOG_FORMAT": "json"}
+    app, worker, migrate = (COMPOSE[name]["command"] for name in OURS)
+    port = str(free_port())
+    # The checks of the image and of compose, on the port of this test and with its Python.
+    _, *arguments = json.loads(final_stage()["HEALTHCHECK"].partition("CMD ")[2].replace("8000", port))
+    app_check = [sys.executable, *arguments]
+    _, program, *arguments = COMPOSE["worker"]["healthcheck"]["test"]
+    worker_check = [str(Path(sys.executable).with_name(program)), *arguments]
+
+    assert run(*migrate, cwd=tmp_path, **env).returncode == 0
+    assert exit_code(app_check, env) != 0
+    with (
+        running(*app, "--port", port, cwd=tmp_path, **env) as serving,
+        running(*worker, cwd=tmp_path, **env) as working,
+    ):
+        assert json.loads(serving.said("Started worker-2"))["level"] == "info"
+        assert exit_code(app_check, env) == 0
+        working.said("Starting worker")
+        assert eventually(lambda: exit_code(worker_check, env) == 0)
+
+        assert working.ended(signal.SIGTERM) == 0
+        assert serving.ended(signal.SIGTERM) == 0
+
+
+def exit_code(command: list[str], env: dict[str, str]) -> int:
+    """Run a command to its end."""
+    with kept_running(command, env=env) as process:
+        return process.ended()
