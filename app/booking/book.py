@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking.intents import Accepted, Intent, Refused, Span, View
+from app.booking.intents import TYPICAL_BYTES, Accepted, Intent, Refused, Span, View
 from app.booking.occupants import is_long, occupancy_of
 from app.errors import invalid
 from app.storage.documents import HistoryEntry, Reservation
@@ -15,6 +15,9 @@ from app.timeline.instants import SECOND, Millis, from_millis, to_millis
 from app.timeline.lifecycle import BLOCKING, Status
 from app.timeline.rules import Offer, Room, Verdict, Wish, block_of, judge
 from app.timeline.zones import next_day, zone
+
+BYTES_A_CHARACTER = 4
+"""At most, in UTF-8."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +44,12 @@ class Book(Intent):
     def lanes(self) -> frozenset[str]:
         """The guard of the resource."""
         return frozenset((self.resource,))
+
+    @property
+    def size(self) -> int:
+        """Notes and metadata make the difference; with a key they are kept in its answer as well."""
+        extra = sum(len(key) + len(str(value)) for key, value in (self.metadata or {}).items()) + len(self.notes or "")
+        return TYPICAL_BYTES + BYTES_A_CHARACTER * extra * (2 if self.token else 1)
 
     def services(self) -> frozenset[str]:
         """The service that sets length and buffers."""

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 QUEUE_LIMIT = 8_192
 INTENTS_LIMIT = 64
 WRITES_LIMIT = 128
+BYTES_LIMIT = 4 * 1024 * 1024
 SLOTS = 2
 DUPLICATE_KEY = 11_000
 LEAST_BUDGET_SECONDS = 0.5
@@ -261,6 +262,7 @@ class _Chosen:
         self._guards: set[str] = set()
         self._targets: set[Any] = set()
         self._writes = 0
+        self._bytes = 0
 
     @property
     def full(self) -> bool:
@@ -273,6 +275,7 @@ class _Chosen:
             return True
         return (
             self._writes + ticket.intent.writes <= WRITES_LIMIT
+            and self._bytes + ticket.intent.size <= BYTES_LIMIT
             and len(self._guards | ticket.intent.lanes()) <= max(self._width, len(self._guards))
             and self._targets.isdisjoint(ticket.targets)
         )
@@ -283,6 +286,7 @@ class _Chosen:
         self._guards |= ticket.intent.lanes()
         self._targets |= ticket.targets
         self._writes += ticket.intent.writes
+        self._bytes += ticket.intent.size
 
 
 def _lanes(intent: Intent) -> frozenset[str]:

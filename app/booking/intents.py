@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from bson import ObjectId
 
@@ -14,6 +14,7 @@ from app.timeline.load import Calendar, Occupancy
 from app.timeline.rules import Offer, Room, Verdict
 
 DEADLINE_SECONDS = 3.0
+TYPICAL_BYTES = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,15 @@ class Intent(ABC):
     token: Token | None = None
     deadline_seconds: float = DEADLINE_SECONDS
 
-    writes: ClassVar[int] = 1
+    @property
+    def writes(self) -> int:
+        """How many documents it may write, guards apart."""
+        return 1
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it may write."""
+        return TYPICAL_BYTES
 
     @abstractmethod
     def lanes(self) -> frozenset[str]:
