@@ -1,6 +1,5 @@
 """Booking a time that was free: the commonest intent."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,13 +21,15 @@ BYTES_A_CHARACTER = 4
 
 @dataclass(slots=True, kw_only=True)
 class Book(Intent):
-    """A new reservation on a named resource.
+    """A new reservation on a named resource, or on whichever of a `pool` is free.
 
     `end` may be left out where the service sets it. `hold_seconds` makes it a hold; `status` is what an import says it
-    is, else the service decides. `lifted` names the rules that are not to be judged.
+    is, else the service decides. `lifted` names the rules that are not to be judged; `timezone` is the one in which
+    the caller said the time, if not the resource's.
     """
 
-    resource: str
+    resource: str | None
+    pool: tuple[str, ...] = ()
     start: datetime
     end: datetime | None = None
     service: str | None = None
@@ -39,11 +40,25 @@ class Book(Intent):
     hold_seconds: int | None = None
     status: Status | None = None
     lifted: frozenset[str] = frozenset()
+    timezone: str | None = None
+    group: ObjectId | None = None
     reservation: ObjectId = field(default_factory=ObjectId)
 
     def lanes(self) -> frozenset[str]:
-        """The guard of the resource."""
-        return frozenset((self.resource,))
+        """The guard of the resource, or of every member of the pool."""
+        return frozenset(self.candidates)
+
+    def guards(self) -> frozenset[str]:
+        """The guard of the resource; of a pool only the chosen one's is changed, after the choice."""
+        return frozenset((self.resource,)) if self.resource else frozenset()
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Where it may be booked, in the order in which it is tried: takers of a pool begin at different members."""
+        if self.resource:
+            return (self.resource,)
+        first = int.from_bytes(self.operation.binary[-3:]) % max(len(self.pool), 1)
+        return self.pool[first:] + self.pool[:first]
 
     @property
     def size(self) -> int:
@@ -55,49 +70,51 @@ class Book(Intent):
         """The service that sets length and buffers."""
         return frozenset((self.service,)) if self.service else frozenset()
 
-    def targets(self) -> frozenset[tuple[str, Hashable]]:
-        """Nothing that is there already."""
-        return frozenset()
-
     def spans(self, view: View) -> list[Span]:
-        """The block, if the request makes sense at all."""
-        room = view.room(self.resource)
+        """The block on each resource where it may be, if the request makes sense at all."""
         offer = view.offer(self.service) if self.service else None
-        if room is None or (self.service and offer is None):
+        if not self._blocking or (self.service and offer is None):
             return []
-        end = self._end(room, offer)
-        if end is None or not self._blocking:
-            return []
-        return [Span(self.resource, *block_of(to_millis(self.start), end, offer))]
+        spans = []
+        for candidate in self.candidates:
+            room = view.room(candidate)
+            end = self._end(room, offer) if room else None
+            if end is not None:
+                spans.append(Span(candidate, *block_of(to_millis(self.start), end, offer)))
+        return spans
 
     def judge(self, view: View) -> Accepted:
-        """Every rule, then the document.
+        """Every rule, then the document. Of a pool the first free member is taken.
 
         Raises:
             Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
-            Refused: with the verdict.
+            Refused: with the verdict; of a pool that of the member with the fewest failed rules.
         """
-        room, offer = self._facts(view)
+        refused: list[Refused] = []
+        for candidate in self.candidates:
+            try:
+                return self._judge_on(candidate, view)
+            except Refused as no:
+                refused.append(no)
+        raise min(refused, key=lambda no: len(no.verdict.failed))
+
+    def _judge_on(self, resource: str, view: View) -> Accepted:
+        room, offer = self._facts(resource, view)
         end = self._end(room, offer)
         if end is None:
             raise invalid("/endTime", "Say when it ends: without a service of fixed length nothing else tells.")
-        start = to_millis(self.start)
-        calendar = view.calendar(self.resource)
-        verdict = judge(Wish(start, end, self.guests, self._lifted), room, offer, calendar)
+        calendar = view.calendar(resource)
+        wish = Wish(to_millis(self.start), end, self.guests, self._lifted)
+        verdict = judge(wish, room, offer, calendar)
         if not verdict.bookable:
             raise Refused(verdict)
         reservation = self._reservation(verdict, end, room, offer, calendar.now)
-        taken = []
+        accepted = Accepted(reservation, proof=("reservations", {"_id": self.reservation}), inserts=[reservation])
         if self._blocking:
-            taken = [Span(self.resource, verdict.block_start, verdict.block_end)]
+            accepted.taken = [Span(resource, verdict.block_start, verdict.block_end)]
+            accepted.blocks = [reservation]
             calendar.add(occupancy_of(reservation.to_mongo()))
-        return Accepted(
-            reservation,
-            proof=("reservations", {"_id": self.reservation}),
-            inserts=[reservation],
-            blocks=[reservation] if taken else [],
-            taken=taken,
-        )
+        return accepted
 
     @property
     def _blocking(self) -> bool:
@@ -107,10 +124,10 @@ class Book(Intent):
     def _lifted(self) -> frozenset[str]:
         return self.lifted if self._blocking else self.lifted | {"capacity"}
 
-    def _facts(self, view: View) -> tuple[Room, Offer | None]:
-        room = view.room(self.resource)
+    def _facts(self, resource: str, view: View) -> tuple[Room, Offer | None]:
+        room = view.room(resource)
         if room is None:
-            raise invalid("/resource", f"There is no resource {self.resource!r}.")
+            raise invalid("/resource", f"There is no resource {resource!r}.")
         offer = view.offer(self.service) if self.service else None
         if self.service and offer is None:
             raise invalid("/service", f"There is no service {self.service!r}.")
@@ -132,7 +149,7 @@ class Book(Intent):
         status = self.status or ("pending" if self.hold_seconds or (offer and offer.approval) else "confirmed")
         return Reservation(
             id=self.reservation,
-            resource=self.resource,
+            resource=room.id,
             service=self.service,
             customer=self.customer,
             status=status,
@@ -143,7 +160,8 @@ class Book(Intent):
             long=is_long(verdict.block_start, verdict.block_end) or None,
             guests=self.guests,
             units=verdict.units,
-            timezone=room.timezone,
+            timezone=self.timezone or room.timezone,
+            group=self.group,
             notes=self.notes,
             metadata=self.metadata,
             expires_at=from_millis(now_millis + self.hold_seconds * SECOND) if self.hold_seconds else None,

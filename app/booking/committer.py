@@ -23,6 +23,7 @@ from app.booking.intents import Accepted, Intent, overloaded, unreachable
 from app.booking.replay import Replayed
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.errors import Problem
+from app.timeline.instants import Millis
 
 log = structlog.get_logger()
 
@@ -60,8 +61,11 @@ class Ticket:
 class Committer:
     """The queue and its batches. One a process; everything but the transaction itself happens on the event loop."""
 
-    def __init__(self, driver: Driver, branches_a_find: int, way: Way | None = None) -> None:
+    def __init__(
+        self, driver: Driver, branches_a_find: int, *, clock: Callable[[], Millis] = lambda: 0, way: Way | None = None
+    ) -> None:
         self.driver = driver
+        self.clock = clock
         self.way = way
         self.owner = ObjectId()
         self.memory = Memory()
@@ -183,7 +187,7 @@ class Committer:
         """
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
-        batch = Batch(intents, self.memory, self.branches_a_find, self.driver.atomic, self.owner)
+        batch = Batch(intents, self.memory, self.branches_a_find, self.driver.atomic, self.clock(), self.owner)
         budget = max(max(ticket.until for ticket in tickets) - loop.time(), LEAST_BUDGET_SECONDS)
         try:
             outcomes: list[Outcome | Lost] = [*await self.driver.run(slot, attempt(batch), budget)]

@@ -39,7 +39,7 @@ class Booking:
     def __init__(self, store: Store) -> None:
         self.store = store
         branches = BRANCHES if store.shape == "or" else 1
-        self.committer = Committer(driver_for(store, SLOTS), branches, way_of(store))
+        self.committer = Committer(driver_for(store, SLOTS), branches, clock=store.clock.millis, way=way_of(store))
 
     async def stop(self) -> None:
         """Finish what was taken in, take nothing new."""

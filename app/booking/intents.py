@@ -119,7 +119,11 @@ class Intent(ABC):
 
     @abstractmethod
     def lanes(self) -> frozenset[str]:
-        """The ids of the guards that this intent changes; two batches never share one."""
+        """The ids of the guards that this intent may change; two batches of a process never share one."""
+
+    def guards(self) -> frozenset[str]:
+        """Those that it changes before anything is read. The others it only reads, and changes the one it chose."""
+        return self.lanes()
 
     def services(self) -> frozenset[str]:
         """The services whose facts it needs."""

@@ -24,11 +24,19 @@ BUMP = {"$inc": {"seq": 1}, "$currentDate": {"at": True}}
 """A real change: a no-op takes no lock (SERVER-77616), and `at` is the database's clock."""
 
 
+class HoldStillLive(Exception):  # noqa: N818  # the clocks differ by a moment; the batch goes again
+    """Our clock was ahead of the database's."""
+
+
 class Snapshot(View):
     """Read once per batch by `look`; accepted intents are entered as they are judged, so the next one sees them."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, clock: Millis) -> None:
         self.memory = memory
+        self.clock = clock
+        """The database's clock as this process knows it, for guards that are only read."""
+        self.changed: frozenset[str] = frozenset()
+        """The guards that this transaction has changed."""
         self.guards: dict[str, dict[str, Any]] = {}
         self.reaches: dict[str, Reach] = {}
         self._rooms: dict[str, Room] = {}
@@ -61,8 +69,11 @@ class Snapshot(View):
             raise Problem("unavailable", "This cannot be booked until the operator has run `reserva migrate`.")
 
     def now(self, resource: str) -> Millis:
-        """The database's clock at this batch's change of the guard."""
-        return to_millis(self.guards[resource]["at"])
+        """The database's clock at this batch's change of the guard; before that, never behind the change before."""
+        at = self.guards[resource].get("at")
+        if resource in self.changed or at is None:
+            return self.clock if at is None else to_millis(at)
+        return max(self.clock, to_millis(at))
 
     def calendar(self, resource: str) -> Calendar:
         """Who occupies the resource in the spans that were asked for."""
@@ -76,9 +87,11 @@ class Snapshot(View):
 
     def look(self, intents: Sequence[Intent], branches_a_find: int) -> Steps[None]:
         """Take the guards, then read everything that these intents need."""
-        lanes = sorted(frozenset().union(*(intent.lanes() for intent in intents)))
-        services = frozenset().union(*(intent.services() for intent in intents))
-        yield from self._take_guards(lanes, sorted(service_row(service) for service in services))
+        lanes = frozenset[str]().union(*(intent.lanes() for intent in intents))
+        services = frozenset[str]().union(*(intent.services() for intent in intents))
+        self.changed = frozenset[str]().union(*(intent.guards() for intent in intents))
+        rows = lanes - self.changed | {service_row(service) for service in services}
+        yield from self._take_guards(sorted(self.changed), sorted(rows - self.changed))
         yield from self._read_facts(lanes, services)
         yield from self._read_targets(intents)
         yield from self._read_occupants([span for intent in intents for span in self._spans(intent)], branches_a_find)
@@ -95,9 +108,28 @@ class Snapshot(View):
         except Problem:  # it will be raised again, and answered, when the intent is judged
             return []
 
+    def choose(self, resources: frozenset[str]) -> Steps[None]:
+        """Change the guards of what was chosen from pools, after it was read.
+
+        Whoever changed one since this snapshot began makes us fail here: what we read of it is then still so.
+
+        Raises:
+            HoldStillLive: a hold that we take for over is not, by the clock of this change.
+        """
+        for resource in sorted(resources - self.changed):
+            options = {"return_document": ReturnDocument.AFTER}
+            guard = yield Step("guards.choose", "guards", "find_one_and_update", ({"_id": resource}, BUMP), options)
+            holds = self.calendar(resource).lapsed.values()
+            if any(hold.expires is not None and hold.expires > to_millis(guard["at"]) for hold in holds):
+                raise HoldStillLive
+            self.guards[resource] = guard
+
     def _take_guards(self, lanes: list[str], rows: list[str]) -> Steps[None]:
         """Change the guards of all lanes; who comes second fails here or at its commit, and never in between."""
-        if len(lanes) == 1:
+        if not lanes:
+            found = []
+            wanted = rows
+        elif len(lanes) == 1:
             options = {"return_document": ReturnDocument.AFTER}
             guard = yield Step("guards.bump", "guards", "find_one_and_update", ({"_id": lanes[0]}, BUMP), options)
             found = [] if guard is None else [guard]
@@ -113,9 +145,9 @@ class Snapshot(View):
             if "reachBack" in guard:
                 self.reaches[identity] = Reach(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
 
-    def _read_facts(self, lanes: list[str], services: frozenset[str]) -> Steps[None]:
+    def _read_facts(self, lanes: frozenset[str], services: frozenset[str]) -> Steps[None]:
         """Rules as they are now: remembered under the guard's `rules` id, else read in this snapshot."""
-        resources = [lane for lane in lanes if ":" not in lane]
+        resources = [lane for lane in sorted(lanes) if ":" not in lane]
         unknown = []
         for resource in resources:
             guard = self.guards.get(resource)

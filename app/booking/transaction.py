@@ -17,11 +17,11 @@ from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent, OutcomeUnknown, Refused, Span, Stranded, Update, overloaded
 from app.booking.occupants import Reach
 from app.booking.replay import Replayed, answers_of, replay
-from app.booking.snapshot import BUMP, Snapshot
+from app.booking.snapshot import BUMP, HoldStillLive, Snapshot
 from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, insert, update
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
-from app.timeline.instants import from_millis, to_millis
+from app.timeline.instants import Millis, from_millis, to_millis
 
 Outcome: TypeAlias = Accepted | Replayed | Problem | Refused | Stranded | Elsewhere
 
@@ -49,6 +49,7 @@ class Batch:
     memory: Memory
     branches_a_find: int
     atomic: bool = True
+    clock: Millis = 0
     owner: ObjectId = field(default_factory=ObjectId)
     yields: dict[str, float] = field(default_factory=dict)
 
@@ -81,7 +82,7 @@ def _replay(intent: Intent, told: dict[str, StoredAnswer]) -> Replayed | Problem
 
 def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId, Outcome]]:
     """Look, judge, write, commit."""
-    snapshot = Snapshot(batch.memory)
+    snapshot = Snapshot(batch.memory, batch.clock)
     accepted: list[Accepted] = []
     try:
         yield BEGIN
@@ -92,7 +93,10 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
         if not accepted:
             yield ABORT
             return outcomes
+        yield from snapshot.choose(frozenset(span.resource for each in accepted for span in each.taken))
         yield from _write(accepted, snapshot, intents[0])
+    except HoldStillLive as early:
+        raise Lost from early
     except PyMongoError as error:
         if not batch.atomic and accepted:
             return (yield from _after_plain_failure(outcomes, accepted[0], error))
