@@ -1,8 +1,8 @@
 """The request as Reserva reads it: strict bodies, and an id that stands on every answer and in the log."""
 
 import re
+from secrets import token_hex
 from typing import Any, cast
-from uuid import uuid4
 
 from litestar import Request as LitestarRequest
 from litestar.types import Empty, Message, Scope
@@ -51,7 +51,7 @@ def request_id(scope: Scope) -> str:
     known: str | None = extended.get(_ID_KEY)
     if known is None:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        known = given.decode("ascii") if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        known = given.decode("ascii") if _REQUEST_ID.fullmatch(given) else token_hex(12)
         extended[_ID_KEY] = known
     return known
 
