@@ -2,12 +2,15 @@
 
 from app.booking.book import Book
 from app.booking.desk import Booking
+from app.booking.group import BookGroup, MembersRefused
 from app.booking.intents import OutcomeUnknown, Refused, Stranded, Token
 from app.booking.replay import Replayed, key_hash, request_hash
 
 __all__ = [
     "Book",
+    "BookGroup",
     "Booking",
+    "MembersRefused",
     "OutcomeUnknown",
     "Refused",
     "Replayed",

@@ -6,15 +6,13 @@ from typing import Any
 from app.booking.held import HeldIntent
 from app.booking.intents import Accepted, Refused, Span, View
 from app.booking.occupants import is_long, occupancy_of
+from app.booking.verbs import check_cancellation_notice, hold_expired
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
-from app.timeline.instants import DAY, MINUTE, SECOND, Millis, from_millis, to_millis
+from app.timeline.instants import DAY, Millis, from_millis, to_millis
 from app.timeline.lifecycle import is_final
 from app.timeline.rules import LONGEST, RULES, Offer, Room, Wish, block_of, judge
 from app.timeline.zones import days_between, next_day, zone
-
-HOLD_LIMIT: Millis = 86_400 * SECOND
-"""How long after it was made a hold can last."""
 
 METADATA_KEYS = 20
 
@@ -33,6 +31,7 @@ class Change(HeldIntent):
     patch: dict[str, Any]
     version: int | None = None
     admin: bool = False
+    reason: str | None = None
     lifted: frozenset[str] = field(default_factory=frozenset)
 
     def lanes(self) -> frozenset[str]:
@@ -80,13 +79,13 @@ class Change(HeldIntent):
 
     def _beside(self, stored: Reservation, now: Millis) -> Accepted:
         """Nothing but what lies beside the time."""
-        return self.written(stored, _patched(stored, self.patch), now, taken=[])
+        return self.written(stored, _patched(stored, self.patch), now, taken=[], reason=self.reason)
 
     def _moved(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> Accepted:
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
         view.calendar(stored.resource).remove(stored.id)
         view.calendar(after.resource).add(occupancy_of(after.to_mongo()))
-        return self.written(stored, after, now, taken=[taken])
+        return self.written(stored, after, now, taken=[taken], reason=self.reason)
 
     def _after(self, stored: Reservation, view: View) -> tuple[Reservation, Room, Offer | None]:
         """The reservation as it would be, with the facts that it is judged by."""
@@ -183,106 +182,3 @@ def _could_add_load(stored: Reservation, after: Reservation) -> bool:
     """Whether some instant of some resource could become fuller by the change."""
     within = stored.block_start <= after.block_start and after.block_end <= stored.block_end
     return not (within and after.resource == stored.resource and after.units <= stored.units)
-
-
-def check_cancellation_notice(start: Millis, offer: Offer, now: Millis) -> None:
-    """Refuse to give up a confirmed time when its service wants to know earlier.
-
-    Raises:
-        Problem: `forbidden`.
-    """
-    if offer.cancellation_notice and now > start - offer.cancellation_notice:
-        minutes = offer.cancellation_notice // MINUTE
-        raise Problem(
-            "forbidden",
-            f"A confirmed booking can be cancelled or moved until {minutes} minutes before its start;"
-            " from then on it needs the scope reservations:admin.",
-        )
-
-
-def hold_expired() -> Problem:
-    """The hold's time is over, whether or not somebody else has taken its place."""
-    return Problem("hold-expired", "The hold has expired; book again.")
-
-
-@dataclass(slots=True, kw_only=True)
-class Confirm(HeldIntent):
-    """Make a live hold, or a request, firm. No rule is judged again: the time was held all along.
-
-    It goes through the guard because of its clock: whoever takes an expired hold's place does so at the same one.
-    """
-
-    reason: str | None = None
-    admin: bool = False
-
-    def lanes(self) -> frozenset[str]:
-        """The guard of the resource."""
-        return frozenset((self.resource,))
-
-    def services(self) -> frozenset[str]:
-        """The service, which may want approval."""
-        return frozenset((self.service,)) if self.service else frozenset()
-
-    def spans(self, view: View) -> list[Span]:
-        """Nobody else's time is touched."""
-        del view
-        return []
-
-    def judge(self, view: View) -> Accepted:
-        """The confirmed reservation; one that is confirmed already stays as it is.
-
-        Raises:
-            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`.
-            Elsewhere: the reservation lies on a resource whose guard is not held.
-        """
-        stored = self.required(view)
-        now = view.now(stored.resource)
-        status = self.status_now(stored, now)
-        if status == "confirmed":
-            return self.unchanged(stored)
-        if status == "expired":
-            raise hold_expired()
-        if status != "pending":
-            raise Problem("forbidden-transition", f"It is {status}; from there it cannot become confirmed.")
-        offer = view.offer(stored.service) if stored.service else None
-        if offer and offer.approval and not self.admin:
-            raise Problem("forbidden", "The service needs approval: confirming needs the scope reservations:admin.")
-        after = stored.model_copy(update={"status": "confirmed", "expires_at": None})
-        return self.written(stored, after, now, taken=[], reason=self.reason)
-
-
-@dataclass(slots=True, kw_only=True)
-class Extend(HeldIntent):
-    """Hold on to a live hold for so many seconds from now."""
-
-    seconds: int
-
-    def lanes(self) -> frozenset[str]:
-        """The guard of the resource."""
-        return frozenset((self.resource,))
-
-    def spans(self, view: View) -> list[Span]:
-        """Nobody else's time is touched: a live hold blocks already."""
-        del view
-        return []
-
-    def judge(self, view: View) -> Accepted:
-        """The hold with its new end.
-
-        Raises:
-            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`.
-            Elsewhere: the reservation lies on a resource whose guard is not held.
-        """
-        stored = self.required(view)
-        now = view.now(stored.resource)
-        status = self.status_now(stored, now)
-        if status == "expired":
-            raise hold_expired()
-        if status != "pending" or stored.expires_at is None:
-            raise Problem("forbidden-transition", f"It is {status} and not a hold; only a hold can be extended.")
-        until = now + self.seconds * SECOND
-        if until > to_millis(stored.created_at) + HOLD_LIMIT:
-            raise invalid("/expiresInSeconds", "A hold ends at most 86,400 seconds after it was made.")
-        after = stored.model_copy(update={"expires_at": from_millis(until)})
-        view.calendar(stored.resource).add(occupancy_of(after.to_mongo()))
-        return self.written(stored, after, now, taken=[])

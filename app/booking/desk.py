@@ -1,22 +1,24 @@
 """The one door of this floor: what is wanted goes in, what came of it comes out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 from bson import ObjectId
 
 from app.booking.book import Book
-from app.booking.change import Change, Confirm, Extend
+from app.booking.change import Change
 from app.booking.committer import SLOTS, Committer
 from app.booking.drivers import driver_for
 from app.booking.edit import EditResource, EditService
+from app.booking.group import BookGroup, Move, Together
 from app.booking.held import Elsewhere, HeldIntent
-from app.booking.intents import overloaded
+from app.booking.intents import Intent, Token, overloaded
 from app.booking.occupants import BRANCHES
 from app.booking.plain import Ending, finish
 from app.booking.replay import Replayed
+from app.booking.verbs import Confirm, End, Extend
 from app.booking.way import way_of
-from app.errors import not_found
+from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Resource, Service
 from app.timeline.lifecycle import Status
@@ -99,20 +101,112 @@ class Booking:
         return await self._change(identity, lambda held: Extend(**held, by=by, seconds=seconds))
 
     async def _change(self, identity: ObjectId, intent: Callable[[Held], HeldIntent]) -> Reservation:
-        """Ask for the guard of the resource where the reservation is; if it was moved meanwhile, for the new one."""
-        operation = ObjectId()
+        changed: Reservation = await self._where_they_are([identity], lambda held: intent(held[0]))
+        return changed
+
+    async def _where_they_are(self, identities: Sequence[ObjectId], intent: Callable[[list[Held]], Intent]) -> Any:
+        """Ask for the guards of the resources where these are; if one was moved meanwhile, for the new ones."""
+        operations = [ObjectId() for _ in identities]
         for _ in range(TRIES):
-            where = {"resource": 1, "service": 1}
-            row = await self.store.database["reservations"].find_one({"_id": identity}, where)
-            if row is None:
-                raise not_found("reservation", str(identity))
-            held = Held(reservation=identity, resource=row["resource"], service=row.get("service"), operation=operation)
+            query = {"_id": {"$in": [*identities]}}
+            found = await self.store.database["reservations"].find(query, {"resource": 1, "service": 1}).to_list(None)
+            rows = {row["_id"]: row for row in found}
+            for identity in identities:
+                if identity not in rows:
+                    raise not_found("reservation", str(identity))
+            held = [
+                Held(
+                    reservation=identity,
+                    resource=rows[identity]["resource"],
+                    service=rows[identity].get("service"),
+                    operation=operation,
+                )
+                for identity, operation in zip(identities, operations, strict=True)
+            ]
             try:
-                changed: Reservation = await self.committer.submit(intent(held))
+                return await self.committer.submit(intent(held))
             except Elsewhere:
                 continue
-            return changed
-        raise overloaded("The reservation is being moved about by others; nothing was done.")
+        raise overloaded("It is being moved about by others; nothing was done.")
+
+    async def book_group(self, group: BookGroup) -> list[Reservation] | Replayed:
+        """Book several times or resources, all or none.
+
+        Raises:
+            MembersRefused: with everybody who cannot be had.
+            Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+        self._check_together(len(group.members))
+        made: list[Reservation] | Replayed = await self.committer.submit(group)
+        return made
+
+    async def confirm_all(
+        self, identities: Sequence[ObjectId], *, by: str, admin: bool = False, reason: str | None = None
+    ) -> list[Reservation]:
+        """Make all of these firm, or none.
+
+        Raises:
+            MembersRefused: with everybody who cannot be made firm.
+            Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+
+        def intent(held: list[Held]) -> Together:
+            return Together(by=by, members=[Confirm(**each, by=by, admin=admin, reason=reason) for each in held])
+
+        return await self._together(identities, intent)
+
+    async def finish_all(
+        self, identities: Sequence[ObjectId], to: Status, *, by: str, admin: bool = False, reason: str | None = None
+    ) -> list[Reservation]:
+        """Bring all of these to a status that does not block, or none.
+
+        Raises:
+            MembersRefused: with everybody who cannot be brought there.
+            Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+
+        def intent(held: list[Held]) -> Together:
+            return Together(by=by, members=[End(**each, by=by, to=to, admin=admin, reason=reason) for each in held])
+
+        return await self._together(identities, intent)
+
+    async def move(
+        self,
+        moves: Sequence[tuple[ObjectId, dict[str, Any], int]],
+        *,
+        by: str,
+        admin: bool = False,
+        reason: str | None = None,
+        token: Token | None = None,
+    ) -> list[Reservation] | Replayed:
+        """Move several at once, each an id, a patch and the version that the caller has seen; all or none.
+
+        Raises:
+            MembersRefused: with everybody who cannot go where it should.
+            Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+
+        def intent(held: list[Held]) -> Move:
+            members = [
+                Change(**each, by=by, patch=patch, version=version, admin=admin, reason=reason)
+                for each, (_, patch, version) in zip(held, moves, strict=True)
+            ]
+            return Move(by=by, members=members, token=token)
+
+        self._check_together(len(moves))
+        moved: list[Reservation] | Replayed = await self._where_they_are([identity for identity, _, _ in moves], intent)
+        return moved
+
+    async def _together(
+        self, identities: Sequence[ObjectId], intent: Callable[[list[Held]], Together]
+    ) -> list[Reservation]:
+        self._check_together(len(identities))
+        changed: list[Reservation] = await self._where_they_are(identities, intent)
+        return changed
+
+    def _check_together(self, count: int) -> None:
+        if count > 1 and not self.committer.driver.atomic:
+            raise Problem("strict-only", "This server has no transactions, so only one reservation can change at once.")
 
     async def finish(
         self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,7 +41,8 @@ class Accepted:
     """What an intent writes, and what its caller gets once that is committed.
 
     `proof` finds something that only this intent wrote: a collection and a query. `blocks` are the reservations whose
-    block is new or moved, which the reach must cover; `taken` are their spans, from which expired holds must go.
+    block is new or moved, which the reach must cover; `taken` are their spans, from which expired holds must go;
+    `documents` go into other collections.
     """
 
     value: Any
@@ -49,6 +51,7 @@ class Accepted:
     updates: list[Update] = field(default_factory=list)
     blocks: list[Reservation] = field(default_factory=list)
     taken: list[Span] = field(default_factory=list)
+    documents: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     @property
     def writes(self) -> bool:
@@ -58,17 +61,23 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A request with an Idempotency-Key: the key's hash, the body's hash, and how its success is answered."""
+    """A request with an Idempotency-Key: the key's hash, the body's hash, and how its success is answered.
+
+    `apart`: the answer is about several reservations, so it is kept in a document of its own.
+    """
 
     key: str
     request_hash: str
     render: Callable[[Any], StoredAnswer]
+    apart: bool = False
 
     def keep(self, accepted: Accepted) -> StoredAnswer:
-        """Put the answer where it commits together with what it answers."""
+        """Put the answer where it commits together with what it answers: on the one reservation, or beside many."""
         answer = self.render(accepted.value)
-        first = accepted.inserts[0]
-        first.idempotency_key, first.idempotency = self.key, answer
+        if self.apart:
+            accepted.documents.append(("answers", {"_id": self.key, **answer.model_dump(by_alias=True)}))
+        else:
+            accepted.value.idempotency_key, accepted.value.idempotency = self.key, answer
         return answer
 
 
@@ -80,6 +89,9 @@ class View(Protocol):
 
     def replace(self, room: Room) -> None:
         """From here on the resource is like this, for the intents that follow in the same transaction."""
+
+    def undoing(self, *failures: type[Exception]) -> AbstractContextManager[None]:
+        """What is entered into calendars inside is taken back if one of these failures leaves the block."""
 
     def offer(self, service: str) -> Offer | None:
         """The service's facts; None if there is no such service."""

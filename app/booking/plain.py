@@ -12,10 +12,10 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import AutoReconnect, ExecutionTimeout, NetworkTimeout, PyMongoError
 
-from app.booking.change import check_cancellation_notice
 from app.booking.drivers import MAJORITY
 from app.booking.facts import offer_of
 from app.booking.intents import overloaded
+from app.booking.verbs import check_cancellation_notice
 from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service

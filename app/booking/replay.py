@@ -34,14 +34,20 @@ def request_hash(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def answers_of(keys: Sequence[str]) -> Steps[dict[str, StoredAnswer]]:
-    """What is stored under these keys, wherever it is."""
-    if not keys:
-        return {}
-    query = {"idempotencyKey": {"$in": [*keys]}}
-    rows = yield find("replays.read", "reservations", query, "idempotencyKey", "idempotency")
-    found = {row["idempotencyKey"]: row["idempotency"] for row in rows if "idempotency" in row}
-    return {key: StoredAnswer.model_validate(answer) for key, answer in found.items()}
+def answers_of(tokens: Sequence[Token]) -> Steps[dict[str, StoredAnswer]]:
+    """What is stored under the keys of these tokens."""
+    told: dict[str, StoredAnswer] = {}
+    beside = [token.key for token in tokens if not token.apart]
+    if beside:
+        query = {"idempotencyKey": {"$in": beside}}
+        for row in (yield find("replays.read", "reservations", query, "idempotencyKey", "idempotency")):
+            if "idempotency" in row:
+                told[row["idempotencyKey"]] = StoredAnswer.model_validate(row["idempotency"])
+    apart = [token.key for token in tokens if token.apart]
+    if apart:
+        for row in (yield find("replays.read", "answers", {"_id": {"$in": apart}})):
+            told[row["_id"]] = StoredAnswer.model_validate(row)
+    return told
 
 
 def replay(token: Token, stored: StoredAnswer) -> Replayed | Problem:

@@ -1,6 +1,7 @@
 """What one transaction sees: guards first, then rules, targets and occupants, all in the same snapshot."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -80,6 +81,20 @@ class Snapshot(View):
         if resource not in self._calendars:
             self._calendars[resource] = Calendar(self.now(resource))
         return self._calendars[resource]
+
+    @contextmanager
+    def undoing(self, *failures: type[Exception]) -> Iterator[None]:
+        """Take back what is entered into calendars inside, if one of these failures leaves the block."""
+        before = {resource: (calendar.taken.copy(), calendar.lapsed.copy()) for resource, calendar in self._known()}
+        try:
+            yield
+        except failures:
+            for resource, calendar in self._known():
+                calendar.taken, calendar.lapsed = before.get(resource, ({}, {}))
+            raise
+
+    def _known(self) -> list[tuple[str, Calendar]]:
+        return [*self._calendars.items()]
 
     def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
         """A document that an intent named as its target."""

@@ -13,6 +13,7 @@ from bson import ObjectId
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from app.booking.facts import Memory
+from app.booking.group import MembersRefused
 from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent, OutcomeUnknown, Refused, Span, Stranded, Update, overloaded
 from app.booking.occupants import Reach
@@ -23,7 +24,7 @@ from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
 from app.timeline.instants import Millis, from_millis, to_millis
 
-Outcome: TypeAlias = Accepted | Replayed | Problem | Refused | Stranded | Elsewhere
+Outcome: TypeAlias = Accepted | Replayed | Problem | Refused | MembersRefused | Stranded | Elsewhere
 
 
 class Lost(Exception):  # noqa: N818  # the ordinary fate of the second of two
@@ -63,7 +64,7 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
         Lost: another transaction was first; surely nothing was written.
         PyMongoError: anything else before the commit; surely nothing was written.
     """
-    told = yield from answers_of([intent.token.key for intent in batch.intents if intent.token])
+    told = yield from answers_of([intent.token for intent in batch.intents if intent.token])
     fresh = [intent for intent in batch.intents if not (intent.token and intent.token.key in told)]
     outcomes: dict[ObjectId, Outcome] = {}
     if fresh:
@@ -121,7 +122,7 @@ def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[Obje
         if intent.token and isinstance(outcome, Accepted):
             told[intent.token.key] = intent.token.keep(outcome)
     refused = [intent for intent in intents if intent.token and intent.token.key not in told]
-    late = yield from answers_of([intent.token.key for intent in refused if intent.token])
+    late = yield from answers_of([intent.token for intent in refused if intent.token])
     for intent in refused:
         if intent.token and intent.token.key in late:
             outcomes[intent.operation] = _replay(intent, late)
@@ -131,7 +132,7 @@ def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[Obje
 def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
     try:
         accepted = intent.judge(snapshot)
-    except (Problem, Refused, Stranded, Elsewhere) as refusal:
+    except (Problem, Refused, MembersRefused, Stranded, Elsewhere) as refusal:
         return refusal
     return accepted
 
@@ -151,6 +152,8 @@ def _write(accepted: Sequence[Accepted], snapshot: Snapshot, first: Intent) -> S
     if inserts:
         yield insert("reservations.insert", "reservations", [reservation.to_mongo() for reservation in inserts])
     for each in accepted:
+        for collection, document in each.documents:
+            yield insert(f"{collection}.insert", collection, [document])
         for change in each.updates:
             yield from _apply(change)
 

@@ -1,0 +1,120 @@
+"""Several reservations as one wish: all of them or none, judged against the state in which all are there."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from bson import ObjectId
+
+from app.booking.book import Book
+from app.booking.change import Change
+from app.booking.held import Elsewhere
+from app.booking.intents import Accepted, Intent, Refused, Span, View
+from app.errors import Problem
+
+Reason = Refused | Problem
+
+
+class MembersRefused(Exception):  # noqa: N818  # verdicts, not an error
+    """Some members cannot be had; each with its place in the request and its reason."""
+
+    def __init__(self, members: list[tuple[int, Reason]]) -> None:
+        super().__init__(f"{len(members)} members cannot be had")
+        self.members = members
+
+
+@dataclass(slots=True, kw_only=True)
+class Together(Intent):
+    """Intents that are accepted together or not at all. The value is a list of theirs, in their order."""
+
+    members: Sequence[Intent]
+
+    @property
+    def writes(self) -> int:
+        """What all of them write."""
+        return sum(member.writes for member in self.members)
+
+    @property
+    def size(self) -> int:
+        """What all of them write, in bytes."""
+        return sum(member.size for member in self.members)
+
+    def lanes(self) -> frozenset[str]:
+        """Everybody's."""
+        return frozenset[str]().union(*(member.lanes() for member in self.members))
+
+    def guards(self) -> frozenset[str]:
+        """Everybody's."""
+        return frozenset[str]().union(*(member.guards() for member in self.members))
+
+    def services(self) -> frozenset[str]:
+        """Everybody's."""
+        return frozenset[str]().union(*(member.services() for member in self.members))
+
+    def targets(self) -> frozenset[tuple[str, Hashable]]:
+        """Everybody's."""
+        return frozenset[tuple[str, Hashable]]().union(*(member.targets() for member in self.members))
+
+    def spans(self, view: View) -> list[Span]:
+        """Everybody's."""
+        return [span for member in self.members for span in member.spans(view)]
+
+    def judge(self, view: View) -> Accepted:
+        """All of them; each sees those before it.
+
+        Raises:
+            MembersRefused: with everybody who cannot be had.
+            Elsewhere: one lies on a resource whose guard is not held.
+        """
+        with view.undoing(MembersRefused, Elsewhere):
+            self._prepare(view)
+            accepted: list[Accepted] = []
+            refused: list[tuple[int, Reason]] = []
+            for place, member in enumerate(self.members):
+                try:
+                    accepted.append(member.judge(view))
+                except (Refused, Problem) as reason:
+                    refused.append((place, reason))
+            if refused:
+                raise MembersRefused(refused)
+        return self._joined(accepted)
+
+    def _prepare(self, view: View) -> None:
+        """What must be so before the first member is judged."""
+
+    def _joined(self, accepted: Sequence[Accepted]) -> Accepted:
+        writing = next((each for each in accepted if each.writes), accepted[0])
+        return Accepted(
+            [each.value for each in accepted],
+            proof=writing.proof,
+            inserts=[row for each in accepted for row in each.inserts],
+            updates=[update for each in accepted for update in each.updates],
+            blocks=[block for each in accepted for block in each.blocks],
+            taken=[span for each in accepted for span in each.taken],
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class BookGroup(Together):
+    """Bookings that belong together under the id `group`."""
+
+    members: Sequence[Book]
+    group: ObjectId = field(default_factory=ObjectId)
+
+    def _joined(self, accepted: Sequence[Accepted]) -> Accepted:
+        joined = Together._joined(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
+        joined.documents = [("groups", {"_id": self.group, "reservations": [row.id for row in joined.inserts]})]
+        return joined
+
+
+@dataclass(slots=True, kw_only=True)
+class Move(Together):
+    """Changes of times and resources, judged against the final state, so that two bookings can swap."""
+
+    members: Sequence[Change]
+
+    def _prepare(self, view: View) -> None:
+        """Everybody leaves before anybody arrives."""
+        for member in self.members:
+            stored = member.stored(view)
+            if stored is not None and stored.resource in member.lanes():
+                view.calendar(stored.resource).remove(stored.id)

@@ -1,0 +1,160 @@
+"""Verbs on a stored reservation that judge no rule: confirm, extend, end."""
+
+from dataclasses import dataclass
+
+from app.booking.held import HeldIntent
+from app.booking.intents import Accepted, Span, View
+from app.booking.occupants import occupancy_of
+from app.errors import Problem, invalid
+from app.timeline.instants import MINUTE, SECOND, Millis, from_millis, to_millis
+from app.timeline.lifecycle import Status, may_follow
+from app.timeline.rules import Offer
+
+HOLD_LIMIT: Millis = 86_400 * SECOND
+"""How long after it was made a hold can last."""
+
+
+def check_cancellation_notice(start: Millis, offer: Offer, now: Millis) -> None:
+    """Refuse to give up a confirmed time when its service wants to know earlier.
+
+    Raises:
+        Problem: `forbidden`.
+    """
+    if offer.cancellation_notice and now > start - offer.cancellation_notice:
+        minutes = offer.cancellation_notice // MINUTE
+        raise Problem(
+            "forbidden",
+            f"A confirmed booking can be cancelled or moved until {minutes} minutes before its start;"
+            " from then on it needs the scope reservations:admin.",
+        )
+
+
+def hold_expired() -> Problem:
+    """The hold's time is over, whether or not somebody else has taken its place."""
+    return Problem("hold-expired", "The hold has expired; book again.")
+
+
+@dataclass(slots=True, kw_only=True)
+class Confirm(HeldIntent):
+    """Make a live hold, or a request, firm. No rule is judged again: the time was held all along.
+
+    It goes through the guard because of its clock: whoever takes an expired hold's place does so at the same one.
+    """
+
+    reason: str | None = None
+    admin: bool = False
+
+    def lanes(self) -> frozenset[str]:
+        """The guard of the resource."""
+        return frozenset((self.resource,))
+
+    def services(self) -> frozenset[str]:
+        """The service, which may want approval."""
+        return frozenset((self.service,)) if self.service else frozenset()
+
+    def spans(self, view: View) -> list[Span]:
+        """Nobody else's time is touched."""
+        del view
+        return []
+
+    def judge(self, view: View) -> Accepted:
+        """The confirmed reservation; one that is confirmed already stays as it is.
+
+        Raises:
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`.
+            Elsewhere: the reservation lies on a resource whose guard is not held.
+        """
+        stored = self.required(view)
+        now = view.now(stored.resource)
+        status = self.status_now(stored, now)
+        if status == "confirmed":
+            return self.unchanged(stored)
+        if status == "expired":
+            raise hold_expired()
+        if status != "pending":
+            raise Problem("forbidden-transition", f"It is {status}; from there it cannot become confirmed.")
+        offer = view.offer(stored.service) if stored.service else None
+        if offer and offer.approval and not self.admin:
+            raise Problem("forbidden", "The service needs approval: confirming needs the scope reservations:admin.")
+        after = stored.model_copy(update={"status": "confirmed", "expires_at": None})
+        return self.written(stored, after, now, taken=[], reason=self.reason)
+
+
+@dataclass(slots=True, kw_only=True)
+class Extend(HeldIntent):
+    """Hold on to a live hold for so many seconds from now."""
+
+    seconds: int
+
+    def lanes(self) -> frozenset[str]:
+        """The guard of the resource."""
+        return frozenset((self.resource,))
+
+    def spans(self, view: View) -> list[Span]:
+        """Nobody else's time is touched: a live hold blocks already."""
+        del view
+        return []
+
+    def judge(self, view: View) -> Accepted:
+        """The hold with its new end.
+
+        Raises:
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`.
+            Elsewhere: the reservation lies on a resource whose guard is not held.
+        """
+        stored = self.required(view)
+        now = view.now(stored.resource)
+        status = self.status_now(stored, now)
+        if status == "expired":
+            raise hold_expired()
+        if status != "pending" or stored.expires_at is None:
+            raise Problem("forbidden-transition", f"It is {status} and not a hold; only a hold can be extended.")
+        until = now + self.seconds * SECOND
+        if until > to_millis(stored.created_at) + HOLD_LIMIT:
+            raise invalid("/expiresInSeconds", "A hold ends at most 86,400 seconds after it was made.")
+        after = stored.model_copy(update={"expires_at": from_millis(until)})
+        view.calendar(stored.resource).add(occupancy_of(after.to_mongo()))
+        return self.written(stored, after, now, taken=[])
+
+
+@dataclass(slots=True, kw_only=True)
+class End(HeldIntent):
+    """Bring it to a status that does not block, together with others. Alone it needs no guard: see `plain`."""
+
+    to: Status
+    reason: str | None = None
+    admin: bool = False
+
+    def lanes(self) -> frozenset[str]:
+        """The guard of the resource."""
+        return frozenset((self.resource,))
+
+    def services(self) -> frozenset[str]:
+        """The service, which may want to know earlier."""
+        return frozenset((self.service,)) if self.service else frozenset()
+
+    def spans(self, view: View) -> list[Span]:
+        """Nobody else's time is touched."""
+        del view
+        return []
+
+    def judge(self, view: View) -> Accepted:
+        """The ended reservation; one that is there already stays as it is.
+
+        Raises:
+            Problem: `not-found`, `forbidden-transition`, `forbidden`.
+            Elsewhere: the reservation lies on a resource whose guard is not held.
+        """
+        stored = self.required(view)
+        now = view.now(stored.resource)
+        status = self.status_now(stored, now)
+        if status == self.to:
+            return self.unchanged(stored)
+        if not may_follow(status, self.to):
+            raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {self.to}.")
+        offer = view.offer(stored.service) if stored.service else None
+        if self.to == "cancelled" and status == "confirmed" and offer and not self.admin:
+            check_cancellation_notice(to_millis(stored.start_time), offer, now)
+        view.calendar(stored.resource).remove(stored.id)
+        after = stored.model_copy(update={"status": self.to})
+        return self.written(stored, after, now, taken=[], reason=self.reason)
