@@ -69,7 +69,7 @@ class Change(HeldIntent):
         if not self._touches_load or is_final(status):
             return self._beside(stored, now)
         after, room, offer = self._after(stored, view)
-        self._check_notice(stored, after, view, now)
+        self._check_permission(stored, after, view, now)
         self._check_rules(stored, after, room, offer, view)
         return self._moved(stored, after, view, now)
 
@@ -121,16 +121,20 @@ class Change(HeldIntent):
             raise invalid("/endTime", f"A reservation lasts at most {LONGEST // DAY} days.")
         return start, end
 
-    def _check_notice(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> None:
-        """Moving a confirmed one is bound like cancelling it, by the start that is stored."""
-        moves = (stored.start_time, stored.end_time, stored.resource) != (
-            after.start_time,
-            after.end_time,
-            after.resource,
-        )
+    def _check_permission(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> None:
+        """Moving a confirmed one is bound like cancelling it, and giving it another service like confirming that.
+
+        The start and the service that are stored count: else a client would first change them and then cancel.
+        """
+        if stored.status != "confirmed" or self.admin:
+            return
+        moves = any(getattr(stored, name) != getattr(after, name) for name in _MOVING)
         offer = view.offer(stored.service) if stored.service else None
-        if moves and stored.status == "confirmed" and offer and not self.admin:
+        if moves and offer:
             check_cancellation_notice(to_millis(stored.start_time), offer, now)
+        wanted = view.offer(after.service) if after.service != stored.service and after.service else None
+        if wanted and wanted.approval:
+            raise Problem("forbidden", "The service needs approval: a change to it needs the scope reservations:admin.")
 
     def _check_rules(
         self, stored: Reservation, after: Reservation, room: Room, offer: Offer | None, view: View
@@ -139,7 +143,7 @@ class Change(HeldIntent):
             to_millis(after.start_time),
             to_millis(after.end_time),
             after.guests,
-            self.lifted if _could_add_load(stored, after) else _LIFTED_WITHIN,
+            self.lifted if _could_add_load(stored, after) else _lifted_within(stored, after),
             ignore=stored.id,
         )
         block = (to_millis(after.block_start), to_millis(after.block_end))
@@ -148,8 +152,14 @@ class Change(HeldIntent):
             raise Refused(verdict)
 
 
-_LIFTED_WITHIN = frozenset(RULES) - {"duration"}
-"""What is not judged again for a part of the time that is held already."""
+_MOVING = ("start_time", "end_time", "resource", "service")
+"""The fields by which a confirmed time is given up, or its conditions are."""
+
+
+def _lifted_within(stored: Reservation, after: Reservation) -> frozenset[str]:
+    """What is not judged again for a part of the time that is held already: all but its length, and a new service."""
+    judged = {"duration"} | ({"service-active", "service-offered"} if after.service != stored.service else set())
+    return frozenset(RULES) - judged
 
 
 def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:

@@ -101,7 +101,8 @@ class EditResource(Edit[Resource]):
         future = [taken for taken in calendar.taken.values() if taken.end > calendar.now]
         if before.by_guests != after.by_guests and future:
             raise Stranded(future, forcible=False)
-        lost: list[Occupancy] = stranded(future, before, after)
+        # What has ended still takes room while its buffer lasts, but has nothing left to lose.
+        lost: list[Occupancy] = [taken for taken in stranded(future, before, after) if taken.to > calendar.now]
         if lost and not self.force:
             raise Stranded(lost, forcible=True)
 

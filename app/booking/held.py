@@ -86,7 +86,7 @@ class HeldIntent(Intent):
     ) -> Accepted:
         """The change as a guarded update, with its line in the history."""
         before, kept = stored.to_mongo(), after.to_mongo()
-        changed = {name: value for name, value in kept.items() if before.get(name) != value}
+        changed = {name: value for name, value in kept.items() if not _same(before.get(name), value)}
         unset = before.keys() - kept.keys()
         if not changed and not unset:
             return self.unchanged(stored)
@@ -115,3 +115,10 @@ class HeldIntent(Intent):
         if after.status != stored.status:
             return entry | {"from": stored.status, "to": after.status}
         return entry | {"changed": changed}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether they are the same JSON: Python takes true for 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)

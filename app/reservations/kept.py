@@ -36,7 +36,7 @@ async def token_of(request: Request, caller: Caller, render: Callable[[Any], "Re
         rendered = render(made)
         return StoredAnswer(request_hash=body_hash, **rendered)
 
-    return Token(key_hash(caller.key_id, request.scope["path"], key), body_hash, answer)
+    return Token(key_hash(caller.key_id, request.scope["path"].rstrip("/"), key), body_hash, answer)
 
 
 Rendered: TypeAlias = dict[str, Any]

@@ -9,7 +9,7 @@ from bson import ObjectId
 from bson.errors import InvalidId
 
 from app.access.caller import Caller
-from app.errors import Problem, not_found
+from app.errors import invalid, not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.timeline.instants import from_millis, to_millis
@@ -128,4 +128,4 @@ def _status(status: str, now: datetime) -> list[dict[str, Any]]:
 def check_span(filters: Filters) -> None:
     """Refuse a span that ends before it begins."""
     if filters.from_ is not None and filters.to is not None and filters.to <= filters.from_:
-        raise Problem("invalid", "`to` must lie after `from`.")
+        raise invalid("?to", "`to` must lie after `from`.")

@@ -1,10 +1,9 @@
 """Reservations on the wire: what is asked for, what is answered."""
 
-import math
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from app.booking.change import METADATA_KEYS
@@ -28,15 +27,22 @@ def _metadata_key(key: str) -> str:
 
 
 def _metadata_value(value: object) -> object:
+    """One fault a value: a union of types would tell of each that it is not."""
+    if not isinstance(value, str | bool | int | float):
+        raise ValueError("a value of metadata is a text, a number, true or false")  # noqa: TRY004  # pydantic wants it
     if isinstance(value, str) and len(value) > METADATA_VALUE_LENGTH:
         raise ValueError(f"a text in metadata has at most {METADATA_VALUE_LENGTH} characters")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("a number in metadata is finite")
     return value
 
 
 MetadataKey: TypeAlias = Annotated[str, AfterValidator(_metadata_key)]
-MetadataValue: TypeAlias = Annotated[StrictBool | StrictInt | StrictFloat | StrictStr, AfterValidator(_metadata_value)]
+MetadataValue: TypeAlias = Annotated[
+    str | float | bool,
+    PlainValidator(_metadata_value),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "maxLength": METADATA_VALUE_LENGTH}, {"type": "number"}, {"type": "boolean"}]}
+    ),
+]
 Metadata: TypeAlias = Annotated[
     dict[MetadataKey, MetadataValue],
     Field(max_length=METADATA_KEYS, description="Yours: up to 20 keys, texts, numbers, booleans."),

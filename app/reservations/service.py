@@ -60,7 +60,7 @@ class Reservations:
         check_times(wanted)
         customer = await self._customer(wanted.customer, caller)
         if wanted.expires_in_seconds is not None:
-            await self._check_holds(customer, caller)
+            await self._check_holds(customer, caller, token)
         intent = Book(
             by=caller.prefix,
             resource=wanted.resource,
@@ -136,14 +136,20 @@ class Reservations:
         admin = caller.may("reservations:admin")
         return await self.booking.finish(reservation.id, to, by=caller.prefix, reason=reason, admin=admin)
 
-    async def _check_holds(self, customer: str | None, caller: Caller) -> None:
-        """Counted without a lock: requests at the same moment may exceed the limit by a few."""
+    async def _check_holds(self, customer: str | None, caller: Caller, token: Token | None) -> None:
+        """Counted without a lock: requests at the same moment may exceed the limit by a few.
+
+        A repeated key makes no further hold; it is answered as it was, also at the limit.
+        """
         if not self.max_holds:
             return
         whose = {"customer": customer} if customer else {"customer": {"$exists": False}, "key": caller.prefix}
         live = {"expiresAt": {"$gt": self.store.clock.now()}, "status": "pending", **whose}
-        held = await self.store.database["reservations"].count_documents(live, limit=self.max_holds)
-        if held >= self.max_holds:
+        reservations = self.store.database["reservations"]
+        held = await reservations.count_documents(live, limit=self.max_holds)
+        if held < self.max_holds:
+            return
+        if token is None or await reservations.find_one({"idempotencyKey": token.key}, {"_id": 1}) is None:
             raise Problem("hold-limit", f"There are {held} live holds already; confirm or cancel one first.")
 
     async def _customer(self, customer: str | None, caller: Caller) -> str | None:
