@@ -135,7 +135,7 @@ def explained() -> Iterator[None]:
     except PyMongoError as error:
         raise CouldNot(f"The database failed: {error}") from error
     except RedisError as error:
-        raise CouldNot(f"Redis failed: {error}. Check REDIS_URL and that the server runs.") from error
+        raise CouldNot(f"Redis failed: {str(error).rstrip('.')}. Check REDIS_URL and that the server runs.") from error
 
 
 def result(value: Any) -> None:

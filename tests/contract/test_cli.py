@@ -1,0 +1,198 @@
+"""The commands as processes: results on standard output, sentences on standard error, exit codes with a meaning."""
+
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.cli.main import commands
+from tests.contract.processes import eventually, group_is_empty, run, running
+from tests.servers import free_port
+
+NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
+KEY = re.compile(r"rsv_[a-z0-9]+_[A-Za-z0-9_-]+\n")
+COMMANDS = tuple(commands.list_commands(commands.make_context("reserva", [], resilient_parsing=True)))
+
+
+@pytest.fixture
+def migrated(database_url: str) -> str:
+    """The address of a database that is ready."""
+    ended = run("migrate", MONGODB_URL=database_url)
+    assert ended.returncode == 0, ended.stderr
+    return database_url
+
+
+def test_help_names_every_command() -> None:
+    """`reserva --help` lists every command, and says what the exit codes mean."""
+    ended = run("--help")
+
+    assert ended.returncode == 0
+    assert [name for name in COMMANDS if not re.search(rf"^  {name} ", ended.stdout, re.MULTILINE)] == []
+    assert "Exit codes:" in ended.stdout
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "keys create", "keys list", "keys revoke", "keys rotate"])
+def test_help_of_a_command(command: str) -> None:
+    """Every command explains itself and shows an example of itself."""
+    ended = run(*command.split(), "--help")
+
+    assert ended.returncode == 0
+    assert re.search(rf"Example:.*reserva\s+{command.split(maxsplit=1)[0]}", ended.stdout, re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["serve", "--nonsense"],
+        ["serve", "--port", "70000"],
+        ["serve", "--workers", "0"],
+        ["keys", "create", "--name", "x", "--scope", "nonsense"],
+        ["keys", "create", "--name", "x"],
+        ["migrate", "--check", "--apply"],
+    ],
+    ids=" ".join,
+)
+def test_bad_option(arguments: list[str]) -> None:
+    """What is not an option is refused with exit code 2, whatever the database says."""
+    ended = run(*arguments, MONGODB_URL=NOWHERE)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Usage: reserva" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "reconcile", "keys list", "import rows.csv"])
+def test_wrong_database(command: str, tmp_path: Path) -> None:
+    """A database that cannot be reached is one sentence that says what to check, and exit code 2."""
+    (tmp_path / "rows.csv").write_text("reference,resource,startTime,endTime\n")
+    ended = run(*command.split(), cwd=tmp_path, MONGODB_URL=NOWHERE)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert "Check MONGODB_URL" in ended.stderr
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"dev", "keys", "import"}])
+def test_no_database(command: str, tmp_path: Path) -> None:
+    """Without an address and without a trial a command says what to do, and exits with 2."""
+    ended = run(command, cwd=tmp_path)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "no trial runs in ./.reserva" in ended.stderr
+
+
+def test_wrong_database_by_default(tmp_path: Path) -> None:
+    """An address that says nothing about waiting is given up as well, without a traceback."""
+    ended = run("serve", cwd=tmp_path, MONGODB_URL="mongodb://127.0.0.1:1/")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Check MONGODB_URL" in ended.stderr
+
+
+def test_wrong_setting() -> None:
+    """A setting that is not valid is named as it is written."""
+    ended = run("migrate", MONGODB_URL=NOWHERE, RESERVA_MODE="sometimes", RESERVA_MAX_HOLDS="-1")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "RESERVA_MODE: " in ended.stderr
+    assert "RESERVA_MAX_HOLDS: " in ended.stderr
+
+
+@pytest.mark.servers("trial")
+@pytest.mark.parametrize(
+    ("redis", "words"),
+    [
+        ("", "REDIS_URL is not set"),
+        ("redis://127.0.0.1:1/", "Check REDIS_URL"),
+        ("nonsense", "REDIS_URL is not an address of Redis"),
+    ],
+)
+def test_wrong_queue(migrated: str, redis: str, words: str) -> None:
+    """A worker without its queue says what to check, and exits with 2."""
+    ended = run("worker", MONGODB_URL=migrated, REDIS_URL=redis)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert words in ended.stderr
+
+
+@pytest.mark.servers("trial")
+@pytest.mark.parametrize("command", ["serve", "worker", "keys list"])
+def test_database_that_is_not_migrated(database_url: str, redis_url: str, command: str) -> None:
+    """A database that nobody has prepared is refused with the command that helps."""
+    ended = run(*command.split(), MONGODB_URL=database_url, REDIS_URL=redis_url)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Run `reserva migrate`" in ended.stderr
+
+
+@pytest.mark.servers("trial")
+def test_keys(migrated: str) -> None:
+    """A key is printed alone and once; list shows no secret; rotate changes the secret only; revoke ends it."""
+    made = run("keys", "create", "--name", "web", "--scope", "admin", "--expires-days", "9", MONGODB_URL=migrated)
+    assert (made.returncode, bool(KEY.fullmatch(made.stdout))) == (0, True), made.stderr
+    _, prefix, secret = made.stdout.strip().split("_", 2)
+
+    listed = run("keys", "list", "--json", MONGODB_URL=migrated).stdout
+    (row,) = json.loads(listed)
+    assert (row["prefix"], row["name"], row["scopes"], row["state"]) == (prefix, "web", ["admin"], "live")
+    assert secret not in listed
+    assert "ash" not in listed
+
+    rotated = run("keys", "rotate", prefix, MONGODB_URL=migrated)
+    assert rotated.stdout.startswith(f"rsv_{prefix}_")
+    assert rotated.stdout != made.stdout
+
+    assert run("keys", "revoke", prefix, MONGODB_URL=migrated).returncode == 0
+    assert re.search(rf"{prefix}\s+web\s+admin\s+revoked", run("keys", "list", MONGODB_URL=migrated).stdout)
+    again = run("keys", "rotate", prefix, MONGODB_URL=migrated)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "There is no live key" in again.stderr
+
+
+@pytest.mark.servers("trial")
+def test_serve(migrated: str) -> None:
+    """The app answers from all its processes, a lost one is replaced, and SIGTERM is exit code 0."""
+    port = free_port()
+    with running("serve", "--port", str(port), "--workers", "2", MONGODB_URL=migrated) as app:
+        first = int(app.said("Spawning worker-1").split()[-2])
+        app.said("Started worker-1")
+        app.said("Started worker-2")
+        assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+
+        second = run("serve", "--port", str(port), MONGODB_URL=migrated)
+        assert second.returncode == 2
+        assert f"Cannot listen on 127.0.0.1:{port}" in second.stderr
+
+        os.kill(first, signal.SIGKILL)
+        app.said("Respawning worker-1")
+        assert eventually(lambda: sum("Started worker-1" in line for line in app.err) == 2)
+        assert app.ended(signal.SIGTERM) == 0
+    assert app.out == []
+    assert eventually(lambda: group_is_empty(app.process.pid))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties processes to the one that started them")
+@pytest.mark.servers("trial")
+def test_serve_is_killed(migrated: str) -> None:
+    """No process of the app goes on answering when the one that started it is gone."""
+    with running("serve", "--port", str(free_port()), MONGODB_URL=migrated) as app:
+        app.said("Started worker-1")
+        app.ended(signal.SIGKILL)
+
+        assert eventually(lambda: group_is_empty(app.process.pid))
+
+
+def test_port_taken() -> None:
+    """A port in use is found before the database is asked for anything."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = run("serve", "--port", str(taken.getsockname()[1]), MONGODB_URL=NOWHERE)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "Choose another port with --port" in ended.stderr
