@@ -77,7 +77,7 @@ class Queue:
     async def close(self) -> None:
         """Give back the connections."""
         if self._redis is not None:
-            await self._redis.close(close_connection_pool=True)
+            await self._redis.aclose(close_connection_pool=True)
             self._redis = None
 
     async def _connected(self, settings: RedisSettings) -> ArqRedis:

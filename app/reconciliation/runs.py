@@ -24,7 +24,8 @@ BEAT_SECONDS = 3.0
 DEAD_SECONDS = 30.0
 """Silence after which a run is given up: ten beats, and half of the minute within which another must take over."""
 
-_NOWHERE = {"$exists": False}
+TRIES = 5
+"""How often the same may be asked for at one moment, and begun in the next, before we say so."""
 
 
 class LostRun(Exception):  # noqa: N818 -- an event, not a fault of the one who hears of it
@@ -33,19 +34,22 @@ class LostRun(Exception):  # noqa: N818 -- an event, not a fault of the one who 
 
 async def ask_for(store: Store, kind: Kind, resource: str | None = None) -> Run:
     """The run of that kind and resource that waits, made if there is none."""
-    wanted = {"kind": kind, "resource": resource or _NOWHERE, "state": "queued"}
     run = Run(id=ObjectId(), kind=kind, resource=resource, created_at=store.clock.now()).to_mongo()
-    set_on_insert = {name: value for name, value in run.items() if name not in ("kind", "resource", "state")}
-    while True:
+    for left in reversed(range(TRIES)):
         try:
             return _run(
                 await store.database["reconciliations"].find_one_and_update(
-                    wanted, {"$setOnInsert": set_on_insert}, upsert=True, return_document=ReturnDocument.AFTER
+                    {"waiting": _waiting(kind, resource)},
+                    {"$setOnInsert": run},
+                    upsert=True,
+                    return_document=ReturnDocument.AFTER,
                 )
             )
         except DuplicateKeyError:
-            # Somebody asked for the same at the same moment: theirs is the one that waits.
-            continue
+            # Somebody asked for the same at the same moment: theirs is the one that waits, unless it has begun since.
+            if not left:
+                raise
+    raise AssertionError("The last try returns or raises.")
 
 
 async def claim(store: Store, owner: str, identity: ObjectId | None = None) -> Run | None:
@@ -54,7 +58,7 @@ async def claim(store: Store, owner: str, identity: ObjectId | None = None) -> R
     now = store.clock.now()
     taken = await store.database["reconciliations"].find_one_and_update(
         wanted,
-        {"$set": {"state": "running", "owner": owner, "startedAt": now, "beatAt": now}},
+        {"$set": {"state": "running", "owner": owner, "startedAt": now, "beatAt": now}, "$unset": {"waiting": ""}},
         sort=[("_id", 1)],
         return_document=ReturnDocument.AFTER,
     )
@@ -80,7 +84,10 @@ async def give_back(store: Store, run: Run) -> None:
     try:
         await store.database["reconciliations"].update_one(
             {"_id": run.id, "state": "running", "owner": run.owner},
-            {"$set": {"state": "queued"}, "$unset": {"owner": "", "startedAt": "", "beatAt": ""}},
+            {
+                "$set": {"state": "queued", "waiting": _waiting(run.kind, run.resource)},
+                "$unset": {"owner": "", "startedAt": "", "beatAt": ""},
+            },
         )
     except DuplicateKeyError:
         await write(store, run, state="abandoned", finishedAt=store.clock.now(), error="Stopped; another one waits.")
@@ -152,3 +159,7 @@ async def full_since(store: Store, instant: datetime) -> bool:
 def _run(found: Any) -> Run:
     run: Run = Run.model_validate(found)
     return run
+
+
+def _waiting(kind: Kind, resource: str | None) -> str:
+    return kind if resource is None else f"{kind}:{resource}"

@@ -251,7 +251,8 @@ class Run(Kept):
     """One reconciliation, from its request to its end.
 
     `owner` is the process that runs it and `beat_at` when it last said so; `overbooked` are the resources in which it
-    saw a window, so that the next incremental run looks at them again.
+    saw a window, so that the next incremental run looks at them again. `waiting` is what it will look at, as long as
+    nobody has begun; of each only one waits.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -270,19 +271,15 @@ class Run(Kept):
     owner: str | None = None
     beat_at: datetime | None = None
     overbooked: list[str] = Field(default_factory=list)
+    waiting: str | None = None
 
     class Settings(Kept.Settings):
-        """Where it is kept; of one kind and resource only one waits."""
+        """Where it is kept."""
 
         name = "reconciliations"
         indexes: ClassVar = [
             IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="reconciliation_state"),
-            IndexModel(
-                [("kind", ASCENDING), ("resource", ASCENDING)],
-                name="reconciliation_waiting",
-                unique=True,
-                partialFilterExpression={"state": "queued"},
-            ),
+            IndexModel([("waiting", ASCENDING)], name="reconciliation_waiting", unique=True, sparse=True),
         ]
 
 
