@@ -16,6 +16,9 @@ from app.catalogue import routes as catalogue
 from app.catalogue.service import Catalogue
 from app.operations import routes as operations
 from app.operations.service import Operations
+from app.reconciliation import routes as reconciliation
+from app.reconciliation.desk import Reconciliations
+from app.reconciliation.queue import Queue
 from app.reservations import routes as reservations
 from app.reservations.service import Reservations
 from app.settings import Settings
@@ -48,19 +51,26 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         opened = store or await connect(settings)
         try:
             await verify(opened)
-            booking = Booking(opened)
-            rooms.update(_rooms(settings, opened, booking))
+            booking, queue = Booking(opened), Queue(settings.redis_url)
+            rooms.update(_rooms(settings, opened, booking, queue))
             app.state[KEYRING] = Keyring(opened)
             try:
                 yield
             finally:
                 await booking.stop()
+                await queue.close()
         finally:
             if store is None:
                 await opened.close()
 
     app = Litestar(
-        route_handlers=[operations.router, catalogue.router, reservations.router, docs.router(open_to_all())],
+        route_handlers=[
+            operations.router,
+            catalogue.router,
+            reservations.router,
+            reconciliation.router,
+            docs.router(open_to_all()),
+        ],
         request_class=Request,
         lifespan=[lifespan],
         dependencies=_dependencies(rooms),
@@ -78,11 +88,12 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
     return app
 
 
-def _rooms(settings: Settings, store: Store, booking: Booking) -> dict[str, Any]:
+def _rooms(settings: Settings, store: Store, booking: Booking, queue: Queue) -> dict[str, Any]:
     """What is built once the database is open, under the names by which handlers ask for it."""
     return {
         "catalogue": Catalogue(store, booking),
         "operations": Operations(store),
+        "reconciliations": Reconciliations(store, queue),
         "reservations": Reservations(store, booking, max_holds=settings.max_holds),
     }
 
@@ -98,5 +109,6 @@ def _dependencies(rooms: Mapping[str, Any]) -> dict[str, Provide]:
     return {
         "catalogue": of("catalogue", Catalogue),
         "operations": of("operations", Operations),
+        "reconciliations": of("reconciliations", Reconciliations),
         "reservations": of("reservations", Reservations),
     }
