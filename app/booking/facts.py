@@ -2,10 +2,15 @@
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 from app.storage.documents import Resource, Service
+from app.storage.documents import TimeOff as StoredTimeOff
 from app.timeline.instants import DAY, MINUTE
 from app.timeline.rules import Offer, Room
+from app.timeline.schedule import ALWAYS, TimeOff
+from app.timeline.schedule_json import read_schedule, read_span
+from app.timeline.zones import zone
 
 F = TypeVar("F")
 
@@ -15,6 +20,10 @@ REMEMBERED = 20_000
 
 def room_of(resource: Resource) -> Room:
     """What the rules need to know of a resource."""
+    tz = zone(resource.timezone)
+    schedule = ALWAYS
+    if resource.schedule is not None:
+        schedule, _ = read_schedule(resource.schedule.model_dump(by_alias=True, exclude_none=True))
     return Room(
         id=resource.id,
         capacity=resource.capacity,
@@ -22,7 +31,15 @@ def room_of(resource: Resource) -> Room:
         services=frozenset(resource.services),
         active=resource.active,
         timezone=resource.timezone,
+        schedule=schedule,
+        time_off=tuple(_time_off(off, tz) for off in resource.time_off or ()),
     )
+
+
+def _time_off(stored: StoredTimeOff, tz: ZoneInfo) -> TimeOff:
+    """Stored as it was said, so that a day stays that day when the zone of the resource changes."""
+    (start, end), _ = read_span(stored.from_, stored.to, tz)
+    return TimeOff(stored.id, start, end)
 
 
 def offer_of(service: Service) -> Offer:

@@ -5,9 +5,10 @@ any one instant, never by the number of neighbours: with capacity 2, and 9 to 10
 9 to 11.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from app.timeline.instants import Millis
 
@@ -75,11 +76,11 @@ def in_the_way(occupancies: Iterable[Occupancy], start: Millis, end: Millis, roo
             since = None
     if since is not None:
         full.append((since, end))
-    blamed = [taken for taken in there if _meets_any(taken, full)]
+    blamed = [taken for taken in there if meets_any(taken, full)]
     return sorted(blamed, key=lambda taken: (taken.start, taken.end, str(taken.id)))
 
 
-def _meets_any(taken: Occupancy, stretches: Sequence[tuple[Millis, Millis]]) -> bool:
+def meets_any(taken: Occupancy, stretches: Sequence[tuple[Millis, Millis]]) -> bool:
     """Whether it shares an instant with one of the stretches, which are sorted and apart."""
     index = bisect_left(stretches, taken.end, key=lambda stretch: stretch[0]) - 1
     return index >= 0 and taken.start < stretches[index][1]
@@ -111,3 +112,32 @@ class Calendar:
         if ignore is None:
             return self.taken.values()
         return [taken for taken in self.taken.values() if taken.id != ignore]
+
+    def peak(self, start: Millis, end: Millis, ignore: Hashable | None = None) -> int:
+        """The highest load during `[start, end)`, without the one that is to be moved."""
+        return peak(self.others(ignore), start, end)
+
+
+class Profile(Calendar):
+    """A calendar that is asked many times and not changed: its load is worked out once.
+
+    `times[i]` is when the load becomes `loads[i]`; a peak is then two binary searches and what lies between them.
+    """
+
+    def __init__(self, now: Millis, occupancies: Iterable[Occupancy], ignore: Hashable | None = None) -> None:
+        super().__init__(now, occupancies)
+        self._ignored = ignore
+        changes: dict[Millis, int] = {}
+        for taken in self.others(ignore):
+            changes[taken.start] = changes.get(taken.start, 0) + taken.units
+            changes[taken.end] = changes.get(taken.end, 0) - taken.units
+        self._times = sorted(changes)
+        self._loads = [*accumulate(changes[time] for time in self._times)]
+
+    def peak(self, start: Millis, end: Millis, ignore: Hashable | None = None) -> int:
+        """The highest load during `[start, end)`."""
+        if ignore != self._ignored:
+            return super().peak(start, end, ignore)
+        first = bisect_right(self._times, start) - 1
+        last = bisect_left(self._times, end)
+        return max(self._loads[max(first, 0) : last], default=0) if last > 0 else 0

@@ -4,12 +4,13 @@ Every rule is judged every time, in one fixed order, so that a refusal names all
 knows a database or a clock: `now` is the caller's.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.timeline.instants import DAY, MINUTE, Millis
-from app.timeline.load import Calendar, Occupancy, in_the_way, peak
+from app.timeline.load import Calendar, Occupancy, in_the_way
+from app.timeline.schedule import ALWAYS, Schedule, TimeOff, Window, away, is_open, is_open_daily
 from app.timeline.zones import days_between, is_day_start, zone
 
 RULES = (
@@ -39,6 +40,8 @@ class Room:
     services: frozenset[str] = frozenset()
     active: bool = True
     timezone: str = "UTC"
+    schedule: Schedule = ALWAYS
+    time_off: tuple[TimeOff, ...] = ()
 
     def units(self, guests: int) -> int:
         """What a reservation of so many guests takes of the capacity."""
@@ -121,11 +124,18 @@ def block_of(start: Millis, end: Millis, offer: Offer | None) -> tuple[Millis, M
 
 
 def judge(
-    wish: Wish, room: Room, offer: Offer | None, calendar: Calendar, *, block: tuple[Millis, Millis] | None = None
+    wish: Wish,
+    room: Room,
+    offer: Offer | None,
+    calendar: Calendar,
+    *,
+    block: tuple[Millis, Millis] | None = None,
+    open_windows: Sequence[Window] = (),
 ) -> Verdict:
     """Judge every rule. Notice and horizon include their ends; buffers may reach outside the schedule.
 
     `block` is what the wish would occupy where that is not what the service says now: buffers once stored stay.
+    `open_windows` are stretches that `schedule.windows` gave for the room: who judges many times resolves them once.
     """
     block_start, block_end = block or block_of(wish.start, wish.end, offer)
     units = room.units(wish.guests)
@@ -137,8 +147,8 @@ def judge(
         _duration(wish, room, offer),
         _notice(wish, offer, calendar.now),
         _horizon(wish, offer, calendar.now),
-        Check("schedule", ok=True, detail="The resource is always open."),
-        Check("time-off", ok=True, detail="The resource has no time off then."),
+        _schedule(wish, room, offer, open_windows),
+        _time_off(wish, room),
         _guests(wish, room),
         capacity,
     )
@@ -216,6 +226,23 @@ def _horizon(wish: Wish, offer: Offer | None, now: Millis) -> Check:
     return Check("horizon", ok=True, detail="The start is near enough.")
 
 
+def _schedule(wish: Wish, room: Room, offer: Offer | None, open_windows: Sequence[Window]) -> Check:
+    tz = zone(room.timezone)
+    if offer and offer.kind == "full-day":
+        open_then = is_open_daily(room.schedule, tz, wish.start, wish.end)
+    else:
+        open_then = is_open(room.schedule, tz, wish.start, wish.end, open_windows)
+    override = open_then.override.isoformat() if open_then.override else None
+    return Check("schedule", ok=open_then.ok, detail=open_then.detail, override=override)
+
+
+def _time_off(wish: Wish, room: Room) -> Check:
+    off = away(room.time_off, wish.start, wish.end)
+    if off is None:
+        return Check("time-off", ok=True, detail="The resource has no time off then.")
+    return Check("time-off", ok=False, detail="The resource has time off then.", time_off=off.id)
+
+
 def _guests(wish: Wish, room: Room) -> Check:
     if not room.by_guests:
         return Check("guests", ok=True, detail="The resource does not count guests.")
@@ -229,7 +256,7 @@ def _capacity(
     wish: Wish, room: Room, calendar: Calendar, start: Millis, end: Millis
 ) -> tuple[Check, tuple[Occupancy, ...]]:
     units = room.units(wish.guests)
-    load = peak(calendar.others(wish.ignore), start, end)
+    load = calendar.peak(start, end, wish.ignore)
     if load + units <= room.capacity:
         return Check("capacity", ok=True, detail=f"{room.capacity - load} of {room.capacity} are free."), ()
     conflicts = tuple(in_the_way(calendar.others(wish.ignore), start, end, room.capacity - units))

@@ -1,0 +1,174 @@
+"""Schedules and time off from their JSON shapes, with what is wrong in them named all at once.
+
+A `Flaw` is a pointer into what was read and a sentence. Nothing is believed about the types of what comes in. What was
+read with a flaw is not to be used.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from app.timeline import instants
+from app.timeline.instants import Millis
+from app.timeline.schedule import MINUTES_A_DAY, Day, Hours, Schedule
+from app.timeline.zones import parse_day, start_of_day
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WINDOWS_MAX = 48
+"""Windows that start on one day: one each half-hour."""
+OVERRIDES_MAX = 3_660
+"""Dates with hours of their own: ten years of days."""
+FLAWS_MAX = 50
+"""Flaws that are told of; who sent more has one cause for them."""
+
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+_DATE = re.compile(r"\d+-\d+-\d+", re.ASCII)
+_NAMES = ", ".join(DAYS)
+
+
+class Flaw(NamedTuple):
+    """What is wrong: an RFC 6901 pointer (or `?name`) and a sentence that a person can act on."""
+
+    pointer: str
+    detail: str
+
+
+def read_schedule(shape: Any) -> tuple[Schedule, list[Flaw]]:
+    """A schedule from `{weekly?: [{days, from, to}], overrides?: [{date, windows: [{from, to}]}]}`."""
+    reader = _Reader()
+    members = reader.members(shape, "", optional=("weekly", "overrides"))
+    weekly = reader.weekly(members["weekly"]) if "weekly" in members else None
+    return Schedule(weekly, reader.overrides(members.get("overrides", []))), reader.flaws
+
+
+def read_span(first: str, last: str, tz: ZoneInfo, at: str = "/") -> tuple[tuple[Millis, Millis], list[Flaw]]:
+    """`[from, to)` from two local dates or two instants; pointers are `at` (`/` or `?`) and `from` or `to`."""
+    reader = _Reader()
+    start, end = reader.edge(first, f"{at}from", tz), reader.edge(last, f"{at}to", tz)
+    if not reader.flaws and bool(_DATE.fullmatch(first)) != bool(_DATE.fullmatch(last)):
+        reader.blame(f"{at}to", "Give two dates or two instants, not one of each.")
+    elif not reader.flaws and start >= end:
+        reader.blame(f"{at}to", f"The end, {last}, is to be after the start, {first}, in {tz.key}.")
+    return (start, end), reader.flaws
+
+
+class _Reader:
+    """Reads part by part and remembers what was wrong."""
+
+    def __init__(self) -> None:
+        self.flaws: list[Flaw] = []
+
+    def blame(self, pointer: str, detail: str) -> None:
+        """Add a flaw, unless there are plenty."""
+        if len(self.flaws) < FLAWS_MAX:
+            self.flaws.append(Flaw(pointer, detail))
+
+    def members(
+        self, shape: Any, pointer: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+    ) -> Mapping[str, Any]:
+        """An object with these members and no others; what it lacks is missing in what is given back, too."""
+        if not isinstance(shape, Mapping):
+            self.blame(pointer, "This must be an object.")
+            return {}
+        for name in shape:
+            if name not in required and name not in optional:
+                escaped = str(name).replace("~", "~0").replace("/", "~1")
+                self.blame(
+                    f"{pointer}/{escaped}", f"There is no such field; here are {', '.join(required + optional)}."
+                )
+        for name in required:
+            if name not in shape:
+                self.blame(f"{pointer}/{name}", "This field is required.")
+        return shape
+
+    def items(self, shape: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+        """The items of a list, each with its pointer."""
+        if not isinstance(shape, list | tuple):
+            self.blame(pointer, "This must be a list.")
+            return
+        for index, item in enumerate(shape):
+            yield f"{pointer}/{index}", item
+
+    def weekly(self, shape: Any) -> tuple[Day, ...]:
+        """Seven days from Monday."""
+        week: dict[str, list[Hours]] = {day: [] for day in DAYS}
+        for pointer, item in self.items(shape, "/weekly"):
+            members = self.members(item, pointer, ("days", "from", "to"))
+            hours = self.window(members, pointer)
+            for day in self.days(members.get("days", DAYS), f"{pointer}/days"):
+                week[day] += hours
+        for day, windows in week.items():
+            if len(windows) > WINDOWS_MAX:
+                self.blame("/weekly", f"At most {WINDOWS_MAX} windows may start on a day; {day} has {len(windows)}.")
+        return tuple(tuple(windows) for windows in week.values())
+
+    def days(self, shape: Any, pointer: str) -> set[str]:
+        """The days of the week that are named."""
+        named: set[str] = set()
+        for place, name in self.items(shape, pointer):
+            if isinstance(name, str) and name in DAYS:
+                named.add(name)
+            else:
+                self.blame(place, f"There is no such day; the days are {_NAMES}.")
+        if shape in ([], ()):
+            self.blame(pointer, f"Name at least one day of {_NAMES}.")
+        return named
+
+    def overrides(self, shape: Any) -> dict[date, Day]:
+        """Windows by the date that they replace."""
+        found: dict[date, Day] = {}
+        for pointer, item in self.items(shape, "/overrides"):
+            members = self.members(item, pointer, ("date", "windows"))
+            windows: list[Hours] = []
+            for place, window in self.items(members.get("windows", []), f"{pointer}/windows"):
+                windows += self.window(self.members(window, place, ("from", "to")), place)
+            if len(windows) > WINDOWS_MAX:
+                self.blame(f"{pointer}/windows", f"At most {WINDOWS_MAX} windows may start on a day.")
+            day = self.day(members["date"], f"{pointer}/date") if "date" in members else None
+            if day in found:
+                self.blame(f"{pointer}/date", f"There is an override of {day} already; put its windows into one.")
+            elif day is not None:
+                found[day] = tuple(windows)
+        if len(found) > OVERRIDES_MAX:
+            self.blame("/overrides", f"At most {OVERRIDES_MAX} dates can have an override; here are {len(found)}.")
+        return found
+
+    def window(self, members: Mapping[str, Any], pointer: str) -> list[Hours]:
+        """One window, or none where it is flawed; `to` at or before `from` is a time of the next day."""
+        opens = self.minutes(members["from"], f"{pointer}/from") if "from" in members else None
+        closes = self.minutes(members["to"], f"{pointer}/to", last=MINUTES_A_DAY) if "to" in members else None
+        if opens is None or closes is None:
+            return []
+        return [Hours(opens, closes if closes > opens else closes + MINUTES_A_DAY)]
+
+    def minutes(self, shape: Any, pointer: str, last: int = MINUTES_A_DAY - 1) -> int | None:
+        """A local time of day, at most `last`, in minutes from midnight."""
+        if shape == "24:00" and last == MINUTES_A_DAY:
+            return MINUTES_A_DAY
+        match = _TIME.fullmatch(shape) if isinstance(shape, str) else None
+        if match is None:
+            ends = "00:00 to 23:59" if last < MINUTES_A_DAY else "00:00 to 24:00"
+            self.blame(pointer, f"Write a local time of {ends} with two digits each, like 09:00.")
+            return None
+        return int(match[1]) * 60 + int(match[2])
+
+    def day(self, shape: Any, pointer: str) -> date | None:
+        """A local date."""
+        try:
+            return parse_day(shape if isinstance(shape, str) else "")
+        except ValueError as error:
+            self.blame(pointer, str(error))
+            return None
+
+    def edge(self, text: str, pointer: str, tz: ZoneInfo) -> Millis:
+        """The first instant of a local date, or an instant."""
+        try:
+            if _DATE.fullmatch(text):
+                return start_of_day(parse_day(text), tz)
+            return instants.to_millis(instants.parse(text))
+        except ValueError as error:
+            otherwise = "" if _DATE.match(text) else " Or a date, like 2026-03-08."
+            self.blame(pointer, f"{error}{otherwise}")
+            return 0
