@@ -23,9 +23,7 @@ def booking(start: int, end: int, units: int = 1, *, name: object = 0, service: 
 @st.composite
 def books(draw: st.DrawFn) -> list[Occupancy]:
     """What is booked on one resource, also more than fits."""
-    lives = st.tuples(
-        st.integers(0, END - 1), st.integers(1, 6), st.integers(1, 3), st.sampled_from([None, *SERVICES])
-    )
+    lives = st.tuples(st.integers(0, END - 1), st.integers(1, 6), st.integers(1, 3), st.sampled_from([None, *SERVICES]))
     return [
         booking(start, min(start + length, END), units, name=name, service=service)
         for name, (start, length, units, service) in enumerate(draw(st.lists(lives, max_size=10)))
