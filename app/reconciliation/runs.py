@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from app.errors import not_found
 from app.storage.client import Store
 from app.storage.documents import Run
+from app.storage.guards import insert_new
 
 Kind: TypeAlias = Literal["full", "incremental", "resource"]
 
@@ -24,9 +25,6 @@ BEAT_SECONDS = 3.0
 DEAD_SECONDS = 30.0
 """Silence after which a run is given up: ten beats, and half of the minute within which another must take over."""
 
-TRIES = 5
-"""How often the same may be asked for at one moment, and begun in the next, before we say so."""
-
 
 class LostRun(Exception):  # noqa: N818 -- an event, not a fault of the one who hears of it
     """The run is not ours any more: we were silent for too long, and somebody gave it up."""
@@ -34,22 +32,40 @@ class LostRun(Exception):  # noqa: N818 -- an event, not a fault of the one who 
 
 async def ask_for(store: Store, kind: Kind, resource: str | None = None) -> Run:
     """The run of that kind and resource that waits, made if there is none."""
-    run = Run(id=ObjectId(), kind=kind, resource=resource, created_at=store.clock.now()).to_mongo()
-    for left in reversed(range(TRIES)):
+    while True:
+        wanted = Run(id=ObjectId(), kind=kind, resource=resource, created_at=store.clock.now())
+        identity = await _awaited(store, wanted)
+        # Who finds another's run awaited but not there yet makes it: that one may have died in between.
+        await insert_new(store, "reconciliations", [{**wanted.to_mongo(), "_id": identity}])
+        run = await get(store, str(identity))
+        if run.state == "queued":
+            return run
+        await _not_awaited(store, run)
+
+
+async def _awaited(store: Store, wanted: Run) -> ObjectId:
+    """The id of the run that waits for the same; ours, if there was none."""
+    while True:
         try:
-            return _run(
-                await store.database["reconciliations"].find_one_and_update(
-                    {"waiting": _waiting(kind, resource)},
-                    {"$setOnInsert": run},
-                    upsert=True,
-                    return_document=ReturnDocument.AFTER,
-                )
+            found = await store.database["awaited"].find_one_and_update(
+                {"_id": _name(wanted)},
+                {"$setOnInsert": {"run": wanted.id}},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
             )
-        except DuplicateKeyError:
-            # Somebody asked for the same at the same moment: theirs is the one that waits, unless it has begun since.
-            if not left:
-                raise
-    raise AssertionError("The last try returns or raises.")
+        except DuplicateKeyError:  # somebody inserted it at the same moment
+            continue
+        identity: ObjectId = found["run"]
+        return identity
+
+
+async def _not_awaited(store: Store, run: Run) -> None:
+    """The run has begun: the next one who asks gets another."""
+    await store.database["awaited"].delete_one({"_id": _name(run), "run": run.id})
+
+
+def _name(run: Run) -> str:
+    return run.kind if run.resource is None else f"{run.kind}:{run.resource}"
 
 
 async def claim(store: Store, owner: str, identity: ObjectId | None = None) -> Run | None:
@@ -58,11 +74,15 @@ async def claim(store: Store, owner: str, identity: ObjectId | None = None) -> R
     now = store.clock.now()
     taken = await store.database["reconciliations"].find_one_and_update(
         wanted,
-        {"$set": {"state": "running", "owner": owner, "startedAt": now, "beatAt": now}, "$unset": {"waiting": ""}},
+        {"$set": {"state": "running", "owner": owner, "startedAt": now, "beatAt": now}},
         sort=[("_id", 1)],
         return_document=ReturnDocument.AFTER,
     )
-    return None if taken is None else _run(taken)
+    if taken is None:
+        return None
+    run = _run(taken)
+    await _not_awaited(store, run)
+    return run
 
 
 async def write(store: Store, run: Run, **changes: Any) -> None:
@@ -81,16 +101,10 @@ async def write(store: Store, run: Run, **changes: Any) -> None:
 
 async def give_back(store: Store, run: Run) -> None:
     """Let the run wait again, for whoever takes it next: this process is about to end."""
-    try:
-        await store.database["reconciliations"].update_one(
-            {"_id": run.id, "state": "running", "owner": run.owner},
-            {
-                "$set": {"state": "queued", "waiting": _waiting(run.kind, run.resource)},
-                "$unset": {"owner": "", "startedAt": "", "beatAt": ""},
-            },
-        )
-    except DuplicateKeyError:
-        await write(store, run, state="abandoned", finishedAt=store.clock.now(), error="Stopped; another one waits.")
+    await store.database["reconciliations"].update_one(
+        {"_id": run.id, "state": "running", "owner": run.owner},
+        {"$set": {"state": "queued"}, "$unset": {"owner": "", "startedAt": "", "beatAt": ""}},
+    )
 
 
 async def give_up_dead(store: Store) -> list[Run]:
@@ -159,7 +173,3 @@ async def full_since(store: Store, instant: datetime) -> bool:
 def _run(found: Any) -> Run:
     run: Run = Run.model_validate(found)
     return run
-
-
-def _waiting(kind: Kind, resource: str | None) -> str:
-    return kind if resource is None else f"{kind}:{resource}"

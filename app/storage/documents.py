@@ -251,8 +251,7 @@ class Run(Kept):
     """One reconciliation, from its request to its end.
 
     `owner` is the process that runs it and `beat_at` when it last said so; `overbooked` are the resources in which it
-    saw a window, so that the next incremental run looks at them again. `waiting` is what it will look at, as long as
-    nobody has begun; of each only one waits.
+    saw a window, so that the next incremental run looks at them again.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -271,7 +270,6 @@ class Run(Kept):
     owner: str | None = None
     beat_at: datetime | None = None
     overbooked: list[str] = Field(default_factory=list)
-    waiting: str | None = None
 
     class Settings(Kept.Settings):
         """Where it is kept."""
@@ -279,8 +277,19 @@ class Run(Kept):
         name = "reconciliations"
         indexes: ClassVar = [
             IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="reconciliation_state"),
-            IndexModel([("waiting", ASCENDING)], name="reconciliation_waiting", unique=True, sparse=True),
         ]
+
+
+class Awaited(Kept):
+    """The one run of a kind and resource that waits: the id is what it will look at (`full`, `resource:room-1`)."""
+
+    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; what is awaited is named
+    run: PydanticObjectId
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "awaited"
 
 
 class Key(Kept):
@@ -301,4 +310,52 @@ class Key(Kept):
         name = "keys"
 
 
-DOCUMENTS: tuple[type[Kept], ...] = (Resource, Service, Customer, Reservation, Guard, Run, Key)
+class Process(Kept):
+    """A process that books, as long as it lives.
+
+    `beat` grows while it does. `sessions` are the ids of those in which it may hold guards: whoever finds it dead ends
+    them. `place` says where its `pid` means something (see `app.pids`), `host` tells people where that is; `started`
+    tells it from another one with its pid.
+    """
+
+    id: PydanticObjectId = Field(alias="_id")
+    host: str
+    place: str
+    pid: int
+    started: str
+    sessions: list[bytes]
+    beat: int
+    mode: Literal["strict", "optimistic"]
+    lifecycle: str
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "processes"
+
+
+class Deployment(Kept):
+    """What all processes of a database must agree on, in one document; see `deployment`."""
+
+    id: Name = "deployment"  # type: ignore[assignment]  # Beanie declares an ObjectId; there is only this one
+    mode: Literal["strict", "optimistic"]
+    lifecycle: str
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "deployment"
+
+
+DOCUMENTS: tuple[type[Kept], ...] = (
+    Resource,
+    Service,
+    Customer,
+    Reservation,
+    Guard,
+    Run,
+    Awaited,
+    Key,
+    Process,
+    Deployment,
+)
