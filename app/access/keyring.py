@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.access.caller import Caller
@@ -26,10 +27,16 @@ class _Known:
 
 
 class Keyring:
-    """Tells callers from tokens, with one question to the database per key and second."""
+    """Tells callers from tokens, with one question to the database per key and second.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: Where the keys are.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._asked: dict[str, asyncio.Task[_Known]] = {}
 
@@ -39,7 +46,7 @@ class Keyring:
         if token is None:
             return None
         known = self._known.get(token.prefix)
-        if known is None or known.until < time.monotonic():
+        if known is None or known.until < self._clock():
             known = await self._ask_once(token.prefix)
         if known.key is None or not hmac.compare_digest(hash_of(token.secret), known.key.secret_hash):
             return None
@@ -61,7 +68,7 @@ class Keyring:
 
     async def _ask(self, prefix: str) -> _Known:
         # The second begins before the question: an answer may be as old as that.
-        until = time.monotonic() + SECONDS
+        until = self._clock() + SECONDS
         row = await self._store.database["keys"].find_one({"_id": prefix})
         key = None if row is None else Key.model_validate(row)
         caller = None if key is None else Caller(key.id, frozenset(key.scopes), key.customer)

@@ -115,7 +115,12 @@ class ReservationRoutes(Controller):
         found, following = await list_reservations(reservations.store, filters, caller_of(request), limit, cursor)
         return _page(found, following, reservations)
 
-    @get("/{identity:str}", guards=[needs("reservations:read")], responses=problems("not-found"))
+    @get(
+        "/{identity:str}",
+        guards=[needs("reservations:read")],
+        responses=problems("not-found"),
+        operation_id="readReservation",
+    )
     async def read(
         self, request: Request, identity: FromPath[str], reservations: NamedDependency[Reservations]
     ) -> Response[ReservationAnswer]:

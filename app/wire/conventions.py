@@ -94,7 +94,7 @@ def _check_parameters(request: Request[Any, Any, Any], takes: Takes) -> None:
     names = [name for name, _ in request.query_params.multi_items()]
     faults = [
         Fault(f"?{name[:80]}", f"There is no parameter `{name[:80]}` here.")
-        for name in dict.fromkeys(names)
+        for name in sorted(set(names))
         if name not in takes.parameters
     ]
     faults += [

@@ -116,10 +116,8 @@ def _describe(method: str, operation: Schema, schemas: Schema) -> None:
         operation["description"] = more.strip()
     for parameter in operation.get("parameters", []):
         _describe_parameter(parameter)
-    if method == "patch" and "requestBody" in operation:
-        content = operation["requestBody"]["content"]
-        content["application/merge-patch+json"] = content["application/json"]
-        operation["requestBody"]["description"] = "A merge patch (RFC 7396): null unsets, arrays are replaced."
+    if "requestBody" in operation:
+        _describe_body(method, operation["requestBody"])
     responses = operation["responses"]
     for status in [status for status in responses if status >= "400"]:
         # Litestar's own guess at a validation error, where the route declares none of that status.
@@ -127,6 +125,17 @@ def _describe(method: str, operation: Schema, schemas: Schema) -> None:
             del responses[status]
     for status, response in responses.items():
         response["headers"] = _headers(status, response, schemas)
+
+
+def _describe_body(method: str, body: Schema) -> None:
+    content = body["content"]
+    choices = content["application/json"]["schema"].get("oneOf")
+    if choices is not None:  # `X | None` of a handler: the body may be left out
+        body["required"] = False
+        content["application/json"]["schema"] = next(choice for choice in choices if "$ref" in choice)
+    if method == "patch":
+        content["application/merge-patch+json"] = content["application/json"]
+        body["description"] = "A merge patch (RFC 7396): null unsets, arrays are replaced."
 
 
 def _describe_parameter(parameter: Schema) -> None:
@@ -145,7 +154,7 @@ def _headers(status: str, response: Schema, schemas: Schema) -> Schema:
     headers = {"X-Request-Id": "The id of the request: yours, or one that was made."}
     if status in {"429", "503"}:
         headers["Retry-After"] = "Seconds after which it is worth trying again."
-    if status == "201":
+    if status in {"201", "202"}:
         headers["Location"] = "Where it can be read."
     reference = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
     if status < "400" and "version" in schemas.get(reference.rpartition("/")[2], {}).get("properties", {}):

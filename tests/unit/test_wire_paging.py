@@ -17,7 +17,7 @@ INSTANTS = st.integers(0, LATEST - 1)
 
 def packed(value: object) -> str:
     """A cursor that we never wrote."""
-    return urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+    return urlsafe_b64encode(json.dumps(value, separators=(",", ":")).encode()).rstrip(b"=").decode()
 
 
 @given(INSTANTS, IDS)
@@ -48,7 +48,7 @@ def test_any_other_text_is_refused(text: str) -> None:
         packed([None, "a"]),
         packed({"1": "a"}),
         packed("1a"),
-        packed([1, "a"]),  # ours but for its spaces
+        packed([1, "a"]).rstrip("=") + "A",
         write_cursor(1, "a") + "=",
         write_cursor(1, "a" * 600),
     ],

@@ -1,0 +1,395 @@
+"""Resources, services and customers."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.storage.client import Store
+from tests.api.test_conventions import assert_problem, pointers
+from tests.http import make_key, serving
+
+KINDS = ("resources", "services", "customers")
+FIXED: dict[str, Any] = {"name": "Haircut", "durationType": "fixed", "durationMinutes": 30}
+SMALLEST: dict[str, dict[str, Any]] = {"resources": {"name": "Room"}, "services": FIXED, "customers": {"name": "Ada"}}
+
+
+@pytest.fixture
+async def client(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
+    """Somebody who may do everything."""
+    async with serving(mock_store) as client:
+        yield client
+
+
+async def add(client: httpx.AsyncClient, kind: str, **fields: Any) -> httpx.Response:
+    """Add an object that must be taken."""
+    answer = await client.post(f"/v1/{kind}", json=SMALLEST[kind] | fields)
+    assert answer.status_code == 201, answer.text
+    return answer
+
+
+async def edit(client: httpx.AsyncClient, path: str, if_match: str = "*", **fields: Any) -> httpx.Response:
+    """Patch an object."""
+    return await client.patch(path, json=fields, headers={"If-Match": if_match})
+
+
+async def test_a_resource_shows_what_it_was_not_told(client: httpx.AsyncClient) -> None:
+    """Defaults are shown, what is unset is left out, times and version are there."""
+    body = (await add(client, "resources", id="room-1")).json()
+
+    assert body.pop("createdAt") == body.pop("updatedAt")
+    assert body == {
+        "id": "room-1",
+        "name": "Room",
+        "version": 1,
+        "timezone": "UTC",
+        "capacity": 1,
+        "capacityMode": "reservations",
+        "services": [],
+        "active": True,
+    }
+
+
+async def test_a_service_shows_its_lengths(client: httpx.AsyncClient) -> None:
+    """Lengths are 0 by default; those that have another default are left out."""
+    body = (await add(client, "services", id="cut")).json()
+
+    assert body.pop("createdAt") == body.pop("updatedAt")
+    assert body == FIXED | {
+        "id": "cut",
+        "version": 1,
+        "bufferBeforeMinutes": 0,
+        "bufferAfterMinutes": 0,
+        "minimumNoticeMinutes": 0,
+        "cancellationNoticeMinutes": 0,
+        "approval": False,
+        "active": True,
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_was_made_can_be_read_where_it_says(client: httpx.AsyncClient, kind: str) -> None:
+    """201 with Location and ETag; the same object there and in the list."""
+    made = await add(client, kind)
+    read = await client.get(made.headers["location"])
+
+    assert made.headers["location"] == f"/v1/{kind}/{made.json()['id']}"
+    assert read.json() == made.json()
+    assert made.headers["etag"] == read.headers["etag"] == '"1"'
+    assert (await client.get(f"/v1/{kind}")).json() == {"items": [made.json()]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_id_is_taken_once(client: httpx.AsyncClient, kind: str) -> None:
+    """The caller's own, of one to 64 safe characters; a second of it is refused and changes nothing."""
+    for identity in ("a", "Z.9_-", "x" * 64):
+        assert (await add(client, kind, id=identity)).json()["id"] == identity
+    answer = await client.post(f"/v1/{kind}", json=SMALLEST[kind] | {"id": "a", "name": "Other"})
+
+    assert "'a'" in assert_problem(answer, "exists")["detail"]
+    assert (await client.get(f"/v1/{kind}/a")).json()["name"] == SMALLEST[kind]["name"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("identity", ["any", "", "x" * 65, "a b", "a/b", "ä", "a\n", 7])
+async def test_other_ids_are_invalid(client: httpx.AsyncClient, kind: str, identity: object) -> None:
+    """`any` among them, because it stands for whichever is free."""
+    assert pointers(await client.post(f"/v1/{kind}", json=SMALLEST[kind] | {"id": identity})) == ["/id"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_nothing_of_an_id_is_not_found(client: httpx.AsyncClient, kind: str) -> None:
+    """Read or changed, possible or impossible."""
+    for identity in ("nobody", "any", "x" * 100, "%00", "%F0%9F%98%80"):
+        assert_problem(await client.get(f"/v1/{kind}/{identity}"), "not-found")
+        assert_problem(await edit(client, f"/v1/{kind}/{identity}", name="x"), "not-found")
+
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("resources", {"name": ""}, "/name"),
+    ("resources", {"name": "x" * 201}, "/name"),
+    ("resources", {"timezone": "Mars/Olympus"}, "/timezone"),
+    ("resources", {"timezone": "../../etc/passwd"}, "/timezone"),
+    ("resources", {"timezone": "europe/berlin"}, "/timezone"),
+    ("resources", {"capacity": 0}, "/capacity"),
+    ("resources", {"capacity": 10_001}, "/capacity"),
+    ("resources", {"capacity": True}, "/capacity"),
+    ("resources", {"capacityMode": "per-guest"}, "/capacityMode"),
+    ("resources", {"services": "cut"}, "/services"),
+    ("resources", {"services": ["cut"]}, "/services/0"),
+    ("resources", {"schedule": {}}, "/schedule"),
+    ("resources", {"timeOff": []}, "/timeOff"),
+    ("resources", {"version": 1}, "/version"),
+    ("services", {"durationMinutes": 0}, "/durationMinutes"),
+    ("services", {"durationMinutes": 366 * 1440 + 1}, "/durationMinutes"),
+    ("services", {"durationMinutes": 7.5}, "/durationMinutes"),
+    ("services", {"durationType": "any"}, "/durationType"),
+    ("services", {"bufferBeforeMinutes": -1}, "/bufferBeforeMinutes"),
+    ("services", {"slotIntervalMinutes": 0}, "/slotIntervalMinutes"),
+    ("services", {"minimumNoticeMinutes": -1}, "/minimumNoticeMinutes"),
+    ("services", {"horizonDays": -1}, "/horizonDays"),
+    ("services", {"approval": "no"}, "/approval"),
+    ("customers", {"email": "nobody"}, "/email"),
+    ("customers", {"phone": ""}, "/phone"),
+    ("customers", {"externalId": "x" * 201}, "/externalId"),
+    ("customers", {"metadata": {}}, "/metadata"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "pointer"), BAD)
+async def test_bounds_are_held_by_adding_and_editing(
+    client: httpx.AsyncClient, kind: str, fields: dict[str, Any], pointer: str
+) -> None:
+    """The field is named and nothing is changed, whichever way it is tried."""
+    made = await add(client, kind, id="there")
+    assert pointers(await client.post(f"/v1/{kind}", json=SMALLEST[kind] | fields)) == [pointer]
+    assert pointers(await edit(client, f"/v1/{kind}/there", **fields)) == [pointer]
+    assert (await client.get(f"/v1/{kind}")).json() == {"items": [made.json()]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_name_is_required(client: httpx.AsyncClient, kind: str) -> None:
+    """Left out of a new object, or unset in a patch."""
+    fields = {name: value for name, value in SMALLEST[kind].items() if name != "name"}
+    assert pointers(await client.post(f"/v1/{kind}", json=fields)) == ["/name"]
+    assert pointers(await edit(client, (await add(client, kind)).headers["location"], name=None)) == ["/name"]
+
+
+async def test_an_id_cannot_be_edited(client: httpx.AsyncClient) -> None:
+    """It is no field of a patch."""
+    path = (await add(client, "resources")).headers["location"]
+
+    assert pointers(await edit(client, path, id="other")) == ["/id"]
+
+
+FITTING: list[dict[str, Any]] = [
+    {"durationType": "fixed", "durationMinutes": 1},
+    {"durationType": "flexible", "minMinutes": 30, "maxMinutes": 30},
+    {"durationType": "flexible", "minMinutes": 30, "maxMinutes": 100, "stepMinutes": 15, "slotIntervalMinutes": 10},
+    {"durationType": "full-day"},
+    {"durationType": "full-day", "maxDays": 366, "horizonDays": 0},
+]
+UNFITTING: list[tuple[dict[str, Any], list[str]]] = [
+    ({"durationType": "fixed"}, ["/durationMinutes"]),
+    ({"durationType": "fixed", "durationMinutes": 30, "maxDays": 2}, ["/maxDays"]),
+    ({"durationType": "fixed", "durationMinutes": 30, "stepMinutes": 5}, ["/stepMinutes"]),
+    ({"durationType": "flexible"}, ["/maxMinutes", "/minMinutes"]),
+    ({"durationType": "flexible", "minMinutes": 30, "maxMinutes": 29}, ["/maxMinutes"]),
+    ({"durationType": "flexible", "minMinutes": 5, "maxMinutes": 9, "durationMinutes": 7}, ["/durationMinutes"]),
+    ({"durationType": "full-day", "maxDays": 0}, ["/maxDays"]),
+    ({"durationType": "full-day", "durationMinutes": 1440}, ["/durationMinutes"]),
+    ({"durationType": "full-day", "minMinutes": 5}, ["/minMinutes"]),
+]
+
+
+@pytest.mark.parametrize("fields", FITTING)
+async def test_each_type_has_its_lengths(client: httpx.AsyncClient, fields: dict[str, Any]) -> None:
+    """They come back as they were given."""
+    body = (await client.post("/v1/services", json={"name": "x"} | fields)).json()
+
+    assert {name: body[name] for name in fields} == fields
+
+
+@pytest.mark.parametrize(("fields", "blamed"), UNFITTING)
+async def test_lengths_of_another_type_are_refused(
+    client: httpx.AsyncClient, fields: dict[str, Any], blamed: list[str]
+) -> None:
+    """Missing ones and foreign ones are both named."""
+    assert pointers(await client.post("/v1/services", json={"name": "x"} | fields)) == blamed
+
+
+async def test_a_type_changes_with_its_lengths(client: httpx.AsyncClient) -> None:
+    """A patch is judged by its result: what the new type does not have is unset in the same patch."""
+    path = (await add(client, "services")).headers["location"]
+    flexible: dict[str, Any] = {"durationType": "flexible", "minMinutes": 10, "maxMinutes": 60}
+
+    assert pointers(await edit(client, path, **flexible)) == ["/durationMinutes"]
+    body = (await edit(client, path, **flexible, durationMinutes=None)).json()
+    assert body["durationType"] == "flexible"
+    assert "durationMinutes" not in body
+
+
+async def test_a_patch_merges(client: httpx.AsyncClient) -> None:
+    """What is left out stays, arrays are replaced, null unsets to the default."""
+    for identity in ("a", "b"):
+        await add(client, "services", id=identity)
+    made = (await add(client, "resources", capacity=5, services=["a", "b"], timezone="Europe/Berlin")).json()
+    path = f"/v1/resources/{made['id']}"
+
+    first = (await edit(client, path, services=["b"], active=False)).json()
+    assert first == made | {"services": ["b"], "active": False, "version": 2, "updatedAt": first["updatedAt"]}
+    second = (await edit(client, path, services=None, capacity=None, timezone=None, active=None)).json()
+    fresh = {"services": [], "capacity": 1, "timezone": "UTC", "active": True}
+    assert second == made | fresh | {"version": 3, "updatedAt": second["updatedAt"]}
+    assert (await client.get(path)).json() == second
+
+
+async def test_what_a_customer_unsets_is_gone(client: httpx.AsyncClient, mock_store: Store) -> None:
+    """Left out of the answer and of the document, where a null would be indexed."""
+    path = (await add(client, "customers", id="ada", email="ada@example.org", externalId="7")).headers["location"]
+    body = (await edit(client, path, email=None, externalId=None, phone="1")).json()
+    stored = await mock_store.database["customers"].find_one({"_id": "ada"})
+
+    assert stored is not None
+    for fields in (body, stored):
+        assert fields["phone"] == "1"
+        assert not {"email", "externalId"} & fields.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_versions_keep_edits_apart(client: httpx.AsyncClient, kind: str) -> None:
+    """428 without If-Match, 412 with an old one; the right one counts on and gives the next ETag."""
+    path = (await add(client, kind)).headers["location"]
+    assert_problem(await client.patch(path, json={"name": "b"}), "precondition-required")
+
+    edited = await edit(client, path, '"1"', name="b")
+    assert (edited.json()["version"], edited.headers["etag"]) == (2, '"2"')
+    assert edited.json()["updatedAt"] >= edited.json()["createdAt"]
+    assert_problem(await edit(client, path, '"1"', name="c"), "stale")
+    assert_problem(await edit(client, path, '"1", "3"', name="c"), "stale")
+    assert_problem(await edit(client, path, "2", name="c"), "invalid")
+    assert (await edit(client, path, '"1", "2"', name="c")).json()["version"] == 3
+    assert (await edit(client, path, "*", name="d")).json()["version"] == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_patch_that_changes_nothing_is_no_change(client: httpx.AsyncClient, kind: str) -> None:
+    """The version stays; an old If-Match is stale all the same."""
+    made = await add(client, kind)
+    path = made.headers["location"]
+
+    for fields in ({}, {"name": made.json()["name"]}):
+        same = await edit(client, path, '"1"', **fields)
+        assert (same.json(), same.headers["etag"]) == (made.json(), '"1"')
+    assert_problem(await edit(client, path, '"2"'), "stale")
+
+
+async def test_a_resource_names_services_that_exist(client: httpx.AsyncClient) -> None:
+    """Each unknown one is named where it stands, each known one once."""
+    await add(client, "services", id="cut")
+    answer = await client.post("/v1/resources", json={"name": "x", "services": ["nope", "cut", "none"]})
+
+    assert pointers(answer) == ["/services/0", "/services/2"]
+    assert pointers(await client.post("/v1/resources", json={"name": "x", "services": ["cut", "cut"]})) == ["/services"]
+
+
+async def test_guards_stand_before_what_they_guard(client: httpx.AsyncClient, mock_store: Store) -> None:
+    """A resource can be booked, and a service offered, from the moment that it can be seen."""
+    await add(client, "services", id="cut")
+    await add(client, "resources", id="room", services=["cut"])
+    guards = {row["_id"]: row async for row in mock_store.database["guards"].find()}
+
+    assert set(guards) == {"room", "service:cut"}
+    assert (guards["room"]["reachBack"], guards["room"]["seq"]) == (guards["room"]["reachAhead"], 0)
+    assert all(row["rules"] for row in guards.values())
+
+
+async def test_an_edit_changes_the_rules_of_its_guard(client: httpx.AsyncClient, mock_store: Store) -> None:
+    """So that every process forgets what it remembered; customers have none."""
+    await add(client, "services", id="cut")
+    await add(client, "resources", id="room")
+    before = {row["_id"]: row["rules"] async for row in mock_store.database["guards"].find()}
+    await edit(client, "/v1/services/cut", name="x")
+    await edit(client, "/v1/resources/room", name="x")
+    after = {row["_id"]: row["rules"] async for row in mock_store.database["guards"].find()}
+
+    assert before.keys() == after.keys()
+    assert not before.items() & after.items()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_lists_come_in_pages_by_id(client: httpx.AsyncClient, kind: str) -> None:
+    """Each object once, whatever is added behind or before meanwhile."""
+    ids = ["b", "d", "f", "h", "j"]
+    for identity in ids:
+        await add(client, kind, id=identity)
+    seen, cursor = [], None
+    while True:
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await client.get(f"/v1/{kind}", params=params)).json()
+        seen += [item["id"] for item in page["items"]]
+        if len(seen) == 2:
+            await add(client, kind, id="a")
+        cursor = page.get("next")
+        if cursor is None:
+            break
+
+    assert seen == ids
+    assert "?cursor" in pointers(await client.get(f"/v1/{kind}", params={"cursor": "next"}))
+
+
+async def test_customers_are_found_by_their_external_id(client: httpx.AsyncClient) -> None:
+    """Only those that have exactly it, in pages as well; resources have none."""
+    for index in range(3):
+        await add(client, "customers", id=f"c{index}", externalId="crm-1" if index else "crm-2")
+    first = (await client.get("/v1/customers", params={"externalId": "crm-1", "limit": 1})).json()
+    rest = (await client.get("/v1/customers", params={"externalId": "crm-1", "cursor": first["next"]})).json()
+
+    assert [item["id"] for item in first["items"] + rest["items"]] == ["c1", "c2"]
+    assert (await client.get("/v1/customers", params={"externalId": "crm"})).json() == {"items": []}
+    assert pointers(await client.get("/v1/resources", params={"externalId": "crm-1"})) == ["?externalId"]
+
+
+async def test_nothing_is_deleted(client: httpx.AsyncClient) -> None:
+    """Resources and services are deactivated instead."""
+    path = (await add(client, "resources")).headers["location"]
+
+    assert_problem(await client.delete(path), "method-not-allowed")
+    assert (await edit(client, path, active=False)).json()["active"] is False
+
+
+async def book(client: httpx.AsyncClient, day: int, **fields: Any) -> dict[str, Any]:
+    """Book nine to ten on a day far ahead."""
+    times = {"startTime": f"2100-01-{day:02}T09:00:00Z", "endTime": f"2100-01-{day:02}T10:00:00Z"}
+    answer = await client.post("/v1/reservations", json={"resource": "room"} | times | fields)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def test_an_edit_that_strands_bookings_lists_them(client: httpx.AsyncClient) -> None:
+    """Those that would have no room any more, for those who may read reservations; force leaves them."""
+    await add(client, "resources", id="room", capacity=2)
+    await add(client, "customers", id="ada")
+    stranded = [await book(client, 5), await book(client, 5, customer="ada")]
+    await book(client, 6)
+
+    told = assert_problem(await edit(client, "/v1/resources/room", capacity=1), "stranded-bookings")
+    assert told["total"] == 2
+    assert sorted(told["reservations"], key=lambda each: each["id"]) == sorted(
+        [
+            {
+                name: each[name]
+                for name in ("id", "version", "customer", "startTime", "endTime", "status")
+                if name in each
+            }
+            for each in stranded
+        ],
+        key=lambda each: each["id"],
+    )
+    assert (await client.get("/v1/resources/room")).json()["capacity"] == 2
+    forced = await client.patch("/v1/resources/room?force=true", json={"capacity": 1}, headers={"If-Match": "*"})
+    assert forced.json()["capacity"] == 1
+
+
+async def test_who_may_not_read_reservations_learns_only_how_many(client: httpx.AsyncClient, mock_store: Store) -> None:
+    """The scope for the catalogue alone shows no bookings."""
+    await add(client, "resources", id="room")
+    await book(client, 5)
+    client.headers["Authorization"] = f"Bearer {await make_key(mock_store, 'catalogue:write')}"
+    told = assert_problem(await edit(client, "/v1/resources/room", capacityMode="guests"), "stranded-bookings")
+
+    assert told["total"] == 1
+    assert "reservations" not in told
+
+
+async def test_what_units_mean_stays_while_bookings_are_to_come(client: httpx.AsyncClient) -> None:
+    """Even by force."""
+    await add(client, "resources", id="room")
+    await book(client, 5)
+    answer = await client.patch(
+        "/v1/resources/room?force=true", json={"capacityMode": "guests"}, headers={"If-Match": "*"}
+    )
+
+    assert_problem(answer, "stranded-bookings")

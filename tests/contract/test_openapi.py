@@ -1,0 +1,181 @@
+"""The description of the API: every route stated what it needs, takes and answers."""
+
+from typing import Any
+
+import pytest
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+
+from app.access.caller import SCOPES
+from app.access.routes import access_of
+from app.errors import KINDS
+from app.main import create_app
+from app.settings import Settings
+from app.wire.openapi import document
+from app.wire.problems import MEDIA_TYPE
+
+OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs"}
+
+
+@pytest.fixture(scope="module")
+def app() -> Litestar:
+    """The application, not started: nothing here needs a database."""
+    return create_app(Settings())
+
+
+@pytest.fixture(scope="module")
+def described(app: Litestar) -> dict[str, Any]:
+    """Its description."""
+    return document(app)
+
+
+def handlers(app: Litestar) -> list[tuple[str, str, HTTPRouteHandler]]:
+    """Every route but Litestar's own answers to OPTIONS."""
+    return [
+        (route.path, method, handler)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for method, (handler, _) in route.route_handler_map.items()
+        if method != "OPTIONS"
+    ]
+
+
+def operations(described: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Every operation that is described."""
+    return [
+        (path, method, operation) for path, item in described["paths"].items() for method, operation in item.items()
+    ]
+
+
+def test_every_route_states_who_may_use_it(app: Litestar) -> None:
+    """Once, by `needs`, `any_key` or `open_to_all`; what is open is exactly what the contract opens."""
+    stated = [(path, method, access_of(handler)) for path, method, handler in handlers(app)]
+
+    assert len(stated) > 20
+    assert [path for path, _, access in stated if access is None] == []
+    for path, _, access in stated:
+        assert access is not None
+        assert access.keyed is not (path in OPEN or path.startswith("/docs/")), path
+
+
+def test_what_is_described_is_what_is_there(app: Litestar, described: dict[str, Any]) -> None:
+    """All of `/v1` and the two for whoever watches, under ids of their own."""
+    there = {
+        (path, method.lower()) for path, method, _ in handlers(app) if path.startswith(("/v1", "/healthz", "/readyz"))
+    }
+    told = operations(described)
+
+    assert len(told) == len(there)
+    ids = [operation["operationId"] for _, _, operation in told]
+    assert len(set(ids)) == len(ids)
+    assert all(identity[0].islower() and identity.isalnum() for identity in ids)
+
+
+def test_every_operation_says_what_it_is(described: dict[str, Any]) -> None:
+    """A summary in words, a tag, and the scope that it needs."""
+    for path, method, operation in operations(described):
+        assert " " in operation["summary"], (path, method)
+        assert operation["tags"], (path, method)
+        (needed,) = operation["security"]
+        assert needed == {} if path in OPEN else set(needed["key"]) <= set(SCOPES), (path, method)
+
+
+def test_every_error_is_a_problem(described: dict[str, Any]) -> None:
+    """By media type, schema and name; nothing else is ever described for an error."""
+    for path, method, operation in operations(described):
+        for status, response in operation["responses"].items():
+            if status < "400" or (path, status) == ("/readyz", "503"):
+                continue
+            assert list(response["content"]) == [MEDIA_TYPE], (path, method, status)
+            assert response["content"][MEDIA_TYPE]["schema"] == {"$ref": "#/components/schemas/ProblemBody"}
+            names = {
+                word.strip("`:").removeprefix("/problems/")
+                for word in response["description"].split()
+                if "/problems/" in word
+            }
+            assert names
+            assert {KINDS[name].status for name in names} == {int(status)}, (path, method)
+
+
+def test_every_operation_declares_its_problems(described: dict[str, Any]) -> None:
+    """Those of every route, of every key, body, id and precondition."""
+    for path, method, operation in operations(described):
+        told = set(operation["responses"])
+        parameters = {parameter["name"]: parameter["in"] for parameter in operation.get("parameters", [])}
+        expected = {"422", "500", "503"}
+        expected |= set() if path in OPEN else {"401", "403"}
+        expected |= {"400", "413", "415"} if "requestBody" in operation else set()
+        expected |= {"404"} if "path" in parameters.values() else set()
+        expected |= {"412", "428"} if "If-Match" in parameters else set()
+        assert expected <= told, (path, method, expected - told)
+
+
+def test_changes_need_a_version(described: dict[str, Any]) -> None:
+    """PATCH and PUT take If-Match, and say that it is required; PATCH also takes a merge patch by name."""
+    for path, method, operation in operations(described):
+        if method in {"patch", "put"}:
+            by_name = {parameter["name"]: parameter for parameter in operation["parameters"]}
+            assert by_name["If-Match"]["required"] is True, path
+        if method == "patch":
+            content = operation["requestBody"]["content"]
+            assert list(content) == ["application/json", "application/merge-patch+json"], path
+
+
+def test_versions_are_told_as_tags(described: dict[str, Any]) -> None:
+    """Whatever answers one object with a version has an ETag, and what makes one a Location."""
+    tagged = 0
+    for path, method, operation in operations(described):
+        for status, response in operation["responses"].items():
+            headers = response["headers"]
+            assert "X-Request-Id" in headers
+            assert ("Retry-After" in headers) is (status in {"429", "503"}), (path, method, status)
+            tagged += "ETag" in headers
+            assert ("Location" in headers) is (status in {"201", "202"}), (path, method, status)
+
+    assert tagged >= 9
+
+
+def test_bodies_are_described_as_they_are_read(described: dict[str, Any]) -> None:
+    """Bounds and patterns also of optional fields, nothing unknown, and null in patches alone."""
+    schemas = described["components"]["schemas"]
+    resource, patch = schemas["NewResource"], schemas["ResourcePatch"]
+
+    assert resource["required"] == ["name"]
+    assert resource["additionalProperties"] is patch["additionalProperties"] is False
+    capacity = resource["properties"]["capacity"]
+    assert (capacity["type"], capacity["minimum"], capacity["maximum"]) == ("integer", 1, 10_000)
+    assert {"type": "null"} in patch["properties"]["capacity"]["anyOf"]
+    for name in schemas:
+        if not name.endswith("Patch"):
+            assert '"null"' not in str(schemas[name]).replace("'", '"'), name
+
+
+def test_nothing_is_referred_to_that_is_not_there(described: dict[str, Any]) -> None:
+    """Every reference leads to a component, and every component is referred to."""
+    text = str(described)
+    for name in described["components"]["schemas"]:
+        assert f"'#/components/schemas/{name}'" in text, name
+    referred = {part.split("'")[0] for part in text.split("#/components/schemas/")[1:]}
+    assert referred == set(described["components"]["schemas"])
+
+
+def test_bodies_that_may_be_left_out_are_told_of(described: dict[str, Any]) -> None:
+    """Verbs need none; what makes or changes something does."""
+    for path, method, operation in operations(described):
+        if "requestBody" in operation:
+            verb = path.count("/") == 4 and method == "post"
+            optional = verb and not path.endswith("/extend")
+            assert operation["requestBody"]["required"] is not (optional or path == "/v1/reconciliations"), path
+
+
+def test_lists_are_paged_alike(described: dict[str, Any]) -> None:
+    """Every list takes `limit` and `cursor` and answers a page."""
+    pages = 0
+    for _, _, operation in operations(described):
+        schema = operation["responses"].get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        if "Page_" in schema.get("$ref", ""):
+            pages += 1
+            assert {"limit", "cursor"} <= {parameter["name"] for parameter in operation["parameters"]}
+
+    assert pages >= 6
