@@ -11,6 +11,8 @@ from msgspec import Raw
 
 from app.access.keyring import Keyring
 from app.access.routes import KEYRING, describe_access, open_to_all
+from app.availability import routes as availability
+from app.availability.service import Availability
 from app.booking import Booking
 from app.catalogue import routes as catalogue
 from app.catalogue.service import Catalogue
@@ -55,6 +57,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             rooms.update(_rooms(settings, opened, booking, queue))
             app.state[KEYRING] = Keyring(opened)
             try:
+                await booking.start()
                 yield
             finally:
                 await booking.stop()
@@ -68,6 +71,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             operations.router,
             catalogue.router,
             reservations.router,
+            availability.router,
             reconciliation.router,
             docs.router(open_to_all()),
         ],
@@ -94,6 +98,7 @@ def _rooms(settings: Settings, store: Store, booking: Booking, queue: Queue) -> 
         "catalogue": Catalogue(store, booking),
         "operations": Operations(store),
         "reconciliations": Reconciliations(store, queue),
+        "availability": Availability(store),
         "reservations": Reservations(store, booking, max_holds=settings.max_holds),
     }
 
@@ -110,5 +115,6 @@ def _dependencies(rooms: Mapping[str, Any]) -> dict[str, Provide]:
         "catalogue": of("catalogue", Catalogue),
         "operations": of("operations", Operations),
         "reconciliations": of("reconciliations", Reconciliations),
+        "availability": of("availability", Availability),
         "reservations": of("reservations", Reservations),
     }

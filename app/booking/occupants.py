@@ -8,7 +8,7 @@ What blocks for longer than `LONG` would stretch that window for everybody; it i
 the reach, and has a branch of its own over a partial index.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,9 +74,23 @@ def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[s
     return queries
 
 
+def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mapping[str, Reach]) -> dict[str, Any]:
+    """One query for everything that may meet `[start, end)` on any of the resources: for readers of one long span."""
+    back = max(reaches[resource].back for resource in resources)
+    ahead = max(reaches[resource].ahead for resource in resources)
+    those = {"resource": {"$in": [*resources]}, "status": {"$in": [*BLOCKING]}}
+    near = those | _starting(start - back, end + ahead)
+    if not any(reaches[resource].long for resource in resources):
+        return near
+    return {"$or": [near, those | {"long": True} | _starting(start - LONGEST_BLOCK, end + LONGEST_BLOCK)]}
+
+
+def _starting(after: Millis, before: Millis) -> dict[str, Any]:
+    return {"startTime": {"$gt": from_millis(max(after, EARLIEST - DAY)), "$lt": from_millis(min(before, LATEST))}}
+
+
 def _branch(resource: str, status: str, start: Millis, end: Millis) -> dict[str, Any]:
-    bounds = {"$gt": from_millis(max(start, EARLIEST - DAY)), "$lt": from_millis(min(end, LATEST))}
-    return {"resource": resource, "status": status, "startTime": bounds}
+    return {"resource": resource, "status": status} | _starting(start, end)
 
 
 def _clusters(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> dict[str, list[tuple[Millis, Millis]]]:

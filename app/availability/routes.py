@@ -1,0 +1,111 @@
+"""`/v1/availability`."""
+
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import QueryParameter
+
+from app.access.routes import any_key, caller_of
+from app.availability.schemas import CheckAnswer, Explanation, SlotAnswer, SlotsAnswer
+from app.availability.service import Availability, Question
+from app.errors import invalid
+from app.reservations.refusals import check_json
+from app.timeline.instants import from_millis
+from app.timeline.slots import Slot
+from app.timeline.zones import local, render_wall
+from app.wire.openapi import problems
+from app.wire.parameters import read_instant
+from app.wire.request import Request
+
+_MINUTES = 366 * 24 * 60
+
+ServiceParameter = Annotated[str | None, QueryParameter(description="What is to be done.")]
+ResourceParameter = Annotated[str | None, QueryParameter(description="Where; left out: the service's whole pool.")]
+FromParameter = Annotated[str, QueryParameter(name="from", description="A local date or an instant; slots start here.")]
+ToParameter = Annotated[str, QueryParameter(description="A date or an instant, excluded; at most 92 days on.")]
+ZoneParameter = Annotated[
+    str | None,
+    QueryParameter(description="Of dates and `localStart`; default: the resource's, the pool's if all agree, or UTC."),
+]
+GuestsParameter = Annotated[int, QueryParameter(ge=1, le=10_000, description="How many people come.")]
+MinutesParameter = Annotated[
+    int | None,
+    QueryParameter(ge=1, le=_MINUTES, description="How long; required without a service, of a flexible one its least."),
+]
+DaysParameter = Annotated[int | None, QueryParameter(ge=1, le=366, description="Of a full-day service; default 1.")]
+IgnoreParameter = Annotated[str | None, QueryParameter(description="A reservation that is to be moved.")]
+StartParameter = Annotated[str, QueryParameter(name="startTime", description="When it would begin.")]
+EndParameter = Annotated[
+    str | None, QueryParameter(name="endTime", description="When it would end; as in a booking it may be left out.")
+]
+
+
+class AvailabilityRoutes(Controller):
+    """When it is free, and why not then."""
+
+    path = "/v1/availability"
+    tags = ("Availability",)
+    guards = (any_key(),)
+
+    @get(responses=problems(), operation_id="listSlots")
+    async def list_slots(
+        self,
+        request: Request,
+        availability: NamedDependency[Availability],
+        from_: FromParameter,
+        to: ToParameter,
+        service: ServiceParameter = None,
+        resource: ResourceParameter = None,
+        timezone: ZoneParameter = None,
+        guests: GuestsParameter = 1,
+        minutes: MinutesParameter = None,
+        days: DaysParameter = None,
+        ignore: IgnoreParameter = None,
+    ) -> SlotsAnswer:
+        """Every start on the grid that can be booked now. At most 92 days, and 50,000 starts to judge."""
+        question = Question(service, resource, from_, to, timezone, guests, minutes, days, ignore)
+        tz, found = await availability.slots(question, caller_of(request))
+
+        def answer(slot: Slot) -> SlotAnswer:
+            return SlotAnswer.model_construct(
+                resource=slot.resource,
+                start_time=from_millis(slot.start),
+                end_time=from_millis(slot.end),
+                local_start=render_wall(local(slot.start, tz)),
+                remaining=slot.remaining,
+            )
+
+        return SlotsAnswer.model_construct(timezone=tz.key, items=[answer(slot) for slot in found])
+
+    @get("/explain", responses=problems(), operation_id="explain")
+    async def explain(
+        self,
+        request: Request,
+        availability: NamedDependency[Availability],
+        start_time: StartParameter,
+        end_time: EndParameter = None,
+        service: ServiceParameter = None,
+        resource: ResourceParameter = None,
+        guests: GuestsParameter = 1,
+    ) -> Explanation:
+        """Each rule with its verdict, and what is in the way."""
+        if resource is None:
+            raise invalid("?resource", "Name the resource that you ask about.")
+        start = read_instant("startTime", start_time)
+        if start is None:  # pragma: no cover  # it is required
+            raise invalid("?startTime", "Say when it would begin.")
+        end = read_instant("endTime", end_time)
+        verdict = await availability.explain(resource, service, start, end, guests)
+        checks = [
+            CheckAnswer.model_validate(_named(check_json(c, verdict, caller_of(request)))) for c in verdict.checks
+        ]
+        return Explanation(bookable=verdict.bookable, checks=checks)
+
+
+def _named(check: dict[str, object]) -> dict[str, object]:
+    """The names that the model has here."""
+    return {"time_off" if name == "timeOff" else name: value for name, value in check.items()}
+
+
+router = AvailabilityRoutes
