@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeAlias
 from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import ReturnDocument
-from pymongo.errors import DuplicateKeyError
 
 from app.errors import not_found
 from app.storage.client import Store
@@ -46,17 +45,11 @@ async def ask_for(store: Store, kind: Kind, resource: str | None = None) -> Run:
 async def _awaited(store: Store, wanted: Run) -> ObjectId:
     """The id of the run that waits for the same; ours, if there was none."""
     while True:
-        try:
-            found = await store.database["awaited"].find_one_and_update(
-                {"_id": _name(wanted)},
-                {"$setOnInsert": {"run": wanted.id}},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-            )
-        except DuplicateKeyError:  # somebody inserted it at the same moment
-            continue
-        identity: ObjectId = found["run"]
-        return identity
+        await insert_new(store, "awaited", [{"_id": _name(wanted), "run": wanted.id}])
+        found = await store.database["awaited"].find_one({"_id": _name(wanted)})
+        if found is not None:  # else it has begun since, and is not awaited any more
+            identity: ObjectId = found["run"]
+            return identity
 
 
 async def _not_awaited(store: Store, run: Run) -> None:

@@ -1,0 +1,344 @@
+"""Reconciliation on real servers: what it finds, what it leaves alone, and who may carry it out."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from structlog.testing import capture_logs
+
+from app.reconciliation import runs, scan, service, settle
+from app.reconciliation.runs import LostRun
+from app.storage.client import Store
+from app.storage.documents import Run
+from app.timeline.instants import parse, render
+from app.timeline.sweep import Window, sweep
+from tests.actors import HOUR, NINE, add_resource, book
+from tests.flights import flights
+
+pytestmark = pytest.mark.servers("wire")
+
+
+def taken(resource: str, start: datetime, end: datetime, **fields: Any) -> dict[str, Any]:
+    """A reservation as somebody puts it into the database past all checks."""
+    return {"resource": resource, "status": "confirmed", "startTime": start, "endTime": end} | fields
+
+
+async def put(store: Store, *documents: dict[str, Any]) -> list[ObjectId]:
+    """Insert past all checks."""
+    inserted = await store.database["reservations"].insert_many([dict(each) for each in documents])
+    return list(inserted.inserted_ids)
+
+
+async def reconciled(store: Store, kind: runs.Kind = "full", resource: str | None = None) -> tuple[Run, list[Any]]:
+    """Run one; with the warnings that it gave."""
+    with capture_logs() as logged:
+        run = await service.reconcile_reservations(store, kind, resource)
+    assert run.state == "succeeded", run.error
+    return run, [each for each in logged if each["event"].startswith("Conflict detected")]
+
+
+@pytest.mark.servers("wire", "or")
+async def test_a_month_of_flights(store: Store) -> None:
+    """26,223 flights loaded past all checks: six aircraft are said to be at two places at once."""
+    await put(store, *(taken(row["resource"], parse(row["startTime"]), parse(row["endTime"])) for row in flights()))
+    run, warnings = await reconciled(store)
+
+    assert (run.scanned, run.resources, run.findings, run.conflicts) == (26_223, 3_139, 6, 6)
+    assert {len(each["reservations"]) for each in warnings} == {2}
+    assert run.overbooked == ["N439UA", "N703TW", "N704X", "N713TW", "N727TW"]
+
+
+def histories(seed: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Resources with their capacities, and what was put on them: buffers, holds, units, nonsense, all statuses."""
+    chance = random.Random(seed)
+    capacities = {f"r{number:02}": chance.choice([1, 1, 2, 5]) for number in range(30)}
+    documents = []
+    for resource in capacities:
+        for _ in range(chance.randrange(14)):
+            start = NINE + chance.randrange(40) * timedelta(minutes=15)
+            end = start + chance.randrange(-1, 9) * timedelta(minutes=15)
+            fields: dict[str, Any] = {"units": chance.randrange(1, 4), "_id": ObjectId()}
+            fields["status"] = chance.choice(["pending", "pending", "confirmed", "confirmed", "cancelled", "no-show"])
+            if chance.random() < 0.3:
+                fields |= {"blockStart": start - timedelta(minutes=30), "blockEnd": max(start, end) + HOUR}
+            if fields["status"] == "pending" and chance.random() < 0.5:
+                fields["expiresAt"] = datetime(chance.choice([2020, 2199]), 1, 1, tzinfo=UTC)
+            documents.append(taken(resource, start, end, **fields))
+    documents.append({"_id": ObjectId(), "resource": "r00", "status": "confirmed", "startTime": NINE})
+    documents.append({"_id": ObjectId(), "resource": 7, "status": "confirmed", "startTime": NINE, "endTime": NINE})
+    chance.shuffle(documents)
+    return capacities, documents
+
+
+def expected(capacities: dict[str, int], documents: Sequence[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    """The windows, by looking at every quarter of an hour: resource, start, end, peak, who."""
+    blocking = []
+    for each in documents:
+        start: Any = each.get("blockStart", each.get("startTime"))
+        end: Any = each.get("blockEnd", each.get("endTime"))
+        live = "expiresAt" not in each or each["expiresAt"].year > 2030
+        if each["status"] in ("pending", "confirmed") and live and end is not None and start < end:
+            blocking.append((each["resource"], start, end, each.get("units", 1), str(each["_id"])))
+    found = set()
+    for resource, capacity in capacities.items():
+        own = [each for each in blocking if each[0] == resource]
+        instants = [NINE + number * timedelta(minutes=15) for number in range(-4, 80)]
+        loads = [sum(each[3] for each in own if each[1] <= at < each[2]) for at in instants]
+        edges = [at for at in range(1, len(loads)) if (loads[at] > capacity) != (loads[at - 1] > capacity)]
+        for first, last in pairwise(edges):
+            if loads[first] > capacity:
+                start, end = instants[first], instants[last]
+                who = frozenset(each[4] for each in own if each[1] < end and start < each[2])
+                found.add((resource, render(start), render(end), max(loads[first:last]), who))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_what_is_found_is_all_there_is(store: Store, seed: int) -> None:
+    """Capacities, units, buffers, both statuses, holds that are over and rows without sense, against brute force."""
+    capacities, documents = histories(seed)
+    for resource, capacity in capacities.items():
+        await add_resource(store, resource, capacity=capacity)
+    await put(store, *documents)
+    before = await store.database["reservations"].find().sort("_id").to_list(None)
+    run, warnings = await reconciled(store)
+
+    found = {
+        (each["resource"], each["start"], each["end"], each["peak"], frozenset(each["reservations"]))
+        for each in warnings
+    }
+    assert found == expected(capacities, documents)
+    assert run.findings == len(warnings) == len(found)
+    assert await store.database["reservations"].find().sort("_id").to_list(None) == before
+
+
+async def test_small_batches_do_not_cut_a_resource(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resource that begins, goes on or ends in any batch of the cursor is swept whole."""
+    monkeypatch.setattr(scan, "BATCH", 3)
+    documents = []
+    for place in range(8):
+        starts = [NINE + (hour - (hour == place + 1)) * HOUR for hour in range(9)]
+        documents += [taken(f"r{place}", start, start + HOUR) for start in starts]
+    await put(store, *documents)
+    run, warnings = await reconciled(store)
+
+    assert [each["resource"] for each in warnings] == [f"r{place}" for place in range(8)]
+    assert (run.scanned, run.resources, run.findings) == (72, 8, 8)
+
+
+async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the passing cursor saw is looked at again before it is told: an overlap that is gone was none."""
+    await add_resource(store)
+    _, second = await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
+    look_again = settle.settled
+    looked: list[str] = []
+
+    async def after_a_move(store: Store, resource: str) -> list[Window]:
+        looked.append(resource)
+        times = {"startTime": NINE + HOUR, "endTime": NINE + 2 * HOUR}
+        await store.database["reservations"].update_one({"_id": second}, {"$set": times})
+        return await look_again(store, resource)
+
+    monkeypatch.setattr(service, "settled", after_a_move)
+    run, warnings = await reconciled(store)
+
+    assert looked == ["room"]
+    assert (run.findings, warnings) == (0, [])
+
+
+async def test_bookings_that_move_all_the_time_are_no_findings(store: Store) -> None:
+    """Two reservations change places over and over, each change atomic: no run finds them on top of each other."""
+    await add_resource(store)
+    ids = await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE + HOUR, NINE + 2 * HOUR))
+    moves, stop = 0, asyncio.Event()
+
+    async def turn() -> None:
+        nonlocal moves
+        while not stop.is_set():
+            # A step back by two hours is always free, whoever stands there; one document a step, so atomic anywhere.
+            back = NINE - (moves + 1) * HOUR
+            change = {"$set": {"startTime": back, "endTime": back + HOUR}}
+            await store.database["reservations"].update_one({"_id": ids[1 - moves % 2]}, change)
+            moves += 1
+
+    mover = asyncio.create_task(turn())
+    found = [(await reconciled(store, kind))[0].findings for kind in ("full", "incremental") * 8]
+    stop.set()
+    await mover
+
+    assert moves > 0
+    assert found == [0] * 16
+
+
+async def test_an_incremental_run_looks_at_what_has_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a full run it reads the changed resources whole, and those again in which something was wrong."""
+    monkeypatch.setattr(service, "LATE_COMMITS", timedelta(0))
+    for resource in ("quiet", "wrong", "busy"):
+        await add_resource(store, resource)
+    old = datetime(2026, 1, 1, tzinfo=UTC)
+    await store.database["resources"].update_many({}, {"$set": {"updatedAt": old}})
+    await put(
+        store,
+        *(taken("quiet", NINE + hours * HOUR, NINE + (hours + 1) * HOUR, updatedAt=old) for hours in range(5)),
+        *(taken("wrong", NINE, NINE + HOUR, updatedAt=old) for _ in range(2)),
+        taken("busy", NINE, NINE + HOUR, updatedAt=old),
+    )
+    first, _ = await reconciled(store, "incremental")
+    now = store.clock.now()
+    await put(store, taken("busy", NINE, NINE + HOUR, updatedAt=now), taken("busy", NINE, NINE + HOUR, updatedAt=now))
+    second, warnings = await reconciled(store, "incremental")
+    only, _ = await reconciled(store, "resource", "wrong")
+
+    assert (first.scanned, first.findings) == (8, 1)
+    assert (second.scanned, second.resources, second.findings, second.conflicts) == (5, 2, 2, 4)
+    assert {each["resource"] for each in warnings} == {"busy", "wrong"}
+    assert (only.kind, only.resource, only.scanned, only.findings) == ("resource", "wrong", 2, 1)
+
+
+@pytest.mark.servers("transactions")
+async def test_bookings_are_no_conflicts(store: Store) -> None:
+    """What the write path accepted is in order, with buffers or without; one row past it is found among them."""
+    await add_resource(store, capacity=2)
+    for hours in (0, 0, 1, 1, 2):
+        await book(store, start=NINE + hours * HOUR)
+    clean, _ = await reconciled(store)
+    (intruder,) = await put(store, taken("room", NINE, NINE + 2 * HOUR))
+    run, (warning,) = await reconciled(store)
+
+    assert (clean.scanned, clean.findings) == (5, 0)
+    assert (run.findings, run.conflicts, warning["peak"]) == (1, 2 + 2, 3)
+    assert str(intruder) in warning["reservations"]
+    assert warning["log_level"] == "warning"
+    assert " overlaps " in warning["event"]
+
+
+async def test_only_one_takes_a_run(store: Store) -> None:
+    """However many workers reach for it."""
+    run = await runs.ask_for(store, "full")
+    taken_by = await asyncio.gather(*(runs.claim(store, f"worker-{number}", run.id) for number in range(8)))
+
+    assert sum(each is not None for each in taken_by) == 1
+
+
+async def test_equal_requests_at_once_wait_as_one(store: Store) -> None:
+    """However they interleave, one run waits, and everybody is told of it."""
+    asked = await asyncio.gather(*(runs.ask_for(store, "resource", "room") for _ in range(12)))
+
+    assert len({run.id for run in asked}) == 1
+
+
+async def test_a_dead_run_is_given_up_and_asked_for_anew(store: Store) -> None:
+    """Its record says so; another waits in its place; whoever was thought dead can write no more."""
+    await runs.ask_for(store, "resource", "room")
+    run = await runs.claim(store, "the dead")
+    assert run is not None
+    assert await runs.give_up_dead(store) == []
+    silent = store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)
+    await store.database["reconciliations"].update_one({"_id": run.id}, {"$set": {"beatAt": silent}})
+    (waiting,) = await runs.give_up_dead(store)
+    given_up = await runs.get(store, str(run.id))
+
+    assert (waiting.kind, waiting.resource, waiting.state) == ("resource", "room", "queued")
+    assert given_up.state == "abandoned"
+    assert "the dead" in (given_up.error or "")
+    with pytest.raises(LostRun):
+        await runs.write(store, run, state="succeeded")
+    assert (await runs.get(store, str(run.id))).state == "abandoned"
+
+
+async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is told to stop gives its run back, and the next one finds all that there is to find."""
+    await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    async def stuck(store: Store, resource: str) -> list[Window]:
+        reached.set()
+        await never.wait()
+        return []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "settled", stuck)
+        task = asyncio.create_task(service.reconcile_reservations(store, "full"))
+        await reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    again = await runs.claim(store, service.OWNER)
+    assert again is not None
+    run = await service.execute(store, again)
+
+    assert (run.state, run.findings) == ("succeeded", 1)
+    assert await store.database["reconciliations"].count_documents({}) == 1
+
+
+async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record has the error, and the next run is not kept from going."""
+    await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
+
+    async def broken(store: Store, resource: str) -> list[Window]:
+        raise RuntimeError("no second look")
+
+    with monkeypatch.context() as patch, capture_logs():
+        patch.setattr(service, "settled", broken)
+        failed = await service.reconcile_reservations(store, "full")
+    run, _ = await reconciled(store)
+
+    assert (failed.state, failed.error) == ("failed", "RuntimeError: no second look")
+    assert failed.finished_at is not None
+    assert run.findings == 1
+
+
+@pytest.mark.servers("wire", "or")
+async def test_the_server_sorts_nothing(store: Store) -> None:
+    """The sweep's cursor goes along the conflict lookup: no sort in memory, whatever there is."""
+    await put(store, *(taken(f"r{number % 7}", NINE, NINE + HOUR) for number in range(100)))
+    told = await store.database.command(
+        {
+            "explain": {
+                "find": "reservations",
+                "filter": {"status": {"$in": ["pending", "confirmed"]}},
+                "projection": scan.PROJECTION,
+                "sort": {"resource": 1, "status": 1, "startTime": 1},
+            },
+            "verbosity": "queryPlanner",
+        }
+    )
+    plan = str(told["queryPlanner"]["winningPlan"])
+
+    assert "reservation_conflict_lookup" in plan
+    assert "'SORT'" not in plan
+
+
+async def test_the_first_run_of_a_day_is_full(store: Store) -> None:
+    """Scheduled runs are full until one was, and then look at changes."""
+    assert await service.due_kind(store) == "full"
+    await reconciled(store, "incremental")
+    assert await service.due_kind(store) == "full"
+    await reconciled(store, "full")
+    assert await service.due_kind(store) == "incremental"
+    yesterday = store.clock.now() - timedelta(days=1)
+    await store.database["reconciliations"].update_many({}, {"$set": {"createdAt": yesterday}})
+    assert await service.due_kind(store) == "full"
+
+
+async def test_rows_are_those_of_the_sweep(store: Store) -> None:
+    """One resource, read by itself, comes in the order that the sweep wants, with ids and capacity."""
+    await add_resource(store, capacity=2)
+    ids = await put(
+        store,
+        taken("room", NINE + HOUR, NINE + 3 * HOUR),
+        taken("room", NINE, NINE + 2 * HOUR, status="pending"),
+        taken("room", NINE + 2 * HOUR, NINE + 3 * HOUR, blockStart=NINE + HOUR, blockEnd=NINE + 4 * HOUR, units=2),
+    )
+    seen = await scan.one(store, "room")
+    (window,) = sweep(seen.rows, {"room": seen.capacity})
+
+    assert [row.id for row in seen.rows] == [ids[1], ids[0], ids[2]]
+    assert (seen.capacity, window.peak, window.reservations) == (2, 4, (ids[1], ids[0], ids[2]))
