@@ -1,5 +1,6 @@
 """Slots, explanations and the next free starts: all by `rules.judge`, which is what booking asks as well."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -60,8 +61,13 @@ class Availability:
         if sum(count(place.room, offer, asked, after, before) for place in places) > STARTS_MAX:
             raise invalid("?to", f"More than {STARTS_MAX:,} starts would have to be judged; ask for a shorter span.")
         profiles = await self._profiles(places, offer, asked, after, before)
-        each = [slots(place.room, offer, asked, profiles[place.room.id], after, before) for place in places]
-        return tz, list(merge(*each, key=lambda slot: (slot.start, slot.resource)))
+
+        def judged() -> list[Slot]:
+            each = [slots(place.room, offer, asked, profiles[place.room.id], after, before) for place in places]
+            return list(merge(*each, key=lambda slot: (slot.start, slot.resource)))
+
+        # Beside the loop, so that a long answer keeps nobody's booking waiting.
+        return tz, await asyncio.to_thread(judged)
 
     async def explain(
         self, resource: str, service: str | None, start: datetime, end: datetime | None, guests: int

@@ -39,7 +39,7 @@ def from_millis(instant: Millis) -> datetime:
 def render(instant: datetime | Millis) -> str:
     """An instant as it leaves us: UTC with milliseconds, `2026-03-08T09:00:00.000Z`."""
     moment = from_millis(instant) if isinstance(instant, int) else instant.astimezone(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse(text: str) -> datetime:

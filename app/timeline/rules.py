@@ -6,6 +6,7 @@ knows a database or a clock: `now` is the caller's.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from app.timeline.instants import DAY, MINUTE, Millis
@@ -131,16 +132,18 @@ def judge(
     *,
     block: tuple[Millis, Millis] | None = None,
     open_windows: Sequence[Window] = (),
+    blame: bool = True,
 ) -> Verdict:
     """Judge every rule. Notice and horizon include their ends; buffers may reach outside the schedule.
 
     `block` is what the wish would occupy where that is not what the service says now: buffers once stored stay.
     `open_windows` are stretches that `schedule.windows` gave for the room: who judges many times resolves them once.
+    Without `blame` nobody is looked for who is in the way.
     """
     block_start, block_end = block or block_of(wish.start, wish.end, offer)
     units = room.units(wish.guests)
-    capacity, conflicts = _capacity(wish, room, calendar, block_start, block_end)
-    checks = (
+    capacity, conflicts = _capacity(wish, room, calendar, (block_start, block_end), blame=blame)
+    checks: tuple[Check, ...] = (
         _resource_active(room),
         _service_active(offer),
         _service_offered(room, offer),
@@ -152,8 +155,15 @@ def judge(
         _guests(wish, room),
         capacity,
     )
-    judged = tuple(_lift(check) if check.rule in wish.lifted and not check.ok else check for check in checks)
-    return Verdict(judged, block_start, block_end, units, conflicts)
+    if wish.lifted:
+        checks = tuple(_lift(check) if check.rule in wish.lifted and not check.ok else check for check in checks)
+    return Verdict(checks, block_start, block_end, units, conflicts)
+
+
+@lru_cache(maxsize=1 << 14)
+def _passes(rule: str, detail: str) -> Check:
+    """The verdict of a rule that holds, made once: a month of slots asks for many thousands."""
+    return Check(rule, ok=True, detail=detail)
 
 
 def _lift(check: Check) -> Check:
@@ -162,30 +172,30 @@ def _lift(check: Check) -> Check:
 
 def _resource_active(room: Room) -> Check:
     if room.active:
-        return Check("resource-active", ok=True, detail="The resource takes bookings.")
+        return _passes("resource-active", "The resource takes bookings.")
     return Check("resource-active", ok=False, detail=f"The resource {room.id!r} is deactivated and takes no bookings.")
 
 
 def _service_active(offer: Offer | None) -> Check:
     if offer is None:
-        return Check("service-active", ok=True, detail="No service is asked for.")
+        return _passes("service-active", "No service is asked for.")
     if offer.active:
-        return Check("service-active", ok=True, detail="The service can be booked.")
+        return _passes("service-active", "The service can be booked.")
     return Check("service-active", ok=False, detail=f"The service {offer.id!r} is deactivated and cannot be booked.")
 
 
 def _service_offered(room: Room, offer: Offer | None) -> Check:
     if offer is None:
-        return Check("service-offered", ok=True, detail="No service is asked for.")
+        return _passes("service-offered", "No service is asked for.")
     if offer.id in room.services:
-        return Check("service-offered", ok=True, detail="The resource offers the service.")
+        return _passes("service-offered", "The resource offers the service.")
     detail = f"The resource {room.id!r} does not offer the service {offer.id!r}."
     return Check("service-offered", ok=False, detail=detail)
 
 
 def _duration(wish: Wish, room: Room, offer: Offer | None) -> Check:
     said = _wrong_length(wish, room, offer) if offer else None
-    return Check("duration", ok=said is None, detail=said or "The length is allowed.")
+    return _passes("duration", "The length is allowed.") if said is None else Check("duration", ok=False, detail=said)
 
 
 def _wrong_length(wish: Wish, room: Room, offer: Offer) -> str | None:
@@ -208,22 +218,22 @@ def _wrong_length(wish: Wish, room: Room, offer: Offer) -> str | None:
 
 def _notice(wish: Wish, offer: Offer | None, now: Millis) -> Check:
     if offer is None:
-        return Check("notice", ok=True, detail="Without a service there is no notice.")
+        return _passes("notice", "Without a service there is no notice.")
     if wish.start < now:
         return Check("notice", ok=False, detail="The start lies in the past.")
     if wish.start < now + offer.notice:
         detail = f"The service wants to be booked at least {offer.notice // MINUTE} minutes ahead."
         return Check("notice", ok=False, detail=detail)
-    return Check("notice", ok=True, detail="The start is far enough ahead.")
+    return _passes("notice", "The start is far enough ahead.")
 
 
 def _horizon(wish: Wish, offer: Offer | None, now: Millis) -> Check:
     if offer is None or offer.horizon is None:
-        return Check("horizon", ok=True, detail="There is no horizon.")
+        return _passes("horizon", "There is no horizon.")
     if wish.start > now + offer.horizon:
         detail = f"The service can be booked at most {offer.horizon // DAY} days ahead."
         return Check("horizon", ok=False, detail=detail)
-    return Check("horizon", ok=True, detail="The start is near enough.")
+    return _passes("horizon", "The start is near enough.")
 
 
 def _schedule(wish: Wish, room: Room, offer: Offer | None, open_windows: Sequence[Window]) -> Check:
@@ -232,6 +242,8 @@ def _schedule(wish: Wish, room: Room, offer: Offer | None, open_windows: Sequenc
         open_then = is_open_daily(room.schedule, tz, wish.start, wish.end)
     else:
         open_then = is_open(room.schedule, tz, wish.start, wish.end, open_windows)
+    if open_then.ok:
+        return _passes("schedule", open_then.detail)
     override = open_then.override.isoformat() if open_then.override else None
     return Check("schedule", ok=open_then.ok, detail=open_then.detail, override=override)
 
@@ -239,27 +251,29 @@ def _schedule(wish: Wish, room: Room, offer: Offer | None, open_windows: Sequenc
 def _time_off(wish: Wish, room: Room) -> Check:
     off = away(room.time_off, wish.start, wish.end)
     if off is None:
-        return Check("time-off", ok=True, detail="The resource has no time off then.")
+        return _passes("time-off", "The resource has no time off then.")
     return Check("time-off", ok=False, detail="The resource has time off then.", time_off=off.id)
 
 
 def _guests(wish: Wish, room: Room) -> Check:
     if not room.by_guests:
-        return Check("guests", ok=True, detail="The resource does not count guests.")
+        return _passes("guests", "The resource does not count guests.")
     if wish.guests > room.capacity:
         detail = f"{wish.guests} guests are more than the {room.capacity} that the resource can take."
         return Check("guests", ok=False, detail=detail)
-    return Check("guests", ok=True, detail=f"The resource can take {room.capacity} guests.")
+    return _passes("guests", f"The resource can take {room.capacity} guests.")
 
 
 def _capacity(
-    wish: Wish, room: Room, calendar: Calendar, start: Millis, end: Millis
+    wish: Wish, room: Room, calendar: Calendar, block: tuple[Millis, Millis], *, blame: bool
 ) -> tuple[Check, tuple[Occupancy, ...]]:
     units = room.units(wish.guests)
-    load = calendar.peak(start, end, wish.ignore)
+    load = calendar.peak(*block, wish.ignore)
     if load + units <= room.capacity:
-        return Check("capacity", ok=True, detail=f"{room.capacity - load} of {room.capacity} are free."), ()
-    conflicts = tuple(in_the_way(calendar.others(wish.ignore), start, end, room.capacity - units))
+        return _passes("capacity", f"{room.capacity - load} of {room.capacity} are free."), ()
+    conflicts: tuple[Occupancy, ...] = ()
+    if blame:
+        conflicts = tuple(in_the_way(calendar.others(wish.ignore), *block, room.capacity - units))
     free = max(room.capacity - load, 0)
     wanted = "1 is" if units == 1 else f"{units} are"
     detail = f"{wanted} wanted, {free} of {room.capacity} are free at the fullest moment of that time."

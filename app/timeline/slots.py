@@ -65,7 +65,7 @@ def slots(
         if end - start > LONGEST:
             continue
         wish = Wish(start, end, asked.guests, asked.lifted, asked.ignore)
-        verdict = judge(wish, room, offer, calendar, open_windows=open_windows)
+        verdict = judge(wish, room, offer, calendar, open_windows=open_windows, blame=False)
         if verdict.bookable:
             load = calendar.peak(*block_of(start, end, offer), asked.ignore)
             yield Slot(room.id, start, end, room.capacity - load)
