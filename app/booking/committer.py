@@ -193,8 +193,8 @@ class Committer:
             outcomes: list[Outcome | Lost] = [*await self.driver.run(slot, attempt(batch), budget)]
             self._rest(batch.yields)
             return outcomes  # noqa: TRY300  # an else would be far away
-        except Lost as lost:
-            return [lost] * len(tickets)
+        except (Lost, Problem) as same:  # a problem of all: this process must not book
+            return [same] * len(tickets)
         except Exception as error:  # noqa: BLE001  # whatever it was, it must not reach the neighbours
             if _is_duplicate(error) and not duplicate:
                 return await self._outcomes(slot, tickets, duplicate=True)

@@ -15,6 +15,7 @@ from app.booking.held import Elsewhere, HeldIntent
 from app.booking.intents import Intent, Token, overloaded
 from app.booking.occupants import BRANCHES
 from app.booking.plain import Ending, finish
+from app.booking.presence import Presence
 from app.booking.replay import Replayed
 from app.booking.verbs import Confirm, End, Extend
 from app.booking.way import way_of
@@ -41,11 +42,22 @@ class Booking:
     def __init__(self, store: Store) -> None:
         self.store = store
         branches = BRANCHES if store.shape == "or" else 1
-        self.committer = Committer(driver_for(store, SLOTS), branches, clock=store.clock.millis, way=way_of(store))
+        driver = driver_for(store, SLOTS)
+        self.presence = Presence(store, driver)
+        self.committer = Committer(driver, branches, clock=store.clock.millis, way=way_of(store))
+
+    async def start(self) -> None:
+        """Be known to the other processes before anything is booked, and watch them.
+
+        Raises:
+            StorageError: they book in another mode or by another lifecycle; the sentence names the remedy.
+        """
+        await self.presence.start()
 
     async def stop(self) -> None:
         """Finish what was taken in, take nothing new."""
         await self.committer.drain()
+        await self.presence.stop()
 
     async def book(self, intent: Book) -> Reservation | Replayed:
         """Book a time; a repeated Idempotency-Key gets its first answer again.
@@ -212,7 +224,8 @@ class Booking:
         self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False
     ) -> Reservation:
         """Cancel or complete a reservation, or note that nobody came; see `plain.finish`."""
-        return await finish(self.store, identity, Ending(to, by, reason, admin=admin))
+        self.presence.check()
+        return await finish(self.store, identity, Ending(to, by, reason, admin=admin), self.presence.look)
 
     async def edit_resource(
         self,

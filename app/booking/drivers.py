@@ -6,16 +6,18 @@ its write later, outside the transaction.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import pymongo
+from bson.binary import UUID_SUBTYPE, Binary
 from pymongo import ReadPreference
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.write_concern import WriteConcern
 
@@ -23,6 +25,8 @@ from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
 from app.storage.client import Store
 
 T = TypeVar("T")
+Vouch: TypeAlias = Callable[[], Awaitable[None]]
+"""Asked before every batch; raises if this process must not book now."""
 
 MAJORITY = WriteConcern("majority", j=True)
 GRACE_SECONDS = 1.0
@@ -41,8 +45,14 @@ class Driver(Protocol):
         """Give back what the driver holds."""
 
 
+async def _unasked() -> None:
+    """Nobody wants to be asked before a batch."""
+
+
 class SessionDriver:
     """One session a slot for the life of the process, outside the pool, so that it can be named and killed.
+
+    `vouch` is asked before every batch; it sees to it that whoever finds this process dead knows what it `held`.
 
     `snapshot`, `w: majority, j: true` and `primary` are set on the transaction itself: what a collection says of
     them does not count inside one.
@@ -55,11 +65,19 @@ class SessionDriver:
         self.database: Database[dict[str, Any]] = client.get_database(
             database, read_concern=ReadConcern("majority"), write_concern=MAJORITY
         )
-        self.sessions = [client.start_session() for _ in range(slots)]
+        self.vouch: Vouch = _unasked
+        self.sessions = [self._new_session() for _ in range(slots)]
+        self._retired: set[int] = set()
+        self._in_doubt: list[bytes] = []
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="booking")
 
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
         """Run the whole body in one hop to a thread."""
+        await self.vouch()
+        if slot in self._retired:
+            self._retired.discard(slot)
+            self.sessions[slot] = self._new_session()
+            await self.vouch()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self.drive, slot, body, budget_seconds)
 
@@ -67,6 +85,9 @@ class SessionDriver:
         """Step through the body; whatever ends it without a commit aborts the transaction."""
         until = time.monotonic() + budget_seconds
         cut_off = False
+        if self._in_doubt:
+            with suppress(PyMongoError), pymongo.timeout(GRACE_SECONDS):
+                self._end_doubted()
         try:
             step = next(body)
             while True:
@@ -116,14 +137,29 @@ class SessionDriver:
                 self._kill(slot)
 
     def _kill(self, slot: int) -> None:
-        """Replace the slot's session, and tell the server to forget the old one with all it holds."""
-        old = self.sessions[slot]
-        self.sessions[slot] = self.client.start_session()
-        try:
-            self.client.admin.command("killSessions", [old.session_id])
-        finally:
-            with suppress(PyMongoError):
-                old.end_session()
+        """Replace the slot's session, and end the old one with all it holds; it does not go back to the pool."""
+        self._in_doubt.append(_id_of(self.sessions[slot]))
+        self.sessions[slot] = self._new_session()
+        self._end_doubted()
+
+    def _end_doubted(self) -> None:
+        """Have the server forget sessions that we have done with; until it says so they count as held."""
+        doubted = [*self._in_doubt]
+        self.client.admin.command("killSessions", [{"id": Binary(each, UUID_SUBTYPE)} for each in doubted])
+        self._in_doubt = [each for each in self._in_doubt if each not in doubted]
+
+    def _new_session(self) -> ClientSession:
+        session = self.client.start_session()
+        _id_of(session)  # it gets its id when somebody asks for it
+        return session
+
+    def held(self) -> list[bytes]:
+        """The ids of the sessions that may hold guards now, or after the next call of `run`."""
+        return [*(_id_of(session) for session in self.sessions), *self._in_doubt]
+
+    def retire(self) -> None:
+        """Begin no further batch in the present sessions: somebody has ended them."""
+        self._retired.update(range(len(self.sessions)))
 
     async def close(self) -> None:
         """End the sessions; no body may be running."""
@@ -133,17 +169,23 @@ class SessionDriver:
         self._threads.shutdown(wait=False)
 
 
+def _id_of(session: ClientSession) -> bytes:
+    return bytes(session.session_id["id"])
+
+
 class PlainDriver:
     """Call by call on the asynchronous client, without a transaction: optimistic mode, and mongomock."""
 
     atomic = False
 
     def __init__(self, store: Store) -> None:
+        self.vouch: Vouch = _unasked
         self._database = store.database
 
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
         """Step through the body; sessions and transactions mean nothing here."""
         del slot
+        await self.vouch()
         until = time.monotonic() + budget_seconds
         try:
             step = next(body)
@@ -168,11 +210,18 @@ class PlainDriver:
             result = method(*step.arguments, **step.options)
             return await (result.to_list(None) if step.method == "find" else result)
 
+    def held(self) -> list[bytes]:
+        """Nothing."""
+        return []
+
+    def retire(self) -> None:
+        """There is nothing to retire."""
+
     async def close(self) -> None:
         """Nothing is held."""
 
 
-def driver_for(store: Store, slots: int) -> Driver:
+def driver_for(store: Store, slots: int) -> SessionDriver | PlainDriver:
     """The driver that the store's mode allows."""
     if store.mode == "strict":
         return SessionDriver(store.client.delegate, store.database.name, slots)

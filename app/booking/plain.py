@@ -4,13 +4,14 @@ One compare-and-set on `version`, outside every transaction, never refused for a
 double-booked resource can always be cancelled.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pymongo
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.errors import AutoReconnect, ExecutionTimeout, NetworkTimeout, PyMongoError
+from pymongo.errors import AutoReconnect, PyMongoError
 
 from app.booking.drivers import MAJORITY
 from app.booking.facts import offer_of
@@ -37,10 +38,13 @@ class Ending:
     admin: bool = False
 
 
-async def finish(store: Store, identity: ObjectId, ending: Ending) -> Reservation:
+async def finish(
+    store: Store, identity: ObjectId, ending: Ending, look_for_orphans: Callable[[], Awaitable[None]]
+) -> Reservation:
     """Bring a reservation to a status that does not block: cancelled, completed, no-show.
 
-    Repeating it is harmless. Who comes in between is looked at again; after `TRIES` it is `overloaded`.
+    Repeating it is harmless. Who comes in between is looked at again; after `TRIES` it is `overloaded`. A write that
+    takes too long may wait for a transaction whose process died, so `look_for_orphans` comes before the next try.
 
     Raises:
         Problem: `not-found`, `forbidden-transition`, `forbidden`, `overloaded`, `unavailable`.
@@ -67,12 +71,11 @@ async def finish(store: Store, identity: ObjectId, ending: Ending) -> Reservatio
         try:
             with pymongo.timeout(WRITE_SECONDS):
                 changed = await collection.find_one_and_update(query, change, return_document=ReturnDocument.AFTER)
-        except (AutoReconnect, ExecutionTimeout, NetworkTimeout):
-            continue  # whether it came through shows in the history
         except PyMongoError as error:
-            if not error.timeout:
+            if not (error.timeout or isinstance(error, AutoReconnect)):
                 raise
-            continue
+            await look_for_orphans()
+            continue  # whether it came through shows in the history
         if changed is not None:
             return _read(changed)
     raise overloaded("Too many others change this reservation; nothing was done.")

@@ -49,6 +49,7 @@ async def import_(file: Path, *, create: bool, as_json: bool, refused: IO[str] |
     async with opened() as store:
         booking = Booking(store)
         try:
+            await booking.start()
             with _source(file) as source, _bar(source) as watch:
                 importer = Importer(store, booking, create=create, complain=complain, watch=watch)
                 report = await importer.run(source.records())

@@ -12,10 +12,12 @@ from typing import Any, Literal
 from pymongo import IndexModel
 from pymongo.errors import CollectionInvalid, OperationFailure
 
+from app.storage import deployment
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
 from app.storage.errors import StorageError
 from app.storage.guards import make_guard, make_service_row, service_row
+from app.storage.processes import running
 from app.storage.strays import find_strays, settle
 
 FindingKind = Literal[
@@ -26,6 +28,8 @@ FindingKind = Literal[
     "null-key",
     "duplicate-key",
     "guard-missing",
+    "deployment-differs",
+    "processes-running",
 ]
 
 _NAMESPACE_EXISTS = 48
@@ -91,13 +95,14 @@ async def migrate(store: Store, *, check: bool = False, apply: bool = False) -> 
     await _collections(store, report, builds=builds)
     await _all_indexes(store, report, builds=builds)
     await _guards(store, report, builds=builds)
+    await _deployment(store, report, builds=builds)
     if builds:
         await store.look()
     return report
 
 
 async def verify(store: Store) -> None:
-    """Refuse to start on a database whose indexes are not as they must be.
+    """Refuse to start on a database whose indexes are not as they must be, or whose processes book in another way.
 
     A missing guard is no reason to refuse everybody: bookings of that resource are refused, with a line in the log.
 
@@ -112,6 +117,8 @@ async def verify(store: Store) -> None:
             f"The database {store.database.name} is not ready, indexes are missing or different: {what}. "
             "Run `reserva migrate` (with --check it only reports)."
         )
+    if (difference := await deployment.difference(store)) is not None:
+        raise StorageError(difference)
 
 
 async def _collections(store: Store, report: Report, *, builds: bool) -> None:
@@ -191,6 +198,26 @@ async def _guards(store: Store, report: Report, *, builds: bool) -> None:
             report.findings.append(Finding("guard-missing", detail, (guard,)))
         elif await make():
             report.built.append(f"guard {guard}")
+
+
+async def _deployment(store: Store, report: Report, *, builds: bool) -> None:
+    """Another mode or lifecycle than was agreed on is settled while nobody runs.
+
+    Who starts at that very moment finds it with its next beat.
+    """
+    what = await deployment.difference(store)
+    if what is None:
+        return
+    if not builds:
+        report.findings.append(Finding("deployment-differs", what, ("deployment",)))
+        return
+    rows = await running(store)
+    if not rows:
+        await deployment.change(store)
+        report.built.append(f"deployment in {store.mode} mode")
+        return
+    names = tuple(f"{row.host}, process {row.pid} ({row.mode})" for row in rows)
+    report.findings.append(Finding("processes-running", f"{what} Running: {'; '.join(names)}.", names))
 
 
 async def _ids(store: Store, collection: str) -> list[str]:

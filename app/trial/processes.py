@@ -1,14 +1,13 @@
-"""Processes that outlive the one that knows them: told apart by id and start time, since ids come again."""
+"""Processes that outlive the one that knows them: found again, and ended."""
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+
+from app.pids import started
 
 _TERM_SECONDS = 10.0
 _POLL_SECONDS = 0.02
@@ -37,22 +36,6 @@ class Process:
 def process(name: str, pid: int) -> Process:
     """The process of that id, which must be running."""
     return Process(name, pid, started(pid) or "gone")
-
-
-def started(pid: int) -> str | None:
-    """When the process of that id started; None if there is none, or only its exit status is left."""
-    if sys.platform == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        except OSError:
-            return None
-        state, *fields = stat.rpartition(")")[2].split()
-        return None if state in {"Z", "X"} else f"{boot}:{fields[18]}"
-    told = subprocess.run(  # noqa: S603  # a fixed program and a number
-        ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return told.stdout.strip() or None
 
 
 def end(processes: Sequence[Process]) -> list[Process]:

@@ -32,6 +32,7 @@ BESIDE = {
     "app.errors": set[str](),
     "app.settings": set[str](),
     "app.logs": {"app.settings"},
+    "app.pids": set[str](),
     "app.wire": {"app.errors", "app.settings", "app.timeline"},
 }
 """What stands beside the floors, with all that it may import of ours; everybody but floor 1 may import it."""

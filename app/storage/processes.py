@@ -1,0 +1,101 @@
+"""Who runs, and who has died without a word.
+
+A transaction whose process died keeps its guards locked for the server's transaction lifetime, a minute. So whoever
+reads the rows of `processes` ends the sessions of the dead: their guards are free at once, and a process that was only
+taken for dead fails with its next statement and with its commit (251).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+from bson import ObjectId
+from bson.binary import UUID_SUBTYPE, Binary
+from pymongo.errors import OperationFailure
+
+from app.pids import PLACE, is_gone
+from app.storage.client import Store
+from app.storage.documents import Process
+
+log = structlog.get_logger()
+
+SILENT_SECONDS = 5.0
+"""A process beats each second. Who stood still for so long, by the clock of whoever watches, is dead."""
+
+_POLL_SECONDS = 0.2
+
+
+class Watch:
+    """Tells the living from the dead, by the monotonic clock of this process alone.
+
+    Args:
+        store: The database.
+        own: The row of this process, which needs no watching.
+        clock: Seconds.
+    """
+
+    def __init__(self, store: Store, own: ObjectId | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._own = own
+        self._clock = clock
+        self._seen: dict[ObjectId, tuple[int, float]] = {}
+
+    async def look(self) -> list[Process]:
+        """End the dead; the others, of whom some may yet turn out to be dead.
+
+        Raises:
+            pymongo.errors.PyMongoError: if the database does not answer.
+        """
+        asked = self._clock()
+        others = self._store.database["processes"].find({"_id": {"$ne": self._own}})
+        rows: list[Process] = [Process.model_validate(row) async for row in others]
+        heard = self._clock()
+        self._seen = {row.id: (row.beat, self._since(row, heard)) for row in rows}
+        living = []
+        for row in rows:
+            if row.place == PLACE and is_gone(row.pid, row.started):
+                await end(self._store, row, "its process is gone")
+            elif asked - self._seen[row.id][1] >= SILENT_SECONDS:
+                await end(self._store, row, f"silent for {SILENT_SECONDS:.0f} s")
+            else:
+                living.append(row)
+        return living
+
+    def _since(self, row: Process, now: float) -> float:
+        """Since when its counter stands where it stands, as far as was seen here."""
+        beat, since = self._seen.get(row.id, (None, now))
+        return since if beat == row.beat else now
+
+    def forget(self) -> None:
+        """Begin anew: this process was not there itself, and cannot tell who else was not."""
+        self._seen.clear()
+
+
+async def end(store: Store, dead: Process, why: str) -> None:
+    """End the sessions of a dead process, and then its row; one that beats again meanwhile keeps its row."""
+    log.warning("ending the sessions of a dead process", host=dead.host, pid=dead.pid, why=why)
+    if dead.sessions:
+        try:
+            await kill_sessions(store, dead.sessions)
+        except OperationFailure as error:  # not allowed, or not known here: the server's own limit ends them
+            log.warning("the server does not end them; what they hold is free within a minute", error=str(error))
+    await store.database["processes"].delete_one({"_id": dead.id, "beat": dead.beat})
+
+
+async def kill_sessions(store: Store, sessions: list[bytes]) -> None:
+    """Abort whatever transactions these sessions have."""
+    await store.client.admin.command("killSessions", [{"id": Binary(each, UUID_SUBTYPE)} for each in sessions])
+
+
+async def running(store: Store) -> list[Process]:
+    """The processes that surely live: each has beaten while we watched. Takes five seconds where some do not."""
+    watch = Watch(store)
+    first: dict[ObjectId, int] = {}
+    while True:
+        rows = await watch.look()
+        for row in rows:
+            first.setdefault(row.id, row.beat)
+        if all(row.beat != first[row.id] for row in rows):
+            return rows
+        await asyncio.sleep(_POLL_SECONDS)
