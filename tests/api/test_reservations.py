@@ -1,0 +1,384 @@
+"""Booking and reading over HTTP: what may be booked, what is answered, and who is in the way."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.timeline.instants import render
+from app.timeline.rules import RULES
+from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
+
+DAY = timedelta(days=1)
+
+
+def failed(body: dict[str, Any]) -> list[str]:
+    """The rules that say no; all of them must be there, in their order."""
+    assert [check["rule"] for check in body["checks"]] == list(RULES)
+    return [check["rule"] for check in body["checks"] if not check["ok"]]
+
+
+class TestAnswer:
+    """What a booking shows."""
+
+    async def test_a_plain_booking_shows_no_more_than_it_has(self, visitor: Visitor) -> None:
+        """Every member of the contract that is set, none that is not, and never a null."""
+        await visitor.resource(timezone="Europe/Berlin")
+        answer = await visitor.book()
+        body = made(answer)
+
+        assert body == {
+            "id": body["id"],
+            "resource": "room",
+            "status": "confirmed",
+            "startTime": "2030-01-07T09:00:00.000Z",
+            "endTime": "2030-01-07T10:00:00.000Z",
+            "blockStart": "2030-01-07T09:00:00.000Z",
+            "blockEnd": "2030-01-07T10:00:00.000Z",
+            "guests": 1,
+            "units": 1,
+            "timezone": "Europe/Berlin",
+            "version": 1,
+            "createdAt": body["createdAt"],
+            "updatedAt": body["createdAt"],
+            "history": [{"at": body["createdAt"], "by": visitor.prefix, "to": "confirmed"}],
+        }
+        assert answer.headers["Location"] == at(body)
+        assert answer.headers["ETag"] == '"1"'
+        assert answer.headers["Content-Type"] == "application/json"
+        assert "Idempotent-Replayed" not in answer.headers
+
+    async def test_a_full_booking_shows_all_that_was_said(self, visitor: Visitor) -> None:
+        """Service, customer, notes and metadata come back as they were sent; buffers are in the block alone."""
+        await visitor.service(bufferBeforeMinutes=10, bufferAfterMinutes=20)
+        await visitor.resource(services=["cut"])
+        await visitor.add("customers", id="ann")
+        said: dict[str, Any] = {
+            "service": "cut",
+            "customer": "ann",
+            "guests": 3,
+            "notes": "By the window, please. ☂",
+            "metadata": {"a": "text", "b": 7, "c": 1.5, "d": True, "e": -(2**63), "f": 2**63 - 1, "ü": ""},
+        }
+        body = await visitor.booked(length=None, **said)
+
+        assert {name: body[name] for name in said} == said
+        assert (body["startTime"], body["endTime"]) == ("2030-01-07T09:00:00.000Z", "2030-01-07T10:00:00.000Z")
+        assert (body["blockStart"], body["blockEnd"]) == ("2030-01-07T08:50:00.000Z", "2030-01-07T10:20:00.000Z")
+        assert body["units"] == 1
+        assert [type(value) for value in body["metadata"].values()] == [str, int, float, bool, int, int, str]
+
+    async def test_it_reads_where_it_says(self, visitor: Visitor) -> None:
+        """The Location gives the same, with the same ETag."""
+        await visitor.resource()
+        answer = await visitor.book(notes="x", metadata={"a": 1})
+        read = await visitor.get(answer.headers["Location"])
+
+        assert good(read) == made(answer)
+        assert read.headers["ETag"] == answer.headers["ETag"]
+
+    @pytest.mark.parametrize("identity", ["0" * 24, "f" * 24, "x", "any", "0" * 23, "%00", "%F0%9F%98%80", "null"])
+    async def test_nothing_of_that_id_is_not_found(self, visitor: Visitor, identity: str) -> None:
+        """Whatever somebody takes for an id; every method says the same."""
+        path = f"{RESERVATIONS}/{identity}"
+
+        problem(await visitor.get(path), "not-found")
+        problem(await visitor.edit(path, notes="x"), "not-found")
+        for verb in ("confirm", "cancel", "complete", "no-show"):
+            problem(await visitor.ask("POST", f"{path}/{verb}"), "not-found")
+        problem(await visitor.ask("POST", f"{path}/extend", json={"expiresInSeconds": 60}), "not-found")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "2030-01-07T09:00:00Z",
+            "2030-01-07T10:00:00.000+01:00",
+            "2030-01-07t04:00:00.0-05:00",
+            "2030-01-07T14:45:00+05:45",
+        ],
+    )
+    async def test_instants_come_with_any_offset_and_leave_in_utc(self, visitor: Visitor, text: str) -> None:
+        """It is the instant that counts, written with milliseconds."""
+        await visitor.resource()
+        body = made(await visitor.post(wanted() | {"startTime": text}))
+
+        assert body["startTime"] == "2030-01-07T09:00:00.000Z"
+
+    async def test_milliseconds_are_kept(self, visitor: Visitor) -> None:
+        """To the last one, in and out of the database."""
+        await visitor.resource()
+        body = await visitor.booked(NINE + timedelta(milliseconds=1), timedelta(milliseconds=997))
+
+        assert (body["startTime"], body["endTime"]) == ("2030-01-07T09:00:00.001Z", "2030-01-07T09:00:00.998Z")
+        assert await visitor.read(body) == body
+
+    async def test_the_ends_of_time_can_be_booked(self, visitor: Visitor) -> None:
+        """The first and the last instant of 1970 to 2200."""
+        await visitor.resource()
+        first = {"startTime": "1970-01-01T00:00:00.000Z", "endTime": "1970-01-02T00:00:00.000Z"}
+        last = {"startTime": "2200-12-31T00:00:00.000Z", "endTime": "2200-12-31T23:59:59.999Z"}
+
+        for times in (first, last):
+            body = made(await visitor.post(wanted() | times))
+            assert {name: body[name] for name in times} == times
+            problem(await visitor.post(wanted() | times), "conflict")
+
+
+class TestLength:
+    """How long it takes, and who says so."""
+
+    async def test_a_fixed_service_sets_the_end(self, visitor: Visitor) -> None:
+        """It may be left out, and must agree if given."""
+        await visitor.service(durationMinutes=45)
+        await visitor.resource(services=["cut"])
+        body = await visitor.booked(length=None, service="cut")
+
+        assert body["endTime"] == "2030-01-07T09:45:00.000Z"
+        await visitor.booked(NINE + HOUR, 45 * MINUTE, service="cut")
+        refused = problem(await visitor.book(NINE + 2 * HOUR, 46 * MINUTE, service="cut"), "rule", "/endTime")
+        assert failed(refused) == ["duration"]
+
+    async def test_without_a_service_somebody_must_say_the_end(self, visitor: Visitor) -> None:
+        """Nothing else tells it."""
+        await visitor.resource()
+
+        problem(await visitor.book(length=None), "invalid", "/endTime")
+
+    async def test_a_flexible_service_needs_the_end(self, visitor: Visitor) -> None:
+        """And judges it: the least plus whole steps, up to the most."""
+        await visitor.service(durationType="flexible", minMinutes=20, stepMinutes=15, maxMinutes=50)
+        await visitor.resource(services=["cut"], capacity=10)
+
+        problem(await visitor.book(length=None, service="cut"), "invalid", "/endTime")
+        for minutes, fits in ((19, False), (20, True), (30, False), (35, True), (50, True), (65, False)):
+            answer = await visitor.book(length=minutes * MINUTE, service="cut")
+            assert answer.status_code == (201 if fits else 422), minutes
+        assert failed(problem(answer, "rule", "/endTime")) == ["duration"]
+
+    async def test_the_step_is_a_minute_if_nobody_says(self, visitor: Visitor) -> None:
+        """Seconds are no step."""
+        await visitor.service(durationType="flexible", minMinutes=20, maxMinutes=50)
+        await visitor.resource(services=["cut"], capacity=10)
+
+        await visitor.booked(length=33 * MINUTE, service="cut")
+        problem(await visitor.book(length=33 * MINUTE + timedelta(seconds=30), service="cut"), "rule")
+
+    @pytest.mark.parametrize(
+        ("start", "end"),
+        [
+            ("2030-03-30T23:00:00Z", "2030-03-31T22:00:00Z"),  # the clocks go forward: 23 hours
+            ("2030-10-26T22:00:00Z", "2030-10-27T23:00:00Z"),  # and back: 25
+            ("2030-06-30T22:00:00Z", "2030-07-01T22:00:00Z"),
+        ],
+    )
+    async def test_a_full_day_is_a_local_day(self, visitor: Visitor, start: str, end: str) -> None:
+        """Left out, the end is that of one day, however many hours it has; given, it is the same booking."""
+        await visitor.service("day", durationType="full-day")
+        await visitor.resource(services=["day"], timezone="Europe/Berlin")
+        body = made(await visitor.post({"resource": "room", "service": "day", "startTime": start}))
+
+        assert body["endTime"] == end.replace("Z", ".000Z")
+        good(await visitor.verb(body, "cancel"))
+        made(await visitor.post({"resource": "room", "service": "day", "startTime": start, "endTime": end}))
+
+    async def test_full_days_begin_and_end_at_first_instants(self, visitor: Visitor) -> None:
+        """Of local days: an hour off is refused, and so are another zone's midnights."""
+        await visitor.service("day", durationType="full-day", maxDays=2)
+        await visitor.resource(services=["day"], timezone="Europe/Berlin")
+        start = datetime.fromisoformat("2030-06-30T22:00:00+00:00")
+
+        for off in (start + HOUR, start + 2 * HOUR):
+            refused = problem(await visitor.book(off, None, service="day"), "rule")
+            assert failed(refused) == ["duration"]
+            assert failed(problem(await visitor.book(start, off + DAY - start, service="day"), "rule")) == ["duration"]
+        await visitor.booked(start, 2 * DAY, service="day")
+        assert failed(problem(await visitor.book(start + 2 * DAY, 3 * DAY, service="day"), "rule")) == ["duration"]
+
+    async def test_two_days_across_a_change_of_the_clocks(self, visitor: Visitor) -> None:
+        """47 hours are two days there; 48 are not."""
+        await visitor.service("day", durationType="full-day", maxDays=2)
+        await visitor.resource(services=["day"], timezone="Europe/Berlin", capacity=2)
+        start = datetime.fromisoformat("2030-03-29T23:00:00+00:00")
+
+        await visitor.booked(start, 47 * HOUR, service="day")
+        problem(await visitor.book(start, 48 * HOUR, service="day"), "rule", "/endTime")
+
+    async def test_the_longest_is_366_days(self, visitor: Visitor) -> None:
+        """And not a millisecond more."""
+        await visitor.resource()
+
+        problem(await visitor.book(length=366 * DAY + timedelta(milliseconds=1)), "invalid", "/endTime")
+        await visitor.booked(length=366 * DAY)
+        problem(await visitor.book(NINE + 365 * DAY), "conflict")
+
+
+class TestRoom:
+    """Whether there is room."""
+
+    async def test_touching_is_no_overlap(self, visitor: Visitor) -> None:
+        """Intervals are half-open, to the millisecond."""
+        await visitor.resource()
+        await visitor.booked(NINE)
+        instant = timedelta(milliseconds=1)
+
+        await visitor.booked(NINE - HOUR)
+        await visitor.booked(NINE + HOUR)
+        for start, length in ((NINE - HOUR, HOUR + instant), (NINE + HOUR - instant, HOUR), (NINE + MINUTE, MINUTE)):
+            problem(await visitor.book(start, length), "conflict", "/startTime")
+
+    async def test_it_is_the_peak_that_counts(self, visitor: Visitor) -> None:
+        """With 9 to 10 and 10 to 11 taken, a capacity of two has room for 9 to 11; then it is full."""
+        await visitor.resource(capacity=2)
+        await visitor.booked(NINE)
+        await visitor.booked(NINE + HOUR)
+
+        await visitor.booked(NINE, 2 * HOUR)
+        problem(await visitor.book(NINE + 59 * MINUTE, 2 * MINUTE), "conflict")
+
+    async def test_guests_count_where_the_resource_counts_them(self, visitor: Visitor) -> None:
+        """Units are the guests there, and one elsewhere."""
+        await visitor.resource("boat", capacity=5, capacityMode="guests")
+        await visitor.resource("hall", capacity=2)
+
+        assert (await visitor.booked(resource="boat", guests=3))["units"] == 3
+        assert (await visitor.booked(resource="hall", guests=300))["units"] == 1
+        problem(await visitor.book(resource="boat", guests=3), "conflict")
+        assert (await visitor.booked(resource="boat", guests=2))["units"] == 2
+        refused = problem(await visitor.book(resource="boat", guests=6), "rule", "/guests", "/startTime")
+        assert failed(refused) == ["guests", "capacity"]
+
+    async def test_buffers_of_both_neighbours_add_up(self, visitor: Visitor) -> None:
+        """The one's buffer after and the other's before lie between them, each with its own service."""
+        await visitor.service("cut", bufferAfterMinutes=20)
+        await visitor.service("dye", bufferBeforeMinutes=10)
+        await visitor.resource(services=["cut", "dye"])
+        await visitor.booked(service="cut")
+
+        problem(await visitor.book(NINE + 89 * MINUTE, service="dye"), "conflict")
+        problem(await visitor.book(NINE + 79 * MINUTE, MINUTE), "conflict")
+        await visitor.booked(NINE + 90 * MINUTE, service="dye")
+
+    async def test_starts_off_the_grid_can_be_booked(self, visitor: Visitor) -> None:
+        """The grid is for those who ask for slots."""
+        await visitor.service(slotIntervalMinutes=60)
+        await visitor.resource(services=["cut"])
+
+        await visitor.booked(NINE + timedelta(seconds=7, milliseconds=3), service="cut")
+
+    async def test_what_is_cancelled_gives_its_time_back(self, visitor: Visitor) -> None:
+        """At once, and so does who did not come; who is done does as well."""
+        await visitor.resource()
+        for verb in ("cancel", "no-show", "complete"):
+            good(await visitor.verb(await visitor.booked(), verb))
+
+        await visitor.booked()
+
+    async def test_a_conflict_tells_who_is_in_the_way(self, visitor: Visitor) -> None:
+        """Up to ten, by start, with their own times and not their blocks; and every rule's verdict."""
+        await visitor.service(bufferBeforeMinutes=5, bufferAfterMinutes=5)
+        await visitor.resource(services=["cut"], capacity=12)
+        taken = [await visitor.booked(NINE + minute * MINUTE, service="cut") for minute in range(12)]
+        away = await visitor.booked(NINE + 3 * HOUR)
+        body = problem(await visitor.book(NINE + 30 * MINUTE), "conflict", "/startTime")
+
+        assert body["conflicts"] == [
+            {
+                "startTime": each["startTime"],
+                "endTime": each["endTime"],
+                "status": "confirmed",
+                "reservation": each["id"],
+            }
+            for each in taken[:10]
+        ]
+        assert failed(body) == ["capacity"]
+        assert body["checks"][-1]["reservation"] == taken[0]["id"]
+        assert away["id"] not in str(body)
+
+    async def test_only_those_are_blamed_who_are_there_when_it_is_full(self, visitor: Visitor) -> None:
+        """A neighbour within the asked time that leaves room is not in the way."""
+        await visitor.resource(capacity=2)
+        await visitor.booked(NINE)
+        full = [await visitor.booked(NINE + HOUR) for _ in range(2)]
+        body = problem(await visitor.book(NINE, 2 * HOUR), "conflict")
+
+        assert {conflict["reservation"] for conflict in body["conflicts"]} == {each["id"] for each in full}
+
+    async def test_another_rule_beside_makes_it_a_rule(self, visitor: Visitor) -> None:
+        """Only capacity alone is a conflict; all that fails is told at once."""
+        await visitor.service()
+        await visitor.resource(services=["cut"])
+        await visitor.booked()
+        body = problem(await visitor.book(length=2 * HOUR, service="cut"), "rule", "/endTime", "/startTime")
+
+        assert failed(body) == ["duration", "capacity"]
+        assert "conflicts" not in body
+
+
+class TestRules:
+    """What a policy refuses."""
+
+    async def test_what_is_switched_off_takes_nothing_new(self, visitor: Visitor) -> None:
+        """A deactivated resource, a deactivated service, a service that the resource does not offer."""
+        await visitor.service("cut")
+        await visitor.service("dye")
+        await visitor.resource(services=["cut"])
+
+        assert failed(problem(await visitor.book(service="dye"), "rule", "/service")) == ["service-offered"]
+        good(await visitor.edit("/v1/services/cut", active=False))
+        assert failed(problem(await visitor.book(service="cut"), "rule", "/service")) == ["service-active"]
+        await visitor.booked()
+        await visitor.resource("other", active=False)
+        assert failed(problem(await visitor.book(resource="other"), "rule", "/resource")) == ["resource-active"]
+
+    async def test_a_service_is_not_booked_into_the_past(self, visitor: Visitor) -> None:
+        """Without a service there is no notice, so the past is free."""
+        await visitor.service()
+        await visitor.resource(services=["cut"])
+        past = visitor.store.clock.now() - DAY
+
+        assert failed(problem(await visitor.book(past, service="cut"), "rule", "/startTime")) == ["notice"]
+        await visitor.booked(past)
+
+    async def test_notice_and_horizon(self, visitor: Visitor) -> None:
+        """Too late and too early are rules of the service."""
+        await visitor.service(minimumNoticeMinutes=120, horizonDays=3)
+        await visitor.resource(services=["cut"])
+        now = visitor.store.clock.now()
+
+        for start, rule in ((now + HOUR, "notice"), (now + 73 * HOUR, "horizon")):
+            assert failed(problem(await visitor.book(start, service="cut"), "rule", "/startTime")) == [rule]
+        await visitor.booked(now + 71 * HOUR, service="cut")
+        await visitor.booked(now + 3 * HOUR, service="cut")
+
+    async def test_force_lifts_the_times_and_nothing_else(self, visitor: Visitor) -> None:
+        """An admin books late, early and into the past; never over somebody, nor where it is switched off."""
+        await visitor.service(minimumNoticeMinutes=120, horizonDays=3)
+        await visitor.service("dye")
+        await visitor.resource(services=["cut"])
+        now = visitor.store.clock.now()
+
+        for start in (now + HOUR, now + 73 * HOUR, now - 73 * HOUR):
+            made(await visitor.post(wanted(start, service="cut"), force="true"))
+        problem(await visitor.post(wanted(now + HOUR, service="cut"), force="true"), "conflict")
+        for more in ({"service": "dye"}, {"service": "cut", "endTime": render(NINE + 7 * HOUR)}):
+            problem(await visitor.post(wanted(NINE + 5 * HOUR) | more, force="true"), "rule")
+
+    async def test_force_needs_its_scope(self, visitor: Visitor) -> None:
+        """403 names it; `force=false` is no force."""
+        await visitor.resource()
+        clerk = await visitor.other("reservations:write", "catalogue:write")
+        refused = problem(await clerk.post(wanted(), force="true"), "forbidden")
+
+        assert "reservations:admin" in refused["detail"]
+        made(await clerk.post(wanted(), force="false"))
+
+    async def test_approval_makes_a_request(self, visitor: Visitor) -> None:
+        """Pending without an end of its own; it blocks as long as nobody decides."""
+        await visitor.service(approval=True)
+        await visitor.resource(services=["cut"])
+        body = await visitor.booked(service="cut")
+
+        assert body["status"] == "pending"
+        assert "expiresAt" not in body
+        assert body["history"][0]["to"] == "pending"
+        problem(await visitor.book(), "conflict")

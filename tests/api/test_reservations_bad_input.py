@@ -1,0 +1,349 @@
+"""Bad input: each a problem with a pointer where there is a field, and nothing is written by any of it."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.storage.client import Store
+from app.storage.migrate import migrate
+from tests.http import serving
+from tests.mock import mock_client
+from tests.visitor import NINE, RESERVATIONS, Visitor, at, problem, wanted
+
+FAR_PAST, FAR_FUTURE = "1969-12-31T23:59:59.999Z", "2201-01-01T00:00:00Z"
+NAIVE, FINE = "2030-01-07T09:00:00", "2030-01-07T09:00:00.0001Z"
+KEY = "a" * 41
+
+METADATA: list[tuple[Any, str]] = [
+    ({"a.b": 1}, "/metadata/a.b"),
+    ({"$a": 1}, "/metadata/$a"),
+    ({"a$": 1}, "/metadata/a$"),
+    ({"a\0b": 1}, "/metadata/a\0b"),
+    ({"": 1}, "/metadata/"),
+    ({KEY: 1}, f"/metadata/{KEY}"),
+    ({"a/b~c": [1]}, "/metadata/a~1b~0c"),
+    ({"a": {"b": 1}}, "/metadata/a"),
+    ({"a": "x" * 501}, "/metadata/a"),
+    ({"a": "\0"}, "/metadata/a"),
+    ({"a": 2**63}, "/metadata/a"),
+    ({"a": -(2**63) - 1}, "/metadata/a"),
+    ({"a": "\ud800"}, "/metadata/a"),
+    ({"\udc00": 1}, "/metadata/\\udc00"),
+    ({str(number): number for number in range(21)}, "/metadata"),
+    ([], "/metadata"),
+    ("x", "/metadata"),
+    (1, "/metadata"),
+]
+
+FIELDS: list[tuple[dict[str, Any], str]] = [
+    ({"startTime": NAIVE}, "/startTime"),
+    ({"startTime": FINE}, "/startTime"),
+    ({"startTime": FAR_PAST}, "/startTime"),
+    ({"startTime": FAR_FUTURE}, "/startTime"),
+    ({"startTime": "2030-02-30T00:00:00Z"}, "/startTime"),
+    ({"startTime": "2030-01-07T24:00:00Z"}, "/startTime"),
+    ({"startTime": "2030-01-07 09:00:00Z"}, "/startTime"),
+    ({"startTime": "2030-01-07"}, "/startTime"),
+    ({"startTime": "2030-01-07T09:00:00+24:00"}, "/startTime"),
+    ({"startTime": "1970-01-01T00:00:00+00:01"}, "/startTime"),
+    ({"startTime": ""}, "/startTime"),
+    ({"startTime": 1_893_456_000}, "/startTime"),
+    ({"startTime": True}, "/startTime"),
+    ({"startTime": {}}, "/startTime"),
+    ({"endTime": NAIVE}, "/endTime"),
+    ({"endTime": FAR_FUTURE}, "/endTime"),
+    ({"endTime": []}, "/endTime"),
+    ({"endTime": "2030-01-07T09:00:00Z"}, "/endTime"),
+    ({"endTime": "2030-01-07T08:59:59.999Z"}, "/endTime"),
+    ({"endTime": "2031-01-08T09:00:00.001Z"}, "/endTime"),
+    ({"guests": 0}, "/guests"),
+    ({"guests": -1}, "/guests"),
+    ({"guests": 10_001}, "/guests"),
+    ({"guests": 10**18}, "/guests"),
+    ({"guests": 10**30}, "/guests"),
+    ({"guests": 1.5}, "/guests"),
+    ({"guests": "2"}, "/guests"),
+    ({"guests": True}, "/guests"),
+    ({"guests": [2]}, "/guests"),
+    ({"notes": "x" * 2_001}, "/notes"),
+    ({"notes": 5}, "/notes"),
+    ({"notes": "a\0b"}, "/notes"),
+    ({"notes": "\ud83d"}, "/notes"),
+    ({"resource": "nobody"}, "/resource"),
+    ({"resource": ""}, "/resource"),
+    ({"resource": "a b"}, "/resource"),
+    ({"resource": "room\n"}, "/resource"),
+    ({"resource": "x" * 65}, "/resource"),
+    ({"resource": 7}, "/resource"),
+    ({"resource": {"$ne": ""}}, "/resource"),
+    ({"resource": "service:cut"}, "/resource"),
+    ({"service": "nobody"}, "/service"),
+    ({"service": ""}, "/service"),
+    ({"service": {"$gt": ""}}, "/service"),
+    ({"customer": "nobody"}, "/customer"),
+    ({"customer": "a/b"}, "/customer"),
+    ({"customer": ["ann"]}, "/customer"),
+    *(({"metadata": metadata}, pointer) for metadata, pointer in METADATA),
+]
+"""What is wrong both in a new reservation and in a patch, and where the blame goes."""
+
+ONLY_NEW: list[tuple[dict[str, Any], str]] = [
+    ({"startTime": ...}, "/startTime"),
+    ({"resource": ...}, "/resource"),
+    ({"endTime": ...}, "/endTime"),
+    ({"startTime": None}, "/startTime"),
+    ({"endTime": None}, "/endTime"),
+    ({"notes": None}, "/notes"),
+    ({"metadata": None}, "/metadata"),
+    ({"metadata": {"a": None}}, "/metadata/a"),
+    ({"expiresInSeconds": 9}, "/expiresInSeconds"),
+    ({"expiresInSeconds": 86_401}, "/expiresInSeconds"),
+    ({"expiresInSeconds": 60.0}, "/expiresInSeconds"),
+    ({"expiresInSeconds": "60"}, "/expiresInSeconds"),
+    ({"status": "confirmed"}, "/status"),
+    ({"id": "0" * 24}, "/id"),
+    ({"start_time": "2030-01-07T09:00:00Z"}, "/start_time"),
+    ({"blockStart": "2030-01-07T09:00:00Z"}, "/blockStart"),
+    ({"units": 1}, "/units"),
+    ({"group": "0" * 24}, "/group"),
+    ({"~/\0": 1}, "/~0~1\0"),
+]
+"""What is wrong in a new reservation alone. An ellipsis leaves the field out."""
+
+ONLY_PATCH: list[tuple[dict[str, Any], str]] = [
+    ({"startTime": None}, "/startTime"),
+    ({"endTime": None}, "/endTime"),
+    ({"resource": None}, "/resource"),
+    ({"metadata": {"a.b": None}}, "/metadata/a.b"),
+    ({"expiresInSeconds": 60}, "/expiresInSeconds"),
+    ({"status": "cancelled"}, "/status"),
+    ({"version": 1}, "/version"),
+    ({"history": []}, "/history"),
+    ({"expiresAt": "2030-01-07T09:00:00Z"}, "/expiresAt"),
+]
+"""What is wrong in a patch alone."""
+
+MALFORMED: list[bytes] = [
+    b"",
+    b" ",
+    b"{",
+    b"{}x",
+    b"{'a': 1}",
+    b'{"guests": 01}',
+    b'{"guests": NaN}',
+    b'{"guests": Infinity}',
+    b'{"guests": 1, "guests": 1}',
+    b'{"guests": 1, "\\u0067uests": 1}',
+    b'{"metadata": {"a": 1, "a": 1}}',
+    b'{"notes": "\n"}',
+    b'{"notes": "\xff"}',
+    b'{"notes": "\xed\xa0\x80"}',
+    b"\xef\xbb\xbf{}",
+    b'{"metadata": ' * 33 + b"1" + b"}" * 33,
+    b'{"x": ' + b"[" * 32 + b"]" * 32 + b"}",
+    b"[" * 100_000,
+]
+
+
+@pytest.fixture(scope="module")
+async def open_shop() -> AsyncIterator[Visitor]:
+    """A room, a service, a customer and a booking: one shop for all, because nothing here may change it."""
+    store = await Store.over(mock_client(), "reserva_test_bad_input")
+    await migrate(store)
+    async with serving(store) as client:
+        visitor = Visitor(client, store)
+        await visitor.service()
+        await visitor.resource(services=["cut"])
+        await visitor.add("customers", id="ann")
+        await visitor.booked()
+        yield visitor
+    await store.close()
+
+
+@pytest.fixture
+async def shop(open_shop: Visitor, request: pytest.FixtureRequest) -> AsyncIterator[Visitor]:
+    """The shop, which must be afterwards as it was before."""
+    request.node.user_properties.append(("server", "mock"))
+    before = await open_shop.everything()
+    yield open_shop
+    assert await open_shop.everything() == before
+
+
+async def the_booking(shop: Visitor) -> str:
+    """Where the only reservation is."""
+    (identity,) = await shop.ids()
+    return at({"id": identity})
+
+
+def sent(body: Any) -> bytes:
+    """JSON as bytes, with lone surrogates as escapes."""
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(("fields", "pointer"), [*FIELDS, *ONLY_NEW])
+async def test_a_new_reservation_is_refused_at_the_field(shop: Visitor, fields: dict[str, Any], pointer: str) -> None:
+    """One wrong field, one problem that points at it."""
+    body = {name: value for name, value in (wanted(NINE) | fields).items() if value is not ...}
+    answer = await shop.ask("POST", RESERVATIONS, content=sent(body))
+
+    problem(answer, "invalid", pointer)
+
+
+@pytest.mark.parametrize(("fields", "pointer"), [*FIELDS, *ONLY_PATCH])
+async def test_a_patch_is_refused_at_the_field(shop: Visitor, fields: dict[str, Any], pointer: str) -> None:
+    """The same bounds hold for a change as for a booking."""
+    path = await the_booking(shop)
+    answer = await shop.ask("PATCH", path, content=sent(fields), headers={"If-Match": "*"})
+
+    problem(answer, "invalid", pointer)
+
+
+@pytest.mark.parametrize("body", MALFORMED)
+async def test_what_is_no_json_is_malformed(shop: Visitor, body: bytes) -> None:
+    """Not JSON, not UTF-8, a key twice, nested deeper than 32: wherever a body is read."""
+    path = await the_booking(shop)
+
+    problem(await shop.ask("POST", RESERVATIONS, content=body), "malformed")
+    problem(await shop.ask("PATCH", path, content=body, headers={"If-Match": "*"}), "malformed")
+    problem(await shop.ask("POST", f"{path}/extend", content=body), "malformed")
+    if body:
+        problem(await shop.ask("POST", f"{path}/cancel", content=body), "malformed")
+
+
+@pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"1", b"true", b"[{}]"])
+async def test_a_body_is_an_object(shop: Visitor, body: bytes) -> None:
+    """JSON of another kind is not valid."""
+    path = await the_booking(shop)
+
+    problem(await shop.ask("POST", RESERVATIONS, content=body), "invalid", "")
+    problem(await shop.ask("PATCH", path, content=body, headers={"If-Match": "*"}), "invalid", "")
+    for verb in ("confirm", "cancel", "complete", "no-show", "extend"):
+        problem(await shop.ask("POST", f"{path}/{verb}", content=body), "invalid", "")
+
+
+async def test_nesting_is_allowed_down_to_32(shop: Visitor) -> None:
+    """One level less than too deep is read, and then refused for what it says."""
+    body = b'{"x": ' + b"[" * 31 + b"]" * 31 + b"}"
+
+    problem(await shop.ask("POST", RESERVATIONS, content=body), "invalid")
+
+
+async def test_all_faults_are_told_at_once(shop: Visitor) -> None:
+    """With a pointer each, and how many there are in the sentence."""
+    body = wanted() | {"guests": 0, "startTime": NAIVE, "colour": "red", "metadata": {"a.b": 1, "c": []}}
+    told = problem(await shop.post(body), "invalid")
+
+    assert {fault["pointer"] for fault in told["errors"]} == {
+        "/guests",
+        "/startTime",
+        "/colour",
+        "/metadata/a.b",
+        "/metadata/c",
+    }
+    assert "5" in told["detail"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_body_above_a_mebibyte_is_too_large(shop: Visitor, chunked: bool) -> None:  # noqa: FBT001  # a parameter
+    """Whether its length is announced or not; one below is read."""
+    path = await the_booking(shop)
+
+    async def chunks(body: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 65_536):
+            yield body[start : start + 65_536]
+
+    for size, name in ((1_048_577, "too-large"), (1_048_576, "invalid")):
+        body = sent({"notes": ""})
+        body = body[:-2] + b"x" * (size - len(body)) + body[-2:]
+        content = chunks if chunked else bytes
+        answers = [
+            await shop.ask("POST", RESERVATIONS, content=content(body)),
+            await shop.ask("PATCH", path, content=content(body), headers={"If-Match": "*"}),
+            await shop.ask("POST", f"{path}/cancel", content=content(body)),
+        ]
+        for answer in answers:
+            problem(answer, name)
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "text/json"])
+async def test_another_media_type_is_unsupported(shop: Visitor, kind: str) -> None:
+    """Only JSON is read, wherever a body comes."""
+    path = await the_booking(shop)
+    headers = {"Content-Type": kind, "If-Match": "*"}
+
+    for method, where in (
+        ("POST", RESERVATIONS),
+        ("PATCH", path),
+        ("POST", f"{path}/cancel"),
+        ("POST", f"{path}/extend"),
+    ):
+        problem(await shop.ask(method, where, content=b"{}", headers=headers), "unsupported-media-type")
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "pointer"),
+    [
+        ("cancel", {"reason": 5}, "/reason"),
+        ("cancel", {"reason": None}, "/reason"),
+        ("cancel", {"reason": "\0"}, "/reason"),
+        ("confirm", {"why": "x"}, "/why"),
+        ("complete", {"expiresInSeconds": 60}, "/expiresInSeconds"),
+        ("no-show", {"version": 1}, "/version"),
+        ("extend", {}, "/expiresInSeconds"),
+        ("extend", {"expiresInSeconds": 9}, "/expiresInSeconds"),
+        ("extend", {"expiresInSeconds": 86_401}, "/expiresInSeconds"),
+        ("extend", {"expiresInSeconds": None}, "/expiresInSeconds"),
+        ("extend", {"expiresInSeconds": 60, "reason": "x"}, "/reason"),
+    ],
+)
+async def test_the_bodies_of_verbs_are_held_to_theirs(
+    shop: Visitor, verb: str, body: dict[str, Any], pointer: str
+) -> None:
+    """Unknown fields and wrong values are refused, never ignored."""
+    path = await the_booking(shop)
+
+    problem(await shop.ask("POST", f"{path}/{verb}", content=sent(body)), "invalid", pointer)
+
+
+@pytest.mark.parametrize(
+    ("method", "below"),
+    [
+        ("POST", ""),
+        ("PATCH", "/1"),
+        ("GET", "/1"),
+        ("POST", "/1/confirm"),
+        ("POST", "/1/cancel"),
+        ("POST", "/1/complete"),
+        ("POST", "/1/no-show"),
+        ("POST", "/1/extend"),
+    ],
+)
+async def test_unknown_parameters_are_refused_everywhere(shop: Visitor, method: str, below: str) -> None:
+    """Also `force` where it means nothing: what is not built is refused, never ignored."""
+    path = below.replace("/1", await the_booking(shop)) or RESERVATIONS
+    body: dict[str, Any] = {} if method == "GET" else {"json": {}}
+    forceless = method == "GET" or below.count("/") > 1
+    parameters = {"dryRun": "true"} | ({"force": "true"} if forceless else {})
+    answer = await shop.ask(method, path, params=parameters, headers={"If-Match": "*"}, **body)
+
+    problem(answer, "invalid", *[f"?{name}" for name in sorted(parameters)])
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ä", "\t"])
+async def test_an_idempotency_key_has_a_form(shop: Visitor, key: str) -> None:
+    """1 to 255 visible ASCII characters."""
+    headers = httpx.Headers([(b"Idempotency-Key", key.encode())])
+    answer = await shop.ask("POST", RESERVATIONS, json=wanted(NINE), headers=dict(headers.raw))  # type: ignore[arg-type]  # raw bytes
+
+    problem(answer, "invalid")
+
+
+@pytest.mark.parametrize("tag", ["", "1", "'1'", '"1', "**", '"1" "2"'])
+async def test_if_match_is_written_as_tags(shop: Visitor, tag: str) -> None:
+    """What is no tag is not valid, which is not the same as stale."""
+    answer = await shop.ask("PATCH", await the_booking(shop), json={"notes": "x"}, headers={"If-Match": tag})
+
+    problem(answer, "invalid")
