@@ -38,6 +38,11 @@ def children_of(home: Path) -> dict[str, int]:
     return {child["name"]: child["pid"] for child in state_of(home)["children"]}
 
 
+def all_gone(children: dict[str, int]) -> bool:
+    """Whether nothing is left of them and of what they started, be it after a moment."""
+    return eventually(lambda: all(group_is_empty(leader) for leader in children.values()))
+
+
 def client(trial: Running) -> httpx.Client:
     """A client with the trial's key."""
     url, key = trial.ready()
@@ -77,7 +82,7 @@ def test_stop(home: Path, trial: Running, number: signal.Signals) -> None:
     children = children_of(home)
 
     assert trial.ended(number) == 0
-    assert [name for name, leader in children.items() if not group_is_empty(leader)] == []
+    assert all_gone(children)
     assert not (home / ".reserva" / "trial.json").exists()
 
 
@@ -90,21 +95,30 @@ def test_next_start(home: Path, trial: Running, number: signal.Signals) -> None:
         assert http.post("/v1/resources", json=ROOM).status_code == 201
     trial.ended(number)
     if sys.platform == "linux":
-        assert eventually(lambda: all(group_is_empty(leader) for leader in children.values()))
+        assert all_gone(children)
 
     with running("dev", "--port", "0", "--no-demo", cwd=home) as again, client(again) as http:
         assert again.ready()[1] == key
         assert http.get(f"/v1/resources/{ROOM['id']}").json()["name"] == ROOM["name"]
 
 
-def test_child_dies(home: Path, trial: Running) -> None:
-    """If one of the family dies, the trial says which, ends the others and exits with 2."""
+def test_database_dies(home: Path, trial: Running) -> None:
+    """If one of the family is killed, the trial says which and ends as a whole; every booking that it took is kept."""
     children = children_of(home)
-    os.kill(children["redis"], signal.SIGKILL)
+    with client(trial) as http:
+        booked = [http.post("/v1/reservations", json=hour(day)).headers["Location"] for day in range(1, 11)]
+    os.kill(children["mongodb"], signal.SIGKILL)
 
     assert trial.ended() == 2
-    assert any("redis was ended by signal 9" in line for line in trial.err)
-    assert [name for name, leader in children.items() if not group_is_empty(leader)] == []
+    assert any("mongodb was ended by signal 9" in line for line in trial.err)
+    assert all_gone(children)
+    with running("dev", "--port", "0", cwd=home) as again, client(again) as http:
+        assert [place for place in booked if http.get(place).status_code != 200] == []
+
+
+def hour(day: int) -> dict[str, str]:
+    """A booking of one of the demo's rooms."""
+    return {"resource": "room-1", "startTime": f"2100-01-{day:02}T10:00:00Z", "endTime": f"2100-01-{day:02}T11:00:00Z"}
 
 
 def test_port_taken(home: Path) -> None:
@@ -130,7 +144,7 @@ def test_make_is_killed(home: Path) -> None:
         assert make.ended() == -signal.SIGKILL
         assert eventually(lambda: Folder(home / ".reserva").running() is None)
     assert trial not in children.values()
-    assert all(group_is_empty(leader) for leader in children.values())
+    assert all_gone(children)
 
 
 def test_leftovers_are_told_by_start_time(home: Path) -> None:
