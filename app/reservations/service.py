@@ -1,8 +1,11 @@
 """Booking, reading and ending reservations for a caller."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+
+from bson import ObjectId
 
 from app.access.caller import Caller
 from app.booking import Book, Booking, Refused, Replayed, Token
@@ -55,30 +58,45 @@ class Reservations:
         Raises:
             Problem: `conflict`, `rule`, `invalid`, `forbidden`, `hold-limit`, or what the write path says.
         """
+        intent = await self.intent_of(wanted, caller, force=force, token=token)
+        await self.check_holds([intent], caller, token)
+        try:
+            return await self.booking.book(intent)
+        except Refused as refused:
+            raise refusal(refused, caller) from None
+
+    async def intent_of(
+        self,
+        wanted: NewReservation,
+        caller: Caller,
+        *,
+        force: bool = False,
+        token: Token | None = None,
+        group: ObjectId | None = None,
+    ) -> Book:
+        """What the write path is asked for a body, alone or as a member of a group.
+
+        Raises:
+            Problem: `invalid`, `forbidden`.
+        """
         if force:
             caller.require("reservations:admin")
         check_times(wanted)
-        customer = await self._customer(wanted.customer, caller)
-        if wanted.expires_in_seconds is not None:
-            await self._check_holds(customer, caller, token)
-        intent = Book(
+        return Book(
             by=caller.prefix,
             resource=wanted.resource,
             service=wanted.service,
-            customer=customer,
+            customer=await self._customer(wanted.customer, caller),
             start=wanted.start_time,
             end=wanted.end_time,
             guests=wanted.guests,
             notes=wanted.notes,
             metadata=wanted.metadata,
             hold_seconds=wanted.expires_in_seconds,
+            group=group,
             token=token,
             lifted=FORCED if force else frozenset(),
         )
-        try:
-            return await self.booking.book(intent)
-        except Refused as refused:
-            raise refusal(refused, caller) from None
 
     async def change(
         self, identity: str, patch: dict[str, Any], if_match: IfMatch, caller: Caller, *, force: bool = False
@@ -136,21 +154,26 @@ class Reservations:
         admin = caller.may("reservations:admin")
         return await self.booking.finish(reservation.id, to, by=caller.prefix, reason=reason, admin=admin)
 
-    async def _check_holds(self, customer: str | None, caller: Caller, token: Token | None) -> None:
-        """Counted without a lock: requests at the same moment may exceed the limit by a few.
+    async def check_holds(self, intents: Sequence[Book], caller: Caller, token: Token | None) -> None:
+        """Whether the holds among these are within the limit of their customers, or of the key where there is none.
 
-        A repeated key makes no further hold; it is answered as it was, also at the limit.
+        Counted without a lock: requests at the same moment may exceed the limit by a few. A repeated key makes no
+        further hold; it is answered as it was, also at the limit.
+
+        Raises:
+            Problem: `hold-limit`.
         """
-        if not self.max_holds:
-            return
-        whose = {"customer": customer} if customer else {"customer": {"$exists": False}, "key": caller.prefix}
-        live = {"expiresAt": {"$gt": self.store.clock.now()}, "status": "pending", **whose}
-        reservations = self.store.database["reservations"]
-        held = await reservations.count_documents(live, limit=self.max_holds)
-        if held < self.max_holds:
-            return
-        if token is None or await reservations.find_one({"idempotencyKey": token.key}, {"_id": 1}) is None:
-            raise Problem("hold-limit", f"There are {held} live holds already; confirm or cancel one first.")
+        wanted = Counter(intent.customer for intent in intents if intent.hold_seconds)
+        for customer, count in wanted.items() if self.max_holds else ():
+            whose = {"customer": customer} if customer else {"customer": {"$exists": False}, "key": caller.prefix}
+            live = {"expiresAt": {"$gt": self.store.clock.now()}, "status": "pending", **whose}
+            held = await self.store.database["reservations"].count_documents(live, limit=self.max_holds)
+            if held + count > self.max_holds and not (token and await self._is_known(token)):
+                raise Problem("hold-limit", _too_many(held, count, self.max_holds))
+
+    async def _is_known(self, token: Token) -> bool:
+        where, field = ("answers", "_id") if token.apart else ("reservations", "idempotencyKey")
+        return await self.store.database[where].find_one({field: token.key}, {"_id": 1}) is not None
 
     async def _customer(self, customer: str | None, caller: Caller) -> str | None:
         if caller.customer is not None:
@@ -160,6 +183,14 @@ class Reservations:
         if customer is not None:
             await self.customers.require(customer)
         return customer
+
+
+def _too_many(held: int, wanted: int, limit: int) -> str:
+    if wanted > limit:
+        return f"{wanted} holds are wanted, and {limit} may live at once; hold fewer."
+    if wanted == 1:
+        return f"There are {held} live holds already; confirm or cancel one first."
+    return f"There are {held} live holds already and {wanted} more are wanted, but {limit} may live at once."
 
 
 def check_times(wanted: NewReservation) -> None:
