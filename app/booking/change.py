@@ -73,6 +73,17 @@ class Change(HeldIntent):
         self._check_rules(stored, after, room, offer, view)
         return self._moved(stored, after, view, now)
 
+    def without_load(self, stored: Reservation, view: View) -> Reservation | None:
+        """What becomes of it if no instant of any resource becomes fuller by that; None if one could.
+
+        Raises:
+            Problem: `invalid`, `unavailable`.
+        """
+        if not self._touches_load:
+            return stored
+        after, _, _ = self._after(stored, view)
+        return None if _could_add_load(stored, after) else after
+
     @property
     def _touches_load(self) -> bool:
         return not self.patch.keys() <= FREE_FIELDS | {"customer"}

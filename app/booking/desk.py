@@ -155,7 +155,7 @@ class Booking:
     async def confirm_all(
         self, identities: Sequence[ObjectId], *, by: str, admin: bool = False, reason: str | None = None
     ) -> list[Reservation]:
-        """Make all of these firm, or none.
+        """Make all of these firm, or none; those that have ended stay as they are.
 
         Raises:
             MembersRefused: with everybody who cannot be made firm.
@@ -163,14 +163,16 @@ class Booking:
         """
 
         def intent(held: list[Held]) -> Together:
-            return Together(by=by, members=[Confirm(**each, by=by, admin=admin, reason=reason) for each in held])
+            return Together(
+                by=by, members=[Confirm(**each, by=by, admin=admin, reason=reason, spares_final=True) for each in held]
+            )
 
         return await self._together(identities, intent)
 
     async def finish_all(
         self, identities: Sequence[ObjectId], to: Status, *, by: str, admin: bool = False, reason: str | None = None
     ) -> list[Reservation]:
-        """Bring all of these to a status that does not block, or none.
+        """Bring all of these to a status that does not block, or none; those that have ended stay as they are.
 
         Raises:
             MembersRefused: with everybody who cannot be brought there.

@@ -1,6 +1,7 @@
 """Several reservations as one wish: all of them or none, judged against the state in which all are there."""
 
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bson import ObjectId
@@ -9,7 +10,10 @@ from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent, Refused, Span, View
+from app.booking.occupants import occupancy_of
 from app.errors import Problem
+from app.storage.documents import Reservation
+from app.timeline.lifecycle import BLOCKING
 
 Reason = Refused | Problem
 
@@ -56,7 +60,11 @@ class Together(Intent):
 
     def spans(self, view: View) -> list[Span]:
         """Everybody's."""
-        return [span for member in self.members for span in member.spans(view)]
+        spans: list[Span] = []
+        for member in self.members:
+            with suppress(Problem):  # it will be raised again, and told, when the member is judged
+                spans += member.spans(view)
+        return spans
 
     def judge(self, view: View) -> Accepted:
         """All of them; each sees those before it.
@@ -67,16 +75,20 @@ class Together(Intent):
         """
         with view.undoing(MembersRefused, Elsewhere):
             self._prepare(view)
-            accepted: list[Accepted] = []
-            refused: list[tuple[int, Reason]] = []
-            for place, member in enumerate(self.members):
+            accepted: dict[int, Accepted] = {}
+            refused: dict[int, Reason] = {}
+            for place in self._order():
                 try:
-                    accepted.append(member.judge(view))
+                    accepted[place] = self.members[place].judge(view)
                 except (Refused, Problem) as reason:
-                    refused.append((place, reason))
+                    refused[place] = reason
             if refused:
-                raise MembersRefused(refused)
-        return self._joined(accepted)
+                raise MembersRefused(sorted(refused.items()))
+        return self._joined([each for _, each in sorted(accepted.items())])
+
+    def _order(self) -> Sequence[int]:
+        """The places of the members, in the order in which they are judged."""
+        return range(len(self.members))
 
     def _prepare(self, view: View) -> None:
         """What must be so before the first member is judged."""
@@ -100,6 +112,10 @@ class BookGroup(Together):
     members: Sequence[Book]
     group: ObjectId = field(default_factory=ObjectId)
 
+    def _order(self) -> Sequence[int]:
+        """Who has the least choice comes first: of a pool is taken what the others leave."""
+        return sorted(range(len(self.members)), key=lambda place: len(self.members[place].candidates))
+
     def _joined(self, accepted: Sequence[Accepted]) -> Accepted:
         joined = Together._joined(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
         joined.documents = [("groups", {"_id": self.group, "reservations": [row.id for row in joined.inserts]})]
@@ -113,8 +129,17 @@ class Move(Together):
     members: Sequence[Change]
 
     def _prepare(self, view: View) -> None:
-        """Everybody leaves before anybody arrives."""
+        """Everybody leaves before anybody arrives.
+
+        Who stays, or only gives way, is never refused: so its place is taken before anybody else is judged.
+        """
+        staying: list[Reservation] = []
         for member in self.members:
-            stored = member.stored(view)
-            if stored is not None and stored.resource in member.lanes():
+            with suppress(Problem):  # it will be raised again, and told, when the member is judged
+                stored = member.required(view)
                 view.calendar(stored.resource).remove(stored.id)
+                kept = member.without_load(stored, view)
+                if kept is not None and kept.status in BLOCKING:
+                    staying.append(kept)
+        for kept in staying:
+            view.calendar(kept.resource).add(occupancy_of(kept.to_mongo()))

@@ -56,7 +56,7 @@ class Accepted:
     @property
     def writes(self) -> bool:
         """Whether there is anything to write."""
-        return bool(self.inserts or self.updates)
+        return bool(self.inserts or self.updates or self.documents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,8 @@ class Token:
         """Put the answer where it commits together with what it answers: on the one reservation, or beside many."""
         answer = self.render(accepted.value)
         if self.apart:
+            if not accepted.writes:  # all of it was so already: the answer alone is new
+                accepted.proof = ("answers", {"_id": self.key})
             accepted.documents.append(("answers", {"_id": self.key, **answer.model_dump(by_alias=True)}))
         else:
             accepted.value.idempotency_key, accepted.value.idempotency = self.key, answer

@@ -252,8 +252,14 @@ def _after_plain_failure(
 def _unknown(outcomes: dict[ObjectId, Outcome]) -> dict[ObjectId, Outcome]:
     """What was accepted may be booked; what was refused was refused because of that, so nobody knows."""
     return {
-        operation: OutcomeUnknown([str(reservation.id) for reservation in outcome.inserts])
+        operation: OutcomeUnknown([str(identity) for identity in _touched(outcome)])
         if isinstance(outcome, Accepted)
         else overloaded("The database did not answer in time; nothing was done.")
         for operation, outcome in outcomes.items()
     }
+
+
+def _touched(accepted: Accepted) -> list[Any]:
+    """The ids of the reservations that it makes or changes."""
+    made = [reservation.id for reservation in accepted.inserts]
+    return made + [change.query["_id"] for change in accepted.updates if change.collection == "reservations"]

@@ -7,7 +7,7 @@ from app.booking.intents import Accepted, Span, View
 from app.booking.occupants import occupancy_of
 from app.errors import Problem, invalid
 from app.timeline.instants import MINUTE, SECOND, Millis, from_millis, to_millis
-from app.timeline.lifecycle import Status, may_follow
+from app.timeline.lifecycle import Status, is_final, may_follow
 from app.timeline.rules import Offer
 
 HOLD_LIMIT: Millis = 86_400 * SECOND
@@ -39,10 +39,13 @@ class Confirm(HeldIntent):
     """Make a live hold, or a request, firm. No rule is judged again: the time was held all along.
 
     It goes through the guard because of its clock: whoever takes an expired hold's place does so at the same one.
+    As a member of a group (`spares_final`) what has ended stays as it is; but time is never lost unnoticed, so an
+    expired hold is refused there as well.
     """
 
     reason: str | None = None
     admin: bool = False
+    spares_final: bool = False
 
     def lanes(self) -> frozenset[str]:
         """The guard of the resource."""
@@ -67,10 +70,10 @@ class Confirm(HeldIntent):
         stored = self.required(view)
         now = view.now(stored.resource)
         status = self.status_now(stored, now)
-        if status == "confirmed":
-            return self.unchanged(stored)
         if status == "expired":
             raise hold_expired()
+        if status == "confirmed" or (self.spares_final and is_final(status)):
+            return self.unchanged(stored)
         if status != "pending":
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become confirmed.")
         offer = view.offer(stored.service) if stored.service else None
@@ -119,7 +122,10 @@ class Extend(HeldIntent):
 
 @dataclass(slots=True, kw_only=True)
 class End(HeldIntent):
-    """Bring it to a status that does not block, together with others. Alone it needs no guard: see `plain`."""
+    """Bring it to a status that does not block, together with others; what has ended stays as it is.
+
+    Alone it needs no guard: see `plain`.
+    """
 
     to: Status
     reason: str | None = None
@@ -139,7 +145,7 @@ class End(HeldIntent):
         return []
 
     def judge(self, view: View) -> Accepted:
-        """The ended reservation; one that is there already stays as it is.
+        """The ended reservation.
 
         Raises:
             Problem: `not-found`, `forbidden-transition`, `forbidden`.
@@ -148,7 +154,7 @@ class End(HeldIntent):
         stored = self.required(view)
         now = view.now(stored.resource)
         status = self.status_now(stored, now)
-        if status == self.to:
+        if is_final(status):
             return self.unchanged(stored)
         if not may_follow(status, self.to):
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {self.to}.")
