@@ -1,0 +1,295 @@
+"""Importing: every row is judged like any booking, in the order of the file, and a second time changes nothing."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.booking import Book, Booking
+from app.errors import Problem
+from app.importing.records import Record, Source
+from app.importing.service import Complaint, Importer, Report
+from app.storage.client import Store
+from app.timeline.instants import render
+from tests.actors import HOUR, NINE, add_resource
+from tests.contract.processes import run
+from tests.flights import flights_file
+
+pytestmark = pytest.mark.servers("wire")
+
+
+def row(reference: str, hours: float = 0, resource: str = "room", length: float = 1, **fields: Any) -> dict[str, Any]:
+    """A row of an hour, some hours after nine."""
+    start = NINE + hours * HOUR
+    return {
+        "reference": reference,
+        "resource": resource,
+        "startTime": render(start),
+        "endTime": render(start + length * HOUR),
+        **fields,
+    }
+
+
+@pytest.fixture
+async def booking(store: Store) -> AsyncIterator[Booking]:
+    """A write path over the store."""
+    booking = Booking(store)
+    await booking.start()
+    yield booking
+    await booking.stop()
+
+
+async def imported(
+    booking: Booking, rows: Iterable[dict[str, Any]], *, create: bool = True
+) -> tuple[Report, list[Complaint]]:
+    """Import rows as if they stood in a file from line 2 on."""
+    complaints: list[Complaint] = []
+    importer = Importer(booking.store, booking, create=create, complain=complaints.append)
+    records = (Record(line, values) for line, values in enumerate(rows, start=2))
+    return await importer.run(records), complaints
+
+
+async def references(store: Store, **where: Any) -> set[str]:
+    """The references of the reservations that match."""
+    return {each["metadata"]["reference"] async for each in store.database["reservations"].find(where)}
+
+
+@pytest.mark.servers("rust")
+async def test_a_month_of_flights(booking: Booking) -> None:
+    """Of 26,223 flights six are refused, each naming the flight in its way; the second time nothing changes."""
+
+    async def fly() -> tuple[Report, list[Complaint]]:
+        complaints: list[Complaint] = []
+        source = Source(flights_file())
+        try:
+            importer = Importer(booking.store, booking, create=True, complain=complaints.append)
+            return await importer.run(source.records()), complaints
+        finally:
+            source.close()
+
+    first, refused = await fly()
+    assert first == Report(rows=26_223, accepted=26_217, refused=6)
+    assert [(each["line"], each["problem"], each["inTheWay"]) for each in refused] == [
+        (6507, "conflict", ["DL120-JFK-LAX-20130108T1400Z"]),
+        (6777, "conflict", ["UA583-EWR-SFO-20130108T1859Z"]),
+        (8312, "conflict", ["DL120-JFK-LAX-20130110T1355Z"]),
+        (14049, "conflict", ["DL1889-JFK-SEA-20130117T1312Z"]),
+        (20034, "conflict", ["DL120-JFK-LAX-20130124T1358Z"]),
+        (24245, "conflict", ["DL120-JFK-LAX-20130129T1409Z"]),
+    ]
+    second, again = await fly()
+    assert second == Report(rows=26_223, unchanged=26_217, refused=6)
+    assert again == refused
+
+
+async def test_a_row_becomes_a_reservation(store: Store, booking: Booking) -> None:
+    """With its reference in the metadata, `import` in its history, and all that the file says; the past is allowed."""
+    values = row("a", -200_000, customer="ann", guests=2, notes="by the window")
+    report, _ = await imported(booking, [values])
+    (found,) = await store.database["reservations"].find().to_list(None)
+
+    assert report == Report(rows=1, accepted=1)
+    assert found["metadata"] == {"reference": "a"}
+    assert (found["status"], found["customer"], found["guests"], found["notes"]) == (
+        "confirmed",
+        "ann",
+        2,
+        "by the window",
+    )
+    assert [(entry["by"], entry["to"]) for entry in found["history"]] == [("import", "confirmed")]
+    assert found["startTime"] == NINE - 200_000 * HOUR
+
+
+async def test_rows_of_a_resource_are_taken_in_the_order_of_the_file(booking: Booking) -> None:
+    """With hundreds in flight on two dozen resources, the first of those that want a time gets it."""
+    rows = [
+        row(f"{resource}-{hours}-{place}", hours, f"r{resource}")
+        for hours in range(5)
+        for place in range(4)
+        for resource in range(24)
+    ]
+    report, complaints = await imported(booking, rows)
+
+    assert report == Report(rows=480, accepted=120, refused=360)
+    assert await references(booking.store) == {f"{resource}-{hours}-0" for resource in range(24) for hours in range(5)}
+    assert [each["line"] for each in complaints] == sorted(each["line"] for each in complaints)
+    assert all(each["inTheWay"] == [each["reference"][:-1] + "0"] for each in complaints)
+
+
+async def test_a_second_time_changes_nothing(store: Store, booking: Booking) -> None:
+    """What is booked is unchanged, also what was cancelled here since; what was refused is judged again."""
+    rows = [row("a"), row("b"), row("c", 1)]
+    first, _ = await imported(booking, rows)
+    before = await store.database["reservations"].find().sort("_id").to_list(None)
+    second, _ = await imported(booking, rows)
+    after = await store.database["reservations"].find().sort("_id").to_list(None)
+    (taken,) = [each for each in before if each["metadata"]["reference"] == "a"]
+    await booking.finish(taken["_id"], "cancelled", by="somebody")
+    third, _ = await imported(booking, rows)
+
+    assert (first.accepted, first.refused) == (2, 1)
+    assert second == Report(rows=3, unchanged=2, refused=1)
+    assert before == after
+    assert third == Report(rows=3, accepted=1, unchanged=2)
+    assert await references(store, status="cancelled") == {"a"}
+
+
+async def test_a_reference_that_stands_twice_is_booked_once(booking: Booking) -> None:
+    """Right behind itself or far away; if the first one was refused, the second is judged."""
+    rows = [row("a"), row("a", 5), row("b"), row("b", 6), *(row(f"x{hour}", 10 + hour) for hour in range(300))]
+    report, complaints = await imported(booking, [*rows, row("a", 7), row("b", 8)])
+
+    assert report == Report(rows=306, accepted=302, unchanged=3, refused=1)
+    assert [(each["line"], each["reference"]) for each in complaints] == [(4, "b")]
+
+
+async def test_what_is_refused_says_why(store: Store, booking: Booking) -> None:
+    """Conflicts name who is in the way, by reference or by id; rules and faults say what is wrong."""
+    await add_resource(store, "shut", active=False)
+    await add_resource(store, "hall", capacity=5, capacity_mode="guests")
+    direct = await booking.book(Book(by="someone", resource="hall", start=NINE, end=NINE + HOUR, guests=4))
+    rows = [
+        row("a", resource="hall"),
+        row("b", resource="hall", guests=2),
+        row("c", resource="hall", guests=6),
+        row("d", resource="shut"),
+        row("e", service="none", resource="hall"),
+        row("f", length=-1),
+        {**row("g"), "endTime": "soon"},
+    ]
+    report, complaints = await imported(booking, rows)
+
+    assert report == Report(rows=7, accepted=1, refused=3, invalid=3)
+    assert [each["problem"] for each in complaints] == ["conflict", "rule", "rule", "invalid", "invalid", "invalid"]
+    assert complaints[0]["line"] == 3
+    assert set(complaints[0]["inTheWay"]) == {"a", str(direct.id)}  # type: ignore[union-attr]  # not a replay
+    assert [each["errors"][0]["pointer"] for each in complaints[3:]] == ["/service", "/endTime", "/endTime"]
+    assert all(each["detail"] for each in complaints)
+
+
+async def test_nothing_is_made_unless_asked(store: Store, booking: Booking) -> None:
+    """Without `create`, unknown resources and customers make a row invalid; with it they are made, with guards."""
+    await add_resource(store, "known")
+    rows = [row("a", resource="known"), row("b"), row("c", 2, "known", customer="ann"), row("d", resource="any")]
+    without, complaints = await imported(booking, rows, create=False)
+    assert without == Report(rows=4, accepted=1, invalid=3)
+    assert [each["errors"][0]["pointer"] for each in complaints] == ["/resource", "/customer", "/resource"]
+    assert await store.database["resources"].count_documents({}) == 1
+
+    created, complaints = await imported(booking, rows)
+    assert created == Report(rows=4, accepted=2, unchanged=1, invalid=1)
+    assert [each["reference"] for each in complaints] == ["d"]
+    room = await store.database["resources"].find_one({"_id": "room"})
+    assert room is not None
+    assert (room["capacity"], room["timezone"], room["name"]) == (1, "UTC", "room")
+    assert await store.database["guards"].count_documents({"_id": {"$in": ["room", "known"]}}) == 2
+    assert await store.database["customers"].count_documents({"_id": "ann"}) == 1
+
+
+async def test_a_made_resource_reaches_what_was_there_before(store: Store, booking: Booking) -> None:
+    """Reservations older than their resource are seen, however long they are."""
+    old = {"resource": "room", "status": "confirmed", "startTime": NINE - 90 * HOUR, "endTime": NINE + 90 * HOUR}
+    await store.database["reservations"].insert_one(old)
+    report, complaints = await imported(booking, [row("a")])
+
+    assert report == Report(rows=1, refused=1)
+    assert complaints[0]["inTheWay"] == [str(old["_id"])]
+
+
+async def test_what_is_over_takes_no_room(booking: Booking) -> None:
+    """Rows with a final status are kept as they are and stand in nobody's way; pending ones do."""
+    statuses = ["cancelled", "no-show", "completed", "expired", "pending", "confirmed"]
+    report, complaints = await imported(booking, [row(status, status=status) for status in statuses])
+
+    assert report == Report(rows=6, accepted=5, refused=1)
+    assert [(each["reference"], each["inTheWay"]) for each in complaints] == [("confirmed", ["pending"])]
+
+
+class Faulty(Booking):
+    """A write path whose answers get lost: before it was asked, or after it had booked."""
+
+    def __init__(self, store: Store, faults: Sequence[str]) -> None:
+        super().__init__(store)
+        self.faults = list(faults)
+
+    async def book(self, intent: Book) -> Any:
+        """Book, or not, and say that nobody knows."""
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "before":
+            raise Problem("overloaded", "Too much is waiting already; nothing was done.")
+        made = await super().book(intent)
+        if fault == "after":
+            raise Problem("outcome-unknown", "Nobody knows.")
+        return made
+
+
+async def test_a_lost_answer_is_no_lost_row(store: Store) -> None:
+    """What was not done is done again, what was done is found: every row is booked once."""
+    booking = Faulty(store, ["before", "after", "before"])
+    await booking.start()
+    report, _ = await imported(booking, [row(f"r{hour}", hour) for hour in range(4)])
+    await booking.stop()
+
+    assert report == Report(rows=4, accepted=4)
+    assert await store.database["reservations"].count_documents({}) == 4
+
+
+async def test_the_command(database_url: str, store: Store, tmp_path: Path) -> None:
+    """Counts on standard output, complaints in a file, exit codes for clean, refused and unreadable."""
+    file, refused = tmp_path / "rows.csv", tmp_path / "refused.jsonl"
+    rows = [row("a"), row("b", 0.5), row("c", 1), row("d", 2, guests="many")]
+    header = list(rows[-1])
+    lines = [",".join(header), *(",".join(str(each.get(name, "")) for name in header) for each in rows)]
+    file.write_text("\n".join(lines))
+    first = run("import", str(file), "--create", "--json", "--refused", str(refused), MONGODB_URL=database_url)
+    told = json.loads(first.stdout)
+
+    assert (first.returncode, first.stdout.count("\n")) == (1, 1), first.stderr
+    assert told.pop("seconds") > 0
+    assert told == {"rows": 4, "accepted": 2, "unchanged": 0, "refused": 1, "invalid": 1}
+    complaints = [json.loads(line) for line in refused.read_text().splitlines()]
+    assert [(each["line"], each["reference"], each["problem"]) for each in complaints] == [
+        (3, "b", "conflict"),
+        (5, "d", "invalid"),
+    ]
+    assert complaints[0]["inTheWay"] == ["a"]
+
+    file.write_text("\n".join(lines[:2]))
+    clean = run("import", str(file), MONGODB_URL=database_url)
+    assert (clean.returncode, clean.stdout.split(" in ")[0]) == (
+        0,
+        "1 rows: 0 accepted, 1 unchanged, 0 refused, 0 invalid,",
+    )
+    file.write_text("reference,resource\n")
+    unreadable = run("import", str(file), "--json", MONGODB_URL=database_url)
+    assert (unreadable.returncode, unreadable.stdout) == (2, "")
+    assert "startTime" in unreadable.stderr
+    assert await references(store) == {"a", "c"}
+
+
+async def test_what_was_imported_reconciles(database_url: str, store: Store, booking: Booking) -> None:
+    """`reserva reconcile` finds nothing in what was imported, and finds what was put past it; its exit code says so."""
+    await imported(booking, [row(f"r{hour}", hour) for hour in range(20)])
+    clean = run("reconcile", "--full", "--json", MONGODB_URL=database_url)
+    await store.database["reservations"].insert_one(
+        {"resource": "room", "status": "pending", "startTime": NINE, "endTime": NINE + timedelta(minutes=5)}
+    )
+    found = run("reconcile", "--resource", "room", "--json", MONGODB_URL=database_url)
+    nowhere = run("reconcile", "--resource", "nowhere", "--json", MONGODB_URL=database_url)
+
+    assert clean.returncode == 0, clean.stderr
+    told = json.loads(clean.stdout)
+    assert (told["kind"], told["state"], told["scanned"], told["findings"], told["conflicts"]) == (
+        "full",
+        "succeeded",
+        20,
+        0,
+        0,
+    )
+    assert found.returncode == 1
+    assert (json.loads(found.stdout)["findings"], json.loads(found.stdout)["resource"]) == (1, "room")
+    assert "Conflict detected" in found.stderr
+    assert (nowhere.returncode, nowhere.stdout) == (2, "")

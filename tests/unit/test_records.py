@@ -1,0 +1,206 @@
+"""Reading import files: whatever stands in a row, the rows around it are read."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import Problem
+from app.importing.records import COLUMNS, LONGEST_RECORD_LINES, Record, Source, UnreadableError
+from app.importing.rows import Row, read_row
+
+HEADER = "reference,resource,startTime,endTime,guests,notes\n"
+GOOD = "a,room,2026-01-01T09:00:00Z,2026-01-01T10:00:00Z,2,hello\n"
+
+
+@contextmanager
+def written(path: Path, content: str | bytes) -> Iterator[Source]:
+    """A file with that content, opened."""
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    source = Source(path)
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def read(path: Path, content: str | bytes) -> list[Record]:
+    """All records of a file with that content."""
+    with written(path, content) as source:
+        return list(source.records())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where to write one."""
+    return tmp_path / "rows"
+
+
+def lines_of(records: list[Record]) -> list[tuple[int, bool]]:
+    """The line of each record, and whether it could be read."""
+    return [(record.line, not isinstance(record.values, Problem)) for record in records]
+
+
+def test_csv(file: Path) -> None:
+    """Cells under their columns, empty ones left out, the one number as a number."""
+    (record, other) = read(file, HEADER + GOOD + "b,room,,x,,\n")
+
+    assert record == Record(
+        2,
+        {
+            "reference": "a",
+            "resource": "room",
+            "startTime": "2026-01-01T09:00:00Z",
+            "endTime": "2026-01-01T10:00:00Z",
+            "guests": 2,
+            "notes": "hello",
+        },
+    )
+    assert other.values == {"reference": "b", "resource": "room", "endTime": "x"}
+
+
+@pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n")])
+def test_what_spreadsheets_write(file: Path, change: Any) -> None:
+    """A byte order mark and Windows' line ends are no part of any cell."""
+    assert read(file, change(HEADER + GOOD)) == read(file, HEADER + GOOD)
+
+
+def test_gzip(file: Path) -> None:
+    """A compressed file is known by its content, whatever it is called."""
+    assert read(file, gzip.compress((HEADER + GOOD).encode())) == read(file, HEADER + GOOD)
+
+
+def test_json_lines(file: Path) -> None:
+    """One object a line, told from CSV by how the file begins; empty lines count as lines only."""
+    row = {"reference": "a", "resource": "room", "guests": 2}
+    records = read(file, f"\n{json.dumps(row)}\n\n{json.dumps(row)}")
+
+    assert records == [Record(2, row), Record(4, row)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[1]", "null", '{"reference": "a", "reference": "b"}', '{"colour": "red"}', '{"notes": null}', '{"a": NaN}'],
+)
+def test_a_bad_line_spoils_itself_only(file: Path, line: str) -> None:
+    """What is no JSON object, or has unknown or doubled columns, is one record's fault."""
+    good = '{"reference": "a"}'
+
+    assert lines_of(read(file, f"{good}\n{line}\n{good}\n")) == [(1, True), (2, False), (3, True)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b"a,room,x\n",
+        b"a,room,x,y,1,z,more\n",
+        b'a,room,x,y,1,"z"z\n',
+        b'a,room,x,y,1,"never closed\n',
+        b"a,room,x,y,1,\xff\xfe\n",
+        b"a,room,x,y,1,\0\n",
+    ],
+)
+def test_a_bad_row_spoils_itself_only(file: Path, row: bytes) -> None:
+    """Too few or many cells, bad quotes and what is no UTF-8 are one record's fault; an open quote eats nothing."""
+    content = (HEADER + GOOD).encode() + row + GOOD.encode() * 3
+
+    assert lines_of(read(file, content)) == [(2, True), (3, False), (4, True), (5, True), (6, True)]
+
+
+def test_quoted_cells(file: Path) -> None:
+    """Commas, quotes and line ends in quotes belong to the cell; the record's line is its first one."""
+    records = read(file, HEADER + 'a,room,x,y,,"one, ""two""\nthree"\n' + GOOD)
+
+    assert isinstance(records[0].values, dict)
+    assert records[0].values["notes"] == 'one, "two"\nthree'
+    assert [record.line for record in records] == [2, 4]
+
+
+def test_an_open_quote_looks_only_so_far(file: Path) -> None:
+    """A quote that closes within the longest record is one; one that closes later was never open."""
+    inside, outside = (
+        HEADER + 'a,room,x,y,,"' + "\n" * length + '"\n' + GOOD for length in (9, LONGEST_RECORD_LINES + 9)
+    )
+
+    assert lines_of(read(file, inside))[0] == (2, True)
+    assert lines_of(read(file, outside))[0] == (2, False)
+    assert lines_of(read(file, outside))[-1] == (LONGEST_RECORD_LINES + 12, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("reference,resource,startTime\n", "endTime"),
+        ("reference,resource,startTime,endTime,colour\n", "colour"),
+        ("reference,resource,startTime,endTime,notes,notes\n", "twice"),
+        ('"reference\n', "header"),
+        (gzip.compress((HEADER + GOOD * 9).encode())[:-9], "end"),
+    ],
+)
+def test_a_file_of_which_nothing_can_be_made(file: Path, content: str | bytes, words: str) -> None:
+    """A header without what is needed or with what nobody knows, and a broken archive, are said in a sentence."""
+    with pytest.raises(UnreadableError, match=words):
+        read(file, content)
+
+
+def test_an_empty_file_has_no_records(file: Path) -> None:
+    """Nothing, or nothing but a header, is nothing to import."""
+    assert read(file, "") == read(file, "\n\n") == read(file, HEADER) == []
+
+
+VALUES = {"resource": "room", "startTime": "2026-01-01T09:00:00Z", "endTime": "2026-01-01T10:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"reference": ""}, "/reference"),
+        ({"reference": "x" * 501}, "/reference"),
+        ({"reference": 5}, "/reference"),
+        ({"status": "maybe"}, "/status"),
+        ({"status": ["confirmed"]}, "/status"),
+        ({"guests": "three"}, "/guests"),
+        ({"guests": 0}, "/guests"),
+        ({"resource": "no spaces"}, "/resource"),
+        ({"startTime": "2026-01-01T09:00:00"}, "/startTime"),
+        ({"endTime": "2026-01-01T09:00:00Z"}, "/endTime"),
+        ({"endTime": "2027-06-01T09:00:00Z"}, "/endTime"),
+    ],
+)
+def test_a_row_is_held_to_what_a_request_is(change: dict[str, Any], pointer: str) -> None:
+    """The same shapes and bounds as over HTTP, with a pointer at the column that is to blame."""
+    row = read_row(Record(2, VALUES | {"reference": "a"} | change))
+
+    assert isinstance(row, Problem)
+    assert [fault.pointer for fault in row.faults] == [pointer]
+
+
+def test_a_row_keeps_its_reference() -> None:
+    """It stands in the metadata of what is booked; the status is confirmed unless the file says otherwise."""
+    row = read_row(Record(2, VALUES | {"reference": "a"}))
+    other = read_row(Record(3, VALUES | {"reference": "b", "status": "no-show"}))
+
+    assert isinstance(row, Row)
+    assert isinstance(other, Row)
+    assert (row.reference, row.status, row.wanted.metadata) == ("a", "confirmed", {"reference": "a"})
+    assert other.status == "no-show"
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, rows: list[bytes]) -> None:
+    """Whatever stands between two good rows, both are read, and every record is of a known shape."""
+    path = tmp_path_factory.getbasetemp() / "bytes"
+    records = read(
+        path, (HEADER + GOOD).encode() + b"\n".join(rows) + b"\n" * (LONGEST_RECORD_LINES + 1) + GOOD.encode()
+    )
+
+    assert isinstance(records[0].values, dict)
+    assert isinstance(records[-1].values, dict)
+    assert records[-1].values["reference"] == "a"
+    assert all(isinstance(record.values, Problem) or record.values.keys() <= set(COLUMNS) for record in records)
