@@ -115,7 +115,7 @@ def _describe(method: str, operation: Schema, schemas: Schema) -> None:
     if more.strip():
         operation["description"] = more.strip()
     for parameter in operation.get("parameters", []):
-        _describe_parameter(parameter)
+        _describe_parameter(method, parameter)
     if "requestBody" in operation:
         _describe_body(method, operation["requestBody"])
     responses = operation["responses"]
@@ -124,7 +124,7 @@ def _describe(method: str, operation: Schema, schemas: Schema) -> None:
         if "application/json" in responses[status].get("content", {}) and status == "400":
             del responses[status]
     for status, response in responses.items():
-        response["headers"] = _headers(status, response, schemas)
+        response["headers"] = _headers(status, response, schemas) | _own(response)
 
 
 def _describe_body(method: str, body: Schema) -> None:
@@ -138,16 +138,24 @@ def _describe_body(method: str, body: Schema) -> None:
         body["description"] = "A merge patch (RFC 7396): null unsets, arrays are replaced."
 
 
-def _describe_parameter(parameter: Schema) -> None:
+def _describe_parameter(method: str, parameter: Schema) -> None:
     for noise in ("deprecated", "allowEmptyValue", "allowReserved"):
         parameter.pop(noise, None)
     if parameter["name"] == "If-Match":
-        parameter["required"] = True
+        parameter["required"] = method in {"patch", "put"}
     schema = parameter["schema"]
     schema.pop("description", None)
     choices = [choice for choice in schema.get("oneOf", []) if choice != {"type": "null"}]
     if len(choices) == 1:
         parameter["schema"] = choices[0]
+
+
+def _own(response: Schema) -> Schema:
+    """The headers that a route declares itself."""
+    text = {"schema": {"type": "string"}}
+    return {
+        name: {"description": header["description"], **text} for name, header in response.get("headers", {}).items()
+    }
 
 
 def _headers(status: str, response: Schema, schemas: Schema) -> Schema:

@@ -79,11 +79,11 @@ def _answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respo
         return _answer_unexpected(request, error)
     name = _BY_STATUS.get(error.status_code, "malformed")
     if name == "method-not-allowed":
-        allowed = (error.headers or {}).get("allow", "")
+        allowed = ", ".join(sorted((error.headers or {}).get("allow", "").split(", ")))
         answer = render_problem(Problem(name, f"{request.method} is not possible here; {allowed} are."), request)
         answer.headers["Allow"] = allowed
         return answer
-    return render_problem(Problem(name, _DETAILS.get(error.status_code, error.detail)), request)
+    return render_problem(Problem(name, _DETAILS.get(error.status_code, f"{error.detail.rstrip('.')}.")), request)
 
 
 def _answer_database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[dict[str, Any]]:

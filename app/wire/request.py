@@ -5,6 +5,7 @@ from secrets import token_hex
 from typing import Any, cast
 
 from litestar import Request as LitestarRequest
+from litestar.exceptions import InternalServerException
 from litestar.types import Empty, Message, Scope
 
 from app.errors import Problem
@@ -31,6 +32,17 @@ class Request(LitestarRequest[Any, Any, Any]):
             self._require_json()
             self._json = read_json(await self.body(), nulls=self.method == "PATCH")
         return self._json
+
+    async def body(self) -> bytes:
+        """The bytes of the body, 1 MiB at most.
+
+        Raises:
+            Problem: `malformed` if the client left before their end; nobody reads that, but it is no fault of ours.
+        """
+        try:
+            return await super().body()
+        except InternalServerException:
+            raise Problem("malformed", "The body broke off before its end.") from None
 
     def _require_json(self) -> None:
         """Another type is refused; without one the body is taken for the only thing that it can be."""

@@ -17,6 +17,12 @@ IfMatchHeader: TypeAlias = Annotated[
 ]
 """How a handler declares it: `if_match: IfMatchHeader = None`."""
 
+OptionalIfMatchHeader: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(name="If-Match", description="Only if it is still at this version; left out: whatever it is."),
+]
+"""The same where POST or DELETE changes part of an object; read with `IfMatch.read_optional`."""
+
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _VERSION = re.compile(r'"([1-9][0-9]{0,17})"')
 
@@ -49,6 +55,11 @@ class IfMatch:
         if not all(_TAG.fullmatch(tag) for tag in tags):
             raise Problem("invalid", 'Write If-Match as the ETag came, in double quotes, like "3" (or *).')
         return cls(frozenset(int(match[1]) for tag in tags if (match := _VERSION.fullmatch(tag))))
+
+    @classmethod
+    def read_optional(cls, header: str | None) -> "IfMatch":
+        """The same where the header may be left out: then it is whichever version there is."""
+        return cls(None) if header is None else cls.read(header)
 
     def expected(self, version: int) -> int | None:
         """What a guarded update must find, given the version that was just read; None: whichever it finds.

@@ -1,7 +1,7 @@
 """What holds for every route: problems, ids, parameters, bodies, keys, pages for people."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -15,7 +15,8 @@ from app.errors import KINDS, Problem
 from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
-from tests.http import running, serving
+from app.storage.errors import StorageError
+from tests.http import make_key, running, serving
 
 RESOURCES = "/v1/resources"
 MIB = 1024 * 1024
@@ -165,6 +166,43 @@ async def test_the_body_has_a_size(client: httpx.AsyncClient) -> None:
     assert pointers(await client.post(RESOURCES, content=pieces(MIB))) == ["/x"]
     assert_problem(await client.post(RESOURCES, content=whole + b" "), "too-large")
     assert_problem(await client.post(RESOURCES, content=pieces(MIB + 1)), "too-large")
+
+
+async def test_a_client_that_leaves_is_no_error_of_ours(mock_store: Store) -> None:
+    """A body that breaks off is the client's affair: nothing is logged, nothing is written."""
+    app = create_app(Settings(), store=mock_store)
+    told: list[Any] = []
+    events = iter([{"type": "http.request", "body": b'{"na', "more_body": True}, {"type": "http.disconnect"}])
+    key = await make_key(mock_store, "admin")
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": RESOURCES,
+        "query_string": b"",
+        "headers": [(b"host", b"test"), (b"authorization", f"Bearer {key}".encode())],
+    }
+
+    async def receive() -> Any:
+        return next(events)
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    async with running(app):
+        with capture_logs() as logged:
+            await app(cast("Any", scope), receive, send)
+    assert told[0]["status"] == 400
+    assert logged == []
+    assert await mock_store.database["resources"].count_documents({}) == 0
+
+
+async def test_an_unprepared_database_is_refused(mock_store: Store) -> None:
+    """The app does not start on missing indexes, and says which command helps."""
+    await mock_store.database["reservations"].drop_index("reservation_idempotency")
+
+    with pytest.RaisesGroup(pytest.RaisesExc(StorageError, match="reserva migrate"), flatten_subgroups=True):
+        async with running(create_app(Settings(), store=mock_store)):
+            pass
 
 
 async def test_every_fault_of_a_body_is_listed_at_once(client: httpx.AsyncClient) -> None:
