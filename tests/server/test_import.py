@@ -13,6 +13,8 @@ from app.errors import Problem
 from app.importing.records import Record, Source
 from app.importing.service import Complaint, Importer, Report
 from app.storage.client import Store
+from app.storage.documents import Service
+from app.storage.guards import make_service_row
 from app.timeline.instants import render
 from tests.actors import HOUR, NINE, add_resource
 from tests.contract.processes import run
@@ -101,6 +103,30 @@ async def test_a_row_becomes_a_reservation(store: Store, booking: Booking) -> No
     )
     assert [(entry["by"], entry["to"]) for entry in found["history"]] == [("import", "confirmed")]
     assert found["startTime"] == NINE - 200_000 * HOUR
+
+
+async def test_the_past_is_allowed_with_a_service(store: Store, booking: Booking) -> None:
+    """Its notice keeps nobody from writing down what has been; its length and buffers hold."""
+    now = store.clock.now()
+    cut = Service(
+        id="cut",
+        name="Cut",
+        duration_type="fixed",
+        duration_minutes=60,
+        buffer_after_minutes=30,
+        minimum_notice_minutes=60,
+        created_at=now,
+        updated_at=now,
+    )
+    await make_service_row(store, "cut")
+    await store.database["services"].insert_one(cut.to_mongo())
+    await add_resource(store, services=["cut"])
+    rows = [row(f"{hours}", hours, service="cut") for hours in (-90_000, -89_999, -89_998.5)]
+    rows.append({name: value for name, value in row("open", -80_000, service="cut").items() if name != "endTime"})
+    report, complaints = await imported(booking, rows)
+
+    assert report == Report(rows=4, accepted=3, refused=1)
+    assert [each["reference"] for each in complaints] == ["-89999"]
 
 
 async def test_rows_of_a_resource_are_taken_in_the_order_of_the_file(booking: Booking) -> None:
