@@ -1,0 +1,69 @@
+"""`python -m tests.bench [NAMES]`: run benchmarks and print their tables; exit code 1 if a promise did not hold."""
+
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from rich.console import Console
+
+from tests.bench import holds, kills, ratio, replays, spread, storms
+from tests.bench.load import lacking
+from tests.bench.report import Bench, Report
+from tests.servers import NotAtHand, Servers
+
+BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
+    "storms": storms.run,
+    "ratio": ratio.run,
+    "spread": spread.run,
+    "replays": replays.run,
+    "holds": holds.run,
+    "kills": kills.run,
+}
+LOADED = ("ratio", "spread")
+"""Those that need wrk."""
+
+
+@click.command(epilog="Example:  python -m tests.bench ratio --rounds 9")
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
+@click.option("--mongodb", metavar="URL", help="A server with transactions; without it, one is started.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Of each measurement.")
+@click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1), help="Of load in each round.")
+@click.option("--repetitions", default=200, show_default=True, type=click.IntRange(1), help="Of the hold that expires.")
+def main(names: tuple[str, ...], mongodb: str | None, rounds: int, seconds: float, repetitions: int) -> None:
+    """Run all benchmarks, or those named: what is exact is checked, what is measured is told as a ratio."""
+    chosen = names or tuple(BENCHMARKS)
+    if any(name in LOADED for name in chosen) and (sentence := lacking()):
+        raise click.ClickException(sentence)
+    _allow_many_connections()
+    console = Console(width=140 if not sys.stdout.isatty() else None)
+    broken = 0
+    with _server(mongodb) as url:
+        for name in chosen:
+            report = BENCHMARKS[name](Bench(url, rounds, seconds, repetitions))
+            report.show(console)
+            broken += len(report.broken)
+    sys.exit(1 if broken else 0)
+
+
+@contextmanager
+def _server(url: str | None) -> Iterator[str]:
+    """The reader's server, or SecantusDB in Rust, as a child of this process."""
+    servers = Servers(url)
+    try:
+        yield servers.address("url" if url else "rust")
+    except NotAtHand as reason:
+        raise click.ClickException(f"No server with transactions: {reason}. --mongodb URL names another.") from reason
+    finally:
+        servers.stop()
+
+
+def _allow_many_connections() -> None:
+    """A storm holds a thousand at once; the app's processes inherit the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""A database that has been in use: reservations that are there before anything is measured."""
+
+from itertools import islice
+from typing import Any
+
+from bson import ObjectId
+from pymongo.database import Database
+
+from tests.bench.clients import Client
+from tests.bench.slots import booking, make_rooms, require, start_of
+
+RESERVATIONS = 10_000
+BATCH = 1_000
+
+
+def fill(client: Client, database: Database[dict[str, Any]], prefix: str, rooms: int, each: int) -> None:
+    """Rooms with their first `each` slots taken: one booked through the app, the others copied from it."""
+    names = make_rooms(client, prefix, rooms)
+    require(201, client.in_flow([booking(name) for name in names], width=8))
+    first = database["reservations"].find({"resource": {"$in": names}})
+    copies = (_copy(row, slot) for row in list(first) for slot in range(1, each))
+    while some := list(islice(copies, BATCH)):
+        database["reservations"].insert_many(some, ordered=False)
+
+
+def _copy(row: dict[str, Any], slot: int) -> dict[str, Any]:
+    start, end = start_of(slot), start_of(slot + 1)
+    times = {"startTime": start, "endTime": end, "blockStart": start, "blockEnd": end}
+    return row | {"_id": ObjectId(), **times, "history": [row["history"][0] | {"operation": ObjectId()}]}
+
+
+def copy_all(source: Database[dict[str, Any]], target: Database[dict[str, Any]]) -> None:
+    """The same reservations in another database."""
+    rows = source["reservations"].find()
+    while some := list(islice(rows, BATCH)):
+        target["reservations"].insert_many(some, ordered=False)

@@ -1,0 +1,26 @@
+"""`reserva serve` with another factory in place of the app's: the same processes, the same settings of the server.
+
+`python -m tests.bench.serve FACTORY [OPTIONS OF RESERVA SERVE]`
+"""
+
+import sys
+from typing import Any
+from unittest.mock import patch
+
+from granian import Granian
+
+from app.cli import serve as product
+
+
+def main(factory: str) -> None:
+    """Serve what the factory makes."""
+
+    def server(_: str, **settings: Any) -> Any:
+        return Granian(factory, **settings)
+
+    with patch.object(product, "Granian", server):
+        product.serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv.pop(1))

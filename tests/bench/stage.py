@@ -1,0 +1,94 @@
+"""Where a benchmark plays: a database of its own, prepared as the product does it, and processes of the app on it."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+from urllib.parse import urlsplit
+
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from app.access.service import create_key
+from app.storage.client import connect
+from app.storage.migrate import migrate
+from tests.bench.clients import Client
+from tests.contract.processes import Running, kept_running, reserva
+from tests.servers import free_port
+
+UNCHECKED = "tests.bench.unchecked:application"
+WATCHED = "tests.bench.watched:application"
+WATCH_FILE = "BENCH_WATCH"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A started app: its parent process, and a client with a key that may do everything."""
+
+    running: Running
+    client: Client
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of those that answer requests."""
+        parent = self.running.process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+        return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A migrated database with a key; `database` looks at it past the app."""
+
+    url: str
+    token: str
+    database: Database[dict[str, Any]]
+
+    @contextmanager
+    def app(
+        self, workers: int, factory: str | None = None, *, port: int = 0, env: Mapping[str, str] | None = None
+    ) -> Iterator[App]:
+        """`reserva serve` with so many processes, or with the same settings another factory; ended by SIGTERM."""
+        port = port or free_port()
+        command = reserva("serve") if factory is None else [sys.executable, "-m", "tests.bench.serve", factory]
+        command += ["--port", str(port), "--workers", str(workers)]
+        told = {"MONGODB_URL": self.url, "RESERVA_MAX_HOLDS": "0", "RESERVA_LOG_FORMAT": "json", **(env or {})}
+        with kept_running(command, env=told) as running:
+            for number in range(1, workers + 1):
+                running.said(f"Started worker-{number}")
+            yield App(running, Client(port, self.token))
+            if running.process.poll() is None:
+                running.ended(signal.SIGTERM)
+
+
+@contextmanager
+def staged(database_url: str) -> Iterator[Stage]:
+    """Prepare a database that nobody has made yet; dropped afterwards."""
+    token = asyncio.run(_prepare(database_url))
+    with MongoClient[dict[str, Any]](database_url, tz_aware=True, w="majority", journal=True) as client:
+        database = client.get_default_database()
+        yield Stage(database_url, token, database)
+        client.drop_database(database.name)
+
+
+async def _prepare(url: str) -> str:
+    store = await connect(url)
+    try:
+        await migrate(store)
+        return (await create_key(store, "bench", ("admin",))).token
+    finally:
+        await store.close()
+
+
+def scratch(server_url: str) -> str:
+    """The address of a new database on a server; who logs in there does so as before."""
+    parts = urlsplit(server_url)
+    options = parts.query
+    if parts.username and "authsource" not in options.lower():
+        options += f"{'&' if options else ''}authSource={parts.path.strip('/') or 'admin'}"
+    return parts._replace(path=f"/reserva_bench_{token_hex(4)}", query=options).geturl()

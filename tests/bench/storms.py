@@ -1,0 +1,50 @@
+"""Everybody wants one slot at once, and everybody wants another slot of one resource."""
+
+from tests.bench.check import booked, peaks
+from tests.bench.clients import Answer, Client
+from tests.bench.report import Bench, Report, statuses, told
+from tests.bench.slots import booking, make_rooms
+
+EVERYBODY = 1_000
+CAPACITIES = (1, 5)
+DISJOINT, WIDTH = 200, 40
+PROCESSES = 2
+
+
+def one_slot(client: Client, room: str, callers: int) -> list[Answer]:
+    """All of them ask for the same slot at the same moment."""
+    return client.at_once([booking(room)] * callers)
+
+
+def neighbours(client: Client, room: str, slots: int, width: int) -> list[Answer]:
+    """Slots that touch but do not overlap, so many requests at a time."""
+    return client.in_flow([booking(room, slot) for slot in range(slots)], width)
+
+
+def run(bench: Bench) -> Report:
+    """Exactly as many as fit win, nobody is told of an error, and disjoint slots are all booked."""
+    report = Report(
+        f"Storms through HTTP, {PROCESSES} app processes", ("storm", "answers", "booked", "highest load", "of")
+    )
+    with bench.stage() as stage, stage.app(PROCESSES) as app:
+        for number in range(bench.rounds):
+            for capacity in CAPACITIES:
+                (room,) = make_rooms(app.client, f"storm-{number}-{capacity}", 1, capacity)
+                counts = statuses(one_slot(app.client, room, EVERYBODY))
+                found, load = booked(stage.database, room), peaks(stage.database).get(room, 0)
+                report.rows.append(
+                    (f"{EVERYBODY:,} creates of one slot", told(counts), str(found), str(load), str(capacity))
+                )
+                report.promise(
+                    f"{room}: exactly {capacity} win and the others are refused",
+                    holds=counts == {201: capacity, 409: EVERYBODY - capacity} and found == load == capacity,
+                )
+            (room,) = make_rooms(app.client, f"disjoint-{number}", 1)
+            counts = statuses(neighbours(app.client, room, DISJOINT, WIDTH))
+            found, load = booked(stage.database, room), peaks(stage.database).get(room, 0)
+            report.rows.append(
+                (f"{DISJOINT} disjoint creates, {WIDTH} at a time", told(counts), str(found), str(load), "1")
+            )
+            report.promise(f"{room}: all {DISJOINT} are booked", holds=counts == {201: DISJOINT} and found == DISJOINT)
+            report.promise(f"{room}: none overlap", holds=load == 1)
+    return report
