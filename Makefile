@@ -33,9 +33,9 @@ lock: $(ready)
 	  --no-header --no-emit-index-url --output-file requirements.lock pyproject.toml
 
 # The first Python that has everything as wheels; 3.13 comes last, because Redis has no wheel there.
-# PYTHON=… chooses another.
+# PYTHON=… chooses it.
 define find_python
-for python in $(PYTHON) python3 python3.11 python3.12 python3.13; do \
+for python in $(or $(PYTHON),python3 python3.11 python3.12 python3.13); do \
   "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || continue; \
   "$$python" -c 'import ensurepip, venv' 2>/dev/null || { bare=$$python; continue; }; \
   found=$${found:-$$python}; \
