@@ -237,14 +237,15 @@ class Booking:
         version: int | None,
         by: str,
         force: bool = False,
+        offered: frozenset[str] = frozenset(),
     ) -> Resource:
-        """Edit a resource; `apply` makes the new one from the stored one.
+        """Edit a resource; `apply` makes the new one from the stored one. `offered` are the services found there.
 
         Raises:
             Stranded: bookings would lose their room or break a rule, and it is not forced.
             Problem: `not-found`, `stale`, what `apply` raises, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-        edit = EditResource(identity=identity, apply=apply, version=version, by=by, force=force)
+        edit = EditResource(identity=identity, apply=apply, version=version, by=by, force=force, offered=offered)
         resource: Resource = await self.committer.submit(edit)
         return resource
 

@@ -11,7 +11,7 @@ from app.errors import Problem, not_found
 from app.storage.documents import CatalogueObject, Resource, Service
 from app.storage.guards import service_row
 from app.timeline.instants import LATEST
-from app.timeline.load import Calendar, Occupancy
+from app.timeline.load import Occupancy
 from app.timeline.rules import Room
 from app.timeline.stranding import stranded
 
@@ -66,13 +66,22 @@ def _optional(kind: type[CatalogueObject]) -> set[str]:
 
 @dataclass(slots=True, kw_only=True)
 class EditResource(Edit[Resource]):
-    """An edit that may strand bookings: refused with their list unless `force`; a new unit of counting always."""
+    """An edit that may strand bookings: refused with their list unless `force`; a new unit of counting always.
+
+    `offered` are the services that the resource offered when it was read: the schedule binds those of whole days
+    otherwise than the rest.
+    """
 
     force: bool = False
+    offered: frozenset[str] = frozenset()
 
     def lanes(self) -> frozenset[str]:
         """The guard of the resource: nobody books on it meanwhile."""
         return frozenset((self.identity,))
+
+    def services(self) -> frozenset[str]:
+        """What is offered there."""
+        return self.offered
 
     def targets(self) -> frozenset[tuple[str, Hashable]]:
         """The stored resource."""
@@ -93,18 +102,21 @@ class EditResource(Edit[Resource]):
         """
         before, after = self._edited(view, Resource, "resources")
         view.room(self.identity)  # says so if the guard is missing
-        self._hold_bookings(room_of(before), room_of(after), view.calendar(self.identity))
+        lost = self._stranded(room_of(before), room_of(after), view)
+        if lost and not self.force:
+            raise Stranded(lost, forcible=True)
         view.replace(room_of(after))
         return self._accepted(after, "resources", self.identity)
 
-    def _hold_bookings(self, before: Room, after: Room, calendar: Calendar) -> None:
+    def _stranded(self, before: Room, after: Room, view: View) -> list[Occupancy]:
+        calendar = view.calendar(self.identity)
         future = [taken for taken in calendar.taken.values() if taken.end > calendar.now]
         if before.by_guests != after.by_guests and future:
             raise Stranded(future, forcible=False)
+        offers = [offer for service in self.offered if (offer := view.offer(service)) is not None]
+        daily = {offer.id for offer in offers if offer.kind == "full-day"}
         # What has ended still takes room while its buffer lasts, but has nothing left to lose.
-        lost: list[Occupancy] = [taken for taken in stranded(future, before, after) if taken.to > calendar.now]
-        if lost and not self.force:
-            raise Stranded(lost, forcible=True)
+        return [taken for taken in stranded(future, before, after, daily) if taken.to > calendar.now]
 
 
 @dataclass(slots=True, kw_only=True)

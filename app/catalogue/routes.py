@@ -1,12 +1,16 @@
-"""`/v1/resources`, `/v1/services`, `/v1/customers`."""
+"""`/v1/resources` with their schedules and times off, `/v1/services`, `/v1/customers`."""
 
 from typing import Annotated, TypeAlias, TypeVar
 
-from litestar import Controller, Response, Router, get, patch, post
+from litestar import Controller, Response, Router, delete, get, patch, post, put
+from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from app.access.routes import any_key, caller_of, needs
+from app.catalogue.hours import add_time_off, remove_time_off, replace_schedule, time_off_of, times_off_after
+from app.catalogue.hours_schemas import NewSchedule, NewTimeOff, ScheduleAnswer, TimeOffAnswer
 from app.catalogue.schemas import (
     CatalogueAnswer,
     CustomerAnswer,
@@ -21,12 +25,12 @@ from app.catalogue.schemas import (
 )
 from app.catalogue.service import Catalogue
 from app.errors import Problem, not_found
-from app.storage.documents import CatalogueObject, Customer, Resource, Service
+from app.storage.documents import CatalogueObject, Customer, Resource, Service, TimeOff
 from app.wire.answers import versioned
 from app.wire.openapi import problems
-from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor
+from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor, turn
 from app.wire.request import Request
-from app.wire.versions import IfMatch, IfMatchHeader
+from app.wire.versions import IfMatch, IfMatchHeader, OptionalIfMatchHeader, etag
 
 A = TypeVar("A", bound=CatalogueAnswer)
 
@@ -35,6 +39,7 @@ _LIST = problems()
 _READ = problems("not-found")
 _EDITED = ("not-found", "stale", "precondition-required")
 _WRITE_PATH = ("overloaded", "outcome-unknown")
+_ETAG = [ResponseHeader("ETag", description="The version of the resource, for `If-Match`.", documentation_only=True)]
 
 Force: TypeAlias = Annotated[
     bool, QueryParameter(description="Edit even if bookings lose their room or break a rule by it; they stay.")
@@ -105,6 +110,127 @@ class Resources(Controller):
             resource_id, data, IfMatch.read(if_match), caller_of(request), force=force
         )
         return _shown(ResourceAnswer.model_validate(edited))
+
+
+class Hours(Controller):
+    """When a resource is there. Its schedule and its times off share its version."""
+
+    path = "/resources/{resource_id:str}"
+    tags = ("Resources",)
+    response_headers = _ETAG
+
+    @get("/schedule", operation_id="readSchedule", guards=[any_key()], responses=_READ)
+    async def read_schedule(
+        self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]
+    ) -> Response[ScheduleAnswer]:
+        """Read the schedule of a resource."""
+        return _schedule_of(await catalogue.read(Resource, resource_id))
+
+    @put(
+        "/schedule",
+        operation_id="replaceSchedule",
+        guards=[needs("catalogue:write")],
+        responses=problems(*_EDITED, "stranded-bookings", *_WRITE_PATH, body=True),
+    )
+    async def replace_schedule(
+        self,
+        resource_id: FromPath[str],
+        request: Request,
+        data: JSONBody[NewSchedule],
+        catalogue: NamedDependency[Catalogue],
+        if_match: IfMatchHeader = None,
+        *,
+        force: Force = False,
+    ) -> Response[ScheduleAnswer]:
+        """Replace the schedule of a resource; `{}` opens it always.
+
+        At most 48 windows start on a day, and 3,660 dates have an override. Bookings that would lie outside are listed
+        instead, unless it is forced.
+        """
+        matching = IfMatch.read(if_match)
+        caller = caller_of(request)
+        return _schedule_of(await replace_schedule(catalogue, resource_id, data, matching, caller, force=force))
+
+    @get("/time-off", operation_id="listTimeOff", guards=[any_key()], responses=_READ)
+    async def find_time_off(
+        self,
+        resource_id: FromPath[str],
+        request: Request,
+        catalogue: NamedDependency[Catalogue],
+        limit: LimitParameter = LIMIT,
+        cursor: CursorParameter = None,
+    ) -> Response[Page[TimeOffAnswer]]:
+        """List the times off of a resource by id, which is the order in which they were added."""
+        resource = await catalogue.read(Resource, resource_id)
+        found, following = turn(times_off_after(resource, _after(cursor)), limit, lambda off: (off.id,))
+        items = [_time_off(off, request) for off in found]
+        return versioned(Page[TimeOffAnswer](items=items, next=following), resource.version)
+
+    @post(
+        "/time-off",
+        operation_id="addTimeOff",
+        guards=[needs("catalogue:write")],
+        responses=problems("not-found", "stale", "stranded-bookings", *_WRITE_PATH, body=True),
+    )
+    async def add_time_off(
+        self,
+        resource_id: FromPath[str],
+        request: Request,
+        data: JSONBody[NewTimeOff],
+        catalogue: NamedDependency[Catalogue],
+        if_match: OptionalIfMatchHeader = None,
+        *,
+        force: Force = False,
+    ) -> Response[TimeOffAnswer]:
+        """Add a time off, between two local dates or two instants; `to` is excluded.
+
+        A resource has at most 1,000. Bookings at that time are listed instead, unless it is forced.
+        """
+        matching = IfMatch.read_optional(if_match)
+        resource, off = await add_time_off(catalogue, resource_id, data, matching, caller_of(request), force=force)
+        location = f"/v1/resources/{resource_id}/time-off/{off.id}"
+        return versioned(_time_off(off, request), resource.version, status=201, location=location)
+
+    @get("/time-off/{time_off_id:str}", operation_id="readTimeOff", guards=[any_key()], responses=_READ)
+    async def read_time_off(
+        self,
+        resource_id: FromPath[str],
+        time_off_id: FromPath[str],
+        request: Request,
+        catalogue: NamedDependency[Catalogue],
+    ) -> Response[TimeOffAnswer]:
+        """Read a time off."""
+        resource = await catalogue.read(Resource, resource_id)
+        return versioned(_time_off(time_off_of(resource, time_off_id), request), resource.version)
+
+    @delete(
+        "/time-off/{time_off_id:str}",
+        operation_id="removeTimeOff",
+        guards=[needs("catalogue:write")],
+        responses=problems("not-found", "stale", *_WRITE_PATH),
+    )
+    async def remove_time_off(
+        self,
+        resource_id: FromPath[str],
+        time_off_id: FromPath[str],
+        request: Request,
+        catalogue: NamedDependency[Catalogue],
+        if_match: OptionalIfMatchHeader = None,
+    ) -> Response[None]:
+        """Delete a time off."""
+        matching = IfMatch.read_optional(if_match)
+        resource = await remove_time_off(catalogue, resource_id, time_off_id, matching, caller_of(request))
+        return Response(None, status_code=HTTP_204_NO_CONTENT, headers={"ETag": etag(resource.version)})
+
+
+def _schedule_of(resource: Resource) -> Response[ScheduleAnswer]:
+    answer = ScheduleAnswer() if resource.schedule is None else ScheduleAnswer.model_validate(resource.schedule)
+    return versioned(answer, resource.version)
+
+
+def _time_off(off: TimeOff, request: Request) -> TimeOffAnswer:
+    answer = TimeOffAnswer.model_validate(off)
+    return answer if caller_of(request).may("catalogue:write") else answer.model_copy(update={"reason": None})
 
 
 class Services(Controller):
@@ -221,4 +347,4 @@ def _require_unbound(request: Request) -> None:
         raise Problem("forbidden", "A key that is bound to a customer books for it, but adds and edits no customers.")
 
 
-router = Router("/v1", route_handlers=[Resources, Services, Customers])
+router = Router("/v1", route_handlers=[Resources, Hours, Services, Customers])

@@ -1,13 +1,12 @@
 """Resources, services and customers on the wire."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Annotated, Literal, TypeAlias
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
 from app.errors import Fault
+from app.timeline.zones import zone
 from app.wire.models import Answer, Body, CatalogueId, Instant
 from app.wire.sentences import from_faults
 
@@ -18,15 +17,8 @@ MAX_HORIZON_DAYS = 366 * 100
 MAX_SERVICES = 1_000
 
 
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
 def _zone(name: str) -> str:
-    if name not in _zones():
-        raise ValueError("There is no such time zone; write an IANA name like Europe/Berlin or UTC.")
-    return name
+    return zone(name).key
 
 
 def _not_any(identity: str) -> str:

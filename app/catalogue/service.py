@@ -97,14 +97,34 @@ class Catalogue:
             Problem: `not-found`, `stale`, `invalid`, `stranded-bookings`, or what the write path answers.
         """
         await self._know_services(patch.services or [])
+        return await self.change_resource(identity, merging(NewResource, patch), if_match, caller, force=force)
+
+    async def change_resource(
+        self,
+        identity: str,
+        apply: Callable[[Resource], Resource],
+        if_match: IfMatch,
+        caller: Caller,
+        *,
+        force: bool = False,
+    ) -> Resource:
+        """Make a resource what `apply` makes of the stored one; if that is no change, none is written.
+
+        Raises:
+            Problem: `not-found`, `stale`, what `apply` raises, `stranded-bookings`, or what the write path answers.
+        """
         current = await self.read(Resource, identity)
         version = if_match.expected(current.version)
-        apply = merging(NewResource, patch)
         if apply(current) == current:
             return current
         try:
             return await self._booking.edit_resource(
-                identity, self._dated(apply), version=version, by=caller.prefix, force=force
+                identity,
+                self._dated(apply),
+                version=version,
+                by=caller.prefix,
+                force=force,
+                offered=frozenset(current.services),
             )
         except Stranded as stranded:
             raise stranding(stranded, caller) from None

@@ -79,7 +79,7 @@ class Schedule(Part):
     """When a resource is open. No `weekly`: always; an empty one: never."""
 
     weekly: list[WeeklyWindow] | None = None
-    overrides: list[Override] = Field(default_factory=list)
+    overrides: list[Override] | None = None
 
 
 class TimeOff(Part):

@@ -6,11 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.timeline.instants import DAY, HOUR, Millis, parse, to_millis
 from app.timeline.load import Occupancy
 from app.timeline.rules import Room
+from app.timeline.schedule import Hours, Schedule, TimeOff
 from app.timeline.stranding import stranded
 
 END = 16
+MONDAY = to_millis(parse("2030-01-07T00:00:00Z"))
+NINE_TO_FIVE = Schedule(((Hours(540, 1020),),) * 7)
 SERVICES = ("cut", "dye")
 ROOM = Room("room", capacity=3, services=frozenset(SERVICES))
 
@@ -44,9 +48,10 @@ def names(found: list[Occupancy]) -> set[object]:
     return {one.id for one in found}
 
 
-def holds(one: Occupancy, room: Room) -> bool:
-    """Whether the rules of the resource allow it."""
-    return room.active and (one.service is None or one.service in room.services)
+def kept(one: Occupancy, room: Room) -> set[str]:
+    """The rules of the resource that it does not break."""
+    offered = one.service is None or one.service in room.services
+    return ({"active"} if room.active else set()) | ({"offered"} if offered else set())
 
 
 @given(books(), ROOMS, ROOMS)
@@ -57,8 +62,7 @@ def test_stranded_are_those_that_held_and_would_not(booked: list[Occupancy], bef
     expected = {
         one.id
         for one in booked
-        if (holds(one, before) and not holds(one, after))
-        or any(one.start <= instant < one.end for instant in newly_full)
+        if kept(one, before) - kept(one, after) or any(one.start <= instant < one.end for instant in newly_full)
     }
     found = stranded(booked, before, after)
 
@@ -108,3 +112,44 @@ def test_who_was_crowded_elsewhere_can_still_lose_room() -> None:
     booked = [booking(0, 8, name="a"), booking(0, 8, name="b"), booking(0, 1, name="c"), booking(0, 1, name="d")]
 
     assert names(stranded(booked, ROOM, replace(ROOM, capacity=1))) == {"a", "b"}
+
+
+def at(start: Millis, end: Millis, service: str | None = None) -> Occupancy:
+    """A booking from one instant after Monday's midnight to another, without buffers."""
+    return Occupancy("it", MONDAY + start, MONDAY + end, from_=MONDAY + start, to=MONDAY + end, service=service)
+
+
+def test_only_full_day_services_need_no_more_than_a_window_a_day() -> None:
+    """A whole day that was booked as such stays within opening hours; as any other time it does not."""
+    after = replace(ROOM, schedule=NINE_TO_FIVE)
+
+    for service, stays in ((None, False), ("cut", False), ("dye", True)):
+        assert (stranded([at(0, DAY, service)], ROOM, after, daily={"dye"}) == []) is stays
+
+
+def test_whole_days_are_those_of_the_zone() -> None:
+    """In another zone the day that was booked is none, while a time is still the same time."""
+    after = replace(ROOM, timezone="Europe/Berlin")
+
+    assert names(stranded([at(0, DAY, "dye")], ROOM, after, daily={"dye"})) == {"it"}
+    assert stranded([at(0, DAY, "cut")], ROOM, after, daily={"dye"}) == []
+
+
+def test_hours_are_those_of_the_zone() -> None:
+    """Another zone moves the windows, while bookings stay where they are: five in London is six in Berlin."""
+    before = replace(ROOM, schedule=NINE_TO_FIVE)
+    booked = at(16 * HOUR, 17 * HOUR)
+
+    assert names(stranded([booked], before, replace(before, timezone="Europe/Berlin"))) == {"it"}
+    assert stranded([booked], before, replace(before, timezone="Europe/London")) == []
+
+
+def test_a_booking_outside_the_hours_can_still_lose_its_day() -> None:
+    """Somebody who was let in after hours is there, and wants to be told when the doctor is not."""
+    before = replace(ROOM, schedule=NINE_TO_FIVE)
+    away = replace(before, time_off=(TimeOff("sick", MONDAY, MONDAY + DAY),))
+    booked = at(20 * HOUR, 21 * HOUR)
+
+    assert names(stranded([booked], before, away)) == {"it"}
+    assert stranded([booked], away, replace(away, schedule=Schedule(((),) * 7))) == []
+    assert stranded([booked], away, replace(away, time_off=(*away.time_off, TimeOff("again", 0, MONDAY + DAY)))) == []
