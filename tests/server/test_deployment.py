@@ -1,0 +1,173 @@
+"""What all processes of a database must agree on: who differs does not start, and only `migrate` changes it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from bson import ObjectId
+
+from app.booking import Booking
+from app.errors import Problem
+from app.settings import Mode, Settings
+from app.storage import deployment
+from app.storage.client import Store, connect
+from app.storage.documents import Process
+from app.storage.errors import StorageError
+from app.storage.migrate import migrate, verify
+from tests.actors import add_resource, book, booking_of
+from tests.contract.processes import run
+
+pytestmark = pytest.mark.servers("transactions")
+
+
+@asynccontextmanager
+async def opened(url: str, mode: Mode) -> AsyncIterator[Store]:
+    """The same database in that mode."""
+    store = await connect(Settings(mongodb_url=url, mode=mode))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def running(store: Store) -> AsyncIterator[Booking]:
+    """A process that books."""
+    booking = Booking(store)
+    try:
+        await booking.start()
+        yield booking
+    finally:
+        await booking.stop()
+
+
+async def agreed(store: Store) -> tuple[str, str] | None:
+    """What stands in the database."""
+    row = await store.database["deployment"].find_one({})
+    return None if row is None else (row["mode"], row["lifecycle"])
+
+
+async def say_another_lifecycle(store: Store) -> None:
+    """As a version of Reserva that is not this one would have it."""
+    await deployment.agree(store)
+    await store.database["deployment"].update_one({}, {"$set": {"lifecycle": "another"}})
+
+
+async def refusal(call: Callable[[], Awaitable[Any]]) -> str:
+    """The name of the problem that a call ends with."""
+    with pytest.raises(Problem) as refused:
+        await call()
+    return refused.value.name
+
+
+@pytest.mark.servers("any")
+async def test_the_first_process_settles_it(store: Store) -> None:
+    """Whoever comes next, or at the same moment, finds it settled; that all have stopped changes nothing."""
+    assert await agreed(store) is None
+    assert await asyncio.gather(*(deployment.agree(store) for _ in range(5))) == [None] * 5
+    async with running(store), running(store):
+        pass
+
+    assert await agreed(store) == (store.mode, deployment.LIFECYCLE)
+    assert await store.database["deployment"].count_documents({}) == 1
+
+
+async def test_another_mode_does_not_start(store: Store, database_url: str) -> None:
+    """Whoever would book without transactions beside others that rely on them is told what to do, and leaves no row."""
+    await deployment.agree(store)
+    async with opened(database_url, "optimistic") as other:
+        with pytest.raises(StorageError, match=r"in strict mode, .* optimistic mode\. .* run `reserva migrate`"):
+            async with running(other):
+                pass
+        with pytest.raises(StorageError, match="strict mode"):
+            await verify(other)
+
+    assert await store.database["processes"].count_documents({}) == 0
+    await verify(store)
+
+
+async def test_another_lifecycle_does_not_start(store: Store) -> None:
+    """Neither does one for which other statuses follow or block, whatever its mode."""
+    await say_another_lifecycle(store)
+
+    with pytest.raises(StorageError, match=r"another version of Reserva.* run `reserva migrate`"):
+        async with running(store):
+            pass
+
+
+async def test_one_that_finds_it_changed_takes_no_more_bookings(store: Store, app_client: httpx.AsyncClient) -> None:
+    """From its next beat on every change is `unavailable` and the process not ready, until all agree again."""
+    await add_resource(store)
+    held = await book(store, hold_seconds=3_600)
+    async with running(store) as booking:
+        await booking.book(booking_of(held.start_time + 5 * (held.end_time - held.start_time)))
+        await say_another_lifecycle(store)
+        await booking.presence.look()
+        told = [
+            await refusal(lambda: booking.book(booking_of())),
+            await refusal(lambda: booking.finish(held.id, "cancelled", by="test")),
+        ]
+        ready = [(await app_client.get("/readyz")).status_code]
+        await deployment.change(store)
+        await booking.presence.look()
+        ready.append((await app_client.get("/readyz")).status_code)
+        cancelled = await booking.finish(held.id, "cancelled", by="test")
+
+    assert told == ["unavailable", "unavailable"]
+    assert ready == [503, 200]
+    assert cancelled.status == "cancelled"
+
+
+async def test_one_that_was_away_looks_before_it_books(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was suspended while others migrated refuses at once, not only with its next beat."""
+    await add_resource(store)
+    async with running(store) as booking:
+        await say_another_lifecycle(store)
+        monkeypatch.setattr(booking.presence, "_beaten", time.monotonic() - 60)
+
+        assert await refusal(lambda: booking.book(booking_of())) == "unavailable"
+    assert await store.database["reservations"].count_documents({}) == 0
+
+
+class TestMigrate:
+    """`reserva migrate` is the one way to change it."""
+
+    async def test_it_changes_it_where_nobody_runs(self, store: Store, database_url: str) -> None:
+        """Without a word more, and the next process starts."""
+        await deployment.agree(store)
+
+        checked = run("migrate", "--check", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
+        migrated = run("migrate", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
+
+        assert (checked.returncode, migrated.returncode) == (1, 0)
+        assert checked.stdout.startswith("found    deployment-differs: ")
+        assert migrated.stdout == "built    deployment in optimistic mode\n"
+        async with opened(database_url, "optimistic") as other, running(other):
+            pass
+
+    async def test_it_says_who_runs_and_changes_nothing(self, store: Store, database_url: str) -> None:
+        """As long as a process lives, the answer names it and the exit code is 1."""
+        async with running(store):
+            (row,) = await store.database["processes"].find().to_list(None)
+            answer = await asyncio.to_thread(run, "migrate", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
+
+        assert answer.returncode == 1
+        assert f"{row['host']}, process {row['pid']} (strict)" in answer.stdout
+        assert await agreed(store) == ("strict", deployment.LIFECYCLE)
+
+    async def test_the_dead_do_not_count(self, store: Store, database_url: str) -> None:
+        """A row that nobody keeps is watched for five seconds, and then removed."""
+        await deployment.agree(store)
+        dead = Process(
+            id=ObjectId(), host="far", place="far", pid=1, started="", sessions=[], beat=7, mode="strict", lifecycle=""
+        )
+        await store.database["processes"].insert_one(dead.to_mongo())
+        async with opened(database_url, "optimistic") as other:
+            report = await migrate(other)
+
+        assert report.built == ["deployment in optimistic mode"]
+        assert await store.database["processes"].count_documents({}) == 0

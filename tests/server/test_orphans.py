@@ -1,0 +1,312 @@
+"""What a process held that died in the middle of a booking: free within seconds, and never written."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import click
+import pytest
+from bson import ObjectId
+
+from app.booking import Booking, presence
+from app.booking.drivers import SessionDriver
+from app.errors import Problem
+from app.pids import PLACE, is_gone, started
+from app.storage.client import Store
+from app.storage.documents import Process
+from app.storage.processes import SILENT_SECONDS, Watch
+from tests.actors import add_resource, book, booking_of
+from tests.contract.processes import Running, kept_running
+from tests.servers import ROOT
+
+TRIES = 5
+"""How often a booking is tried, three seconds each: far less than the minute that the server would keep the guard."""
+
+
+@asynccontextmanager
+async def booker(url: str, step: str, place: str, *more: str) -> AsyncIterator[Running]:
+    """A process that has done that step of its booking and waits; see `booker`."""
+    command = [sys.executable, "-m", "tests.server.booker", url, step, place, *more]
+    with kept_running(command, env={}, cwd=ROOT) as process:
+        await asyncio.to_thread(process.said, f"at {step}")
+        yield process
+
+
+@asynccontextmanager
+async def booking_over(store: Store) -> AsyncIterator[Booking]:
+    """The write path of this process, known to the others."""
+    booking = Booking(store)
+    await booking.start()
+    try:
+        yield booking
+    finally:
+        await booking.stop()
+
+
+async def booked_at_last(booking: Booking, since: float) -> float:
+    """Book the room as soon as it lets us; the seconds that it took."""
+    for _ in range(TRIES):
+        try:
+            await booking.book(booking_of())
+        except Problem as problem:
+            if problem.name not in {"overloaded", "unavailable"}:
+                raise
+        else:
+            return time.monotonic() - since
+    raise AssertionError("the room stayed locked")
+
+
+def tell(what: str, seconds: float, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print a measurement, whether or not output is captured."""
+    with capsys.disabled():
+        click.echo(f"\n  {what}: {seconds:.1f} s", nl=False)
+
+
+async def rows(store: Store) -> list[dict[str, Any]]:
+    """Who is known to run."""
+    found: list[dict[str, Any]] = await store.database["processes"].find().to_list(None)
+    return found
+
+
+async def bookers(store: Store) -> list[str]:
+    """Who booked what is there, in order of its start."""
+    booked = await store.database["reservations"].find().sort("startTime", 1).to_list(None)
+    return [row["history"][0]["by"] for row in booked]
+
+
+class TestKilled:
+    """SIGKILL right after the guard was changed, inside the transaction."""
+
+    @pytest.mark.servers("transactions")
+    @pytest.mark.parametrize("place", ["here", "elsewhere"])
+    async def test_the_resource_books_again_within_seconds(
+        self, store: Store, database_url: str, place: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Another process frees the guard: at its next beat on the same machine, after five silent seconds else."""
+        await add_resource(store)
+        async with booking_over(store) as booking:
+            async with booker(database_url, "guards.bump", place) as dead:
+                await asyncio.to_thread(dead.ended, signal.SIGKILL)
+                seconds = await booked_at_last(booking, time.monotonic())
+            left = await rows(store)
+
+        tell(f"killed {place}, booked again after", seconds, capsys)
+        assert [row["pid"] for row in left] == [os.getpid()]
+        assert await bookers(store) == ["test"]
+
+    @pytest.mark.servers("transactions")
+    async def test_a_restart_on_the_same_machine_frees_at_once(
+        self, store: Store, database_url: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """With nobody else there, the next process to start ends what the dead one held before it books anything."""
+        await add_resource(store)
+        async with booker(database_url, "guards.bump", "here") as dead:
+            await asyncio.to_thread(dead.ended, signal.SIGKILL)
+        since = time.monotonic()
+
+        async with booking_over(store) as booking:
+            await booking.book(booking_of())
+
+        tell("restarted, booked after", time.monotonic() - since, capsys)
+
+    @pytest.mark.servers("transactions")
+    async def test_a_plain_change_that_waits_for_the_dead_looks_for_them(
+        self, store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A cancellation that times out on a reservation which a dead process was changing frees it by itself."""
+        monkeypatch.setattr(presence, "BEAT_SECONDS", 3_600.0)
+        await add_resource(store)
+        held = await book(store, hold_seconds=3_600)
+        async with booking_over(store) as booking:
+            async with booker(database_url, "reservations.update", "here", str(held.id)) as dead:
+                await asyncio.to_thread(dead.ended, signal.SIGKILL)
+            cancelled = await booking.finish(held.id, "cancelled", by="test")
+
+        assert cancelled.status == "cancelled"
+        assert [entry.to for entry in cancelled.history] == ["pending", "cancelled"]
+
+
+class TestSuspended:
+    """SIGSTOP in the middle of a transaction, and SIGCONT when everybody believes it dead."""
+
+    @pytest.mark.servers("transactions")
+    @pytest.mark.parametrize("step", ["guards.bump", "reservations.insert"])
+    async def test_a_zombie_cannot_commit(
+        self, store: Store, database_url: str, step: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Its time is booked by another; it loses what it had done, notices, and books on in another session."""
+        await add_resource(store)
+        async with booking_over(store) as booking, booker(database_url, step, "elsewhere") as zombie:
+            (before,) = [row for row in await rows(store) if row["pid"] == zombie.process.pid]
+            zombie.process.send_signal(signal.SIGSTOP)
+            seconds = await booked_at_last(booking, time.monotonic())
+            assert [row["pid"] for row in await rows(store)] == [os.getpid()]
+
+            zombie.process.send_signal(signal.SIGCONT)
+            first = await asyncio.to_thread(zombie.said, "first:")
+            second = await asyncio.to_thread(zombie.said, "second:")
+            (after,) = [row for row in await rows(store) if row["pid"] == zombie.process.pid]
+            assert await asyncio.to_thread(zombie.ended, signal.SIGTERM) == 0
+            left = await rows(store)
+
+        tell(f"suspended after {step}, booked again after", seconds, capsys)
+        assert first == "first: refused after 1 losses"
+        assert second == "second: booked"
+        assert before["sessions"] != after["sessions"]
+        assert [row["pid"] for row in left] == [os.getpid()]
+        assert await bookers(store) == ["test", "booker"]
+
+
+def stranger(**fields: Any) -> Process:
+    """A process of another machine."""
+    row = {"host": "far", "place": "far", "pid": 1, "started": "", "sessions": [], "beat": 1}
+    return Process(**({"id": ObjectId(), "mode": "optimistic", "lifecycle": "", **row} | fields))
+
+
+class Hands:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        """What it shows."""
+        return self.seconds
+
+
+class TestWatch:
+    """Who counts as dead, by the clock of whoever watches."""
+
+    @pytest.fixture
+    async def other(self, mock_store: Store) -> Process:
+        """Somebody else's row."""
+        row = stranger()
+        await mock_store.database["processes"].insert_one(row.to_mongo())
+        return row
+
+    async def test_a_counter_that_stands_still_for_five_seconds_is_the_end(
+        self, mock_store: Store, other: Process
+    ) -> None:
+        """Not before, and counted from when it was first seen to stand there."""
+        clock = Hands()
+        watch = Watch(mock_store, clock=clock)
+        living = []
+        for seconds in (100.0, 100 + SILENT_SECONDS - 0.1, 100 + SILENT_SECONDS):
+            clock.seconds = seconds
+            living.append([row.id for row in await watch.look()])
+
+        assert living == [[other.id], [other.id], []]
+        assert await rows(mock_store) == []
+
+    async def test_who_beats_lives_however_slowly(self, mock_store: Store, other: Process) -> None:
+        """Each beat starts the five seconds again."""
+        clock = Hands()
+        watch = Watch(mock_store, clock=clock)
+        for _ in range(5):
+            await watch.look()
+            clock.seconds += SILENT_SECONDS - 0.1
+            await mock_store.database["processes"].update_one({"_id": other.id}, {"$inc": {"beat": 1}})
+
+        assert [row.id for row in await watch.look()] == [other.id]
+
+    async def test_who_was_away_itself_judges_nobody(self, mock_store: Store, other: Process) -> None:
+        """A watcher that was suspended, or cut off, begins to count anew."""
+        clock = Hands()
+        watch = Watch(mock_store, clock=clock)
+        await watch.look()
+        clock.seconds += 60
+        watch.forget()
+
+        assert [row.id for row in await watch.look()] == [other.id]
+
+    async def test_an_id_that_another_process_has_by_now_is_no_sign_of_life(self, mock_store: Store) -> None:
+        """On one machine a row is known by the start time of its process too, and one of another machine by neither."""
+        mine = {"place": PLACE, "pid": os.getpid()}
+        alive = stranger(**mine, started=started(os.getpid()))
+        reused, far = stranger(**mine, started="earlier"), stranger(pid=2**22 + 1)
+        for row in (alive, reused, far):
+            await mock_store.database["processes"].insert_one(row.to_mongo())
+
+        assert {row.id for row in await Watch(mock_store).look()} == {alive.id, far.id}
+
+    def test_an_exited_process_is_gone_before_its_parent_asks(self) -> None:
+        """A process of which only the exit status is left runs no more."""
+        process = subprocess.Popen(["sleep", "60"])
+        since = started(process.pid)
+        assert since is not None
+        assert not is_gone(process.pid, since)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        assert is_gone(process.pid, since)
+        process.wait()
+        assert is_gone(process.pid, since)
+
+
+class TestRow:
+    """What the others can read of a process."""
+
+    @pytest.mark.servers("transactions")
+    async def test_no_session_is_used_before_the_row_names_it(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also not after a session was replaced, or all were because this process had been taken for dead."""
+        drive, used, unnamed = SessionDriver.drive, list[bytes](), list[bytes]()
+
+        def recording(self: SessionDriver, slot: int, *arguments: Any) -> Any:
+            session = bytes(self.sessions[slot].session_id["id"])
+            used.append(session)
+            if self.database["processes"].find_one({"sessions": session}) is None:
+                unnamed.append(session)
+            return drive(self, slot, *arguments)
+
+        monkeypatch.setattr(SessionDriver, "drive", recording)
+        await add_resource(store, capacity=9)
+        async with booking_over(store) as booking:
+            driver = booking.committer.driver
+            assert isinstance(driver, SessionDriver)
+            await booking.book(booking_of())
+            for slot in range(len(driver.sessions)):
+                await asyncio.to_thread(driver._kill, slot)
+            await booking.book(booking_of())
+            await store.database["processes"].delete_many({})
+            await booking.presence.look()
+            await booking.book(booking_of())
+
+        assert len(set(used)) == 3
+        assert unnamed == []
+
+    @pytest.mark.servers("transactions")
+    async def test_a_session_that_the_server_did_not_end_stays_named(self, store: Store) -> None:
+        """As long as nobody knows whether a replaced session holds something, whoever finds us dead ends it as well."""
+        await add_resource(store)
+        async with booking_over(store) as booking:
+            driver = booking.committer.driver
+            assert isinstance(driver, SessionDriver)
+            old = bytes(driver.sessions[0].session_id["id"])
+            with pytest.MonkeyPatch.context() as cut:
+                cut.setattr(driver, "_end_doubted", lambda: None)
+                driver._kill(0)
+                await booking.presence.look()
+                named = [row["sessions"] for row in await rows(store)]
+            await booking.book(booking_of())
+            await booking.presence.look()
+            named += [row["sessions"] for row in await rows(store)]
+
+        assert [old in sessions for sessions in named] == [True, False]
+
+    @pytest.mark.servers("any")
+    async def test_it_stands_from_start_to_stop(self, store: Store) -> None:
+        """On every server, since also without transactions all must agree on the mode."""
+        async with booking_over(store):
+            (row,) = await rows(store)
+
+        assert (row["pid"], row["mode"]) == (os.getpid(), store.mode)
+        assert bool(row["sessions"]) == (store.mode == "strict")
+        assert await rows(store) == []
