@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from datetime import timedelta
 
 import pytest
 from redis import Redis
@@ -12,6 +13,7 @@ from app.storage.client import Store
 from app.storage.documents import Run
 from tests.actors import HOUR, NINE
 from tests.contract.processes import eventually, run, running
+from worker import jobs
 
 pytestmark = pytest.mark.servers("rust")
 
@@ -42,6 +44,33 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
     assert (await runs.get(store, str(told.id))).conflicts == 1
     assert any("Conflict detected" in line for line in worker.err)
     assert worker.out == []
+
+
+async def test_the_scheduled_job_tells_what_the_seed_told(store: Store) -> None:
+    """`conflicts`, and more; the first of a day is full, the next looks at what has changed."""
+    times = {"startTime": NINE, "endTime": NINE + HOUR}
+    await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "123"])
+    told = [await jobs.reconcile_reservations({"store": store}) for _ in "12"]
+    kinds = [each["kind"] async for each in store.database["reconciliations"].find().sort("_id")]
+
+    assert told == [{"conflicts": 3, "findings": 1, "scanned": 3}] * 2
+    assert kinds == ["full", "incremental"]
+
+
+async def test_the_dead_are_taken_over_and_a_told_run_is_done_once(store: Store) -> None:
+    """A look into MongoDB finds what a dead worker left; a job whose run was done meanwhile does nothing."""
+    await runs.ask_for(store, "full")
+    dead = await runs.claim(store, "the dead")
+    assert dead is not None
+    silent = store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)
+    await store.database["reconciliations"].update_one({"_id": dead.id}, {"$set": {"beatAt": silent}})
+
+    assert await jobs.pick_up_reconciliations({"store": store}) == 1
+    states = {each["_id"]: each["state"] async for each in store.database["reconciliations"].find()}
+    (successor,) = states.keys() - {dead.id}
+    assert states == {dead.id: "abandoned", successor: "succeeded"}
+    assert await jobs.run_reconciliation({"store": store}, str(successor)) == {}
+    assert await jobs.pick_up_reconciliations({"store": store}) == 0
 
 
 @pytest.mark.parametrize(
