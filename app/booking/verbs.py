@@ -93,6 +93,10 @@ class Extend(HeldIntent):
         """The guard of the resource."""
         return frozenset((self.resource,))
 
+    def services(self) -> frozenset[str]:
+        """The service that it is of: a hold that got another one meanwhile is looked at again."""
+        return frozenset((self.service,)) if self.service else frozenset()
+
     def spans(self, view: View) -> list[Span]:
         """Nobody else's time is touched: a live hold blocks already."""
         del view

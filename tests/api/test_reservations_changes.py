@@ -1,0 +1,538 @@
+"""PATCH of a reservation: what it may change, what that brings with it, and what it is judged by."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.timeline.instants import render
+from tests.visitor import HOUR, MINUTE, NINE, Visitor, at, good, problem
+
+DAY = timedelta(days=1)
+TEN = NINE + HOUR
+FINAL = ("cancel", "complete", "no-show")
+
+
+def times(body: dict[str, Any]) -> list[str]:
+    """Time and block, as `HH:MM` of one day."""
+    return [body[name][11:16] for name in ("startTime", "endTime", "blockStart", "blockEnd")]
+
+
+def failed(body: dict[str, Any]) -> list[str]:
+    """The rules that say no."""
+    return [check["rule"] for check in body["checks"] if not check["ok"]]
+
+
+@pytest.fixture
+async def shop(visitor: Visitor) -> Visitor:
+    """A room with two services, a hall, two customers."""
+    await visitor.service("cut", bufferBeforeMinutes=10, bufferAfterMinutes=20)
+    await visitor.service("wash", durationType="flexible", minMinutes=15, stepMinutes=15, maxMinutes=240)
+    await visitor.resource("room", services=["cut", "wash"])
+    await visitor.resource("hall", services=["cut"], timezone="Europe/Berlin")
+    for name in ("ann", "bob"):
+        await visitor.add("customers", id=name)
+    return visitor
+
+
+async def twins(shop: Visitor, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two bookings of one time on a room for one, as no honest path makes them."""
+    first = await shop.booked(**fields)
+    second = await shop.booked(NINE + 10 * DAY, **fields)
+    row = await shop.stored(first)
+    await shop.put(second, **{name: row[name] for name in ("startTime", "endTime", "blockStart", "blockEnd")})
+    return first, second
+
+
+class TestVersions:
+    """If-Match, ETag, and what counts as a change."""
+
+    async def test_a_change_counts_the_version(self, shop: Visitor) -> None:
+        """One more with each, in the body, the ETag and what is read later."""
+        reservation = await shop.booked()
+        for version in (2, 3, 4):
+            answer = await shop.ask(
+                "PATCH", at(reservation), json={"notes": f"{version}"}, headers={"If-Match": f'"{version - 1}"'}
+            )
+            assert good(answer)["version"] == version
+            assert await shop.read(reservation) == answer.json()
+
+    async def test_without_if_match_nothing_is_changed(self, shop: Visitor) -> None:
+        """428, however right the rest is."""
+        reservation = await shop.booked()
+
+        problem(await shop.ask("PATCH", at(reservation), json={"notes": "x"}), "precondition-required")
+        assert await shop.read(reservation) == reservation
+
+    @pytest.mark.parametrize("tag", ['"2"', '"0"', '"abc"', 'W/"1"', '"01"', '"2", "3"', '"99999999999999999999"'])
+    async def test_another_version_is_stale(self, shop: Visitor, tag: str) -> None:
+        """Weak tags and tags that never were match nothing."""
+        reservation = await shop.booked()
+
+        problem(await shop.ask("PATCH", at(reservation), json={"notes": "x"}, headers={"If-Match": tag}), "stale")
+        assert await shop.read(reservation) == reservation
+
+    @pytest.mark.parametrize("tag", ['"1"', "*", '"7", "1"', ' "1" '])
+    async def test_the_version_or_any_will_do(self, shop: Visitor, tag: str) -> None:
+        """Also one of several."""
+        reservation = await shop.booked()
+
+        good(await shop.ask("PATCH", at(reservation), json={"notes": "x"}, headers={"If-Match": tag}))
+
+    async def test_stale_comes_before_everything_that_is_judged(self, shop: Visitor) -> None:
+        """Who has not seen the present state is told that first: not that the time is taken or the status final."""
+        await shop.booked(TEN)
+        reservation = await shop.booked()
+        good(await shop.verb(reservation, "cancel"))
+        patch = {"startTime": render(TEN)}
+
+        problem(await shop.ask("PATCH", at(reservation), json=patch, headers={"If-Match": '"1"'}), "stale")
+        problem(
+            await shop.ask("PATCH", at(reservation), json=patch, headers={"If-Match": '"2"'}), "forbidden-transition"
+        )
+
+    async def test_what_changes_nothing_is_no_change(self, shop: Visitor) -> None:
+        """An empty patch, and one that says what is there already."""
+        reservation = await shop.booked(notes="x", metadata={"a": 1}, customer="ann")
+        same = {name: reservation[name] for name in ("resource", "startTime", "endTime", "guests", "notes", "metadata")}
+
+        patches: list[dict[str, Any]] = [{}, same, {"service": None}, {"metadata": {}}, {"metadata": {"b": None}}]
+        for patch in patches:
+            assert good(await shop.change(reservation, **patch)) == reservation
+        assert await shop.read(reservation) == reservation
+
+    async def test_merge_patch_has_a_type_of_its_own(self, shop: Visitor) -> None:
+        """`application/merge-patch+json` reads as plain JSON does."""
+        reservation = await shop.booked(notes="x")
+        headers = {"If-Match": "*", "Content-Type": "application/merge-patch+json"}
+
+        assert "notes" not in good(
+            await shop.ask("PATCH", at(reservation), content=b'{"notes": null}', headers=headers)
+        )
+
+    async def test_the_history_tells_what_changed(self, shop: Visitor) -> None:
+        """By whom, when, which fields, what followed left out; and never which operation."""
+        reservation = await shop.booked()
+        clerk = await shop.other("reservations:write", "reservations:read")
+        body = good(await clerk.change(reservation, guests=2, notes="x", startTime=render(TEN)))
+
+        assert body["history"] == [
+            *reservation["history"],
+            {"at": body["updatedAt"], "by": clerk.prefix, "changed": ["endTime", "guests", "notes", "startTime"]},
+        ]
+        assert body["updatedAt"] >= reservation["updatedAt"]
+        assert body["createdAt"] == reservation["createdAt"]
+
+    async def test_the_history_keeps_fifty(self, shop: Visitor) -> None:
+        """The last ones."""
+        reservation = await shop.booked()
+        for number in range(51):
+            good(await shop.change(reservation, notes=str(number)))
+        history = (await shop.read(reservation))["history"]
+
+        assert len(history) == 50
+        assert all(line["changed"] == ["notes"] for line in history)
+
+
+class TestMerging:
+    """What null, absence and objects mean."""
+
+    async def test_null_unsets(self, shop: Visitor) -> None:
+        """What may be absent is absent then, also in the database; guests are one again."""
+        reservation = await shop.booked(service="cut", customer="ann", notes="x", metadata={"a": 1}, guests=4)
+        body = good(await shop.change(reservation, service=None, customer=None, notes=None, metadata=None, guests=None))
+
+        assert not {"service", "customer", "notes", "metadata"} & body.keys()
+        assert body["guests"] == 1
+        assert not {"service", "customer", "notes", "metadata"} & (await shop.stored(reservation)).keys()
+        assert None not in (await shop.stored(reservation)).values()
+        assert times(body) == ["09:00", "10:00", "09:00", "10:00"]
+        assert body["history"][-1]["changed"] == ["customer", "guests", "metadata", "notes", "service"]
+
+    async def test_metadata_merges_by_key(self, shop: Visitor) -> None:
+        """What is not mentioned stays, null takes a key out, the last key takes metadata out."""
+        reservation = await shop.booked(metadata={"a": 1, "b": "x", "c": True})
+        body = good(await shop.change(reservation, metadata={"a": 2, "b": None, "d": 0.5}))
+
+        assert body["metadata"] == {"a": 2, "c": True, "d": 0.5}
+        body = good(await shop.change(reservation, metadata={"a": None, "c": None, "d": None}))
+        assert "metadata" not in body
+        assert "metadata" not in await shop.stored(reservation)
+
+    @pytest.mark.parametrize(("before", "after"), [(1, True), (True, 1), (0, False), (1, "1")])
+    async def test_true_is_not_one(self, shop: Visitor, before: object, after: object) -> None:
+        """What JSON tells apart is a change."""
+        reservation = await shop.booked(metadata={"a": before})
+        body = good(await shop.change(reservation, metadata={"a": after}))
+
+        assert body["version"] == 2
+        assert (body["metadata"], type(body["metadata"]["a"])) == ({"a": after}, type(after))
+        assert await shop.read(reservation) == body
+
+    async def test_metadata_has_its_limit_after_merging(self, shop: Visitor) -> None:
+        """Twenty keys with those that are there; one may go as another comes, and many nulls are no keys."""
+        reservation = await shop.booked(metadata={f"k{number}": number for number in range(20)})
+
+        problem(await shop.change(reservation, metadata={"new": 1}), "invalid", "/metadata")
+        body = good(await shop.change(reservation, metadata={"new": 1, "k0": None}))
+        assert len(body["metadata"]) == 20
+        assert "metadata" not in good(
+            await shop.change(reservation, metadata={**dict.fromkeys(body["metadata"]), "x": None, "y": None})
+        )
+
+
+class TestTimes:
+    """Which other times follow from the ones that are given."""
+
+    async def test_a_start_alone_keeps_the_length(self, shop: Visitor) -> None:
+        """Of a plain booking and of one with a service."""
+        plain = await shop.booked(NINE, 95 * MINUTE)
+        assert times(good(await shop.change(plain, startTime=render(NINE - HOUR)))) == [
+            "08:00",
+            "09:35",
+            "08:00",
+            "09:35",
+        ]
+        served = await shop.booked(NINE + 3 * HOUR, 75 * MINUTE, service="wash")
+        assert times(good(await shop.change(served, startTime=render(NINE + 4 * HOUR)))) == [
+            "13:00",
+            "14:15",
+            "13:00",
+            "14:15",
+        ]
+
+    async def test_a_start_takes_the_services_present_buffers(self, shop: Visitor) -> None:
+        """What was stored stays until then: an edit of a service moves nothing, nor does an end or a note."""
+        reservation = await shop.booked(service="cut")
+        good(await shop.edit("/v1/services/cut", bufferBeforeMinutes=30, bufferAfterMinutes=0))
+
+        assert times(await shop.read(reservation)) == ["09:00", "10:00", "08:50", "10:20"]
+        assert times(good(await shop.change(reservation, notes="x", guests=2))) == ["09:00", "10:00", "08:50", "10:20"]
+        body = good(await shop.change(reservation, startTime=render(NINE + 2 * HOUR)))
+        assert times(body) == ["11:00", "12:00", "10:30", "12:00"]
+
+    async def test_an_end_keeps_the_stored_buffers(self, shop: Visitor) -> None:
+        """Longer at the end alone."""
+        await shop.service("long", durationType="flexible", minMinutes=15, maxMinutes=240, bufferAfterMinutes=5)
+        await shop.resource("salon", services=["long"])
+        reservation = await shop.booked(service="long", resource="salon")
+        good(await shop.edit("/v1/services/long", bufferAfterMinutes=45))
+
+        body = good(await shop.change(reservation, endTime=render(TEN + HOUR)))
+        assert times(body) == ["09:00", "11:00", "09:00", "11:05"]
+
+    async def test_another_resource_alone_keeps_time_and_buffers(self, shop: Visitor) -> None:
+        """It takes the resource's zone along."""
+        reservation = await shop.booked(service="cut")
+        good(await shop.edit("/v1/services/cut", bufferAfterMinutes=45))
+        body = good(await shop.change(reservation, resource="hall"))
+
+        assert (body["resource"], body["timezone"]) == ("hall", "Europe/Berlin")
+        assert times(body) == ["09:00", "10:00", "08:50", "10:20"]
+        await shop.booked()
+
+    async def test_a_new_fixed_service_sets_the_length(self, shop: Visitor) -> None:
+        """With its buffers, at the present start or the given one."""
+        reservation = await shop.booked(length=30 * MINUTE)
+        assert times(good(await shop.change(reservation, service="cut"))) == ["09:00", "10:00", "08:50", "10:20"]
+
+        other = await shop.booked(NINE + 5 * HOUR, 30 * MINUTE)
+        body = good(await shop.change(other, service="cut", startTime=render(NINE + 6 * HOUR)))
+        assert times(body) == ["15:00", "16:00", "14:50", "16:20"]
+
+    async def test_the_service_that_it_has_sets_its_length_anew(self, shop: Visitor) -> None:
+        """Naming it again takes what the service is by now."""
+        reservation = await shop.booked(service="cut")
+        good(await shop.edit("/v1/services/cut", durationMinutes=90, bufferBeforeMinutes=0))
+
+        assert times(good(await shop.change(reservation, service="cut"))) == ["09:00", "10:30", "09:00", "10:50"]
+
+    async def test_an_end_must_agree_with_a_new_fixed_service(self, shop: Visitor) -> None:
+        """As when booking."""
+        reservation = await shop.booked(length=30 * MINUTE)
+
+        refused = problem(await shop.change(reservation, service="cut", endTime=render(NINE + 30 * MINUTE)), "rule")
+        assert failed(refused) == ["duration"]
+        good(await shop.change(reservation, service="cut", endTime=render(TEN)))
+
+    async def test_a_new_flexible_service_keeps_the_length_and_judges_it(self, shop: Visitor) -> None:
+        """It says what is allowed, not what it is."""
+        reservation = await shop.booked(length=50 * MINUTE)
+
+        assert failed(problem(await shop.change(reservation, service="wash"), "rule", "/endTime")) == ["duration"]
+        good(await shop.change(reservation, service="wash", endTime=render(NINE + 45 * MINUTE)))
+
+    async def test_without_its_service_it_has_no_buffers(self, shop: Visitor) -> None:
+        """The length stays."""
+        reservation = await shop.booked(service="cut")
+
+        assert times(good(await shop.change(reservation, service=None))) == ["09:00", "10:00", "09:00", "10:00"]
+
+    async def test_full_days_keep_their_number(self, shop: Visitor) -> None:
+        """Two days stay two when moved across a change of the clocks, and when moved to another zone."""
+        await shop.service("days", durationType="full-day", maxDays=5)
+        for name, zone in (("tent", "Europe/Berlin"), ("cabin", "America/New_York")):
+            await shop.resource(name, timezone=zone, services=["days"])
+        start = datetime.fromisoformat("2030-01-06T23:00:00+00:00")
+        reservation = await shop.booked(start, 2 * DAY, resource="tent", service="days")
+
+        body = good(await shop.change(reservation, startTime="2030-03-29T23:00:00Z"))
+        assert (body["startTime"], body["endTime"]) == ("2030-03-29T23:00:00.000Z", "2030-03-31T22:00:00.000Z")
+        body = good(await shop.change(reservation, startTime="2030-01-07T05:00:00Z", resource="cabin"))
+        assert body["endTime"] == "2030-01-09T05:00:00.000Z"
+        assert failed(problem(await shop.change(reservation, resource="tent"), "rule")) == ["duration"]
+
+    @pytest.mark.parametrize(
+        "patch",
+        [
+            {"endTime": render(NINE)},
+            {"endTime": render(NINE - HOUR)},
+            {"startTime": render(NINE), "endTime": render(NINE)},
+            {"startTime": render(NINE + 2 * HOUR), "endTime": render(TEN)},
+            {"endTime": render(NINE + 366 * DAY + MINUTE)},
+        ],
+    )
+    async def test_an_end_lies_after_its_start_and_not_too_far(self, shop: Visitor, patch: dict[str, str]) -> None:
+        """Whichever of the two is given."""
+        reservation = await shop.booked()
+
+        problem(await shop.change(reservation, **patch), "invalid", "/endTime")
+        assert await shop.read(reservation) == reservation
+
+
+class TestLoad:
+    """What could add load is judged like a booking; what cannot is never refused for an overlap."""
+
+    async def test_a_move_onto_somebody_is_a_conflict(self, shop: Visitor) -> None:
+        """And nothing is changed by it."""
+        taken = await shop.booked(TEN)
+        reservation = await shop.booked()
+
+        for patch in ({"startTime": render(NINE + MINUTE)}, {"endTime": render(TEN + MINUTE)}):
+            body = problem(await shop.change(reservation, **patch), "conflict", "/startTime")
+            assert [conflict["reservation"] for conflict in body["conflicts"]] == [taken["id"]]
+        other = await shop.booked(TEN, resource="hall")
+        problem(await shop.change(other, resource="room"), "conflict")
+        assert await shop.read(reservation) == reservation
+
+    async def test_it_is_not_in_its_own_way(self, shop: Visitor) -> None:
+        """Half an hour later, over its own present time."""
+        reservation = await shop.booked()
+
+        good(await shop.change(reservation, startTime=render(NINE + 30 * MINUTE)))
+        await shop.booked(NINE - 30 * MINUTE)
+        problem(await shop.book(NINE), "conflict")
+
+    async def test_a_moved_booking_leaves_its_time(self, shop: Visitor) -> None:
+        """What it had is free, what it has is taken: time, resource, both."""
+        reservation = await shop.booked()
+        good(await shop.change(reservation, resource="hall", startTime=render(TEN)))
+
+        await shop.booked()
+        await shop.booked(resource="hall")
+        problem(await shop.book(TEN, resource="hall"), "conflict")
+
+    async def test_a_buffer_that_grows_is_load(self, shop: Visitor) -> None:
+        """A new service for the same hour may not fit any more."""
+        reservation = await shop.booked()
+        await shop.booked(TEN, 10 * MINUTE)
+
+        problem(await shop.change(reservation, service="cut"), "conflict")
+
+    async def test_more_guests_are_load_where_they_count(self, shop: Visitor) -> None:
+        """There they need room; elsewhere they need none."""
+        await shop.resource("boat", capacity=4, capacityMode="guests")
+        reservation = await shop.booked(resource="boat", guests=2)
+        await shop.booked(resource="boat", guests=1)
+
+        assert good(await shop.change(reservation, guests=3))["units"] == 3
+        problem(await shop.change(reservation, guests=4), "conflict")
+        assert failed(problem(await shop.change(reservation, guests=5), "rule")) == ["guests", "capacity"]
+        plain = await shop.booked()
+        assert good(await shop.change(plain, guests=10_000))["units"] == 1
+
+    async def test_the_double_booked_can_do_all_that_adds_nothing(self, shop: Visitor) -> None:
+        """Notes, customer, guests that do not count, less time at either end: nobody is told of an overlap."""
+        first, second = await twins(shop)
+
+        for patch in (
+            {"notes": "x", "metadata": {"a": 1}},
+            {"customer": "ann"},
+            {"guests": 9},
+            {"startTime": first["startTime"], "endTime": first["endTime"], "resource": "room"},
+            {"endTime": render(NINE + 50 * MINUTE)},
+            {"startTime": render(NINE + 10 * MINUTE), "endTime": render(NINE + 50 * MINUTE)},
+        ):
+            good(await shop.change(first, **patch))
+        problem(await shop.change(first, startTime=render(NINE + 20 * MINUTE)), "conflict")
+        good(await shop.verb(second, "cancel"))
+
+    async def test_the_double_booked_can_take_fewer_guests(self, shop: Visitor) -> None:
+        """Fewer is less load; as many as before is no more."""
+        await shop.resource("boat", capacity=4, capacityMode="guests")
+        first, _ = await twins(shop, resource="boat", guests=4)
+
+        good(await shop.change(first, guests=4, notes="x"))
+        assert good(await shop.change(first, guests=3))["units"] == 3
+        problem(await shop.change(first, guests=4), "conflict")
+
+    async def test_the_double_booked_can_leave(self, shop: Visitor) -> None:
+        """To another time or resource where there is room."""
+        first, second = await twins(shop)
+
+        good(await shop.change(first, resource="hall"))
+        good(await shop.change(second, startTime=render(NINE + DAY)))
+        await shop.booked()
+
+    async def test_what_is_switched_off_can_be_left_but_not_filled(self, shop: Visitor) -> None:
+        """Moved away and shortened, not moved about or lengthened."""
+        reservation = await shop.booked()
+        stay = await shop.booked(NINE + 5 * HOUR)
+        good(
+            await shop.ask(
+                "PATCH",
+                "/v1/resources/room",
+                json={"active": False},
+                headers={"If-Match": "*"},
+                params={"force": "true"},
+            )
+        )
+
+        for patch in ({"startTime": render(NINE + MINUTE)}, {"endTime": render(TEN + MINUTE)}):
+            assert failed(problem(await shop.change(reservation, **patch), "rule", "/resource")) == ["resource-active"]
+        good(await shop.change(reservation, endTime=render(NINE + 30 * MINUTE)))
+        good(await shop.change(reservation, resource="hall"))
+        good(await shop.change(stay, notes="x"))
+        good(await shop.verb(stay, "cancel"))
+
+    async def test_less_time_is_still_held_to_the_length(self, shop: Visitor) -> None:
+        """A service's length is no overlap."""
+        reservation = await shop.booked(service="wash")
+
+        assert failed(problem(await shop.change(reservation, endTime=render(NINE + 50 * MINUTE)), "rule")) == [
+            "duration"
+        ]
+        good(await shop.change(reservation, endTime=render(NINE + 45 * MINUTE)))
+
+    async def test_a_new_service_is_offered_and_active_even_within_the_time(self, shop: Visitor) -> None:
+        """That it adds no load does not make it bookable here."""
+        await shop.service("short", durationMinutes=30)
+        await shop.service("gone", durationMinutes=30, active=False)
+        good(await shop.edit("/v1/resources/room", services=["cut", "wash", "gone"]))
+        reservation = await shop.booked()
+
+        assert failed(problem(await shop.change(reservation, service="short"), "rule", "/service")) == [
+            "service-offered"
+        ]
+        assert failed(problem(await shop.change(reservation, service="gone"), "rule", "/service")) == ["service-active"]
+
+    async def test_policies_are_judged_where_load_could_come(self, shop: Visitor) -> None:
+        """Moving into the notice, behind the horizon or into the past is refused, and lifted by force for an admin."""
+        await shop.service("strict", minimumNoticeMinutes=600, horizonDays=5)
+        await shop.resource("salon", services=["strict"])
+        now = shop.store.clock.now()
+        reservation = await shop.booked(now + 2 * DAY, service="strict", resource="salon")
+        clerk = await shop.other("reservations:write", "reservations:read")
+
+        for start, rule in ((now + HOUR, "notice"), (now - DAY, "notice"), (now + 6 * DAY, "horizon")):
+            assert failed(problem(await shop.change(reservation, startTime=render(start)), "rule", "/startTime")) == [
+                rule
+            ]
+        path, patch = at(reservation), {"startTime": render(now + HOUR)}
+        forced = {"json": patch, "params": {"force": "true"}, "headers": {"If-Match": "*"}}
+        assert "reservations:admin" in problem(await clerk.ask("PATCH", path, **forced), "forbidden")["detail"]
+        good(await shop.ask("PATCH", path, **forced))
+
+    async def test_a_hold_can_be_changed_and_stays_one(self, shop: Visitor) -> None:
+        """With the end that it has; a request stays a request."""
+        hold = await shop.booked(expiresInSeconds=60)
+        body = good(await shop.change(hold, startTime=render(TEN), guests=2))
+
+        assert (body["status"], body["expiresAt"]) == ("pending", hold["expiresAt"])
+
+
+class TestFinal:
+    """What is over."""
+
+    @pytest.mark.parametrize("verb", FINAL)
+    async def test_it_takes_only_notes_and_metadata(self, shop: Visitor, verb: str) -> None:
+        """Whatever else the patch says, all of it is refused."""
+        reservation = await shop.booked()
+        over = good(await shop.verb(reservation, verb))
+
+        for patch in (
+            {"startTime": render(NINE)},
+            {"endTime": render(TEN)},
+            {"resource": "hall"},
+            {"service": None},
+            {"customer": "ann"},
+            {"guests": 1},
+            {"notes": "x", "guests": 2},
+        ):
+            problem(await shop.change(reservation, **patch), "forbidden-transition")
+        assert await shop.read(reservation) == over
+        body = good(await shop.change(reservation, notes="x", metadata={"a": 1}))
+        assert (body["notes"], body["metadata"], body["status"]) == ("x", {"a": 1}, over["status"])
+        assert good(await shop.change(reservation, notes=None))["version"] == 4
+
+    async def test_its_notes_are_no_load(self, shop: Visitor) -> None:
+        """Its time may be somebody else's by now."""
+        reservation = await shop.booked()
+        good(await shop.verb(reservation, "cancel"))
+        await shop.booked()
+
+        good(await shop.change(reservation, notes="x"))
+
+
+class TestPermission:
+    """The cancellation notice binds moves as well, and nobody gets around it."""
+
+    @pytest.fixture
+    async def late(self, shop: Visitor) -> dict[str, Any]:
+        """A confirmed booking in an hour whose service wants to know a day before."""
+        await shop.service("firm", cancellationNoticeMinutes=24 * 60)
+        await shop.service("loose")
+        await shop.service("asked", approval=True)
+        for name in ("salon", "attic"):
+            await shop.resource(name, services=["firm", "loose", "asked"])
+        return await shop.booked(shop.store.clock.now() + HOUR, service="firm", resource="salon")
+
+    async def test_inside_the_notice_only_an_admin_moves(self, shop: Visitor, late: dict[str, Any]) -> None:
+        """By time, by length, by resource, and by another service, which would have another notice."""
+        clerk = await shop.other("reservations:write", "reservations:read")
+        away = render(shop.store.clock.now() + 3 * DAY)
+
+        for patch in ({"startTime": away}, {"resource": "attic"}, {"service": "loose"}, {"service": None}):
+            assert "reservations:admin" in problem(await clerk.change(late, **patch), "forbidden")["detail"]
+        problem(await clerk.verb(late, "cancel"), "forbidden")
+        good(await clerk.change(late, notes="x", guests=2))
+        good(await shop.change(late, startTime=away))
+
+    async def test_it_is_the_stored_start_that_counts(self, shop: Visitor, late: dict[str, Any]) -> None:
+        """A patch with a later start is judged by the start before it, and one to an early start by the late one."""
+        clerk = await shop.other("reservations:write", "reservations:read")
+        now = shop.store.clock.now()
+        far = await shop.booked(now + 3 * DAY, service="firm", resource="salon")
+
+        problem(await clerk.change(late, startTime=render(now + 2 * DAY)), "forbidden")
+        good(await clerk.change(far, startTime=render(now + 3 * HOUR)))
+        problem(await clerk.change(far, startTime=render(now + 4 * DAY)), "forbidden")
+
+    @pytest.mark.usefixtures("late")
+    async def test_requests_and_holds_are_not_bound(self, shop: Visitor) -> None:
+        """Nothing is promised yet."""
+        clerk = await shop.other("reservations:write", "reservations:read")
+        start = shop.store.clock.now() + 3 * HOUR
+        hold = await clerk.booked(start, service="firm", resource="salon", expiresInSeconds=60)
+
+        good(await clerk.change(hold, startTime=render(start + HOUR)))
+        good(await clerk.verb(hold, "cancel"))
+
+    @pytest.mark.usefixtures("late")
+    async def test_what_is_confirmed_does_not_slip_into_a_service_that_wants_approval(self, shop: Visitor) -> None:
+        """Else a client would approve itself; an admin may."""
+        clerk = await shop.other("reservations:write", "reservations:read")
+        plain = await shop.booked(service="loose", resource="salon")
+
+        problem(await clerk.change(plain, service="asked"), "forbidden")
+        assert good(await shop.change(plain, service="asked"))["status"] == "confirmed"

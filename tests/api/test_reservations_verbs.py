@@ -1,0 +1,445 @@
+"""Verbs over HTTP: confirm, cancel, complete, no-show, extend; holds and their end; who may decide."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.settings import Settings
+from app.storage.client import Store
+from app.timeline.instants import render
+from app.timeline.lifecycle import STATUSES
+from tests.http import serving
+from tests.visitor import HOUR, MINUTE, NINE, Visitor, at, good, made, problem
+
+SECOND = timedelta(seconds=1)
+VERBS = {"confirm": "confirmed", "cancel": "cancelled", "complete": "completed", "no-show": "no-show"}
+ALLOWED = {
+    ("pending", "confirm"),
+    ("pending", "cancel"),
+    ("confirmed", "cancel"),
+    ("confirmed", "complete"),
+    ("confirmed", "no-show"),
+}
+
+
+@pytest.fixture
+async def shop(visitor: Visitor) -> Visitor:
+    """A room, a service that wants approval, two customers."""
+    await visitor.service("asked", approval=True)
+    await visitor.resource(services=["asked"])
+    for name in ("ann", "bob"):
+        await visitor.add("customers", id=name)
+    return visitor
+
+
+async def in_status(shop: Visitor, status: str) -> dict[str, Any]:
+    """A reservation that reads as such."""
+    reservation = await shop.booked(expiresInSeconds=60) if status in {"pending", "expired"} else await shop.booked()
+    if status == "expired":
+        await shop.lapse(reservation)
+    elif status not in {"pending", "confirmed"}:
+        await shop.put(reservation, status=status)
+    return await shop.read(reservation)
+
+
+class TestTransitions:
+    """Which verb goes from where."""
+
+    @pytest.mark.parametrize("status", STATUSES)
+    async def test_every_verb_from_every_status(self, visitor: Visitor, status: str) -> None:
+        """What the contract draws is done, a repetition is harmless, all else is refused and changes nothing."""
+        await visitor.resource(capacity=5)
+        for verb, to in VERBS.items():
+            reservation = await in_status(visitor, status)
+            assert reservation["status"] == status
+            answer = await visitor.verb(reservation, verb)
+            if to == status:
+                assert good(answer) == reservation
+            elif (status, verb) in ALLOWED:
+                body = good(answer)
+                assert (body["status"], body["version"]) == (to, reservation["version"] + 1)
+                assert good(await visitor.verb(reservation, verb)) == body
+            else:
+                expired = status == "expired" and verb == "confirm"
+                problem(answer, "hold-expired" if expired else "forbidden-transition")
+                assert await visitor.read(reservation) == reservation
+
+    @pytest.mark.parametrize("verb", VERBS)
+    async def test_a_reason_is_kept_with_its_change(self, shop: Visitor, verb: str) -> None:
+        """In the history, with who, when, from and to; a repetition with another reason changes nothing."""
+        reservation = await in_status(shop, "pending" if verb == "confirm" else "confirmed")
+        clerk = await shop.other("reservations:write")
+        body = good(await clerk.verb(reservation, verb, reason="as agreed"))
+
+        assert body["history"] == [
+            *reservation["history"],
+            {
+                "at": body["updatedAt"],
+                "by": clerk.prefix,
+                "from": reservation["status"],
+                "to": VERBS[verb],
+                "reason": "as agreed",
+            },
+        ]
+        assert good(await shop.verb(reservation, verb, reason="another")) == body
+        assert "operation" not in str(body)
+
+    @pytest.mark.parametrize("verb", VERBS)
+    async def test_a_body_may_be_left_out(self, shop: Visitor, verb: str) -> None:
+        """No body, an empty one, or an empty object: nothing is said, so no reason is kept."""
+        empty = {"content": b"", "headers": {"Content-Type": "application/json"}}
+        sendings: list[dict[str, Any]] = [{}, empty, {"json": {}}]
+        for send in sendings:
+            reservation = await in_status(shop, "pending" if verb == "confirm" else "confirmed")
+            body = good(await shop.ask("POST", f"{at(reservation)}/{verb}", **send))
+            assert "reason" not in body["history"][-1]
+            await shop.put(reservation, status="cancelled")
+
+    @pytest.mark.parametrize("verb", [*VERBS, "extend"])
+    async def test_an_idempotency_key_changes_nothing(self, shop: Visitor, verb: str) -> None:
+        """Accepted on verbs, where repeating is harmless: the answer is judged anew, and never marked a replay."""
+        reservation = await in_status(shop, "pending" if verb in {"confirm", "extend"} else "confirmed")
+        body = {"json": {"expiresInSeconds": 600}} if verb == "extend" else {}
+        path = f"{at(reservation)}/{verb}"
+
+        for _ in range(2):
+            answer = await shop.ask("POST", path, headers={"Idempotency-Key": "k"}, **body)
+            good(answer)
+            assert "Idempotent-Replayed" not in answer.headers
+        other = {"json": {"expiresInSeconds": 700}} if verb == "extend" else {"json": {"reason": "another body"}}
+        good(await shop.ask("POST", path, headers={"Idempotency-Key": "k"}, **other))
+
+    async def test_the_double_booked_can_be_ended(self, shop: Visitor) -> None:
+        """Cancelled, completed, confirmed: no overlap is in the way of what adds nothing."""
+        reservations = [await in_status(shop, "confirmed")]
+        for day in range(1, 4):
+            held: dict[str, Any] = {"expiresInSeconds": 60} if day == 3 else {}
+            other = await shop.booked(NINE + day * timedelta(days=1), **held)
+            await shop.put(other, startTime=NINE, blockStart=NINE)
+            await shop.put(other, endTime=NINE + HOUR, blockEnd=NINE + HOUR)
+            reservations.append(other)
+
+        for reservation, verb in zip(reservations, ("cancel", "complete", "no-show", "confirm"), strict=True):
+            assert good(await shop.verb(reservation, verb))["status"] == VERBS[verb]
+
+
+class TestHolds:
+    """Held for a while, then free."""
+
+    async def test_a_hold_is_pending_until_its_end(self, shop: Visitor) -> None:
+        """From now, by the seconds asked for; it blocks like a booking."""
+        hold = await shop.booked(expiresInSeconds=10)
+        row = await shop.stored(hold)
+
+        assert hold["status"] == "pending"
+        assert hold["expiresAt"] == render(row["createdAt"] + 10 * SECOND)
+        assert hold["history"] == [{"at": hold["createdAt"], "by": shop.prefix, "to": "pending"}]
+        body = problem(await shop.book(NINE + 30 * MINUTE), "conflict")
+        assert body["conflicts"][0]["status"] == "pending"
+
+    @pytest.mark.parametrize("seconds", [10, 86_400])
+    async def test_the_bounds_of_a_hold(self, shop: Visitor, seconds: int) -> None:
+        """Both belong to it."""
+        row = await shop.stored(await shop.booked(expiresInSeconds=seconds))
+
+        assert row["expiresAt"] - row["createdAt"] == seconds * SECOND
+
+    async def test_confirmed_it_is_a_booking_like_any_other(self, shop: Visitor) -> None:
+        """Without an end of its own."""
+        hold = await shop.booked(expiresInSeconds=60)
+        body = good(await shop.verb(hold, "confirm"))
+
+        assert body["status"] == "confirmed"
+        assert "expiresAt" not in body
+        assert "expiresAt" not in await shop.stored(hold)
+
+    async def test_at_its_end_it_reads_as_expired(self, shop: Visitor) -> None:
+        """Before anybody has written that: nothing is stored by reading."""
+        hold = await shop.booked(expiresInSeconds=60)
+        await shop.lapse(hold)
+        body = await shop.read(hold)
+
+        assert body["status"] == "expired"
+        assert (await shop.stored(hold))["status"] == "pending"
+        assert {**body, "status": "pending", "expiresAt": hold["expiresAt"]} == hold
+
+    async def test_late_is_expired_even_if_the_time_is_free(self, shop: Visitor) -> None:
+        """Confirm, extend and every PATCH; cancelling it is just not possible any more."""
+        hold = await shop.booked(expiresInSeconds=60)
+        await shop.lapse(hold)
+
+        problem(await shop.verb(hold, "confirm"), "hold-expired")
+        problem(await shop.verb(hold, "extend", expiresInSeconds=600), "hold-expired")
+        for patch in ({"startTime": render(NINE + HOUR)}, {"guests": 2}, {"notes": "x"}, {"customer": "ann"}):
+            problem(await shop.change(hold, **patch), "hold-expired")
+        problem(await shop.verb(hold, "cancel"), "forbidden-transition")
+        assert (await shop.stored(hold))["version"] == 1
+
+    async def test_who_takes_its_place_writes_it_down(self, shop: Visitor) -> None:
+        """In the same step, with a line in its history; from then on it stays expired for everybody."""
+        hold = await shop.booked(expiresInSeconds=60)
+        touching = await shop.booked(NINE + HOUR, expiresInSeconds=60)
+        for each in (hold, touching):
+            await shop.lapse(each)
+        clerk = await shop.other("reservations:write")
+        taker = await clerk.booked()
+        row = await shop.stored(hold)
+
+        assert (row["status"], row["version"]) == ("expired", 2)
+        body = await shop.read(hold)
+        assert body["history"][-1] == {
+            "at": taker["createdAt"],
+            "by": clerk.prefix,
+            "from": "pending",
+            "to": "expired",
+        }
+        assert (await shop.stored(touching))["status"] == "pending"
+        problem(await shop.verb(hold, "confirm"), "hold-expired")
+        problem(await shop.change(hold, notes="x"), "hold-expired")
+
+    async def test_a_move_takes_its_place_as_well(self, shop: Visitor) -> None:
+        """Whatever adds load marks what it meets."""
+        hold = await shop.booked(expiresInSeconds=60)
+        await shop.lapse(hold)
+        mover = await shop.booked(NINE + 2 * HOUR)
+        good(await shop.change(mover, startTime=render(NINE)))
+
+        assert (await shop.stored(hold))["status"] == "expired"
+
+    async def test_an_expired_hold_is_in_nobodys_way(self, shop: Visitor) -> None:
+        """Neither in a conflict nor in what an edit strands."""
+        hold = await shop.booked(expiresInSeconds=60)
+        await shop.lapse(hold)
+        good(await shop.edit("/v1/resources/room", active=False))
+
+        assert (await shop.read(hold))["status"] == "expired"
+
+
+class TestExtend:
+    """A longer hold."""
+
+    @pytest.mark.parametrize("service", [None, "asked"])
+    async def test_from_now(self, shop: Visitor, service: str | None) -> None:
+        """Not from its end: it may become shorter as well; with a line in its history."""
+        of: dict[str, Any] = {} if service is None else {"service": service}
+        hold = await shop.booked(expiresInSeconds=600, **of)
+        for seconds in (3_600, 10):
+            body = good(await shop.verb(hold, "extend", expiresInSeconds=seconds))
+            row = await shop.stored(hold)
+            assert row["expiresAt"] - row["updatedAt"] == seconds * SECOND
+            assert body["expiresAt"] == render(row["expiresAt"])
+            assert body["history"][-1] == {"at": body["updatedAt"], "by": shop.prefix, "changed": ["expiresAt"]}
+
+    async def test_at_most_a_day_after_it_was_made(self, shop: Visitor) -> None:
+        """86,400 seconds after `createdAt`, however often it is extended."""
+        hold = await shop.booked(expiresInSeconds=600)
+        made_at = shop.store.clock.now() - 86_400 * SECOND + HOUR
+        await shop.put(hold, createdAt=made_at)
+
+        problem(await shop.verb(hold, "extend", expiresInSeconds=3_601), "invalid", "/expiresInSeconds")
+        body = good(await shop.verb(hold, "extend", expiresInSeconds=3_500))
+        assert body["expiresAt"] <= render(made_at + 86_400 * SECOND)
+
+    @pytest.mark.parametrize("status", ["confirmed", "cancelled", "completed", "no-show"])
+    async def test_only_a_hold(self, shop: Visitor, status: str) -> None:
+        """What is no hold has no end to be moved."""
+        reservation = await in_status(shop, status)
+
+        problem(await shop.verb(reservation, "extend", expiresInSeconds=60), "forbidden-transition")
+
+    async def test_a_request_is_no_hold(self, shop: Visitor) -> None:
+        """It waits for approval without an end."""
+        request = await shop.booked(service="asked")
+
+        problem(await shop.verb(request, "extend", expiresInSeconds=60), "forbidden-transition")
+
+
+class TestApproval:
+    """Who confirms a request."""
+
+    async def test_only_an_admin_confirms(self, shop: Visitor) -> None:
+        """403 names the scope, and nothing happens; a repetition of what an admin did is harmless."""
+        clerk = await shop.other("reservations:write", "reservations:read")
+        kinds: list[dict[str, Any]] = [{}, {"expiresInSeconds": 60}]
+        for more in kinds:
+            request = await clerk.booked(service="asked", **more)
+            refused = problem(await clerk.verb(request, "confirm"), "forbidden")
+
+            assert "reservations:admin" in refused["detail"]
+            assert await shop.read(request) == request
+            body = good(await shop.verb(request, "confirm"))
+            assert body["status"] == "confirmed"
+            assert good(await clerk.verb(request, "confirm")) == body
+            good(await shop.verb(request, "cancel"))
+
+    async def test_anyone_may_withdraw_a_request(self, shop: Visitor) -> None:
+        """Who asked can say no."""
+        clerk = await shop.other("reservations:write")
+        request = await clerk.booked(service="asked")
+
+        good(await clerk.verb(request, "cancel"))
+
+    async def test_it_is_the_present_service_that_asks(self, shop: Visitor) -> None:
+        """Approval set or taken back since then counts."""
+        await shop.service("cut")
+        await shop.resource("salon", services=["cut"])
+        clerk = await shop.other("reservations:write")
+        hold = await clerk.booked(service="cut", resource="salon", expiresInSeconds=60)
+        request = await clerk.booked(service="asked")
+        good(await shop.edit("/v1/services/cut", approval=True))
+        good(await shop.edit("/v1/services/asked", approval=False))
+
+        problem(await clerk.verb(hold, "confirm"), "forbidden")
+        good(await clerk.verb(request, "confirm"))
+
+    async def test_confirm_judges_no_rule_again(self, shop: Visitor) -> None:
+        """What was held stays held: the service switched off, taken away, its start past."""
+        hold = await shop.booked(service="asked")
+        good(await shop.edit("/v1/services/asked", active=False, minimumNoticeMinutes=60))
+        path = "/v1/resources/room"
+        forced: dict[str, Any] = {
+            "json": {"services": [], "active": False},
+            "headers": {"If-Match": "*"},
+            "params": {"force": "true"},
+        }
+        good(await shop.ask("PATCH", path, **forced))
+        past = shop.store.clock.now() - HOUR
+        await shop.put(hold, startTime=past, blockStart=past)
+
+        assert good(await shop.verb(hold, "confirm"))["status"] == "confirmed"
+
+
+class TestCancellationNotice:
+    """How late one may cancel."""
+
+    @pytest.fixture
+    async def salon(self, shop: Visitor) -> Visitor:
+        """A service that wants to know two hours before."""
+        await shop.service("firm", cancellationNoticeMinutes=120)
+        await shop.resource("salon", services=["firm"])
+        return shop
+
+    async def test_inside_it_only_an_admin_cancels(self, salon: Visitor) -> None:
+        """Before it everybody; inside it, and after the start, 403 names the scope."""
+        clerk = await salon.other("reservations:write", "reservations:read")
+        now = salon.store.clock.now()
+        early, late = [
+            await salon.booked(now + minutes * MINUTE, service="firm", resource="salon") for minutes in (181, 119)
+        ]
+        past = await salon.booked(now + 10 * HOUR, service="firm", resource="salon")
+        await salon.put(past, startTime=now - 10 * HOUR, endTime=now - 9 * HOUR)
+
+        good(await clerk.verb(early, "cancel"))
+        for reservation in (late, past):
+            assert "reservations:admin" in problem(await clerk.verb(reservation, "cancel"), "forbidden")["detail"]
+        good(await salon.verb(late, "cancel"))
+        good(await clerk.verb(late, "cancel"))
+
+    async def test_only_what_is_confirmed_is_bound(self, salon: Visitor) -> None:
+        """A hold is given back at any time; without a service there is no notice."""
+        clerk = await salon.other("reservations:write")
+        start = salon.store.clock.now() + 10 * MINUTE
+        hold = await clerk.booked(start, service="firm", resource="salon", expiresInSeconds=60)
+
+        good(await clerk.verb(hold, "cancel"))
+        good(await clerk.verb(await clerk.booked(start), "cancel"))
+
+    async def test_it_is_the_present_notice(self, salon: Visitor) -> None:
+        """As the service says now."""
+        clerk = await salon.other("reservations:write")
+        start = salon.store.clock.now() + HOUR
+        reservation = await clerk.booked(start, service="firm", resource="salon")
+
+        problem(await clerk.verb(reservation, "cancel"), "forbidden")
+        good(await salon.edit("/v1/services/firm", cancellationNoticeMinutes=30))
+        good(await clerk.verb(reservation, "cancel"))
+
+
+class TestHoldLimit:
+    """`RESERVA_MAX_HOLDS` live holds of one customer, or of one key."""
+
+    @pytest.fixture
+    async def thrifty(self, mock_store: Store) -> AsyncIterator[Visitor]:
+        """An app that allows two."""
+        async with serving(mock_store, settings=Settings(max_holds=2)) as client:
+            visitor = Visitor(client, mock_store)
+            await visitor.resource(capacity=100)
+            for name in ("ann", "bob"):
+                await visitor.add("customers", id=name)
+            yield visitor
+
+    async def test_of_a_customer_whoever_asks(self, thrifty: Visitor) -> None:
+        """Over all keys, for each customer by itself; nothing is written by the one too many."""
+        clerk = await thrifty.other("reservations:write")
+        for visitor in (thrifty, clerk):
+            await visitor.booked(customer="ann", expiresInSeconds=60)
+        before = await thrifty.everything()
+
+        for visitor in (thrifty, clerk):
+            problem(await visitor.book(customer="ann", expiresInSeconds=60), "hold-limit")
+        assert await thrifty.everything() == before
+        await clerk.booked(customer="bob", expiresInSeconds=60)
+
+    async def test_of_a_key_where_there_is_no_customer(self, thrifty: Visitor) -> None:
+        """Each key for itself, and what it holds for customers apart."""
+        clerk = await thrifty.other("reservations:write")
+        await thrifty.booked(customer="ann", expiresInSeconds=60)
+        for _ in range(2):
+            await thrifty.booked(expiresInSeconds=60)
+
+        problem(await thrifty.book(expiresInSeconds=60), "hold-limit")
+        await clerk.booked(expiresInSeconds=60)
+
+    async def test_only_live_holds_count(self, thrifty: Visitor) -> None:
+        """Not what was confirmed, cancelled or has expired, not bookings, not requests."""
+        await thrifty.service("asked", approval=True)
+        await thrifty.resource("salon", services=["asked"], capacity=100)
+        confirmed, cancelled, lapsed = [await in_turn(thrifty, verb) for verb in ("confirm", "cancel", "lapse")]
+        for _ in range(3):
+            await thrifty.booked()
+            await thrifty.booked(service="asked", resource="salon")
+
+        assert len({each["id"] for each in (confirmed, cancelled, lapsed)}) == 3
+        for _ in range(2):
+            await thrifty.booked(expiresInSeconds=60)
+        problem(await thrifty.book(expiresInSeconds=60), "hold-limit")
+        await thrifty.booked()
+
+    async def test_zero_is_no_limit(self, mock_store: Store) -> None:
+        """As many as fit."""
+        async with serving(mock_store, settings=Settings(max_holds=0)) as client:
+            visitor = Visitor(client, mock_store)
+            await visitor.resource(capacity=100)
+            for _ in range(25):
+                await visitor.booked(expiresInSeconds=60)
+
+    async def test_twenty_if_nobody_says(self, shop: Visitor) -> None:
+        """The default."""
+        await shop.resource("hall", capacity=100)
+        for _ in range(20):
+            await shop.booked(resource="hall", expiresInSeconds=60)
+
+        assert "20" in problem(await shop.book(resource="hall", expiresInSeconds=60), "hold-limit")["detail"]
+
+    async def test_a_repeated_key_is_answered_at_the_limit_too(self, thrifty: Visitor) -> None:
+        """It makes no further hold; with another body it is told so; a new key is one too many."""
+        first = await thrifty.book(expiresInSeconds=60, key="a")
+        made(await thrifty.book(expiresInSeconds=60, key="b"))
+        again = await thrifty.book(expiresInSeconds=60, key="a")
+
+        assert again.content == first.content
+        assert again.headers["Idempotent-Replayed"] == "true"
+        problem(await thrifty.book(expiresInSeconds=61, key="a"), "idempotency-mismatch")
+        problem(await thrifty.book(expiresInSeconds=60, key="c"), "hold-limit")
+
+
+async def in_turn(visitor: Visitor, verb: str) -> dict[str, Any]:
+    """A hold that is none any more."""
+    hold = await visitor.booked(expiresInSeconds=60)
+    if verb == "lapse":
+        await visitor.lapse(hold)
+    else:
+        good(await visitor.verb(hold, verb))
+    return hold
