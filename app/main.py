@@ -16,6 +16,8 @@ from app.availability.service import Availability
 from app.booking import Booking
 from app.catalogue import routes as catalogue
 from app.catalogue.service import Catalogue
+from app.groups import routes as groups
+from app.groups.service import Groups
 from app.operations import routes as operations
 from app.operations.service import Operations
 from app.reconciliation import routes as reconciliation
@@ -71,6 +73,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             operations.router,
             catalogue.router,
             reservations.router,
+            groups.router,
             availability.router,
             reconciliation.router,
             docs.router(open_to_all()),
@@ -94,12 +97,14 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
 
 def _rooms(settings: Settings, store: Store, booking: Booking, queue: Queue) -> dict[str, Any]:
     """What is built once the database is open, under the names by which handlers ask for it."""
+    one_by_one = Reservations(store, booking, max_holds=settings.max_holds)
     return {
         "catalogue": Catalogue(store, booking),
         "operations": Operations(store),
         "reconciliations": Reconciliations(store, queue),
         "availability": Availability(store),
-        "reservations": Reservations(store, booking, max_holds=settings.max_holds),
+        "groups": Groups(store, booking, one_by_one),
+        "reservations": one_by_one,
     }
 
 
@@ -116,5 +121,6 @@ def _dependencies(rooms: Mapping[str, Any]) -> dict[str, Provide]:
         "operations": of("operations", Operations),
         "reconciliations": of("reconciliations", Reconciliations),
         "availability": of("availability", Availability),
+        "groups": of("groups", Groups),
         "reservations": of("reservations", Reservations),
     }

@@ -1,11 +1,7 @@
-"""Answers that are kept under an Idempotency-Key with what they made, and given again byte for byte."""
+"""Answers that are kept under an Idempotency-Key with what they made, to be given again byte for byte."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
-
-from litestar import Response
-from litestar.params import HeaderParameter
-from litestar.status_codes import HTTP_201_CREATED
+from typing import Any, TypeAlias
 
 from app.access.caller import Caller
 from app.booking import Token, key_hash, request_hash
@@ -15,18 +11,14 @@ from app.wire.models import Answer
 from app.wire.request import Request
 from app.wire.versions import etag
 
-IdempotencyKeyHeader: TypeAlias = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        description="1-255 visible ASCII characters; the same key with the same JSON gets the first answer again.",
-    ),
-]
-"""How a handler declares it: `key: IdempotencyKeyHeader = None`."""
 
+async def token_of(
+    request: Request, caller: Caller, render: Callable[[Any], "Rendered"], *, apart: bool = False
+) -> Token | None:
+    """What the write path must know of a request with a key; None without one.
 
-async def token_of(request: Request, caller: Caller, render: Callable[[Any], "Rendered"]) -> Token | None:
-    """What the write path must know of a request with a key; None without one."""
+    `apart`: the answer is about several reservations, so that none of them can keep it.
+    """
     key = idempotency_key(request)
     if key is None:
         return None
@@ -36,21 +28,15 @@ async def token_of(request: Request, caller: Caller, render: Callable[[Any], "Re
         rendered = render(made)
         return StoredAnswer(request_hash=body_hash, **rendered)
 
-    return Token(key_hash(caller.key_id, request.scope["path"].rstrip("/"), key), body_hash, answer)
+    return Token(key_hash(caller.key_id, request.scope["path"].rstrip("/"), key), body_hash, answer, apart)
 
 
 Rendered: TypeAlias = dict[str, Any]
 
 
-def rendered(answer: Answer, location: str, version: int | None) -> Rendered:
+def rendered(answer: Answer, location: str | None, version: int | None, *, status: int = 201) -> Rendered:
     """Status, headers and body of what was made."""
-    headers = {"Location": location}
+    headers = {} if location is None else {"Location": location}
     if version is not None:
         headers["ETag"] = etag(version)
-    return {"status": HTTP_201_CREATED, "headers": headers, "body": answer.to_json().decode()}
-
-
-def kept(answer: StoredAnswer, *, replayed: bool) -> Response[bytes]:
-    """The answer as it was kept."""
-    headers = answer.headers | ({"Idempotent-Replayed": "true"} if replayed else {})
-    return Response(answer.body.encode(), status_code=answer.status, headers=headers, media_type="application/json")
+    return {"status": status, "headers": headers, "body": answer.to_json().decode()}

@@ -10,7 +10,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from app.access.routes import caller_of, needs
 from app.booking import Replayed
-from app.reservations.kept import IdempotencyKeyHeader, Rendered, kept, rendered, token_of
+from app.reservations.kept import Rendered, rendered, token_of
 from app.reservations.queries import Filters, check_span, list_of_customer, list_reservations, read_reservation
 from app.reservations.schemas import (
     Extension,
@@ -23,8 +23,8 @@ from app.reservations.schemas import (
 from app.reservations.service import Reservations
 from app.storage.documents import Reservation
 from app.timeline.lifecycle import Status
-from app.wire.answers import versioned
-from app.wire.conventions import HARMLESS_KEY, KEPT_KEY
+from app.wire.answers import kept, versioned
+from app.wire.conventions import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
 from app.wire.openapi import problems
 from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page
 from app.wire.parameters import read_instant

@@ -172,8 +172,7 @@ class Reservations:
                 raise Problem("hold-limit", _too_many(held, count, self.max_holds))
 
     async def _is_known(self, token: Token) -> bool:
-        where, field = ("answers", "_id") if token.apart else ("reservations", "idempotencyKey")
-        return await self.store.database[where].find_one({field: token.key}, {"_id": 1}) is not None
+        return await self.store.database["reservations"].find_one({"idempotencyKey": token.key}) is not None
 
     async def _customer(self, customer: str | None, caller: Caller) -> str | None:
         if caller.customer is not None:

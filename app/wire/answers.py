@@ -1,6 +1,6 @@
 """Answers with the headers that the contract asks for."""
 
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from litestar import Response
 
@@ -16,3 +16,17 @@ def versioned(answer: A, version: int, *, status: int = 200, location: str | Non
     if location is not None:
         headers["Location"] = location
     return Response(answer, status_code=status, headers=headers)
+
+
+class Kept(Protocol):
+    """An answer that was given once."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+def kept(answer: Kept, *, replayed: bool) -> Response[bytes]:
+    """The answer as it was kept."""
+    headers = answer.headers | ({"Idempotent-Replayed": "true"} if replayed else {})
+    return Response(answer.body.encode(), status_code=answer.status, headers=headers, media_type="application/json")

@@ -7,10 +7,11 @@ below. What a route did not declare is refused, never ignored.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
 from litestar import Litestar, Request
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import HeaderParameter
 from litestar.routes import HTTPRoute
 
 from app.errors import Fault, Problem
@@ -24,6 +25,15 @@ HARMLESS_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "harmless"}
 
 KEPT_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "kept"}
 """`opt=KEPT_KEY` of a route that makes things: the first answer under an Idempotency-Key is kept with what it made."""
+
+IdempotencyKeyHeader: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="1-255 visible ASCII characters; the same key with the same JSON gets the first answer again.",
+    ),
+]
+"""How a handler declares it: `key: IdempotencyKeyHeader = None`."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 

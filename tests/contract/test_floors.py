@@ -17,6 +17,7 @@ FLOORS = {
     "app.booking": 3,
     "app.catalogue": 4,
     "app.reservations": 4,
+    "app.groups": 4,
     "app.availability": 4,
     "app.reconciliation": 4,
     "app.access": 4,

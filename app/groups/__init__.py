@@ -1,0 +1,1 @@
+"""Floor 4: several reservations booked, confirmed, cancelled or moved as one."""
