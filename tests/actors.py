@@ -86,6 +86,12 @@ class Actor:
         assert self.outcomes is not None
         return self.outcomes
 
+    async def abandon(self) -> None:
+        """Leave without a commit."""
+        if self.driver.sessions[0].in_transaction:
+            self.driver.perform(ABORT, 0, time.monotonic() + BUDGET_SECONDS)
+        await self.close()
+
     async def close(self) -> None:
         """Give the session back."""
         await self.driver.close()

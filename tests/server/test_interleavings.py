@@ -1,0 +1,177 @@
+"""Two actors, orders of their steps: expiry, confirm and move never let two into one time.
+
+After PostgreSQL's isolationtester: the orders are enumerated, not hoped for. An actor that loses its guard goes again
+once the other is through, as it would in a process. `TEST_ORDERS=all` runs every order, else an even sample.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from itertools import combinations
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from app.booking import Booking
+from app.booking.change import Change
+from app.booking.facts import Memory
+from app.booking.intents import Accepted, Intent, Refused
+from app.booking.transaction import Lost, Outcome
+from app.booking.verbs import Confirm
+from app.errors import Problem
+from app.storage.client import Store
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, peak_load, run
+
+Make = Callable[[], Intent]
+
+
+SAMPLE = 40
+
+
+def orders(first: int, second: int) -> list[str]:
+    """The ways to interleave so many steps of `a` with so many of `b`."""
+    length = first + second
+    ways = [
+        "".join("a" if place in those else "b" for place in range(length))
+        for those in combinations(range(length), first)
+    ]
+    return ways if os.environ.get("TEST_ORDERS") == "all" else ways[:: max(len(ways) // SAMPLE, 1)]
+
+
+async def steps_alone(store: Store, make: Make, memory: Memory) -> int:
+    """How many steps an actor takes that nobody disturbs, up to its verdict's commit; nothing of it stays."""
+    actor = Actor(store, [make()], memory)
+    count = 0  # the beginning is no step: the server hears of it with the first operation
+    while actor.next.name not in {"commit", "abort"}:
+        assert await actor.advance()
+        count += 1
+    actor.body.close()
+    await actor.abandon()
+    return count
+
+
+async def interleave(store: Store, order: str, makers: Sequence[Make], memory: Memory) -> list[Outcome]:
+    """Move both in this order, then let them finish; what each was told."""
+    intents = [make() for make in makers]
+    actors = [Actor(store, [intent], memory) for intent in intents]
+    lost: set[int] = set()
+    for actor in actors:
+        await actor.advance()
+    for place in [*("ab".index(name) for name in order), *[0] * 20, *[1] * 20]:
+        actor = actors[place]
+        if place in lost or actor.outcomes is not None:
+            continue
+        try:
+            await actor.advance()
+        except Lost:
+            lost.add(place)
+    for place in sorted(lost):
+        (actors[place].outcomes) = await run(store, intents[place], memory=memory)
+    for actor in actors:
+        await actor.close()
+    return [actor.outcomes[0] for actor in actors if actor.outcomes]
+
+
+async def hold(store: Store, expires: timedelta) -> ObjectId:
+    """A hold of nine o'clock that ends at that distance from now."""
+    held = await book(store, hold_seconds=600)
+    until = {"$set": {"expiresAt": store.clock.now() + expires}}
+    await store.database["reservations"].update_one({"_id": held.id}, until)
+    identity: ObjectId = held.id
+    return identity
+
+
+def won(outcomes: Sequence[Outcome]) -> list[bool]:
+    """Who was accepted."""
+    return [isinstance(outcome, Accepted) for outcome in outcomes]
+
+
+async def _all_orders(store: Store, prepare: Callable[[], Any], makers: Callable[[Any], list[Make]]) -> list[Any]:
+    """Every order on a fresh hour; the database is emptied of reservations in between."""
+    memory = Memory()
+    prepared = await prepare()
+    counts = [await steps_alone(store, make, memory) for make in makers(prepared)]
+    results = []
+    for order in orders(*counts):
+        await store.database["reservations"].delete_many({})
+        prepared = await prepare()
+        outcomes = await interleave(store, order, makers(prepared), memory)
+        results.append((order, prepared, outcomes, await peak_load(store)))
+    return results
+
+
+@pytest.mark.servers("transactions")
+async def test_two_bookers_over_an_expired_hold(store: Store) -> None:
+    """Whatever the order, one of two bookers takes the place of a hold whose time is over, and the hold is marked."""
+    await add_resource(store)
+
+    async def prepare() -> ObjectId:
+        return await hold(store, timedelta(seconds=-1))
+
+    def makers(_: ObjectId) -> list[Make]:
+        return [booking_of, lambda: booking_of(NINE + HOUR / 2)]
+
+    for order, _, outcomes, load in await _all_orders(store, prepare, makers):
+        assert sorted(won(outcomes)) == [False, True], order
+        assert load == 1, order
+
+
+@pytest.mark.servers("transactions")
+async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> None:
+    """A confirm and a booking of the same time never both win, wherever the hold's end falls between their steps."""
+    await add_resource(store)
+    lifetimes = iter([timedelta(milliseconds=step) for step in range(-2, 60, 3)] * 1_000)
+
+    async def prepare() -> ObjectId:
+        return await hold(store, next(lifetimes))
+
+    def makers(held: ObjectId) -> list[Make]:
+        return [lambda: Confirm(by="test", reservation=held, resource="room"), booking_of]
+
+    seen: set[tuple[bool, ...]] = set()
+    for order, _, outcomes, load in await _all_orders(store, prepare, makers):
+        confirmed, booked = outcomes
+        seen.add(tuple(won(outcomes)))
+        assert sum(won(outcomes)) <= 1, order
+        assert load == 1, order
+        if isinstance(booked, Accepted):
+            assert isinstance(confirmed, Problem), order
+            assert confirmed.name == "hold-expired", order
+    assert (False, True) in seen
+
+
+@pytest.mark.servers("transactions")
+async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process whose own clock is an hour behind cannot confirm a hold that is over for everybody else."""
+    await add_resource(store)
+    held = await hold(store, timedelta(seconds=-1))
+    late = store.clock.millis() - 3_600_000
+    monkeypatch.setattr(store.clock, "millis", lambda: late)
+    desk = Booking(store)
+    await desk.start()
+
+    with pytest.raises(Problem) as refused:
+        await desk.confirm(held, by="test")
+
+    assert refused.value.name == "hold-expired"
+    await desk.stop()
+
+
+@pytest.mark.servers("transactions")
+async def test_move_and_book_into_one_time(store: Store) -> None:
+    """A reservation that moves into a time and a booking of that time: exactly one gets it."""
+    await add_resource(store)
+
+    async def prepare() -> ObjectId:
+        moved: ObjectId = (await book(store, start=NINE + 5 * HOUR)).id
+        return moved
+
+    def makers(moved: ObjectId) -> list[Make]:
+        patch = {"startTime": NINE + HOUR / 2}
+        return [lambda: Change(by="test", reservation=moved, resource="room", patch=patch), booking_of]
+
+    for order, _, outcomes, load in await _all_orders(store, prepare, makers):
+        assert sorted(won(outcomes)) == [False, True], order
+        assert any(isinstance(outcome, Refused) for outcome in outcomes), order
+        assert load == 1, order
