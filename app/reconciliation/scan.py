@@ -1,13 +1,13 @@
 """What occupies the resources, as rows for the sweep: read raw, with a projection, without document models."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from bson import CodecOptions, DatetimeMS, decode_all
 from bson.codec_options import DatetimeConversion
-from motor.motor_asyncio import AsyncIOMotorClientSession, AsyncIOMotorCollection
+from motor.motor_asyncio import AsyncIOMotorClientSession
 
 from app.storage.client import Store
 from app.timeline.instants import Millis
@@ -73,8 +73,8 @@ async def capacities(store: Store) -> dict[str, int]:
     return {resource["_id"]: _capacity(resource) async for resource in found}
 
 
-def _capacity(resource: Mapping[str, Any] | None) -> int:
-    capacity = 1 if resource is None else resource.get("capacity", 1)
+def _capacity(resource: Mapping[str, Any]) -> int:
+    capacity = resource.get("capacity", 1)
     return max(capacity, 0) if isinstance(capacity, int) else 1
 
 
@@ -115,32 +115,33 @@ def _ordered(chunk: list[Row], tally: Tally) -> list[Row]:
     return chunk
 
 
-@dataclass(frozen=True, slots=True)
-class Occupied:
-    """What blocks one resource, in the order of the sweep, and how much it holds."""
+async def these(
+    store: Store,
+    resources: Sequence[str],
+    tally: Tally | None = None,
+    session: AsyncIOMotorClientSession | None = None,
+) -> tuple[list[Row], dict[str, int]]:
+    """All that blocks these resources, with ids, in the order of the sweep; and their capacities.
 
-    rows: list[Row]
-    capacity: int
-
-
-async def one(
-    store: Store, resource: str, tally: Tally | None = None, session: AsyncIOMotorClientSession | None = None
-) -> Occupied:
-    """All that blocks one resource, with ids, and its capacity; in a session with a transaction, of one snapshot."""
-    within = {} if session is None else {"session": session}
+    In a session with a transaction all of it is of one snapshot.
+    """
     reader = _Reader(store.clock.millis(), tally or Tally())
-    found = await store.database["resources"].find_one({"_id": resource}, {"capacity": 1}, **within)
-    reservations: AsyncIOMotorCollection[dict[str, Any]] = store.database["reservations"].with_options(_RAW)
+    found = store.database["resources"].find({"_id": {"$in": list(resources)}}, {"capacity": 1}, session=session)
+    capacities = {each["_id"]: _capacity(each) async for each in found}
     rows: list[Row] = []
-    # One status a find: equality on both fields is what every server answers from the index.
-    for status in BLOCKING:
-        async for reservation in reservations.find({"resource": resource, "status": status}, _WITH_ID, **within):
-            row = reader.row(reservation)
-            if row is not None:
-                rows.append(row)
+    for where in _where(store, resources):
+        async for batch in store.database["reservations"].find_raw_batches(where, _WITH_ID, session=session):
+            rows += (row for each in decode_all(batch, _RAW) if (row := reader.row(each)) is not None)
     rows.sort()
-    reader.tally.resources += 1
-    return Occupied(rows, _capacity(found))
+    reader.tally.resources += len(resources)
+    return rows, capacities
+
+
+def _where(store: Store, resources: Sequence[str]) -> list[dict[str, Any]]:
+    """The filters by which this server finds what blocks these resources from its index."""
+    if store.shape == "or":
+        return [{"resource": {"$in": list(resources)}, "status": {"$in": list(BLOCKING)}}]
+    return [{"resource": resource, "status": status} for resource in resources for status in BLOCKING]
 
 
 async def changed(store: Store, since: datetime) -> set[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from app.timeline.sweep import Row, Window, sweep
 
 LATE_COMMITS = timedelta(minutes=5)
 """How far before the last run an incremental one begins: `updatedAt` is set before its transaction commits."""
+
+SUSPECTS, SUSPECT_ROWS = 32, 10_000
+"""Resources, and rows of them, that are read again together; one snapshot serves them all."""
 
 log = structlog.get_logger()
 
@@ -123,29 +127,40 @@ async def _beat(store: Store, run: Run, progress: Progress) -> None:
 async def _look(store: Store, run: Run, progress: Progress, step: Callable[[], None]) -> None:
     """The run itself: sweep chunk by chunk, look again where something is wrong, record what stands."""
     capacities = await scan.capacities(store)
+    suspects: dict[str, int] = {}
     async for rows in _chunks(store, run, progress.tally):
-        for suspect in dict.fromkeys(window.resource for window in sweep(rows, capacities)):
-            windows = await settled(store, suspect)
-            if windows:
-                progress.overbooked.append(suspect)
-            for window in windows:
-                _record(run, window)
-                progress.findings += 1
-                progress.new += 1
-                progress.conflicts += window.conflicts
+        suspected = {window.resource for window in sweep(rows, capacities)}
+        if suspected:
+            suspects |= Counter(row.resource for row in rows if row.resource in suspected)
+        if len(suspects) >= SUSPECTS or sum(suspects.values()) >= SUSPECT_ROWS:
+            await _settle(store, run, progress, suspects)
         step()
+    await _settle(store, run, progress, suspects)
     if progress.tally.left_out:
         log.warning("reservations without usable times were left out", run=str(run.id), count=progress.tally.left_out)
+
+
+async def _settle(store: Store, run: Run, progress: Progress, suspects: dict[str, int]) -> None:
+    """Look again at those in which something seemed wrong, and record what is; nobody is suspect afterwards."""
+    windows = await settled(store, list(suspects)) if suspects else []
+    suspects.clear()
+    progress.overbooked += dict.fromkeys(window.resource for window in windows)
+    for window in windows:
+        _record(run, window)
+    progress.findings += len(windows)
+    progress.new += len(windows)
+    progress.conflicts += sum(window.conflicts for window in windows)
 
 
 async def _chunks(store: Store, run: Run, tally: scan.Tally) -> AsyncIterator[list[Row]]:
     """The rows that a run has to look at, in chunks of whole resources."""
     last = await runs.watermark(store) if run.kind == "incremental" else None
     if run.kind == "resource" and run.resource is not None:
-        yield (await scan.one(store, run.resource, tally)).rows
+        yield (await scan.these(store, [run.resource], tally))[0]
     elif last is not None and last.started_at is not None:
-        for resource in sorted({*await scan.changed(store, last.started_at - LATE_COMMITS), *last.overbooked}):
-            yield (await scan.one(store, resource, tally)).rows
+        again = sorted({*await scan.changed(store, last.started_at - LATE_COMMITS), *last.overbooked})
+        for place in range(0, len(again), SUSPECTS):
+            yield (await scan.these(store, again[place : place + SUSPECTS], tally))[0]
     else:
         async for rows in scan.everything(store, tally):
             yield rows

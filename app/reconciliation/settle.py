@@ -3,6 +3,8 @@
 Nothing is recorded before the resource was read again, at one instant.
 """
 
+from collections.abc import Sequence
+
 import structlog
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -18,41 +20,39 @@ TRIES = 5
 log = structlog.get_logger()
 
 
-async def settled(store: Store, resource: str) -> list[Window]:
-    """The windows of one resource, by start, as they stand at one instant.
+async def settled(store: Store, resources: Sequence[str]) -> list[Window]:
+    """The windows of these resources, by resource, then start, as they stand at one instant.
 
     With transactions that is a snapshot. Without, it is what two reads in succession agree on: a resource that changes
     all the time keeps its real windows through them, and has its false ones only once.
     """
-    return await (_in_a_snapshot(store, resource) if store.mode == "strict" else _in_agreement(store, resource))
+    return await (_in_a_snapshot(store, resources) if store.mode == "strict" else _in_agreement(store, resources))
 
 
-async def _in_a_snapshot(store: Store, resource: str) -> list[Window]:
+async def _in_a_snapshot(store: Store, resources: Sequence[str]) -> list[Window]:
     for left in reversed(range(TRIES)):
         async with await store.client.start_session() as session:
             session.start_transaction(ReadConcern("snapshot"), read_preference=ReadPreference.PRIMARY)
             try:
-                seen = await scan.one(store, resource, session=session)
+                seen = await scan.these(store, resources, session=session)
                 await session.abort_transaction()
             except PyMongoError as error:
                 if left and error.has_error_label("TransientTransactionError"):
                     continue
                 raise
-            return _windows(resource, seen)
+            return list(sweep(*seen))
     raise AssertionError("The last try returns or raises.")
 
 
-async def _in_agreement(store: Store, resource: str) -> list[Window]:
-    before = _windows(resource, await scan.one(store, resource))
+async def _in_agreement(store: Store, resources: Sequence[str]) -> list[Window]:
+    before = list(sweep(*await scan.these(store, resources)))
+    both = before
     for _ in range(TRIES):
-        after = _windows(resource, await scan.one(store, resource))
+        after = list(sweep(*await scan.these(store, resources)))
         if after == before:
             return after
-        both = [window for window in after if window in before]
+        seen = set(before)
+        both = [window for window in after if window in seen]
         before = after
-    log.info("a resource changes faster than it can be read twice", resource=resource, agreed=len(both))
+    log.info("resources change faster than they can be read twice", resources=list(resources), agreed=len(both))
     return both
-
-
-def _windows(resource: str, seen: scan.Occupied) -> list[Window]:
-    return list(sweep(seen.rows, {resource: seen.capacity}))

@@ -140,11 +140,11 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
     look_again = settle.settled
     looked: list[str] = []
 
-    async def after_a_move(store: Store, resource: str) -> list[Window]:
-        looked.append(resource)
+    async def after_a_move(store: Store, resources: Sequence[str]) -> list[Window]:
+        looked.extend(resources)
         times = {"startTime": NINE + HOUR, "endTime": NINE + 2 * HOUR}
         await store.database["reservations"].update_one({"_id": second}, {"$set": times})
-        return await look_again(store, resource)
+        return await look_again(store, resources)
 
     monkeypatch.setattr(service, "settled", after_a_move)
     run, warnings = await reconciled(store)
@@ -258,7 +258,7 @@ async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.Monke
     await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
     reached, never = asyncio.Event(), asyncio.Event()
 
-    async def stuck(store: Store, resource: str) -> list[Window]:
+    async def stuck(store: Store, resources: Sequence[str]) -> list[Window]:
         reached.set()
         await never.wait()
         return []
@@ -282,7 +282,7 @@ async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.Monke
     """The record has the error, and the next run is not kept from going."""
     await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
 
-    async def broken(store: Store, resource: str) -> list[Window]:
+    async def broken(store: Store, resources: Sequence[str]) -> list[Window]:
         raise RuntimeError("no second look")
 
     with monkeypatch.context() as patch, capture_logs():
@@ -337,8 +337,8 @@ async def test_rows_are_those_of_the_sweep(store: Store) -> None:
         taken("room", NINE, NINE + 2 * HOUR, status="pending"),
         taken("room", NINE + 2 * HOUR, NINE + 3 * HOUR, blockStart=NINE + HOUR, blockEnd=NINE + 4 * HOUR, units=2),
     )
-    seen = await scan.one(store, "room")
-    (window,) = sweep(seen.rows, {"room": seen.capacity})
+    rows, capacities = await scan.these(store, ["room"])
+    (window,) = sweep(rows, capacities)
 
-    assert [row.id for row in seen.rows] == [ids[1], ids[0], ids[2]]
-    assert (seen.capacity, window.peak, window.reservations) == (2, 4, (ids[1], ids[0], ids[2]))
+    assert [row.id for row in rows] == [ids[1], ids[0], ids[2]]
+    assert (capacities["room"], window.peak, window.reservations) == (2, 4, (ids[1], ids[0], ids[2]))
