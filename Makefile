@@ -1,10 +1,11 @@
 # make run     the trial: sets up .venv if needed, starts everything, prints the address and a key
 # make test    all tests
+# make bench   storms, ratios and kills on a database of its own (needs wrk)
 # make lint    style, format and types
 # make setup   only .venv, from requirements.lock (hashes checked)
 # make lock    renews requirements.lock from pyproject.toml
 
-.PHONY: run test lint setup lock
+.PHONY: run test bench lint setup lock
 .DEFAULT_GOAL := run
 SHELL := /bin/sh
 
@@ -20,6 +21,9 @@ run: $(ready)
 
 test: $(ready)
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+bench: $(ready)
+	@exec .venv/bin/python -m tests.bench $(ARGS)
 
 lint: $(ready)
 	.venv/bin/ruff check $(lint_paths)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import click
 from rich.console import Console
 
+from app.cli.common import CouldNot
 from tests.bench import holds, kills, ratio, replays, spread, storms
 from tests.bench.load import lacking
 from tests.bench.report import Bench, Report
@@ -35,7 +36,7 @@ def main(names: tuple[str, ...], mongodb: str | None, rounds: int, seconds: floa
     """Run all benchmarks, or those named: what is exact is checked, what is measured is told as a ratio."""
     chosen = names or tuple(BENCHMARKS)
     if any(name in LOADED for name in chosen) and (sentence := lacking()):
-        raise click.ClickException(sentence)
+        raise CouldNot(sentence)
     _allow_many_connections()
     console = Console(width=140 if not sys.stdout.isatty() else None)
     broken = 0
@@ -54,7 +55,7 @@ def _server(url: str | None) -> Iterator[str]:
     try:
         yield servers.address("url" if url else "rust")
     except NotAtHand as reason:
-        raise click.ClickException(f"No server with transactions: {reason}. --mongodb URL names another.") from reason
+        raise CouldNot(f"No server with transactions: {reason}. --mongodb URL names another.") from reason
     finally:
         servers.stop()
 
