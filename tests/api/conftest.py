@@ -1,13 +1,34 @@
-"""Who visits the app over HTTP."""
+"""Who visits the app over HTTP. One app serves all of them, because it takes longer to build than a test runs."""
 
-import httpx
+from collections.abc import AsyncIterator
+
 import pytest
 
 from app.storage.client import Store
+from app.storage.migrate import migrate
+from tests.http import serving
+from tests.mock import mock_client
 from tests.visitor import Visitor
+
+KEPT = {"keys", "deployment", "processes"}
+"""What belongs to the app itself."""
+
+
+@pytest.fixture(scope="session")
+async def standing() -> AsyncIterator[Visitor]:
+    """Somebody who may do everything, with an app on mongomock: optimistic mode, in process."""
+    store = await Store.over(mock_client(), "reserva_test_visits")
+    await migrate(store)
+    async with serving(store) as client:
+        yield Visitor(client, store)
+    await store.close()
 
 
 @pytest.fixture
-def visitor(mock_app_client: httpx.AsyncClient, mock_store: Store) -> Visitor:
-    """Somebody who may do everything, with an app on mongomock: optimistic mode, in process."""
-    return Visitor(mock_app_client, mock_store)
+async def visitor(standing: Visitor, request: pytest.FixtureRequest) -> Visitor:
+    """The same, in an empty database; of those who were customers before, the app remembers the names."""
+    request.node.user_properties.append(("server", "mock"))
+    for name in await standing.store.database.list_collection_names():
+        if name not in KEPT:
+            await standing.store.database[name].delete_many({})
+    return standing
