@@ -27,8 +27,7 @@ def histories(draw: st.DrawFn) -> list[Row]:
         )
     )
     return sorted(
-        Row(resource, start, name, start + length, units)
-        for name, (resource, start, length, units) in enumerate(rows)
+        Row(resource, start, name, start + length, units) for name, (resource, start, length, units) in enumerate(rows)
     )
 
 
@@ -125,9 +124,7 @@ def test_legal_sharing_is_no_window() -> None:
     rows = [row(0, 10, name=name) for name in range(10)]
 
     assert list(sweep(rows, {"a": 10})) == []
-    assert [(window.peak, window.conflicts) for window in sweep([*rows, row(9, 11, name=10)], {"a": 10})] == [
-        (11, 10)
-    ]
+    assert [(window.peak, window.conflicts) for window in sweep([*rows, row(9, 11, name=10)], {"a": 10})] == [(11, 10)]
 
 
 def test_one_alone_can_be_too_many() -> None:
