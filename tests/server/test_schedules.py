@@ -1,0 +1,161 @@
+"""Closing a day while people book it, on real servers: it never happens behind anybody's back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from app.booking.edit import EditResource
+from app.booking.intents import Accepted, Intent, Refused, Stranded
+from app.booking.transaction import Lost, Outcome
+from app.errors import KINDS
+from app.storage.client import Store
+from app.storage.documents import Resource, TimeOff
+from tests.actors import HOUR, NINE, Actor, add_resource, booking_of, run
+from tests.actors import book as accepted
+from tests.http import serving
+from tests.server.test_races import without_the_bump
+from tests.visitor import good, made, problem, wanted
+
+ROOM = "/v1/resources/room"
+DAY = {"from": "2030-01-07", "to": "2030-01-08"}
+CLOSED = {"overrides": [{"date": "2030-01-07", "windows": []}]}
+BOOKERS = 24
+
+
+def close_the_day() -> EditResource:
+    """The resource is away all day."""
+
+    def apply(current: Resource) -> Resource:
+        off = TimeOff.model_validate({"id": "sick", **DAY})
+        closed: Resource = current.model_copy(update={"time_off": [off]})
+        return closed
+
+    return EditResource(identity="room", apply=apply, by="test")
+
+
+async def race(store: Store, paused: Intent, other: Intent) -> list[Outcome | None]:
+    """One stands after it has read who is there, the other goes by, then the first goes on; None is who has lost."""
+    first, second = Actor(store, [paused]), Actor(store, [other])
+    outcomes: list[Outcome | None] = [None, None]
+    try:
+        await first.until("occupants.read")
+        for place, actor in ((1, second), (0, first)):
+            try:
+                (outcomes[place],) = await actor.finish()
+            except Lost:
+                continue
+    finally:
+        await first.close()
+        await second.close()
+    return outcomes
+
+
+@pytest.mark.servers("transactions")
+async def test_a_day_is_not_closed_behind_a_booking(store: Store) -> None:
+    """Who has read an open day books it; the edit comes too late for silence, and lists the booking."""
+    await add_resource(store)
+    edit = close_the_day()
+    booked, closed = await race(store, booking_of(), edit)
+
+    assert isinstance(booked, Accepted)
+    assert closed is None
+    (again,) = await run(store, edit)
+    assert isinstance(again, Stranded)
+    assert [taken.id for taken in again.stranded] == [booked.value.id]
+
+
+@pytest.mark.servers("transactions")
+async def test_nobody_books_a_day_that_is_being_closed(store: Store) -> None:
+    """Who comes after the edit has read that nobody is there waits for it, and is refused."""
+    await add_resource(store)
+    wish = booking_of()
+    closed, booked = await race(store, close_the_day(), wish)
+
+    assert isinstance(closed, Accepted)
+    assert booked is None
+    (again,) = await run(store, wish)
+    assert isinstance(again, Refused)
+    assert [check.time_off for check in again.verdict.failed] == ["sick"]
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.parametrize("edit_first", [True, False])
+async def test_the_race_notices_an_edit_without_its_guard(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, edit_first: bool
+) -> None:
+    """With the guard only read, the very same race closes the day over a booking that nobody was told of."""
+    await add_resource(store)
+    await accepted(store, start=NINE - 50 * HOUR)  # raises the reach, which would be a write of the guard as well
+    without_the_bump(monkeypatch)
+    intents: list[Intent] = [close_the_day(), booking_of()]
+    outcomes = await race(store, *(intents if edit_first else intents[::-1]))
+
+    assert [type(outcome) for outcome in outcomes] == [Accepted, Accepted]
+
+
+@pytest.fixture
+async def clients(store: Store) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """Two apps over one database: each remembers for itself what it has read."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(serving(store)) for _ in range(2)]
+
+
+async def book(client: httpx.AsyncClient, hours: float = 0) -> httpx.Response:
+    """Try to book an hour, some hours after nine on the Monday."""
+    return await client.post("/v1/reservations", json=wanted(NINE + timedelta(hours=hours), HOUR))
+
+
+@pytest.mark.servers
+async def test_an_edit_is_known_everywhere_at_once(clients: list[httpx.AsyncClient]) -> None:
+    """The booking right after it obeys, in a process that had the old hours in its memory as well."""
+    one, other = clients
+    made(await one.post("/v1/resources", json={"id": "room", "name": "Room"}))
+    for client in clients:
+        assert good(await client.get(f"{ROOM}/schedule")) == {}
+        cancelled = made(await book(client))
+        good(await client.post(f"/v1/reservations/{cancelled['id']}/cancel"))
+
+    good(await one.put(f"{ROOM}/schedule", json=CLOSED, headers={"If-Match": '"1"'}))
+    assert good(await other.get(f"{ROOM}/schedule")) == CLOSED
+    for client in clients:
+        failed = [check for check in problem(await book(client), "rule")["checks"] if not check["ok"]]
+        assert [(check["rule"], check["override"]) for check in failed] == [("schedule", "2030-01-07")]
+    good(await other.put(f"{ROOM}/schedule", json={}, headers={"If-Match": '"2"'}))
+    off = made(await other.post(f"{ROOM}/time-off", json=DAY))
+    problem(await book(one), "rule")
+    assert (await one.delete(f"{ROOM}/time-off/{off['id']}", headers={"If-Match": '"4"'})).status_code == 204
+    made(await book(other))
+
+
+async def close(client: httpx.AsyncClient) -> list[str]:
+    """Close the day, cancelling whoever is told to be affected: their ids."""
+    told: list[str] = []
+    for _ in range(BOOKERS):
+        answer = await client.post(f"{ROOM}/time-off", json=DAY)
+        if answer.status_code == 201:
+            return told
+        for each in problem(answer, "stranded-bookings")["reservations"]:
+            told.append(each["id"])
+            good(await client.post(f"/v1/reservations/{each['id']}/cancel"))
+    raise AssertionError("the day was never closed")
+
+
+@pytest.mark.servers("transactions")
+async def test_whoever_books_while_a_day_is_closed_is_told_of(clients: list[httpx.AsyncClient]) -> None:
+    """Everybody who got in was listed before the day was closed, and afterwards nobody is left on it."""
+    made(await clients[0].post("/v1/resources", json={"id": "room", "name": "Room", "capacity": BOOKERS}))
+    early = await asyncio.gather(*[book(clients[n % 2], n % 8) for n in range(BOOKERS // 2)])
+    closing = asyncio.create_task(close(clients[0]))
+    late = await asyncio.gather(*[book(clients[n % 2], n % 8) for n in range(BOOKERS // 2)])
+    listed = await closing
+
+    booked = [made(answer)["id"] for answer in (*early, *late) if answer.status_code != KINDS["rule"].status]
+    assert len(booked) >= len(early)
+    assert sorted(listed) == sorted(booked)
+    left = await clients[0].get("/v1/reservations", params={"status": "confirmed"})
+    assert good(left)["items"] == []
+    problem(await book(clients[1]), "rule")
