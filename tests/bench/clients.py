@@ -43,6 +43,14 @@ class Client:
         self.port = port
         self.token = token
 
+    def reaches(self) -> bool:
+        """Whether anybody listens."""
+        try:
+            self._socket().close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
     def post(self, call: Call) -> Answer:
         """One request by itself."""
         return self.in_flow([call], 1)[0]

@@ -18,7 +18,7 @@ from app.access.service import create_key
 from app.storage.client import connect
 from app.storage.migrate import migrate
 from tests.bench.clients import Client
-from tests.contract.processes import Running, kept_running, reserva
+from tests.contract.processes import Running, eventually, kept_running, reserva
 from tests.servers import free_port
 
 UNCHECKED = "tests.bench.unchecked:application"
@@ -61,7 +61,10 @@ class Stage:
         with kept_running(command, env=told) as running:
             for number in range(1, workers + 1):
                 running.said(f"Started worker-{number}")
-            yield App(running, Client(port, self.token))
+            client = Client(port, self.token)
+            if not eventually(client.reaches):  # a process says that it has started just before it listens
+                raise RuntimeError(f"nobody listens on port {port}")
+            yield App(running, client)
             if running.process.poll() is None:
                 running.ended(signal.SIGTERM)
 
