@@ -11,7 +11,13 @@ import structlog
 
 from app.settings import Settings
 
-_QUIET = {"pymongo": logging.INFO, "httpx": logging.WARNING, "httpcore": logging.WARNING, "asyncio": logging.INFO}
+_QUIET = {
+    "arq": logging.WARNING,
+    "asyncio": logging.INFO,
+    "httpcore": logging.WARNING,
+    "httpx": logging.WARNING,
+    "pymongo": logging.INFO,
+}
 """Libraries that log each of their steps below these levels, also when we want our own."""
 
 _SHARED: list[structlog.typing.Processor] = [

@@ -4,11 +4,14 @@ import asyncio
 from importlib import import_module
 
 import click
+import structlog
 from arq.worker import run_worker
 from redis.asyncio import Redis
 
 from app.cli.common import CouldNot, configured, explained, export, opened
 from app.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 _REDIS_SECONDS = 3
 
@@ -23,8 +26,11 @@ def worker() -> None:
     with explained():
         asyncio.run(_usable(settings))
         export(settings)
-        # Read the settings only now: they are taken from the environment when the module is imported.
-        run_worker(import_module("worker.settings").WorkerSettings)
+        # Imported only now: it takes its settings from the environment.
+        jobs = import_module("worker.settings").WorkerSettings
+        log.info("worker started", reconcile_cron=settings.reconcile_cron)
+        run_worker(jobs)
+        log.info("worker stopped")
 
 
 async def _usable(settings: Settings) -> None:

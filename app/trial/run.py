@@ -25,7 +25,7 @@ from app.trial.servers import HOST, ensure_free, free_port, mongodb, redis
 
 log = structlog.get_logger(__name__)
 
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 25.0
 """Above the app's own drain time."""

@@ -142,7 +142,7 @@ def test_commands(database_url: str, redis_url: str, tmp_path: Path) -> None:
     ):
         assert json.loads(serving.said("Started worker-2"))["level"] == "info"
         assert exit_code(app_check, env) == 0
-        working.said("Starting worker")
+        working.said("worker started")
         assert eventually(lambda: exit_code(worker_check, env) == 0)
 
         assert working.ended(signal.SIGTERM) == 0
