@@ -97,12 +97,13 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
 
 def _rooms(settings: Settings, store: Store, booking: Booking, queue: Queue) -> dict[str, Any]:
     """What is built once the database is open, under the names by which handlers ask for it."""
-    one_by_one = Reservations(store, booking, max_holds=settings.max_holds)
+    free = Availability(store)
+    one_by_one = Reservations(store, booking, free, max_holds=settings.max_holds)
     return {
         "catalogue": Catalogue(store, booking),
         "operations": Operations(store),
         "reconciliations": Reconciliations(store, queue),
-        "availability": Availability(store),
+        "availability": free,
         "groups": Groups(store, booking, one_by_one),
         "reservations": one_by_one,
     }

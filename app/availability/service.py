@@ -8,6 +8,7 @@ from heapq import merge
 from zoneinfo import ZoneInfo
 
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from app.access.caller import Caller
 from app.availability.queries import Place, read_occupancies, read_offer, read_places
@@ -47,6 +48,7 @@ class Availability:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._asking: dict[tuple[Wish, str | None, tuple[str, ...]], asyncio.Task[list[Millis]]] = {}
 
     async def slots(self, question: Question, caller: Caller) -> tuple[ZoneInfo, list[Slot]]:
         """The slots that start in a span, by start, then resource, and the zone that the answer is in.
@@ -91,7 +93,21 @@ class Availability:
         return judge(Wish(begin, finish, guests), place.room, offer, calendar)
 
     async def next_free(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[Millis]:
-        """Up to three starts on the grid, from the wished one to 7 days on, that are free for the same request."""
+        """Up to three starts on the grid, from the wished one to 7 days on, that are free for the same request.
+
+        Of a crowd that was refused the same time, one asks and all are told.
+        """
+        question = (wish, service, tuple(resources))
+        task = self._asking.get(question)
+        if task is None:
+            task = self._asking[question] = asyncio.create_task(self._next_free(*question))
+            task.add_done_callback(lambda _: self._asking.pop(question, None))
+        try:
+            return await asyncio.shield(task)
+        except PyMongoError:
+            return []  # a refusal stands without advice
+
+    async def _next_free(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[Millis]:
         offer = await read_offer(self.store, service) if service else None
         places = [place for one in resources for place in await read_places(self.store, resource=one)]
         after, before = wish.start, wish.start + NEXT_FREE_DAYS * DAY + 1

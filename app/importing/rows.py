@@ -1,14 +1,29 @@
-"""Rows: records that were found to be reservations, as any client would have to send them."""
+"""Rows: records that were found to be reservations, held to the same shapes and bounds as a request."""
 
 from dataclasses import dataclass
-from typing import cast
 
-from app.errors import Problem, invalid
+from pydantic import Field
+
+from app.errors import Problem
 from app.importing.records import Record
-from app.reservations.schemas import METADATA_VALUE_LENGTH, NewReservation
-from app.reservations.service import check_times
-from app.timeline.lifecycle import STATUSES, Status
-from app.wire.models import read_body
+from app.reservations.schemas import METADATA_VALUE_LENGTH, Guests, Notes
+from app.reservations.times import check_span
+from app.timeline.lifecycle import Status
+from app.wire.models import Body, CatalogueId, Instant, read_body
+
+
+class Columns(Body):
+    """What a record can say; its columns are `records.COLUMNS`."""
+
+    reference: str = Field(min_length=1, max_length=METADATA_VALUE_LENGTH)
+    resource: CatalogueId
+    start_time: Instant
+    end_time: Instant | None = None
+    customer: CatalogueId | None = None
+    service: CatalogueId | None = None
+    guests: Guests = 1
+    status: Status = "confirmed"
+    notes: Notes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,27 +31,24 @@ class Row:
     """A reservation that somebody else has booked and wants to see here."""
 
     line: int
-    reference: str
-    status: Status
-    wanted: NewReservation
+    wanted: Columns
+
+    @property
+    def reference(self) -> str:
+        """How the file knows it."""
+        return self.wanted.reference
 
 
 def read_row(record: Record) -> Row | Problem:
     """The row of a record, or why there is none."""
     if isinstance(record.values, Problem):
         return record.values
-    values = dict(record.values)
-    reference, status = values.pop("reference", None), values.pop("status", "confirmed")
     try:
-        if not isinstance(reference, str) or not 1 <= len(reference) <= METADATA_VALUE_LENGTH:
-            raise invalid("/reference", f"`reference` must be a text of 1 to {METADATA_VALUE_LENGTH} characters.")
-        if status not in STATUSES:
-            raise invalid("/status", f"`status` must be one of {', '.join(STATUSES)}.")
-        wanted = read_body(NewReservation, values | {"metadata": {"reference": reference}})
-        check_times(wanted)
+        wanted = read_body(Columns, record.values)
+        check_span(wanted.start_time, wanted.end_time)
     except Problem as problem:
         return problem
-    return Row(record.line, reference, cast("Status", status), wanted)
+    return Row(record.line, wanted)
 
 
 def reference_of(record: Record) -> str | None:

@@ -227,7 +227,7 @@ def _intent(row: Row) -> Book:
         customer=row.wanted.customer,
         guests=row.wanted.guests,
         notes=row.wanted.notes,
-        metadata=row.wanted.metadata,
-        status=row.status,
+        metadata={"reference": row.reference},
+        status=row.wanted.status,
         lifted=frozenset({"notice"}),
     )

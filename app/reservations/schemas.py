@@ -56,12 +56,26 @@ HoldSeconds: TypeAlias = Annotated[
 Reason: TypeAlias = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class NewReservation(Body):
-    """A time wanted on a resource."""
+class Timed(Body):
+    """A time: instants, or what the clocks of a place show then."""
 
-    resource: CatalogueId
-    start_time: Instant
+    start_time: Annotated[Instant | None, Field(description="Required, or `localStart` instead.")] = None
     end_time: Annotated[Instant | None, Field(description="May be left out where the service sets it.")] = None
+    local_start: Annotated[
+        str | None, Field(max_length=30, description="Like `2026-03-08T09:30`, in `timezone`, for `startTime`.")
+    ] = None
+    local_end: Annotated[str | None, Field(max_length=30, description="The same for `endTime`.")] = None
+    timezone: Annotated[
+        str | None, Field(max_length=64, description="Whose wall time is meant; kept. Default: the resource's.")
+    ] = None
+
+
+class NewReservation(Timed):
+    """A time wanted on a resource, or on any that offers the service."""
+
+    resource: Annotated[
+        CatalogueId | None, Field(description="Left out, or `any`: a free one of the service's pool.")
+    ] = None
     service: CatalogueId | None = None
     customer: CatalogueId | None = None
     guests: Guests = 1

@@ -2,24 +2,26 @@
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 
 from app.access.caller import Caller
+from app.availability.service import Availability
 from app.booking import Book, Booking, Refused, Replayed, Token
 from app.errors import Problem, invalid
 from app.reservations.queries import read_reservation
 from app.reservations.refusals import refusal
 from app.reservations.schemas import NewReservation
+from app.reservations.times import when
 from app.storage.client import Store
 from app.storage.documents import Reservation
-from app.timeline.instants import DAY
+from app.timeline.instants import render, to_millis
 from app.timeline.lifecycle import Status
-from app.timeline.rules import FORCED, LONGEST
+from app.timeline.rules import FORCED, Wish
 from app.wire.versions import IfMatch
 
+ANY = "any"
 REMEMBERED_CUSTOMERS = 50_000
 
 
@@ -44,8 +46,9 @@ class Customers:
 class Reservations:
     """What callers do with reservations; all of it goes through the one write path."""
 
-    def __init__(self, store: Store, booking: Booking, *, max_holds: int) -> None:
+    def __init__(self, store: Store, booking: Booking, availability: Availability, *, max_holds: int) -> None:
         self.store = store
+        self.availability = availability
         self.max_holds = max_holds
         self.booking = booking
         self.customers = Customers(store)
@@ -63,7 +66,7 @@ class Reservations:
         try:
             return await self.booking.book(intent)
         except Refused as refused:
-            raise refusal(refused, caller) from None
+            raise await self._refusal(refused, caller, intent.service, intent.candidates) from None
 
     async def intent_of(
         self,
@@ -81,14 +84,17 @@ class Reservations:
         """
         if force:
             caller.require("reservations:admin")
-        check_times(wanted)
+        time = when(wanted)
+        resource = None if wanted.resource == ANY else wanted.resource
         return Book(
             by=caller.prefix,
-            resource=wanted.resource,
+            resource=resource,
+            pool=() if resource else await self._pool(wanted.service),
             service=wanted.service,
             customer=await self._customer(wanted.customer, caller),
-            start=wanted.start_time,
-            end=wanted.end_time,
+            start=time.start,
+            end=time.end,
+            timezone=time.timezone,
             guests=wanted.guests,
             notes=wanted.notes,
             metadata=wanted.metadata,
@@ -123,7 +129,10 @@ class Reservations:
                 lifted=FORCED if force else frozenset(),
             )
         except Refused as refused:
-            raise refusal(refused, caller) from None
+            service = patch.get("service", stored.service)
+            raise await self._refusal(refused, caller, service, [patch.get("resource", stored.resource)]) from None
+        except Problem as problem:
+            raise await self._expired(problem, stored) from None
 
     async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Reservation:
         """Make a live hold or a request firm.
@@ -133,7 +142,10 @@ class Reservations:
         """
         stored = await read_reservation(self.store, identity, caller)
         admin = caller.may("reservations:admin")
-        return await self.booking.confirm(stored.id, by=caller.prefix, admin=admin, reason=reason)
+        try:
+            return await self.booking.confirm(stored.id, by=caller.prefix, admin=admin, reason=reason)
+        except Problem as problem:
+            raise await self._expired(problem, stored) from None
 
     async def extend(self, identity: str, seconds: int, caller: Caller) -> Reservation:
         """Hold on to a live hold for so many seconds from now.
@@ -142,7 +154,41 @@ class Reservations:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`, or what the write path says.
         """
         stored = await read_reservation(self.store, identity, caller)
-        return await self.booking.extend(stored.id, seconds, by=caller.prefix)
+        try:
+            return await self.booking.extend(stored.id, seconds, by=caller.prefix)
+        except Problem as problem:
+            raise await self._expired(problem, stored) from None
+
+    async def _refusal(
+        self, refused: Refused, caller: Caller, service: str | None, resources: Sequence[str]
+    ) -> Problem:
+        """The refusal, and where only the time is taken the next free ones."""
+        problem = refusal(refused, caller)
+        if problem.name == "conflict":
+            problem.extra["nextFree"] = await self._next_free(refused.verdict.wish, service, resources)
+        return problem
+
+    async def _expired(self, problem: Problem, stored: Reservation) -> Problem:
+        """What came too late is told when it could be had again."""
+        if problem.name == "hold-expired":
+            wish = Wish(to_millis(stored.start_time), to_millis(stored.end_time), stored.guests)
+            problem.extra["nextFree"] = await self._next_free(wish, stored.service, [stored.resource])
+        return problem
+
+    async def _next_free(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[str]:
+        return [render(start) for start in await self.availability.next_free(wish, service, resources)]
+
+    async def _pool(self, service: str | None) -> tuple[str, ...]:
+        """Whoever offers the service and is active, by id."""
+        if service is None:
+            raise invalid("/resource", "Name a resource, or a service whose pool is meant.")
+        if await self.store.database["services"].find_one({"_id": service}, {"_id": 1}) is None:
+            raise invalid("/service", f"There is no service {service!r}.")
+        rows = self.store.database["resources"].find({"services": service, "active": True}, {"_id": 1})
+        pool = tuple(sorted([row["_id"] async for row in rows]))
+        if not pool:
+            raise invalid("/service", f"No active resource offers the service {service!r}.")
+        return pool
 
     async def finish(self, identity: str, to: Status, caller: Caller, reason: str | None) -> Reservation:
         """Cancel it, complete it, or note that nobody came.
@@ -190,13 +236,3 @@ def _too_many(held: int, wanted: int, limit: int) -> str:
     if wanted == 1:
         return f"There are {held} live holds already; confirm or cancel one first."
     return f"There are {held} live holds already and {wanted} more are wanted, but {limit} may live at once."
-
-
-def check_times(wanted: NewReservation) -> None:
-    """What no rule needs to judge: an end after the start, and not too far from it."""
-    if wanted.end_time is None:
-        return
-    if wanted.end_time <= wanted.start_time:
-        raise invalid("/endTime", "`endTime` must lie after `startTime`.")
-    if wanted.end_time - wanted.start_time > timedelta(milliseconds=LONGEST):
-        raise invalid("/endTime", f"A reservation lasts at most {LONGEST // DAY} days.")

@@ -103,9 +103,10 @@ class Resource(CatalogueObject):
     time_off: list[TimeOff] | None = None
 
     class Settings(Kept.Settings):
-        """Where it is kept."""
+        """Where it is kept; a service's pool is found by what its members offer."""
 
         name = "resources"
+        indexes: ClassVar = [IndexModel([("services", ASCENDING), ("_id", ASCENDING)], name="resource_services")]
 
 
 class Service(CatalogueObject):
@@ -127,7 +128,7 @@ class Service(CatalogueObject):
     active: bool = True
 
     class Settings(Kept.Settings):
-        """Where it is kept; pools ask which resources offer a service, so that index lies on resources."""
+        """Where it is kept."""
 
         name = "services"
 

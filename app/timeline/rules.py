@@ -95,8 +95,9 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All rules' verdicts on `[block_start, block_end)`, and those who occupy it where it is too full."""
+    """All rules' verdicts on a wish and its block, and those who occupy it where it is too full."""
 
+    wish: Wish
     checks: tuple[Check, ...]
     block_start: Millis
     block_end: Millis
@@ -157,7 +158,7 @@ def judge(
     )
     if wish.lifted:
         checks = tuple(_lift(check) if check.rule in wish.lifted and not check.ok else check for check in checks)
-    return Verdict(checks, block_start, block_end, units, conflicts)
+    return Verdict(wish, checks, block_start, block_end, units, conflicts)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
+import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
@@ -15,7 +16,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from app.errors import KINDS, Fault, Problem
 from app.wire.models import Answer
 from app.wire.request import request_id
-from app.wire.sentences import from_faults, from_findings
+from app.wire.sentences import Finding, from_faults, from_findings
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -73,7 +74,7 @@ _DETAILS = {
 
 def _answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
     """Litestar's own refusals."""
-    if isinstance(error, ValidationException):
+    if isinstance(error, ValidationException) or _findings(error):
         return render_problem(_invalid(request, error), request)
     if error.status_code >= 500:  # noqa: PLR2004 -- by definition of HTTP
         return _answer_unexpected(request, error)
@@ -113,13 +114,12 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 }
 
 
-def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Problem:
+def _invalid(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
     """Litestar says that a body or parameter is not valid; who found out is the cause, with what is needed here."""
     cause = error.__cause__
     if isinstance(cause, KeyError):
         return from_faults([Fault(f"?{cause.args[0]}", f"`{cause.args[0]}` is required.")])
-    findings = getattr(cause, "errors", None)
-    if isinstance(findings, list):
+    if findings := _findings(error):
         return from_findings(findings)
     fields = request.route_handler.parsed_fn_signature.parameters
     faults = [
@@ -128,6 +128,13 @@ def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Pro
         if entry.get("key") in fields and entry["key"] != "data"
     ]
     return from_faults(faults) if faults else Problem("invalid", error.detail)
+
+
+def _findings(error: HTTPException) -> list[Finding]:
+    """What pydantic found in a body. Litestar calls it its own failure if a field is named like one of our rooms."""
+    cause = error.__cause__
+    findings = getattr(cause, "errors", None) if isinstance(cause, msgspec.ValidationError) else None
+    return findings if isinstance(findings, list) else []
 
 
 def _parameter_fault(field: FieldDefinition) -> Fault:

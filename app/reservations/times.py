@@ -1,0 +1,78 @@
+"""When a body wants its time: instants, or the clocks of a place.
+
+A local time that does not exist, or exists twice, is never guessed for a booking: the two instants that it could mean
+are told, by the offset before and after the change (RFC 5545 and Temporal resolve it; we ask).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from app.errors import Fault, Problem, invalid
+from app.reservations.schemas import Timed
+from app.timeline.instants import DAY, from_millis, render
+from app.timeline.rules import LONGEST
+from app.timeline.zones import choices, parse_wall, zone
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A wanted time: `end` may be for the service to say, `timezone` is the one it was said in, if it was."""
+
+    start: datetime
+    end: datetime | None
+    timezone: str | None
+
+
+def when(wanted: Timed) -> When:
+    """The time that a body names.
+
+    Raises:
+        Problem: `invalid`, or `local-time` with the choices.
+    """
+    tz = _zone(wanted)
+    start = _instant(wanted.start_time, wanted.local_start, tz, "Start")
+    if start is None:
+        raise invalid("/startTime", "Say when it starts: `startTime`, or `localStart` with `timezone`.")
+    end = _instant(wanted.end_time, wanted.local_end, tz, "End")
+    check_span(start, end)
+    return When(start, end, None if tz is None else tz.key)
+
+
+def check_span(start: datetime, end: datetime | None) -> None:
+    """What no rule needs to judge: an end after the start, and not too far from it."""
+    if end is None:
+        return
+    if end <= start:
+        raise invalid("/endTime", "`endTime` must lie after `startTime`.")
+    if end - start > timedelta(milliseconds=LONGEST):
+        raise invalid("/endTime", f"A reservation lasts at most {LONGEST // DAY} days.")
+
+
+def _zone(wanted: Timed) -> ZoneInfo | None:
+    if wanted.timezone is None:
+        if wanted.local_start is not None or wanted.local_end is not None:
+            raise invalid("/timezone", "A local time needs the `timezone` of its clock, like Europe/Berlin.")
+        return None
+    try:
+        return zone(wanted.timezone)
+    except ValueError as error:
+        raise invalid("/timezone", str(error)) from None
+
+
+def _instant(instant: datetime | None, local: str | None, tz: ZoneInfo | None, which: str) -> datetime | None:
+    if local is None or tz is None:
+        return instant
+    pointer = f"/local{which}"
+    if instant is not None:
+        raise invalid(pointer, f"Give `local{which}` or the instant, not both.")
+    try:
+        wall = parse_wall(local)
+    except ValueError as error:
+        raise invalid(pointer, str(error)) from None
+    meant = choices(wall, tz)
+    if len(meant) == 1:
+        return from_millis(meant[0])
+    what = "exists twice" if meant[0] < meant[1] else "does not exist"
+    detail = f"{local} {what} in {tz.key}; send one of the choices as an instant."
+    raise Problem("local-time", detail, faults=[Fault(pointer, detail)], choices=[render(each) for each in meant])
