@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Problem
-from app.importing.records import COLUMNS, LONGEST_RECORD_LINES, Record, Source, UnreadableError
-from app.importing.rows import Row, read_row
+from app.importing.records import COLUMNS, LONGEST_RECORD_LINES, NEEDED, Record, Source, UnreadableError
+from app.importing.rows import Columns, Row, read_row
 
 HEADER = "reference,resource,startTime,endTime,guests,notes\n"
 GOOD = "a,room,2026-01-01T09:00:00Z,2026-01-01T10:00:00Z,2,hello\n"
@@ -181,15 +181,23 @@ def test_a_row_is_held_to_what_a_request_is(change: dict[str, Any], pointer: str
     assert [fault.pointer for fault in row.faults] == [pointer]
 
 
-def test_a_row_keeps_its_reference() -> None:
-    """It stands in the metadata of what is booked; the status is confirmed unless the file says otherwise."""
+def test_a_row_is_confirmed_unless_it_says_otherwise() -> None:
+    """What a record leaves out is as in a request."""
     row = read_row(Record(2, VALUES | {"reference": "a"}))
-    other = read_row(Record(3, VALUES | {"reference": "b", "status": "no-show"}))
+    other = read_row(Record(3, VALUES | {"reference": "b", "status": "no-show", "guests": 3}))
 
     assert isinstance(row, Row)
     assert isinstance(other, Row)
-    assert (row.reference, row.status, row.wanted.metadata) == ("a", "confirmed", {"reference": "a"})
-    assert other.status == "no-show"
+    assert (row.line, row.reference, row.wanted.status, row.wanted.guests) == (2, "a", "confirmed", 1)
+    assert (other.wanted.status, other.wanted.guests) == ("no-show", 3)
+
+
+def test_the_columns_are_those_that_a_row_has() -> None:
+    """The reader and the model know the same names, and need the same ones."""
+    fields = Columns.model_fields
+
+    assert {field.alias or name for name, field in fields.items()} == set(COLUMNS)
+    assert {field.alias or name for name, field in fields.items() if field.is_required()} | {"endTime"} == set(NEEDED)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8))
