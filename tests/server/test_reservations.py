@@ -1,0 +1,283 @@
+"""What mongomock cannot vouch for, over HTTP on real servers.
+
+Filters and pages as they are planned there, replays as they come out of BSON, changes that meet in one batch or between
+two, and what commits together.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.booking.intents import Refused
+from app.storage.client import connect
+from app.storage.migrate import migrate
+from app.timeline.instants import render
+from app.timeline.lifecycle import STATUSES
+from tests.actors import Actor, booking_of, peak_load
+from tests.http import serving
+from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem
+
+CUSTOMER = "/v1/customers/ann/reservations"
+
+
+Shops = dict[str, Visitor]
+
+
+@pytest.fixture(scope="module")
+async def shops() -> AsyncIterator[tuple[Shops, AsyncExitStack]]:
+    """One app a server: to migrate a database takes longer than a test."""
+    async with AsyncExitStack() as opened:
+        yield {}, opened
+
+
+@pytest.fixture
+async def shop(server_name: str, database_url: str, shops: tuple[Shops, AsyncExitStack]) -> Visitor:
+    """A room for one, a plaza for many, a service, a customer; nothing is booked."""
+    known, opened = shops
+    if server_name not in known:
+        store = await connect(database_url)
+        opened.push_async_callback(store.close)
+        if server_name != "trial":  # takes a second there, and its data goes with it anyway
+            opened.push_async_callback(store.client.drop_database, store.database.name)
+        await migrate(store)
+        known[server_name] = visitor = Visitor(await opened.enter_async_context(serving(store)), store)
+        await visitor.service(bufferBeforeMinutes=10, bufferAfterMinutes=20)
+        await visitor.resource(services=["cut"])
+        await visitor.resource("plaza", capacity=50)
+        await visitor.add("customers", id="ann")
+    await known[server_name].store.database["reservations"].delete_many({})
+    return known[server_name]
+
+
+def outcomes(answers: list[httpx.Response]) -> Counter[str]:
+    """How many were answered with what."""
+    return Counter(
+        str(answer.status_code) if answer.is_success else answer.json()["type"].removeprefix("/problems/")
+        for answer in answers
+    )
+
+
+@pytest.mark.servers("wire")
+async def test_the_life_of_a_reservation(shop: Visitor) -> None:
+    """Held, extended, changed, confirmed, moved, given up: each version with its line, and read as it was answered."""
+    hold = await shop.booked(expiresInSeconds=60, customer="ann", notes="ü☂", metadata={"a": 1, "b": 0.5, "c": True})
+    steps = [
+        await shop.verb(hold, "extend", expiresInSeconds=600),
+        await shop.change(hold, metadata={"a": True, "b": None}, notes=None, guests=3),
+        await shop.verb(hold, "confirm", reason="paid"),
+        await shop.change(hold, startTime=render(NINE + HOUR), service="cut"),
+        await shop.change(hold, resource="plaza", service=None),
+        await shop.verb(hold, "cancel"),
+    ]
+
+    assert [good(step)["version"] for step in steps] == [2, 3, 4, 5, 6, 7]
+    body = steps[-1].json()
+    assert await shop.read(hold) == body
+    assert [line.get("to") or line["changed"] for line in body["history"]] == [
+        "pending",
+        ["expiresAt"],
+        ["guests", "metadata", "notes"],
+        "confirmed",
+        ["endTime", "service", "startTime"],
+        ["resource", "service"],
+        "cancelled",
+    ]
+    assert (body["metadata"], type(body["metadata"]["a"])) == ({"a": True, "c": True}, bool)
+    assert not {"notes", "service", "expiresAt"} & body.keys()
+    assert None not in (await shop.stored(hold)).values()
+
+
+@pytest.mark.servers("wire")
+async def test_lists_filter_and_turn_pages(shop: Visitor) -> None:
+    """Every filter in one query with a cursor, a hold that is over among them, on both lists and by both orders."""
+    reservations = [
+        await shop.booked(NINE + index % 3 * HOUR, resource="plaza", customer="ann", expiresInSeconds=600)
+        for index in range(7)
+    ]
+    await shop.booked()
+    await shop.lapse(reservations[2])
+    good(await shop.verb(reservations[4], "cancel"))
+    live = [each for index, each in enumerate(reservations) if index not in {2, 4}]
+    live.sort(key=lambda each: (each["startTime"], each["id"]))
+    filters: dict[str, Any] = {
+        "resource": "plaza",
+        "customer": "ann",
+        "status": ["pending", "confirmed"],
+        "from": render(NINE - MINUTE),
+        "to": render(NINE + 3 * HOUR),
+    }
+
+    assert await all_pages(shop, RESERVATIONS, **filters) == [each["id"] for each in live]
+    filters |= {"status": ["expired"]}
+    assert await all_pages(shop, RESERVATIONS, **filters) == [reservations[2]["id"]]
+    assert len(await all_pages(shop, RESERVATIONS, status=[*STATUSES])) == 8
+    newest = sorted(reservations, key=lambda each: (each["startTime"], each["id"]), reverse=True)
+    assert await all_pages(shop, CUSTOMER) == [each["id"] for each in newest]
+    changed = await all_pages(shop, RESERVATIONS, updatedSince=reservations[0]["updatedAt"], customer="ann")
+    assert (changed[-1], set(changed)) == (reservations[4]["id"], {each["id"] for each in reservations})
+
+
+async def all_pages(shop: Visitor, path: str, **filters: Any) -> list[str]:
+    """The ids of a list, two by two."""
+    found: list[str] = []
+    while True:
+        page = good(await shop.get(path, limit=2, **filters))
+        found += [item["id"] for item in page["items"]]
+        if "next" not in page:
+            return found
+        filters["cursor"] = page["next"]
+
+
+@pytest.mark.servers("wire")
+async def test_a_replay_is_the_first_answer_to_the_byte(shop: Visitor) -> None:
+    """Through BSON and back, after the reservation went on; another body and a refused one as in the contract."""
+    body: dict[str, Any] = {"notes": 'ü☂\u2028\\"', "metadata": {"a": 1.0, "b": -0.0, "c": 2**63 - 1, "d": 1e300}}
+    problem(await shop.book(length=2 * HOUR, service="cut", key="k", **body), "rule")
+    first = await shop.book(length=None, service="cut", key="k", **body)
+    good(await shop.change(made(first), notes=None, startTime=render(NINE + 5 * HOUR)))
+    good(await shop.verb(first.json(), "cancel"))
+    again = await shop.book(length=None, service="cut", key="k", **body)
+
+    assert (again.status_code, again.content) == (201, first.content)
+    assert [again.headers[name] for name in ("Location", "ETag")] == [
+        first.headers[name] for name in ("Location", "ETag")
+    ]
+    assert again.headers["Idempotent-Replayed"] == "true"
+    problem(await shop.book(service="cut", key="k", **body), "idempotency-mismatch")
+
+
+@pytest.mark.servers("wire")
+async def test_equal_keys_at_once_book_once(shop: Visitor) -> None:
+    """Of two bodies under one key one wins, and everybody who sent that one gets its answer."""
+    starts = [NINE, NINE + 5 * HOUR] * 8
+    answers = await asyncio.gather(*(shop.book(start, key="k") for start in starts))
+
+    assert outcomes(answers) == {"201": 8, "idempotency-mismatch": 8}
+    assert len({answer.content for answer in answers if answer.is_success}) == 1
+    assert await shop.store.database["reservations"].count_documents({}) == 1
+
+
+@pytest.mark.servers("wire")
+async def test_as_many_win_as_fit(shop: Visitor) -> None:
+    """Creates and moves of the same moment, in whatever batches they travel."""
+    movers = [await shop.booked(NINE + (2 + index) * HOUR) for index in range(4)]
+    answers = await asyncio.gather(
+        *(shop.book(NINE + 10 * MINUTE) for _ in range(8)),
+        *(shop.change(mover, startTime=render(NINE)) for mover in movers),
+    )
+
+    assert sum(answer.is_success for answer in answers) == 1
+    assert outcomes(answers)["conflict"] == 11
+    assert await peak_load(shop.store) == 1
+
+
+@pytest.mark.servers("wire")
+async def test_of_many_who_read_one_version_one_changes_it(shop: Visitor) -> None:
+    """The others are told that they are stale; `*` lets all through, one after the other."""
+    reservation = await shop.booked()
+
+    async def change(number: int, tag: str) -> httpx.Response:
+        return await shop.ask("PATCH", at(reservation), json={"metadata": {f"k{number}": 1}}, headers={"If-Match": tag})
+
+    answers = await asyncio.gather(*(change(number, '"1"') for number in range(8)))
+    assert outcomes(answers) == {"200": 1, "stale": 7}
+    answers = await asyncio.gather(*(change(number, "*") for number in range(8)))
+    assert outcomes(answers) == {"200": 8}
+    body = await shop.read(reservation)
+    assert sorted(body["metadata"]) == [f"k{number}" for number in range(8)]
+    assert body["version"] == 1 + 8  # the one that came first had nothing left to say
+    assert len(body["history"]) == 9
+
+
+@pytest.mark.servers("wire")
+async def test_verbs_that_meet_leave_one_history(shop: Visitor) -> None:
+    """Confirm, cancel and extend at once: every line follows from the one before, and nothing is lost."""
+    for _ in range(4):
+        hold = await shop.booked(expiresInSeconds=60)
+        verbs = ["confirm", "cancel"] * 3
+        answers = await asyncio.gather(
+            *(shop.verb(hold, verb) for verb in verbs), shop.verb(hold, "extend", expiresInSeconds=600)
+        )
+        body = await shop.read(hold)
+        steps = [(line.get("from"), line["to"]) for line in body["history"] if "to" in line]
+
+        assert body["status"] == "cancelled"
+        assert steps in (
+            [(None, "pending"), ("pending", "cancelled")],
+            [(None, "pending"), ("pending", "confirmed"), ("confirmed", "cancelled")],
+        )
+        assert body["version"] == len(body["history"])
+        assert outcomes(answers).keys() <= {"200", "forbidden-transition"}
+
+
+@pytest.mark.servers("wire")
+async def test_one_bad_request_among_many_harms_no_neighbour(shop: Visitor) -> None:
+    """Refused for its version, its key, its service, its time: all others of the moment answer as without it."""
+    made(await shop.book(NINE - 3 * HOUR, key="used"))
+    reservation = await shop.booked(NINE - 5 * HOUR)
+    bad = [
+        shop.ask("PATCH", at(reservation), json={"guests": 2}, headers={"If-Match": '"9"'}),
+        shop.book(NINE - 2 * HOUR, key="used"),
+        shop.book(service="nothing"),
+        shop.book(NINE - 5 * HOUR),
+        shop.book(length=2 * HOUR, service="cut"),
+        shop.verb(reservation, "extend", expiresInSeconds=60),
+    ]
+    answers = await asyncio.gather(*bad, *(shop.book(NINE + hour * HOUR) for hour in range(20)))
+
+    assert [next(iter(outcomes([answer]))) for answer in answers[:6]] == [
+        "stale",
+        "idempotency-mismatch",
+        "invalid",
+        "conflict",
+        "rule",
+        "forbidden-transition",
+    ]
+    assert outcomes(answers[6:]) == {"201": 20}
+
+
+@pytest.mark.servers("wire")
+async def test_shrinking_and_booking_never_cross(shop: Visitor) -> None:
+    """Either the resource is smaller first and the last ones find no room, or they are there and it stays."""
+    await shop.resource("hall", capacity=4)
+
+    async def shrink() -> httpx.Response:
+        return await shop.edit("/v1/resources/hall", capacity=2)
+
+    bookings = [shop.book(resource="hall") for _ in range(4)]
+    *answers, edited = await asyncio.gather(*bookings[:2], *bookings[2:], shrink())
+    capacity = good(await shop.get("/v1/resources/hall"))["capacity"]
+
+    assert capacity == (2 if edited.is_success else 4)
+    assert await peak_load(shop.store, "hall") == outcomes(answers)["201"] <= capacity
+
+
+@pytest.mark.servers("transactions")
+async def test_taking_an_expired_holds_place_and_marking_it_commit_together(shop: Visitor) -> None:
+    """Until the commit neither is to be seen, and of a booking that is given up neither stays."""
+    hold = await shop.booked(expiresInSeconds=60)
+    await shop.lapse(hold)
+
+    async def seen() -> tuple[str, int]:
+        count = await shop.store.database["reservations"].count_documents({})
+        return (await shop.stored(hold))["status"], count
+
+    dropped = Actor(shop.store, [booking_of()])
+    await dropped.until("reservations.insert")
+    assert "reservations.update" in dropped.done
+    assert await seen() == ("pending", 1)
+    await dropped.abandon()
+    assert await seen() == ("pending", 1)
+    actor = Actor(shop.store, [booking_of(), booking_of(NINE + timedelta(minutes=30))])
+    taker, refused = await actor.finish()
+    await actor.close()
+    assert isinstance(refused, Refused)
+    assert not isinstance(taker, Refused)
+    assert await seen() == ("expired", 2)
+    problem(await shop.verb(hold, "confirm"), "hold-expired")
