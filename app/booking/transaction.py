@@ -141,11 +141,11 @@ def _write(accepted: Sequence[Accepted], snapshot: Snapshot, first: Intent) -> S
     """Reach first, so that no reader can miss what follows; then the inserts and the guarded updates."""
     inserts = [reservation for each in accepted for reservation in each.inserts]
     blocks = [reservation for each in accepted for reservation in each.blocks]
-    for resource, reach in _raised(blocks, snapshot).items():
+    for reach, resources in _by_reach(_raised(blocks, snapshot)).items():
         raised: dict[str, Any] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}}
         if reach.long:
             raised["$set"] = {"long": True}
-        yield update("guards.reach", "guards", {"_id": resource}, raised)
+        yield Step("guards.reach", "guards", "update_many", ({"_id": {"$in": resources}}, raised))
     for taken in (span for each in accepted for span in each.taken):
         for lapsed in _expire(taken, snapshot, first):
             yield from _apply(lapsed)
@@ -174,6 +174,14 @@ def _raised(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reac
         if wanted != known:
             raised[reservation.resource] = wanted
     return raised
+
+
+def _by_reach(raised: dict[str, Reach]) -> dict[Reach, list[str]]:
+    """One write for all guards that need the same: an import meets thousands of new resources at once."""
+    alike: dict[Reach, list[str]] = {}
+    for resource, reach in raised.items():
+        alike.setdefault(reach, []).append(resource)
+    return alike
 
 
 def _expire(taken: Span, snapshot: Snapshot, intent: Intent) -> list[Update]:
