@@ -7,7 +7,7 @@ from typing import Any
 from bson import ObjectId
 
 from app.booking.intents import TYPICAL_BYTES, Accepted, Intent, Refused, Span, View
-from app.booking.occupants import is_long, occupancy_of
+from app.booking.occupants import is_long, occupancy
 from app.errors import invalid
 from app.storage.documents import HistoryEntry, Reservation
 from app.timeline.instants import SECOND, Millis, from_millis, to_millis
@@ -113,7 +113,7 @@ class Book(Intent):
         if self._blocking:
             accepted.taken = [Span(resource, verdict.block_start, verdict.block_end)]
             accepted.blocks = [reservation]
-            calendar.add(occupancy_of(reservation.to_mongo()))
+            calendar.add(occupancy(reservation))
         return accepted
 
     @property

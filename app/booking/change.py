@@ -5,7 +5,7 @@ from typing import Any
 
 from app.booking.held import HeldIntent
 from app.booking.intents import Accepted, Refused, Span, View
-from app.booking.occupants import is_long, occupancy_of
+from app.booking.occupants import is_long, occupancy
 from app.booking.verbs import check_cancellation_notice, hold_expired
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
@@ -95,7 +95,7 @@ class Change(HeldIntent):
     def _moved(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> Accepted:
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
         view.calendar(stored.resource).remove(stored.id)
-        view.calendar(after.resource).add(occupancy_of(after.to_mongo()))
+        view.calendar(after.resource).add(occupancy(after))
         return self.written(stored, after, now, taken=[taken], reason=self.reason)
 
     def _after(self, stored: Reservation, view: View) -> tuple[Reservation, Room, Offer | None]:

@@ -163,7 +163,8 @@ class SessionDriver:
 
     async def close(self) -> None:
         """End the sessions; no body may be running."""
-        for session in self.sessions:
+        ended, self.sessions = self.sessions, []
+        for session in ended:
             with suppress(PyMongoError):
                 session.end_session()
         self._threads.shutdown(wait=False)

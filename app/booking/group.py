@@ -10,7 +10,7 @@ from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent, Refused, Span, View
-from app.booking.occupants import occupancy_of
+from app.booking.occupants import occupancy
 from app.errors import Problem
 from app.storage.documents import Reservation
 from app.timeline.lifecycle import BLOCKING
@@ -142,4 +142,4 @@ class Move(Together):
                 if kept is not None and kept.status in BLOCKING:
                     staying.append(kept)
         for kept in staying:
-            view.calendar(kept.resource).add(occupancy_of(kept.to_mongo()))
+            view.calendar(kept.resource).add(occupancy(kept))

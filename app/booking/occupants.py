@@ -15,6 +15,7 @@ from typing import Any
 
 from app.booking.intents import Span
 from app.booking.steps import Steps, find
+from app.storage.documents import Reservation
 from app.storage.guards import doubled
 from app.timeline.instants import DAY, EARLIEST, LATEST, Millis, from_millis, to_millis
 from app.timeline.lifecycle import BLOCKING
@@ -139,4 +140,22 @@ def occupancy_of(row: Mapping[str, Any]) -> Occupancy:
         customer=row.get("customer"),
         service=row.get("service"),
         version=row.get("version", 1),
+    )
+
+
+def occupancy(reservation: Reservation) -> Occupancy:
+    """An occupancy from a reservation that is about to be stored."""
+    expires = reservation.expires_at if reservation.status == "pending" else None
+    return Occupancy(
+        id=reservation.id,
+        start=to_millis(reservation.block_start),
+        end=to_millis(reservation.block_end),
+        units=reservation.units,
+        expires=None if expires is None else to_millis(expires),
+        from_=to_millis(reservation.start_time),
+        to=to_millis(reservation.end_time),
+        status=reservation.status,
+        customer=reservation.customer,
+        service=reservation.service,
+        version=reservation.version,
     )

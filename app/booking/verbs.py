@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.booking.held import HeldIntent
 from app.booking.intents import Accepted, Span, View
-from app.booking.occupants import occupancy_of
+from app.booking.occupants import occupancy
 from app.errors import Problem, invalid
 from app.timeline.instants import MINUTE, SECOND, Millis, from_millis, to_millis
 from app.timeline.lifecycle import Status, is_final, may_follow
@@ -120,7 +120,7 @@ class Extend(HeldIntent):
         if until > to_millis(stored.created_at) + HOLD_LIMIT:
             raise invalid("/expiresInSeconds", "A hold ends at most 86,400 seconds after it was made.")
         after = stored.model_copy(update={"expires_at": from_millis(until)})
-        view.calendar(stored.resource).add(occupancy_of(after.to_mongo()))
+        view.calendar(stored.resource).add(occupancy(after))
         return self.written(stored, after, now, taken=[])
 
 
