@@ -10,6 +10,7 @@ from pymongo.errors import AutoReconnect
 
 from app.booking import committer as module
 from app.booking.committer import Committer
+from app.booking.group import BookGroup
 from app.booking.intents import Accepted, Intent
 from app.booking.steps import Steps
 from app.booking.transaction import Batch, Lost, Outcome
@@ -119,6 +120,31 @@ async def test_running_batches_never_share_a_lane_and_nobody_overtakes(driver: S
     go_third.set_result(accept)
     await asyncio.gather(*first, *rest)
     assert names(third) == ["a", "a"]
+
+
+async def test_a_group_does_not_starve_behind_singles(driver: Scripted) -> None:
+    """While it waits for one of its resources nobody younger gets ahead of it on any; then it goes before them."""
+    committer = Committer(driver, 16)
+    first = submit(committer, "a")
+    _, go_first = await driver.next_batch()
+    group = BookGroup(by="test", members=[booking_of(resource=name) for name in "ab"])
+    booked = asyncio.create_task(committer.submit(group))
+    stream = submit(committer, "b", "c", "b")
+    second, go_second = await driver.next_batch()
+    go_second.set_result(accept)
+    await stream[1]
+    stream += submit(committer, "b", "a")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert names(second) == ["c"]
+    assert driver.running == []
+    go_first.set_result(accept)
+    third, go_third = await driver.next_batch()
+    go_third.set_result(accept)
+    await asyncio.gather(*first, booked, *stream)
+    assert third[0] is group
+    assert names(third[1:]) == ["b", "b", "b", "a"]
 
 
 async def test_who_is_not_taken_in_time_is_never_run(driver: Scripted) -> None:

@@ -1,0 +1,535 @@
+"""Several reservations as one: all of them or none, whoever else is about."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+from bson import ObjectId
+
+from app.booking import BookGroup, MembersRefused
+from app.booking.change import Change
+from app.booking.facts import Memory
+from app.booking.group import Move
+from app.booking.intents import Accepted, Refused
+from app.booking.transaction import Lost, Outcome
+from app.errors import Problem
+from app.storage.client import Store
+from app.timeline.instants import render
+from tests.actors import Actor, add_resource, book, booking_of, peak_load, run
+from tests.api.test_groups import GROUPS, group, move, to
+from tests.http import serving
+from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
+
+pytestmark = pytest.mark.servers("transactions")
+
+ROOMS = ("a", "b", "c")
+
+
+@pytest.fixture
+def visitor(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+    """Somebody who may do everything."""
+    return Visitor(app_client, store)
+
+
+async def rooms(visitor: Visitor, *names: str, **fields: Any) -> None:
+    """Resources of these names."""
+    for name in names or ROOMS:
+        await visitor.resource(name, **fields)
+
+
+def where(reservations: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Which resource, from when."""
+    return [(each["resource"], each["startTime"]) for each in reservations]
+
+
+def indexes(body: dict[str, Any]) -> list[int]:
+    """The members that are in the way."""
+    return [member["index"] for member in body["members"]]
+
+
+async def kept(visitor: Visitor) -> Any:
+    """All that a refused group or move must leave as it was."""
+    beside = [await visitor.store.database[name].find().to_list(None) for name in ("groups", "answers")]
+    return await visitor.everything(), beside
+
+
+class TestAllOrNone:
+    """What a group books."""
+
+    async def test_a_group_books_several_resources_and_times(self, visitor: Visitor) -> None:
+        """Its members are answered, read and listed in the order of the request."""
+        await rooms(visitor)
+        asked = [
+            wanted(resource="c"),
+            wanted(resource="a"),
+            wanted(NINE + 5 * HOUR, resource="b"),
+            wanted(resource="b"),
+        ]
+        answer = await group(visitor, *asked)
+        body = made(answer)
+
+        assert where(body["reservations"]) == [(each["resource"], each["startTime"]) for each in asked]
+        assert {each["group"] for each in body["reservations"]} == {body["id"]}
+        assert body["version"] == 1
+        assert good(await visitor.get(answer.headers["Location"])) == body
+
+    async def test_one_member_in_the_way_keeps_all_out(self, visitor: Visitor) -> None:
+        """A taken time of one is a conflict of all, named by its place; nothing is written."""
+        await rooms(visitor)
+        await visitor.booked(NINE + HOUR / 2, resource="b")
+        before = await kept(visitor)
+        body = problem(
+            await group(visitor, *[wanted(resource=name) for name in ROOMS], key="k"),
+            "conflict",
+            "/reservations/1/startTime",
+        )
+
+        assert indexes(body) == [1]
+        assert await kept(visitor) == before
+
+    async def test_what_a_rule_forbids_is_no_conflict(self, visitor: Visitor) -> None:
+        """If capacity is all that is missing it is a conflict; one other rule makes it `rule`, with everybody named."""
+        await rooms(visitor, "a", "b")
+        await visitor.resource("c", active=False)
+        await visitor.booked(resource="a")
+        body = problem(await group(visitor, *[wanted(resource=name) for name in ROOMS]), "rule")
+
+        assert indexes(body) == [0, 2]
+        assert ["conflicts" in member for member in body["members"]] == [True, False]
+        for member, rule in zip(body["members"], ("capacity", "resource-active"), strict=True):
+            assert [check["rule"] for check in member["checks"] if not check["ok"]] == [rule]
+        assert body["errors"][0]["pointer"] == "/reservations/0/startTime"
+        assert body["errors"][1]["pointer"] == "/reservations/2/resource"
+
+    async def test_members_see_each_other(self, visitor: Visitor) -> None:
+        """Members of one resource may touch, not overlap; of one that does not exist only the times are told."""
+        await visitor.resource()
+        touching = made(await group(visitor, wanted(), wanted(NINE + HOUR), wanted(NINE - HOUR)))
+        body = problem(await group(visitor, wanted(NINE + 5 * HOUR), wanted(NINE + 5 * HOUR + MINUTE)), "conflict")
+
+        assert len(touching["reservations"]) == 3
+        (member,) = body["members"]
+        assert member["index"] == 1
+        assert member["conflicts"] == [{"startTime": render(NINE + 5 * HOUR), "endTime": render(NINE + 6 * HOUR)}]
+        assert all("reservation" not in check for check in member["checks"])
+
+    async def test_a_group_fills_a_resource_to_its_capacity(self, visitor: Visitor) -> None:
+        """As many members as fit, and with one more none of them; guests count where they count."""
+        await visitor.resource(capacity=5)
+        await visitor.resource("hall", capacity=5, capacityMode="guests")
+        await visitor.booked()
+
+        assert indexes(problem(await group(visitor, *[wanted()] * 5), "conflict")) == [4]
+        made(await group(visitor, *[wanted()] * 4))
+        seats = [wanted(resource="hall", guests=guests) for guests in (2, 3)]
+        assert indexes(problem(await group(visitor, *seats, wanted(resource="hall")), "conflict")) == [2]
+        made(await group(visitor, *seats))
+        assert await peak_load(visitor.store) == await peak_load(visitor.store, "hall") == 5
+
+    async def test_twenty_members(self, visitor: Visitor) -> None:
+        """The most that there may be, under one transaction."""
+        await visitor.resource()
+        hours = [wanted(NINE + number * HOUR) for number in range(20)]
+
+        assert len(made(await group(visitor, *hours))["reservations"]) == 20
+        assert indexes(problem(await group(visitor, *hours), "conflict")) == [*range(20)]
+
+    async def test_an_expired_hold_gives_way_to_a_group(self, visitor: Visitor) -> None:
+        """Its place is taken and it is marked, in the same transaction; a live one keeps the group out."""
+        await rooms(visitor, "a", "b")
+        held = [await visitor.booked(resource=name, expiresInSeconds=60) for name in ("a", "b")]
+        await visitor.lapse(held[0])
+        both = [wanted(resource="a"), wanted(resource="b")]
+
+        assert indexes(problem(await group(visitor, *both), "conflict")) == [1]
+        assert [(await visitor.stored(each))["status"] for each in held] == ["pending", "pending"]
+        await visitor.lapse(held[1])
+        made(await group(visitor, *both))
+        assert [(await visitor.stored(each))["status"] for each in held] == ["expired", "expired"]
+
+    async def test_a_problem_of_one_is_told_of_all_that_have_it(self, visitor: Visitor) -> None:
+        """Unknown references come before whether the others are free."""
+        await rooms(visitor, "a")
+        await visitor.booked(resource="a")
+        asked = [wanted(resource="a"), wanted(resource="x"), wanted(resource="a"), wanted(resource="y")]
+
+        body = problem(await group(visitor, *asked), "invalid", "/reservations/1/resource", "/reservations/3/resource")
+        assert indexes(body) == [1, 3]
+
+    async def test_who_has_a_choice_leaves_what_others_need(self, store: Store) -> None:
+        """A member that takes any of a pool takes none that a fellow member named, wherever it stands in the list."""
+        for name in ROOMS:
+            await add_resource(store, name)
+        await book(store, resource="c")
+        for _ in range(6):  # takers of a pool begin at different members of it
+            members = [booking_of(resource=None, pool=ROOMS), booking_of(resource="a")]
+            (outcome,) = await run(store, BookGroup(by="test", members=members))
+
+            assert isinstance(outcome, Accepted)
+            assert [each.resource for each in outcome.value] == ["b", "a"]
+            await store.database["reservations"].delete_many({"resource": {"$ne": "c"}})
+
+    async def test_a_mixed_group_is_nobodys_with_a_bound_key(self, visitor: Visitor) -> None:
+        """A key of one customer sees a group only if all of it is that customer's."""
+        for customer in ("ann", "bob"):
+            await visitor.add("customers", id=customer)
+        await rooms(visitor)
+        ann = await visitor.other("reservations:read", "reservations:write", customer="ann")
+        mixed = made(
+            await group(visitor, *[wanted(resource=each, customer=who) for each, who in (("a", "ann"), ("b", "bob"))])
+        )
+        hers = made(
+            await group(
+                ann, wanted(resource="a", startTime=render(NINE - HOUR), endTime=render(NINE)), wanted(resource="c")
+            )
+        )
+
+        problem(await ann.get(f"{GROUPS}/{mixed['id']}"), "not-found")
+        problem(await ann.ask("POST", f"{GROUPS}/{mixed['id']}/cancel"), "not-found")
+        assert good(await ann.get(f"{GROUPS}/{hers['id']}")) == hers
+        good(await ann.ask("POST", f"{GROUPS}/{hers['id']}/cancel"))
+
+
+class TestVerbs:
+    """Confirm and cancel of what is partly over."""
+
+    async def held(self, visitor: Visitor, **fields: Any) -> tuple[str, list[dict[str, Any]]]:
+        """A held group of three, and where it is."""
+        await rooms(visitor)
+        body = made(await group(visitor, *[wanted(resource=name, **fields) for name in ROOMS], expiresInSeconds=60))
+        return f"{GROUPS}/{body['id']}", body["reservations"]
+
+    async def test_a_group_is_confirmed_as_one(self, visitor: Visitor) -> None:
+        """All holds become firm, once."""
+        path, _ = await self.held(visitor)
+        body = good(await visitor.ask("POST", f"{path}/confirm", json={"reason": "paid"}))
+
+        assert [each["status"] for each in body["reservations"]] == ["confirmed"] * 3
+        assert all("expiresAt" not in each for each in body["reservations"])
+        assert {each["history"][-1]["reason"] for each in body["reservations"]} == {"paid"}
+        assert body["version"] == 4
+        assert good(await visitor.ask("POST", f"{path}/confirm")) == body
+
+    @pytest.mark.parametrize("marked", [False, True])
+    async def test_a_hold_that_has_expired_keeps_all_from_being_confirmed(
+        self, visitor: Visitor, *, marked: bool
+    ) -> None:
+        """Whether or not that was written down yet: the group is not what was held any more."""
+        path, members = await self.held(visitor)
+        await visitor.lapse(members[1])
+        if marked:
+            await visitor.put(members[1], status="expired")
+        body = problem(await visitor.ask("POST", f"{path}/confirm"), "hold-expired")
+
+        assert indexes(body) == [1]
+        read = good(await visitor.get(path))["reservations"]
+        assert [each["status"] for each in read] == ["pending", "expired", "pending"]
+        assert [each["version"] for each in read] == [1, 1, 1]
+
+    async def test_what_has_ended_is_spared(self, visitor: Visitor) -> None:
+        """A member that was cancelled is neither confirmed nor in the way; cancelling takes whoever is left."""
+        path, members = await self.held(visitor)
+        good(await visitor.verb(members[0], "cancel"))
+        body = good(await visitor.ask("POST", f"{path}/confirm"))
+        assert [each["status"] for each in body["reservations"]] == ["cancelled", "confirmed", "confirmed"]
+
+        good(await visitor.verb(members[1], "complete"))
+        body = good(await visitor.ask("POST", f"{path}/cancel"))
+        assert [each["status"] for each in body["reservations"]] == ["cancelled", "completed", "cancelled"]
+        assert [each["version"] for each in body["reservations"]] == [2, 3, 3]
+        made(await visitor.book(resource="c"))
+
+    async def test_an_expired_member_does_not_keep_the_others_from_being_cancelled(self, visitor: Visitor) -> None:
+        """It has ended already."""
+        path, members = await self.held(visitor)
+        await visitor.lapse(members[2])
+        body = good(await visitor.ask("POST", f"{path}/cancel"))
+
+        assert [each["status"] for each in body["reservations"]] == ["cancelled", "cancelled", "expired"]
+
+    async def test_one_that_may_not_be_cancelled_keeps_all(self, visitor: Visitor) -> None:
+        """Inside the cancellation notice of one nobody is cancelled without reservations:admin."""
+        await visitor.service(cancellationNoticeMinutes=60)
+        await rooms(visitor, services=["cut"])
+        soon = visitor.store.clock.now() + 30 * MINUTE
+        body = made(await group(visitor, wanted(resource="a"), wanted(soon, None, resource="b", service="cut")))
+        writer = await visitor.other("reservations:read", "reservations:write")
+
+        refused = problem(await writer.ask("POST", f"{GROUPS}/{body['id']}/cancel"), "forbidden")
+        assert indexes(refused) == [1]
+        assert good(await visitor.get(f"{GROUPS}/{body['id']}")) == body
+        good(await visitor.ask("POST", f"{GROUPS}/{body['id']}/cancel"))
+
+
+class TestMoves:
+    """Judged by where all are in the end."""
+
+    async def test_two_swap(self, visitor: Visitor) -> None:
+        """Each takes the other's place, in time or on another resource, though both places are taken."""
+        await rooms(visitor, "a", "b")
+        early, late = await visitor.booked(resource="a"), await visitor.booked(NINE + 3 * HOUR, 2 * HOUR, resource="a")
+        other = await visitor.booked(resource="b")
+        moved = good(
+            await move(
+                visitor,
+                to(early, startTime=late["startTime"]),
+                to(late, startTime=early["startTime"]),
+                key="k",
+            )
+        )["reservations"]
+        assert where(moved) == [("a", late["startTime"]), ("a", early["startTime"])]
+
+        early, late = moved
+        moved = good(await move(visitor, to(late, resource="b"), to(other, resource="a")))["reservations"]
+        assert where(moved) == [("b", late["startTime"]), ("a", other["startTime"])]
+        assert [await peak_load(visitor.store, name) for name in ("a", "b")] == [1, 1]
+
+    async def test_three_go_round(self, visitor: Visitor) -> None:
+        """Each goes where the next one was; nobody alone could."""
+        await rooms(visitor)
+        ring = [await visitor.booked(resource=name) for name in ROOMS]
+        places = ["b", "c", "a"]
+        for each, place in zip(ring, places, strict=True):
+            problem(await move(visitor, to(each, resource=place)), "conflict")
+
+        moved = good(await move(visitor, *[to(each, resource=place) for each, place in zip(ring, places, strict=True)]))
+        assert [each["resource"] for each in moved["reservations"]] == places
+        assert [each["version"] for each in moved["reservations"]] == [2, 2, 2]
+
+    async def test_fourteen_leave_a_closed_day(self, visitor: Visitor) -> None:
+        """A sick day is three calls: closing it lists who is affected, they move as one, and then it closes."""
+        await visitor.resource()
+        for number in range(14):
+            await visitor.booked(NINE + number * HOUR / 2, HOUR / 2)
+        closing = {"overrides": [{"date": NINE.date().isoformat(), "windows": []}]}
+
+        async def close() -> httpx.Response:
+            return await visitor.ask("PUT", "/v1/resources/room/schedule", json=closing, headers={"If-Match": "*"})
+
+        stranded = problem(await close(), "stranded-bookings")["reservations"]
+        assert len(stranded) == 14
+        later = [
+            to(each, startTime=render(datetime.fromisoformat(each["startTime"]) + timedelta(days=1)))
+            for each in stranded
+        ]
+        assert len(good(await move(visitor, *later, reason="ill"))["reservations"]) == 14
+        good(await close())
+
+    async def test_one_that_cannot_go_keeps_all(self, visitor: Visitor) -> None:
+        """Whatever the reason, nobody moves, and everybody in the way is named."""
+        await rooms(visitor)
+        one, two = await visitor.booked(resource="a"), await visitor.booked(resource="b")
+        await visitor.booked(resource="c")
+        before = await kept(visitor)
+        free = {"startTime": render(NINE + 9 * HOUR)}
+
+        both = problem(await move(visitor, to(one, resource="c"), to(two, resource="c")), "conflict")
+        assert indexes(both) == [0, 1]
+        body = problem(await move(visitor, to(one, **free), to(two, resource="c"), key="k"), "conflict")
+        assert indexes(body) == [1]
+        problem(await move(visitor, to(one, **free), to(two | {"version": 7}, **free)), "stale", "/moves/1/version")
+        problem(await move(visitor, to(one, **free), to(two, resource="x")), "invalid", "/moves/1/resource")
+        unknown = {"id": str(ObjectId()), "version": 1}
+        problem(await move(visitor, to(one, **free), to(unknown, **free)), "invalid", "/moves/1/reservation")
+        assert await kept(visitor) == before
+
+    async def test_those_who_move_do_not_meet_where_they_go(self, visitor: Visitor) -> None:
+        """Two that go to one free place are one too many."""
+        await rooms(visitor)
+        one, two = await visitor.booked(resource="a"), await visitor.booked(resource="b")
+
+        body = problem(await move(visitor, to(one, resource="c"), to(two, resource="c")), "conflict")
+        assert indexes(body) == [1]
+        assert body["members"][0]["conflicts"][0]["reservation"] == one["id"]
+
+    @pytest.mark.parametrize("staying", [{}, {"endTime": render(NINE + HOUR / 2)}, {"startTime": render(NINE)}])
+    @pytest.mark.parametrize("first", [False, True])
+    async def test_who_stays_is_in_the_way(self, visitor: Visitor, staying: dict[str, Any], *, first: bool) -> None:
+        """One that goes nowhere, or only gives up a part, keeps its place wherever it stands in the list."""
+        await visitor.resource()
+        here, there = await visitor.booked(), await visitor.booked(NINE + 5 * HOUR)
+        moves = [to(here, **staying), to(there, startTime=render(NINE))]
+
+        body = problem(await move(visitor, *(moves if first else moves[::-1])), "conflict")
+        assert len(body["members"]) == 1
+        assert await peak_load(visitor.store) == 1
+
+    async def test_who_gives_up_a_part_makes_room(self, visitor: Visitor) -> None:
+        """The other takes the rest, and touching is no overlap."""
+        await visitor.resource()
+        here, there = await visitor.booked(), await visitor.booked(NINE + 5 * HOUR, HOUR / 2)
+        half = render(NINE + HOUR / 2)
+
+        good(await move(visitor, to(there, startTime=half), to(here, endTime=half)))
+        assert await peak_load(visitor.store) == 1
+
+    async def test_a_crowd_can_leave_a_resource_that_is_too_full(self, visitor: Visitor) -> None:
+        """What adds no load is never refused for an overlap, whoever moves along with it."""
+        await visitor.resource(capacity=2)
+        one, two = await visitor.booked(), await visitor.booked()
+        await visitor.resource("other")
+        good(await visitor.edit("/v1/resources/room?force=true", capacity=1))
+        half = render(NINE + HOUR / 2)
+
+        good(await move(visitor, to(one, endTime=half), to(two, resource="other")))
+        assert await peak_load(visitor.store) == 1
+
+    async def test_fifty_at_once(self, visitor: Visitor) -> None:
+        """The most that there may be: everybody goes where the next one is."""
+        await visitor.resource()
+        row = [await visitor.booked(NINE + number * HOUR) for number in range(50)]
+        places = [*[each["startTime"] for each in row[1:]], row[0]["startTime"]]
+
+        moves = [to(each, startTime=place) for each, place in zip(row, places, strict=True)]
+        assert [start for _, start in where(good(await move(visitor, *moves))["reservations"])] == places
+        assert await peak_load(visitor.store) == 1
+
+
+class TestReplays:
+    """What a key was answered, however many ask."""
+
+    async def test_equal_groups_at_once_are_one(self, visitor: Visitor) -> None:
+        """All are answered alike, byte for byte, and the group is booked once."""
+        await rooms(visitor)
+        members = [wanted(resource=name) for name in ROOMS]
+        answers = await asyncio.gather(*[group(visitor, *members, key="k") for _ in range(12)])
+
+        assert {answer.status_code for answer in answers} == {201}
+        assert len({answer.content for answer in answers}) == 1
+        assert len({(answer.headers["Location"], answer.headers["ETag"]) for answer in answers}) == 1
+        assert Counter(answer.headers.get("Idempotent-Replayed") for answer in answers) == {None: 1, "true": 11}
+        assert len(await visitor.ids()) == 3
+        problem(await group(visitor, *members[::-1], key="k"), "idempotency-mismatch")
+
+    async def test_equal_moves_through_two_processes_are_one(self, visitor: Visitor, store: Store) -> None:
+        """Who comes second through another process finds the answer, not a stale version."""
+        await rooms(visitor)
+        here, there = await visitor.booked(resource="a"), await visitor.booked(resource="b")
+        moves = [to(here, resource="b"), to(there, resource="a")]
+        async with serving(store) as client:
+            neighbour = Visitor(client, store)
+            neighbour.token = visitor.token
+            answers = await asyncio.gather(*[move(who, *moves, key="k") for who in [visitor, neighbour] * 4])
+
+        assert {answer.status_code for answer in answers} == {200}
+        assert len({answer.content for answer in answers}) == 1
+        assert [(await visitor.read(each))["version"] for each in (here, there)] == [2, 2]
+        assert [(await visitor.read(each))["resource"] for each in (here, there)] == ["b", "a"]
+
+
+def crossing(*names: str) -> BookGroup:
+    """A group of these rooms at nine."""
+    identity = ObjectId()
+    members = [booking_of(resource=name, group=identity) for name in names]
+    return BookGroup(by="test", members=members, group=identity)
+
+
+async def interrupted(store: Store, count: int, memory: Memory) -> tuple[list[Outcome], bool]:
+    """One group goes so many steps, a crossing one goes as far as it gets, then the first one goes on.
+
+    What all were told, and whether the first one was through before it could be interrupted.
+    """
+    intents = [crossing("a", "b"), crossing("b", "a")]
+    actors = [Actor(store, [intent], memory) for intent in intents]
+    again: list[BookGroup] = []
+    through = not all([await actors[0].advance() for _ in range(count)])
+    for place in (1,) if through else (1, 0):
+        try:
+            await actors[place].finish()
+        except Lost:
+            again.append(intents[place])
+    for actor in actors:
+        await actor.close()
+    outcomes = [outcome for actor in actors for outcome in actor.outcomes or ()]
+    return outcomes + [outcome for intent in again for outcome in await run(store, intent, memory=memory)], through
+
+
+class TestRaces:
+    """Groups among others."""
+
+    async def test_two_crossing_groups_never_get_half(self, store: Store) -> None:
+        """Wherever the one is interrupted by the other, one has both rooms and the other one none."""
+        for name in ("a", "b"):
+            await add_resource(store, name)
+        memory, steps, through = Memory(), 0, False
+        while not through:
+            outcomes, through = await interrupted(store, steps, memory)
+            rows = await store.database["reservations"].find().to_list(None)
+            groups = await store.database["groups"].find().to_list(None)
+
+            assert sorted(isinstance(outcome, Accepted) for outcome in outcomes) == [False, True], steps
+            refused = next(outcome for outcome in outcomes if not isinstance(outcome, Accepted))
+            assert isinstance(refused, MembersRefused), steps
+            assert [place for place, _ in refused.members] == [0, 1], steps
+            assert len({row["group"] for row in rows}) == 1, steps
+            assert sorted(row["resource"] for row in rows) == ["a", "b"], steps
+            assert [each["_id"] for each in groups] == [rows[0]["group"]], steps
+            for name in ("reservations", "groups"):
+                await store.database[name].delete_many({})
+            steps += 1
+
+        assert steps > 7  # a server that takes all branches in one find needs eight of them
+
+    async def test_a_move_that_stays_is_seen_by_the_others(self, store: Store) -> None:
+        """In the write path itself: who only stays is entered before anybody is judged."""
+        await add_resource(store, "room")
+        here, there = await book(store), await book(store, start=NINE + 5 * HOUR)
+
+        def change(reservation: Any, **patch: Any) -> Change:
+            return Change(by="test", reservation=reservation.id, resource="room", patch=patch)
+
+        members = [change(there, startTime=NINE), change(here)]
+        (outcome,) = await run(store, Move(by="test", members=members))
+
+        assert isinstance(outcome, MembersRefused)
+        ((place, why),) = outcome.members
+        assert place == 0
+        assert isinstance(why, Refused)
+
+    async def test_a_lost_guard_is_told_and_not_stumbled_over(self, store: Store) -> None:
+        """A move from a resource without its guard is `unavailable`; its neighbours in the batch are not harmed."""
+        for name in ("a", "b"):
+            await add_resource(store, name)
+        reservation = await book(store, resource="a")
+        await store.database["guards"].delete_one({"_id": "a"})
+        leaving = Change(by="test", reservation=reservation.id, resource="a", patch={"resource": "b"})
+
+        outcome, neighbour = await run(store, Move(by="test", members=[leaving]), booking_of(resource="b"))
+
+        assert isinstance(outcome, MembersRefused)
+        ((_, why),) = outcome.members
+        assert isinstance(why, Problem)
+        assert why.name == "unavailable"
+        assert isinstance(neighbour, Accepted)
+
+    async def test_groups_and_singles_through_two_processes(self, visitor: Visitor, store: Store) -> None:
+        """Crossing groups among singles: each group is whole or not there, no room is overbooked, each was answered."""
+        await rooms(visitor)
+        async with serving(store) as client:
+            neighbour = Visitor(client, store)
+            everybody = [visitor, neighbour]
+            asked = []
+            for hour in range(4):
+                start = NINE + hour * HOUR
+                for place, name in enumerate(ROOMS):
+                    pair = [wanted(start, resource=each) for each in (name, ROOMS[place - 1])]
+                    asked += [group(who, *order) for who, order in zip(everybody, (pair, pair[::-1]), strict=True)]
+                    asked.append(everybody[place % 2].book(start, resource=name))
+            answers = await asyncio.gather(*asked)
+
+        assert {answer.status_code for answer in answers} <= {201, 409}
+        told = [answer.json() for answer in answers if answer.status_code == 201]
+        rows = await store.database["reservations"].find().to_list(None)
+        sizes = Counter(row["group"] for row in rows if "group" in row)
+        assert set(sizes.values()) <= {2}
+        assert {str(each) for each in sizes} == {body["id"] for body in told if "reservations" in body}
+        assert len(rows) == sum(len(body.get("reservations", [body])) for body in told)
+        for name in ROOMS:
+            assert await peak_load(store, name) <= 1
+            starts = sorted(row["startTime"] for row in rows if row["resource"] == name)
+            assert all(one + HOUR <= other for one, other in pairwise(starts))
