@@ -1,6 +1,5 @@
 """Schedules and time off on the wire."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -50,7 +49,7 @@ class WeeklyWindow(Window):
 
 
 class Override(Body):
-    """The windows that start on one date, instead of the weekly ones."""
+    """The windows that start on one date, instead of the weekly ones; without weekly ones, instead of the whole day."""
 
     date: Day
     windows: Annotated[list[Window], Field(max_length=WINDOWS_MAX, description="None: closed.")]
@@ -70,14 +69,14 @@ class NewSchedule(Body):
         ),
     ] = None
     overrides: Annotated[
-        list[Override] | None, Field(max_length=OVERRIDES_MAX, description=f"At most {OVERRIDES_MAX:,}, one a date.")
+        list[Override] | None, Field(max_length=OVERRIDES_MAX, description=f"One a date, at most {OVERRIDES_MAX:,}.")
     ] = None
 
     @model_validator(mode="before")
     @classmethod
     def _is_a_schedule(cls, shape: Any) -> Any:
         """One reader says what a schedule is, here and where bookings are judged."""
-        flaws = read_schedule(shape)[1] if isinstance(shape, Mapping) else []
+        _, flaws = read_schedule(shape)
         if flaws:
             raise from_faults([Fault(*flaw) for flaw in flaws])
         return shape

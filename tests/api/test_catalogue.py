@@ -112,6 +112,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("resources", {"timezone": "Mars/Olympus"}, "/timezone"),
     ("resources", {"timezone": "../../etc/passwd"}, "/timezone"),
     ("resources", {"timezone": "europe/berlin"}, "/timezone"),
+    ("resources", {"timezone": "Factory"}, "/timezone"),
+    ("resources", {"timezone": "localtime"}, "/timezone"),
     ("resources", {"capacity": 0}, "/capacity"),
     ("resources", {"capacity": 10_001}, "/capacity"),
     ("resources", {"capacity": True}, "/capacity"),

@@ -7,9 +7,7 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from app.catalogue.hours_schemas import TIMES_OFF_MAX
 from app.timeline.instants import render
-from app.timeline.schedule_json import OVERRIDES_MAX, WINDOWS_MAX
 from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
 
 ROOM = "/v1/resources/room"
@@ -215,6 +213,7 @@ async def test_anybody_reads_and_few_write(visitor: Visitor) -> None:
 async def test_nothing_of_nobody(visitor: Visitor) -> None:
     """A resource that is not there has no schedule and no time off, and gets none."""
     await visitor.resource()
+    off = made(await go(visitor))["id"]
     for path in ("/v1/resources/nobody", "/v1/resources/%00"):
         problem(await visitor.get(f"{path}/schedule"), "not-found")
         problem(
@@ -223,6 +222,8 @@ async def test_nothing_of_nobody(visitor: Visitor) -> None:
         )
         problem(await visitor.get(f"{path}/time-off"), "not-found")
         problem(await visitor.ask("POST", f"{path}/time-off", json=DAY), "not-found")
+        problem(await visitor.get(f"{path}/time-off/{off}"), "not-found")
+        problem(await visitor.ask("DELETE", f"{path}/time-off/{off}"), "not-found")
     for identity in ("x", str(ObjectId()), "%F0%9F%98%80"):
         problem(await visitor.get(f"{TIME_OFF}/{identity}"), "not-found")
         problem(await visitor.ask("DELETE", f"{TIME_OFF}/{identity}"), "not-found")
@@ -278,9 +279,9 @@ async def test_a_schedule_is_an_object(visitor: Visitor, body: Any) -> None:
 async def test_a_schedule_has_bounds(visitor: Visitor) -> None:
     """48 windows that start on a day and 3,660 overrides are taken, one more is not."""
     await visitor.resource()
-    windows = [{"from": f"{half // 2:02}:{half % 2 * 30:02}", "to": "24:00"} for half in range(WINDOWS_MAX)]
+    windows = [{"from": f"{half // 2:02}:{half % 2 * 30:02}", "to": "24:00"} for half in range(48)]
     weekly = [{"days": ["mon"], **window} for window in windows]
-    dates = [str(date(2030, 1, 1) + timedelta(days=day)) for day in range(OVERRIDES_MAX + 1)]
+    dates = [str(date(2030, 1, 1) + timedelta(days=day)) for day in range(3_660 + 1)]
     overrides = [{"date": day, "windows": []} for day in dates]
 
     fine = {"weekly": weekly, "overrides": [{"date": dates[0], "windows": windows}, *overrides[1:-1]]}
@@ -335,7 +336,7 @@ async def test_times_off_are_counted(visitor: Visitor) -> None:
     """A resource has at most a thousand of them; deleting one makes room."""
     await visitor.resource()
     off = {"from": "2030-02-01", "to": "2030-02-02"}
-    full = [{"id": str(ObjectId()), **off} for _ in range(TIMES_OFF_MAX)]
+    full = [{"id": str(ObjectId()), **off} for _ in range(1_000)]
     await visitor.store.database["resources"].update_one({"_id": "room"}, {"$set": {"timeOff": full}})
 
     assert "1,000" in problem(await go(visitor), "invalid")["detail"]
@@ -425,6 +426,7 @@ async def test_a_window_runs_past_midnight(visitor: Visitor) -> None:
 
     # An ordinary Saturday in winter, then the night of 31 March: two o'clock is in the gap, so three, at 01:00 UTC.
     assert await fits(visitor, "01-05 21:00", "01-06 01:00")
+    assert await fits(visitor, "01-06 00:00", "01-06 01:00")
     assert not await fits(visitor, "01-05 20:59", "01-05 22:00")
     assert not await fits(visitor, "01-06 00:00", "01-06 01:01")
     assert not await fits(visitor, "01-06 21:00", "01-06 22:00")

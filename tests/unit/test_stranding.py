@@ -153,3 +153,13 @@ def test_a_booking_outside_the_hours_can_still_lose_its_day() -> None:
     assert names(stranded([booked], before, away)) == {"it"}
     assert stranded([booked], away, replace(away, schedule=Schedule(((),) * 7))) == []
     assert stranded([booked], away, replace(away, time_off=(*away.time_off, TimeOff("again", 0, MONDAY + DAY)))) == []
+
+
+def test_no_booking_is_too_far_ahead() -> None:
+    """Years later the same hours hold: what is inside stays, what is outside is named."""
+    after = replace(ROOM, schedule=NINE_TO_FIVE)
+    days = [week * 7 * DAY for week in range(0, 520, 40)]
+    inside = [replace(at(day + 9 * HOUR, day + 17 * HOUR), id=("in", day)) for day in days]
+    outside = [replace(at(day + 17 * HOUR, day + 18 * HOUR), id=("out", day)) for day in days]
+
+    assert names(stranded(inside + outside, ROOM, after)) == {("out", day) for day in days}
