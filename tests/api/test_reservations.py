@@ -68,6 +68,15 @@ class TestAnswer:
         assert body["units"] == 1
         assert [type(value) for value in body["metadata"].values()] == [str, int, float, bool, int, int, str]
 
+    async def test_the_bounds_of_what_is_said_belong_to_it(self, visitor: Visitor) -> None:
+        """The longest notes, the most guests, the most and longest keys, the longest text; also beyond the BMP."""
+        await visitor.resource()
+        metadata: dict[str, Any] = {f"{number:040}": "\U0001f600" * 500 for number in range(20)}
+        body = await visitor.booked(guests=10_000, notes="\U0001f600" * 2_000, metadata=metadata)
+
+        assert (body["guests"], body["notes"], body["metadata"]) == (10_000, "\U0001f600" * 2_000, metadata)
+        assert await visitor.read(body) == body
+
     async def test_it_reads_where_it_says(self, visitor: Visitor) -> None:
         """The Location gives the same, with the same ETag."""
         await visitor.resource()

@@ -351,6 +351,26 @@ class TestLoad:
         plain = await shop.booked()
         assert good(await shop.change(plain, guests=10_000))["units"] == 1
 
+    @pytest.mark.parametrize("hours", [30, 6 * 24, 9 * 24])
+    async def test_what_was_made_long_is_in_the_way_to_its_end(self, shop: Visitor, hours: int) -> None:
+        """Longer than anything there so far, here or on the resource that it was moved to."""
+        end = NINE + hours * HOUR
+        reservation = await shop.booked()
+        good(await shop.change(reservation, endTime=render(end)))
+
+        problem(await shop.book(end - MINUTE), "conflict")
+        good(await shop.change(reservation, resource="hall"))
+        problem(await shop.book(end - MINUTE, resource="hall"), "conflict")
+        await shop.booked(end - MINUTE)
+
+    async def test_what_was_made_short_is_still_in_the_way(self, shop: Visitor) -> None:
+        """Nine days that become six are looked up otherwise."""
+        reservation = await shop.booked(length=9 * DAY)
+        good(await shop.change(reservation, endTime=render(NINE + 6 * DAY)))
+
+        problem(await shop.book(NINE + 6 * DAY - MINUTE), "conflict")
+        await shop.booked(NINE + 6 * DAY)
+
     async def test_the_double_booked_can_do_all_that_adds_nothing(self, shop: Visitor) -> None:
         """Notes, customer, guests that do not count, less time at either end: nobody is told of an overlap."""
         first, second = await twins(shop)
