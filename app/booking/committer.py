@@ -9,7 +9,6 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import structlog
@@ -19,8 +18,8 @@ from pymongo.errors import ConnectionFailure, DocumentTooLarge
 
 from app.booking.drivers import Driver
 from app.booking.facts import Memory
-from app.booking.intents import Accepted, Intent, overloaded, unreachable
-from app.booking.replay import Replayed
+from app.booking.intents import Intent, overloaded, unreachable
+from app.booking.tickets import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.errors import Problem
 from app.timeline.instants import Millis
@@ -28,9 +27,6 @@ from app.timeline.instants import Millis
 log = structlog.get_logger()
 
 QUEUE_LIMIT = 8_192
-INTENTS_LIMIT = 64
-WRITES_LIMIT = 128
-BYTES_LIMIT = 4 * 1024 * 1024
 SLOTS = 2
 DUPLICATE_KEY = 11_000
 LEAST_BUDGET_SECONDS = 0.5
@@ -42,20 +38,6 @@ BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
 
 Way: TypeAlias = Callable[[frozenset[str], ObjectId], Coroutine[Any, Any, None]]
 """How a process asks the others to leave guards to it for a moment."""
-
-
-@dataclass(slots=True, eq=False)
-class Ticket:
-    """An intent on its way, with its place in line and the future that its caller waits for."""
-
-    intent: Intent
-    lanes: frozenset[str]
-    until: float
-    answer: "asyncio.Future[Any]"
-    losses: int = 0
-    timer: asyncio.TimerHandle | None = None
-    too_late: Problem | None = None
-    targets: frozenset[Any] = field(default_factory=frozenset)
 
 
 class Committer:
@@ -96,7 +78,7 @@ class Committer:
             raise overloaded("Too much is waiting already; nothing was done.")
         loop = asyncio.get_running_loop()
         until = loop.time() + intent.deadline_seconds
-        ticket = Ticket(intent, _lanes(intent), until, loop.create_future(), targets=intent.targets())
+        ticket = Ticket(intent, lanes_of(intent), until, loop.create_future(), targets=intent.targets())
         ticket.timer = loop.call_at(until, self._give_up, ticket)
         self.waiting.append(ticket)
         self._pump_soon()
@@ -114,7 +96,7 @@ class Committer:
     def _give_up(self, ticket: Ticket) -> None:
         """Nobody took it in time, so it is never run."""
         self.waiting.remove(ticket)
-        _answer(ticket, ticket.too_late or overloaded("It did not come to its turn in time; nothing was done."))
+        answer(ticket, ticket.too_late or overloaded("It did not come to its turn in time; nothing was done."))
 
     def _pump_soon(self) -> None:
         """Let everybody arrive who is about to, in this turn of the loop, before a batch is closed."""
@@ -140,7 +122,7 @@ class Committer:
         """The next batch, in order of arrival; whoever cannot go yet keeps its lanes from those behind it."""
         now = asyncio.get_running_loop().time()
         blocked = self.held | {lane for lane, until in self.not_before.items() if until > now}
-        chosen = _Chosen(self.width if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1)
+        chosen = Chosen(self.width if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1)
         left: deque[Ticket] = deque()
         while self.waiting and not chosen.full:
             ticket = self.waiting.popleft()
@@ -163,7 +145,7 @@ class Committer:
         except BaseException as failure:  # every caller must hear of it, whatever it was
             log.exception("batch failed")
             for ticket in tickets:
-                _answer(ticket, failure)
+                answer(ticket, failure)
             raise
         finally:
             self.held -= lanes
@@ -178,7 +160,7 @@ class Committer:
             self.width = min(self.width * 2, INTENTS_LIMIT)
         for ticket, outcome in zip(tickets, outcomes, strict=True):
             if not isinstance(outcome, Lost):
-                _answer(ticket, outcome)
+                answer(ticket, outcome)
 
     async def _outcomes(self, slot: int, tickets: list[Ticket], *, duplicate: bool = False) -> "list[Outcome | Lost]":
         """One outcome a ticket. A failure that names nobody halves the batch until its cause is alone with it.
@@ -250,67 +232,10 @@ class Committer:
         """To the front of the line again, unless its time is over."""
         loop = asyncio.get_running_loop()
         if loop.time() >= ticket.until and ticket.too_late is not None:
-            _answer(ticket, ticket.too_late)
+            answer(ticket, ticket.too_late)
             return
         ticket.timer = loop.call_at(ticket.until, self._give_up, ticket)
         self.waiting.appendleft(ticket)
-
-
-class _Chosen:
-    """A batch being put together, within its limits; an intent above a limit goes alone."""
-
-    def __init__(self, width: int, intents: int) -> None:
-        self.tickets: list[Ticket] = []
-        self._width = width
-        self._intents = intents
-        self._guards: set[str] = set()
-        self._targets: set[Any] = set()
-        self._writes = 0
-        self._bytes = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether nobody else fits, whoever it is."""
-        return len(self.tickets) >= self._intents or self._writes >= WRITES_LIMIT
-
-    def fits(self, ticket: Ticket) -> bool:
-        """Whether the limits allow it, and nobody in the batch changes the same document."""
-        if not self.tickets:
-            return True
-        return (
-            self._writes + ticket.intent.writes <= WRITES_LIMIT
-            and self._bytes + ticket.intent.size <= BYTES_LIMIT
-            and len(self._guards | ticket.intent.lanes()) <= max(self._width, len(self._guards))
-            and self._targets.isdisjoint(ticket.targets)
-        )
-
-    def add(self, ticket: Ticket) -> None:
-        """Take it in."""
-        self.tickets.append(ticket)
-        self._guards |= ticket.intent.lanes()
-        self._targets |= ticket.targets
-        self._writes += ticket.intent.writes
-        self._bytes += ticket.intent.size
-
-
-def _lanes(intent: Intent) -> frozenset[str]:
-    """What two batches never share: guards, and the Idempotency-Key."""
-    return intent.lanes() | ({f"key:{intent.token.key}"} if intent.token else frozenset())
-
-
-def _answer(ticket: Ticket, outcome: "Outcome | BaseException") -> None:
-    """Tell the caller, if it still listens."""
-    if ticket.timer is not None:
-        ticket.timer.cancel()
-    if ticket.answer.done():
-        return
-    if isinstance(outcome, Accepted):
-        ticket.answer.set_result(outcome.value)
-    elif isinstance(outcome, Replayed):
-        ticket.answer.set_result(outcome)
-    else:
-        ticket.answer.set_exception(outcome)
-        ticket.answer.exception()  # a caller that went away is no reason for a warning
 
 
 def _is_duplicate(error: Exception) -> bool:
