@@ -1,0 +1,175 @@
+"""A commit whose answer is lost: what was done is acknowledged, what was not goes again, the rest says so."""
+
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect, OperationFailure
+
+from app.booking import Booking, Replayed, Token
+from app.booking.change import Change
+from app.booking.drivers import PlainDriver
+from app.booking.facts import Memory
+from app.booking.intents import Accepted, OutcomeUnknown
+from app.booking.steps import Step
+from app.booking.transaction import Batch, Lost, Outcome, attempt
+from app.errors import Problem
+from app.storage.client import Store
+from app.storage.documents import Reservation, StoredAnswer
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of
+
+pytestmark = pytest.mark.servers("transactions")
+
+
+def unanswered() -> AutoReconnect:
+    """What the driver says when the connection broke before the answer."""
+    error = AutoReconnect("connection closed")
+    error._add_error_label("UnknownTransactionCommitResult")
+    return error
+
+
+def no_such_transaction() -> OperationFailure:
+    """What a server says that was restarted between the commit and the question."""
+    return OperationFailure("no such transaction", 251, {"errorLabels": ["TransientTransactionError"]})
+
+
+class Unlucky(Actor):
+    """An actor whose steps of some names fail, after or instead of being done."""
+
+    def fail(self, name: str, error: Exception, *, done: bool) -> None:
+        """From now on steps of that name end with the error."""
+        perform = self.driver.perform
+
+        def failing(step: Step, slot: int, until: float) -> Any:
+            if step.name == name:
+                if done:
+                    perform(step, slot, until)
+                raise error
+            return perform(step, slot, until)
+
+        self.driver.perform = failing  # type: ignore[method-assign]  # that is the fault
+
+
+@pytest.mark.parametrize("error", [unanswered, no_such_transaction])
+async def test_a_commit_that_came_through_is_acknowledged(store: Store, error: Any) -> None:
+    """A lost answer, or "no such transaction" of a restarted server, does not turn a booking into a failure."""
+    await add_resource(store)
+    actor = Unlucky(store, [booking_of()])
+    actor.fail("commit", error(), done=True)
+
+    (outcome,) = await actor.finish()
+    await actor.close()
+
+    assert isinstance(outcome, Accepted)
+    assert await store.database["reservations"].count_documents({"_id": outcome.value.id}) == 1
+
+
+@pytest.mark.parametrize("error", [unanswered, no_such_transaction])
+async def test_a_commit_that_never_arrived_goes_again(store: Store, error: Any) -> None:
+    """What surely did not happen may be tried again: nothing of it is there, and the guard is free."""
+    await add_resource(store)
+    actor = Unlucky(store, [booking_of()])
+    actor.fail("commit", error(), done=False)
+
+    with pytest.raises(Lost):
+        await actor.finish()
+    await actor.close()
+
+    assert await store.database["reservations"].count_documents({}) == 0
+    assert (await book(store)).status == "confirmed"
+
+
+async def test_nobody_is_told_what_nobody_knows(store: Store) -> None:
+    """Without an answer to the second question either, the accepted get ids to look for, the refused `overloaded`."""
+    await add_resource(store)
+    wishes = [booking_of(), booking_of(NINE + HOUR / 2)]
+    actor = Unlucky(store, wishes)
+    actor.fail("commit", unanswered(), done=True)
+    actor.fail("commit.fence", AutoReconnect("still closed"), done=False)
+
+    accepted, refused = await actor.finish()
+    await actor.close()
+
+    assert isinstance(accepted, OutcomeUnknown)
+    assert accepted.extra["reservations"] == [str(wishes[0].reservation)]
+    assert isinstance(refused, Problem)
+    assert refused.name == "overloaded"
+
+
+async def test_the_same_key_tells_what_became_of_it(store: Store) -> None:
+    """After an unknown outcome the repeated key is answered by what was done then, and books nothing more."""
+    await add_resource(store)
+
+    def render(made: Reservation) -> StoredAnswer:
+        return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
+
+    token = Token("key", "same", render)
+    wish = booking_of(token=token)
+    actor = Unlucky(store, [wish])
+    actor.fail("commit", unanswered(), done=True)
+    actor.fail("commit.fence", AutoReconnect("still closed"), done=False)
+    (unknown,) = await actor.finish()
+    await actor.close()
+    assert isinstance(unknown, OutcomeUnknown)
+
+    desk = Booking(store)
+    await desk.start()
+    again = await desk.book(booking_of(token=token))
+    await desk.stop()
+
+    assert isinstance(again, Replayed)
+    assert again.answer.body == str(wish.reservation)
+    assert await store.database["reservations"].count_documents({}) == 1
+
+
+async def plain_steps(store: Store, batch: Batch, before_update: Any) -> list[Outcome]:
+    """Run a batch without a transaction, with something happening right before its first update."""
+    driver = PlainDriver(store)
+    perform = driver._perform
+
+    async def interrupted(step: Step, until: float) -> Any:
+        if step.name == "reservations.update":
+            await before_update()
+        return await perform(step, until)
+
+    driver._perform = interrupted  # type: ignore[method-assign]  # that is the race
+    return await driver.run(0, attempt(batch), 10)
+
+
+async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: Store) -> None:
+    """Without transactions a change that somebody else came before goes again instead of being acknowledged."""
+    await add_resource(mock_store)
+    desk = Booking(mock_store)
+    await desk.start()
+    made = await desk.book(booking_of())
+    assert isinstance(made, Reservation)
+    change = Change(by="test", reservation=made.id, resource="room", patch={"guests": 2})
+
+    async def cancel() -> None:
+        await desk.finish(made.id, "cancelled", by="other")
+
+    with pytest.raises(Lost):
+        await plain_steps(mock_store, Batch([change], Memory(), 1, atomic=False), cancel)
+    await desk.stop()
+
+    row = await mock_store.database["reservations"].find_one({"_id": made.id})
+    assert row is not None
+    assert (row["status"], row["guests"]) == ("cancelled", 1)
+
+
+async def test_a_row_of_our_own_is_no_conflict(mock_store: Store) -> None:
+    """Without transactions an insert that was done, and failed only in its answer, is acknowledged as booked."""
+    await add_resource(mock_store)
+    driver = PlainDriver(mock_store)
+    perform = driver._perform
+
+    async def unlucky(step: Step, until: float) -> Any:
+        result = await perform(step, until)
+        if step.name == "reservations.insert":
+            raise AutoReconnect("connection closed")
+        return result
+
+    driver._perform = unlucky  # type: ignore[method-assign]  # that is the fault
+    wish = booking_of()
+    (outcome,) = await driver.run(0, attempt(Batch([wish], Memory(), 1, atomic=False)), 10)
+
+    assert isinstance(outcome, Accepted)
