@@ -107,14 +107,7 @@ async def connect(where: Settings | str, *, mode: Mode | None = None, appname: s
     if url is None:
         raise StorageError("MONGODB_URL is not set, so there is no database to use.")
     wanted = mode or ("auto" if isinstance(where, str) else where.mode)
-    options: dict[str, Any] = {"tz_aware": True, "w": "majority", "journal": True, "retryWrites": True}
-    options |= {name: value for name, value in _DEFAULTS.items() if name.lower() not in url.lower()}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # pymongo drops options that it does not know, and warns
-            client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url, appname=appname, **options)
-    except (PyMongoError, ValueError, TypeError, UserWarning) as error:
-        raise unusable(url, error) from error
+    client = make_client(url, appname=appname, w="majority", journal=True, retryWrites=True)
     try:
         return await Store.over(client, client.get_default_database(DATABASE).name, mode=wanted)
     except PyMongoError as error:
@@ -123,3 +116,27 @@ async def connect(where: Settings | str, *, mode: Mode | None = None, appname: s
     except BaseException:
         client.close()
         raise
+
+
+def make_client(
+    url: str, *, appname: str, given: str = "MONGODB_URL", **options: Any
+) -> "AsyncIOMotorClient[dict[str, Any]]":
+    """A client that answers with aware datetimes; nobody is asked yet whether there is a server.
+
+    Args:
+        url: The address.
+        appname: What the server's log calls us.
+        given: Where the operator wrote the address, for messages.
+        options: What stands above the options of the address.
+
+    Raises:
+        StorageError: if it is not an address.
+    """
+    options["tz_aware"] = True
+    options |= {name: value for name, value in _DEFAULTS.items() if name.lower() not in url.lower()}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # pymongo drops options that it does not know, and warns
+            return AsyncIOMotorClient(url, appname=appname, **options)
+    except (PyMongoError, ValueError, TypeError, UserWarning) as error:
+        raise unusable(url, error, given=given) from error

@@ -24,24 +24,24 @@ def shown(url: str) -> str:
     return re.sub(r"//[^/]*@", "//", url).split("?", 1)[0]
 
 
-def unusable(url: str, error: Exception) -> StorageError:
-    """What a failed attempt to connect means for whoever set the address."""
+def unusable(url: str, error: Exception, *, given: str = "MONGODB_URL") -> StorageError:
+    """What a failed attempt to connect means for whoever set the address; `given` is where they wrote it."""
     where = shown(url)
     if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure):
         cause = re.split(r" \(configured timeouts|, Timeout: ", str(error), maxsplit=1)[0]
         return StorageError(
             f"No MongoDB server can be used at {where} ({cause}). "
-            "Check MONGODB_URL, that the server runs and that its port is reachable from here."
+            f"Check {given}, that the server runs and that its port is reachable from here."
         )
     if isinstance(error, OperationFailure) and error.code == AUTHENTICATION_FAILED:
-        return StorageError(f"The server at {where} refuses the user name or the password in MONGODB_URL.")
+        return StorageError(f"The server at {where} refuses the user name or the password in {given}.")
     if isinstance(error, OperationFailure) and error.code == UNAUTHORIZED:
         return StorageError(
-            f"The user in MONGODB_URL may not read and write this database of {where} (it needs the role readWrite)."
+            f"The user in {given} may not read and write this database of {where} (it needs the role readWrite)."
         )
     if isinstance(error, ConfigurationError | InvalidName | ValueError | TypeError | UserWarning):
         return StorageError(
-            f"MONGODB_URL is not an address of MongoDB: {str(error).rstrip('.')}. "
+            f"{given} is not an address of MongoDB: {str(error).rstrip('.')}. "
             "Write it like mongodb://host:27017/reserva."
         )
     if isinstance(error, PyMongoError):

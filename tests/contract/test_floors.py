@@ -23,6 +23,7 @@ FLOORS = {
     "app.access": 4,
     "app.operations": 4,
     "app.importing": 4,
+    "app.audit": 4,
     "app.main": 5,
     "app.cli": 5,
     "app.trial": 5,

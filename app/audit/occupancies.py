@@ -1,0 +1,143 @@
+"""What one reservation document occupies: its own resource and time, and those of its items.
+
+An item lies on its own resource and time; what it lacks is the reservation's. The reservation's own resource and time
+count as well, unless an item on the same resource starts with them or overlaps them: then they are that item.
+"""
+
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from app.audit.values import count, excerpt, identity, instant
+from app.timeline.instants import Millis
+
+FIELDS = (
+    "resource",
+    "status",
+    "startTime",
+    "endTime",
+    "blockStart",
+    "blockEnd",
+    "units",
+    "guestCount",
+    "guests",
+    "expiresAt",
+    "items",
+)
+"""All that is read of a document, beside its id."""
+
+
+class LeftOut(NamedTuple):
+    """Something that cannot be placed: why, and the value that is to blame, for an example."""
+
+    reason: str
+    value: str = ""
+
+
+class Taken(NamedTuple):
+    """`units` of a resource, taken during `[start, end)`."""
+
+    resource: str
+    start: Millis
+    end: Millis
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where and when a reservation or an item wants to be; each as far as it could be read."""
+
+    resource: str | LeftOut
+    start: Millis | LeftOut
+    end: Millis | LeftOut
+
+
+def occupancies(found: Mapping[str, Any], by_guest: Container[str]) -> Iterator[Taken | LeftOut]:
+    """What a document occupies, and what of it is left out.
+
+    Args:
+        found: A reservation.
+        by_guest: The resources on which guests are counted, not reservations.
+    """
+    items = found.get("items")
+    if items is not None and not isinstance(items, list):
+        yield LeftOut("items is not a list", excerpt(items))
+    own = _own(found)
+    if not items or not isinstance(items, list):
+        yield _taken(own, found, found, by_guest)
+        return
+    places = []
+    for item in items:
+        if not isinstance(item, Mapping):
+            yield LeftOut("item is not an object", excerpt(item))
+            continue
+        places.append(_item(item, own))
+        yield _taken(places[-1], item, found, by_guest, "item: ")
+    absent = found.get("resource") is None and bool(places)
+    if not absent and not any(_is_that(place, own) for place in places):
+        yield _taken(own, found, found, by_guest)
+
+
+def _own(found: Mapping[str, Any]) -> _Place:
+    """The reservation's; what blocks, if it says so, else from its start to its end."""
+    start, end = instant(found.get("blockStart")), instant(found.get("blockEnd"))
+    resource = _resource(found)
+    if start is None or end is None:
+        return _Place(resource, _instant(found, "startTime"), _instant(found, "endTime"))
+    return _Place(resource, start, end)
+
+
+def _item(item: Mapping[str, Any], own: _Place) -> _Place:
+    return _Place(
+        own.resource if item.get("resource") is None else _resource(item),
+        own.start if item.get("startTime") is None else _instant(item, "startTime"),
+        own.end if item.get("endTime") is None else _instant(item, "endTime"),
+    )
+
+
+def _resource(part: Mapping[str, Any]) -> str | LeftOut:
+    value = part.get("resource")
+    if value is None:
+        return LeftOut("resource is missing")
+    return identity(value) or LeftOut("resource is not an id", excerpt(value))
+
+
+def _instant(part: Mapping[str, Any], name: str) -> Millis | LeftOut:
+    value = part.get(name)
+    if value is None:
+        return LeftOut(f"{name} is missing")
+    moment = instant(value)
+    return LeftOut(f"{name} is not an instant", excerpt(value)) if moment is None else moment
+
+
+def _is_that(item: _Place, own: _Place) -> bool:
+    """Whether an item is the reservation's own resource and time once more."""
+    if item.resource != own.resource:
+        return False
+    if item.start == own.start:
+        return True
+    if isinstance(item.start, LeftOut) or isinstance(item.end, LeftOut) or isinstance(own.start, LeftOut):
+        return False
+    if isinstance(own.end, LeftOut):  # no span that could overlap, but a start that lies in one
+        return item.start <= own.start < item.end
+    return item.start < own.end and own.start < item.end
+
+
+def _taken(
+    place: _Place, part: Mapping[str, Any], whole: Mapping[str, Any], by_guest: Container[str], what: str = ""
+) -> Taken | LeftOut:
+    units = _units(part, whole, by_guest=not isinstance(place.resource, LeftOut) and place.resource in by_guest)
+    for read in (place.resource, place.start, place.end, units):
+        if isinstance(read, LeftOut):
+            return LeftOut(what + read.reason, read.value)
+    taken = Taken(place.resource, place.start, place.end, units)  # type: ignore[arg-type]  # none of them is LeftOut
+    return LeftOut(f"{what}endTime is not after startTime") if taken.end <= taken.start else taken
+
+
+def _units(part: Mapping[str, Any], whole: Mapping[str, Any], *, by_guest: bool) -> int | LeftOut:
+    """As many as the document says it takes; else its guests, where guests are counted; else one."""
+    for name in ("units", "guestCount", "guests") if by_guest else ("units",):
+        for where in (part, whole):
+            if (value := where.get(name)) is not None:
+                return count(value) or LeftOut(f"{name} is not a whole number from 1", excerpt(value))
+    return 1

@@ -1,0 +1,87 @@
+"""What an audit says: what it read, what it left out and why, and the windows above capacity."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.timeline.instants import render
+from app.timeline.lifecycle import STATUSES
+from app.timeline.sweep import Window
+
+EXAMPLES = 3
+_NAMES = 100
+_OTHERS = "others"
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often something was so, with the first few examples of it."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, reason: str, example: str) -> None:
+        """Count one."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+        shown = self.examples.setdefault(reason, [])
+        if len(shown) < EXAMPLES:
+            shown.append(example)
+
+
+@dataclass(slots=True)
+class Report:
+    """An audit of one collection.
+
+    `read` counts its documents and `taken` what of them occupies a resource: with items one document takes several.
+    `left_out` counts what cannot be placed, and `notes` what was read with an assumption. `idle` are the statuses that
+    do not block. `windows` are by resource, then start; their `reservations` are ids as text, each once.
+    """
+
+    blocking: tuple[str, ...]
+    read: int = 0
+    taken: int = 0
+    resources: int = 0
+    active: Counter[str] = field(default_factory=Counter)
+    idle: Counter[str] = field(default_factory=Counter)
+    lapsed: int = 0
+    left_out: Tally = field(default_factory=Tally)
+    notes: Tally = field(default_factory=Tally)
+    windows: list[Window] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def conflicts(self) -> int:
+        """As a reconciliation counts them."""
+        return sum(window.conflicts for window in self.windows)
+
+    @property
+    def readable(self) -> bool:
+        """Whether something was there to be judged: what blocks, or at least nothing but what surely does not."""
+        if self.taken:
+            return True
+        return self.read > 0 and not self.left_out.counts and set(self.idle) <= set(STATUSES)
+
+    def idles(self, status: str) -> None:
+        """Count one that does not block; of many different statuses the later ones are only `others`."""
+        self.idle[status if status in self.idle or len(self.idle) < _NAMES else _OTHERS] += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as scripts read it."""
+        return {
+            "read": self.read,
+            "leftOut": self.left_out.counts,
+            "conflicts": self.conflicts,
+            "findings": [self._finding(window) for window in self.windows],
+        }
+
+    def _finding(self, window: Window) -> dict[str, Any]:
+        name = self.names.get(window.resource)
+        return {
+            "resource": window.resource,
+            **({"name": name} if name else {}),
+            "from": render(window.start),
+            "to": render(window.end),
+            "peak": window.peak,
+            "capacity": window.capacity,
+            "reservations": list(window.reservations),
+        }

@@ -1,0 +1,90 @@
+"""Values as others store them: ids, instants and counts in all the types that they come in.
+
+Each reader returns None for what it cannot make sense of; what that means is for the caller to say.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from bson import DatetimeMS, ObjectId
+from bson.dbref import DBRef
+
+from app.timeline.instants import Millis, to_millis
+
+MOST = 2**31
+"""The largest count that is believed."""
+
+_FIRST = to_millis(datetime.min.replace(tzinfo=UTC))
+_LAST = to_millis(datetime.max.replace(tzinfo=UTC))
+_INSIDE = ("value", "id", "_id")
+_YEAR = 4
+_SHOWN = 60
+
+
+def identity(value: Any) -> str | None:
+    """The id that a relation means, as text: an ObjectId and its 24 digits are the same.
+
+    It may be the id itself, `{relationTo, value}`, a populated document with `id` or `_id`, or a DBRef.
+    """
+    if isinstance(value, Mapping):
+        return next((identity(value[name]) for name in _INSIDE if value.get(name) is not None), None)
+    if isinstance(value, DBRef):
+        return identity(value.id)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    elif isinstance(value, bytes):
+        value = value.hex()
+    known = isinstance(value, str | int | ObjectId | UUID) and not isinstance(value, bool)
+    return str(value) or None if known else None
+
+
+def instant(value: Any) -> Millis | None:
+    """An instant: a BSON date, ISO 8601 text (without an offset: UTC), or milliseconds since the epoch."""
+    if isinstance(value, datetime):
+        return to_millis(value if value.tzinfo else value.replace(tzinfo=UTC))
+    if isinstance(value, str):
+        return _parsed(value.strip())
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, DatetimeMS | int):
+        moment = int(value)
+    elif isinstance(value, float) and math.isfinite(value):
+        moment = math.floor(value)
+    else:
+        return None
+    return moment if _FIRST <= moment <= _LAST else None
+
+
+def _parsed(text: str) -> Millis | None:
+    if text[_YEAR : _YEAR + 1] != "-":  # a number as text is as likely something else
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    millis = to_millis(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return millis if _FIRST <= millis <= _LAST else None
+
+
+def count(value: Any, least: int = 1) -> int | None:
+    """A whole number from `least`; JavaScript stores them as doubles too."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    return int(value) if least <= value <= MOST else None
+
+
+def excerpt(value: Any) -> str:
+    """A value as an example of what was found: its beginning, without what would disturb a terminal."""
+    text = printable(value if isinstance(value, str) else repr(value))
+    text = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return f'"{text}"' if isinstance(value, str) else text
+
+
+def printable(text: str) -> str:
+    """Text of others, fit for a terminal: control characters could say more than they show."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

@@ -1,0 +1,107 @@
+"""Databases that Reserva may not have written, opened to be read and for nothing else.
+
+`connect` is for our own: it asks for transactions and prepares document classes. Here nothing is tried and nothing
+prepared, and a `Reading` has no method that writes.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bson import CodecOptions, decode_all
+from bson.codec_options import DatetimeConversion
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from app.storage.client import DATABASE, make_client
+from app.storage.errors import UNAUTHORIZED, StorageError, shown, unusable
+
+BATCH = 2_000
+"""Documents that are decoded at a stretch."""
+
+_GIVEN = "--mongodb"
+_LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+    document_class=dict,
+)
+"""Decodes what others wrote: an instant outside of Python's calendar, or text that is not UTF-8, ends nothing."""
+
+
+class DeniedError(StorageError):
+    """A collection that this user may not read."""
+
+
+class Reading:
+    """A database to read.
+
+    Attributes:
+        name: The database's.
+        where: The server, as messages name it.
+    """
+
+    def __init__(self, client: "AsyncIOMotorClient[dict[str, Any]]", name: str, where: str) -> None:
+        self._client = client
+        self._database = client.get_database(name)
+        self.name = name
+        self.where = where
+
+    async def now(self) -> datetime:
+        """The server's clock; ours where it does not tell."""
+        told = (await self._client.admin.command("hello", codec_options=_LENIENT)).get("localTime")
+        return told if isinstance(told, datetime) else datetime.now(UTC)
+
+    async def documents(
+        self, collection: str, fields: Sequence[str], where: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """The documents of a collection or view with these fields, in lists of some thousands, in no order.
+
+        Raises:
+            DeniedError: if the user may not read it.
+            pymongo.errors.PyMongoError: if the server fails on the way.
+        """
+        projection = dict.fromkeys(fields, 1)
+        cursor = self._database[collection].find_raw_batches(dict(where or {}), projection, batch_size=BATCH)
+        try:
+            async for batch in cursor:
+                yield decode_all(batch, _LENIENT)
+        except OperationFailure as error:
+            if error.code != UNAUTHORIZED:
+                raise
+            raise DeniedError(
+                f"The user in {_GIVEN} may not read {collection!r} of the database {self.name!r} at {self.where} "
+                "(it needs the role read)."
+            ) from error
+
+    async def collections(self) -> list[str]:
+        """The names of the collections and views; empty if the user may not know."""
+        try:
+            return sorted(await self._database.list_collection_names())
+        except OperationFailure:
+            return []
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        self._client.close()
+
+
+async def open_for_reading(url: str, database: str | None = None) -> Reading:
+    """Open a database; that it answers is known afterwards. A secondary is read where there is one.
+
+    Args:
+        url: The address; its own options stand above ours.
+        database: Which one; by default the address's, else `reserva`.
+
+    Raises:
+        StorageError: with a sentence that says what to check.
+    """
+    prefer = {} if "readpreference" in url.lower() else {"readPreference": "secondaryPreferred"}
+    client = make_client(url, appname="reserva audit", given=_GIVEN, **prefer)
+    try:
+        reading = Reading(client, database or client.get_default_database(DATABASE).name, shown(url))
+        await reading.now()
+    except PyMongoError as error:
+        client.close()
+        raise unusable(url, error, given=_GIVEN) from error
+    return reading
