@@ -17,6 +17,9 @@ from app.timeline.lifecycle import BLOCKING
 
 Reason = Refused | Problem
 
+VERDICTS = 2_000
+"""About how many are given at most before a group that could be arranged in many ways is refused."""
+
 
 class MembersRefused(Exception):  # noqa: N818  # verdicts, not an error
     """Some members cannot be had; each with its place in the request and its reason."""
@@ -73,11 +76,15 @@ class Together(Intent):
             MembersRefused: with everybody who cannot be had.
             Elsewhere: one lies on a resource whose guard is not held.
         """
+        return self._judge_in(range(len(self.members)), view)
+
+    def _judge_in(self, order: Sequence[int], view: View) -> Accepted:
+        """All of them, in this order of their places."""
         with view.undoing(MembersRefused, Elsewhere):
             self._prepare(view)
             accepted: dict[int, Accepted] = {}
             refused: dict[int, Reason] = {}
-            for place in self._order():
+            for place in order:
                 try:
                     accepted[place] = self.members[place].judge(view)
                 except (Refused, Problem) as reason:
@@ -85,10 +92,6 @@ class Together(Intent):
             if refused:
                 raise MembersRefused(sorted(refused.items()))
         return self._joined([each for _, each in sorted(accepted.items())])
-
-    def _order(self) -> Sequence[int]:
-        """The places of the members, in the order in which they are judged."""
-        return range(len(self.members))
 
     def _prepare(self, view: View) -> None:
         """What must be so before the first member is judged."""
@@ -112,9 +115,28 @@ class BookGroup(Together):
     members: Sequence[Book]
     group: ObjectId = field(default_factory=ObjectId)
 
-    def _order(self) -> Sequence[int]:
-        """Who has the least choice comes first: of a pool is taken what the others leave."""
-        return sorted(range(len(self.members)), key=lambda place: len(self.members[place].candidates))
+    def judge(self, view: View) -> Accepted:
+        """All of them; who has the least choice comes first.
+
+        Where members may choose from a pool, those who found nothing left go first in another round: a member that
+        could have gone elsewhere is no reason for a refusal.
+
+        Raises:
+            MembersRefused: with everybody who could not be had in the first round.
+        """
+        choices = [len(member.candidates) for member in self.members]
+        orders = [sorted(range(len(self.members)), key=choices.__getitem__)]
+        refusals: list[MembersRefused] = []
+        while len(refusals) < len(orders):
+            try:
+                return self._judge_in(orders[-1], view)
+            except MembersRefused as refused:
+                refusals.append(refused)
+                left = [place for place, _ in refused.members]
+                again = left + [place for place in orders[-1] if place not in left]
+                if max(choices) > 1 and again not in orders and len(orders) * sum(choices) < VERDICTS:
+                    orders.append(again)
+        raise refusals[0]
 
     def _joined(self, accepted: Sequence[Accepted]) -> Accepted:
         joined = Together._joined(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super

@@ -61,14 +61,15 @@ def members_refused(
 
 
 def members_wrong(wrong: Sequence[Placed], members: Members) -> Problem:
-    """One problem for all members that have the same as the first one."""
+    """One problem for all members that have the same as the first one; what that one tells stands outside as well."""
     _, first = wrong[0]
     same = [(place, problem) for place, problem in wrong if problem.name == first.name]
     listed = [{"index": place, "detail": problem.detail, **problem.extra} for place, problem in same]
     if first.name == "invalid" and members.sent:
         problem = from_faults([fault for place, each in same for fault in members.faults(place, each)])
         return Problem("invalid", problem.detail, faults=problem.faults, members=listed)
-    return Problem(first.name, _detail(same, members), faults=_faults(same, members), members=listed)
+    detail, faults = _detail(same, members), _faults(same, members)
+    return Problem(first.name, detail, faults=faults, **{**first.extra, "members": listed})
 
 
 def _faults(told: Sequence[Placed], members: Members) -> list[Fault]:

@@ -174,6 +174,47 @@ class TestAllOrNone:
             assert [each.resource for each in outcome.value] == ["b", "a"]
             await store.database["reservations"].delete_many({"resource": {"$ne": "c"}})
 
+    async def test_a_member_goes_elsewhere_if_another_needs_its_place(self, store: Store) -> None:
+        """Of two that may choose, the one that could go either way does not take the only place of the other."""
+        for name in ("a", "b"):
+            await add_resource(store, name)
+        await book(store, resource="b", start=NINE + HOUR)
+        first_a = ObjectId("0" * 24)  # of a pool of two it tries the first one first
+        either = booking_of(resource=None, pool=("a", "b"), operation=first_a)
+        only_a = booking_of(resource=None, pool=("a", "b"), length=2 * HOUR)
+
+        (outcome,) = await run(store, BookGroup(by="test", members=[either, only_a]))
+
+        assert isinstance(outcome, Accepted)
+        assert [each.resource for each in outcome.value] == ["b", "a"]
+
+    async def test_a_group_of_a_pool(self, visitor: Visitor) -> None:
+        """Members that name no resource get one each, while there are any; one more is a conflict of all."""
+        await visitor.service()
+        await rooms(visitor, services=["cut"])
+        anyone = {"service": "cut", "startTime": render(NINE)}
+        body = made(await group(visitor, anyone, wanted(resource="b", service="cut"), anyone))
+
+        assert sorted(each["resource"] for each in body["reservations"]) == [*ROOMS]
+        assert body["reservations"][1]["resource"] == "b"
+        problem(await group(visitor, anyone), "conflict")
+        good(await visitor.ask("POST", f"{GROUPS}/{body['id']}/cancel"))
+        assert indexes(problem(await group(visitor, *[anyone] * 4), "conflict")) == [3]
+        made(await group(visitor, *[anyone] * 3))
+
+    async def test_a_local_time_of_a_member_is_asked_back(self, visitor: Visitor) -> None:
+        """The choices are told as for a single booking, with a pointer to the member."""
+        await visitor.resource()
+        local = {"resource": "room", "timezone": "Europe/Berlin", "localEnd": "2030-03-31T04:30"}
+        gap = local | {"localStart": "2030-03-31T02:30"}
+        alone = problem(await visitor.post(gap), "local-time")
+        body = problem(await group(visitor, wanted(), gap), "local-time", "/reservations/1/localStart")
+
+        assert body["choices"] == alone["choices"]
+        assert indexes(body) == [1]
+        (member,) = made(await group(visitor, local | {"localStart": "2030-03-31T01:30"}))["reservations"]
+        assert (member["startTime"], member["timezone"]) == ("2030-03-31T00:30:00.000Z", "Europe/Berlin")
+
     async def test_a_mixed_group_is_nobodys_with_a_bound_key(self, visitor: Visitor) -> None:
         """A key of one customer sees a group only if all of it is that customer's."""
         for customer in ("ann", "bob"):
@@ -490,6 +531,23 @@ class TestRaces:
         ((place, why),) = outcome.members
         assert place == 0
         assert isinstance(why, Refused)
+
+    async def test_what_was_refused_leaves_no_trace_in_its_batch(self, store: Store) -> None:
+        """A refused group takes nobody's place, and who was refused a move keeps its own."""
+        for name in ("a", "b"):
+            await add_resource(store, name)
+        here = await book(store, resource="a")
+        await book(store, resource="b")
+        half = crossing("b", "a")
+        half.members[1].start += 5 * HOUR
+        half.members[1].end = half.members[1].start + HOUR
+        leaving = Change(by="test", reservation=here.id, resource="a", patch={"resource": "b"})
+        singles = [booking_of(resource="a", start=NINE + 5 * HOUR), booking_of(resource="a")]
+
+        outcomes = await run(store, half, Move(by="test", members=[leaving]), *singles)
+
+        kinds = [type(outcome) for outcome in outcomes]
+        assert kinds == [MembersRefused, MembersRefused, Accepted, Refused]
 
     async def test_a_lost_guard_is_told_and_not_stumbled_over(self, store: Store) -> None:
         """A move from a resource without its guard is `unavailable`; its neighbours in the batch are not harmed."""
