@@ -223,6 +223,36 @@ class Reservation(Kept):
         ]
 
 
+class Group(Kept):
+    """Reservations that were booked together, in the order of the request."""
+
+    id: PydanticObjectId = Field(alias="_id")
+    reservations: list[PydanticObjectId]
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "groups"
+
+
+class AnswerApart(Kept):
+    """The stored answer of a request about several reservations, none of which could keep it; its id is the key's hash.
+
+    It commits in the transaction of what it answers, in the form of a `StoredAnswer`.
+    """
+
+    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; this is a hash
+    request_hash: str
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "answers"
+
+
 class Guard(Kept):
     """The document that every writer of a resource changes, so that two of them cannot both commit.
 
@@ -353,6 +383,8 @@ DOCUMENTS: tuple[type[Kept], ...] = (
     Service,
     Customer,
     Reservation,
+    Group,
+    AnswerApart,
     Guard,
     Run,
     Awaited,

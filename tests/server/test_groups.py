@@ -565,6 +565,10 @@ class TestRaces:
         assert why.name == "unavailable"
         assert isinstance(neighbour, Accepted)
 
+    async def test_collections_are_there_before_the_first_group(self, store: Store) -> None:
+        """Making one inside a transaction would collide with everybody else's first group."""
+        assert {"groups", "answers"} <= {*await store.database.list_collection_names()}
+
     async def test_groups_and_singles_through_two_processes(self, visitor: Visitor, store: Store) -> None:
         """Crossing groups among singles: each group is whole or not there, no room is overbooked, each was answered."""
         await rooms(visitor)
