@@ -1,39 +1,64 @@
 """What the worker does, each a thin wrapper: the nouns know how."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bson import ObjectId
 
+from app.booking import tidy
 from app.reconciliation import runs, service
 from app.storage.client import Store
 from app.storage.documents import Run
 
 Context = dict[Any, Any]
-"""arq's; `store` is ours."""
+"""arq's; `store`, `alerts` and `settings` are ours."""
 
 
 async def reconcile_reservations(ctx: Context) -> dict[str, int]:
     """The scheduled reconciliation: the day's first one is full. Returns what the seed's handler returns, and more."""
     store: Store = ctx["store"]
-    return _output(await service.reconcile_reservations(store, await service.due_kind(store)))
+    kind = await service.due_kind(store)
+    return _output(await service.reconcile_reservations(store, kind, tell=ctx["alerts"]))
 
 
 async def run_reconciliation(ctx: Context, identity: str) -> dict[str, int]:
-    """Carry out a run that somebody asked for; nothing, if it does not wait any more."""
-    store: Store = ctx["store"]
-    run = await runs.claim(store, service.OWNER, ObjectId(identity))
-    return {} if run is None else _output(await service.execute(store, run))
+    """Carry out a run that somebody asked for, then what waits behind it; nothing, if it does not wait any more."""
+    run = await service.carry_out(ctx["store"], ObjectId(identity), tell=ctx["alerts"])
+    if run is None:
+        return {}
+    await _carry_out_all(ctx)
+    return _output(run)
 
 
 async def pick_up_reconciliations(ctx: Context) -> int:
     """Carry out what waits in MongoDB, first of all what a dead process left behind. Returns how many."""
+    await runs.give_up_dead(ctx["store"])
+    return await _carry_out_all(ctx)
+
+
+async def tidy_up(ctx: Context) -> dict[str, int]:
+    """Write down what time has done: holds that are over, and where it is wanted what took place."""
     store: Store = ctx["store"]
-    await runs.give_up_dead(store)
+    hours: int = ctx["settings"].complete_after_hours
+    return {
+        "expired": await _until_none(lambda: tidy.expire_lapsed(store)),
+        "completed": await _until_none(lambda: tidy.complete_ended(store, hours)),
+    }
+
+
+async def _carry_out_all(ctx: Context) -> int:
     done = 0
-    while run := await runs.claim(store, service.OWNER):
-        await service.execute(store, run)
+    while await service.carry_out(ctx["store"], tell=ctx["alerts"]):
         done += 1
     return done
+
+
+async def _until_none(some: Callable[[], Awaitable[int]]) -> int:
+    """Call what does some at a time until it finds none; how many in all."""
+    total = 0
+    while count := await some():
+        total += count
+    return total
 
 
 def _output(run: Run) -> dict[str, int]:

@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.errors import Problem
 from app.reconciliation import queue
+from app.reconciliation.alerts import Alerts
 from app.settings import Settings
 from app.storage.client import connect
 from app.storage.migrate import verify
@@ -29,17 +30,24 @@ RUN_SECONDS = 6 * 3600
 PICK_UP_SECONDS = 20
 """Between two looks into MongoDB: what a dead worker left is given up after half a minute and taken over in one."""
 
+TIDY_SECOND = 30
+"""Once a minute, away from the runs that begin with it."""
+TIDY_SECONDS = 55
+
 _settings = Settings()
 
 
 async def startup(ctx: dict[Any, Any]) -> None:
     """Open the database; one that is not migrated is refused."""
+    ctx["settings"], ctx["alerts"] = _settings, Alerts(_settings)
     ctx["store"] = await connect(_settings)
     await verify(ctx["store"])
 
 
 async def shutdown(ctx: dict[Any, Any]) -> None:
     """Close it; it was never opened if the startup failed."""
+    if "alerts" in ctx:
+        await ctx["alerts"].aclose()
     if "store" in ctx:
         await ctx["store"].close()
 
@@ -96,6 +104,7 @@ class WorkerSettings:
             timeout=RUN_SECONDS,
             run_at_startup=True,
         ),
+        cron(jobs.tidy_up, name=queue.TIDY, second=TIDY_SECOND, timeout=TIDY_SECONDS),
     ]
     on_startup = startup
     on_shutdown = shutdown

@@ -1,10 +1,13 @@
 """`reserva reconcile`: looks for resources above their capacity, now and in this process."""
 
+from contextlib import aclosing
+
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, opened, result
+from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result
 from app.reconciliation import service
+from app.reconciliation.alerts import Alerts
 from app.reconciliation.runs import Kind
 from app.reconciliation.schemas import RunAnswer
 from app.storage.documents import Run
@@ -18,15 +21,17 @@ from app.storage.documents import Run
 async def reconcile(*, full: bool, resource: str | None, as_json: bool) -> int:
     """Look for stretches of time in which a resource is booked above its capacity.
 
-    No reservation is changed. Each finding is a warning in the log that names the reservations.
+    No reservation is changed. Each finding that is new is a warning in the log that names the reservations, and goes
+    to RESERVA_ALERT_URL. While a worker reconciles, this waits for its turn.
 
-    Exit codes: 0 nothing found, 1 something found, 2 could not look.
+    Exit codes: 0 nothing found but what somebody accepted, 1 something found, 2 could not look.
     """
     if full and resource is not None:
         raise CouldNot("Choose one of --full and --resource.")
     kind: Kind = "full" if full else "resource" if resource is not None else "incremental"
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    async with opened() as store:
+    settings = configured()
+    async with opened(settings) as store, aclosing(Alerts(settings)) as alerts:
         if resource is not None and not await service.is_known(store, resource):
             raise CouldNot(f"There is no resource {resource!r}.")
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
@@ -36,16 +41,18 @@ async def reconcile(*, full: bool, resource: str | None, as_json: bool) -> int:
                 said = f"{seen.tally.scanned:,} reservations of {seen.tally.resources:,} resources"
                 progress.update(task, description=f"{said}, {seen.findings:,} findings")
 
-            run = await service.reconcile_reservations(store, kind, resource, watch)
+            run = await service.reconcile_reservations(store, kind, resource, watch, alerts)
     if as_json:
         result(RunAnswer.model_validate(run).model_dump(mode="json", exclude_none=True))
     else:
         _tell(run)
     if run.state != "succeeded":
         raise CouldNot(run.error or f"The reconciliation ended {run.state}.")
-    return FOUND if run.findings else DONE
+    return FOUND if run.unaccepted else DONE
 
 
 def _tell(run: Run) -> None:
     findings = "no finding" if not run.findings else f"{run.findings:,} findings, {run.conflicts:,} conflicts"
+    if run.findings != run.unaccepted:
+        findings += f", {run.findings - run.unaccepted:,} of the findings accepted"
     click.echo(f"{run.scanned:,} reservations of {run.resources:,} resources: {findings}")

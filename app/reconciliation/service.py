@@ -4,22 +4,27 @@ import asyncio
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from secrets import token_hex
 from typing import Any, TypeAlias
 
 import structlog
+from bson import ObjectId
 from pymongo.errors import PyMongoError
 
+from app.reconciliation import lease as leases
 from app.reconciliation import runs, scan
+from app.reconciliation.alerts import Teller, warn
+from app.reconciliation.lease import Lease
+from app.reconciliation.record import record, unresolved_resources
 from app.reconciliation.runs import Kind, LostRun
 from app.reconciliation.settle import settled
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.timeline.instants import render
-from app.timeline.sweep import Row, Window, sweep
+from app.timeline.sweep import Row, sweep
 
 LATE_COMMITS = timedelta(minutes=5)
 """How far before the last run an incremental one begins: `updatedAt` is set before its transaction commits."""
@@ -28,6 +33,9 @@ SUSPECTS, SUSPECT_ROWS = 32, 10_000
 """Resources, and rows of them, that are read again together; one snapshot serves them all."""
 
 log = structlog.get_logger()
+
+TURN_SECONDS = 0.5
+"""Between two attempts to get the lease."""
 
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -40,7 +48,7 @@ class Progress:
     findings: int = 0
     conflicts: int = 0
     new: int = 0
-    overbooked: list[str] = field(default_factory=list)
+    unaccepted: int = 0
 
     def counts(self) -> dict[str, Any]:
         """As the run's document has it."""
@@ -50,7 +58,7 @@ class Progress:
             "findings": self.findings,
             "conflicts": self.conflicts,
             "new": self.new,
-            "overbooked": self.overbooked,
+            "unaccepted": self.unaccepted,
         }
 
 
@@ -58,14 +66,41 @@ Watcher: TypeAlias = Callable[[Progress], None]
 
 
 async def reconcile_reservations(
-    store: Store, kind: Kind, resource: str | None = None, watch: Watcher | None = None
+    store: Store,
+    kind: Kind,
+    resource: str | None = None,
+    watch: Watcher | None = None,
+    tell: Teller = warn,
 ) -> Run:
-    """Run a reconciliation now, in this process; see `execute`. One that waits already is the one that is run."""
+    """Run a reconciliation now, in this process; one that waits already is the one that is run.
+
+    While another process reconciles, this waits for its turn. See `execute`.
+    """
     while True:
         asked = await runs.ask_for(store, kind, resource)
-        run = await runs.claim(store, OWNER, asked.id)
+        run = await carry_out(store, asked.id, watch, tell)
         if run is not None:
-            return await execute(store, run, watch)
+            return run
+        await asyncio.sleep(TURN_SECONDS)
+
+
+async def carry_out(
+    store: Store, identity: ObjectId | None = None, watch: Watcher | None = None, tell: Teller = warn
+) -> Run | None:
+    """Carry out a run that waits, the oldest unless one is named.
+
+    None if there is none, or while another run has the lease; whoever looks into MongoDB finds it later.
+    """
+    owner = f"{OWNER}:{token_hex(4)}"
+    lease = await leases.acquire(store, owner)
+    if lease is None:
+        return None
+    try:
+        run = await runs.claim(store, owner, identity)
+        return None if run is None else await execute(store, run, lease, watch, tell)
+    finally:
+        with suppress(PyMongoError):
+            await asyncio.shield(leases.release(store, lease))
 
 
 async def is_known(store: Store, resource: str) -> bool:
@@ -81,15 +116,23 @@ async def due_kind(store: Store) -> Kind:
     return "incremental" if await runs.full_since(store, midnight) else "full"
 
 
-async def execute(store: Store, run: Run, watch: Watcher | None = None) -> Run:
+async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = None, tell: Teller = warn) -> Run:
     """Carry out a claimed run to its end and return it as it then stands: succeeded, or failed with its error.
+
+    Args:
+        store: The database.
+        run: The run, claimed by the owner of the lease.
+        lease: What gives the right to write down findings.
+        watch: Told how far it is, now and then.
+        tell: Told of the findings that it opens, as soon as they are kept; must not wait for anybody.
 
     Raises:
         LostRun: it was given up by somebody else meanwhile.
         asyncio.CancelledError: this process is ending; the run waits again.
     """
     progress = Progress()
-    beats = asyncio.create_task(_beat(store, run, progress))
+    work = _Work(store, run, lease, progress, tell)
+    beats = asyncio.create_task(_beat(store, run, lease, progress))
 
     def step() -> None:
         if beats.done():
@@ -98,7 +141,7 @@ async def execute(store: Store, run: Run, watch: Watcher | None = None) -> Run:
             watch(progress)
 
     try:
-        await _look(store, run, progress, step)
+        await work.look(step)
         await runs.write(store, run, state="succeeded", finishedAt=store.clock.now(), **progress.counts())
     except LostRun:
         raise
@@ -116,68 +159,72 @@ async def execute(store: Store, run: Run, watch: Watcher | None = None) -> Run:
     return await runs.get(store, str(run.id))
 
 
-async def _beat(store: Store, run: Run, progress: Progress) -> None:
+async def _beat(store: Store, run: Run, lease: Lease, progress: Progress) -> None:
     """Say that the run lives, until it ends or is not ours any more; then `step` hears of it."""
     while True:
         await asyncio.sleep(runs.BEAT_SECONDS)
         with suppress(PyMongoError):
+            await leases.prove(store, lease)
             await runs.write(store, run, **progress.counts())
 
 
-async def _look(store: Store, run: Run, progress: Progress, step: Callable[[], None]) -> None:
-    """The run itself: sweep chunk by chunk, look again where something is wrong, record what stands."""
-    capacities = await scan.capacities(store)
-    suspects: dict[str, int] = {}
-    async for rows in _chunks(store, run, progress.tally):
-        suspected = {window.resource for window in sweep(rows, capacities)}
-        if suspected:
-            suspects |= Counter(row.resource for row in rows if row.resource in suspected)
-        if len(suspects) >= SUSPECTS or sum(suspects.values()) >= SUSPECT_ROWS:
-            await _settle(store, run, progress, suspects)
-        step()
-    await _settle(store, run, progress, suspects)
-    if progress.tally.left_out:
-        log.warning("reservations without usable times were left out", run=str(run.id), count=progress.tally.left_out)
+@dataclass(slots=True)
+class _Work:
+    """One run: sweep chunk by chunk, look again where something is or was wrong, write down what stands."""
 
+    store: Store
+    run: Run
+    lease: Lease
+    progress: Progress
+    tell: Teller
 
-async def _settle(store: Store, run: Run, progress: Progress, suspects: dict[str, int]) -> None:
-    """Look again at those in which something seemed wrong, and record what is; nobody is suspect afterwards."""
-    windows = await settled(store, list(suspects)) if suspects else []
-    suspects.clear()
-    progress.overbooked += dict.fromkeys(window.resource for window in windows)
-    for window in windows:
-        _record(run, window)
-    progress.findings += len(windows)
-    progress.new += len(windows)
-    progress.conflicts += sum(window.conflicts for window in windows)
+    async def look(self, step: Callable[[], None]) -> None:
+        """The whole of it. Resources with findings are looked at again, whatever the cursor saw of them."""
+        capacities = await scan.capacities(self.store)
+        resource = self.run.resource
+        known = await unresolved_resources(self.store, None if resource is None else [resource])
+        suspects: dict[str, int] = {}
+        async for rows in self._chunks(known):
+            suspected = {window.resource for window in sweep(rows, capacities)} | known
+            if suspected:
+                suspects |= Counter(row.resource for row in rows if row.resource in suspected)
+            if len(suspects) >= SUSPECTS or sum(suspects.values()) >= SUSPECT_ROWS:
+                known.difference_update(suspects)
+                await self._settle(suspects)
+            step()
+        known.difference_update(suspects)
+        await self._settle(suspects)
+        left = sorted(known)  # of those no reservation blocks any more
+        for place in range(0, len(left), SUSPECTS):
+            await self._settle(dict.fromkeys(left[place : place + SUSPECTS], 0))
+        count = self.progress.tally.left_out
+        if count:
+            log.warning("reservations without usable times were left out", run=str(self.run.id), count=count)
 
+    async def _settle(self, suspects: dict[str, int]) -> None:
+        """Look again at those in which something seemed wrong, and write down what is; nobody is suspect afterwards."""
+        if not suspects:
+            return
+        windows = await settled(self.store, list(suspects))
+        recorded = await record(self.store, self.lease, self.run, list(suspects), windows)
+        suspects.clear()
+        self.progress.findings += len(windows)
+        self.progress.conflicts += sum(window.conflicts for window in windows)
+        self.progress.new += len(recorded.opened)
+        self.progress.unaccepted += recorded.unaccepted
+        if recorded.opened:
+            self.tell(recorded.opened)
 
-async def _chunks(store: Store, run: Run, tally: scan.Tally) -> AsyncIterator[list[Row]]:
-    """The rows that a run has to look at, in chunks of whole resources."""
-    last = await runs.watermark(store) if run.kind == "incremental" else None
-    if run.kind == "resource" and run.resource is not None:
-        yield (await scan.these(store, [run.resource], tally))[0]
-    elif last is not None and last.started_at is not None:
-        again = sorted({*await scan.changed(store, last.started_at - LATE_COMMITS), *last.overbooked})
-        for place in range(0, len(again), SUSPECTS):
-            yield (await scan.these(store, again[place : place + SUSPECTS], tally))[0]
-    else:
-        async for rows in scan.everything(store, tally):
-            yield rows
-
-
-def _record(run: Run, window: Window) -> None:
-    """Tell of a window; the seed's line, with all that it left out."""
-    first, *others = (str(reservation) for reservation in window.reservations)
-    said = f"{first} overlaps {', '.join(others)}" if others else f"{first} is more than the resource holds"
-    event = f"Conflict detected: {said}"
-    log.warning(
-        event,
-        run=str(run.id),
-        resource=window.resource,
-        start=render(window.start),
-        end=render(window.end),
-        peak=window.peak,
-        capacity=window.capacity,
-        reservations=[str(reservation) for reservation in window.reservations],
-    )
+    async def _chunks(self, known: Iterable[str]) -> AsyncIterator[list[Row]]:
+        """The rows that a run has to look at, in chunks of whole resources."""
+        store, run, tally = self.store, self.run, self.progress.tally
+        last = await runs.watermark(store) if run.kind == "incremental" else None
+        if run.kind == "resource" and run.resource is not None:
+            yield (await scan.these(store, [run.resource], tally))[0]
+        elif last is not None and last.started_at is not None:
+            again = sorted({*await scan.changed(store, last.started_at - LATE_COMMITS), *known})
+            for place in range(0, len(again), SUSPECTS):
+                yield (await scan.these(store, again[place : place + SUSPECTS], tally))[0]
+        else:
+            async for rows in scan.everything(store, tally):
+                yield rows

@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from app.timeline.lifecycle import Status
+from app.timeline.matching import State
 
 Name = Annotated[str, Field(alias="_id")]
 """The id of a catalogue object: a string, the caller's or made."""
@@ -281,8 +282,8 @@ class Guard(Kept):
 class Run(Kept):
     """One reconciliation, from its request to its end.
 
-    `owner` is the process that runs it and `beat_at` when it last said so; `overbooked` are the resources in which it
-    saw a window, so that the next incremental run looks at them again.
+    `owner` is the process that runs it and `beat_at` when it last said so; `unaccepted` are those of its findings that
+    nobody accepted.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -300,7 +301,7 @@ class Run(Kept):
     error: str | None = None
     owner: str | None = None
     beat_at: datetime | None = None
-    overbooked: list[str] = Field(default_factory=list)
+    unaccepted: int = 0
 
     class Settings(Kept.Settings):
         """Where it is kept."""
@@ -309,6 +310,67 @@ class Run(Kept):
         indexes: ClassVar = [
             IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="reconciliation_state"),
         ]
+
+
+class FindingEntry(Part):
+    """One word on a finding: the sweep's (`worker`) or a person's, by the prefix of their key."""
+
+    at: datetime
+    by: str
+    to: State
+    note: str | None = None
+
+
+class Finding(Kept):
+    """A stretch of one resource with load above its capacity, as the last run saw it; see `app.timeline.matching`.
+
+    `reservations` are ids, of whatever type they have. `accepted_peak` is there while it is accepted.
+    """
+
+    id: PydanticObjectId = Field(alias="_id")
+    resource: str
+    from_: datetime = Field(alias="from")
+    to: datetime
+    peak: int
+    capacity: int
+    state: State
+    reservations: list[Any]
+    accepted_peak: int | None = None
+    split_from: PydanticObjectId | None = None
+    merged_into: PydanticObjectId | None = None
+    first_seen: datetime
+    last_seen: datetime
+    run: PydanticObjectId
+    version: int = 1
+    history: list[FindingEntry]
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "findings"
+        indexes: ClassVar = [
+            IndexModel([("resource", ASCENDING), ("_id", ASCENDING)], name="finding_resource"),
+            IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="finding_state"),
+        ]
+
+
+class Lease(Kept):
+    """The right to reconcile, which one run has at a time; without an owner it is free.
+
+    `epoch` counts the owners, `proofs` the times that one of them proved to be it. Whatever a run writes, it writes
+    under its epoch, so that one that was paused and given up can write no more.
+    """
+
+    id: Name = "reconciliation"  # type: ignore[assignment]  # Beanie declares an ObjectId; there is only this one
+    epoch: int = 0
+    proofs: int = 0
+    owner: str | None = None
+    beat_at: datetime | None = None
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "leases"
 
 
 class Awaited(Kept):
@@ -387,6 +449,8 @@ DOCUMENTS: tuple[type[Kept], ...] = (
     AnswerApart,
     Guard,
     Run,
+    Finding,
+    Lease,
     Awaited,
     Key,
     Process,

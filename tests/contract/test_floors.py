@@ -42,7 +42,7 @@ BESIDE = {
 LIBRARIES = {
     "litestar": ["app/main.py", "app/wire/*.py", "app/*/routes.py", "app/cli/serve.py"],
     "beanie": ["app/storage/*.py"],
-    "motor": ["app/storage/*.py", "app/booking/*.py", "app/reconciliation/scan.py"],
+    "motor": ["app/storage/*.py", "app/booking/*.py", "app/reconciliation/*.py"],
     "arq": ["worker/*.py", "app/cli/worker.py", "app/reconciliation/queue.py"],
     "granian": ["app/cli/*.py", "app/trial/*.py"],
     "click": ["app/cli/*.py", "app/trial/*.py"],

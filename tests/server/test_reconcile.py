@@ -12,6 +12,7 @@ from bson import ObjectId
 from structlog.testing import capture_logs
 
 from app.reconciliation import runs, scan, service, settle
+from app.reconciliation.record import unresolved_resources
 from app.reconciliation.runs import LostRun
 from app.storage.client import Store
 from app.storage.documents import Run
@@ -50,7 +51,7 @@ async def test_a_month_of_flights(store: Store) -> None:
 
     assert (run.scanned, run.resources, run.findings, run.conflicts) == (26_223, 3_139, 6, 6)
     assert {len(each["reservations"]) for each in warnings} == {2}
-    assert run.overbooked == ["N439UA", "N703TW", "N704X", "N713TW", "N727TW"]
+    assert await unresolved_resources(store) == {"N439UA", "N703TW", "N704X", "N713TW", "N727TW"}
 
 
 def histories(seed: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
@@ -198,7 +199,8 @@ async def test_an_incremental_run_looks_at_what_has_changed(store: Store, monkey
 
     assert (first.scanned, first.findings) == (8, 1)
     assert (second.scanned, second.resources, second.findings, second.conflicts) == (5, 2, 2, 4)
-    assert {each["resource"] for each in warnings} == {"busy", "wrong"}
+    assert {each["resource"] for each in warnings} == {"busy"}
+    assert (first.new, second.new, only.new) == (1, 1, 0)
     assert (only.kind, only.resource, only.scanned, only.findings) == ("resource", "wrong", 2, 1)
 
 
@@ -270,10 +272,9 @@ async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.Monke
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    again = await runs.claim(store, service.OWNER)
-    assert again is not None
-    run = await service.execute(store, again)
+    run = await service.carry_out(store)
 
+    assert run is not None
     assert (run.state, run.findings) == ("succeeded", 1)
     assert await store.database["reconciliations"].count_documents({}) == 1
 

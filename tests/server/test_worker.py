@@ -3,12 +3,15 @@
 import asyncio
 import signal
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from app.reconciliation import queue, runs
+from app.reconciliation.alerts import Alerts
 from app.reconciliation.queue import Queue
+from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Run
 from tests.actors import HOUR, NINE
@@ -16,6 +19,12 @@ from tests.contract.processes import eventually, run, running
 from worker import jobs
 
 pytestmark = pytest.mark.servers("rust")
+
+
+def context(store: Store) -> dict[str, Any]:
+    """What the worker gives its jobs."""
+    settings = Settings(complete_after_hours=1)
+    return {"store": store, "settings": settings, "alerts": Alerts(settings)}
 
 
 async def succeeds(store: Store, asked: Run) -> bool:
@@ -50,7 +59,7 @@ async def test_the_scheduled_job_tells_what_the_seed_told(store: Store) -> None:
     """`conflicts`, and more; the first of a day is full, the next looks at what has changed."""
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "123"])
-    told = [await jobs.reconcile_reservations({"store": store}) for _ in "12"]
+    told = [await jobs.reconcile_reservations(context(store)) for _ in "12"]
     kinds = [each["kind"] async for each in store.database["reconciliations"].find().sort("_id")]
 
     assert told == [{"conflicts": 3, "findings": 1, "scanned": 3}] * 2
@@ -65,12 +74,12 @@ async def test_the_dead_are_taken_over_and_a_told_run_is_done_once(store: Store)
     silent = store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)
     await store.database["reconciliations"].update_one({"_id": dead.id}, {"$set": {"beatAt": silent}})
 
-    assert await jobs.pick_up_reconciliations({"store": store}) == 1
+    assert await jobs.pick_up_reconciliations(context(store)) == 1
     states = {each["_id"]: each["state"] async for each in store.database["reconciliations"].find()}
     (successor,) = states.keys() - {dead.id}
     assert states == {dead.id: "abandoned", successor: "succeeded"}
-    assert await jobs.run_reconciliation({"store": store}, str(successor)) == {}
-    assert await jobs.pick_up_reconciliations({"store": store}) == 0
+    assert await jobs.run_reconciliation(context(store), str(successor)) == {}
+    assert await jobs.pick_up_reconciliations(context(store)) == 0
 
 
 @pytest.mark.parametrize(
