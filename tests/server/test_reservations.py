@@ -13,13 +13,17 @@ from typing import Any
 
 import httpx
 import pytest
+from bson import ObjectId
 
-from app.booking.intents import Refused
+from app.booking import Book, Replayed, Token
+from app.booking.change import Change
+from app.booking.intents import Accepted, Refused
 from app.storage.client import connect
+from app.storage.documents import StoredAnswer
 from app.storage.migrate import migrate
-from app.timeline.instants import render
+from app.timeline import instants
 from app.timeline.lifecycle import STATUSES
-from tests.actors import Actor, booking_of, peak_load
+from tests.actors import Actor, booking_of, peak_load, run
 from tests.http import serving
 from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem
 
@@ -71,7 +75,7 @@ async def test_the_life_of_a_reservation(shop: Visitor) -> None:
         await shop.verb(hold, "extend", expiresInSeconds=600),
         await shop.change(hold, metadata={"a": True, "b": None}, notes=None, guests=3),
         await shop.verb(hold, "confirm", reason="paid"),
-        await shop.change(hold, startTime=render(NINE + HOUR), service="cut"),
+        await shop.change(hold, startTime=instants.render(NINE + HOUR), service="cut"),
         await shop.change(hold, resource="plaza", service=None),
         await shop.verb(hold, "cancel"),
     ]
@@ -109,8 +113,8 @@ async def test_lists_filter_and_turn_pages(shop: Visitor) -> None:
         "resource": "plaza",
         "customer": "ann",
         "status": ["pending", "confirmed"],
-        "from": render(NINE - MINUTE),
-        "to": render(NINE + 3 * HOUR),
+        "from": instants.render(NINE - MINUTE),
+        "to": instants.render(NINE + 3 * HOUR),
     }
 
     assert await all_pages(shop, RESERVATIONS, **filters) == [each["id"] for each in live]
@@ -140,7 +144,7 @@ async def test_a_replay_is_the_first_answer_to_the_byte(shop: Visitor) -> None:
     body: dict[str, Any] = {"notes": 'ü☂\u2028\\"', "metadata": {"a": 1.0, "b": -0.0, "c": 2**63 - 1, "d": 1e300}}
     problem(await shop.book(length=2 * HOUR, service="cut", key="k", **body), "rule")
     first = await shop.book(length=None, service="cut", key="k", **body)
-    good(await shop.change(made(first), notes=None, startTime=render(NINE + 5 * HOUR)))
+    good(await shop.change(made(first), notes=None, startTime=instants.render(NINE + 5 * HOUR)))
     good(await shop.verb(first.json(), "cancel"))
     again = await shop.book(length=None, service="cut", key="k", **body)
 
@@ -169,7 +173,7 @@ async def test_as_many_win_as_fit(shop: Visitor) -> None:
     movers = [await shop.booked(NINE + (2 + index) * HOUR) for index in range(4)]
     answers = await asyncio.gather(
         *(shop.book(NINE + 10 * MINUTE) for _ in range(8)),
-        *(shop.change(mover, startTime=render(NINE)) for mover in movers),
+        *(shop.change(mover, startTime=instants.render(NINE)) for mover in movers),
     )
 
     assert sum(answer.is_success for answer in answers) == 1
@@ -281,3 +285,41 @@ async def test_taking_an_expired_holds_place_and_marking_it_commit_together(shop
     assert not isinstance(taker, Refused)
     assert await seen() == ("expired", 2)
     problem(await shop.verb(hold, "confirm"), "hold-expired")
+
+
+@pytest.mark.servers("transactions")
+async def test_who_comes_after_a_move_in_one_batch_gets_its_place(shop: Visitor) -> None:
+    """And who comes before it does not: in a transaction each sees what those before it did."""
+    reservation = await shop.booked()
+
+    def move() -> Change:
+        away = {"resource": "plaza"}
+        return Change(by="test", reservation=ObjectId(reservation["id"]), resource="room", patch=away)
+
+    early, moved, late = await run(shop.store, booking_of(), move(), booking_of())
+
+    assert isinstance(early, Refused)
+    assert isinstance(moved, Accepted)
+    assert isinstance(late, Accepted)
+    assert await peak_load(shop.store) == 1
+
+
+@pytest.mark.servers("transactions")
+async def test_who_is_refused_for_its_own_twin_gets_the_twins_answer(shop: Visitor) -> None:
+    """A request with an equal key that books right after the key was looked up, by another process."""
+
+    def render(made: Any) -> StoredAnswer:
+        return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
+
+    def twin() -> Book:
+        return booking_of(token=Token("key", "same", render))
+
+    actor = Actor(shop.store, [twin()])
+    await actor.until("replays.read")
+    (booked,) = await run(shop.store, twin())
+    (told,) = await actor.finish()
+    await actor.close()
+
+    assert isinstance(booked, Accepted)
+    assert isinstance(told, Replayed)
+    assert told.answer.body == str(booked.value.id)
