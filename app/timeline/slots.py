@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from app.timeline.grid import Grid, full_days
-from app.timeline.instants import DAY, Millis
+from app.timeline.instants import DAY, EARLIEST, LATEST, Millis
 from app.timeline.load import Calendar
 from app.timeline.rules import LONGEST, Offer, Room, Wish, block_of, judge
 from app.timeline.schedule import windows
@@ -61,9 +61,9 @@ def slots(
     """The candidates that can be booked, by start. Bookability is `rules.judge`'s alone to say."""
     tz = zone(room.timezone)
     open_windows = windows(room.schedule, tz, after, before + max(asked.length, asked.days * DAY))
-    for start, end in candidates(room, offer, asked, after, before):
-        if end - start > LONGEST:
-            continue
+    for start, end in candidates(room, offer, asked, max(after, EARLIEST), before):
+        if end - start > LONGEST or end >= LATEST:
+            continue  # no booking can be written down like that
         wish = Wish(start, end, asked.guests, asked.lifted, asked.ignore)
         verdict = judge(wish, room, offer, calendar, open_windows=open_windows, blame=False)
         if verdict.bookable:
