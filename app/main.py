@@ -21,7 +21,7 @@ from app.groups.service import Groups
 from app.operations import routes as operations
 from app.operations.service import Operations
 from app.reconciliation import routes as reconciliation
-from app.reconciliation.desk import Reconciliations
+from app.reconciliation.desk import Findings, Reconciliations
 from app.reconciliation.queue import Queue
 from app.reservations import routes as reservations
 from app.reservations.service import Reservations
@@ -103,6 +103,7 @@ def _rooms(settings: Settings, store: Store, booking: Booking, queue: Queue) -> 
         "catalogue": Catalogue(store, booking),
         "operations": Operations(store),
         "reconciliations": Reconciliations(store, queue),
+        "findings": Findings(store, free),
         "availability": free,
         "groups": Groups(store, booking, one_by_one),
         "reservations": one_by_one,
@@ -121,6 +122,7 @@ def _dependencies(rooms: Mapping[str, Any]) -> dict[str, Provide]:
         "catalogue": of("catalogue", Catalogue),
         "operations": of("operations", Operations),
         "reconciliations": of("reconciliations", Reconciliations),
+        "findings": of("findings", Findings),
         "availability": of("availability", Availability),
         "groups": of("groups", Groups),
         "reservations": of("reservations", Reservations),

@@ -87,11 +87,9 @@ async def everything(store: Store, tally: Tally) -> AsyncIterator[list[Row]]:
     """
     reader = _Reader(store.clock.millis(), tally)
     held: list[Row] = []
-    cursor = store.database["reservations"].find_raw_batches(
-        {"status": {"$in": list(BLOCKING)}}, PROJECTION, sort=_ORDER, batch_size=BATCH
-    )
-    async for batch in cursor:
-        rows = [row for found in decode_all(batch, _RAW) if (row := reader.row(found)) is not None]
+    where = {"status": {"$in": list(BLOCKING)}}
+    async for batch in _batches(store, where, PROJECTION, sort=_ORDER, batch_size=BATCH):
+        rows = [row for found in batch if (row := reader.row(found)) is not None]
         if not rows:
             continue
         last = rows[-1].resource
@@ -130,11 +128,28 @@ async def these(
     capacities = {each["_id"]: _capacity(each) async for each in found}
     rows: list[Row] = []
     for where in _where(store, resources):
-        async for batch in store.database["reservations"].find_raw_batches(where, _WITH_ID, session=session):
-            rows += (row for each in decode_all(batch, _RAW) if (row := reader.row(each)) is not None)
+        async for batch in _batches(store, where, _WITH_ID, session=session):
+            rows += (row for each in batch if (row := reader.row(each)) is not None)
     rows.sort()
     reader.tally.resources += len(resources)
     return rows, capacities
+
+
+async def _batches(
+    store: Store, where: Mapping[str, Any], projection: Mapping[str, int], **options: Any
+) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+    """What a find gives, batch by batch, with instants that bear no zone."""
+    reservations = store.database["reservations"]
+    if store.capabilities.native:
+        async for batch in reservations.find_raw_batches(where, projection, **options):
+            yield decode_all(batch, _RAW)
+        return
+    async for found in reservations.find(where, projection, **options):  # mongomock knows no raw batches
+        yield [{name: _without_zone(value) for name, value in found.items()}]
+
+
+def _without_zone(value: Any) -> Any:
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
 def _where(store: Store, resources: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,0 +1,314 @@
+"""Findings over HTTP and under runs: what people read, what they say of it, and that nothing they said is lost."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from bson import ObjectId
+
+from app.reconciliation import findings, record, runs, service
+from app.reconciliation import lease as leases
+from app.reconciliation.runs import LostRun
+from app.storage.client import Store
+from app.storage.documents import Run
+from app.timeline.instants import render
+from app.timeline.matching import Placed
+from app.timeline.sweep import Window
+from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, problem
+
+pytestmark = pytest.mark.servers("any")
+URL = "/v1/findings"
+
+
+@pytest.fixture
+async def reviewer(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+    """Somebody who may do everything, before a room and a desk that both can be booked for a talk."""
+    visitor = Visitor(app_client, store)
+    await visitor.service("talk")
+    await visitor.resource("room", services=["talk"])
+    await visitor.resource("desk", services=["talk"])
+    return visitor
+
+
+async def doubled(visitor: Visitor, reservation: dict[str, Any], **fields: Any) -> str:
+    """Put a copy of a reservation into the database past all checks, as a lost race would; its id."""
+    row = await visitor.stored(reservation)
+    later = row["createdAt"] + MINUTE
+    copy = {**row, "_id": ObjectId(), "createdAt": later, **fields}
+    await visitor.store.database["reservations"].insert_one(copy)
+    return str(copy["_id"])
+
+
+async def run_of(visitor: Visitor, kind: runs.Kind = "full") -> Run:
+    """Reconcile, and succeed."""
+    run = await service.reconcile_reservations(visitor.store, kind)
+    assert run.state == "succeeded", run.error
+    return run
+
+
+async def only(visitor: Visitor, **filters: str) -> dict[str, Any]:
+    """The one finding that there is."""
+    (finding,) = good(await visitor.get(URL, **filters))["items"]
+    return good(await visitor.get(f"{URL}/{finding['id']}"))
+
+
+async def word(visitor: Visitor, finding: dict[str, Any], verb: str, **body: str) -> httpx.Response:
+    """Acknowledge, accept or resolve."""
+    return await visitor.ask("POST", f"{URL}/{finding['id']}/{verb}", json=body)
+
+
+async def test_a_finding_shows_who_overlaps_and_what_could_be_done(reviewer: Visitor) -> None:
+    """Its reservations side by side, and moves of the one booked last first; each of them is one that really works."""
+    await reviewer.add("customers", id="ann")
+    first = await reviewer.booked(service="talk", customer="ann", length=None)
+    second = await doubled(reviewer, first)
+    run = await run_of(reviewer)
+    finding = await only(reviewer, state="open", resource="room")
+
+    assert (run.findings, run.conflicts, run.new, run.unaccepted) == (1, 1, 1, 1)
+    assert {name: finding[name] for name in ("resource", "from", "to", "peak", "capacity", "state", "version")} == {
+        "resource": "room",
+        "from": render(NINE),
+        "to": render(NINE + HOUR),
+        "peak": 2,
+        "capacity": 1,
+        "state": "open",
+        "version": 1,
+    }
+    row = {"customer": "ann", "startTime": render(NINE), "endTime": render(NINE + HOUR), "units": 1}
+    row |= {"status": "confirmed", "by": reviewer.prefix}
+    shown = {each["id"]: each for each in finding["reservations"]}
+    assert shown.keys() == {first["id"], second}
+    assert shown[first["id"]] == {"id": first["id"], "createdAt": first["createdAt"], **row}
+    assert (finding["run"], finding["firstSeen"]) == (str(run.id), finding["lastSeen"])
+    assert [(each["by"], each["to"]) for each in finding["history"]] == [("worker", "open")]
+    assert [(each["reservation"], each["resource"], each["startTime"]) for each in finding["proposals"]] == [
+        (second, "desk", render(NINE)),
+        (second, "room", render(NINE + HOUR)),
+        (first["id"], "desk", render(NINE)),
+        (first["id"], "room", render(NINE + HOUR)),
+    ]
+    (listed,) = good(await reviewer.get(URL))["items"]
+    assert listed == {name: value for name, value in finding.items() if name != "proposals"}
+
+    move = {name: value for name, value in finding["proposals"][1].items() if name != "resource"}
+    good(await reviewer.ask("POST", "/v1/moves", json={"moves": [move | {"version": 1}]}))
+    await run_of(reviewer)
+    gone = await only(reviewer, state="resolved")
+    assert (gone["id"], gone["state"], gone["version"], gone["proposals"]) == (finding["id"], "resolved", 2, [])
+    assert gone["history"][-1] == {
+        "at": gone["history"][-1]["at"],
+        "by": "worker",
+        "to": "resolved",
+        "note": "nothing overlaps any more",
+    }
+
+
+async def test_a_proposal_is_judged_by_the_rules(reviewer: Visitor) -> None:
+    """Not onto a resource that is taken or inactive, and not beyond the schedule."""
+    first = await reviewer.booked(service="talk", length=None)
+    await reviewer.booked(service="talk", resource="desk", length=None)
+    weekly = {"weekly": [{"days": ["mon"], "from": "08:00", "to": "12:00"}]}
+    good(await reviewer.ask("PUT", "/v1/resources/room/schedule", json=weekly, headers={"If-Match": "*"}))
+    for hour in (1, 2):
+        await reviewer.booked(NINE + hour * HOUR, service="talk", length=None)
+    await doubled(reviewer, first)
+    await run_of(reviewer)
+    finding = await only(reviewer)
+    assert {(each["resource"], each["startTime"]) for each in finding["proposals"]} == {
+        ("room", render(NINE + timedelta(days=7) - HOUR))
+    }
+
+    force = {"headers": {"If-Match": "*"}, "params": {"force": "true"}}
+    good(await reviewer.ask("PATCH", "/v1/resources/room", json={"active": False}, **force))
+    assert (await only(reviewer))["proposals"] == []
+
+
+async def test_what_people_say_is_kept(reviewer: Visitor) -> None:
+    """Acknowledged, then accepted, each with who, when and why; repeating is harmless; a run changes nothing of it."""
+    await doubled(reviewer, await reviewer.booked())
+    await run_of(reviewer)
+    finding = await only(reviewer)
+    seen = good(await word(reviewer, finding, "acknowledge", note="calling them"))
+    again = good(await word(reviewer, finding, "acknowledge", note="calling them"))
+    plain = good(await reviewer.ask("POST", f"{URL}/{finding['id']}/acknowledge"))
+    accepted = good(await word(reviewer, finding, "accept"))
+    run = await run_of(reviewer)
+    after = await only(reviewer, state="accepted")
+
+    assert (seen["state"], seen["version"], again, plain) == ("acknowledged", 2, seen, seen)
+    assert (accepted["state"], accepted["version"]) == ("accepted", 3)
+    assert [(each["by"], each["to"], each.get("note")) for each in accepted["history"]] == [
+        ("worker", "open", None),
+        (reviewer.prefix, "acknowledged", "calling them"),
+        (reviewer.prefix, "accepted", None),
+    ]
+    assert {**after, "lastSeen": 0, "run": 0} == {**accepted, "lastSeen": 0, "run": 0}
+    assert after["run"] == str(run.id)
+    assert (run.findings, run.new, run.unaccepted) == (1, 0, 0)
+    problem(await word(reviewer, finding, "acknowledge"), "forbidden-transition")
+
+
+async def test_what_still_overlaps_cannot_be_resolved(reviewer: Visitor) -> None:
+    """The database is asked, not the last run; once it is over, a person may say so, and it reopens if it returns."""
+    first = await reviewer.booked()
+    other = await doubled(reviewer, first)
+    await run_of(reviewer)
+    finding = await only(reviewer)
+    problem(await word(reviewer, finding, "resolve"), "forbidden-transition")
+    await reviewer.verb(first, "cancel")
+    resolved = good(await word(reviewer, finding, "resolve", note="cancelled one"))
+    assert (resolved["state"], good(await word(reviewer, finding, "resolve"))["version"]) == ("resolved", 2)
+    problem(await word(reviewer, finding, "accept"), "forbidden-transition")
+    assert (await run_of(reviewer)).findings == 0
+
+    third = await doubled(reviewer, {"id": other})
+    run = await run_of(reviewer, "incremental")
+    back = await only(reviewer)
+    assert (run.new, back["id"], back["state"]) == (1, finding["id"], "open")
+    assert {each["id"] for each in back["reservations"]} == {other, third}
+    assert [each["to"] for each in back["history"]] == ["open", "resolved", "open"]
+
+
+async def test_an_acceptance_stands_up_to_its_peak(reviewer: Visitor) -> None:
+    """Growing in length keeps it, above the peak it is open again and counts as new."""
+    first = await reviewer.booked()
+    await doubled(reviewer, first)
+    await run_of(reviewer)
+    finding = await only(reviewer)
+    good(await word(reviewer, finding, "accept"))
+    end = NINE + 2 * HOUR
+    await doubled(reviewer, first, startTime=NINE + HOUR / 2, blockStart=NINE + HOUR, endTime=end, blockEnd=end)
+    await doubled(reviewer, first, startTime=NINE + HOUR, blockStart=NINE + HOUR, endTime=end, blockEnd=end)
+    longer = await run_of(reviewer)
+    grown = await only(reviewer)
+    await doubled(reviewer, first)
+    higher = await run_of(reviewer)
+    outgrown = await only(reviewer)
+
+    assert (longer.new, longer.unaccepted) == (0, 0)
+    assert (grown["id"], grown["state"], grown["to"], grown["peak"]) == (finding["id"], "accepted", render(end), 2)
+    assert (higher.new, higher.unaccepted) == (1, 1)
+    assert (outgrown["id"], outgrown["state"], outgrown["peak"]) == (finding["id"], "open", 3)
+
+
+async def test_halves_and_mergers_keep_their_names(reviewer: Visitor) -> None:
+    """A split leaves the name with the earlier half; a merger gives it back, and says where the other one went."""
+    hours = [await reviewer.booked(NINE + number * HOUR) for number in range(3)]
+    whole = {"startTime": NINE, "blockStart": NINE, "endTime": NINE + 3 * HOUR, "blockEnd": NINE + 3 * HOUR}
+    await doubled(reviewer, hours[0], **whole)
+    await run_of(reviewer)
+    finding = await only(reviewer)
+    good(await word(reviewer, finding, "accept"))
+    await reviewer.put(hours[1], status="cancelled")
+    split = await run_of(reviewer)
+    halves = good(await reviewer.get(URL))["items"]
+    await reviewer.put(hours[1], status="confirmed")
+    await run_of(reviewer)
+    kept, swallowed = good(await reviewer.get(URL))["items"]
+
+    assert (split.findings, split.new, split.unaccepted) == (2, 0, 0)
+    assert [(each["state"], each["from"]) for each in halves] == [
+        ("accepted", render(NINE)),
+        ("accepted", render(NINE + 2 * HOUR)),
+    ]
+    assert halves[0]["id"] == kept["id"] == finding["id"]
+    assert (kept["state"], kept["to"]) == ("accepted", render(NINE + 3 * HOUR))
+    assert (swallowed["state"], swallowed["mergedInto"]) == ("resolved", finding["id"])
+
+
+async def test_repeated_runs_change_nothing(reviewer: Visitor) -> None:
+    """But for the time of the last look, findings are as they were, versions included."""
+    for place in range(3):
+        await doubled(reviewer, await reviewer.booked(NINE + 2 * place * HOUR))
+    first = await run_of(reviewer)
+    before = good(await reviewer.get(URL))["items"]
+    again = [await run_of(reviewer, kind) for kind in ("full", "incremental")]
+    after = good(await reviewer.get(URL))["items"]
+
+    assert (first.new, [run.new for run in again], [run.findings for run in again]) == (3, [0, 0], [3, 3])
+    looked = {"lastSeen": "", "run": ""}
+    assert [each | looked for each in after] == [each | looked for each in before]
+
+
+async def test_a_word_in_between_wins(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody accepts while a run is about to write what it read: it is read again, and the size beyond it seen."""
+    first = await reviewer.booked()
+    await doubled(reviewer, first)
+    await run_of(reviewer)
+    finding = await only(reviewer)
+    await doubled(reviewer, first, startTime=NINE, endTime=NINE + HOUR / 2, blockEnd=NINE + HOUR / 2)
+    place, said = record._Writer.place, []
+
+    async def interrupted(writer: record._Writer, placed: Placed) -> Any:
+        if not said:
+            said.append(await findings.say(reviewer.store, finding["id"], "accepted", "me", "mine"))
+        return await place(writer, placed)
+
+    monkeypatch.setattr(record._Writer, "place", interrupted)
+    run = await run_of(reviewer)
+    after = await only(reviewer)
+    assert [each["to"] for each in after["history"]] == ["open", "accepted", "open"]
+    assert (after["state"], after["peak"], run.new) == ("open", 3, 1)
+
+
+async def test_a_paused_run_writes_nothing(reviewer: Visitor) -> None:
+    """Whoever fell silent loses the lease; what it still wants to write down afterwards is refused."""
+    await doubled(reviewer, await reviewer.booked())
+    store = reviewer.store
+    paused = await leases.acquire(store, "paused")
+    assert paused is not None
+    run = await runs.ask_for(store, "full")
+    assert await leases.acquire(store, "other") is None
+    assert await service.carry_out(store, run.id) is None
+    await _silence(store, store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1))
+    other = await leases.acquire(store, "other")
+    assert other is not None
+    window = Window("room", 0, 1, 2, 1, (ObjectId(), ObjectId()), 1)
+
+    for _ in range(2):
+        with pytest.raises(LostRun):
+            await record.record(store, paused, run, ["room"], [window])
+        await leases.release(store, paused)
+    assert await store.database["findings"].count_documents({}) == 0
+    await record.record(store, other, run, ["room"], [window])
+    assert await store.database["findings"].count_documents({}) == 1
+
+
+async def test_only_reviewers_see_findings(reviewer: Visitor) -> None:
+    """Every other scope is refused by name; nonsense is refused, what is not there is not found."""
+    await doubled(reviewer, await reviewer.booked())
+    await run_of(reviewer)
+    finding = await only(reviewer)
+    booker = await reviewer.other("reservations:admin", "catalogue:write")
+    for answer in (await booker.get(URL), await word(booker, finding, "accept")):
+        assert "findings:review" in problem(answer, "forbidden")["detail"]
+    looker = await reviewer.other("findings:review")
+    assert good(await word(looker, finding, "accept"))["history"][-1]["by"] == looker.prefix
+    problem(await looker.get(URL, state="closed"), "invalid")
+    problem(await looker.get(URL, cursor="mine"), "invalid")
+    for identity in ("0" * 24, "nothing"):
+        problem(await looker.get(f"{URL}/{identity}"), "not-found")
+        problem(await looker.ask("POST", f"{URL}/{identity}/accept"), "not-found")
+    problem(await looker.ask("POST", f"{URL}/{finding['id']}/accept", json={"note": ""}), "invalid")
+
+
+async def test_findings_come_in_pages(reviewer: Visitor) -> None:
+    """By id, each once, narrowed by state and resource."""
+    for place in range(3):
+        await doubled(reviewer, await reviewer.booked(NINE + 2 * place * HOUR))
+    await doubled(reviewer, await reviewer.booked(resource="desk"))
+    await run_of(reviewer)
+    everything = await reviewer.ids(URL)
+    first = good(await reviewer.get(URL, limit=3))
+    second = good(await reviewer.get(URL, limit=3, cursor=first["next"]))
+
+    assert [each["id"] for each in first["items"] + second["items"]] == everything == sorted(everything)
+    assert (len(everything), "next" in second) == (4, False)
+    assert len(await reviewer.ids(URL, resource="desk", state="open")) == 1
+    assert await reviewer.ids(URL, state="resolved") == []
+
+
+async def _silence(store: Store, since: datetime) -> None:
+    await store.database["leases"].update_one({}, {"$set": {"beatAt": since}})
