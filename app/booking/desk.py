@@ -8,7 +8,7 @@ from bson import ObjectId
 from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.committer import SLOTS, Committer
-from app.booking.drivers import driver_for
+from app.booking.drivers import GRACE_SECONDS, PlainDriver, driver_for
 from app.booking.edit import EditResource, EditService
 from app.booking.group import BookGroup, Move, Together
 from app.booking.held import Elsewhere, HeldIntent
@@ -16,7 +16,7 @@ from app.booking.intents import Intent, Token, overloaded
 from app.booking.occupants import BRANCHES
 from app.booking.plain import Ending, finish
 from app.booking.presence import Presence
-from app.booking.replay import Replayed
+from app.booking.replay import Replayed, answers_of, replay
 from app.booking.verbs import Confirm, End, Extend
 from app.booking.way import way_of
 from app.errors import Problem, not_found
@@ -58,6 +58,22 @@ class Booking:
         """Finish what was taken in, take nothing new."""
         await self.committer.drain()
         await self.presence.stop()
+
+    async def told(self, token: Token | None) -> Replayed | None:
+        """What the first request of a key was answered, whatever would be said of it today; None if there was none.
+
+        Raises:
+            Problem: `idempotency-mismatch`.
+        """
+        if token is None:
+            return None
+        stored = await PlainDriver(self.store).run(0, answers_of([token]), GRACE_SECONDS)
+        if token.key not in stored:
+            return None
+        answer = replay(token, stored[token.key])
+        if isinstance(answer, Problem):
+            raise answer
+        return answer
 
     async def book(self, intent: Book) -> Reservation | Replayed:
         """Book a time; a repeated Idempotency-Key gets its first answer again.

@@ -8,7 +8,6 @@ from bson import ObjectId
 
 from app.access.caller import Caller
 from app.booking import Book, BookGroup, Booking, MembersRefused, Replayed, Token
-from app.booking.replay import replay
 from app.errors import Problem, invalid, not_found
 from app.groups.refusals import Members, Placed, members_refused, members_wrong
 from app.groups.schemas import GroupMove, NewGroup, NewMoves
@@ -16,7 +15,7 @@ from app.reservations.queries import object_id
 from app.reservations.schemas import NewReservation
 from app.reservations.service import Reservations
 from app.storage.client import Store
-from app.storage.documents import Reservation, StoredAnswer
+from app.storage.documents import Reservation
 from app.timeline.lifecycle import Status
 
 _SENT, _MOVES, _STORED = Members("reservations"), Members("moves"), Members("reservations", sent=False)
@@ -47,7 +46,7 @@ class Groups:
         try:
             group = await self._group_of(wanted, caller, token)
         except Problem:
-            if (told := await self._told(token)) is not None:
+            if (told := await self.booking.told(token)) is not None:
                 return told
             raise
         try:
@@ -109,7 +108,7 @@ class Groups:
         try:
             await self._check_moves(wanted.moves, caller)
         except Problem:
-            if (told := await self._told(token)) is not None:
+            if (told := await self.booking.told(token)) is not None:
                 return told
             raise
         try:
@@ -140,7 +139,7 @@ class Groups:
                 wrong.append((place, problem))
         if wrong:
             raise members_wrong(wrong, _SENT)
-        await self.reservations.check_holds(intents, caller, None)
+        await self.reservations.check_holds(intents, caller)
         return BookGroup(by=caller.prefix, members=intents, group=identity, token=token)
 
     async def _check_moves(self, moves: Sequence[GroupMove], caller: Caller) -> None:
@@ -161,20 +160,6 @@ class Groups:
             seen.add(each.reservation)
         if wrong:
             raise members_wrong(wrong, _MOVES)
-
-    async def _told(self, token: Token | None) -> Replayed | None:
-        """What the first request of a key was answered, whatever would be said of it today.
-
-        Raises:
-            Problem: `idempotency-mismatch`.
-        """
-        row = None if token is None else await self.store.database["answers"].find_one({"_id": token.key})
-        if token is None or row is None:
-            return None
-        told = replay(token, StoredAnswer.model_validate(row))
-        if isinstance(told, Problem):
-            raise told
-        return told
 
     async def _by_id(self, identities: Sequence[ObjectId]) -> dict[ObjectId, Reservation]:
         """Those that are there, in the order of their ids in the list."""

@@ -61,8 +61,13 @@ class Reservations:
         Raises:
             Problem: `conflict`, `rule`, `invalid`, `forbidden`, `hold-limit`, or what the write path says.
         """
-        intent = await self.intent_of(wanted, caller, force=force, token=token)
-        await self.check_holds([intent], caller, token)
+        try:
+            intent = await self.intent_of(wanted, caller, force=force, token=token)
+            await self.check_holds([intent], caller)
+        except Problem:
+            if (told := await self.booking.told(token)) is not None:
+                return told
+            raise
         try:
             return await self.booking.book(intent)
         except Refused as refused:
@@ -200,11 +205,10 @@ class Reservations:
         admin = caller.may("reservations:admin")
         return await self.booking.finish(reservation.id, to, by=caller.prefix, reason=reason, admin=admin)
 
-    async def check_holds(self, intents: Sequence[Book], caller: Caller, token: Token | None) -> None:
+    async def check_holds(self, intents: Sequence[Book], caller: Caller) -> None:
         """Whether the holds among these are within the limit of their customers, or of the key where there is none.
 
-        Counted without a lock: requests at the same moment may exceed the limit by a few. A repeated key makes no
-        further hold; it is answered as it was, also at the limit.
+        Counted without a lock: requests at the same moment may exceed the limit by a few.
 
         Raises:
             Problem: `hold-limit`.
@@ -214,11 +218,8 @@ class Reservations:
             whose = {"customer": customer} if customer else {"customer": {"$exists": False}, "key": caller.prefix}
             live = {"expiresAt": {"$gt": self.store.clock.now()}, "status": "pending", **whose}
             held = await self.store.database["reservations"].count_documents(live, limit=self.max_holds)
-            if held + count > self.max_holds and not (token and await self._is_known(token)):
+            if held + count > self.max_holds:
                 raise Problem("hold-limit", _too_many(held, count, self.max_holds))
-
-    async def _is_known(self, token: Token) -> bool:
-        return await self.store.database["reservations"].find_one({"idempotencyKey": token.key}) is not None
 
     async def _customer(self, customer: str | None, caller: Caller) -> str | None:
         if caller.customer is not None:
