@@ -123,7 +123,7 @@ def _learn(found: dict[str, Any], resources: _Resources, report: Report) -> None
 def _occupies(found: dict[str, Any], report: Report, now: Millis) -> bool:
     """Whether it blocks, by its status; a hold does until it expires."""
     status = found.get("status")
-    if not isinstance(status, str):
+    if type(status) is not str:  # BSON's code is a kind of text, and no status
         reason = "status is missing" if status is None else "status is not text"
         report.left_out.add(reason, _example(found, "" if status is None else excerpt(status)))
         return False

@@ -1,0 +1,270 @@
+"""What a reservation of others occupies: its own place, its items' places, and what cannot be placed."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId
+from bson.dbref import DBRef
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.audit.occupancies import LeftOut, Taken, occupancies
+from app.audit.values import MOST, count, excerpt, identity, instant, printable
+from app.timeline.instants import HOUR, from_millis, to_millis
+
+MIDNIGHT = to_millis(datetime(2030, 1, 7, tzinfo=UTC))
+OID = ObjectId("6b045bb9d61c1aa0be9c5d21")
+
+
+def at(hour: float) -> datetime:
+    """An hour of the day."""
+    return from_millis(MIDNIGHT + int(hour * HOUR))
+
+
+def doc(resource: Any = "a", start: float | None = 9, end: float | None = 10, **fields: Any) -> dict[str, Any]:
+    """A reservation or an item; what is None is not there."""
+    times = {"startTime": None if start is None else at(start), "endTime": None if end is None else at(end)}
+    return {name: value for name, value in ({"resource": resource} | times | fields).items() if value is not None}
+
+
+def read(found: dict[str, Any], *by_guest: str) -> tuple[list[tuple[str, float, float, int]], list[str]]:
+    """What it takes, in hours of the day, and the reasons for what is left out."""
+    seen = list(occupancies(found, set(by_guest)))
+    taken = [each for each in seen if isinstance(each, Taken)]
+    hours = [
+        (each.resource, (each.start - MIDNIGHT) / HOUR, (each.end - MIDNIGHT) / HOUR, each.units) for each in taken
+    ]
+    return hours, [each.reason for each in seen if isinstance(each, LeftOut)]
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        (OID, str(OID)),
+        (str(OID), str(OID)),
+        ({"relationTo": "resources", "value": OID}, str(OID)),
+        ({"relationTo": "resources", "value": {"id": str(OID), "name": "Anna"}}, str(OID)),
+        ({"id": str(OID), "name": "Anna"}, str(OID)),
+        ({"_id": OID, "name": "Anna"}, str(OID)),
+        (DBRef("resources", OID), str(OID)),
+        (7, "7"),
+        (7.0, "7"),
+        (Int64(7), "7"),
+        (b"\x01\xff", "01ff"),
+        ("", None),
+        (7.5, None),
+        (True, None),
+        ({}, None),
+        ({"value": None}, None),
+        ([OID], None),
+        (datetime(2030, 1, 1, tzinfo=UTC), None),
+    ],
+    ids=repr,
+)
+def test_ids(value: Any, meant: str | None) -> None:
+    """An id is the same in each form that a relation takes, and what is no id is not made one."""
+    assert identity(value) == meant
+
+
+@pytest.mark.parametrize(
+    ("value", "hour"),
+    [
+        (at(9), 9),
+        (at(9).replace(tzinfo=None), 9),
+        ("2030-01-07T09:00:00.000Z", 9),
+        (" 2030-01-07T10:00:00+01:00", 9),
+        ("2030-01-07T09:00", 9),
+        ("2030-01-07", 0),
+        (MIDNIGHT + 9 * HOUR, 9),
+        (float(MIDNIGHT + 9 * HOUR), 9),
+        (Int64(MIDNIGHT + 9 * HOUR), 9),
+        (DatetimeMS(MIDNIGHT + 9 * HOUR), 9),
+        (DatetimeMS(2**62), None),
+        (2**62, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (True, None),
+        ("soon", None),
+        ("1767225600000", None),
+        ("2030-13-07", None),
+        ({"$date": "2030-01-07"}, None),
+        (Decimal128("9"), None),
+    ],
+    ids=repr,
+)
+def test_instants(value: Any, hour: int | None) -> None:
+    """Dates, ISO texts and milliseconds mean the same instant; what lies outside of the calendar means none."""
+    assert instant(value) == (None if hour is None else MIDNIGHT + hour * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        *((3, 3), (3.0, 3), (Int64(3), 3), (MOST, MOST)),
+        *((value, None) for value in (0, -1, 2.5, True, "3", None, MOST + 1, 1e300, float("inf"), float("nan"))),
+    ],
+    ids=repr,
+)
+def test_counts(value: Any, meant: int | None) -> None:
+    """Whole numbers count, also as doubles; nothing else, and none that could not be summed."""
+    assert count(value) == meant
+
+
+def test_examples_stay_harmless() -> None:
+    """Text of others is shortened and cannot steer a terminal."""
+    assert printable("a\x1b[2Jb\u202ec") == "a\N{REPLACEMENT CHARACTER}[2Jb\N{REPLACEMENT CHARACTER}c"
+    assert len(excerpt("x" * 1000)) == 62
+    assert excerpt({"a": "\x1b"}) == "{'a': '\\x1b'}"
+
+
+@pytest.mark.parametrize("items", [None, []], ids=["without", "empty"])
+def test_a_plain_reservation(items: list[Any] | None) -> None:
+    """Without items it is its own resource and time, for one, whatever its guests."""
+    assert read(doc(items=items, guestCount=4)) == ([("a", 9, 10, 1)], [])
+
+
+def test_guests_count_where_guests_are_counted() -> None:
+    """The item's guests, else the reservation's, else one."""
+    items = [doc("a", guestCount=3.0), doc("b", guestCount=2), doc("a", 11, 12)]
+    assert read(doc("x", items=items, guestCount=5), "a")[0] == [
+        ("a", 9, 10, 3),
+        ("b", 9, 10, 1),
+        ("a", 11, 12, 5),
+        ("x", 9, 10, 1),
+    ]
+    assert read(doc(), "a")[0] == [("a", 9, 10, 1)]
+    assert read(doc(guestCount="four"), "a") == ([], ["guestCount is not a whole number from 1"])
+    assert read(doc(guestCount="four")) == ([("a", 9, 10, 1)], [])
+
+
+def test_what_an_item_lacks_is_the_reservations() -> None:
+    """Resource, start and end, each on its own."""
+    items = [{"service": "s"}, doc("b", None, None), doc("c", None, 9.5), doc("d", 9.75, None), doc(None, 20, 21)]
+    assert read(doc("a", items=items)) == (
+        [("a", 9, 10, 1), ("b", 9, 10, 1), ("c", 9, 9.5, 1), ("d", 9.75, 10, 1), ("a", 20, 21, 1)],
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "counts"),
+    [
+        (doc("b", 9, 10), True),
+        (doc("a", 9, 9.5), False),
+        (doc("a", 8, 9.25), False),
+        (doc("a", 9.75, 12), False),
+        (doc("a", 9.25, 9.5), False),
+        (doc("a", 8, 9), True),
+        (doc("a", 10, 11), True),
+        (doc(OID, 9, 10), True),
+    ],
+    ids=["elsewhere", "start", "overlap-before", "overlap-after", "inside", "touching-before", "touching", "other-id"],
+)
+def test_when_the_top_level_counts_too(item: dict[str, Any], *, counts: bool) -> None:
+    """It does, unless an item on its resource starts with it or overlaps it."""
+    taken, left_out = read(doc("a", items=[item]))
+
+    assert (("a", 9, 10, 1) in taken[1:]) is counts
+    assert len(taken) == 1 + counts
+    assert left_out == []
+
+
+def test_the_same_resource_in_two_forms() -> None:
+    """An item names its reservation's resource also by text where that one has an ObjectId."""
+    assert read(doc(OID, items=[doc({"relationTo": "resources", "value": str(OID)})]))[0] == [(str(OID), 9, 10, 1)]
+
+
+@pytest.mark.parametrize(
+    ("items", "left_out"),
+    [
+        ([doc("a", 9, 10), doc("b", 10, 11)], []),
+        ([doc("a", 8, 10), doc("b", 10, 11)], []),
+        ([doc("a", 7, 9), doc("b", 10, 11)], ["endTime is missing"]),
+        ([doc("a", 10, 11), doc("b", 10, 11)], ["endTime is missing"]),
+    ],
+    ids=["same-start", "around-its-start", "until-its-start", "later"],
+)
+def test_no_end_but_items(items: list[Any], left_out: list[str]) -> None:
+    """Several items leave the reservation without an end: it is missed only where no item is that time."""
+    taken, missed = read(doc("a", 9, None, items=items))
+
+    assert [each[0] for each in taken] == ["a", "b"]
+    assert missed == left_out
+
+
+@pytest.mark.parametrize(
+    ("found", "left_out"),
+    [
+        ({}, "resource is missing"),
+        (doc(resource=[OID]), "resource is not an id"),
+        (doc(start=None), "startTime is missing"),
+        (doc(end=None), "endTime is missing"),
+        (doc(start=None, startTime="soon"), "startTime is not an instant"),
+        (doc(end=None, endTime=[]), "endTime is not an instant"),
+        (doc(start=10, end=9), "endTime is not after startTime"),
+        (doc(start=9, end=9), "endTime is not after startTime"),
+        (doc(units="two"), "units is not a whole number from 1"),
+        (doc(None, items=[doc(None)]), "item: resource is missing"),
+        (doc("b", items=[doc("a", 10, 9)]), "item: endTime is not after startTime"),
+        (doc("b", items=[doc("a", 9, None, endTime="late")]), "item: endTime is not an instant"),
+        (doc("b", items=["a"]), "item is not an object"),
+        (doc("b", items="a"), "items is not a list"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_placed(found: dict[str, Any], left_out: str) -> None:
+    """Each fault is left out under its own reason, and costs no other part its place."""
+    taken, missed = read(found)
+
+    assert missed == [left_out]
+    assert [each[0] for each in taken] == (["b"] if found.get("resource") == "b" else [])
+
+
+def test_items_without_a_top_level() -> None:
+    """A reservation that is only its items lacks nothing."""
+    assert read(doc(None, None, None, items=[doc("a"), doc("b", 10, 11)])) == (
+        [("a", 9, 10, 1), ("b", 10, 11, 1)],
+        [],
+    )
+
+
+def test_reservas_own() -> None:
+    """What a document says that it blocks and takes stands above its times and guests."""
+    found = doc(blockStart=at(8.5), blockEnd=at(10.25), units=3, guests=7)
+    assert read(found) == ([("a", 8.5, 10.25, 3)], [])
+    assert read(doc(blockStart=at(8.5), guests=7), "a") == ([("a", 9, 10, 7)], [])
+
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats()
+    | st.text(max_size=12)
+    | st.datetimes()
+    | st.sampled_from(
+        [OID, str(OID), "2030-01-07T09:00Z", at(9), at(10), DatetimeMS(2**62), Decimal128("1"), b"x", Code("x")]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "_id", "value", "relationTo", "resource", "startTime"]), inner)
+    ),
+    max_leaves=6,
+)
+NAMES = ("resource", "startTime", "endTime", "blockStart", "blockEnd", "units", "guestCount", "guests")
+PARTS = st.dictionaries(st.sampled_from(NAMES), JUNK)
+
+
+@given(PARTS, st.none() | JUNK | st.lists(PARTS | JUNK, max_size=4))
+@example({"startTime": "0001-01-01T00:00+23:59", "endTime": "9999-12-31T23:59-23:59", "resource": "a"}, None)
+def test_nothing_breaks_it(found: dict[str, Any], items: Any) -> None:
+    """Whatever the fields hold, each document takes something or is left out, and what it takes can be swept."""
+    seen = list(occupancies(found | {"items": items}, {str(OID)}))
+
+    assert seen
+    assert all(
+        isinstance(each, LeftOut)
+        or (isinstance(each.resource, str) and each.start < each.end and 1 <= each.units <= MOST)
+        for each in seen
+    )
