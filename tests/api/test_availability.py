@@ -1,0 +1,589 @@
+"""What is free and why not, over HTTP: spans and zones, who is told what, pools, local times, the next free starts."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from app.timeline.instants import parse, render
+from app.timeline.rules import RULES
+from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
+
+AVAILABILITY = "/v1/availability"
+EXPLAIN = "/v1/availability/explain"
+DAY = timedelta(days=1)
+MONDAY: dict[str, Any] = {"from": "2030-01-07", "to": "2030-01-08"}
+WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+MORNING = {"weekly": [{"days": WEEKDAYS, "from": "09:00", "to": "12:00"}]}
+CLOSED: dict[str, Any] = {"weekly": []}
+
+
+async def hours(visitor: Visitor, schedule: dict[str, Any], resource: str = "room") -> None:
+    """Set when it is open."""
+    path = f"/v1/resources/{resource}/schedule"
+    good(await visitor.ask("PUT", path, json=schedule, headers={"If-Match": "*"}))
+
+
+async def slots(visitor: Visitor, **asked: Any) -> list[dict[str, Any]]:
+    """The slots of the room, or of whatever is asked."""
+    whose = {} if "service" in asked else {"resource": "room", "minutes": 60}
+    items: list[dict[str, Any]] = good(await visitor.get(AVAILABILITY, **(whose | asked)))["items"]
+    return items
+
+
+def starts(items: list[dict[str, Any]]) -> list[str]:
+    """What the clocks show when they begin."""
+    return [item["localStart"] for item in items]
+
+
+def failed(body: dict[str, Any]) -> list[str]:
+    """The rules that say no; all of them must be there, in their order."""
+    assert [check["rule"] for check in body["checks"]] == list(RULES)
+    return [check["rule"] for check in body["checks"] if not check["ok"]]
+
+
+@pytest.fixture
+async def room(visitor: Visitor) -> Visitor:
+    """A room that is open from nine to twelve every day, UTC."""
+    await visitor.resource()
+    await hours(visitor, MORNING)
+    return visitor
+
+
+class TestSpan:
+    """Which slots are asked for."""
+
+    async def test_dates_are_local_days_and_the_last_is_excluded(self, visitor: Visitor) -> None:
+        """A day is that of the zone, from its first instant to the next day's; a slot may end after it."""
+        await visitor.resource(timezone="Europe/Berlin")
+        answer = good(await visitor.get(AVAILABILITY, resource="room", minutes=60, **MONDAY))
+
+        assert answer["timezone"] == "Europe/Berlin"
+        assert answer["items"][0] == {
+            "resource": "room",
+            "startTime": "2030-01-06T23:00:00.000Z",
+            "endTime": "2030-01-07T00:00:00.000Z",
+            "localStart": "2030-01-07T00:00",
+            "remaining": 1,
+        }
+        assert len(answer["items"]) == 24
+        assert answer["items"][-1]["localStart"] == "2030-01-07T23:00"
+
+    async def test_instants_bound_the_starts(self, room: Visitor) -> None:
+        """The first instant belongs to the span, the last does not; offsets are read."""
+        asked = {"from": "2030-01-07T11:00:00+01:00", "to": "2030-01-07T11:00:00Z"}
+
+        assert starts(await slots(room, **asked)) == ["2030-01-07T10:00"]
+        assert starts(await slots(room, **(asked | {"to": "2030-01-07T11:00:00.001Z"}))) == [
+            "2030-01-07T10:00",
+            "2030-01-07T11:00",
+        ]
+        assert starts(await slots(room, **(asked | {"from": "2030-01-07T10:00:00.001Z"}))) == []
+
+    async def test_92_days_may_have_an_hour_more(self, visitor: Visitor) -> None:
+        """Dates are counted by the calendar, instants by elapsed time."""
+        await visitor.resource(timezone="Europe/Berlin")
+        await hours(visitor, MORNING)
+        dates = {"from": "2030-08-01", "to": "2030-11-01"}
+        instants = {"from": "2030-08-01T00:00:00Z", "to": "2030-11-01T00:00:00Z"}
+
+        assert len(await slots(visitor, **dates)) == 92 * 3
+        assert len(await slots(visitor, **instants)) == 92 * 3
+        for asked, longer in ((dates, "2030-11-02"), (instants, "2030-11-01T00:00:00.001Z")):
+            query = {"resource": "room", "minutes": 60, **asked, "to": longer}
+            problem(await visitor.get(AVAILABILITY, **query), "invalid", "?to")
+        spring = {"resource": "room", "minutes": 60, "from": "2030-03-01", "to": "2030-06-02"}
+        problem(await visitor.get(AVAILABILITY, **spring), "invalid", "?to")
+
+    async def test_too_many_starts_are_refused(self, visitor: Visitor) -> None:
+        """They are counted over the whole pool."""
+        await visitor.service(durationMinutes=2)
+        span = {"from": "2030-01-01", "to": "2030-04-03"}
+        await visitor.resource()
+        problem(await visitor.get(AVAILABILITY, resource="room", minutes=1, **span), "invalid", "?to")
+        for number in range(40):
+            await visitor.resource(f"r{number}", services=["cut"])
+        two_days = {"from": "2030-01-01", "to": "2030-01-03"}
+        problem(await visitor.get(AVAILABILITY, service="cut", **two_days), "invalid", "?to")
+
+    async def test_what_could_not_be_written_down_is_not_offered(self, visitor: Visitor) -> None:
+        """Times outside of 1970 to 2200 are refused, so no slot begins or ends there."""
+        await visitor.resource(timezone="Asia/Tokyo")
+
+        for day, following in (("1970-01-01", "1970-01-02"), ("2200-12-31", "2200-12-31T23:00:00Z")):
+            first = day if "T" not in following else "2200-12-31T00:00:00Z"
+            items = await slots(visitor, **{"from": first, "to": following})
+            assert items
+            for item in (items[0], items[-1]):
+                made(await visitor.post({name: item[name] for name in ("resource", "startTime", "endTime")}))
+
+    @pytest.mark.parametrize(
+        ("changed", "pointer"),
+        [
+            ({"service": "nothing"}, "?service"),
+            ({"resource": "nowhere"}, "?resource"),
+            ({"resource": None}, "?resource"),
+            ({"timezone": "Mars/Olympus"}, "?timezone"),
+            ({"timezone": "../../etc/passwd"}, "?timezone"),
+            ({"minutes": None}, "?minutes"),
+            ({"minutes": "0"}, "?minutes"),
+            ({"minutes": "half"}, "?minutes"),
+            ({"days": "1"}, "?days"),
+            ({"guests": "0"}, "?guests"),
+            ({"guests": "10001"}, "?guests"),
+            ({"from": None}, "?from"),
+            ({"to": None}, "?to"),
+            ({"to": "2030-01-07"}, "?to"),
+            ({"to": "2030-01-06"}, "?to"),
+            ({"to": "2030-01-08T00:00:00Z"}, "?to"),
+            ({"from": "2030-01-07T00:00:00", "to": "2030-01-08T00:00:00Z"}, "?from"),
+            ({"from": "2030-02-30"}, "?from"),
+            ({"from": ""}, "?from"),
+            ({"to": "2201-01-02"}, "?to"),
+            ({"ignore": "abc"}, "?ignore"),
+            ({"ignore": "0" * 24}, "?ignore"),
+            ({"colour": "red"}, "?colour"),
+        ],
+    )
+    async def test_bad_questions_are_told_which_word_is_wrong(
+        self, visitor: Visitor, changed: dict[str, Any], pointer: str
+    ) -> None:
+        """A problem that points at the parameter."""
+        await visitor.resource()
+        asked = {"resource": "room", "minutes": "60", **MONDAY} | changed
+        query = {name: value for name, value in asked.items() if value is not None}
+        problem(await visitor.get(AVAILABILITY, **query), "invalid", pointer)
+
+    async def test_the_service_says_which_length_can_be_asked_for(self, visitor: Visitor) -> None:
+        """Minutes are for flexible services (the least, if left out) and must agree for fixed; days for full-day."""
+        await visitor.service("fixed", durationMinutes=90)
+        await visitor.service("loose", durationType="flexible", minMinutes=60, stepMinutes=30, maxMinutes=120)
+        await visitor.service("stay", durationType="full-day", maxDays=2)
+        await visitor.resource(services=["fixed", "loose", "stay"])
+        await hours(visitor, MORNING)
+
+        async def found(service: str, **more: Any) -> list[str]:
+            span = {"from": "2030-01-07", "to": "2030-01-08"}
+            return [item["endTime"][8:16] for item in await slots(visitor, service=service, **span, **more)]
+
+        assert await found("fixed") == await found("fixed", minutes=90) == ["07T10:30", "07T12:00"]
+        assert await found("loose") == await found("loose", minutes=60) == ["07T10:00", "07T11:00", "07T12:00"]
+        assert await found("loose", minutes=90) == ["07T10:30", "07T11:30"]
+        assert await found("loose", minutes=100) == await found("loose", minutes=150) == []
+        assert await found("stay") == ["08T00:00"]
+        assert await found("stay", days=2) == ["09T00:00"]
+        assert await found("stay", days=3) == []
+        for service, parameter in (("fixed", "minutes"), ("fixed", "days"), ("loose", "days"), ("stay", "minutes")):
+            query = {"service": service, parameter: 7, **MONDAY}
+            problem(await visitor.get(AVAILABILITY, **query), "invalid", f"?{parameter}")
+
+    async def test_any_key_reads_it_and_nobody_else(self, room: Visitor) -> None:
+        """Whatever the key is for."""
+        for scope in ("catalogue:write", "reservations:read", "findings:review"):
+            assert len(await slots(await room.other(scope), **MONDAY)) == 3
+        for path in (AVAILABILITY, EXPLAIN):
+            problem(await room.ask("GET", path, headers={"Authorization": "Bearer rsv_a_b"}), "unauthenticated")
+
+
+class TestZones:
+    """On whose clocks."""
+
+    async def test_the_zone_is_the_one_asked_for_else_that_of_all_else_utc(self, visitor: Visitor) -> None:
+        """The resource's own; a pool's if all its members agree."""
+        await visitor.service()
+        await visitor.resource("a", timezone="Asia/Tokyo", services=["cut"])
+        await visitor.resource("b", timezone="Asia/Tokyo", services=["cut"])
+
+        async def zone(**asked: Any) -> str:
+            told: str = good(await visitor.get(AVAILABILITY, service="cut", **MONDAY, **asked))["timezone"]
+            return told
+
+        assert await zone() == "Asia/Tokyo"
+        await visitor.resource("c", timezone="Europe/Berlin", services=["cut"])
+        assert await zone() == "UTC"
+        assert await zone(resource="c") == "Europe/Berlin"
+        assert await zone(timezone="America/Havana") == "America/Havana"
+        good(await visitor.edit("/v1/resources/c", active=False))
+        assert await zone() == "Asia/Tokyo"
+
+    async def test_an_hour_that_exists_twice_is_offered_twice(self, visitor: Visitor) -> None:
+        """25 slots on the day of 25 hours, two of which look the same on the clocks but for the instant."""
+        await visitor.resource(timezone="America/New_York")
+        long = await slots(visitor, **{"from": "2030-11-03", "to": "2030-11-04"})
+        short = await slots(visitor, **{"from": "2030-03-10", "to": "2030-03-11"})
+
+        assert (len(long), len(short)) == (25, 23)
+        assert [item["startTime"][11:16] for item in long if item["localStart"] == "2030-11-03T01:00"] == [
+            *("05:00", "06:00"),
+        ]
+        assert "2030-03-10T02:00" not in starts(short)
+        assert len({item["startTime"] for item in long}) == 25
+
+    async def test_full_days_have_as_many_hours_as_they_have(self, visitor: Visitor) -> None:
+        """From first instant to first instant, also where midnight is missing; each needs some window."""
+        await visitor.service("stay", durationType="full-day")
+        await visitor.resource(timezone="America/Havana", services=["stay"])
+        await hours(visitor, MORNING | {"overrides": [{"date": "2030-03-12", "windows": []}]})
+        items = await slots(visitor, service="stay", **{"from": "2030-03-09", "to": "2030-03-13"})
+
+        assert starts(items) == ["2030-03-09T00:00", "2030-03-10T01:00", "2030-03-11T00:00"]
+        lengths = [parse(item["endTime"]) - parse(item["startTime"]) for item in items]
+        assert lengths == [DAY, DAY - HOUR, DAY]
+
+    async def test_another_zone_may_be_asked_for(self, room: Visitor) -> None:
+        """The grid stays that of the resource; only the day and the clocks are the other zone's."""
+        items = await slots(room, timezone="Asia/Kathmandu", **MONDAY)
+
+        assert starts(items) == ["2030-01-07T14:45", "2030-01-07T15:45", "2030-01-07T16:45"]
+        assert [item["startTime"][11:16] for item in items] == ["09:00", "10:00", "11:00"]
+
+
+class TestWhatIsOffered:
+    """Who is in the way, and how much remains."""
+
+    async def test_a_pool_is_sorted_by_start_then_resource(self, visitor: Visitor) -> None:
+        """Each instant once a resource; the inactive and those who do not offer it have no part."""
+        await visitor.service()
+        for name in ("b", "a", "c"):
+            await visitor.resource(name, services=["cut"] if name != "c" else [])
+            await hours(visitor, MORNING, name)
+        await visitor.resource("d", services=["cut"], active=False)
+        await visitor.booked(NINE + HOUR, resource="a")
+
+        found = [(item["startTime"][11:13], item["resource"]) for item in await slots(visitor, service="cut", **MONDAY)]
+        assert found == [("09", "a"), ("09", "b"), ("10", "b"), ("11", "a"), ("11", "b")]
+
+    async def test_what_remains_is_less_the_peak_in_the_block(self, visitor: Visitor) -> None:
+        """Buffers count, neighbours that never meet do not add up; by guests where these are counted."""
+        await visitor.service(bufferAfterMinutes=30)
+        await visitor.resource(capacity=6, capacityMode="guests", services=["cut"])
+        await hours(visitor, MORNING)
+        await visitor.booked(guests=2, length=30 * MINUTE)
+        await visitor.booked(NINE + 30 * MINUTE, guests=3, length=30 * MINUTE)
+        await visitor.booked(NINE + 2 * HOUR + 29 * MINUTE, guests=4, length=10 * MINUTE)
+
+        async def remaining(**asked: Any) -> dict[str, int]:
+            items = await slots(visitor, service="cut", **MONDAY, **asked)
+            return {item["localStart"][11:]: item["remaining"] for item in items}
+
+        assert await remaining() == {"09:00": 3, "10:00": 2, "11:00": 2}
+        assert await remaining(guests=3) == {"09:00": 3}
+        assert await remaining(guests=7) == {}
+        wish = wanted(NINE + 5 * DAY, guests=7)
+        assert failed(good(await visitor.get(EXPLAIN, **wish))) == ["guests", "capacity"]
+
+    async def test_holds_count_until_their_time_is_over(self, room: Visitor) -> None:
+        """And whoever gave up not at all."""
+        hold = await room.booked(expiresInSeconds=600)
+        gone = await room.booked(NINE + HOUR)
+        assert starts(await slots(room, **MONDAY)) == ["2030-01-07T11:00"]
+
+        await room.lapse(hold)
+        good(await room.verb(gone, "cancel"))
+        assert len(await slots(room, **MONDAY)) == 3
+
+    async def test_a_reservation_that_is_to_be_moved_is_not_in_its_own_way(self, room: Visitor) -> None:
+        """With `ignore` its time is free and remains; a stranger's is as if there were none."""
+        await room.add("customers", id="ann")
+        await room.add("customers", id="bob")
+        mine = await room.booked(customer="ann", length=90 * MINUTE)
+        assert starts(await slots(room, **MONDAY)) == ["2030-01-07T11:00"]
+
+        for who in (room, await room.other("reservations:read", customer="ann")):
+            items = await slots(who, ignore=mine["id"], **MONDAY)
+            assert [item["remaining"] for item in items] == [1, 1, 1]
+        made_to_fit = await room.change(mine, startTime=render(NINE + HOUR))
+        assert good(made_to_fit)["endTime"] == "2030-01-07T11:30:00.000Z"
+        query = {"resource": "room", "minutes": 60, "ignore": mine["id"], **MONDAY}
+        stranger = await room.other("reservations:read", customer="bob")
+        problem(await stranger.get(AVAILABILITY, **query), "invalid", "?ignore")
+
+    async def test_what_is_deactivated_offers_nothing_and_explain_says_which(self, visitor: Visitor) -> None:
+        """The resource, the service, or that they have nothing to do with each other."""
+        await visitor.service()
+        await visitor.service("wash")
+        await visitor.resource(services=["cut"])
+        wish = wanted(service="cut")
+
+        assert len(await slots(visitor, service="cut", resource="room", **MONDAY)) == 24
+        for path, rule in (("/v1/services/cut", "service-active"), ("/v1/resources/room", "resource-active")):
+            good(await visitor.edit(path, active=False))
+            assert await slots(visitor, service="cut", resource="room", **MONDAY) == []
+            assert failed(good(await visitor.get(EXPLAIN, **wish))) == [rule]
+            assert failed(problem(await visitor.post(wish), "rule")) == [rule]
+            good(await visitor.edit(path, active=True))
+        assert await slots(visitor, service="wash", resource="room", **MONDAY) == []
+        assert failed(good(await visitor.get(EXPLAIN, **wanted(service="wash")))) == ["service-offered"]
+
+
+class TestExplain:
+    """Why not then."""
+
+    async def test_all_rules_can_say_no_at_once(self, visitor: Visitor) -> None:
+        """Always all ten, in their order, each with what is in its way."""
+        now = visitor.store.clock.now()
+        start = now + 12 * HOUR
+        await visitor.service(minimumNoticeMinutes=24 * 60, horizonDays=0)
+        await visitor.resource(capacityMode="guests")
+        taken = await visitor.booked(start)
+        days = [{"date": f"{start + n * DAY:%Y-%m-%d}", "windows": []} for n in (-1, 0, 1)]
+        force = {"force": "true"}
+        put = {"json": {"overrides": days}, "headers": {"If-Match": "*"}, "params": force}
+        good(await visitor.ask("PUT", "/v1/resources/room/schedule", **put))
+        away = {"from": render(start), "to": render(start + DAY)}
+        off = made(await visitor.ask("POST", "/v1/resources/room/time-off", json=away, params=force))
+        for path in ("/v1/services/cut", "/v1/resources/room?force=true"):
+            good(await visitor.edit(path, active=False))
+
+        wish = wanted(start, 2 * HOUR, service="cut", guests=2)
+        told = good(await visitor.get(EXPLAIN, **wish))
+        assert told["bookable"] is False
+        assert failed(told) == list(RULES)
+        checks = {check["rule"]: check for check in told["checks"]}
+        assert all(check["detail"].strip() for check in told["checks"])
+        assert checks["schedule"]["override"] == f"{start:%Y-%m-%d}"
+        assert checks["time-off"]["timeOff"] == off["id"]
+        assert checks["capacity"]["reservation"] == taken["id"]
+        refused = problem(await visitor.post(wish), "rule")
+        assert refused["checks"] == told["checks"]
+        assert len(refused["errors"]) == len(RULES)
+
+    async def test_a_free_time_passes_every_rule(self, room: Visitor) -> None:
+        """With nothing beside rule, verdict and sentence."""
+        told = good(await room.get(EXPLAIN, **wanted()))
+
+        assert told["bookable"] is True
+        assert failed(told) == []
+        assert all(set(check) == {"rule", "ok", "detail"} for check in told["checks"])
+
+    async def test_the_reservation_is_named_to_whoever_may_read_it(self, room: Visitor) -> None:
+        """Not without the scope, nor to a stranger; in a refusal as in the explanation."""
+        for name in ("ann", "bob"):
+            await room.add("customers", id=name)
+        taken = await room.booked(customer="ann")
+        both = ("reservations:read", "reservations:write")
+        readers = [room, await room.other(*both), await room.other(*both, customer="ann")]
+        others = [await room.other("reservations:write"), await room.other(*both, customer="bob")]
+
+        for visitor, named in [(each, True) for each in readers] + [(each, False) for each in others]:
+            check = good(await visitor.get(EXPLAIN, **wanted()))["checks"][-1]
+            refused = problem(await visitor.book(), "conflict")
+            assert refused["checks"][-1] == check
+            assert check.get("reservation") == (taken["id"] if named else None)
+            assert ("reservation" in refused["conflicts"][0]) is named
+
+    async def test_the_end_may_be_left_out_as_in_a_booking(self, visitor: Visitor) -> None:
+        """For a fixed service and for a full day."""
+        await visitor.service()
+        await visitor.service("stay", durationType="full-day")
+        await visitor.resource(services=["cut", "stay"])
+        midnight = NINE - 9 * HOUR
+
+        for start, service in ((NINE, "cut"), (midnight, "stay")):
+            told = good(await visitor.get(EXPLAIN, **wanted(start, None, service=service)))
+            assert told["bookable"] is True
+        assert failed(good(await visitor.get(EXPLAIN, **wanted(NINE, None, service="stay")))) == ["duration"]
+
+    @pytest.mark.parametrize(
+        ("changed", "pointer"),
+        [
+            ({"resource": None}, "?resource"),
+            ({"resource": "nowhere"}, "?resource"),
+            ({"service": "nothing"}, "?service"),
+            ({"startTime": None}, "?startTime"),
+            ({"startTime": "2030-01-07"}, "?startTime"),
+            ({"endTime": None}, "?endTime"),
+            ({"endTime": render(NINE)}, "?endTime"),
+            ({"endTime": render(NINE + 367 * DAY)}, "?endTime"),
+            ({"guests": "0"}, "?guests"),
+            ({"colour": "red"}, "?colour"),
+        ],
+    )
+    async def test_bad_questions_are_told_which_word_is_wrong(
+        self, visitor: Visitor, changed: dict[str, Any], pointer: str
+    ) -> None:
+        """A problem that points at the parameter."""
+        await visitor.resource()
+        query = {name: value for name, value in (wanted() | changed).items() if value is not None}
+        problem(await visitor.get(EXPLAIN, **query), "invalid", pointer)
+
+
+class TestNextFree:
+    """When it could be had instead."""
+
+    async def test_a_conflict_tells_the_next_three(self, room: Visitor) -> None:
+        """On the grid, in order, over the night; what was asked for is not among them."""
+        await room.booked(NINE, 2 * HOUR)
+        told = problem(await room.book(), "conflict")["nextFree"]
+
+        assert told == [render(NINE + n) for n in (2 * HOUR, DAY, DAY + HOUR)]
+        for start in told:
+            await room.booked(parse(start))
+
+    async def test_they_are_for_the_same_request(self, visitor: Visitor) -> None:
+        """As long, with the same buffers, for as many guests."""
+        await visitor.service(
+            durationType="flexible", minMinutes=30, stepMinutes=30, maxMinutes=180, bufferAfterMinutes=30
+        )
+        await visitor.resource(capacity=4, capacityMode="guests", services=["cut"])
+        await hours(visitor, MORNING)
+        await visitor.booked(NINE, HOUR, guests=2)
+        await visitor.booked(NINE + DAY + 2 * HOUR, HOUR, guests=3)
+
+        async def following(length: timedelta, guests: int) -> list[str]:
+            told = problem(await visitor.book(NINE, length, guests=guests, service="cut"), "conflict")["nextFree"]
+            return [start[8:16] for start in told]
+
+        assert await following(HOUR, 3) == ["07T10:00", "07T10:30", "07T11:00"]
+        assert await following(2 * HOUR, 3) == ["07T10:00", "09T09:00", "09T09:30"]
+        assert await following(2 * HOUR, 4) == ["07T10:00", "09T09:00", "09T09:30"]
+
+    async def test_seven_days_on_is_the_last(self, visitor: Visitor) -> None:
+        """A start exactly then is told, a later one is not."""
+        await visitor.resource()
+        taken = await visitor.booked(NINE, 7 * DAY)
+        assert problem(await visitor.book(), "conflict")["nextFree"] == [render(NINE + 7 * DAY)]
+
+        good(await visitor.change(taken, endTime=render(NINE + 7 * DAY + MINUTE)))
+        assert problem(await visitor.book(), "conflict")["nextFree"] == []
+
+    async def test_a_hold_that_ran_out_is_told_too(self, room: Visitor) -> None:
+        """Its own time, as long as that is free; for confirm, extend and a change."""
+        hold = await room.booked(length=2 * HOUR, expiresInSeconds=600)
+        await room.lapse(hold)
+
+        for answer in (
+            await room.verb(hold, "confirm"),
+            await room.verb(hold, "extend", expiresInSeconds=60),
+            await room.change(hold, guests=2),
+        ):
+            assert problem(answer, "hold-expired")["nextFree"] == [render(NINE + n * DAY) for n in range(3)]
+        await room.booked()
+        told = problem(await room.verb(hold, "confirm"), "hold-expired")["nextFree"]
+        assert told == [render(NINE + n * DAY) for n in (1, 2, 3)]
+
+    async def test_a_move_is_not_in_its_own_way(self, room: Visitor) -> None:
+        """What it leaves is free for it."""
+        await room.booked(NINE + HOUR, 2 * HOUR)
+        mine = await room.booked()
+        told = problem(await room.change(mine, startTime=render(NINE + HOUR)), "conflict")["nextFree"]
+        assert told == [render(NINE + n) for n in (DAY, DAY + HOUR, DAY + 2 * HOUR)]
+
+        told = problem(await room.change(mine, endTime=render(NINE + 2 * HOUR)), "conflict")["nextFree"]
+        assert told == [render(NINE + n * DAY) for n in (1, 2, 3)]
+
+    async def test_any_member_of_a_pool_will_do(self, visitor: Visitor) -> None:
+        """Each start once, whoever of them is free."""
+        await visitor.service()
+        for name in ("a", "b"):
+            await visitor.resource(name, services=["cut"])
+            await hours(visitor, MORNING, name)
+            await visitor.booked(resource=name)
+        await visitor.booked(NINE + HOUR, resource="a")
+
+        told = problem(await visitor.post({"service": "cut", "startTime": render(NINE)}), "conflict")["nextFree"]
+        assert told == [render(NINE + n) for n in (HOUR, 2 * HOUR, DAY)]
+
+
+class TestPool:
+    """Whoever is free."""
+
+    @pytest.mark.parametrize("named", [{}, {"resource": "any"}])
+    async def test_a_free_one_is_taken_while_there_is_one(self, visitor: Visitor, named: dict[str, str]) -> None:
+        """Each member once, then nobody; the answer says who it is."""
+        await visitor.service()
+        for name in ("a", "b", "c"):
+            await visitor.resource(name, services=["cut"])
+        await visitor.resource("off", services=["cut"], active=False)
+        body = {"service": "cut", "startTime": render(NINE), **named}
+
+        assert {made(await visitor.post(body))["resource"] for _ in range(3)} == {"a", "b", "c"}
+        assert failed(problem(await visitor.post(body), "conflict")) == ["capacity"]
+
+    async def test_the_one_with_the_fewest_failed_rules_answers(self, visitor: Visitor) -> None:
+        """Who is merely taken, rather than who is closed and away as well."""
+        await visitor.service()
+        for name in ("a", "b", "c"):
+            await visitor.resource(name, services=["cut"])
+            taken = await visitor.booked(resource=name)
+            if name != "b":
+                path = f"/v1/resources/{name}/schedule?force=true"
+                good(await visitor.ask("PUT", path, json=CLOSED, headers={"If-Match": "*"}))
+            else:
+                blamed = taken["id"]
+
+        for _ in range(4):  # takers begin at different members
+            refused = problem(await visitor.post({"service": "cut", "startTime": render(NINE)}), "conflict")
+            assert [each["reservation"] for each in refused["conflicts"]] == [blamed]
+
+    @pytest.mark.parametrize(
+        ("said", "pointer"),
+        [({}, "/resource"), ({"service": "nothing"}, "/service"), ({"service": "cut", "resource": "any"}, "/service")],
+    )
+    async def test_a_pool_without_members_is_no_pool(
+        self, visitor: Visitor, said: dict[str, str], pointer: str
+    ) -> None:
+        """Neither resource nor service, an unknown service, or one that nobody offers."""
+        await visitor.service()
+        times = {"startTime": render(NINE), "endTime": render(NINE + HOUR)}
+        problem(await visitor.post(said | times), "invalid", pointer)
+
+
+class TestLocalTimes:
+    """Times as the clocks of a place show them."""
+
+    @pytest.mark.parametrize(
+        ("wall", "zone", "instants"),
+        [
+            ("2030-03-10T02:30", "America/New_York", ["2030-03-10T07:30:00.000Z", "2030-03-10T06:30:00.000Z"]),
+            ("2030-11-03T01:30", "America/New_York", ["2030-11-03T05:30:00.000Z", "2030-11-03T06:30:00.000Z"]),
+            ("2030-10-06T02:15", "Australia/Lord_Howe", ["2030-10-05T15:45:00.000Z", "2030-10-05T15:15:00.000Z"]),
+        ],
+    )
+    async def test_a_gap_and_a_fold_ask_back(self, visitor: Visitor, wall: str, zone: str, instants: list[str]) -> None:
+        """With the two instants by the offset before and after; either can then be booked."""
+        await visitor.resource()
+        body = {"resource": "room", "localStart": wall, "localEnd": f"{wall[:10]}T12:00", "timezone": zone}
+
+        assert problem(await visitor.post(body), "local-time", "/localStart")["choices"] == instants
+        for instant in instants:
+            times = {"startTime": instant, "endTime": render(parse(instant) + 10 * MINUTE)}
+            made(await visitor.post({"resource": "room", **times, "timezone": zone}))
+        body = {"resource": "room", "startTime": "2030-01-01T00:00:00Z", "localEnd": wall, "timezone": zone}
+        assert problem(await visitor.post(body), "local-time", "/localEnd")["choices"] == instants
+
+    async def test_the_zone_is_kept(self, visitor: Visitor) -> None:
+        """A reader sees the wall time that was meant, whatever the resource's clocks are."""
+        await visitor.resource(timezone="Europe/Berlin")
+        local = {"localStart": "2030-07-01T09:00", "localEnd": "2030-07-01T10:00", "timezone": "America/New_York"}
+        body = made(await visitor.post({"resource": "room", **local}))
+
+        assert (body["startTime"], body["endTime"]) == ("2030-07-01T13:00:00.000Z", "2030-07-01T14:00:00.000Z")
+        assert body["timezone"] == "America/New_York"
+        assert (await visitor.read(body))["timezone"] == "America/New_York"
+
+    async def test_an_hour_on_the_clocks_may_be_two(self, visitor: Visitor) -> None:
+        """From one to three in the night of the fold are three hours; of the gap one."""
+        await visitor.resource()
+        for day, length in (("2030-11-03", 4), ("2030-03-10", 2)):
+            local = {"localStart": f"{day}T00:00", "localEnd": f"{day}T03:00", "timezone": "America/New_York"}
+            body = made(await visitor.post({"resource": "room", **local}))
+            assert parse(body["endTime"]) - parse(body["startTime"]) == length * HOUR
+
+    @pytest.mark.parametrize(
+        ("said", "pointer"),
+        [
+            ({"localStart": "2030-01-07T09:00"}, "/timezone"),
+            ({"localStart": "2030-01-07T09:00", "timezone": "Mars/Olympus"}, "/timezone"),
+            ({"localStart": "2030-01-07T09:00Z", "timezone": "UTC"}, "/localStart"),
+            ({"localStart": "2030-01-07T25:00", "timezone": "UTC"}, "/localStart"),
+            ({"localStart": "2030-02-30T09:00", "timezone": "UTC"}, "/localStart"),
+            ({"localStart": "2030-01-07T09:00", "startTime": render(NINE), "timezone": "UTC"}, "/localStart"),
+            ({"timezone": "UTC"}, "/startTime"),
+            ({"localStart": "2030-01-07T11:00", "timezone": "UTC"}, "/endTime"),
+        ],
+    )
+    async def test_what_no_clock_shows_is_refused(self, visitor: Visitor, said: dict[str, str], pointer: str) -> None:
+        """A problem that points at the field."""
+        await visitor.resource()
+        problem(await visitor.post({"resource": "room", "endTime": render(NINE + HOUR), **said}), "invalid", pointer)
