@@ -23,6 +23,7 @@ from app.operations.service import Operations
 from app.reconciliation import routes as reconciliation
 from app.reconciliation.desk import Findings, Reconciliations
 from app.reconciliation.queue import Queue
+from app.reconciliation.suspects import Suspects
 from app.reservations import routes as reservations
 from app.reservations.service import Reservations
 from app.settings import Settings
@@ -56,13 +57,15 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         try:
             await verify(opened)
             booking, queue = Booking(opened), Queue(settings.redis_url)
-            rooms.update(_rooms(settings, opened, booking, queue))
+            suspects = Suspects(opened, queue)
+            rooms.update(_rooms(settings, opened, booking, queue, suspects))
             app.state[KEYRING] = Keyring(opened)
             try:
                 await booking.start()
                 yield
             finally:
                 await booking.stop()
+                await suspects.close()
                 await queue.close()
         finally:
             if store is None:
@@ -95,10 +98,10 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
     return app
 
 
-def _rooms(settings: Settings, store: Store, booking: Booking, queue: Queue) -> dict[str, Any]:
+def _rooms(settings: Settings, store: Store, booking: Booking, queue: Queue, suspects: Suspects) -> dict[str, Any]:
     """What is built once the database is open, under the names by which handlers ask for it."""
     free = Availability(store)
-    one_by_one = Reservations(store, booking, free, max_holds=settings.max_holds)
+    one_by_one = Reservations(store, booking, free, max_holds=settings.max_holds, written=suspects)
     return {
         "catalogue": Catalogue(store, booking),
         "operations": Operations(store),

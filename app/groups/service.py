@@ -50,10 +50,11 @@ class Groups:
                 return told
             raise
         try:
-            return await self.booking.book_group(group)
+            made = await self.booking.book_group(group)
         except MembersRefused as refused:
             unborn = {str(member.reservation) for member in group.members}
             raise members_refused(refused, _SENT, caller, unborn=unborn) from None
+        return self._noted(made)
 
     async def read(self, identity: str, caller: Caller) -> Group:
         """A group. A key that is bound to a customer sees those that are its own to the last member.
@@ -112,7 +113,7 @@ class Groups:
                 return told
             raise
         try:
-            return await self.booking.move(
+            moved = await self.booking.move(
                 [(ObjectId(each.reservation), each.to_patch(), each.version) for each in wanted.moves],
                 by=caller.prefix,
                 admin=caller.may("reservations:admin"),
@@ -121,6 +122,13 @@ class Groups:
             )
         except MembersRefused as refused:
             raise members_refused(refused, _MOVES, caller) from None
+        return self._noted(moved)
+
+    def _noted(self, made: Sequence[Reservation] | Replayed) -> Sequence[Reservation] | Replayed:
+        """The same, after it was told which resources were written to."""
+        for reservation in () if isinstance(made, Replayed) else made:
+            self.reservations.written(reservation.resource)
+        return made
 
     async def _group_of(self, wanted: NewGroup, caller: Caller, token: Token | None) -> BookGroup:
         """What the write path is asked for.

@@ -142,7 +142,8 @@ async def _batches(
     reservations = store.database["reservations"]
     if store.capabilities.native:
         async for batch in reservations.find_raw_batches(where, projection, **options):
-            yield decode_all(batch, _RAW)
+            documents: Sequence[dict[str, Any]] = decode_all(batch, _RAW)
+            yield documents
         return
     async for found in reservations.find(where, projection, **options):  # mongomock knows no raw batches
         yield [{name: _without_zone(value) for name, value in found.items()}]

@@ -1,7 +1,7 @@
 """Booking, reading and ending reservations for a caller."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bson import ObjectId
@@ -44,10 +44,22 @@ class Customers:
 
 
 class Reservations:
-    """What callers do with reservations; all of it goes through the one write path."""
+    """What callers do with reservations; all of it goes through the one write path.
 
-    def __init__(self, store: Store, booking: Booking, availability: Availability, *, max_holds: int) -> None:
+    `written` is told of each resource that got a reservation, or had one changed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        booking: Booking,
+        availability: Availability,
+        *,
+        max_holds: int,
+        written: Callable[[str], None],
+    ) -> None:
         self.store = store
+        self.written = written
         self.availability = availability
         self.max_holds = max_holds
         self.booking = booking
@@ -69,9 +81,12 @@ class Reservations:
                 return told
             raise
         try:
-            return await self.booking.book(intent)
+            made = await self.booking.book(intent)
         except Refused as refused:
             raise await self._refusal(refused, caller, intent.service, intent.candidates) from None
+        if not isinstance(made, Replayed):
+            self.written(made.resource)
+        return made
 
     async def intent_of(
         self,
@@ -125,7 +140,7 @@ class Reservations:
         if "customer" in patch:
             patch["customer"] = await self._customer(patch["customer"], caller)
         try:
-            return await self.booking.change(
+            changed = await self.booking.change(
                 stored.id,
                 patch,
                 version=version,
@@ -138,6 +153,8 @@ class Reservations:
             raise await self._refusal(refused, caller, service, [patch.get("resource", stored.resource)]) from None
         except Problem as problem:
             raise await self._expired(problem, stored) from None
+        self.written(changed.resource)
+        return changed
 
     async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Reservation:
         """Make a live hold or a request firm.

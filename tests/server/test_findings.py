@@ -11,7 +11,7 @@ from app.reconciliation import findings, record, runs, service
 from app.reconciliation import lease as leases
 from app.reconciliation.runs import LostRun
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Finding, Run
 from app.timeline.instants import render
 from app.timeline.matching import Placed
 from app.timeline.sweep import Window
@@ -239,7 +239,8 @@ async def test_a_word_in_between_wins(reviewer: Visitor, monkeypatch: pytest.Mon
     await run_of(reviewer)
     finding = await only(reviewer)
     await doubled(reviewer, first, startTime=NINE, endTime=NINE + HOUR / 2, blockEnd=NINE + HOUR / 2)
-    place, said = record._Writer.place, []
+    place = record._Writer.place
+    said: list[Finding] = []
 
     async def interrupted(writer: record._Writer, placed: Placed) -> Any:
         if not said:
