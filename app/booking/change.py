@@ -114,7 +114,7 @@ class Change(HeldIntent):
             "block_end": from_millis(block_end),
             "long": is_long(block_start, block_end) or None,
             "units": room.units(after.guests),
-            "timezone": room.timezone,
+            "timezone": stored.timezone if after.resource == stored.resource else room.timezone,
         }
         return after.model_copy(update=update), room, offer
 

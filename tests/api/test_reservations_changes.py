@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.timeline.instants import render
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, at, good, problem
+from tests.visitor import HOUR, MINUTE, NINE, Visitor, at, good, made, problem
 
 DAY = timedelta(days=1)
 TEN = NINE + HOUR
@@ -230,6 +230,16 @@ class TestTimes:
         assert (body["resource"], body["timezone"]) == ("hall", "Europe/Berlin")
         assert times(body) == ["09:00", "10:00", "08:50", "10:20"]
         await shop.booked()
+
+    async def test_the_zone_that_it_was_booked_in_stays_with_its_resource(self, shop: Visitor) -> None:
+        """Neither guests nor another time change it; another resource brings its own."""
+        local = {"resource": "hall", "localStart": "2030-01-07T04:00", "timezone": "America/New_York"}
+        reservation = made(await shop.post(local | {"localEnd": "2030-01-07T05:00"}))
+        assert (times(reservation)[0], reservation["timezone"]) == ("09:00", "America/New_York")
+
+        assert good(await shop.change(reservation, guests=1)) == reservation
+        assert good(await shop.change(reservation, startTime=render(TEN)))["timezone"] == "America/New_York"
+        assert good(await shop.change(reservation, resource="room"))["timezone"] == "UTC"
 
     async def test_a_new_fixed_service_sets_the_length(self, shop: Visitor) -> None:
         """With its buffers, at the present start or the given one."""
