@@ -1,12 +1,13 @@
-"""`/healthz` and `/readyz`, for whoever watches the process."""
+"""`/healthz`, `/readyz` and `/metrics`, for whoever watches the process."""
 
 from typing import Literal
 
-from litestar import Response, Router, get
+from litestar import MediaType, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 
-from app.access.routes import open_to_all
+from app.access.routes import needs, open_to_all
+from app.operations.metrics import CONTENT_TYPE, rendered
 from app.operations.service import Operations
 from app.wire.models import Answer
 from app.wire.openapi import problems
@@ -47,4 +48,17 @@ async def ready(operations: NamedDependency[Operations]) -> Response[ReadyAnswer
     return Response(ReadyAnswer(ready=state.ready, mode=state.mode), status_code=200 if state.ready else 503)
 
 
-router = Router("/", route_handlers=[health, ready])
+@get(
+    "/metrics",
+    guards=[needs("admin")],
+    responses=problems(),
+    operation_id="metrics",
+    tags=["Operations"],
+    media_type=MediaType.TEXT,
+)
+async def metrics(operations: NamedDependency[Operations]) -> Response[bytes]:
+    """Findings and reconciliations in numbers, as Prometheus reads them."""
+    return Response(rendered(await operations.figures()), headers={"Content-Type": CONTENT_TYPE})
+
+
+router = Router("/", route_handlers=[health, ready, metrics])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
 
+from app.reconciliation.figures import Figures, read_figures
 from app.storage.capabilities import StoreMode
 from app.storage.client import Store
 from app.storage.errors import StorageError
@@ -27,6 +28,10 @@ class Operations:
     async def state(self) -> State:
         """Ready means: the database answers, and its indexes are as they must be."""
         return State(await self._ready(), self._store.mode)
+
+    async def figures(self) -> Figures:
+        """Findings and reconciliations in numbers."""
+        return await read_figures(self._store)
 
     async def _ready(self) -> bool:
         if not await self._store.answers():

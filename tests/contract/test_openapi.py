@@ -60,9 +60,11 @@ def test_every_route_states_who_may_use_it(app: Litestar) -> None:
 
 
 def test_what_is_described_is_what_is_there(app: Litestar, described: dict[str, Any]) -> None:
-    """All of `/v1` and the two for whoever watches, under ids of their own."""
+    """All of `/v1` and the three for whoever watches, under ids of their own."""
     there = {
-        (path, method.lower()) for path, method, _ in handlers(app) if path.startswith(("/v1", "/healthz", "/readyz"))
+        (path, method.lower())
+        for path, method, _ in handlers(app)
+        if path.startswith(("/v1", "/healthz", "/readyz", "/metrics"))
     }
     told = operations(described)
 

@@ -1,30 +1,41 @@
 """The worker as a process: what waits for it, whoever told it, and how it ends."""
 
 import asyncio
+import json
 import signal
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis import Redis
 
-from app.reconciliation import queue, runs
+from app.reconciliation import alerts, findings, queue, runs, service
+from app.reconciliation import lease as leases
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.queue import Queue
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Run
+from app.timeline.sweep import Window
 from tests.actors import HOUR, NINE
 from tests.contract.processes import eventually, run, running
 from worker import jobs
 
 pytestmark = pytest.mark.servers("rust")
+KINDS: tuple[runs.Kind, ...] = ("full", "incremental")
 
 
 def context(store: Store) -> dict[str, Any]:
     """What the worker gives its jobs."""
     settings = Settings(complete_after_hours=1)
     return {"store": store, "settings": settings, "alerts": Alerts(settings)}
+
+
+async def doubled(store: Store, *resources: str) -> None:
+    """Two reservations of the same hour on each of them, put there past all checks."""
+    times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR, "updatedAt": store.clock.now()}
+    await store.database["reservations"].insert_many([{"resource": name, **times} for name in resources * 2])
 
 
 async def succeeds(store: Store, asked: Run) -> bool:
@@ -80,6 +91,103 @@ async def test_the_dead_are_taken_over_and_a_told_run_is_done_once(store: Store)
     assert states == {dead.id: "abandoned", successor: "succeeded"}
     assert await jobs.run_reconciliation(context(store), str(successor)) == {}
     assert await jobs.pick_up_reconciliations(context(store)) == 0
+
+
+async def test_it_writes_down_what_time_has_done(store: Store) -> None:
+    """A hold that is over is expired, what was confirmed and ended long enough ago is completed; nothing else is."""
+    now = store.clock.now()
+    past = {"resource": "r", "version": 1, "history": [], "startTime": now - 3 * HOUR, "endTime": now - 2 * HOUR}
+    lapsed = {**past, "status": "pending", "expiresAt": now - HOUR}
+    rows = [lapsed, {**lapsed, "expiresAt": now + HOUR}, {**past, "status": "confirmed"}]
+    rows.append({**past, "status": "confirmed", "endTime": now - HOUR / 2})
+    ids = (await store.database["reservations"].insert_many(rows)).inserted_ids
+    told = await jobs.tidy_up(context(store))
+    kept = {row["_id"]: row async for row in store.database["reservations"].find()}
+
+    assert told == {"expired": 1, "completed": 1}
+    assert [kept[each]["status"] for each in ids] == ["expired", "pending", "completed", "confirmed"]
+    assert await jobs.tidy_up(context(store)) == {"expired": 0, "completed": 0}
+
+
+async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes while another runs leaves what waits to it, or waits for its turn."""
+    running_now, most = 0, 0
+    settled = service.settled
+
+    async def counted(store: Store, resources: Sequence[str]) -> list[Window]:
+        nonlocal running_now, most
+        running_now += 1
+        most = max(most, running_now)
+        found = await settled(store, resources)
+        running_now -= 1
+        return found
+
+    monkeypatch.setattr(service, "settled", counted)
+    monkeypatch.setattr(service, "TURN_SECONDS", 0.01)
+    await doubled(store, "r")
+    asked = await asyncio.gather(*(service.reconcile_reservations(store, kind) for kind in KINDS * 3))
+    await asyncio.gather(*(jobs.pick_up_reconciliations(context(store)) for _ in "123"))
+
+    assert most == 1
+    assert {run.state for run in asked} == {"succeeded"}
+    assert await store.database["findings"].count_documents({}) == 1
+
+
+@pytest.mark.parametrize("stage", ["settled", "record"])
+async def test_a_killed_run_leaves_no_trace_in_the_findings(
+    store: Store, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """Killed with half of it written down: the run that takes over finds what an undisturbed one does."""
+    monkeypatch.setattr(service, "SUSPECTS", 1)
+    await doubled(store, "a", "b", "c")
+    original, calls, never = getattr(service, stage), 0, asyncio.Event()
+
+    async def killed(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            await never.wait()
+        return await original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service, stage, killed)
+        lease = await leases.acquire(store, "the dead")
+        assert lease is not None
+        await runs.ask_for(store, "full")
+        dead = await runs.claim(store, "the dead")
+        assert dead is not None
+        work = service._Work(store, dead, lease, service.Progress(), alerts.warn)
+        task = asyncio.create_task(work.look(lambda: None))
+        while calls < 2:  # noqa: ASYNC110  # what it waits for is a counter
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    half = await store.database["findings"].count_documents({})
+    silent = {"beatAt": store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)}
+    await store.database["reconciliations"].update_one({"_id": dead.id}, {"$set": silent})
+    await store.database["leases"].update_one({}, {"$set": silent})
+    assert await jobs.pick_up_reconciliations(context(store)) == 1
+    kept = await store.database["findings"].find().sort("resource").to_list(None)
+
+    assert 0 < half < 3
+    assert [(each["resource"], each["state"], each["version"]) for each in kept] == [
+        (name, "open", 1) for name in "abc"
+    ]
+    assert (await runs.get(store, str(dead.id))).state == "abandoned"
+
+
+async def test_the_command_ends_with_1_for_what_nobody_accepted(store: Store, database_url: str) -> None:
+    """0 without a finding, 1 with one, 0 again once somebody has accepted it."""
+    codes = [run("reconcile", "--json", MONGODB_URL=database_url).returncode]
+    await doubled(store, "r")
+    codes += [run("reconcile", "--json", MONGODB_URL=database_url).returncode for _ in "12"]
+    (finding,) = await findings.listed(store, None, None, None, 2)
+    await findings.say(store, str(finding.id), "accepted", "me", None)
+    last = run("reconcile", "--full", "--json", MONGODB_URL=database_url)
+
+    assert codes == [0, 1, 1]
+    assert last.returncode == 0, last.stderr
+    assert {name: json.loads(last.stdout)[name] for name in ("findings", "new")} == {"findings": 1, "new": 0}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,23 @@
+"""`/metrics`, as Prometheus reads it; everything in it is read from the database when somebody asks."""
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from app.reconciliation.figures import Figures
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+
+def rendered(figures: Figures) -> bytes:
+    """The text of a scrape."""
+    registry = CollectorRegistry()
+    gauge = Gauge("reserva_findings_open", "Findings that nobody has looked at.", registry=registry)
+    gauge.set(figures.findings_open)
+    gauge = Gauge("reserva_findings_oldest_seconds", "Age of the oldest open finding.", registry=registry)
+    gauge.set(figures.oldest_seconds)
+    seconds = Gauge("reserva_reconciliation_seconds", "How long the last run took.", ["kind"], registry=registry)
+    rows = Gauge("reserva_reconciliation_rows", "Reservations that the last run read.", ["kind"], registry=registry)
+    for kind, run in figures.runs.items():
+        seconds.labels(kind).set(run.seconds)
+        rows.labels(kind).set(run.rows)
+    return generate_latest(registry)
