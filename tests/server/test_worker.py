@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.reconciliation import alerts, findings, queue, runs, service
+from app.reconciliation import alerts, findings, queue, runs, service, settle
 from app.reconciliation import lease as leases
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.queue import Queue
@@ -112,7 +112,7 @@ async def test_it_writes_down_what_time_has_done(store: Store) -> None:
 async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes while another runs leaves what waits to it, or waits for its turn."""
     running_now, most = 0, 0
-    settled = service.settled
+    settled = settle.settled
 
     async def counted(store: Store, resources: Sequence[str]) -> list[Window]:
         nonlocal running_now, most
