@@ -396,7 +396,8 @@ class TestBadInput:
         ended = run(*arguments(server, bare_store), "--json")
 
         assert ended.returncode == 1, ended.stderr
-        assert json.loads(ended.stdout)["findings"][0]["peak"] == 2
+        finding = json.loads(ended.stdout)["findings"][0]
+        assert (finding["peak"], finding["reservations"]) == (2, ["(no _id)"])
 
     @pytest.mark.parametrize(
         ("more", "words"),

@@ -87,6 +87,7 @@ def test_ids(value: Any, meant: str | None) -> None:
         (True, None),
         ("soon", None),
         ("1767225600000", None),
+        ("20300107", None),
         ("2030-13-07", None),
         ({"$date": "2030-01-07"}, None),
         (Decimal128("9"), None),
