@@ -8,13 +8,13 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 import structlog
 from bson import ObjectId
 from bson.errors import BSONError
-from pymongo.errors import ConnectionFailure, DocumentTooLarge
+from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
 from app.booking.drivers import Driver
 from app.booking.facts import Memory
@@ -120,8 +120,7 @@ class Committer:
 
     def _take(self) -> list[Ticket]:
         """The next batch, in order of arrival; whoever cannot go yet keeps its lanes from those behind it."""
-        now = asyncio.get_running_loop().time()
-        blocked = self.held | {lane for lane, until in self.not_before.items() if until > now}
+        blocked = self.held | self.not_before.keys()
         chosen = Chosen(self.width if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1)
         left: deque[Ticket] = deque()
         while self.waiting and not chosen.full:
@@ -211,22 +210,24 @@ class Committer:
         task = asyncio.get_running_loop().create_task(way(lanes, self.owner))
         self.marks.add(task)
         task.add_done_callback(self.marks.discard)
-        task.add_done_callback(lambda _: self._rested(lanes, at_once=True))
+        task.add_done_callback(lambda _: self._rested(lanes, math.inf))
 
     def _rest(self, seconds: Mapping[str, float]) -> None:
         """Start nothing on these lanes for so long."""
         loop = asyncio.get_running_loop()
         for lane, rest in seconds.items():
-            self.not_before[lane] = loop.time() + rest
-        if seconds:
-            loop.call_later(max(seconds.values()), self._rested, frozenset(seconds))
+            self.not_before[lane] = until = loop.time() + rest
+            loop.call_at(until, self._rested, (lane,), until)
 
-    def _rested(self, lanes: frozenset[str], *, at_once: bool = False) -> None:
-        now = math.inf if at_once else asyncio.get_running_loop().time()
+    def _rested(self, lanes: Collection[str], until: float) -> None:
+        """They may go again, but for those that rest for longer by now.
+
+        Compared with the time that was set, not with the clock: the loop calls a little early, and nobody else would.
+        """
         for lane in lanes:
-            if self.not_before.get(lane, now) <= now:
+            if self.not_before.get(lane, until) <= until:
                 self.not_before.pop(lane, None)
-        self._pump()
+        self._pump_soon()
 
     def _back(self, ticket: Ticket) -> None:
         """To the front of the line again, unless its time is over."""
@@ -247,7 +248,7 @@ def _is_duplicate(error: Exception) -> bool:
 
 def _passing(error: Exception) -> Lost | None:
     """A failure of the moment, after which the same batch may go again; None for one that it brought upon itself."""
-    if isinstance(error, ConnectionFailure):
+    if isinstance(error, ConnectionFailure) and not isinstance(error, NetworkTimeout):
         log.warning("database unreachable", error=str(error))
         return Lost(unreachable())
     if getattr(error, "timeout", False):

@@ -78,7 +78,7 @@ def test_wrong_database(command: str, tmp_path: Path) -> None:
     assert "Check MONGODB_URL" in ended.stderr
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"dev", "keys", "import"}])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"dev", "keys", "import", "audit"}])
 def test_no_database(command: str, tmp_path: Path) -> None:
     """Without an address and without a trial a command says what to do, and exits with 2."""
     ended = run(command, cwd=tmp_path)

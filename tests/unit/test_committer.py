@@ -262,3 +262,23 @@ async def test_stopping_finishes_what_was_taken_in(driver: Scripted) -> None:
     await drained
 
     assert all(task.done() for task in tasks + late)
+
+
+async def test_a_lane_that_rested_goes_on_though_the_loop_calls_early(
+    driver: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop may call a moment before the time; with nobody else arriving, that call is the only one there is."""
+    committer = Committer(driver, 16)
+    loop = asyncio.get_running_loop()
+    committer._rest({"a": 60.0})
+    until = committer.not_before["a"]
+    (task,) = submit(committer, "a")
+    await asyncio.sleep(0)
+    assert driver.seen == []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: until - 1e-9)
+        committer._rested(("a",), until)
+    await settle(driver, [task], accept)
+
+    assert [names(batch) for batch in driver.seen] == [["a"]]
