@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from app.cli.common import CouldNot
-from tests.bench import holds, kills, ratio, replays, spread, storms
+from tests.bench import availability, holds, kills, ratio, replays, spread, storms
 from tests.bench.load import lacking
 from tests.bench.report import Bench, Report
 from tests.servers import NotAtHand, Servers
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "replays": replays.run,
     "holds": holds.run,
     "kills": kills.run,
+    "availability": availability.run,
 }
 LOADED = ("ratio", "spread")
 """Those that need wrk."""

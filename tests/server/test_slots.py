@@ -1,0 +1,348 @@
+"""Slots on real servers: each one offered books, each one not offered is refused, and explain agrees with both.
+
+`TEST_CATALOGUES=200` makes it 200 random catalogues instead of a few; with `-s` the figures are printed.
+"""
+
+import asyncio
+import os
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import monitoring
+
+from app.booking import Book
+from app.booking.intents import Accepted, Intent, Refused
+from app.booking.snapshot import Snapshot
+from app.booking.transaction import Lost, Outcome
+from app.settings import Settings
+from app.storage.client import Store
+from app.storage.guards import make_service_row
+from app.storage.migrate import migrate
+from app.timeline.instants import parse, render
+from tests.actors import Actor, add_resource, booking_of, peak_load, run
+from tests.http import serving
+from tests.server.catalogues import Catalogue, Place, Taken, peak, random_catalogue
+from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem
+
+AVAILABILITY = "/v1/availability"
+CATALOGUES = int(os.environ.get("TEST_CATALOGUES", "6"))
+AT_ONCE = 4
+
+
+@pytest.fixture
+async def shop(store: Store) -> AsyncIterator[Visitor]:
+    """An empty shop on the server, in which anybody may hold as much as they like."""
+    async with serving(store, settings=Settings(max_holds=0)) as client:
+        yield Visitor(client, store)
+
+
+async def furnish(shop: Visitor, catalogue: Catalogue, random: Random) -> None:
+    """Put a catalogue there, with people in it: bookings, holds, holds that ran out, bookings given up."""
+    if catalogue.service:
+        await shop.service(catalogue.service["id"], **{k: v for k, v in catalogue.service.items() if k != "id"})
+    services = [catalogue.service["id"]] if catalogue.service else []
+    for place in catalogue.places:
+        fields = {"timezone": place.zone, "capacity": place.capacity, "capacityMode": place.mode}
+        await shop.resource(place.id, services=services, **fields)
+        path = f"/v1/resources/{place.id}"
+        if body := place.schedule():
+            good(await shop.ask("PUT", f"{path}/schedule", json=body, headers={"If-Match": "*"}))
+        for first, last in place.time_off:
+            made(await shop.ask("POST", f"{path}/time-off", json={"from": first, "to": last}))
+        for _ in range(random.choice((0, 4, 8, 12))):
+            await _occupy(shop, catalogue, place, random)
+        if not place.active:
+            good(await shop.ask("PATCH", f"{path}?force=true", json={"active": False}, headers={"If-Match": "*"}))
+
+
+async def _occupy(shop: Visitor, catalogue: Catalogue, place: Place, random: Random) -> None:
+    first, last = catalogue.span
+    start = first + random.randrange((last - first) // MINUTE) * MINUTE
+    body = catalogue.body(place, (start, start + catalogue.length)) | {
+        "guests": random.randrange(1, place.capacity + 1)
+    }
+    if catalogue.days is not None or random.random() < 0.4:
+        length = random.randrange(10, 300) * MINUTE
+        body |= {"endTime": render(start + length)}
+        body.pop("service", None)
+    fate = random.choice(("stays", "stays", "held", "lapsed", "cancelled"))
+    if fate in {"held", "lapsed"}:
+        body["expiresInSeconds"] = 3_600
+    answer = await shop.post(body, force="true")
+    if answer.status_code != 201:
+        problem(answer, "conflict")
+    elif fate == "lapsed":
+        await shop.lapse(answer.json())
+    elif fate == "cancelled":
+        good(await shop.verb(answer.json(), "cancel"))
+
+
+async def taken_on(shop: Visitor, place: Place) -> list[Taken]:
+    """Who occupies a place, as the database has it."""
+    rows = shop.store.database["reservations"].find({"resource": place.id, "status": {"$in": ["pending", "confirmed"]}})
+    now = shop.store.clock.now()
+    return [
+        Taken(row["blockStart"], row["blockEnd"], row["units"])
+        async for row in rows
+        if row.get("expiresAt") is None or row["status"] == "confirmed" or row["expiresAt"] > now
+    ]
+
+
+def sorted_by_start(items: list[dict[str, Any]]) -> bool:
+    """By start, then resource, and nothing twice."""
+    keys = [(item["startTime"], item["resource"]) for item in items]
+    return keys == sorted(set(keys))
+
+
+async def hold_to_the_law(shop: Visitor, catalogue: Catalogue, figures: Counter[str]) -> None:
+    """Everything on the grid of one catalogue, taken one at a time."""
+    answer = good(await shop.get(AVAILABILITY, **catalogue.question()))
+    assert sorted_by_start(answer["items"])
+    assert answer["timezone"] == catalogue.zone
+    offered = {(item["resource"], parse(item["startTime"])): item for item in answer["items"]}
+    figures["catalogues"] += 1
+    on_the_grid = set()
+    for place in catalogue.places:
+        taken = await taken_on(shop, place)
+        for slot in catalogue.grid(place):
+            on_the_grid.add((place.id, slot[0]))
+            item = offered.get((place.id, slot[0]))
+            load = peak(taken, *catalogue.block(slot))
+            if item is not None:
+                assert item["remaining"] == place.capacity - load, f"{item} of {catalogue}"
+                assert item["endTime"] == render(slot[1])
+                assert item["localStart"] == f"{slot[0].astimezone(ZoneInfo(catalogue.zone)):%Y-%m-%dT%H:%M}"
+            full = load + place.units(catalogue.guests) > place.capacity
+            outcome = await _judge(shop, catalogue.body(place, slot), offered=item is not None, full=full)
+            figures["offered" if item else "not offered"] += 1
+            figures[outcome] += 1
+    unknown = [
+        key for key in offered.keys() - on_the_grid if all(abs(key[1] - edge) > 5 * MINUTE for edge in catalogue.edges)
+    ]
+    assert unknown == [], catalogue
+
+
+async def _judge(shop: Visitor, body: dict[str, Any], *, offered: bool, full: bool) -> str:
+    """Try to book it; whether it was `booked` or `refused`, and that explain has said so."""
+    told = good(await shop.get(f"{AVAILABILITY}/explain", **body))
+    failed = [check["rule"] for check in told["checks"] if not check["ok"]]
+    said = f"{body}: {told}"
+    assert ("capacity" in failed) is full, said
+    assert told["bookable"] is (not failed) is offered, said
+    answer = await shop.post(body)
+    if offered:
+        booked = made(answer)
+        assert (booked["startTime"], booked["endTime"]) == (body["startTime"], body["endTime"])
+        good(await shop.verb(booked, "cancel"))
+        return "booked"
+    refused = problem(answer, "conflict" if failed == ["capacity"] else "rule")
+    assert refused["checks"] == told["checks"], said
+    return "refused"
+
+
+@pytest.mark.servers("rust")
+async def test_every_slot_books_and_no_other_start_does(shop: Visitor) -> None:
+    """Random catalogues around changes of clocks: what is offered is booked, what is not fails a rule."""
+    figures: Counter[str] = Counter()
+
+    async def one(number: int) -> None:
+        random = Random(number)
+        catalogue = random_catalogue(random, f"c{number}", shop.store.clock.now())
+        await furnish(shop, catalogue, random)
+        await hold_to_the_law(shop, catalogue, figures)
+
+    for first in range(0, CATALOGUES, AT_ONCE):
+        await asyncio.gather(*[one(number) for number in range(first, min(first + AT_ONCE, CATALOGUES))])
+    click.echo(", ".join(f"{name}: {figures[name]:,}" for name in figures))
+    assert figures["catalogues"] == CATALOGUES
+    assert figures["booked"] == figures["offered"] > CATALOGUES
+    assert figures["refused"] == figures["not offered"] > CATALOGUES
+
+
+POOL = [f"p{number}" for number in range(7)]
+TAKERS = 40
+
+
+async def add_pool(visitor: Visitor, count: int) -> None:
+    """So many resources that all do the same."""
+    await visitor.service()
+    for name in POOL[:count]:
+        await visitor.resource(name, services=["cut"])
+
+
+@pytest.mark.servers("transactions")
+async def test_forty_takers_for_seven(store: Store) -> None:
+    """Through two processes' apps at once: nobody is refused while one is free, and none is taken twice."""
+    async with AsyncExitStack() as stack:
+        apps = [Visitor(await stack.enter_async_context(serving(store)), store) for _ in range(2)]
+        await add_pool(apps[0], len(POOL))
+        body = {"service": "cut", "startTime": render(NINE)}
+        answers = await asyncio.gather(*[apps[taker % 2].post(body) for taker in range(TAKERS)])
+
+    assert sorted(made(answer)["resource"] for answer in answers if answer.status_code == 201) == POOL
+    for answer in answers:
+        if answer.status_code != 201:
+            problem(answer, "conflict")
+
+
+def taker(*pool: str) -> Book:
+    """Somebody to whom any of them will do."""
+    return booking_of(resource=None, pool=pool, service="cut")
+
+
+async def race(store: Store, *pool: str) -> tuple[list[Intent], list[Outcome | None]]:
+    """One stands after it has read who is where, another goes by, then the first goes on; None is who has lost."""
+    intents = [taker(*pool), taker(*pool)]
+    first, second = Actor(store, intents[:1]), Actor(store, intents[1:])
+    outcomes: list[Outcome | None] = [None, None]
+    try:
+        await first.until("occupants.read")
+        for place, actor in ((1, second), (0, first)):
+            with suppress(Lost):
+                (outcomes[place],) = await actor.finish()
+    finally:
+        await first.close()
+        await second.close()
+    return [*intents], outcomes
+
+
+async def furnish_pool(store: Store, *names: str) -> None:
+    """Members, and what they do."""
+    await make_service_row(store, "cut")
+    now = store.clock.now()
+    service = {"_id": "cut", "name": "cut", "version": 1, "createdAt": now, "updatedAt": now}
+    await store.database["services"].insert_one(service | {"durationType": "fixed", "durationMinutes": 60})
+    for name in names:
+        await add_resource(store, name, services=["cut"])
+
+
+@pytest.mark.servers("transactions")
+async def test_of_two_takers_of_the_last_one_gets_it(store: Store) -> None:
+    """Two processes that both saw it free: one books, the other loses its transaction and is then refused."""
+    await furnish_pool(store, "a", "b")
+    await run(store, booking_of(resource="a"))
+    intents, (late, early) = await race(store, "a", "b")
+
+    assert isinstance(early, Accepted)
+    assert early.value.resource == "b"
+    assert late is None
+    (again,) = await run(store, intents[0])
+    assert isinstance(again, Refused)
+    assert again.verdict.only_taken
+    assert await peak_load(store, "b") == 1
+
+
+@pytest.mark.servers("transactions")
+async def test_a_member_lost_to_a_race_gives_way_to_the_next(store: Store) -> None:
+    """Two processes that both saw two members free end on different ones."""
+    await furnish_pool(store, "a", "b")
+    intents, (late, early) = await race(store, "a", "b")
+    if late is None:
+        (late,) = await run(store, intents[0])
+
+    assert isinstance(early, Accepted)
+    assert isinstance(late, Accepted)
+    assert {early.value.resource, late.value.resource} == {"a", "b"}
+
+
+@pytest.mark.servers("transactions")
+async def test_the_race_for_the_last_one_notices_a_missing_guard(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the guard of the chosen one left alone, the very same race books the last one twice."""
+    await furnish_pool(store, "a", "b")
+    for name in ("a", "b"):  # raises the reach, which would be a write of the guard as well
+        await run(store, booking_of(NINE - 50 * HOUR, resource=name))
+    await run(store, booking_of(resource="a"))
+    monkeypatch.setattr(Snapshot, "choose", lambda *_: iter(()))
+    _, outcomes = await race(store, "a", "b")
+
+    assert [type(outcome) for outcome in outcomes] == [Accepted, Accepted]
+    assert await peak_load(store, "b") == 2
+
+
+class Reads(monitoring.CommandListener):
+    """Notes which collections are read."""
+
+    def __init__(self) -> None:
+        self.seen: deque[str] = deque()
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        """Note a command that finds something."""
+        if event.command_name in {"find", "aggregate", "count", "distinct"}:
+            self.seen.append(event.command[event.command_name])
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Nothing to note."""
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Nothing to note."""
+
+    def taken(self) -> Counter[str]:
+        """How often each collection was read since the last time."""
+        seen = Counter(self.seen)
+        self.seen.clear()
+        return seen
+
+
+@pytest.mark.servers("wire", "or")
+async def test_reservations_are_read_once(database_url: str) -> None:
+    """One find a question, for a resource as for a pool of twenty, with bookings of weeks among them; bad ones none."""
+    reads = Reads()
+    client: AsyncIOMotorClient[dict[str, Any]]
+    client = AsyncIOMotorClient(database_url, tz_aware=True, event_listeners=[reads])
+    store = await Store.over(client, client.get_default_database().name)
+    await migrate(store)
+    await store.look()
+    assert store.shape == "or"
+    async with serving(store) as http:
+        visitor = Visitor(http, store)
+        await visitor.service(bufferBeforeMinutes=30)
+        pool = [f"r{number:02}" for number in range(20)]
+        for name in pool:
+            await visitor.resource(name, services=["cut"])
+            await visitor.booked(resource=name)
+        week = {"from": "2030-01-07", "to": "2030-01-14"}
+        for long in (False, True):
+            if long:
+                await visitor.booked(NINE - 24 * 20 * HOUR, 24 * 20 * HOUR, resource=pool[0])
+                await visitor.booked(NINE + 24 * HOUR, 24 * 20 * HOUR, resource=pool[7])
+            counts = []
+            for asked in (
+                {"resource": pool[0], "minutes": 60},
+                {"service": "cut", "resource": pool[0]},
+                {"service": "cut"},
+            ):
+                reads.taken()
+                items = good(await visitor.get(AVAILABILITY, **asked, **week))["items"]
+                counts.append(reads.taken())
+                assert len({item["resource"] for item in items}) == (1 if "resource" in asked else len(pool))
+            reads.taken()
+            good(
+                await visitor.get(
+                    f"{AVAILABILITY}/explain", resource=pool[7], startTime=render(NINE), endTime=render(NINE + HOUR)
+                )
+            )
+            counts.append(reads.taken())
+            assert [count["reservations"] for count in counts] == [1, 1, 1, 1]
+            assert {count["resources"] for count in counts} == {count["guards"] for count in counts} == {1}
+
+        for bad in (
+            {"to": "2030-06-01"},
+            {"to": "2030-01-01"},
+            {"timezone": "Mars/Olympus"},
+            {"service": "nothing"},
+            {"resource": "nowhere"},
+            {"minutes": 1, "to": "2030-04-09"},
+            {"minutes": 1, "to": "2030-04-09", "ignore": "0" * 24},
+        ):
+            reads.taken()
+            problem(await visitor.get(AVAILABILITY, **({"resource": pool[0], "minutes": 60} | week | bad)), "invalid")
+            assert reads.taken()["reservations"] == 0, bad
+    await client.drop_database(store.database.name)
+    await store.close()
