@@ -8,7 +8,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result
 from app.reconciliation import service
 from app.reconciliation.alerts import Alerts
-from app.reconciliation.runs import Kind
+from app.reconciliation.runs import Kind, LostRun
 from app.reconciliation.schemas import RunAnswer
 from app.storage.documents import Run
 
@@ -41,7 +41,10 @@ async def reconcile(*, full: bool, resource: str | None, as_json: bool) -> int:
                 said = f"{seen.tally.scanned:,} reservations of {seen.tally.resources:,} resources"
                 progress.update(task, description=f"{said}, {seen.findings:,} findings")
 
-            run = await service.reconcile_reservations(store, kind, resource, watch, alerts)
+            try:
+                run = await service.reconcile_reservations(store, kind, resource, watch, alerts)
+            except LostRun as lost:
+                raise CouldNot(f"This process stood still for too long. {lost}") from lost
     if as_json:
         result(RunAnswer.model_validate(run).model_dump(mode="json", exclude_none=True))
     else:
