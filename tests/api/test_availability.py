@@ -328,7 +328,7 @@ class TestExplain:
         taken = await visitor.booked(start)
         days = [{"date": f"{start + n * DAY:%Y-%m-%d}", "windows": []} for n in (-1, 0, 1)]
         force = {"force": "true"}
-        put = {"json": {"overrides": days}, "headers": {"If-Match": "*"}, "params": force}
+        put: dict[str, Any] = {"json": {"overrides": days}, "headers": {"If-Match": "*"}, "params": force}
         good(await visitor.ask("PUT", "/v1/resources/room/schedule", **put))
         away = {"from": render(start), "to": render(start + DAY)}
         off = made(await visitor.ask("POST", "/v1/resources/room/time-off", json=away, params=force))
