@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.booking.facts import offer_of, room_of
 from app.booking.intents import Span
-from app.booking.occupants import FIELDS, Reach, branches, occupancy_of, window
+from app.booking.occupants import BRANCHES, FIELDS, Reach, branches, occupancy_of, window
 from app.storage.client import Store
 from app.storage.documents import Resource, Service
 from app.timeline.instants import Millis
@@ -51,10 +51,11 @@ async def read_occupancies(
     reaches = {place.room.id: place.reach for place in places}
     if not reaches:
         return {}
+    queries = branches([Span(resource, start, end) for resource in reaches], reaches)
     if store.shape == "or":
-        queries = [window([*reaches], start, end, reaches)]
-    else:
-        queries = branches([Span(resource, start, end) for resource in reaches], reaches)
+        # Few branches of equalities stay inside the index on every server; many cost more than `$in`.
+        few = len(queries) <= BRANCHES
+        queries = [{"$or": queries} if few else window([*reaches], start, end, reaches)]
     found: dict[str, list[Occupancy]] = {resource: [] for resource in reaches}
     for query in queries:
         rows = await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)

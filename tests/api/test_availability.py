@@ -1,13 +1,13 @@
 """What is free and why not, over HTTP: spans and zones, who is told what, pools, local times, the next free starts."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from app.timeline.instants import parse, render
 from app.timeline.rules import RULES
-from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
+from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
 
 AVAILABILITY = "/v1/availability"
 EXPLAIN = "/v1/availability/explain"
