@@ -10,7 +10,6 @@ from typing import Any
 
 import pymongo
 from bson import ObjectId
-from pymongo import ReturnDocument
 from pymongo.errors import AutoReconnect, PyMongoError
 
 from app.booking.drivers import MAJORITY
@@ -70,14 +69,16 @@ async def finish(
         query = {"_id": identity, "version": row["version"]}
         try:
             with pymongo.timeout(WRITE_SECONDS):
-                changed = await collection.find_one_and_update(query, change, return_document=ReturnDocument.AFTER)
+                result = await collection.update_one(query, change)
         except PyMongoError as error:
             if not (error.timeout or isinstance(error, AutoReconnect)):
                 raise
             await look_for_orphans()
             continue  # whether it came through shows in the history
-        if changed is not None:
-            return _read(changed)
+        if result.matched_count:
+            row = await collection.find_one({"_id": identity})
+            if row is not None:
+                return _read(row)
     raise overloaded("Too many others change this reservation; nothing was done.")
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
-from pymongo import ReturnDocument
 
 from app.booking.facts import Memory, offer_of, room_of
 from app.booking.intents import Intent, Span, Update, View
 from app.booking.occupants import Reach, occupancy_of, read
-from app.booking.steps import Step, Steps, find
+from app.booking.steps import Step, Steps, find, update
 from app.errors import Problem
 from app.storage.documents import Resource, Service
 from app.storage.guards import new_rules, service_row
@@ -132,8 +131,8 @@ class Snapshot(View):
             HoldStillLive: a hold that we take for over is not, by the clock of this change.
         """
         for resource in sorted(resources - self.changed):
-            options = {"return_document": ReturnDocument.AFTER}
-            guard = yield Step("guards.choose", "guards", "find_one_and_update", ({"_id": resource}, BUMP), options)
+            yield update("guards.choose", "guards", {"_id": resource}, BUMP)
+            [guard] = yield find("guards.chosen", "guards", {"_id": resource})
             holds = self.calendar(resource).lapsed.values()
             if any(hold.expires is not None and hold.expires > to_millis(guard["at"]) for hold in holds):
                 raise HoldStillLive
@@ -141,20 +140,9 @@ class Snapshot(View):
 
     def _take_guards(self, lanes: list[str], rows: list[str]) -> Steps[None]:
         """Change the guards of all lanes; who comes second fails here or at its commit, and never in between."""
-        if not lanes:
-            found = []
-            wanted = rows
-        elif len(lanes) == 1:
-            options = {"return_document": ReturnDocument.AFTER}
-            guard = yield Step("guards.bump", "guards", "find_one_and_update", ({"_id": lanes[0]}, BUMP), options)
-            found = [] if guard is None else [guard]
-            wanted = rows
-        else:
-            found = []
+        if lanes:
             yield Step("guards.bump", "guards", "update_many", ({"_id": {"$in": lanes}}, BUMP))
-            wanted = lanes + rows
-        if wanted:
-            found += yield find("guards.read", "guards", {"_id": {"$in": wanted}})
+        found = yield find("guards.read", "guards", {"_id": {"$in": lanes + rows}})
         self.guards = {guard["_id"]: guard for guard in found}
         for identity, guard in self.guards.items():
             if "reachBack" in guard:

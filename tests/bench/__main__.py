@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from app.cli.common import CouldNot
-from tests.bench import availability, holds, kills, ratio, replays, spread, storms
+from tests.bench import availability, holds, kills, ratio, replays, spread, storms, trial
 from tests.bench.load import lacking
 from tests.bench.report import Bench, Report
 from tests.servers import NotAtHand, Servers
@@ -22,8 +22,9 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "holds": holds.run,
     "kills": kills.run,
     "availability": availability.run,
+    "trial": trial.run,
 }
-LOADED = ("ratio", "spread")
+LOADED = ("ratio", "spread", "trial")
 """Those that need wrk."""
 
 

@@ -25,7 +25,8 @@ class Load:
     """One round: counts of requests, and how long answers took, in milliseconds.
 
     `refused` were answered with anything but a 2xx, `broken` lost their connection, `late` had no answer after ten
-    seconds. Requests under way when the round ends are cut off: at most one a connection.
+    seconds. Requests under way when the round ends are cut off: at most one a connection. From slot `furthest` on
+    nobody has asked for anything yet.
     """
 
     asked: int
@@ -33,6 +34,7 @@ class Load:
     refused: int
     broken: int
     late: int
+    furthest: int
     seconds: float
     p50: float
     p99: float
@@ -65,5 +67,5 @@ class Calendar:
         command = [*fixed, url, "--", client.token, self.prefix, *map(str, numbers)]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         load = Load(**json.loads(said.splitlines()[-1]))
-        self.slot += -(-load.asked // self.resources)
+        self.slot = load.furthest
         return load
