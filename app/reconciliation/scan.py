@@ -20,7 +20,7 @@ BATCH = 2_000
 _FIELDS = {"resource": 1, "status": 1, "startTime": 1, "endTime": 1, "blockStart": 1, "blockEnd": 1, "units": 1}
 PROJECTION = {**_FIELDS, "expiresAt": 1, "_id": 0}
 _WITH_ID = {**_FIELDS, "expiresAt": 1}
-_ORDER = [("resource", 1), ("status", 1), ("startTime", 1)]
+ORDER = [("resource", 1), ("status", 1), ("startTime", 1)]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- BSON's instants decode fastest without a zone; they are all UTC
 _MILLISECOND = DatetimeMS(1).as_datetime(CodecOptions(tz_aware=False)) - _EPOCH
@@ -88,7 +88,7 @@ async def everything(store: Store, tally: Tally) -> AsyncIterator[list[Row]]:
     reader = _Reader(store.clock.millis(), tally)
     held: list[Row] = []
     where = {"status": {"$in": list(BLOCKING)}}
-    async for batch in _batches(store, where, PROJECTION, sort=_ORDER, batch_size=BATCH):
+    async for batch in batches(store, where, PROJECTION, sort=ORDER, batch_size=BATCH):
         rows = [row for found in batch if (row := reader.row(found)) is not None]
         if not rows:
             continue
@@ -128,14 +128,14 @@ async def these(
     capacities = {each["_id"]: _capacity(each) async for each in found}
     rows: list[Row] = []
     for where in _where(store, resources):
-        async for batch in _batches(store, where, _WITH_ID, session=session):
+        async for batch in batches(store, where, _WITH_ID, session=session):
             rows += (row for each in batch if (row := reader.row(each)) is not None)
     rows.sort()
     reader.tally.resources += len(resources)
     return rows, capacities
 
 
-async def _batches(
+async def batches(
     store: Store, where: Mapping[str, Any], projection: Mapping[str, int], **options: Any
 ) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
     """What a find gives, batch by batch, with instants that bear no zone."""

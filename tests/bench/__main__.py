@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from app.cli.common import CouldNot
-from tests.bench import availability, holds, kills, ratio, replays, spread, storms, trial
+from tests.bench import availability, holds, kills, ratio, replays, spread, storms, sweep, trial
 from tests.bench.load import lacking
 from tests.bench.report import Bench, Report
 from tests.servers import NotAtHand, Servers
@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "kills": kills.run,
     "availability": availability.run,
     "trial": trial.run,
+    "sweep": sweep.run,
 }
 LOADED = ("ratio", "spread", "trial")
 """Those that need wrk."""

@@ -145,7 +145,9 @@ async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> No
 async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process whose own clock is an hour behind cannot confirm a hold that is over for everybody else."""
     await add_resource(store)
-    held = await hold(store, timedelta(seconds=-1))
+    held = await hold(store, timedelta(seconds=-5))
+    before = {"at": store.clock.now() - timedelta(seconds=10)}  # nobody has changed the guard since it was over
+    await store.database["guards"].update_one({"_id": "room"}, {"$set": before})
     late = store.clock.millis() - 3_600_000
     monkeypatch.setattr(store.clock, "millis", lambda: late)
     desk = Booking(store)
