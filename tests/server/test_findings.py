@@ -1,5 +1,6 @@
 """Findings over HTTP and under runs: what people read, what they say of it, and that nothing they said is lost."""
 
+import random
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -230,6 +231,43 @@ async def test_repeated_runs_change_nothing(reviewer: Visitor) -> None:
     assert (first.new, [run.new for run in again], [run.findings for run in again]) == (3, [0, 0], [3, 3])
     looked = {"lastSeen": "", "run": ""}
     assert [each | looked for each in after] == [each | looked for each in before]
+
+
+async def test_a_hundred_runs_lose_no_word(reviewer: Visitor) -> None:
+    """While overlaps come, go, grow, split and merge under a hundred runs, all that people said stays, in order."""
+    dice = random.Random(7)
+    hours = [await reviewer.booked(NINE + number * HOUR) for number in range(4)]
+    extras: list[str] = []
+    said: dict[str, list[str]] = {}
+    for number in range(100):
+        if extras and dice.random() < 0.5:
+            gone = {"id": extras.pop(dice.randrange(len(extras)))}
+            await reviewer.put(gone, status=dice.choice(("cancelled", "expired")))
+        else:
+            start = NINE + dice.randrange(4) * HOUR
+            end = start + dice.randrange(1, 4) * HOUR
+            times = {"startTime": start, "blockStart": start, "endTime": end, "blockEnd": end}
+            extras.append(await doubled(reviewer, dice.choice(hours), **times))
+        await run_of(reviewer, dice.choice(("full", "incremental")))
+        known = good(await reviewer.get(URL))["items"]
+        if known:
+            finding, note = dice.choice(known), f"word {number}"
+            answer = await word(reviewer, finding, dice.choice(("acknowledge", "accept", "resolve")), note=note)
+            if answer.status_code == 200:
+                said.setdefault(finding["id"], []).append(note)
+    kept = {
+        finding["id"]: await words_of(reviewer, finding["id"]) for finding in good(await reviewer.get(URL))["items"]
+    }
+
+    assert sum(map(len, said.values())) > 30
+    assert len(kept) > 1
+    assert {identity: words for identity, words in kept.items() if words} == said
+
+
+async def words_of(visitor: Visitor, finding: str) -> list[str]:
+    """What people noted on a finding, in its order."""
+    history = good(await visitor.get(f"{URL}/{finding}"))["history"]
+    return [entry["note"] for entry in history if entry["by"] != "worker"]
 
 
 async def test_a_word_in_between_wins(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
