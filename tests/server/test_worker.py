@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -10,8 +11,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.reconciliation import alerts, findings, queue, runs, service, settle
-from app.reconciliation import lease as leases
+from app.reconciliation import findings, queue, runs, service, settle
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.queue import Queue
 from app.settings import Settings
@@ -19,7 +19,7 @@ from app.storage.client import Store
 from app.storage.documents import Run
 from app.timeline.sweep import Window
 from tests.actors import HOUR, NINE
-from tests.contract.processes import eventually, run, running
+from tests.contract.processes import eventually, kept_running, run, running
 from worker import jobs
 
 pytestmark = pytest.mark.servers("rust")
@@ -133,47 +133,30 @@ async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPat
     assert await store.database["findings"].count_documents({}) == 1
 
 
-@pytest.mark.parametrize("stage", ["settled", "record"])
+@pytest.mark.parametrize(("stage", "kept"), [("read", 0), ("read again", 2), ("settled", 2), ("recorded", 3)])
 async def test_a_killed_run_leaves_no_trace_in_the_findings(
-    store: Store, monkeypatch: pytest.MonkeyPatch, stage: str
+    store: Store, database_url: str, stage: str, kept: int
 ) -> None:
-    """Killed with half of it written down: the run that takes over finds what an undisturbed one does."""
-    monkeypatch.setattr(service, "SUSPECTS", 1)
+    """Killed at any stage, by SIGKILL: the run that takes over finds what an undisturbed one does."""
     await doubled(store, "a", "b", "c")
-    original, calls, never = getattr(service, stage), 0, asyncio.Event()
-
-    async def killed(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls > 1:
-            await never.wait()
-        return await original(*arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(service, stage, killed)
-        lease = await leases.acquire(store, "the dead")
-        assert lease is not None
-        await runs.ask_for(store, "full")
-        dead = await runs.claim(store, "the dead")
-        assert dead is not None
-        work = service._Work(store, dead, lease, service.Progress(), alerts.warn)
-        task = asyncio.create_task(work.look(lambda: None))
-        while calls < 2:  # noqa: ASYNC110  # what it waits for is a counter
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-    half = await store.database["findings"].count_documents({})
+    findings = store.database["findings"]
+    with kept_running([sys.executable, "-m", "tests.server.sweeper", database_url, stage], env={}) as sweeper:
+        await asyncio.to_thread(sweeper.said, f"at {stage}")
+        sweeper.process.kill()
+        sweeper.process.wait()
+    half = await findings.count_documents({})
+    (dead,) = await store.database["reconciliations"].find().to_list(None)
     silent = {"beatAt": store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)}
-    await store.database["reconciliations"].update_one({"_id": dead.id}, {"$set": silent})
+    await store.database["reconciliations"].update_one({"_id": dead["_id"]}, {"$set": silent})
     await store.database["leases"].update_one({}, {"$set": silent})
     assert await jobs.pick_up_reconciliations(context(store)) == 1
-    kept = await store.database["findings"].find().sort("resource").to_list(None)
+    found = await findings.find().sort("resource").to_list(None)
 
-    assert 0 < half < 3
-    assert [(each["resource"], each["state"], each["version"]) for each in kept] == [
+    assert half == kept
+    assert [(each["resource"], each["state"], each["version"]) for each in found] == [
         (name, "open", 1) for name in "abc"
     ]
-    assert (await runs.get(store, str(dead.id))).state == "abandoned"
+    assert (await runs.get(store, str(dead["_id"]))).state == "abandoned"
 
 
 async def test_the_command_ends_with_1_for_what_nobody_accepted(store: Store, database_url: str) -> None:

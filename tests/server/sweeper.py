@@ -1,0 +1,51 @@
+"""A full reconciliation, a resource at a time, that stands still at a stage, for tests that kill it there.
+
+    python -m tests.server.sweeper URL STAGE
+
+It says `at STAGE` and then does nothing until it is killed.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from app.reconciliation import runs, service
+from app.reconciliation.service import reconcile_reservations
+from app.storage.client import connect
+
+STAGES = {
+    "read": (service, "settled", 1),
+    "read again": (service, "settled", 2),
+    "settled": (service, "record", 2),
+    "recorded": (runs, "write", 1),
+}
+"""Before which call of what: rows read, some resources written down and others not, all but the run's own end."""
+
+
+def stop_at(stage: str) -> None:
+    """Have the run stand still there."""
+    module, name, call = STAGES[stage]
+    original, calls = getattr(module, name), 0
+
+    async def pausing(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            click.echo(f"at {stage}")
+            await asyncio.Event().wait()
+        return await original(*arguments, **options)
+
+    setattr(module, name, pausing)  # the pause is the point of this script
+
+
+async def main(url: str, stage: str) -> None:
+    """Reconcile, and stop there."""
+    stop_at(stage)
+    service.SUSPECTS = 1
+    await reconcile_reservations(await connect(url), "full")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
