@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from app.cli.common import CouldNot
-from tests.bench import availability, holds, kills, pairs, ratio, replays, spread, storms, sweep, trial
+from tests.bench import availability, holds, kills, pairs, passing, ratio, replays, spread, storms, sweep, trial
 from tests.bench.load import lacking
 from tests.bench.report import Bench, Report
 from tests.servers import NotAtHand, Servers
@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "trial": trial.run,
     "sweep": sweep.run,
     "pairs": pairs.run,
+    "passing": passing.run,
 }
 LOADED = ("ratio", "spread", "trial")
 """Those that need wrk."""
