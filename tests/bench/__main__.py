@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from app.cli.common import CouldNot
-from tests.bench import availability, holds, kills, pairs, passing, ratio, replays, spread, storms, sweep, trial
+from tests.bench import availability, groups, holds, kills, pairs, passing, ratio, replays, spread, storms, sweep, trial
 from tests.bench.load import lacking
 from tests.bench.report import Bench, Report
 from tests.servers import NotAtHand, Servers
@@ -26,8 +26,9 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "sweep": sweep.run,
     "pairs": pairs.run,
     "passing": passing.run,
+    "groups": groups.run,
 }
-LOADED = ("ratio", "spread", "trial")
+LOADED = ("ratio", "spread", "trial", "groups")
 """Those that need wrk."""
 
 
