@@ -1,6 +1,7 @@
 """A trial with a month of flights beside an empty one: whether it still books as fast."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -51,10 +52,12 @@ def _trial() -> Iterator[tuple[Path, Client]]:
     """A trial in a folder of its own, with rooms."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="reserva-trial-")))
-        url, key = stack.enter_context(running("dev", "--port", "0", "--no-demo", cwd=home)).ready()
+        trial = stack.enter_context(running("dev", "--port", "0", "--no-demo", cwd=home))
+        url, key = trial.ready()
         client = Client(urlsplit(url).port or 0, key)
         make_rooms(client, "room", ROOMS)
         yield home, client
+        trial.ended(signal.SIGTERM)  # so that it ends its servers; the folder goes with them
 
 
 def _import(folder: Path) -> dict[str, int]:
