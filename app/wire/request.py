@@ -1,4 +1,4 @@
-"""The request as Reserva reads it: strict bodies, and an id that stands on every answer and in the log."""
+"""The request as Reserva reads it: strict bodies, and an id that every answer bears, and every line in the log of it."""
 
 import re
 from secrets import token_hex

@@ -20,7 +20,6 @@ LEAST_RATIO = 0.6
 MOST_MEMORY = 256 * 1024
 FLAT = 1.5
 """The time per row at one size may be that many times the time at the smallest."""
-STATES = {"open", "acknowledged"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def test_bad_option(arguments: list[str]) -> None:
     assert "Usage: reserva" in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["serve", "migrate", "reconcile", "keys list", "import rows.csv"])
+@pytest.mark.parametrize("command", ["serve --port 0", "migrate", "reconcile", "keys list", "import rows.csv"])
 def test_wrong_database(command: str, tmp_path: Path) -> None:
     """A database that cannot be reached is one sentence that says what to check, and exit code 2."""
     (tmp_path / "rows.csv").write_text("reference,resource,startTime,endTime\n")
@@ -89,7 +89,7 @@ def test_no_database(command: str, tmp_path: Path) -> None:
 
 def test_wrong_database_by_default(tmp_path: Path) -> None:
     """An address that says nothing about waiting is given up as well, without a traceback."""
-    ended = run("serve", cwd=tmp_path, MONGODB_URL="mongodb://127.0.0.1:1/")
+    ended = run("serve", "--port", "0", cwd=tmp_path, MONGODB_URL="mongodb://127.0.0.1:1/")
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "Check MONGODB_URL" in ended.stderr
@@ -123,7 +123,7 @@ def test_wrong_queue(migrated: str, redis: str, words: str) -> None:
 
 
 @pytest.mark.servers("trial")
-@pytest.mark.parametrize("command", ["serve", "worker", "keys list"])
+@pytest.mark.parametrize("command", ["serve --port 0", "worker", "keys list"])
 def test_database_that_is_not_migrated(database_url: str, redis_url: str, command: str) -> None:
     """A database that nobody has prepared is refused with the command that helps."""
     ended = run(*command.split(), MONGODB_URL=database_url, REDIS_URL=redis_url)

@@ -4,39 +4,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import monitoring
 
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
-from app.storage.migrate import migrate
 from tests.http import serving
+from tests.listening import listening
 from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, good, made, wanted
 
 GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
 """The collections that grow with use."""
 
 
-class Filters(monitoring.CommandListener):
-    """Notes by which filters the growing collections are read and written."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, str, dict[str, Any]]] = []
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        """Note the filters of a command."""
-        collection = event.command.get(event.command_name)
-        if isinstance(collection, str) and collection in GROWING:
-            self.seen += ((event.command_name, collection, where) for where in _filters(event.command))
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Nothing to note."""
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Nothing to note."""
-
-
-def _filters(command: Any) -> Iterator[dict[str, Any]]:
+def filters_of(command: Any) -> Iterator[dict[str, Any]]:
+    """The filters by which a command reads or writes."""
     if "find" in command:
         yield command["filter"]
     for each in [*command.get("updates", ()), *command.get("deletes", ())]:
@@ -84,26 +64,17 @@ async def is_found(store: Store, collection: str, where: dict[str, Any]) -> bool
 @pytest.mark.servers("explain", "transactions")
 async def test_no_request_walks_a_collection(database_url: str) -> None:
     """No read or write of a client's work scans a collection; nor is findAndModify used, for which one server does."""
-    filters = Filters()
-    client: AsyncIOMotorClient[dict[str, Any]]
-    client = AsyncIOMotorClient(database_url, tz_aware=True, event_listeners=[filters])
-    store = await Store.over(client, client.get_default_database().name)
-    await migrate(store)
-    await store.look()
-    try:
-        async with serving(store) as http:
-            visitor = Visitor(http, store)
-            await visitor.service()
-            await visitor.add("customers", id="ann")
-            for name in ("room", "other", "third"):
-                await visitor.resource(name, services=["cut"])
-            filters.seen.clear()
-            await a_days_work(visitor)
-            seen = [*filters.seen]
-            for command, collection, where in seen:
-                assert command != "findAndModify", (collection, where)
-                assert await is_found(store, collection, where), (command, collection, where)
-        assert {collection for _, collection, _ in seen} == GROWING
-    finally:
-        await client.drop_database(store.database.name)
-        await store.close()
+    async with listening(database_url) as (store, commands), serving(store) as http:
+        visitor = Visitor(http, store)
+        await visitor.service()
+        await visitor.add("customers", id="ann")
+        for name in ("room", "other", "third"):
+            await visitor.resource(name, services=["cut"])
+        commands.taken()
+        await a_days_work(visitor)
+        seen = [(name, each[name], where) for name, each in commands.taken() for where in filters_of(each)]
+        growing = [each for each in seen if isinstance(each[1], str) and each[1] in GROWING]
+        for name, collection, where in growing:
+            assert name != "findAndModify", (collection, where)
+            assert await is_found(store, collection, where), (name, collection, where)
+        assert {collection for _, collection, _ in growing} == GROWING

@@ -5,7 +5,7 @@
 
 import asyncio
 import os
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from random import Random
@@ -14,8 +14,6 @@ from zoneinfo import ZoneInfo
 
 import click
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import monitoring
 
 from app.booking import Book
 from app.booking.intents import Accepted, Intent, Refused
@@ -24,10 +22,10 @@ from app.booking.transaction import Lost, Outcome
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.guards import make_service_row
-from app.storage.migrate import migrate
 from app.timeline.instants import parse, render
 from tests.actors import Actor, add_resource, booking_of, peak_load, run
 from tests.http import serving
+from tests.listening import Commands, listening
 from tests.server.catalogues import Catalogue, Place, Taken, peak, random_catalogue
 from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem
 
@@ -266,41 +264,17 @@ async def test_the_race_for_the_last_one_notices_a_missing_guard(store: Store, m
     assert await peak_load(store, "b") == 2
 
 
-class Reads(monitoring.CommandListener):
-    """Notes which collections are read."""
-
-    def __init__(self) -> None:
-        self.seen: deque[str] = deque()
-
-    def started(self, event: monitoring.CommandStartedEvent) -> None:
-        """Note a command that finds something."""
-        if event.command_name in {"find", "aggregate", "count", "distinct"}:
-            self.seen.append(event.command[event.command_name])
-
-    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Nothing to note."""
-
-    def failed(self, event: monitoring.CommandFailedEvent) -> None:
-        """Nothing to note."""
-
-    def taken(self) -> Counter[str]:
-        """How often each collection was read since the last time."""
-        seen = Counter(self.seen)
-        self.seen.clear()
-        return seen
+def reads_of(commands: Commands) -> Counter[str]:
+    """How often each collection was read since the last look."""
+    found = {"find", "aggregate", "count", "distinct"}
+    return Counter(command[name] for name, command in commands.taken() if name in found)
 
 
 @pytest.mark.servers("wire", "or")
 async def test_reservations_are_read_once(database_url: str) -> None:
     """One find a question, for a resource as for a pool of twenty, with bookings of weeks among them; bad ones none."""
-    reads = Reads()
-    client: AsyncIOMotorClient[dict[str, Any]]
-    client = AsyncIOMotorClient(database_url, tz_aware=True, event_listeners=[reads])
-    store = await Store.over(client, client.get_default_database().name)
-    await migrate(store)
-    await store.look()
-    assert store.shape == "or"
-    async with serving(store) as http:
+    async with listening(database_url) as (store, commands), serving(store) as http:
+        assert store.shape == "or"
         visitor = Visitor(http, store)
         await visitor.service(bufferBeforeMinutes=30)
         pool = [f"r{number:02}" for number in range(20)]
@@ -318,17 +292,17 @@ async def test_reservations_are_read_once(database_url: str) -> None:
                 {"service": "cut", "resource": pool[0]},
                 {"service": "cut"},
             ):
-                reads.taken()
+                reads_of(commands)
                 items = good(await visitor.get(AVAILABILITY, **asked, **week))["items"]
-                counts.append(reads.taken())
+                counts.append(reads_of(commands))
                 assert len({item["resource"] for item in items}) == (1 if "resource" in asked else len(pool))
-            reads.taken()
+            reads_of(commands)
             good(
                 await visitor.get(
                     f"{AVAILABILITY}/explain", resource=pool[7], startTime=render(NINE), endTime=render(NINE + HOUR)
                 )
             )
-            counts.append(reads.taken())
+            counts.append(reads_of(commands))
             assert [count["reservations"] for count in counts] == [1, 1, 1, 1]
             assert {count["resources"] for count in counts} == {count["guards"] for count in counts} == {1}
 
@@ -341,8 +315,6 @@ async def test_reservations_are_read_once(database_url: str) -> None:
             {"minutes": 1, "to": "2030-04-09"},
             {"minutes": 1, "to": "2030-04-09", "ignore": "0" * 24},
         ):
-            reads.taken()
+            reads_of(commands)
             problem(await visitor.get(AVAILABILITY, **({"resource": pool[0], "minutes": 60} | week | bad)), "invalid")
-            assert reads.taken()["reservations"] == 0, bad
-    await client.drop_database(store.database.name)
-    await store.close()
+            assert reads_of(commands)["reservations"] == 0, bad
