@@ -1,4 +1,4 @@
-"""The request as Reserva reads it: strict bodies, and an id that every answer bears, and every line in the log of it."""
+"""The request as Reserva reads it: strict bodies, and an id for the answer and for what the log says of it."""
 
 import re
 from secrets import token_hex
