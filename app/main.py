@@ -34,6 +34,7 @@ from app.wire.conventions import Conventions
 from app.wire.models import Answer
 from app.wire.problems import EXCEPTION_HANDLERS
 from app.wire.request import MAX_BODY_BYTES, Request, stamp_request_id
+from app.work import WORK, WorkPool
 
 
 def create() -> Litestar:
@@ -60,11 +61,13 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             suspects = Suspects(opened, queue)
             rooms.update(_rooms(settings, opened, booking, queue, suspects))
             app.state[KEYRING] = Keyring(opened)
+            app.state[WORK] = work = WorkPool()
             try:
                 await booking.start()
                 yield
             finally:
                 await booking.stop()
+                work.close()
                 await suspects.close()
                 await queue.close()
         finally:

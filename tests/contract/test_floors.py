@@ -35,7 +35,8 @@ BESIDE = {
     "app.settings": set[str](),
     "app.logs": {"app.settings"},
     "app.pids": set[str](),
-    "app.wire": {"app.errors", "app.settings", "app.timeline"},
+    "app.work": {"app.errors"},
+    "app.wire": {"app.errors", "app.settings", "app.timeline", "app.work"},
 }
 """What stands beside the floors, with all that it may import of ours; everybody but floor 1 may import it."""
 

@@ -1,0 +1,61 @@
+"""Work that needs the processor for long, in a few threads beside the event loop and with a short queue.
+
+The loop serves everybody, so nothing that can take more than a few milliseconds runs on it. Threads share the
+processor with it, but the interpreter takes it from them every five milliseconds.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from app.errors import Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+WORK = "work"
+"""Where an application's state has its pool."""
+
+THREADS = 2
+QUEUE_LIMIT = 16
+
+
+class WorkPool:
+    """A few threads of one process, and a bounded queue before them.
+
+    Args:
+        threads: How many pieces of work run at once.
+        queue_limit: How many more may wait; beyond that the process says so at once.
+    """
+
+    def __init__(self, threads: int = THREADS, queue_limit: int = QUEUE_LIMIT) -> None:
+        self._places = threads + queue_limit
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="work")
+
+    @property
+    def full(self) -> bool:
+        """Whether the next piece of work would be refused."""
+        return self._places <= 0
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do it beside the loop. It runs to its end even if the caller goes away, and keeps its place until then.
+
+        Raises:
+            Problem: `overloaded` where too much is waiting already; the work is then not begun.
+        """
+        if self.full:
+            raise Problem("overloaded", "Too many long questions are being answered; ask again in a moment.")
+        self._places -= 1
+        future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
+        future.add_done_callback(self._give_back)
+        return await asyncio.shield(future)
+
+    def _give_back(self, done: "asyncio.Future[T]") -> None:
+        self._places += 1
+        if not done.cancelled():
+            done.exception()  # a caller that went away is no reason for a warning
+
+    def close(self) -> None:
+        """Begin nothing more; what runs comes to its end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
