@@ -27,6 +27,7 @@ KINDS: dict[str, Kind] = {
     "too-large": Kind(413, "The body is too large"),
     "unsupported-media-type": Kind(415, "The body must be JSON"),
     "conflict": Kind(409, "The time is taken"),
+    "too-late": Kind(409, "The time for that is over"),
     "forbidden-transition": Kind(409, "The status does not allow this"),
     "hold-expired": Kind(409, "The hold has expired"),
     "hold-limit": Kind(409, "Too many live holds"),

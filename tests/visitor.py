@@ -105,6 +105,11 @@ class Visitor:
         """Let the time of a hold be over since a second."""
         await self.put(reservation, expiresAt=self.store.clock.now() - timedelta(seconds=1))
 
+    async def begin(self, reservation: dict[str, Any]) -> None:
+        """Let a reservation have begun a second ago; its end stays."""
+        begun = self.store.clock.now() - timedelta(seconds=1)
+        await self.put(reservation, startTime=begun, blockStart=begun)
+
     async def stored(self, reservation: dict[str, Any]) -> dict[str, Any]:
         """The document."""
         row: dict[str, Any] | None = await self.store.database["reservations"].find_one({"_id": _identity(reservation)})

@@ -4,9 +4,11 @@ from app.booking.book import Book
 from app.booking.desk import Booking
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.intents import OutcomeUnknown, Refused, Stranded, Token
+from app.booking.permission import TOOK_PLACE
 from app.booking.replay import Replayed, key_hash, request_hash
 
 __all__ = [
+    "TOOK_PLACE",
     "Book",
     "BookGroup",
     "Booking",

@@ -6,7 +6,8 @@ from typing import Any
 from app.booking.held import HeldIntent
 from app.booking.intents import Accepted, Refused, Span, View
 from app.booking.occupants import is_long, occupancy
-from app.booking.verbs import check_cancellation_notice, hold_expired
+from app.booking.permission import check_cancellation_notice
+from app.booking.verbs import hold_expired
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
 from app.timeline.instants import DAY, Millis, from_millis, to_millis
@@ -139,9 +140,8 @@ class Change(HeldIntent):
         """
         if stored.status != "confirmed" or self.admin:
             return
-        moves = any(getattr(stored, name) != getattr(after, name) for name in _MOVING)
-        offer = view.offer(stored.service) if stored.service else None
-        if moves and offer:
+        if _gives_up(stored, after):
+            offer = view.offer(stored.service) if stored.service else None
             check_cancellation_notice(to_millis(stored.start_time), offer, now)
         wanted = view.offer(after.service) if after.service != stored.service and after.service else None
         if wanted and wanted.approval:
@@ -163,8 +163,14 @@ class Change(HeldIntent):
             raise Refused(verdict)
 
 
-_MOVING = ("start_time", "end_time", "resource", "service")
+_MOVING = ("start_time", "resource", "service")
 """The fields by which a confirmed time is given up, or its conditions are."""
+
+
+def _gives_up(stored: Reservation, after: Reservation) -> bool:
+    """Whether something of what is confirmed is not wanted any more: moved, ended earlier, or for fewer guests."""
+    moved = any(getattr(stored, name) != getattr(after, name) for name in _MOVING)
+    return moved or after.end_time < stored.end_time or after.guests < stored.guests
 
 
 def _lifted_within(stored: Reservation, after: Reservation) -> frozenset[str]:

@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from app.booking.drivers import MAJORITY
 from app.booking.facts import offer_of
 from app.booking.intents import overloaded
-from app.booking.verbs import check_cancellation_notice
+from app.booking.permission import check_begun, check_cancellation_notice
 from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service
@@ -46,7 +46,7 @@ async def finish(
     takes too long may wait for a transaction whose process died, so `look_for_orphans` comes before the next try.
 
     Raises:
-        Problem: `not-found`, `forbidden-transition`, `forbidden`, `overloaded`, `unavailable`.
+        Problem: `not-found`, `forbidden-transition`, `too-late`, `overloaded`, `unavailable`.
     """
     operation = ObjectId()
     collection = store.database.get_collection("reservations", write_concern=MAJORITY)
@@ -92,7 +92,9 @@ async def _check(store: Store, row: dict[str, Any], ending: Ending, now: Millis)
     status = status_at(row["status"], None if expires is None else to_millis(expires), now)
     if not may_follow(status, ending.to):
         raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {ending.to}.")
+    start = to_millis(row["startTime"])
+    check_begun(start, ending.to, now)
     if ending.to == "cancelled" and status == "confirmed" and "service" in row and not ending.admin:
         service = await store.database["services"].find_one({"_id": row["service"]})
         if service is not None:
-            check_cancellation_notice(to_millis(row["startTime"]), offer_of(Service.model_validate(service)), now)
+            check_cancellation_notice(start, offer_of(Service.model_validate(service)), now)

@@ -5,28 +5,13 @@ from dataclasses import dataclass
 from app.booking.held import HeldIntent
 from app.booking.intents import Accepted, Span, View
 from app.booking.occupants import occupancy
+from app.booking.permission import check_begun, check_cancellation_notice
 from app.errors import Problem, invalid
-from app.timeline.instants import MINUTE, SECOND, Millis, from_millis, to_millis
+from app.timeline.instants import SECOND, Millis, from_millis, to_millis
 from app.timeline.lifecycle import Status, is_final, may_follow
-from app.timeline.rules import Offer
 
 HOLD_LIMIT: Millis = 86_400 * SECOND
 """How long after it was made a hold can last."""
-
-
-def check_cancellation_notice(start: Millis, offer: Offer, now: Millis) -> None:
-    """Refuse to give up a confirmed time when its service wants to know earlier.
-
-    Raises:
-        Problem: `forbidden`.
-    """
-    if offer.cancellation_notice and now > start - offer.cancellation_notice:
-        minutes = offer.cancellation_notice // MINUTE
-        raise Problem(
-            "forbidden",
-            f"A confirmed booking can be cancelled or moved until {minutes} minutes before its start;"
-            " from then on it needs the scope reservations:admin.",
-        )
 
 
 def hold_expired() -> Problem:
@@ -152,7 +137,7 @@ class End(HeldIntent):
         """The ended reservation.
 
         Raises:
-            Problem: `not-found`, `forbidden-transition`, `forbidden`.
+            Problem: `not-found`, `forbidden-transition`, `too-late`.
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
         stored = self.required(view)
@@ -162,8 +147,9 @@ class End(HeldIntent):
             return self.unchanged(stored)
         if not may_follow(status, self.to):
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {self.to}.")
-        offer = view.offer(stored.service) if stored.service else None
-        if self.to == "cancelled" and status == "confirmed" and offer and not self.admin:
+        check_begun(to_millis(stored.start_time), self.to, now)
+        if self.to == "cancelled" and status == "confirmed" and not self.admin:
+            offer = view.offer(stored.service) if stored.service else None
             check_cancellation_notice(to_millis(stored.start_time), offer, now)
         view.calendar(stored.resource).remove(stored.id)
         after = stored.model_copy(update={"status": self.to})

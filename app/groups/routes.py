@@ -23,9 +23,10 @@ from app.wire.request import Request
 _WRITE = ("overloaded", "outcome-unknown", "strict-only")
 _BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRITE, body=True)
 _CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
-_CANCEL = problems("not-found", "forbidden-transition", *_WRITE, body=True)
+_CANCEL = problems("not-found", "forbidden-transition", "too-late", *_WRITE, body=True)
 _MOVE = problems(
     "conflict",
+    "too-late",
     "hold-expired",
     "forbidden-transition",
     "stale",

@@ -88,7 +88,7 @@ class Groups:
         """Give back the times of all of them that have not ended, or of none.
 
         Raises:
-            Problem: `not-found`, `forbidden-transition`, `forbidden`, or what the write path says.
+            Problem: `not-found`, `forbidden-transition`, `too-late`, or what the write path says.
         """
         group = await self.read(identity, caller)
         admin = caller.may("reservations:admin")
@@ -103,8 +103,8 @@ class Groups:
         """Move all of them, or none, judged by where all are in the end; a token's first answer is given again.
 
         Raises:
-            Problem: `conflict`, `rule`, `invalid`, `stale`, `hold-expired`, `forbidden-transition`, `forbidden`,
-                `strict-only`, or what the write path says.
+            Problem: `conflict`, `rule`, `invalid`, `stale`, `hold-expired`, `forbidden-transition`, `too-late`,
+                `forbidden`, `strict-only`, or what the write path says.
         """
         try:
             await self._check_moves(wanted.moves, caller)

@@ -36,6 +36,7 @@ _BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRI
 _CHANGE = problems(
     "not-found",
     "conflict",
+    "too-late",
     "hold-expired",
     "forbidden-transition",
     "stale",
@@ -46,6 +47,7 @@ _CHANGE = problems(
 )
 _CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
 _EXTEND = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
+_CANCEL = problems("not-found", "forbidden-transition", "too-late", "overloaded", body=True)
 _END = problems("not-found", "forbidden-transition", "overloaded", body=True)
 _VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLESS_KEY, "status_code": HTTP_200_OK}
 
@@ -165,7 +167,7 @@ class ReservationRoutes(Controller):
         extended = await reservations.extend(identity, data.expires_in_seconds, caller_of(request))
         return _answer(extended, reservations)
 
-    @post("/{identity:str}/cancel", responses=_END, operation_id="cancelReservation", **_VERB)
+    @post("/{identity:str}/cancel", responses=_CANCEL, operation_id="cancelReservation", **_VERB)
     async def cancel(
         self,
         request: Request,
@@ -173,7 +175,11 @@ class ReservationRoutes(Controller):
         reservations: NamedDependency[Reservations],
         data: JSONBody[Transition | None] = None,
     ) -> Response[ReservationAnswer]:
-        """Give the time back; repeating it is harmless, and no overlap keeps it from being done."""
+        """Give the time back; repeating it is harmless, and no overlap keeps it from being done.
+
+        A confirmed one can be cancelled until its service's cancellation notice before the start; after that, without
+        `reservations:admin`, it is `/problems/too-late`, which says `until` when it was possible.
+        """
         return await _end("cancelled", request, identity, reservations, data)
 
     @post("/{identity:str}/complete", responses=_END, operation_id="completeReservation", **_VERB)
@@ -184,7 +190,7 @@ class ReservationRoutes(Controller):
         reservations: NamedDependency[Reservations],
         data: JSONBody[Transition | None] = None,
     ) -> Response[ReservationAnswer]:
-        """It took place."""
+        """It took place: possible from its start on, not for keys that are bound to a customer."""
         return await _end("completed", request, identity, reservations, data)
 
     @post("/{identity:str}/no-show", responses=_END, operation_id="noteNoShow", **_VERB)
@@ -195,7 +201,7 @@ class ReservationRoutes(Controller):
         reservations: NamedDependency[Reservations],
         data: JSONBody[Transition | None] = None,
     ) -> Response[ReservationAnswer]:
-        """Nobody came."""
+        """Nobody came: possible from its start on, not for keys that are bound to a customer."""
         return await _end("no-show", request, identity, reservations, data)
 
 

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from app.access.caller import Caller
 from app.availability.service import Availability
-from app.booking import Book, Booking, Refused, Replayed, Token
+from app.booking import TOOK_PLACE, Book, Booking, Refused, Replayed, Token
 from app.errors import Problem, invalid
 from app.reservations.queries import read_reservation
 from app.reservations.refusals import refusal
@@ -130,8 +130,8 @@ class Reservations:
         """Merge a patch into a reservation.
 
         Raises:
-            Problem: `not-found`, `stale`, `conflict`, `rule`, `hold-expired`, `forbidden-transition`, `forbidden`,
-                `invalid`, or what the write path says.
+            Problem: `not-found`, `stale`, `conflict`, `rule`, `hold-expired`, `forbidden-transition`, `too-late`,
+                `forbidden`, `invalid`, or what the write path says.
         """
         if force:
             caller.require("reservations:admin")
@@ -216,9 +216,12 @@ class Reservations:
         """Cancel it, complete it, or note that nobody came.
 
         Raises:
-            Problem: `not-found`, `forbidden-transition`, or what the write path says.
+            Problem: `not-found`, `forbidden-transition`, `too-late`, `forbidden`, or what the write path says.
         """
         reservation = await read_reservation(self.store, identity, caller)
+        if to in TOOK_PLACE and caller.customer is not None:
+            detail = "A key that is bound to a customer cancels its bookings; whether they took place others say."
+            raise Problem("forbidden", detail)
         admin = caller.may("reservations:admin")
         return await self.booking.finish(reservation.id, to, by=caller.prefix, reason=reason, admin=admin)
 

@@ -278,7 +278,9 @@ class TestRoom:
         """At once, and so does who did not come; who is done does as well."""
         await visitor.resource()
         for verb in ("cancel", "no-show", "complete"):
-            good(await visitor.verb(await visitor.booked(), verb))
+            booking = await visitor.booked()
+            await visitor.begin(booking)
+            good(await visitor.verb(booking, verb))
 
         await visitor.booked()
 

@@ -488,6 +488,7 @@ class TestFinal:
     async def test_it_takes_only_notes_and_metadata(self, shop: Visitor, verb: str) -> None:
         """Whatever else the patch says, all of it is refused."""
         reservation = await shop.booked()
+        await shop.begin(reservation)
         over = good(await shop.verb(reservation, verb))
 
         for patch in (
@@ -528,15 +529,37 @@ class TestPermission:
         return await shop.booked(shop.store.clock.now() + HOUR, service="firm", resource="salon")
 
     async def test_inside_the_notice_only_an_admin_moves(self, shop: Visitor, late: dict[str, Any]) -> None:
-        """By time, by length, by resource, and by another service, which would have another notice."""
+        """By time, by an earlier end, fewer guests, by resource, and by another service, which has another notice."""
         clerk = await shop.other("reservations:write", "reservations:read")
         away = render(shop.store.clock.now() + 3 * DAY)
 
-        for patch in ({"startTime": away}, {"resource": "attic"}, {"service": "loose"}, {"service": None}):
-            assert "reservations:admin" in problem(await clerk.change(late, **patch), "forbidden")["detail"]
-        problem(await clerk.verb(late, "cancel"), "forbidden")
-        good(await clerk.change(late, notes="x", guests=2))
+        good(await clerk.change(late, notes="x", guests=3))
+        patches: list[dict[str, Any]] = [
+            {"startTime": away},
+            {"resource": "attic"},
+            {"service": "loose"},
+            {"service": None},
+            {"guests": 2},
+            {"guests": None},
+        ]
+        for patch in patches:
+            body = problem(await clerk.change(late, **patch), "too-late")
+            assert "reservations:admin" in body["detail"]
+            assert body["until"] == render((await shop.stored(late))["startTime"] - DAY)
+        problem(await clerk.verb(late, "cancel"), "too-late")
+        good(await shop.change(late, guests=1))
         good(await shop.change(late, startTime=away))
+
+    async def test_inside_the_notice_it_may_grow_but_not_shrink(self, shop: Visitor, late: dict[str, Any]) -> None:
+        """A later end gives nothing up, and going back to the first one does."""
+        long = {"durationType": "flexible", "durationMinutes": None, "minMinutes": 30, "maxMinutes": 120}
+        good(await shop.edit("/v1/services/firm", **long))
+        clerk = await shop.other("reservations:write", "reservations:read")
+        start = (await shop.stored(late))["startTime"]
+
+        good(await clerk.change(late, endTime=render(start + 2 * HOUR)))
+        problem(await clerk.change(late, endTime=render(start + HOUR)), "too-late")
+        problem(await clerk.change(late, startTime=render(start + HOUR), endTime=render(start + 2 * HOUR)), "too-late")
 
     async def test_it_is_the_stored_start_that_counts(self, shop: Visitor, late: dict[str, Any]) -> None:
         """A patch with a later start is judged by the start before it, and one to an early start by the late one."""
@@ -544,9 +567,9 @@ class TestPermission:
         now = shop.store.clock.now()
         far = await shop.booked(now + 3 * DAY, service="firm", resource="salon")
 
-        problem(await clerk.change(late, startTime=render(now + 2 * DAY)), "forbidden")
+        problem(await clerk.change(late, startTime=render(now + 2 * DAY)), "too-late")
         good(await clerk.change(far, startTime=render(now + 3 * HOUR)))
-        problem(await clerk.change(far, startTime=render(now + 4 * DAY)), "forbidden")
+        problem(await clerk.change(far, startTime=render(now + 4 * DAY)), "too-late")
 
     @pytest.mark.usefixtures("late")
     async def test_requests_and_holds_are_not_bound(self, shop: Visitor) -> None:

@@ -92,7 +92,10 @@ async def status_of_each(shop: Visitor) -> dict[str, str]:
     """A reservation in each status, and two more: a hold whose time is over, and a live one."""
     soon = [await shop.booked(NINE + day * DAY) for day in range(4)]
     for reservation, verb in zip(soon, ("cancel", "complete", "no-show"), strict=False):
+        start = (await shop.stored(reservation))["startTime"]
+        await shop.begin(reservation)
         good(await shop.verb(reservation, verb))
+        await shop.put(reservation, startTime=start, blockStart=start)
     written, live, lapsed = [await shop.booked(NINE + day * DAY, expiresInSeconds=60) for day in range(4, 7)]
     await shop.put(written, status="expired")
     await shop.lapse(lapsed)

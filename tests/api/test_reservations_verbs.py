@@ -44,6 +44,14 @@ async def in_status(shop: Visitor, status: str) -> dict[str, Any]:
     return await shop.read(reservation)
 
 
+async def ready_for(shop: Visitor, verb: str) -> dict[str, Any]:
+    """A reservation that the verb can be said of: a hold to be confirmed, else one that has begun."""
+    reservation = await in_status(shop, "pending" if verb in {"confirm", "extend"} else "confirmed")
+    if verb in {"complete", "no-show"}:
+        await shop.begin(reservation)
+    return await shop.read(reservation)
+
+
 class TestTransitions:
     """Which verb goes from where."""
 
@@ -54,6 +62,9 @@ class TestTransitions:
         for verb, to in VERBS.items():
             reservation = await in_status(visitor, status)
             assert reservation["status"] == status
+            if status == "confirmed":
+                await visitor.begin(reservation)
+                reservation = await visitor.read(reservation)
             answer = await visitor.verb(reservation, verb)
             if to == status:
                 assert good(answer) == reservation
@@ -69,7 +80,7 @@ class TestTransitions:
     @pytest.mark.parametrize("verb", VERBS)
     async def test_a_reason_is_kept_with_its_change(self, shop: Visitor, verb: str) -> None:
         """In the history, with who, when, from and to; a repetition with another reason changes nothing."""
-        reservation = await in_status(shop, "pending" if verb == "confirm" else "confirmed")
+        reservation = await ready_for(shop, verb)
         clerk = await shop.other("reservations:write")
         body = good(await clerk.verb(reservation, verb, reason="as agreed"))
 
@@ -92,7 +103,7 @@ class TestTransitions:
         empty = {"content": b"", "headers": {"Content-Type": "application/json"}}
         sendings: list[dict[str, Any]] = [{}, empty, {"json": {}}]
         for send in sendings:
-            reservation = await in_status(shop, "pending" if verb == "confirm" else "confirmed")
+            reservation = await ready_for(shop, verb)
             body = good(await shop.ask("POST", f"{at(reservation)}/{verb}", **send))
             assert "reason" not in body["history"][-1]
             await shop.put(reservation, status="cancelled")
@@ -100,7 +111,7 @@ class TestTransitions:
     @pytest.mark.parametrize("verb", [*VERBS, "extend"])
     async def test_an_idempotency_key_changes_nothing(self, shop: Visitor, verb: str) -> None:
         """Accepted on verbs, where repeating is harmless: the answer is judged anew, and never marked a replay."""
-        reservation = await in_status(shop, "pending" if verb in {"confirm", "extend"} else "confirmed")
+        reservation = await ready_for(shop, verb)
         body = {"json": {"expiresInSeconds": 600}} if verb == "extend" else {}
         path = f"{at(reservation)}/{verb}"
 
@@ -122,6 +133,8 @@ class TestTransitions:
             reservations.append(other)
 
         for reservation, verb in zip(reservations, ("cancel", "complete", "no-show", "confirm"), strict=True):
+            if verb != "confirm":
+                await shop.begin(reservation)
             assert good(await shop.verb(reservation, verb))["status"] == VERBS[verb]
 
 
@@ -323,7 +336,7 @@ class TestCancellationNotice:
         return shop
 
     async def test_inside_it_only_an_admin_cancels(self, salon: Visitor) -> None:
-        """Before it everybody; inside it, and after the start, 403 names the scope."""
+        """Before it everybody; inside it, and after the start, 409 names the scope and until when it was possible."""
         clerk = await salon.other("reservations:write", "reservations:read")
         now = salon.store.clock.now()
         early, late = [
@@ -334,7 +347,9 @@ class TestCancellationNotice:
 
         good(await clerk.verb(early, "cancel"))
         for reservation in (late, past):
-            assert "reservations:admin" in problem(await clerk.verb(reservation, "cancel"), "forbidden")["detail"]
+            body = problem(await clerk.verb(reservation, "cancel"), "too-late")
+            assert "reservations:admin" in body["detail"]
+            assert body["until"] == render((await salon.stored(reservation))["startTime"] - 120 * MINUTE)
         good(await salon.verb(late, "cancel"))
         good(await clerk.verb(late, "cancel"))
 
@@ -353,9 +368,39 @@ class TestCancellationNotice:
         start = salon.store.clock.now() + HOUR
         reservation = await clerk.booked(start, service="firm", resource="salon")
 
-        problem(await clerk.verb(reservation, "cancel"), "forbidden")
+        problem(await clerk.verb(reservation, "cancel"), "too-late")
         good(await salon.edit("/v1/services/firm", cancellationNoticeMinutes=30))
         good(await clerk.verb(reservation, "cancel"))
+
+
+class TestWhatTookPlace:
+    """Complete and no-show speak of what was, and give nothing up that is to come."""
+
+    @pytest.mark.parametrize("verb", ["complete", "no-show"])
+    async def test_nothing_is_said_before_the_start(self, shop: Visitor, verb: str) -> None:
+        """For everybody it is 409 until the start and nothing changes; from the start on it is done."""
+        clerk = await shop.other("reservations:write", "reservations:read")
+        booking = await shop.booked()
+        for who in (shop, clerk):
+            assert booking["startTime"] in problem(await who.verb(booking, verb), "forbidden-transition")["detail"]
+        assert await shop.read(booking) == booking
+
+        now = shop.store.clock.now()
+        await shop.put(booking, startTime=now, blockStart=now)
+        assert good(await clerk.verb(booking, verb))["status"] == VERBS[verb]
+
+    @pytest.mark.parametrize("verb", ["complete", "no-show"])
+    @pytest.mark.parametrize("begun", [False, True])
+    async def test_a_customer_does_not_say_whether_it_came(self, shop: Visitor, verb: str, *, begun: bool) -> None:
+        """A key bound to a customer is refused with 403 whenever it asks; of a stranger's it learns nothing."""
+        ann = await shop.other("reservations:write", "reservations:read", customer="ann")
+        booking, strangers = await shop.booked(customer="ann"), await shop.booked(NINE + HOUR, customer="bob")
+        for each in (booking, strangers) if begun else ():
+            await shop.begin(each)
+
+        problem(await ann.verb(booking, verb), "forbidden")
+        problem(await ann.verb(strangers, verb), "not-found")
+        assert (await shop.stored(booking))["version"] == 1
 
 
 class TestHoldLimit:

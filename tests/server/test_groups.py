@@ -279,6 +279,7 @@ class TestVerbs:
         body = good(await visitor.ask("POST", f"{path}/confirm"))
         assert [each["status"] for each in body["reservations"]] == ["cancelled", "confirmed", "confirmed"]
 
+        await visitor.begin(members[1])
         good(await visitor.verb(members[1], "complete"))
         body = good(await visitor.ask("POST", f"{path}/cancel"))
         assert [each["status"] for each in body["reservations"]] == ["cancelled", "completed", "cancelled"]
@@ -301,7 +302,7 @@ class TestVerbs:
         body = made(await group(visitor, wanted(resource="a"), wanted(soon, None, resource="b", service="cut")))
         writer = await visitor.other("reservations:read", "reservations:write")
 
-        refused = problem(await writer.ask("POST", f"{GROUPS}/{body['id']}/cancel"), "forbidden")
+        refused = problem(await writer.ask("POST", f"{GROUPS}/{body['id']}/cancel"), "too-late")
         assert indexes(refused) == [1]
         assert good(await visitor.get(f"{GROUPS}/{body['id']}")) == body
         good(await visitor.ask("POST", f"{GROUPS}/{body['id']}/cancel"))

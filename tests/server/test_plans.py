@@ -37,6 +37,7 @@ async def a_days_work(visitor: Visitor) -> None:
     good(await visitor.verb(first, "cancel"))
     held = await visitor.booked(expiresInSeconds=300, customer="ann", service="cut", length=None)
     good(await visitor.verb(held, "confirm"))
+    await visitor.begin(held)
     good(await visitor.verb(held, "complete"))
     await visitor.booked(NINE + 2 * HOUR, resource="any", service="cut", length=None)
     both = {"reservations": [wanted(NINE + 4 * HOUR), wanted(NINE + 4 * HOUR, resource="other")]}
