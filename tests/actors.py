@@ -43,8 +43,10 @@ class Actor:
 
     def __init__(self, store: Store, intents: Sequence[Intent], memory: Memory | None = None) -> None:
         self.driver = SessionDriver(store.client.delegate, store.database.name, 1)
-        batch = Batch(intents, memory or Memory(), BRANCHES if store.shape == "or" else 1)
-        self.body = attempt(batch)
+        self.batch = Batch(
+            intents, memory or Memory(), BRANCHES if store.shape == "or" else 1, clock=store.clock.millis()
+        )
+        self.body = attempt(self.batch)
         self.outcomes: list[Outcome] | None = None
         self.done: list[str] = []
         self.next: Step = next(self.body)

@@ -8,8 +8,8 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import structlog
 from bson import ObjectId
@@ -21,6 +21,7 @@ from app.booking.facts import Memory
 from app.booking.intents import Intent, overloaded, unreachable
 from app.booking.tickets import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome, attempt
+from app.booking.way import Way
 from app.errors import Problem
 from app.timeline.instants import Millis
 
@@ -34,10 +35,6 @@ LEAST_BUDGET_SECONDS = 0.5
 LOSSES_BEFORE_A_MARK = 3
 BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
 """The drivers' own values (mongo-java-driver, PR 1852), with full jitter."""
-
-
-Way: TypeAlias = Callable[[frozenset[str], ObjectId], Coroutine[Any, Any, None]]
-"""How a process asks the others to leave guards to it for a moment."""
 
 
 class Committer:

@@ -11,10 +11,11 @@ from app.booking.facts import Memory, offer_of, room_of
 from app.booking.intents import Intent, Span, Update, View
 from app.booking.occupants import Reach, occupancy_of, read
 from app.booking.steps import Step, Steps, find, update
+from app.booking.way import YIELD_MILLISECONDS
 from app.errors import Problem
 from app.storage.documents import Resource, Service
 from app.storage.guards import new_rules, service_row
-from app.timeline.instants import Millis, to_millis
+from app.timeline.instants import SECOND, Millis, to_millis
 from app.timeline.load import Calendar
 from app.timeline.rules import Offer, Room
 
@@ -111,10 +112,19 @@ class Snapshot(View):
         yield from self._read_occupants([span for intent in intents for span in self._spans(intent)], branches_a_find)
 
     def asked_for_way(self, owner: ObjectId) -> dict[str, float]:
-        """The guards that others wait for, with the seconds that they asked to be let alone."""
+        """The guards that others wait for, with the seconds for which to leave them alone.
+
+        Measured by the database's clock in this batch: `at` of a guard that is only read can be days old.
+        """
+        now = self._clock_of_batch()
         marked = [guard for guard in self.guards.values() if guard.get("yieldUntil") and guard["yieldTo"] != owner]
-        left = {guard["_id"]: (guard["yieldUntil"] - guard["at"]).total_seconds() for guard in marked if "at" in guard}
-        return {identity: seconds for identity, seconds in left.items() if seconds > 0}
+        left = {guard["_id"]: to_millis(guard["yieldUntil"]) - now for guard in marked}
+        return {guard: min(wait, YIELD_MILLISECONDS) / SECOND for guard, wait in left.items() if wait > 0}
+
+    def _clock_of_batch(self) -> Millis:
+        """The database's clock: at this batch's own change of a guard, else as this process knows it."""
+        stamps = [to_millis(at) for guard in self.changed if (at := self.guards.get(guard, {}).get("at"))]
+        return max(stamps, default=self.clock)
 
     def _spans(self, intent: Intent) -> list[Span]:
         try:
