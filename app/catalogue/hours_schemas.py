@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from app.errors import Fault
-from app.timeline.schedule_json import DAYS, OVERRIDES_MAX, WINDOWS_MAX, read_schedule
+from app.timeline.schedule_json import DAYS, OVERRIDES_MAX, WEEKLY_MAX, WINDOWS_MAX, read_schedule
+from app.wire.bounds import Bounded
 from app.wire.models import Answer, Body
 from app.wire.sentences import from_faults
 
@@ -45,14 +46,14 @@ class Window(Body):
 class WeeklyWindow(Window):
     """A window that starts on each of these days."""
 
-    days: Annotated[list[Weekday], Field(min_length=1)]
+    days: Annotated[list[Weekday], Bounded(len(DAYS), least=1)]
 
 
 class Override(Body):
     """The windows that start on one date, instead of the weekly ones; without weekly ones, instead of the whole day."""
 
     date: Day
-    windows: Annotated[list[Window], Field(max_length=WINDOWS_MAX, description="None: closed.")]
+    windows: Annotated[list[Window], Bounded(WINDOWS_MAX), Field(description="None: closed.")]
 
 
 class NewSchedule(Body):
@@ -62,14 +63,12 @@ class NewSchedule(Body):
     """
 
     weekly: Annotated[
-        list[WeeklyWindow] | None,
-        Field(
-            max_length=WINDOWS_MAX * len(DAYS),
-            description=f"Left out: always open; empty: never. At most {WINDOWS_MAX} windows start on a day.",
-        ),
+        Annotated[list[WeeklyWindow], Bounded(WEEKLY_MAX)] | None,
+        Field(description=f"Left out: always open; empty: never. At most {WINDOWS_MAX} windows start on a day."),
     ] = None
     overrides: Annotated[
-        list[Override] | None, Field(max_length=OVERRIDES_MAX, description=f"One a date, at most {OVERRIDES_MAX:,}.")
+        Annotated[list[Override], Bounded(OVERRIDES_MAX)] | None,
+        Field(description=f"One a date, at most {OVERRIDES_MAX:,}."),
     ] = None
 
     @model_validator(mode="before")

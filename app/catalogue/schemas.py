@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from app.errors import Fault
 from app.timeline.zones import zone
+from app.wire.bounds import Bounded
 from app.wire.models import Answer, Body, CatalogueId, Instant
 from app.wire.sentences import from_faults
 
@@ -21,9 +22,11 @@ def _zone(name: str) -> str:
     return zone(name).key
 
 
-def _not_any(identity: str) -> str:
+def _new_id(identity: str) -> str:
     if identity == "any":
         raise ValueError("`any` stands for whichever is free; choose another id.")
+    if identity in {".", ".."}:
+        raise ValueError("`.` and `..` mean other things in a path; choose another id.")
     return identity
 
 
@@ -33,15 +36,16 @@ def _each_once(identities: list[str]) -> list[str]:
     return identities
 
 
-NewId = Annotated[CatalogueId, AfterValidator(_not_any), Field(description="Made if left out.")]
+NewId = Annotated[CatalogueId, AfterValidator(_new_id), Field(description="Made if left out.")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Zone = Annotated[str, AfterValidator(_zone), Field(description="An IANA time zone; UTC if left out.")]
 Capacity = Annotated[int, Field(ge=1, le=10_000, description="1 if left out.")]
 CapacityMode: TypeAlias = Literal["reservations", "guests"]
 Services = Annotated[
     list[CatalogueId],
+    Bounded(MAX_SERVICES),
     AfterValidator(_each_once),
-    Field(max_length=MAX_SERVICES, description="The services that can be booked here; none if left out."),
+    Field(description="The services that can be booked here; none if left out."),
 ]
 DurationType: TypeAlias = Literal["fixed", "flexible", "full-day"]
 Length = Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]

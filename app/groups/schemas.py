@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from app.reservations.schemas import HoldSeconds, NewReservation, Reason, ReservationAnswer, shown
 from app.storage.documents import Reservation
+from app.wire.bounds import Bounded
 from app.wire.models import Answer, Body, CatalogueId, Instant, ObjectIdText
 
 MEMBERS = 20
@@ -18,7 +19,7 @@ MOVES = 50
 class NewGroup(Body):
     """Reservations that are booked together or not at all."""
 
-    reservations: Annotated[list[NewReservation], Field(min_length=1, max_length=MEMBERS)]
+    reservations: Annotated[list[NewReservation], Bounded(MEMBERS, least=1)]
     expires_in_seconds: Annotated[
         HoldSeconds | None, Field(description="Makes all of them holds; no member then has one of its own.")
     ] = None
@@ -42,7 +43,7 @@ class GroupMove(Body):
 class NewMoves(Body):
     """Reservations that change their places together or not at all."""
 
-    moves: Annotated[list[GroupMove], Field(min_length=1, max_length=MOVES)]
+    moves: Annotated[list[GroupMove], Bounded(MOVES, least=1)]
     reason: Reason | None = None
 
 

@@ -11,6 +11,7 @@ from app.errors import invalid
 from app.storage.documents import Reservation
 from app.timeline.instants import to_millis
 from app.timeline.lifecycle import Status, status_at
+from app.wire.bounds import Bounded
 from app.wire.models import Answer, Body, CatalogueId, Instant
 
 METADATA_KEY_LENGTH = 40
@@ -45,7 +46,8 @@ MetadataValue: TypeAlias = Annotated[
 ]
 Metadata: TypeAlias = Annotated[
     dict[MetadataKey, MetadataValue],
-    Field(max_length=METADATA_KEYS, description="Yours: up to 20 keys, texts, numbers, booleans."),
+    Bounded(METADATA_KEYS),
+    Field(description=f"Yours: up to {METADATA_KEYS} keys, texts, numbers, booleans."),
 ]
 Guests: TypeAlias = Annotated[int, Field(ge=1, le=10_000)]
 Notes: TypeAlias = Annotated[str, Field(max_length=2_000)]
@@ -95,7 +97,8 @@ class ReservationPatch(Body):
     guests: Guests | None = None
     notes: Notes | None = None
     metadata: Annotated[
-        dict[MetadataKey, MetadataValue | None] | None, Field(description="Merged by key; null takes a key out.")
+        Annotated[dict[MetadataKey, MetadataValue | None], Bounded(2 * METADATA_KEYS)] | None,
+        Field(description="Merged by key; null takes a key out. All keys may be taken out and as many put in."),
     ] = None
 
     def to_patch(self) -> dict[str, Any]:

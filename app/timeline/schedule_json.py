@@ -20,8 +20,10 @@ WINDOWS_MAX = 48
 """Windows that start on one day: one each half-hour."""
 OVERRIDES_MAX = 3_660
 """Dates with hours of their own: ten years of days."""
-FLAWS_MAX = 50
-"""Flaws that are told of; who sent more has one cause for them."""
+WEEKLY_MAX = WINDOWS_MAX * len(DAYS)
+"""Entries of `weekly`."""
+FLAWS_MAX = 20
+"""Flaws that are told of: with the last of them reading ends, for who sent more has one cause for them."""
 
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _DATE = re.compile(r"\d+-\d+-\d+", re.ASCII)
@@ -38,9 +40,12 @@ class Flaw(NamedTuple):
 def read_schedule(shape: Any) -> tuple[Schedule, list[Flaw]]:
     """A schedule from `{weekly?: [{days, from, to}], overrides?: [{date, windows: [{from, to}]}]}`."""
     reader = _Reader()
-    members = reader.members(shape, "", optional=("weekly", "overrides"))
-    weekly = reader.weekly(members["weekly"]) if "weekly" in members else None
-    return Schedule(weekly, reader.overrides(members.get("overrides", []))), reader.flaws
+    try:
+        members = reader.members(shape, "", optional=("weekly", "overrides"))
+        weekly = reader.weekly(members["weekly"]) if "weekly" in members else None
+        return Schedule(weekly, reader.overrides(members.get("overrides", []))), reader.flaws
+    except _EnoughError:
+        return Schedule(None, {}), reader.flaws
 
 
 def read_span(first: str, last: str, tz: ZoneInfo, at: str = "/") -> tuple[tuple[Millis, Millis], list[Flaw]]:
@@ -54,6 +59,10 @@ def read_span(first: str, last: str, tz: ZoneInfo, at: str = "/") -> tuple[tuple
     return (start, end), reader.flaws
 
 
+class _EnoughError(Exception):
+    """There are as many flaws as will be told of."""
+
+
 class _Reader:
     """Reads part by part and remembers what was wrong."""
 
@@ -61,9 +70,10 @@ class _Reader:
         self.flaws: list[Flaw] = []
 
     def blame(self, pointer: str, detail: str) -> None:
-        """Add a flaw, unless there are plenty."""
-        if len(self.flaws) < FLAWS_MAX:
-            self.flaws.append(Flaw(pointer, detail))
+        """Add a flaw. Raises `_EnoughError` with the last one that will be told of."""
+        self.flaws.append(Flaw(pointer, detail))
+        if len(self.flaws) >= FLAWS_MAX:
+            raise _EnoughError
 
     def members(
         self, shape: Any, pointer: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
@@ -83,10 +93,13 @@ class _Reader:
                 self.blame(f"{pointer}/{name}", "This field is required.")
         return shape
 
-    def items(self, shape: Any, pointer: str) -> Iterator[tuple[str, Any]]:
-        """The items of a list, each with its pointer."""
+    def items(self, shape: Any, pointer: str, most: int, what: str) -> Iterator[tuple[str, Any]]:
+        """The items of a list, each with its pointer; none of them where the list is too long."""
         if not isinstance(shape, list | tuple):
             self.blame(pointer, "This must be a list.")
+            return
+        if len(shape) > most:
+            self.blame(pointer, f"At most {most:,} {what}; here are {len(shape):,}.")
             return
         for index, item in enumerate(shape):
             yield f"{pointer}/{index}", item
@@ -94,7 +107,7 @@ class _Reader:
     def weekly(self, shape: Any) -> tuple[Day, ...]:
         """Seven days from Monday."""
         week: dict[str, list[Hours]] = {day: [] for day in DAYS}
-        for pointer, item in self.items(shape, "/weekly"):
+        for pointer, item in self.items(shape, "/weekly", WEEKLY_MAX, "windows may be listed"):
             members = self.members(item, pointer, ("days", "from", "to"))
             hours = self.window(members, pointer)
             for day in self.days(members.get("days", DAYS), f"{pointer}/days"):
@@ -107,7 +120,7 @@ class _Reader:
     def days(self, shape: Any, pointer: str) -> set[str]:
         """The days of the week that are named."""
         named: set[str] = set()
-        for place, name in self.items(shape, pointer):
+        for place, name in self.items(shape, pointer, len(DAYS), "days may be named"):
             if isinstance(name, str) and name in DAYS:
                 named.add(name)
             else:
@@ -119,20 +132,19 @@ class _Reader:
     def overrides(self, shape: Any) -> dict[date, Day]:
         """Windows by the date that they replace."""
         found: dict[date, Day] = {}
-        for pointer, item in self.items(shape, "/overrides"):
+        for pointer, item in self.items(shape, "/overrides", OVERRIDES_MAX, "dates can have an override"):
             members = self.members(item, pointer, ("date", "windows"))
             windows: list[Hours] = []
-            for place, window in self.items(members.get("windows", []), f"{pointer}/windows"):
+            listed = self.items(
+                members.get("windows", []), f"{pointer}/windows", WINDOWS_MAX, "windows may start on a day"
+            )
+            for place, window in listed:
                 windows += self.window(self.members(window, place, ("from", "to")), place)
-            if len(windows) > WINDOWS_MAX:
-                self.blame(f"{pointer}/windows", f"At most {WINDOWS_MAX} windows may start on a day.")
             day = self.day(members["date"], f"{pointer}/date") if "date" in members else None
             if day in found:
                 self.blame(f"{pointer}/date", f"There is an override of {day} already; put its windows into one.")
             elif day is not None:
                 found[day] = tuple(windows)
-        if len(found) > OVERRIDES_MAX:
-            self.blame("/overrides", f"At most {OVERRIDES_MAX} dates can have an override; here are {len(found)}.")
         return found
 
     def window(self, members: Mapping[str, Any], pointer: str) -> list[Hours]:

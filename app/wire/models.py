@@ -4,10 +4,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from app.timeline.instants import parse, render
+from app.wire.bounds import check_fields
 from app.wire.sentences import invalid_body
 
 B = TypeVar("B", bound="Body")
@@ -21,6 +31,12 @@ class Body(BaseModel):
     """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_unknown_fields(cls, shape: Any) -> Any:
+        check_fields(shape, cls)
+        return shape
 
     def mentioned(self) -> dict[str, Any]:
         """The fields that were sent, under their names here; None where they were unset."""

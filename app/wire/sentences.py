@@ -21,13 +21,15 @@ def invalid_body(error: ValidationError) -> Problem:
 
 def from_findings(findings: Sequence[Finding]) -> Problem:
     """One `invalid` problem for everything that is wrong with a body."""
-    return from_faults([Fault(_pointer(finding["loc"]), _sentence(finding)) for finding in findings])
+    return from_faults([Fault(_pointer(found["loc"]), _sentence(found)) for found in findings[:MAX_FAULTS]])
 
 
 def from_faults(faults: Sequence[Fault]) -> Problem:
     """One `invalid` problem that lists faults; its detail is the first one's, and says how many follow."""
     detail = faults[0].detail
-    if len(faults) > 1:
+    if len(faults) >= MAX_FAULTS:
+        detail = f"{detail} (The first {MAX_FAULTS} faults are in errors; there may be more.)"
+    elif len(faults) > 1:
         detail = f"{detail} ({len(faults)} faults in all, see errors.)"
     return Problem("invalid", detail, faults=faults[:MAX_FAULTS])
 

@@ -1,12 +1,14 @@
 """JSON as the contract reads it: no duplicate keys, no NaN, bounded depth, strings and integers that can be kept.
 
 A body is parsed once by the C scanner. Whatever could be wrong with it leaves a trace that costs next to nothing to
-look for (an escape, a `null`, many brackets, an outsized number); only a body with such a trace is walked.
+look for (an escape, a `null`, many brackets, an outsized number); only a body with such a trace is walked. All of it
+takes time in proportion to the size of the body, and a walk ends at the last fault that is told.
 """
 
 import json
 import math
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any, NoReturn
 
 from app.errors import Fault, Problem
@@ -21,6 +23,8 @@ MAX_INT = 2**63 - 1
 MIN_INT = -(2**63)
 _SAFE_DIGITS = 18  # no integer of so many characters leaves 64 bits
 
+_MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_CONTROL = "Invalid control character"  # the scanner's words
 _TOO_DEEP = f"The body is nested deeper than {DEPTH} levels."
 
 
@@ -43,10 +47,7 @@ def read_json(body: bytes, *, nulls: bool) -> Any:
         Problem: `malformed` for what is not JSON, has duplicate keys or nests too deep; `invalid`, with a pointer,
             for strings and numbers that cannot be kept.
     """
-    try:
-        text = body.decode()
-    except UnicodeDecodeError as error:
-        raise Problem("malformed", f"The body is not UTF-8 (at byte {error.start}).") from None
+    text = _decoded(body)
     try:
         value = _parse(_FAST, text)
     except _OutsizedError:
@@ -55,9 +56,10 @@ def read_json(body: bytes, *, nulls: bool) -> Any:
     else:
         brackets = text.count("[") + text.count("{")
         suspicious = brackets > DEPTH or "\\u" in text or (not nulls and "null" in text)
-    faults = _faults(value, nulls=nulls) if suspicious else []
-    if faults:
-        raise Problem("invalid", faults[0].detail, faults=faults[:MAX_FAULTS])
+    if suspicious:
+        _check_depth(value)
+        if faults := list(islice(_faults(value, nulls=nulls), MAX_FAULTS)):
+            raise Problem("invalid", faults[0].detail, faults=faults)
     return value
 
 
@@ -66,21 +68,43 @@ def escape(token: str) -> str:
     return token.replace("~", "~0").replace("/", "~1").encode("utf-8", "backslashreplace").decode()
 
 
+def _decoded(body: bytes) -> str:
+    for mark, encoding in _MARKS.items():
+        if body.startswith(mark):
+            raise Problem(
+                "malformed", f"The body begins with the byte order mark of {encoding}; send UTF-8 without one."
+            )
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem("malformed", f"The body is not UTF-8 (at byte {error.start}).") from None
+
+
 def _parse(decoder: json.JSONDecoder, text: str) -> Any:
     try:
         return decoder.decode(text)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise Problem("malformed", f"The body is not JSON: {error.msg.lower().rstrip(':')} at {where}.") from None
+        raise Problem("malformed", _not_json(error, text[error.pos : error.pos + 1])) from None
     except RecursionError:
         raise Problem("malformed", _TOO_DEEP) from None
+
+
+def _not_json(error: json.JSONDecodeError, character: str) -> str:
+    where = f"line {error.lineno}, column {error.colno}"
+    if error.msg.startswith(_CONTROL):
+        escaped = json.dumps(character).strip('"')
+        return f"The text at {where} contains a control character; write it as the escape {escaped}."
+    what = error.msg.lower().rstrip(":")
+    if character and not character.isprintable() and not character.isspace():
+        return f"The body is not JSON: {what} at {where}, where the control character U+{ord(character):04X} stands."
+    return f"The body is not JSON: {what} at {where}."
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         raise Problem("malformed", f"The key `{escape(twice)[:80]}` stands twice in one object.")
     return members
 
@@ -125,34 +149,52 @@ _LOCATING = json.JSONDecoder(
 )
 
 
-def _faults(value: Any, *, nulls: bool) -> list[Fault]:
-    """What in a parsed body cannot be kept, in the order of the body."""
-    faults = []
-    for pointer, leaf in _leaves(value, "", DEPTH):
-        if isinstance(leaf, _Outsized):
-            faults.append(Fault(pointer, "The number does not fit in 64 bits."))
-        elif leaf is None and not nulls:
-            faults.append(Fault(pointer, "Leave the field out instead of sending null."))
-        elif isinstance(leaf, str) and "\0" in leaf:
-            faults.append(Fault(pointer, "The text contains a NUL character."))
-        elif isinstance(leaf, str) and not leaf.isascii() and _has_lone_surrogate(leaf):
-            faults.append(Fault(pointer, "The text contains half of a surrogate pair."))
-    return faults
-
-
-def _leaves(value: Any, pointer: str, levels: int) -> Iterator[tuple[str, Any]]:
-    """Each scalar with its pointer, and each key as a scalar at the pointer of its value."""
-    if not isinstance(value, dict | list):
-        yield pointer, value
-        return
-    if levels == 0:
+def _check_depth(value: Any) -> None:
+    containers = [value] if isinstance(value, dict | list) else []
+    for _ in range(DEPTH):
+        members = chain.from_iterable(each.values() if isinstance(each, dict) else each for each in containers)
+        containers = [member for member in members if isinstance(member, dict | list)]
+    if containers:
         raise Problem("malformed", _TOO_DEEP)
-    members = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, member in members:
-        below = f"{pointer}/{escape(str(key))}"
-        if isinstance(key, str):
-            yield below, key
-        yield from _leaves(member, below, levels - 1)
+
+
+def _faults(value: Any, *, nulls: bool) -> Iterator[Fault]:
+    """What in a parsed body cannot be kept, in the order of the body. Pointers are written for faults alone."""
+    tokens: list[str | int] = []
+    walks: list[Iterator[tuple[str | int, Any]]] = [iter([("", value)])]
+    while walks:
+        for token, member in walks[-1]:
+            if isinstance(token, str) and (detail := _flaw(token, nulls=nulls)):
+                yield Fault(_pointer(tokens, token), detail)
+            if isinstance(member, dict | list):
+                tokens.append(token)
+                walks.append(iter(member.items()) if isinstance(member, dict) else enumerate(member))
+                break
+            if detail := _flaw(member, nulls=nulls):
+                yield Fault(_pointer(tokens, token), detail)
+        else:
+            walks.pop()
+            if tokens:
+                tokens.pop()
+
+
+def _pointer(tokens: list[str | int], last: str | int) -> str:
+    """The body itself is the first token, and no part of the pointer."""
+    return "".join(f"/{escape(str(token))}" for token in [*tokens, last][1:])
+
+
+def _flaw(leaf: Any, *, nulls: bool) -> str | None:
+    """Why a scalar, or the key of an object, cannot be kept."""
+    if isinstance(leaf, str):
+        if "\0" in leaf:
+            return "The text contains a NUL character."
+        if not leaf.isascii() and _has_lone_surrogate(leaf):
+            return "The text contains half of a surrogate pair."
+    elif leaf is None and not nulls:
+        return "Leave the field out instead of sending null."
+    elif isinstance(leaf, _Outsized):
+        return "The number does not fit in 64 bits."
+    return None
 
 
 def _has_lone_surrogate(text: str) -> bool:

@@ -92,9 +92,9 @@ async def test_an_id_is_taken_once(client: httpx.AsyncClient, kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("identity", ["any", "", "x" * 65, "a b", "a/b", "ä", "a\n", 7])
+@pytest.mark.parametrize("identity", ["any", ".", "..", "", "x" * 65, "a b", "a/b", "ä", "a\n", 7])
 async def test_other_ids_are_invalid(client: httpx.AsyncClient, kind: str, identity: object) -> None:
-    """`any` among them, because it stands for whichever is free."""
+    """`any` stands for whichever is free; `.` and `..` mean other things in a path."""
     assert pointers(await client.post(f"/v1/{kind}", json=SMALLEST[kind] | {"id": identity})) == ["/id"]
 
 

@@ -1,6 +1,7 @@
 """Schedules from JSON: what is read, and that each fault is named where it lies."""
 
 import json
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.timeline.instants import DAY, parse, to_millis
 from app.timeline.schedule import ALWAYS, Hours, Schedule
-from app.timeline.schedule_json import FLAWS_MAX, OVERRIDES_MAX, WINDOWS_MAX, read_schedule, read_span
+from app.timeline.schedule_json import FLAWS_MAX, OVERRIDES_MAX, WEEKLY_MAX, WINDOWS_MAX, read_schedule, read_span
 from app.timeline.zones import start_of_day, zone
 
 BERLIN, APIA = zone("Europe/Berlin"), zone("Pacific/Apia")
@@ -125,7 +126,29 @@ def test_what_is_read_is_bounded() -> None:
     assert blamed(many)["/weekly"] == f"At most {WINDOWS_MAX} windows may start on a day; fri has {WINDOWS_MAX + 1}."
     assert list(blamed({"overrides": dates})) == ["/overrides"]
     assert blamed({"overrides": dates[:-1]}) == {}
-    assert len(read_schedule({"weekly": [0] * 1000})[1]) == FLAWS_MAX
+    assert len(read_schedule({"weekly": [0] * WEEKLY_MAX})[1]) == FLAWS_MAX
+
+
+class Seen(dict[str, Any]):
+    """A member of a list that counts how often one like it was read."""
+
+    read = 0
+
+    def __iter__(self) -> Iterator[str]:
+        """Read it."""
+        Seen.read += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("name", ["weekly", "overrides"])
+def test_a_list_beyond_its_bound_is_refused_before_its_members_are_read(name: str) -> None:
+    """A hundred thousand empty objects cost one flaw, and a list within its bound costs twenty at most."""
+    Seen.read = 0
+
+    assert list(blamed({name: [Seen()] * 100_000})) == [f"/{name}"]
+    assert Seen.read == 0
+    assert len(read_schedule({name: [Seen()] * WEEKLY_MAX})[1]) == FLAWS_MAX
+    assert Seen.read <= FLAWS_MAX
 
 
 json_values = st.recursive(

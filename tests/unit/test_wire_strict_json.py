@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Problem
-from app.wire.strict_json import DEPTH, MAX_FAULTS, MAX_INT, MIN_INT, read_json
+from app.wire.strict_json import DEPTH, MAX_FAULTS, MAX_INT, MIN_INT, _object, read_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 SCALARS = (
@@ -79,6 +79,46 @@ def test_a_key_that_stands_twice_is_malformed_and_named(body: bytes) -> None:
 
     assert problem.name == "malformed"
     assert "`a`" in problem.detail
+
+
+class Name(str):
+    """A key that counts how often keys are compared."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        """Compare it."""
+        Name.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_a_key_that_stands_twice_is_found_in_linear_time() -> None:
+    """Whoever repeats the last of many keys makes nobody compare each with each."""
+    Name.compared = 0
+    count = 2_000
+    with pytest.raises(Problem, match="stands twice"):
+        _object([(Name(f"k{number}"), number) for number in [*range(count), count - 1]])
+
+    assert Name.compared <= 2 * count
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"\xef\xbb\xbf{}", "byte order mark of UTF-8"),
+        ("{}".encode("utf-16"), "byte order mark of UTF-16"),
+        (b'{"a": "x\ny"}', "control character; write it as the escape \\\\n"),
+        (b'{"a": "\x01"}', "line 1, column 8 contains a control character; write it as the escape \\\\u0001"),
+        (b'{"a":\x01 1}', "control character U\\+0001"),
+    ],
+)
+def test_what_cannot_be_seen_is_said_in_words(body: bytes, words: str) -> None:
+    """Byte order marks and control characters are invisible in an editor, so the answer names them."""
+    with pytest.raises(Problem, match=words):
+        read_json(body, nulls=False)
 
 
 def test_depth_is_bounded_exactly() -> None:
