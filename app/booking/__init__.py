@@ -4,7 +4,7 @@ from app.booking.book import Book
 from app.booking.desk import Booking
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.intents import OutcomeUnknown, Refused, Stranded, Token
-from app.booking.permission import TOOK_PLACE
+from app.booking.permission import TOOK_PLACE, check_served
 from app.booking.replay import Replayed, key_hash, request_hash
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Replayed",
     "Stranded",
     "Token",
+    "check_served",
     "key_hash",
     "request_hash",
 ]

@@ -6,14 +6,13 @@ from typing import Any
 from app.booking.held import HeldIntent
 from app.booking.intents import Accepted, Refused, Span, View
 from app.booking.occupants import is_long, occupancy
-from app.booking.permission import check_cancellation_notice
+from app.booking.permission import check_cancellation_notice, check_served, check_service_change
 from app.booking.verbs import hold_expired
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
 from app.timeline.instants import DAY, Millis, from_millis, to_millis
 from app.timeline.lifecycle import is_final
-from app.timeline.rules import LONGEST, RULES, Offer, Room, Wish, block_of, judge
-from app.timeline.zones import days_between, next_day, zone
+from app.timeline.rules import AHEAD, LONGEST, RULES, Offer, Room, Wish, block_of, end_of_same_length, judge
 
 METADATA_KEYS = 20
 
@@ -32,6 +31,7 @@ class Change(HeldIntent):
     patch: dict[str, Any]
     version: int | None = None
     admin: bool = False
+    bound: bool = False
     reason: str | None = None
     lifted: frozenset[str] = field(default_factory=frozenset)
 
@@ -70,7 +70,7 @@ class Change(HeldIntent):
         if not self._touches_load or is_final(status):
             return self._beside(stored, now)
         after, room, offer = self._after(stored, view)
-        self._check_permission(stored, after, view, now)
+        self._check_permission(stored, after, offer, view)
         self._check_rules(stored, after, room, offer, view)
         return self._moved(stored, after, view, now)
 
@@ -103,7 +103,8 @@ class Change(HeldIntent):
         """The reservation as it would be, with the facts that it is judged by."""
         after = _patched(stored, self.patch)
         room, offer = self.facts(view, after)
-        start, end = self._times(stored, after, room, offer)
+        home = view.room(stored.resource) or room
+        start, end = self._times(stored, after, offer, home, room)
         after = after.model_copy(update={"start_time": from_millis(start), "end_time": from_millis(end)})
         if self.patch.keys() & {"startTime", "service"}:
             block_start, block_end = block_of(start, end, offer)
@@ -119,33 +120,35 @@ class Change(HeldIntent):
         }
         return after.model_copy(update=update), room, offer
 
-    def _times(self, stored: Reservation, after: Reservation, room: Room, offer: Offer | None) -> tuple[Millis, Millis]:
-        """A new start alone keeps the length, a new fixed service sets it."""
+    def _times(
+        self, stored: Reservation, after: Reservation, offer: Offer | None, home: Room, room: Room
+    ) -> tuple[Millis, Millis]:
+        """A new start alone keeps the length that it has at `home`, a new fixed service sets it."""
         start, end = to_millis(after.start_time), to_millis(after.end_time)
         if "endTime" not in self.patch:
             if offer and offer.kind == "fixed" and "service" in self.patch:
                 end = start + offer.duration
             elif "startTime" in self.patch:
-                end = _same_length(stored, start, room, offer)
+                before = (to_millis(stored.start_time), to_millis(stored.end_time))
+                end = end_of_same_length(start, before, offer, home.timezone, room.timezone)
         if end <= start:
             raise invalid("/endTime", "`endTime` must lie after `startTime`.")
         if end - start > LONGEST:
             raise invalid("/endTime", f"A reservation lasts at most {LONGEST // DAY} days.")
         return start, end
 
-    def _check_permission(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> None:
-        """Moving a confirmed one is bound like cancelling it, and giving it another service like confirming that.
+    def _check_permission(self, stored: Reservation, after: Reservation, offer: Offer | None, view: View) -> None:
+        """What is confirmed is bound like a cancellation, its service and that of a request like a confirmation.
 
         The start and the service that are stored count: else a client would first change them and then cancel.
         """
-        if stored.status != "confirmed" or self.admin:
-            return
-        if _gives_up(stored, after):
-            offer = view.offer(stored.service) if stored.service else None
-            check_cancellation_notice(to_millis(stored.start_time), offer, now)
-        wanted = view.offer(after.service) if after.service != stored.service and after.service else None
-        if wanted and wanted.approval:
-            raise Problem("forbidden", "The service needs approval: a change to it needs the scope reservations:admin.")
+        if self.bound:
+            check_served(after.service, said="service" in self.patch)
+        if after.service != stored.service:
+            check_service_change(stored, offer, admin=self.admin)
+        if stored.status == "confirmed" and not self.admin and _gives_up(stored, after):
+            promised = view.offer(stored.service) if stored.service else None
+            check_cancellation_notice(to_millis(stored.start_time), promised, view.now(stored.resource))
 
     def _check_rules(
         self, stored: Reservation, after: Reservation, room: Room, offer: Offer | None, view: View
@@ -154,7 +157,7 @@ class Change(HeldIntent):
             to_millis(after.start_time),
             to_millis(after.end_time),
             after.guests,
-            self.lifted if _could_add_load(stored, after) else _lifted_within(stored, after),
+            self.lifted | _lifted_of(stored, after),
             ignore=stored.id,
         )
         block = (to_millis(after.block_start), to_millis(after.block_end))
@@ -173,9 +176,18 @@ def _gives_up(stored: Reservation, after: Reservation) -> bool:
     return moved or after.end_time < stored.end_time or after.guests < stored.guests
 
 
-def _lifted_within(stored: Reservation, after: Reservation) -> frozenset[str]:
-    """What is not judged again for a part of the time that is held already: all but its length, and a new service."""
-    judged = {"duration"} | ({"service-active", "service-offered"} if after.service != stored.service else set())
+def _lifted_of(stored: Reservation, after: Reservation) -> frozenset[str]:
+    """What is not judged again: how far ahead a start lies that stays, and nearly all of a time that is held already.
+
+    Of a part of that time its length is judged, a new service, and a new start for its horizon: else who may book long
+    would book beyond it.
+    """
+    stays = after.start_time == stored.start_time
+    if _could_add_load(stored, after):
+        return AHEAD if stays else frozenset()
+    judged = {"duration"} | (set() if stays else {"horizon"})
+    if after.service != stored.service:
+        judged |= {"service-active", "service-offered"}
     return frozenset(RULES) - judged
 
 
@@ -194,15 +206,6 @@ def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:
             kept[name] = value
     after: Reservation = Reservation.model_validate(kept)
     return after
-
-
-def _same_length(stored: Reservation, start: Millis, room: Room, offer: Offer | None) -> Millis:
-    """The end that keeps the length: elapsed time, or for whole days their number."""
-    old_start, old_end = to_millis(stored.start_time), to_millis(stored.end_time)
-    if offer and offer.kind == "full-day":
-        days = days_between(old_start, old_end, zone(stored.timezone))
-        return next_day(start, zone(room.timezone), max(days, 1))
-    return start + old_end - old_start
 
 
 def _could_add_load(stored: Reservation, after: Reservation) -> bool:

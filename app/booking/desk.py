@@ -93,25 +93,26 @@ class Booking:
         version: int | None,
         by: str,
         admin: bool = False,
+        bound: bool = False,
         lifted: frozenset[str] = frozenset(),
     ) -> Reservation:
-        """Merge a patch into a reservation.
+        """Merge a patch into a reservation, for somebody with `reservations:admin` or bound to a customer, or neither.
 
         Raises:
             Refused: with the verdict of the rules.
-            Problem: `not-found`, `stale`, `hold-expired`, `forbidden-transition`, `forbidden`, `invalid`, `overloaded`,
-                `outcome-unknown`, `unavailable`.
+            Problem: `not-found`, `stale`, `hold-expired`, `forbidden-transition`, `too-late`, `forbidden`, `invalid`,
+                `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
         def intent(held: Held) -> Change:
-            return Change(**held, by=by, patch=patch, version=version, admin=admin, lifted=lifted)
+            return Change(**held, by=by, patch=patch, version=version, admin=admin, bound=bound, lifted=lifted)
 
         return await self._change(identity, intent)
 
     async def confirm(
         self, identity: ObjectId, *, by: str, admin: bool = False, reason: str | None = None
     ) -> Reservation:
-        """Make a live hold or a request firm.
+        """Make a live hold or a request firm, or a hold a request.
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, `overloaded`, `outcome-unknown`,
@@ -120,7 +121,7 @@ class Booking:
         return await self._change(identity, lambda held: Confirm(**held, by=by, admin=admin, reason=reason))
 
     async def extend(self, identity: ObjectId, seconds: int, *, by: str) -> Reservation:
-        """Hold on to a live hold for so many seconds from now.
+        """Hold on to a live hold for at least so many seconds from now.
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`, `overloaded`, `outcome-unknown`,
@@ -206,6 +207,7 @@ class Booking:
         *,
         by: str,
         admin: bool = False,
+        bound: bool = False,
         reason: str | None = None,
         token: Token | None = None,
     ) -> list[Reservation] | Replayed:
@@ -218,7 +220,7 @@ class Booking:
 
         def intent(held: list[Held]) -> Move:
             members = [
-                Change(**each, by=by, patch=patch, version=version, admin=admin, reason=reason)
+                Change(**each, by=by, patch=patch, version=version, admin=admin, bound=bound, reason=reason)
                 for each, (_, patch, version) in zip(held, moves, strict=True)
             ]
             return Move(by=by, members=members, token=token)

@@ -1,9 +1,11 @@
 """Which callers may do what to a reservation, and until when: the same for singles, groups and moves.
 
-Nothing here knows a key. `admin` says that the caller has `reservations:admin`.
+Nothing here knows a key: intents say of their caller whether it is an `admin` (has `reservations:admin`) and whether
+it is `bound` to a customer.
 """
 
-from app.errors import Problem
+from app.errors import Problem, invalid
+from app.storage.documents import Reservation
 from app.timeline.instants import MINUTE, Millis, from_millis, render
 from app.timeline.lifecycle import Status
 from app.timeline.rules import Offer
@@ -46,3 +48,44 @@ def check_cancellation_notice(start: Millis, offer: Offer | None, now: Millis) -
         " smaller; from then on that needs the scope reservations:admin.",
         until=until,
     )
+
+
+def is_request(stored: Reservation) -> bool:
+    """Whether it waits for somebody's approval: pending, and no hold."""
+    return stored.status == "pending" and stored.expires_at is None
+
+
+def check_service_change(stored: Reservation, wanted: Offer | None, *, admin: bool) -> None:
+    """Refuse to leave or enter a service by which approval would be got around.
+
+    Args:
+        stored: Whose service is to be changed.
+        wanted: The other service; None: without one from then on.
+        admin: Whether the caller decides on requests itself.
+
+    Raises:
+        Problem: `forbidden`.
+    """
+    if admin:
+        return
+    if is_request(stored):
+        raise Problem("forbidden", "The service of a request is changed with the scope reservations:admin.")
+    if stored.status == "confirmed" and wanted is not None and wanted.approval:
+        raise Problem("forbidden", "The service needs approval: a change to it needs the scope reservations:admin.")
+
+
+def check_served(service: str | None, *, said: bool) -> None:
+    """Refuse a customer's own key a time without a service, which no notice, horizon, length or approval would bind.
+
+    Args:
+        service: What it would be booked for.
+        said: Whether the request names the field, so that it is to blame.
+
+    Raises:
+        Problem: `invalid`, or `forbidden` where the reservation itself has no service.
+    """
+    if service is not None:
+        return
+    if said:
+        raise invalid("/service", "A key that is bound to a customer books only with a service; name one.")
+    raise Problem("forbidden", "A key that is bound to a customer moves and changes only what has a service.")

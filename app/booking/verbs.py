@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.booking.held import HeldIntent
 from app.booking.intents import Accepted, Span, View
 from app.booking.occupants import occupancy
-from app.booking.permission import check_begun, check_cancellation_notice
+from app.booking.permission import check_begun, check_cancellation_notice, is_request
 from app.errors import Problem, invalid
 from app.timeline.instants import SECOND, Millis, from_millis, to_millis
 from app.timeline.lifecycle import Status, is_final, may_follow
@@ -22,6 +22,8 @@ def hold_expired() -> Problem:
 @dataclass(slots=True, kw_only=True)
 class Confirm(HeldIntent):
     """Make a live hold, or a request, firm. No rule is judged again: the time was held all along.
+
+    Where the service needs approval, who is no `admin` makes a request of a hold, and leaves a request as it is.
 
     It goes through the guard because of its clock: whoever takes an expired hold's place does so at the same one.
     As a member of a group (`spares_final`) what has ended stays as it is; but time is never lost unnoticed, so an
@@ -46,7 +48,7 @@ class Confirm(HeldIntent):
         return []
 
     def judge(self, view: View) -> Accepted:
-        """The confirmed reservation; one that is confirmed already stays as it is.
+        """The confirmed reservation, or the request; one that is confirmed already stays as it is.
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`.
@@ -61,16 +63,18 @@ class Confirm(HeldIntent):
             return self.unchanged(stored)
         if status != "pending":
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become confirmed.")
+        if is_request(stored) and not self.admin:
+            raise Problem("forbidden", "It is a request: confirming it needs the scope reservations:admin.")
         offer = view.offer(stored.service) if stored.service else None
-        if offer and offer.approval and not self.admin:
-            raise Problem("forbidden", "The service needs approval: confirming needs the scope reservations:admin.")
-        after = stored.model_copy(update={"status": "confirmed", "expires_at": None})
+        asks = offer is not None and offer.approval and not self.admin
+        after = stored.model_copy(update={"status": "pending" if asks else "confirmed", "expires_at": None})
+        view.calendar(stored.resource).add(occupancy(after))
         return self.written(stored, after, now, taken=[], reason=self.reason)
 
 
 @dataclass(slots=True, kw_only=True)
 class Extend(HeldIntent):
-    """Hold on to a live hold for so many seconds from now."""
+    """Hold on to a live hold for at least so many seconds from now: it never becomes shorter."""
 
     seconds: int
 
@@ -88,7 +92,7 @@ class Extend(HeldIntent):
         return []
 
     def judge(self, view: View) -> Accepted:
-        """The hold with its new end.
+        """The hold with its new end, or as it is if that is later.
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`.
@@ -104,6 +108,8 @@ class Extend(HeldIntent):
         until = now + self.seconds * SECOND
         if until > to_millis(stored.created_at) + HOLD_LIMIT:
             raise invalid("/expiresInSeconds", "A hold ends at most 86,400 seconds after it was made.")
+        if until <= to_millis(stored.expires_at):
+            return self.unchanged(stored)
         after = stored.model_copy(update={"expires_at": from_millis(until)})
         view.calendar(stored.resource).add(occupancy(after))
         return self.written(stored, after, now, taken=[])

@@ -93,6 +93,7 @@ class GroupRoutes(Controller):
         """Make all members firm, or none.
 
         What was cancelled or has taken place stays as it is; if one of the holds has expired, none is confirmed.
+        Without `reservations:admin` holds of services with `approval` become requests, as they do alone.
         """
         return _answer(await groups.confirm(identity, caller_of(request), _reason(data)), groups)
 

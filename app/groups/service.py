@@ -72,6 +72,8 @@ class Groups:
     async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Group:
         """Make all of them firm that have not ended, or none. A hold that has expired keeps all from it.
 
+        What needs an approval that the caller cannot give becomes a request, and what is one keeps all from it.
+
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path says.
         """
@@ -82,7 +84,7 @@ class Groups:
             confirmed = await self.booking.confirm_all(members, by=caller.prefix, admin=admin, reason=reason)
         except MembersRefused as refused:
             raise members_refused(refused, _STORED, caller) from None
-        return self._brought(Group(group.id, confirmed), "confirmed")
+        return self._brought(Group(group.id, confirmed), "confirmed", "pending")
 
     async def cancel(self, identity: str, caller: Caller, reason: str | None) -> Group:
         """Give back the times of all of them that have not ended, or of none.
@@ -117,6 +119,7 @@ class Groups:
                 [(ObjectId(each.reservation), each.to_patch(), each.version) for each in wanted.moves],
                 by=caller.prefix,
                 admin=caller.may("reservations:admin"),
+                bound=caller.customer is not None,
                 reason=wanted.reason,
                 token=token,
             )
@@ -175,10 +178,10 @@ class Groups:
         found: dict[Any, Reservation] = {row["_id"]: Reservation.model_validate(row) for row in rows}
         return {identity: found[identity] for identity in identities if identity in found}
 
-    def _brought(self, group: Group, to: Status) -> Group:
+    def _brought(self, group: Group, *there: Status) -> Group:
         """Refuse if nobody is there and nobody could be brought there; nothing was written then."""
-        if all(reservation.status != to for reservation in group.reservations):
-            raise Problem("forbidden-transition", f"All of the group has ended; nothing of it can become {to}.")
+        if all(reservation.status not in there for reservation in group.reservations):
+            raise Problem("forbidden-transition", f"All of the group has ended; nothing of it can become {there[0]}.")
         return group
 
 

@@ -13,11 +13,10 @@ from app.availability.queries import read_occupancies, read_offer, read_places
 from app.availability.service import Availability
 from app.storage.client import Store
 from app.storage.documents import Finding, Reservation
-from app.timeline.instants import Millis, from_millis, to_millis
+from app.timeline.instants import from_millis, to_millis
 from app.timeline.lifecycle import BLOCKING, status_at
 from app.timeline.load import Calendar
-from app.timeline.rules import Offer, Wish, judge
-from app.timeline.zones import days_between, next_day, zone
+from app.timeline.rules import AHEAD, Offer, Wish, end_of_same_length, judge
 
 MOST = 10
 """Reservations of one finding for which repairs are looked for: those that were booked last."""
@@ -74,7 +73,7 @@ async def _elsewhere(store: Store, reservation: Reservation, offer: Offer | None
     taken = await read_occupancies(store, places, *block)
     for place in places:
         calendar = Calendar(store.clock.millis(), taken[place.room.id])
-        wish = Wish(start, end, reservation.guests, ignore=reservation.id)
+        wish = Wish(start, end, reservation.guests, AHEAD, ignore=reservation.id)
         if judge(wish, place.room, offer, calendar, block=block, blame=False).bookable:
             return Proposal(str(reservation.id), place.room.id, reservation.start_time, reservation.end_time)
     return None
@@ -90,14 +89,7 @@ async def _later(
     free = await availability.next_free(wish, reservation.service, [reservation.resource])
     if not free:
         return None
-    finish = _end(free[0], reservation, offer)
+    home = await store.database["resources"].find_one({"_id": reservation.resource}, {"timezone": 1})
+    zone = home["timezone"] if home else reservation.timezone
+    finish = end_of_same_length(free[0], (start, end), offer, zone, zone)
     return Proposal(str(reservation.id), reservation.resource, from_millis(free[0]), from_millis(finish))
-
-
-def _end(start: Millis, reservation: Reservation, offer: Offer | None) -> Millis:
-    """Where a new start alone puts the end: the same elapsed time, or for whole days as many days."""
-    old_start, old_end = to_millis(reservation.start_time), to_millis(reservation.end_time)
-    if offer is not None and offer.kind == "full-day":
-        tz = zone(reservation.timezone)
-        return next_day(start, tz, max(days_between(old_start, old_end, tz), 1))
-    return start + old_end - old_start

@@ -139,7 +139,12 @@ class ReservationRoutes(Controller):
         if_match: IfMatchHeader = None,
         force: Force = False,
     ) -> Response[ReservationAnswer]:
-        """Merge a patch; what could add load is checked like a booking, what cannot is never refused for an overlap."""
+        """Merge a patch; what could add load is checked like a booking, what cannot is never refused for an overlap.
+
+        `notice` and `horizon` are judged only where the start moves, so what has begun can be prolonged. Inside the
+        cancellation notice of a confirmed one another start, resource or service, an earlier end and fewer guests are
+        `/problems/too-late` without `reservations:admin`; the service of a request is 403.
+        """
         matching = IfMatch.read(if_match)
         changed = await reservations.change(identity, data.to_patch(), matching, caller_of(request), force=force)
         return _answer(changed, reservations)
@@ -152,7 +157,11 @@ class ReservationRoutes(Controller):
         reservations: NamedDependency[Reservations],
         data: JSONBody[Transition | None] = None,
     ) -> Response[ReservationAnswer]:
-        """Make a live hold or a request firm; no rule is judged again."""
+        """Make a live hold or a request firm; no rule is judged again.
+
+        Without `reservations:admin` a hold of a service with `approval` becomes a request (`pending`, without
+        `expiresAt`), and confirming a request is 403.
+        """
         return _answer(await reservations.confirm(identity, caller_of(request), _reason(data)), reservations)
 
     @post("/{identity:str}/extend", responses=_EXTEND, operation_id="extendHold", **_VERB)
@@ -163,7 +172,7 @@ class ReservationRoutes(Controller):
         data: JSONBody[Extension],
         reservations: NamedDependency[Reservations],
     ) -> Response[ReservationAnswer]:
-        """Hold on to a live hold, from now; at most 86,400 seconds after it was made."""
+        """Hold on to a live hold, from now; at most 86,400 seconds after it was made, and never shorter than before."""
         extended = await reservations.extend(identity, data.expires_in_seconds, caller_of(request))
         return _answer(extended, reservations)
 

@@ -78,7 +78,9 @@ class NewReservation(Timed):
     resource: Annotated[
         CatalogueId | None, Field(description="Left out, or `any`: a free one of the service's pool.")
     ] = None
-    service: CatalogueId | None = None
+    service: Annotated[
+        CatalogueId | None, Field(description="Required for keys that are bound to a customer, and without `resource`.")
+    ] = None
     customer: CatalogueId | None = None
     guests: Guests = 1
     notes: Notes | None = None

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from app.access.caller import Caller
 from app.availability.service import Availability
-from app.booking import TOOK_PLACE, Book, Booking, Refused, Replayed, Token
+from app.booking import TOOK_PLACE, Book, Booking, Refused, Replayed, Token, check_served
 from app.errors import Problem, invalid
 from app.reservations.queries import read_reservation
 from app.reservations.refusals import refusal
@@ -104,6 +104,9 @@ class Reservations:
         """
         if force:
             caller.require("reservations:admin")
+        customer = await self._customer(wanted.customer, caller)
+        if caller.customer is not None:
+            check_served(wanted.service, said=True)
         time = when(wanted)
         resource = None if wanted.resource == ANY else wanted.resource
         return Book(
@@ -111,7 +114,7 @@ class Reservations:
             resource=resource,
             pool=() if resource else await self._pool(wanted.service),
             service=wanted.service,
-            customer=await self._customer(wanted.customer, caller),
+            customer=customer,
             start=time.start,
             end=time.end,
             timezone=time.timezone,
@@ -146,6 +149,7 @@ class Reservations:
                 version=version,
                 by=caller.prefix,
                 admin=caller.may("reservations:admin"),
+                bound=caller.customer is not None,
                 lifted=FORCED if force else frozenset(),
             )
         except Refused as refused:
@@ -157,7 +161,7 @@ class Reservations:
         return changed
 
     async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Reservation:
-        """Make a live hold or a request firm.
+        """Make a live hold or a request firm, or a hold a request.
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path says.
@@ -170,7 +174,7 @@ class Reservations:
             raise await self._expired(problem, stored) from None
 
     async def extend(self, identity: str, seconds: int, caller: Caller) -> Reservation:
-        """Hold on to a live hold for so many seconds from now.
+        """Hold on to a live hold for at least so many seconds from now.
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`, or what the write path says.

@@ -12,7 +12,7 @@ from typing import Literal
 from app.timeline.instants import DAY, MINUTE, Millis
 from app.timeline.load import Calendar, Occupancy, in_the_way
 from app.timeline.schedule import ALWAYS, Schedule, TimeOff, Window, away, is_open, is_open_daily
-from app.timeline.zones import days_between, is_day_start, zone
+from app.timeline.zones import days_between, is_day_start, next_day, zone
 
 RULES = (
     "resource-active",
@@ -28,6 +28,8 @@ RULES = (
 )
 FORCED = frozenset({"notice", "horizon", "schedule", "time-off"})
 """What `force` lifts. Capacity is never lifted."""
+AHEAD = frozenset({"notice", "horizon"})
+"""The rules about how far ahead a start is booked: not judged of a start that stays."""
 LONGEST = 366 * DAY
 
 
@@ -123,6 +125,19 @@ class Verdict:
 def block_of(start: Millis, end: Millis, offer: Offer | None) -> tuple[Millis, Millis]:
     """What `[start, end)` occupies: the service's buffers added on both sides."""
     return (start - offer.before, end + offer.after) if offer else (start, end)
+
+
+def end_of_same_length(
+    start: Millis, before: tuple[Millis, Millis], offer: Offer | None, zone_before: str, zone_after: str
+) -> Millis:
+    """Where a reservation ends that is moved to `start` and keeps its length: elapsed time, or for whole days as many.
+
+    Days are those of the resource, before and after: in another zone a day of 25 hours may touch two dates.
+    """
+    if offer is not None and offer.kind == "full-day":
+        days = days_between(*before, zone(zone_before))
+        return next_day(start, zone(zone_after), max(days, 1))
+    return start + before[1] - before[0]
 
 
 def judge(

@@ -106,11 +106,12 @@ class TestBooking:
     async def test_a_refusal_tells_no_more_than_may_be_read(self, visitor: Visitor) -> None:
         """A stranger's booking in the way of a member shows only its times."""
         await visitor.add("customers", id="ann")
-        await visitor.resource()
+        await visitor.service()
+        await visitor.resource(services=["cut"])
         await visitor.booked()
         ann = await visitor.other("reservations:read", "reservations:write", customer="ann")
 
-        (member,) = problem(await group(ann), "conflict")["members"]
+        (member,) = problem(await group(ann, wanted(service="cut")), "conflict")["members"]
         assert [conflict.keys() for conflict in member["conflicts"]] == [{"startTime", "endTime"}]
         assert [check for check in member["checks"] if "reservation" in check] == []
 
@@ -241,6 +242,19 @@ class TestVerbs:
         assert problem(await writer.ask("POST", f"{path}/cancel"), "too-late")["until"]
         good(await visitor.ask("POST", f"{path}/cancel"))
 
+    async def test_a_held_group_is_asked_for(self, visitor: Visitor) -> None:
+        """Confirmed without reservations:admin its members that need approval become requests, which others confirm."""
+        await visitor.service(approval=True)
+        await visitor.resource(services=["cut"])
+        writer = await visitor.other("reservations:read", "reservations:write")
+        body = made(await group(writer, wanted(service="cut"), expiresInSeconds=60))
+        path = f"{GROUPS}/{body['id']}/confirm"
+
+        (member,) = good(await writer.ask("POST", path))["reservations"]
+        assert (member["status"], "expiresAt" in member, member["version"]) == ("pending", False, 2)
+        problem(await writer.ask("POST", path), "forbidden")
+        assert [each["status"] for each in good(await visitor.ask("POST", path))["reservations"]] == ["confirmed"]
+
 
 class TestSight:
     """Who may do what, and whose groups there are for whom."""
@@ -273,9 +287,10 @@ class TestSight:
         """Its customer is filled in, another's is unknown to it, and a stranger's group reads as none at all."""
         for customer in ("ann", "bob"):
             await visitor.add("customers", id=customer)
-        await visitor.resource(capacity=9)
+        await visitor.service()
+        await visitor.resource(capacity=9, services=["cut"])
         ann = await visitor.other("reservations:read", "reservations:write", customer="ann")
-        hers = made(await group(ann))
+        hers = made(await group(ann, wanted(service="cut")))
         his = made(await group(visitor, wanted(customer="bob")))
         nobodys = made(await group(visitor))
 
@@ -428,14 +443,15 @@ class TestReplays:
         """The first answer again, byte for byte, whatever happened to the group and to its key's right since."""
         await visitor.add("customers", id="ann")
         await visitor.add("customers", id="bob")
-        await visitor.resource()
+        await visitor.service()
+        await visitor.resource(services=["cut"])
         ann = await visitor.other("reservations:read", "reservations:write", customer="ann")
-        first = await group(ann, key="k", expiresInSeconds=60)
+        first = await group(ann, wanted(service="cut"), key="k", expiresInSeconds=60)
         body = made(first)
         (member,) = body["reservations"]
         await visitor.lapse(member)
         good(await visitor.edit("/v1/resources/room?force=true", active=False))
-        again = await group(ann, key="k", expiresInSeconds=60)
+        again = await group(ann, wanted(service="cut"), key="k", expiresInSeconds=60)
 
         assert (again.status_code, again.content) == (201, first.content)
         for name in ("Location", "ETag", "Content-Type"):
@@ -448,9 +464,10 @@ class TestReplays:
         """Also when it moved nothing, when its version is long gone, and when it has become a stranger's."""
         for customer in ("ann", "bob"):
             await visitor.add("customers", id=customer)
-        await visitor.resource()
+        await visitor.service()
+        await visitor.resource(services=["cut"])
         ann = await visitor.other("reservations:read", "reservations:write", customer="ann")
-        reservation = await visitor.booked(customer="ann")
+        reservation = await visitor.booked(customer="ann", service="cut")
         bodies = {"go": [to(reservation, startTime=render(NINE + 5 * HOUR))], "stay": [to(reservation)]}
         first = {key: await move(ann, *bodies[key], key=key) for key in ("stay", "go")}
         assert [answer.status_code for answer in first.values()] == [200, 200]

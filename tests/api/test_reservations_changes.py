@@ -292,6 +292,23 @@ class TestTimes:
         assert body["endTime"] == "2030-01-09T05:00:00.000Z"
         assert failed(problem(await shop.change(reservation, resource="tent"), "rule")) == ["duration"]
 
+    @pytest.mark.parametrize("spoken", ["Europe/London", "UTC", "Pacific/Auckland", None])
+    async def test_a_long_day_stays_one_day(self, shop: Visitor, spoken: str | None) -> None:
+        """London's day of 25 hours is one day of London, in whichever zone somebody said it, also when it moves out."""
+        await shop.service("days", durationType="full-day", maxDays=5)
+        for name, zone in (("attic", "Europe/London"), ("tent", "Europe/Berlin")):
+            await shop.resource(name, timezone=zone, services=["days"])
+        said = {} if spoken is None else {"timezone": spoken}
+        start = datetime.fromisoformat("2030-10-26T23:00:00+00:00")
+        reservation = await shop.booked(start, 25 * HOUR, resource="attic", service="days", **said)
+
+        body = good(await shop.change(reservation, startTime="2030-10-28T00:00:00Z"))
+        assert body["endTime"] == "2030-10-29T00:00:00.000Z"
+        body = good(await shop.change(reservation, startTime="2030-10-26T23:00:00Z"))
+        assert body["endTime"] == "2030-10-28T00:00:00.000Z"
+        body = good(await shop.change(reservation, startTime="2030-10-27T23:00:00Z", resource="tent"))
+        assert body["endTime"] == "2030-10-28T23:00:00.000Z"
+
     @pytest.mark.parametrize(
         "patch",
         [
@@ -472,6 +489,37 @@ class TestLoad:
         forced = {"json": patch, "params": {"force": "true"}, "headers": {"If-Match": "*"}}
         assert "reservations:admin" in problem(await clerk.ask("PATCH", path, **forced), "forbidden")["detail"]
         good(await shop.ask("PATCH", path, **forced))
+
+    async def test_what_has_begun_can_be_prolonged(self, shop: Visitor) -> None:
+        """Nobody asks how far ahead a start lies that stays: longer, more guests, elsewhere, also by a move."""
+        await shop.service("long", durationType="flexible", minMinutes=60, maxMinutes=600, minimumNoticeMinutes=30)
+        for name in ("salon", "attic"):
+            await shop.resource(name, services=["long"], capacity=9, capacityMode="guests")
+        now = shop.store.clock.now().replace(microsecond=0)
+        clerk = await shop.other("reservations:write", "reservations:read")
+        body = {"resource": "salon", "service": "long", "startTime": render(now - 30 * MINUTE)}
+        begun = made(await shop.post(body | {"endTime": render(now + 30 * MINUTE)}, force="true"))
+
+        patches: list[dict[str, Any]] = [{"endTime": render(now + HOUR + 30 * MINUTE)}, {"guests": 3}]
+        for patch in (*patches, {"resource": "attic"}):
+            good(await clerk.change(begun, **patch))
+        move = {"reservation": begun["id"], "version": 4, "endTime": render(now + 2 * HOUR + 30 * MINUTE)}
+        good(await clerk.ask("POST", "/v1/moves", json={"moves": [move]}))
+        earlier = render(now - 31 * MINUTE)
+        assert failed(problem(await clerk.change(begun, startTime=earlier), "rule", "/startTime")) == ["notice"]
+
+    async def test_a_start_stays_within_the_horizon(self, shop: Visitor) -> None:
+        """A long time that begins inside it is not cut to a short one that begins beyond; a stay may outlast it."""
+        await shop.service("week", durationType="flexible", minMinutes=60, maxMinutes=20 * 1_440, horizonDays=5)
+        await shop.resource("salon", services=["week"])
+        start = shop.store.clock.now() + 4 * DAY
+        reservation = await shop.booked(start, 9 * DAY, service="week", resource="salon")
+
+        beyond = await shop.change(reservation, startTime=render(start + 8 * DAY), endTime=render(start + 9 * DAY))
+        assert failed(problem(beyond, "rule", "/startTime")) == ["horizon"]
+        good(await shop.change(reservation, startTime=render(start + HOUR), endTime=render(start + 9 * DAY)))
+        good(await shop.edit("/v1/services/week", horizonDays=1))
+        good(await shop.change(reservation, endTime=render(start + 10 * DAY)))
 
     async def test_a_hold_can_be_changed_and_stays_one(self, shop: Visitor) -> None:
         """With the end that it has; a request stays a request."""

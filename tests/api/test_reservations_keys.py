@@ -34,7 +34,7 @@ async def shop(visitor: Visitor) -> Visitor:
     """A room and a boat, a service, two customers."""
     await visitor.service()
     await visitor.resource(services=["cut"])
-    await visitor.resource("boat", capacity=4, capacityMode="guests")
+    await visitor.resource("boat", capacity=4, capacityMode="guests", services=["cut"])
     for name in ("ann", "bob"):
         await visitor.add("customers", id=name)
     return visitor
@@ -98,7 +98,7 @@ class TestBound:
 
     async def test_it_books_for_its_customer(self, shop: Visitor, ann: Visitor) -> None:
         """Also where it says nobody."""
-        mine = [await ann.booked(), await ann.booked(NINE + HOUR, customer="ann")]
+        mine = [await ann.booked(service="cut"), await ann.booked(NINE + HOUR, service="cut", customer="ann")]
 
         assert [each["customer"] for each in mine] == ["ann", "ann"]
         assert await shop.ids(customer="ann") == [each["id"] for each in mine]
@@ -106,11 +106,11 @@ class TestBound:
     @pytest.mark.parametrize("customer", ["bob", "nobody"])
     async def test_others_do_not_exist_in_a_body(self, shop: Visitor, ann: Visitor, customer: str) -> None:
         """422 in the same words, whether there is one of that name or not."""
-        reservation = await ann.booked()
+        reservation = await ann.booked(service="cut")
         before = await shop.everything()
 
         told = [
-            problem(await ann.book(NINE + HOUR, customer=customer), "invalid", "/customer"),
+            problem(await ann.book(NINE + HOUR, service="cut", customer=customer), "invalid", "/customer"),
             problem(await ann.change(reservation, customer=customer), "invalid", "/customer"),
             problem(await shop.book(NINE + HOUR, customer="no-one"), "invalid", "/customer"),
         ]
@@ -119,7 +119,7 @@ class TestBound:
 
     async def test_it_does_not_give_its_bookings_away(self, ann: Visitor) -> None:
         """Unsetting the customer leaves its own."""
-        reservation = await ann.booked()
+        reservation = await ann.booked(service="cut")
 
         assert good(await ann.change(reservation, customer=None))["customer"] == "ann"
 
@@ -142,7 +142,7 @@ class TestBound:
 
     async def test_lists_show_only_its_own(self, shop: Visitor, ann: Visitor) -> None:
         """Whatever is filtered by; another's history is not found."""
-        mine = await ann.booked()
+        mine = await ann.booked(service="cut")
         await shop.booked(NINE + HOUR, customer="bob")
         await shop.booked(NINE + 2 * HOUR)
 
@@ -158,7 +158,7 @@ class TestBound:
         """A stranger's cursor leads only to what is its own."""
         for hour in range(4):
             await shop.booked(NINE + hour * HOUR, customer="bob")
-        mine = await ann.booked(NINE + 5 * HOUR)
+        mine = await ann.booked(NINE + 5 * HOUR, service="cut")
         cursor = good(await shop.get(RESERVATIONS, limit=1))["next"]
 
         assert await ann.ids(cursor=cursor) == [mine["id"]]
@@ -167,11 +167,11 @@ class TestBound:
         """Its own is shown whole; of the checks as well."""
         theirs = await shop.booked(resource="boat", guests=2, customer="bob", notes="secret")
         nobodys = await shop.booked(resource="boat", guests=1)
-        mine = await ann.booked(resource="boat", guests=1)
-        reservation = await ann.booked(NINE + 5 * HOUR, resource="boat", guests=1)
+        mine = await ann.booked(resource="boat", service="cut", guests=1)
+        reservation = await ann.booked(NINE + 5 * HOUR, resource="boat", service="cut", guests=1)
 
         for answer in (
-            await ann.book(resource="boat", guests=1),
+            await ann.book(resource="boat", service="cut", guests=1),
             await ann.change(reservation, startTime=render(NINE)),
         ):
             body = problem(answer, "conflict")
@@ -197,7 +197,7 @@ class TestBound:
 
     async def test_what_was_handed_on_is_gone(self, shop: Visitor, ann: Visitor) -> None:
         """And what was handed over is there; a replay still tells what was answered."""
-        first = await ann.book(key="k")
+        first = await ann.book(service="cut", key="k")
         mine = made(first)
         theirs = await shop.booked(NINE + HOUR, customer="bob")
         good(await shop.change(mine, customer="bob"))
@@ -205,4 +205,49 @@ class TestBound:
 
         problem(await ann.get(at(mine)), "not-found")
         good(await ann.get(at(theirs)))
-        assert (await ann.book(key="k")).content == first.content
+        assert (await ann.book(service="cut", key="k")).content == first.content
+
+
+class TestOnlyWithAService:
+    """A key bound to a customer books and changes nothing that no notice, horizon, length or approval would bind."""
+
+    @pytest.fixture
+    async def ann(self, shop: Visitor) -> Visitor:
+        """Ann herself, in a shop whose one service wants a day's notice."""
+        await shop.service("planned", minimumNoticeMinutes=24 * 60)
+        await shop.resource("salon", services=["planned"], capacity=4)
+        return await shop.other(READ, WRITE, customer="ann")
+
+    async def test_it_books_nothing_without_one(self, shop: Visitor, ann: Visitor) -> None:
+        """Neither alone nor as a member of a group, nor held; the field is named, and nothing is written."""
+        before = await shop.everything()
+        day = {"startTime": "1999-01-04T09:00:00Z", "endTime": "1999-10-31T09:00:00Z"}
+        for body in (wanted(), wanted(expiresInSeconds=60), wanted() | day):
+            problem(await ann.post(body), "invalid", "/service")
+        members = {"reservations": [wanted(resource="salon", service="planned"), wanted()]}
+        problem(await ann.ask("POST", "/v1/groups", json=members), "invalid", "/reservations/1/service")
+
+        assert await shop.everything() == before
+
+    async def test_it_does_not_get_rid_of_one(self, shop: Visitor, ann: Visitor) -> None:
+        """Whether held, asked for or confirmed; null in a patch is refused."""
+        await shop.service("asked", approval=True)
+        await shop.resource("studio", services=["asked"], capacity=4)
+        in_the_salon: dict[str, Any] = {"resource": "salon", "service": "planned"}
+        held = await ann.booked(**in_the_salon, expiresInSeconds=60)
+        asked = await ann.booked(resource="studio", service="asked")
+        for each in (held, asked, await ann.booked(**in_the_salon)):
+            problem(await ann.change(each, service=None), "invalid", "/service")
+            assert await shop.read(each) == each
+
+    async def test_what_has_none_is_not_moved(self, shop: Visitor, ann: Visitor) -> None:
+        """Somebody else booked it so: a patch and a move are refused, while notes and cancelling are allowed."""
+        plain = await shop.booked(customer="ann")
+        later = render(NINE + 5 * HOUR)
+        problem(await ann.change(plain, startTime=later), "forbidden")
+        problem(await ann.change(plain, endTime=later), "forbidden")
+        moves = {"moves": [{"reservation": plain["id"], "version": 1, "startTime": later}]}
+        problem(await ann.ask("POST", "/v1/moves", json=moves), "forbidden", "/moves/0")
+
+        good(await ann.change(plain, notes="x"))
+        good(await ann.verb(plain, "cancel"))

@@ -236,15 +236,21 @@ class TestExtend:
 
     @pytest.mark.parametrize("service", [None, "asked"])
     async def test_from_now(self, shop: Visitor, service: str | None) -> None:
-        """Not from its end: it may become shorter as well; with a line in its history."""
+        """Not from its end; with a line in its history."""
         of: dict[str, Any] = {} if service is None else {"service": service}
         hold = await shop.booked(expiresInSeconds=600, **of)
-        for seconds in (3_600, 10):
+        for seconds in (3_600, 7_200):
             body = good(await shop.verb(hold, "extend", expiresInSeconds=seconds))
             row = await shop.stored(hold)
             assert row["expiresAt"] - row["updatedAt"] == seconds * SECOND
             assert body["expiresAt"] == render(row["expiresAt"])
             assert body["history"][-1] == {"at": body["updatedAt"], "by": shop.prefix, "changed": ["expiresAt"]}
+
+    async def test_it_never_becomes_shorter(self, shop: Visitor) -> None:
+        """Asked for less than it has it stays as it is, without a line in its history."""
+        hold = await shop.booked(expiresInSeconds=600)
+
+        assert good(await shop.verb(hold, "extend", expiresInSeconds=10)) == hold
 
     async def test_at_most_a_day_after_it_was_made(self, shop: Visitor) -> None:
         """86,400 seconds after `createdAt`, however often it is extended."""
@@ -276,17 +282,47 @@ class TestApproval:
     async def test_only_an_admin_confirms(self, shop: Visitor) -> None:
         """403 names the scope, and nothing happens; a repetition of what an admin did is harmless."""
         clerk = await shop.other("reservations:write", "reservations:read")
-        kinds: list[dict[str, Any]] = [{}, {"expiresInSeconds": 60}]
-        for more in kinds:
-            request = await clerk.booked(service="asked", **more)
-            refused = problem(await clerk.verb(request, "confirm"), "forbidden")
+        request = await clerk.booked(service="asked")
+        refused = problem(await clerk.verb(request, "confirm"), "forbidden")
 
-            assert "reservations:admin" in refused["detail"]
-            assert await shop.read(request) == request
-            body = good(await shop.verb(request, "confirm"))
-            assert body["status"] == "confirmed"
-            assert good(await clerk.verb(request, "confirm")) == body
-            good(await shop.verb(request, "cancel"))
+        assert "reservations:admin" in refused["detail"]
+        assert await shop.read(request) == request
+        body = good(await shop.verb(request, "confirm"))
+        assert body["status"] == "confirmed"
+        assert good(await clerk.verb(request, "confirm")) == body
+
+    async def test_a_confirmed_hold_becomes_a_request(self, shop: Visitor) -> None:
+        """It waits without an end, blocks on, and is confirmed by an admin alone; an admin's own hold at once."""
+        clerk = await shop.other("reservations:write", "reservations:read")
+        hold = await clerk.booked(service="asked", expiresInSeconds=60)
+        body = good(await clerk.verb(hold, "confirm", reason="please"))
+
+        assert (body["status"], "expiresAt" in body, body["version"]) == ("pending", False, 2)
+        assert body["history"][1:] == [
+            {"at": body["updatedAt"], "by": clerk.prefix, "changed": ["expiresAt"], "reason": "please"}
+        ]
+        assert "expiresAt" not in await shop.stored(hold)
+        problem(await clerk.verb(hold, "confirm"), "forbidden")
+        problem(await clerk.verb(hold, "extend", expiresInSeconds=60), "forbidden-transition")
+        problem(await shop.book(), "conflict")
+        good(await shop.verb(hold, "confirm"))
+        held = await shop.booked(NINE + HOUR, service="asked", expiresInSeconds=60)
+        assert good(await shop.verb(held, "confirm"))["status"] == "confirmed"
+
+    async def test_a_request_stays_one_without_its_service(self, shop: Visitor) -> None:
+        """Whoever asked changes neither its service nor, when it has none any more, its status; an admin does."""
+        await shop.service("cut")
+        await shop.resource("salon", services=["asked", "cut"])
+        clerk = await shop.other("reservations:write", "reservations:read")
+        request = await clerk.booked(service="asked", resource="salon")
+        for service in (None, "cut"):
+            body = problem(await clerk.change(request, service=service), "forbidden")
+            assert "reservations:admin" in body["detail"]
+        good(await clerk.change(request, startTime=render(NINE + HOUR), service="asked"))
+
+        good(await shop.change(request, service=None))
+        problem(await clerk.verb(request, "confirm"), "forbidden")
+        assert (await shop.read(request))["status"] == "pending"
 
     async def test_anyone_may_withdraw_a_request(self, shop: Visitor) -> None:
         """Who asked can say no."""
@@ -296,7 +332,7 @@ class TestApproval:
         good(await clerk.verb(request, "cancel"))
 
     async def test_it_is_the_present_service_that_asks(self, shop: Visitor) -> None:
-        """Approval set or taken back since then counts."""
+        """Approval set since then makes a request of a hold; a request stays one, whatever became of its service."""
         await shop.service("cut")
         await shop.resource("salon", services=["cut"])
         clerk = await shop.other("reservations:write")
@@ -305,8 +341,8 @@ class TestApproval:
         good(await shop.edit("/v1/services/cut", approval=True))
         good(await shop.edit("/v1/services/asked", approval=False))
 
-        problem(await clerk.verb(hold, "confirm"), "forbidden")
-        good(await clerk.verb(request, "confirm"))
+        assert good(await clerk.verb(hold, "confirm"))["status"] == "pending"
+        problem(await clerk.verb(request, "confirm"), "forbidden")
 
     async def test_confirm_judges_no_rule_again(self, shop: Visitor) -> None:
         """What was held stays held: the service switched off, taken away, its start past."""

@@ -16,7 +16,7 @@ from app.storage.documents import Finding, Run
 from app.timeline.instants import render
 from app.timeline.matching import Placed
 from app.timeline.sweep import Window
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, problem
+from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem
 
 pytestmark = pytest.mark.servers("any")
 URL = "/v1/findings"
@@ -124,6 +124,37 @@ async def test_a_proposal_is_judged_by_the_rules(reviewer: Visitor) -> None:
     force = {"headers": {"If-Match": "*"}, "params": {"force": "true"}}
     good(await reviewer.ask("PATCH", "/v1/resources/room", json={"active": False}, **force))
     assert (await only(reviewer))["proposals"] == []
+
+
+async def test_a_proposal_keeps_the_days_of_its_resource(reviewer: Visitor) -> None:
+    """London's day of 25 hours is proposed as one day again, in whichever zone somebody said it."""
+    await reviewer.service("stay", durationType="full-day", maxDays=5)
+    await reviewer.resource("attic", timezone="Europe/London", services=["stay"])
+    day = {"resource": "attic", "service": "stay", "startTime": "2030-10-26T23:00:00Z", "timezone": "UTC"}
+    await doubled(reviewer, made(await reviewer.post(day)))
+    await run_of(reviewer)
+
+    proposals = (await only(reviewer, resource="attic"))["proposals"]
+    assert {(each["startTime"], each["endTime"]) for each in proposals} == {
+        ("2030-10-28T00:00:00.000Z", "2030-10-29T00:00:00.000Z")
+    }
+
+
+async def test_a_proposal_may_begin_as_soon_as_it_did(reviewer: Visitor) -> None:
+    """On another resource at the same time the notice is not asked for, because a move is not asked for it either."""
+    await reviewer.service("talk-soon", minimumNoticeMinutes=600)
+    for name in ("attic", "studio"):
+        await reviewer.resource(name, services=["talk-soon"])
+    start = reviewer.store.clock.now() + HOUR
+    soon = {"resource": "attic", "service": "talk-soon", "startTime": render(start)}
+    first = made(await reviewer.post(soon, force="true"))
+    second = await doubled(reviewer, first)
+    await run_of(reviewer)
+
+    proposals = (await only(reviewer, resource="attic"))["proposals"]
+    assert [each["reservation"] for each in proposals if each["resource"] == "studio"] == [second, first["id"]]
+    move = {"reservation": first["id"], "version": 1, "resource": "studio"}
+    good(await reviewer.ask("POST", "/v1/moves", json={"moves": [move]}))
 
 
 async def test_what_people_say_is_kept(reviewer: Visitor) -> None:
