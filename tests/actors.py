@@ -11,11 +11,13 @@ from app.booking.drivers import SessionDriver
 from app.booking.facts import Memory
 from app.booking.intents import Accepted, Intent
 from app.booking.occupants import BRANCHES
+from app.booking.stamps import Age
 from app.booking.steps import ABORT, Step
 from app.booking.transaction import Batch, Outcome, attempt
 from app.storage.client import Store
 from app.storage.documents import Resource
 from app.storage.guards import make_guard
+from app.timeline.instants import Millis
 from app.timeline.load import Occupancy, peak
 
 NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
@@ -39,12 +41,22 @@ def booking_of(start: datetime = NINE, length: timedelta = HOUR, **fields: Any) 
 
 
 class Actor:
-    """A process that books: a driver of its own, a body that stands before its next step."""
+    """A process that books: a driver of its own, a body that stands before its next step.
 
-    def __init__(self, store: Store, intents: Sequence[Intent], memory: Memory | None = None) -> None:
+    `paused_seconds` is how long it takes itself to have stood still.
+    """
+
+    def __init__(
+        self, store: Store, intents: Sequence[Intent], memory: Memory | None = None, *, clock: Millis | None = None
+    ) -> None:
         self.driver = SessionDriver(store.client.delegate, store.database.name, 1)
+        self.paused_seconds = 0.0
         self.batch = Batch(
-            intents, memory or Memory(), BRANCHES if store.shape == "or" else 1, clock=store.clock.millis()
+            intents,
+            memory or Memory(),
+            BRANCHES if store.shape == "or" else 1,
+            clock=store.clock.millis() if clock is None else clock,
+            age=Age(lambda: self.paused_seconds),
         )
         self.body = attempt(self.batch)
         self.outcomes: list[Outcome] | None = None

@@ -19,6 +19,7 @@ from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 from app.booking.drivers import Driver
 from app.booking.facts import Memory
 from app.booking.intents import Intent, overloaded, unreachable
+from app.booking.stamps import COMMIT_SECONDS
 from app.booking.tickets import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.booking.way import Way
@@ -167,6 +168,7 @@ class Committer:
         intents = [ticket.intent for ticket in tickets]
         batch = Batch(intents, self.memory, self.branches_a_find, self.driver.atomic, self.clock(), self.owner)
         budget = max(max(ticket.until for ticket in tickets) - loop.time(), LEAST_BUDGET_SECONDS)
+        budget = min(budget, COMMIT_SECONDS)  # later it would not commit, however long its intents may wait
         try:
             outcomes: list[Outcome | Lost] = [*await self.driver.run(slot, attempt(batch), budget)]
             self._rest(batch.yields)

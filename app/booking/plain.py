@@ -16,6 +16,7 @@ from app.booking.drivers import MAJORITY
 from app.booking.facts import offer_of
 from app.booking.intents import overloaded
 from app.booking.permission import check_begun, check_cancellation_notice
+from app.booking.stamps import STAMP
 from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service
@@ -62,7 +63,8 @@ async def finish(
         if ending.reason:
             entry["reason"] = ending.reason
         change = {
-            "$set": {"status": ending.to, "updatedAt": now},
+            "$set": {"status": ending.to},
+            "$currentDate": STAMP,
             "$inc": {"version": 1},
             "$push": {"history": {"$each": [entry], "$slice": -50}},
         }

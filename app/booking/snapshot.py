@@ -10,6 +10,7 @@ from bson import ObjectId
 from app.booking.facts import Memory, offer_of, room_of
 from app.booking.intents import Intent, Span, Update, View
 from app.booking.occupants import Reach, occupancy_of, read
+from app.booking.stamps import check_skew
 from app.booking.steps import Step, Steps, find, update
 from app.booking.way import YIELD_MILLISECONDS
 from app.errors import Problem
@@ -139,6 +140,7 @@ class Snapshot(View):
 
         Raises:
             HoldStillLive: a hold that we take for over is not, by the clock of this change.
+            StaleStamp: what was judged with the clock that this process knows is too far behind that of the database.
         """
         for resource in sorted(resources - self.changed):
             yield update("guards.choose", "guards", {"_id": resource}, BUMP)
@@ -146,6 +148,7 @@ class Snapshot(View):
             holds = self.calendar(resource).lapsed.values()
             if any(hold.expires is not None and hold.expires > to_millis(guard["at"]) for hold in holds):
                 raise HoldStillLive
+            check_skew(self.now(resource), to_millis(guard["at"]))
             self.guards[resource] = guard
 
     def _take_guards(self, lanes: list[str], rows: list[str]) -> Steps[None]:

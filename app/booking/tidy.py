@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from app.booking.drivers import MAJORITY
 from app.booking.held import HISTORY_KEPT
+from app.booking.stamps import STAMP
 from app.storage.client import Store
 from app.timeline.lifecycle import Status
 
@@ -39,7 +40,8 @@ async def _bring(store: Store, query: dict[str, Any], before: Status, to: Status
     found = await collection.find(query, {"version": 1}).limit(AT_ONCE).to_list(None)
     entry = {"at": now, "by": BY, "operation": ObjectId(), "from": before, "to": to}
     change = {
-        "$set": {"status": to, "updatedAt": now},
+        "$set": {"status": to},
+        "$currentDate": STAMP,
         "$inc": {"version": 1},
         "$push": {"history": {"$each": [entry], "$slice": -HISTORY_KEPT}},
     }

@@ -19,6 +19,7 @@ from app.booking.intents import Accepted, Intent, OutcomeUnknown, Refused, Span,
 from app.booking.occupants import Reach
 from app.booking.replay import Replayed, answers_of, replay
 from app.booking.snapshot import BUMP, HoldStillLive, Snapshot
+from app.booking.stamps import FRESH_SECONDS, Age, StaleStamp, renewed
 from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, insert, update
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
@@ -44,6 +45,7 @@ class Batch:
 
     Without transactions (`atomic` false) a batch is one intent, and its writes happen one after the other.
     `yields` is filled by the attempt: the guards on which another process asked for way, and for how many seconds.
+    `age` counts from before its first stamp, and `written` are the reservations that bear one.
     """
 
     intents: Sequence[Intent]
@@ -53,6 +55,8 @@ class Batch:
     clock: Millis = 0
     owner: ObjectId = field(default_factory=ObjectId)
     yields: dict[str, float] = field(default_factory=dict)
+    age: Age = field(default_factory=Age)
+    written: list[Any] = field(default_factory=list)
 
 
 def attempt(batch: Batch) -> Steps[list[Outcome]]:
@@ -69,6 +73,8 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
     outcomes: dict[ObjectId, Outcome] = {}
     if fresh:
         outcomes = yield from _transaction(fresh, batch)
+        if batch.written and batch.age.seconds > FRESH_SECONDS:
+            yield from renewed(batch.written)
     return [
         outcomes[intent.operation] if intent.operation in outcomes else _replay(intent, told)
         for intent in batch.intents
@@ -95,8 +101,11 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
             yield ABORT
             return outcomes
         yield from snapshot.choose(frozenset(span.resource for each in accepted for span in each.taken))
-        yield from _write(accepted, snapshot, intents[0])
-    except HoldStillLive as early:
+        batch.age.check()
+        yield from _write(accepted, snapshot, intents[0], batch.written)
+        if batch.atomic:
+            batch.age.check()
+    except (HoldStillLive, StaleStamp) as early:
         raise Lost from early
     except PyMongoError as error:
         if not batch.atomic and accepted:
@@ -137,8 +146,11 @@ def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
     return accepted
 
 
-def _write(accepted: Sequence[Accepted], snapshot: Snapshot, first: Intent) -> Steps[None]:
-    """Reach first, so that no reader can miss what follows; then the inserts and the guarded updates."""
+def _write(accepted: Sequence[Accepted], snapshot: Snapshot, first: Intent, written: list[Any]) -> Steps[None]:
+    """Reach first, so that no reader can miss what follows; then the inserts and the guarded updates.
+
+    The ids of the reservations go into `written`.
+    """
     inserts = [reservation for each in accepted for reservation in each.inserts]
     blocks = [reservation for each in accepted for reservation in each.blocks]
     for reach, resources in _by_reach(_raised(blocks, snapshot)).items():
@@ -148,7 +160,9 @@ def _write(accepted: Sequence[Accepted], snapshot: Snapshot, first: Intent) -> S
         yield Step("guards.reach", "guards", "update_many", ({"_id": {"$in": resources}}, raised))
     for taken in (span for each in accepted for span in each.taken):
         for lapsed in _expire(taken, snapshot, first):
+            written.append(lapsed.query["_id"])
             yield from _apply(lapsed)
+    written += [identity for each in accepted for identity in _touched(each)]
     if inserts:
         yield insert("reservations.insert", "reservations", [reservation.to_mongo() for reservation in inserts])
     for each in accepted:

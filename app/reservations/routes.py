@@ -60,7 +60,12 @@ ResourceParameter = Annotated[str | None, QueryParameter(description="Of this re
 FromParameter = Annotated[str | None, QueryParameter(name="from", description="Overlapping what begins here.")]
 ToParameter = Annotated[str | None, QueryParameter(description="Overlapping what ends here.")]
 SinceParameter = Annotated[
-    str | None, QueryParameter(name="updatedSince", description="Changed since; sorted by `updatedAt`.")
+    str | None,
+    QueryParameter(
+        name="updatedSince",
+        description="Changed since; sorted by `updatedAt`. Changes of the last ten seconds are held back, and every "
+        "page has a `next`, also an empty one: who goes on from it, now or later, misses no change.",
+    ),
 ]
 
 
@@ -104,7 +109,7 @@ class ReservationRoutes(Controller):
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
     ) -> Page[ReservationAnswer]:
-        """Reservations by start, then id; with `updatedSince` by change, then id."""
+        """Reservations by start, then id; with `updatedSince` by change, then id, without an end."""
         filters = Filters(
             resource,
             customer,

@@ -4,6 +4,7 @@ The write path does not use it: there the server itself stamps the guard within 
 """
 
 import asyncio
+import math
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -22,6 +23,9 @@ REFRESH_SECONDS = 10.0
 ANSWER_SECONDS = 1.0
 """A later answer tells too little, because half of the way there and back is the error."""
 
+DRIFT = 500e-6
+"""By which part of the time that passed two clocks may differ at most; NTP never slews faster."""
+
 _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)  # commands do not take over the client's
 
 
@@ -35,6 +39,8 @@ class Clock:
         self._client = client
         self._native = native
         self._ahead: float | None = None  # milliseconds by which the server's clock is ahead of our monotonic one
+        self._error = 0.0  # milliseconds by which that may be wrong, when it was told
+        self._told = 0.0  # when that was, by our monotonic clock
         self._task: asyncio.Task[None] | None = None
 
     def millis(self) -> Millis:
@@ -46,6 +52,11 @@ class Clock:
     def now(self) -> datetime:
         """Now, as an aware datetime in UTC with milliseconds."""
         return from_millis(self.millis())
+
+    def ago(self, seconds: float) -> datetime:
+        """An instant that surely lies so long back by the server's clock, whatever of its way here we do not know."""
+        drift = 0.0 if self._ahead is None else (time.monotonic() - self._told) * DRIFT * 1000
+        return from_millis(self.millis() - math.ceil(seconds * 1000 + self._error + drift))
 
     async def refresh(self) -> None:
         """Ask the server; without an answer the clock counts on as it did."""
@@ -59,7 +70,9 @@ class Clock:
             return
         told = hello.get("localTime")
         if isinstance(told, datetime):
-            self._ahead = to_millis(told) - (sent + time.monotonic()) / 2 * 1000
+            self._told = time.monotonic()
+            self._ahead = to_millis(told) - (sent + self._told) / 2 * 1000
+            self._error = (self._told - sent) / 2 * 1000
 
     def start(self) -> None:
         """Ask every ten seconds from now on."""
