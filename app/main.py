@@ -26,7 +26,7 @@ from app.reconciliation.queue import Queue
 from app.reconciliation.suspects import Suspects
 from app.reservations import routes as reservations
 from app.reservations.service import Reservations
-from app.settings import Settings
+from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
 from app.storage.migrate import verify
 from app.wire import docs
@@ -39,7 +39,7 @@ from app.work import WORK, WorkPool
 
 def create() -> Litestar:
     """The application by the environment's settings, for a server that wants a factory."""
-    return create_app(Settings())
+    return create_app(read_settings())
 
 
 def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:

@@ -1,17 +1,26 @@
 """Settings: environment variables, read once by whoever starts a process and handed down from there."""
 
-from typing import Literal
+import os
+import re
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app import cron
+from app.environment import PREFIX, SettingsError, from_files, unknown
+
 Mode = Literal["auto", "strict", "optimistic"]
+
+_SHOWN = 40
+"""Characters of a value that a message repeats."""
 
 
 class Settings(BaseSettings):
     """What a process of Reserva can be told. Two names are everybody's, the rest begin with `RESERVA_`."""
 
-    model_config = SettingsConfigDict(env_prefix="RESERVA_", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, populate_by_name=True)
 
     mongodb_url: str | None = Field(default=None, validation_alias="MONGODB_URL")
     """The database server; its path names the database (default `reserva`). Unset: the trial in `./.reserva`."""
@@ -19,8 +28,9 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
     """The queue of the worker. Unset or down: bookings work, jobs wait in MongoDB."""
 
-    mode: Mode = "auto"
-    """`strict` refuses to start on a server without transactions, `optimistic` does not use them."""
+    mode: Mode = "strict"
+    """`strict` refuses to start on a server without transactions, `optimistic` does not use them, `auto` asks the
+    server. Where it is unset, only `serve` and `worker` insist: see `chosen_mode`."""
 
     reconcile_cron: str = "0 * * * *"
     """When the worker reconciles (five cron fields, UTC); the day's first run is full."""
@@ -28,7 +38,7 @@ class Settings(BaseSettings):
     max_holds: int = Field(default=20, ge=0)
     """Live holds of one customer, or of one key where there is no customer; 0: no limit."""
 
-    complete_after_hours: int = Field(default=0, ge=0)
+    complete_after_hours: int = Field(default=0, ge=0, le=87_600)
     """The worker completes what was confirmed and ended that many hours ago; 0: never."""
 
     alert_url: str | None = None
@@ -42,3 +52,116 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least level that is logged."""
+
+    @property
+    def chosen_mode(self) -> Mode | None:
+        """The mode that somebody asked for; None where the default was left alone."""
+        return self.mode if "mode" in self.model_fields_set else None
+
+    @field_validator("mongodb_url", "redis_url", "alert_url", "alert_secret", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("mongodb_url")
+    @classmethod
+    def _of_mongodb(cls, url: str | None) -> str | None:
+        """Only how it begins; all else is for the driver to say, which knows lists of hosts and options."""
+        if url is not None and not url.startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("is not an address of MongoDB: it must begin with mongodb:// or mongodb+srv://.")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _of_redis(cls, url: str | None) -> str | None:
+        if url is not None and (wrong := _fault(url, ("redis", "rediss", "unix"))):
+            raise ValueError(f"is not an address of Redis: {wrong}. Write it like redis://host:6379/0.")
+        return url
+
+    @field_validator("alert_url")
+    @classmethod
+    def _of_the_web(cls, url: str | None) -> str | None:
+        if url is not None and (wrong := _fault(url, ("http", "https"))):
+            raise ValueError(f"is not a web address: {wrong}. Write it like https://example.com/hook.")
+        return url
+
+    @field_validator("reconcile_cron")
+    @classmethod
+    def _of_cron(cls, text: str) -> str:
+        try:
+            cron.parse(text)
+        except ValueError as error:
+            raise ValueError(f"is not a time of cron: {error}") from None
+        return text
+
+
+VARIABLES: dict[str, str] = {
+    str(field.validation_alias or f"{PREFIX}{name.upper()}"): name for name, field in Settings.model_fields.items()
+}
+"""The fields of the settings, by the names of their variables."""
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: for names that are no settings and values that are none, a sentence each; no value of a secret
+            or an address is repeated.
+    """
+    faults = unknown(VARIABLES, os.environ)
+    read, unread = from_files(VARIABLES, os.environ)
+    faults += unread
+    try:
+        values: dict[str, Any] = {_key(name): value for name, value in read.items()}
+        settings = Settings(**values)
+    except ValidationError as error:
+        faults += [_sentence(fault) for fault in error.errors()]
+    if faults:
+        raise SettingsError(" ".join(faults))
+    return settings
+
+
+def _key(variable: str) -> str:
+    """How pydantic calls a value in the environment, which the one from a file must replace."""
+    field = VARIABLES[variable]
+    return str(Settings.model_fields[field].validation_alias or field)
+
+
+def _sentence(fault: Any) -> str:
+    """What pydantic has found, for whoever wrote the variable."""
+    place = str(fault["loc"][0])
+    name = next(variable for variable, field in VARIABLES.items() if place in {variable, field})
+    about = fault.get("ctx", {})
+    given = repr(fault["input"])[:_SHOWN]
+    match fault["type"]:
+        case "value_error":
+            return f"{name} {about['error']}"
+        case "literal_error":
+            return f"{name}: must be {about['expected']}, not {given}."
+        case "greater_than_equal":
+            return f"{name}: must be {about['ge']:,} or more, not {given}."
+        case "less_than_equal":
+            return f"{name}: must be {about['le']:,} or less, not {given}."
+        case "int_parsing" | "int_from_float" | "int_type" | "int_parsing_size":
+            return f"{name}: must be a whole number, not {given}."
+    return f"{name}: {fault['msg']}."
+
+
+def _fault(url: str, schemes: tuple[str, ...]) -> str | None:
+    """What is wrong with an address, without repeating it: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "its host or port cannot be read"
+    local = parts.scheme == "unix"
+    tests = {
+        "it has a blank or a control character in it": re.search(r"[\s\x00-\x1f\x7f]", url),
+        f"it must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}": parts.scheme not in schemes,
+        "it names no socket": local and not parts.path,
+        "it names no host": not local and not host,
+        "0 is no port": port == 0,
+        "its path must be the number of a database": parts.scheme in {"redis", "rediss"}
+        and not re.fullmatch(r"/?[0-9]*", parts.path),
+    }
+    return next((wrong for wrong, holds in tests.items() if holds), None)

@@ -23,8 +23,7 @@ from tests.servers import KINDS, NotAtHand, Servers, fitting
 
 _URL = os.environ.get("MONGODB_URL") or None
 for _name in [name for name in os.environ if name in {"MONGODB_URL", "REDIS_URL"} or name.startswith("RESERVA_")]:
-    if _name != "RESERVA_TEST_SERVERS":
-        del os.environ[_name]
+    del os.environ[_name]  # `tests.servers` has read those that are for the tests
 
 settings.register_profile("reserva", deadline=None, print_blob=True)  # a busy machine is no failure
 settings.load_profile("reserva")

@@ -2,19 +2,16 @@
 
 import csv
 import gzip
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT
-
-_FOLDER = Path(os.environ.get("RESERVA_TEST_DATA", ROOT.parent / "shared" / "data"))
+from tests.servers import DATA
 
 
 def flights_file() -> Path:
     """The file, gzipped CSV as `reserva import` reads it; a test without it is skipped."""
-    path = _FOLDER / "flights-2013-01.csv.gz"
+    path = DATA / "flights-2013-01.csv.gz"
     if not path.exists():
         pytest.skip(f"there is no {path.name}; RESERVA_TEST_DATA names its folder")
     return path

@@ -22,6 +22,10 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+SCRIPTS = Path(os.environ.get("RESERVA_TEST_SERVERS", ROOT.parent / "shared" / "mongo"))
+"""Where the scripts lie that start servers which no package brings."""
+DATA = Path(os.environ.get("RESERVA_TEST_DATA", ROOT.parent / "shared" / "data"))
+"""Where files lie that are too large for the repository. Both are read here, before the tests clear the environment."""
 START_SECONDS = 120.0
 """How long a server may take to its first answer; MongoDB's engine fetches its parts on its first start."""
 
@@ -130,7 +134,7 @@ def _trial(data: Path, log: IO[str]) -> Child:
 
 
 def _rust(data: Path, log: IO[str]) -> Child:
-    script = _scripts() / "secantusd"
+    script = SCRIPTS / "secantusd"
     if not script.exists():
         raise NotAtHand(f"there is no {script.name} script; RESERVA_TEST_SERVERS names its folder")
     version = re.search(r"^version=(\S+)", script.read_text(encoding="utf-8"), re.MULTILINE)
@@ -141,7 +145,7 @@ def _rust(data: Path, log: IO[str]) -> Child:
 
 
 def _engine(data: Path, log: IO[str]) -> Child:
-    script = _scripts() / "start"
+    script = SCRIPTS / "start"
     if not script.exists():
         raise NotAtHand(f"there is no {script.name} script; RESERVA_TEST_SERVERS names its folder")
     if lacking := [tool for tool in ("node", "npm") if shutil.which(tool) is None]:
@@ -164,11 +168,6 @@ _STARTS: dict[str, Callable[[Path, IO[str]], Child]] = {
     "engine": _engine,
     "redis": _redis,
 }
-
-
-def _scripts() -> Path:
-    """Where the scripts lie that start servers which no package brings."""
-    return Path(os.environ.get("RESERVA_TEST_SERVERS", ROOT.parent / "shared" / "mongo"))
 
 
 def free_port() -> int:

@@ -15,14 +15,14 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.cron import parse
 from app.errors import Problem
 from app.reconciliation import queue
 from app.reconciliation.alerts import Alerts
-from app.settings import Settings
+from app.settings import read_settings
 from app.storage.client import connect
 from app.storage.migrate import verify
 from worker import jobs
-from worker.cron import parse
 
 RUN_SECONDS = 6 * 3600
 """The longest reconciliation. A worker that dies in one is missed by its beats, not by this."""
@@ -34,7 +34,7 @@ TIDY_SECOND = 30
 """Once a minute, away from the runs that begin with it."""
 TIDY_SECONDS = 55
 
-_settings = Settings()
+_settings = read_settings()
 
 
 async def startup(ctx: dict[Any, Any]) -> None:
@@ -55,10 +55,7 @@ async def shutdown(ctx: dict[Any, Any]) -> None:
 def _redis() -> RedisSettings:
     if _settings.redis_url is None:
         raise Problem("invalid", "REDIS_URL is not set; the worker takes its jobs from there.")
-    try:
-        settings = queue.redis_settings(_settings.redis_url)
-    except (RuntimeError, ValueError) as error:
-        raise Problem("invalid", f"REDIS_URL is not an address of Redis: {error}.") from error
+    settings = queue.redis_settings(_settings.redis_url)
     # A Redis that restarts within some ten seconds is waited for; without it for longer, the worker ends.
     settings.retry = Retry(ExponentialBackoff(cap=2, base=0.1), 9)
     settings.retry_on_error = [RedisConnectionError, RedisTimeoutError]
@@ -66,10 +63,6 @@ def _redis() -> RedisSettings:
 
 
 def _reconciliations() -> list[CronJob]:
-    try:
-        times = parse(_settings.reconcile_cron)
-    except ValueError as error:
-        raise Problem("invalid", f"RESERVA_RECONCILE_CRON: {error}") from error
     return [
         cron(
             jobs.reconcile_reservations,
@@ -82,7 +75,7 @@ def _reconciliations() -> list[CronJob]:
             hour=entry.hour,
             minute=entry.minute,
         )
-        for place, entry in enumerate(times)
+        for place, entry in enumerate(parse(_settings.reconcile_cron))
     ]
 
 

@@ -18,7 +18,7 @@ from app.audit import Report, audit
 from app.audit.people import people
 from app.audit.report import Tally
 from app.audit.values import printable
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, result
+from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, environment, result
 from app.storage.reading import Reading, open_for_reading
 from app.timeline.instants import MINUTE, Millis, from_millis, render
 from app.timeline.lifecycle import BLOCKING
@@ -73,6 +73,7 @@ async def audit_(
 
     Exit codes: 0 nothing found, 1 conflicts found, 2 could not look, or nothing there could be read.
     """
+    environment()
     reading = await open_for_reading(mongodb, database)
     try:
         with _spinner() as watch:

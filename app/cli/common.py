@@ -13,19 +13,23 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ParamSpec
 
 import click
-from pydantic import ValidationError
+import structlog
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 from rich.console import Console
 
 from app import logs
+from app.environment import FILE, SettingsError
 from app.errors import Problem
-from app.settings import Settings
+from app.settings import Settings, read_settings
+from app.storage import deployment
 from app.storage.client import Store, connect
 from app.storage.errors import StorageError
 from app.storage.migrate import verify
 from app.trial import folder
 from app.trial.errors import TrialError
+
+log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 
@@ -67,38 +71,43 @@ def environment() -> Settings:
     """What the environment says, with the log set up by it.
 
     Raises:
-        CouldNot: naming the variables that are not valid.
+        CouldNot: naming the variables that are not valid, or that there are not.
     """
     try:
-        settings = Settings()
-    except ValidationError as error:
-        raise CouldNot("; ".join(_setting(fault["loc"], fault["msg"]) for fault in error.errors())) from error
+        settings = read_settings()
+    except SettingsError as error:
+        raise CouldNot(str(error)) from error
     logs.configure(settings)
     return settings
 
 
 def export(settings: Settings) -> None:
-    """Put the addresses into the environment, for processes and modules that read it themselves."""
+    """Put addresses that are not there yet into the environment, for what reads it itself.
+
+    What stands in a file is not copied: whoever reads it later gets what stands there then.
+    """
     for name, url in (("MONGODB_URL", settings.mongodb_url), ("REDIS_URL", settings.redis_url)):
-        if url:
+        if url and not os.environ.get(name + FILE):
             os.environ[name] = url
 
 
-def _setting(location: tuple[int | str, ...], message: str) -> str:
-    name = str(location[0]).upper()
-    return f"{name if name.endswith('_URL') else f'RESERVA_{name}'}: {message}"
-
-
 @asynccontextmanager
-async def opened(settings: Settings | None = None, *, verified: bool = True) -> AsyncIterator[Store]:
+async def opened(
+    settings: Settings | None = None, *, verified: bool = True, insists: bool = False
+) -> AsyncIterator[Store]:
     """Open the database of the settings (by default `configured()`), and close it at the end.
 
     Args:
         settings: Where it is.
         verified: Refuse a database that `reserva migrate` has not prepared.
+        insists: Where RESERVA_MODE is unset, refuse a server without transactions. Else it is used in the mode that
+            the processes of this database have agreed on; if nothing is agreed yet, as the server allows.
     """
-    store = await connect(settings or configured())
+    settings = settings or configured()
+    store = await connect(settings, mode=settings.mode if insists else settings.chosen_mode or "auto")
     try:
+        if not insists and settings.chosen_mode is None:
+            await deployment.join(store, lasting=verified)
         if verified:
             await verify(store)
         yield store
@@ -136,6 +145,13 @@ def explained() -> Iterator[None]:
         raise CouldNot(f"The database failed: {error}") from error
     except RedisError as error:
         raise CouldNot(f"Redis failed: {str(error).rstrip('.')}. Check REDIS_URL and that the server runs.") from error
+
+
+def warn_if_optimistic(store: Store) -> None:
+    """Say at the start of what books that nothing keeps two processes from booking the same time."""
+    if store.mode == "optimistic":
+        reason = store.capabilities.lack or "RESERVA_MODE is optimistic"
+        log.warning("optimistic mode: two processes can double-book", reason=reason)
 
 
 def result(value: Any) -> None:

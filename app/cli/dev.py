@@ -30,6 +30,6 @@ async def dev(port: int, data: Path, *, demo: bool, tied: int | None) -> int:
     """
     if tied:
         tie(tied)
-    environment()
-    await Trial(folder.Folder(data), port, demo=demo).run()
+    settings = environment()
+    await Trial(folder.Folder(data), port, demo=demo, mode=settings.chosen_mode or "auto").run()
     return DONE

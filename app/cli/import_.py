@@ -12,7 +12,7 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.booking import Booking
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, opened, result
+from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, opened, result, warn_if_optimistic
 from app.importing.records import Source, UnreadableError
 from app.importing.service import Complaint, Importer, Report
 
@@ -47,6 +47,7 @@ async def import_(file: Path, *, create: bool, as_json: bool, refused: IO[str] |
 
     began = time.monotonic()
     async with opened() as store:
+        warn_if_optimistic(store)
         booking = Booking(store)
         try:
             await booking.start()

@@ -10,7 +10,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 from app import logs
-from app.cli.common import CouldNot, configured, environment, explained, export, opened
+from app.cli.common import CouldNot, configured, environment, explained, export, opened, warn_if_optimistic
 from app.settings import Settings
 from app.trial.servers import ensure_free, free_port
 from app.trial.tether import tie
@@ -73,5 +73,5 @@ def application() -> "Litestar":
 
 
 async def _usable(settings: Settings) -> None:
-    async with opened(settings):
-        pass
+    async with opened(settings, insists=True) as store:
+        warn_if_optimistic(store)

@@ -2,13 +2,14 @@
 
 import asyncio
 from importlib import import_module
+from typing import Any
 
 import click
 import structlog
 from arq.worker import run_worker
 from redis.asyncio import Redis
 
-from app.cli.common import CouldNot, configured, explained, export, opened
+from app.cli.common import CouldNot, configured, explained, export, opened, warn_if_optimistic
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -36,11 +37,8 @@ def worker() -> None:
 async def _usable(settings: Settings) -> None:
     if not settings.redis_url:
         raise CouldNot("REDIS_URL is not set; the worker takes its jobs from there.")
-    try:
-        redis = Redis.from_url(settings.redis_url, socket_connect_timeout=_REDIS_SECONDS, socket_timeout=_REDIS_SECONDS)
-    except ValueError as error:
-        raise CouldNot(f"REDIS_URL is not an address of Redis: {error}") from error
-    async with redis:
+    waits: dict[str, Any] = {"socket_connect_timeout": _REDIS_SECONDS, "socket_timeout": _REDIS_SECONDS}
+    async with Redis.from_url(settings.redis_url, **waits) as redis:
         await redis.ping()
-    async with opened(settings):
-        pass
+    async with opened(settings, insists=True) as store:
+        warn_if_optimistic(store)

@@ -1,16 +1,22 @@
 """`/metrics`, as Prometheus reads it; everything in it is read from the database when somebody asks."""
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.reconciliation.figures import Figures
+from app.storage.capabilities import StoreMode
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def rendered(figures: Figures) -> bytes:
+def rendered(figures: Figures, mode: StoreMode) -> bytes:
     """The text of a scrape."""
     registry = CollectorRegistry()
+    modes = Gauge("reserva_mode", "1 at the mode in which this process books.", ["mode"], registry=registry)
+    for known in get_args(StoreMode):
+        modes.labels(known).set(known == mode)
     gauge = Gauge("reserva_findings_open", "Findings that nobody has looked at.", registry=registry)
     gauge.set(figures.findings_open)
     gauge = Gauge("reserva_findings_oldest_seconds", "Age of the oldest open finding.", registry=registry)

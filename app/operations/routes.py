@@ -57,8 +57,8 @@ async def ready(operations: NamedDependency[Operations]) -> Response[ReadyAnswer
     media_type=MediaType.TEXT,
 )
 async def metrics(operations: NamedDependency[Operations]) -> Response[bytes]:
-    """Findings and reconciliations in numbers, as Prometheus reads them."""
-    return Response(rendered(await operations.figures()), headers={"Content-Type": CONTENT_TYPE})
+    """The mode, findings and reconciliations in numbers, as Prometheus reads them."""
+    return Response(rendered(await operations.figures(), operations.mode), headers={"Content-Type": CONTENT_TYPE})
 
 
 router = Router("/", route_handlers=[health, ready, metrics])

@@ -29,6 +29,11 @@ class Operations:
         """Ready means: the database answers, and its indexes are as they must be."""
         return State(await self._ready(), self._store.mode)
 
+    @property
+    def mode(self) -> StoreMode:
+        """How this process books."""
+        return self._store.mode
+
     async def figures(self) -> Figures:
         """Findings and reconciliations in numbers."""
         return await read_figures(self._store)

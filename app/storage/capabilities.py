@@ -75,11 +75,17 @@ def choose(mode: Mode, capabilities: Capabilities) -> StoreMode:
     if mode == "optimistic" or (mode == "auto" and not capabilities.transactions):
         return "optimistic"
     if not capabilities.transactions:
-        raise StorageError(
-            f"RESERVA_MODE is strict, but this server has no transactions: {capabilities.lack}. "
-            "Run MongoDB as a replica set (one node is enough), or set RESERVA_MODE to auto."
-        )
+        raise StorageError(without_transactions("Bookings are to be made", capabilities))
     return "strict"
+
+
+def without_transactions(wanted: str, capabilities: Capabilities) -> str:
+    """The sentence for whoever wants transactions on a server that has none; `wanted` begins it."""
+    return (
+        f"{wanted} in strict mode, but this server has no transactions: {capabilities.lack}. "
+        "Run MongoDB as a replica set (one node is enough), or set RESERVA_MODE=optimistic, in which two processes can "
+        "double-book."
+    )
 
 
 async def _lack_of_transactions(client: "AsyncIOMotorClient[Any]", database: "AsyncIOMotorDatabase[Any]") -> str:

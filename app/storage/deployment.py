@@ -11,8 +11,10 @@ from contextlib import suppress
 
 from pymongo.errors import DuplicateKeyError
 
+from app.storage.capabilities import without_transactions
 from app.storage.client import Store
 from app.storage.documents import Deployment
+from app.storage.errors import StorageError
 from app.timeline.lifecycle import BLOCKING, FOLLOWS
 
 WRITE_PATH = 1
@@ -46,6 +48,25 @@ async def difference(store: Store) -> str | None:
         f"The database {store.database.name} {what}. "
         "Stop all others, then run `reserva migrate` with the settings of this process."
     )
+
+
+async def join(store: Store, *, lasting: bool = True) -> None:
+    """Book as the others of the database do, where nobody asked for a mode; without others, as the server allows.
+
+    Args:
+        store: Opened in mode `auto`; its mode is changed.
+        lasting: What is agreed on stays, even if the server can do better by now. `migrate` has it otherwise.
+
+    Raises:
+        StorageError: the others rely on transactions, and this server has none.
+    """
+    agreed = await _agreed(store)
+    if agreed is None or agreed.mode == store.mode:
+        return
+    if agreed.mode == "strict":
+        raise StorageError(without_transactions(f"The database {store.database.name} is booked", store.capabilities))
+    if lasting:
+        store.mode = agreed.mode
 
 
 async def change(store: Store) -> None:

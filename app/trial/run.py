@@ -13,6 +13,8 @@ import httpx
 import structlog
 
 from app.access.service import Token, create_key, hash_of, is_over, list_keys
+from app.environment import FILE
+from app.settings import Mode
 from app.storage.client import Store, connect
 from app.storage.documents import Key
 from app.storage.migrate import migrate
@@ -34,10 +36,11 @@ _GRACE_SECONDS = 25.0
 class Trial:
     """One trial in one folder; `run` it once."""
 
-    def __init__(self, folder: Folder, port: int, *, demo: bool) -> None:
+    def __init__(self, folder: Folder, port: int, *, demo: bool, mode: Mode) -> None:
         self._folder = folder
         self._port = port
         self._demo = demo
+        self._mode = mode
         self._state = State(owner=process("reserva dev", os.getpid()))
         self._children: list[Child] = []
         self._task: asyncio.Task[None] | None = None
@@ -89,7 +92,7 @@ class Trial:
             await _until(server.answers, server.name)
         self._state.mongodb_url, self._state.redis_url = (server.url for server in servers)
         self._folder.keep(self._state)
-        store = await connect(self._state.mongodb_url)
+        store = await connect(self._state.mongodb_url, mode=self._mode)
         try:
             report = await migrate(store)
             if not report.clean:
@@ -115,8 +118,10 @@ class Trial:
         await self._child(group, name, [sys.executable, "-m", "app.cli.main", *arguments], cwd=Path.cwd(), heard=True)
 
     async def _child(self, group: asyncio.TaskGroup, name: str, command: list[str], *, cwd: Path, heard: bool) -> None:
-        env = dict(os.environ, PYTHONUNBUFFERED="1")
-        env |= {"MONGODB_URL": self._state.mongodb_url or "", "REDIS_URL": self._state.redis_url or ""}
+        ours = {"MONGODB_URL": self._state.mongodb_url or "", "REDIS_URL": self._state.redis_url or ""}
+        ours["RESERVA_MODE"] = self._mode
+        env = {name: value for name, value in os.environ.items() if name.removesuffix(FILE) not in ours}
+        env |= ours | {"PYTHONUNBUFFERED": "1"}
         child = await Child.start(name, command, cwd=cwd, env=env, heard=heard)
         self._children.append(child)
         self._state.children.append(child.process)

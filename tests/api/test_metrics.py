@@ -19,9 +19,10 @@ async def scraped(visitor: Visitor) -> dict[str, float]:
 
 
 async def test_findings_and_runs_in_numbers(visitor: Visitor) -> None:
-    """Open findings and the age of the oldest; duration and rows of the last run of each kind."""
+    """The mode, open findings and the age of the oldest; duration and rows of the last run of each kind."""
     store = visitor.store
-    assert await scraped(visitor) == {"reserva_findings_open": 0, "reserva_findings_oldest_seconds": 0}
+    mode = {"reserva_mode_optimistic": 1, "reserva_mode_strict": 0}
+    assert await scraped(visitor) == mode | {"reserva_findings_open": 0, "reserva_findings_oldest_seconds": 0}
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
     await service.reconcile_reservations(store, "full")

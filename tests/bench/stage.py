@@ -57,7 +57,8 @@ class Stage:
         port = port or free_port()
         command = reserva("serve") if factory is None else [sys.executable, "-m", "tests.bench.serve", factory]
         command += ["--port", str(port), "--workers", str(workers)]
-        told = {"MONGODB_URL": self.url, "RESERVA_MAX_HOLDS": "0", "RESERVA_LOG_FORMAT": "json", **(env or {})}
+        told = {"MONGODB_URL": self.url, "RESERVA_MODE": "auto", "RESERVA_MAX_HOLDS": "0", "RESERVA_LOG_FORMAT": "json"}
+        told |= env or {}
         with kept_running(command, env=told) as running:
             for number in range(1, workers + 1):
                 running.said(f"Started worker-{number}")

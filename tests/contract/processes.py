@@ -25,8 +25,9 @@ def reserva(*arguments: str) -> list[str]:
 
 
 def surroundings(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of this process with some more; the tests have taken Reserva's own variables out of it."""
-    return {**os.environ, "PYTHONUNBUFFERED": "1", **env}
+    """The environment of this process with some more, without what Reserva was told in it."""
+    rest = {name: value for name, value in os.environ.items() if not name.startswith("RESERVA_")}
+    return {**rest, "PYTHONUNBUFFERED": "1", **env}
 
 
 def run(*arguments: str, cwd: Path | None = None, **env: str) -> "subprocess.CompletedProcess[str]":

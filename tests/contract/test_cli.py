@@ -104,6 +104,48 @@ def test_wrong_setting() -> None:
     assert "RESERVA_MAX_HOLDS: " in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "serve --port 0",
+        "worker",
+        "migrate",
+        "import rows.csv",
+        "reconcile",
+        "keys list",
+        "dev --port 0",
+        f"audit --mongodb {NOWHERE}",
+    ],
+)
+def test_misspelt_setting(command: str, tmp_path: Path) -> None:
+    """A variable that is no setting ends every command with exit code 2 and the nearest name, before all else."""
+    (tmp_path / "rows.csv").write_text("reference,resource,startTime,endTime\n")
+    ended = run(*command.split(), cwd=tmp_path, MONGODB_URL=NOWHERE, RESERVA_MOED="strict")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "Error: RESERVA_MOED is no setting of Reserva; the nearest one is RESERVA_MODE.\n"
+
+
+@pytest.mark.servers("engine")
+def test_strict_is_the_default(migrated: str, redis_url: str) -> None:
+    """App and worker refuse a server without transactions unless they are told otherwise; then they warn and say so."""
+    env = {"MONGODB_URL": migrated, "REDIS_URL": redis_url}
+    for command in ("serve --port 0", "worker"):
+        refused = run(*command.split(), cwd=None, **env)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "this server has no transactions" in refused.stderr
+
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    key = run("keys", "create", "--name", "x", "--scope", "admin", cwd=None, **env).stdout.strip()
+    with running("serve", "--port", str(port), RESERVA_MODE="optimistic", cwd=None, **env) as app:
+        app.said("optimistic mode: two processes can double-book")
+        app.said("Started worker-1")
+        assert eventually(lambda: listens(port))
+        assert httpx.get(f"{url}/readyz").json() == {"ready": True, "mode": "optimistic"}
+        metrics = httpx.get(f"{url}/metrics", headers={"Authorization": f"Bearer {key}"}).text
+        assert 'reserva_mode{mode="optimistic"} 1.0' in metrics
+
+
 @pytest.mark.servers("trial")
 @pytest.mark.parametrize(
     ("redis", "words"),
@@ -176,6 +218,12 @@ def test_serve(migrated: str) -> None:
         assert app.ended(signal.SIGTERM) == 0
     assert app.out == []
     assert eventually(lambda: group_is_empty(app.process.pid))
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on a port; a process says that it has started just before."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties processes to the one that started them")

@@ -102,6 +102,7 @@ def test_order() -> None:
     for name in ("app", "worker"):
         assert COMPOSE[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
         assert "replicaSet=rs0" in COMPOSE[name]["environment"]["MONGODB_URL"]
+        assert COMPOSE[name]["environment"]["RESERVA_MODE"] == "strict"
 
 
 def test_nothing_secret_and_nothing_open() -> None:

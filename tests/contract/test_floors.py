@@ -32,7 +32,9 @@ FLOORS = {
 BESIDE = {
     "app": set[str](),
     "app.errors": set[str](),
-    "app.settings": set[str](),
+    "app.cron": set[str](),
+    "app.environment": set[str](),
+    "app.settings": {"app.cron", "app.environment"},
     "app.logs": {"app.settings"},
     "app.pids": set[str](),
     "app.work": {"app.errors"},

@@ -133,6 +133,43 @@ async def test_one_that_was_away_looks_before_it_books(store: Store, monkeypatch
     assert await store.database["reservations"].count_documents({}) == 0
 
 
+class TestJoin:
+    """A command that nobody told a mode books as the processes of its database do."""
+
+    async def test_it_takes_what_is_agreed_on(self, store: Store, database_url: str) -> None:
+        """Optimistic beside optimistic ones, although the server has transactions."""
+        async with opened(database_url, "optimistic") as other:
+            await deployment.agree(other)
+
+        await deployment.join(store)
+
+        assert store.mode == "optimistic"
+
+    async def test_migrate_takes_what_the_server_has(self, store: Store, database_url: str) -> None:
+        """It is the one that changes what is agreed on, to what `serve` wants by default."""
+        async with opened(database_url, "optimistic") as other:
+            await deployment.agree(other)
+
+        migrated = await asyncio.to_thread(run, "migrate", MONGODB_URL=database_url)
+
+        assert migrated.stdout == "built    deployment in strict mode\n"
+        assert await agreed(store) == ("strict", deployment.LIFECYCLE)
+
+    @pytest.mark.servers("engine")
+    async def test_it_does_not_take_less(self, store: Store, database_url: str) -> None:
+        """Where the others rely on transactions, a server without them is refused, by `migrate` as well."""
+        await store.database["deployment"].insert_one(
+            {"_id": "deployment", "mode": "strict", "lifecycle": deployment.LIFECYCLE}
+        )
+
+        with pytest.raises(StorageError, match="no transactions"):
+            await deployment.join(store)
+        migrated = await asyncio.to_thread(run, "migrate", MONGODB_URL=database_url)
+
+        assert migrated.returncode == 2
+        assert await agreed(store) == ("strict", deployment.LIFECYCLE)
+
+
 class TestMigrate:
     """`reserva migrate` is the one way to change it."""
 

@@ -7,7 +7,7 @@ from arq import cron
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.cron import parse
+from app.cron import parse
 
 START = datetime(2026, 2, 26, 23, 30, tzinfo=UTC)  # a Thursday
 

@@ -1,0 +1,139 @@
+"""Settings as the environment gives them: nothing that was meant is dropped, and what is wrong is one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from app.environment import SettingsError
+from app.settings import Settings, read_settings
+
+
+def refused(monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
+    """What is said of an environment."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as error:
+        read_settings()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("RESERVA_MOED", "RESERVA_MODE"),
+        ("RESERVA_MAXHOLDS", "RESERVA_MAX_HOLDS"),
+        ("RESERVA_ALERT_SECRET_FIEL", "RESERVA_ALERT_SECRET_FILE"),
+        ("RESERVA_MONGODB_URL", "MONGODB_URL"),
+        ("reserva_mode", "RESERVA_MODE"),
+        ("RESERVA_TEST_SERVERS", "RESERVA_"),
+    ],
+)
+def test_a_name_that_is_none(monkeypatch: pytest.MonkeyPatch, name: str, nearest: str) -> None:
+    """Whatever begins like one of ours and is none is refused with the nearest name, also in other letters."""
+    said = refused(monkeypatch, **{name: "strict"})
+
+    assert f"{name} is no setting of Reserva; the nearest one is {nearest}" in said
+
+
+@pytest.mark.parametrize("name", ["RESERVA_PORT", "RESERVA_SERVICE_HOST", "RESERVA_PORT_8000_TCP_ADDR"])
+def test_names_that_kubernetes_makes(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Variables of a service named reserva are refused like others, with what keeps them out."""
+    assert "enableServiceLinks: false" in refused(monkeypatch, **{name: "tcp://10.0.0.1:8000"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("RESERVA_MODE", "", "RESERVA_MODE: must be 'auto', 'strict' or 'optimistic', not ''."),
+        ("RESERVA_MODE", "strcit", "must be 'auto', 'strict' or 'optimistic'"),
+        ("RESERVA_MAX_HOLDS", "-1", "RESERVA_MAX_HOLDS: must be 0 or more, not '-1'."),
+        ("RESERVA_MAX_HOLDS", "many", "must be a whole number"),
+        ("RESERVA_MAX_HOLDS", "1.5", "must be a whole number"),
+        ("RESERVA_COMPLETE_AFTER_HOURS", "9" * 30, "must be 87,600 or less"),
+        ("RESERVA_RECONCILE_CRON", "61 * * * *", "RESERVA_RECONCILE_CRON is not a time of cron: minute '61'"),
+        ("RESERVA_RECONCILE_CRON", "", "must have five fields"),
+        ("RESERVA_ALERT_URL", "notaurl", "RESERVA_ALERT_URL is not a web address"),
+        ("RESERVA_ALERT_URL", "ftp://example.com/", "must begin with http:// or https://"),
+        ("RESERVA_ALERT_URL", "https:///hook", "it names no host"),
+        ("RESERVA_ALERT_URL", "https://example.com/a hook", "a blank"),
+        ("REDIS_URL", "http://x", "REDIS_URL is not an address of Redis"),
+        ("REDIS_URL", "redis://queue:x/0", "REDIS_URL is not an address of Redis"),
+        ("REDIS_URL", "redis://queue/jobs", "the number of a database"),
+        ("MONGODB_URL", "postgres://db", "MONGODB_URL is not an address of MongoDB"),
+    ],
+)
+def test_a_value_that_is_none(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+    """One sentence that begins with the name of the variable."""
+    said = refused(monkeypatch, **{name: value})
+
+    assert said.startswith(name)
+    assert words in said
+    assert "pydantic" not in said
+
+
+def test_every_fault_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever mends one thing after the other is told all of them the first time."""
+    said = refused(monkeypatch, RESERVA_MOED="strict", RESERVA_MAX_HOLDS="-1", REDIS_URL="http://x")
+
+    assert [name for name in ("RESERVA_MOED ", "RESERVA_MAX_HOLDS:", "REDIS_URL ") if name not in said] == []
+
+
+@pytest.mark.parametrize("name", ["MONGODB_URL", "REDIS_URL", "RESERVA_ALERT_URL"])
+def test_addresses_are_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """What may hold a password stays out of messages."""
+    assert "s3cret" not in refused(monkeypatch, **{name: "nonsense://me:s3cret@host"})
+
+
+class TestFiles:
+    """Each of them may stand in a file, as container platforms hand out secrets."""
+
+    def test_they_are_read(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Without the line's end that editors leave, beside what stands in the environment itself."""
+        for name, value in {
+            "MONGODB_URL": "mongodb://db/x",
+            "RESERVA_MAX_HOLDS": "7",
+            "RESERVA_ALERT_SECRET": " s ",
+        }.items():
+            (tmp_path / name).write_text(value + "\n")
+            monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
+        monkeypatch.setenv("RESERVA_LOG_FORMAT", "json")
+
+        settings = read_settings()
+
+        assert settings == Settings(mongodb_url="mongodb://db/x", max_holds=7, alert_secret=" s ", log_format="json")
+
+    def test_they_are_judged_alike(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """A value from a file is refused by the name of its variable."""
+        (tmp_path / "mode").write_text("sometimes")
+
+        assert refused(monkeypatch, RESERVA_MODE_FILE=str(tmp_path / "mode")).startswith("RESERVA_MODE: must be")
+
+    def test_both_ways_at_once(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        """Two values are no value; an empty variable is none, as templates leave it."""
+        (tmp_path / "url").write_text("redis://queue")
+        monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))
+        monkeypatch.setenv("REDIS_URL", "")
+        assert read_settings().redis_url == "redis://queue"
+
+        assert "both set" in refused(monkeypatch, REDIS_URL="redis://other")
+
+    @pytest.mark.parametrize(("content", "words"), [(None, "No such file"), (b"", "it is empty"), (b"\xff", "UTF-8")])
+    def test_what_cannot_be_read(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, words: str
+    ) -> None:
+        """A file that is not there, or holds nothing, ends the start like a bad value."""
+        if content is not None:
+            (tmp_path / "file").write_bytes(content)
+
+        said = refused(monkeypatch, RESERVA_ALERT_SECRET_FILE=str(tmp_path / "file"))
+
+        assert said.startswith("RESERVA_ALERT_SECRET_FILE names ")
+        assert words in said
+
+
+def test_strict_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is told nothing insists on transactions, and can be told from who was told so."""
+    assert (read_settings().mode, read_settings().chosen_mode) == ("strict", None)
+    monkeypatch.setenv("RESERVA_MODE", "strict")
+    assert (read_settings().mode, read_settings().chosen_mode) == ("strict", "strict")
