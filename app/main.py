@@ -29,6 +29,7 @@ from app.reservations.service import Reservations
 from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
 from app.storage.migrate import verify
+from app.storage.rule_cache import RuleCache, RuleReader
 from app.wire import docs
 from app.wire.conventions import Conventions
 from app.wire.models import Answer
@@ -57,11 +58,13 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         opened = store or await connect(settings)
         try:
             await verify(opened)
-            booking, queue = Booking(opened), Queue(settings.redis_url)
+            rules = RuleCache(atomic=opened.mode == "strict")
+            booking, queue = Booking(opened, rules), Queue(settings.redis_url)
             suspects = Suspects(opened, queue)
-            rooms.update(_rooms(settings, opened, booking, queue, suspects))
-            app.state[KEYRING] = Keyring(opened)
             app.state[WORK] = work = WorkPool()
+            free = Availability(opened, RuleReader(opened.database, rules, work))
+            rooms.update(_rooms(settings, booking, queue, suspects, free))
+            app.state[KEYRING] = Keyring(opened)
             try:
                 await booking.start()
                 yield
@@ -101,9 +104,11 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
     return app
 
 
-def _rooms(settings: Settings, store: Store, booking: Booking, queue: Queue, suspects: Suspects) -> dict[str, Any]:
+def _rooms(
+    settings: Settings, booking: Booking, queue: Queue, suspects: Suspects, free: Availability
+) -> dict[str, Any]:
     """What is built once the database is open, under the names by which handlers ask for it."""
-    free = Availability(store)
+    store = booking.store
     one_by_one = Reservations(store, booking, free, max_holds=settings.max_holds, written=suspects)
     return {
         "catalogue": Catalogue(store, booking),

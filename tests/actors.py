@@ -8,7 +8,6 @@ from typing import Any
 
 from app.booking import Book
 from app.booking.drivers import SessionDriver
-from app.booking.facts import Memory
 from app.booking.intents import Accepted, Intent
 from app.booking.occupants import BRANCHES
 from app.booking.stamps import Age
@@ -17,6 +16,7 @@ from app.booking.transaction import Batch, Outcome, attempt
 from app.storage.client import Store
 from app.storage.documents import Resource
 from app.storage.guards import make_guard
+from app.storage.rule_cache import RuleCache
 from app.timeline.instants import Millis
 from app.timeline.load import Occupancy, peak
 
@@ -47,13 +47,13 @@ class Actor:
     """
 
     def __init__(
-        self, store: Store, intents: Sequence[Intent], memory: Memory | None = None, *, clock: Millis | None = None
+        self, store: Store, intents: Sequence[Intent], rules: RuleCache | None = None, *, clock: Millis | None = None
     ) -> None:
         self.driver = SessionDriver(store.client.delegate, store.database.name, 1)
         self.paused_seconds = 0.0
         self.batch = Batch(
             intents,
-            memory or Memory(),
+            rules or RuleCache(),
             BRANCHES if store.shape == "or" else 1,
             clock=store.clock.millis() if clock is None else clock,
             age=Age(lambda: self.paused_seconds),
@@ -111,9 +111,9 @@ class Actor:
         await self.driver.close()
 
 
-async def run(store: Store, *intents: Intent, memory: Memory | None = None) -> list[Outcome]:
+async def run(store: Store, *intents: Intent, rules: RuleCache | None = None) -> list[Outcome]:
     """One batch from beginning to end."""
-    actor = Actor(store, intents, memory)
+    actor = Actor(store, intents, rules)
     try:
         return await actor.finish()
     finally:

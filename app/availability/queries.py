@@ -1,13 +1,13 @@
 """What availability reads: the catalogue, the guards' reach, and the reservations of a span, once for all resources."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from app.booking.facts import offer_of, room_of
 from app.booking.intents import Span
 from app.booking.occupants import BRANCHES, FIELDS, Reach, branches, occupancy_of, window
 from app.storage.client import Store
-from app.storage.documents import Resource, Service
+from app.storage.rule_cache import RuleReader
 from app.timeline.instants import Millis
 from app.timeline.load import Occupancy
 from app.timeline.rules import Offer, Room
@@ -21,24 +21,29 @@ class Place:
     reach: Reach
 
 
-async def read_offer(store: Store, service: str) -> Offer | None:
-    """A service; None if there is none."""
-    row = await store.database["services"].find_one({"_id": service})
-    return None if row is None else offer_of(Service.model_validate(row))
+async def read_places(
+    store: Store, rules: RuleReader, *, resources: Sequence[str] | None, service: str | None
+) -> tuple[Offer | None, list[Place]]:
+    """The service, None if there is no such; and these resources, or its pool: what offers it and is active.
+
+    Places are sorted by id. One find of the pool, and one of the guards; what was edited is read as well.
+    """
+    wanted = await _pool(store, service) if resources is None else resources
+    read = await rules.read(wanted, [] if service is None else [service])
+    rooms = [read.rooms[one] for one in sorted(read.rooms)]
+    if resources is None:
+        rooms = [room for room in rooms if room.active and service in room.services]
+    places = [Place(room, _reach(read.guards[room.id])) for room in rooms]
+    return None if service is None else read.offers.get(service), places
 
 
-async def read_places(store: Store, *, resource: str | None = None, service: str | None = None) -> list[Place]:
-    """The resource, or the service's pool: what offers it and is active; by id."""
-    query = {"_id": resource} if resource is not None else {"services": service, "active": True}
-    rows = await store.database["resources"].find(query).sort("_id", 1).to_list(None)
-    rooms = [room_of(Resource.model_validate(row)) for row in rows]
-    reaches = await _reaches(store, [room.id for room in rooms])
-    return [Place(room, reaches[room.id]) for room in rooms if room.id in reaches]
+async def _pool(store: Store, service: str | None) -> list[str]:
+    rows = await store.database["resources"].find({"services": service, "active": True}, {"_id": 1}).to_list(None)
+    return [row["_id"] for row in rows]
 
 
-async def _reaches(store: Store, resources: Sequence[str]) -> dict[str, Reach]:
-    rows = await store.database["guards"].find({"_id": {"$in": [*resources]}}).to_list(None)
-    return {row["_id"]: Reach(row["reachBack"], row["reachAhead"], bool(row.get("long"))) for row in rows}
+def _reach(guard: Mapping[str, Any]) -> Reach:
+    return Reach(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
 
 
 async def read_occupancies(

@@ -11,10 +11,11 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from app.access.caller import Caller
-from app.availability.queries import Place, read_occupancies, read_offer, read_places
+from app.availability.queries import Place, read_occupancies, read_places
 from app.errors import Fault, Problem, invalid
 from app.reservations.queries import read_reservation
 from app.storage.client import Store
+from app.storage.rule_cache import RuleReader
 from app.timeline.grid import STARTS_MAX
 from app.timeline.instants import DAY, MINUTE, Millis, to_millis
 from app.timeline.load import Profile
@@ -46,8 +47,9 @@ class Question:
 class Availability:
     """When something can be booked, and which rule says no."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, rules: RuleReader) -> None:
         self.store = store
+        self.rules = rules
         self._asking: dict[tuple[Wish, str | None, tuple[str, ...]], asyncio.Task[list[Millis]]] = {}
 
     async def slots(self, question: Question, caller: Caller) -> tuple[ZoneInfo, list[Slot]]:
@@ -109,8 +111,7 @@ class Availability:
             return []  # a refusal stands without advice
 
     async def _next_free(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[Millis]:
-        offer = await read_offer(self.store, service) if service else None
-        places = [place for one in resources for place in await read_places(self.store, resource=one)]
+        offer, places = await read_places(self.store, self.rules, resources=resources, service=service)
         after, before = wish.start, wish.start + NEXT_FREE_DAYS * DAY + 1
         if not places:
             return []
@@ -143,10 +144,10 @@ class Availability:
     async def _places(self, service: str | None, resource: str | None) -> tuple[Offer | None, list[Place]]:
         if service is None and resource is None:
             raise invalid("?resource", "Name a resource, or a service for its whole pool.")
-        offer = await read_offer(self.store, service) if service is not None else None
+        resources = None if resource is None else [resource]
+        offer, places = await read_places(self.store, self.rules, resources=resources, service=service)
         if service is not None and offer is None:
             raise invalid("?service", f"There is no service {service!r}.")
-        places = await read_places(self.store, resource=resource, service=service)
         if resource is not None and not places:
             raise invalid("?resource", f"There is no resource {resource!r}.")
         return offer, places

@@ -17,13 +17,13 @@ from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
 from app.booking.drivers import Driver
-from app.booking.facts import Memory
 from app.booking.intents import Intent, overloaded, unreachable
 from app.booking.stamps import COMMIT_SECONDS
 from app.booking.tickets import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.booking.way import Way
 from app.errors import Problem
+from app.storage.rule_cache import RuleCache
 from app.timeline.instants import Millis
 
 log = structlog.get_logger()
@@ -42,13 +42,19 @@ class Committer:
     """The queue and its batches. One a process; everything but the transaction itself happens on the event loop."""
 
     def __init__(
-        self, driver: Driver, branches_a_find: int, *, clock: Callable[[], Millis] = lambda: 0, way: Way | None = None
+        self,
+        driver: Driver,
+        branches_a_find: int,
+        *,
+        clock: Callable[[], Millis] = lambda: 0,
+        way: Way | None = None,
+        rules: RuleCache | None = None,
     ) -> None:
         self.driver = driver
         self.clock = clock
         self.way = way
         self.owner = ObjectId()
-        self.memory = Memory()
+        self.rules = rules or RuleCache(atomic=driver.atomic)
         self.branches_a_find = branches_a_find
         self.waiting: deque[Ticket] = deque()
         self.held: set[str] = set()
@@ -166,7 +172,7 @@ class Committer:
         """
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
-        batch = Batch(intents, self.memory, self.branches_a_find, self.driver.atomic, self.clock(), self.owner)
+        batch = Batch(intents, self.rules, self.branches_a_find, self.driver.atomic, self.clock(), self.owner)
         budget = max(max(ticket.until for ticket in tickets) - loop.time(), LEAST_BUDGET_SECONDS)
         budget = min(budget, COMMIT_SECONDS)  # later it would not commit, however long its intents may wait
         try:

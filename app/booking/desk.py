@@ -22,6 +22,7 @@ from app.booking.way import way_of
 from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Resource, Service
+from app.storage.rule_cache import RuleCache
 from app.timeline.lifecycle import Status
 
 TRIES = 5
@@ -37,14 +38,14 @@ class Held(TypedDict):
 
 
 class Booking:
-    """The write path of one process, over one store."""
+    """The write path of one process, over one store; `rules` is the process's cache, where others use it as well."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, rules: RuleCache | None = None) -> None:
         self.store = store
         branches = BRANCHES if store.shape == "or" else 1
         driver = driver_for(store, SLOTS)
         self.presence = Presence(store, driver)
-        self.committer = Committer(driver, branches, clock=store.clock.millis, way=way_of(store))
+        self.committer = Committer(driver, branches, clock=store.clock.millis, way=way_of(store), rules=rules)
 
     async def start(self) -> None:
         """Be known to the other processes before anything is booked, and watch them.

@@ -4,12 +4,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from app.booking.facts import room_of
 from app.booking.intents import Accepted, Intent, Span, Stranded, Update, View
 from app.booking.snapshot import forget
 from app.errors import Problem, not_found
-from app.storage.documents import CatalogueObject, Resource, Service
-from app.storage.guards import service_row
+from app.storage.documents import CatalogueObject, Resource, Service, service_row
+from app.storage.stored_rules import room_of
 from app.timeline.instants import LATEST
 from app.timeline.load import Occupancy
 from app.timeline.rules import Room

@@ -13,13 +13,13 @@ from bson import ObjectId
 from pymongo.errors import AutoReconnect, PyMongoError
 
 from app.booking.drivers import MAJORITY
-from app.booking.facts import offer_of
 from app.booking.intents import overloaded
 from app.booking.permission import check_begun, check_cancellation_notice
 from app.booking.stamps import STAMP
 from app.errors import Problem, not_found
 from app.storage.client import Store
-from app.storage.documents import Reservation, Service
+from app.storage.documents import Reservation
+from app.storage.stored_rules import offer_of_row
 from app.timeline.instants import Millis, to_millis
 from app.timeline.lifecycle import Status, may_follow, status_at
 
@@ -99,4 +99,4 @@ async def _check(store: Store, row: dict[str, Any], ending: Ending, now: Millis)
     if ending.to == "cancelled" and status == "confirmed" and "service" in row and not ending.admin:
         service = await store.database["services"].find_one({"_id": row["service"]})
         if service is not None:
-            check_cancellation_notice(start, offer_of(Service.model_validate(service)), now)
+            check_cancellation_notice(start, offer_of_row(service), now)

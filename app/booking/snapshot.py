@@ -7,15 +7,15 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
-from app.booking.facts import Memory, offer_of, room_of
 from app.booking.intents import Intent, Span, Update, View
 from app.booking.occupants import Reach, occupancy_of, read
 from app.booking.stamps import check_skew
 from app.booking.steps import Step, Steps, find, update
 from app.booking.way import YIELD_MILLISECONDS
 from app.errors import Problem
-from app.storage.documents import Resource, Service
-from app.storage.guards import new_rules, service_row
+from app.storage.documents import service_row
+from app.storage.guards import new_rules
+from app.storage.rule_cache import F, Row, RuleCache, VersionedCache
 from app.timeline.instants import SECOND, Millis, to_millis
 from app.timeline.load import Calendar
 from app.timeline.rules import Offer, Room
@@ -33,8 +33,8 @@ class HoldStillLive(Exception):  # noqa: N818  # the clocks differ by a moment; 
 class Snapshot(View):
     """Read once per batch by `look`; accepted intents are entered as they are judged, so the next one sees them."""
 
-    def __init__(self, memory: Memory, clock: Millis) -> None:
-        self.memory = memory
+    def __init__(self, rules: RuleCache, clock: Millis) -> None:
+        self.rules = rules
         self.clock = clock
         """The database's clock as this process knows it, for guards that are only read."""
         self.changed: frozenset[str] = frozenset()
@@ -162,38 +162,20 @@ class Snapshot(View):
                 self.reaches[identity] = Reach(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
 
     def _read_facts(self, lanes: frozenset[str], services: frozenset[str]) -> Steps[None]:
-        """Rules as they are now: remembered under the guard's `rules` id, else read in this snapshot."""
-        resources = [lane for lane in sorted(lanes) if ":" not in lane]
-        unknown = []
-        for resource in resources:
-            guard = self.guards.get(resource)
-            room = self.memory.rooms.get(resource, guard["rules"]) if guard else None
-            if room is None:
-                unknown.append(resource)
-            else:
-                self._rooms[resource] = room
-        if unknown:
-            for row in (yield find("resources.read", "resources", {"_id": {"$in": unknown}})):
-                self._rooms[row["_id"]] = room = room_of(Resource.model_validate(row))
-                if room.id in self.guards:
-                    self.memory.rooms.put(room.id, self.guards[room.id]["rules"], room)
-        yield from self._read_offers(services)
+        """Rules as they are now: cached for the guard's `rules` id, else read in this snapshot."""
+        self._rooms = yield from self._read_rules(self.rules.rooms, [lane for lane in sorted(lanes) if ":" not in lane])
+        self._offers = yield from self._read_rules(self.rules.offers, sorted(services))
 
-    def _read_offers(self, services: frozenset[str]) -> Steps[None]:
-        unknown = []
-        for service in services:
-            row = self.guards.get(service_row(service))
-            offer = self.memory.offers.get(service, row["rules"]) if row else None
-            if offer is None:
-                unknown.append(service)
-            else:
-                self._offers[service] = offer
-        if not unknown:
-            return
-        for row in (yield find("services.read", "services", {"_id": {"$in": unknown}})):
-            self._offers[row["_id"]] = offer = offer_of(Service.model_validate(row))
-            if service_row(offer.id) in self.guards:
-                self.memory.offers.put(offer.id, self.guards[service_row(offer.id)]["rules"], offer)
+    def _read_rules(self, cache: VersionedCache[F], identities: Sequence[str]) -> Steps[dict[str, F]]:
+        rows: Sequence[Row] = [{"_id": identity} for identity in identities]
+        if identities and not cache.atomic:
+            rows = yield find(f"{cache.collection}.versions", cache.collection, _those(identities), "version")
+        found = cache.valid(self.guards, rows)
+        unknown = [identity for identity in identities if identity not in found]
+        if unknown:
+            for row in (yield find(f"{cache.collection}.read", cache.collection, _those(unknown))):
+                found[row["_id"]] = cache.put(row, cache.stamp(self.guards, row))
+        return found
 
     def _read_targets(self, intents: Sequence[Intent]) -> Steps[None]:
         wanted: dict[str, list[Hashable]] = {}
@@ -209,6 +191,10 @@ class Snapshot(View):
             return
         for row in (yield from read(spans, self.reaches, branches_a_find)):
             self.calendar(row["resource"]).add(occupancy_of(row))
+
+
+def _those(identities: Sequence[str]) -> dict[str, Any]:
+    return {"_id": {"$in": [*identities]}}
 
 
 def forget(identity: str) -> Update:

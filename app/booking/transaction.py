@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from app.booking.facts import Memory
 from app.booking.group import MembersRefused
 from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent, OutcomeUnknown, Refused, Span, Stranded, Update, overloaded
@@ -23,6 +22,7 @@ from app.booking.stamps import FRESH_SECONDS, Age, StaleStamp, renewed
 from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, insert, update
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
+from app.storage.rule_cache import RuleCache
 from app.timeline.instants import Millis, from_millis, to_millis
 
 Outcome: TypeAlias = Accepted | Replayed | Problem | Refused | MembersRefused | Stranded | Elsewhere
@@ -49,7 +49,7 @@ class Batch:
     """
 
     intents: Sequence[Intent]
-    memory: Memory
+    rules: RuleCache
     branches_a_find: int
     atomic: bool = True
     clock: Millis = 0
@@ -89,7 +89,7 @@ def _replay(intent: Intent, told: dict[str, StoredAnswer]) -> Replayed | Problem
 
 def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId, Outcome]]:
     """Look, judge, write, commit."""
-    snapshot = Snapshot(batch.memory, batch.clock)
+    snapshot = Snapshot(batch.rules, batch.clock)
     accepted: list[Accepted] = []
     try:
         yield BEGIN

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from app.availability.queries import read_occupancies, read_offer, read_places
+from app.availability.queries import Place, read_occupancies, read_places
 from app.availability.service import Availability
 from app.storage.client import Store
 from app.storage.documents import Finding, Reservation
@@ -38,10 +38,10 @@ async def proposals(store: Store, availability: Availability, finding: Finding) 
         return []
     found: list[Proposal] = []
     for reservation in (await _movable(store, finding))[:MOST]:
-        offer = await read_offer(store, reservation.service) if reservation.service else None
+        offer, pool = await _pool(store, availability, reservation)
         if reservation.service and offer is None:
             continue
-        elsewhere = await _elsewhere(store, reservation, offer)
+        elsewhere = await _elsewhere(store, reservation, offer, pool)
         later = await _later(store, availability, reservation, offer)
         found += [each for each in (elsewhere, later) if each is not None]
     return found
@@ -63,11 +63,20 @@ async def _movable(store: Store, finding: Finding) -> Sequence[Reservation]:
     return sorted(movable, key=lambda each: (each.created_at, each.id), reverse=True)
 
 
-async def _elsewhere(store: Store, reservation: Reservation, offer: Offer | None) -> Proposal | None:
+async def _pool(store: Store, availability: Availability, reservation: Reservation) -> tuple[Offer | None, list[Place]]:
+    """Its service, and who else offers that; none without a service."""
+    if reservation.service is None:
+        return None, []
+    offer, places = await read_places(store, availability.rules, resources=None, service=reservation.service)
+    return offer, [place for place in places if place.room.id != reservation.resource]
+
+
+async def _elsewhere(
+    store: Store, reservation: Reservation, offer: Offer | None, places: Sequence[Place]
+) -> Proposal | None:
     """The first of the service's pool that takes it at the same time, with the buffers that it has."""
     if offer is None:
         return None
-    places = [place for place in await read_places(store, service=offer.id) if place.room.id != reservation.resource]
     block = to_millis(reservation.block_start), to_millis(reservation.block_end)
     start, end = to_millis(reservation.start_time), to_millis(reservation.end_time)
     taken = await read_occupancies(store, places, *block)

@@ -279,6 +279,11 @@ class Guard(Kept):
         name = "guards"
 
 
+def service_row(service_id: str) -> str:
+    """The id of a service's row among the guards; ids of resources have no colon."""
+    return f"service:{service_id}"
+
+
 class Run(Kept):
     """One reconciliation, from its request to its end.
 

@@ -13,6 +13,7 @@ from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from app.storage.client import Store
+from app.storage.documents import service_row
 from app.timeline.instants import MINUTE, Millis, to_millis
 from app.timeline.lifecycle import BLOCKING
 
@@ -41,11 +42,6 @@ class Reach(NamedTuple):
 def new_rules() -> str:
     """A random id for the rules of a resource or service; compared for equality only."""
     return token_hex(12)
-
-
-def service_row(service_id: str) -> str:
-    """The id of a service's row among the guards; ids of resources have no colon."""
-    return f"service:{service_id}"
 
 
 def doubled(need: Millis) -> Millis:

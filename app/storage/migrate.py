@@ -14,9 +14,9 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from app.storage import deployment
 from app.storage.client import Store
-from app.storage.documents import DOCUMENTS
+from app.storage.documents import DOCUMENTS, service_row
 from app.storage.errors import StorageError
-from app.storage.guards import make_guard, make_service_row, service_row
+from app.storage.guards import make_guard, make_service_row
 from app.storage.processes import running
 from app.storage.strays import find_strays, settle
 

@@ -9,7 +9,6 @@ from bson import ObjectId
 from app.access.caller import Caller
 from app.booking import snapshot, tidy
 from app.booking.committer import Committer
-from app.booking.facts import Memory
 from app.booking.intents import Accepted
 from app.booking.plain import Ending, finish
 from app.booking.stamps import COMMIT_SECONDS, FRESH_SECONDS, SKEW_SECONDS, Age
@@ -17,6 +16,7 @@ from app.booking.steps import COMMIT, Step
 from app.booking.transaction import Batch, Lost, attempt
 from app.reservations.queries import Filters, list_reservations
 from app.storage.client import Store
+from app.storage.rule_cache import RuleCache
 from app.timeline.instants import SECOND
 from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of
 
@@ -176,7 +176,7 @@ async def test_without_transactions_a_late_writer_writes_nothing(store: Store) -
     """In optimistic mode what is written is seen at once, so what is old by then is judged again."""
     await add_resource(store)
     paused = 0.0
-    body = attempt(Batch([booking_of()], Memory(), 1, atomic=False, age=Age(lambda: paused)))
+    body = attempt(Batch([booking_of()], RuleCache(atomic=False), 1, atomic=False, age=Age(lambda: paused)))
     step = next(body)
     with pytest.raises(Lost):  # noqa: PT012  # the body goes on step by step
         while True:

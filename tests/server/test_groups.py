@@ -13,12 +13,12 @@ from bson import ObjectId
 
 from app.booking import BookGroup, MembersRefused
 from app.booking.change import Change
-from app.booking.facts import Memory
 from app.booking.group import Move
 from app.booking.intents import Accepted, Refused
 from app.booking.transaction import Lost, Outcome
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.rule_cache import RuleCache
 from app.timeline.instants import render
 from tests.actors import Actor, add_resource, book, booking_of, peak_load, run
 from tests.api.test_groups import GROUPS, group, move, to
@@ -471,13 +471,13 @@ def crossing(*names: str) -> BookGroup:
     return BookGroup(by="test", members=members, group=identity)
 
 
-async def interrupted(store: Store, count: int, memory: Memory) -> tuple[list[Outcome], bool]:
+async def interrupted(store: Store, count: int, rules: RuleCache) -> tuple[list[Outcome], bool]:
     """One group goes so many steps, a crossing one goes as far as it gets, then the first one goes on.
 
     What all were told, and whether the first one was through before it could be interrupted.
     """
     intents = [crossing("a", "b"), crossing("b", "a")]
-    actors = [Actor(store, [intent], memory) for intent in intents]
+    actors = [Actor(store, [intent], rules) for intent in intents]
     again: list[BookGroup] = []
     through = not all([await actors[0].advance() for _ in range(count)])
     for place in (1,) if through else (1, 0):
@@ -488,7 +488,7 @@ async def interrupted(store: Store, count: int, memory: Memory) -> tuple[list[Ou
     for actor in actors:
         await actor.close()
     outcomes = [outcome for actor in actors for outcome in actor.outcomes or ()]
-    return outcomes + [outcome for intent in again for outcome in await run(store, intent, memory=memory)], through
+    return outcomes + [outcome for intent in again for outcome in await run(store, intent, rules=rules)], through
 
 
 class TestRaces:
@@ -498,9 +498,9 @@ class TestRaces:
         """Wherever the one is interrupted by the other, one has both rooms and the other one none."""
         for name in ("a", "b"):
             await add_resource(store, name)
-        memory, steps, through = Memory(), 0, False
+        rules, steps, through = RuleCache(), 0, False
         while not through:
-            outcomes, through = await interrupted(store, steps, memory)
+            outcomes, through = await interrupted(store, steps, rules)
             rows = await store.database["reservations"].find().to_list(None)
             groups = await store.database["groups"].find().to_list(None)
 

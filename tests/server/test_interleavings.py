@@ -15,12 +15,12 @@ from bson import ObjectId
 
 from app.booking import Booking
 from app.booking.change import Change
-from app.booking.facts import Memory
 from app.booking.intents import Accepted, Intent, Refused
 from app.booking.transaction import Lost, Outcome
 from app.booking.verbs import Confirm
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.rule_cache import RuleCache
 from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, peak_load, run
 
 Make = Callable[[], Intent]
@@ -39,9 +39,9 @@ def orders(first: int, second: int) -> list[str]:
     return ways if os.environ.get("TEST_ORDERS") == "all" else ways[:: max(len(ways) // SAMPLE, 1)]
 
 
-async def steps_alone(store: Store, make: Make, memory: Memory) -> int:
+async def steps_alone(store: Store, make: Make, rules: RuleCache) -> int:
     """How many steps an actor takes that nobody disturbs, up to its verdict's commit; nothing of it stays."""
-    actor = Actor(store, [make()], memory)
+    actor = Actor(store, [make()], rules)
     count = 0  # the beginning is no step: the server hears of it with the first operation
     while actor.next.name not in {"commit", "abort"}:
         assert await actor.advance()
@@ -51,10 +51,10 @@ async def steps_alone(store: Store, make: Make, memory: Memory) -> int:
     return count
 
 
-async def interleave(store: Store, order: str, makers: Sequence[Make], memory: Memory) -> list[Outcome]:
+async def interleave(store: Store, order: str, makers: Sequence[Make], rules: RuleCache) -> list[Outcome]:
     """Move both in this order, then let them finish; what each was told."""
     intents = [make() for make in makers]
-    actors = [Actor(store, [intent], memory) for intent in intents]
+    actors = [Actor(store, [intent], rules) for intent in intents]
     lost: set[int] = set()
     for actor in actors:
         await actor.advance()
@@ -67,7 +67,7 @@ async def interleave(store: Store, order: str, makers: Sequence[Make], memory: M
         except Lost:
             lost.add(place)
     for place in sorted(lost):
-        (actors[place].outcomes) = await run(store, intents[place], memory=memory)
+        (actors[place].outcomes) = await run(store, intents[place], rules=rules)
     for actor in actors:
         await actor.close()
     return [actor.outcomes[0] for actor in actors if actor.outcomes]
@@ -89,14 +89,14 @@ def won(outcomes: Sequence[Outcome]) -> list[bool]:
 
 async def _all_orders(store: Store, prepare: Callable[[], Any], makers: Callable[[Any], list[Make]]) -> list[Any]:
     """Every order on a fresh hour; the database is emptied of reservations in between."""
-    memory = Memory()
+    rules = RuleCache()
     prepared = await prepare()
-    counts = [await steps_alone(store, make, memory) for make in makers(prepared)]
+    counts = [await steps_alone(store, make, rules) for make in makers(prepared)]
     results = []
     for order in orders(*counts):
         await store.database["reservations"].delete_many({})
         prepared = await prepare()
-        outcomes = await interleave(store, order, makers(prepared), memory)
+        outcomes = await interleave(store, order, makers(prepared), rules)
         results.append((order, prepared, outcomes, await peak_load(store)))
     return results
 

@@ -8,13 +8,13 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from app.booking import Booking, Replayed, Token
 from app.booking.change import Change
 from app.booking.drivers import PlainDriver
-from app.booking.facts import Memory
 from app.booking.intents import Accepted, OutcomeUnknown
 from app.booking.steps import Step
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
+from app.storage.rule_cache import RuleCache
 from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of
 
 pytestmark = pytest.mark.servers("transactions")
@@ -148,7 +148,7 @@ async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: 
         await desk.finish(made.id, "cancelled", by="other")
 
     with pytest.raises(Lost):
-        await plain_steps(mock_store, Batch([change], Memory(), 1, atomic=False), cancel)
+        await plain_steps(mock_store, Batch([change], RuleCache(atomic=False), 1, atomic=False), cancel)
     await desk.stop()
 
     row = await mock_store.database["reservations"].find_one({"_id": made.id})
@@ -170,6 +170,6 @@ async def test_a_row_of_our_own_is_no_conflict(mock_store: Store) -> None:
 
     driver._perform = unlucky  # type: ignore[method-assign]  # that is the fault
     wish = booking_of()
-    (outcome,) = await driver.run(0, attempt(Batch([wish], Memory(), 1, atomic=False)), 10)
+    (outcome,) = await driver.run(0, attempt(Batch([wish], RuleCache(atomic=False), 1, atomic=False)), 10)
 
     assert isinstance(outcome, Accepted)

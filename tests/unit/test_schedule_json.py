@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from app.timeline.instants import DAY, parse, to_millis
 from app.timeline.schedule import ALWAYS, Hours, Schedule
-from app.timeline.schedule_json import FLAWS_MAX, OVERRIDES_MAX, WEEKLY_MAX, WINDOWS_MAX, read_schedule, read_span
+from app.timeline.schedule_json import (
+    FLAWS_MAX,
+    OVERRIDES_MAX,
+    WEEKLY_MAX,
+    WINDOWS_MAX,
+    read_schedule,
+    read_span,
+    stored_schedule,
+)
 from app.timeline.zones import start_of_day, zone
 
 BERLIN, APIA = zone("Europe/Berlin"), zone("Pacific/Apia")
@@ -211,3 +219,28 @@ def test_a_span_over_a_day_that_does_not_exist_is_empty() -> None:
     """Samoa's missing day takes no time, so it can be nobody's time off."""
     assert [flaw.pointer for flaw in read_span("2011-12-30", "2011-12-31", APIA)[1]] == ["/to"]
     assert read_span("2011-12-29", "2011-12-31", APIA)[1] == []
+
+
+texts = st.sampled_from(["00:00", "07:30", "09:00", "17:00", "23:59", "24:00", "9:00", "25:00", ""])
+stored_windows = st.lists(st.fixed_dictionaries({"from": texts, "to": texts}), max_size=3)
+stored_days = st.lists(st.sampled_from(["mon", "tue", "sun", "noday"]), min_size=1, max_size=3)
+stored_weeks = st.lists(st.fixed_dictionaries({"days": stored_days, "from": texts, "to": texts}), max_size=3)
+stored_overrides = st.lists(
+    st.fixed_dictionaries({"date": st.sampled_from(["2026-03-08", "2026-03-09", "20260310", "x"])}).flatmap(
+        lambda each: stored_windows.map(lambda windows: each | {"windows": windows})
+    ),
+    max_size=3,
+)
+stored_shapes = st.fixed_dictionaries({}, optional={"weekly": stored_weeks, "overrides": stored_overrides})
+
+
+@given(stored_shapes)
+def test_a_stored_schedule_is_read_as_a_sent_one(shape: dict[str, Any]) -> None:
+    """Also one that was put there past all checks: what cannot be understood has no part in it."""
+    assert stored_schedule(shape) == read_schedule(shape)[0]
+
+
+@pytest.mark.parametrize("shape", [{"weekly": None}, {"overrides": None}, {"weekly": 5}, {"overrides": ["x"]}, {}])
+def test_a_stored_schedule_of_another_shape_is_no_failure(shape: dict[str, Any]) -> None:
+    """Nobody can book by what is not there; nothing breaks."""
+    assert isinstance(stored_schedule(shape), Schedule)

@@ -1,0 +1,195 @@
+"""The parsed rules of resources and services that one process keeps, for bookings and for reads.
+
+An entry is valid for one *stamp*, which changes with every edit. Where there are transactions the stamp is the `rules`
+id of the guard, which an edit changes together with the object. Where there are none an edit is two writes, and the
+second may get lost: there the `version` in the object itself is part of the stamp. Absence is never cached.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
+
+from app.storage.documents import service_row
+from app.storage.stored_rules import offer_of_row, room_of_row
+from app.timeline.rules import Offer, Room
+from app.work import WorkPool
+
+F = TypeVar("F", Room, Offer)
+
+LIMIT = 1_000_000
+"""The size of what is kept of each kind: an entry counts one, and one more for each override and time off."""
+
+SHORT = 200
+"""Objects, overrides and times off that are parsed on the event loop: a millisecond."""
+
+Row: TypeAlias = Mapping[str, Any]
+Guards: TypeAlias = Mapping[str, Row]
+Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
+
+
+class VersionedCache(Generic[F]):
+    """Parsed rules by id, each valid for the stamp that it was read under; the oldest entries make room.
+
+    Args:
+        collection: Where the objects are kept.
+        parse: From a stored object to its rules.
+        guard: The id of an object's guard.
+        atomic: Whether edits are transactions.
+        limit: The size of all entries.
+    """
+
+    def __init__(
+        self,
+        collection: str,
+        parse: Callable[[Row], F],
+        guard: Callable[[str], str],
+        *,
+        atomic: bool,
+        limit: int = LIMIT,
+    ) -> None:
+        self.collection = collection
+        self.guard = guard
+        self.atomic = atomic
+        self._parse: Callable[[Row], F] = parse
+        self._limit = limit
+        self._size = 0
+        self._entries: OrderedDict[str, tuple[str, F]] = OrderedDict()
+        self._lock = Lock()
+
+    def stamp(self, guards: Guards, row: Row) -> str | None:
+        """For what an object's rules are valid: its guard's `rules`, without transactions its `version` as well."""
+        guard = guards.get(self.guard(row["_id"]))
+        if guard is None:
+            return None
+        rules: str = guard["rules"]
+        return rules if self.atomic else f"{rules} {row.get('version', 1)}"
+
+    def valid(self, guards: Guards, rows: Iterable[Row]) -> dict[str, F]:
+        """The rules of those that nobody edited since; of a row its id is enough, without transactions its version."""
+        found: dict[str, F] = {}
+        for row in rows:
+            known = self._entries.get(row["_id"])
+            if known is not None and known[0] == self.stamp(guards, row):
+                found[row["_id"]] = known[1]
+        return found
+
+    def put(self, row: Row, stamp: str | None) -> F:
+        """Parse a stored object, and keep its rules for its stamp if it has one."""
+        rules = self._parse(row)
+        if stamp is not None:
+            with self._lock:  # batches put as well, in threads of their own
+                self._drop(row["_id"])
+                self._entries[row["_id"]] = (stamp, rules)
+                self._size += _size(rules)
+                while self._size > self._limit and len(self._entries) > 1:
+                    self._drop(next(iter(self._entries)))
+        return rules
+
+    def _drop(self, identity: str) -> None:
+        known = self._entries.pop(identity, None)
+        if known is not None:
+            self._size -= _size(known[1])
+
+
+def _size(rules: Room | Offer) -> int:
+    return 1 + len(rules.schedule.overrides) + len(rules.time_off) if isinstance(rules, Room) else 1
+
+
+class RuleCache:
+    """What one process keeps of the catalogue. `atomic`: whether edits are transactions, see above."""
+
+    def __init__(self, *, atomic: bool = True) -> None:
+        self.rooms = VersionedCache("resources", room_of_row, str, atomic=atomic)
+        self.offers = VersionedCache("services", offer_of_row, service_row, atomic=atomic)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of some resources and services as they stood when they were asked for, and the guards of both.
+
+    What does not exist, or has no guard, is left out.
+    """
+
+    rooms: Mapping[str, Room]
+    offers: Mapping[str, Offer]
+    guards: Guards
+
+
+class RuleReader:
+    """Reads rules for questions, outside transactions, with the cache that bookings use.
+
+    Args:
+        database: Where the catalogue and its guards are.
+        cache: The process's.
+        work: Where long schedules are parsed.
+    """
+
+    def __init__(self, database: Database, cache: RuleCache, work: WorkPool) -> None:
+        self._database = database
+        self._cache = cache
+        self._work = work
+
+    async def read(self, resources: Collection[str] = (), services: Collection[str] = ()) -> Rules:
+        """Read the guards of these, and parse only what was edited since it was last read.
+
+        Raises:
+            Problem: `overloaded` where long schedules are to be parsed and the pool is full.
+        """
+        guards = await self._guards(resources, services)
+        rooms = await self._load(self._cache.rooms, resources, guards)
+        offers = await self._load(self._cache.offers, services, guards)
+        if rooms.fresh or offers.fresh:
+            # An edit that came in between gave rules that are newer than their guard: right, but not to be kept.
+            again = await self._guards(rooms.fresh, offers.fresh)
+            offers.parse(again)
+            if rooms.size <= SHORT:
+                rooms.parse(again)
+            else:
+                await self._work.run(rooms.parse, again)
+        return Rules(rooms.known, offers.known, guards)
+
+    async def _guards(self, resources: Iterable[str], services: Iterable[str]) -> Guards:
+        wanted = [*map(self._cache.rooms.guard, resources), *map(self._cache.offers.guard, services)]
+        rows = await self._database["guards"].find({"_id": {"$in": wanted}}).to_list(None) if wanted else []
+        return {row["_id"]: row for row in rows}
+
+    async def _load(self, cache: VersionedCache[F], identities: Iterable[str], guards: Guards) -> "_Loaded[F]":
+        guarded: list[str] = [identity for identity in identities if cache.guard(identity) in guards]
+        objects: AsyncIOMotorCollection[dict[str, Any]] = self._database[cache.collection]
+        rows: list[Row] = [{"_id": identity} for identity in guarded]
+        if rows and not cache.atomic:
+            rows = [*await objects.find({"_id": {"$in": guarded}}, {"version": 1}).to_list(None)]
+        known = cache.valid(guards, rows)
+        unknown = [row["_id"] for row in rows if row["_id"] not in known]
+        fresh = await objects.find({"_id": {"$in": unknown}}).to_list(None) if unknown else []
+        return _Loaded(cache, guards, known, {row["_id"]: row for row in fresh})
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded(Generic[F]):
+    """What is known of a kind, and the stored objects that are yet to be parsed, with the guards read before both."""
+
+    cache: VersionedCache[F]
+    guards: Guards
+    known: dict[str, F]
+    fresh: dict[str, Row]
+
+    @property
+    def size(self) -> int:
+        """How much is to be parsed: objects, overrides and times off."""
+        return sum(_stored_size(row) for row in self.fresh.values())
+
+    def parse(self, again: Guards) -> None:
+        """Parse what is new; kept is what has the same stamp by the guards that were read after it."""
+        for identity, row in self.fresh.items():
+            stamp = self.cache.stamp(self.guards, row)
+            same = stamp == self.cache.stamp(again, row)
+            self.known[identity] = self.cache.put(row, stamp if same else None)
+
+
+def _stored_size(row: Row) -> int:
+    return 1 + len((row.get("schedule") or {}).get("overrides") or ()) + len(row.get("timeOff") or ())

@@ -1,0 +1,245 @@
+"""The cache of parsed rules: what is valid for how long, and that nothing is kept that might be wrong."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from app.storage.client import Store
+from app.storage.rule_cache import RuleCache, RuleReader, VersionedCache
+from app.storage.stored_rules import room_of_row
+from app.timeline.instants import render
+from app.timeline.rules import Room
+from app.work import WorkPool
+from tests.http import serving
+from tests.listening import Commands, listening
+from tests.visitor import HOUR, NINE, Visitor, good, made, problem
+
+pytestmark = pytest.mark.usefixtures("mock_store")  # without a database there are no documents
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+Row = Mapping[str, Any]
+
+
+def row(identity: str = "room", version: int = 1, **fields: Any) -> dict[str, Any]:
+    """A stored resource."""
+    times = {"createdAt": NEW_YEAR, "updatedAt": NEW_YEAR}
+    return {"_id": identity, "name": identity, "version": version, **times, **fields}
+
+
+def guards(rules: str, *identities: str) -> dict[str, Row]:
+    """Guards that all carry this id."""
+    return {identity: {"_id": identity, "rules": rules} for identity in identities or ("room",)}
+
+
+class Parsed:
+    """Counts what is parsed."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def __call__(self, stored: Row) -> Room:
+        """Parse."""
+        self.ids.append(stored["_id"])
+        return room_of_row(stored)
+
+    def taken(self) -> list[str]:
+        """What was parsed since the last look."""
+        ids, self.ids = self.ids, []
+        return ids
+
+
+def rooms(parse: Parsed, *, atomic: bool = True, limit: int = 100) -> VersionedCache[Room]:
+    """A cache of resources that counts."""
+    return VersionedCache("resources", parse, str, atomic=atomic, limit=limit)
+
+
+def put(cache: VersionedCache[Room], stored: Row, rules: str = "r1") -> Room:
+    """Keep a resource as it was read under the guard's id."""
+    return cache.put(stored, cache.stamp(guards(rules, stored["_id"]), stored))
+
+
+def known(cache: VersionedCache[Room], rules: str, rows: Iterable[Row]) -> set[str]:
+    """The ids that need not be read."""
+    rows = [*rows]
+    return set(cache.valid(guards(rules, *[each["_id"] for each in rows]), rows))
+
+
+def test_with_transactions_the_id_of_the_guard_decides() -> None:
+    """The same id, the same rules, whatever else is known of the object; another id, none."""
+    cache = rooms(Parsed())
+    put(cache, row(capacity=3))
+
+    assert cache.valid(guards("r1"), [{"_id": "room"}])["room"].capacity == 3
+    assert known(cache, "r2", [{"_id": "room"}]) == set()
+
+
+def test_without_transactions_the_version_decides_as_well() -> None:
+    """An edit whose second write got lost left the guard's id as it was."""
+    cache = rooms(Parsed(), atomic=False)
+    put(cache, row())
+
+    assert known(cache, "r1", [row()]) == {"room"}
+    assert known(cache, "r1", [row(version=2)]) == set()
+    assert known(cache, "r2", [row()]) == set()
+
+
+def test_what_has_no_guard_is_not_kept() -> None:
+    """Nothing would say when it changes."""
+    cache = rooms(Parsed())
+    cache.put(row(), cache.stamp({}, row()))
+
+    assert known(cache, "r1", [row()]) == set()
+
+
+def test_long_schedules_take_more_of_the_room() -> None:
+    """Overrides and times off count; the oldest make room, and the newest stays whatever its size."""
+    days = [{"date": (date(2026, 1, 1) + timedelta(days=n)).isoformat(), "windows": []} for n in range(60)]
+    cache = rooms(Parsed())
+    for name in ("a", "b", "c"):
+        put(cache, row(name))
+    put(cache, row("long", schedule={"overrides": days}))
+    assert known(cache, "r1", [row(name) for name in ("a", "b", "c", "long")]) == {"a", "b", "c", "long"}
+
+    off = [{"id": str(n), "from": "2026-01-01", "to": "2026-01-02"} for n in range(98)]
+    put(cache, row("away", timeOff=off))
+    assert known(cache, "r1", [row(name) for name in ("a", "b", "c", "long", "away")]) == {"away"}
+    put(cache, row("away", timeOff=off * 2))
+    assert known(cache, "r1", [row("away")]) == {"away"}
+
+
+@pytest.fixture
+def database(mock_store: Store) -> Any:
+    """A database of mongomock."""
+    return mock_store.database
+
+
+async def edit(database: Any, **fields: Any) -> None:
+    """What an edit in a transaction leaves."""
+    await database["resources"].update_one({"_id": "room"}, {"$set": fields, "$inc": {"version": 1}})
+    await database["guards"].update_one({"_id": "room"}, {"$set": {"rules": f"r{fields['capacity']}"}})
+
+
+class Between(RuleReader):
+    """Somebody edits the resource after its guard was read and before it is."""
+
+    async def _load(self, *arguments: Any) -> Any:
+        if arguments[0].collection == "resources":
+            await edit(self._database, capacity=2)
+        return await super()._load(*arguments)
+
+
+async def test_what_an_edit_in_between_gave_is_not_kept(database: Any) -> None:
+    """It is newer than the guard that was read before it: under that guard's id it would be wrong for ever."""
+    await database["resources"].insert_one(row())
+    await database["guards"].insert_one({"_id": "room", "rules": "r1"})
+    cache, work = RuleCache(), WorkPool()
+    rules = await Between(database, cache, work).read(["room"])
+
+    assert rules.rooms["room"].capacity == 2
+    assert cache.rooms.valid(guards("r1"), [row()]) == {}
+    await database["resources"].update_one({"_id": "room"}, {"$set": {"capacity": 1}})
+    await database["guards"].update_one({"_id": "room"}, {"$set": {"rules": "r1"}})
+    assert (await RuleReader(database, cache, work).read(["room"])).rooms["room"].capacity == 1
+    work.close()
+
+
+async def test_absence_is_never_kept(database: Any) -> None:
+    """A guard whose resource is not there yet; then it is."""
+    await database["guards"].insert_one({"_id": "room", "rules": "r1"})
+    work = WorkPool()
+    reader = RuleReader(database, RuleCache(), work)
+
+    assert (await reader.read(["room", "nowhere"])).rooms == {}
+    await database["resources"].insert_one(row(capacity=7))
+    assert (await reader.read(["room", "nowhere"])).rooms["room"].capacity == 7
+    work.close()
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+async def test_only_what_was_edited_is_parsed_again(database: Any, *, atomic: bool) -> None:
+    """Of a pool of five, the one; and after that, nothing."""
+    names = ["a", "b", "c", "d", "room"]
+    await database["resources"].insert_many([row(name) for name in names])
+    await database["guards"].insert_many([{"_id": name, "rules": "r1"} for name in names])
+    cache, work, parse = RuleCache(atomic=atomic), WorkPool(), Parsed()
+    cache.rooms = rooms(parse, atomic=atomic)
+    reader = RuleReader(database, cache, work)
+
+    for expected in (names, [], []):
+        assert set((await reader.read(names)).rooms) == set(names)
+        assert parse.taken() == expected
+    await edit(database, capacity=2)
+    for expected in (["room"], []):
+        assert (await reader.read(names)).rooms["room"].capacity == 2
+        assert parse.taken() == expected
+    work.close()
+
+
+async def test_an_edit_that_lost_its_second_write_is_obeyed(
+    mock_app_client: httpx.AsyncClient, mock_store: Store
+) -> None:
+    """Without transactions a new capacity may stand without a new id at the guard; nobody books by the old one."""
+    visitor = Visitor(mock_app_client, mock_store)
+    await visitor.resource(capacity=2)
+    await visitor.booked()
+    change = {"$set": {"capacity": 1}, "$inc": {"version": 1}}
+    await mock_store.database["resources"].update_one({"_id": "room"}, change)
+
+    problem(await visitor.book(), "conflict")
+    hour = {"from": render(NINE), "to": render(NINE + HOUR)}
+    assert good(await visitor.get("/v1/availability", resource="room", minutes=60, **hour))["items"] == []
+
+
+YEAR = [{"date": (date(2030, 1, 8) + timedelta(days=n)).isoformat(), "windows": []} for n in range(365)]
+"""Closed but for the Monday."""
+
+
+def whole_resources(commands: Commands) -> int:
+    """How many finds of resources since the last look asked for all that there is."""
+    finds = [command for name, command in commands.taken() if name == "find" and command["find"] == "resources"]
+    return sum(not command.get("projection") for command in finds)
+
+
+@pytest.mark.servers("wire", "transactions")
+async def test_a_schedule_is_read_once_for_all_who_ask(database_url: str) -> None:
+    """Availability, explanations, bookings and refusals of a pool have it from one read, and from one after an edit."""
+    async with listening(database_url) as (store, commands), serving(store) as http:
+        visitor = Visitor(http, store)
+        await visitor.service()
+        for name in ("a", "b"):
+            await visitor.resource(name, services=["cut"])
+        for overrides in (YEAR, YEAR[:364]):
+            for name in ("a", "b"):
+                path = f"/v1/resources/{name}/schedule"
+                good(await visitor.ask("PUT", path, json={"overrides": overrides}, headers={"If-Match": "*"}))
+            commands.taken()
+            for _ in range(2):
+                good(await visitor.get("/v1/availability", service="cut", **{"from": "2030-01-07", "to": "2030-01-14"}))
+                good(await visitor.get("/v1/availability/explain", service="cut", resource="a", startTime=render(NINE)))
+            booked = [made(await visitor.post({"service": "cut", "startTime": render(NINE)})) for _ in range(2)]
+            problem(await visitor.post({"service": "cut", "startTime": render(NINE)}), "conflict")
+            assert whole_resources(commands) == 1
+            for each in booked:
+                good(await visitor.verb(each, "cancel"))
+
+
+@pytest.mark.servers("transactions")
+async def test_an_edit_by_another_process_is_seen_by_the_next_read(store: Store) -> None:
+    """Each process has a cache of its own; what one edits, the other asks for anew."""
+    async with serving(store) as one, serving(store) as two:
+        editor, reader = Visitor(one, store), Visitor(two, store)
+        await editor.service()
+        await editor.resource("room", services=["cut"], capacity=1)
+        asked = {"service": "cut", "from": render(NINE), "to": render(NINE + HOUR)}
+        for capacity in (1, 5, 3):
+            good(await editor.edit("/v1/resources/room", capacity=capacity))
+            assert [item["remaining"] for item in good(await reader.get("/v1/availability", **asked))["items"]] == [
+                capacity
+            ]
+        good(await editor.edit("/v1/services/cut", durationMinutes=30, slotIntervalMinutes=30))
+        assert len(good(await reader.get("/v1/availability", **asked))["items"]) == 2
+        problem(await reader.get("/v1/availability", **asked | {"resource": "later"}), "invalid", "?resource")
+        await editor.resource("later", services=["cut"])
+        assert len(good(await reader.get("/v1/availability", **asked | {"resource": "later"}))["items"]) == 2
