@@ -97,7 +97,8 @@ class Store:
 async def connect(where: Settings | str, *, mode: Mode | None = None, appname: str = "reserva") -> Store:
     """Connect to the database that settings or an address name (without a path in it: `reserva`).
 
-    Writes are acknowledged by the majority and journalled, whatever the address says. A server that cannot be used
+    Writes are acknowledged by the majority and journalled, and reads go to the primary, whatever the address says: a
+    secondary may not know yet that a commit without an answer came through. A server that cannot be used
     is known after three seconds, or the address's own `serverSelectionTimeoutMS`.
 
     Raises:
@@ -107,7 +108,8 @@ async def connect(where: Settings | str, *, mode: Mode | None = None, appname: s
     if url is None:
         raise StorageError("MONGODB_URL is not set, so there is no database to use.")
     wanted = mode or ("auto" if isinstance(where, str) else where.mode)
-    client = make_client(url, appname=appname, w="majority", journal=True, retryWrites=True)
+    ours = {"w": "majority", "journal": True, "retryWrites": True, "readPreference": "primary"}
+    client = make_client(url, appname=appname, **ours)
     try:
         return await Store.over(client, client.get_default_database(DATABASE).name, mode=wanted)
     except PyMongoError as error:

@@ -1,0 +1,178 @@
+"""What the write path asks of the server beside the operation itself: which data a read sees, when a write counts.
+
+A weaker concern breaks nothing on one healthy node, and everything after a failover. So the commands are looked at.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo import ReadPreference
+
+from app.booking import Booking, Token
+from app.booking.drivers import SessionDriver, driver_for
+from app.booking.tidy import complete_ended, expire_lapsed
+from app.reconciliation.service import reconcile_reservations
+from app.storage.client import Store, connect
+from app.storage.documents import Reservation, StoredAnswer
+from tests.actors import add_resource, book, booking_of, run
+from tests.listening import listening
+from tests.server.test_outcomes import Unlucky, unanswered
+
+pytestmark = pytest.mark.servers("transactions")
+
+MAJORITY = {"w": "majority", "j": True}
+FORMS = {"find", "update", "insert", "delete", "commitTransaction", "aggregate"}
+
+
+def in_transactions(asked: list[tuple[str, Any]]) -> list[list[tuple[str, Any]]]:
+    """The commands of each transaction, in order."""
+    found: dict[int, list[tuple[str, Any]]] = {}
+    for name, command in asked:
+        if command.get("autocommit") is False:
+            found.setdefault(command["txnNumber"], []).append((name, command))
+    return list(found.values())
+
+
+def outside(asked: list[tuple[str, Any]], collection: str) -> list[tuple[str, Any]]:
+    """What was asked of a collection beside the transactions."""
+    return [each for each in asked if each[1].get("autocommit") is None and each[1].get(each[0]) == collection]
+
+
+def level(command: Any) -> Any:
+    """The read concern."""
+    return command.get("readConcern", {}).get("level")
+
+
+async def keyed(store: Store) -> None:
+    """Book with an Idempotency-Key."""
+
+    def render(made: Reservation) -> StoredAnswer:
+        return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
+
+    await run(store, booking_of(token=Token("key", "same", render)))
+
+
+async def test_a_batch_is_one_transaction_on_a_snapshot_with_a_majority(database_url: str) -> None:
+    """A booking is one transaction from the guard on: it begins with `snapshot` and ends with `majority, j`."""
+    async with listening(database_url) as (store, commands):
+        await add_resource(store)
+        commands.taken()
+        await book(store)
+        asked = [each for each in commands.taken() if each[0] in FORMS]
+
+    (transaction,) = in_transactions(asked)
+    names = [name for name, _ in transaction]
+    assert len(asked) == len(transaction)
+    assert {"find", "insert", "update"} < {*names}
+    (_, first), (last, commit) = transaction[0], transaction[-1]
+    assert first["startTransaction"] is True
+    assert level(first) == "snapshot"
+    assert not any("readConcern" in command for _, command in transaction[1:])
+    assert last == "commitTransaction"
+    assert commit["writeConcern"] == MAJORITY
+
+
+async def test_keys_are_looked_up_in_what_the_majority_has(database_url: str) -> None:
+    """What a failover may yet undo is no answer to repeat: looked up before the transaction, among the majority's."""
+    async with listening(database_url) as (store, commands):
+        await add_resource(store)
+        commands.taken()
+        await keyed(store)
+        (lookup,) = outside(commands.taken(), "reservations")
+
+    assert lookup[0] == "find"
+    assert level(lookup[1]) == "majority"
+
+
+async def test_the_question_whether_it_was_done_is_asked_of_the_majority(database_url: str) -> None:
+    """The session is ended, then the guard written with a majority, then the proof read from a majority's data."""
+    async with listening(database_url) as (store, commands):
+        await add_resource(store)
+        actor = Unlucky(store, [booking_of()])
+        actor.fail("commit", unanswered(), done=True)
+        await actor.until("reservations.insert")
+        commands.taken()
+        await actor.finish()
+        asked = commands.taken()
+        await actor.close()
+
+    names = [name for name, command in asked if command.get("autocommit") is None]
+    assert names[:3] == ["killSessions", "update", "find"]
+    (fence,), (proof,) = outside(asked, "guards"), outside(asked, "reservations")
+    assert fence[1]["writeConcern"] == MAJORITY
+    assert level(proof[1]) == "majority"
+
+
+async def _cancel(store: Store, identity: ObjectId) -> None:
+    booking = Booking(store)
+    await booking.start()
+    await booking.finish(identity, "cancelled", by="test")
+    await booking.stop()
+
+
+async def _expire(store: Store, identity: ObjectId) -> None:
+    over = {"status": "pending", "expiresAt": store.clock.now() - timedelta(minutes=1)}
+    await store.database["reservations"].update_one({"_id": identity}, {"$set": over})
+    assert await expire_lapsed(store) == 1
+
+
+async def _complete(store: Store, identity: ObjectId) -> None:
+    over = {"endTime": store.clock.now() - timedelta(hours=2)}
+    await store.database["reservations"].update_one({"_id": identity}, {"$set": over})
+    assert await complete_ended(store, 1) == 1
+
+
+@pytest.mark.parametrize("change", [_cancel, _expire, _complete])
+async def test_a_change_outside_a_transaction_counts_with_a_majority(
+    database_url: str, change: Callable[[Store, ObjectId], Awaitable[None]]
+) -> None:
+    """What ends a reservation is acknowledged by a majority and journalled, and guarded by its version."""
+    async with listening(database_url) as (store, commands):
+        await add_resource(store)
+        made = await book(store)
+        commands.taken()
+        await change(store, made.id)
+        updates = [command for name, command in commands.taken() if name == "update"]
+
+    (ending,) = [command for command in updates if "history" in str(command["updates"])]
+    assert ending["update"] == "reservations"
+    assert ending["writeConcern"] == MAJORITY
+    assert ending["updates"][0]["q"]["version"] == 1
+
+
+async def test_what_a_run_finds_is_of_one_snapshot_and_kept_by_a_majority(database_url: str) -> None:
+    """The second look reads everything on one snapshot; findings are written in a transaction like bookings."""
+    async with listening(database_url) as (store, commands):
+        await add_resource(store)
+        made = await book(store)
+        copy = made.model_copy(update={"id": ObjectId()})
+        await store.database["reservations"].insert_one(copy.to_mongo())
+        commands.taken()
+        run = await reconcile_reservations(store, "full")
+        looked, written = in_transactions(commands.taken())
+
+    assert run.findings == 1
+    assert {command.get("find") for _, command in looked} >= {"resources", "reservations"}
+    for transaction in (looked, written):
+        assert transaction[0][1]["startTransaction"] is True
+        assert level(transaction[0][1]) == "snapshot"
+    last, commit = written[-1]
+    assert last == "commitTransaction"
+    assert commit["writeConcern"] == MAJORITY
+
+
+async def test_an_address_cannot_weaken_what_is_read_and_written(database_url: str) -> None:
+    """Neither reads from secondaries nor fast and unsafe writes reach reservations, whatever the address asks for."""
+    weak = "readPreference=secondaryPreferred&w=1&journal=false"
+    store = await connect(f"{database_url}{'&' if '?' in database_url else '?'}{weak}")
+    driver = driver_for(store, 1)
+    assert isinstance(driver, SessionDriver)
+    databases: list[Any] = [store.database, driver.database]
+    await driver.close()
+    await store.close()
+
+    assert [each.read_preference.mode for each in databases] == [ReadPreference.PRIMARY.mode] * 2
+    assert [each.write_concern.document for each in databases] == [MAJORITY] * 2
