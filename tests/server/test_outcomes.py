@@ -1,21 +1,23 @@
 """A commit whose answer is lost: what was done is acknowledged, what was not goes again, the rest says so."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import AutoReconnect, ExecutionTimeout, OperationFailure
+from pymongo.synchronous.client_session import ClientSession
 
 from app.booking import Booking, Replayed, Token
 from app.booking.change import Change
-from app.booking.drivers import PlainDriver
+from app.booking.drivers import PlainDriver, SessionDriver
 from app.booking.intents import Accepted, OutcomeUnknown
-from app.booking.steps import Step
+from app.booking.steps import BEGIN, Step
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, run
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -119,6 +121,105 @@ async def test_the_same_key_tells_what_became_of_it(store: Store) -> None:
     assert isinstance(again, Replayed)
     assert again.answer.body == str(wish.reservation)
     assert await store.database["reservations"].count_documents({}) == 1
+
+
+def broken() -> AutoReconnect:
+    """A connection that went in the middle of an operation."""
+    return AutoReconnect("connection closed")
+
+
+def too_slow() -> ExecutionTimeout:
+    """An operation that the server gave up because its time was over."""
+    return ExecutionTimeout("operation exceeded time limit", 50)
+
+
+@pytest.mark.parametrize("error", [broken, too_slow])
+async def test_what_a_cut_off_transaction_held_is_free_at_once(
+    store: Store, error: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An abort may be lost like what went before, and the driver keeps quiet about that: so the session is ended."""
+    await add_resource(store)
+    driver = SessionDriver(store.client.delegate, store.database.name, 1)
+    perform = driver.perform
+
+    def cut(step: Step, slot: int, until: float) -> Any:
+        if step.name == "reservations.insert":
+            raise error()
+        return perform(step, slot, until)
+
+    def lost(session: ClientSession, command: str) -> Any:
+        raise AutoReconnect("connection closed")
+
+    driver.perform = cut  # type: ignore[method-assign]  # that is the fault
+    with monkeypatch.context() as patch:
+        patch.setattr(ClientSession, "_finish_transaction_with_retry", lost)
+        with pytest.raises(type(error())):
+            await asyncio.to_thread(driver.drive, 0, attempt(Batch([booking_of()], RuleCache(), 1)), 10.0)
+    booked = await book(store)
+    await driver.close()
+
+    assert await store.database["reservations"].distinct("_id") == [booked.id]
+
+
+async def test_a_key_that_a_stranger_used_in_between_is_answered_like_the_stranger(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A booking with the same key commits after the keys were looked up: the duplicate goes again, and is a replay."""
+    await add_resource(store, capacity=2)
+
+    def render(made: Reservation) -> StoredAnswer:
+        return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
+
+    token = Token("key", "same", render)
+    first, second = booking_of(token=token), booking_of(token=token)
+    desk = Booking(store)
+    await desk.start()
+    driver = desk.committer.driver
+    assert isinstance(driver, SessionDriver)
+    perform, loop, begun = driver.perform, asyncio.get_running_loop(), list[str]()
+
+    def after_a_stranger(step: Step, slot: int, until: float) -> Any:
+        if step is BEGIN:
+            begun.append(step.name)
+            if len(begun) == 1:
+                asyncio.run_coroutine_threadsafe(run(store, first), loop).result()
+        return perform(step, slot, until)
+
+    monkeypatch.setattr(driver, "perform", after_a_stranger)
+    answer = await desk.book(second)
+    await desk.stop()
+
+    assert isinstance(answer, Replayed)
+    assert answer.answer.body == str(first.reservation)
+    assert await store.database["reservations"].distinct("_id") == [first.reservation]
+
+
+async def test_without_transactions_a_duplicate_goes_again_as_well(mock_store: Store) -> None:
+    """The unique index alone keeps a second booking of a key out; whoever meets it is answered by the first."""
+    await add_resource(mock_store, capacity=2)
+
+    def render(made: Reservation) -> StoredAnswer:
+        return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
+
+    token = Token("key", "same", render)
+    desk, other = Booking(mock_store), Booking(mock_store)
+    await desk.start()
+    driver = desk.committer.driver
+    assert isinstance(driver, PlainDriver)
+    perform, met = driver._perform, list[Any]()
+
+    async def after_a_stranger(step: Step, until: float) -> Any:
+        if step.name == "reservations.insert" and not met:
+            met.append(await other.book(booking_of(token=token)))
+        return await perform(step, until)
+
+    driver._perform = after_a_stranger  # type: ignore[method-assign]  # that is the race
+    answer = await desk.book(booking_of(token=token))
+    await desk.stop()
+
+    assert isinstance(answer, Replayed)
+    assert answer.answer.body == str(met[0].id)
+    assert await mock_store.database["reservations"].distinct("_id") == [met[0].id]
 
 
 async def plain_steps(store: Store, batch: Batch, before_update: Any) -> list[Outcome]:

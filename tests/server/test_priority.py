@@ -1,15 +1,20 @@
 """Marks of priority: whoever reads one leaves that guard alone for a moment, and never for longer."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
+from app.booking import Booking
+from app.booking import way as module
+from app.booking.committer import LOSSES_BEFORE_A_MARK
 from app.booking.intents import Accepted
+from app.booking.transaction import Lost
 from app.booking.way import YIELD_MILLISECONDS, way_of
 from app.storage.client import Store
-from tests.actors import Actor, add_resource, booking_of
+from tests.actors import HOUR, NINE, Actor, add_resource, booking_of
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -68,3 +73,124 @@ async def test_an_old_mark_is_no_reason_to_rest(store: Store) -> None:
 
     assert await rested(store) == {}
     assert await rested(store, resource=None, pool=("other",)) == {}
+
+
+async def mark(store: Store, owner: ObjectId, *, ahead: timedelta = timedelta(seconds=30)) -> None:
+    """Ask for way on the room, until so far ahead of the database's clock."""
+    until = {"yieldUntil": store.clock.now() + ahead, "yieldTo": owner}
+    await store.database["guards"].update_one({"_id": "room"}, {"$set": until})
+
+
+class Rests:
+    """The lanes that a write path let rest, whatever the reason."""
+
+    def __init__(self, desk: Booking, patch: pytest.MonkeyPatch) -> None:
+        self.lanes: list[str] = []
+        rest = desk.committer._rest
+
+        def noting(seconds: Mapping[str, float]) -> None:
+            self.lanes += seconds
+            rest(dict.fromkeys(seconds, 0.0))
+
+        patch.setattr(desk.committer, "_rest", noting)
+
+
+async def test_who_reads_the_mark_of_another_leaves_the_resource_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch that met it is finished, then the resource rests; its neighbours do not."""
+    for name in ("room", "desk"):
+        await add_resource(store, name)
+    desk = Booking(store)
+    await desk.start()
+    rests = Rests(desk, monkeypatch)
+    await mark(store, ObjectId())
+    await desk.book(booking_of())
+    await desk.book(booking_of(resource="desk"))
+    await desk.stop()
+
+    assert rests.lanes == ["room"]
+
+
+async def test_nobody_rests_for_its_own_mark_or_for_an_old_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one who asked goes on; so does everybody once the moment is over."""
+    await add_resource(store)
+    desk = Booking(store)
+    await desk.start()
+    rests = Rests(desk, monkeypatch)
+    await desk.book(booking_of())
+    await mark(store, desk.committer.owner)
+    await desk.book(booking_of(NINE + HOUR))
+    await mark(store, ObjectId(), ahead=timedelta(seconds=-1))
+    await desk.book(booking_of(NINE + 2 * HOUR))
+    await desk.stop()
+
+    assert rests.lanes == []
+
+
+async def test_the_mark_is_by_the_clock_of_the_database_and_names_its_owner(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is asked for gets it, a moment ahead; everything else of the guards stays as it was."""
+    monkeypatch.setattr(module, "YIELD_MILLISECONDS", 60_000)
+    for name in ("room", "desk", "other"):
+        await add_resource(store, name)
+    before = {row["_id"]: row async for row in store.database["guards"].find()}
+    owner = ObjectId()
+    await way_of(store)(frozenset({"room", "desk"}), owner)
+    after = {row["_id"]: row async for row in store.database["guards"].find()}
+
+    assert after["other"] == before["other"]
+    for name in ("room", "desk"):
+        ahead = after[name].pop("yieldUntil") - store.clock.now()
+        assert after[name].pop("yieldTo") == owner
+        assert timedelta(0) < ahead <= timedelta(seconds=61)
+        assert after[name] == before[name]
+
+
+async def test_who_loses_again_and_again_asks_for_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A booking that lost its guard three times marks it in the database once more losses come, and then books."""
+    await add_resource(store, capacity=9)
+    desk = Booking(store)
+    await desk.start()
+    run, tries = desk.committer.driver.run, list[int]()
+
+    async def beaten(slot: int, body: Any, budget_seconds: float) -> Any:
+        tries.append(slot)
+        if len(tries) <= LOSSES_BEFORE_A_MARK + 1:
+            body.close()
+            raise Lost
+        return await run(slot, body, budget_seconds)
+
+    monkeypatch.setattr(desk.committer.driver, "run", beaten)
+    await desk.book(booking_of())
+    owner = desk.committer.owner
+    await desk.stop()
+    guard = await store.database["guards"].find_one({"_id": "room"})
+
+    assert guard is not None
+    assert guard["yieldTo"] == owner
+    assert len(tries) == LOSSES_BEFORE_A_MARK + 2
+
+
+async def test_who_lost_less_often_asks_for_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ordinary loss is waited out; marks are for those whom streams of others keep out."""
+    await add_resource(store, capacity=9)
+    desk = Booking(store)
+    await desk.start()
+    run, tries = desk.committer.driver.run, list[int]()
+
+    async def beaten(slot: int, body: Any, budget_seconds: float) -> Any:
+        tries.append(slot)
+        if len(tries) <= LOSSES_BEFORE_A_MARK:
+            body.close()
+            raise Lost
+        return await run(slot, body, budget_seconds)
+
+    monkeypatch.setattr(desk.committer.driver, "run", beaten)
+    await desk.book(booking_of())
+    await desk.stop()
+    guard = await store.database["guards"].find_one({"_id": "room"})
+
+    assert guard is not None
+    assert "yieldTo" not in guard

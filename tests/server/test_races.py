@@ -1,17 +1,21 @@
 """Two bookers of one time, stopped where it hurts: after both have read who is there, before either has written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.booking import occupants, snapshot
-from app.booking.intents import Accepted, Refused
+from app.booking.edit import EditResource
+from app.booking.intents import Accepted, Refused, Span
+from app.booking.occupants import Reach
 from app.booking.snapshot import Snapshot
 from app.booking.steps import Steps, find
 from app.booking.transaction import Lost
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.documents import Resource
 from app.timeline import rules
 from app.timeline.rules import Check
 from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, peak_load, run
@@ -148,7 +152,8 @@ async def test_a_reach_that_is_not_raised_would_be_noticed(store: Store, monkeyp
     assert isinstance(outcome, Accepted)
 
 
-async def _add_service(store: Store, **fields: Any) -> None:
+async def add_service(store: Store, **fields: Any) -> None:
+    """A service of an hour, `cut`, with its row among the guards."""
     await store.database["guards"].insert_one({"_id": "service:cut", "rules": "1"})
     now = store.clock.now()
     service = {"_id": "cut", "name": "cut", "version": 1, "createdAt": now, "updatedAt": now}
@@ -156,10 +161,83 @@ async def _add_service(store: Store, **fields: Any) -> None:
 
 
 @pytest.mark.servers("transactions")
+async def test_what_is_prepared_before_its_start_is_in_the_way(store: Store) -> None:
+    """A booking is found by its buffer before, though it starts after the wish has ended: the reach looks ahead."""
+    await add_resource(store, services=["cut"])
+    await add_service(store, bufferBeforeMinutes=30)
+    await book(store, service="cut")
+
+    (late,) = await run(store, booking_of(NINE - HOUR - HOUR / 60 * 29))
+    (right,) = await run(store, booking_of(NINE - HOUR - HOUR / 2))
+
+    assert [type(late), type(right)] == [Refused, Accepted]
+
+
+@pytest.mark.servers("transactions")
+async def test_a_lookup_that_does_not_look_ahead_would_be_noticed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reach ahead left out of the lookup, a buffer before is booked over: the test above stands on it."""
+    await add_resource(store, services=["cut"])
+    await add_service(store, bufferBeforeMinutes=30)
+    await book(store, service="cut")
+    clusters = occupants._clusters
+
+    def behind_only(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Any:
+        return clusters(spans, {name: replace(reach, ahead=0) for name, reach in reaches.items()})
+
+    monkeypatch.setattr(occupants, "_clusters", behind_only)
+    (outcome,) = await run(store, booking_of(NINE - HOUR - HOUR / 60 * 29))
+
+    assert isinstance(outcome, Accepted)
+
+
+def edit_of(**changed: Any) -> EditResource:
+    """An edit of the room, whoever is stranded by it."""
+
+    def apply(resource: Resource) -> Resource:
+        return resource.model_copy(update=changed)
+
+    return EditResource(by="test", identity="room", apply=apply, force=True)
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.parametrize(
+    ("changed", "fits"), [({"capacity": 1}, False), ({"capacity": 3}, True), ({"active": False}, False)]
+)
+async def test_an_edit_counts_for_those_behind_it_in_its_batch(
+    store: Store, changed: dict[str, Any], *, fits: bool
+) -> None:
+    """Whoever comes after an edit is judged by the room as it is then, also within the same transaction."""
+    await add_resource(store, capacity=2)
+    for _ in range(2 if fits else 1):
+        await book(store)
+
+    edited, booked = await run(store, edit_of(**changed), booking_of())
+
+    assert isinstance(edited, Accepted)
+    assert isinstance(booked, Accepted if fits else Refused)
+
+
+@pytest.mark.servers("transactions")
+async def test_an_edit_that_its_batch_does_not_see_would_be_noticed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without that the room is above its new capacity at once: the test above stands on it."""
+    await add_resource(store, capacity=2)
+    await book(store)
+    monkeypatch.setattr(Snapshot, "replace", lambda *_: None)
+
+    await run(store, edit_of(capacity=1), booking_of())
+
+    assert await peak_load(store) == 2
+
+
+@pytest.mark.servers("transactions")
 async def test_buffers_of_neighbours_add_up(store: Store) -> None:
     """Between two bookings there is room for the first one's buffer after and the second one's before."""
     await add_resource(store, services=["cut"])
-    await _add_service(store, bufferBeforeMinutes=10, bufferAfterMinutes=20)
+    await add_service(store, bufferBeforeMinutes=10, bufferAfterMinutes=20)
     await book(store, service="cut")
 
     early = booking_of(NINE + HOUR + HOUR / 60 * 29, service="cut")
@@ -173,7 +251,7 @@ async def test_buffers_of_neighbours_add_up(store: Store) -> None:
 async def test_a_filter_by_end_time_would_be_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Occupants are found by their block, not by their `endTime`: a filter on it misses who is still in a buffer."""
     await add_resource(store, services=["cut"])
-    await _add_service(store, bufferAfterMinutes=20)
+    await add_service(store, bufferAfterMinutes=20)
     await book(store, service="cut")
     wish = booking_of(NINE + HOUR + HOUR / 60 * 10)
 

@@ -154,6 +154,26 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
     assert (run.findings, warnings) == (0, [])
 
 
+@pytest.mark.servers("transactions")
+async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room that is made larger, and filled, between the two reads of a second look was never above its capacity."""
+    await add_resource(store)
+    await put(store, taken("room", NINE, NINE + HOUR))
+    batches = scan.batches
+
+    async def after_it_grew(store: Store, *arguments: Any, **options: Any) -> Any:
+        if await store.database["reservations"].count_documents({}) == 1:
+            await store.database["resources"].update_one({"_id": "room"}, {"$set": {"capacity": 2}})
+            await put(store, taken("room", NINE, NINE + HOUR))
+        async for batch in batches(store, *arguments, **options):
+            yield batch
+
+    monkeypatch.setattr(scan, "batches", after_it_grew)
+
+    assert await settle.settled(store, ["room"]) == []
+    assert await store.database["reservations"].count_documents({}) == 2
+
+
 async def test_bookings_that_move_all_the_time_are_no_findings(store: Store) -> None:
     """Two reservations change places over and over, each change atomic: no run finds them on top of each other."""
     await add_resource(store)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from bson.errors import InvalidDocument
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
+from structlog.testing import capture_logs
 
 from app.booking import committer as module
 from app.booking.committer import Committer
@@ -282,3 +283,48 @@ async def test_a_lane_that_rested_goes_on_though_the_loop_calls_early(
     await settle(driver, [task], accept)
 
     assert [names(batch) for batch in driver.seen] == [["a"]]
+
+
+def duplicate() -> DuplicateKeyError:
+    """What a unique index says."""
+    return DuplicateKeyError("E11000 duplicate key", 11000)
+
+
+def duplicates() -> BulkWriteError:
+    """What it says of one row of many."""
+    return BulkWriteError({"writeErrors": [{"index": 1, "code": 11000, "errmsg": "E11000 duplicate key"}]})
+
+
+@pytest.mark.parametrize("error", [duplicate, duplicates])
+async def test_a_duplicate_key_goes_again_from_the_first_step(driver: Scripted, error: Callable[[], Exception]) -> None:
+    """Whole and once: the second time its replays and its own rows are found, or the index names somebody."""
+    committer = Committer(driver, 16)
+    tasks = submit(committer, "a", "b")
+
+    def first_only(batch: Batch) -> list[Outcome]:
+        if len(driver.seen) == 1:
+            raise error()
+        return accept(batch)
+
+    outcomes = await settle(driver, tasks, first_only)
+
+    assert all(isinstance(outcome, Intent) for outcome in outcomes)
+    assert [names(batch) for batch in driver.seen] == [["a", "b"], ["a", "b"]]
+
+
+async def test_a_duplicate_that_stays_one_ends(driver: Scripted) -> None:
+    """A row that the index refuses each time is nobody's replay: its intent fails alone, the others do not."""
+    committer = Committer(driver, 16)
+    tasks = submit(committer, "a", "b")
+
+    def refuse(batch: Batch) -> list[Outcome]:
+        if "a" in names([*batch.intents]):
+            raise duplicate()
+        return accept(batch)
+
+    with capture_logs():
+        first, second = await settle(driver, tasks, refuse)
+
+    assert isinstance(first, Problem)
+    assert first.name == "internal"
+    assert isinstance(second, Intent)

@@ -1,0 +1,162 @@
+"""Who takes any of a pool reads all of its members and changes the guard of one, the chosen one, at the end.
+
+Until then it holds nothing. So everything stands on that late change: it fails if anybody else changed the guard since
+the pool was read, and it brings the database's clock for a member that was judged by the process's own.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.booking.intents import Accepted, Intent, Refused
+from app.booking.snapshot import Snapshot
+from app.booking.steps import Steps, find
+from app.booking.transaction import Lost
+from app.storage.client import Store
+from app.storage.rule_cache import RuleCache
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, peak_load, run
+from tests.server.test_interleavings import hold, interleave, orders, steps_alone, won
+from tests.server.test_races import edit_of
+
+pytestmark = pytest.mark.servers("transactions")
+
+HOUR_MILLIS = 3_600_000
+
+
+def any_room(*pool: str, **fields: Any) -> Intent:
+    """A wish for nine o'clock on whichever of these is free."""
+    return booking_of(resource=None, pool=pool or ("room",), **fields)
+
+
+def without_the_late_change(patch: pytest.MonkeyPatch) -> None:
+    """Read the guard of the chosen member instead of changing it."""
+
+    def only_read(self: Snapshot, resources: frozenset[str]) -> Steps[None]:
+        for resource in sorted(resources - self.changed):
+            yield find("guards.chosen", "guards", {"_id": resource})
+
+    patch.setattr(Snapshot, "choose", only_read)
+
+
+async def add_room(store: Store) -> None:
+    """A room whose guard reaches far enough already: raising it would be a change of the guard as well."""
+    await add_resource(store)
+    await book(store, start=NINE - 50 * HOUR)
+
+
+async def race(store: Store, *wishes: Intent) -> int:
+    """Let everybody read who is there, then let one after the other go on; the highest load that came of it."""
+    actors = [Actor(store, [wish]) for wish in wishes]
+    for actor in actors:
+        await actor.until("occupants.read")
+    for actor in actors:
+        try:
+            await actor.finish()
+        except Lost:
+            continue
+    for actor in actors:
+        await actor.close()
+    return await peak_load(store)
+
+
+RIVALS: list[Callable[[], Intent]] = [any_room, booking_of]
+
+
+@pytest.mark.parametrize("rival", RIVALS)
+async def test_a_member_that_was_read_free_is_not_taken_twice(store: Store, rival: Callable[[], Intent]) -> None:
+    """A taker of a pool that read a member free loses to whoever booked it since, by its name or out of a pool."""
+    await add_room(store)
+
+    assert await race(store, rival(), any_room()) == 1
+    (again,) = await run(store, any_room())
+    assert isinstance(again, Refused)
+
+
+async def test_the_race_for_a_member_notices_a_guard_that_is_not_changed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the guard of the chosen member only read, the very same race books it twice."""
+    await add_room(store)
+    without_the_late_change(monkeypatch)
+
+    assert await race(store, booking_of(), any_room()) == 2
+
+
+async def test_takers_of_a_pool_in_all_orders(store: Store) -> None:
+    """Whatever the order of their steps, two takers and a pool of one room: one gets it, and never both."""
+    await add_room(store)
+    rules = RuleCache()
+    makers = [any_room, any_room]
+    counts = [await steps_alone(store, make, rules) for make in makers]
+    for order in orders(*counts):
+        await store.database["reservations"].delete_many({})
+        outcomes = await interleave(store, order, makers, rules)
+
+        assert sorted(won(outcomes)) == [False, True], order
+        assert await peak_load(store) == 1, order
+
+
+async def test_who_lost_a_member_gets_another(store: Store) -> None:
+    """The batch goes again and chooses anew."""
+    for name in ("room", "desk"):
+        await add_resource(store, name)
+    loser = Actor(store, [any_room("room", "desk")])
+    await loser.until("occupants.read")
+    for name in ("room", "desk"):  # whichever it chose
+        await book(store, resource=name)
+    with pytest.raises(Lost):
+        await loser.finish()
+    await loser.close()
+    await store.database["reservations"].delete_many({"resource": "desk"})
+
+    (outcome,) = await run(store, any_room("room", "desk"))
+
+    assert isinstance(outcome, Accepted)
+    assert outcome.value.resource == "desk"
+
+
+async def test_an_edit_since_it_was_read_is_noticed(store: Store) -> None:
+    """A member that was switched off after it was read is not booked by what was true before."""
+    await add_room(store)
+    late = Actor(store, [any_room()])
+    await late.until("occupants.read")
+    (edited,) = await run(store, edit_of(active=False))
+    assert isinstance(edited, Accepted)
+
+    with pytest.raises(Lost):
+        await late.finish()
+    await late.close()
+    assert await store.database["reservations"].count_documents({"startTime": NINE}) == 0
+
+
+async def test_a_hold_ends_by_the_clock_of_the_database_for_a_pool_as_well(store: Store) -> None:
+    """A process whose clock is an hour ahead takes no live hold for one that is over: it is told to go again."""
+    await add_room(store)
+    held = await hold(store, timedelta(minutes=10))
+    ahead = Actor(store, [any_room()], clock=store.clock.millis() + HOUR_MILLIS)
+
+    with pytest.raises(Lost):
+        await ahead.finish()
+    await ahead.close()
+
+    row = await store.database["reservations"].find_one({"_id": held})
+    assert row is not None
+    assert row["status"] == "pending"
+    assert await peak_load(store) == 1
+
+
+async def test_a_hold_that_is_over_for_both_clocks_gives_way_to_a_pool(store: Store) -> None:
+    """Judged over by the process's clock, and confirmed by the database's: its place is taken, and it is marked."""
+    await add_room(store)
+    held = await hold(store, timedelta(seconds=-1))
+    taker = Actor(store, [any_room()], clock=store.clock.millis())
+    (outcome,) = await taker.finish()
+    await taker.close()
+
+    row = await store.database["reservations"].find_one({"_id": held})
+    assert isinstance(outcome, Accepted)
+    assert row is not None
+    assert row["status"] == "expired"
+    assert await peak_load(store) == 1
