@@ -108,7 +108,7 @@ async def connect(where: Settings | str, *, mode: Mode | None = None, appname: s
     if url is None:
         raise StorageError("MONGODB_URL is not set, so there is no database to use.")
     wanted = mode or ("auto" if isinstance(where, str) else where.mode)
-    ours = {"w": "majority", "journal": True, "retryWrites": True, "readPreference": "primary"}
+    ours: dict[str, Any] = {"w": "majority", "journal": True, "retryWrites": True, "readPreference": "primary"}
     client = make_client(url, appname=appname, **ours)
     try:
         return await Store.over(client, client.get_default_database(DATABASE).name, mode=wanted)

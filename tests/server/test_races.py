@@ -196,7 +196,8 @@ def edit_of(**changed: Any) -> EditResource:
     """An edit of the room, whoever is stranded by it."""
 
     def apply(resource: Resource) -> Resource:
-        return resource.model_copy(update=changed)
+        edited: Resource = resource.model_copy(update=changed)
+        return edited
 
     return EditResource(by="test", identity="room", apply=apply, force=True)
 
