@@ -42,7 +42,7 @@ async def tidy_up(ctx: Context) -> dict[str, int]:
     hours: int = ctx["settings"].complete_after_hours
     return {
         "expired": await _until_none(lambda: tidy.expire_lapsed(store)),
-        "completed": await _until_none(lambda: tidy.complete_ended(store, hours)),
+        "completed": await tidy.complete_ended(store, hours),
     }
 
 

@@ -3,7 +3,8 @@
 Neither adds load, and neither changes what is free: a hold is over at its instant, whoever has written that down.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -16,29 +17,58 @@ from app.timeline.lifecycle import Status
 
 BY = "worker"
 AT_ONCE = 500
-"""How many reservations one call writes at most; the next call goes on."""
+"""How many reservations are read before they are written."""
+RESOURCES = 200
+"""How many resources one query is about."""
 
 
 async def expire_lapsed(store: Store) -> int:
-    """Mark holds whose time has come; how many."""
-    now = store.clock.now()
-    return await _bring(store, {"status": "pending", "expiresAt": {"$lte": now}}, "pending", "expired", now)
+    """Mark holds whose time has come; how many. Their index knows none that is over already."""
+    return await _bring(store, {"status": "pending", "expiresAt": {"$lte": store.clock.now()}}, "pending", "expired")
 
 
 async def complete_ended(store: Store, hours: int) -> int:
-    """Complete what was confirmed and ended so many hours ago; how many. 0 hours: never."""
+    """Complete what was confirmed and ended so many hours ago; how many. 0 hours: never.
+
+    Goes through the catalogue, some resources at a time: what is confirmed there and began that long ago is what is
+    to be completed or still goes on, however long the history is, and the conflict lookup finds it.
+    """
     if not hours:
         return 0
-    now = store.clock.now()
-    ended = {"status": "confirmed", "endTime": {"$lte": now - timedelta(hours=hours)}}
-    return await _bring(store, ended, "confirmed", "completed", now)
+    past = {"$lte": store.clock.now() - timedelta(hours=hours)}
+    written = 0
+    async for resources in _catalogue(store):
+        for where in _of_status(store, resources, "confirmed"):
+            query = where | {"startTime": past, "endTime": past}
+            while count := await _bring(store, query, "confirmed", "completed"):
+                written += count
+    return written
 
 
-async def _bring(store: Store, query: dict[str, Any], before: Status, to: Status, now: datetime) -> int:
+async def _catalogue(store: Store) -> AsyncIterator[list[str]]:
+    """The ids of all resources, in lists of some hundreds."""
+    last = ""
+    while True:
+        found = store.database["resources"].find({"_id": {"$gt": last}}, {"_id": 1}).sort("_id", 1).limit(RESOURCES)
+        resources = [row["_id"] async for row in found]
+        if not resources:
+            return
+        yield resources
+        last = resources[-1]
+
+
+def _of_status(store: Store, resources: Sequence[str], status: Status) -> list[dict[str, Any]]:
+    """The filters by which this server finds the reservations of resources in one status from the conflict lookup."""
+    if store.shape == "or":
+        return [{"resource": {"$in": [*resources]}, "status": status}]
+    return [{"resource": resource, "status": status} for resource in resources]
+
+
+async def _bring(store: Store, query: dict[str, Any], before: Status, to: Status) -> int:
     """Each by compare-and-set on its version: whoever changed it meanwhile was right."""
     collection = store.database.get_collection("reservations", write_concern=MAJORITY)
     found = await collection.find(query, {"version": 1}).limit(AT_ONCE).to_list(None)
-    entry = {"at": now, "by": BY, "operation": ObjectId(), "from": before, "to": to}
+    entry = {"at": store.clock.now(), "by": BY, "operation": ObjectId(), "from": before, "to": to}
     change = {
         "$set": {"status": to},
         "$currentDate": STAMP,

@@ -104,10 +104,13 @@ class Resource(CatalogueObject):
     time_off: list[TimeOff] | None = None
 
     class Settings(Kept.Settings):
-        """Where it is kept; a service's pool is found by what its members offer."""
+        """Where it is kept; a service's pool is found by what its members offer, and by reconciliation what changed."""
 
         name = "resources"
-        indexes: ClassVar = [IndexModel([("services", ASCENDING), ("_id", ASCENDING)], name="resource_services")]
+        indexes: ClassVar = [
+            IndexModel([("services", ASCENDING), ("_id", ASCENDING)], name="resource_services"),
+            IndexModel([("updatedAt", ASCENDING)], name="resource_updated"),
+        ]
 
 
 class Service(CatalogueObject):
@@ -220,7 +223,12 @@ class Reservation(Kept):
             IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="reservation_updated"),
             IndexModel([("group", ASCENDING)], name="reservation_group", sparse=True),
             IndexModel([("metadata.reference", ASCENDING)], name="reservation_reference", sparse=True),
-            IndexModel([("expiresAt", ASCENDING)], name="reservation_expiry", sparse=True),
+            # Only holds that nobody has ended: who looks for those that are over does not meet all that ever were.
+            IndexModel(
+                [("status", ASCENDING), ("expiresAt", ASCENDING)],
+                name="reservation_holds",
+                partialFilterExpression={"status": "pending"},
+            ),
         ]
 
 

@@ -175,7 +175,7 @@ class TestIndexesThatDiffer:
             ("reservation_customer_history", [("customer", 1), ("startTime", 1)], {}),
             ("reservation_idempotency", [("idempotencyKey", 1)], {"sparse": True}),
             ("reservation_idempotency", [("idempotencyKey", 1)], {"unique": True}),
-            ("reservation_expiry", [("expiresAt", 1)], {"sparse": True, "expireAfterSeconds": 0}),
+            ("reservation_start", [("startTime", 1)], {"expireAfterSeconds": 0}),
         ],
     )
     async def test_the_right_name_with_something_else_is_reported(

@@ -5,14 +5,19 @@ from typing import Any
 
 import pytest
 
+from app.booking import tidy
+from app.reconciliation.service import reconcile_reservations
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
+from tests.actors import add_resource
 from tests.http import serving
 from tests.listening import listening
 from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, good, made, wanted
 
 GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
 """The collections that grow with use."""
+HISTORY = {"reservations", "findings", "reconciliations"}
+"""Those that the worker reads and that grow as time goes by."""
 
 
 def filters_of(command: Any) -> Iterator[dict[str, Any]]:
@@ -79,3 +84,68 @@ async def test_no_request_walks_a_collection(database_url: str) -> None:
             assert name != "findAndModify", (collection, where)
             assert await is_found(store, collection, where), (name, collection, where)
         assert {collection for _, collection, _ in growing} == GROWING
+
+
+def past(store: Store, hours: int, **fields: Any) -> dict[str, Any]:
+    """A reservation of an hour that began so many hours ago."""
+    start = store.clock.now() - hours * HOUR
+    times = {"startTime": start, "endTime": start + HOUR, "updatedAt": start}
+    return {"resource": "room", "version": 1, "history": [], **times, **fields}
+
+
+async def history(store: Store, rows: int) -> None:
+    """Holds and bookings that are over and done with, in every final status."""
+    lapsed = store.clock.now() - HOUR
+    await store.database["reservations"].insert_many(
+        [
+            past(store, 24 + row, status=status, **({"expiresAt": lapsed} if status != "completed" else {}))
+            for row in range(rows)
+            for status in ("expired", "cancelled", "completed")
+        ]
+    )
+
+
+async def tidied(store: Store) -> list[int]:
+    """How much the worker finds to do."""
+    return [await tidy.expire_lapsed(store), await tidy.complete_ended(store, 1)]
+
+
+@pytest.mark.servers("explain", "transactions")
+async def test_the_worker_walks_no_collection(database_url: str) -> None:
+    """What the worker does every minute and every hour is answered from indexes: tidying, looking for changes.
+
+    It goes through the catalogue, but never through what was booked.
+    """
+    async with listening(database_url) as (store, commands):
+        await add_resource(store)
+        open_ones = [past(store, 9, status="confirmed"), past(store, 9, status="pending", expiresAt=store.clock.now())]
+        await store.database["reservations"].insert_many(open_ones)
+        await reconcile_reservations(store, "full")
+        commands.taken()
+        assert await tidied(store) == [1, 1]
+        await reconcile_reservations(store, "incremental")
+        seen = [(each[name], where) for name, each in commands.taken() for where in filters_of(each)]
+        asked = [each for each in seen if each[0] in HISTORY or (each[0] == "resources" and "updatedAt" in each[1])]
+
+        assert {"reservations", "resources"} <= {collection for collection, _ in asked}
+        for collection, where in asked:
+            assert await is_found(store, collection, where), (collection, where)
+
+
+@pytest.mark.servers("or", "transactions")
+async def test_tidying_does_not_grow_with_history(database_url: str) -> None:
+    """The worker reads what is to be written down, and not all the holds and bookings that ever were."""
+    async with listening(database_url) as (store, commands):
+        await add_resource(store)
+        await history(store, 100)
+        open_ones = [past(store, 9, status="confirmed"), past(store, 9, status="pending", expiresAt=store.clock.now())]
+        await store.database["reservations"].insert_many(open_ones)
+        commands.taken()
+        assert await tidied(store) == [1, 1]
+        finds = [each for name, each in commands.taken() if name == "find" and each["find"] == "reservations"]
+
+        assert finds
+        for each in finds:
+            asked = {"explain": {"find": "reservations", "filter": each["filter"]}, "verbosity": "executionStats"}
+            statistics = (await store.database.command(asked))["executionStats"]
+            assert statistics["totalDocsExamined"] <= len(open_ones), each["filter"]

@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Run
 from app.timeline.sweep import Window
-from tests.actors import HOUR, NINE
+from tests.actors import HOUR, NINE, add_resource
 from tests.contract.processes import eventually, kept_running, run, running
 from worker import jobs
 
@@ -95,6 +95,7 @@ async def test_the_dead_are_taken_over_and_a_told_run_is_done_once(store: Store)
 
 async def test_it_writes_down_what_time_has_done(store: Store) -> None:
     """A hold that is over is expired, what was confirmed and ended long enough ago is completed; nothing else is."""
+    await add_resource(store, "r")
     now = store.clock.now()
     past = {"resource": "r", "version": 1, "history": [], "startTime": now - 3 * HOUR, "endTime": now - 2 * HOUR}
     lapsed = {**past, "status": "pending", "expiresAt": now - HOUR}
