@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from app.repeats import Repeats
 from app.settings import Settings
 
 _QUIET = {
@@ -32,6 +33,7 @@ def configure(settings: Settings) -> None:
     """Set up the log of this process; the last call counts."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(settings))
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())

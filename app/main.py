@@ -33,8 +33,9 @@ from app.storage.rule_cache import RuleCache, RuleReader
 from app.wire import docs
 from app.wire.conventions import Conventions
 from app.wire.models import Answer
-from app.wire.problems import EXCEPTION_HANDLERS
+from app.wire.problems import EXCEPTION_HANDLERS, TROUBLES
 from app.wire.request import MAX_BODY_BYTES, Request, stamp_request_id
+from app.wire.trouble import Troubles
 from app.work import WORK, WorkPool
 
 
@@ -62,6 +63,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             booking, queue = Booking(opened, rules), Queue(settings.redis_url)
             suspects = Suspects(opened, queue)
             app.state[WORK] = work = WorkPool()
+            app.state[TROUBLES] = troubles = Troubles()
             free = Availability(opened, RuleReader(opened.database, rules, work))
             rooms.update(_rooms(settings, booking, queue, suspects, free))
             app.state[KEYRING] = Keyring(opened)
@@ -71,6 +73,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             finally:
                 await booking.stop()
                 work.close()
+                troubles.close()
                 await suspects.close()
                 await queue.close()
         finally:

@@ -23,6 +23,7 @@ from app.booking.tickets import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.booking.way import Way
 from app.errors import Problem
+from app.outages import is_breakdown, is_outage
 from app.storage.rule_cache import RuleCache
 from app.timeline.instants import Millis
 
@@ -251,19 +252,32 @@ def _is_duplicate(error: Exception) -> bool:
     return DUPLICATE_KEY in codes
 
 
-def _passing(error: Exception) -> Lost | None:
-    """A failure of the moment, after which the same batch may go again; None for one that it brought upon itself."""
+def _passing(error: Exception) -> Lost | Problem | None:
+    """A failure of the moment, after which the same batch may go again; None for one that it brought upon itself.
+
+    A server that answers that it cannot write is believed at once: its disk is not emptied within a deadline.
+    """
     if isinstance(error, ConnectionFailure) and not isinstance(error, NetworkTimeout):
-        log.warning("database unreachable", error=str(error))
-        return Lost(unreachable())
+        problem = unreachable()
+        problem.__cause__ = error
+        return Lost(problem)
     if getattr(error, "timeout", False):
         return Lost(overloaded("The database did not answer in time; nothing was done."))
-    return None
+    return _unusable(error) if is_outage(error) else None
+
+
+def _unusable(error: Exception) -> Problem:
+    """What is told where the database answers that it cannot work, because its disk is full for example."""
+    problem = Problem("unavailable", "The database cannot work at the moment; nothing was done.")
+    problem.__cause__ = error
+    return problem
 
 
 def _culprit(error: Exception) -> Problem:
     """What a single intent is told whose own data the database would not take."""
     if isinstance(error, BSONError | OverflowError | DocumentTooLarge):
         return Problem("invalid", f"The database cannot keep this: {error}.")
+    if is_breakdown(error):
+        return _unusable(error)
     log.error("transaction failed", exc_info=error)
     return Problem("internal", "The database refused this for a reason that is not yours; nothing was done.")

@@ -11,14 +11,19 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
 from pydantic import Field
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from app.errors import KINDS, Fault, Problem
+from app.outages import is_breakdown, is_outage
 from app.wire.models import Answer
 from app.wire.request import request_id
 from app.wire.sentences import Finding, from_faults, from_findings
+from app.wire.trouble import Troubles
 
 MEDIA_TYPE = "application/problem+json"
+
+TROUBLES = "troubles"
+"""Where the application keeps its `Troubles` in its state."""
 
 _log = structlog.get_logger("reserva.http")
 
@@ -44,6 +49,7 @@ class ProblemBody(Answer):
 def render_problem(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> Response[dict[str, Any]]:
     """A problem as an answer."""
     kind = problem.kind
+    _note(problem, connection)
     body: dict[str, Any] = {
         "type": f"/problems/{problem.name}",
         "title": kind.title,
@@ -88,11 +94,19 @@ def _answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Respo
 
 
 def _answer_database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[dict[str, Any]]:
-    """A database that cannot be reached is no fault of ours or of the client's; all else is."""
-    if isinstance(error, ConnectionFailure) or error.timeout:
-        _log.warning("database unreachable", request_id=request_id(request.scope), error=str(error))
-        return render_problem(Problem("unavailable", "The database cannot be reached; try again in a moment."), request)
+    """A database that cannot be reached, or cannot write, is no fault of ours or of the client's; all else is."""
+    if is_outage(error) or is_breakdown(error):
+        problem = Problem("unavailable", "The database cannot be reached or cannot work; try again in a moment.")
+        problem.__cause__ = error
+        return render_problem(problem, request)
     return _answer_unexpected(request, error)
+
+
+def _note(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Tell the log of what its readers must know; `TROUBLES` is missing only where no application was made by us."""
+    troubles: Troubles | None = connection.app.state.get(TROUBLES)
+    if troubles is not None:
+        troubles.note(problem, request_id(connection.scope))
 
 
 def _answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:

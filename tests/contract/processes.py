@@ -4,6 +4,7 @@ import os
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -129,6 +130,12 @@ def eventually(holds: Callable[[], bool]) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections on a port; a process says that it has started just before."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def group_is_empty(leader: int) -> bool:

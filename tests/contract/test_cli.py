@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from app.cli.main import commands
-from tests.contract.processes import eventually, group_is_empty, run, running
+from tests.contract.processes import eventually, group_is_empty, listens, run, running
 from tests.servers import free_port
 
 NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
@@ -218,12 +218,6 @@ def test_serve(migrated: str) -> None:
         assert app.ended(signal.SIGTERM) == 0
     assert app.out == []
     assert eventually(lambda: group_is_empty(app.process.pid))
-
-
-def listens(port: int) -> bool:
-    """Whether somebody takes connections on a port; a process says that it has started just before."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties processes to the one that started them")

@@ -35,10 +35,12 @@ BESIDE = {
     "app.cron": set[str](),
     "app.environment": set[str](),
     "app.settings": {"app.cron", "app.environment"},
-    "app.logs": {"app.settings"},
+    "app.logs": {"app.repeats", "app.settings"},
+    "app.outages": set[str](),
+    "app.repeats": set[str](),
     "app.pids": set[str](),
     "app.work": {"app.errors"},
-    "app.wire": {"app.errors", "app.settings", "app.timeline", "app.work"},
+    "app.wire": {"app.errors", "app.outages", "app.settings", "app.timeline", "app.work"},
 }
 """What stands beside the floors, with all that it may import of ours; everybody but floor 1 may import it."""
 

@@ -1,0 +1,49 @@
+"""What the database says when it is of no use at the moment, through no fault of ours or of whoever asked."""
+
+import re
+from typing import Any
+
+from pymongo.errors import ConnectionFailure, PyMongoError
+
+_CODES = frozenset(
+    {
+        14031,  # OutOfDiskSpace
+        8000,  # AtlasError, which a full quota is among
+        91,  # ShutdownInProgress
+        11600,  # InterruptedAtShutdown
+        189,  # PrimarySteppedDown
+        10107,  # NotWritablePrimary
+        13435,  # NotPrimaryNoSecondaryOk
+        13436,  # NotPrimaryOrSecondary
+        10058,  # LegacyNotPrimary
+        11602,  # InterruptedDueToReplStateChange
+        133,  # FailedToSatisfyReadPreference
+        6,  # HostUnreachable, told by a router
+        7,  # HostNotFound
+        89,  # NetworkTimeout
+        9001,  # SocketException
+    }
+)
+_INTERNAL = 1
+_FULL = re.compile(r"no space left|disk (is )?full|out of disk|space quota|read-only file system", re.IGNORECASE)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database cannot be reached or cannot write: whoever asked may come again, unchanged."""
+    if not isinstance(error, PyMongoError):
+        return False
+    if isinstance(error, ConnectionFailure) or error.timeout:
+        return True
+    return not _codes(error).isdisjoint(_CODES) or _FULL.search(str(error)) is not None
+
+
+def is_breakdown(error: BaseException) -> bool:
+    """Whether the server failed inside, which may be what it was asked for, and may be an outage."""
+    return isinstance(error, PyMongoError) and _INTERNAL in _codes(error)
+
+
+def _codes(error: PyMongoError) -> set[Any]:
+    """The codes of an error; writes of many, and their acknowledgement, have them one level below."""
+    details = getattr(error, "details", None) or {}
+    below = [*details.get("writeErrors", ()), details.get("writeConcernError") or {}]
+    return {getattr(error, "code", None), *(each.get("code") for each in below)}

@@ -1,0 +1,80 @@
+"""Tracebacks of the log that are alike: one a minute is shown, the others are counted.
+
+A database whose disk is full fails every request at the same place; a traceback for each would fill the next disk.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MINUTE = 60.0
+KEPT = 256
+"""Different tracebacks that are remembered; the one that was shown first is forgotten for another."""
+
+_FRAMES = re.compile(r"^ +File \"(?P<file>[^\"]*)\", line (?P<line>\d+)", re.MULTILINE)
+_NAMES = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?=:|$)", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class _Shown:
+    """When it was shown, and how often it came since."""
+
+    at: float
+    since: int = 0
+
+
+class Repeats(logging.Filter):
+    """On a handler: lets one of each traceback through a minute, with `repeated`, how many came since the last one.
+
+    Alike are those of the same exceptions at the same places, whatever their messages say. Lines without a traceback
+    all pass.
+    """
+
+    def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now = now
+        self._shown: OrderedDict[int, _Shown] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this line is shown."""
+        traceback = _traceback(record)
+        if traceback is None:
+            return True
+        key = hash((tuple(_FRAMES.findall(traceback)), tuple(_NAMES.findall(traceback))))
+        with self._lock:
+            shown = self._shown.get(key)
+            now = self._now()
+            if shown is not None and now - shown.at < MINUTE:
+                shown.since += 1
+                return False
+            self._shown.pop(key, None)
+            self._shown[key] = _Shown(now)
+            if len(self._shown) > KEPT:
+                self._shown.popitem(last=False)
+        if shown is not None and shown.since:
+            _say(record, shown.since)
+        return True
+
+
+def _traceback(record: logging.LogRecord) -> str | None:
+    """The traceback of a line: rendered already if it is one of ours, still to be rendered if a library's."""
+    if isinstance(record.msg, dict):
+        ours = record.msg.get("exception")
+        return ours if isinstance(ours, str) else None
+    if not record.exc_info or record.exc_info[0] is None:
+        return None
+    # Kept on the record, as the standard library does, so that it is rendered once.
+    record.exc_text = record.exc_text or logging.Formatter().formatException(record.exc_info)
+    return record.exc_text
+
+
+def _say(record: logging.LogRecord, times: int) -> None:
+    if isinstance(record.msg, dict):
+        record.msg = {**record.msg, "repeated": times}
+    else:
+        record.__dict__["repeated"] = times
