@@ -5,7 +5,8 @@ read with a flaw is not to be used.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -50,34 +51,39 @@ def read_schedule(shape: Any) -> tuple[Schedule, list[Flaw]]:
 
 
 def stored_schedule(shape: Mapping[str, Any]) -> Schedule:
-    """A schedule that was read and checked before it was stored; ten times as fast as `read_schedule`.
+    """A schedule that was checked before it was stored: read five times as fast as by `read_schedule`.
 
-    What is stored in another form, past all checks, is read as far as it can be understood.
+    Windows and dates that were put there past all checks, and cannot be understood, have no part in it.
     """
-    try:
-        week: dict[str, list[Hours]] = {day: [] for day in DAYS}
-        for window in shape.get("weekly") or ():
-            for day in set(window["days"]):
-                week[day].append(_hours(window["from"], window["to"]))
-        overrides = {
-            parse_day(override["date"]): tuple([_hours(each["from"], each["to"]) for each in override["windows"]])
-            for override in shape.get("overrides") or ()
-        }
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return read_schedule(shape)[0]
+    week: dict[str, list[Hours]] = {day: [] for day in DAYS}
+    for window in _listed(shape, "weekly"):
+        for day in {*_listed(window, "days")} & week.keys():
+            week[day] += _stored_window(window)
+    overrides: dict[date, Day] = {}
+    for override in _listed(shape, "overrides"):
+        windows = [hours for each in _listed(override, "windows") for hours in _stored_window(each)]
+        with suppress(AttributeError, TypeError, ValueError):
+            overrides.setdefault(parse_day(override.get("date")), tuple(windows))
     weekly = None if shape.get("weekly") is None else tuple(tuple(windows) for windows in week.values())
     return Schedule(weekly, overrides)
 
 
-@lru_cache(maxsize=1 << 12)
-def _hours(opens: str, closes: str) -> Hours:
-    """A window by its two texts, shared by all that are alike.
+def _listed(shape: Any, name: str) -> Sequence[Any]:
+    found = shape.get(name) if isinstance(shape, Mapping) else None
+    return found if isinstance(found, list) else ()
 
-    Raises:
-        ValueError: it is none.
-    """
-    [window] = _Reader().window({"from": opens, "to": closes}, "")
-    return window
+
+def _stored_window(shape: Any) -> tuple[Hours, ...]:
+    try:
+        return _hours(shape["from"], shape["to"])
+    except (KeyError, TypeError):
+        return ()
+
+
+@lru_cache(maxsize=1 << 12)
+def _hours(opens: str, closes: str) -> tuple[Hours, ...]:
+    """The window of two texts, shared by all that are alike; none if they are no times."""
+    return tuple(_Reader().window({"from": opens, "to": closes}, ""))
 
 
 def read_span(first: str, last: str, tz: ZoneInfo, at: str = "/") -> tuple[tuple[Millis, Millis], list[Flaw]]:
