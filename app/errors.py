@@ -37,7 +37,7 @@ KINDS: dict[str, Kind] = {
     "precondition-required": Kind(428, "If-Match is missing"),
     "invalid": Kind(422, "The request is not valid"),
     "rule": Kind(422, "A rule does not allow this booking"),
-    "idempotency-mismatch": Kind(422, "The Idempotency-Key was used with another body"),
+    "idempotency-mismatch": Kind(422, "The Idempotency-Key was used with another request"),
     "local-time": Kind(422, "The local time does not exist or exists twice"),
     "strict-only": Kind(422, "This needs a database server with transactions"),
     "rate-limited": Kind(429, "Too many requests", 1),

@@ -32,9 +32,10 @@ from app.storage.migrate import verify
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.wire import docs
 from app.wire.conventions import Conventions
+from app.wire.door import Door, finish_headers
 from app.wire.models import Answer
 from app.wire.problems import EXCEPTION_HANDLERS, TROUBLES
-from app.wire.request import MAX_BODY_BYTES, Request, stamp_request_id
+from app.wire.request import MAX_BODY_BYTES, Request
 from app.wire.trouble import Troubles
 from app.work import WORK, WorkPool
 
@@ -96,12 +97,13 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         plugins=[PydanticPlugin(prefer_alias=True, validate_strict=True)],
         type_encoders={Answer: lambda answer: Raw(answer.to_json())},
         before_request=conventions,
-        before_send=[stamp_request_id],
+        before_send=[finish_headers],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=MAX_BODY_BYTES,
-        openapi_config=docs.config(open_to_all()),
+        openapi_config=docs.config(),
         logging_config=None,
     )
+    app.asgi_handler = Door(app.asgi_handler)
     conventions.learn(app)
     describe_access(app)
     return app

@@ -79,10 +79,12 @@ def describe_access(app: Litestar) -> None:
 
 
 async def _authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
-    header = next((value for name, value in connection.scope["headers"] if name == b"authorization"), None)
-    if header is None:
+    headers = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+    if not headers:
         raise Problem("unauthenticated", "Send an API key: Authorization: Bearer rsv_…")
-    scheme, _, token = header.decode("latin-1").strip().partition(" ")
+    if len(headers) > 1:
+        raise Problem("unauthenticated", "The header Authorization stands twice; send it once.")
+    scheme, _, token = headers[0].decode("latin-1").strip().partition(" ")
     if scheme.lower() != "bearer":
         raise Problem("unauthenticated", "Send the API key as a bearer token: Authorization: Bearer rsv_…")
     keyring = cast("Keyring", connection.app.state[KEYRING])

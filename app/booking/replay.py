@@ -29,9 +29,15 @@ def key_hash(caller: str, route: str, key: str) -> str:
     return hashlib.sha256(json.dumps([caller, route, key]).encode()).hexdigest()
 
 
-def request_hash(body: Any) -> str:
-    """The same for equal JSON, however it was written."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def request_hash(body: Any, query: Sequence[tuple[str, str]]) -> str:
+    """The same for equal JSON and equal parameters, however they were written.
+
+    Args:
+        body: The parsed body, an object.
+        query: The parameters, sorted.
+    """
+    asked = [body, query] if query else body
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def answers_of(tokens: Sequence[Token]) -> Steps[dict[str, StoredAnswer]]:
@@ -56,5 +62,5 @@ def replay(token: Token, stored: StoredAnswer) -> Replayed | Problem:
         return Replayed(stored)
     return Problem(
         "idempotency-mismatch",
-        "This Idempotency-Key was used with another body; use a new key for a new request.",
+        "This Idempotency-Key was used with another body or query; use a new key for a new request.",
     )

@@ -80,7 +80,11 @@ class GroupRoutes(Controller):
 
         A key that is bound to a customer sees a group if all of its members are that customer's.
         """
-        return _answer(await groups.read(identity, caller_of(request)), groups)
+        group = await groups.read(identity, caller_of(request))
+        now = groups.store.clock.now()
+        if any(shown(each, now).status != each.status for each in group.reservations):
+            request.answer_anew()
+        return _answer(group, groups)
 
     @post("/{identity:str}/confirm", responses=_CONFIRM, operation_id="confirmGroup", **_VERB)
     async def confirm(

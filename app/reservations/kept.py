@@ -22,7 +22,7 @@ async def token_of(
     key = idempotency_key(request)
     if key is None:
         return None
-    body_hash = request_hash(await request.json())
+    body_hash = await request.beside(request_hash, await request.shape(), sorted(request.query_params.multi_items()))
 
     def answer(made: Any) -> StoredAnswer:
         rendered = render(made)

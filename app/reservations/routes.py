@@ -132,7 +132,10 @@ class ReservationRoutes(Controller):
         self, request: Request, identity: FromPath[str], reservations: NamedDependency[Reservations]
     ) -> Response[ReservationAnswer]:
         """One reservation."""
-        return _answer(await read_reservation(reservations.store, identity, caller_of(request)), reservations)
+        found = await read_reservation(reservations.store, identity, caller_of(request))
+        if _shown(found, reservations).status != found.status:
+            request.answer_anew()
+        return _answer(found, reservations)
 
     @patch("/{identity:str}", guards=[needs("reservations:write")], responses=_CHANGE, operation_id="changeReservation")
     async def change(

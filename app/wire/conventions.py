@@ -5,8 +5,10 @@ below. What a route did not declare is refused, never ignored.
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, Final, Literal, TypeAlias, cast
 
 from litestar import Litestar, Request
@@ -15,7 +17,9 @@ from litestar.params import HeaderParameter
 from litestar.routes import HTTPRoute
 
 from app.errors import Fault, Problem
+from app.wire.problems import is_number, parameter_fault, parameter_name
 from app.wire.sentences import from_faults
+from app.wire.strict_json import MAX_FAULTS
 
 KeyUse = Literal["refused", "harmless", "kept"]
 
@@ -34,6 +38,10 @@ IdempotencyKeyHeader: TypeAlias = Annotated[
     ),
 ]
 """How a handler declares it: `key: IdempotencyKeyHeader = None`."""
+
+_ONCE = ("Authorization", "Content-Type", "If-Match", "Idempotency-Key")
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_BLANK_FOR_PLUS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+ [0-9]{2}:?[0-9]{2}|(?:Etc/)?GMT [0-9]+")
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -56,6 +64,7 @@ class Takes:
 
     parameters: frozenset[str]
     lists: frozenset[str]
+    numbers: Mapping[str, Fault]
     body: bool
     key: KeyUse
 
@@ -74,6 +83,7 @@ class Conventions:
                     self._takes[handler] = Takes(
                         frozenset(parameter.field_alias for parameter in model.expected_query_params),
                         frozenset(model.sequence_query_parameter_names),
+                        _numbers(handler),
                         _needs_body(handler),
                         cast("KeyUse", handler.opt.get(IDEMPOTENCY, "refused")),
                     )
@@ -82,11 +92,12 @@ class Conventions:
         """Hold a request against what its route takes.
 
         Raises:
-            Problem: `invalid` for undeclared or repeated parameters and keys, `malformed` for a missing body.
+            Problem: `invalid` for undeclared or repeated parameters, keys and headers, `malformed` for a missing body.
         """
         takes = self._takes.get(request.route_handler)
         if takes is None:
             return
+        _check_headers(request)
         if request.scope["query_string"]:
             _check_parameters(request, takes)
         if request.method == "POST" and takes.key == "refused" and "idempotency-key" in request.headers:
@@ -100,17 +111,36 @@ def _needs_body(handler: HTTPRouteHandler) -> bool:
     return field is not None and not field.is_optional
 
 
+def _numbers(handler: HTTPRouteHandler) -> dict[str, Fault]:
+    """The parameters that are whole numbers, and what to say where one is not."""
+    fields = [field for field in handler.parsed_fn_signature.parameters.values() if is_number(field)]
+    return {parameter_name(field): parameter_fault(field) for field in fields}
+
+
+def _check_headers(request: Request[Any, Any, Any]) -> None:
+    names = [name for name, _ in request.scope["headers"]]
+    for name in _ONCE:
+        if names.count(name.lower().encode()) > 1:
+            raise Problem("invalid", f"The header {name} stands twice; send it once.")
+
+
 def _check_parameters(request: Request[Any, Any, Any], takes: Takes) -> None:
-    names = [name for name, _ in request.query_params.multi_items()]
-    faults = [
-        Fault(f"?{name[:80]}", f"There is no parameter `{name[:80]}` here.")
-        for name in sorted(set(names))
-        if name not in takes.parameters
-    ]
-    faults += [
-        Fault(f"?{name}", f"Give `{name}` once.")
-        for name in sorted(takes.parameters - takes.lists)
-        if names.count(name) > 1
-    ]
-    if faults:
+    given = list(request.query_params.multi_items())
+    if faults := list(islice(_parameter_faults(given, takes), MAX_FAULTS)):
         raise from_faults(faults)
+
+
+def _parameter_faults(given: Sequence[tuple[str, str]], takes: Takes) -> Iterator[Fault]:
+    counts = Counter(name for name, _ in given)
+    for name in sorted(counts):
+        if name not in takes.parameters:
+            yield Fault(f"?{name[:80]}", f"There is no parameter `{name[:80]}` here.")
+    for name in sorted(takes.parameters - takes.lists):
+        if counts[name] > 1:
+            yield Fault(f"?{name}", f"Give `{name}` once.")
+    for name, value in given:
+        if name in takes.numbers and _NUMBER.fullmatch(value) is None:
+            yield takes.numbers[name]
+        elif _BLANK_FOR_PLUS.fullmatch(value):
+            plus = value.replace(" ", "%2B")
+            yield Fault(f"?{name}", f"In a query + means a blank; write it as %2B: {plus}.")

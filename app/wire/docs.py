@@ -1,60 +1,77 @@
 """`/openapi.json`, and `/docs`, the page that shows it without the internet."""
 
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from litestar import MediaType, Request, Router, get
+from litestar import MediaType, Response, Router, get
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
+from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.static_files import create_static_files_router
-from litestar.types import Guard
+from litestar.params import FromPath
+from litestar.response import File
+from litestar.routes import BaseRoute
+from litestar.types import ControllerRouterHandler, Guard
 
+from app.errors import Problem
 from app.wire.openapi import SECURITY_SCHEME, document
+from app.wire.request import Request
+from app.work import WORK, WorkPool
 
 _PAGE = "/docs"
 _ASSETS = f"{_PAGE}/assets"
 _ABOUT = (
     "Reservations that cannot double-book. Errors are problem documents (RFC 9457); lists are paged by `cursor`; "
-    "changes need `If-Match`; what is not described here is refused."
+    "changes need `If-Match`; what is not described here is refused, as is a header that may stand once and stands "
+    "twice (`Authorization`: 401; `Content-Type`, `If-Match`, `Idempotency-Key`: 422) and a body with a "
+    "`Content-Encoding` (415). HEAD is answered wherever GET is, OPTIONS names the methods of a path, and a GET whose "
+    "`If-None-Match` names the `ETag` of the answer is 304."
 )
 
+_SWAGGER = SwaggerRenderPlugin(
+    path="/",
+    js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+    css_url=f"{_ASSETS}/swagger-ui.css",
+    standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
+    favicon=f"<link rel='icon' type='image/png' href='{_ASSETS}/favicon-32x32.png'>",
+)
+_FILES: Mapping[str, Path] = {
+    file.name: file for file in (Path(str(files("swagger_ui_bundle"))) / "vendor").glob("swagger-ui-*/*")
+}
+"""By name, looked up and never searched for: a name that a client made up cannot be a path."""
 
-class _Page(SwaggerRenderPlugin):
-    """Swagger UI over our description, with its files from here."""
+_INLINE = re.compile(rb"<script(?![^>]* src=)[^>]*>(.*?)</script>", re.DOTALL)
+_POLICY = (
+    "default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Swagger UI styles its elements itself; its scripts are files from here and the one by which the page starts it."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            path="/",
-            js_url=f"{_ASSETS}/swagger-ui-bundle.js",
-            css_url=f"{_ASSETS}/swagger-ui.css",
-            standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
-            favicon=f"<link rel='icon' type='image/png' href='{_ASSETS}/favicon-32x32.png'>",
-        )
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        del openapi_schema
-        return super().render(request, document(request.app))
-
-
-class _Json(JsonRenderPlugin):
-    """The description itself; Litestar wants to serve one below its page."""
-
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        del openapi_schema
-        return super().render(request, document(request.app))
+_REVALIDATED = {"Cache-Control": "no-cache"}
+_CACHED = {"Cache-Control": "public, max-age=3600"}
 
 
-def config(guard: Guard) -> OpenAPIConfig:
+class _Nowhere(Router):
+    """Where Litestar may put its own pages about the API: the one that there is is ours, and has our headers."""
+
+    def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
+        """Do nothing."""
+        del value
+        return []
+
+
+def config() -> OpenAPIConfig:
     """What Litestar's generator is told; `version` is that of the API, as in `/v1`."""
     return OpenAPIConfig(
         title="Reserva",
         version="1",
         description=_ABOUT,
         use_handler_docstrings=True,
-        openapi_router=Router(_PAGE, route_handlers=[], include_in_schema=False, guards=[guard]),
-        render_plugins=[_Page(), _Json()],
+        openapi_router=_Nowhere(_PAGE, route_handlers=[]),
         components=Components(
             security_schemes={
                 SECURITY_SCHEME: SecurityScheme(type="http", scheme="bearer", description="`rsv_<prefix>_<secret>`")
@@ -63,14 +80,39 @@ def config(guard: Guard) -> OpenAPIConfig:
     )
 
 
-@get("/openapi.json", media_type=MediaType.JSON, sync_to_thread=False)
-def openapi_json(request: Request[Any, Any, Any]) -> dict[str, Any]:
+@get(["/openapi.json", f"{_PAGE}/openapi.json"], media_type=MediaType.JSON)
+async def openapi_json(request: Request) -> Response[dict[str, Any]]:
     """Tell of the API, as OpenAPI 3.1."""
-    return document(request.app)
+    described = await _pool(request).run(document, request.app)
+    return Response(described, headers=_REVALIDATED)
+
+
+@get(_PAGE, media_type=MediaType.HTML)
+async def page(request: Request) -> Response[bytes]:
+    """Show it to a person."""
+    return await _pool(request).run(_page, request)
+
+
+@get(f"{_ASSETS}/{{name:str}}")
+async def asset(name: FromPath[str]) -> File:
+    """Send a file of Swagger UI."""
+    if name not in _FILES:
+        raise Problem("not-found", "There is no such file here.")
+    return File(_FILES[name], filename=name, content_disposition_type="inline", headers=_CACHED)
 
 
 def router(guard: Guard) -> Router:
-    """The description at the root, and the files of Swagger UI from the package that ships them."""
-    vendor = Path(str(files("swagger_ui_bundle"))) / "vendor"
-    assets = create_static_files_router(path=_ASSETS, directories=[next(vendor.glob("swagger-ui-*"))])
-    return Router("/", route_handlers=[openapi_json, assets], include_in_schema=False, guards=[guard])
+    """The description, the page that shows it, and the files of Swagger UI from the package that ships them."""
+    return Router("/", route_handlers=[openapi_json, page, asset], include_in_schema=False, guards=[guard])
+
+
+def _page(request: Request) -> Response[bytes]:
+    shown: bytes = _SWAGGER.render(request, document(request.app))
+    scripts = [b64encode(sha256(script).digest()).decode() for script in _INLINE.findall(shown)]
+    policy = _POLICY.format(scripts=" ".join(f"'sha256-{script}'" for script in scripts))
+    return Response(shown, headers=_REVALIDATED | {"Content-Security-Policy": policy}, media_type=MediaType.HTML)
+
+
+def _pool(request: Request) -> WorkPool:
+    pool: WorkPool = request.app.state[WORK]
+    return pool

@@ -22,9 +22,18 @@ SECURITY_SCHEME = "key"
 _REFERENCE = "#/components/schemas/{model}"
 _DOCUMENT = "openapi"
 
+_IF_NONE_MATCH: Schema = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "Tags of answers that you have; if this is one of them it is 304.",
+    "schema": {"type": "string"},
+}
+_TAG: Schema = {"description": "A tag of what is shown, for `If-None-Match`.", "schema": {"type": "string"}}
+
 _ALWAYS = ("invalid", "internal", "unavailable")
 _WITH_KEY = ("unauthenticated", "forbidden")
-_WITH_BODY = ("malformed", "too-large", "unsupported-media-type")
+_WITH_BODY = ("malformed", "too-large", "unsupported-media-type", "overloaded")
 
 
 def problems(*names: str, body: bool = False, key: bool = True) -> dict[int, ResponseSpec]:
@@ -119,12 +128,17 @@ def _describe(method: str, operation: Schema, schemas: Schema) -> None:
     if "requestBody" in operation:
         _describe_body(method, operation["requestBody"])
     responses = operation["responses"]
+    if method == "get" and "application/json" in responses["200"].get("content", {}):
+        operation.setdefault("parameters", []).append(dict(_IF_NONE_MATCH))
+        responses["304"] = {"description": "The client has this answer already; there is no body."}
     for status in [status for status in responses if status >= "400"]:
         # Litestar's own guess at a validation error, where the route declares none of that status.
         if "application/json" in responses[status].get("content", {}) and status == "400":
             del responses[status]
     for status, response in responses.items():
         response["headers"] = _headers(status, response, schemas) | _own(response)
+        if "304" in responses and status in {"200", "304"}:
+            response["headers"].setdefault("ETag", _TAG)
 
 
 def _describe_body(method: str, body: Schema) -> None:

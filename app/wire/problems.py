@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
 from pydantic import Field
@@ -15,15 +15,19 @@ from pymongo.errors import PyMongoError
 
 from app.errors import KINDS, Fault, Problem
 from app.outages import is_breakdown, is_outage
+from app.wire.methods import asked_method, methods_of
 from app.wire.models import Answer
 from app.wire.request import request_id
-from app.wire.sentences import Finding, from_faults, from_findings
+from app.wire.sentences import cut, from_faults
 from app.wire.trouble import Troubles
 
 MEDIA_TYPE = "application/problem+json"
 
 TROUBLES = "troubles"
 """Where the application keeps its `Troubles` in its state."""
+
+_DETAIL_LENGTH, _POINTER_LENGTH = 500, 300
+"""Characters; sentences and pointers may name what a client sent, and that is not sent back at any length."""
 
 _log = structlog.get_logger("reserva.http")
 
@@ -54,11 +58,14 @@ def render_problem(problem: Problem, connection: ASGIConnection[Any, Any, Any, A
         "type": f"/problems/{problem.name}",
         "title": kind.title,
         "status": kind.status,
-        "detail": problem.detail,
+        "detail": cut(problem.detail, _DETAIL_LENGTH),
         "requestId": request_id(connection.scope),
     }
     if problem.faults:
-        body["errors"] = [{"pointer": fault.pointer, "detail": fault.detail} for fault in problem.faults]
+        body["errors"] = [
+            {"pointer": cut(fault.pointer, _POINTER_LENGTH), "detail": cut(fault.detail, _DETAIL_LENGTH)}
+            for fault in problem.faults
+        ]
     headers = {}
     if kind.retry_after_seconds is not None:
         headers["Retry-After"] = str(kind.retry_after_seconds)
@@ -78,19 +85,27 @@ _DETAILS = {
 }
 
 
-def _answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
+def _answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """Litestar's own refusals."""
-    if isinstance(error, ValidationException) or _findings(error):
+    if isinstance(error, ValidationException):
         return render_problem(_invalid(request, error), request)
     if error.status_code >= 500:  # noqa: PLR2004 -- by definition of HTTP
         return _answer_unexpected(request, error)
     name = _BY_STATUS.get(error.status_code, "malformed")
     if name == "method-not-allowed":
-        allowed = ", ".join(sorted((error.headers or {}).get("allow", "").split(", ")))
-        answer = render_problem(Problem(name, f"{request.method} is not possible here; {allowed} are."), request)
-        answer.headers["Allow"] = allowed
-        return answer
+        return _answer_methods(request, (error.headers or {}).get("allow", ""))
     return render_problem(Problem(name, _DETAILS.get(error.status_code, f"{error.detail.rstrip('.')}.")), request)
+
+
+def _answer_methods(request: Request[Any, Any, Any], allow: str) -> Response[Any]:
+    """Which methods there are: what OPTIONS asks, and what another method should have been."""
+    asked, allowed = asked_method(request.scope), ", ".join(methods_of(allow))
+    if asked == "OPTIONS":
+        return Response(None, status_code=HTTP_204_NO_CONTENT, headers={"Allow": allowed})
+    detail = f"{cut(asked, 40)} is not possible here; {allowed} are."
+    answer = render_problem(Problem("method-not-allowed", detail), request)
+    answer.headers["Allow"] = allowed
+    return answer
 
 
 def _answer_database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[dict[str, Any]]:
@@ -113,7 +128,7 @@ def _answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Res
     _log.error(
         "request failed",
         request_id=request_id(request.scope),
-        method=request.scope.get("method"),
+        method=asked_method(request.scope),
         path=request.scope["path"],
         exc_info=error,
     )
@@ -129,32 +144,33 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 
 
 def _invalid(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
-    """Litestar says that a body or parameter is not valid; who found out is the cause, with what is needed here."""
+    """Litestar says that a parameter is not valid; who found out is the cause, with what is needed here."""
     cause = error.__cause__
     if isinstance(cause, KeyError):
         return from_faults([Fault(f"?{cause.args[0]}", f"`{cause.args[0]}` is required.")])
-    if findings := _findings(error):
-        return from_findings(findings)
     fields = request.route_handler.parsed_fn_signature.parameters
     faults = [
-        _parameter_fault(fields[entry["key"]])
+        parameter_fault(fields[entry["key"]])
         for entry in (error.extra if isinstance(error.extra, list) else [])
         if entry.get("key") in fields and entry["key"] != "data"
     ]
     return from_faults(faults) if faults else Problem("invalid", error.detail)
 
 
-def _findings(error: HTTPException) -> list[Finding]:
-    """What pydantic found in a body. Litestar calls it its own failure if a field is named like one of our rooms."""
-    cause = error.__cause__
-    findings = getattr(cause, "errors", None) if isinstance(cause, msgspec.ValidationError) else None
-    return findings if isinstance(findings, list) else []
-
-
-def _parameter_fault(field: FieldDefinition) -> Fault:
-    about = field.kwarg_definition
-    name = getattr(about, "name", None) or field.name
+def parameter_fault(field: FieldDefinition) -> Fault:
+    """What a parameter must be and is not."""
+    name = parameter_name(field)
     return Fault(f"?{name}", f"`{name}` must {_must(field)}.")
+
+
+def parameter_name(field: FieldDefinition) -> str:
+    """How clients write a parameter."""
+    return getattr(field.kwarg_definition, "name", None) or field.name
+
+
+def is_number(field: FieldDefinition) -> bool:
+    """Whether a parameter is a whole number, or may be."""
+    return any(kind.annotation is int for kind in [field, *_within(field)])
 
 
 def _must(field: FieldDefinition) -> str:
@@ -165,7 +181,7 @@ def _must(field: FieldDefinition) -> str:
         return f"be one of {', '.join(choices)}"
     if any(kind.annotation is bool for kind in kinds):
         return "be true or false"
-    if any(kind.annotation is int for kind in kinds):
+    if is_number(field):
         least, most = getattr(about, "ge", None), getattr(about, "le", None)
         bounds = (f" from {least:,}" if least is not None else "") + (f" to {most:,}" if most is not None else "")
         return f"be a whole number{bounds}"

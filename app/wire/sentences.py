@@ -34,6 +34,11 @@ def from_faults(faults: Sequence[Fault]) -> Problem:
     return Problem("invalid", detail, faults=faults[:MAX_FAULTS])
 
 
+def cut(text: str, length: int) -> str:
+    """A text of at most so many characters, with a mark if it was longer."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def _pointer(location: Sequence[int | str]) -> str:
     return "".join(f"/{escape(str(place))}" for place in location if place != _KEY)
 

@@ -24,7 +24,7 @@ OptionalIfMatchHeader: TypeAlias = Annotated[
 """The same where POST or DELETE changes part of an object; read with `IfMatch.read_optional`."""
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
-_VERSION = re.compile(r'"([1-9][0-9]{0,17})"')
+_VERSION = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})"')
 
 
 def etag(version: int) -> str:
@@ -42,7 +42,8 @@ class IfMatch:
     def read(cls, header: str | None) -> "IfMatch":
         """Parse the header: `*`, or a list of tags.
 
-        A weak tag, or one that never was an object's, is well formed and matches nothing (RFC 9110, 13.1.1).
+        A weak tag counts as its strong one: a version says all that it is asked for, and proxies that compress weaken
+        tags. One that never was an object's is well formed and matches nothing.
 
         Raises:
             Problem: `precondition-required` without the header, `invalid` if it is not written as tags.

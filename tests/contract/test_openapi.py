@@ -139,6 +139,15 @@ def test_versions_are_told_as_tags(described: dict[str, Any]) -> None:
     assert tagged >= 9
 
 
+def test_answers_that_are_known_are_described(described: dict[str, Any]) -> None:
+    """Every GET of JSON takes `If-None-Match`, has a tag, and may be 304; nothing else says so."""
+    for path, method, operation in operations(described):
+        json = method == "get" and "application/json" in operation["responses"]["200"]["content"]
+        names = {parameter["name"] for parameter in operation.get("parameters", [])}
+        assert ("If-None-Match" in names) is ("304" in operation["responses"]) is json, (path, method)
+        assert not json or "ETag" in operation["responses"]["200"]["headers"], path
+
+
 def test_bodies_are_described_as_they_are_read(described: dict[str, Any]) -> None:
     """Bounds and patterns also of optional fields, nothing unknown, and null in patches alone."""
     schemas = described["components"]["schemas"]
