@@ -12,15 +12,15 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import pymongo
-from bson.binary import UUID_SUBTYPE, Binary
 from pymongo import ReadPreference
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.write_concern import WriteConcern
 
+from app.booking.doubts import Doubts
 from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
 from app.storage.client import Store
 
@@ -31,6 +31,11 @@ Vouch: TypeAlias = Callable[[], Awaitable[None]]
 MAJORITY = WriteConcern("majority", j=True)
 GRACE_SECONDS = 1.0
 """What a commit, and the question whether it came through, get beyond the budget of their batch."""
+SETTLING = frozenset({"commit", "kill", "commit.fence", "commit.prove", "plain.prove"})
+"""The steps that get that grace."""
+LEAST_SECONDS = 0.001
+"""What is left of a budget that is used up; zero would mean no limit."""
+NO_SUCH_TRANSACTION = 251
 
 
 class Driver(Protocol):
@@ -66,35 +71,39 @@ class SessionDriver:
             database, read_concern=ReadConcern("majority"), write_concern=MAJORITY
         )
         self.vouch: Vouch = _unasked
+        self.doubts = Doubts(client)
         self.sessions = [self._new_session() for _ in range(slots)]
         self._retired: set[int] = set()
-        self._in_doubt: list[bytes] = []
+        self._unbegun: set[int] = set()
+        """The slots in whose transaction the server has answered nothing yet."""
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="booking")
+        self._ender = ThreadPoolExecutor(1, thread_name_prefix="doubts")
 
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
         """Run the whole body in one hop to a thread."""
+        until = time.monotonic() + budget_seconds
         await self.vouch()
         if slot in self._retired:
             self._retired.discard(slot)
             self.sessions[slot] = self._new_session()
             await self.vouch()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self.drive, slot, body, budget_seconds)
+        return await loop.run_in_executor(self._threads, self.drive, slot, body, until - time.monotonic())
 
     def drive(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
-        """Step through the body; whatever ends it without a commit aborts the transaction."""
+        """Step through the body; whatever ends it without a commit aborts the transaction.
+
+        Where the connection or the time ran out, nobody waits for an abort: the session is in doubt from then on.
+        """
         until = time.monotonic() + budget_seconds
         cut_off = False
-        if self._in_doubt:
-            with suppress(PyMongoError), pymongo.timeout(GRACE_SECONDS):
-                self._end_doubted()
         try:
             step = next(body)
             while True:
                 try:
                     result = self.perform(step, slot, until)
                 except PyMongoError as error:
-                    cut_off = isinstance(error, ConnectionFailure) or error.timeout
+                    cut_off = _cut_off(error)
                     step = body.throw(error)
                 else:
                     step = body.send(result)
@@ -104,49 +113,64 @@ class SessionDriver:
         finally:
             body.close()
             if self.sessions[slot].in_transaction:
-                self._abandon(slot, cut_off=cut_off)
+                self._give_up(slot) if cut_off else self._abort(slot, GRACE_SECONDS)
 
     def perform(self, step: Step, slot: int, until: float) -> Any:
         """Do one step, within what is left of the budget."""
         session = self.sessions[slot]
-        left = until - time.monotonic()
-        with pymongo.timeout(max(left, GRACE_SECONDS if step is COMMIT or not session.in_transaction else 0.001)):
+        left = max(until - time.monotonic(), GRACE_SECONDS if step.name in SETTLING else LEAST_SECONDS)
+        if step is ABORT:
+            return self._abort(slot, left)
+        with pymongo.timeout(left):
             if step is BEGIN:
+                self._unbegun.add(slot)
                 return session.start_transaction(ReadConcern("snapshot"), MAJORITY, ReadPreference.PRIMARY)
             if step is COMMIT:
                 return session.commit_transaction()
-            if step is ABORT:
-                return session.abort_transaction()
             if step is KILL:
-                return self._kill(slot)
+                self.doubts.add([self._replaced(slot)], late=False)  # a commit begins nothing
+                return self.doubts.end()
             within = session if session.in_transaction else None
             method = getattr(self.database[step.collection], step.method)
             result = method(*step.arguments, session=within, **step.options)
-            return list(result) if step.method == "find" else result
+            rows = list(result) if step.method == "find" else result
+        if within is not None:
+            self._unbegun.discard(slot)
+        return rows
 
-    def _abandon(self, slot: int, *, cut_off: bool) -> None:
-        """End a transaction that did not end by itself, so that its guards are free at once.
+    def _abort(self, slot: int, seconds: float) -> None:
+        """Abort; a session that does not confirm that nothing of it is open is in doubt from then on."""
+        try:
+            with pymongo.timeout(min(seconds, GRACE_SECONDS)):
+                _abort_aloud(self.sessions[slot])
+        except OperationFailure as error:
+            if error.code != NO_SUCH_TRANSACTION:
+                self._give_up(slot)
+        except PyMongoError:
+            self._give_up(slot)
 
-        The driver keeps quiet about an abort that never arrived. Where the connection or the time ran out, killing
-        the session says the same, and is heard.
-        """
-        with suppress(PyMongoError), pymongo.timeout(GRACE_SECONDS):
-            self.sessions[slot].abort_transaction()
-        if cut_off:
-            with suppress(PyMongoError), pymongo.timeout(GRACE_SECONDS):
-                self._kill(slot)
+    def _give_up(self, slot: int) -> None:
+        """Go on in another session; end the old one beside the batches, so that its guards are free at once."""
+        self.doubts.add([self._replaced(slot)], late=slot in self._unbegun)
+        self._ender.submit(self._end_doubted)
 
-    def _kill(self, slot: int) -> None:
-        """Replace the slot's session, and end the old one with all it holds; it does not go back to the pool."""
-        self._in_doubt.append(_id_of(self.sessions[slot]))
-        self.sessions[slot] = self._new_session()
-        self._end_doubted()
+    def _replaced(self, slot: int) -> bytes:
+        """Put another session in the slot's place; the old one, which does not go back to the pool."""
+        old, self.sessions[slot] = self.sessions[slot], self._new_session()
+        return _id_of(old)
 
     def _end_doubted(self) -> None:
-        """Have the server forget sessions that we have done with; until it says so they count as held."""
-        doubted = [*self._in_doubt]
-        self.client.admin.command("killSessions", [{"id": Binary(each, UUID_SUBTYPE)} for each in doubted])
-        self._in_doubt = [each for each in self._in_doubt if each not in doubted]
+        with suppress(PyMongoError), pymongo.timeout(GRACE_SECONDS):
+            self.doubts.end()
+
+    async def settle(self) -> None:
+        """Have the server end what is in doubt, as far as it answers; asked with every beat."""
+        if self.doubts.ids():
+            await asyncio.get_running_loop().run_in_executor(self._ender, self._end_doubted)
+
+    def adopt(self, sessions: list[bytes]) -> None:
+        """Take over the sessions of a dead process: what it sent last may be late."""
+        self.doubts.add(sessions, late=True)
 
     def _new_session(self) -> ClientSession:
         session = self.client.start_session()
@@ -154,8 +178,12 @@ class SessionDriver:
         return session
 
     def held(self) -> list[bytes]:
-        """The ids of the sessions that may hold guards now, or after the next call of `run`."""
-        return [*(_id_of(session) for session in self.sessions), *self._in_doubt]
+        """The ids of the sessions that may hold guards now, or after the next call of `run`, or by what is late."""
+        return [*(_id_of(session) for session in self.sessions), *self.doubts.ids()]
+
+    def doubted(self) -> list[bytes]:
+        """Those of them that are in doubt."""
+        return self.doubts.ids()
 
     def retire(self) -> None:
         """Begin no further batch in the present sessions: somebody has ended them."""
@@ -167,11 +195,44 @@ class SessionDriver:
         for session in ended:
             with suppress(PyMongoError):
                 session.end_session()
-        self._threads.shutdown(wait=False)
+        await self.settle()
+        for threads in (self._threads, self._ender):
+            threads.shutdown(wait=False)
 
 
 def _id_of(session: ClientSession) -> bytes:
     return bytes(session.session_id["id"])
+
+
+def _cut_off(error: PyMongoError) -> bool:
+    """Whether a statement may be on its way, or running, of which nothing was heard."""
+    sent = not isinstance(error, ServerSelectionTimeoutError)
+    return sent and (isinstance(error, ConnectionFailure) or error.timeout)
+
+
+def _abort_aloud(session: ClientSession) -> None:
+    """Abort a transaction, and hear of it where that failed: the driver's own way keeps quiet about it.
+
+    Raises:
+        pymongo.errors.PyMongoError: nobody knows whether it was aborted.
+    """
+    finish = session._finish_transaction_with_retry  # noqa: SLF001  # what it raises is lost one call further up
+    failures: list[PyMongoError] = []
+
+    def heard(command: str) -> dict[str, Any]:
+        try:
+            return finish(command)
+        except PyMongoError as error:
+            failures.append(error)
+            raise
+
+    session._finish_transaction_with_retry = heard  # type: ignore[assignment]  # noqa: SLF001  # for this call
+    try:
+        session.abort_transaction()
+    finally:
+        del session._finish_transaction_with_retry  # noqa: SLF001  # the class's own shows again
+    if failures:
+        raise failures[0]
 
 
 class PlainDriver:
@@ -206,7 +267,9 @@ class PlainDriver:
     async def _perform(self, step: Step, until: float) -> Any:
         if step in (BEGIN, COMMIT, ABORT, KILL):
             return None
-        with pymongo.timeout(max(until - time.monotonic(), GRACE_SECONDS)):
+        # What was begun is brought to its end: half of it would stand.
+        grace = LEAST_SECONDS if step.method == "find" else GRACE_SECONDS
+        with pymongo.timeout(max(until - time.monotonic(), grace)):
             method: Callable[..., Any] = getattr(self._database[step.collection], step.method)
             result = method(*step.arguments, **step.options)
             return await (result.to_list(None) if step.method == "find" else result)
@@ -215,8 +278,18 @@ class PlainDriver:
         """Nothing."""
         return []
 
+    def doubted(self) -> list[bytes]:
+        """Nothing."""
+        return []
+
     def retire(self) -> None:
         """There is nothing to retire."""
+
+    def adopt(self, sessions: list[bytes]) -> None:
+        """Without transactions nothing of a session is locked."""
+
+    async def settle(self) -> None:
+        """Nothing is in doubt."""
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -43,8 +43,17 @@ class Holder(Protocol):
     def held(self) -> list[bytes]:
         """The ids of the sessions that may hold something."""
 
+    def doubted(self) -> list[bytes]:
+        """The ids of those of them that were given up in doubt."""
+
     def retire(self) -> None:
         """Use none of the present sessions for another batch."""
+
+    def adopt(self, sessions: list[bytes]) -> None:
+        """Take over the sessions of a dead process, to be ended as long as something of it may be late."""
+
+    async def settle(self) -> None:
+        """End the sessions in doubt, as far as the database answers."""
 
 
 class Presence:
@@ -64,7 +73,7 @@ class Presence:
             mode=store.mode,
             lifecycle=deployment.LIFECYCLE,
         )
-        self._watch = Watch(store, self._row.id)
+        self._watch = Watch(store, self._row.id, adopt=self._adopt)
         self._registered: list[bytes] | None = None
         self._beaten = -math.inf
         self._difference: str | None = None
@@ -91,7 +100,10 @@ class Presence:
         self._task = asyncio.create_task(self._keep(), name="presence")
 
     async def stop(self) -> None:
-        """Beat no more, and take the row away; nothing may be held any more."""
+        """Beat no more, and take the row away.
+
+        The sessions were given back by now; while some are in doubt the row stays, and whoever finds it ends them.
+        """
         async with self._lock:  # a cancelled beat would be written all the same, later, by a thread of the driver
             self._left = True
             if self._task is not None:
@@ -99,6 +111,8 @@ class Presence:
         if self._task is not None:
             with suppress(asyncio.CancelledError):
                 await self._task
+        if self._driver.doubted():
+            return
         with suppress(PyMongoError), pymongo.timeout(ANSWER_SECONDS):
             await self._store.database["processes"].delete_one({"_id": self._row.id})
 
@@ -122,7 +136,8 @@ class Presence:
             Problem: `unavailable`, as `check` says.
             pymongo.errors.PyMongoError: if the database does not answer.
         """
-        if self._registered != self._driver.held() or time.monotonic() - self._beaten > GAP_SECONDS:
+        unnamed = set(self._driver.held()) - set(self._registered or ())
+        if self._registered is None or unnamed or time.monotonic() - self._beaten > GAP_SECONDS:
             await self._beat()
         self.check()
 
@@ -140,6 +155,7 @@ class Presence:
 
     async def _look(self) -> None:
         try:
+            await self._driver.settle()
             await self._beat()
             with pymongo.timeout(ANSWER_SECONDS):
                 await self._watch.look()
@@ -147,6 +163,11 @@ class Presence:
             self._watch.forget()
         except Exception:  # the next beat may fare better, and without beats this process would be dead
             log.exception("beat failed")
+
+    async def _adopt(self, sessions: list[bytes]) -> None:
+        """Name the sessions of a dead process in our row, before its own row goes."""
+        self._driver.adopt(sessions)
+        await self._beat()
 
     async def _beat(self) -> None:
         """Say that we live, with which sessions, and compare what all agree on."""

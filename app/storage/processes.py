@@ -7,7 +7,8 @@ taken for dead fails with its next statement and with its commit (251).
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import structlog
 from bson import ObjectId
@@ -26,6 +27,9 @@ SILENT_SECONDS = 5.0
 _POLL_SECONDS = 0.2
 
 
+Adopt: TypeAlias = Callable[[list[bytes]], Awaitable[None]]
+
+
 class Watch:
     """Tells the living from the dead, by the monotonic clock of this process alone.
 
@@ -33,12 +37,21 @@ class Watch:
         store: The database.
         own: The row of this process, which needs no watching.
         clock: Seconds.
+        adopt: Asked to take over the sessions of a dead process before its row goes: what that process sent last may
+            be late, and begin a transaction in one of them after it was ended.
     """
 
-    def __init__(self, store: Store, own: ObjectId | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        own: ObjectId | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        adopt: Adopt | None = None,
+    ) -> None:
         self._store = store
         self._own = own
         self._clock = clock
+        self._adopt = adopt
         self._seen: dict[ObjectId, tuple[int, float]] = {}
 
     async def look(self) -> list[Process]:
@@ -55,9 +68,9 @@ class Watch:
         living = []
         for row in rows:
             if row.place == PLACE and is_gone(row.pid, row.started):
-                await end(self._store, row, "its process is gone")
+                await end(self._store, row, "its process is gone", self._adopt)
             elif asked - self._seen[row.id][1] >= SILENT_SECONDS:
-                await end(self._store, row, f"silent for {SILENT_SECONDS:.0f} s")
+                await end(self._store, row, f"silent for {SILENT_SECONDS:.0f} s", self._adopt)
             else:
                 living.append(row)
         return living
@@ -72,10 +85,12 @@ class Watch:
         self._seen.clear()
 
 
-async def end(store: Store, dead: Process, why: str) -> None:
+async def end(store: Store, dead: Process, why: str, adopt: Adopt | None = None) -> None:
     """End the sessions of a dead process, and then its row; one that beats again meanwhile keeps its row."""
     log.warning("ending the sessions of a dead process", host=dead.host, pid=dead.pid, why=why)
     if dead.sessions:
+        if adopt is not None:
+            await adopt(dead.sessions)
         try:
             await kill_sessions(store, dead.sessions)
         except OperationFailure as error:  # not allowed, or not known here: the server's own limit ends them

@@ -1,0 +1,132 @@
+"""Transactions of which nothing more was heard: what they hold is free within seconds, not within a minute."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.booking import Booking, Refused, presence
+from app.booking.drivers import SessionDriver
+from app.errors import Problem
+from app.storage.client import Store, connect
+from tests.actors import HOUR, NINE, add_resource, booking_of
+from tests.proxy import Proxy, command, first_statement, proxied
+
+pytestmark = pytest.mark.servers("transactions")
+
+TRIES = 3
+"""How often a booking is tried, three seconds each: far less than the minute that the server would keep the guard."""
+
+EVENTUALLY_SECONDS = 30.0
+
+
+@asynccontextmanager
+async def booking_over(store: Store) -> AsyncIterator[Booking]:
+    """The write path of a process."""
+    booking = Booking(store)
+    await booking.start()
+    try:
+        yield booking
+    finally:
+        await booking.stop()
+
+
+@asynccontextmanager
+async def faulty(url: str) -> AsyncIterator[tuple[Proxy, Booking]]:
+    """The write path of a process whose way to the database is not to be trusted."""
+    async with proxied(url) as proxy:
+        store = await connect(proxy.url)
+        try:
+            async with booking_over(store) as booking:
+                yield proxy, booking
+        finally:
+            await store.close()
+
+
+async def books_again(booking: Booking) -> None:
+    """Book the room within a few tries."""
+    for _ in range(TRIES):
+        try:
+            await booking.book(booking_of(NINE + 5 * HOUR))
+        except Problem as problem:
+            if problem.name not in {"overloaded", "unavailable"}:
+                raise
+        else:
+            return
+    raise AssertionError("the room stayed locked")
+
+
+def driver_of(booking: Booking) -> SessionDriver:
+    """The driver of a process, on a server with transactions."""
+    assert isinstance(booking.committer.driver, SessionDriver)
+    return booking.committer.driver
+
+
+async def test_an_abort_that_was_swallowed_locks_nothing(store: Store, database_url: str) -> None:
+    """A refusal whose abort never arrives, and which the driver keeps quiet about, leaves the room to the next."""
+    await add_resource(store)
+    async with booking_over(store) as other, faulty(database_url) as (proxy, booking):
+        await other.book(booking_of())
+        lost = proxy.lose(command("abortTransaction"))
+        with pytest.raises(Refused):
+            await booking.book(booking_of())
+        assert lost.met.is_set()
+
+        await books_again(other)
+
+
+async def test_what_arrives_after_its_session_was_ended_locks_nothing(store: Store, database_url: str) -> None:
+    """The first statement of a transaction that comes late begins it after all; it is ended at the next beat."""
+    await add_resource(store)
+    async with booking_over(store) as other, faulty(database_url) as (proxy, booking):
+        late, ended = proxy.hold(first_statement("guards")), proxy.note(command("killSessions"))
+        with pytest.raises(Problem):
+            await booking.book(booking_of(deadline_seconds=1.0))
+        assert late.met.is_set()
+        assert await asyncio.to_thread(ended.met.wait, EVENTUALLY_SECONDS)
+        late.end()
+
+        await books_again(other)
+
+
+async def test_a_session_is_ended_until_the_server_says_so(store: Store, database_url: str) -> None:
+    """An order to end it that never arrives is given again with the next beat."""
+    await add_resource(store)
+    async with booking_over(store) as other, faulty(database_url) as (proxy, booking):
+        await other.book(booking_of())
+        proxy.lose(command("abortTransaction"))
+        orders = proxy.lose(command("killSessions"), times=2)
+        with pytest.raises(Refused):
+            await booking.book(booking_of())
+
+        await books_again(other)
+        assert orders.times == 0
+
+
+async def test_who_finds_the_doubter_dead_ends_what_it_doubted(
+    store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row names the session that it could not end; another process ends it, and ends late statements as well."""
+    monkeypatch.setattr(presence, "PLACE", "elsewhere")
+    await add_resource(store)
+    async with proxied(database_url) as proxy, booking_over(store) as other:
+        cut_off = await connect(proxy.url)
+        dying = Booking(cut_off)
+        await dying.start()
+        proxy.lose(command("killSessions"))
+        late = proxy.hold(first_statement("guards"))
+        with pytest.raises(Problem):
+            await dying.book(booking_of(deadline_seconds=1.0))
+        doubted = set(driver_of(dying).doubted())
+        await dying.presence.look()
+        assert dying.presence._task is not None
+        dying.presence._task.cancel()
+        while not doubted <= set(driver_of(other).doubted()):
+            await other.presence.look()
+            named = await store.database["processes"].distinct("sessions")
+            assert doubted <= {bytes(each) for each in named}
+        late.end()
+
+        await books_again(other)
+        await cut_off.close()
