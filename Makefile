@@ -1,11 +1,12 @@
 # make run     the trial: sets up .venv if needed, starts everything, prints the address and a key
 # make test    all tests
 # make bench   storms, ratios and kills on a database of its own (needs wrk)
+# make fuzz    half an hour of requests made from the description of the API
 # make lint    style, format and types
 # make setup   only .venv, from requirements.lock (hashes checked)
 # make lock    renews requirements.lock from pyproject.toml
 
-.PHONY: run test bench lint setup lock
+.PHONY: run test bench fuzz lint setup lock
 .DEFAULT_GOAL := run
 SHELL := /bin/sh
 
@@ -24,6 +25,9 @@ test: $(ready)
 
 bench: $(ready)
 	@exec .venv/bin/python -m tests.bench $(ARGS)
+
+fuzz: $(ready)
+	@exec .venv/bin/python -m tests.fuzz $(ARGS)
 
 lint: $(ready)
 	.venv/bin/ruff check $(lint_paths)
