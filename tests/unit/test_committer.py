@@ -5,16 +5,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from bson.errors import InvalidDocument
-from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
+from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, ExecutionTimeout, NetworkTimeout
 from structlog.testing import capture_logs
 
 from app.booking import committer as module
-from app.booking.committer import Committer
+from app.booking.committer import LEAST_BUDGET_SECONDS, Committer
 from app.booking.group import BookGroup
-from app.booking.intents import Accepted, Intent
+from app.booking.intents import Accepted, Intent, Token
 from app.booking.steps import Steps
+from app.booking.tickets import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, Chosen, Ticket, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome
+from app.booking.verbs import Confirm
 from app.errors import Problem
 from tests.actors import booking_of
 
@@ -34,11 +37,13 @@ class Scripted:
     def __init__(self) -> None:
         self.running: list[tuple[list[Any], asyncio.Future[Script]]] = []
         self.seen: list[list[Any]] = []
+        self.budgets: list[float] = []
         self.arrived = asyncio.Event()
 
     async def run(self, slot: int, body: Any, budget_seconds: float) -> Any:
         """Wait for the word of the test."""
-        del slot, budget_seconds
+        del slot
+        self.budgets.append(budget_seconds)
         future: asyncio.Future[Script] = asyncio.get_running_loop().create_future()
         batch: Batch = body
         self.running.append(([*batch.intents], future))
@@ -328,3 +333,206 @@ async def test_a_duplicate_that_stays_one_ends(driver: Scripted) -> None:
     assert isinstance(first, Problem)
     assert first.name == "internal"
     assert isinstance(second, Intent)
+
+
+async def test_a_lane_that_rests_is_left_alone(driver: Scripted) -> None:
+    """Nothing is begun there before its time, and whoever wants something else goes ahead."""
+    committer = Committer(driver, 16)
+    committer._rest({"a": 60.0})
+    resting, other = submit(committer, "a", "b")
+    _, go = await driver.next_batch()
+    go.set_result(accept)
+    await other
+
+    assert [names(batch) for batch in driver.seen] == [["b"]]
+    committer._rested(("a",), committer.not_before["a"])
+    await settle(driver, [resting], accept)
+    assert [names(batch) for batch in driver.seen] == [["b"], ["a"]]
+
+
+async def test_the_end_of_a_shorter_rest_does_not_end_a_longer_one(driver: Scripted) -> None:
+    """Of two reasons to rest the later end counts."""
+    committer = Committer(driver, 16)
+    committer._rest({"a": 10.0})
+    first = committer.not_before["a"]
+    committer._rest({"a": 60.0})
+    second = committer.not_before["a"]
+    committer._rested(("a",), first)
+
+    assert committer.not_before == {"a": second}
+    committer._rested(("a",), second)
+    assert committer.not_before == {}
+
+
+async def test_a_mark_that_stands_ends_the_rest(driver: Scripted) -> None:
+    """Whoever has asked for way goes as soon as the others can read it."""
+    committer = Committer(driver, 16)
+    asked: list[frozenset[str]] = []
+
+    async def way(lanes: frozenset[str], owner: Any) -> None:
+        asked.append(lanes)
+
+    committer._rest({"a": 60.0})
+    (task,) = submit(committer, "a")
+    await asyncio.sleep(0)
+    committer._ask_for_way(way, frozenset("a"))
+    await settle(driver, [task], accept)
+
+    assert asked == [frozenset("a")]
+    assert [names(batch) for batch in driver.seen] == [["a"]]
+
+
+async def test_a_deadline_that_passes_in_a_batch_is_the_batchs(driver: Scripted) -> None:
+    """From the moment it is taken nobody else answers, and nobody minds that it has left the queue."""
+    loop, minded = asyncio.get_running_loop(), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _, context: minded.append(context))
+    committer = Committer(driver, 16)
+    (task,) = submit(committer, "a", deadline_seconds=0.0)
+    _, go = await driver.next_batch()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    go.set_result(accept)
+    outcome = await task
+    loop.set_exception_handler(None)
+
+    assert isinstance(outcome, Intent)
+    assert minded == []
+
+
+async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted) -> None:
+    """After a conflict a batch spans half of the resources, after each success twice as many."""
+    committer = Committer(driver, 16)
+
+    def lose_first(batch: Batch) -> list[Outcome]:
+        if len(driver.seen) == 1:
+            raise Lost
+        return accept(batch)
+
+    await settle(driver, submit(committer, *"abcdefgh"), lose_first)
+    await settle(driver, submit(committer, *"abcdefgh"), lose_first)
+
+    sizes = [len(batch) for batch in driver.seen]
+    assert sizes[:2] == [8, 4]
+    assert sizes[-1] == 8
+
+
+async def test_a_batch_gets_the_time_of_whoever_has_most(driver: Scripted) -> None:
+    """One that is nearly out of time does not shorten the others' transaction."""
+    committer = Committer(driver, 16)
+    tasks = submit(committer, "a", deadline_seconds=0.6) + submit(committer, "b", deadline_seconds=3.0)
+    await settle(driver, tasks, accept)
+
+    (budget,) = driver.budgets
+    assert 0.6 < budget <= 3.0
+
+
+async def test_who_is_nearly_out_of_time_is_run_for_real(driver: Scripted) -> None:
+    """What a batch has taken gets time enough to succeed."""
+    committer = Committer(driver, 16)
+    await settle(driver, submit(committer, "a", deadline_seconds=0.0), accept)
+
+    assert driver.budgets == [LEAST_BUDGET_SECONDS]
+
+
+def out_of_time() -> NetworkTimeout:
+    """A socket that waited in vain."""
+    return NetworkTimeout("timed out")
+
+
+def gave_up() -> ExecutionTimeout:
+    """A server that stopped an operation."""
+    return ExecutionTimeout("operation exceeded time limit", 50)
+
+
+@pytest.mark.parametrize("error", [out_of_time, gave_up])
+async def test_a_database_that_is_slow_is_overloaded(driver: Scripted, error: Callable[[], Exception]) -> None:
+    """An operation that took too long is no fault of its intent, and the database is not gone: it goes again."""
+    committer = Committer(driver, 16)
+    tasks = submit(committer, "a", deadline_seconds=0.05)
+
+    def slow(batch: Batch) -> list[Outcome]:
+        raise error()
+
+    (problem,) = await settle(driver, tasks, slow)
+
+    assert isinstance(problem, Problem)
+    assert problem.name == "overloaded"
+
+
+async def test_without_transactions_each_goes_alone(driver: Scripted) -> None:
+    """Writes that happen one after the other must not be those of several intents."""
+    driver.atomic = False
+    committer = Committer(driver, 16)
+    await settle(driver, submit(committer, "a", "a", "b"), accept)
+
+    assert sorted(names(batch) for batch in driver.seen) == [["a"], ["a"], ["b"]]
+
+
+async def test_a_process_that_must_not_book_says_so_to_all(driver: Scripted) -> None:
+    """A problem of the process itself is everybody's answer, and is not looked for in one of the intents."""
+    committer = Committer(driver, 16)
+
+    def refuse(batch: Batch) -> list[Outcome]:
+        raise Problem("unavailable", "This process must be restarted.")
+
+    outcomes = await settle(driver, submit(committer, "a", "b"), refuse)
+
+    assert [getattr(outcome, "name", None) for outcome in outcomes] == ["unavailable"] * 2
+    assert len(driver.seen) == 1
+
+
+class TestLimits:
+    """What fits into one batch."""
+
+    def batch(self, *intents: Intent, width: int = 64) -> list[Intent]:
+        """Those of them that are taken together, in order."""
+        chosen = Chosen(width, INTENTS_LIMIT)
+        loop = asyncio.get_running_loop()
+        for intent in intents:
+            ticket = Ticket(intent, lanes_of(intent), 0.0, loop.create_future(), targets=intent.targets())
+            if not chosen.full and chosen.fits(ticket):
+                chosen.add(ticket)
+        return [ticket.intent for ticket in chosen.tickets]
+
+    async def test_no_more_than_so_many_intents(self) -> None:
+        """One more waits for the next batch."""
+        assert len(self.batch(*[booking_of() for _ in range(INTENTS_LIMIT + 1)])) == INTENTS_LIMIT
+
+    async def test_no_more_than_so_many_writes(self) -> None:
+        """A group counts with all that it writes; one above the limit goes alone."""
+        groups = [BookGroup(by="test", members=[booking_of() for _ in range(20)]) for _ in range(8)]
+        large = BookGroup(by="test", members=[booking_of() for _ in range(WRITES_LIMIT + 1)])
+
+        assert len(self.batch(*groups)) == WRITES_LIMIT // 20
+        assert self.batch(large, booking_of()) == [large]
+        assert self.batch(booking_of(), large) != [large]
+
+    async def test_no_more_than_so_many_bytes(self) -> None:
+        """Metadata of the largest size fills a transaction before the number of its intents does."""
+        heavy = [booking_of(metadata={"key": "x" * 500 * 100}) for _ in range(INTENTS_LIMIT)]
+        taken = self.batch(*heavy)
+
+        assert sum(intent.size for intent in taken) <= BYTES_LIMIT < (len(taken) + 1) * heavy[0].size
+        assert len(taken) < INTENTS_LIMIT
+
+    async def test_one_at_a_time_changes_a_document(self) -> None:
+        """Two changes of one reservation, or two edits of one resource, are never in one batch."""
+        reservation = ObjectId()
+        changes = [Confirm(by="test", reservation=reservation, resource="room") for _ in range(2)]
+        other = Confirm(by="test", reservation=ObjectId(), resource="room")
+
+        assert self.batch(*changes, other) == [changes[0], other]
+
+    async def test_no_more_than_so_many_resources(self) -> None:
+        """The width bounds the resources, and never the intents of one that is in."""
+        wishes = [booking_of(resource=name) for name in "abacb"]
+
+        assert self.batch(*wishes, width=2) == [wishes[0], wishes[1], wishes[2], wishes[4]]
+
+    async def test_a_key_is_a_lane(self) -> None:
+        """Equal keys on two resources never run at the same time in one process."""
+        token = Token("key", "same", render=lambda made: made)
+        one, two = (booking_of(resource=name, token=token) for name in "ab")
+
+        assert lanes_of(one) & lanes_of(two) == {"key:key"}
+        assert lanes_of(booking_of()) == {"room"}
