@@ -25,6 +25,7 @@ from app.reconciliation.desk import Findings, Reconciliations
 from app.reconciliation.queue import Queue
 from app.reconciliation.suspects import Suspects
 from app.reservations import routes as reservations
+from app.reservations.holds import HoldLimits
 from app.reservations.service import Reservations
 from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
@@ -114,7 +115,8 @@ def _rooms(
 ) -> dict[str, Any]:
     """What is built once the database is open, under the names by which handlers ask for it."""
     store = booking.store
-    one_by_one = Reservations(store, booking, free, max_holds=settings.max_holds, written=suspects)
+    holds = HoldLimits(store, of_a_customer=settings.max_holds, of_a_key=settings.max_anonymous_holds)
+    one_by_one = Reservations(store, booking, free, holds=holds, written=suspects)
     return {
         "catalogue": Catalogue(store, booking),
         "operations": Operations(store),

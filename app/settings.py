@@ -36,7 +36,10 @@ class Settings(BaseSettings):
     """When the worker reconciles (five cron fields, UTC); the day's first run is full."""
 
     max_holds: int = Field(default=20, ge=0)
-    """Live holds of one customer, or of one key where there is no customer; 0: no limit."""
+    """Live holds of one customer; 0: no limit."""
+
+    max_anonymous_holds: int = Field(default=1_000, ge=0)
+    """Live holds without a customer that one key made; 0: no limit."""
 
     complete_after_hours: int = Field(default=0, ge=0, le=87_600)
     """The worker completes what was confirmed and ended that many hours ago; 0: never."""

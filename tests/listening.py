@@ -12,17 +12,19 @@ from app.storage.migrate import migrate
 
 
 class Commands(monitoring.CommandListener):
-    """The commands since the last look, each with its name, in order; what came of them is not noted."""
+    """The commands since the last look, each with its name, in order; and the names of those that succeeded."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[str, Any]] = []
+        self.answered: list[str] = []
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         """Note a command."""
         self._seen.append((event.command_name, event.command))
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
-        """Nothing to note."""
+        """Note its name."""
+        self.answered.append(event.command_name)
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
         """Nothing to note."""

@@ -3,11 +3,12 @@
 from app.booking.book import Book
 from app.booking.desk import Booking
 from app.booking.group import BookGroup, MembersRefused
-from app.booking.intents import OutcomeUnknown, Refused, Stranded, Token
+from app.booking.intents import DEADLINE_SECONDS, OutcomeUnknown, Refused, Stranded, Token, overloaded
 from app.booking.permission import TOOK_PLACE, check_served
 from app.booking.replay import Replayed, key_hash, request_hash
 
 __all__ = [
+    "DEADLINE_SECONDS",
     "TOOK_PLACE",
     "Book",
     "BookGroup",
@@ -20,5 +21,6 @@ __all__ = [
     "Token",
     "check_served",
     "key_hash",
+    "overloaded",
     "request_hash",
 ]

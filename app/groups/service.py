@@ -11,6 +11,7 @@ from app.booking import Book, BookGroup, Booking, MembersRefused, Replayed, Toke
 from app.errors import Problem, invalid, not_found
 from app.groups.refusals import Members, Placed, members_refused, members_wrong
 from app.groups.schemas import GroupMove, NewGroup, NewMoves
+from app.reservations.holds import holds_of
 from app.reservations.queries import object_id
 from app.reservations.schemas import NewReservation
 from app.reservations.service import Reservations
@@ -45,15 +46,22 @@ class Groups:
         """
         try:
             group = await self._group_of(wanted, caller, token)
-        except Problem:
-            if (told := await self.booking.told(token)) is not None:
-                return told
-            raise
+        except Problem as problem:
+            return await self.reservations.told_before(token, problem)
+
+        async def book(seconds: float) -> list[Reservation] | Replayed:
+            group.deadline_seconds = seconds
+            return await self.booking.book_group(group)
+
         try:
-            made = await self.booking.book_group(group)
+            made = await self.reservations.holds.within(holds_of(group.members), book)
         except MembersRefused as refused:
             unborn = {str(member.reservation) for member in group.members}
             raise members_refused(refused, _SENT, caller, unborn=unborn) from None
+        except Problem as problem:
+            if problem.name != "hold-limit":
+                raise
+            return await self.reservations.told_before(token, problem)
         return self._noted(made)
 
     async def read(self, identity: str, caller: Caller) -> Group:
@@ -110,10 +118,8 @@ class Groups:
         """
         try:
             await self._check_moves(wanted.moves, caller)
-        except Problem:
-            if (told := await self.booking.told(token)) is not None:
-                return told
-            raise
+        except Problem as problem:
+            return await self.reservations.told_before(token, problem)
         try:
             moved = await self.booking.move(
                 [(ObjectId(each.reservation), each.to_patch(), each.version) for each in wanted.moves],
@@ -137,7 +143,7 @@ class Groups:
         """What the write path is asked for.
 
         Raises:
-            Problem: `invalid`, `hold-limit`.
+            Problem: `invalid`.
         """
         identity = ObjectId()
         intents: list[Book] = []
@@ -150,7 +156,6 @@ class Groups:
                 wrong.append((place, problem))
         if wrong:
             raise members_wrong(wrong, _SENT)
-        await self.reservations.check_holds(intents, caller)
         return BookGroup(by=caller.prefix, members=intents, group=identity, token=token)
 
     async def _check_moves(self, moves: Sequence[GroupMove], caller: Caller) -> None:

@@ -38,6 +38,7 @@ _CHANGE = problems(
     "conflict",
     "too-late",
     "hold-expired",
+    "hold-limit",
     "forbidden-transition",
     "stale",
     "precondition-required",

@@ -1,6 +1,6 @@
 """Booking, reading and ending reservations for a caller."""
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +10,7 @@ from app.access.caller import Caller
 from app.availability.service import Availability
 from app.booking import TOOK_PLACE, Book, Booking, Refused, Replayed, Token, check_served
 from app.errors import Problem, invalid
+from app.reservations.holds import HoldLimits, handed_on, holds_of
 from app.reservations.queries import read_reservation
 from app.reservations.refusals import refusal
 from app.reservations.schemas import NewReservation
@@ -55,13 +56,13 @@ class Reservations:
         booking: Booking,
         availability: Availability,
         *,
-        max_holds: int,
+        holds: HoldLimits,
         written: Callable[[str], None],
     ) -> None:
         self.store = store
         self.written = written
         self.availability = availability
-        self.max_holds = max_holds
+        self.holds = holds
         self.booking = booking
         self.customers = Customers(store)
 
@@ -75,18 +76,31 @@ class Reservations:
         """
         try:
             intent = await self.intent_of(wanted, caller, force=force, token=token)
-            await self.check_holds([intent], caller)
-        except Problem:
-            if (told := await self.booking.told(token)) is not None:
-                return told
-            raise
+        except Problem as problem:
+            return await self.told_before(token, problem)
+
+        async def book(seconds: float) -> Reservation | Replayed:
+            intent.deadline_seconds = seconds
+            return await self.booking.book(intent)
+
         try:
-            made = await self.booking.book(intent)
+            made = await self.holds.within(holds_of([intent]), book)
         except Refused as refused:
             raise await self._refusal(refused, caller, intent.service, intent.candidates) from None
+        except Problem as problem:
+            if problem.name != "hold-limit":
+                raise
+            return await self.told_before(token, problem)
         if not isinstance(made, Replayed):
             self.written(made.resource)
         return made
+
+    async def told_before(self, token: Token | None, problem: Problem) -> Replayed:
+        """What the first request of a key was answered, if it was; else the problem that this one meets is raised."""
+        told = await self.booking.told(token)
+        if told is None:
+            raise problem
+        return told
 
     async def intent_of(
         self,
@@ -133,8 +147,8 @@ class Reservations:
         """Merge a patch into a reservation.
 
         Raises:
-            Problem: `not-found`, `stale`, `conflict`, `rule`, `hold-expired`, `forbidden-transition`, `too-late`,
-                `forbidden`, `invalid`, or what the write path says.
+            Problem: `not-found`, `stale`, `conflict`, `rule`, `hold-expired`, `hold-limit`, `forbidden-transition`,
+                `too-late`, `forbidden`, `invalid`, or what the write path says.
         """
         if force:
             caller.require("reservations:admin")
@@ -142,8 +156,9 @@ class Reservations:
         version = if_match.expected(stored.version)
         if "customer" in patch:
             patch["customer"] = await self._customer(patch["customer"], caller)
-        try:
-            changed = await self.booking.change(
+
+        async def apply(_: float) -> Reservation:
+            return await self.booking.change(
                 stored.id,
                 patch,
                 version=version,
@@ -152,6 +167,9 @@ class Reservations:
                 bound=caller.customer is not None,
                 lifted=FORCED if force else frozenset(),
             )
+
+        try:
+            changed = await self.holds.within(handed_on(stored, patch, self.store.clock.millis()), apply)
         except Refused as refused:
             service = patch.get("service", stored.service)
             raise await self._refusal(refused, caller, service, [patch.get("resource", stored.resource)]) from None
@@ -229,22 +247,6 @@ class Reservations:
         admin = caller.may("reservations:admin")
         return await self.booking.finish(reservation.id, to, by=caller.prefix, reason=reason, admin=admin)
 
-    async def check_holds(self, intents: Sequence[Book], caller: Caller) -> None:
-        """Whether the holds among these are within the limit of their customers, or of the key where there is none.
-
-        Counted without a lock: requests at the same moment may exceed the limit by a few.
-
-        Raises:
-            Problem: `hold-limit`.
-        """
-        wanted = Counter(intent.customer for intent in intents if intent.hold_seconds)
-        for customer, count in wanted.items() if self.max_holds else ():
-            whose = {"customer": customer} if customer else {"customer": {"$exists": False}, "key": caller.prefix}
-            live = {"expiresAt": {"$gt": self.store.clock.now()}, "status": "pending", **whose}
-            held = await self.store.database["reservations"].count_documents(live, limit=self.max_holds)
-            if held + count > self.max_holds:
-                raise Problem("hold-limit", _too_many(held, count, self.max_holds))
-
     async def _customer(self, customer: str | None, caller: Caller) -> str | None:
         if caller.customer is not None:
             if customer not in (None, caller.customer):
@@ -253,11 +255,3 @@ class Reservations:
         if customer is not None:
             await self.customers.require(customer)
         return customer
-
-
-def _too_many(held: int, wanted: int, limit: int) -> str:
-    if wanted > limit:
-        return f"{wanted} holds are wanted, and {limit} may live at once; hold fewer."
-    if wanted == 1:
-        return f"There are {held} live holds already; confirm or cancel one first."
-    return f"There are {held} live holds already and {wanted} more are wanted, but {limit} may live at once."

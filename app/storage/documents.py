@@ -229,6 +229,17 @@ class Reservation(Kept):
                 name="reservation_holds",
                 partialFilterExpression={"status": "pending"},
             ),
+            # Who may hold how much: a customer, and a key without one.
+            IndexModel(
+                [("status", ASCENDING), ("customer", ASCENDING), ("expiresAt", ASCENDING)],
+                name="reservation_customer_holds",
+                partialFilterExpression={"status": "pending"},
+            ),
+            IndexModel(
+                [("status", ASCENDING), ("key", ASCENDING), ("customer", ASCENDING), ("expiresAt", ASCENDING)],
+                name="reservation_key_holds",
+                partialFilterExpression={"status": "pending"},
+            ),
         ]
 
 

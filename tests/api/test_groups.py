@@ -173,7 +173,7 @@ class TestBooking:
 
     async def test_holds_of_a_group_count(self, mock_store: Store) -> None:
         """They and those before them stay within the limit of their customer, or of the key where there is none."""
-        async with serving(mock_store, settings=Settings(max_holds=2)) as client:
+        async with serving(mock_store, settings=Settings(max_holds=2, max_anonymous_holds=2)) as client:
             visitor = Visitor(client, mock_store)
             await visitor.resource(capacity=9)
             await visitor.add("customers", id="ann")
@@ -184,8 +184,9 @@ class TestBooking:
             problem(await group(visitor, *for_ann, expiresInSeconds=60), "strict-only")
             made(await group(visitor, expiresInSeconds=60))
 
-            assert "3 holds are wanted" in three["detail"]
-            assert "1 live holds already and 2 more" in two["detail"]
+            assert "2 live holds without a customer at once, and 3 are wanted" in three["detail"]
+            assert "has 1 live holds without a customer and 2 more are wanted, of 2" in two["detail"]
+            assert visitor.prefix in two["detail"]
             problem(await group(visitor, expiresInSeconds=60), "hold-limit")
             made(await group(visitor))
 
@@ -503,7 +504,7 @@ class TestReplays:
 
     async def test_a_repeated_key_is_answered_at_the_limit(self, mock_store: Store) -> None:
         """It makes no further hold."""
-        async with serving(mock_store, settings=Settings(max_holds=1)) as client:
+        async with serving(mock_store, settings=Settings(max_anonymous_holds=1)) as client:
             visitor = Visitor(client, mock_store)
             await visitor.resource(capacity=9)
             first = await group(visitor, key="k", expiresInSeconds=60)

@@ -440,12 +440,12 @@ class TestWhatTookPlace:
 
 
 class TestHoldLimit:
-    """`RESERVA_MAX_HOLDS` live holds of one customer, or of one key."""
+    """`RESERVA_MAX_HOLDS` live holds of a customer, `RESERVA_MAX_ANONYMOUS_HOLDS` of a key without one."""
 
     @pytest.fixture
     async def thrifty(self, mock_store: Store) -> AsyncIterator[Visitor]:
-        """An app that allows two."""
-        async with serving(mock_store, settings=Settings(max_holds=2)) as client:
+        """An app that allows two of each."""
+        async with serving(mock_store, settings=Settings(max_holds=2, max_anonymous_holds=2)) as client:
             visitor = Visitor(client, mock_store)
             await visitor.resource(capacity=100)
             for name in ("ann", "bob"):
@@ -460,7 +460,8 @@ class TestHoldLimit:
         before = await thrifty.everything()
 
         for visitor in (thrifty, clerk):
-            problem(await visitor.book(customer="ann", expiresInSeconds=60), "hold-limit")
+            body = problem(await visitor.book(customer="ann", expiresInSeconds=60), "hold-limit")
+            assert "The customer 'ann' has 2 live holds" in body["detail"]
         assert await thrifty.everything() == before
         await clerk.booked(customer="bob", expiresInSeconds=60)
 
@@ -471,8 +472,27 @@ class TestHoldLimit:
         for _ in range(2):
             await thrifty.booked(expiresInSeconds=60)
 
-        problem(await thrifty.book(expiresInSeconds=60), "hold-limit")
+        body = problem(await thrifty.book(expiresInSeconds=60), "hold-limit")
+        assert f"The API key {thrifty.prefix} has 2 live holds without a customer" in body["detail"]
         await clerk.booked(expiresInSeconds=60)
+
+    async def test_a_hold_counts_for_whom_it_is_given_to(self, thrifty: Visitor) -> None:
+        """Given to a customer, or back to the key that made it; no limit keeps it from being confirmed or extended."""
+        of_ann = [await thrifty.booked(customer="ann", expiresInSeconds=60) for _ in range(2)]
+        of_bob = await thrifty.booked(customer="bob", expiresInSeconds=60)
+        before = await thrifty.everything()
+        assert "'ann'" in problem(await thrifty.change(of_bob, customer="ann"), "hold-limit")["detail"]
+        assert await thrifty.everything() == before
+        good(await thrifty.change(of_ann[0], customer="ann", notes="x"))
+        good(await thrifty.verb(of_ann[0], "extend", expiresInSeconds=70))
+
+        clerk = await thrifty.other("reservations:write", "reservations:read")
+        for _ in range(2):
+            await thrifty.booked(expiresInSeconds=60)
+        assert thrifty.prefix in problem(await clerk.change(of_bob, customer=None), "hold-limit")["detail"]
+        good(await thrifty.verb(of_ann[1], "confirm"))
+        good(await thrifty.change(of_bob, customer="ann"))
+        good(await thrifty.change(of_ann[1], customer="bob"))
 
     async def test_only_live_holds_count(self, thrifty: Visitor) -> None:
         """Not what was confirmed, cancelled or has expired, not bookings, not requests."""
@@ -491,19 +511,25 @@ class TestHoldLimit:
 
     async def test_zero_is_no_limit(self, mock_store: Store) -> None:
         """As many as fit."""
-        async with serving(mock_store, settings=Settings(max_holds=0)) as client:
+        async with serving(mock_store, settings=Settings(max_holds=0, max_anonymous_holds=0)) as client:
             visitor = Visitor(client, mock_store)
             await visitor.resource(capacity=100)
+            await visitor.add("customers", id="ann")
             for _ in range(25):
                 await visitor.booked(expiresInSeconds=60)
+                await visitor.booked(customer="ann", expiresInSeconds=60)
 
     async def test_twenty_if_nobody_says(self, shop: Visitor) -> None:
-        """The default."""
+        """The default of a customer; a key has more."""
         await shop.resource("hall", capacity=100)
         for _ in range(20):
+            await shop.booked(resource="hall", customer="ann", expiresInSeconds=60)
             await shop.booked(resource="hall", expiresInSeconds=60)
 
-        assert "20" in problem(await shop.book(resource="hall", expiresInSeconds=60), "hold-limit")["detail"]
+        refused = await shop.book(resource="hall", customer="ann", expiresInSeconds=60)
+        assert "20" in problem(refused, "hold-limit")["detail"]
+        assert Settings().max_anonymous_holds == 1_000
+        await shop.booked(resource="hall", expiresInSeconds=60)
 
     async def test_a_repeated_key_is_answered_at_the_limit_too(self, thrifty: Visitor) -> None:
         """It makes no further hold; with another body it is told so; a new key is one too many."""

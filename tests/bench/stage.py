@@ -58,6 +58,7 @@ class Stage:
         command = reserva("serve") if factory is None else [sys.executable, "-m", "tests.bench.serve", factory]
         command += ["--port", str(port), "--workers", str(workers)]
         told = {"MONGODB_URL": self.url, "RESERVA_MODE": "auto", "RESERVA_MAX_HOLDS": "0", "RESERVA_LOG_FORMAT": "json"}
+        told["RESERVA_MAX_ANONYMOUS_HOLDS"] = "0"
         told |= env or {}
         with kept_running(command, env=told) as running:
             for number in range(1, workers + 1):

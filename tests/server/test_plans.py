@@ -30,6 +30,8 @@ def filters_of(command: Any) -> Iterator[dict[str, Any]]:
         yield command["query"]
     if "count" in command or "distinct" in command:
         yield command["query"]
+    for stage in command.get("pipeline", ())[:1]:
+        yield stage["$match"]
 
 
 async def a_days_work(visitor: Visitor) -> None:

@@ -37,7 +37,7 @@ AT_ONCE = 4
 @pytest.fixture
 async def shop(store: Store) -> AsyncIterator[Visitor]:
     """An empty shop on the server, in which anybody may hold as much as they like."""
-    async with serving(store, settings=Settings(max_holds=0)) as client:
+    async with serving(store, settings=Settings(max_holds=0, max_anonymous_holds=0)) as client:
         yield Visitor(client, store)
 
 
