@@ -219,15 +219,14 @@ class TestAllOrNone:
         """A key of one customer sees a group only if all of it is that customer's."""
         for customer in ("ann", "bob"):
             await visitor.add("customers", id=customer)
-        await rooms(visitor)
+        await visitor.service()
+        await rooms(visitor, services=["cut"])
         ann = await visitor.other("reservations:read", "reservations:write", customer="ann")
         mixed = made(
             await group(visitor, *[wanted(resource=each, customer=who) for each, who in (("a", "ann"), ("b", "bob"))])
         )
         hers = made(
-            await group(
-                ann, wanted(resource="a", startTime=render(NINE - HOUR), endTime=render(NINE)), wanted(resource="c")
-            )
+            await group(ann, wanted(NINE - HOUR, resource="a", service="cut"), wanted(resource="c", service="cut"))
         )
 
         problem(await ann.get(f"{GROUPS}/{mixed['id']}"), "not-found")
