@@ -33,6 +33,7 @@ from app.storage.migrate import verify
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.wire import docs
 from app.wire.conventions import Conventions
+from app.wire.deadlines import Deadlines
 from app.wire.door import Door, finish_headers
 from app.wire.models import Answer
 from app.wire.problems import EXCEPTION_HANDLERS, TROUBLES
@@ -104,7 +105,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         openapi_config=docs.config(),
         logging_config=None,
     )
-    app.asgi_handler = Door(app.asgi_handler)
+    app.asgi_handler = Door(Deadlines(app.asgi_handler))
     conventions.learn(app)
     describe_access(app)
     return app

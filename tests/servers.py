@@ -104,6 +104,14 @@ class Servers:
                 raise
         return self._children[name].url
 
+    def suspend(self, name: str) -> None:
+        """Let a started server stand still: connections stay, and nothing is answered."""
+        os.killpg(self._children[name].process.pid, signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let it go on."""
+        os.killpg(self._children[name].process.pid, signal.SIGCONT)
+
     def stop(self) -> None:
         """End all of them and remove their data; at once, because nobody needs that data any more."""
         for child in self._children.values():

@@ -7,13 +7,20 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pymongo
+
 from app.access.caller import Caller
 from app.access.service import Token, hash_of, is_over
+from app.deadline import detached, within
+from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Key
 
 SECONDS = 1.0
 """How long a revoked or rotated key may go on working."""
+
+ANSWER_SECONDS = 2.5
+"""How long the database may take to tell a key."""
 
 REMEMBERED = 10_000
 """Prefixes; strangers may send what they like, so there must be an end to it."""
@@ -56,10 +63,13 @@ class Keyring:
         """Ask the database; who needs the same key meanwhile waits for the same answer."""
         task = self._asked.get(prefix)
         if task is None:
-            task = asyncio.create_task(self._ask(prefix))
+            task = detached(self._ask(prefix))
             self._asked[prefix] = task
             task.add_done_callback(lambda done: self._answered(prefix, done))
-        return await asyncio.shield(task)  # a request that is given up must not take the others' answer with it
+        try:  # a request that is given up must not take the others' answer with it
+            return await asyncio.wait_for(asyncio.shield(task), within(ANSWER_SECONDS))
+        except TimeoutError:
+            raise Problem("unavailable", "The API key could not be looked up; nothing was done.") from None
 
     def _answered(self, prefix: str, task: asyncio.Task[_Known]) -> None:
         self._asked.pop(prefix, None)
@@ -69,7 +79,8 @@ class Keyring:
     async def _ask(self, prefix: str) -> _Known:
         # The second begins before the question: an answer may be as old as that.
         until = self._clock() + SECONDS
-        row = await self._store.database["keys"].find_one({"_id": prefix})
+        with pymongo.timeout(ANSWER_SECONDS):
+            row = await self._store.database["keys"].find_one({"_id": prefix})
         key = None if row is None else Key.model_validate(row)
         caller = None if key is None else Caller(key.id, frozenset(key.scopes), key.customer)
         known = _Known(until, key, caller)

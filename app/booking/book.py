@@ -70,6 +70,10 @@ class Book(Intent):
         """The service that sets length and buffers."""
         return frozenset((self.service,)) if self.service else frozenset()
 
+    def reservations(self) -> list[ObjectId]:
+        """The one that it makes."""
+        return [self.reservation]
+
     def spans(self, view: View) -> list[Span]:
         """The block on each resource where it may be, if the request makes sense at all."""
         offer = view.offer(self.service) if self.service else None

@@ -1,7 +1,8 @@
 """Who shares a transaction with whom: one queue a process, batches that never meet, answers after the outcome.
 
 An intent waits until none of its lanes is held by a running batch and nobody older waits for one of them. Until a
-batch takes it, it can end `overloaded` and is then never run; from then on only the batch answers it.
+batch takes it, it can end `overloaded` and is then never run; from then on only the batch answers it, or the end of its
+time, at which nobody knows what the batch will bring.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from contextvars import Context
 from typing import Any
 
 import structlog
@@ -17,11 +19,13 @@ from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
 from app.booking.drivers import Driver
-from app.booking.intents import Intent, overloaded, unreachable
+from app.booking.intents import Accepted, Intent, OutcomeUnknown, overloaded, unreachable
+from app.booking.replay import Replayed
 from app.booking.stamps import COMMIT_SECONDS
 from app.booking.tickets import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.booking.way import Way
+from app.deadline import detached, within
 from app.errors import Problem
 from app.outages import is_breakdown, is_outage
 from app.storage.rule_cache import RuleCache
@@ -34,6 +38,11 @@ SLOTS = 2
 DUPLICATE_KEY = 11_000
 LEAST_BUDGET_SECONDS = 0.5
 """What a batch gets even if its youngest intent is nearly out of time: it was taken, so it is run for real."""
+LAST_CALL_SECONDS = 0.6
+"""With less time than that left (or a quarter of all its time) an intent is not taken any more: it would leave its
+caller without knowing what came of it."""
+SETTLE_SECONDS = 0.4
+"""What a batch leaves of its youngest intent's time, for the commit and the question whether it came through."""
 LOSSES_BEFORE_A_MARK = 3
 BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
 """The drivers' own values (mongo-java-driver, PR 1852), with full jitter."""
@@ -82,9 +91,11 @@ class Committer:
         if self.stopping or len(self.waiting) >= QUEUE_LIMIT:
             raise overloaded("Too much is waiting already; nothing was done.")
         loop = asyncio.get_running_loop()
-        until = loop.time() + intent.deadline_seconds
-        ticket = Ticket(intent, lanes_of(intent), until, loop.create_future(), targets=intent.targets())
-        ticket.timer = loop.call_at(until, self._give_up, ticket)
+        seconds = within(intent.deadline_seconds)
+        until = loop.time() + seconds
+        last_call = until - min(LAST_CALL_SECONDS, seconds / 4)
+        ticket = Ticket(intent, lanes_of(intent), until, last_call, loop.create_future(), targets=intent.targets())
+        ticket.timer = _call_at(last_call, self._time_is_up, ticket)
         self.waiting.append(ticket)
         self._pump_soon()
         return await asyncio.shield(ticket.answer)
@@ -98,16 +109,23 @@ class Committer:
             await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         await self.driver.close()
 
-    def _give_up(self, ticket: Ticket) -> None:
-        """Nobody took it in time, so it is never run."""
-        self.waiting.remove(ticket)
-        answer(ticket, ticket.too_late or overloaded("It did not come to its turn in time; nothing was done."))
+    def _time_is_up(self, ticket: Ticket) -> None:
+        """Nobody took it in time, so it is never run; or its batch runs on, and nobody knows yet what comes of it."""
+        if not ticket.taken:
+            self.waiting.remove(ticket)
+            answer(ticket, ticket.too_late or overloaded("It did not come to its turn in time; nothing was done."))
+        elif asyncio.get_running_loop().time() < ticket.until:
+            ticket.timer = _call_at(ticket.until, self._time_is_up, ticket)
+        elif ticket.batch is not None and ticket.batch.give_up():
+            answer(ticket, ticket.too_late or overloaded("The database did not answer in time; nothing was done."))
+        else:
+            answer(ticket, OutcomeUnknown([str(identity) for identity in ticket.intent.reservations()]))
 
     def _pump_soon(self) -> None:
         """Let everybody arrive who is about to, in this turn of the loop, before a batch is closed."""
         if not self._pumping:
             self._pumping = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            asyncio.get_running_loop().call_soon(self._pump, context=Context())
 
     def _pump(self) -> None:
         """Start batches while there is a slot and somebody who may go."""
@@ -119,7 +137,7 @@ class Committer:
             slot = self.free_slots.pop()
             lanes = frozenset[str]().union(*(ticket.lanes for ticket in tickets))
             self.held |= lanes
-            task = asyncio.get_running_loop().create_task(self._run(slot, tickets, lanes))
+            task = detached(self._run(slot, tickets, lanes))
             self.batches.add(task)
             task.add_done_callback(self.batches.discard)
 
@@ -138,8 +156,7 @@ class Committer:
         left.extend(self.waiting)
         self.waiting = left
         for ticket in chosen.tickets:
-            if ticket.timer is not None:
-                ticket.timer.cancel()
+            ticket.taken = True
         return chosen.tickets
 
     async def _run(self, slot: int, tickets: list[Ticket], lanes: frozenset[str]) -> None:
@@ -163,7 +180,9 @@ class Committer:
         else:
             self.width = min(self.width * 2, INTENTS_LIMIT)
         for ticket, outcome in zip(tickets, outcomes, strict=True):
-            if not isinstance(outcome, Lost):
+            if ticket.answer.done():
+                _log_late(ticket, outcome)
+            elif not isinstance(outcome, Lost):
                 answer(ticket, outcome)
 
     async def _outcomes(self, slot: int, tickets: list[Ticket], *, duplicate: bool = False) -> "list[Outcome | Lost]":
@@ -174,7 +193,10 @@ class Committer:
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
         batch = Batch(intents, self.rules, self.branches_a_find, self.driver.atomic, self.clock(), self.owner)
-        budget = max(max(ticket.until for ticket in tickets) - loop.time(), LEAST_BUDGET_SECONDS)
+        for ticket in tickets:
+            ticket.batch = batch
+        left = max(ticket.until for ticket in tickets) - loop.time() - SETTLE_SECONDS
+        budget = max(left, LEAST_BUDGET_SECONDS)
         budget = min(budget, COMMIT_SECONDS)  # later it would not commit, however long its intents may wait
         try:
             outcomes: list[Outcome | Lost] = [*await self.driver.run(slot, attempt(batch), budget)]
@@ -213,7 +235,7 @@ class Committer:
 
     def _ask_for_way(self, way: Way, lanes: frozenset[str]) -> None:
         """Mark the guards, so that the other processes leave them alone for a moment, and go as soon as that stands."""
-        task = asyncio.get_running_loop().create_task(way(lanes, self.owner))
+        task = detached(way(lanes, self.owner))
         self.marks.add(task)
         task.add_done_callback(self.marks.discard)
         task.add_done_callback(lambda _: self._rested(lanes, math.inf))
@@ -223,7 +245,7 @@ class Committer:
         loop = asyncio.get_running_loop()
         for lane, rest in seconds.items():
             self.not_before[lane] = until = loop.time() + rest
-            loop.call_at(until, self._rested, (lane,), until)
+            _call_at(until, self._rested, (lane,), until)
 
     def _rested(self, lanes: Collection[str], until: float) -> None:
         """They may go again, but for those that rest for longer by now.
@@ -237,12 +259,25 @@ class Committer:
 
     def _back(self, ticket: Ticket) -> None:
         """To the front of the line again, unless its time is over."""
-        loop = asyncio.get_running_loop()
-        if loop.time() >= ticket.until and ticket.too_late is not None:
+        ticket.taken = False
+        if ticket.answer.done():  # it was told that nobody knows: it is not tried again behind its caller's back
+            return
+        if asyncio.get_running_loop().time() >= ticket.last_call and ticket.too_late is not None:
             answer(ticket, ticket.too_late)
             return
-        ticket.timer = loop.call_at(ticket.until, self._give_up, ticket)
         self.waiting.appendleft(ticket)
+
+
+def _call_at(when: float, call: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
+    """A timer that is not bound to the deadline of whoever sets it."""
+    return asyncio.get_running_loop().call_at(when, call, *arguments, context=Context())
+
+
+def _log_late(ticket: Ticket, outcome: "Outcome | Lost") -> None:
+    """Say what became of an intent whose caller was told that nobody knows."""
+    if not isinstance(outcome, OutcomeUnknown):
+        ids = [str(identity) for identity in ticket.intent.reservations()]
+        log.info("an unknown outcome is known", reservations=ids, done=isinstance(outcome, Accepted | Replayed))
 
 
 def _is_duplicate(error: Exception) -> bool:

@@ -31,7 +31,7 @@ Vouch: TypeAlias = Callable[[], Awaitable[None]]
 MAJORITY = WriteConcern("majority", j=True)
 GRACE_SECONDS = 1.0
 """What a commit, and the question whether it came through, get beyond the budget of their batch."""
-SETTLING = frozenset({"commit", "kill", "commit.fence", "commit.prove", "plain.prove"})
+SETTLING = frozenset({"commit", "kill", "commit.fence", "commit.prove", "plain.prove", "reservations.stamp"})
 """The steps that get that grace."""
 LEAST_SECONDS = 0.001
 """What is left of a budget that is used up; zero would mean no limit."""

@@ -61,6 +61,10 @@ class Together(Intent):
         """Everybody's."""
         return frozenset[tuple[str, Hashable]]().union(*(member.targets() for member in self.members))
 
+    def reservations(self) -> list[ObjectId]:
+        """Everybody's, in their order."""
+        return [identity for member in self.members for identity in member.reservations()]
+
     def spans(self, view: View) -> list[Span]:
         """Everybody's."""
         spans: list[Span] = []

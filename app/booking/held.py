@@ -35,6 +35,10 @@ class HeldIntent(Intent):
         """The stored reservation."""
         return frozenset(((COLLECTION, self.reservation),))
 
+    def reservations(self) -> list[ObjectId]:
+        """The one."""
+        return [self.reservation]
+
     def stored(self, view: View) -> Reservation | None:
         """The reservation in this transaction."""
         row = view.target(COLLECTION, self.reservation)

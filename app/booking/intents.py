@@ -147,6 +147,10 @@ class Intent(ABC):
         """Documents to read, as (collection, id); one intent at a time changes each."""
         return frozenset()
 
+    def reservations(self) -> list[ObjectId]:
+        """The ids of those that it makes or changes, for a caller that nobody can tell what came of it."""
+        return []
+
     @abstractmethod
     def spans(self, view: View) -> list[Span]:
         """The occupants it must see, known once facts and targets are."""

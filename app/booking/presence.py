@@ -15,9 +15,10 @@ from typing import Protocol
 import pymongo
 import structlog
 from bson import ObjectId
-from pymongo.errors import PyMongoError
+from pymongo.errors import NetworkTimeout, PyMongoError
 
 from app.booking.drivers import Vouch
+from app.deadline import detached
 from app.errors import Problem
 from app.pids import PLACE, started
 from app.storage import deployment
@@ -30,6 +31,8 @@ log = structlog.get_logger()
 
 BEAT_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
+VOUCH_SECONDS = 1.5
+"""How long a batch waits for a beat, which may wait for another one."""
 GAP_SECONDS = SILENT_SECONDS / 2
 """Whose own beats are further apart than this was away, or cut off: it beats before it books, and judges nobody by
 what it saw before."""
@@ -138,15 +141,24 @@ class Presence:
         """
         unnamed = set(self._driver.held()) - set(self._registered or ())
         if self._registered is None or unnamed or time.monotonic() - self._beaten > GAP_SECONDS:
-            await self._beat()
+            await self._beat_soon()
         self.check()
+
+    async def _beat_soon(self) -> None:
+        """Beat for somebody who cannot wait for long; the beat itself comes to its own end."""
+        beat = detached(self._beat())
+        beat.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            await asyncio.wait_for(asyncio.shield(beat), VOUCH_SECONDS)
+        except TimeoutError:
+            raise NetworkTimeout("the database did not take a beat in time") from None
 
     async def look(self) -> None:
         """End the dead among the others now, as far as they are known to be; who waits for what they hold, tries again.
 
         Never fails, and is not cut short by a caller that goes away.
         """
-        await asyncio.shield(asyncio.create_task(self._look()))
+        await asyncio.shield(detached(self._look()))
 
     async def _keep(self) -> None:
         while True:

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.booking.intents import Accepted, Intent
 from app.booking.replay import Replayed
-from app.booking.transaction import Outcome
+from app.booking.transaction import Batch, Outcome
 from app.errors import Problem
 
 INTENTS_LIMIT = 64
@@ -16,13 +16,20 @@ BYTES_LIMIT = 4 * 1024 * 1024
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """An intent on its way, with its place in line and the future that its caller waits for."""
+    """An intent on its way, with its place in line and the future that its caller waits for.
+
+    `until` is when the caller must be told something, `last_call` when it is too late to begin: by the loop's clock.
+    `taken` says whether it is in a batch, and `batch` which one was the last.
+    """
 
     intent: Intent
     lanes: frozenset[str]
     until: float
+    last_call: float
     answer: "asyncio.Future[Any]"
     losses: int = 0
+    taken: bool = False
+    batch: Batch | None = None
     timer: asyncio.TimerHandle | None = None
     too_late: Problem | None = None
     targets: frozenset[Any] = field(default_factory=frozenset)

@@ -57,6 +57,26 @@ class Batch:
     yields: dict[str, float] = field(default_factory=dict)
     age: Age = field(default_factory=Age)
     written: list[Any] = field(default_factory=list)
+    begun: bool = False
+    given_up: bool = False
+
+    def give_up(self) -> bool:
+        """Keep it from beginning; whether that was in time.
+
+        The loop sets one flag and then reads the other, the thread that begins the other way round: one of them sees.
+        """
+        self.given_up = True
+        return not self.begun
+
+    def begin(self) -> None:
+        """Begin, unless somebody was told already that nothing was done.
+
+        Raises:
+            Lost: it was given up.
+        """
+        self.begun = True
+        if self.given_up:
+            raise Lost
 
 
 def attempt(batch: Batch) -> Steps[list[Outcome]]:
@@ -68,6 +88,7 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
         Lost: another transaction was first; surely nothing was written.
         PyMongoError: anything else before the commit; surely nothing was written.
     """
+    batch.begin()
     told = yield from answers_of([intent.token for intent in batch.intents if intent.token])
     fresh = [intent for intent in batch.intents if not (intent.token and intent.token.key in told)]
     outcomes: dict[ObjectId, Outcome] = {}
@@ -109,11 +130,11 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
         raise Lost from early
     except PyMongoError as error:
         if not batch.atomic and accepted:
-            return (yield from _after_plain_failure(outcomes, accepted[0], error))
+            return (yield from _after_plain_failure(outcomes, intents, accepted[0], error))
         if error.has_error_label("TransientTransactionError") and not error.timeout:
             raise Lost from error
         raise
-    return (yield from _commit(outcomes, accepted, min(snapshot.guards)))
+    return (yield from _commit(outcomes, intents, accepted, min(snapshot.guards)))
 
 
 def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:
@@ -223,7 +244,7 @@ def expiry(identity: Any, version: int, now: datetime, intent: Intent) -> Update
 
 
 def _commit(
-    outcomes: dict[ObjectId, Outcome], accepted: Sequence[Accepted], guard: str
+    outcomes: dict[ObjectId, Outcome], intents: Sequence[Intent], accepted: Sequence[Accepted], guard: str
 ) -> Steps[dict[ObjectId, Outcome]]:
     """Commit, and believe a failure of it only after looking.
 
@@ -234,7 +255,7 @@ def _commit(
     except PyMongoError as error:
         found = yield from _settled(accepted[0], guard)
         if found is None:
-            return _unknown(outcomes)
+            return _unknown(outcomes, intents)
         if not found:
             raise Lost from error
     return outcomes
@@ -257,7 +278,7 @@ def _settled(accepted: Accepted, guard: str) -> Steps[bool | None]:
 
 
 def _after_plain_failure(
-    outcomes: dict[ObjectId, Outcome], accepted: Accepted, error: PyMongoError
+    outcomes: dict[ObjectId, Outcome], intents: Sequence[Intent], accepted: Accepted, error: PyMongoError
 ) -> Steps[dict[ObjectId, Outcome]]:
     """Without a transaction a failed write may have come through: also our own row, met by the driver's own retry."""
     collection, query = accepted.proof
@@ -265,20 +286,31 @@ def _after_plain_failure(
         if (yield Step("plain.prove", collection, "find_one", (query,))) is not None:
             return outcomes
     except PyMongoError:
-        return _unknown(outcomes)
+        return _unknown(outcomes, intents)
     if error.timeout or isinstance(error, ConnectionFailure):
-        return _unknown(outcomes)
+        return _unknown(outcomes, intents)
     raise error
 
 
-def _unknown(outcomes: dict[ObjectId, Outcome]) -> dict[ObjectId, Outcome]:
-    """What was accepted may be booked; what was refused was refused because of that, so nobody knows."""
-    return {
-        operation: OutcomeUnknown([str(identity) for identity in _touched(outcome)])
-        if isinstance(outcome, Accepted)
-        else overloaded("The database did not answer in time; nothing was done.")
-        for operation, outcome in outcomes.items()
-    }
+def _unknown(outcomes: dict[ObjectId, Outcome], intents: Sequence[Intent]) -> dict[ObjectId, Outcome]:
+    """What was accepted may be booked, and so may what was to get the same answer by its key.
+
+    What was refused was refused because of that, so nobody knows, but nothing was done for it.
+    """
+    doubtful: dict[str, OutcomeUnknown] = {}
+    unknown: dict[ObjectId, Outcome] = {}
+    for intent in intents:
+        outcome = outcomes[intent.operation]
+        if isinstance(outcome, Accepted):
+            told = OutcomeUnknown([str(identity) for identity in _touched(outcome)])
+            unknown[intent.operation] = told
+            if intent.token:
+                doubtful[intent.token.key] = told
+        elif isinstance(outcome, Replayed) and intent.token:
+            unknown[intent.operation] = doubtful.get(intent.token.key, outcome)
+        else:
+            unknown[intent.operation] = overloaded("The database did not answer in time; nothing was done.")
+    return unknown
 
 
 def _touched(accepted: Accepted) -> list[Any]:

@@ -9,6 +9,7 @@ import asyncio
 import structlog
 from pymongo.errors import PyMongoError
 
+from app.deadline import detached
 from app.reconciliation import queue, runs
 from app.reconciliation.queue import Queue
 from app.storage.client import Store
@@ -39,7 +40,7 @@ class Suspects:
             return
         self._waiting[resource] = None
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(), name="suspects")
+            self._asking = detached(self._ask(), name="suspects")
 
     async def close(self) -> None:
         """Ask for what waits, if the database is quick about it."""

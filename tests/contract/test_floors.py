@@ -32,6 +32,7 @@ FLOORS = {
 BESIDE = {
     "app": set[str](),
     "app.errors": set[str](),
+    "app.deadline": set[str](),
     "app.cron": set[str](),
     "app.environment": set[str](),
     "app.settings": {"app.cron", "app.environment"},
@@ -40,7 +41,7 @@ BESIDE = {
     "app.repeats": set[str](),
     "app.pids": set[str](),
     "app.work": {"app.errors"},
-    "app.wire": {"app.errors", "app.outages", "app.settings", "app.timeline", "app.work"},
+    "app.wire": {"app.deadline", "app.errors", "app.outages", "app.settings", "app.timeline", "app.work"},
 }
 """What stands beside the floors, with all that it may import of ours; everybody but floor 1 may import it."""
 

@@ -13,11 +13,12 @@ from structlog.testing import capture_logs
 from app.booking import committer as module
 from app.booking.committer import LEAST_BUDGET_SECONDS, Committer
 from app.booking.group import BookGroup
-from app.booking.intents import Accepted, Intent, Token
+from app.booking.intents import Accepted, Intent, OutcomeUnknown, Token
 from app.booking.steps import Steps
 from app.booking.tickets import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, Chosen, Ticket, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome
 from app.booking.verbs import Confirm
+from app.deadline import Deadline, bound, current
 from app.errors import Problem
 from tests.actors import booking_of
 
@@ -38,7 +39,9 @@ class Scripted:
         self.running: list[tuple[list[Any], asyncio.Future[Script]]] = []
         self.seen: list[list[Any]] = []
         self.budgets: list[float] = []
+        self.deadlines: list[Deadline | None] = []
         self.arrived = asyncio.Event()
+        self.begins = True
 
     async def run(self, slot: int, body: Any, budget_seconds: float) -> Any:
         """Wait for the word of the test."""
@@ -46,8 +49,11 @@ class Scripted:
         self.budgets.append(budget_seconds)
         future: asyncio.Future[Script] = asyncio.get_running_loop().create_future()
         batch: Batch = body
+        if self.begins:
+            batch.begin()
         self.running.append(([*batch.intents], future))
         self.seen.append([*batch.intents])
+        self.deadlines.append(current())
         self.arrived.set()
         return (await future)(batch)
 
@@ -167,6 +173,75 @@ async def test_who_is_not_taken_in_time_is_never_run(driver: Scripted) -> None:
     go.set_result(accept)
     await first
     assert [len(batch) for batch in driver.seen] == [1]
+
+
+async def test_who_was_taken_is_told_at_the_end_of_its_time_that_nobody_knows(driver: Scripted) -> None:
+    """While the batch goes on the caller gets the ids to look for; what comes of it later is not told to anybody."""
+    committer = Committer(driver, 16)
+    wish = booking_of(resource="a", deadline_seconds=0.05)
+    task = asyncio.create_task(committer.submit(wish))
+    _, go = await driver.next_batch()
+
+    with pytest.raises(OutcomeUnknown) as unknown:
+        await task
+
+    assert unknown.value.extra["reservations"] == [str(wish.reservation)]
+    assert not go.done()
+    go.set_result(accept)
+    await committer.drain()
+
+
+async def test_a_batch_that_has_not_begun_at_the_end_of_somebodys_time_never_does(driver: Scripted) -> None:
+    """Nothing was done, the caller is told so, and that stays true; who shared the batch goes again."""
+    driver.begins = False
+    committer = Committer(driver, 16)
+    tasks = [*submit(committer, "a", deadline_seconds=0.05), *submit(committer, "a", deadline_seconds=60.0)]
+    _, go = await driver.next_batch()
+
+    def begin(batch: Batch) -> list[Outcome]:
+        batch.begin()
+        return accept(batch)
+
+    with pytest.raises(Problem) as undone:
+        await tasks[0]
+    go.set_result(begin)
+    await settle(driver, [tasks[1]], begin)
+
+    assert undone.value.name == "overloaded"
+    assert [len(batch) for batch in driver.seen] == [2, 1]
+
+
+async def test_what_nobody_knew_is_not_tried_again(driver: Scripted) -> None:
+    """If its batch then fails after all, the intent is not run behind the back of who was told."""
+    committer = Committer(driver, 16)
+    (task,) = submit(committer, "a", deadline_seconds=0.05)
+    _, go = await driver.next_batch()
+    with pytest.raises(OutcomeUnknown):
+        await task
+
+    def lose(batch: Batch) -> list[Outcome]:
+        raise Lost
+
+    go.set_result(lose)
+    await settle(driver, submit(committer, "a"), accept)
+    await committer.drain()
+
+    assert [len(batch) for batch in driver.seen] == [1, 1]
+
+
+async def test_a_batch_is_not_bound_to_the_time_of_who_brought_it_about(driver: Scripted) -> None:
+    """The time of a request ends its waiting, and no operation of a batch that it shares with others."""
+    committer = Committer(driver, 16)
+    with bound(Deadline(0.05)):
+        (hurried,) = submit(committer, "a", deadline_seconds=60.0)
+    _, go = await driver.next_batch()
+
+    with pytest.raises(OutcomeUnknown):
+        await hurried
+
+    assert driver.deadlines == [None]
+    go.set_result(accept)
+    await committer.drain()
 
 
 async def test_a_full_queue_refuses_at_once(driver: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,20 +457,23 @@ async def test_a_mark_that_stands_ends_the_rest(driver: Scripted) -> None:
     assert [names(batch) for batch in driver.seen] == [["a"]]
 
 
-async def test_a_deadline_that_passes_in_a_batch_is_the_batchs(driver: Scripted) -> None:
-    """From the moment it is taken nobody else answers, and nobody minds that it has left the queue."""
-    loop, minded = asyncio.get_running_loop(), list[dict[str, Any]]()
+async def test_the_last_call_is_none_for_who_is_in_a_batch(driver: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is taken only the batch answers, until the time of the caller is over."""
+    loop, minded, calls = asyncio.get_running_loop(), list[dict[str, Any]](), list[tuple[Any, ...]]()
     loop.set_exception_handler(lambda _, context: minded.append(context))
+    monkeypatch.setattr(module, "_call_at", lambda *call: calls.append(call))
     committer = Committer(driver, 16)
-    (task,) = submit(committer, "a", deadline_seconds=0.0)
+    (task,) = submit(committer, "a", deadline_seconds=60.0)
     _, go = await driver.next_batch()
-    for _ in range(3):
-        await asyncio.sleep(0)
+    (_, time_is_up, ticket) = calls[0]
+    time_is_up(ticket)
+    assert not task.done()
     go.set_result(accept)
     outcome = await task
     loop.set_exception_handler(None)
 
     assert isinstance(outcome, Intent)
+    assert [when for when, *_ in calls] == [ticket.last_call, ticket.until]
     assert minded == []
 
 
@@ -489,7 +567,7 @@ class TestLimits:
         chosen = Chosen(width, INTENTS_LIMIT)
         loop = asyncio.get_running_loop()
         for intent in intents:
-            ticket = Ticket(intent, lanes_of(intent), 0.0, loop.create_future(), targets=intent.targets())
+            ticket = Ticket(intent, lanes_of(intent), 0.0, 0.0, loop.create_future(), targets=intent.targets())
             if not chosen.full and chosen.fits(ticket):
                 chosen.add(ticket)
         return [ticket.intent for ticket in chosen.tickets]

@@ -1,0 +1,151 @@
+"""A database that stands still: every request is answered in its time, and told the truth."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from app.storage.client import connect
+from app.storage.migrate import migrate
+from tests.http import serving
+from tests.servers import KINDS, NotAtHand, Servers
+from tests.visitor import NINE, Visitor, wanted
+
+WRITE_SECONDS, READ_SECONDS = 3.0, 10.0
+"""What is promised."""
+TRUTHS = {"unavailable", "overloaded", "outcome-unknown"}
+SLACK_SECONDS = 1.0
+"""The machine is busy: so much later the answer may be put together."""
+
+WRITES = [
+    ("POST", "/v1/reservations", wanted(NINE)),
+    ("POST", "/v1/reservations", wanted(NINE, None, service="cut", resource="any")),
+    ("PATCH", "/v1/reservations/{id}", {"guests": 1, "notes": "x"}),
+    ("POST", "/v1/reservations/{id}/cancel", None),
+    ("POST", "/v1/reservations/{id}/confirm", None),
+    ("POST", "/v1/groups", {"reservations": [wanted(NINE)]}),
+    ("POST", "/v1/moves", {"moves": [{"reservation": "{id}", "version": 1, "resource": "room"}]}),
+    ("PATCH", "/v1/resources/room", {"name": "x"}),
+    ("PATCH", "/v1/services/cut", {"name": "x"}),
+    ("PUT", "/v1/resources/room/schedule", {}),
+    ("POST", "/v1/resources", {"name": "x"}),
+    ("POST", "/v1/customers", {"name": "x"}),
+    ("POST", "/v1/reconciliations", {}),
+]
+READS = [
+    "/v1/reservations",
+    "/v1/reservations/{id}",
+    "/v1/resources",
+    "/v1/findings",
+    "/v1/availability?resource=room&minutes=60&from=2030-01-07&to=2030-01-08",
+    "/readyz",
+]
+
+
+@pytest.fixture(params=[name for name, kind in KINDS.items() if "transactions" in kind.traits and name != "url"])
+def own(request: pytest.FixtureRequest) -> Iterator[tuple[Servers, str]]:
+    """A server of this test's own."""
+    servers = Servers()
+    try:
+        servers.address(request.param)
+        yield servers, request.param
+    except NotAtHand as reason:
+        pytest.skip(str(reason))
+    finally:
+        servers.stop()
+
+
+@asynccontextmanager
+async def standing_still(own: tuple[Servers, str]) -> AsyncIterator[tuple[Visitor, str]]:
+    """Somebody who has just used the app, and a reservation of theirs; the database answers nothing any more."""
+    servers, name = own
+    store = await connect(f"{servers.address(name)}reserva")
+    await migrate(store)
+    async with serving(store) as client:
+        visitor = Visitor(client, store)
+        await visitor.service()
+        await visitor.resource(services=["cut"])
+        held = await visitor.booked(NINE, expiresInSeconds=600)
+        servers.suspend(name)
+        try:
+            yield visitor, held["id"]
+        finally:
+            servers.resume(name)
+    await store.close()
+
+
+async def before(seconds: float, *asked: "asyncio.Task[httpx.Response]") -> list[httpx.Response]:
+    """The answers, which are all there before a timer that was set when they were asked for."""
+    timer = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(seconds + SLACK_SECONDS, timer.set_result, None)
+    answers = asyncio.gather(*asked)
+    await asyncio.wait({answers, timer}, return_when=asyncio.FIRST_COMPLETED)
+    assert answers.done(), f"{sum(not each.done() for each in asked)} of {len(asked)} are not answered"
+    return await answers
+
+
+def name_of(answer: httpx.Response) -> str:
+    """The name of the problem that was answered."""
+    kind: str = answer.json().get("type", answer.text)
+    return kind.removeprefix("/problems/")
+
+
+def writing(visitor: Visitor, identity: str, method: str, path: str, body: object) -> "asyncio.Task[httpx.Response]":
+    """One request that would change something."""
+    content = None if body is None else httpx.Request("POST", "http://x", json=body).content.decode()
+    headers = {"If-Match": "*", "Content-Type": "application/json"}
+    asked = visitor.ask(
+        method,
+        path.replace("{id}", identity),
+        headers=headers,
+        content=content and content.replace("{id}", identity),
+    )
+    return asyncio.create_task(asked)
+
+
+async def test_writes_are_answered_within_three_seconds(own: tuple[Servers, str]) -> None:
+    """Bookings and edits of every kind, asked at once of a database that has just stopped, are told what is known."""
+    async with standing_still(own) as (visitor, identity):
+        asked = [writing(visitor, identity, *each) for each in WRITES]
+        answers = await before(WRITE_SECONDS, *asked)
+
+    assert [answer.status_code for answer in answers] == [503] * len(WRITES), [answer.text for answer in answers]
+    assert {name_of(answer) for answer in answers} <= TRUTHS
+    assert all("Retry-After" in answer.headers for answer in answers)
+
+
+async def test_reads_are_answered_within_ten(own: tuple[Servers, str]) -> None:
+    """So are reads in their longer time, more of them than the driver has threads, and writes that come meanwhile."""
+    async with standing_still(own) as (visitor, identity):
+        reads = [
+            asyncio.create_task(visitor.ask("GET", path.replace("{id}", identity)))
+            for path in [*READS, *["/v1/reservations"] * 20]
+        ]
+        await asyncio.sleep(0)
+        writes = [writing(visitor, identity, *each) for each in WRITES[:4]]
+        written = await before(WRITE_SECONDS, *writes)
+        read = await before(READ_SECONDS, *reads)
+
+    assert [answer.status_code for answer in written + read] == [503] * len(written + read)
+    assert {name_of(answer) for answer in written} <= TRUTHS
+
+
+async def test_what_was_told_to_be_undone_is_not_done(own: tuple[Servers, str]) -> None:
+    """When the database goes on, whoever heard that nothing was done has nothing, and the next one books."""
+    async with standing_still(own) as (visitor, identity):
+        starts = [NINE.replace(hour=hour) for hour in range(10, 16)]
+        asked = [writing(visitor, identity, "POST", "/v1/reservations", wanted(start)) for start in starts]
+        answers = await before(WRITE_SECONDS, *asked)
+        own[0].resume(own[1])
+        undone = [start for start, answer in zip(starts, answers, strict=True) if name_of(answer) == "overloaded"]
+        again = []
+        for start in undone:
+            for _ in range(5):
+                answer = await visitor.book(start)
+                if answer.status_code != 503:
+                    break
+            again.append(answer.status_code)
+
+    assert again == [201] * len(undone)
