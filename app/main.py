@@ -67,7 +67,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             suspects = Suspects(opened, queue)
             app.state[WORK] = work = WorkPool()
             app.state[TROUBLES] = troubles = Troubles()
-            free = Availability(opened, RuleReader(opened.database, rules, work))
+            free = Availability(opened, RuleReader(opened.database, rules, work), work)
             rooms.update(_rooms(settings, booking, queue, suspects, free))
             app.state[KEYRING] = Keyring(opened)
             try:

@@ -2,23 +2,29 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from app.booking.intents import Span
 from app.booking.occupants import BRANCHES, FIELDS, Reach, branches, occupancy_of, window
+from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleReader
 from app.timeline.instants import Millis
 from app.timeline.load import Occupancy
 from app.timeline.rules import Offer, Room
 
+ROWS_MAX = 200_000
+"""Reservations that one question reads."""
+Rows: TypeAlias = list[dict[str, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A resource with what the rules need to know of it, and how far its blocks reach."""
+    """A resource with what the rules need to know of it, how far its blocks reach, and how often it was booked."""
 
     room: Room
     reach: Reach
+    changes: int
 
 
 async def read_places(
@@ -33,7 +39,7 @@ async def read_places(
     rooms = [read.rooms[one] for one in sorted(read.rooms)]
     if resources is None:
         rooms = [room for room in rooms if room.active and service in room.services]
-    places = [Place(room, _reach(read.guards[room.id])) for room in rooms]
+    places = [Place(room, _reach(guard := read.guards[room.id]), guard["seq"]) for room in rooms]
     return None if service is None else read.offers.get(service), places
 
 
@@ -46,24 +52,37 @@ def _reach(guard: Mapping[str, Any]) -> Reach:
     return Reach(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
 
 
-async def read_occupancies(
-    store: Store, places: Iterable[Place], start: Millis, end: Millis
-) -> dict[str, list[Occupancy]]:
-    """Who may occupy each place during `[start, end)` in block times: one find, whatever the number of places.
+async def read_rows(store: Store, places: Iterable[Place], start: Millis, end: Millis, *, most: int) -> dict[str, Rows]:
+    """What may occupy each place during `[start, end)` in block times: one find, whatever the number of places.
 
     A server that scans for anything but equality (see `Store.shape`) is asked once per resource and status.
+
+    Raises:
+        Problem: `overloaded` where there are more than `most`.
     """
     reaches = {place.room.id: place.reach for place in places}
+    found: dict[str, Rows] = {resource: [] for resource in reaches}
     if not reaches:
-        return {}
+        return found
     queries = branches([Span(resource, start, end) for resource in reaches], reaches)
     if store.shape == "or":
         # Few branches of equalities stay inside the index on every server; many cost more than `$in`.
         few = len(queries) <= BRANCHES
         queries = [{"$or": queries} if few else window([*reaches], start, end, reaches)]
-    found: dict[str, list[Occupancy]] = {resource: [] for resource in reaches}
+    left = most
     for query in queries:
-        rows = await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
+        rows = await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).limit(left + 1).to_list(None)
+        left -= len(rows)
+        if left < 0:
+            raise Problem("overloaded", f"More than {most:,} reservations lie in that span; ask for a shorter one.")
         for row in rows:
-            found[row["resource"]].append(occupancy_of(row))
+            found[row["resource"]].append(row)
     return found
+
+
+async def read_occupancies(
+    store: Store, places: Iterable[Place], start: Millis, end: Millis
+) -> dict[str, list[Occupancy]]:
+    """Who may occupy each place during `[start, end)` in block times; see `read_rows`."""
+    found = await read_rows(store, places, start, end, most=ROWS_MAX)
+    return {resource: [occupancy_of(row) for row in rows] for resource, rows in found.items()}

@@ -1,19 +1,17 @@
 """`/v1/availability`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Controller, get
+from litestar import Controller, MediaType, Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
 from app.access.routes import any_key, caller_of
-from app.availability.schemas import CheckAnswer, Explanation, SlotAnswer, SlotsAnswer
-from app.availability.service import Availability, Question
+from app.availability.questions import Question, TimeQuestion
+from app.availability.schemas import CheckAnswer, Explanation, SlotsAnswer
+from app.availability.service import Availability
 from app.errors import invalid
 from app.reservations.refusals import check_json
-from app.timeline.instants import from_millis
-from app.timeline.slots import Slot
-from app.timeline.zones import local, render_wall
 from app.wire.openapi import problems
 from app.wire.parameters import read_instant
 from app.wire.request import Request
@@ -34,7 +32,9 @@ MinutesParameter = Annotated[
     QueryParameter(ge=1, le=_MINUTES, description="How long; required without a service, of a flexible one its least."),
 ]
 DaysParameter = Annotated[int | None, QueryParameter(ge=1, le=366, description="Of a full-day service; default 1.")]
-IgnoreParameter = Annotated[str | None, QueryParameter(description="A reservation that is to be moved.")]
+IgnoreParameter = Annotated[
+    str | None, QueryParameter(description="A reservation that is to be moved; needs `reservations:read`.")
+]
 StartParameter = Annotated[str, QueryParameter(name="startTime", description="When it would begin.")]
 EndParameter = Annotated[
     str | None, QueryParameter(name="endTime", description="When it would end; as in a booking it may be left out.")
@@ -48,7 +48,7 @@ class AvailabilityRoutes(Controller):
     tags = ("Availability",)
     guards = (any_key(),)
 
-    @get(responses=problems(), operation_id="listSlots")
+    @get(responses=problems("overloaded"), operation_id="listSlots")
     async def list_slots(
         self,
         request: Request,
@@ -62,23 +62,17 @@ class AvailabilityRoutes(Controller):
         minutes: MinutesParameter = None,
         days: DaysParameter = None,
         ignore: IgnoreParameter = None,
-    ) -> SlotsAnswer:
-        """Every start on the grid that can be booked now. At most 92 days, and 50,000 starts to judge."""
+    ) -> Response[SlotsAnswer]:
+        """Every start on the grid that can be booked now.
+
+        At most 92 days, and 50,000 starts to judge. A process answers a few such questions at a time: beyond a short
+        queue, and for what would take it too long, it is `overloaded`.
+        """
         question = Question(service, resource, from_, to, timezone, guests, minutes, days, ignore)
-        tz, found = await availability.slots(question, caller_of(request))
+        written: Any = await availability.slots(question, caller_of(request))  # the bytes of a `SlotsAnswer`
+        return Response(written, media_type=MediaType.JSON)
 
-        def answer(slot: Slot) -> SlotAnswer:
-            return SlotAnswer.model_construct(
-                resource=slot.resource,
-                start_time=from_millis(slot.start),
-                end_time=from_millis(slot.end),
-                local_start=render_wall(local(slot.start, tz)),
-                remaining=slot.remaining,
-            )
-
-        return SlotsAnswer.model_construct(timezone=tz.key, items=[answer(slot) for slot in found])
-
-    @get("/explain", responses=problems(), operation_id="explain")
+    @get("/explain", responses=problems("overloaded"), operation_id="explain")
     async def explain(
         self,
         request: Request,
@@ -96,7 +90,7 @@ class AvailabilityRoutes(Controller):
         if start is None:  # pragma: no cover  # it is required
             raise invalid("?startTime", "Say when it would begin.")
         end = read_instant("endTime", end_time)
-        verdict = await availability.explain(resource, service, start, end, guests)
+        verdict = await availability.explain(TimeQuestion(resource, service, start, end, guests), caller_of(request))
         checks = [
             CheckAnswer.model_validate(_named(check_json(c, verdict, caller_of(request)))) for c in verdict.checks
         ]

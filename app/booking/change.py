@@ -12,7 +12,7 @@ from app.errors import Problem, invalid
 from app.storage.documents import Reservation
 from app.timeline.instants import DAY, Millis, from_millis, to_millis
 from app.timeline.lifecycle import is_final
-from app.timeline.rules import AHEAD, LONGEST, RULES, Offer, Room, Wish, block_of, end_of_same_length, judge
+from app.timeline.rules import AHEAD, LONGEST, RULES, SHORTEST, Offer, Room, Wish, block_of, end_of_same_length, judge
 
 METADATA_KEYS = 20
 
@@ -133,6 +133,8 @@ class Change(HeldIntent):
                 end = end_of_same_length(start, before, offer, home.timezone, room.timezone)
         if end <= start:
             raise invalid("/endTime", "`endTime` must lie after `startTime`.")
+        if end - start < SHORTEST and self.patch.keys() & {"startTime", "endTime"}:
+            raise invalid("/endTime", "A reservation lasts at least a minute.")
         if end - start > LONGEST:
             raise invalid("/endTime", f"A reservation lasts at most {LONGEST // DAY} days.")
         return start, end

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from app.errors import Fault, Problem, invalid
 from app.reservations.schemas import Timed
 from app.timeline.instants import DAY, from_millis, render
-from app.timeline.rules import LONGEST
+from app.timeline.rules import LONGEST, SHORTEST
 from app.timeline.zones import choices, parse_wall, zone
 
 
@@ -40,11 +40,13 @@ def when(wanted: Timed) -> When:
 
 
 def check_span(start: datetime, end: datetime | None) -> None:
-    """What no rule needs to judge: an end after the start, and not too far from it."""
+    """What no rule needs to judge: an end after the start, not too near it and not too far from it."""
     if end is None:
         return
     if end <= start:
         raise invalid("/endTime", "`endTime` must lie after `startTime`.")
+    if end - start < timedelta(milliseconds=SHORTEST):
+        raise invalid("/endTime", "A reservation lasts at least a minute.")
     if end - start > timedelta(milliseconds=LONGEST):
         raise invalid("/endTime", f"A reservation lasts at most {LONGEST // DAY} days.")
 

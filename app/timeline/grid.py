@@ -4,14 +4,16 @@ From each opening of a window (without a schedule, of each local day) and every 
 to the next opening, while the slot ends in the open stretch. Full-day services have the local days for a grid.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from app.timeline.instants import Millis
-from app.timeline.schedule import Schedule, windows
-from app.timeline.zones import ONE_DAY, day_of, days, next_day, start_of_day
+from app.timeline.schedule import Schedule, Window, windows
+from app.timeline.zones import ONE_DAY, day_of, days, start_of_day
 
+_SKIPPED_DAYS = 3
+"""More than a zone ever skipped between two days that it has."""
 STARTS_MAX = 50_000
 """Starts that one request may ask to be judged, over all its resources."""
 
@@ -32,20 +34,22 @@ class Grid:
 
     def starts(self, after: Millis, before: Millis) -> Iterator[Millis]:
         """The starts in `[after, before)`, sorted, each once, made as they are asked for."""
-        for run in self._runs(after, before):
+        for run in self.runs(self.windows(after, before), after, before):
             yield from run
 
-    def count(self, after: Millis, before: Millis) -> int:
-        """How many `starts` would give: cheap whatever the number, to be held against `STARTS_MAX`."""
-        return sum(len(run) for run in self._runs(after, before))
+    def windows(self, after: Millis, before: Millis) -> list[Window]:
+        """The open stretches in which the slots lie that start in `[after, before)`."""
+        return windows(self.schedule, self.tz, after, before + self.length)
 
-    def _runs(self, after: Millis, before: Millis) -> Iterator[range]:
-        """The starts by the opening that they are counted from."""
-        for window in windows(self.schedule, self.tz, after, before + self.length):
+    def runs(self, open_windows: Iterable[Window], after: Millis, before: Millis) -> Iterator[range]:
+        """The starts in `[after, before)` by the opening that they are counted from; none of them is empty."""
+        for window in open_windows:
             stop = min(before, window.end - self.length + 1)
             for opening, following in zip(window.openings, (*window.openings[1:], window.end), strict=True):
                 passed = max(0, -((opening - after) // self.interval))
-                yield range(opening + passed * self.interval, min(following, stop), self.interval)
+                run = range(opening + passed * self.interval, min(following, stop), self.interval)
+                if run:
+                    yield run
 
 
 def full_days(tz: ZoneInfo, after: Millis, before: Millis, count: int = 1) -> Iterator[tuple[Millis, Millis]]:
@@ -53,7 +57,10 @@ def full_days(tz: ZoneInfo, after: Millis, before: Millis, count: int = 1) -> It
 
     The schedule has no part in it: the rule that each day needs a window is judged like the others.
     """
-    for day in days(day_of(after, tz), day_of(before, tz) + ONE_DAY, tz):
-        start = start_of_day(day, tz)
+    if before <= after:
+        return
+    first, last = day_of(after, tz), day_of(before, tz) + (count + _SKIPPED_DAYS) * ONE_DAY
+    starts = [start_of_day(day, tz) for day in days(first, last, tz)]
+    for start, end in zip(starts, starts[count:], strict=False):
         if after <= start < before:
-            yield start, next_day(start, tz, count)
+            yield start, end

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TypeAlias
 
 from app.timeline.instants import Millis
 
@@ -80,6 +81,11 @@ def in_the_way(occupancies: Iterable[Occupancy], start: Millis, end: Millis, roo
     return sorted(blamed, key=lambda taken: (taken.start, taken.end, str(taken.id)))
 
 
+CHUNK = 256
+"""Loads of which a profile knows the peak together."""
+_Stretches: TypeAlias = tuple[list[Millis], list[Millis]]
+
+
 def meets_any(taken: Occupancy, stretches: Sequence[tuple[Millis, Millis]]) -> bool:
     """Whether it shares an instant with one of the stretches, which are sorted and apart."""
     index = bisect_left(stretches, taken.end, key=lambda stretch: stretch[0]) - 1
@@ -121,7 +127,8 @@ class Calendar:
 class Profile(Calendar):
     """A calendar that is asked many times and not changed: its load is worked out once.
 
-    `times[i]` is when the load becomes `loads[i]`; a peak is then two binary searches and what lies between them.
+    `times[i]` is when the load becomes `loads[i]`; a peak is then two binary searches and what lies between them, of
+    long spans by the peaks of whole chunks.
     """
 
     def __init__(self, now: Millis, occupancies: Iterable[Occupancy], ignore: Hashable | None = None) -> None:
@@ -133,11 +140,45 @@ class Profile(Calendar):
             changes[taken.end] = changes.get(taken.end, 0) - taken.units
         self._times = sorted(changes)
         self._loads = [*accumulate(changes[time] for time in self._times)]
+        self._chunks: list[int] = []
+        self._full: dict[int, _Stretches] = {}
 
     def peak(self, start: Millis, end: Millis, ignore: Hashable | None = None) -> int:
         """The highest load during `[start, end)`."""
         if ignore != self._ignored:
             return super().peak(start, end, ignore)
-        first = bisect_right(self._times, start) - 1
+        first = max(bisect_right(self._times, start) - 1, 0)
         last = bisect_left(self._times, end)
-        return max(self._loads[max(first, 0) : last], default=0) if last > 0 else 0
+        if last - first <= 3 * CHUNK:
+            return max(self._loads[first:last], default=0) if last > 0 else 0
+        return self._long_peak(first, last)
+
+    def _long_peak(self, first: int, last: int) -> int:
+        """The highest of many loads: of the chunks that lie within, and of what is left at both ends."""
+        if not self._chunks:
+            self._chunks = [max(self._loads[at : at + CHUNK]) for at in range(0, len(self._loads), CHUNK)]
+        inner, outer = -(-first // CHUNK), last // CHUNK
+        edges = self._loads[first : inner * CHUNK] + self._loads[outer * CHUNK : last]
+        return max(self._chunks[inner:outer] + edges, default=0)
+
+    def full_until(self, start: Millis, end: Millis, room: int) -> Millis | None:
+        """The end of the last stretch in `[start, end)` with a load above `room`, maybe later; None if there is none.
+
+        Whatever begins before it, and ends at `end` or later, meets that stretch.
+        """
+        if room not in self._full:
+            self._full[room] = self._stretches(room)
+        starts, ends = self._full[room]
+        index = bisect_left(starts, end) - 1
+        return ends[index] if index >= 0 and ends[index] > start else None
+
+    def _stretches(self, room: int) -> "_Stretches":
+        """The stretches with a load above `room`, which is not negative: the starts of all, and the ends."""
+        starts: list[Millis] = []
+        ends: list[Millis] = []
+        for time, load in zip(self._times, self._loads, strict=True):
+            if load > room and len(starts) == len(ends):
+                starts.append(time)
+            elif load <= room and len(starts) > len(ends):
+                ends.append(time)
+        return starts, ends

@@ -5,13 +5,13 @@ knows a database or a clock: `now` is the caller's.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 
 from app.timeline.instants import DAY, MINUTE, Millis
 from app.timeline.load import Calendar, Occupancy, in_the_way
-from app.timeline.schedule import ALWAYS, Schedule, TimeOff, Window, away, is_open, is_open_daily
+from app.timeline.schedule import ALWAYS, Schedule, TimeOff, TimesOff, Window, is_open, is_open_daily
 from app.timeline.zones import days_between, is_day_start, next_day, zone
 
 RULES = (
@@ -31,6 +31,7 @@ FORCED = frozenset({"notice", "horizon", "schedule", "time-off"})
 AHEAD = frozenset({"notice", "horizon"})
 """The rules about how far ahead a start is booked: not judged of a start that stays."""
 LONGEST = 366 * DAY
+SHORTEST = MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,12 @@ class Room:
     timezone: str = "UTC"
     schedule: Schedule = ALWAYS
     time_off: tuple[TimeOff, ...] = ()
+    times_off: TimesOff = field(init=False, repr=False, compare=False)
+    """`time_off`, to be searched."""
+
+    def __post_init__(self) -> None:
+        """Sort the times off once for all who search them."""
+        object.__setattr__(self, "times_off", TimesOff(self.time_off))
 
     def units(self, guests: int) -> int:
         """What a reservation of so many guests takes of the capacity."""
@@ -105,6 +112,8 @@ class Verdict:
     block_end: Millis
     units: int
     conflicts: tuple[Occupancy, ...] = ()
+    load: int = 0
+    """The peak in the block, without ours."""
 
     @property
     def bookable(self) -> bool:
@@ -158,7 +167,8 @@ def judge(
     """
     block_start, block_end = block or block_of(wish.start, wish.end, offer)
     units = room.units(wish.guests)
-    capacity, conflicts = _capacity(wish, room, calendar, (block_start, block_end), blame=blame)
+    load = calendar.peak(block_start, block_end, wish.ignore)
+    capacity, conflicts = _capacity(wish, room, calendar, (block_start, block_end), load, blame=blame)
     checks: tuple[Check, ...] = (
         _resource_active(room),
         _service_active(offer),
@@ -173,7 +183,7 @@ def judge(
     )
     if wish.lifted:
         checks = tuple(_lift(check) if check.rule in wish.lifted and not check.ok else check for check in checks)
-    return Verdict(wish, checks, block_start, block_end, units, conflicts)
+    return Verdict(wish, checks, block_start, block_end, units, conflicts, load)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -265,7 +275,7 @@ def _schedule(wish: Wish, room: Room, offer: Offer | None, open_windows: Sequenc
 
 
 def _time_off(wish: Wish, room: Room) -> Check:
-    off = away(room.time_off, wish.start, wish.end)
+    off = room.times_off.first(wish.start, wish.end)
     if off is None:
         return _passes("time-off", "The resource has no time off then.")
     return Check("time-off", ok=False, detail="The resource has time off then.", time_off=off.id)
@@ -281,10 +291,9 @@ def _guests(wish: Wish, room: Room) -> Check:
 
 
 def _capacity(
-    wish: Wish, room: Room, calendar: Calendar, block: tuple[Millis, Millis], *, blame: bool
+    wish: Wish, room: Room, calendar: Calendar, block: tuple[Millis, Millis], load: int, *, blame: bool
 ) -> tuple[Check, tuple[Occupancy, ...]]:
     units = room.units(wish.guests)
-    load = calendar.peak(*block, wish.ignore)
     if load + units <= room.capacity:
         return _passes("capacity", f"{room.capacity - load} of {room.capacity} are free."), ()
     conflicts: tuple[Occupancy, ...] = ()

@@ -6,11 +6,12 @@ Edges follow the "compatible" rule (in a gap later by the gap, in a fold the fir
 length is none, and a date that the zone skipped has none.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -53,6 +54,34 @@ class TimeOff:
     id: str
     start: Millis
     end: Millis
+
+
+class TimesOff:
+    """Times off, searched in a few steps however many there are.
+
+    Sorted by start; `_latest[i]` is the latest end among the first `i + 1`.
+    """
+
+    __slots__ = ("_latest", "_starts", "_times")
+
+    def __init__(self, times: Iterable[TimeOff] = ()) -> None:
+        self._times = sorted(times, key=lambda off: (off.start, off.end, off.id))
+        self._starts = [off.start for off in self._times]
+        self._latest = [*accumulate((off.end for off in self._times), max)]
+
+    def first(self, start: Millis, end: Millis) -> TimeOff | None:
+        """The first time off that shares an instant with `[start, end)`."""
+        index = bisect_right(self._latest, start)
+        there = index < len(self._times) and self._starts[index] < end
+        return self._times[index] if there else None
+
+    def until(self, start: Millis, end: Millis) -> Millis | None:
+        """The latest end of those that share an instant with `[start, end)`; None if there is none.
+
+        Whatever begins before it, and ends at `end` or later, meets that time off.
+        """
+        index = bisect_left(self._starts, end) - 1
+        return self._latest[index] if index >= 0 and self._latest[index] > start else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +213,6 @@ def is_open_daily(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis) 
             override = day if day in schedule.overrides else None
             return Openness(ok=False, detail=f"Nothing is open on {day}, {_by(override)}.", override=override)
     return _OPEN
-
-
-def away(time_off: Iterable[TimeOff], start: Millis, end: Millis) -> TimeOff | None:
-    """The first time off that shares an instant with `[start, end)`."""
-    there = [off for off in time_off if off.start < end and start < off.end]
-    return min(there, key=lambda off: (off.start, off.end, off.id), default=None)
 
 
 def _closed(schedule: Schedule, tz: ZoneInfo, instant: Millis) -> Openness:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from app.timeline.instants import DAY, Millis
 from app.timeline.load import Occupancy, meets_any
 from app.timeline.rules import Room
-from app.timeline.schedule import Window, away, is_open, is_open_daily, windows
+from app.timeline.schedule import Window, is_open, is_open_daily, windows
 from app.timeline.zones import is_day_start, zone
 
 KNOWN: Millis = 2 * 366 * DAY
@@ -62,7 +62,7 @@ def _is_offered(booking: Occupancy, version: _Version) -> bool:
 
 
 def _is_there(booking: Occupancy, version: _Version) -> bool:
-    return away(version.room.time_off, booking.from_, booking.to) is None
+    return version.room.times_off.first(booking.from_, booking.to) is None
 
 
 def _is_open(booking: Occupancy, version: _Version) -> bool:

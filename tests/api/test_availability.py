@@ -1,10 +1,19 @@
 """What is free and why not, over HTTP: spans and zones, who is told what, pools, local times, the next free starts."""
 
+import asyncio
 from datetime import timedelta
+from threading import Event, current_thread
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from app.availability import next_free
+from app.availability import service as availability
+from app.availability.admission import PLACES_OF_A_KEY, QUEUE_LIMIT_OF_A_KEY
+from app.availability.queries import read_rows
+from app.booking import book
+from app.timeline import slots as pure_slots
 from app.timeline.instants import parse, render
 from app.timeline.rules import RULES
 from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
@@ -48,6 +57,26 @@ async def room(visitor: Visitor) -> Visitor:
     await visitor.resource()
     await hours(visitor, MORNING)
     return visitor
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The threads in which something was judged, once for each time."""
+    threads: list[str] = []
+    for module in (pure_slots, availability, book):
+        _noting(monkeypatch, module, "judge", threads)
+    return threads
+
+
+def _noting(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, threads: list[str]) -> None:
+    """Note the thread of each call of a function of a module."""
+    function = getattr(module, name)
+
+    def noting(*arguments: Any, **more: Any) -> Any:
+        threads.append(current_thread().name)
+        return function(*arguments, **more)
+
+    monkeypatch.setattr(module, name, noting)
 
 
 class TestSpan:
@@ -298,6 +327,16 @@ class TestWhatIsOffered:
         stranger = await room.other("reservations:read", customer="bob")
         problem(await stranger.get(AVAILABILITY, **query), "invalid", "?ignore")
 
+    async def test_nobody_learns_by_ignoring_when_a_reservation_is(self, room: Visitor) -> None:
+        """A key that may not read reservations is refused by the scope that it lacks, whether there is one or not."""
+        mine = await room.booked()
+        for scopes in (["catalogue:write"], ["reservations:write"]):
+            blind = await room.other(*scopes)
+            assert len(await slots(blind, **MONDAY)) == 2
+            for identity in (mine["id"], "0" * 24):
+                query = {"resource": "room", "minutes": 60, "ignore": identity, **MONDAY}
+                assert "reservations:read" in problem(await blind.get(AVAILABILITY, **query), "forbidden")["detail"]
+
     async def test_what_is_deactivated_offers_nothing_and_explain_says_which(self, visitor: Visitor) -> None:
         """The resource, the service, or that they have nothing to do with each other."""
         await visitor.service()
@@ -314,6 +353,65 @@ class TestWhatIsOffered:
             good(await visitor.edit(path, active=True))
         assert await slots(visitor, service="wash", resource="room", **MONDAY) == []
         assert failed(good(await visitor.get(EXPLAIN, **wanted(service="wash")))) == ["service-offered"]
+
+
+class TestMuchAtOnce:
+    """Questions that take long: beside the loop, a few at a time, and no longer than they may."""
+
+    async def test_bookings_go_on_while_questions_wait(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of forty at once those beyond the queue are overloaded; a booking and /healthz are answered meanwhile."""
+        await visitor.resource()
+        go_on = Event()
+
+        answer = availability._answer
+
+        def slow(*arguments: Any) -> Any:
+            go_on.wait()
+            return answer(*arguments)
+
+        monkeypatch.setattr(availability, "_answer", slow)
+        query = {"resource": "room", "minutes": 60, **MONDAY}
+        asking = [asyncio.create_task(visitor.get(AVAILABILITY, **query)) for _ in range(40)]
+        try:
+            turned_away = 40 - PLACES_OF_A_KEY - QUEUE_LIMIT_OF_A_KEY
+            for refused in asyncio.as_completed(asking):
+                problem(await refused, "overloaded")
+                turned_away -= 1
+                if not turned_away:
+                    break
+            await visitor.booked(NINE + 8 * HOUR)
+            assert (await visitor.client.get("/healthz")).status_code == 200
+        finally:
+            go_on.set()
+        answers = [answer for answer in await asyncio.gather(*asking) if answer.status_code == 200]
+        assert len(answers) == PLACES_OF_A_KEY + QUEUE_LIMIT_OF_A_KEY
+
+    async def test_all_of_it_is_computed_beside_the_loop(
+        self, room: Visitor, judged: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Counting, judging and writing the bytes, of slots as of an explanation."""
+        for function in ("_grids", "slots_json"):
+            _noting(monkeypatch, availability, function, judged)
+        await slots(room, **MONDAY)
+        good(await room.get(EXPLAIN, **wanted()))
+
+        assert len(judged) == 1 + 3 + 1 + 1
+        assert {thread.partition("_")[0] for thread in judged} == {"work"}
+
+    @pytest.mark.parametrize(("bound", "value"), [("SECONDS", 0), ("ROWS_MAX", 1)])
+    async def test_what_takes_too_long_is_overloaded(
+        self, room: Visitor, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+    ) -> None:
+        """Too much to read, or more time than a question has."""
+        for n in range(2):
+            await room.booked(NINE + n * HOUR)
+        query = {"resource": "room", "minutes": 60, **MONDAY}
+        good(await room.get(AVAILABILITY, **query))
+        monkeypatch.setattr(availability, bound, value)
+        answer = await room.get(AVAILABILITY, **query)
+
+        problem(answer, "overloaded")
+        assert int(answer.headers["Retry-After"]) >= 1
 
 
 class TestExplain:
@@ -360,14 +458,16 @@ class TestExplain:
         """Not without the scope, nor to a stranger; in a refusal as in the explanation."""
         for name in ("ann", "bob"):
             await room.add("customers", id=name)
+        await room.service()
+        good(await room.edit("/v1/resources/room", services=["cut"]))
         taken = await room.booked(customer="ann")
         both = ("reservations:read", "reservations:write")
         readers = [room, await room.other(*both), await room.other(*both, customer="ann")]
         others = [await room.other("reservations:write"), await room.other(*both, customer="bob")]
 
         for visitor, named in [(each, True) for each in readers] + [(each, False) for each in others]:
-            check = good(await visitor.get(EXPLAIN, **wanted()))["checks"][-1]
-            refused = problem(await visitor.book(), "conflict")
+            check = good(await visitor.get(EXPLAIN, **wanted(service="cut")))["checks"][-1]
+            refused = problem(await visitor.book(service="cut"), "conflict")
             assert refused["checks"][-1] == check
             assert check.get("reservation") == (taken["id"] if named else None)
             assert ("reservation" in refused["conflicts"][0]) is named
@@ -394,6 +494,7 @@ class TestExplain:
             ({"startTime": "2030-01-07"}, "?startTime"),
             ({"endTime": None}, "?endTime"),
             ({"endTime": render(NINE)}, "?endTime"),
+            ({"endTime": render(NINE + MINUTE / 2)}, "?endTime"),
             ({"endTime": render(NINE + 367 * DAY)}, "?endTime"),
             ({"guests": "0"}, "?guests"),
             ({"colour": "red"}, "?colour"),
@@ -471,6 +572,75 @@ class TestNextFree:
 
         told = problem(await room.change(mine, endTime=render(NINE + 2 * HOUR)), "conflict")["nextFree"]
         assert told == [render(NINE + n * DAY) for n in (1, 2, 3)]
+
+    async def test_a_full_week_by_the_minute_is_not_judged(self, visitor: Visitor, judged: list[str]) -> None:
+        """Of ten thousand starts three are judged, beside the loop; what is full is jumped over."""
+        await visitor.service(slotIntervalMinutes=1)
+        await visitor.resource(services=["cut"])
+        await visitor.booked(NINE, 6 * DAY)
+        judged.clear()
+        told = problem(await visitor.book(service="cut"), "conflict")["nextFree"]
+
+        assert told == [render(NINE + 6 * DAY + n * MINUTE) for n in range(3)]
+        beside = [thread for thread in judged if thread.startswith("work")]
+        assert len(beside) == 3
+        assert len(judged) <= 4  # and once by the write path
+
+    async def test_what_takes_long_to_find_is_left_out(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+        """With as many starts to look at as there are gaps before the first that fits, less one, nothing is told."""
+        await visitor.service(durationMinutes=30, slotIntervalMinutes=1)
+        await visitor.resource(services=["cut"])
+        for n in range(10):
+            await visitor.booked(NINE + n * HOUR, HOUR - 20 * MINUTE)
+        for most, count in ((30, 3), (10, 0)):
+            monkeypatch.setattr(next_free, "LOOKED_AT_MAX", most)
+            told = problem(await visitor.book(NINE, 30 * MINUTE, service="cut"), "conflict")["nextFree"]
+            assert len(told) == count
+
+    async def test_a_database_that_hangs_keeps_no_refusal_waiting(
+        self, room: Visitor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The refusal comes without advice, and the next one with it as soon as the database answers."""
+        await room.booked()
+        hangs = asyncio.Event()
+
+        async def slow(*arguments: Any, **more: Any) -> Any:
+            await hangs.wait()
+            return await read_rows(*arguments, **more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(next_free, "SECONDS", 0.01)
+            patch.setattr(next_free, "read_rows", slow)
+            assert problem(await room.book(), "conflict")["nextFree"] == []
+            hangs.set()
+        assert len(problem(await room.book(NINE, HOUR / 2), "conflict")["nextFree"]) == 3
+
+    async def test_the_starts_of_a_full_pool_share_what_was_read(
+        self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each other start of the day is told from what the first one read, until something is booked there."""
+        read: list[list[str]] = []
+
+        async def noted(store: Any, places: Any, *arguments: Any, **more: Any) -> Any:
+            read.append([place.room.id for place in places])
+            return await read_rows(store, places, *arguments, **more)
+
+        monkeypatch.setattr(next_free, "read_rows", noted)
+        monkeypatch.setattr(next_free, "REMEMBERED_SECONDS", 3_600)
+        await visitor.service()
+        for name in ("a", "b", "c"):
+            await visitor.resource(name, services=["cut"])
+            await visitor.booked(resource=name, length=4 * HOUR)
+        for n in range(3):
+            body = {"service": "cut", "startTime": render(NINE + n * HOUR)}
+            told = problem(await visitor.post(body), "conflict")["nextFree"]
+            assert told == [render(NINE + n * HOUR) for n in (4, 5, 6)]
+        assert read == [["a", "b", "c"], [], []]
+
+        await visitor.booked(NINE + 4 * HOUR, resource="a")
+        body = {"service": "cut", "startTime": render(NINE)}
+        assert problem(await visitor.post(body), "conflict")["nextFree"][0] == render(NINE + 4 * HOUR)
+        assert read[3:] == [["a"]]
 
     async def test_any_member_of_a_pool_will_do(self, visitor: Visitor) -> None:
         """Each start once, whoever of them is free."""

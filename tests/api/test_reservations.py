@@ -116,9 +116,9 @@ class TestAnswer:
     async def test_milliseconds_are_kept(self, visitor: Visitor) -> None:
         """To the last one, in and out of the database."""
         await visitor.resource()
-        body = await visitor.booked(NINE + timedelta(milliseconds=1), timedelta(milliseconds=997))
+        body = await visitor.booked(NINE + timedelta(milliseconds=1), timedelta(minutes=1, milliseconds=997))
 
-        assert (body["startTime"], body["endTime"]) == ("2030-01-07T09:00:00.001Z", "2030-01-07T09:00:00.998Z")
+        assert (body["startTime"], body["endTime"]) == ("2030-01-07T09:00:00.001Z", "2030-01-07T09:01:00.998Z")
         assert await visitor.read(body) == body
 
     async def test_the_ends_of_time_can_be_booked(self, visitor: Visitor) -> None:
@@ -219,6 +219,35 @@ class TestLength:
         problem(await visitor.book(length=366 * DAY + timedelta(milliseconds=1)), "invalid", "/endTime")
         await visitor.booked(length=366 * DAY)
         problem(await visitor.book(NINE + 365 * DAY), "conflict")
+
+    async def test_the_shortest_is_a_minute(self, visitor: Visitor) -> None:
+        """A millisecond less is refused, alone, as a hold, in a group, by a change and by a move."""
+        await visitor.resource(capacity=9)
+        minute, less = timedelta(minutes=1), timedelta(seconds=59, milliseconds=999)
+        booked = await visitor.booked(length=minute)
+
+        problem(await visitor.book(length=less), "invalid", "/endTime")
+        problem(await visitor.book(length=less, expiresInSeconds=60), "invalid", "/endTime")
+        body = {"reservations": [wanted(length=less)]}
+        problem(await visitor.ask("POST", "/v1/groups", json=body), "invalid", "/reservations/0/endTime")
+        problem(await visitor.change(booked, endTime=render(NINE + less)), "invalid", "/endTime")
+        problem(
+            await visitor.change(booked, startTime=render(NINE + minute - less), endTime=render(NINE + minute)),
+            "invalid",
+        )
+        move = {"reservation": booked["id"], "version": 1, "endTime": render(NINE + less)}
+        problem(await visitor.ask("POST", "/v1/moves", json={"moves": [move]}), "invalid", "/moves/0/endTime")
+        assert await visitor.read(booked) == booked
+
+    async def test_what_was_shorter_before_can_be_kept(self, visitor: Visitor) -> None:
+        """A booking of a second that was made when there was no shortest one: other fields of it may change."""
+        await visitor.resource()
+        booked = await visitor.booked()
+        end = NINE + timedelta(seconds=1)
+        await visitor.put(booked, endTime=end, blockEnd=end)
+
+        assert good(await visitor.change(booked, notes="short"))["endTime"] == render(end)
+        problem(await visitor.change(booked, startTime=render(NINE + HOUR)), "invalid", "/endTime")
 
 
 class TestRoom:

@@ -58,6 +58,7 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"endTime": []}, "/endTime"),
     ({"endTime": "2030-01-07T09:00:00Z"}, "/endTime"),
     ({"endTime": "2030-01-07T08:59:59.999Z"}, "/endTime"),
+    ({"endTime": "2030-01-07T09:00:59.999Z"}, "/endTime"),
     ({"endTime": "2031-01-08T09:00:00.001Z"}, "/endTime"),
     ({"guests": 0}, "/guests"),
     ({"guests": -1}, "/guests"),

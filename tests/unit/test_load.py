@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.timeline.load import Calendar, Occupancy, in_the_way, peak
+from app.timeline import load
+from app.timeline.load import Calendar, Occupancy, Profile, in_the_way, peak
 
 END = 20
 """All of these short lives lie in `[0, END)`, so that starts and ends coincide often."""
@@ -60,6 +62,23 @@ def test_somebody_is_in_the_way_exactly_where_the_peak_is_too_high(
 ) -> None:
     """The two ways of asking agree: a refusal always names somebody."""
     assert bool(in_the_way(crowd, *span, room)) == (peak(crowd, *span) > room)
+
+
+@given(crowds(), SPANS, st.integers(0, 6))
+def test_a_profile_says_what_a_calendar_says(crowd: list[Occupancy], span: tuple[int, int], room: int) -> None:
+    """The same peak, also where it is made of chunks; and until when everything that begins is refused."""
+    start, end = span
+    profile, chunks = Profile(0, crowd), Profile(0, crowd)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(load, "CHUNK", 1)
+        assert chunks.peak(start, end) == profile.peak(start, end) == Calendar(0, crowd).peak(start, end)
+
+    until = profile.full_until(start, end, room)
+    assert (until is not None) == (profile.peak(start, end) > room)
+    for later in range(start, until or start):
+        assert profile.peak(later, end + later - start) > room
+    if until is not None and until < end:
+        assert profile.peak(until, end) <= room
 
 
 def test_two_neighbours_that_do_not_meet_are_a_peak_of_one() -> None:

@@ -16,8 +16,8 @@ from app.timeline.schedule import (
     Hours,
     Schedule,
     TimeOff,
+    TimesOff,
     Window,
-    away,
     covers,
     is_open,
     is_open_daily,
@@ -244,10 +244,28 @@ def test_time_off_that_only_touches_is_not_in_the_way() -> None:
     """10 to 11 leaves 11 to 12 free, and the earliest one in the way is named."""
     offs = [TimeOff("b", 30, 40), TimeOff("a", 10, 20)]
 
-    assert away(offs, 20, 30) is None
-    assert away(offs, 19, 31) == offs[1]
-    assert away(offs, 39, 50) == offs[0]
-    assert away([], 0, 100) is None
+    assert TimesOff(offs).first(20, 30) is None
+    assert TimesOff(offs).first(19, 31) == offs[1]
+    assert TimesOff(offs).first(39, 50) == offs[0]
+    assert TimesOff().first(0, 100) is None
+
+
+edges = st.tuples(st.integers(0, 50), st.integers(1, 30)).map(lambda edge: (edge[0], sum(edge)))
+times_off = st.lists(edges, max_size=8).map(lambda those: [TimeOff(str(n), *edge) for n, edge in enumerate(those)])
+
+
+@given(times_off, edges)
+def test_times_off_are_searched_as_if_each_was_looked_at(offs: list[TimeOff], asked: tuple[Millis, Millis]) -> None:
+    """The first that meets a span, and how long those go on: whatever begins before that meets one of them as well."""
+    start, end = asked
+    there = sorted([off for off in offs if off.start < end and start < off.end], key=lambda off: (off.start, off.end))
+    index = TimesOff(offs)
+    first, until = index.first(start, end), index.until(start, end)
+
+    assert (first.start, first.end) == (there[0].start, there[0].end) if first else not there
+    assert until == max((off.end for off in there), default=None)
+    for later in range(start, until or start):
+        assert index.first(later, end + later - start) is not None
 
 
 minutes = st.integers(0, 24 * 60 - 1)

@@ -1,0 +1,120 @@
+"""What a client asks about free times, as it stands in the query, and what that means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from app.availability.queries import Place
+from app.errors import Fault, Problem, invalid
+from app.timeline.instants import DAY, MINUTE, Millis
+from app.timeline.rules import LONGEST, SHORTEST, Offer
+from app.timeline.schedule_json import read_span
+from app.timeline.slots import Asked
+from app.timeline.zones import ONE_DAY, day_of, next_day, start_of_day, zone
+
+SPAN_DAYS = 92
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which times of a span are free."""
+
+    service: str | None
+    resource: str | None
+    from_: str
+    to: str
+    timezone: str | None = None
+    guests: int = 1
+    minutes: int | None = None
+    days: int | None = None
+    ignore: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeQuestion:
+    """Whether one time can be booked."""
+
+    resource: str
+    service: str | None
+    start: datetime
+    end: datetime | None
+    guests: int = 1
+
+
+def asked_of(question: Question, offer: Offer | None) -> Asked:
+    """How long, and for how many.
+
+    Raises:
+        Problem: `invalid`.
+    """
+    if question.days is not None and (offer is None or offer.kind != "full-day"):
+        raise invalid("?days", "`days` is for full-day services.")
+    if offer is not None and offer.kind == "full-day":
+        if question.minutes is not None:
+            raise invalid("?minutes", "A full-day service is asked for by `days`.")
+        return Asked(DAY, question.guests, question.days or 1)
+    return Asked(_length(question.minutes, offer), question.guests)
+
+
+def _length(minutes: int | None, offer: Offer | None) -> Millis:
+    if offer is None:
+        if minutes is None:
+            raise invalid("?minutes", "Without a service, say how long: `minutes`.")
+        return minutes * MINUTE
+    if offer.kind == "flexible":
+        return offer.minimum if minutes is None else minutes * MINUTE
+    if minutes not in (None, offer.duration // MINUTE):
+        raise invalid("?minutes", f"The service takes {offer.duration // MINUTE} minutes; leave `minutes` out.")
+    return offer.duration
+
+
+def end_of(start: Millis, end: Millis | None, offer: Offer | None, tz: ZoneInfo) -> Millis:
+    """When a time ends, which a service of fixed length says itself.
+
+    Raises:
+        Problem: `invalid` where nothing says it, or it lies where nothing can be booked.
+    """
+    if end is None:
+        if offer is None or offer.kind == "flexible":
+            raise invalid("?endTime", "Say when it ends: without a service of fixed length nothing else tells.")
+        return next_day(start, tz) if offer.kind == "full-day" else start + offer.duration
+    if end <= start:
+        raise invalid("?endTime", "`endTime` must lie after `startTime`.")
+    if end - start < SHORTEST:
+        raise invalid("?endTime", "A reservation lasts at least a minute.")
+    if end - start > LONGEST:
+        raise invalid("?endTime", f"A reservation lasts at most {LONGEST // DAY} days.")
+    return end
+
+
+def answer_zone(question: Question, places: Sequence[Place]) -> ZoneInfo:
+    """The zone asked for, or the resource's, or the pool's if all agree, else UTC.
+
+    Raises:
+        Problem: `invalid`.
+    """
+    if question.timezone is not None:
+        try:
+            return zone(question.timezone)
+        except ValueError as error:
+            raise invalid("?timezone", str(error)) from None
+    names = {place.room.timezone for place in places}
+    return zone(names.pop() if len(names) == 1 else "UTC")
+
+
+def span_of(question: Question, tz: ZoneInfo) -> tuple[Millis, Millis]:
+    """Where the slots start.
+
+    Raises:
+        Problem: `invalid`.
+    """
+    (after, before), flaws = read_span(question.from_, question.to, tz, "?")
+    if flaws:
+        raise Problem("invalid", flaws[0].detail, faults=[Fault(*flaw) for flaw in flaws])
+    longest = SPAN_DAYS * DAY
+    if len(question.from_) == len("2026-03-08"):  # 92 local days may have an hour more
+        longest = start_of_day(day_of(after, tz) + SPAN_DAYS * ONE_DAY, tz) - after
+    if before - after > longest:
+        raise invalid("?to", f"Ask for at most {SPAN_DAYS} days at a time.")
+    return after, before

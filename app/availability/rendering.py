@@ -1,0 +1,50 @@
+"""The answer of up to 50,000 slots as bytes, written without a model for each; `SlotsAnswer` describes it."""
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from app.timeline.instants import DAY, HOUR, MINUTE, SECOND, Millis, from_millis
+from app.timeline.slots import Slot
+from app.timeline.zones import local, render_wall
+
+
+def slots_json(tz: ZoneInfo, slots: Iterable[Slot]) -> bytes:
+    """Slots that are sorted by start, as they go out; their local starts are those of a zone."""
+    names: dict[str, str] = {}
+    items: list[str] = []
+    known: Millis | None = None
+    wall = ""
+    for slot in slots:
+        name = names.get(slot.resource)
+        if name is None:
+            name = names[slot.resource] = _text(slot.resource)
+        if slot.start != known:
+            known, wall = slot.start, render_wall(local(slot.start, tz))
+        items.append(
+            f'{{"resource":{name},"startTime":"{_instant(slot.start)}","endTime":"{_instant(slot.end)}"'
+            f',"localStart":"{wall}","remaining":{slot.remaining}}}'
+        )
+    return f'{{"timezone":{_text(tz.key)},"items":[{",".join(items)}]}}'.encode()
+
+
+def _text(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _instant(instant: Millis) -> str:
+    """What `instants.render` gives; dates and times of day repeat, so each is written once."""
+    day, rest = divmod(instant, DAY)
+    return _date(day) + _time(rest)
+
+
+@lru_cache(maxsize=1 << 12)
+def _date(day: int) -> str:
+    return f"{from_millis(day * DAY):%Y-%m-%d}"
+
+
+@lru_cache(maxsize=1 << 13)
+def _time(rest: Millis) -> str:
+    hours, minutes, seconds = rest // HOUR, rest % HOUR // MINUTE, rest % MINUTE // SECOND
+    return f"T{hours:02}:{minutes:02}:{seconds:02}.{rest % SECOND:03}Z"

@@ -1,0 +1,126 @@
+"""Who may ask long questions at once, who waits, in which order, and who is sent away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from app.availability.admission import (
+    PLACES,
+    PLACES_OF_A_KEY,
+    QUEUE_LIMIT,
+    QUEUE_LIMIT_OF_A_KEY,
+    Admission,
+)
+from app.errors import Problem
+
+
+class Hall:
+    """People with places, and those who wait for one."""
+
+    def __init__(self) -> None:
+        self.admission = Admission()
+        self.served: list[str] = []
+        self.left: dict[str, list[asyncio.Event]] = {}
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def ask(self, key: str) -> asyncio.Task[None]:
+        """Ask with a key; it waits, or is served until it is told to leave."""
+        task = asyncio.create_task(self._stay(key))
+        self.tasks.append(task)
+        await settled()
+        return task
+
+    async def _stay(self, key: str) -> None:
+        async with self.admission.turn(key):
+            self.served.append(key)
+            leave = asyncio.Event()
+            self.left.setdefault(key, []).append(leave)
+            await leave.wait()
+
+    async def leave(self, key: str) -> None:
+        """The one that has its place the longest leaves."""
+        self.left[key].pop(0).set()
+        await settled()
+
+
+async def settled() -> None:
+    """Let everybody go as far as they can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def hall() -> AsyncIterator[Hall]:
+    """A hall; everybody is sent home in the end."""
+    made = Hall()
+    try:
+        yield made
+    finally:
+        for task in made.tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError, Problem):
+                await task
+
+
+async def test_one_key_does_not_get_all_places() -> None:
+    """The last place is for somebody else, who need not wait."""
+    async with hall() as here:
+        for _ in range(5):
+            await here.ask("much")
+        assert here.served == ["much"] * PLACES_OF_A_KEY
+        await here.ask("little")
+        assert here.served[PLACES_OF_A_KEY:] == ["little"] * (PLACES - PLACES_OF_A_KEY)
+
+
+async def test_keys_take_turns() -> None:
+    """Of those who wait, one of each key in the order in which the keys came, then the next ones."""
+    async with hall() as here:
+        for key in ("a", "a", "b", *"aaa", *"bb", "c"):
+            await here.ask(key)
+        assert here.served == ["a", "a", "b"]
+        for key in ("a", "a", "b", "a"):
+            await here.leave(key)
+        assert here.served[3:] == ["a", "b", "c", "a"]
+
+
+async def test_beyond_the_queue_it_is_overloaded() -> None:
+    """Of one key sooner than of all together; who was sent away has taken no place."""
+    async with hall() as here:
+        for key, places in (("a", PLACES_OF_A_KEY), ("b", PLACES - PLACES_OF_A_KEY)):
+            for _ in range(places + QUEUE_LIMIT_OF_A_KEY):
+                assert not (await here.ask(key)).done()
+            with pytest.raises(Problem) as refused:
+                await (await here.ask(key))
+            assert refused.value.name == "overloaded"
+        assert QUEUE_LIMIT == 2 * QUEUE_LIMIT_OF_A_KEY
+        with pytest.raises(Problem):
+            await (await here.ask("c"))
+        await here.leave("b")
+        assert not (await here.ask("c")).done()
+        assert here.served == ["a"] * PLACES_OF_A_KEY + ["b"] * (PLACES - PLACES_OF_A_KEY) + ["b"]
+
+
+async def test_who_waits_too_long_is_overloaded() -> None:
+    """Nothing was begun for it."""
+    with pytest.raises(Problem) as refused:
+        async with Admission(places=0, wait_seconds=0).turn("a"):
+            pytest.fail("there is no place")
+
+    assert refused.value.name == "overloaded"
+
+
+async def test_who_goes_away_leaves_the_place_to_the_next() -> None:
+    """While it waits, at the very moment at which it is called, and while it is served."""
+    async with hall() as here:
+        for _ in range(2):
+            await here.ask("a")
+        gone, called, last = [await here.ask("a") for _ in range(3)]
+        gone.cancel()
+        here.left["a"].pop(0).set()
+        await asyncio.sleep(0)
+        called.cancel()
+        await settled()
+        assert not last.done()
+        assert here.served == ["a"] * 3
