@@ -2,7 +2,8 @@
 
 import asyncio
 import multiprocessing
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 from granian import Granian
@@ -34,7 +35,7 @@ def serve(host: str, port: int, workers: int) -> None:
     settings = configured()
     with explained():
         port = port or free_port()
-        ensure_free(host, port)
+        address = ensure_free(host, port)
         # A wrong address is found here, once and in plain words, rather than by every process for itself.
         asyncio.run(_usable(settings))
     export(settings)
@@ -43,7 +44,7 @@ def serve(host: str, port: int, workers: int) -> None:
     server = Granian(
         "app.cli.serve:application",
         factory=True,
-        address=host,
+        address=address,
         port=port,
         interface=Interfaces.ASGI,
         http=HTTPModes.http1,
@@ -55,10 +56,19 @@ def serve(host: str, port: int, workers: int) -> None:
         log_dictconfig=logs.passed_on("_granian", "granian.access"),
     )
     try:
-        server.serve()
+        server.serve(target_loader=loaded)
     except SystemExit as ended:
         if ended.code:
             raise CouldNot("The app's processes do not stay up; the log above says why.") from ended
+
+
+def loaded(target: str) -> Any:
+    """What a factory `module:name` makes, in one of granian's processes.
+
+    Granian's own loader would put the working folder before everything else, where a package may have any name.
+    """
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)()
 
 
 def application() -> "Litestar":

@@ -114,8 +114,12 @@ class Trial:
         click.echo(f"ready url={url} key={key}")
 
     async def _program(self, group: asyncio.TaskGroup, name: str, *arguments: str) -> None:
-        """Start one of Reserva's own commands against the trial's servers."""
-        await self._child(group, name, [sys.executable, "-m", "app.cli.main", *arguments], cwd=Path.cwd(), heard=True)
+        """Start one of Reserva's own commands against the trial's servers.
+
+        It runs in the user's folder and imports nothing from there, where packages may have the names of ours (`-P`).
+        """
+        command = [sys.executable, "-P", "-m", "app.cli.main", *arguments]
+        await self._child(group, name, command, cwd=Path.cwd(), heard=True)
 
     async def _child(self, group: asyncio.TaskGroup, name: str, command: list[str], *, cwd: Path, heard: bool) -> None:
         ours = {"MONGODB_URL": self._state.mongodb_url or "", "REDIS_URL": self._state.redis_url or ""}

@@ -80,18 +80,28 @@ def free_port() -> int:
         return port
 
 
-def ensure_free(host: str, port: int) -> None:
+def ensure_free(host: str, port: int) -> str:
     """See that this process could listen there.
+
+    Returns:
+        The address that the host's name stands for, that of IPv4 if it has one: servers take no names.
 
     Raises:
         TrialError: saying why it cannot.
     """
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
         with socket.socket(family) as probe:
             # As servers do: what a connection of the last run left behind is no obstacle, a listener is.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
+        return str(address[0])
+    except (socket.gaierror, UnicodeError) as error:
+        raise TrialError(
+            f"Cannot listen on {host}: no address is known by that name. Give --host an address of this machine, "
+            "like 127.0.0.1 or 0.0.0.0, or a name that it has."
+        ) from error
     except OSError as error:
         raise TrialError(
             f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port with --port (0 picks a free one)."

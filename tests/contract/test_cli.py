@@ -220,6 +220,32 @@ def test_serve(migrated: str) -> None:
     assert eventually(lambda: group_is_empty(app.process.pid))
 
 
+@pytest.mark.servers("trial")
+def test_serve_by_name(migrated: str) -> None:
+    """A name of this machine is as good as its address, and HEAD on one connection leaves it whole for the next."""
+    port = free_port()
+    with running("serve", "--host", "localhost", "--port", str(port), MONGODB_URL=migrated) as app:
+        app.said("Started worker-1")
+        with httpx.Client(base_url=f"http://localhost:{port}") as client:
+            for path in ("/healthz", "/docs/assets/swagger-ui.css", "/docs/assets/%00", "/docs"):
+                head, got = client.head(path), client.get(path)
+                assert (head.status_code, head.content) == (got.status_code, b"")
+                assert head.headers["Content-Length"] == got.headers["Content-Length"]
+            assert client.options("/readyz").headers["Allow"] == "GET, HEAD, OPTIONS"
+        assert app.ended(signal.SIGTERM) == 0
+    assert not any("error" in line.lower() for line in app.err), app.err
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a b", "x" * 300, "256.0.0.1"])
+def test_serve_by_no_name(host: str) -> None:
+    """A name without an address ends with a sentence, before the database is asked for anything."""
+    ended = run("serve", "--host", host, "--port", "0", MONGODB_URL=NOWHERE)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "no address is known by that name" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties processes to the one that started them")
 @pytest.mark.servers("trial")
 def test_serve_is_killed(migrated: str) -> None:

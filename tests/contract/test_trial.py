@@ -76,6 +76,20 @@ def test_first_start(home: Path, trial: Running) -> None:
     assert f"A trial already runs in {home / '.reserva'} (process {trial.process.pid}, {url})" in second.stderr
 
 
+@pytest.mark.parametrize("names", [("app", "worker"), ("redis", "arq", "granian", "httpx")])
+def test_packages_of_others(home: Path, names: tuple[str, ...]) -> None:
+    """In a folder with packages of the same names as ours, or as those that we use, ours run and those do not."""
+    for name in names:
+        (home / name).mkdir()
+        (home / name / "__init__.py").write_text("raise SystemExit('a package of somebody else was run')\n")
+    command = [str(Path(sys.executable).with_name("reserva")), "dev", "--port", "0", "--no-demo"]
+    with kept_running(command, cwd=home, env={}) as trial:
+        with client(trial) as http:
+            assert http.get("/v1/resources").json() == {"items": []}
+        assert trial.ended(signal.SIGTERM) == 0
+    assert not any("somebody else" in line for line in trial.err)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stop(home: Path, trial: Running, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end everything in order, and that is exit code 0."""
