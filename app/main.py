@@ -32,6 +32,7 @@ from app.storage.client import Store, connect
 from app.storage.migrate import verify
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.wire import docs
+from app.wire.closing import CLOSING, Closing
 from app.wire.conventions import Conventions
 from app.wire.deadlines import Deadlines
 from app.wire.door import Door, finish_headers
@@ -54,7 +55,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         settings: What the process was told.
         store: A database that is open already and stays so; None: the settings' own, from start to stop.
     """
-    conventions = Conventions()
+    conventions, closing = Conventions(), Closing()
     rooms: dict[str, Any] = {}
 
     @asynccontextmanager
@@ -68,7 +69,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             app.state[WORK] = work = WorkPool()
             app.state[TROUBLES] = troubles = Troubles()
             free = Availability(opened, RuleReader(opened.database, rules, work), work)
-            rooms.update(_rooms(settings, booking, queue, suspects, free))
+            rooms.update(_rooms(settings, booking, queue, suspects, free, closing))
             app.state[KEYRING] = Keyring(opened)
             try:
                 await booking.start()
@@ -99,20 +100,21 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         plugins=[PydanticPlugin(prefer_alias=True, validate_strict=True)],
         type_encoders={Answer: lambda answer: Raw(answer.to_json())},
         before_request=conventions,
-        before_send=[finish_headers],
+        before_send=[finish_headers, closing.stamp],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=docs.config(),
         logging_config=None,
     )
     app.asgi_handler = Door(Deadlines(app.asgi_handler))
+    app.state[CLOSING] = closing
     conventions.learn(app)
     describe_access(app)
     return app
 
 
 def _rooms(
-    settings: Settings, booking: Booking, queue: Queue, suspects: Suspects, free: Availability
+    settings: Settings, booking: Booking, queue: Queue, suspects: Suspects, free: Availability, closing: Closing
 ) -> dict[str, Any]:
     """What is built once the database is open, under the names by which handlers ask for it."""
     store = booking.store
@@ -120,7 +122,7 @@ def _rooms(
     one_by_one = Reservations(store, booking, free, holds=holds, written=suspects)
     return {
         "catalogue": Catalogue(store, booking),
-        "operations": Operations(store),
+        "operations": Operations(store, closing),
         "reconciliations": Reconciliations(store, queue),
         "findings": Findings(store, free),
         "availability": free,

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     complete_after_hours: int = Field(default=0, ge=0, le=87_600)
     """The worker completes what was confirmed and ended that many hours ago; 0: never."""
 
+    lame_duck_seconds: int = Field(default=5, ge=0, le=300)
+    """How long the app listens on after SIGTERM, not ready and closing connections; 0: not at all."""
+
     alert_url: str | None = None
     """Where a new finding is told, as `{"text": …}`."""
 

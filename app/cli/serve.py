@@ -2,35 +2,56 @@
 
 import asyncio
 import multiprocessing
+import resource
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
-from granian import Granian
+import structlog
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from app import logs
-from app.cli.common import CouldNot, configured, environment, explained, export, opened, warn_if_optimistic
+from app.cli.common import configured, environment, explained, export, opened, warn_if_optimistic
+from app.cli.supervisor import Supervisor
 from app.settings import Settings
 from app.trial.servers import ensure_free, free_port
 from app.trial.tether import tie
 
 if TYPE_CHECKING:
-    from litestar import Litestar
+    from app.cli.process import Process
 
 DRAIN_SECONDS = 20
-"""How long requests under way may take after SIGTERM, before their process is killed."""
+"""How long requests under way may take after SIGTERM and the time of listening on, before their process is killed."""
+
+CONNECTIONS = 10_000
+IDLE_SECONDS = 30
+"""How long a connection may take to a request's whole head, also to the next one's: silence for so long closes it."""
+
+_OTHER_FILES = 256
+"""Open files of a process that are no connections of clients."""
+
+log = structlog.get_logger(__name__)
 
 
 @click.command(epilog="Example:  MONGODB_URL=mongodb://db:27017/?replicaSet=rs0 reserva serve --workers 2")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 picks a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="How many processes.")
-def serve(host: str, port: int, workers: int) -> None:
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 1_000_000),
+    default=CONNECTIONS,
+    show_default=True,
+    help="How many may be open, over all processes.",
+)
+def serve(host: str, port: int, workers: int, connections: int) -> None:
     """Run the app against MONGODB_URL and REDIS_URL.
 
-    The database must have been prepared by `reserva migrate`. SIGTERM and Ctrl-C let requests under way finish.
+    The database must have been prepared by `reserva migrate`. SIGTERM and Ctrl-C let requests under way finish; after
+    SIGTERM it listens on for RESERVA_LAME_DUCK_SECONDS before that.
     """
     settings = configured()
     with explained():
@@ -41,7 +62,7 @@ def serve(host: str, port: int, workers: int) -> None:
     export(settings)
     # A forked process would inherit the threads of our driver half-alive.
     multiprocessing.set_start_method("spawn")
-    server = Granian(
+    server = Supervisor(
         "app.cli.serve:application",
         factory=True,
         address=address,
@@ -50,16 +71,14 @@ def serve(host: str, port: int, workers: int) -> None:
         http=HTTPModes.http1,
         websockets=False,
         workers=workers,
-        workers_kill_timeout=DRAIN_SECONDS,
-        respawn_failed_workers=True,
+        workers_kill_timeout=settings.lame_duck_seconds + DRAIN_SECONDS,
+        backpressure=_share(connections, workers),
+        http1_settings=HTTP1Settings(header_read_timeout=IDLE_SECONDS * 1000),
         log_level=LogLevels(settings.log_level),
         log_dictconfig=logs.passed_on("_granian", "granian.access"),
     )
-    try:
+    with suppress(SystemExit):  # by a signal, whatever became of single processes before
         server.serve(target_loader=loaded)
-    except SystemExit as ended:
-        if ended.code:
-            raise CouldNot("The app's processes do not stay up; the log above says why.") from ended
 
 
 def loaded(target: str) -> Any:
@@ -71,15 +90,33 @@ def loaded(target: str) -> Any:
     return getattr(import_module(module), name)()
 
 
-def application() -> "Litestar":
+def application() -> "Process":
     """The app in one of granian's processes, which ends with the one that started it."""
     parent = multiprocessing.parent_process()
     if parent and parent.pid:
         tie(parent.pid)
-    environment()
-    from app.main import create  # noqa: PLC0415  # the process that only starts others has no use for the app
+    settings = environment()
+    # The process that only starts others has no use for the app.
+    from app.cli.process import Process  # noqa: PLC0415
+    from app.main import create  # noqa: PLC0415
+    from app.wire.closing import CLOSING  # noqa: PLC0415
 
-    return create()
+    app = create()
+    return Process(app, app.state[CLOSING], settings.lame_duck_seconds)
+
+
+def _share(connections: int, workers: int) -> int:
+    """How many connections each process may hold: its share, or what the limit of open files leaves."""
+    share = max(connections // workers, 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = share + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if soft < wanted:
+            share = max(soft - _OTHER_FILES, 1)
+            log.warning("the limit of open files (ulimit -n) leaves fewer connections", each_process=share)
+    return share
 
 
 async def _usable(settings: Settings) -> None:

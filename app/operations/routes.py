@@ -1,10 +1,11 @@
 """`/healthz`, `/readyz` and `/metrics`, for whoever watches the process."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from litestar import MediaType, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
+from pydantic import Field
 
 from app.access.routes import needs, open_to_all
 from app.operations.metrics import CONTENT_TYPE, rendered
@@ -24,6 +25,7 @@ class ReadyAnswer(Answer):
 
     ready: bool
     mode: Literal["strict", "optimistic"]
+    reason: Annotated[str | None, Field(description="Why not; only if it is not ready.")] = None
 
 
 @get("/healthz", guards=[open_to_all()], responses=problems(key=False), operation_id="health", tags=["Operations"])
@@ -43,9 +45,11 @@ _NOT_READY = ResponseSpec(ReadyAnswer, generate_examples=False, description="Not
     tags=["Operations"],
 )
 async def ready(operations: NamedDependency[Operations]) -> Response[ReadyAnswer]:
-    """The database answers and has its indexes; 503 with the same body if not."""
+    """The database answers and has its indexes; 503 with the same body and a `reason` if not, or before its end."""
     state = await operations.state()
-    return Response(ReadyAnswer(ready=state.ready, mode=state.mode), status_code=200 if state.ready else 503)
+    return Response(
+        ReadyAnswer(ready=state.ready, mode=state.mode, reason=state.reason), status_code=200 if state.ready else 503
+    )
 
 
 @get(

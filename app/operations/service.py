@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import pymongo
+import structlog
 from pymongo.errors import PyMongoError
 
 from app.reconciliation.figures import Figures, read_figures
@@ -9,25 +11,47 @@ from app.storage.capabilities import StoreMode
 from app.storage.client import Store
 from app.storage.errors import StorageError
 from app.storage.migrate import verify
+from app.wire.closing import Closing
+
+LOOK_SECONDS = 3.0
+
+LEAVING = "This process has been asked to end."
+SILENT = "The database does not answer."
+UNPREPARED = "The database is not prepared for this process; its log says what is missing."
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Ready or not, and in which mode bookings are made."""
+    """Ready or not, in which mode bookings are made, and why not: a sentence that names nothing of the database."""
 
     ready: bool
     mode: StoreMode
+    reason: str | None = None
 
 
 class Operations:
     """What an operator asks of a process."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, closing: Closing) -> None:
         self._store = store
+        self._closing = closing
+        self._told: str | None = None
 
     async def state(self) -> State:
-        """Ready means: the database answers, and its indexes are as they must be."""
-        return State(await self._ready(), self._store.mode)
+        """Ready means: the database answers, its indexes are as they must be, and nobody has asked us to end.
+
+        A change of it is a line in the log.
+        """
+        reason, detail = await self._obstacle()
+        if reason != self._told:
+            self._told = reason
+            if reason is None:
+                log.info("ready again")
+            else:
+                log.warning("not ready", reason=detail)
+        return State(reason is None, self._store.mode, reason)
 
     @property
     def mode(self) -> StoreMode:
@@ -38,11 +62,17 @@ class Operations:
         """Findings and reconciliations in numbers."""
         return await read_figures(self._store)
 
-    async def _ready(self) -> bool:
+    async def _obstacle(self) -> tuple[str | None, str]:
+        """What is in the way, for everybody and in detail for the log."""
+        if self._closing.leaving:
+            return LEAVING, LEAVING
         if not await self._store.answers():
-            return False
+            return SILENT, SILENT
         try:
-            await verify(self._store)
-        except (StorageError, PyMongoError):
-            return False
-        return True
+            with pymongo.timeout(LOOK_SECONDS):
+                await verify(self._store)
+        except StorageError as error:
+            return UNPREPARED, str(error)
+        except PyMongoError as error:
+            return SILENT, f"{type(error).__name__}: {error}"
+        return None, ""

@@ -27,6 +27,7 @@ from app.trial.servers import HOST, ensure_free, free_port, mongodb, redis
 
 log = structlog.get_logger(__name__)
 
+_LAME_DUCK = "RESERVA_LAME_DUCK_SECONDS"
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _GRACE_SECONDS = 25.0
@@ -126,6 +127,8 @@ class Trial:
         ours["RESERVA_MODE"] = self._mode
         env = {name: value for name, value in os.environ.items() if name.removesuffix(FILE) not in ours}
         env |= ours | {"PYTHONUNBUFFERED": "1"}
+        if not env.get(_LAME_DUCK + FILE):  # nobody is in front of a trial who would have to be warned
+            env.setdefault(_LAME_DUCK, "0")
         child = await Child.start(name, command, cwd=cwd, env=env, heard=heard)
         self._children.append(child)
         self._state.children.append(child.process)

@@ -7,9 +7,10 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from litestar import Request as LitestarRequest
 from litestar.exceptions import InternalServerException
-from litestar.types import Scope
+from litestar.types import Empty, Scope
 
 from app.errors import Problem
+from app.wire.closing import BODY_SECONDS, CLOSING, Closing
 from app.wire.models import Body, read_body
 from app.wire.strict_json import read_json
 from app.work import WORK, WorkPool
@@ -49,10 +50,16 @@ class Request(LitestarRequest[Any, Any, Any]):
         """The bytes of the body, 1 MiB at most.
 
         Raises:
-            Problem: `malformed` if the client left before their end; nobody reads that, but it is no fault of ours.
+            Problem: `malformed` if it takes too long, or if the client left before its end, which is no fault of ours.
         """
-        try:
+        if self._body is not Empty:  # read before
             return await super().body()
+        closing: Closing = self.app.state[CLOSING]
+        try:
+            async with closing.body():
+                return await super().body()
+        except TimeoutError:
+            raise Problem("malformed", f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
         except InternalServerException:
             raise Problem("malformed", "The body broke off before its end.") from None
 

@@ -259,11 +259,19 @@ async def test_health_and_readiness_are_open(client: httpx.AsyncClient) -> None:
 
 
 async def test_missing_indexes_are_not_ready(client: httpx.AsyncClient, mock_store: Store) -> None:
-    """503 with the same body, so that no requests are sent here."""
+    """503 with the same body and why, so that nothing is sent here; what is missing is named in the log."""
     await mock_store.database["reservations"].drop_index("reservation_conflict_lookup")
-    answer = await client.get("/readyz")
+    with capture_logs() as said:
+        answers = [await client.get("/readyz") for _ in "12"]
 
-    assert (answer.status_code, answer.json()) == (503, {"ready": False, "mode": "optimistic"})
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert answers[0].json() == {
+        "ready": False,
+        "mode": "optimistic",
+        "reason": "The database is not prepared for this process; its log says what is missing.",
+    }
+    (line,) = said
+    assert "reservation_conflict_lookup" in line["reason"]
     assert (await client.get("/healthz")).status_code == 200
 
 

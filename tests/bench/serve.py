@@ -7,18 +7,17 @@ import sys
 from typing import Any
 from unittest.mock import patch
 
-from granian import Granian
-
 from app.cli import serve as product
+from app.cli.supervisor import Supervisor
 
 
 def main(factory: str) -> None:
     """Serve what the factory makes."""
 
     def server(_: str, **settings: Any) -> Any:
-        return Granian(factory, **settings)
+        return Supervisor(factory, **settings)
 
-    with patch.object(product, "Granian", server):
+    with patch.object(product, "Supervisor", server):
         product.serve()
 
 

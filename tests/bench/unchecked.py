@@ -17,7 +17,9 @@ from litestar.datastructures import State
 from litestar.params import JSONBody
 from motor.motor_asyncio import AsyncIOMotorClient
 
+from app.cli.process import Process
 from app.cli.serve import application as product
+from app.wire.closing import CLOSING, Closing
 
 
 @post("/v1/reservations")
@@ -46,10 +48,12 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 
 def create() -> Litestar:
     """The app of that one handler."""
-    return Litestar([insert], lifespan=[lifespan], logging_config=None, openapi_config=None)
+    app = Litestar([insert], lifespan=[lifespan], logging_config=None, openapi_config=None)
+    app.state[CLOSING] = Closing()
+    return app
 
 
-def application() -> Litestar:
+def application() -> Process:
     """The same in a process that is otherwise the product's: tied to its parent, with its log."""
     with patch("app.main.create", create):
         return product()

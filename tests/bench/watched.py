@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from litestar import Litestar
 from pymongo import monitoring
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 
+from app.cli.process import Process
 from app.cli.serve import application as product
 from tests.bench.stage import WATCH_FILE
 
@@ -48,7 +48,7 @@ class Listener(monitoring.CommandListener):
             os.write(self._file, f"{name} {outcome} {micros}\n".encode())
 
 
-def application() -> Litestar:
+def application() -> Process:
     """The product's app, watched."""
     monitoring.register(Listener(os.environ[WATCH_FILE]))
     return product()

@@ -28,7 +28,7 @@ def reserva(*arguments: str) -> list[str]:
 def surroundings(env: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process with some more, without what Reserva was told in it."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith("RESERVA_")}
-    return {**rest, "PYTHONUNBUFFERED": "1", **env}
+    return {**rest, "PYTHONUNBUFFERED": "1", "RESERVA_LAME_DUCK_SECONDS": "0", **env}
 
 
 def run(*arguments: str, cwd: Path | None = None, **env: str) -> "subprocess.CompletedProcess[str]":

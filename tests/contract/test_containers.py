@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from app.cli.serve import DRAIN_SECONDS
+from app.settings import Settings
 from tests.contract.processes import eventually, kept_running, run, running
 from tests.servers import ROOT, free_port
 
@@ -90,7 +91,7 @@ def test_our_containers(name: str) -> None:
     assert service["tmpfs"] == ["/tmp"]
     assert service["cap_drop"] == ["ALL"]
     assert service["image"] == "reserva"
-    assert seconds(service["stop_grace_period"]) > DRAIN_SECONDS
+    assert seconds(service["stop_grace_period"]) > DRAIN_SECONDS + Settings().lame_duck_seconds
 
 
 def test_order() -> None:

@@ -1,0 +1,205 @@
+"""`reserva serve` at its sockets: silent and slow clients, the loss of processes, and the end of it all."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.storage.client import Store
+from tests.contract.processes import SECONDS, Running, eventually, listens, run, running
+from tests.http import make_key
+from tests.servers import BIN, free_port
+
+pytestmark = pytest.mark.servers("trial")
+
+BODY = b'{"resource": "room", "startTime": "2030-03-04T09:00:00Z", "endTime": "2030-03-04T10:00:00Z"}'
+
+
+@pytest.fixture
+async def key(store: Store) -> str:
+    """A key of a database that is ready, at `database_url`."""
+    return await make_key(store, "admin")
+
+
+@contextmanager
+def serving(*options: str, **env: str) -> Iterator[tuple[int, Running]]:
+    """The app with these options, on a port where it answers."""
+    port = free_port()
+    with running("serve", "--port", str(port), *options, cwd=None, **env) as app:
+        app.said("Started worker-1")
+        assert eventually(lambda: listens(port))
+        yield port, app
+
+
+def half_sent(port: int, key: str) -> socket.socket:
+    """A booking whose body stops in the middle, and the connection on which it was sent."""
+    client = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+    head = (
+        f"POST /v1/reservations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: {len(BODY)}\r\n"
+    )
+    client.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + BODY[:20])
+    return client
+
+
+def everything(client: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    said = b""
+    with client:
+        while got := client.recv(65_536):
+            said += got
+    return said
+
+
+def test_silent_connections_do_not_make_it_deaf(key: str, database_url: str) -> None:
+    """1,100 connections that say nothing are not in the way of those who ask."""
+    with serving("--workers", "2", MONGODB_URL=database_url) as (port, _), ExitStack() as silent:
+        for _ in range(1_100):
+            silent.enter_context(socket.create_connection(("127.0.0.1", port), timeout=SECONDS))
+        answers = [httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=20).status_code for _ in range(10)]
+
+    assert answers == [200] * 10
+
+
+def test_their_number_can_be_limited(key: str, database_url: str) -> None:
+    """`--connections` holds for all processes together; who comes next waits until one is closed."""
+    with serving("--connections", "2", MONGODB_URL=database_url) as (port, _):
+        first, second, third = (socket.create_connection(("127.0.0.1", port), timeout=SECONDS) for _ in range(3))
+        third.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        second.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        said = everything(second)  # once it is answered and closed there is a place for the third
+        then = everything(third)
+        first.close()
+
+    assert [answer.split(b"\r\n")[0] for answer in (said, then)] == [b"HTTP/1.1 200 OK"] * 2
+
+
+def test_a_body_that_does_not_arrive(key: str, database_url: str) -> None:
+    """A body that stops half-way is refused in the end, and its connection closed."""
+    with serving(MONGODB_URL=database_url) as (port, _):
+        head, _, body = everything(half_sent(port, key)).partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400")
+    assert json.loads(body)["type"] == "/problems/malformed"
+    assert "did not arrive within 10 seconds" in json.loads(body)["detail"]
+
+
+def test_the_end_does_not_wait_for_bodies(key: str, database_url: str) -> None:
+    """After SIGTERM half-sent bodies get a second more, so that the process ends by itself and is not killed."""
+    with serving(MONGODB_URL=database_url) as (port, app):
+        clients = [half_sent(port, key) for _ in range(3)]
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        assert app.ended(signal.SIGTERM) == 0
+        answers = [everything(client) for client in clients]
+
+    assert [answer.split(b"\r\n")[0] for answer in answers] == [b"HTTP/1.1 400 Bad Request"] * 3
+    assert not any("refused to gracefully stop" in line for line in app.err)
+
+
+class Asking(threading.Thread):
+    """A client that asks again and again on one connection, until it is told that the connection ends."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
+        self.answers = 0
+        self.told = False
+        self.broken: Exception | None = None
+
+    def run(self) -> None:
+        """Ask."""
+        try:
+            while not self.told:
+                self._connection.request("GET", "/healthz")
+                answer = self._connection.getresponse()
+                answer.read()
+                self.told = answer.getheader("Connection") == "close"
+                self.answers += 1
+        except (OSError, http.client.HTTPException) as error:
+            self.broken = error
+
+
+def test_a_lame_duck_loses_nobody(key: str, database_url: str) -> None:
+    """After SIGTERM it is not ready, answers on, and ends each connection by its answer; none is cut."""
+    with serving("--workers", "2", MONGODB_URL=database_url, RESERVA_LAME_DUCK_SECONDS="3") as (port, app):
+        clients = [Asking(port) for _ in range(40)]
+        for client in clients:
+            client.start()
+        assert eventually(lambda: all(client.answers > 1 for client in clients))
+        app.process.send_signal(signal.SIGTERM)
+        for client in clients:
+            client.join(SECONDS)
+        ready = httpx.get(f"http://127.0.0.1:{port}/readyz")
+        alive = httpx.get(f"http://127.0.0.1:{port}/healthz")
+        assert app.ended() == 0
+
+    assert [client.broken for client in clients if client.broken] == []
+    assert all(client.told for client in clients)
+    assert (ready.status_code, ready.json()["reason"]) == (503, "This process has been asked to end.")
+    assert (alive.status_code, alive.headers["Connection"]) == (200, "close")
+
+
+class Database:
+    """A server of this test alone, which it may kill and start again over the same data."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"mongodb://127.0.0.1:{self._port}/reserva"
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        command = [str(BIN / "secantusd-py"), "--port", str(self._port), "--storage-path", str(self._folder)]
+        self._process = subprocess.Popen(
+            [*command, "--sync-on-commit"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        assert eventually(lambda: listens(self._port))
+
+    def kill(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A server of this test alone."""
+    if not (BIN / "secantusd-py").exists():
+        pytest.skip("SecantusDB is not installed (the extra `trial`)")
+    server = Database(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_lost_processes_without_a_database(database: Database) -> None:
+    """What lives answers on, what is lost is tried again and again, and comes back with the database."""
+    assert run("migrate", MONGODB_URL=database.url).returncode == 0
+    with serving("--workers", "2", MONGODB_URL=database.url) as (port, app):
+        app.said("Started worker-2")
+        database.kill()
+        os.kill(int(app.said("Spawning worker-1").split()[-2]), signal.SIGKILL)
+        assert eventually(lambda: counted(app, "a process of the app is lost") >= 3)
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        assert httpx.get(f"http://127.0.0.1:{port}/readyz").json()["reason"] == "The database does not answer."
+        app.said("No MongoDB server can be used")
+        assert [line for line in app.err if "Traceback" in line] == [], "\n".join(app.err)
+
+        database.start()
+        assert eventually(lambda: counted(app, "Started worker-1") >= 2)
+        assert app.ended(signal.SIGTERM) == 0
+
+
+def counted(app: Running, words: str) -> int:
+    """How many lines with these words it has printed."""
+    return sum(words in line for line in app.err)
