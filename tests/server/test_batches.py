@@ -1,0 +1,154 @@
+"""What those who share a transaction see of each other: each is judged by what all before it have done.
+
+A batch that forgets one of these accepts too much, or refuses what is free, or can never be committed.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from app.booking.book import Book
+from app.booking.change import Change
+from app.booking.group import BookGroup, MembersRefused, Move, Together
+from app.booking.intents import Accepted, Intent, Refused
+from app.booking.verbs import Confirm, End, Extend
+from app.storage.client import Store
+from app.storage.documents import Reservation
+from tests.actors import HOUR, NINE, add_resource, book, booking_of, peak_load, run
+from tests.server.test_interleavings import hold, won
+
+pytestmark = pytest.mark.servers("transactions")
+
+HALF = NINE + HOUR / 2
+
+
+def to(reservation: Reservation, **patch: Any) -> Change:
+    """A change of a reservation of the room."""
+    return Change(by="test", reservation=reservation.id, resource="room", patch=patch)
+
+
+def cancelled(reservation: Reservation) -> Intent:
+    """The end of a group of one."""
+    return Together(by="test", members=[End(by="test", to="cancelled", reservation=reservation.id, resource="room")])
+
+
+def group(*members: Book) -> BookGroup:
+    """A group of these."""
+    return BookGroup(by="test", members=members)
+
+
+async def test_a_time_that_was_left_is_free_and_one_that_was_taken_is_not(store: Store) -> None:
+    """Behind a move its old time can be booked, and its new one cannot."""
+    await add_resource(store)
+    made = await book(store)
+    moved = to(made, startTime=NINE + HOUR)
+
+    assert won(await run(store, moved, booking_of(), booking_of(NINE + HOUR))) == [True, True, False]
+    assert await peak_load(store) == 1
+
+
+async def test_two_moves_into_one_time(store: Store) -> None:
+    """The second one is refused."""
+    await add_resource(store)
+    one, two = await book(store), await book(store, start=NINE + HOUR)
+    target = {"startTime": NINE + 5 * HOUR}
+
+    assert won(await run(store, to(one, **target), to(two, **target))) == [True, False]
+    assert await peak_load(store) == 1
+
+
+async def test_what_was_cancelled_with_others_is_free(store: Store) -> None:
+    """Behind the end of a group its time can be booked in the same transaction."""
+    await add_resource(store)
+    made = await book(store)
+
+    assert won(await run(store, cancelled(made), booking_of())) == [True, True]
+
+
+async def test_a_group_that_was_refused_takes_nothing(store: Store) -> None:
+    """Its members that could have been had are free for whoever comes behind it."""
+    for name in ("room", "desk"):
+        await add_resource(store, name)
+    await book(store, resource="desk")
+    both = group(booking_of(), booking_of(resource="desk"))
+    refused, booked = await run(store, both, booking_of())
+
+    assert isinstance(refused, MembersRefused)
+    assert isinstance(booked, Accepted)
+
+
+async def test_a_move_that_was_refused_leaves_everything_where_it_is(store: Store) -> None:
+    """Neither the times that it would have left are free for those behind it, nor are those that it wanted taken."""
+    await add_resource(store)
+    one, two = await book(store), await book(store, start=NINE + HOUR)
+    await book(store, start=NINE + 2 * HOUR)
+    members = [to(one, startTime=NINE + 5 * HOUR), to(two, startTime=NINE + 2 * HOUR)]
+    outcomes = await run(store, Move(by="test", members=members), booking_of(), booking_of(NINE + 5 * HOUR))
+
+    assert isinstance(outcomes[0], MembersRefused)
+    assert won(outcomes) == [False, False, True]
+
+
+async def test_two_over_one_expired_hold(store: Store) -> None:
+    """Where two fit in its place both are booked, and it is marked once."""
+    await add_resource(store, capacity=2)
+    held = await hold(store, timedelta(seconds=-1))
+
+    assert won(await run(store, booking_of(), booking_of())) == [True, True]
+    row = await store.database["reservations"].find_one({"_id": held})
+    assert row is not None
+    assert (row["status"], row["version"]) == ("expired", 2)
+
+
+async def test_the_longest_of_a_batch_sets_the_reach(store: Store) -> None:
+    """A short booking behind a long one does not hide the end of the long one from later lookups."""
+    await add_resource(store)
+    await run(store, booking_of(length=30 * HOUR), booking_of(NINE + 50 * HOUR, 2 * HOUR))
+
+    (outcome,) = await run(store, booking_of(NINE + 29 * HOUR))
+
+    assert isinstance(outcome, Refused)
+
+
+async def test_a_very_long_one_is_seen_by_later_batches(store: Store) -> None:
+    """What blocks for more than a week is looked up by itself, in the middle, at its end and by whoever ends in it."""
+    await add_resource(store)
+    await run(store, booking_of(length=24 * 300 * HOUR), booking_of(NINE - HOUR))
+
+    wishes = [NINE + 24 * 150 * HOUR, NINE + 24 * 300 * HOUR - HOUR, NINE - HOUR / 2, NINE + 24 * 300 * HOUR]
+    assert won([(await run(store, booking_of(start)))[0] for start in wishes]) == [False, False, False, True]
+
+
+def confirmed(held: ObjectId) -> Intent:
+    """Make the hold firm."""
+    return Confirm(by="test", reservation=held, resource="room")
+
+
+def extended(held: ObjectId) -> Intent:
+    """Hold on to it for an hour more."""
+    return Extend(by="test", reservation=held, resource="room", seconds=7_200)
+
+
+@pytest.mark.parametrize("change", [confirmed, extended])
+async def test_a_hold_that_goes_on_stays_in_the_way(store: Store, change: Callable[[ObjectId], Intent]) -> None:
+    """Whoever comes behind its confirmation, or behind its prolongation, is refused."""
+    await add_resource(store)
+    held = await hold(store, timedelta(minutes=10))
+
+    assert won(await run(store, change(held), booking_of())) == [True, False]
+    assert await peak_load(store) == 1
+
+
+@pytest.mark.parametrize("shrunk", [{"endTime": HALF}, {"startTime": HALF, "endTime": NINE + HOUR}])
+async def test_the_rest_of_a_time_that_was_shortened_is_free(store: Store, shrunk: dict[str, Any]) -> None:
+    """And no more than that."""
+    await add_resource(store)
+    made = await book(store)
+    wishes = [booking_of(NINE, HOUR / 2), booking_of(HALF, HOUR / 2)]
+    outcomes = await run(store, to(made, **shrunk), *wishes)
+
+    assert sorted(won(outcomes[1:])) == [False, True]
+    assert await peak_load(store) == 1
