@@ -149,7 +149,6 @@ class Snapshot(View):
             if any(hold.expires is not None and hold.expires > to_millis(guard["at"]) for hold in holds):
                 raise HoldStillLive
             check_skew(self.now(resource), to_millis(guard["at"]))
-            self.guards[resource] = guard
 
     def _take_guards(self, lanes: list[str], rows: list[str]) -> Steps[None]:
         """Change the guards of all lanes; who comes second fails here or at its commit, and never in between."""

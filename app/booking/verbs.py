@@ -111,7 +111,6 @@ class Extend(HeldIntent):
         if until <= to_millis(stored.expires_at):
             return self.unchanged(stored)
         after = stored.model_copy(update={"expires_at": from_millis(until)})
-        view.calendar(stored.resource).add(occupancy(after))
         return self.written(stored, after, now, taken=[])
 
 

@@ -161,6 +161,19 @@ async def test_what_a_cut_off_transaction_held_is_free_at_once(
     assert await store.database["reservations"].distinct("_id") == [booked.id]
 
 
+async def test_what_the_server_gave_up_is_no_conflict(store: Store) -> None:
+    """An operation that was too slow is told as that, also where the driver lets the transaction be tried again."""
+    await add_resource(store)
+    slow = too_slow()
+    slow._add_error_label("TransientTransactionError")
+    actor = Unlucky(store, [booking_of()])
+    actor.fail("occupants.read", slow, done=False)
+
+    with pytest.raises(ExecutionTimeout):
+        await actor.finish()
+    await actor.close()
+
+
 async def test_a_key_that_a_stranger_used_in_between_is_answered_like_the_stranger(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from app.booking.steps import Steps, find
 from app.booking.transaction import Lost
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
+from app.timeline.instants import to_millis
 from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, peak_load, run
 from tests.server.test_interleavings import hold, interleave, orders, steps_alone, won
 from tests.server.test_races import edit_of
@@ -145,6 +146,18 @@ async def test_a_hold_ends_by_the_clock_of_the_database_for_a_pool_as_well(store
     assert row is not None
     assert row["status"] == "pending"
     assert await peak_load(store) == 1
+
+
+async def test_a_process_behind_the_database_stamps_nothing_earlier_than_what_is_there(store: Store) -> None:
+    """Judged by a clock that is a little behind, a booking out of a pool still comes after the last one there."""
+    await add_room(store)
+    before = await book(store)
+    behind = Actor(store, [any_room(start=NINE + HOUR)], clock=to_millis(before.created_at) - 100)
+    (outcome,) = await behind.finish()
+    await behind.close()
+
+    assert isinstance(outcome, Accepted)
+    assert outcome.value.created_at >= before.created_at
 
 
 async def test_a_hold_that_is_over_for_both_clocks_gives_way_to_a_pool(store: Store) -> None:

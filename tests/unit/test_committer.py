@@ -1,6 +1,7 @@
 """The queue of the write path: who shares a transaction with whom, who waits, who is told what."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -477,21 +478,26 @@ async def test_the_last_call_is_none_for_who_is_in_a_batch(driver: Scripted, mon
     assert minded == []
 
 
-async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted) -> None:
+async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a conflict a batch spans half of the resources, after each success twice as many."""
+    monkeypatch.setattr(module, "BACKOFF_SECONDS", 60.0)
+    monkeypatch.setattr(module, "BACKOFF_LIMIT_SECONDS", 60.0)
     committer = Committer(driver, 16)
+    tasks = submit(committer, *"abcdefgh")
+    _, go = await driver.next_batch()
 
-    def lose_first(batch: Batch) -> list[Outcome]:
-        if len(driver.seen) == 1:
-            raise Lost
-        return accept(batch)
+    def lose(batch: Batch) -> list[Outcome]:
+        raise Lost
 
-    await settle(driver, submit(committer, *"abcdefgh"), lose_first)
-    await settle(driver, submit(committer, *"abcdefgh"), lose_first)
+    go.set_result(lose)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert committer.not_before.keys() == {*"abcdefgh"}
+    committer._rested("abcdefgh", math.inf)
+    await settle(driver, tasks, accept)
+    await settle(driver, submit(committer, *"abcdefgh"), accept)
 
-    sizes = [len(batch) for batch in driver.seen]
-    assert sizes[:2] == [8, 4]
-    assert sizes[-1] == 8
+    assert [len(batch) for batch in driver.seen] == [8, 4, 4, 8]
 
 
 async def test_a_batch_gets_the_time_of_whoever_has_most(driver: Scripted) -> None:
