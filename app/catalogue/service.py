@@ -3,7 +3,7 @@
 Edits of resources and services change what may be booked, so they go through the write path; customers do not.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from bson import ObjectId
@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from app.access.caller import Caller
 from app.booking import Booking, Stranded
 from app.catalogue.merge import merging
-from app.catalogue.queries import collection_of, missing, noun_of, read, read_some
+from app.catalogue.queries import HOURS, collection_of, missing, noun_of, read, read_row, read_some
 from app.catalogue.schemas import (
     CustomerPatch,
     NewCustomer,
@@ -43,9 +43,18 @@ class Catalogue:
         self.store = store
         self._booking = booking
 
-    async def read(self, kind: type[C], identity: str) -> C:
-        """One object; `not-found` if there is none."""
-        return await read(self.store, kind, identity)
+    async def read(self, kind: type[C], identity: str, *, without: Collection[str] = ()) -> C:
+        """One object, less the parts that nobody will look at; `not-found` if there is none."""
+        return await read(self.store, kind, identity, without=without)
+
+    async def read_schedule(self, resource: str) -> tuple[dict[str, Any], int]:
+        """The schedule of a resource as it was said, empty if there is none, and the version of the resource.
+
+        Raises:
+            Problem: `not-found`.
+        """
+        row = await read_row(self.store, Resource, resource, {"schedule": 1, "version": 1})
+        return row.get("schedule") or {}, row["version"]
 
     async def page(
         self,
@@ -55,9 +64,11 @@ class Catalogue:
         query: Mapping[str, Any] | None = None,
         only: str | None = None,
     ) -> list[C]:
-        """Up to `limit` objects by id: those that match a query, those after an id, or `only` the one."""
+        """Up to `limit` objects by id, without hours: what matches a query, comes after an id, or `only` the one."""
         bounds = ({} if after is None else {"$gt": after}) | ({} if only is None else {"$eq": only})
-        return await read_some(self.store, kind, {**(query or {}), **({"_id": bounds} if bounds else {})}, limit)
+        return await read_some(
+            self.store, kind, {**(query or {}), **({"_id": bounds} if bounds else {})}, limit, without=HOURS
+        )
 
     async def add_resource(self, wanted: NewResource) -> Resource:
         """Add a resource; its guard is made before it, so that no resource is ever without one.

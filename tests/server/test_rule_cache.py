@@ -243,3 +243,28 @@ async def test_an_edit_by_another_process_is_seen_by_the_next_read(store: Store)
         problem(await reader.get("/v1/availability", **asked | {"resource": "later"}), "invalid", "?resource")
         await editor.resource("later", services=["cut"])
         assert len(good(await reader.get("/v1/availability", **asked | {"resource": "later"}))["items"]) == 2
+
+
+@pytest.mark.servers("wire", "transactions")
+async def test_the_catalogue_reads_what_it_shows(database_url: str) -> None:
+    """Neither a list nor a resource brings its hours along, a schedule brings no times off, and they no schedule."""
+    async with listening(database_url) as (store, commands), serving(store) as http:
+        visitor = Visitor(http, store)
+        await visitor.resource()
+        path = "/v1/resources/room"
+        schedule = {"weekly": [{"days": ["mon"], "from": "09:00", "to": "17:00"}], "overrides": YEAR}
+        good(await visitor.ask("PUT", f"{path}/schedule", json=schedule, headers={"If-Match": "*"}))
+        off = made(await visitor.ask("POST", f"{path}/time-off", json={"from": "2030-01-07", "to": "2030-01-09"}))
+        for question, unread in (
+            ("/v1/resources", {"schedule": 0, "timeOff": 0}),
+            (path, {"schedule": 0, "timeOff": 0}),
+            (f"{path}/schedule", None),
+            (f"{path}/time-off", {"schedule": 0}),
+            (f"{path}/time-off/{off['id']}", {"schedule": 0}),
+        ):
+            commands.taken()
+            told = good(await visitor.get(question))
+            [command] = [sent for name, sent in commands.taken() if name == "find" and sent["find"] == "resources"]
+            assert command["projection"] == (unread or {"schedule": 1, "version": 1})
+            if question.endswith("schedule"):
+                assert told == schedule
