@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from bson import ObjectId
 from bson.errors import InvalidId
@@ -20,6 +20,9 @@ from app.timeline.rules import LONGEST
 from app.wire.paging import bad_cursor, read_cursor, turn
 
 RESERVATIONS = "reservations"
+
+Row: TypeAlias = dict[str, Any]
+"""A stored reservation; a page of them is made into models where that holds nobody up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ async def read_reservation(store: Store, identity: str, caller: Caller) -> Reser
 
 async def list_reservations(
     store: Store, filters: Filters, caller: Caller, limit: int, cursor: str | None
-) -> tuple[Sequence[Reservation], str | None]:
+) -> tuple[Sequence[Row], str | None]:
     """A page by `startTime`, or with `updated_since` (or the cursor of such a list) by `updatedAt`; then by id."""
     conditions = _conditions(filters, caller, store.clock.now())
     position = begin(filters.updated_since, cursor)
@@ -68,7 +71,7 @@ async def list_reservations(
 
 async def _changes(
     store: Store, conditions: list[dict[str, Any]], position: Position, limit: int
-) -> tuple[Sequence[Reservation], str]:
+) -> tuple[Sequence[Row], str]:
     """What was changed after a position and at least ten seconds ago, and where to go on.
 
     Read from the primary whatever the address says: a secondary may lie further behind than that.
@@ -77,13 +80,12 @@ async def _changes(
     query = _all_of([{"updatedAt": {"$lte": until}}, *position.beyond, *conditions])
     reservations = store.database.get_collection(RESERVATIONS, read_preference=ReadPreference.PRIMARY)
     rows = await reservations.find(query).sort([("updatedAt", 1), ("_id", 1)]).limit(limit + 1).to_list(None)
-    page = [Reservation.model_validate(row) for row in rows[:limit]]
-    return page, following(position, until, rows, limit).cursor
+    return rows[:limit], following(position, until, rows, limit).cursor
 
 
 async def list_of_customer(
     store: Store, customer: str, caller: Caller, limit: int, cursor: str | None
-) -> tuple[Sequence[Reservation], str | None]:
+) -> tuple[Sequence[Row], str | None]:
     """A customer's reservations, newest start first."""
     if not caller.sees(customer) or await store.database["customers"].find_one({"_id": customer}, {"_id": 1}) is None:
         raise not_found("customer", customer)
@@ -92,7 +94,7 @@ async def list_of_customer(
 
 async def _page(
     store: Store, conditions: list[dict[str, Any]], by: str, direction: int, limit: int, cursor: str | None
-) -> tuple[Sequence[Reservation], str | None]:
+) -> tuple[Sequence[Row], str | None]:
     if cursor is not None:
         conditions = [*_after(cursor, by, "$gt" if direction > 0 else "$lt"), *conditions]
     found = (
@@ -102,8 +104,7 @@ async def _page(
         .limit(limit + 1)
     )
     rows = await found.to_list(None)
-    page, following = turn(rows, limit, lambda row: (to_millis(row[by]), str(row["_id"])))
-    return [Reservation.model_validate(row) for row in page], following
+    return turn(rows, limit, lambda row: (to_millis(row[by]), str(row["_id"])))
 
 
 def _all_of(conditions: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from app.access.routes import caller_of, needs
 from app.booking import Replayed
 from app.reservations.kept import Rendered, rendered, token_of
-from app.reservations.queries import Filters, check_span, list_of_customer, list_reservations, read_reservation
+from app.reservations.queries import Filters, Row, check_span, list_of_customer, list_reservations, read_reservation
 from app.reservations.schemas import (
     Extension,
     NewReservation,
@@ -23,7 +23,7 @@ from app.reservations.schemas import (
 from app.reservations.service import Reservations
 from app.storage.documents import Reservation
 from app.timeline.lifecycle import Status
-from app.wire.answers import kept, versioned
+from app.wire.answers import built, kept, versioned
 from app.wire.conventions import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
 from app.wire.openapi import problems
 from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page
@@ -96,7 +96,7 @@ class ReservationRoutes(Controller):
             return kept(made.idempotency, replayed=False)
         return _answer(made, reservations, status=201)
 
-    @get(guards=[needs("reservations:read")], responses=problems(), operation_id="listReservations")
+    @get(guards=[needs("reservations:read")], responses=problems("overloaded"), operation_id="listReservations")
     async def list_all(
         self,
         request: Request,
@@ -109,7 +109,7 @@ class ReservationRoutes(Controller):
         updated_since: SinceParameter = None,
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
-    ) -> Page[ReservationAnswer]:
+    ) -> Response[Page[ReservationAnswer]]:
         """Reservations by start, then id; with `updatedSince` by change, then id, without an end."""
         filters = Filters(
             resource,
@@ -121,7 +121,7 @@ class ReservationRoutes(Controller):
         )
         check_span(filters)
         found, following = await list_reservations(reservations.store, filters, caller_of(request), limit, cursor)
-        return _page(found, following, reservations)
+        return await _page(request, found, following, reservations)
 
     @get(
         "/{identity:str}",
@@ -226,7 +226,7 @@ class ReservationRoutes(Controller):
 @get(
     "/customers/{identity:str}/reservations",
     guards=[needs("reservations:read")],
-    responses=problems("not-found"),
+    responses=problems("not-found", "overloaded"),
     operation_id="listReservationsOfCustomer",
     tags=["Reservations"],
 )
@@ -236,10 +236,10 @@ async def of_customer(
     reservations: NamedDependency[Reservations],
     limit: LimitParameter = LIMIT,
     cursor: CursorParameter = None,
-) -> Page[ReservationAnswer]:
+) -> Response[Page[ReservationAnswer]]:
     """A customer's reservations, newest start first."""
     found, following = await list_of_customer(reservations.store, identity, caller_of(request), limit, cursor)
-    return _page(found, following, reservations)
+    return await _page(request, found, following, reservations)
 
 
 async def _end(
@@ -264,9 +264,18 @@ def _location(reservation: Reservation) -> str:
     return f"/v1/reservations/{reservation.id}"
 
 
-def _page(found: Sequence[Reservation], following: str | None, reservations: Reservations) -> Page[ReservationAnswer]:
+async def _page(
+    request: Request, found: Sequence[Row], following: str | None, reservations: Reservations
+) -> Response[Page[ReservationAnswer]]:
     now = reservations.store.clock.now()
-    return Page[ReservationAnswer](items=[shown(each, now) for each in found], next=following)
+
+    def page() -> Page[ReservationAnswer]:
+        items = [shown(Reservation.model_validate(row), now) for row in found]
+        return Page[ReservationAnswer](items=items, next=following)
+
+    histories = [row.get("history") for row in found]
+    parts = sum(1 + len(history) for history in histories if isinstance(history, list))
+    return await built(request, page, parts=parts)
 
 
 def _answer(reservation: Reservation, reservations: Reservations, *, status: int = 200) -> Response[ReservationAnswer]:

@@ -20,7 +20,6 @@ from litestar.types import ControllerRouterHandler, Guard
 from app.errors import Problem
 from app.wire.openapi import SECURITY_SCHEME, document
 from app.wire.request import Request
-from app.work import WORK, WorkPool
 
 _PAGE = "/docs"
 _ASSETS = f"{_PAGE}/assets"
@@ -83,14 +82,14 @@ def config() -> OpenAPIConfig:
 @get(["/openapi.json", f"{_PAGE}/openapi.json"], media_type=MediaType.JSON)
 async def openapi_json(request: Request) -> Response[dict[str, Any]]:
     """Tell of the API, as OpenAPI 3.1."""
-    described = await _pool(request).run(document, request.app)
+    described = await request.work_pool.run(document, request.app)
     return Response(described, headers=_REVALIDATED)
 
 
 @get(_PAGE, media_type=MediaType.HTML)
 async def page(request: Request) -> Response[bytes]:
     """Show it to a person."""
-    return await _pool(request).run(_page, request)
+    return await request.work_pool.run(_page, request)
 
 
 @get(f"{_ASSETS}/{{name:str}}")
@@ -111,8 +110,3 @@ def _page(request: Request) -> Response[bytes]:
     scripts = [b64encode(sha256(script).digest()).decode() for script in _INLINE.findall(shown)]
     policy = _POLICY.format(scripts=" ".join(f"'sha256-{script}'" for script in scripts))
     return Response(shown, headers=_REVALIDATED | {"Content-Security-Policy": policy}, media_type=MediaType.HTML)
-
-
-def _pool(request: Request) -> WorkPool:
-    pool: WorkPool = request.app.state[WORK]
-    return pool

@@ -67,8 +67,13 @@ class Request(LitestarRequest[Any, Any, Any]):
         """Do work that takes time in proportion to the body: beside the event loop if the body is large."""
         if len(await self.body()) <= LARGE_BODY_BYTES:
             return work(*args, **kwargs)
+        return await self.work_pool.run(work, *args, **kwargs)
+
+    @property
+    def work_pool(self) -> WorkPool:
+        """Where long work is done beside the event loop."""
         pool: WorkPool = self.app.state[WORK]
-        return await pool.run(work, *args, **kwargs)
+        return pool
 
     def answer_anew(self) -> None:
         """What is shown may change without a new version, so `If-None-Match` is not asked."""

@@ -35,7 +35,7 @@ class Follower:
         """What is new."""
         filters = Filters(updated_since=LONG_AGO)
         found, self.cursor = await list_reservations(self.store, filters, EVERYBODY, 50, self.cursor)
-        return [each.id for each in found]
+        return [each["_id"] for each in found]
 
 
 def passes(store: Store, patch: pytest.MonkeyPatch, seconds: float) -> None:
