@@ -1,0 +1,133 @@
+"""Who is taken for dead: only who surely is, whatever happens to the answers of the database meanwhile."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from app.booking import Booking, presence
+from app.storage import processes
+from app.storage.client import Store
+from app.storage.documents import Process
+from app.storage.processes import SILENT_SECONDS, Watch
+from tests.server.test_orphans import rows, stranger
+
+
+async def put(store: Store, **fields: Any) -> Process:
+    """Somebody else's row."""
+    row = stranger(**fields)
+    await store.database["processes"].insert_one(row.to_mongo())
+    return row
+
+
+async def beaten(store: Store, row: Process) -> None:
+    """One more beat of somebody else."""
+    await store.database["processes"].update_one({"_id": row.id}, {"$inc": {"beat": 1}})
+
+
+async def test_who_beats_while_it_is_ended_keeps_its_row(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sessions are gone, but the others go on to know it: it lives, and needs new ones."""
+    other = await put(mock_store, sessions=[b"0" * 16])
+    killed: list[bytes] = []
+
+    async def kill(store: Store, sessions: list[bytes]) -> None:
+        killed.extend(sessions)
+        await beaten(store, other)
+
+    monkeypatch.setattr(processes, "kill_sessions", kill)
+    await processes.end(mock_store, other, "silent")
+
+    assert killed == other.sessions
+    assert [row["_id"] for row in await rows(mock_store)] == [other.id]
+
+
+async def test_an_answer_that_came_late_proves_no_silence(mock_store: Store) -> None:
+    """Silence is counted from the end of one look to the beginning of another: what lay between is not known."""
+    other = await put(mock_store)
+    begun_and_ended = iter([0, 5, 5.1, 15, 15, 15])
+    watch = Watch(mock_store, clock=lambda: next(begun_and_ended) / 5 * SILENT_SECONDS)
+    living = [[row.id for row in await watch.look()] for _ in "123"]
+
+    assert living == [[other.id], [other.id], []]
+
+
+async def test_only_who_beats_before_our_eyes_is_running(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row alone is no life: each of them must have been seen to change."""
+    monkeypatch.setattr(processes, "_POLL_SECONDS", 0.0)
+    first, second = await put(mock_store), await put(mock_store)
+    looked = asyncio.create_task(processes.running(mock_store))
+    for row in (first, second):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not looked.done()
+        await beaten(mock_store, row)
+
+    assert {row.id for row in await looked} == {first.id, second.id}
+
+
+async def test_a_process_looks_for_the_dead_as_it_starts(mock_store: Store) -> None:
+    """Those of its own machine that are gone are ended before it books anything."""
+    await put(mock_store, place=presence.PLACE, pid=2**22 + 1, started="earlier")
+    booking = Booking(mock_store)
+    await booking.start()
+    left = await rows(mock_store)
+    await booking.stop()
+
+    assert [row["_id"] for row in left] == [booking.presence._row.id]
+
+
+async def test_nobody_who_has_left_beats_again(mock_store: Store) -> None:
+    """A look that was still under way as its process stopped writes no row behind it."""
+    booking = Booking(mock_store)
+    await booking.start()
+    await booking.stop()
+    await booking.presence.look()
+
+    assert await rows(mock_store) == []
+
+
+@pytest.mark.parametrize("why", ["cut off", "away"])
+async def test_who_could_not_watch_judges_nobody(mock_store: Store, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    """After a look that failed, or a pause of its own, a process forgets since when the others have been silent."""
+    monkeypatch.setattr(presence, "BEAT_SECONDS", 3_600.0)
+    booking = Booking(mock_store)
+    await booking.start()
+    await put(mock_store)
+    await booking.presence.look()
+    watch = booking.presence._watch
+    known = len(watch._seen)
+    if why == "away":
+        booking.presence._beaten -= presence.GAP_SECONDS + 1
+        monkeypatch.setattr(watch, "look", _nothing)
+    else:
+        monkeypatch.setattr(watch, "look", _cut_off)
+    await booking.presence.look()
+    left = len(watch._seen)
+    await booking.stop()
+
+    assert (known, left) == (1, 0)
+
+
+async def _nothing() -> None:
+    """Look at nobody."""
+
+
+async def _cut_off() -> None:
+    raise AutoReconnect("connection closed")
+
+
+async def test_whoever_was_away_beats_before_it_books(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row may be gone by now; as long as its beats are recent it writes none for a batch."""
+    monkeypatch.setattr(presence, "BEAT_SECONDS", 3_600.0)
+    booking = Booking(mock_store)
+    await booking.start()
+    beats = [row["beat"] for row in await rows(mock_store)]
+    await booking.presence.vouch()
+    beats += [row["beat"] for row in await rows(mock_store)]
+    booking.presence._beaten -= presence.GAP_SECONDS + 1
+    await booking.presence.vouch()
+    beats += [row["beat"] for row in await rows(mock_store)]
+    await booking.stop()
+
+    assert beats == [1, 1, 2]
