@@ -7,6 +7,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from app.booking import Booking, presence
+from app.pids import PLACE
 from app.storage import processes
 from app.storage.client import Store
 from app.storage.documents import Process
@@ -68,7 +69,7 @@ async def test_only_who_beats_before_our_eyes_is_running(mock_store: Store, monk
 
 async def test_a_process_looks_for_the_dead_as_it_starts(mock_store: Store) -> None:
     """Those of its own machine that are gone are ended before it books anything."""
-    await put(mock_store, place=presence.PLACE, pid=2**22 + 1, started="earlier")
+    await put(mock_store, place=PLACE, pid=2**22 + 1, started="earlier")
     booking = Booking(mock_store)
     await booking.start()
     left = await rows(mock_store)
