@@ -1,7 +1,6 @@
 """`reserva audit`: looks for conflicts in a database that Reserva may never have written, and only looks."""
 
 import csv
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from typing import IO
 
 import click
 from rich import box
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +16,8 @@ from app.audit import Report, audit
 from app.audit.people import people
 from app.audit.report import Tally
 from app.audit.values import printable
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, environment, result
+from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, environment, result, say, shown
+from app.cli.output import Beside
 from app.storage.reading import Reading, open_for_reading
 from app.timeline.instants import MINUTE, Millis, from_millis, render
 from app.timeline.lifecycle import BLOCKING
@@ -27,7 +26,6 @@ from app.timeline.sweep import Window
 SHOWN = 50
 """Windows that people are shown; a file gets all."""
 _WHO = 6
-_WIDTH = 160
 _COLUMNS = ("resource", "name", "from", "to", "peak", "capacity", "excess", "reservations")
 
 
@@ -78,16 +76,16 @@ async def audit_(
     try:
         with _spinner() as watch:
             report = await audit(reading, collection, blocking, watch)
-        if file is not None:
-            _write(file, report)
+        unwritten = None if file is None else _write(file, report)
         if as_json:
             result(report.as_json())
-            _tell(console, report)
+            for line in _told(report):
+                console.print(line, soft_wrap=True)
         else:
-            out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-            if report.windows:
-                out.print(await _table(reading, collection, report))
-            _tell(out, report)
+            table = [await _table(reading, collection, report)] if report.windows else []
+            say(shown(*table, *_more(report), *_told(report)))
+        if unwritten is not None:
+            raise CouldNot("The report above is whole, the file is not.")
         if not report.readable:
             raise CouldNot(await _nothing(reading, collection, report))
     finally:
@@ -143,10 +141,14 @@ def _moment(instant: Millis) -> str:
     return render(instant) if instant % MINUTE else f"{from_millis(instant):%Y-%m-%d %H:%M}"
 
 
-def _tell(out: Console, report: Report) -> None:
+def _more(report: Report) -> list[Text]:
+    """How many windows are not in the table."""
+    more = len(report.windows) - SHOWN
+    return [Text(f"… and {more:,} more windows; --csv FILE writes all of them.")] if more > 0 else []
+
+
+def _told(report: Report) -> list[Text]:
     """What was read, what was left out and why."""
-    if len(report.windows) > SHOWN and out is not console:
-        out.print(f"… and {len(report.windows) - SHOWN:,} more windows; --csv FILE writes all of them.", soft_wrap=True)
     lines = [f"Read {report.read:,} reservations. Blocking: {_counted(report.active)}."]
     idle = report.idle + Counter({"expired hold": report.lapsed} if report.lapsed else {})
     if idle:
@@ -156,8 +158,7 @@ def _tell(out: Console, report: Report) -> None:
     windows = f"{len(report.windows):,} windows above capacity, {report.conflicts:,} conflicts"
     found = windows if report.windows else "no conflict"
     lines.append(f"{report.taken:,} occupancies of {report.resources:,} resources: {found}")
-    for line in lines:
-        out.print(Text(line), soft_wrap=True)
+    return [Text(line) for line in lines]
 
 
 def _counted(counts: "Counter[str]") -> str:
@@ -184,14 +185,17 @@ async def _nothing(reading: Reading, collection: str, report: Report) -> str:
     return "No reservation that blocks could be read; what is left out above says why."
 
 
-def _write(file: IO[str], report: Report) -> None:
-    rows = csv.writer(file, lineterminator="\n")
+def _write(file: IO[str], report: Report) -> str | None:
+    """Write all windows; why that was not possible, if it was not."""
+    beside = Beside(file, "The file of --csv", lambda why: console.print(why, soft_wrap=True))
+    rows = csv.writer(beside, lineterminator="\n")
     rows.writerow(_COLUMNS)
     for window in report.windows:
         span = (render(window.start), render(window.end), window.peak, window.capacity, window.peak - window.capacity)
         names = (_cell(window.resource), _cell(report.names.get(window.resource, "")))
         rows.writerow([*names, *span, _cell(" ".join(window.reservations))])
-    file.flush()
+    beside.flush()
+    return beside.failure
 
 
 def _cell(text: str) -> str:

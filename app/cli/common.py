@@ -8,17 +8,21 @@ import asyncio
 import functools
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from io import StringIO
 from typing import Any, ParamSpec
 
 import click
 import structlog
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.text import Text
 
 from app import logs
+from app.cli.output import silence, unwritten
 from app.environment import FILE, SettingsError
 from app.errors import Problem
 from app.settings import Settings, read_settings
@@ -36,8 +40,25 @@ P = ParamSpec("P")
 DONE, FOUND, COULD_NOT = 0, 1, 2
 """Exit codes: done or clean; looked, and found something; could not look."""
 
-console = Console(stderr=True, highlight=False)
+
+class _Aside(Console):
+    """Standard error for people; that it cannot be written keeps nobody from the work."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, if that is possible."""
+        with suppress(OSError):
+            super().print(*objects, **options)
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more."""
+        self.quiet = True
+
+
+console = _Aside(stderr=True, highlight=False)
 """For people: progress, tables, explanations. Not for results that a script reads."""
+
+
+_WIDTH = 100_000
 
 
 class CouldNot(click.ClickException):
@@ -155,5 +176,34 @@ def warn_if_optimistic(store: Store) -> None:
 
 
 def result(value: Any) -> None:
-    """Print a result as one line of JSON on standard output."""
-    click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    """Print a result as one line of JSON on standard output.
+
+    Raises:
+        CouldNot: it cannot be written.
+    """
+    say(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def shown(*parts: RenderableType) -> str:
+    """Tables and texts for people: as wide as their terminal, or as they need to be where there is none."""
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    console = Console(file=StringIO(), highlight=False, force_terminal=terminal, width=None if terminal else _WIDTH)
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, Text))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def say(text: str) -> None:
+    """Print a part of the result, and its line end, on standard output.
+
+    Raises:
+        CouldNot: it cannot be written; who reads the exit code must not take nothing for a result.
+    """
+    if sys.stdout is None:
+        raise CouldNot("There is no standard output to write the result to.")
+    try:
+        click.echo(text)
+    except OSError as error:
+        silence(sys.stdout)
+        raise CouldNot(unwritten("The result", error)) from error

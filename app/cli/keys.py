@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app.access import service
 from app.access.caller import SCOPES
-from app.cli.common import DONE, asynchronous, console, opened, result
+from app.audit.values import printable
+from app.cli.common import DONE, CouldNot, asynchronous, console, opened, result, say, shown
 from app.storage.documents import Key
 
 
@@ -30,7 +31,7 @@ async def create(name: str, scopes: tuple[str, ...], customer: str | None, expir
     """Make a key and print it, alone on standard output. It is shown this once."""
     async with opened() as store:
         made = await service.create_key(store, name, scopes, customer=customer, expires_days=expires_days)
-    click.echo(made.token)
+    _tell_once(made)
     return DONE
 
 
@@ -45,11 +46,14 @@ async def list_(*, as_json: bool) -> int:
     if as_json:
         result([_told(key, now) for key in known])
         return DONE
-    table = Table("prefix", "name", "scopes", "customer", "state", "created", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("prefix", "name", "scopes", "customer", "state", "created"):
+        table.add_column(heading, overflow="fold")
     for key in known:
         row = _told(key, now)
-        table.add_row(key.id, key.name, " ".join(key.scopes), key.customer or "", row["state"], row["createdAt"])
-    Console().print(table)
+        cells = (key.id, key.name, " ".join(key.scopes), key.customer or "", row["state"], row["createdAt"])
+        table.add_row(*(Text(printable(cell)) for cell in cells))
+    say(shown(table))
     return DONE
 
 
@@ -71,8 +75,19 @@ async def rotate(prefix: str) -> int:
     """Give a key a new secret and print the key, alone on standard output; the old one ends within a second."""
     async with opened() as store:
         made = await service.rotate_key(store, prefix)
-    click.echo(made.token)
+    _tell_once(made)
     return DONE
+
+
+def _tell_once(made: service.MadeKey) -> None:
+    """Print a key; one that nobody got to see is good for nothing but a new secret."""
+    try:
+        say(made.token)
+    except CouldNot as error:
+        remedy = f"`reserva keys rotate {made.key.id}` gives it a secret that you can read"
+        raise CouldNot(
+            f"{error.message} The key {made.key.id} ({made.key.name}) was made all the same; {remedy}."
+        ) from error
 
 
 def _told(key: Key, now: datetime) -> dict[str, Any]:

@@ -4,9 +4,12 @@ Commands are imported when they are called, so that `reserva --help` answers at 
 """
 
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
+
+from app.cli.output import UNWRITABLE, silence
 
 _COMMANDS = {
     "dev": ("app.cli.dev:dev", "Run everything on this machine, to try Reserva out."),
@@ -56,14 +59,33 @@ def commands() -> None:
 def main() -> None:
     """Run the command line of this process."""
     try:
-        code = commands.main(prog_name="reserva", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except click.Abort:
-        click.echo("Interrupted.", err=True)
-        code = _INTERRUPTED
+        code = _run()
+    except OSError as error:
+        if error.filename is not None or error.errno not in UNWRITABLE:
+            raise
+        code = click.UsageError.exit_code  # a help text, or a sentence on standard error
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            silence(stream)
     sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command, and say in a sentence why it ended if it did not end well."""
+    try:
+        code: int = commands.main(prog_name="reserva", standalone_mode=False)
+    except click.ClickException as error:
+        with suppress(OSError):
+            error.show()
+        return error.exit_code
+    except click.Abort:
+        with suppress(OSError):
+            click.echo("Interrupted.", err=True)
+        return _INTERRUPTED
+    return code
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli.common import DONE, FOUND, asynchronous, console, opened
+from app.cli.common import DONE, FOUND, asynchronous, console, opened, say
 from app.storage.migrate import Finding, Report
 from app.storage.migrate import migrate as bring_up
 
@@ -38,11 +38,11 @@ async def migrate(*, check: bool, apply: bool) -> int:
 def _tell(report: Report) -> None:
     """One line for each thing, on standard output."""
     for changed in report.changed:
-        click.echo(f"changed  {changed}")
+        say(f"changed  {changed}")
     for built in report.built:
-        click.echo(f"built    {built}")
+        say(f"built    {built}")
     for finding in report.findings:
-        click.echo(f"found    {_line(finding)}")
+        say(f"found    {_line(finding)}")
 
 
 def _line(finding: Finding) -> str:

@@ -5,7 +5,7 @@ from contextlib import aclosing
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result
+from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result, say
 from app.reconciliation import service
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.runs import Kind, LostRun
@@ -58,4 +58,4 @@ def _tell(run: Run) -> None:
     findings = "no finding" if not run.findings else f"{run.findings:,} findings, {run.conflicts:,} conflicts"
     if run.findings != run.unaccepted:
         findings += f", {run.findings - run.unaccepted:,} of the findings accepted"
-    click.echo(f"{run.scanned:,} reservations of {run.resources:,} resources: {findings}")
+    say(f"{run.scanned:,} reservations of {run.resources:,} resources: {findings}")
