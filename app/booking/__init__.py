@@ -3,6 +3,7 @@
 from app.booking.book import Book
 from app.booking.desk import Booking
 from app.booking.group import BookGroup, MembersRefused
+from app.booking.imported import BookRow, ChangeRow, import_key
 from app.booking.intents import DEADLINE_SECONDS, OutcomeUnknown, Refused, Stranded, Token, overloaded
 from app.booking.permission import TOOK_PLACE, check_served
 from app.booking.replay import Replayed, key_hash, request_hash
@@ -12,7 +13,9 @@ __all__ = [
     "TOOK_PLACE",
     "Book",
     "BookGroup",
+    "BookRow",
     "Booking",
+    "ChangeRow",
     "MembersRefused",
     "OutcomeUnknown",
     "Refused",
@@ -20,6 +23,7 @@ __all__ = [
     "Stranded",
     "Token",
     "check_served",
+    "import_key",
     "key_hash",
     "overloaded",
     "request_hash",

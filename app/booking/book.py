@@ -36,6 +36,7 @@ class Book(Intent):
     customer: str | None = None
     guests: int = 1
     notes: str | None = None
+    reference: str | None = None
     metadata: dict[str, Any] | None = None
     hold_seconds: int | None = None
     status: Status | None = None
@@ -108,7 +109,7 @@ class Book(Intent):
         if end is None:
             raise invalid("/endTime", "Say when it ends: without a service of fixed length nothing else tells.")
         calendar = view.calendar(resource)
-        wish = Wish(to_millis(self.start), end, self.guests, self._lifted)
+        wish = Wish(to_millis(self.start), end, self.guests, self.lifted_until(end, calendar.now))
         verdict = judge(wish, room, offer, calendar)
         if not verdict.bookable:
             raise Refused(verdict)
@@ -124,9 +125,10 @@ class Book(Intent):
     def _blocking(self) -> bool:
         return self.status is None or self.status in BLOCKING
 
-    @property
-    def _lifted(self) -> frozenset[str]:
-        return self.lifted if self._blocking else self.lifted | {"capacity"}
+    def lifted_until(self, end: Millis, now: Millis) -> frozenset[str]:
+        """The rules that are not judged for a time that ends then."""
+        del end, now
+        return self.lifted
 
     def _facts(self, resource: str, view: View) -> tuple[Room, Offer | None]:
         room = view.room(resource)
@@ -167,6 +169,7 @@ class Book(Intent):
             timezone=self.timezone or room.timezone,
             group=self.group,
             notes=self.notes,
+            reference=self.reference,
             metadata=self.metadata,
             expires_at=from_millis(now_millis + self.hold_seconds * SECOND) if self.hold_seconds else None,
             created_at=now,

@@ -12,6 +12,7 @@ from app.booking.drivers import GRACE_SECONDS, PlainDriver, driver_for
 from app.booking.edit import EditResource, EditService
 from app.booking.group import BookGroup, Move, Together
 from app.booking.held import Elsewhere, HeldIntent
+from app.booking.imported import ChangeRow
 from app.booking.intents import Intent, Token, overloaded
 from app.booking.occupants import BRANCHES
 from app.booking.plain import Ending, finish
@@ -129,6 +130,20 @@ class Booking:
                 `unavailable`.
         """
         return await self._change(identity, lambda held: Extend(**held, by=by, seconds=seconds))
+
+    async def change_row(self, intent: ChangeRow) -> Reservation:
+        """Change what an import booked to what its row says now, if it is still as it was read.
+
+        Raises:
+            Refused: with the verdict of the rules.
+            Problem: `not-found`, `stale`, `forbidden-transition`, `invalid`, `overloaded`, `outcome-unknown`,
+                `unavailable`.
+        """
+        try:
+            changed: Reservation = await self.committer.submit(intent)
+        except Elsewhere as moved:
+            raise Problem("stale", "It was moved since it was read; read it again and repeat the change.") from moved
+        return changed
 
     async def _change(self, identity: ObjectId, intent: Callable[[Held], HeldIntent]) -> Reservation:
         changed: Reservation = await self._where_they_are([identity], lambda held: intent(held[0]))

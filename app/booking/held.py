@@ -15,7 +15,9 @@ from app.timeline.rules import Offer, Room
 
 COLLECTION = "reservations"
 HISTORY_KEPT = 50
-SILENT = frozenset({"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status"})
+SILENT = frozenset(
+    {"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status", "importKey"}
+)
 """Fields that follow from others; the history names only what the caller changed."""
 
 

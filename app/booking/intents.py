@@ -144,7 +144,10 @@ class Intent(ABC):
         return frozenset()
 
     def targets(self) -> frozenset[tuple[str, Hashable]]:
-        """Documents to read, as (collection, id); one intent at a time changes each."""
+        """Documents to read; one intent at a time changes each.
+
+        As (collection, id), or as (collection.field, value) where a unique field names it.
+        """
         return frozenset()
 
     def reservations(self) -> list[ObjectId]:

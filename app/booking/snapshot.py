@@ -179,11 +179,13 @@ class Snapshot(View):
     def _read_targets(self, intents: Sequence[Intent]) -> Steps[None]:
         wanted: dict[str, list[Hashable]] = {}
         for intent in intents:
-            for collection, identity in intent.targets():
-                wanted.setdefault(collection, []).append(identity)
-        for collection, identities in wanted.items():
-            for row in (yield find("targets.read", collection, {"_id": {"$in": identities}})):
-                self._targets[collection, row["_id"]] = row
+            for place, identity in intent.targets():
+                wanted.setdefault(place, []).append(identity)
+        for place, identities in wanted.items():
+            collection, _, field = place.partition(".")
+            field = field or "_id"
+            for row in (yield find("targets.read", collection, {field: {"$in": identities}})):
+                self._targets[place, row[field]] = row
 
     def _read_occupants(self, spans: list[Span], branches_a_find: int) -> Steps[None]:
         if not spans:

@@ -2,77 +2,200 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from app.audit.values import printable
 from app.booking import Booking
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, opened, result, warn_if_optimistic
-from app.importing.records import Source, UnreadableError
-from app.importing.service import Complaint, Importer, Report
+from app.cli.common import (
+    DONE,
+    FOUND,
+    CouldNot,
+    asynchronous,
+    console,
+    explained,
+    opened,
+    result,
+    say,
+    warn_if_optimistic,
+)
+from app.cli.output import Beside
+from app.importing.naming import Naming, parse_naming
+from app.importing.records import records_of
+from app.importing.report import Complaint, Report
+from app.importing.rows import Zone
+from app.importing.service import Importer
+from app.importing.source import Source, UnreadableError
+from app.timeline.zones import zone
 
 SHOWN = 10
 """Complaints that people are shown; a file gets all."""
 
+ReadOption = Callable[[click.Context, click.Parameter, str | None], Any]
+
+
+def _read(parse: Callable[[str], Any]) -> ReadOption:
+    """An option that is refused with the sentence of what reads it."""
+
+    def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+        try:
+            return None if value is None else parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return read
+
 
 @click.command("import", epilog="Example:  reserva import flights.csv.gz --create --refused refused.jsonl")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path, allow_dash=True))
 @click.option("--create", is_flag=True, help="Make unknown resources (capacity 1, UTC) and customers.")
+@click.option("--update", is_flag=True, help="Change what is booked already where its row says otherwise.")
+@click.option("--force", is_flag=True, help="Lift notice, horizon, schedule and time off for all rows.")
+@click.option(
+    "--columns",
+    "naming",
+    metavar="OURS=THEIRS,…",
+    callback=_read(parse_naming),
+    help="What the file calls the columns, like startTime=from,resource=room.",
+)
+@click.option(
+    "--timezone", metavar="ZONE", callback=_read(zone), help="Times without an offset are local times of this zone."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one line of JSON.")
 @click.option(
-    "--refused", type=click.File("w", encoding="utf-8", lazy=False), help="Write a JSON line per refused row."
+    "--refused",
+    type=click.File("w", encoding="utf-8", lazy=False),
+    help="Write a JSON line per refused, invalid or differing row.",
 )
 @asynchronous
-async def import_(file: Path, *, create: bool, as_json: bool, refused: IO[str] | None) -> int:
-    """Book the rows of FILE: CSV with a header, gzipped or not, or JSON lines.
+async def import_(  # one argument an option
+    file: Path,
+    *,
+    create: bool,
+    update: bool,
+    force: bool,
+    naming: Naming | None,
+    timezone: Zone,
+    as_json: bool,
+    refused: IO[str] | None,
+) -> int:
+    """Book the rows of FILE, or of standard input (-): CSV with a header, JSON lines or a JSON array, gzipped or not.
 
-    Columns: reference, resource, startTime, endTime, and optionally customer, service, guests, status, notes. A row
-    whose reference has a reservation already is left unchanged, so a file can be imported again. Rows of one resource
-    are taken in the order of the file; the past is allowed.
+    Columns: reference, resource, startTime, endTime, and optionally customer, service, guests, status, notes. Commas,
+    semicolons or tabs between them and UTF-8 or UTF-16 are recognised.
 
-    Exit codes: 0 every row is booked, 1 some were refused or invalid, 2 the file could not be read or booked.
+    A row is known by its reference and its resource, so a file can be imported again: what is booked and alike is
+    left unchanged, what is booked otherwise differs, and is changed with --update. Rows of one resource are taken in
+    the order of the file. What has ended, and what is no longer on, is taken whatever today's rules say.
+
+    Exit codes: 0 every row is booked, 1 some differ, were refused or invalid, 2 the file could not be read or booked
+    to its end, or a report could not be written.
     """
-    shown: list[Complaint] = []
-
-    def complain(complaint: Complaint) -> None:
-        if refused is not None:
-            refused.write(json.dumps(complaint, ensure_ascii=False) + "\n")
-        if len(shown) < SHOWN:
-            shown.append(complaint)
-
+    complaints = _Complaints(refused)
     began = time.monotonic()
-    async with opened() as store:
-        warn_if_optimistic(store)
-        booking = Booking(store)
-        try:
-            await booking.start()
-            with _source(file) as source, _bar(source) as watch:
-                importer = Importer(store, booking, create=create, complain=complain, watch=watch)
-                report = await importer.run(source.records())
-        except UnreadableError as error:
-            raise CouldNot(str(error)) from error
-        finally:
-            await booking.stop()
+    with _source(file) as source:
+        async with opened() as store:
+            warn_if_optimistic(store)
+            booking = Booking(store)
+            with _bar(source) as watch:
+                importer = Importer(
+                    store,
+                    booking,
+                    create=create,
+                    update=update,
+                    force=force,
+                    timezone=timezone,
+                    complain=complaints.take,
+                    watch=watch,
+                )
+                failure = await _ended(booking, importer, source, naming)
     seconds = time.monotonic() - began
-    if as_json:
-        result({**asdict(report), "seconds": round(seconds, 3)})
-    else:
-        _tell(report, shown, seconds)
-    return DONE if report.clean else FOUND
+    report = importer.report
+    if report.rows or failure is None:
+        complaints.tell(report)
+        if as_json:
+            result({**asdict(report), "seconds": round(seconds, 3)})
+        else:
+            say(_summary(report, seconds))
+    if failure is not None:
+        raise failure
+    if complaints.lost:
+        raise CouldNot("The counts are right, but the file of --refused is not whole; importing again writes it anew.")
+    return FOUND if report.complaints else DONE
+
+
+async def _ended(
+    booking: Booking, importer: Importer, source: Source, naming: Naming | None
+) -> click.ClickException | None:
+    """Import; what ended it early, if something did. What was booked until then is in the importer's report."""
+    try:
+        with explained():
+            try:
+                await booking.start()
+                await importer.run(records_of(source, naming))
+            finally:
+                await booking.stop()
+    except CouldNot as failure:
+        return failure
+    except UnreadableError as failure:
+        return CouldNot(str(failure))
+    return None
 
 
 @contextmanager
 def _source(file: Path) -> Iterator[Source]:
-    source = Source(file)
+    try:
+        source = Source(file)
+    except UnreadableError as error:
+        raise CouldNot(str(error)) from error
     try:
         yield source
     finally:
         source.close()
+
+
+class _Complaints:
+    """The rows that are not booked as the file has them: all into the file, some for people."""
+
+    def __init__(self, file: IO[str] | None) -> None:
+        self._shown: list[Complaint] = []
+        self._file = None if file is None else Beside(file, "The file of --refused", _warn)
+
+    def take(self, complaint: Complaint) -> None:
+        """One more."""
+        if self._file is not None:
+            self._file.write(json.dumps(complaint, ensure_ascii=False) + "\n")
+            self._file.flush()
+        if len(self._shown) < SHOWN:
+            self._shown.append(complaint)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the file could not take all of them."""
+        return self._file is not None and self._file.failure is not None
+
+    def tell(self, report: Report) -> None:
+        """Show the first ones, and how many there are besides."""
+        for complaint in self._shown:
+            way = f" In the way: {', '.join(complaint['inTheWay'])}." if "inTheWay" in complaint else ""
+            row = " ".join([f"line {complaint['line']}", *(complaint[name] for name in _NAMES if name in complaint)])
+            _warn(printable(f"{row}: {complaint['problem']}. {complaint['detail']}{way}"))
+        more = report.complaints - len(self._shown)
+        if more > 0:
+            _warn(f"… and {more:,} more; --refused FILE writes all of them.")
+
+
+_NAMES = ("reference", "resource")
+
+
+def _warn(text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -97,19 +220,10 @@ class Watch:
         if self._progress.disable:
             return
         speed = report.rows / max(time.monotonic() - self._began, 0.001)
-        said = f"{report.rows:,} rows, {speed:,.0f} a second, {report.refused + report.invalid} refused"
+        said = f"{report.rows:,} rows, {speed:,.0f} a second, {report.complaints:,} not as they say"
         self._progress.update(self._task, completed=self._source.read_bytes, description=said)
 
 
-def _tell(report: Report, shown: list[Complaint], seconds: float) -> None:
-    for complaint in shown:
-        way = f" In the way: {', '.join(complaint['inTheWay'])}." if "inTheWay" in complaint else ""
-        reference = complaint.get("reference", "")
-        console.print(f"line {complaint['line']} {reference}: {complaint['problem']}. {complaint['detail']}{way}")
-    more = report.refused + report.invalid - len(shown)
-    if more > 0:
-        console.print(f"… and {more:,} more; --refused FILE writes all of them.")
-    click.echo(
-        f"{report.rows:,} rows: {report.accepted:,} accepted, {report.unchanged:,} unchanged, "
-        f"{report.refused:,} refused, {report.invalid:,} invalid, in {seconds:.1f} seconds"
-    )
+def _summary(report: Report, seconds: float) -> str:
+    counts = ", ".join(f"{count:,} {fate}" for fate, count in asdict(report).items() if fate != "rows")
+    return f"{report.rows:,} rows: {counts}, in {seconds:.1f} seconds"

@@ -10,6 +10,9 @@ from app.storage.documents import CatalogueObject, Customer, Resource
 from app.storage.guards import insert_new, make_fresh_guards, make_guard
 from app.wire.models import read_body
 
+REMEMBERED = 50_000
+"""Ids of a kind that are remembered at most; a file may name millions of customers."""
+
 
 class Known:
     """The resources and customers that rows may name. None is ever deleted, so who was seen stays known.
@@ -26,7 +29,7 @@ class Known:
         self._booked: set[str] | None = None
 
     def has(self, kind: type[CatalogueObject], identity: str) -> bool:
-        """Whether it exists, of those that were looked for."""
+        """Whether it exists, of those that were looked for last."""
         return identity in self._seen[kind]
 
     async def look(self, resources: Iterable[str], customers: Iterable[str]) -> None:
@@ -37,6 +40,8 @@ class Known:
     async def _look(
         self, kind: type[CatalogueObject], wanted: set[str], make: Callable[[list[str]], Awaitable[list[str]]]
     ) -> None:
+        if len(self._seen[kind]) > REMEMBERED:
+            self._seen[kind].clear()
         new = wanted - self._seen[kind]
         unknown = await missing(self._store, kind, new)
         self._seen[kind] |= new - unknown

@@ -1,21 +1,35 @@
 """Rows: records that were found to be reservations, held to the same shapes and bounds as a request."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from app.errors import Problem
+from app.booking import import_key
+from app.errors import Fault, Problem, invalid
 from app.importing.records import Record
-from app.reservations.schemas import METADATA_VALUE_LENGTH, Guests, Notes
+from app.reservations.schemas import Guests, Notes
 from app.reservations.times import check_span
+from app.timeline.instants import render
 from app.timeline.lifecycle import Status
+from app.timeline.zones import choices, parse_wall
 from app.wire.models import Body, CatalogueId, Instant, read_body
+
+REFERENCE_LENGTH = 200
+
+Zone: TypeAlias = ZoneInfo | None
+"""Whose local times a file has, if any."""
+
+_OFFSET = re.compile(r".*(?:[Zz]|[+-]\d{2}:\d{2})", re.DOTALL)
 
 
 class Columns(Body):
-    """What a record can say; its columns are `records.COLUMNS`."""
+    """What a record can say; its columns are `naming.COLUMNS`."""
 
-    reference: str = Field(min_length=1, max_length=METADATA_VALUE_LENGTH)
+    reference: str = Field(min_length=1, max_length=REFERENCE_LENGTH)
     resource: CatalogueId
     start_time: Instant
     end_time: Instant | None = None
@@ -32,6 +46,8 @@ class Row:
 
     line: int
     wanted: Columns
+    key: str
+    """What an import knows it by, in every run: a hash of its reference and its resource."""
 
     @property
     def reference(self) -> str:
@@ -39,20 +55,48 @@ class Row:
         return self.wanted.reference
 
 
-def read_row(record: Record) -> Row | Problem:
-    """The row of a record, or why there is none."""
+def read_row(record: Record, timezone: Zone = None) -> Row | Problem:
+    """The row of a record, or why there is none. With a `timezone` times without an offset are its local times."""
     if isinstance(record.values, Problem):
         return record.values
     try:
-        wanted = read_body(Columns, record.values)
+        wanted = read_body(Columns, record.values if timezone is None else _with_instants(record.values, timezone))
         check_span(wanted.start_time, wanted.end_time)
     except Problem as problem:
         return problem
-    return Row(record.line, wanted)
+    return Row(record.line, wanted, import_key(wanted.resource, wanted.reference))
 
 
-def reference_of(record: Record) -> str | None:
-    """The reference that a record has, readable or not, for the report."""
-    values = record.values
-    reference = None if isinstance(values, Problem) else values.get("reference")
-    return reference if isinstance(reference, str) else None
+def names_of(record: Record, row: Row | None) -> dict[str, Any]:
+    """The reference and the resource of a record, readable or not, for the report."""
+    if row is not None:
+        return {"reference": row.reference, "resource": row.wanted.resource}
+    values = {} if isinstance(record.values, Problem) else record.values
+    return {name: values[name] for name in ("reference", "resource") if isinstance(values.get(name), str)}
+
+
+def _with_instants(values: Mapping[str, Any], timezone: ZoneInfo) -> dict[str, Any]:
+    """The values with instants for local times.
+
+    Raises:
+        Problem: `invalid`; `local-time` where the clocks show that time twice or never, with the instants to choose.
+    """
+    changed = dict(values)
+    for name in ("startTime", "endTime"):
+        text = changed.get(name)
+        if isinstance(text, str) and not _OFFSET.fullmatch(text):
+            changed[name] = _instant(name, text, timezone)
+    return changed
+
+
+def _instant(name: str, text: str, timezone: ZoneInfo) -> str:
+    try:
+        wall = parse_wall(text.replace(" ", "T", 1))
+    except ValueError as error:
+        raise invalid(f"/{name}", str(error)) from None
+    meant = [render(each) for each in choices(wall, timezone)]
+    if len(meant) == 1:
+        return meant[0]
+    what = "exists twice" if meant[0] < meant[1] else "does not exist"
+    detail = f"{text} {what} in {timezone.key}; write one of {' and '.join(meant)} instead."
+    raise Problem("local-time", detail, faults=[Fault(f"/{name}", detail)], choices=meant)

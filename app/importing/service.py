@@ -1,30 +1,36 @@
 """Imports a file: many rows in flight, those of one resource in the order of the file, each judged like any booking.
 
 The order is the committer's: what arrives first for a resource is judged first. So rows are handed to it in the order
-of the file, and it shares transactions out among them.
+of the file, and it shares transactions out among them. What is kept in memory is what is in flight, however long the
+file is.
 """
 
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, Literal, TypeAlias
+from typing import TypeAlias, TypeVar
 
 import structlog
 from bson import ObjectId
+from pymongo.errors import PyMongoError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 
-from app.booking import Book, Booking, Refused
-from app.errors import Problem, invalid
+from app.booking import Booking, BookRow, ChangeRow, Refused, Replayed
+from app.booking.imported import BY
+from app.errors import Problem
+from app.errors import invalid as invalid_field
+from app.importing.booked import Booked, find_booked, references_of
 from app.importing.known import Known
 from app.importing.records import Record
-from app.importing.rows import Row, read_row, reference_of
+from app.importing.report import Complaint, Outcome, Report, differing, invalid, refused
+from app.importing.rows import Row, Zone, names_of, read_row
+from app.importing.source import UnreadableError
 from app.storage.client import Store
-from app.storage.documents import Customer, Resource
-
-BY = "import"
-"""Who the history says it was."""
+from app.storage.documents import Customer, Reservation, Resource
+from app.timeline.rules import FORCED
 
 CHUNK = 200
 """Rows whose references, resources and customers are looked up together."""
@@ -37,36 +43,10 @@ TRIES = 6
 
 log = structlog.get_logger()
 
-Fate: TypeAlias = Literal["accepted", "unchanged", "refused", "invalid"]
+W = TypeVar("W")
+R = TypeVar("R")
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a row, and who was in its way."""
-
-    fate: Fate
-    problem: Problem | None = None
-    in_the_way: tuple[ObjectId, ...] = ()
-
-
-@dataclass(slots=True)
-class Report:
-    """How many rows there were, and what became of them."""
-
-    rows: int = 0
-    accepted: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    invalid: int = 0
-
-    @property
-    def clean(self) -> bool:
-        """Whether every row is booked."""
-        return not self.refused and not self.invalid
-
-
-Complaint: TypeAlias = dict[str, Any]
-"""A refused or invalid row: `line`, `reference`, `problem`, `detail`, `inTheWay`, and `errors` where there are any."""
+Fated: TypeAlias = "Outcome | asyncio.Task[Outcome]"
 
 
 @dataclass(slots=True)
@@ -77,149 +57,228 @@ class Importer:
         store: The database.
         booking: The write path.
         create: Make unknown resources and customers.
-        complain: Told of each refused or invalid row, in the order of the file.
+        update: Change what is booked already where its row says otherwise.
+        force: Lift for all rows what `?force=true` lifts for a request.
+        timezone: Whose local times are meant; without it every time needs an offset.
+        complain: Told of each refused, invalid or differing row, in the order of the file.
         watch: Called as rows are done.
     """
 
     store: Store
     booking: Booking
     create: bool = False
+    update: bool = False
+    force: bool = False
+    timezone: Zone = None
     complain: Callable[[Complaint], None] = lambda _: None
     watch: Callable[[Report], None] = lambda _: None
     report: Report = field(default_factory=Report)
-    _accepted: set[str] = field(default_factory=set)
-    _pending: dict[str, "asyncio.Task[Outcome]"] = field(default_factory=dict)
-    _window: "deque[tuple[Record, Outcome | asyncio.Task[Outcome]]]" = field(default_factory=deque)
+    _pending: "dict[str, asyncio.Task[Outcome]]" = field(default_factory=dict)
+    _window: "deque[tuple[Record, Row | None, Fated]]" = field(default_factory=deque)
 
     async def run(self, records: Iterable[Record]) -> Report:
-        """Book all records.
+        """Book all records. What they are read from may make us wait, so they are read in a thread.
 
         Raises:
-            Problem: `overloaded`, `outcome-unknown` or `unavailable`, if the database stays in trouble; what was
-                booked until then is `unchanged` when the file is imported again.
+            UnreadableError: the file ends in the middle.
+            Problem: `overloaded`, `outcome-unknown` or `unavailable`, if the database stays in trouble. In both cases
+                the report says what was done until then, and is `unchanged` when the file is imported again.
         """
         known = Known(self.store, create=self.create)
+        chunks = _chunks(records)
         try:
-            for chunk in _chunks(records):
-                rows = [read_row(record) for record in chunk]
-                valid = [row for row in rows if isinstance(row, Row)]
-                booked = await self._booked({row.reference for row in valid})
-                await known.look(
-                    (row.wanted.resource for row in valid if row.reference not in booked),
-                    (row.wanted.customer for row in valid if row.wanted.customer and row.reference not in booked),
-                )
-                for record, row in zip(chunk, rows, strict=True):
-                    await self._take(record, row, booked, known)
+            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+                await self._take_all(chunk, known)
             await self._settle(0)
-        finally:
-            await asyncio.gather(*self._pending.values(), return_exceptions=True)
+        except BaseException:
+            await self._end()
+            raise
         return self.report
 
-    async def _take(self, record: Record, row: Row | Problem, booked: set[str], known: Known) -> None:
-        """Hand in a row, behind all that came before it."""
-        await self._settle(IN_FLIGHT)
-        if isinstance(row, Row) and row.reference in self._pending:
-            # The file has it twice, and what becomes of this one depends on what becomes of that one.
-            await self._settle(0)
-        if isinstance(row, Problem):
-            outcome: Outcome | asyncio.Task[Outcome] = Outcome("invalid", row)
-        elif row.reference in booked or row.reference in self._accepted:
-            outcome = Outcome("unchanged")
-        elif (unknown := _unknown(row, known)) is not None:
-            outcome = Outcome("invalid", unknown)
-        else:
-            outcome = asyncio.create_task(self._book(row))
-            self._pending[row.reference] = outcome
-        self._window.append((record, outcome))
+    async def _take_all(self, chunk: list[Record], known: Known) -> None:
+        """Look up what these rows name, and hand them in."""
+        rows = [read_row(record, self.timezone) for record in chunk]
+        valid = [row for row in rows if isinstance(row, Row)]
+        booked = await find_booked(self.store, valid)
+        fresh = [row for row in valid if row.key not in booked]
+        await known.look(
+            (row.wanted.resource for row in fresh), (row.wanted.customer for row in fresh if row.wanted.customer)
+        )
+        seen: set[str] = set()
+        for record, row in zip(chunk, rows, strict=True):
+            await self._settle(IN_FLIGHT)
+            if isinstance(row, Problem):
+                self._window.append((record, None, invalid(row)))
+                continue
+            if row.key in seen or row.key in self._pending:
+                # The file has it twice, and what becomes of this one depends on what became of that one.
+                await self._settle(0)
+                booked |= await find_booked(self.store, [row])
+            seen.add(row.key)
+            self._window.append((record, row, self._fate(row, booked.get(row.key), known)))
+
+    def _fate(self, row: Row, booked: Booked | None, known: Known) -> Fated:
+        """What becomes of a row: told at once where nothing is to be written, else as a task that writes."""
+        if booked is not None and (not self.update or not booked.patch_to(row)):
+            return _compared(row, booked)
+        if booked is None and (unknown := _unknown(row, known)) is not None:
+            return invalid(unknown)
+        writing = self._book(row) if booked is None else self._change(row, booked, ObjectId())
+        self._pending[row.key] = task = asyncio.ensure_future(writing)
+        return task
 
     async def _settle(self, left: int) -> None:
         """Wait for the oldest rows until no more than so many are left, and count them in the order of the file."""
         while len(self._window) > left:
-            record, outcome = self._window.popleft()
-            reference = reference_of(record)
+            record, row, outcome = self._window.popleft()
             if isinstance(outcome, asyncio.Task):
+                if row is not None:
+                    del self._pending[row.key]
                 outcome = await outcome
-                if reference is not None:
-                    del self._pending[reference]
-                    if outcome.fate == "accepted":
-                        self._accepted.add(reference)
-            await self._count(record, reference, outcome)
+            await self._count(record, row, outcome)
 
-    async def _count(self, record: Record, reference: str | None, outcome: Outcome) -> None:
-        self.report.rows += 1
-        setattr(self.report, outcome.fate, getattr(self.report, outcome.fate) + 1)
-        if outcome.problem is not None:
-            complaint: Complaint = {"line": record.line, "reference": reference, "problem": outcome.problem.name}
-            complaint |= {
-                "detail": outcome.problem.detail,
-                "inTheWay": await self._references(outcome.in_the_way),
-                "errors": [{"pointer": fault.pointer, "detail": fault.detail} for fault in outcome.problem.faults],
-            }
+    async def _end(self) -> None:
+        """Count what is still to be counted; what fails now is told by the failure that ended the import."""
+        while self._window:
+            with suppress(Problem, PyMongoError):
+                await self._settle(0)
+
+    async def _count(self, record: Record, row: Row | None, outcome: Outcome) -> None:
+        self.report.count(outcome.fate)
+        if outcome.problem:
+            complaint: Complaint = {"line": record.line, **names_of(record, row), "problem": outcome.problem}
+            in_the_way = await references_of(self.store, outcome.in_the_way)
+            complaint |= {"detail": outcome.detail, "inTheWay": in_the_way, **outcome.more}
             self.complain({name: value for name, value in complaint.items() if value not in (None, [])})
         self.watch(self.report)
 
     async def _book(self, row: Row) -> Outcome:
-        """Book one row, as often as it takes while the database has trouble."""
-        intent = _intent(row)
-        for left in reversed(range(TRIES)):
+        """Book a row that was unknown; another run, or a try whose answer was lost, may have booked it meanwhile."""
+        intent = _intent(row, FORCED if self.force else frozenset())
+        try:
+            made: Reservation | Replayed = await _insist(row, self.booking.book, intent)
+        except (Refused, Problem) as no:
+            return _refusal(no)
+        if isinstance(made, Replayed):  # pragma: no cover  # only requests with an Idempotency-Key are told again
+            raise TypeError("A row has no Idempotency-Key.")
+        if made.id == intent.reservation:
+            return Outcome("accepted")
+        booked = Booked.of(made.to_mongo())
+        return await self._change(row, booked, ObjectId()) if self.update else _compared(row, booked)
+
+    async def _change(self, row: Row, booked: Booked, operation: ObjectId) -> Outcome:
+        """Change a known row; whoever changed it since it was read is looked at again."""
+        for _ in range(TRIES):
+            patch = booked.patch_to(row)
+            if not patch:
+                return Outcome("updated" if booked.changed_by(operation) else "unchanged")
             try:
-                await self.booking.book(intent)
-            except Refused as refused:
-                failed = " ".join(check.detail for check in refused.verdict.failed)
-                taken = tuple(taken.id for taken in refused.verdict.conflicts if isinstance(taken.id, ObjectId))
-                if refused.verdict.only_taken:
-                    return Outcome("refused", Problem("conflict", failed), taken)
-                return Outcome("refused", Problem("rule", failed), taken)
-            except Problem as problem:
-                if problem.kind.retry_after_seconds is None:
-                    return Outcome("invalid", problem)
-                if not left:
-                    raise
-                log.info("a row is handed in again", line=row.line, reason=problem.detail)
-                await asyncio.sleep(problem.kind.retry_after_seconds * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter
-                if await self._is_there(intent.reservation):
-                    return Outcome("accepted")
+                await _insist(row, self.booking.change_row, self._changing(row, booked, patch, operation))
+            except Problem as no:
+                if no.name != "stale":
+                    return _refusal(no, patch)
+            except Refused as no:
+                return _refusal(no)
             else:
-                return Outcome("accepted")
-        raise AssertionError("The last try returns or raises.")
+                return Outcome("updated")
+            again = (await find_booked(self.store, [row])).get(row.key)
+            if again is None:
+                break
+            booked = again
+        return differing("stale", "Others are changing it at this moment; nothing was done.", [*booked.patch_to(row)])
 
-    async def _is_there(self, identity: ObjectId) -> bool:
-        return await self.store.database["reservations"].find_one({"_id": identity}, {"_id": 1}) is not None
-
-    async def _booked(self, references: set[str]) -> set[str]:
-        """Those that a reservation has, whatever became of it: what was cancelled here is not booked again."""
-        found = self.store.database["reservations"].find(
-            {"metadata.reference": {"$in": sorted(references)}}, {"metadata.reference": 1}
+    def _changing(self, row: Row, booked: Booked, patch: dict[str, object], operation: ObjectId) -> ChangeRow:
+        if "startTime" in patch and row.wanted.end_time is not None:
+            patch = {**patch, "endTime": row.wanted.end_time}  # else a new start keeps the length
+        if booked.import_key is None:
+            patch = {**patch, "importKey": row.key, "reference": row.reference}
+        return ChangeRow(
+            by=BY,
+            operation=operation,
+            deadline_seconds=DEADLINE_SECONDS,
+            reservation=booked.id,
+            resource=booked.resource,
+            service=booked.service,
+            version=booked.version,
+            patch={name: value for name, value in patch.items() if name != "status"},
+            status=row.wanted.status if "status" in patch else booked.status,
+            lifted=FORCED if self.force else frozenset(),
         )
-        return {reservation["metadata"]["reference"] async for reservation in found}
-
-    async def _references(self, identities: tuple[ObjectId, ...]) -> list[str]:
-        """How the file knows reservations; those that did not come from a file by their ids."""
-        if not identities:
-            return []
-        found = self.store.database["reservations"].find({"_id": {"$in": list(identities)}}, {"metadata.reference": 1})
-        known = {each["_id"]: each.get("metadata", {}).get("reference") async for each in found}
-        return [str(known.get(identity) or identity) for identity in identities]
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    each = iter(records)
-    while chunk := list(islice(each, CHUNK)):
+    chunk: list[Record] = []
+    try:
+        for record in records:
+            chunk.append(record)
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
+    except UnreadableError:
+        yield chunk
+        raise
+    if chunk:
         yield chunk
 
 
 def _unknown(row: Row, known: Known) -> Problem | None:
     if not known.has(Resource, row.wanted.resource):
-        return invalid("/resource", f"There is no resource {row.wanted.resource!r}.")
+        return invalid_field("/resource", f"There is no resource {row.wanted.resource!r}.")
     if row.wanted.customer and not known.has(Customer, row.wanted.customer):
-        return invalid("/customer", f"There is no customer {row.wanted.customer!r}.")
+        return invalid_field("/customer", f"There is no customer {row.wanted.customer!r}.")
     return None
 
 
-def _intent(row: Row) -> Book:
-    return Book(
+def _compared(row: Row, booked: Booked) -> Outcome:
+    """A known row to which nothing is done."""
+    patch = booked.patch_to(row)
+    if not patch:
+        return Outcome("unchanged")
+    return differing("differs", f"It is booked as {booked.said(patch)}; --update changes it.", [*patch])
+
+
+def _refusal(no: Refused | Problem, patch: Iterable[str] = ()) -> Outcome:
+    """What a row is told that was not done.
+
+    Raises:
+        Problem: the database has trouble.
+    """
+    if isinstance(no, Refused):
+        return refused(no)
+    if _passes(no):
+        raise no
+    return differing(no.name, no.detail, [*patch]) if no.name == "forbidden-transition" else invalid(no)
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether it is trouble of the database, which passes."""
+    return isinstance(error, Problem) and error.kind.retry_after_seconds is not None
+
+
+async def _insist(row: Row, step: Callable[[W], Awaitable[R]], intent: W) -> R:
+    """Hand an intent in, and again as long as the database has trouble, though not for ever."""
+    try:
+        return await step(intent)
+    except Problem as trouble:
+        if not _passes(trouble):
+            raise
+        log.info("a row is handed in again", line=row.line, reason=trouble.detail)
+        pause = trouble.kind.retry_after_seconds or 1
+    again = AsyncRetrying(
+        retry=retry_if_exception(_passes),
+        wait=wait_random(0.5 * pause, 1.5 * pause),
+        stop=stop_after_attempt(TRIES - 1),
+        reraise=True,
+    )
+    await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
+    return await again(step, intent)
+
+
+def _intent(row: Row, lifted: frozenset[str]) -> BookRow:
+    return BookRow(
         by=BY,
         deadline_seconds=DEADLINE_SECONDS,
+        import_key=row.key,
         resource=row.wanted.resource,
         start=row.wanted.start_time,
         end=row.wanted.end_time,
@@ -227,7 +286,7 @@ def _intent(row: Row) -> Book:
         customer=row.wanted.customer,
         guests=row.wanted.guests,
         notes=row.wanted.notes,
-        metadata={"reference": row.reference},
+        reference=row.reference,
         status=row.wanted.status,
-        lifted=frozenset({"notice"}),
+        lifted=lifted,
     )

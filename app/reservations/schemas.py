@@ -148,6 +148,7 @@ class ReservationAnswer(Answer):
     resource: str
     service: str | None = None
     customer: str | None = None
+    reference: Annotated[str | None, Field(description="The number in the file that it was imported from.")] = None
     status: Status
     start_time: Instant
     end_time: Instant

@@ -189,6 +189,8 @@ class Reservation(Kept):
     units: int = 1
     timezone: str
     notes: str | None = None
+    reference: str | None = None
+    """The number that the caller knows it by; others may have the same."""
     metadata: dict[str, Any] | None = None
     group: PydanticObjectId | None = None
     expires_at: datetime | None = None
@@ -200,6 +202,8 @@ class Reservation(Kept):
     """The prefix of the API key that made it."""
     idempotency_key: str | None = None
     idempotency: StoredAnswer | None = None
+    import_key: str | None = None
+    """The row of an import that it was made of, see `app.booking.imported`."""
 
     class Settings(Kept.Settings):
         """The first three indexes are the seed's: same names, keys, order and options."""
@@ -223,6 +227,7 @@ class Reservation(Kept):
             IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="reservation_updated"),
             IndexModel([("group", ASCENDING)], name="reservation_group", sparse=True),
             IndexModel([("metadata.reference", ASCENDING)], name="reservation_reference", sparse=True),
+            IndexModel([("importKey", ASCENDING)], name="reservation_import", unique=True, sparse=True),
             # Only holds that nobody has ended: who looks for those that are over does not meet all that ever were.
             IndexModel(
                 [("status", ASCENDING), ("expiresAt", ASCENDING)],

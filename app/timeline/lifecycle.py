@@ -43,3 +43,8 @@ def is_final(status: Status) -> bool:
 def may_follow(status: Status, wanted: Status) -> bool:
     """Whether `wanted` is one step from `status`."""
     return wanted in FOLLOWS[status]
+
+
+def may_become(status: Status, wanted: Status) -> bool:
+    """Whether `wanted` is one step or several from `status`."""
+    return may_follow(status, wanted) or any(may_become(each, wanted) for each in FOLLOWS[status])

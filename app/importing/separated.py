@@ -1,0 +1,170 @@
+"""Rows of cells: CSV as spreadsheets and databases write it, whichever sign is between the cells."""
+
+import csv
+import io
+import re
+from collections import deque
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from app.errors import Problem
+from app.importing.naming import Naming
+from app.importing.source import UnreadableError
+
+LONGEST_ROW_LINES = 100
+"""A quoted cell may contain line ends, but not more than that: an unclosed quote does not eat the file."""
+
+SEPARATORS = (",", ";", "\t")
+_SAID = re.compile(r'"?sep=([^\r\n])"?\s*', re.IGNORECASE)
+
+Cells: TypeAlias = dict[str, str]
+Lines: TypeAlias = Iterator[tuple[int, str | None]]
+
+
+class Table:
+    """A header and rows below it.
+
+    The separator is what a first line `sep=;` says, else the one by which most cells of the header are columns.
+
+    Args:
+        lines: Numbered; one that is too long for a row is None.
+        naming: What the columns are called.
+    """
+
+    def __init__(self, lines: Lines, naming: Naming) -> None:
+        self._lines = _Back(lines)
+        self._naming = naming
+
+    def rows(self) -> Iterator[tuple[int, Cells | Problem]]:
+        """Each row with the number of its first line: its cells that are not blank, by our names of the columns.
+
+        Raises:
+            UnreadableError: the header lacks a column, or has one twice, without a name, or that nobody knows.
+        """
+        separator = self._separator()
+        rows = self._rows(separator)
+        header = self._header(next(rows, (0, [])), separator)
+        for number, cells in rows:
+            if isinstance(cells, Problem):
+                yield number, cells
+            elif any(cells[len(header) :]) or len(cells) < len(header):
+                yield number, Problem("invalid", f"The row has {len(cells)} cells, the header {len(header)}.")
+            else:
+                yield number, {name: cell for name, cell in zip(header, cells, strict=False) if cell}
+
+    def _separator(self) -> str:
+        first = self._lines.next()
+        if first is None:
+            return SEPARATORS[0]
+        said = _SAID.fullmatch(first[1] or "")
+        if said is not None:
+            return said[1]
+        self._lines.back([first])
+        header = self._lines.skip_blank()
+        found = {each: [self._naming.ours(name) for name in _cells(header, each)] for each in SEPARATORS}
+        return max(SEPARATORS, key=lambda each: (sum(name is not None for name in found[each]), len(found[each])))
+
+    def _header(self, row: tuple[int, list[str] | Problem], separator: str) -> list[str]:
+        _, cells = row
+        if isinstance(cells, Problem):
+            raise UnreadableError(f"The header cannot be read: {cells.detail}")
+        while cells and not cells[-1]:
+            cells.pop()
+        self._check(cells, separator)
+        return [self._naming.ours(name) or name for name in cells]
+
+    def _check(self, names: list[str], separator: str) -> None:
+        lacking = self._naming.lacking(names)
+        unknown = [name for name in names if self._naming.ours(name) is None]
+        if lacking:
+            raise UnreadableError(
+                f"The header lacks {', '.join(lacking)}; separated by {_NAMES.get(separator, separator)} it has"
+                f" {', '.join(name[:_SHOWN] for name in names[:_SHOWN]) or 'nothing'}. The columns are"
+                f" {self._naming.known}; --columns startTime=from,resource=room names them otherwise."
+            )
+        if "" in unknown:
+            raise UnreadableError(f"Column {names.index('') + 1} of the header has no name; name it or leave it out.")
+        if unknown:
+            raise UnreadableError(
+                f"The header has unknown columns: {', '.join(unknown)}. There are {self._naming.known}; leave the"
+                " others out, or say by --columns which they are."
+            )
+        ours = [self._naming.ours(name) for name in names]
+        twice = next((name for name in names if ours.count(self._naming.ours(name)) > 1), None)
+        if twice is not None:
+            raise UnreadableError(f"The header names the column {twice!r} twice.")
+
+    def _rows(self, separator: str) -> Iterator[tuple[int, list[str] | Problem]]:
+        """Each row that is not blank with the number of its first line, cells trimmed."""
+        while (found := self._lines.next()) is not None:
+            number, line = found
+            if line is None:
+                yield number, Problem("invalid", "The line is longer than any row can be.")
+            elif line.strip():
+                cells = self._row(line, separator)
+                if isinstance(cells, Problem):
+                    yield number, cells
+                elif any(trimmed := [cell.strip() for cell in cells]):
+                    yield number, trimmed
+
+    def _row(self, line: str, separator: str) -> list[str] | Problem:
+        taken: list[tuple[int, str | None]] = []
+        text = line
+        while True:
+            try:
+                return next(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator))
+            except csv.Error as error:
+                said = str(error)
+            more = self._lines.next() if said == _UNCLOSED and len(taken) < LONGEST_ROW_LINES else None
+            if more is not None:
+                taken.append(more)
+            if more is None or more[1] is None:
+                self._lines.back(taken)
+                return Problem("invalid", f"The row cannot be read: {said}.")
+            text += more[1]
+
+
+_BLANK = " \r\n" + "".join(SEPARATORS)
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_SHOWN = 40
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    """About what the cells of a header are, to tell which separator it has."""
+    return [cell.strip().strip('"').strip() for cell in line.split(separator)]
+
+
+class _Back:
+    """Lines that can be put back, so that a row may look ahead for the end of a quoted cell."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._ahead: deque[tuple[int, str | None]] = deque()
+        self._lines = lines
+
+    def next(self) -> tuple[int, str | None] | None:
+        """The next line; None at the end."""
+        return self._ahead.popleft() if self._ahead else next(self._lines, None)
+
+    def back(self, lines: list[tuple[int, str | None]]) -> None:
+        """They come again."""
+        self._ahead.extendleft(reversed(lines))
+
+    def skip_blank(self) -> str:
+        """Leave out lines without a cell, and look at the next one."""
+        while (found := self.next()) is not None:
+            if found[1] is None or found[1].strip(_BLANK):
+                self.back([found])
+                return found[1] or ""
+        return ""
+
+
+def _unclosed() -> str:
+    """What this Python's csv module says of a quote that nobody closes."""
+    try:
+        next(csv.reader(['"'], strict=True))
+    except csv.Error as error:
+        return str(error)
+    raise AssertionError("An unclosed quote is an error in strict mode.")
+
+
+_UNCLOSED = _unclosed()

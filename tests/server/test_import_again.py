@@ -1,0 +1,338 @@
+"""Importing again: a row is known by reference and resource, is booked once, and changed only where that is wanted."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.booking import Book, Booking, BookRow, import_key
+from app.booking.intents import Accepted
+from app.importing.report import Report
+from app.storage.client import Store
+from app.storage.documents import Schedule, Service
+from app.storage.guards import make_service_row
+from app.timeline.instants import render
+from tests.actors import HOUR, NINE, Actor, add_resource, peak_load
+from tests.contract.processes import running
+from tests.server.test_import import imported, row
+
+pytestmark = pytest.mark.servers("wire")
+
+
+@pytest.fixture
+async def booking(store: Store) -> AsyncIterator[Booking]:
+    """A write path over the store."""
+    booking = Booking(store)
+    await booking.start()
+    yield booking
+    await booking.stop()
+
+
+async def stored(store: Store, **where: Any) -> list[dict[str, Any]]:
+    """The reservations that match, in the order in which they were made."""
+    return await store.database["reservations"].find(where).sort("_id", 1).to_list(None)
+
+
+async def test_one_number_for_two_rooms(store: Store, booking: Booking) -> None:
+    """A confirmation number that stands for two rooms books both, once."""
+    rows = [row("R7"), row("R7", resource="other")]
+    first, _ = await imported(booking, rows)
+    second, _ = await imported(booking, rows)
+
+    assert (first, second) == (Report(rows=2, accepted=2), Report(rows=2, unchanged=2))
+    assert {each["resource"] for each in await stored(store, reference="R7")} == {"room", "other"}
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"startTime": render(NINE + HOUR / 2)}, ["startTime"]),
+        ({"endTime": render(NINE + 2 * HOUR)}, ["endTime"]),
+        ({"guests": 3}, ["guests"]),
+        ({"status": "cancelled"}, ["status"]),
+        ({"status": "pending"}, ["status"]),
+    ],
+)
+async def test_a_row_that_says_otherwise(
+    store: Store, booking: Booking, change: dict[str, Any], fields: list[str]
+) -> None:
+    """Other times, guests or another status are reported with the field, and nothing is done."""
+    await imported(booking, [row("a")])
+    before = await stored(store)
+    report, complaints = await imported(booking, [row("a") | change])
+
+    assert report == Report(rows=1, differs=1)
+    assert [error["pointer"] for error in complaints[0]["errors"]] == [f"/{name}" for name in fields]
+    assert await stored(store) == before
+
+
+async def test_what_is_beside_the_time_does_not_count(booking: Booking) -> None:
+    """Other notes are no difference, nor is the same instant written otherwise, nor an end that the service says."""
+    await imported(booking, [row("a", notes="one")])
+    report, _ = await imported(booking, [row("a", notes="two") | {"startTime": "2030-01-07T10:00:00+01:00"}])
+
+    assert report == Report(rows=1, unchanged=1)
+
+
+async def test_update(store: Store, booking: Booking) -> None:
+    """Changes go through the write path: times, guests and status at once, in one entry of the history."""
+    await imported(booking, [row("a"), row("b", 2), row("c", 4, status="pending")])
+    changed = [
+        row("a", 0.5, guests=2),
+        row("b", 3, status="cancelled"),
+        row("c", 4, status="confirmed"),
+        row("d", 6),
+    ]
+    first, _ = await imported(booking, changed, update=True)
+    second, _ = await imported(booking, changed, update=True)
+    found = {each["reference"]: each for each in await stored(store)}
+
+    assert first == Report(rows=4, accepted=1, updated=3)
+    assert second == Report(rows=4, unchanged=4)
+    assert (found["a"]["startTime"], found["a"]["blockEnd"], found["a"]["guests"]) == (
+        NINE + HOUR / 2,
+        NINE + 1.5 * HOUR,
+        2,
+    )
+    assert (found["b"]["status"], found["b"]["startTime"]) == ("cancelled", NINE + 3 * HOUR)
+    assert found["c"]["status"] == "confirmed"
+    last = found["b"]["history"][-1]
+    assert (last["by"], last["from"], last["to"], last["changed"]) == (
+        "import",
+        "confirmed",
+        "cancelled",
+        ["endTime", "startTime"],
+    )
+
+
+async def test_an_update_is_judged_like_a_booking(store: Store, booking: Booking) -> None:
+    """It does not take a taken time, and says who is in its way; the reservation stays as it is."""
+    await imported(booking, [row("a"), row("b", 1)])
+    report, complaints = await imported(booking, [row("a", 0.5), row("b", 1)], update=True)
+
+    assert report == Report(rows=2, unchanged=1, refused=1)
+    assert (complaints[0]["problem"], complaints[0]["inTheWay"], complaints[0]["rules"]) == (
+        "conflict",
+        ["b"],
+        ["capacity"],
+    )
+    assert (await stored(store, reference="a"))[0]["startTime"] == NINE
+    assert await peak_load(store) == 1
+
+
+async def test_rows_of_a_resource_are_changed_in_the_order_of_the_file(store: Store, booking: Booking) -> None:
+    """One moves away and the next takes its place, also where hundreds are in flight."""
+    rooms = [f"r{number}" for number in range(40)]
+    await imported(booking, [row("old", resource=room) for room in rooms])
+    moved = [each for room in rooms for each in (row("old", 5, room), row("new", 0, room), row("late", 5, room))]
+    report, complaints = await imported(booking, moved, update=True)
+
+    assert report == Report(rows=120, updated=40, accepted=40, refused=40)
+    assert {(each["reference"], *each["inTheWay"]) for each in complaints} == {("late", "old")}
+
+
+async def test_what_is_final_stays(booking: Booking, store: Store) -> None:
+    """A cancelled reservation is not revived by its row, with `update` either: the row differs and says why."""
+    await imported(booking, [row("a", status="cancelled"), row("b", 2)])
+    (other,) = await stored(store, reference="b")
+    await booking.finish(other["_id"], "cancelled", by="somebody")
+    report, complaints = await imported(booking, [row("a"), row("b", 2)], update=True)
+
+    assert report == Report(rows=2, differs=2)
+    assert {each["problem"] for each in complaints} == {"forbidden-transition"}
+    assert {each["status"] for each in await stored(store)} == {"cancelled"}
+
+
+async def test_what_was_completed_since_is_as_it_was(store: Store, booking: Booking) -> None:
+    """A file goes on calling confirmed what has taken place; that nobody came it should say, or hear."""
+    rows = [row("a", -90_000), row("b", -90_002)]
+    await imported(booking, rows)
+    for reference, status in (("a", "completed"), ("b", "no-show")):
+        (found,) = await stored(store, reference=reference)
+        await booking.finish(found["_id"], status, by="worker")  # type: ignore[arg-type]  # two literals
+    report, complaints = await imported(booking, rows)
+
+    assert report == Report(rows=2, unchanged=1, differs=1)
+    assert [each["reference"] for each in complaints] == ["b"]
+
+
+async def test_what_people_moved_is_known(store: Store, booking: Booking) -> None:
+    """What was moved to another resource is not booked again: its row differs, and `update` takes it back."""
+    await imported(booking, [row("a"), row("b", resource="other", hours=5)])
+    (found,) = await stored(store, reference="a")
+    await booking.change(found["_id"], {"resource": "other"}, version=None, by="somebody")
+    report, complaints = await imported(booking, [row("a")])
+    back, _ = await imported(booking, [row("a")], update=True)
+
+    assert report == Report(rows=1, differs=1)
+    assert [error["pointer"] for error in complaints[0]["errors"]] == ["/resource"]
+    assert back == Report(rows=1, updated=1)
+    assert [each["resource"] for each in await stored(store, reference="a")] == ["room"]
+
+
+async def test_references_of_others_do_not_count(store: Store, booking: Booking) -> None:
+    """What a customer wrote as reference, or into the metadata, makes no row known."""
+    await add_resource(store, capacity=3)
+    await booking.book(
+        Book(by="abcdefgh", resource="room", start=NINE, end=NINE + HOUR, metadata={"reference": "a"}, reference="a")
+    )
+    report, _ = await imported(booking, [row("a")])
+
+    assert report == Report(rows=1, accepted=1)
+    assert len(await stored(store)) == 2
+
+
+async def test_what_was_imported_into_the_metadata_is_known(store: Store, booking: Booking) -> None:
+    """Rows that an import kept in the metadata are known by that; a change gives them what rows have now."""
+    await add_resource(store)
+    old = Book(by="import", resource="room", start=NINE, end=NINE + HOUR, metadata={"reference": "a"})
+    await booking.book(old)
+    unchanged, _ = await imported(booking, [row("a")])
+    updated, _ = await imported(booking, [row("a", 1)], update=True)
+    (found,) = await stored(store)
+
+    assert (unchanged, updated) == (Report(rows=1, unchanged=1), Report(rows=1, updated=1))
+    assert (found["startTime"], found["reference"], found["importKey"]) == (NINE + HOUR, "a", import_key("room", "a"))
+    assert found["history"][-1]["changed"] == ["endTime", "reference", "startTime"]
+
+
+async def test_history(store: Store, booking: Booking) -> None:
+    """What has ended is judged by capacity alone and what does not block by nothing; what is to come by every rule."""
+    await add_resource(store, active=False, schedule=Schedule(weekly=[]))
+    rows = [
+        row("past", -90_000),
+        row("past-twice", -90_000),
+        row("past-cancelled", -90_000, status="cancelled"),
+        row("coming", 0),
+        row("coming-cancelled", 0, status="cancelled"),
+    ]
+    report, complaints = await imported(booking, rows)
+
+    assert report == Report(rows=5, accepted=3, refused=2)
+    assert [(each["reference"], each["problem"], each["rules"]) for each in complaints] == [
+        ("past-twice", "conflict", ["capacity"]),
+        ("coming", "rule", ["resource-active", "schedule"]),
+    ]
+
+
+async def test_a_change_of_history(store: Store, booking: Booking) -> None:
+    """What has ended can be corrected whatever today's rules say, but not over somebody else's time."""
+    await add_resource(store, schedule=Schedule(weekly=[]))
+    await imported(booking, [row("a", -90_000), row("b", -90_001)])
+    report, complaints = await imported(
+        booking, [row("a", -90_000, length=2), row("b", -90_001, length=2)], update=True
+    )
+
+    assert report == Report(rows=2, updated=1, refused=1)
+    assert [(each["reference"], each["problem"]) for each in complaints] == [("b", "conflict")]
+
+
+async def test_force(store: Store, booking: Booking) -> None:
+    """Notice, horizon, schedule and time off are judged for what is to come, unless they are lifted for all rows."""
+    await add_resource(store, services=["cut"], schedule=Schedule(weekly=[]))
+    now = store.clock.now()
+    cut = Service(
+        id="cut", name="Cut", duration_type="fixed", duration_minutes=60, horizon_days=1, created_at=now, updated_at=now
+    )
+    await make_service_row(store, "cut")
+    await store.database["services"].insert_one(cut.to_mongo())
+    refused, complaints = await imported(booking, [row("a", service="cut")])
+    accepted, _ = await imported(booking, [row("a", service="cut"), row("b", service="cut")], force=True)
+
+    assert refused == Report(rows=1, refused=1)
+    assert complaints[0]["rules"] == ["horizon", "schedule"]
+    assert accepted == Report(rows=2, accepted=1, refused=1)
+
+
+class Paused(Booking):
+    """A write path that waits before it books until it is let go."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.reached, self.go = asyncio.Event(), asyncio.Event()
+
+    async def book(self, intent: Book) -> Any:
+        """Wait, then book."""
+        self.reached.set()
+        await self.go.wait()
+        return await super().book(intent)
+
+
+@pytest.mark.parametrize("update", [False, True])
+async def test_two_runs_between_look_up_and_transaction(store: Store, booking: Booking, *, update: bool) -> None:
+    """A run that found nothing when it looked, and was overtaken by another one, books nothing twice."""
+    await add_resource(store, capacity=5)
+    rows = [row(f"r{number}", number) for number in range(20)]
+    slow = Paused(store)
+    await slow.start()
+    first = asyncio.create_task(imported(slow, rows, update=update))
+    await slow.reached.wait()
+    second, _ = await imported(booking, rows)
+    slow.go.set()
+    overtaken, _ = await first
+    await slow.stop()
+
+    assert second == Report(rows=20, accepted=20)
+    assert overtaken == Report(rows=20, unchanged=20)
+    assert len(await stored(store)) == 20
+
+
+def booked_row(**fields: Any) -> BookRow:
+    """The intent of a row."""
+    wanted: dict[str, Any] = {
+        "by": "import",
+        "resource": "room",
+        "start": NINE,
+        "end": NINE + HOUR,
+        "reference": "a",
+        "lifted": frozenset(),
+    }
+    return BookRow(**(wanted | fields), status="confirmed", import_key=import_key("room", "a"))
+
+
+@pytest.mark.servers("transactions")
+async def test_two_runs_step_by_step(store: Store) -> None:
+    """Wherever the one stops inside its transaction, the other one's row is there once."""
+    await add_resource(store, capacity=5)
+    alone = Actor(store, [booked_row(resource="room", reference="a")])
+    steps = 0
+    while await alone.advance():
+        steps += 1
+    await alone.close()
+    for stop in range(steps):
+        await store.database["reservations"].delete_many({})
+        first, second = Actor(store, [booked_row()]), Actor(store, [booked_row()])
+        for _ in range(stop):
+            await first.advance()
+        made = 0
+        for actor in (second, first):
+            try:
+                (outcome,) = await actor.finish()
+                made += isinstance(outcome, Accepted) and outcome.writes
+            except Exception as lost:  # noqa: BLE001  # the second of two goes again
+                assert type(lost).__name__ in {"Lost", "WriteConflict", "BulkWriteError"}, lost  # noqa: PT017
+        await first.close()
+        await second.close()
+        assert (made, len(await stored(store))) == (1, 1), stop
+
+
+@pytest.mark.servers("rust")
+async def test_two_processes(database_url: str, store: Store, tmp_path: Path) -> None:
+    """Two processes that import one file at once book each of 600 rows once, though the resource has room for five."""
+    file = tmp_path / "rows.jsonl"
+    rows = [row(f"r{number}", number, f"room-{number % 3}") for number in range(600)]
+    file.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    for number in range(3):
+        await add_resource(store, f"room-{number}", capacity=5)
+    command = ("import", str(file), "--json")
+    with running(*command, MONGODB_URL=database_url) as one, running(*command, MONGODB_URL=database_url) as other:
+        codes = [await asyncio.to_thread(each.ended) for each in (one, other)]
+    told = [json.loads(each.out[-1]) for each in (one, other)]
+
+    assert codes == [0, 0], (one.err, other.err)
+    assert sum(each["accepted"] for each in told) == 600
+    assert sum(each["unchanged"] for each in told) == 600
+    assert len(await stored(store)) == 600
