@@ -1,0 +1,232 @@
+"""What commands write where nothing can be written: full disks, closed pipes; and that no table is cut in a pipe."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.access.service import create_key
+from app.booking import Booking
+from app.importing.records import records_of
+from app.importing.service import Importer
+from app.importing.source import Source
+from app.storage.client import Store
+from tests.contract.processes import SECONDS, reserva, run, surroundings
+
+pytestmark = pytest.mark.servers("rust")
+
+FULL = Path("/dev/full")
+ROWS = (
+    "reference,resource,startTime,endTime\n"
+    "a,room,2030-01-07T09:00:00Z,2030-01-07T10:00:00Z\n"
+    "b,room,2030-01-07T09:30:00Z,2030-01-07T10:30:00Z\n"
+    "c,room,2030-01-07T10:00:00Z,2030-01-07T11:00:00Z\n"
+)
+SCOPES = ("reservations:read", "reservations:write", "catalogue:write")
+
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+
+
+def onto(
+    target: int | Path, *arguments: str, url: str, stderr: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command with its standard output (and standard error) going there."""
+    out = target if isinstance(target, int) else os.open(target, os.O_WRONLY)
+    err = subprocess.PIPE if stderr is None else os.open(stderr, os.O_WRONLY)
+    try:
+        return subprocess.run(
+            reserva(*arguments),
+            env=surroundings({"MONGODB_URL": url}),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    finally:
+        os.close(out)
+        if stderr is not None:
+            os.close(err)
+
+
+def closed_pipe() -> int:
+    """The writing end of a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.fixture
+async def url(database_url: str, store: Store, tmp_path: Path) -> str:
+    """A database with three rows of an import, two of them booked, and a key with a long name; the file is there."""
+    (tmp_path / "rows.csv").write_text(ROWS)
+    booking = Booking(store)
+    await booking.start()
+    source = Source(tmp_path / "rows.csv")
+    report = await Importer(store, booking, create=True).run(records_of(source))
+    source.close()
+    await booking.stop()
+    assert (report.accepted, report.refused) == (2, 1)
+    await create_key(store, f"{'long name ' * 9}end", SCOPES)
+    return database_url
+
+
+COMMANDS = [
+    ["keys", "list"],
+    ["keys", "list", "--json"],
+    ["keys", "create", "--name", "x", "--scope", "admin"],
+    ["reconcile", "--full"],
+    ["reconcile", "--full", "--json"],
+    ["audit", "--mongodb", "URL"],
+    ["audit", "--mongodb", "URL", "--json"],
+    ["import", "rows.csv"],
+    ["import", "rows.csv", "--json"],
+    ["--help"],
+    ["import", "--help"],
+]
+
+
+@needs_full
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_result_onto_a_full_disk(url: str, tmp_path: Path, command: list[str]) -> None:
+    """Exit code 2, a sentence and no traceback: nobody takes an empty file for the result."""
+    ended = onto(FULL, *arguments(command, url, tmp_path), url=url)
+
+    check(ended, command)
+    if "create" in command:
+        assert "`reserva keys rotate" in ended.stderr
+
+
+@pytest.mark.parametrize("command", [COMMANDS[0], COMMANDS[1], COMMANDS[5], COMMANDS[7], COMMANDS[9]], ids=" ".join)
+def test_a_result_into_a_closed_pipe(url: str, tmp_path: Path, command: list[str]) -> None:
+    """The same where the reader has gone."""
+    check(onto(closed_pipe(), *arguments(command, url, tmp_path), url=url), command)
+
+
+def arguments(command: list[str], url: str, folder: Path) -> list[str]:
+    """A command of the table with the database and the file put in."""
+    return [url if word == "URL" else str(folder / word) if word == "rows.csv" else word for word in command]
+
+
+def check(ended: "subprocess.CompletedProcess[str]", command: list[str]) -> None:
+    """It said that it could not write, and that is its exit code."""
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+    if "--help" not in command:
+        assert "The result cannot be written" in ended.stderr
+
+
+@needs_full
+@pytest.mark.parametrize("json_too", [True, False])
+def test_refused_rows_onto_a_full_disk(url: str, tmp_path: Path, *, json_too: bool) -> None:
+    """The loss is told, the rest of the file is booked, the counts still go out, and the exit code is 2."""
+    (tmp_path / "more.csv").write_text(ROWS + "d,room,2030-01-07T12:00:00Z,2030-01-07T13:00:00Z\n")
+    more = ["--json"] if json_too else []
+    ended = run("import", str(tmp_path / "more.csv"), "--refused", str(FULL), *more, MONGODB_URL=url)
+
+    assert ended.returncode == 2, ended.stderr
+    assert "The file of --refused cannot be written: no space left on device." in ended.stderr
+    assert "Traceback" not in ended.stderr
+    if json_too:
+        told = json.loads(ended.stdout)
+        assert (told["rows"], told["accepted"], told["unchanged"], told["refused"]) == (4, 1, 2, 1)
+    else:
+        assert ended.stdout.startswith("4 rows: 1 accepted, 0 updated, 2 unchanged, 0 differs, 1 refused, 0 invalid,")
+
+
+@needs_full
+def test_a_table_onto_a_full_disk(url: str) -> None:
+    """`audit --csv` there is told and exit code 2, and the report still goes out."""
+    ended = run("audit", "--mongodb", url, "--csv", str(FULL), MONGODB_URL=url)
+
+    assert ended.returncode == 2, ended.stderr
+    assert "The file of --csv cannot be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "no conflict" in ended.stdout
+
+
+@needs_full
+def test_a_log_onto_a_full_disk(url: str, tmp_path: Path) -> None:
+    """That nobody can be told keeps no row from being booked, and no exit code from being right."""
+    reading, writing = os.pipe()
+    ended = onto(writing, "import", str(tmp_path / "rows.csv"), "--json", url=url, stderr=FULL)
+    with os.fdopen(reading) as out:
+        told = json.loads(out.read())
+
+    assert (ended.returncode, told["unchanged"], told["refused"]) == (1, 2, 1)
+
+
+def test_keys_in_a_pipe(url: str) -> None:
+    """Each key is one line there, with all of its name, scopes and instants."""
+    listed = run("keys", "list", MONGODB_URL=url)
+    heading, *lines = listed.stdout.splitlines()
+
+    assert heading.split() == ["prefix", "name", "scopes", "customer", "state", "created"]
+    assert len(lines) == 1
+    assert f"{'long name ' * 9}end" in lines[0]
+    assert "reservations:read reservations:write catalogue:write" in lines[0]
+    assert lines[0].endswith("Z")
+
+
+def test_an_import_that_ends_early_says_what_it_did(url: str, tmp_path: Path) -> None:
+    """Of an array that is cut the rows before are booked and counted on standard output; the exit code is 2."""
+    row = {"resource": "room", "startTime": "2030-02-07T09:00:00Z", "endTime": "2030-02-07T10:00:00Z"}
+    (tmp_path / "cut.json").write_text(f"[{json.dumps({'reference': 'x', **row})}, {{")
+    ended = run("import", str(tmp_path / "cut.json"), "--json", MONGODB_URL=url)
+
+    assert ended.returncode == 2
+    assert "does not end" in ended.stderr
+    assert json.loads(ended.stdout)["accepted"] == 1
+
+
+@pytest.mark.parametrize("path", ["-", "/dev/stdin"])
+def test_import_from_a_pipe(url: str, path: str) -> None:
+    """Standard input and pipes are read like files."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as pipe:
+        pipe.write(ROWS.replace("a,room", "z,other"))
+    ended = subprocess.run(
+        reserva("import", path, "--create", "--json"),
+        env=surroundings({"MONGODB_URL": url}),
+        stdin=reading,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    os.close(reading)
+
+    assert ended.returncode == 1, ended.stderr
+    assert (json.loads(ended.stdout)["accepted"], json.loads(ended.stdout)["unchanged"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--columns", "start=from"], "There is no column 'start'"),
+        (["--columns", "startTime"], "OURS=THEIRS"),
+        (["--columns", "startTime=a,endTime=a"], "cannot be two columns"),
+        (["--timezone", "Mars/Olympus"], "There is no time zone"),
+    ],
+    ids=" ".join,
+)
+def test_import_options_that_make_no_sense(tmp_path: Path, options: list[str], words: str) -> None:
+    """They are refused with a sentence and exit code 2, before anything else is looked at."""
+    (tmp_path / "rows.csv").write_text(ROWS)
+    ended = run("import", str(tmp_path / "rows.csv"), *options, MONGODB_URL="mongodb://127.0.0.1:1/")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert words in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["workbook.xlsx", "latin-1.csv", "empty.csv"])
+def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    """It is refused with one sentence and exit code 2, before the database is looked for."""
+    file = Path(__file__).parents[1] / "files" / "import" / name
+    ended = run("import", str(file), "--json", MONGODB_URL="mongodb://127.0.0.1:1/")
+
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1), ended.stderr
+    assert ended.stderr.startswith("Error: The file is ")
