@@ -85,6 +85,8 @@ def _run() -> int:
         with suppress(OSError):
             click.echo("Interrupted.", err=True)
         return _INTERRUPTED
+    except SystemExit:  # so click ends where a help text goes into a pipe that nobody reads
+        return click.UsageError.exit_code
     return code
 
 
