@@ -1,5 +1,7 @@
 """Booking a time that was free: the commonest intent."""
 
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,6 +19,8 @@ from app.timeline.zones import next_day, zone
 
 BYTES_A_CHARACTER = 4
 """At most, in UTF-8."""
+DRAWS = random.Random()  # noqa: S311  # who is served by whom is no secret
+"""Where the takers of pools draw their turns from."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +48,10 @@ class Book(Intent):
     timezone: str | None = None
     group: ObjectId | None = None
     reservation: ObjectId = field(default_factory=ObjectId)
+    draw: int = field(default_factory=lambda: DRAWS.getrandbits(64))
+    """Of an even assignment it says in which order the pool is tried, the same over every attempt."""
+    round: int | None = 0
+    """How often it was tried in the same transaction, in another order each time; None: by id."""
 
     def lanes(self) -> frozenset[str]:
         """The guard of the resource, or of every member of the pool."""
@@ -55,11 +63,25 @@ class Book(Intent):
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """Where it may be booked, in the order in which it is tried: takers of a pool begin at different members."""
-        if self.resource:
-            return (self.resource,)
-        first = int.from_bytes(self.operation.binary[-3:]) % max(len(self.pool), 1)
-        return self.pool[first:] + self.pool[:first]
+        """Where it may be booked, by id."""
+        return (self.resource,) if self.resource else self.pool
+
+    def _in_turn(self, view: View) -> Sequence[str]:
+        """Where it may be booked, in the order in which it is tried.
+
+        Even is drawn anew for each booking and not a rotation from a drawn start, in which whoever follows somebody
+        who is full would be taken twice as often.
+        """
+        offer = view.offer(self.service) if self.service else None
+        if self.resource or offer is None or offer.assignment == "first":
+            return self.candidates
+        turns = [*self.pool]
+        if self.round is not None:
+            random.Random(self.draw + self.round).shuffle(turns)  # noqa: S311  # as above
+        if offer.assignment == "smallest":
+            rooms = {candidate: view.room(candidate) for candidate in turns}
+            turns.sort(key=lambda candidate: room.capacity if (room := rooms[candidate]) else 0)
+        return turns
 
     @property
     def size(self) -> int:
@@ -89,19 +111,20 @@ class Book(Intent):
         return spans
 
     def judge(self, view: View) -> Accepted:
-        """Every rule, then the document. Of a pool the first free member is taken.
+        """Every rule, then the document. Of a pool the first member in turn that is free is taken.
 
         Raises:
             Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
-            Refused: with the verdict; of a pool that of the member with the fewest failed rules.
+            Refused: with the verdict; of a pool that of the member with the fewest failed rules, among equals of one
+                that fails the capacity alone, then of the first by id: whoever asks again is refused in the same way.
         """
-        refused: list[Refused] = []
-        for candidate in self.candidates:
+        refused: dict[str, Refused] = {}
+        for candidate in self._in_turn(view):
             try:
                 return self._judge_on(candidate, view)
             except Refused as no:
-                refused.append(no)
-        raise min(refused, key=lambda no: len(no.verdict.failed))
+                refused[candidate] = no
+        raise min(refused.items(), key=_nearest)[1]
 
     def _judge_on(self, resource: str, view: View) -> Accepted:
         room, offer = self._facts(resource, view)
@@ -177,3 +200,9 @@ class Book(Intent):
             history=[HistoryEntry(at=now, by=self.by, operation=self.operation, to=status)],
             key=self.by,
         )
+
+
+def _nearest(refused: tuple[str, Refused]) -> tuple[int, bool, str]:
+    """By what the member of a pool that answers for all is found."""
+    candidate, no = refused
+    return len(no.verdict.failed), not no.verdict.only_taken, candidate

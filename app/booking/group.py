@@ -19,6 +19,8 @@ Reason = Refused | Problem
 
 VERDICTS = 2_000
 """About how many are given at most before a group that could be arranged in many ways is refused."""
+SORTED_ORDERS = 3
+"""How many orders a group is tried in before those who found nothing go first."""
 
 
 class MembersRefused(Exception):  # noqa: N818  # verdicts, not an error
@@ -120,27 +122,53 @@ class BookGroup(Together):
     group: ObjectId = field(default_factory=ObjectId)
 
     def judge(self, view: View) -> Accepted:
-        """All of them; who has the least choice comes first.
+        """All of them, in the first of several orders in which all find a place.
 
-        Where members may choose from a pool, those who found nothing left go first in another round: a member that
-        could have gone elsewhere is no reason for a refusal.
+        Where members may choose from a pool, one that could have gone elsewhere is no reason for a refusal: those of
+        the least choice come first, then those that begin first (which finds a place for all where the members of the
+        pool are alike), then those who found nothing left before. About `VERDICTS` are given at most.
 
         Raises:
-            MembersRefused: with everybody who could not be had in the first round.
+            MembersRefused: with everybody who cannot be had where all choose by id: the same request is refused in
+                the same way.
         """
         choices = [len(member.candidates) for member in self.members]
-        orders = [sorted(range(len(self.members)), key=choices.__getitem__)]
-        refusals: list[MembersRefused] = []
-        while len(refusals) < len(orders):
-            try:
-                return self._judge_in(orders[-1], view)
-            except MembersRefused as refused:
-                refusals.append(refused)
-                left = [place for place, _ in refused.members]
-                again = left + [place for place in orders[-1] if place not in left]
-                if max(choices) > 1 and again not in orders and len(orders) * sum(choices) < VERDICTS:
-                    orders.append(again)
-        raise refusals[0]
+        if max(choices) == 1:
+            return self._judge_in(range(len(self.members)), view)
+        order: list[int] = []
+        for number in range(max(min(VERDICTS // sum(choices), len(choices) + SORTED_ORDERS), 1)):
+            order = self._order(number, order, choices)
+            left = self._tried(order, number, view)
+            if isinstance(left, Accepted):
+                return left
+            if order[0] in left:  # it would not be had alone either
+                break
+            order = left + [place for place in order if place not in left]
+        for member in self.members:
+            member.round = None
+        return self._judge_in(self._order(0, order, choices), view)
+
+    def _order(self, number: int, repaired: list[int], choices: Sequence[int]) -> list[int]:
+        """The places of the members as they are tried the `number`th time; `repaired` is the last order, mended."""
+        places = range(len(self.members))
+        match number:
+            case 0:
+                return sorted(places, key=choices.__getitem__)
+            case 1:
+                return sorted(places, key=lambda place: (choices[place], self.members[place].start))
+            case 2:
+                return sorted(places, key=lambda place: (choices[place] > 1, self.members[place].start))
+            case _:
+                return repaired
+
+    def _tried(self, order: Sequence[int], number: int, view: View) -> Accepted | list[int]:
+        """All of them, or the places of those who found nothing."""
+        for member in self.members:
+            member.round = number
+        try:
+            return self._judge_in(order, view)
+        except MembersRefused as refused:
+            return [place for place, _ in refused.members]
 
     def _joined(self, accepted: Sequence[Accepted]) -> Accepted:
         joined = Together._joined(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, model_validator
 
 from app.errors import Fault
+from app.timeline.rules import Assignment
 from app.timeline.zones import zone
 from app.wire.bounds import Bounded
 from app.wire.models import Answer, Body, CatalogueId, Instant
@@ -75,6 +76,12 @@ class NewResource(ResourcePatch):
     name: Name
 
 
+_ASSIGNMENT = (
+    "Which free resource is taken where none is named: `even` (over many bookings each gets its share; so if left out),"
+    " `first` by id, or `smallest`: the least capacity that fits, then even."
+)
+
+
 class ServicePatch(Body):
     """A merge patch of a service: what is left out stays, null unsets."""
 
@@ -93,6 +100,7 @@ class ServicePatch(Body):
     cancellation_notice_minutes: Buffer | None = None
     approval: bool | None = None
     active: bool | None = None
+    assignment: Annotated[Assignment | None, Field(description=_ASSIGNMENT)] = None
 
 
 _NEEDED: Mapping[str, frozenset[str]] = {
@@ -188,6 +196,7 @@ class ServiceAnswer(CatalogueAnswer):
     cancellation_notice_minutes: int
     approval: bool
     active: bool
+    assignment: Assignment
 
 
 class CustomerAnswer(CatalogueAnswer):

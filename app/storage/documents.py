@@ -15,6 +15,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from app.timeline.lifecycle import Status
 from app.timeline.matching import State
+from app.timeline.rules import Assignment
 
 Name = Annotated[str, Field(alias="_id")]
 """The id of a catalogue object: a string, the caller's or made."""
@@ -130,6 +131,7 @@ class Service(CatalogueObject):
     cancellation_notice_minutes: int = 0
     approval: bool = False
     active: bool = True
+    assignment: Assignment = "even"
 
     class Settings(Kept.Settings):
         """Where it is kept."""

@@ -66,6 +66,7 @@ def offer_of(service: Service) -> Offer:
         cancellation_notice=service.cancellation_notice_minutes * MINUTE,
         approval=service.approval,
         active=service.active,
+        assignment=service.assignment,
     )
 
 

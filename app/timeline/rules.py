@@ -7,7 +7,7 @@ knows a database or a clock: `now` is the caller's.
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from app.timeline.instants import DAY, MINUTE, Millis
 from app.timeline.load import Calendar, Occupancy, in_the_way
@@ -32,6 +32,8 @@ AHEAD = frozenset({"notice", "horizon"})
 """The rules about how far ahead a start is booked: not judged of a start that stays."""
 LONGEST = 366 * DAY
 SHORTEST = MINUTE
+Assignment: TypeAlias = Literal["even", "first", "smallest"]
+"""Which free member of a pool is taken: each as often, the first by id, or the one of the least capacity that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class Offer:
     cancellation_notice: Millis = 0
     approval: bool = False
     active: bool = True
+    assignment: Assignment = "even"
 
 
 @dataclass(frozen=True, slots=True)

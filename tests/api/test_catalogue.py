@@ -65,6 +65,7 @@ async def test_a_service_shows_its_lengths(client: httpx.AsyncClient) -> None:
         "cancellationNoticeMinutes": 0,
         "approval": False,
         "active": True,
+        "assignment": "even",
     }
 
 
@@ -132,6 +133,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("services", {"minimumNoticeMinutes": -1}, "/minimumNoticeMinutes"),
     ("services", {"horizonDays": -1}, "/horizonDays"),
     ("services", {"approval": "no"}, "/approval"),
+    ("services", {"assignment": "last"}, "/assignment"),
     ("customers", {"email": "nobody"}, "/email"),
     ("customers", {"phone": ""}, "/phone"),
     ("customers", {"externalId": "x" * 201}, "/externalId"),

@@ -1,0 +1,265 @@
+"""Who of a pool is taken, who answers a refusal, and whether a group finds the places that there are."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import pytest
+
+from app.booking import Book, BookGroup, MembersRefused, Refused
+from app.booking.intents import View
+from app.storage.documents import Reservation
+from app.timeline.instants import MINUTE, Millis, render, to_millis
+from app.timeline.load import Calendar, Occupancy
+from app.timeline.rules import Offer, Room
+from tests.visitor import HOUR, NINE, Visitor, good, made
+
+pytestmark = pytest.mark.usefixtures("visitor")
+
+SEED = 7
+QUARTER = 15 * MINUTE
+START = to_millis(NINE)
+CRITICAL = {1: 10.828, 2: 13.816, 3: 16.266, 4: 18.467, 5: 20.515}
+"""What chi-square exceeds once in a thousand times where all is even, by degrees of freedom."""
+
+
+class Known(View):
+    """Rooms, their occupants and a service, as a transaction would have read them."""
+
+    def __init__(self, rooms: Sequence[Room], offer: Offer) -> None:
+        self.rooms = {room.id: room for room in rooms}
+        self.known = offer
+        self.calendars = {room.id: Calendar(START - 1) for room in rooms}
+
+    def room(self, resource: str) -> Room | None:
+        """One of them."""
+        return self.rooms.get(resource)
+
+    def replace(self, room: Room) -> None:
+        """Nobody edits."""
+
+    @contextmanager
+    def undoing(self, *failures: type[Exception]) -> Iterator[None]:
+        """As they were, after one of the failures."""
+        before = {name: dict(calendar.taken) for name, calendar in self.calendars.items()}
+        try:
+            yield
+        except failures:
+            for name, calendar in self.calendars.items():
+                calendar.taken = before[name]
+            raise
+
+    def offer(self, service: str) -> Offer | None:
+        """The one."""
+        return self.known if service == self.known.id else None
+
+    def calendar(self, resource: str) -> Calendar:
+        """Who is there."""
+        return self.calendars[resource]
+
+    def now(self, resource: str) -> Millis:
+        """Before all of it."""
+        return self.calendars[resource].now
+
+    def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
+        """Nothing is changed."""
+        return dict[tuple[str, Hashable], dict[str, Any]]().get((collection, identity))
+
+    def take(self, resource: str, start: Millis, end: Millis) -> None:
+        """Let somebody be there."""
+        self.calendars[resource].add(Occupancy((resource, start), start, end))
+
+
+def pool(count: int, **fields: Any) -> list[Room]:
+    """Rooms `a`, `b`, … that offer `cut`."""
+    return [Room("abcdefgh"[index], services=frozenset({"cut"}), **fields) for index in range(count)]
+
+
+def taker(rooms: Sequence[Room], start: int = 0, length: int = 4, **fields: Any) -> Book:
+    """A booking of any of them, from a quarter of an hour on for so many."""
+    begin = NINE + timedelta(minutes=15 * start)
+    return Book(
+        by="test",
+        resource=None,
+        pool=tuple(room.id for room in rooms),
+        service="cut",
+        start=begin,
+        end=begin + timedelta(minutes=15 * length),
+        **fields,
+    )
+
+
+def offering(**fields: Any) -> Offer:
+    """A service of a quarter of an hour to a day."""
+    return Offer("cut", "flexible", minimum=QUARTER, step=QUARTER, maximum=96 * QUARTER, **fields)
+
+
+@pytest.fixture(autouse=True)
+def _seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same draws every time."""
+    monkeypatch.setattr("app.booking.book.DRAWS", Random(SEED), raising=False)
+
+
+def shares(view: Known, bookings: int, **fields: Any) -> Counter[str]:
+    """How many of so many bookings, one after the other in time, each member gets."""
+    rooms = list(view.rooms.values())
+    taken: Counter[str] = Counter({room.id: 0 for room in rooms})
+    for place in range(bookings):
+        reservation: Reservation = taker(rooms, 4 * place, **fields).judge(view).value
+        taken[reservation.resource] += 1
+    return taken
+
+
+def chi_square(taken: Mapping[str, int]) -> float:
+    """How far these counts are from even ones."""
+    mean = sum(taken.values()) / len(taken)
+    return sum((count - mean) ** 2 / mean for count in taken.values())
+
+
+class TestAssignment:
+    """`even`, `first`, `smallest`."""
+
+    @pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
+    def test_each_member_gets_its_share(self, size: int) -> None:
+        """Of 600 bookings, by chi-square at one in a thousand; each is made with ids of its own, as over HTTP."""
+        taken = shares(Known(pool(size), offering()), 600)
+
+        assert chi_square(taken) < CRITICAL[size - 1], taken
+
+    @pytest.mark.parametrize("size", [3, 4, 5, 6])
+    def test_who_follows_a_full_one_gets_no_more(self, size: int) -> None:
+        """With one member taken all the time the others share evenly."""
+        view = Known(pool(size), offering())
+        view.take("b", START, START + 10_000 * QUARTER)
+        taken = shares(view, 600)
+
+        assert taken.pop("b") == 0
+        assert chi_square(taken) < CRITICAL[size - 2], taken
+
+    def test_the_first_by_id_while_it_is_free(self) -> None:
+        """Always the same one, and the next where it is taken."""
+        view = Known(pool(3), offering(assignment="first"))
+        view.take("a", START, START + 8 * QUARTER)
+
+        assert shares(view, 12) == {"a": 10, "b": 2, "c": 0}
+
+    def test_the_smallest_that_fits(self) -> None:
+        """By capacity, whatever the ids; of equals each as often."""
+        sizes = {"a": 8, "b": 2, "c": 4, "d": 4}
+        rooms = [Room(name, size, by_guests=True, services=frozenset({"cut"})) for name, size in sizes.items()]
+        view = Known(rooms, offering(assignment="smallest"))
+
+        assert shares(view, 10, guests=2) == {"a": 0, "b": 10, "c": 0, "d": 0}
+        assert shares(Known(rooms, offering(assignment="smallest")), 10, guests=5) == {"a": 10, "b": 0, "c": 0, "d": 0}
+        taken = shares(Known(rooms, offering(assignment="smallest")), 600, guests=3)
+        assert (taken.pop("a"), taken.pop("b")) == (0, 0)
+        assert chi_square(taken) < CRITICAL[1], taken
+
+    def test_the_same_booking_is_tried_in_the_same_order_again(self) -> None:
+        """A batch that goes again comes to the same choice."""
+        rooms = pool(6)
+        for _ in range(20):
+            intent = taker(rooms)
+            chosen = {intent.judge(Known(rooms, offering())).value.resource for _ in range(5)}
+            assert len(chosen) == 1
+
+    async def test_over_http(self, visitor: Visitor) -> None:
+        """A service says it, `even` where nothing is said, and a change counts from the next booking on."""
+        assert (await visitor.service())["assignment"] == "even"
+        for name, capacity in (("a", 5), ("b", 3), ("c", 3)):
+            await visitor.resource(name, capacity=capacity, services=["cut"])
+        anyone = {"service": "cut", "startTime": render(NINE)}
+        good(await visitor.edit("/v1/services/cut", assignment="first"))
+        assert [made(await visitor.post(anyone))["resource"] for _ in range(6)][:5] == ["a"] * 5
+        good(await visitor.edit("/v1/services/cut", assignment="smallest"))
+        later = anyone | {"startTime": render(NINE + HOUR)}
+        assert "a" not in [made(await visitor.post(later))["resource"] for _ in range(6)]
+        assert made(await visitor.post(later))["resource"] == "a"
+        assert good(await visitor.edit("/v1/services/cut", assignment=None))["assignment"] == "even"
+
+
+class TestRefusals:
+    """Who of a pool answers."""
+
+    def refused(self, view: Known) -> Refused:
+        """What a taker is told."""
+        with pytest.raises(Refused) as refused:
+            taker(list(view.rooms.values())).judge(view)
+        return refused.value
+
+    def test_the_same_request_is_refused_in_the_same_way(self) -> None:
+        """Among members with one failed rule each the one that is taken answers, of two the first by id: always."""
+        rooms = [
+            Room("a", services=frozenset({"cut"}), active=False),
+            Room("b", services=frozenset()),
+            *pool(4)[2:],
+        ]
+        view = Known(rooms, offering())
+        for name in ("c", "d"):
+            view.take(name, START, START + QUARTER)
+
+        told = [self.refused(view).verdict for _ in range(40)]
+        assert {verdict.only_taken for verdict in told} == {True}
+        assert {taken.id for verdict in told for taken in verdict.conflicts} == {("c", START)}
+
+    def test_fewest_failed_rules_come_first(self) -> None:
+        """One that is taken and does not offer the service is further away than one that is deactivated."""
+        rooms = [Room("a", services=frozenset()), Room("b", services=frozenset({"cut"}), active=False)]
+        view = Known(rooms, offering())
+        view.take("a", START, START + QUARTER)
+
+        told = {tuple(check.rule for check in self.refused(view).verdict.failed) for _ in range(20)}
+        assert told == {("resource-active",)}
+
+
+MEMBERS = 20
+
+
+def packing(chance: Random, *, alike: bool, booked: int) -> tuple[Known, BookGroup]:
+    """Twenty members that can be had, because they are a day of a pool cut to pieces; `booked` pieces are others'.
+
+    Args:
+        chance: Where the pool, the cuts and the order of the members come from.
+        alike: Whether all pieces have the same length, though not the same starts.
+        booked: How many further pieces are taken already.
+    """
+    rooms = pool(chance.randint(3, 6))
+    pieces: list[tuple[str, int, int]] = []
+    each, more = divmod(MEMBERS + booked, len(rooms))
+    for index, room in enumerate(rooms):
+        count = each + (index < more)
+        start = chance.randint(0, 3)
+        lengths = [4] * count if alike else [chance.randint(1, 8) for _ in range(count)]
+        edges = [start + sum(lengths[:place]) for place in range(count + 1)]
+        pieces += [(room.id, first, last - first) for first, last in pairwise(edges)]
+    chance.shuffle(pieces)
+    view = Known(rooms, offering())
+    for name, start, length in pieces[MEMBERS:]:
+        view.take(name, START + start * QUARTER, START + (start + length) * QUARTER)
+    members = [taker(rooms, start, length) for _, start, length in pieces[:MEMBERS]]
+    return view, BookGroup(by="test", members=members)
+
+
+def refused_of(count: int, **kind: Any) -> int:
+    """How many of so many packings are refused."""
+    chance, refused = Random(SEED), 0
+    for _ in range(count):
+        view, group = packing(chance, **kind)
+        try:
+            group.judge(view)
+        except MembersRefused:
+            refused += 1
+    return refused
+
+
+class TestPackings:
+    """Groups of members that may go anywhere in a pool, which can be had by construction."""
+
+    @pytest.mark.parametrize("alike", [True, False])
+    def test_a_full_packing_of_an_empty_pool_is_found(self, *, alike: bool) -> None:
+        """Of two hundred none is refused, with pieces of one length or of many."""
+        assert refused_of(200, alike=alike, booked=0) == 0
