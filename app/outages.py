@@ -3,7 +3,13 @@
 import re
 from typing import Any
 
-from pymongo.errors import ConnectionFailure, PyMongoError
+from pymongo.errors import (
+    ConnectionFailure,
+    NotPrimaryError,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
 
 _CODES = frozenset(
     {
@@ -35,6 +41,15 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, ConnectionFailure) or error.timeout:
         return True
     return not _codes(error).isdisjoint(_CODES) or _FULL.search(str(error)) is not None
+
+
+def is_unheard(error: BaseException) -> bool:
+    """Whether a command was sent, or may have been, of which nobody knows whether it was done."""
+    if not isinstance(error, PyMongoError):
+        return False
+    if isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError | NotPrimaryError):
+        return False  # it was not sent, or it was answered
+    return isinstance(error, ConnectionFailure) or error.timeout
 
 
 def is_breakdown(error: BaseException) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import pymongo
 from pymongo import ReadPreference
 from pymongo.database import Database
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.mongo_client import MongoClient
@@ -22,6 +22,8 @@ from pymongo.write_concern import WriteConcern
 
 from app.booking.doubts import Doubts
 from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
+from app.deadline import LEAST_SECONDS
+from app.outages import is_unheard
 from app.storage.client import Store
 
 T = TypeVar("T")
@@ -33,8 +35,6 @@ GRACE_SECONDS = 1.0
 """What a commit, and the question whether it came through, get beyond the budget of their batch."""
 SETTLING = frozenset({"commit", "kill", "commit.fence", "commit.prove", "plain.prove", "reservations.stamp"})
 """The steps that get that grace."""
-LEAST_SECONDS = 0.001
-"""What is left of a budget that is used up; zero would mean no limit."""
 NO_SUCH_TRANSACTION = 251
 
 
@@ -103,7 +103,7 @@ class SessionDriver:
                 try:
                     result = self.perform(step, slot, until)
                 except PyMongoError as error:
-                    cut_off = _cut_off(error)
+                    cut_off = is_unheard(error)
                     step = body.throw(error)
                 else:
                     step = body.send(result)
@@ -202,12 +202,6 @@ class SessionDriver:
 
 def _id_of(session: ClientSession) -> bytes:
     return bytes(session.session_id["id"])
-
-
-def _cut_off(error: PyMongoError) -> bool:
-    """Whether a statement may be on its way, or running, of which nothing was heard."""
-    sent = not isinstance(error, ServerSelectionTimeoutError)
-    return sent and (isinstance(error, ConnectionFailure) or error.timeout)
 
 
 def _abort_aloud(session: ClientSession) -> None:

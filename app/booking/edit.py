@@ -16,6 +16,9 @@ from app.timeline.stranding import stranded
 
 C = TypeVar("C", bound=CatalogueObject)
 
+OPERATIONS_KEPT = 50
+"""How many edits an object remembers by their ids, so that one whose answer was lost is found after others came."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Edit(Intent, Generic[C]):
@@ -46,13 +49,14 @@ class Edit(Intent, Generic[C]):
     def _accepted(self, after: C, collection: str, guard: str) -> Accepted:
         kept = after.to_mongo()
         unset = dict.fromkeys(_optional(type(after)) - kept.keys(), "")
-        change: dict[str, Any] = {"$set": {**kept, "operation": self.operation}}
+        operations = {"$each": [self.operation], "$slice": -OPERATIONS_KEPT}
+        change: dict[str, Any] = {"$set": kept, "$push": {"operations": operations}}
         if unset:
             change["$unset"] = unset
         query = {"_id": self.identity, "version": after.version - 1}
         return Accepted(
             after,
-            proof=(collection, {"_id": self.identity, "operation": self.operation}),
+            proof=(collection, {"_id": self.identity, "operations": self.operation}),
             updates=[Update(collection, query, change), forget(guard)],
         )
 

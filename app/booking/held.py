@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from bson import ObjectId
 
@@ -32,6 +32,8 @@ class HeldIntent(Intent):
     reservation: ObjectId
     resource: str
     service: str | None = None
+    without_resource: ClassVar[bool] = False
+    """Whether that can be done on a resource that does not exist, as with rows that others have put there."""
 
     def targets(self) -> frozenset[tuple[str, Hashable]]:
         """The stored reservation."""
@@ -53,7 +55,7 @@ class HeldIntent(Intent):
         """The reservation, on a resource whose guard is held.
 
         Raises:
-            Problem: `not-found`; `unavailable` where the guard is missing.
+            Problem: `not-found`; `invalid` where there is no such resource; `unavailable` where its guard is missing.
             Elsewhere: it was moved since the intent was made.
         """
         stored = self.stored(view)
@@ -61,7 +63,11 @@ class HeldIntent(Intent):
             raise not_found("reservation", str(self.reservation))
         if stored.resource not in self.lanes() or stored.service not in {None, *self.services()}:
             raise Elsewhere
-        view.room(stored.resource)
+        if view.room(stored.resource) is None and not self.without_resource:
+            raise Problem(
+                "invalid",
+                f"Its resource {stored.resource!r} does not exist; add one with that id, or cancel the reservation.",
+            )
         return stored
 
     def check_version(self, stored: Reservation, version: int | None) -> None:

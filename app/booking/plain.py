@@ -4,7 +4,10 @@ One compare-and-set on `version`, outside every transaction, never refused for a
 double-booked resource can always be cancelled.
 """
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +16,14 @@ from bson import ObjectId
 from pymongo.errors import AutoReconnect, PyMongoError
 
 from app.booking.drivers import MAJORITY
-from app.booking.intents import overloaded
+from app.booking.intents import DEADLINE_SECONDS, OutcomeUnknown, overloaded
 from app.booking.permission import check_begun, check_cancellation_notice
 from app.booking.stamps import STAMP
+from app.deadline import LEAST_SECONDS, within
 from app.errors import Problem, not_found
+from app.outages import is_unheard
 from app.storage.client import Store
+from app.storage.clock import stamped
 from app.storage.documents import Reservation
 from app.storage.stored_rules import offer_of_row
 from app.timeline.instants import Millis, to_millis
@@ -26,6 +32,8 @@ from app.timeline.lifecycle import Status, may_follow, status_at
 TRIES = 20
 WRITE_SECONDS = 1.0
 """A plain write waits for a transaction that holds the document."""
+READ_SECONDS = 0.3
+"""What is left of the time for a last look at what was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +51,70 @@ async def finish(
 ) -> Reservation:
     """Bring a reservation to a status that does not block: cancelled, completed, no-show.
 
-    Repeating it is harmless. Who comes in between is looked at again; after `TRIES` it is `overloaded`. A write that
+    Repeating it is harmless. If somebody else changes the reservation in between, it is judged again. A write that
     takes too long may wait for a transaction whose process died, so `look_for_orphans` comes before the next try.
+    Whether a write without an answer was done shows in the history, by the id of the operation.
 
     Raises:
-        Problem: `not-found`, `forbidden-transition`, `too-late`, `overloaded`, `unavailable`.
+        Problem: `not-found`, `forbidden-transition`, `too-late`, `overloaded`, `unavailable`; `outcome-unknown` where a
+            write was not answered and the time is over.
     """
-    operation = ObjectId()
-    collection = store.database.get_collection("reservations", write_concern=MAJORITY)
-    for _ in range(TRIES):
-        row = await collection.find_one({"_id": identity})
+    until = time.monotonic() + within(DEADLINE_SECONDS)
+    change = _Change(store, identity, ending)
+    try:
+        for _ in range(TRIES):
+            with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
+                done = await change.attempt(until - READ_SECONDS)
+            if done is not None:
+                return done
+            if change.unheard:
+                with suppress(TimeoutError):
+                    left = until - READ_SECONDS - time.monotonic()
+                    await asyncio.wait_for(look_for_orphans(), max(left, LEAST_SECONDS))
+            if time.monotonic() >= until:
+                break
+    except PyMongoError as error:
+        if not change.unheard:
+            raise
+        raise OutcomeUnknown([str(identity)]) from error
+    if change.unheard:
+        raise OutcomeUnknown([str(identity)])
+    raise overloaded("Too many others change this reservation; nothing was done.")
+
+
+class _Change:
+    """One ending over all its tries. `unheard`: of a write nobody knows whether it was done, or may yet be."""
+
+    def __init__(self, store: Store, identity: ObjectId, ending: Ending) -> None:
+        self.store = store
+        self.identity = identity
+        self.ending = ending
+        self.operation = ObjectId()
+        self.unheard = False
+        self.reservations = store.database.get_collection("reservations", write_concern=MAJORITY)
+
+    async def attempt(self, until: float) -> Reservation | None:
+        """Read, judge and write once; None if that has to be done again.
+
+        Raises:
+            Problem: `not-found`, `forbidden-transition`, `too-late`.
+            pymongo.errors.PyMongoError: the database does not answer, or refuses.
+        """
+        row = await self.reservations.find_one({"_id": self.identity})
         if row is None:
-            raise not_found("reservation", str(identity))
-        now = store.clock.now()
-        if row["status"] == ending.to or any(entry.get("operation") == operation for entry in row["history"]):
+            raise not_found("reservation", str(self.identity))
+        if row["status"] == self.ending.to or any(entry.get("operation") == self.operation for entry in row["history"]):
             return _read(row)
-        await _check(store, row, ending, to_millis(now))
-        entry = {"at": now, "by": ending.by, "operation": operation, "from": row["status"], "to": ending.to}
+        await _check(self.store, row, self.ending)
+        if not await self._write(row, until):
+            return None
+        row = await self.reservations.find_one({"_id": self.identity})
+        return None if row is None else _read(row)
+
+    async def _write(self, row: dict[str, Any], until: float) -> bool:
+        """Change what was read, unless somebody was there first; whether it surely was done."""
+        ending, now = self.ending, self.store.clock.now()
+        entry = {"at": now, "by": ending.by, "operation": self.operation, "from": row["status"], "to": ending.to}
         if ending.reason:
             entry["reason"] = ending.reason
         change = {
@@ -68,20 +123,16 @@ async def finish(
             "$inc": {"version": 1},
             "$push": {"history": {"$each": [entry], "$slice": -50}},
         }
-        query = {"_id": identity, "version": row["version"]}
+        query = {"_id": self.identity, "version": row["version"]}
         try:
-            with pymongo.timeout(WRITE_SECONDS):
-                result = await collection.update_one(query, change)
+            with pymongo.timeout(max(min(WRITE_SECONDS, until - time.monotonic()), LEAST_SECONDS)):
+                result = await self.reservations.update_one(query, change)
         except PyMongoError as error:
             if not (error.timeout or isinstance(error, AutoReconnect)):
                 raise
-            await look_for_orphans()
-            continue  # whether it came through shows in the history
-        if result.matched_count:
-            row = await collection.find_one({"_id": identity})
-            if row is not None:
-                return _read(row)
-    raise overloaded("Too many others change this reservation; nothing was done.")
+            self.unheard = self.unheard or is_unheard(error)
+            return False
+        return bool(result.matched_count)
 
 
 def _read(row: dict[str, Any]) -> Reservation:
@@ -89,9 +140,11 @@ def _read(row: dict[str, Any]) -> Reservation:
     return reservation
 
 
-async def _check(store: Store, row: dict[str, Any], ending: Ending, now: Millis) -> None:
-    expires = row.get("expiresAt")
-    status = status_at(row["status"], None if expires is None else to_millis(expires), now)
+async def _check(store: Store, row: dict[str, Any], ending: Ending) -> None:
+    now = store.clock.millis()
+    status = _status(row, now)
+    if status == "expired" != row["status"]:  # by our idea of the database's clock: a hold that it holds live is live
+        status = _status(row, to_millis(await stamped(store.database)))
     if not may_follow(status, ending.to):
         raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {ending.to}.")
     start = to_millis(row["startTime"])
@@ -100,3 +153,8 @@ async def _check(store: Store, row: dict[str, Any], ending: Ending, now: Millis)
         service = await store.database["services"].find_one({"_id": row["service"]})
         if service is not None:
             check_cancellation_notice(start, offer_of_row(service), now)
+
+
+def _status(row: dict[str, Any], now: Millis) -> Status:
+    expires = row.get("expiresAt")
+    return status_at(row["status"], None if expires is None else to_millis(expires), now)

@@ -72,7 +72,7 @@ class Snapshot(View):
 
     def now(self, resource: str) -> Millis:
         """The database's clock at this batch's change of the guard; before that, never behind the change before."""
-        at = self.guards[resource].get("at")
+        at = self.guards.get(resource, {}).get("at")  # what does not exist has no guard
         if resource in self.changed or at is None:
             return self.clock if at is None else to_millis(at)
         return max(self.clock, to_millis(at))

@@ -13,6 +13,7 @@ from app.booking.drivers import MAJORITY
 from app.booking.held import HISTORY_KEPT
 from app.booking.stamps import STAMP
 from app.storage.client import Store
+from app.storage.clock import stamped
 from app.timeline.lifecycle import Status
 
 BY = "worker"
@@ -23,8 +24,12 @@ RESOURCES = 200
 
 
 async def expire_lapsed(store: Store) -> int:
-    """Mark holds whose time has come; how many. Their index knows none that is over already."""
-    return await _bring(store, {"status": "pending", "expiresAt": {"$lte": store.clock.now()}}, "pending", "expired")
+    """Mark holds whose time has come, by the database's own clock; how many. Their index knows none that is over.
+
+    What this process knows of that clock can be ahead of it, and a hold that was marked early could not be confirmed.
+    """
+    over = {"expiresAt": {"$lte": await stamped(store.database)}}
+    return await _bring(store, {"status": "pending"} | over, "pending", "expired", still=over)
 
 
 async def complete_ended(store: Store, hours: int) -> int:
@@ -64,8 +69,10 @@ def _of_status(store: Store, resources: Sequence[str], status: Status) -> list[d
     return [{"resource": resource, "status": status} for resource in resources]
 
 
-async def _bring(store: Store, query: dict[str, Any], before: Status, to: Status) -> int:
-    """Each by compare-and-set on its version: whoever changed it meanwhile was right."""
+async def _bring(
+    store: Store, query: dict[str, Any], before: Status, to: Status, *, still: dict[str, Any] | None = None
+) -> int:
+    """Each by compare-and-set on its version, and on what must `still` hold: whoever changed it meanwhile was right."""
     collection = store.database.get_collection("reservations", write_concern=MAJORITY)
     found = await collection.find(query, {"version": 1}).limit(AT_ONCE).to_list(None)
     entry = {"at": store.clock.now(), "by": BY, "operation": ObjectId(), "from": before, "to": to}
@@ -77,6 +84,7 @@ async def _bring(store: Store, query: dict[str, Any], before: Status, to: Status
     }
     written = 0
     for row in found:
-        result = await collection.update_one({"_id": row["_id"], "version": row["version"], "status": before}, change)
+        known = {"_id": row["_id"], "version": row["version"], "status": before} | (still or {})
+        result = await collection.update_one(known, change)
         written += result.modified_count
     return written

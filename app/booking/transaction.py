@@ -134,7 +134,7 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
         if error.has_error_label("TransientTransactionError") and not error.timeout:
             raise Lost from error
         raise
-    return (yield from _commit(outcomes, intents, accepted, min(snapshot.guards)))
+    return (yield from _commit(outcomes, intents, accepted, min(snapshot.guards, default="")))
 
 
 def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:

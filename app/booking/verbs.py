@@ -121,6 +121,8 @@ class End(HeldIntent):
     Alone it needs no guard: see `plain`.
     """
 
+    without_resource = True
+
     to: Status
     reason: str | None = None
     admin: bool = False

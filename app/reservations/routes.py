@@ -49,7 +49,7 @@ _CHANGE = problems(
 _CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
 _EXTEND = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
 _CANCEL = problems("not-found", "forbidden-transition", "too-late", "overloaded", body=True)
-_END = problems("not-found", "forbidden-transition", "overloaded", body=True)
+_END = problems("not-found", "forbidden-transition", *_WRITE, body=True)
 _VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLESS_KEY, "status_code": HTTP_200_OK}
 
 Force = Annotated[

@@ -7,12 +7,12 @@ import asyncio
 import math
 import time
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
 from bson.codec_options import CodecOptions
-from motor.motor_asyncio import AsyncIOMotorClient
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo.errors import PyMongoError
 
 from app.timeline.instants import Millis, from_millis, to_millis
@@ -26,7 +26,22 @@ ANSWER_SECONDS = 1.0
 DRIFT = 500e-6
 """By which part of the time that passed two clocks may differ at most; NTP never slews faster."""
 
+_CLOCK = {"_id": "clock"}
+"""The document that is stamped."""
+
 _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)  # commands do not take over the client's
+
+
+async def stamped(database: "AsyncIOMotorDatabase[dict[str, Any]]") -> datetime:
+    """The database's clock as it stamps a document itself: never ahead of it, whatever the way there takes.
+
+    Raises:
+        pymongo.errors.PyMongoError: the database does not answer.
+    """
+    await database["deployment"].update_one(_CLOCK, {"$currentDate": {"at": True}}, upsert=True)
+    row = await database["deployment"].find_one(_CLOCK)
+    now: datetime = row["at"] if row else datetime.fromtimestamp(0, UTC)
+    return now
 
 
 class Clock:
@@ -70,9 +85,15 @@ class Clock:
             return
         told = hello.get("localTime")
         if isinstance(told, datetime):
-            self._told = time.monotonic()
-            self._ahead = to_millis(told) - (sent + self._told) / 2 * 1000
-            self._error = (self._told - sent) / 2 * 1000
+            self._learn(to_millis(told), sent, time.monotonic())
+
+    def _learn(self, told: Millis, sent: float, heard: float) -> None:
+        """Take over what the server told between two instants, unless what is known is surer by now."""
+        error = (heard - sent) / 2 * 1000
+        if self._ahead is not None and error > self._error + (heard - self._told) * DRIFT * 1000:
+            return
+        self._told, self._error = heard, error
+        self._ahead = told - (sent + heard) / 2 * 1000
 
     def start(self) -> None:
         """Ask every ten seconds from now on."""

@@ -14,7 +14,7 @@ from pydantic import Field
 from pymongo.errors import PyMongoError
 
 from app.errors import KINDS, Fault, Problem
-from app.outages import is_breakdown, is_outage
+from app.outages import is_breakdown, is_outage, is_unheard
 from app.wire.methods import asked_method, methods_of
 from app.wire.models import Answer
 from app.wire.request import request_id
@@ -78,6 +78,9 @@ def _answer_problem(request: Request[Any, Any, Any], error: Problem) -> Response
     return render_problem(error, request)
 
 
+_WRITE_SENT = "RetryableWriteError"
+"""The driver's mark on the failure of a write that may have arrived."""
+
 _BY_STATUS = {kind.status: name for name, kind in reversed(KINDS.items())} | {422: "invalid"}
 _DETAILS = {
     404: "There is nothing at this path; /openapi.json lists what there is.",
@@ -110,11 +113,24 @@ def _answer_methods(request: Request[Any, Any, Any], allow: str) -> Response[Any
 
 def _answer_database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[dict[str, Any]]:
     """A database that cannot be reached, or cannot write, is no fault of ours or of the client's; all else is."""
+    if error.has_error_label(_WRITE_SENT) and is_unheard(error):
+        return render_problem(_unknown(error), request)
     if is_outage(error) or is_breakdown(error):
         problem = Problem("unavailable", "The database cannot be reached or cannot work; try again in a moment.")
         problem.__cause__ = error
         return render_problem(problem, request)
     return _answer_unexpected(request, error)
+
+
+def _unknown(error: PyMongoError) -> Problem:
+    """A write whose answer did not come, of which nothing but the error is known here."""
+    problem = Problem(
+        "outcome-unknown",
+        "The database did not say whether this was done; read what it is about before you repeat it.",
+        reservations=[],
+    )
+    problem.__cause__ = error
+    return problem
 
 
 def _note(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> None:

@@ -1,0 +1,210 @@
+"""Writes whose answer, or which themselves, get lost on the way: the caller is told what is true."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.errors import AutoReconnect
+
+from app.booking import Booking, OutcomeUnknown, Refused, Replayed, Token
+from app.booking.drivers import PlainDriver
+from app.booking.edit import EditResource, EditService
+from app.booking.intents import Accepted, Intent
+from app.booking.steps import Step
+from app.errors import Problem
+from app.storage.client import Store
+from app.storage.documents import Reservation, Service, StoredAnswer
+from app.storage.guards import make_service_row
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of
+from tests.proxy import Wanted
+from tests.server.test_doubts import faulty
+from tests.server.test_outcomes import Unlucky, unanswered
+
+
+def update_of(collection: str) -> Wanted:
+    """Updates of that collection outside every transaction."""
+    return lambda said: said.get("update") == collection and "autocommit" not in said
+
+
+@pytest.mark.servers("transactions")
+class TestCancel:
+    """A cancellation, which is one write without a transaction."""
+
+    async def test_it_is_known_by_what_it_wrote(self, store: Store, database_url: str) -> None:
+        """Where only the answers get lost, it is told from the history that it was done, and is written once."""
+        await add_resource(store)
+        made = await book(store)
+        async with faulty(database_url) as (proxy, booking):
+            lost = proxy.lose_answer(update_of("reservations"), times=2)
+            cancelled = await booking.finish(made.id, "cancelled", by="test")
+
+        assert lost.met.is_set()
+        assert [entry.to for entry in cancelled.history] == ["confirmed", "cancelled"]
+
+    async def test_nobody_is_told_that_nothing_was_done(self, store: Store, database_url: str) -> None:
+        """Where its writes may yet arrive it is `outcome-unknown` with the id; and one of them does arrive."""
+        await add_resource(store)
+        made = await book(store)
+        async with faulty(database_url) as (proxy, booking):
+            late = proxy.hold(update_of("reservations"), times=None)
+            with pytest.raises(Problem) as unknown:
+                await booking.finish(made.id, "cancelled", by="test")
+            before = await store.database["reservations"].find_one({"_id": made.id})
+            late.end()
+            row = await changed(store, before)
+
+        assert unknown.value.name == "outcome-unknown"
+        assert unknown.value.extra["reservations"] == [str(made.id)]
+        assert row["status"] == "cancelled"
+
+
+async def changed(store: Store, before: dict[str, Any] | None) -> dict[str, Any]:
+    """The reservation once it is another than before; whoever changes it does so beside this loop."""
+    assert before is not None
+    while True:
+        row: dict[str, Any] | None = await store.database["reservations"].find_one({"_id": before["_id"]})
+        assert row is not None
+        if row != before:
+            return row
+
+
+def keyed(**fields: Any) -> Intent:
+    """A booking under the same key as the others."""
+
+    def render(made: Reservation) -> StoredAnswer:
+        return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
+
+    return booking_of(token=Token("key", "same", render), **fields)
+
+
+@pytest.mark.servers("transactions")
+async def test_the_twin_of_an_unknown_outcome_does_not_know_either(store: Store) -> None:
+    """Of two equal requests in one batch the second was to get the first one's answer: it may be booked."""
+    await add_resource(store)
+    actor = Unlucky(store, [keyed(), keyed(), booking_of()])
+    actor.fail("commit", unanswered(), done=True)
+    actor.fail("commit.fence", AutoReconnect("still closed"), done=False)
+
+    first, twin, refused = await actor.finish()
+    await actor.close()
+
+    assert isinstance(first, OutcomeUnknown)
+    assert isinstance(twin, OutcomeUnknown)
+    assert twin.extra["reservations"] == first.extra["reservations"]
+    assert isinstance(refused, Problem)
+    assert refused.name == "overloaded"
+
+
+@pytest.mark.servers("transactions")
+async def test_what_a_key_told_before_does_not_hang_on_others(store: Store) -> None:
+    """The replay of what was booked earlier is told, whatever becomes of the batch that it is in."""
+    await add_resource(store)
+    await book(store, token=keyed().token)
+    actor = Unlucky(store, [keyed(), booking_of(NINE + 2 * HOUR)])
+    actor.fail("commit", unanswered(), done=True)
+    actor.fail("commit.fence", AutoReconnect("still closed"), done=False)
+
+    replayed, unknown = await actor.finish()
+    await actor.close()
+
+    assert isinstance(replayed, Replayed)
+    assert isinstance(unknown, OutcomeUnknown)
+
+
+class Overtaken(Unlucky):
+    """An actor whose commit is done but not answered; before it asks what came of that, somebody else is there."""
+
+    def overtaken_by(self, other: Actor) -> None:
+        """Let the other do all it does."""
+        self.fail("commit", unanswered(), done=True)
+        perform, loop = self.driver.perform, asyncio.get_running_loop()
+
+        def late(step: Step, slot: int, until: float) -> Any:
+            if step.name == "commit.fence":
+                asyncio.run_coroutine_threadsafe(other.finish(), loop).result()
+            return perform(step, slot, until)
+
+        self.driver.perform = late  # type: ignore[method-assign]  # that is the race
+
+
+def capacity(value: int, version: int | None = None) -> EditResource:
+    """An edit of the room."""
+    return EditResource(
+        by="test", identity="room", version=version, apply=lambda room: room.model_copy(update={"capacity": value})
+    )
+
+
+def name_of_service(value: str, version: int | None = None) -> EditService:
+    """An edit of the service."""
+    return EditService(
+        by="test", identity="cut", version=version, apply=lambda found: found.model_copy(update={"name": value})
+    )
+
+
+@pytest.mark.servers("transactions")
+class TestEdit:
+    """An edit that was committed, and edited again by somebody else before it was known to be."""
+
+    async def _edited_twice(self, store: Store, mine: Intent, other: Intent) -> Any:
+        first, second = Overtaken(store, [mine]), Actor(store, [other])
+        try:
+            first.overtaken_by(second)
+            (outcome,) = await first.finish()
+        finally:
+            await second.close()
+            await first.close()
+        return outcome
+
+    async def test_of_a_resource_is_not_stale(self, store: Store) -> None:
+        """The caller is told what it did, not that somebody else was first."""
+        await add_resource(store)
+        outcome = await self._edited_twice(store, capacity(2, version=1), capacity(3))
+        row = await store.database["resources"].find_one({"_id": "room"})
+
+        assert isinstance(outcome, Accepted)
+        assert (outcome.value.capacity, outcome.value.version) == (2, 2)
+        assert row is not None
+        assert (row["capacity"], row["version"]) == (3, 3)
+
+    async def test_of_a_service_is_not_stale(self, store: Store) -> None:
+        """Nor is that of a service."""
+        now = store.clock.now()
+        service = Service(
+            id="cut", name="a", duration_type="fixed", duration_minutes=60, created_at=now, updated_at=now
+        )
+        await make_service_row(store, "cut")
+        await store.database["services"].insert_one(service.to_mongo())
+        outcome = await self._edited_twice(store, name_of_service("b", version=1), name_of_service("c"))
+
+        assert isinstance(outcome, Accepted)
+        assert (outcome.value.name, outcome.value.version) == ("b", 2)
+
+
+class TestOptimisticEdit:
+    """Without transactions an edit is two writes; the second, which makes others forget, may be lost."""
+
+    @pytest.mark.parametrize("done", [True, False], ids=["answer", "write"])
+    async def test_nobody_goes_on_by_the_old_capacity(self, mock_store: Store, done: bool) -> None:  # noqa: FBT001  # a parameter of the test
+        """Whether the edit was acknowledged or not, what it wrote counts at once in the process that wrote it."""
+        await add_resource(mock_store, capacity=2)
+        booking = Booking(mock_store)
+        await booking.start()
+        driver = booking.committer.driver
+        assert isinstance(driver, PlainDriver)
+        await booking.book(booking_of())
+        perform = driver._perform
+
+        async def unlucky(step: Step, until: float) -> Any:
+            if step.name == "guards.update":
+                if done:
+                    await perform(step, until)
+                raise AutoReconnect("connection closed")
+            return await perform(step, until)
+
+        driver._perform = unlucky  # type: ignore[method-assign]  # that is the fault
+        await booking.committer.submit(capacity(1))
+        driver._perform = perform  # type: ignore[method-assign]
+        with pytest.raises(Refused):
+            await booking.book(booking_of(reservation=ObjectId()))
+        await booking.stop()

@@ -1,0 +1,87 @@
+"""Holds are over by the database's clock, and by nobody's idea of it."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.booking import Booking
+from app.booking.tidy import expire_lapsed
+from app.storage.client import Store
+from app.storage.clock import Clock
+from app.timeline.instants import SECOND
+from tests.actors import add_resource, booking_of
+
+AHEAD = 3_600 * SECOND
+"""By so much a process takes the database's clock to be further than it is."""
+
+pytestmark = pytest.mark.servers("any")
+
+
+async def held(store: Store, booking: Booking, monkeypatch: pytest.MonkeyPatch) -> object:
+    """A hold of some minutes, after which the process's idea of the clock runs ahead."""
+    await add_resource(store)
+    hold = await booking.book(booking_of(hold_seconds=600))
+    millis = store.clock.millis
+    monkeypatch.setattr(store.clock, "millis", lambda: millis() + AHEAD)
+    return hold.id  # type: ignore[union-attr]  # it is no replay
+
+
+class TestAhead:
+    """A process that takes the database's clock to be an hour ahead."""
+
+    async def test_the_worker_leaves_a_live_hold_alone(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing is marked before its time, and so it can be confirmed."""
+        booking = Booking(store)
+        await booking.start()
+        hold = await held(store, booking, monkeypatch)
+
+        marked = await expire_lapsed(store)
+        confirmed = await booking.confirm(hold, by="test")  # type: ignore[arg-type]
+        await booking.stop()
+
+        assert marked == 0
+        assert confirmed.status == "confirmed"
+
+    async def test_a_live_hold_can_be_cancelled(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody is told that it has expired."""
+        booking = Booking(store)
+        await booking.start()
+        hold = await held(store, booking, monkeypatch)
+
+        cancelled = await booking.finish(hold, "cancelled", by="test")  # type: ignore[arg-type]
+        await booking.stop()
+
+        assert [entry.to for entry in cancelled.history] == ["pending", "cancelled"]
+
+
+async def test_what_is_over_is_marked(store: Store) -> None:
+    """Once its time has come by the database's clock, it is marked, once."""
+    booking = Booking(store)
+    await booking.start()
+    await add_resource(store)
+    await booking.book(booking_of(hold_seconds=600))
+    await booking.stop()
+    past = store.clock.now() - timedelta(minutes=1)
+    await store.database["reservations"].update_many({}, {"$set": {"expiresAt": past}})
+
+    assert [await expire_lapsed(store), await expire_lapsed(store)] == [1, 0]
+    row = await store.database["reservations"].find_one({})
+    assert row is not None
+    assert row["status"] == "expired"
+
+
+@pytest.mark.servers("mock")
+class TestClock:
+    """What a process knows of the database's clock, by what it was told and how long that took."""
+
+    def test_a_slow_answer_does_not_spoil_what_is_known(self, mock_store: Store) -> None:
+        """An answer that took most of a second says less than the quick one before it, and is not taken over."""
+        clock = Clock(mock_store.client, native=True)
+        clock._learn(1_000_000, 100.0, 100.002)
+        known = clock._ahead
+        clock._learn(1_010_000, 110.0, 110.9)
+        kept = clock._ahead
+        clock._learn(1_021_000, 120.0, 120.002)
+
+        assert kept == known
+        assert clock._ahead == pytest.approx(known + 1_000)  # type: ignore[operator]  # it is known by now
