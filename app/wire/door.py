@@ -29,6 +29,7 @@ _HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", API_POLICY.encode()),
     (b"cache-control", b"no-store"),
+    (b"vary", b"Authorization"),
 )
 """On every answer that does not say otherwise itself."""
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import threading
+import traceback
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -16,12 +17,14 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from structlog.testing import capture_logs
 
+from app.catalogue.schemas import NewResource
+from app.errors import Problem
 from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
 from app.timeline.instants import parse
 from app.wire.door import MAX_PATH
-from app.wire.request import LARGE_BODY_BYTES
+from app.wire.request import LARGE_BODY_BYTES, _read
 from app.work import WORK, WorkPool
 from tests.http import make_key, running
 from tests.visitor import Visitor, at, problem, wanted
@@ -339,6 +342,19 @@ async def test_a_large_body_is_read_beside_the_loop(bare: tuple[httpx.AsyncClien
     problem(await client.post(RESOURCES, content=body_of(1024 * 1024, "")), "invalid", "/name")
     problem(await client.post(RESOURCES, content=b"[" * 100_000), "malformed")
     assert pool.given == 3
+
+
+@pytest.mark.parametrize("body", [{"name": 1, "services": ["a"] * 9}, {"name": None}, {"name": "a", "x": ["a"] * 9}])
+def test_a_refusal_keeps_nothing_of_its_body(body: dict[str, Any]) -> None:
+    """What was parsed of it is freed where it was read, and not by whoever answers."""
+    with pytest.raises(Problem) as raised:
+        _read(json.dumps(body).encode(), NewResource, nulls=False)
+    refusal = raised.value
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(refusal.__traceback__)]
+
+    assert refusal.__context__ is None
+    assert refusal.__cause__ is None
+    assert frames[-1] == "_read"
 
 
 async def test_a_large_body_is_refused_where_too_many_wait(bare: tuple[httpx.AsyncClient, Watched]) -> None:
