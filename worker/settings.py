@@ -23,6 +23,7 @@ from app.settings import read_settings
 from app.storage.client import connect
 from app.storage.migrate import verify
 from worker import jobs
+from worker.beat import beat_key
 
 RUN_SECONDS = 6 * 3600
 """The longest reconciliation. A worker that dies in one is missed by its beats, not by this."""
@@ -107,5 +108,6 @@ class WorkerSettings:
     keep_result = 0
     """A kept result would block the id of its job."""
     health_check_interval = 15
+    health_check_key = beat_key()
     job_completion_wait = 5
     """Seconds that jobs get to finish on SIGTERM; what takes longer gives its run back."""

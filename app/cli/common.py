@@ -15,7 +15,6 @@ from io import StringIO
 from typing import Any, ParamSpec
 
 import click
-import structlog
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 from rich.console import Console, RenderableType
@@ -32,8 +31,6 @@ from app.storage.errors import StorageError
 from app.storage.migrate import verify
 from app.trial import folder
 from app.trial.errors import TrialError
-
-log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 
@@ -166,13 +163,6 @@ def explained() -> Iterator[None]:
         raise CouldNot(f"The database failed: {error}") from error
     except RedisError as error:
         raise CouldNot(f"Redis failed: {str(error).rstrip('.')}. Check REDIS_URL and that the server runs.") from error
-
-
-def warn_if_optimistic(store: Store) -> None:
-    """Say at the start of what books that nothing keeps two processes from booking the same time."""
-    if store.mode == "optimistic":
-        reason = store.capabilities.lack or "RESERVA_MODE is optimistic"
-        log.warning("optimistic mode: two processes can double-book", reason=reason)
 
 
 def result(value: Any) -> None:

@@ -23,9 +23,9 @@ from app.cli.common import (
     opened,
     result,
     say,
-    warn_if_optimistic,
 )
 from app.cli.output import Beside
+from app.cli.start import warn_if_optimistic
 from app.importing.naming import Naming, parse_naming
 from app.importing.records import records_of
 from app.importing.report import Complaint, Report

@@ -14,7 +14,9 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from app import logs
-from app.cli.common import configured, environment, explained, export, opened, warn_if_optimistic
+from app.cli.address import written_down
+from app.cli.common import configured, environment, explained, export, opened
+from app.cli.start import tell_start
 from app.cli.supervisor import Supervisor
 from app.settings import Settings
 from app.trial.servers import ensure_free, free_port
@@ -77,7 +79,7 @@ def serve(host: str, port: int, workers: int, connections: int) -> None:
         log_level=LogLevels(settings.log_level),
         log_dictconfig=logs.passed_on("_granian", "granian.access"),
     )
-    with suppress(SystemExit):  # by a signal, whatever became of single processes before
+    with written_down(address, port), suppress(SystemExit):  # by a signal, whatever became of single processes before
         server.serve(target_loader=loaded)
 
 
@@ -121,4 +123,4 @@ def _share(connections: int, workers: int) -> int:
 
 async def _usable(settings: Settings) -> None:
     async with opened(settings, insists=True) as store:
-        warn_if_optimistic(store)
+        tell_start(settings, store)

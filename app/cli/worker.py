@@ -9,7 +9,8 @@ import structlog
 from arq.worker import run_worker
 from redis.asyncio import Redis
 
-from app.cli.common import CouldNot, configured, explained, export, opened, warn_if_optimistic
+from app.cli.common import CouldNot, configured, explained, export, opened
+from app.cli.start import tell_start
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -41,4 +42,4 @@ async def _usable(settings: Settings) -> None:
     async with Redis.from_url(settings.redis_url, **waits) as redis:
         await redis.ping()
     async with opened(settings, insists=True) as store:
-        warn_if_optimistic(store)
+        tell_start(settings, store)

@@ -5,15 +5,17 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 
 from app.cli.main import commands
 from tests.contract.processes import eventually, group_is_empty, listens, run, running
-from tests.servers import free_port
+from tests.servers import ROOT, free_port
 
 NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
 KEY = re.compile(r"rsv_[a-z0-9]+_[A-Za-z0-9_-]+\n")
@@ -78,7 +80,9 @@ def test_wrong_database(command: str, tmp_path: Path) -> None:
     assert "Check MONGODB_URL" in ended.stderr
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"dev", "keys", "import", "audit"}])
+@pytest.mark.parametrize(
+    "command", [name for name in COMMANDS if name not in {"dev", "keys", "import", "audit", "health"}]
+)
 def test_no_database(command: str, tmp_path: Path) -> None:
     """Without an address and without a trial a command says what to do, and exits with 2."""
     ended = run(command, cwd=tmp_path)
@@ -264,3 +268,42 @@ def test_port_taken() -> None:
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "Choose another port with --port" in ended.stderr
+
+
+class TestHealth:
+    """What container platforms ask every few seconds."""
+
+    def test_it_is_cheap(self) -> None:
+        """No library of the product is loaded but click: loading them costs more than asking."""
+        asked = "import sys, app.cli.main, app.cli.health; print(*{name.partition('.')[0] for name in sys.modules})"
+        loaded = set(
+            subprocess.run(
+                [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout.split()
+        )
+
+        assert loaded & {"click", "pydantic", "pymongo", "redis", "arq", "litestar", "structlog", "asyncio"} == {
+            "click"
+        }
+
+    def test_nobody_can_be_asked(self, tmp_path: Path) -> None:
+        """A worker without its queue is exit code 2 and a sentence; an app that is not there is 1."""
+        unset = run("health", "worker", cwd=tmp_path)
+        away = run("health", "worker", cwd=tmp_path, REDIS_URL="redis://127.0.0.1:1/")
+        app = run("health", "app", "--port", str(free_port()), cwd=tmp_path)
+
+        assert [each.returncode for each in (unset, away, app)] == [2, 2, 1]
+        assert "REDIS_URL is not set" in unset.stderr
+        assert "Check REDIS_URL" in away.stderr
+        assert "does not answer" in app.stderr
+
+    def test_redis_may_ask_who_we_are(self, redis_url: str, tmp_path: Path) -> None:
+        """User, password and database of the address are used, and what Redis says against them is told."""
+        with Redis.from_url(redis_url) as redis:
+            redis.execute_command("ACL", "SETUSER", "health", "on", ">s3cr@t", "~*", "+@all")
+        address = redis_url.replace("//", "//health:PASSWORD@").removesuffix("/0") + "/3"
+        right = run("health", "worker", cwd=tmp_path, REDIS_URL=address.replace("PASSWORD", "s3cr%40t"))
+        wrong = run("health", "worker", cwd=tmp_path, REDIS_URL=address.replace("PASSWORD", "other"))
+
+        assert (wrong.returncode, right.returncode) == (2, 1)
+        assert "Redis cannot be asked: WRONGPASS" in wrong.stderr

@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -127,28 +128,40 @@ def test_only_the_app_is_sent_to_the_build() -> None:
 @pytest.mark.servers("trial")
 def test_commands(database_url: str, redis_url: str, tmp_path: Path) -> None:
     """Migration, app and worker run by the commands of compose, their health checks see it, SIGTERM ends them well."""
-    env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_LOG_FORMAT": "json"}
+    env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_LOG_FORMAT": "json", "TMPDIR": str(tmp_path)}
+    env |= {"RESERVA_ALERT_SECRET": "s3cret", "RESERVA_ALERT_URL": "https://me:s3cret@example.com/"}
     app, worker, migrate = (COMPOSE[name]["command"] for name in OURS)
-    port = str(free_port())
-    # The checks of the image and of compose, on the port of this test and with its Python.
-    _, *arguments = json.loads(final_stage()["HEALTHCHECK"].partition("CMD ")[2].replace("8000", port))
-    app_check = [sys.executable, *arguments]
-    _, program, *arguments = COMPOSE["worker"]["healthcheck"]["test"]
-    worker_check = [str(Path(sys.executable).with_name(program)), *arguments]
+    # The checks of the image and of compose, which find the port of this test by themselves.
+    app_check = program(json.loads(final_stage()["HEALTHCHECK"].partition("CMD ")[2]))
+    worker_check = program(COMPOSE["worker"]["healthcheck"]["test"][1:])
 
     assert run(*migrate, cwd=tmp_path, **env).returncode == 0
-    assert exit_code(app_check, env) != 0
+    assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
     with (
-        running(*app, "--port", port, cwd=tmp_path, **env) as serving,
+        running(*app, "--port", str(free_port()), cwd=tmp_path, **env) as serving,
         running(*worker, cwd=tmp_path, **env) as working,
     ):
         assert json.loads(serving.said("Started worker-2"))["level"] == "info"
-        assert exit_code(app_check, env) == 0
+        assert eventually(lambda: exit_code(app_check, env) == 0)
         working.said("worker started")
         assert eventually(lambda: exit_code(worker_check, env) == 0)
+        starts = [json.loads(each.said('"starting"')) for each in (serving, working)]
 
         assert working.ended(signal.SIGTERM) == 0
         assert serving.ended(signal.SIGTERM) == 0
+        assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
+
+    for start in starts:
+        assert (start["version"], start["mode"]) == (version("reserva"), "strict")
+        assert start["database"] in database_url
+        assert start["settings"].items() >= {"RESERVA_ALERT_SECRET": "set", "RESERVA_LOG_FORMAT": "json"}.items()
+    assert not any("s3cret" in line for each in (serving, working) for line in each.err)
+
+
+def program(command: list[str]) -> list[str]:
+    """A command with the program that is installed beside this Python."""
+    name, *arguments = command
+    return [str(Path(sys.executable).with_name(name)), *arguments]
 
 
 def exit_code(command: list[str], env: dict[str, str]) -> int:

@@ -1,0 +1,46 @@
+"""What the log begins with: what runs, on what, and what to beware of."""
+
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+
+from app.settings import VARIABLES, Settings
+from app.storage.client import Store
+from app.storage.errors import shown
+
+log = structlog.get_logger(__name__)
+
+
+def tell_start(settings: Settings, store: Store) -> None:
+    """Say at the start what runs, on what and how: the version, the database, and what is not as it is by default.
+
+    Secrets are told to be set, addresses without who logs in there.
+    """
+    told = {
+        name: _fit_for_the_log(name, value)
+        for name, value in ((name, getattr(settings, field)) for name, field in VARIABLES.items())
+        if name != "MONGODB_URL" and value != Settings.model_fields[VARIABLES[name]].default
+    }
+    log.info(
+        "starting",
+        version=version("reserva"),
+        mode=store.mode,
+        server=shown(settings.mongodb_url or ""),
+        database=store.database.name,
+        settings=told,
+    )
+    warn_if_optimistic(store)
+
+
+def _fit_for_the_log(name: str, value: Any) -> Any:
+    if name == "REDIS_URL":
+        return shown(value)
+    return "set" if name.endswith(("_URL", "_SECRET")) else value
+
+
+def warn_if_optimistic(store: Store) -> None:
+    """Say at the start of what books that nothing keeps two processes from booking the same time."""
+    if store.mode == "optimistic":
+        reason = store.capabilities.lack or "RESERVA_MODE is optimistic"
+        log.warning("optimistic mode: two processes can double-book", reason=reason)
