@@ -1,10 +1,12 @@
 """Work that needs the processor for long, in a few threads beside the event loop and with a short queue.
 
 The loop serves everybody, so nothing that can take more than a few milliseconds runs on it. Threads share the
-processor with it, but the interpreter takes it from them every five milliseconds.
+processor with it, and the interpreter takes it from them after a while: sooner as long as there is such work, because
+a booking needs it back a dozen times.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -19,6 +21,10 @@ WORK = "work"
 
 THREADS = 2
 QUEUE_LIMIT = 16
+TURN_SECONDS = 0.001
+"""How long one thread has the interpreter while others want it and there is long work."""
+USUAL_TURN_SECONDS = 0.005
+"""Python's own."""
 
 
 class WorkPool:
@@ -30,7 +36,7 @@ class WorkPool:
     """
 
     def __init__(self, threads: int = THREADS, queue_limit: int = QUEUE_LIMIT) -> None:
-        self._places = threads + queue_limit
+        self._places = self._limit = threads + queue_limit
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="work")
 
     @property
@@ -47,12 +53,15 @@ class WorkPool:
         if self.full:
             raise Problem("overloaded", "Too many long questions are being answered; ask again in a moment.")
         self._places -= 1
+        sys.setswitchinterval(TURN_SECONDS)
         future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
         future.add_done_callback(self._give_back)
         return await asyncio.shield(future)
 
     def _give_back(self, done: "asyncio.Future[T]") -> None:
         self._places += 1
+        if self._places == self._limit:
+            sys.setswitchinterval(USUAL_TURN_SECONDS)
         if not done.cancelled():
             done.exception()  # a caller that went away is no reason for a warning
 

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 
 from app.availability.queries import Place, Rows, read_places, read_rows
 from app.booking.occupants import occupancy_of
+from app.deadline import detached, within
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleReader
@@ -72,9 +73,9 @@ class NextFree:
         if task is None:
             if len(self._asking) >= QUESTIONS_MAX:
                 return []
-            task = self._asking[question] = asyncio.create_task(self._search(*question))
+            task = self._asking[question] = detached(self._search(*question))
             task.add_done_callback(lambda _: self._asking.pop(question, None))
-        await asyncio.wait([task], timeout=SECONDS)
+        await asyncio.wait([task], timeout=within(SECONDS))
         return task.result() if task.done() else []
 
     async def _search(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[Millis]:

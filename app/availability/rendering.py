@@ -3,11 +3,25 @@
 import json
 from collections.abc import Iterable
 from functools import lru_cache
+from hashlib import blake2b
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from app.timeline.instants import DAY, HOUR, MINUTE, SECOND, Millis, from_millis
 from app.timeline.slots import Slot
 from app.timeline.zones import local, render_wall
+
+
+class Written(NamedTuple):
+    """An answer as it goes out, and the `ETag` of its content: to hash megabytes takes long as well."""
+
+    body: bytes
+    tag: str
+
+    @classmethod
+    def of(cls, body: bytes) -> Self:
+        """With its tag."""
+        return cls(body, f'"{blake2b(body, digest_size=12).hexdigest()}"')
 
 
 def slots_json(tz: ZoneInfo, slots: Iterable[Slot]) -> bytes:

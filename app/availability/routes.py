@@ -69,8 +69,9 @@ class AvailabilityRoutes(Controller):
         queue, and for what would take it too long, it is `overloaded`.
         """
         question = Question(service, resource, from_, to, timezone, guests, minutes, days, ignore)
-        written: Any = await availability.slots(question, caller_of(request))  # the bytes of a `SlotsAnswer`
-        return Response(written, media_type=MediaType.JSON)
+        written = await availability.slots(question, caller_of(request))
+        body: Any = written.body  # the bytes of a `SlotsAnswer`
+        return Response(body, headers={"ETag": written.tag}, media_type=MediaType.JSON)
 
     @get("/explain", responses=problems("overloaded"), operation_id="explain")
     async def explain(

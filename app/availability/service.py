@@ -16,8 +16,9 @@ from app.availability.admission import Admission
 from app.availability.next_free import NextFree
 from app.availability.queries import ROWS_MAX, Place, Rows, read_places, read_rows
 from app.availability.questions import Question, TimeQuestion, answer_zone, asked_of, end_of, span_of
-from app.availability.rendering import slots_json
+from app.availability.rendering import Written, slots_json
 from app.booking.occupants import occupancy_of
+from app.deadline import LEAST_SECONDS, within
 from app.errors import Problem, invalid
 from app.reservations.queries import read_reservation
 from app.storage.client import Store
@@ -33,8 +34,8 @@ from app.work import WorkPool
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SECONDS = 8.0
-"""What a question may take from its place on, reading and computing; then it is `overloaded`."""
+SECONDS = 8.5
+"""What a question may take, waiting, reading and computing; then it is `overloaded`."""
 
 
 class Availability:
@@ -54,7 +55,7 @@ class Availability:
         self._admission = Admission()
         self._next_free = NextFree(store, rules, work)
 
-    async def slots(self, question: Question, caller: Caller) -> bytes:
+    async def slots(self, question: Question, caller: Caller) -> Written:
         """The answer to a question, as JSON: the slots that start in a span, by start, then resource.
 
         Raises:
@@ -63,9 +64,9 @@ class Availability:
         """
         if question.ignore is not None:
             caller.require("reservations:read")
+        until = time.monotonic() + within(SECONDS)
         async with self._admission.turn(caller.key_id):
-            until = time.monotonic() + SECONDS
-            with pymongo.timeout(SECONDS):
+            with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
                 offer, places = await self._places(question.service, question.resource)
                 asked, tz = asked_of(question, offer), answer_zone(question, places)
                 after, before = span_of(question, tz)
@@ -82,8 +83,9 @@ class Availability:
         Raises:
             Problem: `invalid`, `overloaded`.
         """
+        until = time.monotonic() + within(SECONDS)
         async with self._admission.turn(caller.key_id):
-            with pymongo.timeout(SECONDS):
+            with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
                 offer, [place] = await self._places(question.service, question.resource)
                 start = to_millis(question.start)
                 end = None if question.end is None else to_millis(question.end)
@@ -155,7 +157,7 @@ def _grids(
 
 def _answer(
     grids: Sequence[Candidates], offer: Offer | None, asked: Asked, taken: _Taken, tz: ZoneInfo, budget: Budget
-) -> bytes:
+) -> Written:
     """All slots, as bytes.
 
     Raises:
@@ -168,7 +170,7 @@ def _answer(
             raise _too_long()
     if len(grids) > 1:
         found.sort(key=attrgetter("start", "resource"))
-    return slots_json(tz, found)
+    return Written.of(slots_json(tz, found))
 
 
 def _explain(wish: Wish, place: Place, offer: Offer | None, taken: _Taken) -> Verdict:

@@ -1,13 +1,14 @@
 """Long work runs beside the loop, a bounded amount of it."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from app.errors import Problem
-from app.work import WorkPool
+from app.work import TURN_SECONDS, USUAL_TURN_SECONDS, WorkPool
 
 
 @pytest.fixture
@@ -23,6 +24,15 @@ async def test_result_and_failure_come_back(pool: WorkPool) -> None:
     assert await pool.run(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
         await pool.run(lambda: 1 // 0)
+
+
+async def test_the_loop_gets_its_turn_sooner_while_there_is_long_work(pool: WorkPool) -> None:
+    """And as late as ever once all of it is done, whether it failed or not."""
+    assert sys.getswitchinterval() == pytest.approx(USUAL_TURN_SECONDS)
+    assert await pool.run(sys.getswitchinterval) == pytest.approx(TURN_SECONDS)
+    with pytest.raises(ZeroDivisionError):
+        await pool.run(lambda: 1 // 0)
+    assert sys.getswitchinterval() == pytest.approx(USUAL_TURN_SECONDS)
 
 
 async def test_beyond_its_queue_it_refuses(pool: WorkPool) -> None:
