@@ -6,23 +6,35 @@ Every answer is held against the description by all the checks that there are: n
 is not described, nothing refused that is valid, nothing accepted that is not. Exit code 1 if one of them fails.
 """
 
+import asyncio
+import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
+from bson import ObjectId
 
 from app.cli.common import CouldNot
+from app.reconciliation.service import reconcile_reservations
+from app.storage.client import connect
+from app.timeline.instants import render
 from tests.bench.clients import Call, Client
-from tests.bench.stage import scratch, staged
+from tests.bench.stage import Stage, scratch, staged
 from tests.servers import BIN, ROOT, NotAtHand, Servers
 
 SEEDS = (7, 11)
 MINUTE_SECONDS = 60
 REQUEST_SECONDS = 20
 
+DAWN = datetime(2030, 1, 7, tzinfo=UTC)
+HALF_HOUR = timedelta(minutes=30)
 CATALOGUE: list[tuple[str, dict[str, Any]]] = [
     ("/v1/services", {"id": "cut", "name": "Cut", "durationType": "fixed", "durationMinutes": 30}),
     ("/v1/services", {"id": "stay", "name": "Stay", "durationType": "full-day", "maxDays": 3, "approval": True}),
@@ -30,26 +42,90 @@ CATALOGUE: list[tuple[str, dict[str, Any]]] = [
     ("/v1/resources", {"id": "hall", "name": "Hall", "capacity": 50, "capacityMode": "guests", "services": ["cut"]}),
     ("/v1/customers", {"id": "ann", "name": "Ann", "externalId": "ann"}),
 ]
-"""What is there before the first request; `fuzz.toml` knows the names."""
+BOOKINGS = 24
+"""Half of them holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An app with something in it; `known` are names, ids and times for requests that mean something, by kind."""
+
+    client: Client
+    known: Mapping[str, Sequence[str]]
 
 
 @contextmanager
-def serving(server_url: str) -> Iterator[Client]:
-    """The app on a database of its own, with a small catalogue."""
+def serving(server_url: str) -> Iterator[Scene]:
+    """The app on a database of its own, with a small catalogue, bookings, a group and a finding."""
     with staged(scratch(server_url)) as stage, stage.app(1) as app:
         for path, body in CATALOGUE:
-            answer = app.client.post(Call(path, body))
-            assert answer.status == 201, answer.content
-        yield app.client
+            _made(app.client, path, body)
+        bookings = [_made(app.client, "/v1/reservations", each) for each in _bookings()]
+        group = _made(app.client, "/v1/groups", {"reservations": [*_bookings()][:3]})
+        run, findings = _reconciled(stage, bookings[0])
+        known = {
+            "bookings": [*bookings, group],
+            "findings": findings,
+            "runs": [run],
+            "resources": ["room", "hall"],
+            "services": ["cut", "stay"],
+            "customers": ["ann"],
+            "instants": [render(DAWN + number * HALF_HOUR) for number in range(96)],
+            "days": [(DAWN + timedelta(days=number)).date().isoformat() for number in range(7)],
+            "wall": [f"2030-01-08T{hour:02}:30" for hour in range(24)],
+            "zones": ["UTC", "Europe/London", "America/New_York"],
+            "versions": ["*", *(f'"{number}"' for number in range(1, 6))],
+        }
+        yield Scene(app.client, known)
 
 
-def fuzz(client: Client, *options: str) -> "subprocess.CompletedProcess[str]":
+def _bookings() -> Iterator[dict[str, Any]]:
+    for number in range(BOOKINGS):
+        start = DAWN + number * HALF_HOUR
+        times = {"startTime": render(start), "endTime": render(start + HALF_HOUR)}
+        hold = {"expiresInSeconds": 86_400} if number % 2 else {}
+        yield {"resource": "room", "service": "cut", "customer": "ann", **times, **hold}
+
+
+def _made(client: Client, path: str, body: Mapping[str, Any]) -> str:
+    answer = client.post(Call(path, body))
+    if answer.status != 201:
+        raise RuntimeError(f"{path} was answered {answer.status}: {answer.content.decode()}")
+    return str(answer.json()["id"])
+
+
+def _reconciled(stage: Stage, booking: str) -> tuple[str, list[str]]:
+    """A run that finds three copies of a booking above capacity; its id, and those of the findings."""
+    row = stage.database["reservations"].find_one({"_id": ObjectId(booking)})
+    stage.database["reservations"].insert_many([{**(row or {}), "_id": ObjectId()} for _ in range(3)])
+
+    async def reconcile() -> str:
+        store = await connect(stage.url)
+        try:
+            return str((await reconcile_reservations(store, "full")).id)
+        finally:
+            await store.close()
+
+    run = asyncio.run(reconcile())
+    return run, [str(each["_id"]) for each in stage.database["findings"].find({}, {"_id": 1})]
+
+
+def fuzz(scene: Scene, *options: str) -> "subprocess.CompletedProcess[str]":
     """Run Schemathesis with all its checks; what it prints names each failure and how to repeat it."""
-    command = [str(BIN / "schemathesis"), "--config-file", str(ROOT / "tests" / "fuzz.toml"), "run"]
-    command += [f"http://127.0.0.1:{client.port}/openapi.json", "--header", f"Authorization: Bearer {client.token}"]
-    command += ["--checks", "all", "--request-timeout", str(REQUEST_SECONDS), "--no-color", "--continue-on-failure"]
-    command += ["--generation-database", "none"]
-    return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    config = (ROOT / "tests" / "fuzz.toml").read_text(encoding="utf-8")
+    dictionaries = "".join(f"\n[dictionaries.{name}]\nvalues = {json.dumps(each)}\n" for name, each in _lists(scene))
+    with tempfile.TemporaryDirectory(prefix="reserva-fuzz-") as folder:
+        file = Path(folder) / "fuzz.toml"
+        file.write_text(config + dictionaries, encoding="utf-8")
+        command = [str(BIN / "schemathesis"), "--config-file", str(file), "run"]
+        command += [f"http://127.0.0.1:{scene.client.port}/openapi.json", "--checks", "all", "--continue-on-failure"]
+        command += ["--header", f"Authorization: Bearer {scene.client.token}", "--no-color"]
+        command += ["--request-timeout", str(REQUEST_SECONDS), "--generation-database", "none"]
+        return subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def _lists(scene: Scene) -> list[tuple[str, list[str]]]:
+    return [(name, [*values]) for name, values in scene.known.items()]
 
 
 @click.command(epilog="Example:  python -m tests.fuzz --minutes 5 --seed 42")
@@ -62,9 +138,9 @@ def main(minutes: int, seeds: tuple[int, ...], mongodb: str | None) -> None:
     failed = False
     try:
         for seed in seeds:
-            with serving(_address(servers, mongodb)) as client:
+            with serving(_address(servers, mongodb)) as scene:
                 seconds = minutes * MINUTE_SECONDS // len(seeds)
-                done = fuzz(client, "--seed", str(seed), "--max-time", str(seconds))
+                done = fuzz(scene, "--seed", str(seed), "--max-time", str(seconds))
             click.echo(done.stdout)
             click.echo(done.stderr, err=True)
             failed = failed or done.returncode != 0
