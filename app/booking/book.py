@@ -52,6 +52,8 @@ class Book(Intent):
     """Of an even assignment it says in which order the pool is tried, the same over every attempt."""
     round: int | None = 0
     """How often it was tried in the same transaction, in another order each time; None: by id."""
+    place: str | None = None
+    """Which of the pool it is to be, where a group found out that all fit so."""
 
     def lanes(self) -> frozenset[str]:
         """The guard of the resource, or of every member of the pool."""
@@ -72,6 +74,8 @@ class Book(Intent):
         Even is drawn anew for each booking and not a rotation from a drawn start, in which whoever follows somebody
         who is full would be taken twice as often.
         """
+        if self.place is not None:
+            return (self.place,)
         offer = view.offer(self.service) if self.service else None
         if self.resource or offer is None or offer.assignment == "first":
             return self.candidates
@@ -126,17 +130,27 @@ class Book(Intent):
                 refused[candidate] = no
         raise min(refused.items(), key=_nearest)[1]
 
-    def _judge_on(self, resource: str, view: View) -> Accepted:
+    def verdict_on(self, resource: str, view: View) -> Verdict:
+        """Every rule on one of the resources.
+
+        Raises:
+            Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
+        """
         room, offer = self._facts(resource, view)
         end = self._end(room, offer)
         if end is None:
             raise invalid("/endTime", "Say when it ends: without a service of fixed length nothing else tells.")
         calendar = view.calendar(resource)
         wish = Wish(to_millis(self.start), end, self.guests, self.lifted_until(end, calendar.now))
-        verdict = judge(wish, room, offer, calendar)
+        return judge(wish, room, offer, calendar)
+
+    def _judge_on(self, resource: str, view: View) -> Accepted:
+        verdict = self.verdict_on(resource, view)
         if not verdict.bookable:
             raise Refused(verdict)
-        reservation = self._reservation(verdict, end, room, offer, calendar.now)
+        room, offer = self._facts(resource, view)
+        calendar = view.calendar(resource)
+        reservation = self._reservation(verdict, verdict.wish.end, room, offer, calendar.now)
         accepted = Accepted(reservation, proof=("reservations", {"_id": self.reservation}), inserts=[reservation])
         if self._blocking:
             accepted.taken = [Span(resource, verdict.block_start, verdict.block_end)]

@@ -11,6 +11,7 @@ from app.booking.change import Change
 from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent, Refused, Span, View
 from app.booking.occupants import occupancy
+from app.booking.packing import Seeker, arrange
 from app.errors import Problem
 from app.storage.documents import Reservation
 from app.timeline.lifecycle import BLOCKING
@@ -19,8 +20,6 @@ Reason = Refused | Problem
 
 VERDICTS = 2_000
 """About how many are given at most before a group that could be arranged in many ways is refused."""
-SORTED_ORDERS = 3
-"""How many orders a group is tried in before those who found nothing go first."""
 
 
 class MembersRefused(Exception):  # noqa: N818  # verdicts, not an error
@@ -126,7 +125,7 @@ class BookGroup(Together):
 
         Where members may choose from a pool, one that could have gone elsewhere is no reason for a refusal: those of
         the least choice come first, then those that begin first (which finds a place for all where the members of the
-        pool are alike), then those who found nothing left before. About `VERDICTS` are given at most.
+        pool are alike and empty); then a search looks for places. About `VERDICTS` are given at most.
 
         Raises:
             MembersRefused: with everybody who cannot be had where all choose by id: the same request is refused in
@@ -135,31 +134,49 @@ class BookGroup(Together):
         choices = [len(member.candidates) for member in self.members]
         if max(choices) == 1:
             return self._judge_in(range(len(self.members)), view)
-        order: list[int] = []
-        for number in range(max(min(VERDICTS // sum(choices), len(choices) + SORTED_ORDERS), 1)):
-            order = self._order(number, order, choices)
+        orders = self._orders(choices)
+        for number, order in enumerate(orders[: max(VERDICTS // sum(choices), 1)]):
             left = self._tried(order, number, view)
             if isinstance(left, Accepted):
                 return left
-            if order[0] in left:  # it would not be had alone either
-                break
-            order = left + [place for place in order if place not in left]
+        if sum(choices) * (len(orders) + 1) <= VERDICTS and (found := self._arranged(view)) is not None:
+            return found
         for member in self.members:
             member.round = None
-        return self._judge_in(self._order(0, order, choices), view)
+        return self._judge_in(orders[0], view)
 
-    def _order(self, number: int, repaired: list[int], choices: Sequence[int]) -> list[int]:
-        """The places of the members as they are tried the `number`th time; `repaired` is the last order, mended."""
-        places = range(len(self.members))
-        match number:
-            case 0:
-                return sorted(places, key=choices.__getitem__)
-            case 1:
-                return sorted(places, key=lambda place: (choices[place], self.members[place].start))
-            case 2:
-                return sorted(places, key=lambda place: (choices[place] > 1, self.members[place].start))
-            case _:
-                return repaired
+    def _orders(self, choices: Sequence[int]) -> list[list[int]]:
+        """The places of the members, in the orders in which they are tried one after the other."""
+        places, starts = range(len(self.members)), [member.start for member in self.members]
+        return [
+            sorted(places, key=choices.__getitem__),
+            sorted(places, key=lambda place: (choices[place], starts[place])),
+            sorted(places, key=lambda place: (choices[place] > 1, starts[place])),
+        ]
+
+    def _arranged(self, view: View) -> Accepted | None:
+        """All of them, where a search finds a place for each."""
+        with suppress(Problem):  # it will be raised again, and told, when all are judged
+            found = arrange([self._seeker(member, view) for member in self.members])
+            for member, place in zip(self.members, found or [], strict=found is not None):
+                member.place = place
+            accepted = self._tried(range(len(self.members)), 0, view) if found else None
+            for member in self.members:
+                member.place = None
+            return accepted if isinstance(accepted, Accepted) else None
+        return None
+
+    def _seeker(self, member: Book, view: View) -> Seeker:
+        """A member as the search sees it: where it could be if it were alone."""
+        places: dict[str, tuple[int, int]] = {}
+        start = end = 0
+        for candidate in member.candidates:
+            verdict, room = member.verdict_on(candidate, view), view.room(candidate)
+            if verdict.bookable and room is not None:
+                start, end = verdict.block_start, verdict.block_end
+                free = room.capacity - view.calendar(candidate).peak(start, end)
+                places[candidate] = verdict.units, free - verdict.units
+        return Seeker(start, end, places)
 
     def _tried(self, order: Sequence[int], number: int, view: View) -> Accepted | list[int]:
         """All of them, or the places of those who found nothing."""

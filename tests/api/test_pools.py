@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from app.booking import Book, BookGroup, MembersRefused, Refused
+from app.booking.group import VERDICTS
 from app.booking.intents import View
+from app.booking.packing import NODES, Search
 from app.storage.documents import Reservation
 from app.timeline.instants import MINUTE, Millis, render, to_millis
 from app.timeline.load import Calendar, Occupancy
@@ -263,3 +265,35 @@ class TestPackings:
     def test_a_full_packing_of_an_empty_pool_is_found(self, *, alike: bool) -> None:
         """Of two hundred none is refused, with pieces of one length or of many."""
         assert refused_of(200, alike=alike, booked=0) == 0
+
+    @pytest.mark.parametrize("booked", [4, 10])
+    @pytest.mark.parametrize("alike", [True, False])
+    def test_a_full_packing_around_others_is_found(self, *, alike: bool, booked: int) -> None:
+        """Where others lie between, of fifty none is refused: a search finds what no order does."""
+        assert refused_of(50, alike=alike, booked=booked) == 0
+
+    def test_the_search_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A group that has no place costs so many verdicts and placings at most, and is refused alike each time."""
+        counts: Counter[str] = Counter()
+        verdict_on, put = Book.verdict_on, Search._put
+
+        def counting(book: Book, resource: str, view: View) -> Any:
+            counts["verdicts"] += 1
+            return verdict_on(book, resource, view)
+
+        def placing(search: Search, number: int, place: str, sign: int) -> bool:
+            counts["placings"] += sign > 0
+            return put(search, number, place, sign)
+
+        monkeypatch.setattr(Book, "verdict_on", counting)
+        monkeypatch.setattr(Search, "_put", placing)
+        rooms = pool(6)
+        told = set()
+        for _ in range(5):
+            group = BookGroup(by="test", members=[taker(rooms, 2 * (place % 3), 5) for place in range(20)])
+            with pytest.raises(MembersRefused) as refused:
+                group.judge(Known(rooms, offering()))
+            told.add(tuple(place for place, _ in refused.value.members))
+        assert len(told) == 1
+        assert counts["verdicts"] <= 5 * VERDICTS
+        assert counts["placings"] <= 5 * NODES
