@@ -130,7 +130,7 @@ def _windows(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis, days_
     found: list[Span] = []
     for ordinal in range(day_of(start, tz).toordinal() - days_before, day_of(end, tz).toordinal() + 1):
         day = date.fromordinal(ordinal)
-        found += _resolved(_hours(schedule, day), day, tz)
+        found += resolved(hours_of(schedule, day), day, tz)
     found.sort()
     return [window for window in _merged(found, schedule.overrides) if window.start < end and start < window.end]
 
@@ -157,7 +157,7 @@ def _merged(found: Sequence[Span], overrides: Container[date]) -> Iterator[Windo
         yield Window(begin, until, tuple(openings), override)
 
 
-def _hours(schedule: Schedule, day: date) -> Day | None:
+def hours_of(schedule: Schedule, day: date) -> Day | None:
     """The windows of a date; None: the whole of the local day."""
     override = schedule.overrides.get(day)
     if override is not None:
@@ -166,7 +166,7 @@ def _hours(schedule: Schedule, day: date) -> Day | None:
 
 
 @lru_cache(maxsize=1 << 16)
-def _resolved(hours: Day | None, day: date, tz: ZoneInfo) -> tuple[Span, ...]:
+def resolved(hours: Day | None, day: date, tz: ZoneInfo) -> tuple[Span, ...]:
     """The windows of a date as instants, none where the zone skipped it."""
     start, end = start_of_day(day, tz), start_of_day(day + ONE_DAY, tz)
     if hours is None or start == end:
@@ -209,7 +209,7 @@ def is_open_daily(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis) 
     if schedule.weekly is None and not schedule.overrides:
         return _ALWAYS_OPEN
     for day in days(day_of(start, tz), day_of(end, tz), tz):
-        if not _resolved(_hours(schedule, day), day, tz):
+        if not resolved(hours_of(schedule, day), day, tz):
             override = day if day in schedule.overrides else None
             return Openness(ok=False, detail=f"Nothing is open on {day}, {_by(override)}.", override=override)
     return _OPEN
@@ -223,7 +223,7 @@ def _closed(schedule: Schedule, tz: ZoneInfo, instant: Millis) -> Openness:
     if day in schedule.overrides:
         override = day
     elif evening in schedule.overrides and schedule.weekly is not None:
-        usual = _resolved(schedule.weekly[evening.weekday()], evening, tz)
+        usual = resolved(schedule.weekly[evening.weekday()], evening, tz)
         override = evening if any(opens <= instant < closes for opens, closes, _ in usual) else None
     wall = render_wall(local(instant, tz))
     return Openness(ok=False, detail=f"It is closed at {wall} ({tz.key}), {_by(override)}.", override=override)

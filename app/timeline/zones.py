@@ -19,7 +19,7 @@ ONE_DAY = timedelta(days=1)
 
 _NOT_PLACES = frozenset({"Factory", "localtime"})  # "not set", and whatever this machine happens to be set to
 _SHOWN_MAX = 64
-_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2200, 12, 31)
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2200, 12, 31)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _WALL = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?", re.ASCII)
 
@@ -133,7 +133,7 @@ def parse_day(text: str) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise ValueError("There is no such date in the calendar.") from None
-    if not _FIRST_DAY <= day <= _LAST_DAY:
+    if not FIRST_DAY <= day <= LAST_DAY:
         raise ValueError("Dates lie in the years 1970 to 2200.")
     return day
 
