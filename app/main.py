@@ -15,6 +15,7 @@ from app.availability import routes as availability
 from app.availability.service import Availability
 from app.booking import Booking
 from app.catalogue import routes as catalogue
+from app.catalogue.planning import Planner
 from app.catalogue.service import Catalogue
 from app.groups import routes as groups
 from app.groups.service import Groups
@@ -68,8 +69,10 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             suspects = Suspects(opened, queue)
             app.state[WORK] = work = WorkPool()
             app.state[TROUBLES] = troubles = Troubles()
-            free = Availability(opened, RuleReader(opened.database, rules, work), work)
-            rooms.update(_rooms(settings, booking, queue, suspects, free, closing))
+            reader = RuleReader(opened.database, rules, work)
+            edits = Catalogue(booking, Planner(opened, reader, work))
+            free = Availability(opened, reader, work)
+            rooms.update(_rooms(settings, booking, queue, suspects, free, closing) | {"catalogue": edits})
             app.state[KEYRING] = Keyring(opened)
             try:
                 await booking.start()
@@ -121,7 +124,6 @@ def _rooms(
     holds = HoldLimits(store, of_a_customer=settings.max_holds, of_a_key=settings.max_anonymous_holds)
     one_by_one = Reservations(store, booking, free, holds=holds, written=suspects)
     return {
-        "catalogue": Catalogue(store, booking),
         "operations": Operations(store, closing),
         "reconciliations": Reconciliations(store, queue),
         "findings": Findings(store, free),

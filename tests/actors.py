@@ -8,21 +8,43 @@ from typing import Any
 
 from app.booking import Book
 from app.booking.drivers import SessionDriver
+from app.booking.edit import EditResource
 from app.booking.intents import Accepted, Intent
 from app.booking.occupants import BRANCHES
 from app.booking.stamps import Age
 from app.booking.steps import ABORT, Step
 from app.booking.transaction import Batch, Outcome, attempt
+from app.catalogue.changes import Changes, Wanted
+from app.catalogue.planning import Planner
 from app.storage.client import Store
 from app.storage.documents import Resource
 from app.storage.guards import make_guard
-from app.storage.rule_cache import RuleCache
+from app.storage.rule_cache import RuleCache, RuleReader
 from app.timeline.instants import Millis
 from app.timeline.load import Occupancy, peak
+from app.work import WorkPool
 
 NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 BUDGET_SECONDS = 30.0
+
+
+async def edit_of(store: Store, changes: Changes, *, force: bool = False) -> EditResource:
+    """An edit of the room, planned for what is stored and booked now.
+
+    Raises:
+        Stranded: it would strand somebody.
+    """
+    work = WorkPool()
+    planner = Planner(store, RuleReader(store.database, RuleCache(atomic=store.mode == "strict"), work), work)
+    try:
+        basis = await planner.basis("room", frozenset())
+        assert basis is not None
+        plan = await planner.plan(basis, Wanted(lambda *_: changes), force=force)
+        assert plan is not None
+        return EditResource(identity="room", plan=plan, by="test")
+    finally:
+        work.close()
 
 
 async def add_resource(store: Store, identity: str = "room", **fields: Any) -> Resource:

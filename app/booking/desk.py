@@ -22,7 +22,7 @@ from app.booking.verbs import Confirm, End, Extend
 from app.booking.way import way_of
 from app.errors import Problem, not_found
 from app.storage.client import Store
-from app.storage.documents import Reservation, Resource, Service
+from app.storage.documents import Reservation, Service
 from app.storage.rule_cache import RuleCache
 from app.timeline.lifecycle import Status
 
@@ -263,25 +263,15 @@ class Booking:
         self.presence.check()
         return await finish(self.store, identity, Ending(to, by, reason, admin=admin), self.presence.look)
 
-    async def edit_resource(
-        self,
-        identity: str,
-        apply: Callable[[Resource], Resource],
-        *,
-        version: int | None,
-        by: str,
-        force: bool = False,
-        offered: frozenset[str] = frozenset(),
-    ) -> Resource:
-        """Edit a resource; `apply` makes the new one from the stored one. `offered` are the services found there.
+    async def edit_resource(self, edit: EditResource) -> int:
+        """Edit a resource as it was planned; its new version.
 
         Raises:
-            Stranded: bookings would lose their room or break a rule, and it is not forced.
-            Problem: `not-found`, `stale`, what `apply` raises, `overloaded`, `outcome-unknown`, `unavailable`.
+            Outdated: it was edited meanwhile, or somebody came who would be stranded; it has to be planned again.
+            Problem: `not-found`, `stale`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-        edit = EditResource(identity=identity, apply=apply, version=version, by=by, force=force, offered=offered)
-        resource: Resource = await self.committer.submit(edit)
-        return resource
+        version: int = await self.committer.submit(edit)
+        return version
 
     async def edit_service(
         self, identity: str, apply: Callable[[Service], Service], *, version: int | None, by: str

@@ -1,130 +1,155 @@
 """Editing a resource or a service: under its guard, so that "shrink" and "book" cannot cross."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from app.booking.intents import Accepted, Intent, Span, Stranded, Update, View
+from bson import ObjectId
+
+from app.booking.held import Elsewhere
+from app.booking.intents import Accepted, Intent, Span, Update, View
 from app.booking.snapshot import forget
+from app.booking.survey import Survey, is_to_come
 from app.errors import Problem, not_found
-from app.storage.documents import CatalogueObject, Resource, Service, service_row
-from app.storage.stored_rules import room_of
-from app.timeline.instants import LATEST
+from app.storage.documents import Service, service_row
+from app.storage.guards import new_rules
+from app.timeline.instants import Millis
 from app.timeline.load import Occupancy
 from app.timeline.rules import Room
 from app.timeline.stranding import stranded
-
-C = TypeVar("C", bound=CatalogueObject)
 
 OPERATIONS_KEPT = 50
 """How many edits an object remembers by their ids, so that one whose answer was lost is found after others came."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Edit(Intent, Generic[C]):
-    """A new version of a catalogue object: `apply` makes it from the stored one and may raise Problem.
+class Outdated(Elsewhere):
+    """The resource is not any more what the edit was planned for; it has to be planned again."""
 
-    `version` is the one that the caller has seen; None: whichever it is.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """An edit of a resource, worked out before its transaction, for one version of it.
+
+    `change` is the update of the stored document, without its version. `stretches` are those in which the edit can
+    strand bookings, and `survey` has these bookings, none of whom it strands; both are empty where nobody is asked.
+    `daily` are the full-day services that were offered.
+    """
+
+    version: int
+    before: Room
+    after: Room
+    change: Mapping[str, Any]
+    stretches: Sequence[tuple[Millis, Millis]] = ()
+    survey: Survey | None = None
+    daily: frozenset[str] = frozenset()
+
+    def lost(self, bookings: Iterable[Occupancy], now: Millis) -> list[Occupancy]:
+        """Those that the edit strands. What has ended still takes room while its buffer lasts, but loses nothing."""
+        return [each for each in stranded(bookings, self.before, self.after, self.daily) if each.to > now]
+
+    def strands_one_of(self, fresh: Sequence[Occupancy], now: Millis) -> bool:
+        """Whether it strands somebody now that these have come, or are changed, since the survey."""
+        if self.before.by_guests != self.after.by_guests:
+            return bool(fresh)
+        if self.survey is None or self.after.capacity >= self.before.capacity:
+            return bool(self.lost(fresh, now))
+        known = {each.id: each for each in (*self.survey.bookings, *fresh)}
+        return bool(self.lost(known.values(), now))
+
+
+@dataclass(slots=True, kw_only=True)
+class EditResource(Intent):
+    """An edit that was planned: it is done if the resource is still as it was, and nobody came who would be stranded.
+
+    `version` is the one that the caller has seen; None: whichever it is. `rules` is the guard's id from then on. The
+    value is the new version.
     """
 
     identity: str
-    apply: Callable[[C], C]
+    plan: Plan
     version: int | None = None
-
-    def _edited(self, view: View, kind: type[C], collection: str) -> tuple[C, C]:
-        """Before and after.
-
-        Raises:
-            Problem: `not-found`, `stale`, or what `apply` says.
-        """
-        row = view.target(collection, self.identity)
-        if row is None:
-            raise not_found(collection.removesuffix("s"), self.identity)
-        before = kind.model_validate(row)
-        if self.version not in (None, before.version):
-            raise Problem("stale", f"It is at version {before.version} now; read it again and repeat the change.")
-        after = self.apply(before.model_copy(deep=True))
-        return before, after.model_copy(update={"version": before.version + 1})
-
-    def _accepted(self, after: C, collection: str, guard: str) -> Accepted:
-        kept = after.to_mongo()
-        unset = dict.fromkeys(_optional(type(after)) - kept.keys(), "")
-        operations = {"$each": [self.operation], "$slice": -OPERATIONS_KEPT}
-        change: dict[str, Any] = {"$set": kept, "$push": {"operations": operations}}
-        if unset:
-            change["$unset"] = unset
-        query = {"_id": self.identity, "version": after.version - 1}
-        return Accepted(
-            after,
-            proof=(collection, {"_id": self.identity, "operations": self.operation}),
-            updates=[Update(collection, query, change), forget(guard)],
-        )
-
-
-def _optional(kind: type[CatalogueObject]) -> set[str]:
-    """The stored names of the fields that may be absent."""
-    fields = kind.model_fields.values()
-    return {field.alias or "" for field in fields if field.default is None} - {"", "revisionId"}
-
-
-@dataclass(slots=True, kw_only=True)
-class EditResource(Edit[Resource]):
-    """An edit that may strand bookings: refused with their list unless `force`; a new unit of counting always.
-
-    `offered` are the services that the resource offered when it was read: the schedule binds those of whole days
-    otherwise than the rest.
-    """
-
-    force: bool = False
-    offered: frozenset[str] = frozenset()
+    rules: str = field(default_factory=new_rules)
 
     def lanes(self) -> frozenset[str]:
         """The guard of the resource: nobody books on it meanwhile."""
         return frozenset((self.identity,))
 
-    def services(self) -> frozenset[str]:
-        """What is offered there."""
-        return self.offered
-
     def targets(self) -> frozenset[tuple[str, Hashable]]:
-        """The stored resource."""
+        """The stored resource, for its version."""
         return frozenset((("resources", self.identity),))
 
     def spans(self, view: View) -> list[Span]:
-        """Everything that has not ended."""
-        if view.room(self.identity) is None:
+        """Who was changed since the survey, where the edit can strand anybody."""
+        survey = self.plan.survey
+        if survey is None or view.room(self.identity) is None or view.seq(self.identity) == survey.seq + 1:
             return []
-        return [Span(self.identity, view.now(self.identity), LATEST)]
+        return [Span(self.identity, start, end, survey.since) for start, end in self.plan.stretches]
 
     def judge(self, view: View) -> Accepted:
-        """The edit, if nobody is stranded by it.
+        """The edit.
 
         Raises:
-            Problem: `not-found`, `stale`, or what `apply` says.
-            Stranded: with the bookings that would lose their room or break a rule.
+            Problem: `not-found`, `stale`.
+            Outdated: it has to be planned again.
         """
-        before, after = self._edited(view, Resource, "resources")
+        row = view.target("resources", self.identity)
+        if row is None:
+            raise not_found("resource", self.identity)
+        check_seen(self.version, row["version"])
         view.room(self.identity)  # says so if the guard is missing
-        lost = self._stranded(room_of(before), room_of(after), view)
-        if lost and not self.force:
-            raise Stranded(lost, forcible=True)
-        view.replace(room_of(after))
-        return self._accepted(after, "resources", self.identity)
+        if row["version"] != self.plan.version or (self.plan.survey is not None and self._strands(view)):
+            raise Outdated
+        view.replace(self.plan.after)
+        return self._accepted()
 
-    def _stranded(self, before: Room, after: Room, view: View) -> list[Occupancy]:
+    def _strands(self, view: View) -> bool:
+        """Whether it strands whom this transaction knows: those who came since, and those its neighbours asked for."""
         calendar = view.calendar(self.identity)
-        future = [taken for taken in calendar.taken.values() if taken.end > calendar.now]
-        if before.by_guests != after.by_guests and future:
-            raise Stranded(future, forcible=False)
-        offers = [offer for service in self.offered if (offer := view.offer(service)) is not None]
-        daily = {offer.id for offer in offers if offer.kind == "full-day"}
-        # What has ended still takes room while its buffer lasts, but has nothing left to lose.
-        return [taken for taken in stranded(future, before, after, daily) if taken.to > calendar.now]
+        fresh = [each for each in calendar.taken.values() if is_to_come(each, calendar.now)]
+        return self.plan.strands_one_of(fresh, calendar.now)
+
+    def _accepted(self) -> Accepted:
+        version = self.plan.version + 1
+        change = self.plan.change
+        fields = {"$set": {**change.get("$set", {}), "version": version}, "$push": {**change.get("$push", {})}}
+        fields["$push"] |= _remembering(self.operation)
+        query = {"_id": self.identity, "version": self.plan.version}
+        return Accepted(
+            version,
+            proof=("resources", {"_id": self.identity, "operations": self.operation}),
+            updates=[
+                Update("resources", query, {**change, **fields}),
+                forget(self.identity, self.rules),
+            ],
+        )
+
+
+def _remembering(operation: ObjectId) -> dict[str, Any]:
+    """What is pushed to an object, so that an edit whose answer was lost is found after others came."""
+    return {"operations": {"$each": [operation], "$slice": -OPERATIONS_KEPT}}
+
+
+def check_seen(seen: int | None, version: int) -> None:
+    """Refuse if the object is not as the caller has seen it.
+
+    Raises:
+        Problem: `stale`.
+    """
+    if seen not in (None, version):
+        raise Problem("stale", f"It is at version {version} now; read it again and repeat the change.")
 
 
 @dataclass(slots=True, kw_only=True)
-class EditService(Edit[Service]):
-    """An edit of a service moves nothing that is booked: blocks are stored."""
+class EditService(Intent):
+    """A new version of a service: `apply` makes it from the stored one and may raise Problem.
+
+    It moves nothing that is booked: blocks are stored. `version` is the one that the caller has seen; None: whichever
+    it is.
+    """
+
+    identity: str
+    apply: Callable[[Service], Service]
+    version: int | None = None
 
     def lanes(self) -> frozenset[str]:
         """The service's row among the guards."""
@@ -149,6 +174,26 @@ class EditService(Edit[Service]):
         Raises:
             Problem: `not-found`, `stale`, or what `apply` says.
         """
-        _, after = self._edited(view, Service, "services")
+        row = view.target("services", self.identity)
+        if row is None:
+            raise not_found("service", self.identity)
+        before: Service = Service.model_validate(row)
+        check_seen(self.version, before.version)
+        after = self.apply(before).model_copy(update={"version": before.version + 1})
         view.offer(self.identity)  # says so if the guard is missing
-        return self._accepted(after, "services", service_row(self.identity))
+        kept = after.to_mongo()
+        unset = dict.fromkeys(_OPTIONAL - kept.keys(), "")
+        change: dict[str, Any] = {"$set": kept, "$push": _remembering(self.operation)}
+        change |= {"$unset": unset} if unset else {}
+        return Accepted(
+            after,
+            proof=("services", {"_id": self.identity, "operations": self.operation}),
+            updates=[
+                Update("services", {"_id": self.identity, "version": before.version}, change),
+                forget(service_row(self.identity)),
+            ],
+        )
+
+
+_OPTIONAL = {each.alias or "" for each in Service.model_fields.values() if each.default is None} - {"", "revisionId"}
+"""The stored names of the fields that may be absent."""

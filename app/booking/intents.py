@@ -20,11 +20,15 @@ TYPICAL_BYTES = 2_048
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of one resource, in block times, whose occupants an intent must see."""
+    """A stretch of one resource, in block times, whose occupants an intent must see.
+
+    `since`: only those that were changed since then; the others are known already.
+    """
 
     resource: str
     start: Millis
     end: Millis
+    since: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,11 @@ class View(Protocol):
     def now(self, resource: str) -> Millis:
         """The database's clock, as the resource's guard has it in this transaction."""
 
+    def seq(self, resource: str) -> int:
+        """How many transactions have changed the resource's guard, with this one."""
+
     def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
-        """A document that the intent named as its target."""
+        """A document that the intent named as its target; of a resource its version is enough."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -65,6 +65,17 @@ def is_long(block_start: Millis, block_end: Millis) -> bool:
 
 def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
     """The queries, one per resource, blocking status and cluster of near spans."""
+    by_change: dict[Millis | None, list[Span]] = {}
+    for span in spans:
+        by_change.setdefault(span.since, []).append(span)
+    queries: list[dict[str, Any]] = []
+    for since, those in by_change.items():
+        newer = {} if since is None else {"updatedAt": {"$gte": from_millis(since)}}
+        queries += [query | newer for query in _branches(those, reaches)]
+    return queries
+
+
+def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
     queries: list[dict[str, Any]] = []
     for resource, clusters in _clusters(spans, reaches).items():
         for start, end in clusters:

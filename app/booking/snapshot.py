@@ -25,6 +25,9 @@ log = structlog.get_logger()
 BUMP = {"$inc": {"seq": 1}, "$currentDate": {"at": True}}
 """A real change: a no-op takes no lock (SERVER-77616), and `at` is the database's clock."""
 
+TARGET_FIELDS = {"resources": ("version",)}
+"""What is read of a target; of others the whole. An edit knows its resource, but for whether it still is like that."""
+
 
 class HoldStillLive(Exception):  # noqa: N818  # the clocks differ by a moment; the batch goes again
     """Our clock was ahead of the database's."""
@@ -67,8 +70,12 @@ class Snapshot(View):
     def _guarded(self, identity: str) -> None:
         """A guard is made with what it guards, and never here: without it nothing holds two bookers apart."""
         if identity not in self.guards:
-            log.error("guard missing", guard=identity, remedy="reserva migrate")
-            raise Problem("unavailable", "This cannot be booked until the operator has run `reserva migrate`.")
+            raise unguarded(identity)
+
+    def seq(self, resource: str) -> int:
+        """How many transactions have changed the resource's guard, with this one."""
+        seq: int = self.guards[resource]["seq"]
+        return seq
 
     def now(self, resource: str) -> Millis:
         """The database's clock at this batch's change of the guard; before that, never behind the change before."""
@@ -184,7 +191,8 @@ class Snapshot(View):
         for place, identities in wanted.items():
             collection, _, field = place.partition(".")
             field = field or "_id"
-            for row in (yield find("targets.read", collection, {field: {"$in": identities}})):
+            query = {field: {"$in": identities}}
+            for row in (yield find("targets.read", collection, query, *TARGET_FIELDS.get(place, ()))):
                 self._targets[place, row[field]] = row
 
     def _read_occupants(self, spans: list[Span], branches_a_find: int) -> Steps[None]:
@@ -198,6 +206,12 @@ def _those(identities: Sequence[str]) -> dict[str, Any]:
     return {"_id": {"$in": [*identities]}}
 
 
-def forget(identity: str) -> Update:
-    """Make every process forget what it remembers of a resource or service."""
-    return Update("guards", {"_id": identity}, {"$set": {"rules": new_rules()}})
+def unguarded(identity: str) -> Problem:
+    """What is said where a guard is missing; the operator is told which."""
+    log.error("guard missing", guard=identity, remedy="reserva migrate")
+    return Problem("unavailable", "This cannot be booked until the operator has run `reserva migrate`.")
+
+
+def forget(identity: str, rules: str | None = None) -> Update:
+    """Make every process forget what it remembers of a resource or service; `rules` is the new id, if it is known."""
+    return Update("guards", {"_id": identity}, {"$set": {"rules": rules or new_rules()}})

@@ -9,12 +9,15 @@ from typing import Any
 from bson import ObjectId
 
 from app.access.caller import Caller
+from app.catalogue.changes import Changes, Row, Wanted
 from app.catalogue.hours_schemas import TIMES_OFF_MAX, NewSchedule, NewTimeOff
 from app.catalogue.service import Catalogue
 from app.errors import Fault, Problem, not_found
-from app.storage.documents import Resource, Schedule, TimeOff
+from app.storage.documents import Resource, TimeOff
 from app.timeline.instants import parse, render
-from app.timeline.schedule_json import read_span
+from app.timeline.rules import Room
+from app.timeline.schedule import ALWAYS
+from app.timeline.schedule_json import read_span, stored_schedule
 from app.timeline.zones import parse_day, zone
 from app.wire.sentences import from_faults
 from app.wire.versions import IfMatch
@@ -22,56 +25,61 @@ from app.wire.versions import IfMatch
 
 async def replace_schedule(
     catalogue: Catalogue, resource: str, wanted: NewSchedule, if_match: IfMatch, caller: Caller, *, force: bool
-) -> Resource:
-    """Give a resource this schedule; one that says nothing makes it always open.
+) -> tuple[dict[str, Any], int]:
+    """Give a resource this schedule; one that says nothing makes it always open. As stored, and the new version.
 
     Raises:
         Problem: `not-found`, `stale`, `stranded-bookings`, or what the write path answers.
     """
-    said = wanted.model_dump(by_alias=True, exclude_none=True)
-    schedule = Schedule.model_validate(said) if said else None
 
-    def apply(current: Resource) -> Resource:
-        return _with(current, schedule=schedule)
+    def changes(row: Row, before: Room) -> Changes | None:
+        del before
+        said = wanted.model_dump(by_alias=True, exclude_none=True) or None
+        if row.get("schedule") == said:
+            return None
+        return Changes({"schedule": said}, schedule=stored_schedule(said) if said else ALWAYS)
 
-    return await catalogue.change_resource(resource, apply, if_match, caller, force=force)
+    replaced = Wanted(changes, needs=frozenset({"schedule"}), heavy=True)
+    row = await catalogue.change_resource(resource, replaced, if_match, caller, force=force)
+    return row.get("schedule") or {}, row["version"]
 
 
 async def add_time_off(
     catalogue: Catalogue, resource: str, wanted: NewTimeOff, if_match: IfMatch, caller: Caller, *, force: bool
-) -> tuple[Resource, TimeOff]:
-    """Add a time off: the resource, and what was added.
+) -> tuple[int, TimeOff]:
+    """Add a time off: the resource's version, and what was added.
 
     Raises:
         Problem: `not-found`, `stale`, `invalid`, `stranded-bookings`, or what the write path answers.
     """
     identity = str(ObjectId())
 
-    def apply(current: Resource) -> Resource:
-        known = current.time_off or []
-        if len(known) >= TIMES_OFF_MAX:
+    def changes(row: Row, before: Room) -> Changes:
+        if len(before.time_off) >= TIMES_OFF_MAX:
             raise Problem("invalid", f"A resource has at most {TIMES_OFF_MAX:,} times off; delete some that are past.")
-        return _with(current, time_off=[*known, _read(identity, wanted, current.timezone)])
+        _check(wanted, row.get("timezone", "UTC"))
+        return Changes(added=_said(identity, wanted).model_dump(by_alias=True, exclude_none=True))
 
-    edited = await catalogue.change_resource(resource, apply, if_match, caller, force=force)
-    return edited, time_off_of(edited, identity)
+    row = await catalogue.change_resource(resource, Wanted(changes), if_match, caller, force=force)
+    return row["version"], _said(identity, wanted)
 
 
-async def remove_time_off(
-    catalogue: Catalogue, resource: str, identity: str, if_match: IfMatch, caller: Caller
-) -> Resource:
-    """Take a time off out; that opens time, so it strands nobody.
+async def remove_time_off(catalogue: Catalogue, resource: str, identity: str, if_match: IfMatch, caller: Caller) -> int:
+    """Take a time off out; that opens time, so it strands nobody. The resource's version.
 
     Raises:
         Problem: `not-found`, `stale`, or what the write path answers.
     """
 
-    def apply(current: Resource) -> Resource:
-        gone = time_off_of(current, identity)
-        kept = [off for off in current.time_off or () if off.id != gone.id]
-        return _with(current, time_off=kept or None)
+    def changes(row: Row, before: Room) -> Changes:
+        del row
+        if all(off.id != identity for off in before.time_off):
+            raise not_found("time off", identity)
+        return Changes(removed=identity)
 
-    return await catalogue.change_resource(resource, apply, if_match, caller)
+    row = await catalogue.change_resource(resource, Wanted(changes), if_match, caller)
+    version: int = row["version"]
+    return version
 
 
 def time_off_of(resource: Resource, identity: str) -> TimeOff:
@@ -92,20 +100,20 @@ def times_off_after(resource: Resource, identity: str | None) -> list[TimeOff]:
     return [off for off in times if identity is None or off.id > identity]
 
 
-def _with(resource: Resource, **changes: Any) -> Resource:
-    edited: Resource = resource.model_copy(update=changes)
-    return edited
-
-
-def _read(identity: str, wanted: NewTimeOff, timezone: str) -> TimeOff:
+def _check(wanted: NewTimeOff, timezone: str) -> None:
+    """Refuse edges that are none in the zone of the resource."""
     _, flaws = read_span(wanted.from_, wanted.to, zone(timezone))
     if flaws:
         raise from_faults([Fault(*flaw) for flaw in flaws])
-    edges = {"from": _said(wanted.from_), "to": _said(wanted.to)}
+
+
+def _said(identity: str, wanted: NewTimeOff) -> TimeOff:
+    """A time off as it is stored; its edges are checked already."""
+    edges = {"from": _edge(wanted.from_), "to": _edge(wanted.to)}
     return TimeOff.model_validate({"id": identity, **edges, "reason": wanted.reason})
 
 
-def _said(edge: str) -> str:
+def _edge(edge: str) -> str:
     """A date as it is, so that it stays that day when the resource changes its zone; an instant in UTC."""
     try:
         return parse_day(edge).isoformat()

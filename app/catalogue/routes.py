@@ -126,10 +126,7 @@ class Hours(Controller):
         self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]
     ) -> Response[ScheduleAnswer]:
         """Read the schedule of a resource."""
-        schedule, version = await catalogue.read_schedule(resource_id)
-        # As it is stored: a model for each of its windows would hold the loop.
-        written: Any = msgspec.json.encode(schedule)
-        return Response(written, headers={"ETag": etag(version)}, media_type=MediaType.JSON)
+        return _schedule_of(await catalogue.read_schedule(resource_id))
 
     @put(
         "/schedule",
@@ -192,9 +189,9 @@ class Hours(Controller):
         A resource has at most 1,000. Bookings at that time are listed instead, unless it is forced.
         """
         matching = IfMatch.read_optional(if_match)
-        resource, off = await add_time_off(catalogue, resource_id, data, matching, caller_of(request), force=force)
+        version, off = await add_time_off(catalogue, resource_id, data, matching, caller_of(request), force=force)
         location = f"/v1/resources/{resource_id}/time-off/{off.id}"
-        return versioned(_time_off(off, request), resource.version, status=201, location=location)
+        return versioned(_time_off(off, request), version, status=201, location=location)
 
     @get("/time-off/{time_off_id:str}", operation_id="readTimeOff", guards=[any_key()], responses=_READ)
     async def read_time_off(
@@ -224,13 +221,15 @@ class Hours(Controller):
     ) -> Response[None]:
         """Delete a time off."""
         matching = IfMatch.read_optional(if_match)
-        resource = await remove_time_off(catalogue, resource_id, time_off_id, matching, caller_of(request))
-        return Response(None, status_code=HTTP_204_NO_CONTENT, headers={"ETag": etag(resource.version)})
+        version = await remove_time_off(catalogue, resource_id, time_off_id, matching, caller_of(request))
+        return Response(None, status_code=HTTP_204_NO_CONTENT, headers={"ETag": etag(version)})
 
 
-def _schedule_of(resource: Resource) -> Response[ScheduleAnswer]:
-    answer = ScheduleAnswer() if resource.schedule is None else ScheduleAnswer.model_validate(resource.schedule)
-    return versioned(answer, resource.version)
+def _schedule_of(stored: tuple[dict[str, Any], int]) -> Response[ScheduleAnswer]:
+    """A schedule as it is stored, with its resource's version: a model for each of its windows would hold the loop."""
+    schedule, version = stored
+    written: Any = msgspec.json.encode(schedule)
+    return Response(written, headers={"ETag": etag(version)}, media_type=MediaType.JSON)
 
 
 def _time_off(off: TimeOff, request: Request) -> TimeOffAnswer:

@@ -11,7 +11,10 @@ from pymongo.errors import DuplicateKeyError
 
 from app.access.caller import Caller
 from app.booking import Booking, Stranded
+from app.booking.edit import EditResource, Outdated
+from app.catalogue.changes import Row, Wanted, patched
 from app.catalogue.merge import merging
+from app.catalogue.planning import Planner
 from app.catalogue.queries import HOURS, collection_of, missing, noun_of, read, read_row, read_some
 from app.catalogue.schemas import (
     CustomerPatch,
@@ -23,7 +26,6 @@ from app.catalogue.schemas import (
 )
 from app.errors import Fault, Problem
 from app.reservations.refusals import stranding
-from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.guards import make_guard, make_service_row
 from app.wire.models import Body
@@ -39,9 +41,10 @@ TRIES = 20
 class Catalogue:
     """The catalogue of one store."""
 
-    def __init__(self, store: Store, booking: Booking) -> None:
-        self.store = store
+    def __init__(self, booking: Booking, planner: Planner) -> None:
+        self.store = booking.store
         self._booking = booking
+        self._planner = planner
 
     async def read(self, kind: type[C], identity: str, *, without: Collection[str] = ()) -> C:
         """One object, less the parts that nobody will look at; `not-found` if there is none."""
@@ -108,37 +111,38 @@ class Catalogue:
             Problem: `not-found`, `stale`, `invalid`, `stranded-bookings`, or what the write path answers.
         """
         await self._know_services(patch.services or [])
-        return await self.change_resource(identity, merging(NewResource, patch), if_match, caller, force=force)
+        row = await self.change_resource(identity, patched(patch), if_match, caller, force=force)
+        edited: Resource = Resource.model_validate(row)
+        return edited
 
     async def change_resource(
-        self,
-        identity: str,
-        apply: Callable[[Resource], Resource],
-        if_match: IfMatch,
-        caller: Caller,
-        *,
-        force: bool = False,
-    ) -> Resource:
-        """Make a resource what `apply` makes of the stored one; if that is no change, none is written.
+        self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool = False
+    ) -> Row:
+        """Change a resource; if that is no change, none is written. What was read of the stored one, as it is then.
 
         Raises:
-            Problem: `not-found`, `stale`, what `apply` raises, `stranded-bookings`, or what the write path answers.
+            Problem: `not-found`, `stale`, what the change is refused with, `stranded-bookings`, or what the write path
+                answers.
         """
-        current = await self.read(Resource, identity)
-        version = if_match.expected(current.version)
-        if apply(current) == current:
-            return current
-        try:
-            return await self._booking.edit_resource(
-                identity,
-                self._dated(apply),
-                version=version,
-                by=caller.prefix,
-                force=force,
-                offered=frozenset(current.services),
-            )
-        except Stranded as stranded:
-            raise stranding(stranded, caller) from None
+        for _ in range(TRIES):
+            basis = await self._planner.basis(identity, wanted.needs)
+            if basis is None:
+                continue
+            version = if_match.expected(basis.row["version"])
+            try:
+                plan = await self._planner.plan(basis, wanted, force=force)
+                if plan is None:
+                    return basis.row
+                edit = EditResource(identity=identity, plan=plan, version=version, by=caller.prefix)
+                changed = await self._booking.edit_resource(edit)
+            except Stranded as stranded:
+                raise stranding(stranded, caller) from None
+            except Outdated:
+                continue
+            self._planner.rules.keep_room(plan.after, edit.rules, changed)
+            row = {**basis.row, **plan.change["$set"], "version": changed}
+            return {name: value for name, value in row.items() if name not in plan.change.get("$unset", ())}
+        raise Problem("overloaded", "Too many others are changing this resource; nothing was done.")
 
     async def edit_service(self, identity: str, patch: ServicePatch, if_match: IfMatch, caller: Caller) -> Service:
         """Merge a patch into a service; what is booked stays as it is.

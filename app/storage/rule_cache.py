@@ -81,13 +81,17 @@ class VersionedCache(Generic[F]):
         """Parse a stored object, and keep its rules for its stamp if it has one."""
         rules = self._parse(row)
         if stamp is not None:
-            with self._lock:  # batches put as well, in threads of their own
-                self._drop(row["_id"])
-                self._entries[row["_id"]] = (stamp, rules)
-                self._size += _size(rules)
-                while self._size > self._limit and len(self._entries) > 1:
-                    self._drop(next(iter(self._entries)))
+            self.keep(row["_id"], stamp, rules)
         return rules
+
+    def keep(self, identity: str, stamp: str, rules: F) -> None:
+        """Keep rules that are parsed already for their stamp."""
+        with self._lock:  # batches put as well, in threads of their own
+            self._drop(identity)
+            self._entries[identity] = (stamp, rules)
+            self._size += _size(rules)
+            while self._size > self._limit and len(self._entries) > 1:
+                self._drop(next(iter(self._entries)))
 
     def _drop(self, identity: str) -> None:
         known = self._entries.pop(identity, None)
@@ -151,6 +155,13 @@ class RuleReader:
             else:
                 await self._work.run(rooms.parse, again)
         return Rules(rooms.known, offers.known, guards)
+
+    def keep_room(self, room: Room, rules: str, version: int) -> None:
+        """Keep the rules of a resource that was edited here under the guard's new id: they need not be parsed again."""
+        rooms = self._cache.rooms
+        stamp = rooms.stamp({rooms.guard(room.id): {"rules": rules}}, {"_id": room.id, "version": version})
+        if stamp is not None:
+            rooms.keep(room.id, stamp, room)
 
     async def _guards(self, resources: Iterable[str], services: Iterable[str]) -> Guards:
         wanted = [*map(self._cache.rooms.guard, resources), *map(self._cache.offers.guard, services)]

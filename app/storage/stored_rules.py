@@ -37,11 +37,11 @@ def room_of_row(row: Mapping[str, Any], schedule: Schedule | None = None) -> Roo
         active=resource.active,
         timezone=resource.timezone,
         schedule=schedule,
-        time_off=tuple(_time_off(off, tz) for off in row.get("timeOff") or ()),
+        time_off=tuple(time_off_of_row(off, tz) for off in row.get("timeOff") or ()),
     )
 
 
-def _time_off(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
+def time_off_of_row(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
     """Stored as it was said, so that a day stays that day when the zone of the resource changes."""
     (start, end), _ = read_span(stored["from"], stored["to"], tz)
     return TimeOff(stored["id"], start, end)

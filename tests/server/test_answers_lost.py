@@ -1,6 +1,7 @@
 """Writes whose answer, or which themselves, get lost on the way: the caller is told what is true."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,14 +10,15 @@ from pymongo.errors import AutoReconnect
 
 from app.booking import Booking, OutcomeUnknown, Refused, Replayed, Token
 from app.booking.drivers import PlainDriver
-from app.booking.edit import EditResource, EditService
+from app.booking.edit import EditService
 from app.booking.intents import Accepted, Intent
 from app.booking.steps import Step
+from app.catalogue.changes import Changes
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service, StoredAnswer
 from app.storage.guards import make_service_row
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of
 from tests.proxy import Wanted
 from tests.server.test_doubts import faulty
 from tests.server.test_outcomes import Unlucky, unanswered
@@ -128,13 +130,6 @@ class Overtaken(Unlucky):
         self.driver.perform = late  # type: ignore[method-assign]  # that is the race
 
 
-def capacity(value: int, version: int | None = None) -> EditResource:
-    """An edit of the room."""
-    return EditResource(
-        by="test", identity="room", version=version, apply=lambda room: room.model_copy(update={"capacity": value})
-    )
-
-
 def name_of_service(value: str, version: int | None = None) -> EditService:
     """An edit of the service."""
     return EditService(
@@ -159,11 +154,15 @@ class TestEdit:
     async def test_of_a_resource_is_not_stale(self, store: Store) -> None:
         """The caller is told what it did, not that somebody else was first."""
         await add_resource(store)
-        outcome = await self._edited_twice(store, capacity(2, version=1), capacity(3))
+        mine = await edit_of(store, Changes({"capacity": 2}))
+        mine.version = 1
+        other = await edit_of(store, Changes({"capacity": 3}))
+        other.plan = replace(other.plan, version=2)  # as if it had been planned right after mine
+        outcome = await self._edited_twice(store, mine, other)
         row = await store.database["resources"].find_one({"_id": "room"})
 
         assert isinstance(outcome, Accepted)
-        assert (outcome.value.capacity, outcome.value.version) == (2, 2)
+        assert outcome.value == 2
         assert row is not None
         assert (row["capacity"], row["version"]) == (3, 3)
 
@@ -202,8 +201,9 @@ class TestOptimisticEdit:
                 raise AutoReconnect("connection closed")
             return await perform(step, until)
 
+        edit = await edit_of(mock_store, Changes({"capacity": 1}))
         driver._perform = unlucky  # type: ignore[method-assign]  # that is the fault
-        await booking.committer.submit(capacity(1))
+        await booking.committer.submit(edit)
         driver._perform = perform  # type: ignore[method-assign]
         with pytest.raises(Refused):
             await booking.book(booking_of(reservation=ObjectId()))

@@ -14,12 +14,12 @@ from app.booking.intents import Accepted, Intent, Refused
 from app.booking.snapshot import Snapshot
 from app.booking.steps import Steps, find
 from app.booking.transaction import Lost
+from app.catalogue.changes import Changes
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from app.timeline.instants import to_millis
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, peak_load, run
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, peak_load, run
 from tests.server.test_interleavings import hold, interleave, orders, steps_alone, won
-from tests.server.test_races import edit_of
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -123,7 +123,7 @@ async def test_an_edit_since_it_was_read_is_noticed(store: Store) -> None:
     await add_room(store)
     late = Actor(store, [any_room()])
     await late.until("occupants.read")
-    (edited,) = await run(store, edit_of(active=False))
+    (edited,) = await run(store, await edit_of(store, Changes({"active": False}), force=True))
     assert isinstance(edited, Accepted)
 
     with pytest.raises(Lost):

@@ -7,18 +7,17 @@ from typing import Any
 import pytest
 
 from app.booking import occupants, snapshot
-from app.booking.edit import EditResource
 from app.booking.intents import Accepted, Refused, Span
 from app.booking.occupants import Reach
 from app.booking.snapshot import Snapshot
 from app.booking.steps import Steps, find
 from app.booking.transaction import Lost
+from app.catalogue.changes import Changes
 from app.errors import Problem
 from app.storage.client import Store
-from app.storage.documents import Resource
 from app.timeline import rules
 from app.timeline.rules import Check
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, peak_load, run
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, peak_load, run
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 
@@ -192,16 +191,6 @@ async def test_a_lookup_that_does_not_look_ahead_would_be_noticed(
     assert isinstance(outcome, Accepted)
 
 
-def edit_of(**changed: Any) -> EditResource:
-    """An edit of the room, whoever is stranded by it."""
-
-    def apply(resource: Resource) -> Resource:
-        edited: Resource = resource.model_copy(update=changed)
-        return edited
-
-    return EditResource(by="test", identity="room", apply=apply, force=True)
-
-
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize(
     ("changed", "fits"), [({"capacity": 1}, False), ({"capacity": 3}, True), ({"active": False}, False)]
@@ -214,7 +203,7 @@ async def test_an_edit_counts_for_those_behind_it_in_its_batch(
     for _ in range(2 if fits else 1):
         await book(store)
 
-    edited, booked = await run(store, edit_of(**changed), booking_of())
+    edited, booked = await run(store, await edit_of(store, Changes(changed), force=True), booking_of())
 
     assert isinstance(edited, Accepted)
     assert isinstance(booked, Accepted if fits else Refused)
@@ -229,7 +218,7 @@ async def test_an_edit_that_its_batch_does_not_see_would_be_noticed(
     await book(store)
     monkeypatch.setattr(Snapshot, "replace", lambda *_: None)
 
-    await run(store, edit_of(capacity=1), booking_of())
+    await run(store, await edit_of(store, Changes({"capacity": 1}), force=True), booking_of())
 
     assert await peak_load(store) == 2
 

@@ -8,13 +8,13 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from app.booking.edit import EditResource
+from app.booking.edit import EditResource, Outdated
 from app.booking.intents import Accepted, Intent, Refused, Stranded
 from app.booking.transaction import Lost, Outcome
+from app.catalogue.changes import Changes
 from app.errors import KINDS
 from app.storage.client import Store
-from app.storage.documents import Resource, TimeOff
-from tests.actors import HOUR, NINE, Actor, add_resource, booking_of, run
+from tests.actors import HOUR, NINE, Actor, add_resource, booking_of, edit_of, run
 from tests.actors import book as accepted
 from tests.http import serving
 from tests.server.test_races import without_the_bump
@@ -26,15 +26,9 @@ CLOSED = {"overrides": [{"date": "2030-01-07", "windows": []}]}
 BOOKERS = 24
 
 
-def close_the_day() -> EditResource:
+async def close_the_day(store: Store) -> EditResource:
     """The resource is away all day."""
-
-    def apply(current: Resource) -> Resource:
-        off = TimeOff.model_validate({"id": "sick", **DAY})
-        closed: Resource = current.model_copy(update={"time_off": [off]})
-        return closed
-
-    return EditResource(identity="room", apply=apply, by="test")
+    return await edit_of(store, Changes(added={"id": "sick", **DAY}))
 
 
 async def race(store: Store, paused: Intent, other: Intent) -> list[Outcome | None]:
@@ -42,7 +36,7 @@ async def race(store: Store, paused: Intent, other: Intent) -> list[Outcome | No
     first, second = Actor(store, [paused]), Actor(store, [other])
     outcomes: list[Outcome | None] = [None, None]
     try:
-        await first.until("occupants.read")
+        await first.until("targets.read" if isinstance(paused, EditResource) else "occupants.read")
         for place, actor in ((1, second), (0, first)):
             try:
                 (outcomes[place],) = await actor.finish()
@@ -58,14 +52,16 @@ async def race(store: Store, paused: Intent, other: Intent) -> list[Outcome | No
 async def test_a_day_is_not_closed_behind_a_booking(store: Store) -> None:
     """Who has read an open day books it; the edit comes too late for silence, and lists the booking."""
     await add_resource(store)
-    edit = close_the_day()
+    edit = await close_the_day(store)
     booked, closed = await race(store, booking_of(), edit)
 
     assert isinstance(booked, Accepted)
     assert closed is None
     (again,) = await run(store, edit)
-    assert isinstance(again, Stranded)
-    assert [taken.id for taken in again.stranded] == [booked.value.id]
+    assert isinstance(again, Outdated)
+    with pytest.raises(Stranded) as told:
+        await close_the_day(store)
+    assert [taken.id for taken in told.value.stranded] == [booked.value.id]
 
 
 @pytest.mark.servers("transactions")
@@ -73,7 +69,7 @@ async def test_nobody_books_a_day_that_is_being_closed(store: Store) -> None:
     """Who comes after the edit has read that nobody is there waits for it, and is refused."""
     await add_resource(store)
     wish = booking_of()
-    closed, booked = await race(store, close_the_day(), wish)
+    closed, booked = await race(store, await close_the_day(store), wish)
 
     assert isinstance(closed, Accepted)
     assert booked is None
@@ -91,7 +87,7 @@ async def test_the_race_notices_an_edit_without_its_guard(
     await add_resource(store)
     await accepted(store, start=NINE - 50 * HOUR)  # raises the reach, which would be a write of the guard as well
     without_the_bump(monkeypatch)
-    intents: list[Intent] = [close_the_day(), booking_of()]
+    intents: list[Intent] = [await close_the_day(store), booking_of()]
     outcomes = await race(store, *(intents if edit_first else intents[::-1]))
 
     assert [type(outcome) for outcome in outcomes] == [Accepted, Accepted]

@@ -1,0 +1,101 @@
+"""What an edit makes of a stored resource: the fields that it changes, and the rules that follow from that.
+
+A resource can carry a schedule of thousands of dates and a thousand times off. So an edit is a difference: nothing
+that it leaves alone is read, copied or parsed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from app.catalogue.merge import merging
+from app.catalogue.queries import HOURS
+from app.catalogue.schemas import NewResource, ResourcePatch
+from app.storage.documents import Resource
+from app.storage.stored_rules import room_of_row, time_off_of_row
+from app.timeline.rules import Room
+from app.timeline.schedule import Schedule
+from app.timeline.zones import zone
+
+Row: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The difference that an edit makes to a stored resource.
+
+    `fields` are new values by their stored names, None where one is unset; `schedule` is the parsed one where they have
+    one. `added` is a time off, as it is stored, and `removed` the id of one.
+    """
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Schedule | None = None
+    added: Row | None = None
+    removed: str | None = None
+
+    def short(self, row: Row) -> dict[str, Any]:
+        """The short parts of the stored resource, changed."""
+        changed = {**row, **self.fields}
+        return {name: value for name, value in changed.items() if value is not None and name not in HOURS}
+
+    def rules(self, row: Row, before: Room) -> Room:
+        """What the rules are from then on. Only in another zone times off mean other instants and are parsed again."""
+        after = before
+        if self.fields.keys() - {"name"}:
+            moves = "timezone" in self.fields
+            long = {"timeOff": row["timeOff"]} if moves and "timeOff" in row else {}
+            after = room_of_row({**self.short(row), **long}, self.schedule or before.schedule)
+            after = after if moves else replace(after, time_off=before.time_off)
+        if self.added is not None:
+            after = replace(after, time_off=(*after.time_off, time_off_of_row(self.added, zone(after.timezone))))
+        if self.removed is not None:
+            after = replace(after, time_off=tuple(off for off in after.time_off if off.id != self.removed))
+        return after
+
+    def update(self, after: Room, now: datetime) -> dict[str, Any]:
+        """The update of the stored document; what is unset is taken out, never null."""
+        unset = [name for name, value in self.fields.items() if value is None]
+        update: dict[str, Any] = {
+            "$set": {name: value for name, value in self.fields.items() if value is not None} | {"updatedAt": now}
+        }
+        if self.added is not None:
+            update["$push"] = {"timeOff": {**self.added}}
+        if self.removed is not None and after.time_off:
+            update["$pull"] = {"timeOff": {"id": self.removed}}
+        elif self.removed is not None:
+            unset.append("timeOff")
+        return update | ({"$unset": dict.fromkeys(unset, "")} if unset else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a caller wants of a resource: `changes` says it of the stored one, None if it is so already.
+
+    `needs` are the long parts that it must see of the stored resource; `heavy` that it takes the processor for long.
+    """
+
+    changes: Callable[[Row, Room], Changes | None]
+    needs: frozenset[str] = frozenset()
+    heavy: bool = False
+
+
+def patched(patch: ResourcePatch) -> Wanted:
+    """A merge patch; the outcome is validated as if it were sent anew."""
+    merge: Callable[[Resource], Resource] = merging(NewResource, patch)
+    names = {name: info.alias or name for name, info in NewResource.model_fields.items() if name != "id"}
+
+    def changes(row: Row, before: Room) -> Changes | None:
+        del before
+        short = {name: value for name, value in row.items() if name not in HOURS}
+        current: Resource = Resource.model_validate(short)
+        after = merge(current)
+        changed = {
+            alias: getattr(after, name)
+            for name, alias in names.items()
+            if getattr(after, name) != getattr(current, name)
+        }
+        return Changes(changed) if changed else None
+
+    moves = "timezone" in patch.model_fields_set
+    return Wanted(changes, needs=frozenset({"timeOff"}) if moves else frozenset(), heavy=moves)

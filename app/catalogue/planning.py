@@ -1,0 +1,133 @@
+"""Planning an edit of a resource before its transaction: who would be stranded, and what is written if nobody is.
+
+Everything that takes long happens here, outside the transaction and beside the event loop: parsing, comparing the
+rules before and after, reading who may be stranded, judging them. The transaction then only sees whether it still is
+so.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.booking import Stranded
+from app.booking.edit import Plan
+from app.booking.snapshot import unguarded
+from app.booking.survey import Stretch, Survey, read_rows, survey_of
+from app.catalogue.changes import Changes, Row, Wanted
+from app.catalogue.queries import HOURS, read_row
+from app.storage.client import Store
+from app.storage.documents import Resource
+from app.storage.rule_cache import RuleReader
+from app.timeline.instants import LATEST, Millis
+from app.timeline.load import Occupancy
+from app.timeline.narrowing import narrowed
+from app.timeline.rules import Offer, Room
+from app.work import WorkPool
+
+SHORT = 200
+"""So many bookings are judged on the event loop: a few milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """A resource as it is stored, with its guard and rules, all of one moment."""
+
+    guard: Mapping[str, Any]
+    row: Row
+    before: Room
+    daily: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Plans edits of resources.
+
+    Args:
+        store: The database.
+        rules: The reader of parsed rules.
+        work: Where long schedules are compared, and many bookings judged.
+    """
+
+    store: Store
+    rules: RuleReader
+    work: WorkPool
+
+    async def basis(self, identity: str, needs: frozenset[str]) -> Basis | None:
+        """What a plan starts from; None if it was edited while it was read.
+
+        The guard is read first, and once more with the rules: whoever edits the resource changes it.
+
+        Raises:
+            Problem: `not-found`; `unavailable` where the guard is missing.
+        """
+        guard = await self.store.database["guards"].find_one({"_id": identity})
+        row = await read_row(self.store, Resource, identity, {part: 0 for part in HOURS if part not in needs})
+        if guard is None:
+            raise unguarded(identity)
+        read = await self.rules.read([identity], row.get("services") or ())
+        before = read.rooms.get(identity)
+        if before is None or read.guards[identity]["rules"] != guard["rules"]:
+            return None
+        return Basis(guard, row, before, _full_day(read.offers.values()))
+
+    async def plan(self, basis: Basis, wanted: Wanted, *, force: bool) -> Plan | None:
+        """The edit, if it strands nobody or is forced; None if it changes nothing.
+
+        Raises:
+            Stranded: with the bookings that would lose their room or break a rule, or with all that are to come where
+                the unit of counting would change.
+            Problem: what the caller's change is refused with.
+        """
+        compared = await self.work.run(_compare, basis, wanted) if wanted.heavy else _compare(basis, wanted)
+        if compared is None:
+            return None
+        changes, after = compared
+        now = self.store.clock.millis()
+        stretches = await self._stretches(basis, after, now, force=force)
+        plan = Plan(
+            version=basis.row["version"],
+            before=basis.before,
+            after=after,
+            change=changes.update(after, self.store.clock.now()),
+            stretches=stretches,
+            daily=basis.daily,
+        )
+        return await self._surveyed(plan, basis, now, force=force) if stretches else plan
+
+    async def _stretches(self, basis: Basis, after: Room, now: Millis, *, force: bool) -> Sequence[Stretch]:
+        """Where anybody has to be looked for."""
+        if basis.before.by_guests != after.by_guests:
+            return [(now, LATEST)]
+        if force:
+            return []
+        if basis.before.schedule is after.schedule:
+            return narrowed(basis.before, after, basis.daily, now)
+        return await self.work.run(narrowed, basis.before, after, basis.daily, now)
+
+    async def _surveyed(self, plan: Plan, basis: Basis, now: Millis, *, force: bool) -> Plan:
+        """The plan with its survey, which strands nobody."""
+        rows = await read_rows(self.store, plan.before.id, basis.guard, plan.stretches)
+        judge = (plan, basis.guard, rows, now)
+        survey, lost = await self.work.run(_judge, *judge) if len(rows) > SHORT else _judge(*judge)
+        if plan.before.by_guests != plan.after.by_guests and survey.bookings:
+            raise Stranded(sorted(survey.bookings, key=lambda each: each.start), forcible=False)
+        if lost and not force:
+            raise Stranded(lost, forcible=True)
+        return replace(plan, survey=survey)
+
+
+def _compare(basis: Basis, wanted: Wanted) -> tuple[Changes, Room] | None:
+    changes = wanted.changes(basis.row, basis.before)
+    return None if changes is None else (changes, changes.rules(basis.row, basis.before))
+
+
+def _judge(
+    plan: Plan, guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], now: Millis
+) -> tuple[Survey, list[Occupancy]]:
+    survey = survey_of(guard, rows, now)
+    return survey, plan.lost(survey.bookings, now)
+
+
+def _full_day(offers: Iterable[Offer]) -> frozenset[str]:
+    """The services of which whole days are booked."""
+    return frozenset(offer.id for offer in offers if offer.kind == "full-day")

@@ -1,0 +1,259 @@
+"""Edits of a resource with everything it may have: what they read, parse, judge and copy, counted."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+from bson import ObjectId
+
+from app.booking import snapshot, survey
+from app.catalogue import hours, planning
+from app.storage import stored_rules
+from app.storage.client import Store
+from app.storage.documents import Resource
+from app.timeline import stranding
+from app.timeline.instants import render
+from tests.actors import HOUR
+from tests.http import serving
+from tests.listening import Commands, listening
+from tests.visitor import Visitor, good, made, problem, wanted
+
+pytestmark = pytest.mark.servers("rust")
+
+BOOKINGS = 25_000
+OVERRIDES = 3_660
+TIMES_OFF = 1_000
+ROOM = "/v1/resources/room"
+FIRST = datetime(2030, 1, 1, 10, tzinfo=UTC)
+LONG_AGO = FIRST.replace(year=2020)
+OPEN = [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "from": "08:00", "to": "20:00"}]
+
+
+class Counts:
+    """How often something was called since the last look."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._patch = patch
+        self._counts: dict[str, int] = {}
+
+    def of(self, name: str, owner: Any, attribute: str) -> None:
+        """Count the calls of a function under a name."""
+        function: Callable[..., Any] = getattr(owner, attribute)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self._counts[name] = self._counts.get(name, 0) + 1
+            return function(*args, **kwargs)
+
+        self._patch.setattr(owner, attribute, counted)
+
+    def taken(self) -> dict[str, int]:
+        """The counts that are not zero."""
+        counts, self._counts = self._counts, {}
+        return counts
+
+
+class Shop(NamedTuple):
+    """Somebody with a room, what is asked of the database, and what is done in the process."""
+
+    visitor: Visitor
+    commands: Commands
+    counts: Counts
+
+    async def edit(self, **patch: Any) -> None:
+        """Merge a patch into the room."""
+        good(await self.visitor.edit(ROOM, **patch))
+
+    async def put(self, **schedule: Any) -> None:
+        """Give the room a schedule."""
+        good(await self.visitor.ask("PUT", f"{ROOM}/schedule", json=schedule, headers={"If-Match": "*"}))
+
+    def asked_of(self, collection: str) -> list[Any]:
+        """The reads of a collection since the last look."""
+        return [each for name, each in self.commands.taken() if name == "find" and each["find"] == collection]
+
+
+@pytest.fixture
+async def shop(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+    """A room that is open in the daytime, with a service, and counters."""
+    async with listening(database_url) as (store, commands), serving(store) as http:
+        visitor = Visitor(http, store)
+        await visitor.service()
+        await visitor.service("dye")
+        await visitor.resource(capacity=9_000, services=["cut"])
+        monkeypatch.setattr(survey, "READ_SECONDS", 60.0)  # here it counts what is done, not how long it takes
+        counts = Counts(monkeypatch)
+        for reader in (stored_rules, hours):
+            counts.of("parsed", reader, "stored_schedule")
+        counts.of("dumped", Resource, "to_mongo")
+        counts.of("known before", survey, "occupancy_of")
+        counts.of("read under the guard", snapshot, "occupancy_of")
+        counts.of("judged", stranding, "_is_newly_closed")
+        shop = Shop(visitor, commands, counts)
+        await shop.put(weekly=OPEN)
+        yield shop
+
+
+async def fill(store: Store, count: int) -> None:
+    """So many bookings of an hour, ten a day."""
+    row = await store.database["reservations"].find_one({})
+    assert row is not None
+    reservations = store.database["reservations"]
+    for first in range(0, count, 5_000):
+        rows = []
+        for number in range(first, min(first + 5_000, count)):
+            start = FIRST + timedelta(days=number // 10)
+            times = {"startTime": start, "blockStart": start, "endTime": start + HOUR, "blockEnd": start + HOUR}
+            rows.append(row | {"_id": ObjectId()} | times)
+        await reservations.insert_many(rows)
+
+
+@pytest.fixture
+async def full(shop: Shop) -> Shop:
+    """The same with 25,000 bookings to come."""
+    made(await shop.visitor.book(FIRST))
+    await fill(shop.visitor.store, BOOKINGS - 1)
+    await shop.visitor.store.database["reservations"].update_many({}, {"$set": {"updatedAt": LONG_AGO}})
+    shop.counts.taken()
+    shop.commands.taken()
+    return shop
+
+
+async def test_an_edit_that_can_strand_nobody_reads_no_bookings(full: Shop) -> None:
+    """Another name, more room, more services, longer hours, a day more: 25,000 bookings are not asked for."""
+    longer = [{**OPEN[0], "from": "07:00", "to": "22:00"}]
+    await full.edit(name="another")
+    await full.edit(capacity=10_000)
+    await full.edit(services=["cut", "dye"])
+    await full.put(weekly=longer)
+    await full.put(weekly=longer, overrides=[{"date": "2030-01-05", "windows": [{"from": "06:00", "to": "23:00"}]}])
+
+    assert full.asked_of("reservations") == []
+    assert not full.counts.taken().keys() & {"known before", "read under the guard", "judged"}
+
+
+async def test_a_day_off_reads_its_day(full: Shop) -> None:
+    """Of 25,000 bookings those around the day that is closed are read, before the transaction and not in it."""
+    answer = await full.visitor.ask("POST", f"{ROOM}/time-off", json={"from": "2031-01-05", "to": "2031-01-06"})
+    assert problem(answer, "stranded-bookings")["total"] == 10
+    made(await full.visitor.ask("POST", f"{ROOM}/time-off", json={"from": "2029-01-05", "to": "2029-01-06"}))
+    counts = full.counts.taken()
+
+    assert counts.pop("known before") <= 30
+    assert "read under the guard" not in counts
+    assert "parsed" not in counts
+    assert all("startTransaction" not in each for each in full.asked_of("reservations"))
+
+
+async def test_shorter_hours_are_judged_in_one_pass(full: Shop) -> None:
+    """Every booking to come is looked at once, outside the transaction; who is not touched is not told of."""
+    shorter = [{**OPEN[0], "from": "09:00"}]
+    await full.put(weekly=shorter)
+
+    assert full.counts.taken() == {"parsed": 1, "known before": BOOKINGS, "judged": BOOKINGS}
+    late = [{**OPEN[0], "from": "10:30"}]
+    answer = await full.visitor.ask("PUT", f"{ROOM}/schedule", json={"weekly": late}, headers={"If-Match": "*"})
+    body = problem(answer, "stranded-bookings")
+    assert (body["total"], len(body["reservations"])) == (BOOKINGS, 100)
+    assert body["reservations"] == sorted(body["reservations"], key=lambda each: each["startTime"])
+    assert full.counts.taken() == {"parsed": 1, "known before": BOOKINGS, "judged": BOOKINGS}
+
+
+async def test_closing_for_good_lists_all_and_is_forced_without_a_look(full: Shop) -> None:
+    """The total is right and a hundred are listed; who forces it need not wait for what he does not want to know."""
+    body = problem(await full.visitor.edit(ROOM, active=False), "stranded-bookings")
+    assert (body["total"], len(body["reservations"])) == (BOOKINGS, 100)
+    full.counts.taken()
+    full.commands.taken()
+    forced = await full.visitor.ask(
+        "PATCH", ROOM, json={"active": False}, headers={"If-Match": "*"}, params={"force": "true"}
+    )
+
+    assert good(forced)["active"] is False
+    assert full.asked_of("reservations") == []
+    again = await full.visitor.ask(
+        "PATCH", ROOM, json={"capacityMode": "guests"}, headers={"If-Match": "*"}, params={"force": "true"}
+    )
+    assert problem(again, "stranded-bookings")["total"] == BOOKINGS
+
+
+async def test_who_came_since_is_all_that_a_transaction_reads(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A booking between the look and the transaction is seen there, alone: the 25,000 are not read again."""
+    booked = False
+    read = survey.read_rows
+
+    async def come_in_between(*args: Any) -> list[dict[str, Any]]:
+        nonlocal booked
+        rows = await read(*args)
+        if not booked:
+            booked = True
+            made(await full.visitor.book(FIRST + timedelta(days=1, hours=3)))
+            full.counts.taken()
+        return rows
+
+    monkeypatch.setattr(planning, "read_rows", come_in_between)
+    await full.put(weekly=[{**OPEN[0], "from": "09:00"}])
+    counts = full.counts.taken()
+
+    assert (counts["known before"], counts["read under the guard"]) == (BOOKINGS, 1)
+
+
+def long_schedule(last: str = "17:00") -> dict[str, Any]:
+    """As many overrides as there may be."""
+    first = date(2030, 1, 1)
+    days = [(first + timedelta(days=number)).isoformat() for number in range(OVERRIDES)]
+    return {"weekly": OPEN, "overrides": [{"date": day, "windows": [{"from": "09:00", "to": last}]} for day in days]}
+
+
+@pytest.fixture
+async def long(shop: Shop) -> Shop:
+    """A room with 3,660 overrides and all but two of the times off that it may have."""
+    await shop.put(**long_schedule())
+    off = [{"id": str(ObjectId()), "from": "2020-01-01", "to": "2020-01-02"} for _ in range(TIMES_OFF - 2)]
+    stored = shop.visitor.store.database
+    await stored["resources"].update_one({"_id": "room"}, {"$set": {"timeOff": off}, "$inc": {"version": 1}})
+    await stored["guards"].update_one({"_id": "room"}, {"$set": {"rules": "another"}})
+    made(await shop.visitor.book(FIRST))
+    shop.counts.taken()
+    shop.commands.taken()
+    return shop
+
+
+async def test_a_long_schedule_is_parsed_once_when_it_is_put(long: Shop) -> None:
+    """3,660 overrides are parsed when they come, and neither by the transaction nor by the booking after it."""
+    await long.put(**long_schedule("18:00"))
+    made(await long.visitor.book(FIRST + timedelta(days=1)))
+
+    assert long.counts.taken()["parsed"] == 1
+
+
+async def test_what_leaves_a_long_schedule_alone_does_not_touch_it(long: Shop) -> None:
+    """Other edits neither read, nor parse, nor copy, nor write the schedule, and a time off is added to the others."""
+    made(await long.visitor.ask("POST", f"{ROOM}/time-off", json={"from": "2031-05-01", "to": "2031-05-02"}))
+    off = made(await long.visitor.ask("POST", f"{ROOM}/time-off", json={"from": "2031-06-01", "to": "2031-06-02"}))
+    assert (await long.visitor.ask("DELETE", f"{ROOM}/time-off/{off['id']}")).status_code == 204
+    await long.edit(name="another", services=[])
+    await long.edit(capacity=7)
+    made(await long.visitor.book(FIRST + timedelta(days=1)))
+    commands = long.commands.taken()
+    finds = [each for name, each in commands if name == "find" and each["find"] == "resources"]
+    updates = [each["updates"] for name, each in commands if name == "update" and each["update"] == "resources"]
+    writes = [each["u"] for some in updates for each in some]
+
+    assert long.counts.taken().keys() <= {"known before"}
+    assert len(writes) == 5
+    assert all(each.get("projection") in ({"schedule": 0, "timeOff": 0}, {"version": 1}) for each in finds)
+    assert not any({"schedule", "timeOff"} & write.get("$set", {}).keys() for write in writes)
+    assert len(good(await long.visitor.get(f"{ROOM}/time-off", limit=200))["items"]) == 200
+
+
+async def test_a_booking_on_a_long_schedule_obeys_its_last_edit(long: Shop) -> None:
+    """What is kept of an edit is what was written: the day off is refused, and free again without it."""
+    day = render(FIRST.replace(year=2031, month=5))[:10]
+    after = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+    wish = wanted(FIRST.replace(year=2031, month=5))
+    off = made(await long.visitor.ask("POST", f"{ROOM}/time-off", json={"from": day, "to": after}))
+    problem(await long.visitor.post(wish), "rule")
+    assert (await long.visitor.ask("DELETE", f"{ROOM}/time-off/{off['id']}")).status_code == 204
+
+    made(await long.visitor.post(wish))
