@@ -15,13 +15,15 @@ from bson import ObjectId
 
 from app.booking import Booking
 from app.booking.change import Change
+from app.booking.edit import EditResource
 from app.booking.intents import Accepted, Intent, Refused
 from app.booking.transaction import Lost, Outcome
 from app.booking.verbs import Confirm
+from app.catalogue.changes import Changes
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, peak_load, run
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, peak_load, run
 
 Make = Callable[[], Intent]
 
@@ -177,3 +179,25 @@ async def test_move_and_book_into_one_time(store: Store) -> None:
         assert sorted(won(outcomes)) == [False, True], order
         assert any(isinstance(outcome, Refused) for outcome in outcomes), order
         assert load == 1, order
+
+
+@pytest.mark.servers("transactions")
+async def test_shrink_and_book_never_cross(store: Store) -> None:
+    """An edit that leaves room for one, planned while one was there, and a second booking: never both, in any order."""
+
+    async def prepare() -> EditResource:
+        for collection in ("resources", "guards"):
+            await store.database[collection].delete_many({})
+        await add_resource(store, capacity=2)
+        await book(store)
+        return await edit_of(store, Changes({"capacity": 1}))
+
+    def makers(edit: EditResource) -> list[Make]:
+        return [lambda: EditResource(by="test", identity="room", plan=edit.plan), booking_of]
+
+    seen: set[tuple[bool, ...]] = set()
+    for order, _, outcomes, load in await _all_orders(store, prepare, makers):
+        seen.add(tuple(won(outcomes)))
+        assert sum(won(outcomes)) == 1, order
+        assert load == (2 if won(outcomes)[1] else 1), order
+    assert seen == {(True, False), (False, True)}
