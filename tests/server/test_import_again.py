@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import pytest
 
 from app.booking import Book, Booking, BookRow, import_key
 from app.booking.intents import Accepted
+from app.importing.records import Record
 from app.importing.report import Report
+from app.importing.service import CHUNK, IN_FLIGHT, Importer
 from app.storage.client import Store
 from app.storage.documents import Schedule, Service
 from app.storage.guards import make_service_row
@@ -336,3 +338,21 @@ async def test_two_processes(database_url: str, store: Store, tmp_path: Path) ->
     assert sum(each["accepted"] for each in told) == 600
     assert sum(each["unchanged"] for each in told) == 600
     assert len(await stored(store)) == 600
+
+
+@pytest.mark.servers("rust")
+async def test_the_file_is_not_read_far_ahead(booking: Booking) -> None:
+    """However long a file is, no more rows of it are held than are in flight and looked up together."""
+    read = 0
+
+    def records() -> Iterator[Record]:
+        nonlocal read
+        for read in range(1, 2_001):
+            yield Record(read, row(f"a{read}", resource=f"room-{read % 7}", status="cancelled"))
+
+    ahead: list[int] = []
+    importer = Importer(booking.store, booking, create=True, watch=lambda report: ahead.append(read - report.rows))
+    await importer.run(records())
+
+    assert importer.report.accepted == 2_000
+    assert max(ahead) <= IN_FLIGHT + CHUNK
