@@ -64,17 +64,17 @@ class TestVersions:
         problem(await shop.ask("PATCH", at(reservation), json={"notes": "x"}), "precondition-required")
         assert await shop.read(reservation) == reservation
 
-    @pytest.mark.parametrize("tag", ['"2"', '"0"', '"abc"', 'W/"1"', '"01"', '"2", "3"', '"99999999999999999999"'])
+    @pytest.mark.parametrize("tag", ['"2"', '"0"', '"abc"', 'W/"2"', '"01"', '"2", "3"', '"99999999999999999999"'])
     async def test_another_version_is_stale(self, shop: Visitor, tag: str) -> None:
-        """Weak tags and tags that never were match nothing."""
+        """Tags that never were match nothing."""
         reservation = await shop.booked()
 
         problem(await shop.ask("PATCH", at(reservation), json={"notes": "x"}, headers={"If-Match": tag}), "stale")
         assert await shop.read(reservation) == reservation
 
-    @pytest.mark.parametrize("tag", ['"1"', "*", '"7", "1"', ' "1" '])
+    @pytest.mark.parametrize("tag", ['"1"', "*", 'W/"1"', '"7", "1"', ' "1" '])
     async def test_the_version_or_any_will_do(self, shop: Visitor, tag: str) -> None:
-        """Also one of several."""
+        """Also one of several, and a weak one, which is what a proxy that compresses makes of it."""
         reservation = await shop.booked()
 
         good(await shop.ask("PATCH", at(reservation), json={"notes": "x"}, headers={"If-Match": tag}))

@@ -18,6 +18,7 @@ from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
 from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, run
+from tests.server.test_races import edit_of
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -241,7 +242,7 @@ async def plain_steps(store: Store, batch: Batch, before_update: Any) -> list[Ou
     perform = driver._perform
 
     async def interrupted(step: Step, until: float) -> Any:
-        if step.name == "reservations.update":
+        if step.name in {"reservations.update", "resources.update"}:
             await before_update()
         return await perform(step, until)
 
@@ -268,6 +269,49 @@ async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: 
     row = await mock_store.database["reservations"].find_one({"_id": made.id})
     assert row is not None
     assert (row["status"], row["guests"]) == ("cancelled", 1)
+
+
+@pytest.mark.parametrize("meanwhile", [{"status": "confirmed", "version": 2}, {"version": 2}])
+async def test_a_hold_that_went_on_is_not_marked_as_over(mock_store: Store, meanwhile: dict[str, Any]) -> None:
+    """Without transactions the mark of an expired hold is for the version that was read, while it is pending."""
+    await add_resource(mock_store)
+    desk = Booking(mock_store)
+    await desk.start()
+    held = await desk.book(booking_of(hold_seconds=600))
+    await desk.stop()
+    assert isinstance(held, Reservation)
+    rows = mock_store.database["reservations"]
+    over = {"expiresAt": mock_store.clock.now() - HOUR}
+    await rows.update_one({"_id": held.id}, {"$set": over})
+
+    async def go_on() -> None:
+        await rows.update_one({"_id": held.id}, {"$set": meanwhile})
+
+    batch = Batch([booking_of()], RuleCache(atomic=False), 1, atomic=False, clock=mock_store.clock.millis())
+    with pytest.raises(Lost):
+        await plain_steps(mock_store, batch, go_on)
+
+    row = await rows.find_one({"_id": held.id})
+    assert row is not None
+    assert row["status"] == meanwhile.get("status", "pending")
+    assert await rows.count_documents({}) == 1
+
+
+async def test_an_edit_does_not_undo_another(mock_store: Store) -> None:
+    """Without transactions an edit that somebody else came before goes again instead of writing over it."""
+    await add_resource(mock_store)
+    resources = mock_store.database["resources"]
+
+    async def rename() -> None:
+        await resources.update_one({"_id": "room"}, {"$set": {"name": "other", "version": 2}})
+
+    batch = Batch([edit_of(capacity=5)], RuleCache(atomic=False), 1, atomic=False, clock=mock_store.clock.millis())
+    with pytest.raises(Lost):
+        await plain_steps(mock_store, batch, rename)
+
+    row = await resources.find_one({"_id": "room"})
+    assert row is not None
+    assert (row["name"], row["capacity"]) == ("other", 1)
 
 
 async def test_a_row_of_our_own_is_no_conflict(mock_store: Store) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.booking.intents import Span
-from app.booking.occupants import LONG, Reach, branches, is_long, window
+from app.booking.occupants import LONG, Reach, branches, is_long, occupancy_of, window
 from app.timeline.instants import HOUR, Millis, from_millis
 from app.timeline.lifecycle import BLOCKING
 
@@ -86,3 +86,15 @@ def test_a_reach_never_shrinks(booked: list[tuple[str, Millis, Millis, Millis]])
         assert grown.ahead >= reach.ahead
         assert grown.long >= reach.long
         reach = grown
+
+
+STORED: Row = {"_id": "x", "startTime": from_millis(BASE), "endTime": from_millis(BASE + HOUR)}
+
+
+def test_only_a_hold_ends_at_its_expiry() -> None:
+    """What was confirmed counts, though somebody left the end of its hold on it."""
+    over = {"expiresAt": from_millis(BASE - HOUR)}
+
+    assert occupancy_of({**STORED, **over, "status": "pending"}).expires == BASE - HOUR
+    assert occupancy_of({**STORED, **over, "status": "confirmed"}).expires is None
+    assert occupancy_of({**STORED, "status": "pending"}).expires is None
