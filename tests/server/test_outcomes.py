@@ -13,12 +13,12 @@ from app.booking.drivers import PlainDriver, SessionDriver
 from app.booking.intents import Accepted, OutcomeUnknown
 from app.booking.steps import BEGIN, Step
 from app.booking.transaction import Batch, Lost, Outcome, attempt
+from app.catalogue.changes import Changes
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, run
-from tests.server.test_races import edit_of
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, run
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -305,7 +305,8 @@ async def test_an_edit_does_not_undo_another(mock_store: Store) -> None:
     async def rename() -> None:
         await resources.update_one({"_id": "room"}, {"$set": {"name": "other", "version": 2}})
 
-    batch = Batch([edit_of(capacity=5)], RuleCache(atomic=False), 1, atomic=False, clock=mock_store.clock.millis())
+    edit = await edit_of(mock_store, Changes({"capacity": 5}))
+    batch = Batch([edit], RuleCache(atomic=False), 1, atomic=False, clock=mock_store.clock.millis())
     with pytest.raises(Lost):
         await plain_steps(mock_store, batch, rename)
 
