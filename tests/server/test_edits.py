@@ -14,6 +14,7 @@ from app.storage.client import Store
 from app.storage.documents import Resource
 from app.timeline import stranding
 from app.timeline.instants import render
+from app.wire import deadlines
 from tests.actors import HOUR
 from tests.http import serving
 from tests.listening import Commands, listening
@@ -81,7 +82,8 @@ async def shop(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         await visitor.service()
         await visitor.service("dye")
         await visitor.resource(capacity=9_000, services=["cut"])
-        monkeypatch.setattr(survey, "READ_SECONDS", 60.0)  # here it counts what is done, not how long it takes
+        for module, name in ((survey, "READ_SECONDS"), (deadlines, "WRITE_SECONDS")):
+            monkeypatch.setattr(module, name, 60.0)  # here it counts what is done, not how long it takes
         counts = Counts(monkeypatch)
         for reader in (stored_rules, hours):
             counts.of("parsed", reader, "stored_schedule")
