@@ -1,7 +1,6 @@
 """A history keeps its last fifty lines, whoever writes the next one."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -31,7 +30,8 @@ async def moved(visitor: Visitor, reservation: dict[str, Any]) -> None:
 
 async def completed(visitor: Visitor, reservation: dict[str, Any]) -> None:
     """By the worker, long after it has ended."""
-    await visitor.put(reservation, endTime=visitor.store.clock.now() - timedelta(hours=5))
+    now = visitor.store.clock.now()
+    await visitor.put(reservation, startTime=now - 6 * HOUR, endTime=now - 5 * HOUR)
     assert await complete_ended(visitor.store, 1) == 1
 
 

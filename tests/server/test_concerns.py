@@ -120,7 +120,8 @@ async def _expire(store: Store, identity: ObjectId) -> None:
 
 
 async def _complete(store: Store, identity: ObjectId) -> None:
-    over = {"endTime": store.clock.now() - timedelta(hours=2)}
+    now = store.clock.now()
+    over = {"startTime": now - timedelta(hours=3), "endTime": now - timedelta(hours=2)}
     await store.database["reservations"].update_one({"_id": identity}, {"$set": over})
     assert await complete_ended(store, 1) == 1
 
