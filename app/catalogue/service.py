@@ -185,10 +185,13 @@ class Catalogue:
         return kind(id=identity or str(ObjectId()), created_at=now, updated_at=now, **values)
 
     async def _insert(self, made: C) -> C:
+        rows, row = self.store.database[collection_of(type(made))], made.to_mongo()
         try:
-            await self.store.database[collection_of(type(made))].insert_one(made.to_mongo())
+            await rows.insert_one(dict(row))
         except DuplicateKeyError:
-            raise Problem("exists", f"There is a {noun_of(type(made))} {made.id!r} already.") from None
+            # After a restart of the server the driver's own second try can meet what its first one has written.
+            if await rows.find_one(row, {"_id": 1}) is None:
+                raise Problem("exists", f"There is a {noun_of(type(made))} {made.id!r} already.") from None
         return made
 
     async def _know_services(self, identities: list[str]) -> None:

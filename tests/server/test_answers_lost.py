@@ -4,8 +4,10 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 from bson import ObjectId
+from mongomock_motor import AsyncMongoMockCollection
 from pymongo.errors import AutoReconnect
 
 from app.booking import Booking, OutcomeUnknown, Refused, Replayed, Token
@@ -22,6 +24,7 @@ from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit
 from tests.proxy import Wanted
 from tests.server.test_doubts import faulty
 from tests.server.test_outcomes import Unlucky, unanswered
+from tests.visitor import Visitor, problem
 
 
 def update_of(collection: str) -> Wanted:
@@ -208,3 +211,22 @@ class TestOptimisticEdit:
         with pytest.raises(Refused):
             await booking.book(booking_of(reservation=ObjectId()))
         await booking.stop()
+
+
+async def test_a_row_of_ones_own_is_not_somebody_elses(
+    mock_app_client: httpx.AsyncClient, mock_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's second try that meets what its first one wrote has made the customer; a second request has not."""
+    visitor, insert = Visitor(mock_app_client, mock_store), AsyncMongoMockCollection.insert_one
+
+    async def twice(self: Any, row: dict[str, Any], *arguments: Any, **options: Any) -> Any:
+        await insert(self, dict(row), *arguments, **options)
+        return await insert(self, row, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AsyncMongoMockCollection, "insert_one", twice)
+        ada = await visitor.add("customers", id="ada", name="Ada")
+    again = await visitor.ask("POST", "/v1/customers", json={"id": "ada", "name": "Ada"})
+
+    assert ada["version"] == 1
+    problem(again, "exists")
