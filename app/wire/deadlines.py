@@ -5,6 +5,9 @@ truthfully what came of it. What waits for anything else has its end here: the a
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import Context
 from typing import Any
 
 from litestar import Request
@@ -19,6 +22,9 @@ WRITE_SECONDS = 3.0
 READ_SECONDS = 10.0
 MARGIN_SECONDS = 0.2
 """So much earlier than the answer must be there, the work for it is to end: it is told by whoever knows most."""
+
+TICK_SECONDS = 0.02
+"""How often it is looked whether the event loop comes round."""
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -36,6 +42,7 @@ class Deadlines:
         self._app = app
         self._write_seconds = write_seconds
         self._read_seconds = read_seconds
+        self._busy = _Busy()
         self._late: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,7 +59,9 @@ class Deadlines:
                 return await receive()
 
         work = asyncio.create_task(self._work(deadline, scope, received, answer))
-        if await _ends(work, deadline) or answer.begun:
+        with self._busy.watched():
+            ended = await self._ends(work, deadline)
+        if ended or answer.begun:
             await work
             return
         self._late.add(work)
@@ -66,10 +75,64 @@ class Deadlines:
         with bound(deadline):
             await self._app(scope, receive, send)
 
+    async def _ends(self, work: "asyncio.Task[None]", deadline: Deadline) -> bool:
+        """Whether the work ends in time; if nobody wants it any more it is cancelled.
+
+        The time in which the event loop was at work for all is not waited for anything: under a storm an answer that is
+        there is sent, a little late, instead of the word that nobody knows it.
+        """
+        before = self._busy.so_far()
+        try:
+            while not work.done():
+                left = deadline.left() + MARGIN_SECONDS + self._busy.so_far() - before
+                if left <= 0:
+                    break
+                await asyncio.wait((work,), timeout=left)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        return work.done()
+
     def _ended(self, work: "asyncio.Task[None]") -> None:
         self._late.discard(work)
         if not work.cancelled():
             work.exception()  # it was answered for already
+
+
+class _Busy:
+    """For how long the event loop has been too busy to come back in time, as long as somebody watches."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._watching = 0
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Inside, it is measured."""
+        self._watching += 1
+        if self._timer is None:
+            self._wait(asyncio.get_running_loop())
+        try:
+            yield
+        finally:
+            self._watching -= 1
+
+    def so_far(self) -> float:
+        """The seconds until now; what is less than a tick is no delay."""
+        late = 0.0 if self._timer is None else asyncio.get_running_loop().time() - self._due
+        return self._seconds + (late if late > TICK_SECONDS else 0.0)
+
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due = loop.time() + TICK_SECONDS
+        self._timer = loop.call_at(self._due, self._tick, loop, context=Context())
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._seconds = self.so_far()
+        self._timer = None
+        if self._watching:
+            self._wait(loop)
 
 
 class _Answer:
@@ -85,17 +148,6 @@ class _Answer:
         if not self.closed:
             self.begun = True
             await self._send(message)
-
-
-async def _ends(work: "asyncio.Task[None]", deadline: Deadline) -> bool:
-    """Whether the work ends in time; if nobody wants it any more it is cancelled."""
-    try:
-        while not work.done() and (left := deadline.left() + MARGIN_SECONDS) > 0:
-            await asyncio.wait((work,), timeout=left)
-    except asyncio.CancelledError:
-        work.cancel()
-        raise
-    return work.done()
 
 
 def _late(*, reading: bool) -> Problem:

@@ -33,15 +33,20 @@ async def booking_over(store: Store) -> AsyncIterator[Booking]:
 
 
 @asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Store]:
+    """A store at an address, closed in the end."""
+    store = await connect(url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
 async def faulty(url: str) -> AsyncIterator[tuple[Proxy, Booking]]:
     """The write path of a process whose way to the database is not to be trusted."""
-    async with proxied(url) as proxy:
-        store = await connect(proxy.url)
-        try:
-            async with booking_over(store) as booking:
-                yield proxy, booking
-        finally:
-            await store.close()
+    async with proxied(url) as proxy, connected(proxy.url) as store, booking_over(store) as booking:
+        yield proxy, booking
 
 
 async def books_again(booking: Booking) -> None:
@@ -80,7 +85,7 @@ async def test_what_arrives_after_its_session_was_ended_locks_nothing(store: Sto
     """The first statement of a transaction that comes late begins it after all; it is ended at the next beat."""
     await add_resource(store)
     async with booking_over(store) as other, faulty(database_url) as (proxy, booking):
-        late, ended = proxy.hold(first_statement("guards")), proxy.note(command("killSessions"))
+        late, ended = proxy.hold(first_statement("guards"), times=None), proxy.note(command("killSessions"))
         with pytest.raises(Problem):
             await booking.book(booking_of(deadline_seconds=1.0))
         assert late.met.is_set()
@@ -110,12 +115,11 @@ async def test_who_finds_the_doubter_dead_ends_what_it_doubted(
     """Its row names the session that it could not end; another process ends it, and ends late statements as well."""
     monkeypatch.setattr(presence, "PLACE", "elsewhere")
     await add_resource(store)
-    async with proxied(database_url) as proxy, booking_over(store) as other:
-        cut_off = await connect(proxy.url)
+    async with proxied(database_url) as proxy, booking_over(store) as other, connected(proxy.url) as cut_off:
         dying = Booking(cut_off)
         await dying.start()
         proxy.lose(command("killSessions"))
-        late = proxy.hold(first_statement("guards"))
+        late = proxy.hold(first_statement("guards"), times=None)
         with pytest.raises(Problem):
             await dying.book(booking_of(deadline_seconds=1.0))
         doubted = set(driver_of(dying).doubted())
@@ -129,4 +133,3 @@ async def test_who_finds_the_doubter_dead_ends_what_it_doubted(
         late.end()
 
         await books_again(other)
-        await cut_off.close()

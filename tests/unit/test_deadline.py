@@ -1,6 +1,7 @@
 """The time that a request has: it travels with the work for it, and with nothing else."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -121,6 +122,21 @@ class TestAnswersInTime:
         assert status == KINDS[name].status
         assert name.encode() in caller.messages[1]["body"]
         assert len(caller.messages) == told
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    async def test_a_busy_loop_is_no_wait(self, method: str) -> None:
+        """Where the process itself was at work all the time, the answer that it came to is sent."""
+
+        async def works(scope: Any, receive: Any, send: Any) -> None:
+            del scope, receive
+            for _ in range(5):
+                until = time.monotonic() + 3 * deadlines.WRITE_SECONDS
+                while time.monotonic() < until:
+                    pass
+                await asyncio.sleep(0)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        assert await Caller().ask(Deadlines(works), method) == 200
 
     async def test_an_answer_that_has_begun_comes_to_its_end(self) -> None:
         """Nothing is put behind its first part."""
