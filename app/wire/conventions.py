@@ -18,7 +18,7 @@ from litestar.routes import HTTPRoute
 
 from app.errors import Fault, Problem
 from app.wire.problems import is_number, parameter_fault, parameter_name
-from app.wire.sentences import from_faults
+from app.wire.sentences import cut, from_faults
 from app.wire.strict_json import MAX_FAULTS
 
 KeyUse = Literal["refused", "harmless", "kept"]
@@ -134,7 +134,8 @@ def _parameter_faults(given: Sequence[tuple[str, str]], takes: Takes) -> Iterato
     counts = Counter(name for name, _ in given)
     for name in sorted(counts):
         if name not in takes.parameters:
-            yield Fault(f"?{name[:80]}", f"There is no parameter `{name[:80]}` here.")
+            shown = cut(name, 80)
+            yield Fault(f"?{shown}", f"There is no parameter `{shown}` here.")
     for name in sorted(takes.parameters - takes.lists):
         if counts[name] > 1:
             yield Fault(f"?{name}", f"Give `{name}` once.")

@@ -36,12 +36,8 @@ class Deadlines:
     whoever waits for it. Only nobody is kept waiting for the answer any longer.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, write_seconds: float = WRITE_SECONDS, read_seconds: float = READ_SECONDS
-    ) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._write_seconds = write_seconds
-        self._read_seconds = read_seconds
         self._busy = _Busy()
         self._late: set[asyncio.Task[None]] = set()
 

@@ -10,20 +10,20 @@ _NONE_OF_THEM: Final = "OPTIONS *"
 
 def remember_method(scope: Scope) -> str:
     """The method as the client wrote it, kept for `asked_method`."""
-    extended = _extended(scope)
-    extended[_ASKED_KEY] = extended["method"]
+    keys = extended(scope)
+    keys[_ASKED_KEY] = keys["method"]
     return asked_method(scope)
 
 
 def asked_method(scope: Scope) -> str:
     """The method as the client wrote it, whatever it was routed as."""
-    extended = _extended(scope)
-    return str(extended.get(_ASKED_KEY, extended.get("method", "")))
+    keys = extended(scope)
+    return str(keys.get(_ASKED_KEY, keys.get("method", "")))
 
 
 def ask_for_methods(scope: Scope) -> None:
     """Have the routes refuse the request and name the methods of its path."""
-    _extended(scope)["method"] = _NONE_OF_THEM
+    extended(scope)["method"] = _NONE_OF_THEM
 
 
 def methods_of(allow: str) -> list[str]:
@@ -32,6 +32,6 @@ def methods_of(allow: str) -> list[str]:
     return sorted(routed | {"OPTIONS"} | ({"HEAD"} if "GET" in routed else set()))
 
 
-def _extended(scope: Scope) -> dict[str, Any]:
-    """ASGI lets anyone add keys of their own."""
+def extended(scope: Scope) -> dict[str, Any]:
+    """The scope of a request, to which ASGI lets anyone add keys of their own."""
     return cast("dict[str, Any]", scope)

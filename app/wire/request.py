@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from secrets import token_hex
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 from litestar import Request as LitestarRequest
 from litestar.exceptions import InternalServerException
@@ -11,7 +11,9 @@ from litestar.types import Empty, Scope
 
 from app.errors import Problem
 from app.wire.closing import BODY_SECONDS, CLOSING, Closing
+from app.wire.methods import extended
 from app.wire.models import Body, read_body
+from app.wire.sentences import cut
 from app.wire.strict_json import read_json
 from app.work import WORK, WorkPool
 
@@ -77,7 +79,7 @@ class Request(LitestarRequest[Any, Any, Any]):
 
     def answer_anew(self) -> None:
         """What is shown may change without a new version, so `If-None-Match` is not asked."""
-        _extended(self.scope)[_CHANGEABLE_KEY] = True
+        extended(self.scope)[_CHANGEABLE_KEY] = True
 
     async def _content(self) -> tuple[Any, Any]:
         if self._read is None:
@@ -101,7 +103,7 @@ class Request(LitestarRequest[Any, Any, Any]):
             charset = options.get("charset", "utf-8").lower()
             if charset in {"utf-8", "utf8"}:
                 return
-            raise Problem("unsupported-media-type", f"Send JSON in UTF-8, not in {charset[:40]}.")
+            raise Problem("unsupported-media-type", f"Send JSON in UTF-8, not in {cut(charset, 40)}.")
         allowed = f"{_JSON} or {_MERGE_PATCH}" if patch else _JSON
         raise Problem("unsupported-media-type", f"Send the body with Content-Type: {allowed}.")
 
@@ -125,20 +127,15 @@ def _parsed(body: bytes, model: type[Body] | None, *, nulls: bool) -> tuple[Any,
 
 def request_id(scope: Scope) -> str:
     """The id of a request: the client's `X-Request-Id`, if it is 1 to 64 visible characters, else one of ours."""
-    extended = _extended(scope)
-    known: str | None = extended.get(_ID_KEY)
+    keys = extended(scope)
+    known: str | None = keys.get(_ID_KEY)
     if known is None:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         known = given.decode("ascii") if _REQUEST_ID.fullmatch(given) else token_hex(12)
-        extended[_ID_KEY] = known
+        keys[_ID_KEY] = known
     return known
 
 
 def is_changeable(scope: Scope) -> bool:
     """Whether what is shown may have changed at the same version; see `Request.answer_anew`."""
-    return _CHANGEABLE_KEY in _extended(scope)
-
-
-def _extended(scope: Scope) -> dict[str, Any]:
-    """ASGI lets anyone add keys of their own."""
-    return cast("dict[str, Any]", scope)
+    return _CHANGEABLE_KEY in extended(scope)
