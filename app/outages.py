@@ -40,7 +40,7 @@ def is_outage(error: BaseException) -> bool:
         return False
     if isinstance(error, ConnectionFailure) or error.timeout:
         return True
-    return not _codes(error).isdisjoint(_CODES) or _FULL.search(str(error)) is not None
+    return not codes_of(error).isdisjoint(_CODES) or _FULL.search(str(error)) is not None
 
 
 def is_unheard(error: BaseException) -> bool:
@@ -54,11 +54,11 @@ def is_unheard(error: BaseException) -> bool:
 
 def is_breakdown(error: BaseException) -> bool:
     """Whether the server failed inside, which may be what it was asked for, and may be an outage."""
-    return isinstance(error, PyMongoError) and _INTERNAL in _codes(error)
+    return isinstance(error, PyMongoError) and _INTERNAL in codes_of(error)
 
 
-def _codes(error: PyMongoError) -> set[Any]:
-    """The codes of an error; writes of many, and their acknowledgement, have them one level below."""
+def codes_of(error: Exception) -> set[Any]:
+    """The codes of an error of the driver; writes of many, and their acknowledgement, have them one level below."""
     details = getattr(error, "details", None) or {}
     below = [*details.get("writeErrors", ()), details.get("writeConcernError") or {}]
     return {getattr(error, "code", None), *(each.get("code") for each in below)}

@@ -1,11 +1,12 @@
 """What availability reads: the catalogue, the guards' reach, and the reservations of a span, once for all resources."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from app.booking.intents import Span
 from app.booking.occupants import BRANCHES, FIELDS, Reach, branches, occupancy_of, window
+from app.catalogue.queries import read_pool
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleReader
@@ -34,22 +35,13 @@ async def read_places(
 
     Places are sorted by id. One find of the pool, and one of the guards; what was edited is read as well.
     """
-    wanted = await _pool(store, service) if resources is None else resources
+    wanted = await read_pool(store, service) if resources is None else resources
     read = await rules.read(wanted, [] if service is None else [service])
     rooms = [read.rooms[one] for one in sorted(read.rooms)]
     if resources is None:
         rooms = [room for room in rooms if room.active and service in room.services]
-    places = [Place(room, _reach(guard := read.guards[room.id]), guard["seq"]) for room in rooms]
+    places = [Place(room, Reach.of_guard(guard := read.guards[room.id]), guard["seq"]) for room in rooms]
     return None if service is None else read.offers.get(service), places
-
-
-async def _pool(store: Store, service: str | None) -> list[str]:
-    rows = await store.database["resources"].find({"services": service, "active": True}, {"_id": 1}).to_list(None)
-    return [row["_id"] for row in rows]
-
-
-def _reach(guard: Mapping[str, Any]) -> Reach:
-    return Reach(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
 
 
 async def read_rows(store: Store, places: Iterable[Place], start: Millis, end: Millis, *, most: int) -> dict[str, Rows]:

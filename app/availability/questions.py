@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from app.availability.queries import Place
 from app.errors import Fault, Problem, invalid
 from app.timeline.instants import DAY, MINUTE, Millis
-from app.timeline.rules import LONGEST, SHORTEST, Offer
+from app.timeline.rules import Offer, length_flaw
 from app.timeline.schedule_json import read_span
 from app.timeline.slots import Asked
 from app.timeline.zones import ONE_DAY, day_of, next_day, start_of_day, zone
@@ -79,12 +79,8 @@ def end_of(start: Millis, end: Millis | None, offer: Offer | None, tz: ZoneInfo)
         if offer is None or offer.kind == "flexible":
             raise invalid("?endTime", "Say when it ends: without a service of fixed length nothing else tells.")
         return next_day(start, tz) if offer.kind == "full-day" else start + offer.duration
-    if end <= start:
-        raise invalid("?endTime", "`endTime` must lie after `startTime`.")
-    if end - start < SHORTEST:
-        raise invalid("?endTime", "A reservation lasts at least a minute.")
-    if end - start > LONGEST:
-        raise invalid("?endTime", f"A reservation lasts at most {LONGEST // DAY} days.")
+    if (flaw := length_flaw(start, end)) is not None:
+        raise invalid("?endTime", flaw)
     return end
 
 

@@ -3,16 +3,27 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.booking.held import HeldIntent
+from app.booking.held import HeldIntent, check_seen
 from app.booking.intents import Accepted, Refused, Span, View
 from app.booking.occupants import is_long, occupancy
 from app.booking.permission import check_cancellation_notice, check_served, check_service_change
 from app.booking.verbs import hold_expired
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
-from app.timeline.instants import DAY, Millis, from_millis, to_millis
+from app.timeline.instants import Millis, from_millis, to_millis
 from app.timeline.lifecycle import is_final
-from app.timeline.rules import AHEAD, LONGEST, RULES, SHORTEST, Offer, Room, Wish, block_of, end_of_same_length, judge
+from app.timeline.rules import (
+    AHEAD,
+    RULES,
+    SHORTEST,
+    Offer,
+    Room,
+    Wish,
+    block_of,
+    end_of_same_length,
+    judge,
+    length_flaw,
+)
 
 METADATA_KEYS = 20
 
@@ -60,7 +71,7 @@ class Change(HeldIntent):
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
         stored = self.required(view)
-        self.check_version(stored, self.version)
+        check_seen(self.version, stored.version)
         now = view.now(stored.resource)
         status = self.status_now(stored, now)
         if status == "expired":
@@ -131,12 +142,9 @@ class Change(HeldIntent):
             elif "startTime" in self.patch:
                 before = (to_millis(stored.start_time), to_millis(stored.end_time))
                 end = end_of_same_length(start, before, offer, home.timezone, room.timezone)
-        if end <= start:
-            raise invalid("/endTime", "`endTime` must lie after `startTime`.")
-        if end - start < SHORTEST and self.patch.keys() & {"startTime", "endTime"}:
-            raise invalid("/endTime", "A reservation lasts at least a minute.")
-        if end - start > LONGEST:
-            raise invalid("/endTime", f"A reservation lasts at most {LONGEST // DAY} days.")
+        shortest = SHORTEST if self.patch.keys() & {"startTime", "endTime"} else 0  # it may be older than that bound
+        if (flaw := length_flaw(start, end, shortest)) is not None:
+            raise invalid("/endTime", flaw)
         return start, end
 
     def _check_permission(self, stored: Reservation, after: Reservation, offer: Offer | None, view: View) -> None:

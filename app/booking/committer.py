@@ -27,7 +27,7 @@ from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.booking.way import Way
 from app.deadline import detached, within
 from app.errors import Problem
-from app.outages import is_breakdown, is_outage
+from app.outages import codes_of, is_breakdown, is_outage
 from app.storage.rule_cache import RuleCache
 from app.timeline.instants import Millis
 
@@ -205,7 +205,7 @@ class Committer:
         except (Lost, Problem) as same:  # a problem of all: this process must not book
             return [same] * len(tickets)
         except Exception as error:  # noqa: BLE001  # whatever it was, it must not reach the neighbours
-            if _is_duplicate(error) and not duplicate:
+            if DUPLICATE_KEY in codes_of(error) and not duplicate:
                 return await self._outcomes(slot, tickets, duplicate=True)
             if (passing := _passing(error)) is not None:
                 return [passing] * len(tickets)
@@ -278,13 +278,6 @@ def _log_late(ticket: Ticket, outcome: "Outcome | Lost") -> None:
     if not isinstance(outcome, OutcomeUnknown):
         ids = [str(identity) for identity in ticket.intent.reservations()]
         log.info("an unknown outcome is known", reservations=ids, done=isinstance(outcome, Accepted | Replayed))
-
-
-def _is_duplicate(error: Exception) -> bool:
-    """Whether a unique index refused a row; inserts of many say so row by row."""
-    details = getattr(error, "details", None) or {}
-    codes = {getattr(error, "code", None), *(each.get("code") for each in details.get("writeErrors", ()))}
-    return DUPLICATE_KEY in codes
 
 
 def _passing(error: Exception) -> Lost | Problem | None:

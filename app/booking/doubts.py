@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 from typing import Any
 
-from bson.binary import UUID_SUBTYPE, Binary
 from pymongo.synchronous.mongo_client import MongoClient
+
+from app.storage.processes import killing
 
 LATE_SECONDS = 120.0
 """How late a packet can be: a kernel goes on sending for a closed connection for about 100 s."""
@@ -53,7 +54,7 @@ class Doubts:
         if not sessions:
             return
         asked = self._clock()
-        self._client.admin.command("killSessions", [{"id": Binary(each, UUID_SUBTYPE)} for each in sessions])
+        self._client.admin.command(*killing(sessions))
         with self._lock:
             for session in sessions:
                 if asked - self._since.get(session, asked) >= LATE_SECONDS:

@@ -6,11 +6,11 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking.held import Elsewhere
+from app.booking.held import Elsewhere, check_seen
 from app.booking.intents import Accepted, Intent, Span, Update, View
 from app.booking.snapshot import forget
 from app.booking.survey import Survey, is_to_come
-from app.errors import Problem, not_found
+from app.errors import not_found
 from app.storage.documents import Service, service_row
 from app.storage.guards import new_rules
 from app.timeline.instants import Millis
@@ -127,16 +127,6 @@ class EditResource(Intent):
 def _remembering(operation: ObjectId) -> dict[str, Any]:
     """What is pushed to an object, so that an edit whose answer was lost is found after others came."""
     return {"operations": {"$each": [operation], "$slice": -OPERATIONS_KEPT}}
-
-
-def check_seen(seen: int | None, version: int) -> None:
-    """Refuse if the object is not as the caller has seen it.
-
-    Raises:
-        Problem: `stale`.
-    """
-    if seen not in (None, version):
-        raise Problem("stale", f"It is at version {version} now; read it again and repeat the change.")
 
 
 @dataclass(slots=True, kw_only=True)

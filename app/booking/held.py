@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from bson import ObjectId
 
 from app.booking.intents import Accepted, Intent, Span, Update, View
+from app.booking.transitions import HISTORY_KEPT, history_line
 from app.errors import Problem, invalid, not_found
 from app.storage.documents import Reservation
 from app.timeline.instants import Millis, from_millis, to_millis
@@ -14,11 +15,20 @@ from app.timeline.lifecycle import Status, status_at
 from app.timeline.rules import Offer, Room
 
 COLLECTION = "reservations"
-HISTORY_KEPT = 50
 SILENT = frozenset(
     {"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status", "importKey"}
 )
 """Fields that follow from others; the history names only what the caller changed."""
+
+
+def check_seen(seen: int | None, version: int) -> None:
+    """Refuse to change what is not as the caller has seen it; `seen` None: whichever version there is.
+
+    Raises:
+        Problem: `stale`.
+    """
+    if seen not in (None, version):
+        raise Problem("stale", f"It is at version {version} now; read it again and repeat the change.")
 
 
 class Elsewhere(Exception):  # noqa: N818  # it moved; the intent comes back with the right guard
@@ -70,11 +80,6 @@ class HeldIntent(Intent):
             )
         return stored
 
-    def check_version(self, stored: Reservation, version: int | None) -> None:
-        """Refuse if it changed since the caller read it."""
-        if version not in (None, stored.version):
-            raise Problem("stale", f"It is at version {stored.version} now; read it again and repeat the change.")
-
     def status_now(self, stored: Reservation, now: Millis) -> Status:
         """The status as it counts in this transaction."""
         return status_at(stored.status, None if stored.expires_at is None else to_millis(stored.expires_at), now)
@@ -108,7 +113,7 @@ class HeldIntent(Intent):
             entry["reason"] = reason
         change: dict[str, Any] = {
             "$set": {**changed, "updatedAt": at, "version": stored.version + 1},
-            "$push": {"history": {"$each": [entry], "$slice": -HISTORY_KEPT}},
+            "$push": history_line(entry),
         }
         if unset:
             change["$unset"] = dict.fromkeys(unset, "")

@@ -12,7 +12,7 @@ from typing import Any
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.held import COLLECTION, HeldIntent
+from app.booking.held import COLLECTION, HeldIntent, check_seen
 from app.booking.intents import Accepted, Span, View
 from app.booking.occupants import occupancy
 from app.booking.permission import check_begun
@@ -92,7 +92,7 @@ class ChangeRow(Change):
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
         stored = self.required(view)
-        self.check_version(stored, self.version)
+        check_seen(self.version, stored.version)
         now = view.now(stored.resource)
         was = self.status_now(stored, now)
         if is_final(was):
@@ -103,13 +103,13 @@ class ChangeRow(Change):
         if was != self.status:
             check_begun(to_millis(after.start_time), self.status, now)
         after = after.model_copy(update={"status": self.status})
-        view_of_others = view.calendar(stored.resource)
+        calendar = view.calendar(stored.resource)
         if self.status not in BLOCKING:
-            view_of_others.remove(stored.id)
+            calendar.remove(stored.id)
             return self.written(stored, after, now, taken=[])
         lifted = lifted_for_row(self.status, to_millis(after.end_time), now, self.lifted)
         replace(self, lifted=lifted)._check_rules(stored, after, room, offer, view)  # noqa: SLF001  # its own
-        view_of_others.remove(stored.id)
+        calendar.remove(stored.id)
         view.calendar(after.resource).add(occupancy(after))
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
         return self.written(stored, after, now, taken=[taken])

@@ -49,6 +49,11 @@ class Reach:
     ahead: Millis = 0
     long: bool = False
 
+    @classmethod
+    def of_guard(cls, guard: Mapping[str, Any]) -> "Reach":
+        """The one that a stored guard knows."""
+        return cls(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
+
     def covering(self, start: Millis, block_start: Millis, block_end: Millis) -> "Reach":
         """The reach that finds such a block as well: itself, or grown by doubling so that raises are rare."""
         if is_long(block_start, block_end):

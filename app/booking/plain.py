@@ -18,7 +18,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from app.booking.drivers import MAJORITY
 from app.booking.intents import DEADLINE_SECONDS, OutcomeUnknown, overloaded
 from app.booking.permission import check_begun, check_cancellation_notice
-from app.booking.stamps import STAMP
+from app.booking.transitions import status_update
 from app.deadline import LEAST_SECONDS, within
 from app.errors import Problem, not_found
 from app.outages import is_unheard
@@ -117,16 +117,10 @@ class _Change:
         entry = {"at": now, "by": ending.by, "operation": self.operation, "from": row["status"], "to": ending.to}
         if ending.reason:
             entry["reason"] = ending.reason
-        change = {
-            "$set": {"status": ending.to},
-            "$currentDate": STAMP,
-            "$inc": {"version": 1},
-            "$push": {"history": {"$each": [entry], "$slice": -50}},
-        }
         query = {"_id": self.identity, "version": row["version"]}
         try:
             with pymongo.timeout(max(min(WRITE_SECONDS, until - time.monotonic()), LEAST_SECONDS)):
-                result = await self.reservations.update_one(query, change)
+                result = await self.reservations.update_one(query, status_update(entry))
         except PyMongoError as error:
             if not (error.timeout or isinstance(error, AutoReconnect)):
                 raise

@@ -165,7 +165,7 @@ class Snapshot(View):
         self.guards = {guard["_id"]: guard for guard in found}
         for identity, guard in self.guards.items():
             if "reachBack" in guard:
-                self.reaches[identity] = Reach(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
+                self.reaches[identity] = Reach.of_guard(guard)
 
     def _read_facts(self, lanes: frozenset[str], services: frozenset[str]) -> Steps[None]:
         """Rules as they are now: cached for the guard's `rules` id, else read in this snapshot."""

@@ -46,7 +46,7 @@ async def read_rows(
     Raises:
         Problem: `overloaded` where that takes longer than the caller waits.
     """
-    reach = Reach(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
+    reach = Reach.of_guard(guard)
     queries = branches([Span(resource, start, end) for start, end in stretches], {resource: reach})
     # A server looks for what two branches have in common, which for many rows takes as long as reading them.
     at_once = BRANCHES if store.shape == "or" and len(stretches) > FEW else 1

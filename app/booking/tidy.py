@@ -10,8 +10,7 @@ from typing import Any
 from bson import ObjectId
 
 from app.booking.drivers import MAJORITY
-from app.booking.held import HISTORY_KEPT
-from app.booking.stamps import STAMP
+from app.booking.transitions import status_update
 from app.storage.client import Store
 from app.storage.clock import stamped
 from app.timeline.lifecycle import Status
@@ -76,12 +75,7 @@ async def _bring(
     collection = store.database.get_collection("reservations", write_concern=MAJORITY)
     found = await collection.find(query, {"version": 1}).limit(AT_ONCE).to_list(None)
     entry = {"at": store.clock.now(), "by": BY, "operation": ObjectId(), "from": before, "to": to}
-    change = {
-        "$set": {"status": to},
-        "$currentDate": STAMP,
-        "$inc": {"version": 1},
-        "$push": {"history": {"$each": [entry], "$slice": -HISTORY_KEPT}},
-    }
+    change = status_update(entry)
     written = 0
     for row in found:
         known = {"_id": row["_id"], "version": row["version"], "status": before} | (still or {})

@@ -20,6 +20,7 @@ from app.booking.replay import Replayed, answers_of, replay
 from app.booking.snapshot import BUMP, HoldStillLive, Snapshot
 from app.booking.stamps import FRESH_SECONDS, Age, StaleStamp, renewed
 from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, insert, update
+from app.booking.transitions import status_update
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
@@ -232,15 +233,8 @@ def _expire(taken: Span, snapshot: Snapshot, intent: Intent) -> list[Update]:
 def expiry(identity: Any, version: int, now: datetime, intent: Intent) -> Update:
     """Write down what is already so: the hold is over."""
     entry = {"at": now, "by": intent.by, "operation": intent.operation, "from": "pending", "to": "expired"}
-    return Update(
-        "reservations",
-        {"_id": identity, "version": version, "status": "pending"},
-        {
-            "$set": {"status": "expired", "updatedAt": now},
-            "$inc": {"version": 1},
-            "$push": {"history": {"$each": [entry], "$slice": -50}},
-        },
-    )
+    known = {"_id": identity, "version": version, "status": "pending"}
+    return Update("reservations", known, status_update(entry, now))
 
 
 def _commit(

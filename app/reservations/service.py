@@ -9,6 +9,7 @@ from bson import ObjectId
 from app.access.caller import Caller
 from app.availability.service import Availability
 from app.booking import TOOK_PLACE, Book, Booking, Refused, Replayed, Token, check_served
+from app.catalogue.queries import read_pool
 from app.errors import Problem, invalid
 from app.reservations.holds import HoldLimits, handed_on, holds_of
 from app.reservations.queries import read_reservation
@@ -228,8 +229,7 @@ class Reservations:
             raise invalid("/resource", "Name a resource, or a service whose pool is meant.")
         if await self.store.database["services"].find_one({"_id": service}, {"_id": 1}) is None:
             raise invalid("/service", f"There is no service {service!r}.")
-        rows = self.store.database["resources"].find({"services": service, "active": True}, {"_id": 1})
-        pool = tuple(sorted([row["_id"] async for row in rows]))
+        pool = tuple(await read_pool(self.store, service))
         if not pool:
             raise invalid("/service", f"No active resource offers the service {service!r}.")
         return pool

@@ -5,13 +5,13 @@ are told, by the offset before and after the change (RFC 5545 and Temporal resol
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from app.errors import Fault, Problem, invalid
 from app.reservations.schemas import Timed
-from app.timeline.instants import DAY, from_millis, render
-from app.timeline.rules import LONGEST, SHORTEST
+from app.timeline.instants import from_millis, render, to_millis
+from app.timeline.rules import length_flaw
 from app.timeline.zones import choices, parse_wall, zone
 
 
@@ -43,12 +43,8 @@ def check_span(start: datetime, end: datetime | None) -> None:
     """What no rule needs to judge: an end after the start, not too near it and not too far from it."""
     if end is None:
         return
-    if end <= start:
-        raise invalid("/endTime", "`endTime` must lie after `startTime`.")
-    if end - start < timedelta(milliseconds=SHORTEST):
-        raise invalid("/endTime", "A reservation lasts at least a minute.")
-    if end - start > timedelta(milliseconds=LONGEST):
-        raise invalid("/endTime", f"A reservation lasts at most {LONGEST // DAY} days.")
+    if (flaw := length_flaw(to_millis(start), to_millis(end))) is not None:
+        raise invalid("/endTime", flaw)
 
 
 def _zone(wanted: Timed) -> ZoneInfo | None:

@@ -7,8 +7,8 @@ taken for dead fails with its next statement and with its commit (251).
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeAlias
 
 import structlog
 from bson import ObjectId
@@ -100,7 +100,12 @@ async def end(store: Store, dead: Process, why: str, adopt: Adopt | None = None)
 
 async def kill_sessions(store: Store, sessions: list[bytes]) -> None:
     """Abort whatever transactions these sessions have."""
-    await store.client.admin.command("killSessions", [{"id": Binary(each, UUID_SUBTYPE)} for each in sessions])
+    await store.client.admin.command(*killing(sessions))
+
+
+def killing(sessions: Iterable[bytes]) -> tuple[str, list[dict[str, Any]]]:
+    """The command that aborts whatever transactions these sessions have, for either of the clients."""
+    return "killSessions", [{"id": Binary(each, UUID_SUBTYPE)} for each in sessions]
 
 
 async def running(store: Store) -> list[Process]:

@@ -18,11 +18,6 @@ from app.timeline.zones import zone
 _LONG_PARTS = frozenset({"schedule", "timeOff"})
 
 
-def room_of(resource: Resource) -> Room:
-    """What the rules need to know of a resource."""
-    return room_of_row(resource.to_mongo())
-
-
 def room_of_row(row: Mapping[str, Any], schedule: Schedule | None = None) -> Room:
     """What the rules need to know of a resource as it is stored; `schedule` is its parsed one where that is known."""
     resource = Resource.model_validate({name: value for name, value in row.items() if name not in _LONG_PARTS})
@@ -47,8 +42,9 @@ def time_off_of_row(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
     return TimeOff(stored["id"], start, end)
 
 
-def offer_of(service: Service) -> Offer:
-    """What the rules need to know of a service."""
+def offer_of_row(row: Mapping[str, Any]) -> Offer:
+    """What the rules need to know of a service as it is stored."""
+    service = Service.model_validate(row)
     length = service.duration_minutes or service.min_minutes or 0
     return Offer(
         id=service.id,
@@ -68,8 +64,3 @@ def offer_of(service: Service) -> Offer:
         active=service.active,
         assignment=service.assignment,
     )
-
-
-def offer_of_row(row: Mapping[str, Any]) -> Offer:
-    """What the rules need to know of a service as it is stored."""
-    return offer_of(Service.model_validate(row))

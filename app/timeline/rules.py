@@ -139,6 +139,17 @@ def block_of(start: Millis, end: Millis, offer: Offer | None) -> tuple[Millis, M
     return (start - offer.before, end + offer.after) if offer else (start, end)
 
 
+def length_flaw(start: Millis, end: Millis, shortest: Millis = SHORTEST) -> str | None:
+    """What is wrong with the length of a reservation, for whoever asked for it; None if it can be had."""
+    if end <= start:
+        return "`endTime` must lie after `startTime`."
+    if end - start < shortest:
+        return "A reservation lasts at least a minute."
+    if end - start > LONGEST:
+        return f"A reservation lasts at most {LONGEST // DAY} days."
+    return None
+
+
 def end_of_same_length(
     start: Millis, before: tuple[Millis, Millis], offer: Offer | None, zone_before: str, zone_after: str
 ) -> Millis:
