@@ -1,10 +1,11 @@
-"""The README: what it says of settings, commands, routes and answers is what the product says."""
+"""The README and the guides: what they say of settings, commands, routes and answers is what the product says."""
 
 import json
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -22,6 +23,8 @@ from app.trial.demo import fill
 from tests.servers import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md"))}
+PAGES = [README, *GUIDES.values()]
 LEFT_OUT = "…"
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 PROSE = BLOCK.sub("", README)
@@ -57,9 +60,9 @@ def quoted(text: str) -> list[str]:
 
 
 def shown() -> Iterator[Shown]:
-    """Every command that the README shows, in its order."""
-    for block in BLOCK.finditer(README):
-        before = README[: block.start()].rstrip().rpartition("\n\n")[2]
+    """Every command that the pages show, in their order."""
+    for block in (block for page in PAGES for block in BLOCK.finditer(page)):
+        before = block.string[: block.start()].rstrip().rpartition("\n\n")[2]
         lines = [line.removeprefix(block[1]) for line in block[3].splitlines()]
         for part in re.split(r"^\$ ", "\n".join(lines), flags=re.MULTILINE)[1:]:
             command, _, output = re.sub(r"\\\n\s*", " ", part).partition("\n")
@@ -101,6 +104,10 @@ def slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
+ANCHORS = {slug(heading) for heading in re.findall(r"^##+ (.+)$", PROSE, re.MULTILINE)}
+"""The headings of the README, as links name them."""
+
+
 def alike(answered: list[str], printed: list[str]) -> bool:
     """Whether printed lines are the answered ones, where a line `…` stands for any number of them."""
     if not printed:
@@ -125,7 +132,7 @@ def test_settings() -> None:
     told = {quoted(name)[0]: default for name, default, _ in rows("Settings")}
 
     assert told == {name: "unset" if default is None else f"`{default}`" for name, default in known.items()}
-    named = {name.removesuffix("_FILE") for name in re.findall(r"\bRESERVA_[A-Z_]+", README)}
+    named = {name.removesuffix("_FILE") for name in re.findall(r"\bRESERVA_[A-Z_]+", "".join(PAGES))}
     assert named <= known.keys()
 
 
@@ -247,14 +254,23 @@ def test_differing_sees_a_difference() -> None:
 
 def test_links() -> None:
     """Every link inside leads to a heading or a file, and the contents to every section."""
-    anchors = {slug(heading) for heading in re.findall(r"^##+ (.+)$", PROSE, re.MULTILINE)}
     targets = re.findall(r"\]\(([^)]+)\)", PROSE)
     inside = [target.removeprefix("#") for target in targets if target.startswith("#")]
     files = [target for target in targets if not target.startswith("#") and "://" not in target]
 
-    assert [anchor for anchor in inside if anchor not in anchors] == []
+    assert [anchor for anchor in inside if anchor not in ANCHORS] == []
     assert [file for file in files if not (ROOT / file).exists()] == []
     assert {slug(heading) for heading in re.findall(r"^## (.+)$", PROSE, re.MULTILINE)} <= set(inside)
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
+def test_links_of_guides(guide: Path) -> None:
+    """Every link of a guide leads to a file, or to a heading of the README, which leads to the guide."""
+    targets = [target.partition("#") for target in re.findall(r"\]\(([^)]+)\)", GUIDES[guide]) if "://" not in target]
+
+    assert [file for file, _, _ in targets if not (guide.parent / file).exists()] == []
+    assert {anchor for _, _, anchor in targets} <= ANCHORS
+    assert f"]({guide.relative_to(ROOT).as_posix()})" in README
 
 
 def test_named_tests_exist() -> None:
@@ -269,13 +285,13 @@ def test_named_tests_exist() -> None:
 
 def test_reads_the_same_everywhere() -> None:
     """No path of one machine, and no address of a package index."""
-    assert re.findall(r"(?<![\w.])/(?:tmp|root|home|work|Users)\b|pypi\.org|pythonhosted", README) == []
+    assert re.findall(r"(?<![\w.])/(?:tmp|root|home|work|Users)\b|pypi\.org|pythonhosted", "".join(PAGES)) == []
 
 
 def test_changelog() -> None:
-    """The newest entry is this version."""
+    """The newest entry, but for what is not released yet, is this version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    newest = re.search(r"^### (\S+)$", section("Changelog"), re.MULTILINE)
+    newest = re.search(r"^### (?!Unreleased$)(\S+)$", section("Changelog"), re.MULTILINE)
 
     assert newest
     assert newest[1] == project["version"]
