@@ -8,11 +8,13 @@ the deadline of the one that happened to start it: that is what `detached` is fo
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import Context, ContextVar
 from typing import Any, TypeVar
 
 import pymongo
+
+from app.errors import Problem
 
 T = TypeVar("T")
 
@@ -23,13 +25,16 @@ LEAST_SECONDS = 0.001
 class Deadline:
     """When a request must be answered, by the monotonic clock.
 
-    The time that its client takes to send the body is the client's own: see `paused`.
+    The time that its client takes to send the body is the client's own: see `paused`. `sent`: something was sent, or
+    is about to be, that stands whether or not its answer is heard; see `sending`.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._until = clock() + seconds
         self._paused_at: float | None = None
+        self._operations: AbstractContextManager[None] | None = None
+        self.sent = False
 
     def left(self) -> float:
         """The seconds that are left; negative once it has passed."""
@@ -45,6 +50,28 @@ class Deadline:
         finally:
             self._until += self._clock() - self._paused_at
             self._paused_at = None
+            if self._operations is not None:
+                self._bind()
+
+    @contextmanager
+    def bound(self) -> Iterator[None]:
+        """Inside, no operation on the database outlives it."""
+        self._bind()
+        try:
+            yield
+        finally:
+            self._release()
+
+    def _bind(self) -> None:
+        """Tell the driver when it ends, in place of what was told before: one limit within another only shortens it."""
+        self._release()
+        self._operations = pymongo.timeout(max(self.left(), LEAST_SECONDS))
+        self._operations.__enter__()
+
+    def _release(self) -> None:
+        if self._operations is not None:
+            self._operations.__exit__(None, None, None)
+            self._operations = None
 
 
 _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
@@ -61,12 +88,26 @@ def within(seconds: float) -> float:
     return seconds if deadline is None else max(min(seconds, deadline.left()), LEAST_SECONDS)
 
 
+def sending() -> None:
+    """Said before every write, or whatever leads to one: from here on it may be done, heard of or not.
+
+    Raises:
+        Problem: `overloaded`; the time is over, and the caller may have been told that nothing was done.
+    """
+    deadline = current()
+    if deadline is None or deadline.sent:
+        return
+    if deadline.left() <= 0:
+        raise Problem("overloaded", "This took longer than it may; nothing was done.")
+    deadline.sent = True
+
+
 @contextmanager
 def bound(deadline: Deadline) -> Iterator[None]:
     """Inside, this is the deadline, and no operation on the database outlives it."""
     token = _CURRENT.set(deadline)
     try:
-        with pymongo.timeout(max(deadline.left(), LEAST_SECONDS)):
+        with deadline.bound():
             yield
     finally:
         _CURRENT.reset(token)

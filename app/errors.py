@@ -83,3 +83,19 @@ def invalid(pointer: str, detail: str) -> Problem:
 def not_found(what: str, identity: str) -> Problem:
     """Nothing of that id, or nothing that this key may know of: the two must read the same."""
     return Problem("not-found", f"There is no {what} {identity!r}.")
+
+
+class OutcomeUnknown(Problem):
+    """Something was sent and never answered: it may have been done.
+
+    Args:
+        reservations: The ids to look for.
+        keyed: Whether it had an Idempotency-Key, so that its repetition is told what became of it.
+    """
+
+    def __init__(self, reservations: Sequence[str] = (), *, keyed: bool = False) -> None:
+        again = "repeat it with the same Idempotency-Key, or " if keyed else ""
+        look = "the ids" if reservations else "what it is about"
+        before = "" if keyed else " before you repeat it"
+        detail = f"The database did not say whether this was done; {again}read {look}{before}."
+        super().__init__("outcome-unknown", detail, reservations=[*reservations])

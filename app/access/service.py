@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pymongo import ReturnDocument
 
 from app.access.caller import CUSTOMER_SCOPES, SCOPES
+from app.deadline import sending
 from app.errors import invalid, not_found
 from app.storage.client import Store
 from app.storage.documents import Key
@@ -91,6 +92,7 @@ async def create_key(
         created_at=now,
         expires_at=None if expires_days is None else now + timedelta(days=expires_days),
     )
+    sending()
     await store.database["keys"].insert_one(key.to_mongo())
     return MadeKey(key, str(token))
 
@@ -118,6 +120,7 @@ async def revoke_key(store: Store, prefix: str) -> Key:
         Problem: `not-found`.
     """
     keys = store.database["keys"]
+    sending()
     await keys.update_one({"_id": prefix, "revokedAt": {"$exists": False}}, {"$set": {"revokedAt": store.clock.now()}})
     row = await keys.find_one({"_id": prefix})
     if row is None:
@@ -138,6 +141,7 @@ async def rotate_key(store: Store, prefix: str) -> MadeKey:
         "revokedAt": {"$exists": False},
         "$or": [{"expiresAt": {"$exists": False}}, {"expiresAt": {"$gt": store.clock.now()}}],
     }
+    sending()
     row = await store.database["keys"].find_one_and_update(
         live, {"$set": {"secretHash": hash_of(secret)}}, return_document=ReturnDocument.AFTER
     )

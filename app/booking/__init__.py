@@ -4,7 +4,7 @@ from app.booking.book import Book
 from app.booking.desk import Booking
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.imported import BookRow, ChangeRow, import_key
-from app.booking.intents import DEADLINE_SECONDS, OutcomeUnknown, Refused, Stranded, Token, overloaded
+from app.booking.intents import DEADLINE_SECONDS, Refused, Stranded, Token, overloaded
 from app.booking.permission import TOOK_PLACE, check_served
 from app.booking.replay import Replayed, key_hash, request_hash
 
@@ -17,7 +17,6 @@ __all__ = [
     "Booking",
     "ChangeRow",
     "MembersRefused",
-    "OutcomeUnknown",
     "Refused",
     "Replayed",
     "Stranded",

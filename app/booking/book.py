@@ -8,7 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking.intents import TYPICAL_BYTES, Accepted, Intent, Refused, Span, View
+from app.booking.intents import LENGTHY, TYPICAL_BYTES, Accepted, Intent, Refused, Span, View
 from app.booking.occupants import is_long, occupancy
 from app.errors import invalid
 from app.storage.documents import HistoryEntry, Reservation
@@ -92,6 +92,11 @@ class Book(Intent):
         """Notes and metadata make the difference; with a key they are kept in its answer as well."""
         extra = sum(len(key) + len(str(value)) for key, value in (self.metadata or {}).items()) + len(self.notes or "")
         return TYPICAL_BYTES + BYTES_A_CHARACTER * extra * (2 if self.token else 1)
+
+    @property
+    def lengthy(self) -> bool:
+        """By the times that were said: no service sets so long a one."""
+        return self.end is not None and to_millis(self.end) - to_millis(self.start) > LENGTHY
 
     def services(self) -> frozenset[str]:
         """The service that sets length and buffers."""

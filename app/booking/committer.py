@@ -1,8 +1,8 @@
 """Who shares a transaction with whom: one queue a process, batches that never meet, answers after the outcome.
 
-An intent waits until none of its lanes is held by a running batch and nobody older waits for one of them. Until a
-batch takes it, it can end `overloaded` and is then never run; from then on only the batch answers it, or the end of its
-time, at which nobody knows what the batch will bring.
+An intent waits until none of its lanes is held by a running batch and nobody older waits for one of them. Until its
+batch sends what cannot be taken back, an intent whose time ends is `overloaded`, and the batch goes again without it;
+from then on only the batch knows what comes of it, and at the end of its time nobody does.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
 from app.booking.drivers import Driver
-from app.booking.intents import Accepted, Intent, OutcomeUnknown, overloaded, unreachable
+from app.booking.intents import Accepted, Intent, overloaded, unreachable
 from app.booking.replay import Replayed
 from app.booking.stamps import COMMIT_SECONDS
 from app.booking.tickets import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.booking.way import Way
-from app.deadline import detached, within
-from app.errors import Problem
+from app.deadline import detached, sending, within
+from app.errors import OutcomeUnknown, Problem
 from app.outages import codes_of, is_breakdown, is_outage
 from app.storage.rule_cache import RuleCache
 from app.timeline.instants import Millis
@@ -90,6 +90,7 @@ class Committer:
         """
         if self.stopping or len(self.waiting) >= QUEUE_LIMIT:
             raise overloaded("Too much is waiting already; nothing was done.")
+        sending()
         loop = asyncio.get_running_loop()
         seconds = within(intent.deadline_seconds)
         until = loop.time() + seconds
@@ -116,10 +117,10 @@ class Committer:
             answer(ticket, ticket.too_late or overloaded("It did not come to its turn in time; nothing was done."))
         elif asyncio.get_running_loop().time() < ticket.until:
             ticket.timer = _call_at(ticket.until, self._time_is_up, ticket)
-        elif ticket.batch is not None and ticket.batch.give_up():
+        elif ticket.batch is None or ticket.batch.give_up():
             answer(ticket, ticket.too_late or overloaded("The database did not answer in time; nothing was done."))
         else:
-            answer(ticket, OutcomeUnknown([str(identity) for identity in ticket.intent.reservations()]))
+            answer(ticket, _unknown(ticket.intent))
 
     def _pump_soon(self) -> None:
         """Let everybody arrive who is about to, in this turn of the loop, before a batch is closed."""
@@ -195,6 +196,7 @@ class Committer:
         batch = Batch(intents, self.rules, self.branches_a_find, self.driver.atomic, self.clock(), self.owner)
         for ticket in tickets:
             ticket.batch = batch
+        batch.given_up = any(ticket.answer.done() for ticket in tickets)
         left = max(ticket.until for ticket in tickets) - loop.time() - SETTLE_SECONDS
         budget = max(left, LEAST_BUDGET_SECONDS)
         budget = min(budget, COMMIT_SECONDS)  # later it would not commit, however long its intents may wait
@@ -229,6 +231,7 @@ class Committer:
         if stuck and self.way is not None:
             self._ask_for_way(self.way, stuck)
         for ticket, why in reversed(lost):
+            ticket.batch = None
             ticket.losses += 1
             ticket.too_late = why.problem
             self._back(ticket)
@@ -271,6 +274,11 @@ class Committer:
 def _call_at(when: float, call: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
     """A timer that is not bound to the deadline of whoever sets it."""
     return asyncio.get_running_loop().call_at(when, call, *arguments, context=Context())
+
+
+def _unknown(intent: Intent) -> OutcomeUnknown:
+    """What is told of an intent that is on its way when its time ends."""
+    return OutcomeUnknown([str(identity) for identity in intent.reservations()], keyed=intent.token is not None)
 
 
 def _log_late(ticket: Ticket, outcome: "Outcome | Lost") -> None:

@@ -10,12 +10,14 @@ from bson import ObjectId
 
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
-from app.timeline.instants import Millis
+from app.timeline.instants import DAY, Millis
 from app.timeline.load import Calendar, Occupancy
 from app.timeline.rules import Offer, Room, Verdict
 
 DEADLINE_SECONDS = 3.0
 TYPICAL_BYTES = 2_048
+LENGTHY: Millis = 31 * DAY
+"""What wants a longer time than this can meet tens of thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class Span:
     start: Millis
     end: Millis
     since: Millis | None = None
+
+    @property
+    def lengthy(self) -> bool:
+        """Whether it may have tens of thousands of occupants."""
+        return self.since is None and self.end - self.start > LENGTHY
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,11 @@ class Intent(ABC):
         """The services whose facts it needs."""
         return frozenset()
 
+    @property
+    def lengthy(self) -> bool:
+        """Whether it may have to look at so many others that it shares no batch; see `LENGTHY`."""
+        return False
+
     def targets(self) -> frozenset[tuple[str, Hashable]]:
         """Documents to read; one intent at a time changes each.
 
@@ -185,17 +197,6 @@ class Stranded(Exception):  # noqa: N818  # a verdict, not an error
         super().__init__(f"{len(stranded)} bookings would be stranded")
         self.stranded = stranded
         self.forcible = forcible
-
-
-class OutcomeUnknown(Problem):
-    """The commit was sent and never answered: it may have been done."""
-
-    def __init__(self, reservations: list[str]) -> None:
-        super().__init__(
-            "outcome-unknown",
-            "The database did not say whether this was done; repeat it with the same Idempotency-Key, or read the ids.",
-            reservations=reservations,
-        )
 
 
 def overloaded(detail: str) -> Problem:

@@ -26,6 +26,10 @@ LONGEST_BLOCK = 2 * 366 * DAY
 """Longer than any block: the longest reservation and the longest buffers."""
 BRANCHES = 16
 """Branches of one `$or`. More cost more than another round trip."""
+GLIMPSE = 200
+"""Of so many a branch most lengthy wishes are refused."""
+GLIMPSE_BRANCHES = 4
+"""All of one resource: beyond that a glimpse would be no cheaper."""
 FIELDS = (
     "resource",
     "status",
@@ -138,6 +142,20 @@ def read(spans: Iterable[Span], reaches: Mapping[str, Reach], branches_a_find: i
         query = some[0] if len(some) == 1 else {"$or": some}
         rows += yield find("occupants.read", "reservations", query, *FIELDS)
     return rows
+
+
+def glimpse(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Steps[tuple[list[dict[str, Any]], bool] | None]:
+    """The first that may occupy the spans, and whether these are all; None where nothing is won by that."""
+    queries = branches(spans, reaches)
+    if len(queries) > GLIMPSE_BRANCHES:
+        return None
+    rows: list[dict[str, Any]] = []
+    complete = True
+    for query in queries:
+        some = yield find("occupants.glimpse", "reservations", query, *FIELDS, limit=GLIMPSE)
+        complete = complete and len(some) < GLIMPSE
+        rows += some
+    return rows, complete
 
 
 def occupancy_of(row: Mapping[str, Any]) -> Occupancy:

@@ -16,11 +16,11 @@ from bson import ObjectId
 from pymongo.errors import AutoReconnect, PyMongoError
 
 from app.booking.drivers import MAJORITY
-from app.booking.intents import DEADLINE_SECONDS, OutcomeUnknown, overloaded
+from app.booking.intents import DEADLINE_SECONDS, overloaded
 from app.booking.permission import check_begun, check_cancellation_notice
 from app.booking.transitions import status_update
-from app.deadline import LEAST_SECONDS, within
-from app.errors import Problem, not_found
+from app.deadline import LEAST_SECONDS, sending, within
+from app.errors import OutcomeUnknown, Problem, not_found
 from app.outages import is_unheard
 from app.storage.client import Store
 from app.storage.clock import stamped
@@ -118,6 +118,7 @@ class _Change:
         if ending.reason:
             entry["reason"] = ending.reason
         query = {"_id": self.identity, "version": row["version"]}
+        sending()
         try:
             with pymongo.timeout(max(min(WRITE_SECONDS, until - time.monotonic()), LEAST_SECONDS)):
                 result = await self.reservations.update_one(query, status_update(entry))

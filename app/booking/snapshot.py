@@ -8,7 +8,7 @@ import structlog
 from bson import ObjectId
 
 from app.booking.intents import Intent, Span, Update, View
-from app.booking.occupants import Reach, occupancy_of, read
+from app.booking.occupants import Reach, glimpse, occupancy_of, read
 from app.booking.stamps import check_skew
 from app.booking.steps import Step, Steps, find, update
 from app.booking.way import YIELD_MILLISECONDS
@@ -108,8 +108,8 @@ class Snapshot(View):
         """A document that an intent named as its target."""
         return self._targets.get((collection, identity))
 
-    def look(self, intents: Sequence[Intent], branches_a_find: int) -> Steps[None]:
-        """Take the guards, then read everything that these intents need."""
+    def look(self, intents: Sequence[Intent]) -> Steps[None]:
+        """Take the guards, then read everything that these intents need but for the occupants."""
         lanes = frozenset[str]().union(*(intent.lanes() for intent in intents))
         services = frozenset[str]().union(*(intent.services() for intent in intents))
         self.changed = frozenset[str]().union(*(intent.guards() for intent in intents))
@@ -117,7 +117,6 @@ class Snapshot(View):
         yield from self._take_guards(sorted(self.changed), sorted(rows - self.changed))
         yield from self._read_facts(lanes, services)
         yield from self._read_targets(intents)
-        yield from self._read_occupants([span for intent in intents for span in self._spans(intent)], branches_a_find)
 
     def asked_for_way(self, owner: ObjectId) -> dict[str, float]:
         """The guards that others wait for, with the seconds for which to leave them alone.
@@ -195,10 +194,29 @@ class Snapshot(View):
             for row in (yield find("targets.read", collection, query, *TARGET_FIELDS.get(place, ()))):
                 self._targets[place, row[field]] = row
 
-    def _read_occupants(self, spans: list[Span], branches_a_find: int) -> Steps[None]:
-        if not spans:
-            return
-        for row in (yield from read(spans, self.reaches, branches_a_find)):
+    def read_occupants(self, intents: Sequence[Intent], branches_a_find: int) -> Steps[None]:
+        """Read all whom these intents must see."""
+        spans = [span for intent in intents for span in self._spans(intent)]
+        self._enter((yield from read(spans, self.reaches, branches_a_find)) if spans else ())
+
+    def glimpse(self, intents: Sequence[Intent]) -> Steps[bool | None]:
+        """Read the first of those whom a lengthy intent must see; whether these are all. None: it must read all.
+
+        With fewer in its way it is judged too mildly, and never too hard.
+        """
+        spans = self._spans(intents[0]) if len(intents) == 1 else []
+        if not any(span.lengthy for span in spans):
+            return None
+        found = yield from glimpse(spans, self.reaches)
+        if found is None:
+            return None
+        rows, complete = found
+        self._enter(rows)
+        return complete
+
+    def _enter(self, rows: Sequence[Row]) -> None:
+        self._calendars = {}
+        for row in rows:
             self.calendar(row["resource"]).add(occupancy_of(row))
 
 

@@ -36,7 +36,7 @@ class Ticket:
 
 
 class Chosen:
-    """A batch being put together, within its limits; an intent above a limit goes alone."""
+    """A batch being put together, within its limits; an intent above a limit goes alone, and so does a lengthy one."""
 
     def __init__(self, width: int, intents: int) -> None:
         self.tickets: list[Ticket] = []
@@ -46,18 +46,20 @@ class Chosen:
         self._targets: set[Any] = set()
         self._writes = 0
         self._bytes = 0
+        self._alone = False
 
     @property
     def full(self) -> bool:
         """Whether nobody else fits, whoever it is."""
-        return len(self.tickets) >= self._intents or self._writes >= WRITES_LIMIT
+        return self._alone or len(self.tickets) >= self._intents or self._writes >= WRITES_LIMIT
 
     def fits(self, ticket: Ticket) -> bool:
         """Whether the limits allow it, and nobody in the batch changes the same document."""
         if not self.tickets:
             return True
         return (
-            self._writes + ticket.intent.writes <= WRITES_LIMIT
+            not ticket.intent.lengthy
+            and self._writes + ticket.intent.writes <= WRITES_LIMIT
             and self._bytes + ticket.intent.size <= BYTES_LIMIT
             and len(self._guards | ticket.intent.lanes()) <= max(self._width, len(self._guards))
             and self._targets.isdisjoint(ticket.targets)
@@ -70,6 +72,7 @@ class Chosen:
         self._targets |= ticket.targets
         self._writes += ticket.intent.writes
         self._bytes += ticket.intent.size
+        self._alone = ticket.intent.lengthy
 
 
 def lanes_of(intent: Intent) -> frozenset[str]:

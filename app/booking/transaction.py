@@ -14,14 +14,14 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 
 from app.booking.group import MembersRefused
 from app.booking.held import Elsewhere
-from app.booking.intents import Accepted, Intent, OutcomeUnknown, Refused, Span, Stranded, Update, overloaded
+from app.booking.intents import Accepted, Intent, Refused, Span, Stranded, Update, overloaded
 from app.booking.occupants import Reach
 from app.booking.replay import Replayed, answers_of, replay
 from app.booking.snapshot import BUMP, HoldStillLive, Snapshot
 from app.booking.stamps import FRESH_SECONDS, Age, StaleStamp, renewed
 from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, insert, update
 from app.booking.transitions import status_update
-from app.errors import Problem
+from app.errors import OutcomeUnknown, Problem
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
 from app.timeline.instants import Millis, from_millis, to_millis
@@ -46,7 +46,8 @@ class Batch:
 
     Without transactions (`atomic` false) a batch is one intent, and its writes happen one after the other.
     `yields` is filled by the attempt: the guards on which another process asked for way, and for how many seconds.
-    `age` counts from before its first stamp, and `written` are the reservations that bear one.
+    `age` counts from before its first stamp, and `written` are the reservations that bear one. `sent`: something was
+    sent, or is about to be, that stands whether or not its answer is heard.
     """
 
     intents: Sequence[Intent]
@@ -58,24 +59,32 @@ class Batch:
     yields: dict[str, float] = field(default_factory=dict)
     age: Age = field(default_factory=Age)
     written: list[Any] = field(default_factory=list)
-    begun: bool = False
+    sent: bool = False
     given_up: bool = False
 
     def give_up(self) -> bool:
-        """Keep it from beginning; whether that was in time.
+        """Keep it from changing anything; whether that was in time.
 
-        The loop sets one flag and then reads the other, the thread that begins the other way round: one of them sees.
+        The loop sets one flag and then reads the other, the thread that sends the other way round: one of them sees.
         """
         self.given_up = True
-        return not self.begun
+        return not self.sent
 
-    def begin(self) -> None:
-        """Begin, unless somebody was told already that nothing was done.
+    def send(self) -> None:
+        """Send what cannot be taken back, unless somebody was told already that nothing was done.
 
         Raises:
             Lost: it was given up.
         """
-        self.begun = True
+        self.sent = True
+        self.check()
+
+    def check(self) -> None:
+        """Do nothing for a batch that was given up.
+
+        Raises:
+            Lost: it was.
+        """
         if self.given_up:
             raise Lost
 
@@ -89,7 +98,7 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
         Lost: another transaction was first; surely nothing was written.
         PyMongoError: anything else before the commit; surely nothing was written.
     """
-    batch.begin()
+    batch.check()
     told = yield from answers_of([intent.token for intent in batch.intents if intent.token])
     fresh = [intent for intent in batch.intents if not (intent.token and intent.token.key in told)]
     outcomes: dict[ObjectId, Outcome] = {}
@@ -115,18 +124,21 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
     accepted: list[Accepted] = []
     try:
         yield BEGIN
-        yield from snapshot.look(intents, batch.branches_a_find)
+        yield from snapshot.look(intents)
         batch.yields = snapshot.asked_for_way(batch.owner)
-        outcomes = yield from _judge_all(intents, snapshot)
+        outcomes = yield from _verdicts(intents, snapshot, batch.branches_a_find)
         accepted = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted) and outcome.writes]
         if not accepted:
             yield ABORT
             return outcomes
         yield from snapshot.choose(frozenset(span.resource for each in accepted for span in each.taken))
         batch.age.check()
+        if not batch.atomic:
+            batch.send()
         yield from _write(accepted, snapshot, intents[0], batch.written)
         if batch.atomic:
             batch.age.check()
+            batch.send()
     except (HoldStillLive, StaleStamp) as early:
         raise Lost from early
     except PyMongoError as error:
@@ -136,6 +148,29 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
             raise Lost from error
         raise
     return (yield from _commit(outcomes, intents, accepted, min(snapshot.guards, default="")))
+
+
+def _verdicts(intents: Sequence[Intent], snapshot: Snapshot, branches_a_find: int) -> Steps[dict[ObjectId, Outcome]]:
+    """What comes of each; a lengthy intent that the first in its way keep out is refused before all are read."""
+    complete = yield from snapshot.glimpse(intents)
+    if complete is not None:
+        outcomes = yield from _judge_all(intents, snapshot)
+        if complete or _stands(intents[0], outcomes[intents[0].operation]):
+            return outcomes
+    yield from snapshot.read_occupants(intents, branches_a_find)
+    return (yield from _judge_all(intents, snapshot))
+
+
+def _stands(intent: Intent, outcome: Outcome) -> bool:
+    """Whether it would be the same if more were in the way.
+
+    A verdict with the capacity among what fails fails by nothing else then. Of a pool that is certain only where
+    nothing but the capacity fails: with all in the way another member's verdict could be told.
+    """
+    if not isinstance(outcome, Refused):
+        return isinstance(outcome, Problem | Replayed)
+    verdict = outcome.verdict
+    return verdict.only_taken or (len(intent.lanes()) == 1 and "capacity" in {check.rule for check in verdict.failed})
 
 
 def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:
@@ -296,7 +331,8 @@ def _unknown(outcomes: dict[ObjectId, Outcome], intents: Sequence[Intent]) -> di
     for intent in intents:
         outcome = outcomes[intent.operation]
         if isinstance(outcome, Accepted):
-            told = OutcomeUnknown([str(identity) for identity in _touched(outcome)])
+            ids = [str(identity) for identity in _touched(outcome)]
+            told = OutcomeUnknown(ids, keyed=intent.token is not None)
             unknown[intent.operation] = told
             if intent.token:
                 doubtful[intent.token.key] = told

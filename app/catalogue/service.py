@@ -24,6 +24,7 @@ from app.catalogue.schemas import (
     ResourcePatch,
     ServicePatch,
 )
+from app.deadline import sending
 from app.errors import Fault, Problem
 from app.reservations.refusals import stranding
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
@@ -170,6 +171,7 @@ class Catalogue:
             if apply(current) == current:
                 return current
             after: Customer = self._dated(apply)(current).model_copy(update={"version": current.version + 1})
+            sending()
             done = await self.store.database["customers"].update_one(
                 {"_id": identity, "version": current.version}, _to(after)
             )
@@ -186,6 +188,7 @@ class Catalogue:
 
     async def _insert(self, made: C) -> C:
         rows, row = self.store.database[collection_of(type(made))], made.to_mongo()
+        sending()
         try:
             await rows.insert_one(dict(row))
         except DuplicateKeyError:

@@ -9,6 +9,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import ReturnDocument
 
+from app.deadline import sending
 from app.errors import Problem, not_found
 from app.reconciliation.record import FINDINGS, known_of
 from app.reconciliation.settle import settled
@@ -104,6 +105,7 @@ async def _write(store: Store, finding: Finding, to: State, by: str, note: str |
         update["$set"]["acceptedPeak"] = finding.peak
     if to == "resolved":
         update["$unset"] = {"acceptedPeak": ""}
+    sending()
     row = await store.database[FINDINGS].find_one_and_update(
         {"_id": finding.id, "version": finding.version}, update, return_document=ReturnDocument.AFTER
     )

@@ -12,6 +12,7 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import ReturnDocument
 
+from app.deadline import sending
 from app.errors import not_found
 from app.storage.client import Store
 from app.storage.documents import Run
@@ -31,6 +32,7 @@ class LostRun(Exception):  # noqa: N818 -- an event, not a fault of the one who 
 
 async def ask_for(store: Store, kind: Kind, resource: str | None = None) -> Run:
     """The run of that kind and resource that waits, made if there is none."""
+    sending()
     while True:
         wanted = Run(id=ObjectId(), kind=kind, resource=resource, created_at=store.clock.now())
         identity = await _awaited(store, wanted)

@@ -15,7 +15,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.deadline import Deadline, bound
-from app.errors import Problem
+from app.errors import OutcomeUnknown, Problem
 from app.wire.problems import render_problem
 
 WRITE_SECONDS = 3.0
@@ -50,9 +50,16 @@ class Deadlines:
         deadline = Deadline((READ_SECONDS if reading else WRITE_SECONDS) - MARGIN_SECONDS)
         answer = _Answer(send)
 
+        uploading = True
+
         async def received() -> Any:
-            with deadline.paused():  # how long a client takes to send its body is not for us to answer for
+            nonlocal uploading
+            if not uploading:
                 return await receive()
+            with deadline.paused():  # how long a client takes to send its body is not for us to answer for
+                message = await receive()
+            uploading = bool(message.get("more_body"))
+            return message
 
         work = asyncio.create_task(self._work(deadline, scope, received, answer))
         with self._busy.watched():
@@ -64,7 +71,7 @@ class Deadlines:
         work.add_done_callback(self._ended)
         answer.closed = True
         request: Request[Any, Any, Any] = Request(scope, receive, send)
-        response = render_problem(_late(reading=reading), request)
+        response = render_problem(_late(deadline, reading=reading), request)
         await response.to_asgi_response(None, request)(scope, receive, send)
 
     async def _work(self, deadline: Deadline, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,11 +153,9 @@ class _Answer:
             await self._send(message)
 
 
-def _late(*, reading: bool) -> Problem:
+def _late(deadline: Deadline, *, reading: bool) -> Problem:
     if reading:
         return Problem("overloaded", "The answer was not ready in time; ask again in a moment.")
-    return Problem(
-        "outcome-unknown",
-        "This took longer than it may and can still be done; repeat it with the same Idempotency-Key, or look for it.",
-        reservations=[],
-    )
+    if not deadline.sent:
+        return Problem("overloaded", "This took longer than it may; nothing was done.")
+    return OutcomeUnknown()

@@ -13,7 +13,7 @@ from litestar.typing import FieldDefinition
 from pydantic import Field
 from pymongo.errors import PyMongoError
 
-from app.errors import KINDS, Fault, Problem
+from app.errors import KINDS, Fault, OutcomeUnknown, Problem
 from app.outages import is_breakdown, is_outage, is_unheard
 from app.wire.methods import asked_method, methods_of
 from app.wire.models import Answer
@@ -124,11 +124,7 @@ def _answer_database(request: Request[Any, Any, Any], error: PyMongoError) -> Re
 
 def _unknown(error: PyMongoError) -> Problem:
     """A write whose answer did not come, of which nothing but the error is known here."""
-    problem = Problem(
-        "outcome-unknown",
-        "The database did not say whether this was done; read what it is about before you repeat it.",
-        reservations=[],
-    )
+    problem = OutcomeUnknown()
     problem.__cause__ = error
     return problem
 

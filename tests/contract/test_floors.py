@@ -32,7 +32,7 @@ FLOORS = {
 BESIDE = {
     "app": set[str](),
     "app.errors": set[str](),
-    "app.deadline": set[str](),
+    "app.deadline": {"app.errors"},
     "app.cron": set[str](),
     "app.environment": set[str](),
     "app.settings": {"app.cron", "app.environment"},
@@ -195,6 +195,27 @@ def test_only_booking_writes_reservations() -> None:
     }
 
     assert {name for name in writers if not any(fnmatch(name, pattern) for pattern in WRITERS)} == set()
+
+
+SENDERS = ["access/*", "catalogue/*", "reservations/*", "groups/*", "availability/*", "reconciliation/findings.py"]
+"""Who writes for requests past the write path. Of the rest of `reconciliation` only `ask_for` does."""
+
+
+def test_whoever_writes_for_a_request_says_so_before() -> None:
+    """Else a request that is late would be answered with the word that nothing was done."""
+    silent = []
+    for path in FILES:
+        if not any(fnmatch(named(path), f"app/{pattern}") for pattern in SENDERS):
+            continue
+        for function in ast.walk(parsed(path)):
+            if not isinstance(function, ast.AsyncFunctionDef | ast.FunctionDef):
+                continue
+            calls = [ast.unparse(node.func) for node in ast.walk(function) if isinstance(node, ast.Call)]
+            writes = {call for call in calls if "_" in call.split(".")[-1] and call.split(".")[-1] in WRITES}
+            if writes and "sending" not in calls:
+                silent.append(f"{named(path)}:{function.lineno}")
+
+    assert silent == []
 
 
 def test_nothing_relies_on_assert() -> None:

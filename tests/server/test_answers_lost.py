@@ -10,13 +10,13 @@ from bson import ObjectId
 from mongomock_motor import AsyncMongoMockCollection
 from pymongo.errors import AutoReconnect
 
-from app.booking import Booking, OutcomeUnknown, Refused, Replayed, Token
+from app.booking import Booking, Refused, Replayed, Token
 from app.booking.drivers import PlainDriver
 from app.booking.edit import EditService
 from app.booking.intents import Accepted, Intent
 from app.booking.steps import Step
 from app.catalogue.changes import Changes
-from app.errors import Problem
+from app.errors import OutcomeUnknown, Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service, StoredAnswer
 from app.storage.guards import make_service_row

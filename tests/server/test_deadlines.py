@@ -117,7 +117,10 @@ async def test_writes_are_answered_within_three_seconds(own: tuple[Servers, str]
 
 
 async def test_reads_are_answered_within_ten(own: tuple[Servers, str]) -> None:
-    """So are reads in their longer time, more of them than the driver has threads, and writes that come meanwhile."""
+    """So are reads in their longer time, more of them than the driver has threads, and writes that come meanwhile.
+
+    What these look up before they write is not answered, so they are surely not done.
+    """
     async with standing_still(own) as (visitor, identity):
         reads = [
             asyncio.create_task(visitor.ask("GET", path.replace("{id}", identity)))
@@ -129,7 +132,7 @@ async def test_reads_are_answered_within_ten(own: tuple[Servers, str]) -> None:
         read = await before(READ_SECONDS, *reads)
 
     assert [answer.status_code for answer in written + read] == [503] * len(written + read)
-    assert {name_of(answer) for answer in written} <= TRUTHS
+    assert {name_of(answer) for answer in written} <= TRUTHS - {"outcome-unknown"}
 
 
 async def test_what_was_told_to_be_undone_is_not_done(own: tuple[Servers, str]) -> None:

@@ -1,6 +1,7 @@
 """A commit whose answer is lost: what was done is acknowledged, what was not goes again, the rest says so."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -10,11 +11,11 @@ from pymongo.synchronous.client_session import ClientSession
 from app.booking import Booking, Replayed, Token
 from app.booking.change import Change
 from app.booking.drivers import PlainDriver, SessionDriver
-from app.booking.intents import Accepted, OutcomeUnknown
+from app.booking.intents import Accepted
 from app.booking.steps import BEGIN, Step
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.catalogue.changes import Changes
-from app.errors import Problem
+from app.errors import OutcomeUnknown, Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
@@ -160,6 +161,34 @@ async def test_what_a_cut_off_transaction_held_is_free_at_once(
     await driver.close()
 
     assert await store.database["reservations"].distinct("_id") == [booked.id]
+
+
+async def test_what_takes_too_long_before_its_commit_is_surely_undone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for a look-up in a transaction hears at the end of its time that nothing was done, and so it is."""
+    await add_resource(store)
+    desk = Booking(store)
+    await desk.start()
+    driver = desk.committer.driver
+    assert isinstance(driver, SessionDriver)
+    perform, told = driver.perform, threading.Event()
+
+    def slow(step: Step, slot: int, until: float) -> Any:
+        result = perform(step, slot, until)
+        if step.name == "occupants.read":
+            told.wait()
+        return result
+
+    monkeypatch.setattr(driver, "perform", slow)
+    with pytest.raises(Problem) as undone:
+        await desk.book(booking_of(deadline_seconds=0.5))
+    told.set()
+    await desk.stop()
+
+    assert undone.value.name == "overloaded"
+    assert await store.database["reservations"].count_documents({}) == 0
+    assert (await book(store)).status == "confirmed"
 
 
 async def test_what_the_server_gave_up_is_no_conflict(store: Store) -> None:

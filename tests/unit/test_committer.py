@@ -14,13 +14,13 @@ from structlog.testing import capture_logs
 from app.booking import committer as module
 from app.booking.committer import LEAST_BUDGET_SECONDS, Committer
 from app.booking.group import BookGroup
-from app.booking.intents import Accepted, Intent, OutcomeUnknown, Token
+from app.booking.intents import Accepted, Intent, Token
 from app.booking.steps import Steps
 from app.booking.tickets import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, Chosen, Ticket, lanes_of
 from app.booking.transaction import Batch, Lost, Outcome
 from app.booking.verbs import Confirm
 from app.deadline import Deadline, bound, current
-from app.errors import Problem
+from app.errors import OutcomeUnknown, Problem
 from tests.actors import booking_of
 
 Script = Callable[[Batch], list[Outcome]]
@@ -42,7 +42,7 @@ class Scripted:
         self.budgets: list[float] = []
         self.deadlines: list[Deadline | None] = []
         self.arrived = asyncio.Event()
-        self.begins = True
+        self.sends = True
 
     async def run(self, slot: int, body: Any, budget_seconds: float) -> Any:
         """Wait for the word of the test."""
@@ -50,8 +50,8 @@ class Scripted:
         self.budgets.append(budget_seconds)
         future: asyncio.Future[Script] = asyncio.get_running_loop().create_future()
         batch: Batch = body
-        if self.begins:
-            batch.begin()
+        if self.sends:
+            batch.send()
         self.running.append(([*batch.intents], future))
         self.seen.append([*batch.intents])
         self.deadlines.append(current())
@@ -192,24 +192,50 @@ async def test_who_was_taken_is_told_at_the_end_of_its_time_that_nobody_knows(dr
     await committer.drain()
 
 
-async def test_a_batch_that_has_not_begun_at_the_end_of_somebodys_time_never_does(driver: Scripted) -> None:
+async def test_a_batch_that_has_sent_nothing_at_the_end_of_somebodys_time_never_does(driver: Scripted) -> None:
     """Nothing was done, the caller is told so, and that stays true; who shared the batch goes again."""
-    driver.begins = False
+    driver.sends = False
     committer = Committer(driver, 16)
     tasks = [*submit(committer, "a", deadline_seconds=0.05), *submit(committer, "a", deadline_seconds=60.0)]
     _, go = await driver.next_batch()
 
-    def begin(batch: Batch) -> list[Outcome]:
-        batch.begin()
+    def send(batch: Batch) -> list[Outcome]:
+        batch.send()
         return accept(batch)
 
     with pytest.raises(Problem) as undone:
         await tasks[0]
-    go.set_result(begin)
-    await settle(driver, [tasks[1]], begin)
+    go.set_result(send)
+    await settle(driver, [tasks[1]], send)
 
     assert undone.value.name == "overloaded"
     assert [len(batch) for batch in driver.seen] == [2, 1]
+
+
+async def test_who_was_told_is_in_no_half_of_a_batch_that_failed(driver: Scripted) -> None:
+    """A failure that names nobody halves the batch; a half with somebody whose time ended meanwhile sends nothing."""
+    driver.sends = False
+    committer = Committer(driver, 16)
+    tasks = [*submit(committer, "a", deadline_seconds=60.0), *submit(committer, "a", deadline_seconds=0.05)]
+    _, go = await driver.next_batch()
+    sent = list[list[Any]]()
+
+    def fail(batch: Batch) -> list[Outcome]:
+        raise InvalidDocument("nobody's name")
+
+    def send(batch: Batch) -> list[Outcome]:
+        batch.send()
+        sent.append([*batch.intents])
+        return accept(batch)
+
+    with pytest.raises(Problem) as undone:
+        await tasks[1]
+    go.set_result(fail)
+    await settle(driver, [tasks[0]], send)
+    await committer.drain()
+
+    assert undone.value.name == "overloaded"
+    assert [len(each) for each in sent] == [1]
 
 
 async def test_what_nobody_knew_is_not_tried_again(driver: Scripted) -> None:

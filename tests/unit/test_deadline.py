@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pymongo import _csot
 
-from app.deadline import LEAST_SECONDS, Deadline, bound, current, detached, within
-from app.errors import KINDS
+from app.deadline import LEAST_SECONDS, Deadline, bound, current, detached, sending, within
+from app.errors import KINDS, Problem
 from app.main import create_app
 from app.settings import Settings
 from app.wire import deadlines
@@ -47,6 +47,38 @@ def test_nobody_asks_for_more_than_is_left() -> None:
         assert (within(5.0), within(1.0)) == (3.0, 1.0)
         clock.seconds += 4
         assert within(1.0) == LEAST_SECONDS
+
+
+def test_the_driver_knows_how_long_the_client_was_waited_for() -> None:
+    """After a body that took longer than all the time of its request, operations on the database still have theirs."""
+    with bound(deadline := Deadline(0.05)):
+        with deadline.paused():
+            while _left_to_the_driver() > 0:
+                pass
+        assert _left_to_the_driver() > 0
+    assert _csot.get_timeout() is None
+
+
+def _left_to_the_driver() -> float:
+    left = _csot.remaining()
+    assert left is not None
+    return left
+
+
+def test_nothing_is_sent_after_the_time_is_over() -> None:
+    """The caller may have heard by then that nothing was done; what was sent before may be gone on with."""
+    clock = Hands()
+    sending()
+    with bound(Deadline(3.0, clock)):
+        sending()
+        clock.seconds += 4
+        sending()
+    with bound(late := Deadline(3.0, clock)):
+        clock.seconds += 4
+        with pytest.raises(Problem) as refused:
+            sending()
+
+    assert (refused.value.name, late.sent) == ("overloaded", False)
 
 
 async def test_what_serves_others_too_is_not_bound() -> None:
@@ -102,13 +134,21 @@ class TestAnswersInTime:
         monkeypatch.setattr(deadlines, "READ_SECONDS", 0.05)
         monkeypatch.setattr(deadlines, "MARGIN_SECONDS", 0.01)
 
-    @pytest.mark.parametrize(("method", "name"), [("GET", "overloaded"), ("POST", "outcome-unknown")])
-    async def test_a_wait_without_end_has_one(self, method: str, name: str) -> None:
-        """It is answered while it still waits; what comes after that reaches nobody, and is not cut short."""
+    @pytest.mark.parametrize(
+        ("method", "sends", "name"),
+        [("GET", False, "overloaded"), ("POST", False, "overloaded"), ("POST", True, "outcome-unknown")],
+    )
+    async def test_a_wait_without_end_has_one(self, method: str, name: str, *, sends: bool) -> None:
+        """It is answered while it still waits; what comes after that reaches nobody, and is not cut short.
+
+        Only where something was sent nobody knows what came of it.
+        """
         waited, done = asyncio.Event(), asyncio.Event()
 
         async def waits(scope: Any, receive: Any, send: Any) -> None:
             del scope, receive
+            if sends:
+                sending()
             await waited.wait()
             await send({"type": "http.response.start", "status": 200, "headers": []})
             done.set()

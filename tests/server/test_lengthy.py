@@ -1,0 +1,126 @@
+"""Wishes for a long time on a busy resource: what the first in their way refuse is refused without reading all."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from app.booking.change import Change
+from app.booking.group import BookGroup, MembersRefused
+from app.booking.intents import Accepted, Refused
+from app.booking.occupants import GLIMPSE
+from app.booking.tickets import Chosen, Ticket, lanes_of
+from app.booking.verbs import End
+from app.storage.client import Store
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, run
+from tests.server.test_interleavings import won
+
+pytestmark = pytest.mark.servers("transactions")
+
+DAY = timedelta(days=1)
+YEAR = 365 * DAY
+MANY = GLIMPSE + 50
+
+
+async def busy(store: Store, *, capacity: int = 1, at_once: int = 1) -> list[ObjectId]:
+    """A room with many bookings of an hour, at once or one after the other; their ids by start."""
+    made = (await book_first(store, capacity)).to_mongo()
+    rows: list[dict[str, Any]] = []
+    for number in range(MANY):
+        start = NINE + number // at_once * HOUR
+        times = {"startTime": start, "blockStart": start, "endTime": start + HOUR, "blockEnd": start + HOUR}
+        rows.append(made | times | {"_id": ObjectId()})
+    await store.database["reservations"].delete_one({"_id": made["_id"]})
+    await store.database["reservations"].insert_many(rows)
+    return [row["_id"] for row in rows]
+
+
+async def book_first(store: Store, capacity: int) -> Any:
+    """A booking of an hour in a new room, so that the reach of its guard is right."""
+    await add_resource(store, capacity=capacity)
+    return await book(store)
+
+
+async def steps_of(store: Store, *intents: Any) -> tuple[list[Any], list[str]]:
+    """What came of them in one batch, and the names of its steps."""
+    actor = Actor(store, intents)
+    try:
+        return [*await actor.finish()], actor.done
+    finally:
+        await actor.close()
+
+
+async def test_a_year_on_a_busy_resource_is_refused_by_the_first_in_its_way(store: Store) -> None:
+    """Nobody reads all who are in the way, and those who are named are."""
+    ids = await busy(store)
+    (refused,), steps = await steps_of(store, booking_of(NINE, YEAR))
+
+    assert isinstance(refused, Refused)
+    assert refused.verdict.only_taken
+    assert {each.id for each in refused.verdict.conflicts} <= {*ids}
+    assert len(refused.verdict.conflicts) >= 10
+    assert ("occupants.glimpse" in steps, "occupants.read" in steps) == (True, False)
+
+
+async def test_a_move_to_a_year_is_refused_in_the_same_way(store: Store) -> None:
+    """A reservation that would be prolonged beyond many others does not count itself among them."""
+    await busy(store)
+    made = await book(store, start=NINE - HOUR)
+    longer = Change(by="test", reservation=made.id, resource="room", patch={"endTime": NINE + YEAR})
+    (refused,), steps = await steps_of(store, longer)
+
+    assert isinstance(refused, Refused)
+    assert made.id not in {each.id for each in refused.verdict.conflicts}
+    assert "occupants.read" not in steps
+
+
+async def test_what_the_first_do_not_refuse_is_judged_by_all(store: Store) -> None:
+    """Only behind many who leave room the load is too high: it is found, and where it is not the year is booked."""
+    await busy(store, capacity=2)
+    late = NINE + 300 * DAY
+    (booked,), steps = await steps_of(store, booking_of(NINE, YEAR))
+    assert isinstance(booked, Accepted)
+    assert "occupants.read" in steps
+    await run(store, End(by="test", reservation=booked.value.id, resource="room", to="cancelled"))
+    await book(store, start=late)
+    await book(store, start=late)
+
+    (refused,), steps = await steps_of(store, booking_of(NINE, YEAR))
+
+    assert isinstance(refused, Refused)
+    assert {each.start for each in refused.verdict.conflicts} == {int(late.timestamp() * 1000)}
+
+
+async def test_a_group_and_a_batch_are_judged_by_all(store: Store) -> None:
+    """A group names everybody who cannot be had, and who stands behind somebody in a batch sees what that one did."""
+    await busy(store)
+    year = booking_of(NINE, YEAR)
+    (refused,), _ = await steps_of(store, BookGroup(by="test", members=[year, booking_of(NINE + 2 * YEAR, YEAR)]))
+    assert isinstance(refused, MembersRefused)
+    assert [place for place, _ in refused.members] == [0]
+
+    late = booking_of(NINE + 3 * YEAR, HOUR)
+    assert won(await run(store, late, booking_of(NINE + 2 * YEAR, YEAR + DAY))) == [True, False]
+
+
+async def test_a_pool_is_not_refused_for_its_busy_member(store: Store) -> None:
+    """Who may be anywhere is booked where there is room."""
+    await busy(store)
+    await add_resource(store, "desk")
+    wish = booking_of(NINE, YEAR, resource=None, pool=("desk", "room"))
+    (booked,) = await run(store, wish)
+
+    assert isinstance(booked, Accepted)
+    assert booked.value.resource == "desk"
+
+
+def test_a_lengthy_wish_shares_no_batch() -> None:
+    """Those who want an hour do not wait for all that it must read."""
+    year, hour = booking_of(NINE, YEAR), booking_of()
+    for first, second in ((year, hour), (hour, year)):
+        tickets = [Ticket(each, lanes_of(each), 0, 0, None) for each in (first, second)]  # type: ignore[arg-type]  # nobody waits
+        chosen = Chosen(64, 64)
+        chosen.add(tickets[0])
+        assert chosen.full is (first is year)
+        assert not (chosen.fits(tickets[1]) and not chosen.full)
