@@ -190,11 +190,15 @@ def _lifted_of(stored: Reservation, after: Reservation) -> frozenset[str]:
     """What is not judged again: how far ahead a start lies that stays, and nearly all of a time that is held already.
 
     Of a part of that time its length is judged, a new service, and a new start for its horizon: else who may book long
-    would book beyond it.
+    would book beyond it. A time that grows into its own buffers fills nothing, but is judged by every other rule: the
+    buffers may lie where nothing is open.
     """
     stays = after.start_time == stored.start_time
+    ahead = AHEAD if stays else frozenset()
     if _could_add_load(stored, after):
-        return AHEAD if stays else frozenset()
+        return ahead
+    if after.start_time < stored.start_time or after.end_time > stored.end_time:
+        return ahead | {"capacity"}
     judged = {"duration"} | (set() if stays else {"horizon"})
     if after.service != stored.service:
         judged |= {"service-active", "service-offered"}

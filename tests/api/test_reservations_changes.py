@@ -473,6 +473,27 @@ class TestLoad:
         ]
         assert failed(problem(await shop.change(reservation, service="gone"), "rule", "/service")) == ["service-active"]
 
+    async def test_a_time_grows_into_its_buffers_only_where_a_booking_could(self, shop: Visitor) -> None:
+        """That its block is its own already opens no closed hours, by another service as little as by none."""
+        await shop.service("tidy", bufferBeforeMinutes=60, bufferAfterMinutes=60)
+        await shop.service("bare", durationType="flexible", minMinutes=60, maxMinutes=240)
+        await shop.resource("salon", services=["tidy", "bare"])
+        hours = {"weekly": [{"days": ["mon"], "from": "09:00", "to": "10:00"}]}
+        good(await shop.ask("PUT", "/v1/resources/salon/schedule", json=hours, headers={"If-Match": "*"}))
+        reservation = await shop.booked(service="tidy", resource="salon")
+
+        for service in (None, "bare"):
+            for times in ({"endTime": render(TEN + HOUR)}, {"startTime": render(NINE - HOUR), "endTime": render(TEN)}):
+                refused = problem(await shop.change(reservation, service=service, **times), "rule", "/startTime")
+                assert failed(refused) == ["schedule"]
+        good(await shop.edit("/v1/services/bare", horizonDays=1))
+        earlier = {"startTime": render(NINE - 30 * MINUTE), "endTime": render(TEN)}
+        assert failed(problem(await shop.change(reservation, service="bare", **earlier), "rule")) == [
+            "horizon",
+            "schedule",
+        ]
+        good(await shop.change(reservation, service=None))
+
     async def test_policies_are_judged_where_load_could_come(self, shop: Visitor) -> None:
         """Moving into the notice, behind the horizon or into the past is refused, and lifted by force for an admin."""
         await shop.service("strict", minimumNoticeMinutes=600, horizonDays=5)
