@@ -33,6 +33,7 @@ def stranded(bookings: Iterable[Occupancy], before: Room, after: Room, daily: Co
             old, new = _Version.of(before, some), _Version.of(after, some)
             lost |= {booking.id for booking in some if _is_newly_closed(booking, old, new, daily)}
     if after.capacity < before.capacity:
+        lost |= {booking.id for booking in bookings if after.capacity < booking.units <= before.capacity}
         lost |= _crowded(bookings, before.capacity, after.capacity)
     return sorted((booking for booking in bookings if booking.id in lost), key=lambda booking: booking.start)
 

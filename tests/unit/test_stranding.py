@@ -51,7 +51,8 @@ def names(found: list[Occupancy]) -> set[object]:
 def kept(one: Occupancy, room: Room) -> set[str]:
     """The rules of the resource that it does not break."""
     offered = one.service is None or one.service in room.services
-    return ({"active"} if room.active else set()) | ({"offered"} if offered else set())
+    rules = {"active": room.active, "offered": offered, "guests": one.units <= room.capacity}
+    return {rule for rule, holds in rules.items() if holds}
 
 
 @given(books(), ROOMS, ROOMS)
