@@ -3,14 +3,16 @@
 Edits of resources and services change what may be booked, so they go through the write path; customers do not.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from app.access.caller import Caller
-from app.booking import Booking, Stranded
+from app.booking import DEADLINE_SECONDS, Booking, Stranded, overloaded
 from app.booking.edit import EditResource, Outdated
 from app.catalogue.changes import Row, Wanted, patched
 from app.catalogue.merge import merging
@@ -24,7 +26,7 @@ from app.catalogue.schemas import (
     ResourcePatch,
     ServicePatch,
 )
-from app.deadline import sending
+from app.deadline import sending, within
 from app.errors import Fault, Problem
 from app.reservations.refusals import stranding
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
@@ -40,10 +42,15 @@ TRIES = 20
 
 
 class Catalogue:
-    """The catalogue of one store."""
+    """The catalogue of one store.
+
+    Edits of a resource stand in a line: each is planned for one version of it, so those that come at once would all
+    but one be planned in vain.
+    """
 
     def __init__(self, booking: Booking, planner: Planner) -> None:
         self.store = booking.store
+        self._editing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._booking = booking
         self._planner = planner
 
@@ -125,6 +132,21 @@ class Catalogue:
             Problem: `not-found`, `stale`, what the change is refused with, `stranded-bookings`, or what the write path
                 answers.
         """
+        line = self._editing.setdefault(identity, asyncio.Lock())
+        try:
+            async with asyncio.timeout(within(DEADLINE_SECONDS)):
+                await line.acquire()
+        except TimeoutError:
+            raise _crowded() from None
+        try:
+            return await self._change_resource(identity, wanted, if_match, caller, force=force)
+        finally:
+            line.release()
+
+    async def _change_resource(
+        self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool
+    ) -> Row:
+        """The same, for who is alone in this process."""
         for _ in range(TRIES):
             basis = await self._planner.basis(identity, wanted.needs)
             if basis is None:
@@ -143,7 +165,7 @@ class Catalogue:
             self._planner.rules.keep_room(plan.after, edit.rules, changed)
             row = {**basis.row, **plan.change["$set"], "version": changed}
             return {name: value for name, value in row.items() if name not in plan.change.get("$unset", ())}
-        raise Problem("overloaded", "Too many others are changing this resource; nothing was done.")
+        raise _crowded()
 
     async def edit_service(self, identity: str, patch: ServicePatch, if_match: IfMatch, caller: Caller) -> Service:
         """Merge a patch into a service; what is booked stays as it is.
@@ -210,6 +232,10 @@ class Catalogue:
 
     def _dated(self, apply: Callable[[C], C]) -> Callable[[C], C]:
         return lambda current: apply(current).model_copy(update={"updated_at": self.store.clock.now()})
+
+
+def _crowded() -> Problem:
+    return overloaded("Too many others are changing this resource; nothing was done.")
 
 
 def _to(customer: Customer) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Edits of a resource with everything it may have: what they read, parse, judge and copy, counted."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -259,3 +260,13 @@ async def test_a_booking_on_a_long_schedule_obeys_its_last_edit(long: Shop) -> N
     assert (await long.visitor.ask("DELETE", f"{ROOM}/time-off/{off['id']}")).status_code == 204
 
     made(await long.visitor.post(wish))
+
+
+async def test_edits_that_come_at_once_are_planned_once_each(shop: Shop) -> None:
+    """Whichever version they are for, none is planned for one that another has changed by then; all are done."""
+    shop.counts.of("planned", planning.Planner, "plan")
+    before = good(await shop.visitor.get(ROOM))["version"]
+    await asyncio.gather(*(shop.edit(capacity=9_001 + number) for number in range(30)))
+
+    assert shop.counts.taken()["planned"] == 30
+    assert good(await shop.visitor.get(ROOM))["version"] == before + 30
