@@ -283,7 +283,7 @@ def _unknown(intent: Intent) -> OutcomeUnknown:
 
 def _log_late(ticket: Ticket, outcome: "Outcome | Lost") -> None:
     """Say what became of an intent whose caller was told that nobody knows."""
-    if not isinstance(outcome, OutcomeUnknown):
+    if isinstance(ticket.answer.exception(), OutcomeUnknown) and not isinstance(outcome, OutcomeUnknown):
         ids = [str(identity) for identity in ticket.intent.reservations()]
         log.info("an unknown outcome is known", reservations=ids, done=isinstance(outcome, Accepted | Replayed))
 

@@ -77,7 +77,9 @@ class Batch:
             Lost: it was given up.
         """
         self.sent = True
-        self.check()
+        if self.given_up:
+            self.sent = False
+            raise Lost
 
     def check(self) -> None:
         """Do nothing for a batch that was given up.
