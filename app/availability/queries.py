@@ -1,14 +1,15 @@
 """What availability reads: the catalogue, the guards' reach, and the reservations of a span, once for all resources."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from app.booking.intents import Span
 from app.booking.occupants import BRANCHES, FIELDS, Reach, branches, occupancy_of, window
-from app.catalogue.queries import read_pool
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.pools import members_of
 from app.storage.rule_cache import RuleReader
 from app.timeline.instants import Millis
 from app.timeline.load import Occupancy
@@ -29,14 +30,25 @@ class Place:
 
 
 async def read_places(
-    store: Store, rules: RuleReader, *, resources: Sequence[str] | None, service: str | None
+    store: Store,
+    rules: RuleReader,
+    *,
+    resources: Sequence[str] | None,
+    service: str | None,
+    until: float = math.inf,
 ) -> tuple[Offer | None, list[Place]]:
     """The service, None if there is no such; and these resources, or its pool: what offers it and is active.
 
     Places are sorted by id. One find of the pool, and one of the guards; what was edited is read as well.
+
+    Raises:
+        Problem: `overloaded` where that is not done at `until`, of the monotonic clock.
     """
-    wanted = await read_pool(store, service) if resources is None else resources
-    read = await rules.read(wanted, [] if service is None else [service])
+    if resources is None and service is not None:
+        wanted: Sequence[str] = await members_of(store.database, service)
+    else:
+        wanted = resources or ()
+    read = await rules.read(wanted, [] if service is None else [service], until=until)
     rooms = [read.rooms[one] for one in sorted(read.rooms)]
     if resources is None:
         rooms = [room for room in rooms if room.active and service in room.services]

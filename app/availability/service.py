@@ -22,7 +22,7 @@ from app.deadline import LEAST_SECONDS, within
 from app.errors import Problem, invalid
 from app.reservations.queries import read_reservation
 from app.storage.client import Store
-from app.storage.rule_cache import RuleReader
+from app.storage.rule_cache import RuleReader, too_long
 from app.timeline.grid import STARTS_MAX
 from app.timeline.instants import Millis, to_millis
 from app.timeline.load import Profile
@@ -36,6 +36,10 @@ T = TypeVar("T")
 
 SECONDS = 8.5
 """What a question may take, waiting, reading and computing; then it is `overloaded`."""
+POOL_SECONDS = 1.5
+"""What a booking waits at most for the rules of a pool that nobody has asked for before."""
+READ_SECONDS = 1.0
+"""What a read has at least: with less time left it is not begun, so that one that is late tells of the database."""
 
 
 class Availability:
@@ -67,13 +71,14 @@ class Availability:
         until = time.monotonic() + within(SECONDS)
         async with self._admission.turn(caller.key_id):
             with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
-                offer, places = await self._places(question.service, question.resource)
+                offer, places = await self._places(question.service, question.resource, until)
                 asked, tz = asked_of(question, offer), answer_zone(question, places)
                 after, before = span_of(question, tz)
                 budget = Budget(STARTS_MAX + 1, late=lambda: time.monotonic() > until)
                 grids = await self._beside(_grids, places, offer, asked, (after, before), budget)
                 asked = replace(asked, ignore=await self._ignored(question.ignore, caller))
                 block = block_of(after, before + longest_of(asked, offer), offer)
+                _require_time(until)
                 rows = await read_rows(self.store, places, *block, most=ROWS_MAX)
             return await self._beside(_answer, grids, offer, asked, _Taken(rows, self.store.clock.millis()), tz, budget)
 
@@ -86,13 +91,25 @@ class Availability:
         until = time.monotonic() + within(SECONDS)
         async with self._admission.turn(caller.key_id):
             with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
-                offer, [place] = await self._places(question.service, question.resource)
+                offer, [place] = await self._places(question.service, question.resource, until)
                 start = to_millis(question.start)
                 end = None if question.end is None else to_millis(question.end)
                 wish = Wish(start, end_of(start, end, offer, zone(place.room.timezone)), question.guests)
                 block = block_of(wish.start, wish.end, offer)
+                _require_time(until)
                 rows = await read_rows(self.store, [place], *block, most=ROWS_MAX)
             return await self._beside(_explain, wish, place, offer, _Taken(rows, self.store.clock.millis()))
+
+    async def pool(self, service: str) -> tuple[Offer | None, Sequence[str]]:
+        """A service, and the ids of who offers it and is active; their rules are known then.
+
+        Raises:
+            Problem: `overloaded` where these could not all be read in the time that a booking has; whoever asks again
+                gets further.
+        """
+        until = time.monotonic() + within(POOL_SECONDS)
+        offer, places = await read_places(self.store, self.rules, resources=None, service=service, until=until)
+        return offer, [place.room.id for place in places]
 
     async def next_free(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[Millis]:
         """Up to three starts, from the wished one on, that are free for the same request; see `NextFree`."""
@@ -103,11 +120,16 @@ class Availability:
         async with self._computing:
             return await self._work.run(work, *args, **kwargs)
 
-    async def _places(self, service: str | None, resource: str | None) -> tuple[Offer | None, list[Place]]:
+    async def _places(
+        self, service: str | None, resource: str | None, until: float
+    ) -> tuple[Offer | None, list[Place]]:
         if service is None and resource is None:
             raise invalid("?resource", "Name a resource, or a service for its whole pool.")
         resources = None if resource is None else [resource]
-        offer, places = await read_places(self.store, self.rules, resources=resources, service=service)
+        _require_time(until)
+        offer, places = await read_places(
+            self.store, self.rules, resources=resources, service=service, until=until - READ_SECONDS
+        )
         if service is not None and offer is None:
             raise invalid("?service", f"There is no service {service!r}.")
         if resource is not None and not places:
@@ -151,7 +173,7 @@ def _grids(
         if count > STARTS_MAX:
             raise invalid("?to", f"More than {STARTS_MAX:,} starts would have to be judged; ask for a shorter span.")
         if budget.late():
-            raise _too_long()
+            raise too_long()
     return grids
 
 
@@ -167,7 +189,7 @@ def _answer(
     for grid in grids:
         found += slots(grid, offer, asked, taken.profile(grid.room.id, asked.ignore), budget)
         if budget.spent or budget.late():
-            raise _too_long()
+            raise too_long()
     if len(grids) > 1:
         found.sort(key=attrgetter("start", "resource"))
     return Written.of(slots_json(tz, found))
@@ -177,5 +199,11 @@ def _explain(wish: Wish, place: Place, offer: Offer | None, taken: _Taken) -> Ve
     return judge(wish, place.room, offer, taken.profile(place.room.id))
 
 
-def _too_long() -> Problem:
-    return Problem("overloaded", "This takes too long to work out at the moment; ask for a shorter span or later.")
+def _require_time(until: float) -> None:
+    """Refuse to begin what could not be told from a database that does not answer.
+
+    Raises:
+        Problem: `overloaded`.
+    """
+    if time.monotonic() > until - READ_SECONDS:
+        raise too_long()

@@ -57,12 +57,6 @@ async def read_some(
     return [kind.model_validate(row) async for row in rows]
 
 
-async def read_pool(store: Store, service: str | None) -> list[str]:
-    """The ids of the active resources that offer a service, sorted."""
-    rows = await store.database["resources"].find({"services": service, "active": True}, {"_id": 1}).to_list(None)
-    return sorted(row["_id"] for row in rows)
-
-
 async def missing(store: Store, kind: type[CatalogueObject], identities: Collection[str]) -> set[str]:
     """Those of the ids that nothing has."""
     if not identities:

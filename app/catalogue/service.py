@@ -31,6 +31,7 @@ from app.errors import Fault, Problem
 from app.reservations.refusals import stranding
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.guards import make_guard, make_service_row
+from app.storage.pools import join_pools
 from app.wire.models import Body
 from app.wire.sentences import from_faults
 from app.wire.versions import IfMatch, stale
@@ -82,7 +83,7 @@ class Catalogue:
         )
 
     async def add_resource(self, wanted: NewResource) -> Resource:
-        """Add a resource; its guard is made before it, so that no resource is ever without one.
+        """Add a resource, after its guard and its place in pools, so that none is ever without them.
 
         Raises:
             Problem: `invalid` for unknown services, `exists`.
@@ -90,6 +91,7 @@ class Catalogue:
         await self._know_services(wanted.services or [])
         resource = self._new(Resource, wanted, wanted.id)
         await make_guard(self.store, resource.id)
+        await join_pools(self.store.database, resource.id, resource.services)
         return await self._insert(resource)
 
     async def add_service(self, wanted: NewService) -> Service:
@@ -156,6 +158,7 @@ class Catalogue:
                 plan = await self._planner.plan(basis, wanted, force=force)
                 if plan is None:
                     return basis.row
+                await join_pools(self.store.database, identity, plan.after.services - plan.before.services)
                 edit = EditResource(identity=identity, plan=plan, version=version, by=caller.prefix)
                 changed = await self._booking.edit_resource(edit)
             except Stranded as stranded:

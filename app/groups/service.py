@@ -14,7 +14,7 @@ from app.groups.schemas import GroupMove, NewGroup, NewMoves
 from app.reservations.holds import holds_of
 from app.reservations.queries import object_id
 from app.reservations.schemas import NewReservation
-from app.reservations.service import Reservations
+from app.reservations.service import Pools, Reservations
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.timeline.lifecycle import Status
@@ -148,11 +148,14 @@ class Groups:
         identity = ObjectId()
         intents: list[Book] = []
         wrong: list[Placed] = []
+        pools: Pools = {}
         for place, body in enumerate(wanted.reservations):
             try:
                 member = _held_with(wanted, body)
-                intents.append(await self.reservations.intent_of(member, caller, group=identity))
+                intents.append(await self.reservations.intent_of(member, caller, group=identity, pools=pools))
             except Problem as problem:
+                if problem.name == "overloaded":  # no fault of the member's, and the next would meet it as well
+                    raise
                 wrong.append((place, problem))
         if wrong:
             raise members_wrong(wrong, _SENT)

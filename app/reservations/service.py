@@ -2,14 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from bson import ObjectId
 
 from app.access.caller import Caller
 from app.availability.service import Availability
 from app.booking import TOOK_PLACE, Book, Booking, Refused, Replayed, Token, check_served
-from app.catalogue.queries import read_pool
+from app.booking.snapshot import unguarded
 from app.errors import Problem, invalid
 from app.reservations.holds import HoldLimits, handed_on, holds_of
 from app.reservations.queries import read_reservation
@@ -17,13 +17,15 @@ from app.reservations.refusals import refusal
 from app.reservations.schemas import NewReservation
 from app.reservations.times import when
 from app.storage.client import Store
-from app.storage.documents import Reservation
+from app.storage.documents import Reservation, service_row
 from app.timeline.instants import render, to_millis
 from app.timeline.lifecycle import Status
 from app.timeline.rules import FORCED, Wish
 from app.wire.versions import IfMatch
 
 ANY = "any"
+Pools: TypeAlias = dict[str, tuple[str, ...]]
+"""Who offers which service, as far as one request has looked it up."""
 REMEMBERED_CUSTOMERS = 50_000
 
 
@@ -111,8 +113,9 @@ class Reservations:
         force: bool = False,
         token: Token | None = None,
         group: ObjectId | None = None,
+        pools: Pools | None = None,
     ) -> Book:
-        """What the write path is asked for a body, alone or as a member of a group.
+        """What the write path is asked for a body, alone or as a member of a group with pools that are looked up once.
 
         Raises:
             Problem: `invalid`, `forbidden`.
@@ -127,7 +130,7 @@ class Reservations:
         return Book(
             by=caller.prefix,
             resource=resource,
-            pool=() if resource else await self._pool(wanted.service),
+            pool=() if resource else await self._pool(wanted.service, {} if pools is None else pools),
             service=wanted.service,
             customer=customer,
             start=time.start,
@@ -223,16 +226,27 @@ class Reservations:
     async def _next_free(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[str]:
         return [render(start) for start in await self.availability.next_free(wish, service, resources)]
 
-    async def _pool(self, service: str | None) -> tuple[str, ...]:
+    async def _pool(self, service: str | None, known: Pools) -> tuple[str, ...]:
         """Whoever offers the service and is active, by id."""
         if service is None:
             raise invalid("/resource", "Name a resource, or a service whose pool is meant.")
-        if await self.store.database["services"].find_one({"_id": service}, {"_id": 1}) is None:
+        if service not in known:
+            known[service] = await self._looked_up(service)
+        return known[service]
+
+    async def _looked_up(self, service: str) -> tuple[str, ...]:
+        """The pool as it is now; where nobody can be booked, what lacks its guard is told to the operator."""
+        offer, pool = await self.availability.pool(service)
+        if offer is None:
+            if await self.store.database["services"].find_one({"_id": service}, {"_id": 1}):
+                raise unguarded(service_row(service))
             raise invalid("/service", f"There is no service {service!r}.")
-        pool = tuple(await read_pool(self.store, service))
         if not pool:
+            offering = {"services": service, "active": True}
+            if row := await self.store.database["resources"].find_one(offering, {"_id": 1}):
+                raise unguarded(row["_id"])
             raise invalid("/service", f"No active resource offers the service {service!r}.")
-        return pool
+        return tuple(pool)
 
     async def finish(self, identity: str, to: Status, caller: Caller, reason: str | None) -> Reservation:
         """Cancel it, complete it, or note that nobody came.

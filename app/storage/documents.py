@@ -283,7 +283,8 @@ class AnswerApart(Kept):
 class Guard(Kept):
     """The document that every writer of a resource changes, so that two of them cannot both commit.
 
-    One a resource, made with it; and one a service (`service:<id>`), which only carries `rules`.
+    One a resource, made with it; and one a service (`service:<id>`), which only carries `rules`. Beside them lies a
+    service's pool (`pool:<id>`), which nobody books under, see `pools`.
     `rules` is a random id, changed in the transaction of every edit, under which processes cache what they read;
     `at` is the database's clock at the last change; `reach_back` and `reach_ahead` are milliseconds, and `long` says
     that something long was booked, see `booking`.

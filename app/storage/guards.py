@@ -14,6 +14,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from app.storage.client import Store
 from app.storage.documents import service_row
+from app.storage.pools import complete_pool
 from app.timeline.instants import MINUTE, Millis, to_millis
 from app.timeline.lifecycle import BLOCKING
 
@@ -110,7 +111,8 @@ async def insert_new(store: Store, collection: str, documents: list[dict[str, An
 
 
 async def make_service_row(store: Store, service_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
-    """Make the row of a service among the guards if it has none; whether it was made."""
+    """Make the row of a service among the guards if it has none, and its pool; whether it was made."""
+    await complete_pool(store.database, service_id)
     return await _put(store, service_row(service_id), {"rules": new_rules()}, session)
 
 

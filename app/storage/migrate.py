@@ -4,7 +4,7 @@ It builds what is missing and reports what it must not touch. No index is ever d
 one change to reservations, keys that stand in the way of `reservation_idempotency`, waits for `apply`.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from app.storage.client import Store
 from app.storage.documents import DOCUMENTS, service_row
 from app.storage.errors import StorageError
 from app.storage.guards import make_guard, make_service_row
+from app.storage.pools import complete_pool, lacking
 from app.storage.processes import running
 from app.storage.strays import find_strays, settle
 
@@ -28,6 +29,7 @@ FindingKind = Literal[
     "null-key",
     "duplicate-key",
     "guard-missing",
+    "pool-incomplete",
     "deployment-differs",
     "processes-running",
 ]
@@ -198,6 +200,18 @@ async def _guards(store: Store, report: Report, *, builds: bool) -> None:
             report.findings.append(Finding("guard-missing", detail, (guard,)))
         elif await make():
             report.built.append(f"guard {guard}")
+    await _pools(store, report, [each for each in services if builds or service_row(each) in guards], builds=builds)
+
+
+async def _pools(store: Store, report: Report, services: Collection[str], *, builds: bool) -> None:
+    """Who offers a service is found in its pool; a service without a guard gets it with that."""
+    for service, missing in (await lacking(store.database, services)).items():
+        if builds:
+            await complete_pool(store.database, service)
+            report.built.append(f"pool {service}")
+        else:
+            detail = f"The pool of the service {service} is not complete: it lacks {missing} resources that offer it."
+            report.findings.append(Finding("pool-incomplete", detail, (service,)))
 
 
 async def _deployment(store: Store, report: Report, *, builds: bool) -> None:

@@ -5,14 +5,19 @@ id of the guard, which an edit changes together with the object. Where there are
 second may get lost: there the `version` in the object itself is part of the stamp. Absence is never cached.
 """
 
+import asyncio
+import math
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
+from app.errors import Problem
 from app.storage.documents import service_row
 from app.storage.stored_rules import offer_of_row, room_of_row
 from app.timeline.rules import Offer, Room
@@ -25,6 +30,12 @@ LIMIT = 1_000_000
 
 SHORT = 200
 """Objects, overrides and times off that are parsed on the event loop: a millisecond."""
+
+PORTION = 4
+PORTION_MAX = 64
+"""Objects that are read together where many are: few that are long, more of those that are quickly read."""
+QUICK_SECONDS = 0.05
+"""A portion that took less is followed by a larger one."""
 
 Row: TypeAlias = Mapping[str, Any]
 Guards: TypeAlias = Mapping[str, Row]
@@ -130,31 +141,33 @@ class RuleReader:
         database: Where the catalogue and its guards are.
         cache: The process's.
         work: Where long schedules are parsed.
+        clock: A monotonic one.
     """
 
-    def __init__(self, database: Database, cache: RuleCache, work: WorkPool) -> None:
+    def __init__(
+        self, database: Database, cache: RuleCache, work: WorkPool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database = database
         self._cache = cache
         self._work = work
+        self._clock = clock
+        self._reading = asyncio.Lock()
 
-    async def read(self, resources: Collection[str] = (), services: Collection[str] = ()) -> Rules:
+    async def read(
+        self, resources: Collection[str] = (), services: Collection[str] = (), *, until: float = math.inf
+    ) -> Rules:
         """Read the guards of these, and parse only what was edited since it was last read.
 
+        Many are read in portions. What one portion gave is kept, so whoever asks again after `until` gets further.
+
         Raises:
-            Problem: `overloaded` where long schedules are to be parsed and the pool is full.
+            Problem: `overloaded` where it takes longer than `until`, or where long schedules
+                are to be parsed and the pool of threads is full.
         """
         guards = await self._guards(resources, services)
-        rooms = await self._load(self._cache.rooms, resources, guards)
-        offers = await self._load(self._cache.offers, services, guards)
-        if rooms.fresh or offers.fresh:
-            # An edit that came in between gave rules that are newer than their guard: right, but not to be kept.
-            again = await self._guards(rooms.fresh, offers.fresh)
-            offers.parse(again)
-            if rooms.size <= SHORT:
-                rooms.parse(again)
-            else:
-                await self._work.run(rooms.parse, again)
-        return Rules(rooms.known, offers.known, guards)
+        rooms = await self._load(self._cache.rooms, resources, guards, until)
+        offers = await self._load(self._cache.offers, services, guards, until)
+        return Rules(rooms, offers, guards)
 
     def keep_room(self, room: Room, rules: str, version: int) -> None:
         """Keep the rules of a resource that was edited here under the guard's new id: they need not be parsed again."""
@@ -164,42 +177,94 @@ class RuleReader:
             rooms.keep(room.id, stamp, room)
 
     async def _guards(self, resources: Iterable[str], services: Iterable[str]) -> Guards:
-        wanted = [*map(self._cache.rooms.guard, resources), *map(self._cache.offers.guard, services)]
-        rows = await self._database["guards"].find({"_id": {"$in": wanted}}).to_list(None) if wanted else []
-        return {row["_id"]: row for row in rows}
+        return await self._rows([*map(self._cache.rooms.guard, resources), *map(self._cache.offers.guard, services)])
 
-    async def _load(self, cache: VersionedCache[F], identities: Iterable[str], guards: Guards) -> "_Loaded[F]":
+    async def _rows(self, identities: Sequence[str]) -> Guards:
+        found = self._database["guards"].find({"_id": {"$in": identities}}) if identities else None
+        return {row["_id"]: row for row in await found.to_list(None)} if found else {}
+
+    async def _load(
+        self, cache: VersionedCache[F], identities: Iterable[str], guards: Guards, until: float
+    ) -> dict[str, F]:
         guarded: list[str] = [identity for identity in identities if cache.guard(identity) in guards]
-        objects: AsyncIOMotorCollection[dict[str, Any]] = self._database[cache.collection]
         rows: list[Row] = [{"_id": identity} for identity in guarded]
         if rows and not cache.atomic:
-            rows = [*await objects.find({"_id": {"$in": guarded}}, {"version": 1}).to_list(None)]
+            rows = [*await self._objects(cache).find({"_id": {"$in": guarded}}, {"version": 1}).to_list(None)]
         known = cache.valid(guards, rows)
-        unknown = [row["_id"] for row in rows if row["_id"] not in known]
-        fresh = await objects.find({"_id": {"$in": unknown}}).to_list(None) if unknown else []
-        return _Loaded(cache, guards, known, {row["_id"]: row for row in fresh})
+        unknown = [row for row in rows if row["_id"] not in known]
+        if len(unknown) <= PORTION:
+            return known | await self._parsed(cache, unknown, guards) if unknown else known
+        size = PORTION
+        while unknown:
+            portion, unknown = unknown[:size], unknown[size:]
+            async with self._turn(until):  # who asks for the same meanwhile finds it when their turn comes
+                known |= (parsed_by_others := cache.valid(guards, portion))
+                portion = [row for row in portion if row["_id"] not in parsed_by_others]
+                began = self._clock()
+                known |= await self._parsed(cache, portion, guards) if portion else {}
+                quick = self._clock() - began < QUICK_SECONDS
+            size = min(size * 2, PORTION_MAX) if quick else PORTION
+        return known
+
+    async def _parsed(self, cache: VersionedCache[F], rows: Sequence[Row], guards: Guards) -> dict[str, F]:
+        """The rules of these, read and parsed. Kept are those whose guards are the same before and after."""
+        wanted = [row["_id"] for row in rows]
+        fresh = await self._objects(cache).find({"_id": {"$in": wanted}}).batch_size(PORTION).to_list(None)
+        # An edit that came in between gave rules that are newer than their guard: right, but not to be kept.
+        rows_again = await self._rows([cache.guard(row["_id"]) for row in fresh])
+        loaded = _Loaded(cache, guards, rows_again, fresh)
+        return loaded.parse() if loaded.size <= SHORT else await self._work.run(loaded.parse)
+
+    def _objects(self, cache: VersionedCache[F]) -> "AsyncIOMotorCollection[dict[str, Any]]":
+        return self._database[cache.collection]
+
+    @asynccontextmanager
+    async def _turn(self, until: float) -> AsyncIterator[None]:
+        """One of many portions is read at a time.
+
+        Raises:
+            Problem: `overloaded` where that would be after `until`.
+        """
+        try:
+            async with asyncio.timeout(None if until == math.inf else max(until - self._clock(), 0)):
+                await self._reading.acquire()
+        except TimeoutError:
+            raise too_long() from None
+        try:
+            if self._clock() > until:
+                raise too_long()
+            yield
+        finally:
+            self._reading.release()
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded(Generic[F]):
-    """What is known of a kind, and the stored objects that are yet to be parsed, with the guards read before both."""
+    """Stored objects that are yet to be parsed, with the guards as they were before and after these were read."""
 
     cache: VersionedCache[F]
-    guards: Guards
-    known: dict[str, F]
-    fresh: dict[str, Row]
+    before: Guards
+    after: Guards
+    fresh: Sequence[Row]
 
     @property
     def size(self) -> int:
         """How much is to be parsed: objects, overrides and times off."""
-        return sum(_stored_size(row) for row in self.fresh.values())
+        return sum(_stored_size(row) for row in self.fresh)
 
-    def parse(self, again: Guards) -> None:
-        """Parse what is new; kept is what has the same stamp by the guards that were read after it."""
-        for identity, row in self.fresh.items():
-            stamp = self.cache.stamp(self.guards, row)
-            same = stamp == self.cache.stamp(again, row)
-            self.known[identity] = self.cache.put(row, stamp if same else None)
+    def parse(self) -> dict[str, F]:
+        """Parse them; kept is what had the same stamp before and after."""
+        parsed: dict[str, F] = {}
+        for row in self.fresh:
+            stamp = self.cache.stamp(self.before, row)
+            same = stamp == self.cache.stamp(self.after, row)
+            parsed[row["_id"]] = self.cache.put(row, stamp if same else None)
+        return parsed
+
+
+def too_long() -> Problem:
+    """What is told of a question whose answer was not ready in time."""
+    return Problem("overloaded", "This takes too long to work out at the moment; ask for less, or again in a moment.")
 
 
 def _stored_size(row: Row) -> int:

@@ -10,10 +10,11 @@ import pytest
 from bson import ObjectId
 
 from app.storage.client import Store, connect
-from app.storage.documents import DOCUMENTS
+from app.storage.documents import DOCUMENTS, service_row
 from app.storage.errors import StorageError
 from app.storage.guards import make_guard, make_service_row
 from app.storage.migrate import Report, migrate, verify
+from app.storage.pools import members_of, pool_row
 from app.timeline.instants import HOUR, MINUTE
 from tests.servers import ROOT
 
@@ -236,8 +237,32 @@ class TestGuards:
         report = await migrate(store)
 
         assert report.built == ["guard room-1", "guard service:cut"]
-        assert before == await guards.find({"_id": {"$in": ["room-2", "service:shave"]}}).sort("_id", 1).to_list(None)
+        there = ["room-2", "service:shave", "pool:shave"]
+        assert before == await guards.find({"_id": {"$in": there}}).sort("_id", 1).to_list(None)
         assert not await make_guard(store, "room-1")
+
+    async def test_pools_are_completed(self, store: Store) -> None:
+        """A database of before, one that somebody loaded resources into, and one whose making broke off."""
+        await make_service_row(store, "shave")
+        await store.database["services"].insert_many([{"_id": "cut"}, {"_id": "shave"}, {"_id": "dye"}])
+        resources: list[dict[str, Any]] = [
+            {"_id": "a", "services": ["cut", "shave"]},
+            {"_id": "b", "services": ["cut", "dye"]},
+            {"_id": "c"},
+        ]
+        await store.database["resources"].insert_many(resources)
+        services = [{"_id": service_row(name), "rules": "1"} for name in ("cut", "dye")]
+        await store.database["guards"].insert_many([*services, {"_id": pool_row("dye"), "members": ["b"]}])
+        assert await members_of(store.database, "cut") == ["a", "b"]
+
+        told = {finding.ids for finding in (await migrate(store, check=True)).findings}
+        report = await migrate(store)
+
+        assert {("cut",), ("shave",), ("dye",)} <= told
+        assert [what for what in report.built if "pool" in what] == ["pool cut", "pool dye", "pool shave"]
+        members = {name: await members_of(store.database, name) for name in ("cut", "dye", "shave")}
+        assert members == {"cut": ["a", "b"], "dye": ["b"], "shave": ["a"]}
+        assert (await migrate(store, check=True)).clean
 
     async def test_their_reach_covers_what_is_booked(self, store: Store) -> None:
         """It is computed before the guard is made: to the end of a block, back to its beginning, by doubling."""

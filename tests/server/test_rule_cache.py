@@ -1,5 +1,6 @@
 """The cache of parsed rules: what is valid for how long, and that nothing is kept that might be wrong."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.errors import Problem
 from app.storage.client import Store
-from app.storage.rule_cache import RuleCache, RuleReader, VersionedCache
+from app.storage.pools import join_pools, pool_row
+from app.storage.rule_cache import PORTION, RuleCache, RuleReader, VersionedCache
 from app.storage.stored_rules import room_of_row
 from app.timeline.instants import render
 from app.timeline.rules import Room
@@ -204,16 +207,16 @@ def whole_resources(commands: Commands) -> int:
 
 @pytest.mark.servers("wire", "transactions")
 async def test_a_schedule_is_read_once_for_all_who_ask(database_url: str) -> None:
-    """Availability, explanations, bookings and refusals of a pool have it from one read, and from one after an edit."""
-    async with listening(database_url) as (store, commands), serving(store) as http:
-        visitor = Visitor(http, store)
-        await visitor.service()
+    """Availability, explanations, bookings and refusals have it from one read, and after an edit elsewhere from one."""
+    async with listening(database_url) as (store, commands), serving(store) as one, serving(store) as two:
+        editor, visitor = Visitor(one, store), Visitor(two, store)
+        await editor.service()
         for name in ("a", "b"):
-            await visitor.resource(name, services=["cut"])
+            await editor.resource(name, services=["cut"])
         for overrides in (YEAR, YEAR[:364]):
             for name in ("a", "b"):
                 path = f"/v1/resources/{name}/schedule"
-                good(await visitor.ask("PUT", path, json={"overrides": overrides}, headers={"If-Match": "*"}))
+                good(await editor.ask("PUT", path, json={"overrides": overrides}, headers={"If-Match": "*"}))
             commands.taken()
             for _ in range(2):
                 good(await visitor.get("/v1/availability", service="cut", **{"from": "2030-01-07", "to": "2030-01-14"}))
@@ -268,3 +271,89 @@ async def test_the_catalogue_reads_what_it_shows(database_url: str) -> None:
             assert command["projection"] == (unread or {"schedule": 1, "version": 1})
             if question.endswith("schedule"):
                 assert told == schedule
+
+
+LONG = 2 * PORTION + 1
+"""Resources that are read in three portions."""
+
+
+async def furnish_long(database: Any) -> list[str]:
+    """Resources with a year of overrides each, with their guards."""
+    names = [f"r{number}" for number in range(LONG)]
+    await database["resources"].insert_many([row(name, schedule={"overrides": YEAR}) for name in names])
+    await database["guards"].insert_many([{"_id": name, "rules": "r1"} for name in names])
+    return names
+
+
+async def test_what_was_parsed_in_time_is_kept(database: Any) -> None:
+    """Who asks for more than can be parsed in time is told so, and whoever asks again gets further, to the end."""
+    names = await furnish_long(database)
+    cache, work, parse = RuleCache(), WorkPool(), Parsed()
+    cache.rooms = rooms(parse, limit=1_000_000)
+    reader = RuleReader(database, cache, work, clock=lambda: float(len(parse.ids)))
+
+    for parsed in (PORTION, 2 * PORTION):
+        with pytest.raises(Problem) as told:
+            await reader.read(names, until=len(parse.ids) + 0.5)
+        assert told.value.name == "overloaded"
+        assert len(parse.ids) == parsed
+    assert set((await reader.read(names, until=len(parse.ids) + 0.5)).rooms) == set(names)
+    assert sorted(parse.ids) == names
+    work.close()
+
+
+async def test_two_who_ask_at_once_parse_each_once(database: Any) -> None:
+    """A pool that nobody has asked for before is read by those who ask, together and not twice."""
+    names = await furnish_long(database)
+    cache, work, parse = RuleCache(), WorkPool(), Parsed()
+    cache.rooms = rooms(parse, limit=1_000_000)
+    reader = RuleReader(database, cache, work)
+
+    for answer in await asyncio.gather(reader.read(names), reader.read(names)):
+        assert set(answer.rooms) == set(names)
+    assert sorted(parse.ids) == names
+    work.close()
+
+
+@pytest.mark.servers("wire", "transactions")
+async def test_a_group_looks_its_pool_up_once(database_url: str) -> None:
+    """Twenty members that go anywhere in one pool: one read of who is in it, and none of the resources themselves."""
+    async with listening(database_url) as (store, commands), serving(store) as http:
+        visitor = Visitor(http, store)
+        await visitor.service()
+        await visitor.resource("a", services=["cut"], capacity=30)
+        made(await visitor.post({"service": "cut", "startTime": render(NINE)}))
+        commands.taken()
+        members = [{"service": "cut", "resource": "any", "startTime": render(NINE)}] * 20
+        made(await visitor.ask("POST", "/v1/groups", json={"reservations": members}))
+
+        finds = [command for name, command in commands.taken() if name == "find"]
+        assert [find for find in finds if find["find"] == "resources"] == []
+        assert [find["filter"] for find in finds].count({"_id": pool_row("cut")}) == 1
+
+
+@pytest.mark.servers("any")
+async def test_who_joins_a_pool_is_booked_by_the_next_request(store: Store) -> None:
+    """Whether made, edited or activated by another process; and who leaves is not, nor one whose making broke off."""
+    async with serving(store) as one, serving(store) as two:
+        editor, booker = Visitor(one, store), Visitor(two, store)
+        await editor.service()
+        await editor.resource("first", services=["cut"])
+        await editor.resource("second")
+        await join_pools(store.database, "unborn", ["cut"])
+
+        async def booked() -> str:
+            answer = await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)})
+            return str(made(answer)["resource"])
+
+        assert await booked() == "first"
+        problem(await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)}), "conflict")
+        good(await editor.edit("/v1/resources/second", services=["cut"]))
+        assert await booked() == "second"
+        await editor.resource("third", services=["cut"], active=False)
+        problem(await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)}), "conflict")
+        good(await editor.edit("/v1/resources/third", active=True))
+        assert await booked() == "third"
+        for name in ("first", "second", "third"):
+            good(await editor.edit(f"/v1/resources/{name}?force=true", services=[]))
+        problem(await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)}), "invalid")
