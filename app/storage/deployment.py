@@ -17,7 +17,7 @@ from app.storage.documents import Deployment
 from app.storage.errors import StorageError
 from app.timeline.lifecycle import BLOCKING, FOLLOWS
 
-WRITE_PATH = 1
+WRITE_PATH = 2
 """Raised with every version of the write path that must not run beside the one before it."""
 
 LIFECYCLE = hashlib.sha256(
