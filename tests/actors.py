@@ -2,11 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.booking import Book
+from bson import ObjectId
+from pymongo.errors import AutoReconnect
+
+from app.booking import Book, Booking
 from app.booking.drivers import SessionDriver
 from app.booking.edit import EditResource
 from app.booking.intents import Accepted, Intent
@@ -147,6 +151,63 @@ async def book(store: Store, **fields: Any) -> Any:
     (outcome,) = await run(store, booking_of(**fields))
     assert isinstance(outcome, Accepted), outcome
     return outcome.value
+
+
+async def add_service(store: Store, **fields: Any) -> None:
+    """A service of an hour, `cut`, with its row among the guards."""
+    await store.database["guards"].insert_one({"_id": "service:cut", "rules": "1"})
+    now = store.clock.now()
+    service = {"_id": "cut", "name": "cut", "version": 1, "createdAt": now, "updatedAt": now}
+    await store.database["services"].insert_one(service | {"durationType": "fixed", "durationMinutes": 60} | fields)
+
+
+async def hold(store: Store, expires: timedelta) -> ObjectId:
+    """A hold of nine o'clock that ends at that distance from now."""
+    held = await book(store, hold_seconds=600)
+    until = {"$set": {"expiresAt": store.clock.now() + expires}}
+    await store.database["reservations"].update_one({"_id": held.id}, until)
+    identity: ObjectId = held.id
+    return identity
+
+
+def won(outcomes: Sequence[Outcome]) -> list[bool]:
+    """Who was accepted."""
+    return [isinstance(outcome, Accepted) for outcome in outcomes]
+
+
+def unanswered() -> AutoReconnect:
+    """What the driver says when the connection broke before the answer."""
+    error = AutoReconnect("connection closed")
+    error._add_error_label("UnknownTransactionCommitResult")
+    return error
+
+
+class Unlucky(Actor):
+    """An actor whose steps of some names fail, after or instead of being done."""
+
+    def fail(self, name: str, error: Exception, *, done: bool) -> None:
+        """From now on steps of that name end with the error."""
+        perform = self.driver.perform
+
+        def failing(step: Step, slot: int, until: float) -> Any:
+            if step.name == name:
+                if done:
+                    perform(step, slot, until)
+                raise error
+            return perform(step, slot, until)
+
+        self.driver.perform = failing  # type: ignore[method-assign]  # that is the fault
+
+
+@asynccontextmanager
+async def booking_over(store: Store) -> AsyncIterator[Booking]:
+    """The write path of a process."""
+    booking = Booking(store)
+    await booking.start()
+    try:
+        yield booking
+    finally:
+        await booking.stop()
 
 
 async def peak_load(store: Store, resource: str = "room") -> int:

@@ -9,6 +9,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import bson
 
+from app.booking import Booking
+from app.storage.client import Store, connect
+from tests.actors import booking_over
+
 _HEADER, _OP_MSG, _DOCUMENT = 16, 2013, 21
 
 Wanted = Callable[[dict[str, Any]], bool]
@@ -182,3 +186,20 @@ async def proxied(url: str) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         await proxy.stop()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Store]:
+    """A store at an address, closed in the end."""
+    store = await connect(url)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def faulty(url: str) -> AsyncIterator[tuple[Proxy, Booking]]:
+    """The write path of a process whose way to the database is not to be trusted."""
+    async with proxied(url) as proxy, connected(proxy.url) as store, booking_over(store) as booking:
+        yield proxy, booking

@@ -20,10 +20,8 @@ from app.errors import OutcomeUnknown, Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service, StoredAnswer
 from app.storage.guards import make_service_row
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of
-from tests.proxy import Wanted
-from tests.server.test_doubts import faulty
-from tests.server.test_outcomes import Unlucky, unanswered
+from tests.actors import HOUR, NINE, Actor, Unlucky, add_resource, book, booking_of, edit_of, unanswered
+from tests.proxy import Wanted, faulty
 from tests.visitor import Visitor, problem
 
 

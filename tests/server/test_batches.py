@@ -17,8 +17,7 @@ from app.booking.intents import Accepted, Intent, Refused
 from app.booking.verbs import Confirm, End, Extend
 from app.storage.client import Store
 from app.storage.documents import Reservation
-from tests.actors import HOUR, NINE, add_resource, book, booking_of, peak_load, run
-from tests.server.test_interleavings import hold, won
+from tests.actors import HOUR, NINE, add_resource, book, booking_of, hold, peak_load, run, won
 
 pytestmark = pytest.mark.servers("transactions")
 

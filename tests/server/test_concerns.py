@@ -17,9 +17,8 @@ from app.booking.tidy import complete_ended, expire_lapsed
 from app.reconciliation.service import reconcile_reservations
 from app.storage.client import Store, connect
 from app.storage.documents import Reservation, StoredAnswer
-from tests.actors import add_resource, book, booking_of, run
+from tests.actors import Unlucky, add_resource, book, booking_of, run, unanswered
 from tests.listening import listening
-from tests.server.test_outcomes import Unlucky, unanswered
 
 pytestmark = pytest.mark.servers("transactions")
 

@@ -1,17 +1,15 @@
 """Transactions of which nothing more was heard: what they hold is free within seconds, not within a minute."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from app.booking import Booking, Refused, presence
 from app.booking.drivers import SessionDriver
 from app.errors import Problem
-from app.storage.client import Store, connect
-from tests.actors import HOUR, NINE, add_resource, booking_of
-from tests.proxy import Proxy, command, first_statement, proxied
+from app.storage.client import Store
+from tests.actors import HOUR, NINE, add_resource, booking_of, booking_over
+from tests.proxy import command, connected, faulty, first_statement, proxied
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -19,34 +17,6 @@ TRIES = 3
 """How often a booking is tried, three seconds each: far less than the minute that the server would keep the guard."""
 
 EVENTUALLY_SECONDS = 30.0
-
-
-@asynccontextmanager
-async def booking_over(store: Store) -> AsyncIterator[Booking]:
-    """The write path of a process."""
-    booking = Booking(store)
-    await booking.start()
-    try:
-        yield booking
-    finally:
-        await booking.stop()
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Store]:
-    """A store at an address, closed in the end."""
-    store = await connect(url)
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-@asynccontextmanager
-async def faulty(url: str) -> AsyncIterator[tuple[Proxy, Booking]]:
-    """The write path of a process whose way to the database is not to be trusted."""
-    async with proxied(url) as proxy, connected(proxy.url) as store, booking_over(store) as booking:
-        yield proxy, booking
 
 
 async def books_again(booking: Booking) -> None:

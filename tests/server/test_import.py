@@ -1,7 +1,7 @@
 """Importing: every row is judged like any booking, in the order of the file, and a second time changes nothing."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,31 +10,19 @@ import pytest
 
 from app.booking import Book, Booking
 from app.errors import Problem
-from app.importing.records import Record, records_of
+from app.importing.records import records_of
 from app.importing.report import Complaint, Report
 from app.importing.service import Importer
 from app.importing.source import Source
 from app.storage.client import Store
 from app.storage.documents import Service
 from app.storage.guards import make_service_row
-from app.timeline.instants import render
 from tests.actors import HOUR, NINE, add_resource
 from tests.contract.processes import run
 from tests.flights import flights_file
+from tests.importing import imported, row
 
 pytestmark = pytest.mark.servers("wire")
-
-
-def row(reference: str, hours: float = 0, resource: str = "room", length: float = 1, **fields: Any) -> dict[str, Any]:
-    """A row of an hour, some hours after nine."""
-    start = NINE + hours * HOUR
-    return {
-        "reference": reference,
-        "resource": resource,
-        "startTime": render(start),
-        "endTime": render(start + length * HOUR),
-        **fields,
-    }
 
 
 @pytest.fixture
@@ -44,16 +32,6 @@ async def booking(store: Store) -> AsyncIterator[Booking]:
     await booking.start()
     yield booking
     await booking.stop()
-
-
-async def imported(
-    booking: Booking, rows: Iterable[dict[str, Any]], *, create: bool = True, **options: Any
-) -> tuple[Report, list[Complaint]]:
-    """Import rows as if they stood in a file from line 2 on."""
-    complaints: list[Complaint] = []
-    importer = Importer(booking.store, booking, create=create, complain=complaints.append, **options)
-    records = (Record(line, values) for line, values in enumerate(rows, start=2))
-    return await importer.run(records), complaints
 
 
 async def references(store: Store, **where: Any) -> set[str]:

@@ -19,7 +19,7 @@ from app.storage.guards import make_service_row
 from app.timeline.instants import render
 from tests.actors import HOUR, NINE, Actor, add_resource, peak_load
 from tests.contract.processes import running
-from tests.server.test_import import imported, row
+from tests.importing import imported, row
 
 pytestmark = pytest.mark.servers("wire")
 

@@ -13,8 +13,7 @@ from app.booking.occupants import GLIMPSE
 from app.booking.tickets import Chosen, Ticket, lanes_of
 from app.booking.verbs import End
 from app.storage.client import Store
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, run
-from tests.server.test_interleavings import won
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, run, won
 
 pytestmark = pytest.mark.servers("transactions")
 

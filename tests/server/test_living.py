@@ -12,7 +12,7 @@ from app.storage import processes
 from app.storage.client import Store
 from app.storage.documents import Process
 from app.storage.processes import SILENT_SECONDS, Watch
-from tests.server.test_orphans import rows, stranger
+from tests.strangers import rows, stranger
 
 
 async def put(store: Store, **fields: Any) -> Process:

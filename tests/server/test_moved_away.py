@@ -17,8 +17,7 @@ from app.booking.intents import Accepted, Intent
 from app.booking.verbs import Confirm, End, Extend
 from app.errors import Problem
 from app.storage.client import Store
-from tests.actors import HOUR, NINE, add_resource, book, run
-from tests.server.test_races import add_service
+from tests.actors import HOUR, NINE, add_resource, add_service, book, run
 
 pytestmark = pytest.mark.servers("transactions")
 

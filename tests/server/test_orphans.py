@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 import pytest
-from bson import ObjectId
 
 from app.booking import Booking, presence
 from app.booking.doubts import LATE_SECONDS, Doubts
@@ -23,9 +22,10 @@ from app.pids import PLACE, is_gone, started
 from app.storage.client import Store
 from app.storage.documents import Process
 from app.storage.processes import SILENT_SECONDS, Watch
-from tests.actors import add_resource, book, booking_of
+from tests.actors import add_resource, book, booking_of, booking_over
 from tests.contract.processes import Running, kept_running
 from tests.servers import ROOT
+from tests.strangers import rows, stranger
 
 TRIES = 5
 """How often a booking is tried, three seconds each: far less than the minute that the server would keep the guard."""
@@ -38,17 +38,6 @@ async def booker(url: str, step: str, place: str, *more: str) -> AsyncIterator[R
     with kept_running(command, env={}, cwd=ROOT) as process:
         await asyncio.to_thread(process.said, f"at {step}")
         yield process
-
-
-@asynccontextmanager
-async def booking_over(store: Store) -> AsyncIterator[Booking]:
-    """The write path of this process, known to the others."""
-    booking = Booking(store)
-    await booking.start()
-    try:
-        yield booking
-    finally:
-        await booking.stop()
 
 
 async def booked_at_last(booking: Booking, since: float) -> float:
@@ -68,12 +57,6 @@ def tell(what: str, seconds: float, capsys: pytest.CaptureFixture[str]) -> None:
     """Print a measurement, whether or not output is captured."""
     with capsys.disabled():
         click.echo(f"\n  {what}: {seconds:.1f} s", nl=False)
-
-
-async def rows(store: Store) -> list[dict[str, Any]]:
-    """Who is known to run."""
-    found: list[dict[str, Any]] = await store.database["processes"].find().to_list(None)
-    return found
 
 
 async def bookers(store: Store) -> list[str]:
@@ -163,12 +146,6 @@ class TestSuspended:
         assert before["sessions"] != after["sessions"]
         assert [row["pid"] for row in left] == [os.getpid()]
         assert await bookers(store) == ["test", "booker"]
-
-
-def stranger(**fields: Any) -> Process:
-    """A process of another machine."""
-    row = {"host": "far", "place": "far", "pid": 1, "started": "", "sessions": [], "beat": 1}
-    return Process(**({"id": ObjectId(), "mode": "optimistic", "lifecycle": "", **row} | fields))
 
 
 class Hands:

@@ -19,38 +19,14 @@ from app.errors import OutcomeUnknown, Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, run
+from tests.actors import HOUR, NINE, Unlucky, add_resource, book, booking_of, edit_of, run, unanswered
 
 pytestmark = pytest.mark.servers("transactions")
-
-
-def unanswered() -> AutoReconnect:
-    """What the driver says when the connection broke before the answer."""
-    error = AutoReconnect("connection closed")
-    error._add_error_label("UnknownTransactionCommitResult")
-    return error
 
 
 def no_such_transaction() -> OperationFailure:
     """What a server says that was restarted between the commit and the question."""
     return OperationFailure("no such transaction", 251, {"errorLabels": ["TransientTransactionError"]})
-
-
-class Unlucky(Actor):
-    """An actor whose steps of some names fail, after or instead of being done."""
-
-    def fail(self, name: str, error: Exception, *, done: bool) -> None:
-        """From now on steps of that name end with the error."""
-        perform = self.driver.perform
-
-        def failing(step: Step, slot: int, until: float) -> Any:
-            if step.name == name:
-                if done:
-                    perform(step, slot, until)
-                raise error
-            return perform(step, slot, until)
-
-        self.driver.perform = failing  # type: ignore[method-assign]  # that is the fault
 
 
 @pytest.mark.parametrize("error", [unanswered, no_such_transaction])

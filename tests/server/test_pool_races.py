@@ -18,8 +18,8 @@ from app.catalogue.changes import Changes
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from app.timeline.instants import to_millis
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, peak_load, run
-from tests.server.test_interleavings import hold, interleave, orders, steps_alone, won
+from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, hold, peak_load, run, won
+from tests.interleaving import interleave, orders, steps_alone
 
 pytestmark = pytest.mark.servers("transactions")
 

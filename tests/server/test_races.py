@@ -17,7 +17,7 @@ from app.errors import Problem
 from app.storage.client import Store
 from app.timeline import rules
 from app.timeline.rules import Check
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, peak_load, run
+from tests.actors import HOUR, NINE, Actor, add_resource, add_service, book, booking_of, edit_of, peak_load, run
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 
@@ -149,14 +149,6 @@ async def test_a_reach_that_is_not_raised_would_be_noticed(store: Store, monkeyp
     (outcome,) = await run(store, booking_of(NINE + 29 * HOUR))
 
     assert isinstance(outcome, Accepted)
-
-
-async def add_service(store: Store, **fields: Any) -> None:
-    """A service of an hour, `cut`, with its row among the guards."""
-    await store.database["guards"].insert_one({"_id": "service:cut", "rules": "1"})
-    now = store.clock.now()
-    service = {"_id": "cut", "name": "cut", "version": 1, "createdAt": now, "updatedAt": now}
-    await store.database["services"].insert_one(service | {"durationType": "fixed", "durationMinutes": 60} | fields)
 
 
 @pytest.mark.servers("transactions")
