@@ -24,6 +24,7 @@ from tests.servers import free_port
 UNCHECKED = "tests.bench.unchecked:application"
 WATCHED = "tests.bench.watched:application"
 WATCH_FILE = "BENCH_WATCH"
+LOOP = "BENCH_LOOP"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,97 @@
+"""One process under the heaviest requests that are allowed: everybody else goes on booking."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.bench.clients import Client
+from tests.bench.slots import BOOKINGS
+from tests.bench.stage import LOOP, scratch, staged
+from tests.loop_meter import FILE, METERED, read_stretches
+from tests.server.hostile import BASE, Heavy, heavy_requests, stage_catalogue
+
+EVERY_SECONDS = 0.1
+LIMIT_MS = 50.0
+ROUNDS = 2
+
+
+@dataclass
+class Booker:
+    """Somebody who books once every 100 ms, one free slot after the other, until told to stop."""
+
+    client: Client
+    stopped: threading.Event = field(default_factory=threading.Event)
+    beside: str = ""
+    answers: Counter[int] = field(default_factory=Counter)
+    refusals: list[str] = field(default_factory=list)
+
+    def book(self) -> None:
+        """Book on; each wait is for the next moment, not for the answer before it."""
+        with closing(self.client.connection()) as connection:
+            moment = time.monotonic()
+            for number in range(1_000_000):
+                start = BASE + timedelta(days=200, minutes=15 * number)
+                times = {"startTime": start.isoformat(), "endTime": (start + timedelta(minutes=15)).isoformat()}
+                request = Heavy("book", "POST", BOOKINGS, json.dumps({"resource": "free", **times}).encode())
+                status, body = request.send(connection, self.client.token)
+                self.answers[status] += 1
+                if status not in (201, 409, 422):
+                    self.refusals.append(f"beside {self.beside}: {body.decode()[:300]}")
+                moment += EVERY_SECONDS
+                if self.stopped.wait(max(moment - time.monotonic(), 0)):
+                    return
+
+
+def _is_an_answer(answer: str) -> bool:
+    return not answer.startswith("5") or "/problems/overloaded" in answer
+
+
+@pytest.fixture
+def booker_thread() -> Iterator[list[threading.Thread]]:
+    """Threads that are joined at the end."""
+    threads: list[threading.Thread] = []
+    yield threads
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.servers("rust")
+def test_nobody_is_held_up_by_the_heaviest_requests(
+    server: str, tmp_path: Path, booker_thread: list[threading.Thread]
+) -> None:
+    """While each is sent in turn, bookings are made, and no callback holds the loop for more than 50 ms of CPU.
+
+    What is too much for the process at that moment may be `overloaded`, and is no other problem of ours.
+    """
+    notes = tmp_path / "stretches"
+    env = {FILE: str(notes), LOOP: "asyncio"}
+    with staged(scratch(server)) as stage, stage.app(1, METERED, env=env) as app:
+        stage_catalogue(app.client, stage.database)
+        notes.unlink(missing_ok=True)
+        booker = Booker(app.client)
+        booker_thread.append(threading.Thread(target=booker.book))
+        booker_thread[0].start()
+        answers: dict[str, list[str]] = {}
+        try:
+            for _ in range(ROUNDS):
+                for heavy in heavy_requests(stage.database):
+                    booker.beside = heavy.name
+                    with closing(app.client.connection()) as connection:
+                        status, body = heavy.send(connection, app.client.token)
+                    answers.setdefault(heavy.name, []).append(f"{status} {body[:200]!r}")
+        finally:
+            booker.stopped.set()
+            booker_thread[0].join()
+    assert booker.answers[201] > 0
+    failed = {name: seen for name, seen in answers.items() if not all(map(_is_an_answer, seen))}
+    long = [stretch for stretch in read_stretches(notes) if stretch.ms > LIMIT_MS]
+    print(*(f"{name}: {seen}" for name, seen in answers.items()), sep="\n")  # noqa: T201  # shown where it fails
+    assert (booker.refusals, failed, long) == ([], {}, []), booker.answers
