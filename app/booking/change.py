@@ -189,20 +189,19 @@ def _gives_up(stored: Reservation, after: Reservation) -> bool:
 def _lifted_of(stored: Reservation, after: Reservation) -> frozenset[str]:
     """What is not judged again: how far ahead a start lies that stays, and nearly all of a time that is held already.
 
-    Of a part of that time its length is judged, a new service, and a new start for its horizon: else who may book long
-    would book beyond it. A time that grows into its own buffers fills nothing, but is judged by every other rule: the
-    buffers may lie where nothing is open.
+    Of a part of that time its length is judged, and a new start for its horizon: else who may book long would book
+    beyond it. What fills nothing, and still is no part of what was allowed, is judged by every rule but the capacity: a
+    time that grows into its own buffers, which may lie where nothing is open, and another service, which may want hours
+    where the first one did without.
     """
     stays = after.start_time == stored.start_time
     ahead = AHEAD if stays else frozenset()
     if _could_add_load(stored, after):
         return ahead
-    if after.start_time < stored.start_time or after.end_time > stored.end_time:
+    grows = after.start_time < stored.start_time or after.end_time > stored.end_time
+    if grows or after.service != stored.service:
         return ahead | {"capacity"}
-    judged = {"duration"} | (set() if stays else {"horizon"})
-    if after.service != stored.service:
-        judged |= {"service-active", "service-offered"}
-    return frozenset(RULES) - judged
+    return frozenset(RULES) - ({"duration"} if stays else {"duration", "horizon"})
 
 
 def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:

@@ -494,6 +494,21 @@ class TestLoad:
         ]
         good(await shop.change(reservation, service=None))
 
+    async def test_another_service_does_not_keep_the_hours_of_the_first(self, shop: Visitor) -> None:
+        """Whole days need only a window each; what is cut out of one by another service lies within the hours."""
+        await shop.service("stay", durationType="full-day")
+        await shop.resource("salon", services=["stay", "wash"])
+        hours = {"weekly": [{"days": ["mon"], "from": "09:00", "to": "17:00"}]}
+        good(await shop.ask("PUT", "/v1/resources/salon/schedule", json=hours, headers={"If-Match": "*"}))
+        midnight = NINE - 9 * HOUR
+        reservation = await shop.booked(midnight, DAY, service="stay", resource="salon")
+
+        for service in ("wash", None):
+            night = {"startTime": render(midnight + HOUR), "endTime": render(midnight + 2 * HOUR), "service": service}
+            assert failed(problem(await shop.change(reservation, **night), "rule", "/startTime")) == ["schedule"]
+        day = {"startTime": render(NINE), "endTime": render(TEN), "service": "wash"}
+        good(await shop.change(reservation, **day))
+
     async def test_policies_are_judged_where_load_could_come(self, shop: Visitor) -> None:
         """Moving into the notice, behind the horizon or into the past is refused, and lifted by force for an admin."""
         await shop.service("strict", minimumNoticeMinutes=600, horizonDays=5)
