@@ -49,8 +49,10 @@ class Plan:
 
     def strands_one_of(self, fresh: Sequence[Occupancy], now: Millis) -> bool:
         """Whether it strands somebody now that these have come, or are changed, since the survey."""
+        if not fresh:
+            return False
         if self.before.by_guests != self.after.by_guests:
-            return bool(fresh)
+            return True
         if self.survey is None or self.after.capacity >= self.before.capacity:
             return bool(self.lost(fresh, now))
         known = {each.id: each for each in (*self.survey.bookings, *fresh)}

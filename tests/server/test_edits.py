@@ -9,6 +9,7 @@ import pytest
 from bson import ObjectId
 
 from app.booking import snapshot, survey
+from app.booking.edit import Plan
 from app.catalogue import hours, planning
 from app.storage import stored_rules
 from app.storage.client import Store
@@ -160,6 +161,14 @@ async def test_shorter_hours_are_judged_in_one_pass(full: Shop) -> None:
     assert (body["total"], len(body["reservations"])) == (BOOKINGS, 100)
     assert body["reservations"] == sorted(body["reservations"], key=lambda each: each["startTime"])
     assert full.counts.taken() == {"parsed": 1, "known before": BOOKINGS, "judged": BOOKINGS}
+
+
+async def test_less_capacity_is_judged_in_one_pass(full: Shop) -> None:
+    """Under the guard nobody is judged again if nobody came."""
+    full.counts.of("passes", Plan, "lost")
+    await full.edit(capacity=8_000)
+
+    assert full.counts.taken() == {"known before": BOOKINGS, "passes": 1}
 
 
 async def test_closing_for_good_lists_all_and_is_forced_without_a_look(full: Shop) -> None:
