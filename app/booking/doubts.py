@@ -13,7 +13,7 @@ from typing import Any
 
 from pymongo.synchronous.mongo_client import MongoClient
 
-from app.storage.processes import killing
+from app.storage.processes import kill_command
 
 LATE_SECONDS = 120.0
 """How late a packet can be: a kernel goes on sending for a closed connection for about 100 s."""
@@ -54,7 +54,7 @@ class Doubts:
         if not sessions:
             return
         asked = self._clock()
-        self._client.admin.command(*killing(sessions))
+        self._client.admin.command(*kill_command(sessions))
         with self._lock:
             for session in sessions:
                 if asked - self._since.get(session, asked) >= LATE_SECONDS:

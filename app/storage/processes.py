@@ -100,10 +100,10 @@ async def end(store: Store, dead: Process, why: str, adopt: Adopt | None = None)
 
 async def kill_sessions(store: Store, sessions: list[bytes]) -> None:
     """Abort whatever transactions these sessions have."""
-    await store.client.admin.command(*killing(sessions))
+    await store.client.admin.command(*kill_command(sessions))
 
 
-def killing(sessions: Iterable[bytes]) -> tuple[str, list[dict[str, Any]]]:
+def kill_command(sessions: Iterable[bytes]) -> tuple[str, list[dict[str, Any]]]:
     """The command that aborts whatever transactions these sessions have, for either of the clients."""
     return "killSessions", [{"id": Binary(each, UUID_SUBTYPE)} for each in sessions]
 
