@@ -99,22 +99,22 @@ class Importer:
         """Look up what these rows name, and hand them in."""
         rows = [read_row(record, self.timezone) for record in chunk]
         valid = [row for row in rows if isinstance(row, Row)]
+        before = set(self._pending)  # what is looked up of these is what they were before
         booked = await find_booked(self.store, valid)
         fresh = [row for row in valid if row.key not in booked]
         await known.look(
             (row.wanted.resource for row in fresh), (row.wanted.customer for row in fresh if row.wanted.customer)
         )
-        seen: set[str] = set()
         for record, row in zip(chunk, rows, strict=True):
             await self._settle(IN_FLIGHT)
             if isinstance(row, Problem):
                 self._window.append((record, None, invalid(row)))
                 continue
-            if row.key in seen or row.key in self._pending:
+            if row.key in before:
                 # The file has it twice, and what becomes of this one depends on what became of that one.
                 await self._settle(0)
                 booked |= await find_booked(self.store, [row])
-            seen.add(row.key)
+            before.add(row.key)
             self._window.append((record, row, self._fate(row, booked.get(row.key), known)))
 
     def _fate(self, row: Row, booked: Booked | None, known: Known) -> Fated:

@@ -2,16 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.booking import Book, Booking, BookRow, import_key
+from app.booking import Book, Booking, BookRow, ChangeRow, import_key
 from app.booking.intents import Accepted
+from app.importing import service
+from app.importing.booked import Booked, find_booked
 from app.importing.records import Record
 from app.importing.report import Report
+from app.importing.rows import Row
 from app.importing.service import CHUNK, IN_FLIGHT, Importer
 from app.storage.client import Store
 from app.storage.documents import Schedule, Service
@@ -280,6 +283,44 @@ async def test_two_runs_between_look_up_and_transaction(store: Store, booking: B
     assert second == Report(rows=20, accepted=20)
     assert overtaken == Report(rows=20, unchanged=20)
     assert len(await stored(store)) == 20
+
+
+class Late(Booking):
+    """A write path that changes nothing until it is let go."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.go = asyncio.Event()
+
+    async def change_row(self, intent: ChangeRow) -> Any:
+        """Wait, then change."""
+        await self.go.wait()
+        return await super().change_row(intent)
+
+
+async def test_the_last_row_of_a_reference_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that was looked up while one before it was still being written is compared with what that one wrote."""
+    monkeypatch.setattr(service, "CHUNK", 2)
+    monkeypatch.setattr(service, "IN_FLIGHT", 2)
+    booking = Late(store)
+    await booking.start()
+    await imported(booking, [row("a")])
+    looked = 0
+
+    async def find(store: Store, rows: Collection[Row]) -> dict[str, Booked]:
+        nonlocal looked
+        found = await find_booked(store, rows)
+        looked += 1
+        if looked == 2:
+            booking.go.set()
+        return found
+
+    monkeypatch.setattr(service, "find_booked", find)
+    report, _ = await imported(booking, [row("a", 3), row("x", 5), row("y", 7), row("a")], update=True)
+    await booking.stop()
+
+    assert report == Report(rows=4, accepted=2, updated=2)
+    assert [each["startTime"] for each in await stored(store, reference="a")] == [NINE]
 
 
 def booked_row(**fields: Any) -> BookRow:
