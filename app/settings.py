@@ -169,5 +169,7 @@ def _fault(url: str, schemes: tuple[str, ...]) -> str | None:
         "0 is no port": port == 0,
         "its path must be the number of a database": parts.scheme in {"redis", "rediss"}
         and not re.fullmatch(r"/?[0-9]*", parts.path),
+        "it can have no option but db, the number of a database": "http" not in parts.scheme
+        and not re.fullmatch(r"(db=[0-9]+)?", parts.query),
     }
     return next((wrong for wrong, holds in tests.items() if holds), None)

@@ -6,7 +6,7 @@ Redis is a hint. What must not be lost stands in MongoDB before it is put here, 
 import asyncio
 import json
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from arq.connections import ArqRedis, RedisSettings, create_pool
@@ -34,7 +34,9 @@ def redis_settings(url: str) -> RedisSettings:
     Raises:
         RuntimeError, ValueError: if it is no address of Redis.
     """
-    settings = RedisSettings.from_dsn(url)
+    parts = urlsplit(url)
+    # A path without a number is as good as none, which arq does not know.
+    settings = RedisSettings.from_dsn(parts._replace(path="").geturl() if parts.path == "/" else url)
     settings.username = unquote(settings.username) if settings.username else None
     settings.password = unquote(settings.password) if settings.password else None
     settings.conn_retries = 0

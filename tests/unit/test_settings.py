@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.environment import SettingsError
+from app.reconciliation.queue import redis_settings
 from app.settings import Settings, read_settings
 
 
@@ -60,6 +61,8 @@ def test_names_that_kubernetes_makes(monkeypatch: pytest.MonkeyPatch, name: str)
         ("REDIS_URL", "http://x", "REDIS_URL is not an address of Redis"),
         ("REDIS_URL", "redis://queue:x/0", "REDIS_URL is not an address of Redis"),
         ("REDIS_URL", "redis://queue/jobs", "the number of a database"),
+        ("REDIS_URL", "redis://queue/0?timeout=5", "no option but db"),
+        ("REDIS_URL", "redis://queue?db=jobs", "no option but db"),
         ("MONGODB_URL", "postgres://db", "MONGODB_URL is not an address of MongoDB"),
     ],
 )
@@ -70,6 +73,26 @@ def test_a_value_that_is_none(monkeypatch: pytest.MonkeyPatch, name: str, value:
     assert said.startswith(name)
     assert words in said
     assert "pydantic" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "database"),
+    [
+        ("redis://queue", 0),
+        ("redis://queue/", 0),
+        ("redis://queue/3", 3),
+        ("redis://queue/?db=4", 4),
+        ("rediss://me:s3cr%40t@queue:6380/5", 5),
+        ("unix:///run/redis?db=6", 6),
+    ],
+)
+def test_addresses_of_redis(monkeypatch: pytest.MonkeyPatch, url: str, database: int) -> None:
+    """What the settings take for one, the queue can use."""
+    monkeypatch.setenv("REDIS_URL", url)
+    address = read_settings().redis_url
+
+    assert address is not None
+    assert redis_settings(address).database == database
 
 
 def test_every_fault_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
