@@ -1,6 +1,8 @@
 """`reserva import`: books the rows of a file."""
 
+import asyncio
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +33,7 @@ from app.importing.records import records_of
 from app.importing.report import Complaint, Report
 from app.importing.rows import Zone
 from app.importing.service import Importer
-from app.importing.source import Source, UnreadableError
+from app.importing.source import InterruptedReadingError, Source, UnreadableError
 from app.timeline.zones import zone
 
 SHOWN = 10
@@ -70,21 +72,10 @@ def _read(parse: Callable[[str], Any]) -> ReadOption:
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one line of JSON.")
 @click.option(
     "--refused",
-    type=click.File("w", encoding="utf-8", lazy=False),
+    type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
     help="Write a JSON line per refused, invalid or differing row.",
 )
-@asynchronous
-async def import_(  # one argument an option
-    file: Path,
-    *,
-    create: bool,
-    update: bool,
-    force: bool,
-    naming: Naming | None,
-    timezone: Zone,
-    as_json: bool,
-    refused: IO[str] | None,
-) -> int:
+def import_(file: Path, *, refused: Path | None, **options: Any) -> None:
     """Book the rows of FILE, or of standard input (-): CSV with a header, JSON lines or a JSON array, gzipped or not.
 
     Columns: reference, resource, startTime, endTime, and optionally customer, service, guests, status, notes. Commas,
@@ -94,27 +85,45 @@ async def import_(  # one argument an option
     left unchanged, what is booked otherwise differs, and is changed with --update. Rows of one resource are taken in
     the order of the file. What has ended, and what is no longer on, is taken whatever today's rules say.
 
+    Ctrl-C and SIGTERM end the reading; what was read by then is finished and counted. A second one ends at once.
+
     Exit codes: 0 every row is booked, 1 some differ, were refused or invalid, 2 the file could not be read or booked
-    to its end, or a report could not be written.
+    to its end, or a report could not be written; 130 after Ctrl-C, 143 after SIGTERM.
     """
-    complaints = _Complaints(refused)
+    # Opened before there is a loop, so that Ctrl-C ends the waiting for the first bytes of a pipe.
+    with _source(file) as source, _report(refused, source) as report:
+        _import(source, _Complaints(report), **options)
+
+
+@asynchronous
+async def _import(  # one argument an option
+    source: Source,
+    complaints: "_Complaints",
+    *,
+    create: bool,
+    update: bool,
+    force: bool,
+    naming: Naming | None,
+    timezone: Zone,
+    as_json: bool,
+) -> int:
+    """Import and tell; the exit code."""
     began = time.monotonic()
-    with _source(file) as source:
-        async with opened() as store:
-            warn_if_optimistic(store)
-            booking = Booking(store)
-            with _bar(source) as watch:
-                importer = Importer(
-                    store,
-                    booking,
-                    create=create,
-                    update=update,
-                    force=force,
-                    timezone=timezone,
-                    complain=complaints.take,
-                    watch=watch,
-                )
-                failure = await _ended(booking, importer, source, naming)
+    async with opened() as store:
+        warn_if_optimistic(store)
+        booking = Booking(store)
+        with _bar(source) as watch:
+            importer = Importer(
+                store,
+                booking,
+                create=create,
+                update=update,
+                force=force,
+                timezone=timezone,
+                complain=complaints.take,
+                watch=watch,
+            )
+            failure = await _ended(booking, importer, source, naming)
     seconds = time.monotonic() - began
     report = importer.report
     if report.rows or failure is None:
@@ -130,12 +139,30 @@ async def import_(  # one argument an option
     return FOUND if report.complaints else DONE
 
 
+class _Interrupted(click.ClickException):
+    """Ctrl-C ended the import; the exit code is what shells say of a process that a signal has ended."""
+
+    exit_code = 128 + signal.SIGINT
+
+    def __init__(self) -> None:
+        super().__init__("Interrupted before the end of the file; importing it again goes on from there.")
+
+
+class _Terminated(_Interrupted):
+    """SIGTERM ended the import."""
+
+    exit_code = 128 + signal.SIGTERM
+
+
+_SIGNALS = {signal.SIGINT: _Interrupted, signal.SIGTERM: _Terminated}
+
+
 async def _ended(
     booking: Booking, importer: Importer, source: Source, naming: Naming | None
 ) -> click.ClickException | None:
     """Import; what ended it early, if something did. What was booked until then is in the importer's report."""
     try:
-        with explained():
+        with explained(), _stopped_by_signals(source) as signals:
             try:
                 await booking.start()
                 await importer.run(records_of(source, naming))
@@ -143,9 +170,33 @@ async def _ended(
                 await booking.stop()
     except CouldNot as failure:
         return failure
+    except InterruptedReadingError:
+        return _SIGNALS[signals[0]]()
     except UnreadableError as failure:
         return CouldNot(str(failure))
     return None
+
+
+@contextmanager
+def _stopped_by_signals(source: Source) -> Iterator[list[signal.Signals]]:
+    """Let the first signal end the reading, and the next one the process; the list has the first one."""
+    loop = asyncio.get_running_loop()
+    came: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        came.append(number)
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+        source.stop()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield came
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 @contextmanager
@@ -160,12 +211,28 @@ def _source(file: Path) -> Iterator[Source]:
         source.close()
 
 
+@contextmanager
+def _report(path: Path | None, source: Source) -> Iterator[IO[str] | None]:
+    """The file of --refused, emptied; never the one that is read."""
+    if path is None:
+        yield None
+        return
+    if source.size is not None and source.is_at(path):
+        raise CouldNot(f"--refused names {path}, the file that is imported; name another one.")
+    try:
+        file = click.open_file(str(path), "w", encoding="utf-8")
+    except OSError as error:
+        raise CouldNot(f"{_REPORT} {path} cannot be opened: {(error.strerror or str(error)).lower()}.") from error
+    with file:
+        yield file
+
+
 class _Complaints:
     """The rows that are not booked as the file has them: all into the file, some for people."""
 
     def __init__(self, file: IO[str] | None) -> None:
         self._shown: list[Complaint] = []
-        self._file = None if file is None else Beside(file, "The file of --refused", _warn)
+        self._file = None if file is None else Beside(file, _REPORT, _warn)
 
     def take(self, complaint: Complaint) -> None:
         """One more."""
@@ -191,6 +258,7 @@ class _Complaints:
             _warn(f"… and {more:,} more; --refused FILE writes all of them.")
 
 
+_REPORT = "The file of --refused"
 _NAMES = ("reference", "resource")
 
 

@@ -7,6 +7,7 @@ file is looked through before, so that one in a wrong encoding is refused before
 import gzip
 import io
 import os
+import select
 import stat
 import zlib
 from collections.abc import Iterator
@@ -42,11 +43,16 @@ _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<table")
 _NO_TEXT = frozenset(range(32)) - frozenset(b"\t\n\v\f\r")
 """Control characters that no header has."""
+_MARK = "\ufeff"
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 class UnreadableError(Exception):
     """Nothing can be made of the file, or no more of it; the message says what to do."""
+
+
+class InterruptedReadingError(UnreadableError):
+    """Somebody wants no more of the file."""
 
 
 def empty() -> UnreadableError:
@@ -59,6 +65,33 @@ class _Bytes(Protocol):
 
     def readinto(self, buffer: Any, /) -> int | None:
         """Read into a buffer; 0 at the end."""
+
+
+class _Waiting:
+    """A pipe, or whatever else may make its reader wait, until somebody wants no more of it."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self._raw = raw
+        self._stopped, self._stop = os.pipe()
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        """Read what comes.
+
+        Raises:
+            InterruptedReadingError: nothing more is wanted.
+        """
+        if self._stopped in select.select([self._raw.fileno(), self._stopped], [], [])[0]:
+            raise InterruptedReadingError
+        return self._raw.readinto(buffer)
+
+    def stop(self) -> None:
+        """Want no more, from whatever thread."""
+        os.write(self._stop, b".")
+
+    def close(self) -> None:
+        """Give back what the waiting takes."""
+        os.close(self._stop)
+        os.close(self._stopped)
 
 
 class _Counted(io.RawIOBase):
@@ -101,12 +134,15 @@ class Source:
     """
 
     def __init__(self, path: Path) -> None:
+        self._stopped = False
+        self._waiting: _Waiting | None = None
         with self._reasons():
             self._file = io.FileIO(0, closefd=False) if path == STANDARD_INPUT else io.FileIO(path)
             try:
                 found = os.fstat(self._file.fileno())
                 self.size = found.st_size if stat.S_ISREG(found.st_mode) else None
-                self._counted = _Counted(self._file)
+                self._waiting = _Waiting(self._file) if self.size is None else None
+                self._counted = _Counted(self._waiting or self._file)
                 self._text, self._undecided = _opened(self._counted)
                 if self.size is not None and path != STANDARD_INPUT and self._undecided:
                     with io.FileIO(path) as again:
@@ -120,18 +156,40 @@ class Source:
         """How far the reader is."""
         return self._counted.count
 
+    def is_at(self, path: Path) -> bool:
+        """Whether it is the file at that path, by whatever names."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), path.stat())
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """Let whoever reads get no more pieces, from whatever thread, also where a pipe keeps them waiting."""
+        self._stopped = True
+        if self._waiting is not None:
+            self._waiting.stop()
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
 
     def pieces(self) -> Iterator[Piece]:
         """The text, line by line; what is not UTF-8 is in it as lone surrogates, each of which spoils its row only.
 
+        A byte order mark before a line, as it gets into files that were put together, is no part of it.
+
         Raises:
             UnreadableError: it ends in the middle of an archive, or its first text beyond ASCII is not UTF-8.
+            InterruptedReadingError: it was stopped.
         """
         with self._reasons():
-            yield from _checked(_numbered(self._text), decided=not self._undecided)
+            for number, piece in _checked(_numbered(self._text), decided=not self._undecided):
+                if self._stopped:
+                    raise InterruptedReadingError
+                yield number, piece.lstrip(_MARK)
 
     @contextmanager
     def _reasons(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from app.importing.records import records_of
 from app.importing.service import Importer
 from app.importing.source import Source
 from app.storage.client import Store
-from tests.contract.processes import SECONDS, reserva, run, surroundings
+from tests.contract.processes import SECONDS, eventually, reserva, run, surroundings
 
 pytestmark = pytest.mark.servers("rust")
 
@@ -182,6 +183,41 @@ def test_an_import_that_ends_early_says_what_it_did(url: str, tmp_path: Path) ->
     assert json.loads(ended.stdout)["accepted"] == 1
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_import_that_is_interrupted(url: str, tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """A signal ends the reading, also of a pipe that says nothing more; what was booked until then is counted."""
+    row = "late{},room,2020-01-07T09:00:00Z,2020-01-07T10:00:00Z,cancelled\n"
+    rows = "reference,resource,startTime,endTime,status\nbad,room,x,x,\n" + "".join(map(row.format, range(900)))
+    refused = tmp_path / "refused.jsonl"
+    process = subprocess.Popen(
+        reserva("import", "-", "--json", "--refused", str(refused)),
+        env=surroundings({"MONGODB_URL": url}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    try:
+        process.stdin.write(rows)
+        process.stdin.flush()
+        assert eventually(lambda: refused.exists() and refused.stat().st_size > 0)
+        process.send_signal(number)
+        assert process.wait(SECONDS) == code
+        told = json.loads(process.stdout.read())
+    finally:
+        process.kill()
+        process.wait()
+    assert "Interrupted before the end of the file" in (said := process.stderr.read())
+    assert "Traceback" not in said
+    assert (told["rows"], told["invalid"]) == (told["accepted"] + 1, 1)
+    (tmp_path / "all.csv").write_text(rows)
+    again = json.loads(run("import", str(tmp_path / "all.csv"), "--json", MONGODB_URL=url).stdout)
+    assert (again["rows"], again["unchanged"]) == (901, told["accepted"])
+
+
 @pytest.mark.parametrize("path", ["-", "/dev/stdin"])
 def test_import_from_a_pipe(url: str, path: str) -> None:
     """Standard input and pipes are read like files."""
@@ -220,6 +256,22 @@ def test_import_options_that_make_no_sense(tmp_path: Path, options: list[str], w
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert words in ended.stderr
+
+
+def test_the_report_is_not_the_file(tmp_path: Path) -> None:
+    """A file that is named as its own report is refused and left as it is, by whatever name and from wherever."""
+    file, other = tmp_path / "rows.csv", tmp_path / "other"
+    file.write_text(ROWS)
+    other.symlink_to(file)
+    for source, report in ((str(file), file), (str(other), file), (str(file), other)):
+        ended = run("import", source, "--refused", str(report), MONGODB_URL="mongodb://127.0.0.1:1/")
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "the file that is imported" in ended.stderr
+    lost = run("import", str(file), "--refused", str(tmp_path / "no" / "x"), MONGODB_URL="mongodb://127.0.0.1:1/")
+
+    assert (lost.returncode, lost.stdout) == (2, "")
+    assert "The file of --refused" in lost.stderr
+    assert file.read_text() == ROWS
 
 
 @pytest.mark.parametrize("name", ["workbook.xlsx", "latin-1.csv", "empty.csv"])

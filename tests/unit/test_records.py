@@ -68,9 +68,17 @@ def test_csv(file: Path) -> None:
     assert other.values == {"reference": "b", "resource": "room", "endTime": "x"}
 
 
-@pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", "\r\n", 1),
+        lambda text: text.replace("\n", "\n\ufeff"),
+    ],
+)
 def test_what_spreadsheets_write(file: Path, change: Any) -> None:
-    """A byte order mark and Windows' line ends are no part of any cell."""
+    """Byte order marks, also of files put together, and any line ends are no part of any cell."""
     assert read(file, change(HEADER + GOOD)) == read(file, HEADER + GOOD)
 
 
