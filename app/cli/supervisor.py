@@ -5,7 +5,9 @@ them. Here those that live go on, and the lost ones are started again with growi
 The methods overridden here are granian's own, of exactly the version that the project names.
 """
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -45,6 +47,16 @@ class Supervisor(MPServer):
                 self._respawn_workers([ready], spawn_target, target_loader)
             if self.reload_signal:
                 self._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+
+    def signal_handler_interrupt(self, *args: Any, **_: Any) -> None:
+        """End, and hand on what ends the waiting: a second signal, and Ctrl-C, which skips it."""
+        number: int = args[0]
+        if self.interrupt_signal or number == signal.SIGINT:
+            for worker in self.wrks:
+                if worker.inner.is_alive():
+                    os.kill(worker.inner.pid, number)
+        self.interrupt_signal = True
+        self.main_loop_interrupt.set()
 
     def shutdown(self, exit_code: int = 0) -> None:
         """End all processes; that one of them was lost before is no failure of the whole."""
