@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import DONE, asynchronous, environment
+from app.cli.common import DONE, asynchronous, environment, say
 from app.trial import folder
 from app.trial.run import Trial
 from app.trial.tether import tie
@@ -31,5 +31,5 @@ async def dev(port: int, data: Path, *, demo: bool, tied: int | None) -> int:
     if tied:
         tie(tied)
     settings = environment()
-    await Trial(folder.Folder(data), port, demo=demo, mode=settings.chosen_mode or "auto").run()
+    await Trial(folder.Folder(data), port, demo=demo, mode=settings.chosen_mode or "auto", tell=say).run()
     return DONE

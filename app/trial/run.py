@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import click
 import httpx
 import structlog
 
@@ -35,13 +34,22 @@ _GRACE_SECONDS = 25.0
 
 
 class Trial:
-    """One trial in one folder; `run` it once."""
+    """One trial in one folder; `run` it once.
 
-    def __init__(self, folder: Folder, port: int, *, demo: bool, mode: Mode) -> None:
+    Args:
+        folder: Where its data lie.
+        port: The app's; 0 picks a free one.
+        demo: Make a small demo catalogue.
+        mode: How it books.
+        tell: Gets the line that says where it answers, and with which key.
+    """
+
+    def __init__(self, folder: Folder, port: int, *, demo: bool, mode: Mode, tell: Callable[[str], None]) -> None:
         self._folder = folder
         self._port = port
         self._demo = demo
         self._mode = mode
+        self._tell = tell
         self._state = State(owner=process("reserva dev", os.getpid()))
         self._children: list[Child] = []
         self._task: asyncio.Task[None] | None = None
@@ -112,7 +120,7 @@ class Trial:
         self._state.app_url = url
         self._folder.keep(self._state)
         log.info("ready", seconds=round(time.monotonic() - begun, 1), docs=f"{url}/docs")
-        click.echo(f"ready url={url} key={key}")
+        self._tell(f"ready url={url} key={key}")
 
     async def _program(self, group: asyncio.TaskGroup, name: str, *arguments: str) -> None:
         """Start one of Reserva's own commands against the trial's servers.

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,17 @@ import pytest
 from app.trial.errors import TrialError
 from app.trial.folder import Folder, State
 from app.trial.processes import Process, process
-from tests.contract.processes import Running, eventually, group_is_empty, kept_running, reserva, run, running
+from tests.contract.processes import (
+    SECONDS,
+    Running,
+    eventually,
+    group_is_empty,
+    kept_running,
+    reserva,
+    run,
+    running,
+    surroundings,
+)
 
 ROOM = {"id": "attic", "name": "Attic"}
 
@@ -88,6 +99,27 @@ def test_packages_of_others(home: Path, names: tuple[str, ...]) -> None:
             assert http.get("/v1/resources").json() == {"items": []}
         assert trial.ended(signal.SIGTERM) == 0
     assert not any("somebody else" in line for line in trial.err)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_ready_onto_a_full_disk(home: Path) -> None:
+    """A trial that cannot say where it answers ends with a sentence and exit code 2, and nothing of it is left."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            reserva("dev", "--port", "0", "--no-demo"),
+            cwd=home,
+            env=surroundings({}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    assert ended.returncode == 2, ended.stderr
+    assert "Error: The result cannot be written: no space left on device." in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (home / ".reserva" / "trial.json").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
