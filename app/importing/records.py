@@ -79,7 +79,8 @@ def _json(text: str, naming: Naming) -> dict[str, Any] | Problem:
 
 def _typed(cells: Mapping[str, str]) -> dict[str, Any] | Problem:
     """Cells are text; the one that is a number becomes it, if it is one."""
-    if any("\0" in cell or not is_text(cell) for cell in cells.values()):
+    text = "".join(cells.values())
+    if "\0" in text or not (text.isascii() or is_text(text)):
         return Problem("invalid", "The row is not UTF-8 text.")
     values: dict[str, Any] = dict(cells)
     guests = cells.get("guests")
