@@ -41,6 +41,9 @@ LEAST_BUDGET_SECONDS = 0.5
 LAST_CALL_SECONDS = 0.6
 """With less time than that left (or a quarter of all its time) an intent is not taken any more: it would leave its
 caller without knowing what came of it."""
+PACES, PACE_KEPT = 1.5, 0.8
+"""As many times what a batch takes must be left as well, or half of all the time: who runs out of it in a batch makes
+all go again. A slow batch is remembered for some that are not."""
 SETTLE_SECONDS = 0.4
 """What a batch leaves of its youngest intent's time, for the commit and the question whether it came through."""
 LOSSES_BEFORE_A_MARK = 3
@@ -75,6 +78,8 @@ class Committer:
         self.batches: set[asyncio.Task[None]] = set()
         self.marks: set[asyncio.Task[None]] = set()
         self.stopping = False
+        self.pace = 0.0
+        """The seconds that a batch takes at the moment."""
         self.lost = 0
         """Transactions that somebody else's came before."""
         self._pumping = False
@@ -94,7 +99,7 @@ class Committer:
         loop = asyncio.get_running_loop()
         seconds = within(intent.deadline_seconds)
         until = loop.time() + seconds
-        last_call = until - min(LAST_CALL_SECONDS, seconds / 4)
+        last_call = until - max(min(LAST_CALL_SECONDS, seconds / 4), min(PACES * self.pace, seconds / 2))
         ticket = Ticket(intent, lanes_of(intent), until, last_call, loop.create_future(), targets=intent.targets())
         ticket.timer = _call_at(last_call, self._time_is_up, ticket)
         self.waiting.append(ticket)
@@ -162,6 +167,8 @@ class Committer:
 
     async def _run(self, slot: int, tickets: list[Ticket], lanes: frozenset[str]) -> None:
         """Run one batch and answer everybody in it."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             outcomes = await self._outcomes(slot, tickets)
         except BaseException as failure:  # every caller must hear of it, whatever it was
@@ -170,6 +177,8 @@ class Committer:
                 answer(ticket, failure)
             raise
         finally:
+            if not tickets[0].intent.lengthy:
+                self.pace = max(loop.time() - began, self.pace * PACE_KEPT)
             self.held -= lanes
             self.free_slots.append(slot)
             self._pump_soon()

@@ -176,6 +176,26 @@ async def test_who_is_not_taken_in_time_is_never_run(driver: Scripted) -> None:
     assert [len(batch) for batch in driver.seen] == [1]
 
 
+async def test_who_has_less_time_left_than_a_batch_takes_is_in_none(driver: Scripted) -> None:
+    """Where batches are slow nobody is taken who would run out of time in one; a slow one is forgotten."""
+    committer = Committer(driver, 16)
+    (first,) = submit(committer, "a")
+    _, go = await driver.next_batch()
+    calls, waiting = list[float](), list[asyncio.Task[Any]]()
+    for pace in (0.0, 1.0, 10.0):
+        committer.pace = pace
+        waiting += submit(committer, "a", deadline_seconds=4.0)
+        await asyncio.sleep(0)
+        last = committer.waiting[-1]
+        calls.append(round(last.until - last.last_call, 3))
+    go.set_result(accept)
+    await first
+
+    assert calls == [0.6, 1.5, 2.0]
+    assert committer.pace == 8.0
+    await settle(driver, waiting, accept)
+
+
 async def test_who_was_taken_is_told_at_the_end_of_its_time_that_nobody_knows(driver: Scripted) -> None:
     """While the batch goes on the caller gets the ids to look for; what comes of it later is not told to anybody."""
     committer = Committer(driver, 16)
