@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pymongo
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from app.booking import import_key
 from app.booking.imported import BY
@@ -16,6 +18,8 @@ from app.timeline.lifecycle import Status
 
 _FIELDS = ("importKey", "resource", "service", "startTime", "endTime", "guests", "status", "version", "history")
 _OLD_REFERENCE = "metadata.reference"
+_LOOK_SECONDS = 2.0
+_KEYLESS: dict[str, Any] = {_OLD_REFERENCE: {"$exists": True}, "key": BY, "importKey": {"$exists": False}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,22 @@ class Booked:
         return ", ".join(f"{name} {values[name]}" for name in values if name in names)
 
 
-async def find_booked(store: Store, rows: Collection[Row]) -> dict[str, Booked]:
+async def has_keyless(store: Store) -> bool:
+    """Whether there are reservations of imports from before rows had keys; where that takes long, there may be."""
+    try:
+        with pymongo.timeout(_LOOK_SECONDS):
+            return await store.database["reservations"].find_one(_KEYLESS, {"_id": 1}) is not None
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
+        return True
+
+
+async def find_booked(store: Store, rows: Collection[Row], *, keyless: bool = True) -> dict[str, Booked]:
     """The reservations that imports made of these rows, by the rows' keys.
 
     Before rows had keys, an import kept the reference in the metadata. Such a reservation is known by that, and by the
-    resource that it is on; who else wrote metadata like that does not count.
+    resource that it is on; who else wrote metadata like that does not count. Without `keyless` nobody looks for them.
     """
     collection = store.database["reservations"]
     keys = {row.key: row for row in rows}
@@ -90,8 +105,10 @@ async def find_booked(store: Store, rows: Collection[Row]) -> dict[str, Booked]:
         each["importKey"]: Booked.of(each)
         async for each in collection.find({"importKey": {"$in": [*keys]}}, dict.fromkeys(_FIELDS, 1))
     }
+    if not keyless:
+        return found
     old = {row.reference for key, row in keys.items() if key not in found}
-    query = {_OLD_REFERENCE: {"$in": sorted(old)}, "key": BY, "importKey": {"$exists": False}}
+    query = _KEYLESS | {_OLD_REFERENCE: {"$in": sorted(old)}}
     async for each in collection.find(query, dict.fromkeys((*_FIELDS, "metadata"), 1)):
         key = import_key(each["resource"], each["metadata"]["reference"])
         if key in keys:

@@ -22,7 +22,7 @@ from app.booking import Booking, BookRow, ChangeRow, Refused, Replayed
 from app.booking.imported import BY
 from app.errors import Problem
 from app.errors import invalid as invalid_field
-from app.importing.booked import Booked, find_booked, references_of
+from app.importing.booked import Booked, find_booked, has_keyless, references_of
 from app.importing.known import Known
 from app.importing.records import Record
 from app.importing.report import Complaint, Outcome, Report, differing, invalid, refused
@@ -73,6 +73,7 @@ class Importer:
     complain: Callable[[Complaint], None] = lambda _: None
     watch: Callable[[Report], None] = lambda _: None
     report: Report = field(default_factory=Report)
+    _keyless: bool = True
     _pending: "dict[str, asyncio.Task[Outcome]]" = field(default_factory=dict)
     _window: "deque[tuple[Record, Row | None, Fated]]" = field(default_factory=deque)
 
@@ -85,6 +86,7 @@ class Importer:
                 the report says what was done until then, and is `unchanged` when the file is imported again.
         """
         known = Known(self.store, create=self.create)
+        self._keyless = await has_keyless(self.store)
         chunks = _chunks(records)
         try:
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
@@ -100,7 +102,7 @@ class Importer:
         rows = [read_row(record, self.timezone) for record in chunk]
         valid = [row for row in rows if isinstance(row, Row)]
         before = set(self._pending)  # what is looked up of these is what they were before
-        booked = await find_booked(self.store, valid)
+        booked = await find_booked(self.store, valid, keyless=self._keyless)
         fresh = [row for row in valid if row.key not in booked]
         await known.look(
             (row.wanted.resource for row in fresh), (row.wanted.customer for row in fresh if row.wanted.customer)
@@ -113,7 +115,7 @@ class Importer:
             if row.key in before:
                 # The file has it twice, and what becomes of this one depends on what became of that one.
                 await self._settle(0)
-                booked |= await find_booked(self.store, [row])
+                booked |= await find_booked(self.store, [row], keyless=self._keyless)
             before.add(row.key)
             self._window.append((record, row, self._fate(row, booked.get(row.key), known)))
 
@@ -181,7 +183,7 @@ class Importer:
                 return _refusal(no)
             else:
                 return Outcome("updated")
-            again = (await find_booked(self.store, [row])).get(row.key)
+            again = (await find_booked(self.store, [row], keyless=self._keyless)).get(row.key)
             if again is None:
                 break
             booked = again

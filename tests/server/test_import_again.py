@@ -307,9 +307,9 @@ async def test_the_last_row_of_a_reference_counts(store: Store, monkeypatch: pyt
     await imported(booking, [row("a")])
     looked = 0
 
-    async def find(store: Store, rows: Collection[Row]) -> dict[str, Booked]:
+    async def find(store: Store, rows: Collection[Row], **options: Any) -> dict[str, Booked]:
         nonlocal looked
-        found = await find_booked(store, rows)
+        found = await find_booked(store, rows, **options)
         looked += 1
         if looked == 2:
             booking.go.set()
