@@ -1,6 +1,7 @@
 """`reserva serve`: the app on granian, as one or more processes."""
 
 import asyncio
+import gc
 import multiprocessing
 import resource
 from contextlib import suppress
@@ -104,6 +105,8 @@ def application() -> "Process":
     from app.wire.closing import CLOSING  # noqa: PLC0415
 
     app = create()
+    gc.collect()
+    gc.freeze()  # what is there to the end need not be looked at with each collection, which nobody else runs beside
     return Process(app, app.state[CLOSING], settings.lame_duck_seconds)
 
 

@@ -53,17 +53,19 @@ def read_schedule(shape: Any) -> tuple[Schedule, list[Flaw]]:
 def stored_schedule(shape: Mapping[str, Any]) -> Schedule:
     """A schedule that was checked before it was stored: read five times as fast as by `read_schedule`.
 
-    Windows and dates that were put there past all checks, and cannot be understood, have no part in it.
+    Windows and dates that were put there past all checks, and cannot be understood, have no part in it. Days
+    of the same hours share them.
     """
     week: dict[str, list[Hours]] = {day: [] for day in DAYS}
     for window in _listed(shape, "weekly"):
         for day in {*_listed(window, "days")} & week.keys():
             week[day] += _stored_window(window)
     overrides: dict[date, Day] = {}
+    alike: dict[Day, Day] = {}
     for override in _listed(shape, "overrides"):
-        windows = [hours for each in _listed(override, "windows") for hours in _stored_window(each)]
+        windows = tuple(hours for each in _listed(override, "windows") for hours in _stored_window(each))
         with suppress(AttributeError, TypeError, ValueError):
-            overrides.setdefault(parse_day(override.get("date")), tuple(windows))
+            overrides.setdefault(parse_day(override.get("date")), alike.setdefault(windows, windows))
     weekly = None if shape.get("weekly") is None else tuple(tuple(windows) for windows in week.values())
     return Schedule(weekly, overrides)
 

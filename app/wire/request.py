@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from secrets import token_hex
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,7 +16,7 @@ from app.wire.methods import extended
 from app.wire.models import Body, read_body
 from app.wire.sentences import cut
 from app.wire.strict_json import read_json
-from app.work import WORK, WorkPool
+from app.work import WORK, WorkPool, without_collector
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -113,11 +114,12 @@ def _read(body: bytes, model: type[Body] | None, *, nulls: bool) -> tuple[Any, A
 
     A refusal leaves without what was parsed: to free half a million values takes long, and is done here.
     """
-    try:
-        return _parsed(body, model, nulls=nulls)
-    except Problem as problem:
-        problem.__context__ = None
-        raise problem.with_traceback(None) from None
+    with without_collector() if len(body) > LARGE_BODY_BYTES else nullcontext():
+        try:
+            return _parsed(body, model, nulls=nulls)
+        except Problem as problem:
+            problem.__context__ = None
+            raise problem.with_traceback(None) from None
 
 
 def _parsed(body: bytes, model: type[Body] | None, *, nulls: bool) -> tuple[Any, Any]:

@@ -249,3 +249,9 @@ def test_a_stored_schedule_is_read_as_a_sent_one(shape: dict[str, Any]) -> None:
 def test_a_stored_schedule_of_another_shape_is_no_failure(shape: dict[str, Any]) -> None:
     """It opens nothing; no hours are none."""
     assert stored_schedule(shape) == (ALWAYS if shape.get("weekly") is None else Schedule(((),) * 7))
+
+
+def test_days_of_the_same_hours_share_them() -> None:
+    """Ten years of overrides that are alike keep one tuple, for memory and for whoever goes through all objects."""
+    shape = {"overrides": [{"date": f"2026-03-{day:02}", "windows": [NINE_TO_FIVE]} for day in range(1, 31)]}
+    assert len({id(windows) for windows in stored_schedule(shape).overrides.values()}) == 1

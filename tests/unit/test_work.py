@@ -1,14 +1,18 @@
 """Long work runs beside the loop, a bounded amount of it."""
 
 import asyncio
+import gc
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from app.errors import Problem
-from app.work import TURN_SECONDS, USUAL_TURN_SECONDS, WorkPool
+from app.wire import request
+from app.wire.request import LARGE_BODY_BYTES
+from app.work import TURN_SECONDS, USUAL_TURN_SECONDS, WorkPool, without_collector
 
 
 @pytest.fixture
@@ -67,3 +71,34 @@ async def test_work_whose_caller_left_keeps_its_place(pool: WorkPool) -> None:
     release.set()
     assert await waiting == 0
     assert not pool.full
+
+
+def test_garbage_is_not_collected_while_a_large_body_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection lets nobody else run, and looks at every value of the body; after it, faulty or not, it goes on."""
+    seen: list[bool] = []
+
+    def parsed(body: bytes, *_: object, **__: object) -> None:
+        seen.append(gc.isenabled())
+        if body.startswith(b"x"):
+            raise Problem("malformed", "No.")
+
+    monkeypatch.setattr(request, "_parsed", parsed)
+    read = getattr(request, "_read")  # noqa: B009  # private, and the one place through which bodies come
+    for body in (b" " * (LARGE_BODY_BYTES + 1), b"{}"):
+        read(body, None, nulls=False)
+        assert gc.isenabled()
+    with pytest.raises(Problem):
+        read(b"x" * (LARGE_BODY_BYTES + 1), None, nulls=False)
+    assert gc.isenabled()
+    assert seen == [False, True, False]
+
+
+def test_a_pause_of_the_collector_is_not_prolonged() -> None:
+    """Who comes during one has it as long as it lasts: a stream of large bodies leaves the collector its time."""
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(without_collector())
+        second.enter_context(without_collector())
+        assert not gc.isenabled()
+        first.close()
+        assert gc.isenabled()
+    assert gc.isenabled()
