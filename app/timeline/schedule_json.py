@@ -61,12 +61,11 @@ def stored_schedule(shape: Mapping[str, Any]) -> Schedule:
         for day in {*_listed(window, "days")} & week.keys():
             week[day] += _stored_window(window)
     overrides: dict[date, Day] = {}
-    alike: dict[Day, Day] = {}
     for override in _listed(shape, "overrides"):
         windows = tuple(hours for each in _listed(override, "windows") for hours in _stored_window(each))
         with suppress(AttributeError, TypeError, ValueError):
-            overrides.setdefault(parse_day(override.get("date")), alike.setdefault(windows, windows))
-    weekly = None if shape.get("weekly") is None else tuple(tuple(windows) for windows in week.values())
+            overrides.setdefault(parse_day(override.get("date")), _shared(windows))
+    weekly = None if shape.get("weekly") is None else tuple(_shared(tuple(windows)) for windows in week.values())
     return Schedule(weekly, overrides)
 
 
@@ -101,6 +100,19 @@ def read_span(first: str, last: str, tz: ZoneInfo, at: str = "/") -> tuple[tuple
 
 class _EnoughError(Exception):
     """There are as many flaws as will be told of."""
+
+
+_window = lru_cache(maxsize=1 << 14)(Hours)
+
+
+@lru_cache(maxsize=1 << 12)
+def _shared(day: Day) -> Day:
+    """Let equal days be one object.
+
+    Years of overrides of a pool mostly repeat a few days. One object each would be millions, and the garbage collector
+    stops the whole process while it walks them.
+    """
+    return day
 
 
 class _Reader:
@@ -155,7 +167,7 @@ class _Reader:
         for day, windows in week.items():
             if len(windows) > WINDOWS_MAX:
                 self.blame("/weekly", f"At most {WINDOWS_MAX} windows may start on a day; {day} has {len(windows)}.")
-        return tuple(tuple(windows) for windows in week.values())
+        return tuple(_shared(tuple(windows)) for windows in week.values())
 
     def days(self, shape: Any, pointer: str) -> set[str]:
         """The days of the week that are named."""
@@ -184,7 +196,7 @@ class _Reader:
             if day in found:
                 self.blame(f"{pointer}/date", f"There is an override of {day} already; put its windows into one.")
             elif day is not None:
-                found[day] = tuple(windows)
+                found[day] = _shared(tuple(windows))
         return found
 
     def window(self, members: Mapping[str, Any], pointer: str) -> list[Hours]:
@@ -193,7 +205,7 @@ class _Reader:
         closes = self.minutes(members["to"], f"{pointer}/to", last=MINUTES_A_DAY) if "to" in members else None
         if opens is None or closes is None:
             return []
-        return [Hours(opens, closes if closes > opens else closes + MINUTES_A_DAY)]
+        return [_window(opens, closes if closes > opens else closes + MINUTES_A_DAY)]
 
     def minutes(self, shape: Any, pointer: str, last: int = MINUTES_A_DAY - 1) -> int | None:
         """A local time of day, at most `last`, in minutes from midnight."""

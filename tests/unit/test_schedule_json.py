@@ -251,7 +251,12 @@ def test_a_stored_schedule_of_another_shape_is_no_failure(shape: dict[str, Any])
     assert stored_schedule(shape) == (ALWAYS if shape.get("weekly") is None else Schedule(((),) * 7))
 
 
-def test_days_of_the_same_hours_share_them() -> None:
-    """Ten years of overrides that are alike keep one tuple, for memory and for whoever goes through all objects."""
-    shape = {"overrides": [{"date": f"2026-03-{day:02}", "windows": [NINE_TO_FIVE]} for day in range(1, 31)]}
-    assert len({id(windows) for windows in stored_schedule(shape).overrides.values()}) == 1
+def test_equal_days_are_one_object() -> None:
+    """A pool's years of overrides hold as many objects as they have different days, whoever reads them and when."""
+    day = [{"from": "09:00", "to": "12:00"}, {"from": "13:00", "to": "17:00"}]
+    other = [{"from": "09:00", "to": "12:00"}]
+    shape = {"overrides": [{"date": f"2030-01-{n:02}", "windows": other if n == 31 else day} for n in range(1, 32)]}
+    first, second = read_schedule(shape)[0], stored_schedule(shape)
+    days = [*first.overrides.values(), *second.overrides.values()]
+    assert len({id(each) for each in days}) == 2
+    assert len({id(hours) for each in days for hours in each}) == 2
