@@ -152,12 +152,12 @@ def test_a_lame_duck_loses_nobody(key: str, database_url: str) -> None:
 )
 def test_the_waiting_can_be_ended(key: str, database_url: str, numbers: tuple[signal.Signals, ...]) -> None:
     """A second signal ends the listening on, and Ctrl-C does without it, whoever of its processes is told."""
-    with serving("--workers", "2", MONGODB_URL=database_url, RESERVA_LAME_DUCK_SECONDS="300") as (_, app):
-        app.said("Started worker-2")
+    with serving(MONGODB_URL=database_url, RESERVA_LAME_DUCK_SECONDS="300") as (port, app):
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=20).status_code == 200
         *before, last = numbers
         for number in before:
             app.process.send_signal(number)
-            assert eventually(lambda: counted(app, "asked to end") == 2)
+            app.said("asked to end")
         assert app.ended(last) == 0
     assert not any("refused to gracefully stop" in line for line in app.err)
 
