@@ -13,6 +13,9 @@ SHELL := /bin/sh
 # Arguments of a command: `make run ARGS='--port 9000'`, `make test ARGS='tests/unit -k lifecycle'`.
 ARGS ?=
 
+# How many processes share the tests, file by file, each with servers of its own; 0: all in one.
+JOBS ?= 2
+
 ready := .venv/ready
 lint_paths := app worker tests
 
@@ -21,7 +24,7 @@ run: $(ready)
 	@exec .venv/bin/reserva dev --tied $$PPID $(ARGS)
 
 test: $(ready)
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@exec .venv/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 bench: $(ready)
 	@exec .venv/bin/python -m tests.bench $(ARGS)
