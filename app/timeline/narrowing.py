@@ -7,7 +7,8 @@ The windows of a date are compared in wall time. Around changes of the clocks th
 window can become a shorter one), so those dates are resolved and compared as instants.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
 from functools import lru_cache
 from itertools import pairwise
@@ -27,7 +28,7 @@ _REACH_DAYS = 3
 """A window that starts on a date ends within so many days of the date's start, also where a zone skips a day."""
 
 
-def narrowed(before: Room, after: Room, daily: Container[str], now: Millis) -> list[Stretch]:
+def narrowed(before: Room, after: Room, daily: AbstractSet[str], now: Millis) -> list[Stretch]:
     """The stretches in which the edit can strand bookings that have not ended by `now`; `daily`: full-day services.
 
     That a resource counts its units otherwise strands nobody here; it is refused by itself.
@@ -40,14 +41,13 @@ def narrowed(before: Room, after: Room, daily: Container[str], now: Millis) -> l
     return _from(now, found)
 
 
-def _everywhere(before: Room, after: Room, daily: Container[str]) -> bool:
+def _everywhere(before: Room, after: Room, daily: AbstractSet[str]) -> bool:
     """Whether the edit can strand anybody at any time."""
     if before.active > after.active or after.capacity < before.capacity or before.services - after.services:
         return True
     if before.timezone == after.timezone:
         return False
-    whole_days = any(service in daily for service in before.services)
-    return whole_days or not (_is_always(before.schedule) and _is_always(after.schedule))
+    return bool(daily) or not (_is_always(before.schedule) and _is_always(after.schedule))
 
 
 def _is_always(schedule: Schedule) -> bool:

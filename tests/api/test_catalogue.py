@@ -284,21 +284,22 @@ async def test_guards_stand_before_what_they_guard(client: httpx.AsyncClient, mo
     await add(client, "resources", id="room", services=["cut"])
     guards = {row["_id"]: row async for row in mock_store.database["guards"].find()}
 
-    assert set(guards) == {"room", "service:cut"}
+    assert set(guards) == {"room", "service:cut", "pool:cut"}
     assert (guards["room"]["reachBack"], guards["room"]["seq"]) == (guards["room"]["reachAhead"], 0)
-    assert all(row["rules"] for row in guards.values())
+    assert all(guards[each]["rules"] for each in ("room", "service:cut"))
 
 
 async def test_an_edit_changes_the_rules_of_its_guard(client: httpx.AsyncClient, mock_store: Store) -> None:
     """So that every process forgets what it remembered; customers have none."""
     await add(client, "services", id="cut")
     await add(client, "resources", id="room")
-    before = {row["_id"]: row["rules"] async for row in mock_store.database["guards"].find()}
+    guarded = {"_id": {"$in": ["room", "service:cut"]}}
+    before = {row["_id"]: row["rules"] async for row in mock_store.database["guards"].find(guarded)}
     await edit(client, "/v1/services/cut", name="x")
     await edit(client, "/v1/resources/room", name="x")
-    after = {row["_id"]: row["rules"] async for row in mock_store.database["guards"].find()}
+    after = {row["_id"]: row["rules"] async for row in mock_store.database["guards"].find(guarded)}
 
-    assert before.keys() == after.keys()
+    assert before.keys() == after.keys() == {"room", "service:cut"}
     assert not before.items() & after.items()
 
 

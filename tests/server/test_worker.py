@@ -21,6 +21,7 @@ from app.timeline.sweep import Window
 from tests.actors import HOUR, NINE, add_resource
 from tests.contract.processes import eventually, kept_running, run, running
 from worker import jobs
+from worker.beat import beat_key
 
 pytestmark = pytest.mark.servers("rust")
 KINDS: tuple[runs.Kind, ...] = ("full", "incremental")
@@ -57,7 +58,7 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
         assert await jobs.put(queue.RUN, str(told.id), identity=str(told.id))
         await jobs.close()
         assert await succeeds(store, told)
-        assert redis.exists(f"{queue.QUEUE}:health-check")
+        assert redis.exists(beat_key())
         assert worker.ended(signal.SIGTERM) == 0
     redis.close()
     assert (await runs.get(store, str(silent.id))).findings == 1
