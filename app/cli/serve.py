@@ -100,9 +100,9 @@ def application() -> "Process":
         tie(parent.pid)
     settings = environment()
     # The process that only starts others has no use for the app.
-    from app.cli.process import Process  # noqa: PLC0415
-    from app.main import create  # noqa: PLC0415
-    from app.wire.closing import CLOSING  # noqa: PLC0415
+    from app.cli.process import Process  # noqa: PLC0415  # see above
+    from app.main import create  # noqa: PLC0415  # see above
+    from app.wire.closing import CLOSING  # noqa: PLC0415  # see above
 
     app = create()
     gc.collect()

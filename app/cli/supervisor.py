@@ -46,7 +46,7 @@ class Supervisor(MPServer):
                 del due[ready]
                 self._respawn_workers([ready], spawn_target, target_loader)
             if self.reload_signal:
-                self._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+                self._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
 
     def signal_handler_interrupt(self, *args: Any, **_: Any) -> None:
         """End, and hand on what ends the waiting: a second signal, and Ctrl-C, which skips it."""

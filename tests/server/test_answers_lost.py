@@ -205,7 +205,7 @@ class TestOptimisticEdit:
         edit = await edit_of(mock_store, Changes({"capacity": 1}))
         driver._perform = unlucky  # type: ignore[method-assign]  # that is the fault
         await booking.committer.submit(edit)
-        driver._perform = perform  # type: ignore[method-assign]
+        driver._perform = perform  # type: ignore[method-assign]  # the fault is over
         with pytest.raises(Refused):
             await booking.book(booking_of(reservation=ObjectId()))
         await booking.stop()

@@ -36,7 +36,7 @@ class TestAhead:
         hold = await held(store, booking, monkeypatch)
 
         marked = await expire_lapsed(store)
-        confirmed = await booking.confirm(hold, by="test")  # type: ignore[arg-type]
+        confirmed = await booking.confirm(hold, by="test")  # type: ignore[arg-type]  # an id
         await booking.stop()
 
         assert marked == 0
@@ -48,7 +48,7 @@ class TestAhead:
         await booking.start()
         hold = await held(store, booking, monkeypatch)
 
-        cancelled = await booking.finish(hold, "cancelled", by="test")  # type: ignore[arg-type]
+        cancelled = await booking.finish(hold, "cancelled", by="test")  # type: ignore[arg-type]  # an id
         await booking.stop()
 
         assert [entry.to for entry in cancelled.history] == ["pending", "cancelled"]

@@ -63,7 +63,7 @@ def fail(request: int, *, foreign: bool = False) -> None:
 
 
 @pytest.mark.parametrize("foreign", [False, True])
-def test_equal_tracebacks_are_shown_once_a_minute(written: io.StringIO, clock: Clock, foreign: bool) -> None:  # noqa: FBT001
+def test_equal_tracebacks_are_shown_once_a_minute(written: io.StringIO, clock: Clock, foreign: bool) -> None:  # noqa: FBT001  # a case
     """Of 1,000 within a minute one line is left; the next one after it says how many there were."""
     for request in range(1_000):
         fail(request, foreign=foreign)
