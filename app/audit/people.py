@@ -5,9 +5,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.audit.values import identity, printable
 from app.storage.errors import StorageError
 from app.storage.reading import Reading
+from app.storage.values import identity, printable
 
 CUSTOMERS = "customers"
 _AT_ONCE = 1_000

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.timeline.instants import render
-from app.timeline.lifecycle import STATUSES
 from app.timeline.sweep import Window
 
 EXAMPLES = 3
@@ -33,8 +32,9 @@ class Report:
     """An audit of one collection.
 
     `read` counts its documents and `taken` what of them occupies a resource: with items one document takes several.
-    `left_out` counts what cannot be placed, and `notes` what was read with an assumption. `idle` are the statuses that
-    do not block. `windows` are by resource, then start; their `reservations` are ids as text, each once.
+    `left_out` counts what cannot be placed and what lies in the trash, and `notes` what was read with an assumption.
+    `idle` are the statuses that do not block, `unknown_statuses` those of which nobody knows. `windows` are by
+    resource, then start; their `reservations` are ids as text, each once.
     """
 
     blocking: tuple[str, ...]
@@ -46,6 +46,7 @@ class Report:
     lapsed: int = 0
     left_out: Tally = field(default_factory=Tally)
     notes: Tally = field(default_factory=Tally)
+    unknown_statuses: Tally = field(default_factory=Tally)
     windows: list[Window] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
 
@@ -59,7 +60,7 @@ class Report:
         """Whether something was there to be judged: what blocks, or at least nothing but what surely does not."""
         if self.taken:
             return True
-        return self.read > 0 and not self.left_out.counts and set(self.idle) <= set(STATUSES)
+        return self.read > 0 and not self.left_out.counts and not self.unknown_statuses.counts
 
     def idles(self, status: str) -> None:
         """Count one that does not block; of many different statuses the later ones are only `others`."""
@@ -70,6 +71,7 @@ class Report:
         return {
             "read": self.read,
             "leftOut": self.left_out.counts,
+            "unknownStatuses": self.unknown_statuses.counts,
             "conflicts": self.conflicts,
             "findings": [self._finding(window) for window in self.windows],
         }

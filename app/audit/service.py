@@ -13,18 +13,17 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.audit.occupancies import FIELDS, LeftOut, Taken, occupancies
 from app.audit.report import Report
-from app.audit.values import count, excerpt, identity, instant
 from app.storage.reading import DeniedError, Reading
-from app.timeline.instants import Millis, to_millis
+from app.storage.rows import FIELDS, TRASH, LeftOut, Reader, Taken, folded, occupancies
+from app.storage.values import count, excerpt, identity, instant
+from app.timeline.instants import to_millis
 from app.timeline.lifecycle import BLOCKING
 from app.timeline.sweep import Row, sweep
 
 RESOURCES = "resources"
 NAMELESS = "(no _id)"
 _BY_GUEST = ("per-guest", "guests")
-_HOLD = "pending"
 
 
 @dataclass(slots=True)
@@ -74,13 +73,11 @@ async def audit(
     """
     report = Report(tuple(blocking))
     resources = await _resources(reading, report)
-    now = to_millis(await reading.now())
+    reader = Reader(to_millis(await reading.now()), resources.by_guest, report.blocking)
     loads: dict[str, _Load] = {}
     async for batch in reading.documents(collection, FIELDS):
         for found in batch:
-            report.read += 1
-            if _occupies(found, report, now):
-                _enter(found, resources, loads, report)
+            _enter(found, reader, resources, loads, report)
         watch(report)
     report.resources = len(loads)
     for resource in sorted(loads):
@@ -120,28 +117,31 @@ def _learn(found: dict[str, Any], resources: _Resources, report: Report) -> None
         resources.names[resource] = found["name"]
 
 
-def _occupies(found: dict[str, Any], report: Report, now: Millis) -> bool:
-    """Whether it blocks, by its status; a hold does until it expires."""
-    status = found.get("status")
-    if type(status) is not str:  # BSON's code is a kind of text, and no status
-        reason = "status is missing" if status is None else "status is not text"
-        report.left_out.add(reason, _example(found, "" if status is None else excerpt(status)))
-        return False
-    if status not in report.blocking:
-        report.idles(status)
-        return False
-    if status == _HOLD and found.get("expiresAt") is not None:
-        expires = instant(found["expiresAt"])
-        if expires is None:
-            report.notes.add("expiresAt is not an instant, so never", _example(found, excerpt(found["expiresAt"])))
-        elif expires <= now:
-            report.lapsed += 1
-            return False
-    report.active[status] += 1
-    return True
+def _enter(
+    found: dict[str, Any], reader: Reader, resources: _Resources, loads: dict[str, _Load], report: Report
+) -> None:
+    """Take in what a reservation occupies, and count what it is."""
+    report.read += 1
+    standing = reader.standing(found)
+    if isinstance(standing, LeftOut):
+        report.left_out.add(standing.reason, _example(found, standing.value))
+    elif standing == "trash":
+        report.left_out.add(TRASH, _example(found, ""))
+    elif standing == "lapsed":
+        report.lapsed += 1
+    elif standing == "unknown":
+        report.unknown_statuses.add(found["status"], _example(found, ""))
+    elif standing == "idle":
+        report.idles(found["status"])
+    else:
+        report.active[found["status"]] += 1
+        expires = found.get("expiresAt")
+        if folded(found["status"]) == "pending" and expires is not None and instant(expires) is None:
+            report.notes.add("expiresAt is not an instant, so never", _example(found, excerpt(expires)))
+        _load(found, resources, loads, report)
 
 
-def _enter(found: dict[str, Any], resources: _Resources, loads: dict[str, _Load], report: Report) -> None:
+def _load(found: dict[str, Any], resources: _Resources, loads: dict[str, _Load], report: Report) -> None:
     whose = _packed(found.get("_id"))
     for taken in occupancies(found, resources.by_guest):
         if isinstance(taken, LeftOut):

@@ -15,10 +15,10 @@ from rich.text import Text
 from app.audit import Report, audit
 from app.audit.people import people
 from app.audit.report import Tally
-from app.audit.values import printable
 from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, environment, result, say, shown
 from app.cli.output import Beside
 from app.storage.reading import Reading, open_for_reading
+from app.storage.values import printable
 from app.timeline.instants import MINUTE, Millis, from_millis, render
 from app.timeline.lifecycle import BLOCKING
 from app.timeline.sweep import Window
@@ -90,7 +90,7 @@ async def audit_(
             raise CouldNot(await _nothing(reading, collection, report))
     finally:
         await reading.close()
-    return FOUND if report.windows else DONE
+    return FOUND if report.windows or report.unknown_statuses.counts else DONE
 
 
 @contextmanager
@@ -154,6 +154,7 @@ def _told(report: Report) -> list[Text]:
     if idle:
         lines.append(f"Not blocking: {_counted(idle)}.")
     lines += _lines("Left out", report.left_out)
+    lines += _lines("Status that nobody knows, taken for one that does not block", report.unknown_statuses)
     lines += _lines("Note", report.notes)
     windows = f"{len(report.windows):,} windows above capacity, {report.conflicts:,} conflicts"
     found = windows if report.windows else "no conflict"
@@ -177,10 +178,11 @@ async def _nothing(reading: Reading, collection: str, report: Report) -> str:
     if not report.read:
         known = ", ".join(printable(name) for name in await reading.collections()) or "none that this user may see"
         return f"There is nothing in {collection!r} of the database {reading.name!r}. Its collections: {known}."
-    if report.idle and not report.active:
+    others = report.idle + Counter(report.unknown_statuses.counts)
+    if others and not report.active:
         return (
             f"No reservation has a status of {', '.join(report.blocking)}. Name those that occupy a resource with "
-            f"--blocking; there are: {_counted(report.idle)}."
+            f"--blocking; there are: {_counted(others)}."
         )
     return "No reservation that blocks could be read; what is left out above says why."
 

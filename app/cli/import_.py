@@ -13,7 +13,6 @@ from typing import IO, Any
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.audit.values import printable
 from app.booking import Booking
 from app.cli.common import (
     DONE,
@@ -34,6 +33,7 @@ from app.importing.report import Complaint, Report
 from app.importing.rows import Zone
 from app.importing.service import Importer
 from app.importing.source import InterruptedReadingError, Source, UnreadableError
+from app.storage.values import printable
 from app.timeline.zones import zone
 
 SHOWN = 10

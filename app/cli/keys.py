@@ -9,9 +9,9 @@ from rich.text import Text
 
 from app.access import service
 from app.access.caller import SCOPES
-from app.audit.values import printable
 from app.cli.common import DONE, CouldNot, asynchronous, console, opened, result, say, shown
 from app.storage.documents import Key
+from app.storage.values import printable
 
 
 @click.group(epilog="Example:  reserva keys create --name website --scope reservations:write")

@@ -93,11 +93,20 @@ class TimeOff(Part):
     reason: str | None = None
 
 
+class FormerCapacity(Part):
+    """A higher capacity that held until an instant."""
+
+    until: datetime
+    capacity: int
+
+
 class Resource(CatalogueObject):
     """Something that can be booked. `rules` is the id under which the write path caches it (see `Guard`)."""
 
     timezone: str = "UTC"
     capacity: int = 1
+    former_capacities: list[FormerCapacity] | None = None
+    """Those that were higher, by `until`, each lower than the one before: what lies before is judged by them."""
     capacity_mode: Literal["reservations", "guests"] = "reservations"
     services: list[str] = Field(default_factory=list)
     active: bool = True
@@ -285,6 +294,7 @@ class Guard(Kept):
 
     One a resource, made with it; and one a service (`service:<id>`), which only carries `rules`. Beside them lies a
     service's pool (`pool:<id>`), which nobody books under, see `pools`.
+    `foreign` says that something occupies it which the conflict lookup does not find (see `Occupancy`).
     `rules` is a random id, changed in the transaction of every edit, under which processes cache what they read;
     `at` is the database's clock at the last change; `reach_back` and `reach_ahead` are milliseconds, and `long` says
     that something long was booked, see `booking`.
@@ -297,6 +307,7 @@ class Guard(Kept):
     reach_back: int | None = None
     reach_ahead: int | None = None
     long: bool | None = None
+    foreign: bool | None = None
     yield_until: datetime | None = None
     yield_to: PydanticObjectId | None = None
 
@@ -304,6 +315,29 @@ class Guard(Kept):
         """Where it is kept."""
 
         name = "guards"
+
+
+class Occupancy(Kept):
+    """What a reservation that others wrote occupies where the conflict lookup cannot find it.
+
+    Its resource has another form there, its status another spelling, its times are no dates, or it is one of `items`.
+    Runs and `migrate` keep these rows; whoever books reads the reservation itself again, which may have changed.
+    """
+
+    id: PydanticObjectId = Field(alias="_id")
+    resource: str
+    start_time: datetime
+    end_time: datetime
+    reservation: Any
+    run: PydanticObjectId | None = None
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "occupancies"
+        indexes: ClassVar = [
+            IndexModel([("resource", ASCENDING), ("startTime", ASCENDING)], name="occupancy_resource"),
+        ]
 
 
 def service_row(service_id: str) -> str:
@@ -314,8 +348,8 @@ def service_row(service_id: str) -> str:
 class Run(Kept):
     """One reconciliation, from its request to its end.
 
-    `owner` is the process that runs it and `beat_at` when it last said so; `unaccepted` are those of its findings that
-    nobody accepted.
+    `left_out` counts what could not be read, by reason; `owner` is the process that runs it and `beat_at` when it last
+    said so; `unaccepted` are those of its findings that nobody accepted.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -327,6 +361,7 @@ class Run(Kept):
     findings: int = 0
     conflicts: int = 0
     new: int = 0
+    left_out: dict[str, int] | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -345,18 +380,45 @@ class Run(Kept):
 
 
 class FindingEntry(Part):
-    """One word on a finding: the sweep's (`worker`) or a person's, by the prefix of their key."""
+    """One word on a finding, or one change of it: the sweep's (`worker`) or a person's.
+
+    `by` is the person's name where they said it, else the prefix of their key, which `key` always is. `from` to
+    `capacity` are the window as it was then, `joined` and `left` the ids of reservations, as text.
+    """
 
     at: datetime
     by: str
+    key: str | None = None
     to: State
     note: str | None = None
+    from_: datetime | None = Field(default=None, alias="from")
+    until: datetime | None = None
+    peak: int | None = None
+    capacity: int | None = None
+    joined: list[str] | None = None
+    left: list[str] | None = None
+
+
+class Acceptance(Part):
+    """What a person accepted: these reservations or fewer of them, up to that peak and that excess over capacity.
+
+    It holds until `until`; without it, for good.
+    """
+
+    reservations: list[Any]
+    peak: int
+    excess: int
+    until: datetime | None = None
+    by: str
+    at: datetime
 
 
 class Finding(Kept):
     """A stretch of one resource with load above its capacity, as the last run saw it; see `app.timeline.matching`.
 
-    `reservations` are ids, of whatever type they have. `accepted_peak` is there while it is accepted.
+    `reservations` are ids, of whatever type they have. `acceptance` and `acknowledged` (since when) are what people
+    said of it; a finding that was merged into another keeps them, for when the windows part again. `told_at` is when an
+    alert with it was taken.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -368,6 +430,10 @@ class Finding(Kept):
     state: State
     reservations: list[Any]
     accepted_peak: int | None = None
+    acceptance: Acceptance | None = None
+    acknowledged: datetime | None = None
+    assignee: str | None = None
+    told_at: datetime | None = None
     split_from: PydanticObjectId | None = None
     merged_into: PydanticObjectId | None = None
     first_seen: datetime
@@ -480,6 +546,7 @@ DOCUMENTS: tuple[type[Kept], ...] = (
     Group,
     AnswerApart,
     Guard,
+    Occupancy,
     Run,
     Finding,
     Lease,

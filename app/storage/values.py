@@ -3,19 +3,24 @@
 Each reader returns None for what it cannot make sense of; what that means is for the caller to say.
 """
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
-from bson import DatetimeMS, ObjectId
+from bson import DatetimeMS, Decimal128, ObjectId
 from bson.dbref import DBRef
 
-from app.timeline.instants import Millis, to_millis
+from app.timeline.instants import SECOND, Millis, to_millis
 
 MOST = 2**31
 """The largest count that is believed."""
+
+SECONDS_FROM, MILLIS_FROM = 10**8, 10**11
+"""A number of a day in our times: below the first it can be neither, between the two only seconds since 1970 (1973 to
+5138), above only milliseconds (from 1973 on)."""
 
 _FIRST = to_millis(datetime.min.replace(tzinfo=UTC))
 _LAST = to_millis(datetime.max.replace(tzinfo=UTC))
@@ -42,19 +47,18 @@ def identity(value: Any) -> str | None:
 
 
 def instant(value: Any) -> Millis | None:
-    """An instant: a BSON date, ISO 8601 text (without an offset: UTC), or milliseconds since the epoch."""
+    """An instant: a BSON date, ISO 8601 text (without an offset: UTC), or a number of seconds or milliseconds."""
     if isinstance(value, datetime):
         return to_millis(value if value.tzinfo else value.replace(tzinfo=UTC))
     if isinstance(value, str):
         return _parsed(value.strip())
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, DatetimeMS | int):
+    if isinstance(value, DatetimeMS):
         moment = int(value)
-    elif isinstance(value, float) and math.isfinite(value):
-        moment = math.floor(value)
     else:
-        return None
+        number = _number(value)
+        if number is None or number < SECONDS_FROM:
+            return None
+        moment = int(number) if number >= MILLIS_FROM else int(number * SECOND)
     return moment if _FIRST <= moment <= _LAST else None
 
 
@@ -70,12 +74,20 @@ def _parsed(text: str) -> Millis | None:
 
 
 def count(value: Any, least: int = 1) -> int | None:
-    """A whole number from `least`; JavaScript stores them as doubles too."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    """A whole number from `least`, of whatever type BSON has for numbers: JavaScript stores them as doubles too."""
+    number = _number(value)
+    if number is None or not least <= number <= MOST or number != int(number):
         return None
-    if isinstance(value, float) and not value.is_integer():
+    return int(number)
+
+
+def _number(value: Any) -> int | float | Decimal | None:
+    """A finite number of any type that BSON knows; a truth value is none."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
-    return int(value) if least <= value <= MOST else None
+    return value if isfinite(value) else None
 
 
 def excerpt(value: Any) -> str:

@@ -1,15 +1,19 @@
-"""What one reservation document occupies: its own resource and time, and those of its items.
+"""The one reader of rows: what a stored reservation occupies, whoever wrote it, or why nothing can be said of it.
+
+Reconciliation, audit, findings and the write path all read by it. It takes ids of any type, whole numbers of any BSON
+type, instants as dates, texts or numbers, and statuses however they are spelled; nothing in a row makes it fail.
 
 An item lies on its own resource and time; what it lacks is the reservation's. The reservation's own resource and time
 count as well, unless an item on the same resource starts with them or overlaps them: then they are that item.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from app.audit.values import count, excerpt, identity, instant
+from app.storage.values import count, excerpt, identity, instant
 from app.timeline.instants import Millis
+from app.timeline.lifecycle import BLOCKING, STATUSES
 
 FIELDS = (
     "resource",
@@ -23,8 +27,26 @@ FIELDS = (
     "guests",
     "expiresAt",
     "items",
+    "deletedAt",
+    "isDeleted",
+    "_status",
 )
 """All that is read of a document, beside its id."""
+
+TRASH = "lies in the trash"
+UNKNOWN_STATUS = "status is not a known one"
+
+
+def folded(status: str) -> str:
+    """A status as it is compared: without case, blanks, `_` and `-`."""
+    return "".join(status.split()).replace("_", "").replace("-", "").casefold()
+
+
+IDLE = frozenset({"canceled", "declined", "deleted", "draft", "rejected"} | {*map(folded, STATUSES)} - {*BLOCKING})
+"""Statuses, folded, that are known not to occupy anything, of Reserva and of others."""
+
+
+_HOLD = "pending"
 
 
 class LeftOut(NamedTuple):
@@ -41,6 +63,52 @@ class Taken(NamedTuple):
     start: Millis
     end: Millis
     units: int
+
+
+Standing: TypeAlias = Literal["active", "idle", "lapsed", "unknown", "trash"]
+"""What a row's status makes of it: it occupies; it does not; it is a hold that is over; its status is not known and is
+taken for one that does not; somebody has thrown it away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads rows as they count at an instant.
+
+    Args:
+        now: A hold that expires then or before occupies nothing.
+        by_guest: The resources, as text, on which guests are counted, not reservations.
+        blocking: The statuses that occupy a resource, however they are spelled.
+    """
+
+    now: Millis
+    by_guest: Container[str] = frozenset()
+    blocking: Collection[str] = BLOCKING
+
+    def __post_init__(self) -> None:
+        """Fold the statuses once."""
+        object.__setattr__(self, "blocking", frozenset(folded(status) for status in self.blocking))
+
+    def standing(self, found: Mapping[str, Any]) -> Standing | LeftOut:
+        """Whether a row occupies anything, by its status, its hold and the trash."""
+        if found.get("deletedAt") is not None or found.get("isDeleted") is True or found.get("_status") == "draft":
+            return "trash"
+        status = found.get("status")
+        if type(status) is not str:  # BSON's code is a kind of text, and no status
+            return LeftOut("status is missing") if status is None else LeftOut("status is not text", excerpt(status))
+        plain = folded(status)
+        if plain not in self.blocking:
+            return "idle" if plain in IDLE else "unknown"
+        if plain == _HOLD and (expires := instant(found.get("expiresAt"))) is not None and expires <= self.now:
+            return "lapsed"
+        return "active"
+
+    def occupancies(self, found: Mapping[str, Any]) -> Iterator[Taken | LeftOut]:
+        """What an active row occupies, and what of it cannot be placed; nothing of one that is not active."""
+        standing = self.standing(found)
+        if isinstance(standing, LeftOut):
+            yield standing
+        elif standing == "active":
+            yield from occupancies(found, self.by_guest)
 
 
 @dataclass(frozen=True, slots=True)

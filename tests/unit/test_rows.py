@@ -9,8 +9,8 @@ from bson.dbref import DBRef
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.audit.occupancies import LeftOut, Taken, occupancies
-from app.audit.values import MOST, count, excerpt, identity, instant, printable
+from app.storage.rows import LeftOut, Reader, Taken, occupancies
+from app.storage.values import MOST, count, excerpt, identity, instant, printable
 from app.timeline.instants import HOUR, from_millis, to_millis
 
 MIDNIGHT = to_millis(datetime(2030, 1, 7, tzinfo=UTC))
@@ -82,6 +82,11 @@ def test_ids(value: Any, meant: str | None) -> None:
         (DatetimeMS(MIDNIGHT + 9 * HOUR), 9),
         (DatetimeMS(2**62), None),
         (2**62, None),
+        ((MIDNIGHT + 9 * HOUR) // 1000, 9),
+        (float((MIDNIGHT + 9 * HOUR) // 1000), 9),
+        (Decimal128(str((MIDNIGHT + 9 * HOUR) // 1000)), 9),
+        (12_345, None),
+        (-(10**12), None),
         (float("nan"), None),
         (float("inf"), None),
         (True, None),
@@ -102,8 +107,25 @@ def test_instants(value: Any, hour: int | None) -> None:
 @pytest.mark.parametrize(
     ("value", "meant"),
     [
-        *((3, 3), (3.0, 3), (Int64(3), 3), (MOST, MOST)),
-        *((value, None) for value in (0, -1, 2.5, True, "3", None, MOST + 1, 1e300, float("inf"), float("nan"))),
+        *((3, 3), (3.0, 3), (Int64(3), 3), (MOST, MOST), (Decimal128("3"), 3), (Decimal128("3.00"), 3)),
+        *((Decimal128(text), None) for text in ("2.5", "NaN", "-1")),
+        *(
+            (value, None)
+            for value in (
+                0,
+                -1,
+                2.5,
+                True,
+                "3",
+                None,
+                MOST + 1,
+                1e300,
+                Decimal128("2.5"),
+                Decimal128("NaN"),
+                float("inf"),
+                float("nan"),
+            )
+        ),
     ],
     ids=repr,
 )
@@ -269,3 +291,34 @@ def test_nothing_breaks_it(found: dict[str, Any], items: Any) -> None:
         or (isinstance(each.resource, str) and each.start < each.end and 1 <= each.units <= MOST)
         for each in seen
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "standing"),
+    [
+        ({"status": "confirmed"}, "active"),
+        ({"status": "Confirmed "}, "active"),
+        ({"status": "PENDING"}, "active"),
+        ({"status": "No_Show"}, "idle"),
+        ({"status": "Canceled"}, "idle"),
+        ({"status": "paid"}, "unknown"),
+        ({"status": "pending", "expiresAt": at(9)}, "lapsed"),
+        ({"status": "Pending", "expiresAt": "2030-01-07T09:00Z"}, "lapsed"),
+        ({"status": "pending", "expiresAt": at(9.5)}, "active"),
+        ({"status": "pending", "expiresAt": "soon"}, "active"),
+        ({"status": "confirmed", "expiresAt": at(8)}, "active"),
+        ({"status": "confirmed", "deletedAt": at(8)}, "trash"),
+        ({"status": "confirmed", "deletedAt": None}, "active"),
+        ({"status": "confirmed", "isDeleted": True}, "trash"),
+        ({"status": "confirmed", "isDeleted": False}, "active"),
+        ({"status": "confirmed", "_status": "draft"}, "trash"),
+        ({"status": "confirmed", "_status": "published"}, "active"),
+        ({}, LeftOut("status is missing")),
+        ({"status": 7}, LeftOut("status is not text", "7")),
+        ({"status": Code("confirmed")}, LeftOut("status is not text", '"confirmed"')),
+    ],
+    ids=str,
+)
+def test_what_the_status_says(fields: dict[str, Any], standing: Any) -> None:
+    """Statuses are compared without case, blanks, `_` and `-`; holds end, and what lies in the trash counts nothing."""
+    assert Reader(MIDNIGHT + 9 * HOUR).standing(fields) == standing
