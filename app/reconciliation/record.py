@@ -194,7 +194,8 @@ class _Writer:
     async def _change(
         self, row: dict[str, Any], state: State, changes: dict[str, Any], unset: dict[str, str], note: str | None
     ) -> Finding:
-        update: dict[str, Any] = {"$set": {"state": state, **changes}, "$unset": unset, "$inc": {"version": 1}}
+        fields = {"state": state, "updatedAt": self.now, **changes}
+        update: dict[str, Any] = {"$set": fields, "$unset": unset, "$inc": {"version": 1}}
         if row["state"] != state:
             update["$push"] = {"history": _entry(self.now, state, note)}
         findings = self.store.database[FINDINGS]
@@ -218,6 +219,7 @@ class _Writer:
                 "splitFrom": placed.split_from,
                 "firstSeen": self.now,
                 "lastSeen": self.now,
+                "updatedAt": self.now,
                 "run": self.run.id,
                 "history": [_entry(self.now, placed.state, note)],
             }
@@ -232,7 +234,9 @@ def _extent(window: Window) -> dict[str, Any]:
         "to": _instant(window.end),
         "peak": window.peak,
         "capacity": window.capacity,
+        "excess": window.peak - window.capacity,
         "reservations": list(window.reservations),
+        "reservationCount": len(window.reservations),
     }
 
 

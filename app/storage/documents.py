@@ -418,7 +418,8 @@ class Finding(Kept):
 
     `reservations` are ids, of whatever type they have. `acceptance` and `acknowledged` (since when) are what people
     said of it; a finding that was merged into another keeps them, for when the windows part again. `told_at` is when an
-    alert with it was taken.
+    alert with it was taken. `excess` (peak less capacity) and `reservation_count` are kept for lists; `updated_at` is
+    the last change, which a run that sees it as it was is not.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -427,8 +428,10 @@ class Finding(Kept):
     to: datetime
     peak: int
     capacity: int
+    excess: int | None = None
     state: State
     reservations: list[Any]
+    reservation_count: int | None = None
     accepted_peak: int | None = None
     acceptance: Acceptance | None = None
     acknowledged: datetime | None = None
@@ -438,17 +441,22 @@ class Finding(Kept):
     merged_into: PydanticObjectId | None = None
     first_seen: datetime
     last_seen: datetime
+    updated_at: datetime | None = None
     run: PydanticObjectId
     version: int = 1
     history: list[FindingEntry]
 
     class Settings(Kept.Settings):
-        """Where it is kept."""
+        """Where it is kept. Lists always name states, so that each of their orders is that of an index."""
 
         name = "findings"
         indexes: ClassVar = [
-            IndexModel([("resource", ASCENDING), ("_id", ASCENDING)], name="finding_resource"),
-            IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="finding_state"),
+            IndexModel([("resource", ASCENDING), ("from", ASCENDING), ("_id", ASCENDING)], name="finding_place"),
+            IndexModel([("state", ASCENDING), ("from", ASCENDING), ("_id", ASCENDING)], name="finding_state_from"),
+            IndexModel([("state", ASCENDING), ("firstSeen", ASCENDING), ("_id", ASCENDING)], name="finding_state_seen"),
+            IndexModel([("state", ASCENDING), ("excess", ASCENDING), ("_id", ASCENDING)], name="finding_state_excess"),
+            IndexModel([("reservations", ASCENDING)], name="finding_reservations"),
+            IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="finding_updated"),
         ]
 
 
