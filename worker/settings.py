@@ -24,6 +24,7 @@ from app.storage.client import connect
 from app.storage.migrate import verify
 from worker import jobs
 from worker.beat import beat_key
+from worker.crons import LineJob
 
 RUN_SECONDS = 6 * 3600
 """The longest reconciliation. A worker that dies in one is missed by its beats, not by this."""
@@ -63,23 +64,6 @@ def _redis() -> RedisSettings:
     return settings
 
 
-def _reconciliations() -> list[CronJob]:
-    return [
-        cron(
-            jobs.reconcile_reservations,
-            name=queue.RECONCILE if place == 0 else f"{queue.RECONCILE}:{place}",
-            timeout=RUN_SECONDS,
-            max_tries=2,
-            month=entry.month,
-            day=entry.day,
-            weekday=entry.weekday,
-            hour=entry.hour,
-            minute=entry.minute,
-        )
-        for place, entry in enumerate(parse(_settings.reconcile_cron))
-    ]
-
-
 class WorkerSettings:
     """What arq reads, by name; everything that is not here is as arq has it."""
 
@@ -90,7 +74,13 @@ class WorkerSettings:
         func(jobs.run_reconciliation, name=queue.RUN, timeout=RUN_SECONDS, max_tries=2)
     ]
     cron_jobs: ClassVar[list[CronJob]] = [
-        *_reconciliations(),
+        LineJob(
+            jobs.reconcile_reservations,
+            parse(_settings.reconcile_cron),
+            name=queue.RECONCILE,
+            timeout=RUN_SECONDS,
+            max_tries=2,
+        ),
         cron(
             jobs.pick_up_reconciliations,
             name=queue.PICK_UP,

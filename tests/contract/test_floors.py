@@ -50,6 +50,7 @@ LIBRARIES = {
     "beanie": ["app/storage/*.py"],
     "motor": ["app/storage/*.py", "app/booking/*.py", "app/reconciliation/*.py"],
     "arq": ["worker/*.py", "app/cli/worker.py", "app/reconciliation/queue.py"],
+    "cronsim": ["app/cron.py"],
     "granian": ["app/cli/*.py", "app/trial/*.py"],
     "click": ["app/cli/*.py", "app/trial/*.py"],
     "rich": ["app/cli/*.py", "app/trial/*.py"],

@@ -52,7 +52,11 @@ def test_names_that_kubernetes_makes(monkeypatch: pytest.MonkeyPatch, name: str)
         ("RESERVA_MAX_HOLDS", "many", "must be a whole number"),
         ("RESERVA_MAX_HOLDS", "1.5", "must be a whole number"),
         ("RESERVA_COMPLETE_AFTER_HOURS", "9" * 30, "must be 87,600 or less"),
-        ("RESERVA_RECONCILE_CRON", "61 * * * *", "RESERVA_RECONCILE_CRON is not a time of cron: minute '61'"),
+        (
+            "RESERVA_RECONCILE_CRON",
+            "61 * * * *",
+            "is not a time of cron: '61 * * * *' is not understood: Bad minute",
+        ),
         ("RESERVA_RECONCILE_CRON", "", "must have five fields"),
         ("RESERVA_ALERT_URL", "notaurl", "RESERVA_ALERT_URL is not a web address"),
         ("RESERVA_ALERT_URL", "ftp://example.com/", "must begin with http:// or https://"),
