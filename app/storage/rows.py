@@ -9,7 +9,10 @@ count as well, unless an item on the same resource starts with them or overlaps 
 
 from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
+
+from bson import ObjectId
 
 from app.storage.values import count, excerpt, identity, instant
 from app.timeline.instants import Millis
@@ -57,12 +60,16 @@ class LeftOut(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """`units` of a resource, taken during `[start, end)`."""
+    """`units` of a resource, taken during `[start, end)`.
+
+    `place`: 0 for the reservation's own resource and time, n for its nth item; with the id it names an occupancy.
+    """
 
     resource: str
     start: Millis
     end: Millis
     units: int
+    place: int = 0
 
 
 Standing: TypeAlias = Literal["active", "idle", "lapsed", "unknown", "trash"]
@@ -111,6 +118,20 @@ class Reader:
             yield from occupancies(found, self.by_guest)
 
 
+def found_by_lookup(found: Mapping[str, Any], taken: Taken) -> bool:
+    """Whether the conflict lookup finds this occupancy of a row, given a guard that reaches far enough.
+
+    It asks for a resource's id as text and as an ObjectId, for the blocking statuses as they are spelled here, and for
+    a range of dates. What it misses has to be in `occupancies`, and the guard of the resource `foreign`.
+    """
+    return (
+        not taken.place
+        and isinstance(found.get("resource"), str | ObjectId)
+        and found.get("status") in BLOCKING
+        and isinstance(found.get("startTime"), datetime)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where and when a reservation or an item wants to be; each as far as it could be read."""
@@ -135,12 +156,12 @@ def occupancies(found: Mapping[str, Any], by_guest: Container[str]) -> Iterator[
         yield _taken(own, found, found, by_guest)
         return
     places = []
-    for item in items:
+    for number, item in enumerate(items, 1):
         if not isinstance(item, Mapping):
             yield LeftOut("item is not an object", excerpt(item))
             continue
         places.append(_item(item, own))
-        yield _taken(places[-1], item, found, by_guest, "item: ")
+        yield _taken(places[-1], item, found, by_guest, number)
     absent = found.get("resource") is None and bool(places)
     if not absent and not any(_is_that(place, own) for place in places):
         yield _taken(own, found, found, by_guest)
@@ -192,13 +213,14 @@ def _is_that(item: _Place, own: _Place) -> bool:
 
 
 def _taken(
-    place: _Place, part: Mapping[str, Any], whole: Mapping[str, Any], by_guest: Container[str], what: str = ""
+    place: _Place, part: Mapping[str, Any], whole: Mapping[str, Any], by_guest: Container[str], number: int = 0
 ) -> Taken | LeftOut:
+    what = "item: " if number else ""
     units = _units(part, whole, by_guest=not isinstance(place.resource, LeftOut) and place.resource in by_guest)
     for read in (place.resource, place.start, place.end, units):
         if isinstance(read, LeftOut):
             return LeftOut(what + read.reason, read.value)
-    taken = Taken(place.resource, place.start, place.end, units)  # type: ignore[arg-type]  # none of them is LeftOut
+    taken = Taken(place.resource, place.start, place.end, units, number)  # type: ignore[arg-type]  # none is LeftOut
     return LeftOut(f"{what}endTime is not after startTime") if taken.end <= taken.start else taken
 
 

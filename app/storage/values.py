@@ -3,7 +3,7 @@
 Each reader returns None for what it cannot make sense of; what that means is for the caller to say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite
@@ -13,7 +13,7 @@ from uuid import UUID
 from bson import DatetimeMS, Decimal128, ObjectId
 from bson.dbref import DBRef
 
-from app.timeline.instants import SECOND, Millis, to_millis
+from app.timeline.instants import SECOND, Millis, render, to_millis
 
 MOST = 2**31
 """The largest count that is believed."""
@@ -27,6 +27,7 @@ _LAST = to_millis(datetime.max.replace(tzinfo=UTC))
 _INSIDE = ("value", "id", "_id")
 _YEAR = 4
 _SHOWN = 60
+_TOLD = 200
 
 
 def identity(value: Any) -> str | None:
@@ -88,6 +89,26 @@ def _number(value: Any) -> int | float | Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     return value if isfinite(value) else None
+
+
+def shown_text(value: Any) -> str:
+    """A value of any type as text, for whoever reads it in an answer: an id or a date in its usual form."""
+    if (known := identity(value)) is not None:
+        return _shortened(known)
+    if isinstance(value, datetime):
+        return render(value if value.tzinfo else value.replace(tzinfo=UTC))
+    if isinstance(value, DatetimeMS):
+        return f"{int(value)} ms since 1970"
+    return _shortened(value if isinstance(value, str) else repr(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _TOLD else text[: _TOLD - 1] + "…"
+
+
+def row_key(identity: Any) -> Hashable:
+    """An id of any type, to tell rows apart by: Python takes some for equal that are not, and cannot hash others."""
+    return identity if type(identity) in {ObjectId, str} else (type(identity).__name__, repr(identity))
 
 
 def excerpt(value: Any) -> str:

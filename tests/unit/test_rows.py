@@ -9,8 +9,8 @@ from bson.dbref import DBRef
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.storage.rows import LeftOut, Reader, Taken, occupancies
-from app.storage.values import MOST, count, excerpt, identity, instant, printable
+from app.storage.rows import LeftOut, Reader, Taken, found_by_lookup, occupancies
+from app.storage.values import MOST, count, excerpt, identity, instant, printable, row_key, shown_text
 from app.timeline.instants import HOUR, from_millis, to_millis
 
 MIDNIGHT = to_millis(datetime(2030, 1, 7, tzinfo=UTC))
@@ -322,3 +322,58 @@ def test_nothing_breaks_it(found: dict[str, Any], items: Any) -> None:
 def test_what_the_status_says(fields: dict[str, Any], standing: Any) -> None:
     """Statuses are compared without case, blanks, `_` and `-`; holds end, and what lies in the trash counts nothing."""
     assert Reader(MIDNIGHT + 9 * HOUR).standing(fields) == standing
+
+
+@pytest.mark.parametrize(
+    ("found", "ordinary"),
+    [
+        (doc(status="confirmed"), True),
+        (doc(OID, status="pending"), True),
+        (doc(status="Confirmed"), False),
+        (doc(7, status="confirmed"), False),
+        ({**doc(status="confirmed"), "startTime": "2030-01-07T09:00:00Z"}, False),
+        (doc(status="confirmed", items=[doc("a")]), False),
+        ({**doc(status="confirmed", items=[doc("b")]), "resource": None}, False),
+    ],
+)
+def test_which_occupancies_the_conflict_lookup_finds(found: dict[str, Any], *, ordinary: bool) -> None:
+    """A text id or its ObjectId, a status exactly as it is spelled here, a date, and no item."""
+    (taken,) = Reader(MIDNIGHT).occupancies(found)
+
+    assert isinstance(taken, Taken)
+    assert found_by_lookup(found, taken) is ordinary
+
+
+def test_the_items_of_a_row_have_places() -> None:
+    """With the row's id they name an occupancy: 0 is the row's own, n its nth item, also where one cannot be read."""
+    found = doc("a", status="confirmed", items=[doc("b"), "odd", doc("a", 14, 15)])
+
+    assert {each.place for each in occupancies(found, ()) if isinstance(each, Taken)} == {0, 1, 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (OID, str(OID)),
+        (at(9), "2030-01-07T09:00:00.000Z"),
+        (at(9).replace(tzinfo=None), "2030-01-07T09:00:00.000Z"),
+        (DatetimeMS(2**62), f"{2**62} ms since 1970"),
+        (b"\x01", "01"),
+        ("soon", "soon"),
+        ("x" * 300, "x" * 199 + "…"),
+        (float("nan"), "nan"),
+        (None, "None"),
+        ([1], "[1]"),
+    ],
+    ids=repr,
+)
+def test_values_as_text(value: Any, text: str) -> None:
+    """Any value can be shown, in few characters."""
+    assert shown_text(value) == text
+
+
+def test_ids_that_python_takes_for_equal_are_told_apart() -> None:
+    """One and true are two rows, as are an ObjectId and its digits; what cannot be hashed has a key as well."""
+    ids: list[Any] = [1, True, "1", OID, str(OID), {"a": 1}, b"1", [1]]
+
+    assert len({row_key(each) for each in ids}) == len(ids)
