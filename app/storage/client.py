@@ -9,7 +9,9 @@ from typing import Any
 
 import pymongo
 from beanie import init_beanie
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from bson import CodecOptions
+from bson.codec_options import DatetimeConversion
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo.errors import PyMongoError
 
 from app.settings import Mode, Settings
@@ -22,6 +24,14 @@ DATABASE = "reserva"
 SELECTION_MS = 3_000
 """How long an operation looks for a usable server. Shorter than an election on purpose: whoever waits for a booking
 is told `unavailable` within its deadline, and may come again."""
+
+LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+    document_class=dict,
+)
+"""Decodes what others wrote: an instant outside of Python's calendar, or text that is not UTF-8, ends nothing."""
 
 _DEFAULTS = {"serverSelectionTimeoutMS": SELECTION_MS, "connectTimeoutMS": SELECTION_MS}
 
@@ -72,6 +82,14 @@ class Store:
     def shape(self) -> Shape:
         """`or`: the branches of a conflict lookup go in one find; `single`: one find a branch."""
         return self.capabilities.shape
+
+    def lenient(self, collection: str) -> "AsyncIOMotorCollection[dict[str, Any]]":
+        """A collection whose documents are decoded whatever others have stored in them."""
+        found = self.database[collection]
+        if not self.capabilities.native:  # mongomock keeps Python's values, and knows no such options
+            return found
+        lenient: AsyncIOMotorCollection[dict[str, Any]] = found.with_options(codec_options=LENIENT)
+        return lenient
 
     async def look(self) -> None:
         """Ask again what the server can do: with the indexes built it plans better. The mode stays."""

@@ -8,25 +8,17 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bson import CodecOptions, decode_all
-from bson.codec_options import DatetimeConversion
+from bson import decode_all
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from app.storage.client import DATABASE, make_client
+from app.storage.client import DATABASE, LENIENT, make_client
 from app.storage.errors import UNAUTHORIZED, StorageError, shown, unusable
 
 BATCH = 2_000
 """Documents that are decoded at a stretch."""
 
 _GIVEN = "--mongodb"
-_LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=True,
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-    unicode_decode_error_handler="replace",
-    document_class=dict,
-)
-"""Decodes what others wrote: an instant outside of Python's calendar, or text that is not UTF-8, ends nothing."""
 
 
 class DeniedError(StorageError):
@@ -49,7 +41,7 @@ class Reading:
 
     async def now(self) -> datetime:
         """The server's clock; ours where it does not tell."""
-        told = (await self._client.admin.command("hello", codec_options=_LENIENT)).get("localTime")
+        told = (await self._client.admin.command("hello", codec_options=LENIENT)).get("localTime")
         return told if isinstance(told, datetime) else datetime.now(UTC)
 
     async def documents(
@@ -65,7 +57,7 @@ class Reading:
         cursor = self._database[collection].find_raw_batches(dict(where or {}), projection, batch_size=BATCH)
         try:
             async for batch in cursor:
-                yield decode_all(batch, _LENIENT)
+                yield decode_all(batch, LENIENT)
         except OperationFailure as error:
             if error.code != UNAUTHORIZED:
                 raise

@@ -3,6 +3,7 @@
 Each reader returns None for what it cannot make sense of; what that means is for the caller to say.
 """
 
+import re
 from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,6 +29,7 @@ _INSIDE = ("value", "id", "_id")
 _YEAR = 4
 _SHOWN = 60
 _TOLD = 200
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 def identity(value: Any) -> str | None:
@@ -45,6 +47,16 @@ def identity(value: Any) -> str | None:
         value = value.hex()
     known = isinstance(value, str | int | ObjectId | UUID) and not isinstance(value, bool)
     return str(value) or None if known else None
+
+
+def forms(text: str) -> list[Any]:
+    """What an id may be stored as so that `identity` gives that text, as far as a database can look it up."""
+    found: list[Any] = [text]
+    if ObjectId.is_valid(text) and str(ObjectId(text)) == text:
+        found.append(ObjectId(text))
+    if _WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63:
+        found.append(int(text))
+    return found
 
 
 def instant(value: Any) -> Millis | None:

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.storage.rows import LeftOut, Reader, Taken, found_by_lookup, occupancies
-from app.storage.values import MOST, count, excerpt, identity, instant, printable, row_key, shown_text
+from app.storage.values import MOST, count, excerpt, forms, identity, instant, printable, row_key, shown_text
 from app.timeline.instants import HOUR, from_millis, to_millis
 
 MIDNIGHT = to_millis(datetime(2030, 1, 7, tzinfo=UTC))
@@ -377,3 +377,22 @@ def test_ids_that_python_takes_for_equal_are_told_apart() -> None:
     ids: list[Any] = [1, True, "1", OID, str(OID), {"a": 1}, b"1", [1]]
 
     assert len({row_key(each) for each in ids}) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("room-1", ["room-1"]),
+        (str(OID), [str(OID), OID]),
+        (str(OID).upper(), [str(OID).upper()]),
+        ("17", ["17", 17]),
+        ("017", ["017"]),
+        ("²", ["²"]),
+        ("-0", ["-0"]),
+        ("9" * 19, ["9" * 19]),
+        ("", [""]),
+    ],
+)
+def test_what_an_id_may_be_stored_as(text: str, values: list[Any]) -> None:
+    """The forms in which the database can be asked for an id that is known as text."""
+    assert forms(text) == values
