@@ -2,16 +2,20 @@
 
 import os
 import re
+from base64 import b64decode
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app import cron
 from app.environment import PREFIX, SettingsError, from_files, unknown
 
 Mode = Literal["auto", "strict", "optimistic"]
+
+_KEY_BYTES = range(24, 65)
+"""Of a secret, as Standard Webhooks have it."""
 
 _SHOWN = 40
 """Characters of a value that a message repeats."""
@@ -51,7 +55,14 @@ class Settings(BaseSettings):
     """Where a new finding is told, as `{"text": …}`."""
 
     alert_secret: str | None = None
-    """Signs what goes to the alert URL."""
+    """Signs what goes to the alert URL, as Standard Webhooks say: 24 to 64 bytes in base64, `whsec_` before them or
+    not."""
+
+    alert_reminder: str = "0 8 * * *"
+    """When the alert URL is reminded of what is still open (five cron fields, UTC); empty: never."""
+
+    public_url: str | None = None
+    """Where people reach the app, for links in messages."""
 
     log_format: Literal["console", "json"] = "console"
     """How the log reads on standard error."""
@@ -64,7 +75,7 @@ class Settings(BaseSettings):
         """The mode that somebody asked for; None where the default was left alone."""
         return self.mode if "mode" in self.model_fields_set else None
 
-    @field_validator("mongodb_url", "redis_url", "alert_url", "alert_secret", mode="before")
+    @field_validator("mongodb_url", "redis_url", "alert_url", "alert_secret", "public_url", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: Any) -> Any:
         return None if value == "" else value
@@ -91,9 +102,34 @@ class Settings(BaseSettings):
             raise ValueError(f"is not a web address: {wrong}. Write it like https://example.com/hook.")
         return url
 
-    @field_validator("reconcile_cron")
+    @field_validator("alert_secret")
     @classmethod
-    def _of_cron(cls, text: str) -> str:
+    def _of_webhooks(cls, secret: str | None) -> str | None:
+        """Held to the letter here, because the library would drop what is no base64 and sign with the rest."""
+        if secret is not None and not _is_key(secret.removeprefix("whsec_")):
+            raise ValueError(
+                "is no secret of Standard Webhooks: it must be 24 to 64 bytes in base64, `whsec_` before them or not."
+                ' Make one by: echo "whsec_$(openssl rand -base64 32)"'
+            )
+        return secret
+
+    @field_validator("public_url")
+    @classmethod
+    def _of_people(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        wrong = _fault(url, ("http", "https"))
+        if wrong is None and re.search(r"[?#@\\]", url):
+            wrong = "it can have no user, query or fragment, because paths are added to it"
+        if wrong:
+            raise ValueError(f"is not a web address: {wrong}. Write it like https://reserva.example.com.")
+        return url.rstrip("/")
+
+    @field_validator("reconcile_cron", "alert_reminder")
+    @classmethod
+    def _of_cron(cls, text: str, info: ValidationInfo) -> str:
+        if info.field_name == "alert_reminder" and not text:
+            return text
         try:
             cron.parse(text)
         except ValueError as error:
@@ -151,6 +187,15 @@ def _sentence(fault: Any) -> str:
         case "int_parsing" | "int_from_float" | "int_type" | "int_parsing_size":
             return f"{name}: must be a whole number, not {given}."
     return f"{name}: {fault['msg']}."
+
+
+def _is_key(text: str) -> bool:
+    """Whether this is base64 of as many bytes as a key has, with or without padding."""
+    try:
+        key = b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        return False
+    return len(key) in _KEY_BYTES
 
 
 def _fault(url: str, schemes: tuple[str, ...]) -> str | None:

@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from app.booking import tidy
 from app.reconciliation import runs, service
+from app.reconciliation.alerts import Alerts
 from app.storage.client import Store
 from app.storage.documents import Run
 
@@ -34,6 +35,13 @@ async def pick_up_reconciliations(ctx: Context) -> int:
     """Carry out what waits in MongoDB, first of all what a dead process left behind. Returns how many."""
     await runs.give_up_dead(ctx["store"])
     return await _carry_out_all(ctx)
+
+
+async def send_alerts(ctx: Context) -> int:
+    """Tell the alert URL what it was not told yet, and remind it of what is still open. Returns how many findings."""
+    store: Store = ctx["store"]
+    alerts: Alerts = ctx["alerts"]
+    return await alerts.announce(store) + await alerts.remind(store)
 
 
 async def tidy_up(ctx: Context) -> dict[str, int]:

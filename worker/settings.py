@@ -36,12 +36,16 @@ TIDY_SECOND = 30
 """Once a minute, away from the runs that begin with it."""
 TIDY_SECONDS = 55
 
+ALERT_SECONDS = 10
+"""Between two looks for what the alert URL was not told; a run rings as well."""
+ALERT_LONGEST = 300
+
 _settings = read_settings()
 
 
 async def startup(ctx: dict[Any, Any]) -> None:
     """Open the database; one that is not migrated is refused."""
-    ctx["settings"], ctx["alerts"] = _settings, Alerts(_settings)
+    ctx["settings"], ctx["alerts"] = _settings, Alerts(_settings, queue.Queue(_settings.redis_url))
     ctx["store"] = await connect(_settings)
     await verify(ctx["store"])
 
@@ -71,7 +75,8 @@ class WorkerSettings:
     queue_name = queue.QUEUE
     functions: ClassVar[list[Function]] = [
         # The second try is for a worker that was stopped: it gave its run back, and the next one begins at once.
-        func(jobs.run_reconciliation, name=queue.RUN, timeout=RUN_SECONDS, max_tries=2)
+        func(jobs.run_reconciliation, name=queue.RUN, timeout=RUN_SECONDS, max_tries=2),
+        func(jobs.send_alerts, name=queue.ALERT, timeout=ALERT_LONGEST),
     ]
     cron_jobs: ClassVar[list[CronJob]] = [
         LineJob(
@@ -88,6 +93,7 @@ class WorkerSettings:
             timeout=RUN_SECONDS,
             run_at_startup=True,
         ),
+        cron(jobs.send_alerts, name=queue.ALERT, second=set(range(5, 60, ALERT_SECONDS)), timeout=ALERT_LONGEST),
         cron(jobs.tidy_up, name=queue.TIDY, second=TIDY_SECOND, timeout=TIDY_SECONDS),
     ]
     on_startup = startup

@@ -1,8 +1,11 @@
 """`reserva reconcile`: looks for resources above their capacity, now and in this process."""
 
+import asyncio
 from contextlib import aclosing
 
 import click
+import structlog
+from pymongo.errors import PyMongoError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result, say
@@ -10,7 +13,13 @@ from app.reconciliation import service
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.runs import Kind, LostRun
 from app.reconciliation.schemas import RunAnswer
+from app.storage.client import Store
 from app.storage.documents import Run
+
+ALERT_SECONDS = 15.0
+"""How long a run that is over waits for the alert URL."""
+
+log = structlog.get_logger(__name__)
 
 
 @click.command(epilog="Example:  reserva reconcile --full --json")
@@ -45,6 +54,7 @@ async def reconcile(*, full: bool, resource: str | None, as_json: bool) -> int:
                 run = await service.reconcile_reservations(store, kind, resource, watch, alerts)
             except LostRun as lost:
                 raise CouldNot(f"This process stood still for too long. {lost}") from lost
+        await _announce(store, alerts)
     if as_json:
         result(RunAnswer.model_validate(run).model_dump(mode="json", exclude_none=True))
     else:
@@ -52,6 +62,17 @@ async def reconcile(*, full: bool, resource: str | None, as_json: bool) -> int:
     if run.state != "succeeded":
         raise CouldNot(run.error or f"The reconciliation ended {run.state}.")
     return FOUND if run.unaccepted else DONE
+
+
+async def _announce(store: Store, alerts: Alerts) -> None:
+    """Tell the alert URL what it was not told yet, once and for a while; the worker tells the rest."""
+    try:
+        async with asyncio.timeout(ALERT_SECONDS):
+            await alerts.announce(store)
+    except TimeoutError:
+        log.warning("the alert URL takes long; the worker tells it the rest")
+    except PyMongoError as error:
+        log.warning("the alert URL was not told; the worker tells it", error=str(error))
 
 
 def _tell(run: Run) -> None:

@@ -1,35 +1,57 @@
-"""Telling people of findings that a run opened: a warning in the log each, and a message to the alert URL.
+"""Telling people of findings: a warning in the log at once, and messages to the alert URL until it took them.
 
-Neither keeps the run waiting. The message is JSON with a `text`, as Slack and its like accept it, and signed as Stripe
-signs: `Reserva-Signature: t=<seconds>,v1=<HMAC-SHA256 of "t.body" in hex>`.
+Nothing is sent by a run. What is open and was not told yet stands in MongoDB, and whoever is called to `announce` it
+looks there, under a lease of its own: a process that dies at any moment loses nothing, and two of them side by side
+never send at once. Only a process that dies between the receiver's answer and the mark that follows makes a finding
+be told twice.
 """
 
 import asyncio
-import hashlib
-import hmac
-import json
-import time
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from secrets import token_hex
+from typing import Any, TypeAlias
 
-import httpx
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from bson import ObjectId
+from pymongo.errors import PyMongoError
 
+from app import cron
+from app.reconciliation import lease as leases
+from app.reconciliation import queue
+from app.reconciliation.lease import Lease
+from app.reconciliation.messages import LINES, described, listed, names_of, overlap
+from app.reconciliation.queue import Queue
+from app.reconciliation.receiver import Message, NotTaken, Receiver
+from app.reconciliation.record import FINDINGS
+from app.reconciliation.runs import LostRun
 from app.settings import Settings
-from app.storage.documents import Finding
+from app.storage.client import Store
+from app.storage.documents import Delivery, Finding
 from app.timeline.instants import render
 
 Teller: TypeAlias = Callable[[Sequence[Finding]], None]
 """Told of the findings that a run opened; returns at once."""
 
-TRIES = 6
-LONGEST_WAIT_SECONDS = 30.0
-ANSWER_SECONDS = 10.0
-LAST_SECONDS = 15.0
-"""How long a process that ends waits for what it still has to say."""
-LINES = 20
-"""Findings that one message names; of more it says how many."""
+LEASE = "alerts"
+MOST = 100_000
+"""Findings of one message."""
+MARKED = 1_000
+"""Findings that one write marks."""
+NAMED = 20
+"""Reservations of one finding that its line in the log names."""
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
+"""Between two attempts, doubling."""
+_DOUBLINGS = 10
+
+OWNER = f"{socket.gethostname()}:{os.getpid()}"
+UNTOLD: dict[str, Any] = {"state": "open", "toldAt": None}
+"""What nobody was told of; MongoDB takes a field that is not there for null."""
 
 log = structlog.get_logger()
 
@@ -37,8 +59,9 @@ log = structlog.get_logger()
 def warn(findings: Sequence[Finding]) -> None:
     """The seed's line for each, with all that it left out."""
     for finding in findings:
+        shown = [str(reservation) for reservation in finding.reservations[:NAMED]]
         log.warning(
-            said(finding),
+            overlap(shown, len(finding.reservations)),
             finding=str(finding.id),
             run=str(finding.run),
             resource=finding.resource,
@@ -46,87 +69,198 @@ def warn(findings: Sequence[Finding]) -> None:
             end=render(finding.to),
             peak=finding.peak,
             capacity=finding.capacity,
-            reservations=[str(reservation) for reservation in finding.reservations],
+            reservations=shown,
         )
-
-
-def said(finding: Finding) -> str:
-    """One finding in a line."""
-    first, *others = (str(reservation) for reservation in finding.reservations)
-    what = f"{first} overlaps {', '.join(others)}" if others else f"{first} is more than the resource holds"
-    return f"Conflict detected: {what}"
-
-
-def sign(secret: str, body: bytes, at: int) -> str:
-    """The signature of a body that is sent at that second."""
-    signed = hmac.new(secret.encode(), str(at).encode() + b"." + body, hashlib.sha256)
-    return f"t={at},v1={signed.hexdigest()}"
-
-
-class _Refused(Exception):  # noqa: N818 -- an answer of theirs, worth another try
-    """The receiver did not take the message."""
 
 
 class Alerts:
-    """Who is told of new findings; call it with them.
+    """Who is told of findings.
 
     Args:
-        settings: Where to send, and the secret to sign with. Without a URL the log is all.
+        settings: Where to send, the secret to sign with, and when to remind. Without a URL the log is all.
+        jobs: Where the worker hears at once that a run opened findings; without, it looks now and then.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._url = settings.alert_url
-        self._secret = settings.alert_secret
-        self._sending: set[asyncio.Task[None]] = set()
+    def __init__(self, settings: Settings, jobs: Queue | None = None) -> None:
+        url, secret = settings.alert_url, settings.alert_secret
+        self._receiver = None if url is None else Receiver(url, secret)
+        self._public_url = settings.public_url
+        self._reminders = cron.parse(settings.alert_reminder) if settings.alert_reminder else None
+        self._jobs = jobs
+        self._ringing: set[asyncio.Task[bool]] = set()
 
     def __call__(self, findings: Sequence[Finding]) -> None:
-        """Warn, and send a message on the side."""
+        """Warn of findings that a run opened, and let the worker hear of them on the side."""
         warn(findings)
-        if self._url is not None and findings:
-            task = asyncio.create_task(self._send(self._url, text_of(findings)))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+        if self._jobs is not None and self._receiver is not None:
+            task = asyncio.create_task(self._jobs.put(queue.ALERT, identity=queue.ALERT))
+            self._ringing.add(task)
+            task.add_done_callback(self._ringing.discard)
 
     async def aclose(self) -> None:
-        """Give what is being sent a little time, then leave."""
-        if self._sending:
-            _, late = await asyncio.wait(self._sending, timeout=LAST_SECONDS)
-            for task in late:
-                task.cancel()
-            if late:
-                log.error("the alert URL does not answer; the log has what it was not told", messages=len(late))
+        """Give back the connections; whoever was not heard is no loss."""
+        await asyncio.gather(*self._ringing)
+        if self._jobs is not None:
+            await self._jobs.close()
 
-    async def _send(self, url: str, text: str) -> None:
-        body = json.dumps({"text": text}, ensure_ascii=False).encode()
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(TRIES),
-            wait=wait_random_exponential(multiplier=0.5, max=LONGEST_WAIT_SECONDS),
-            retry=retry_if_exception_type((httpx.TransportError, _Refused)),
-            reraise=True,
-        )
+    async def announce(self, store: Store) -> int:
+        """Tell of what is open and untold, if there is any and the receiver is not to be left alone. Returns how many.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database failed; what was not marked as told is told again.
+        """
+        if self._receiver is None or await store.database[FINDINGS].find_one(UNTOLD, {"_id": 1}) is None:
+            return 0
+        told = 0
+        async with _channel(store, self._receiver) as channel:
+            while channel is not None and channel.is_open():
+                untold = await _untold(store)
+                if not untold or not await self._told(channel, untold):
+                    break
+                told += len(untold)
+        return told
+
+    async def remind(self, store: Store) -> int:
+        """Tell once more what was told before the last time of reminders and is still open. Returns how many.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database failed.
+        """
+        if self._receiver is None or self._reminders is None:
+            return 0
+        due = cron.previous(self._reminders, store.clock.now())
+        if not _is_due(await _delivery(store), due):
+            return 0
+        async with _channel(store, self._receiver) as channel:
+            if channel is None or not channel.is_open() or not _is_due(channel.delivery, due):
+                return 0
+            # Before the first start nobody was told of anything, so that nothing was missed.
+            where = {"state": "open", "toldAt": {"$lt": due}}
+            total = 0
+            if channel.delivery.reminded_at is not None:
+                total = await store.database[FINDINGS].count_documents(where)
+            if total:
+                text = await self._text(store, where, total)
+                number = "1 finding" if total == 1 else f"{total:,} findings"
+                if not await channel.send(Message(f"Still open: {number}.\n{text}", f"reminder of {render(due)}")):
+                    return 0
+            channel.delivery.reminded_at = due
+            await channel.keep()
+            return total
+
+    async def _told(self, channel: "_Channel", untold: Mapping[ObjectId, int]) -> bool:
+        """Send one message about all of these, and mark them; whether it was taken."""
+        store, ids = channel.store, list(untold)
+        text = await self._text(store, {"_id": {"$in": ids[:LINES]}}, len(ids))
+        # With the versions: what is opened again is another message, though it reads alike.
+        message = Message(text, " ".join(f"{each}:{version}" for each, version in untold.items()))
+        # Whoever opens a finding again takes this mark off, and it is untold whatever was sent meanwhile.
+        await _mark(store, ids, UNTOLD, {"$set": {"alert": message.id}})
+        if not await channel.send(message):
+            return False
+        told = {"$set": {"toldAt": store.clock.now()}, "$unset": {"alert": ""}}
+        await asyncio.shield(_mark(store, ids, {"alert": message.id}, told))
+        await channel.keep()
+        return True
+
+    async def _text(self, store: Store, where: dict[str, Any], total: int) -> str:
+        """Lines of the first of these findings, of so many in all."""
+        found = store.database[FINDINGS].find(where, {"history": 0}, sort=[("_id", 1)], limit=LINES)
+        findings: list[Finding] = [Finding.model_validate({**row, "history": []}) async for row in found]
+        names = await names_of(store, findings)
+        return listed((described(each, names, self._public_url) for each in findings), total)
+
+
+@dataclass(slots=True)
+class _Channel:
+    """The way to the receiver for as long as this process has the lease, and how it went until now."""
+
+    store: Store
+    lease: Lease
+    receiver: Receiver
+    delivery: Delivery
+
+    def is_open(self) -> bool:
+        """Whether it may be tried: nothing failed, or the pause after it is over, or somebody else is to be told."""
+        delivery = self.delivery
+        paused = delivery.next_at is not None and self.store.clock.now() < delivery.next_at
+        return not paused or delivery.receiver != self.receiver.fingerprint
+
+    async def send(self, message: Message) -> bool:
+        """Send a message once; whether it was taken. The log hears of the first, second, fourth, … failure."""
+        await leases.prove(self.store, self.lease)
         try:
-            async with httpx.AsyncClient(timeout=ANSWER_SECONDS) as client:
-                await retrying(self._post, client, url, body)
-        except (httpx.HTTPError, httpx.InvalidURL, _Refused) as error:
-            reason = f"{type(error).__name__}: {error}"
-            log.warning("the alert URL was not told of new findings; the log was", error=reason)
+            await self.receiver.take(message)
+        except NotTaken as failure:
+            self._fails(failure)
+            await self.keep()
+            return False
+        if self.delivery.failures:
+            since = self.delivery.failing_since or self.store.clock.now()
+            log.info("the alert URL takes messages again", failures=self.delivery.failures, since=render(since))
+        now = self.store.clock.now()
+        self.delivery = Delivery(succeeded_at=now, reminded_at=self.delivery.reminded_at)
+        return True
 
-    async def _post(self, client: httpx.AsyncClient, url: str, body: bytes) -> None:
-        headers = {"Content-Type": "application/json"}
-        if self._secret:
-            headers["Reserva-Signature"] = sign(self._secret, body, int(time.time()))
-        answer = await client.post(url, content=body, headers=headers)
-        if not answer.is_success:
-            raise _Refused(f"it answered {answer.status_code}")
+    def _fails(self, failure: NotTaken) -> None:
+        delivery, now = self.delivery, self.store.clock.now()
+        pause = min(FIRST_PAUSE * 2 ** min(delivery.failures, _DOUBLINGS), LONGEST_PAUSE) * random.uniform(0.8, 1)  # noqa: S311 -- jitter
+        delivery.failures += 1
+        delivery.failing_since = delivery.failing_since or now
+        delivery.next_at = now + max(pause, failure.pause)
+        delivery.receiver = self.receiver.fingerprint
+        if delivery.failures.bit_count() == 1:
+            log.warning(
+                "the alert URL did not take a message; it is tried again until it does",
+                receiver=self.receiver.name,
+                error=str(failure),
+                failures=delivery.failures,
+                since=render(delivery.failing_since),
+                next=render(delivery.next_at),
+            )
+
+    async def keep(self) -> None:
+        """Write down how it goes.
+
+        Raises:
+            LostRun: somebody else has the lease.
+        """
+        delivery = self.delivery.model_dump(by_alias=True, exclude_none=True)
+        await leases.prove(self.store, self.lease, delivery=delivery)
 
 
-def text_of(findings: Sequence[Finding]) -> str:
-    """What a message says: a line for each of the first findings, with the ids that a person looks for."""
-    lines = [
-        f"{finding.resource}, {render(finding.from_)} to {render(finding.to)}: {finding.peak} of {finding.capacity}"
-        f" taken. {said(finding)} (finding {finding.id})"
-        for finding in findings[:LINES]
-    ]
-    if len(findings) > LINES:
-        lines.append(f"… and {len(findings) - LINES} more")
-    return "\n".join(lines)
+@asynccontextmanager
+async def _channel(store: Store, receiver: Receiver) -> AsyncIterator[_Channel | None]:
+    """The way to the receiver; None while another process has it. Who was paused until it was lost leaves quietly."""
+    lease = await leases.acquire(store, f"{OWNER}:{token_hex(4)}", LEASE)
+    if lease is None:
+        yield None
+        return
+    try:
+        yield _Channel(store, lease, receiver, await _delivery(store))
+    except LostRun:
+        log.warning("another process sends the alerts by now")
+    finally:
+        with suppress(PyMongoError):
+            await asyncio.shield(leases.release(store, lease))
+
+
+async def _delivery(store: Store) -> Delivery:
+    row = await store.database[leases.LEASES].find_one({"_id": LEASE}, {"delivery": 1})
+    return Delivery.model_validate((row or {}).get("delivery") or {})
+
+
+def _is_due(delivery: Delivery, due: datetime) -> bool:
+    return delivery.reminded_at is None or delivery.reminded_at < due
+
+
+async def _untold(store: Store) -> dict[ObjectId, int]:
+    """The versions of what is open and untold by ids, the oldest first."""
+    found = store.database[FINDINGS].find(UNTOLD, {"version": 1}, sort=[("_id", 1)], limit=MOST)
+    return {row["_id"]: row.get("version", 1) async for row in found}
+
+
+async def _mark(store: Store, ids: Sequence[ObjectId], where: dict[str, Any], change: dict[str, Any]) -> None:
+    for place in range(0, len(ids), MARKED):
+        some = {"_id": {"$in": ids[place : place + MARKED]}}
+        await store.database[FINDINGS].update_many({**some, **where}, change)

@@ -1,4 +1,4 @@
-"""The lease: one run at a time, whoever wants to run one.
+"""Leases: one run at a time, whoever wants to run one, and one sender of alerts.
 
 A lease is one document with an epoch that counts its holders. Whatever a run writes about findings, it writes under
 its epoch; a process that was paused until it was given up finds the epoch gone on, and writes nothing.
@@ -6,6 +6,7 @@ its epoch; a process that was paused until it was given up finds the epoch gone 
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo import ReturnDocument
@@ -16,41 +17,48 @@ from app.storage.guards import insert_new
 
 LEASES = "leases"
 ID = "reconciliation"
+"""Of those who run; other leases have names of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to run, as long as nobody else has got it."""
+    """The right to do what it is for, as long as nobody else has got it."""
 
     epoch: int
     owner: str
+    name: str = ID
 
 
-async def acquire(store: Store, owner: str) -> Lease | None:
+async def acquire(store: Store, owner: str, name: str = ID) -> Lease | None:
     """Take the lease if it is free or its holder fell silent; None while somebody has it."""
     now = store.clock.now()
     free = [{"owner": {"$exists": False}}, {"beatAt": {"$lt": now - timedelta(seconds=DEAD_SECONDS)}}]
-    wanted = {"_id": ID, "$or": free}
+    wanted = {"_id": name, "$or": free}
     change = {"$inc": {"epoch": 1}, "$set": {"owner": owner, "beatAt": now}}
     leases = store.database[LEASES]
     taken = await leases.find_one_and_update(wanted, change, return_document=ReturnDocument.AFTER)
-    if taken is None and await leases.find_one({"_id": ID}) is None:
-        await insert_new(store, LEASES, [{"_id": ID, "epoch": 0}])
+    if taken is None and await leases.find_one({"_id": name}) is None:
+        await insert_new(store, LEASES, [{"_id": name, "epoch": 0}])
         taken = await leases.find_one_and_update(wanted, change, return_document=ReturnDocument.AFTER)
-    return None if taken is None else Lease(taken["epoch"], owner)
+    return None if taken is None else Lease(taken["epoch"], owner, name)
 
 
-async def prove(store: Store, lease: Lease, session: AsyncIOMotorClientSession | None = None) -> None:
+async def prove(store: Store, lease: Lease, session: AsyncIOMotorClientSession | None = None, **fields: Any) -> None:
     """Say that its holder lives; first in every transaction that writes findings, so that only the holder commits.
+
+    Args:
+        store: The database.
+        lease: What its holder got.
+        session: That of the transaction.
+        fields: What else its document is to say from now on.
 
     Raises:
         LostRun: somebody else has it.
     """
-    result = await store.database[LEASES].update_one(
-        _held(lease), {"$set": {"beatAt": store.clock.now()}, "$inc": {"proofs": 1}}, session=session
-    )
+    change = {"$set": {"beatAt": store.clock.now(), **fields}, "$inc": {"proofs": 1}}
+    result = await store.database[LEASES].update_one(_held(lease), change, session=session)
     if not result.matched_count:
-        raise LostRun("Another process reconciles by now.")
+        raise LostRun(f"Another process has the lease {lease.name!r} by now.")
 
 
 async def release(store: Store, lease: Lease) -> None:
@@ -59,4 +67,4 @@ async def release(store: Store, lease: Lease) -> None:
 
 
 def _held(lease: Lease) -> dict[str, object]:
-    return {"_id": ID, "epoch": lease.epoch, "owner": lease.owner}
+    return {"_id": lease.name, "epoch": lease.epoch, "owner": lease.owner}

@@ -18,6 +18,8 @@ RUN = "run_reconciliation"
 """Carries out the run of the id that it is given."""
 PICK_UP = "pick_up_reconciliations"
 """Scheduled: carries out what waits in MongoDB and takes over from the dead."""
+ALERT = "send_alerts"
+"""Scheduled, and rung by runs: tells the alert URL of what it was not told yet."""
 TIDY = "tidy_up"
 """Scheduled: writes down holds that are over, and what took place."""
 

@@ -418,7 +418,8 @@ class Finding(Kept):
 
     `reservations` are ids, of whatever type they have. `acceptance` and `acknowledged` (since when) are what people
     said of it; a finding that was merged into another keeps them, for when the windows part again. `told_at` is when an
-    alert with it was taken. `excess` (peak less capacity) and `reservation_count` are kept for lists; `updated_at` is
+    alert with it was taken, `alert` the id of the one that carries it until then; whoever opens it again unsets both.
+    `excess` (peak less capacity) and `reservation_count` are kept for lists; `updated_at` is
     the last change, which a run that sees it as it was is not.
     """
 
@@ -437,6 +438,7 @@ class Finding(Kept):
     acknowledged: datetime | None = None
     assignee: str | None = None
     told_at: datetime | None = None
+    alert: str | None = None
     split_from: PydanticObjectId | None = None
     merged_into: PydanticObjectId | None = None
     first_seen: datetime
@@ -457,21 +459,38 @@ class Finding(Kept):
             IndexModel([("state", ASCENDING), ("excess", ASCENDING), ("_id", ASCENDING)], name="finding_state_excess"),
             IndexModel([("reservations", ASCENDING)], name="finding_reservations"),
             IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="finding_updated"),
+            IndexModel([("state", ASCENDING), ("toldAt", ASCENDING), ("_id", ASCENDING)], name="finding_told"),
         ]
 
 
+class Delivery(Part):
+    """How sending alerts goes, in whatever process: what failed since it last succeeded, and when to try again.
+
+    `receiver` is a fingerprint of the address and secret that failed; another receiver is tried at once. `reminded_at`
+    is the time of the last reminder that is done with.
+    """
+
+    failures: int = 0
+    failing_since: datetime | None = None
+    next_at: datetime | None = None
+    receiver: str | None = None
+    succeeded_at: datetime | None = None
+    reminded_at: datetime | None = None
+
+
 class Lease(Kept):
-    """The right to reconcile, which one run has at a time; without an owner it is free.
+    """The right to do what one process does at a time: to reconcile, to send alerts. Without an owner it is free.
 
     `epoch` counts the owners, `proofs` the times that one of them proved to be it. Whatever a run writes, it writes
     under its epoch, so that one that was paused and given up can write no more.
     """
 
-    id: Name = "reconciliation"  # type: ignore[assignment]  # Beanie declares an ObjectId; there is only this one
+    id: Name = "reconciliation"  # type: ignore[assignment]  # Beanie declares an ObjectId; a lease is named
     epoch: int = 0
     proofs: int = 0
     owner: str | None = None
     beat_at: datetime | None = None
+    delivery: Delivery | None = None
 
     class Settings(Kept.Settings):
         """Where it is kept."""

@@ -51,6 +51,7 @@ LIBRARIES = {
     "motor": ["app/storage/*.py", "app/booking/*.py", "app/reconciliation/*.py"],
     "arq": ["worker/*.py", "app/cli/worker.py", "app/reconciliation/queue.py"],
     "cronsim": ["app/cron.py"],
+    "standardwebhooks": ["app/reconciliation/receiver.py"],
     "granian": ["app/cli/*.py", "app/trial/*.py"],
     "click": ["app/cli/*.py", "app/trial/*.py"],
     "rich": ["app/cli/*.py", "app/trial/*.py"],

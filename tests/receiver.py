@@ -1,0 +1,73 @@
+"""A receiver of alerts: an HTTP server of a few lines that answers as a test wants, and keeps what it was sent."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple, TypeAlias
+
+Answer: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+class Got(NamedTuple):
+    """One request."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """What it says; there is nothing but that in it."""
+        message = json.loads(self.body)
+        assert message.keys() == {"text"}
+        return str(message["text"])
+
+
+class Receiver:
+    """What it got, in order, and how it answers."""
+
+    def __init__(self) -> None:
+        self.got: list[Got] = []
+        self.answer: Answer = says(204)
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One request a connection."""
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+            self.got.append(Got(headers, await reader.readexactly(int(headers["content-length"]))))
+            await self.answer(writer)
+            writer.close()
+            await writer.wait_closed()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            writer.close()  # whoever asked has left
+
+
+def says(status: int, *headers: str) -> Answer:
+    """An answer without a body."""
+    lines = [f"HTTP/1.1 {status} Word", "Content-Length: 0", "Connection: close", *headers, "", ""]
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write("\r\n".join(lines).encode())
+        await writer.drain()
+
+    return answer
+
+
+@asynccontextmanager
+async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+    """A receiver that takes everything until it is told otherwise."""
+    receiver = Receiver()
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
+    receiver.port = server.sockets[0].getsockname()[1]
+    try:
+        yield receiver
+    finally:
+        server.close()
