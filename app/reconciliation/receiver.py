@@ -66,7 +66,7 @@ class Receiver:
         self._url = url
         self._webhook = None if secret is None else Webhook(secret)
         parts = urlsplit(url)
-        self.name = f"{parts.scheme}://{parts.netloc.rpartition("@")[2]}"
+        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self.fingerprint = hashlib.sha256(f"{url}\n{secret}".encode()).hexdigest()[:8]
 
     async def take(self, message: Message) -> None:

@@ -71,7 +71,8 @@ class TestText:
         """No markup of a chat system, no call of anybody, no line of its own, no sight of what is not there, no end."""
         assert plain(text) == shown
 
-    def test_a_finding_is_one_line(self, mock_store: Store) -> None:
+    @pytest.mark.usefixtures("mock_store")
+    def test_a_finding_is_one_line(self) -> None:
         """Where with its name, when, how much, who with their names, which finding, and where to read on."""
         found = finding("room-1")
         one, two = (str(each) for each in found.reservations)
@@ -83,7 +84,8 @@ class TestText:
             f" https://reserva.example.com/app/v1/findings/{found.id}"
         )
 
-    def test_a_crowd_is_counted(self, mock_store: Store) -> None:
+    @pytest.mark.usefixtures("mock_store")
+    def test_a_crowd_is_counted(self) -> None:
         """A line names the first reservations, and says how many more there are; so does the log."""
         found = finding(count=100_000)
         with capture_logs() as logged:
@@ -93,7 +95,8 @@ class TestText:
         assert " and 99,996 more (finding" in described(found, Names(), None)
         assert len(str(logged[0])) < 3_000
 
-    def test_one_alone_is_too_much(self, mock_store: Store) -> None:
+    @pytest.mark.usefixtures("mock_store")
+    def test_one_alone_is_too_much(self) -> None:
         """A finding of one reservation, of more guests than there is room, or of none at all is told as well."""
         assert "is more than the resource holds" in described(finding(count=1), Names(), None)
         assert "nothing is more than the resource holds" in described(finding(count=0), Names(), None)
@@ -169,9 +172,7 @@ class TestAnswers:
         assert str(await self.refusal(hook.url)) == "it answered 307; redirects are not followed"
         assert len(hook.got) == 1
 
-    async def test_an_endless_answer_is_not_read(
-        self, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_an_endless_answer_is_not_read(self, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
         """16 KiB of it at most, whatever is sent; the message was taken all the same."""
         read: list[int] = []
         original = httpx.Response.aiter_raw

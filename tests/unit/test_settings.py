@@ -8,6 +8,8 @@ from app.environment import SettingsError
 from app.reconciliation.queue import redis_settings
 from app.settings import Settings, read_settings
 
+SECRET = "whsec_" + "A" * 32
+
 
 def refused(monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
     """What is said of an environment."""
@@ -58,6 +60,16 @@ def test_names_that_kubernetes_makes(monkeypatch: pytest.MonkeyPatch, name: str)
             "is not a time of cron: '61 * * * *' is not understood: Bad minute",
         ),
         ("RESERVA_RECONCILE_CRON", "", "must have five fields"),
+        ("RESERVA_ALERT_REMINDER", "daily", "RESERVA_ALERT_REMINDER is not a time of cron"),
+        ("RESERVA_ALERT_SECRET", "s3cret", 'Make one by: echo "whsec_$(openssl rand -base64 32)"'),
+        ("RESERVA_ALERT_SECRET", "whsec_" + "A" * 30, "24 to 64 bytes"),
+        ("RESERVA_ALERT_SECRET", "whsec_" + "A" * 88, "24 to 64 bytes"),
+        ("RESERVA_ALERT_SECRET", "whsec_" + "A" * 33, "24 to 64 bytes"),
+        ("RESERVA_ALERT_SECRET", "correct horse battery staple, once more", "24 to 64 bytes"),
+        ("RESERVA_ALERT_SECRET", "ä" * 40, "24 to 64 bytes"),
+        ("RESERVA_PUBLIC_URL", "reserva.example.com", "RESERVA_PUBLIC_URL is not a web address"),
+        ("RESERVA_PUBLIC_URL", "https://reserva.example.com/?a=b", "it can have no user, query or fragment"),
+        ("RESERVA_PUBLIC_URL", "https://me:you@reserva.example.com", "it can have no user, query or fragment"),
         ("RESERVA_ALERT_URL", "notaurl", "RESERVA_ALERT_URL is not a web address"),
         ("RESERVA_ALERT_URL", "ftp://example.com/", "must begin with http:// or https://"),
         ("RESERVA_ALERT_URL", "https:///hook", "it names no host"),
@@ -106,7 +118,24 @@ def test_every_fault_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [name for name in ("RESERVA_MOED ", "RESERVA_MAX_HOLDS:", "REDIS_URL ") if name not in said] == []
 
 
-@pytest.mark.parametrize("name", ["MONGODB_URL", "REDIS_URL", "RESERVA_ALERT_URL"])
+def test_secrets_of_webhooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With or without what they begin with, padded or not."""
+    for secret in (SECRET, "A" * 32, "whsec_" + "A" * 43 + "=", "whsec_" + "A" * 43, "A" * 86 + "=="):
+        monkeypatch.setenv("RESERVA_ALERT_SECRET", secret)
+
+        assert read_settings().alert_secret == secret
+
+
+def test_what_may_be_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reminder is a reminder that never comes; a public address ends without a slash, because paths follow."""
+    monkeypatch.setenv("RESERVA_ALERT_REMINDER", "")
+    monkeypatch.setenv("RESERVA_PUBLIC_URL", "https://reserva.example.com/app/")
+
+    assert read_settings().alert_reminder == ""
+    assert read_settings().public_url == "https://reserva.example.com/app"
+
+
+@pytest.mark.parametrize("name", ["MONGODB_URL", "REDIS_URL", "RESERVA_ALERT_URL", "RESERVA_PUBLIC_URL"])
 def test_addresses_are_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """What may hold a password stays out of messages."""
     assert "s3cret" not in refused(monkeypatch, **{name: "nonsense://me:s3cret@host"})
@@ -120,7 +149,7 @@ class TestFiles:
         for name, value in {
             "MONGODB_URL": "mongodb://db/x",
             "RESERVA_MAX_HOLDS": "7",
-            "RESERVA_ALERT_SECRET": " s ",
+            "RESERVA_ALERT_SECRET": SECRET,
         }.items():
             (tmp_path / name).write_text(value + "\n")
             monkeypatch.setenv(f"{name}_FILE", str(tmp_path / name))
@@ -128,7 +157,7 @@ class TestFiles:
 
         settings = read_settings()
 
-        assert settings == Settings(mongodb_url="mongodb://db/x", max_holds=7, alert_secret=" s ", log_format="json")
+        assert settings == Settings(mongodb_url="mongodb://db/x", max_holds=7, alert_secret=SECRET, log_format="json")
 
     def test_they_are_judged_alike(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """A value from a file is refused by the name of its variable."""
