@@ -99,15 +99,18 @@ async def make_fresh_guards(store: Store, resource_ids: Collection[str]) -> None
     await insert_new(store, "guards", [{"_id": each, "rules": new_rules(), **fresh} for each in resource_ids])
 
 
-async def insert_new(store: Store, collection: str, documents: list[dict[str, Any]]) -> None:
-    """Insert those documents whose id nobody has; the others are left as they are."""
+async def insert_new(store: Store, collection: str, documents: list[dict[str, Any]]) -> int:
+    """Insert those documents whose id nobody has; the others are left as they are. How many were inserted."""
     if not documents:
-        return
+        return 0
     try:
         await store.database[collection].insert_many(documents, ordered=False)
     except BulkWriteError as error:
-        if any(each["code"] != _DUPLICATE_KEY for each in error.details["writeErrors"]):
+        refused = error.details["writeErrors"]
+        if any(each["code"] != _DUPLICATE_KEY for each in refused):
             raise
+        return len(documents) - len(refused)
+    return len(documents)
 
 
 async def make_service_row(store: Store, service_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:

@@ -1,105 +1,61 @@
 """Brings a database to what Reserva needs: collections, indexes, guards. `reserva migrate` and the trial call it.
 
-It builds what is missing and reports what it must not touch. No index is ever dropped and no document removed; the
-one change to reservations, keys that stand in the way of `reservation_idempotency`, waits for `apply`.
+Everything is looked at before anything is built, and nothing is built while something is in the way. No index is ever
+dropped and no document removed; the one change to reservations, keys that stand in the way of a unique index, waits
+for `apply`. Each step finds what the one before it left, so that a migration that was ended goes on with the next one.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Literal
+from typing import Any
 
-from pymongo import IndexModel
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from app.storage import deployment
 from app.storage.client import Store
-from app.storage.documents import DOCUMENTS, service_row
+from app.storage.coverage import Coverage, cover, look_at_coverage
+from app.storage.documents import DOCUMENTS
 from app.storage.errors import StorageError
-from app.storage.guards import make_guard, make_service_row
-from app.storage.pools import complete_pool, lacking
+from app.storage.indexes import Inventory, build, lists_in_the_way, take_inventory
 from app.storage.processes import running
-from app.storage.strays import find_strays, settle
-
-FindingKind = Literal[
-    "collection-missing",
-    "index-missing",
-    "index-differs",
-    "index-refused",
-    "null-key",
-    "duplicate-key",
-    "guard-missing",
-    "pool-incomplete",
-    "deployment-differs",
-    "processes-running",
-]
+from app.storage.report import STRAY, Finding, FindingKind, Report, Watch, unwatched
+from app.storage.strays import Stray, find_strays, settle
 
 _NAMESPACE_EXISTS = 48
 
-_OPTIONS = ("unique", "sparse", "hidden", "partialFilterExpression", "expireAfterSeconds", "collation")
-"""The options of an index that change what it means; servers add `v`, `ns`, `background` as they like."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it must be.
-
-    Args:
-        kind: What sort of thing.
-        detail: A sentence for the operator.
-        ids: What it is about: a collection, index or guard; or reservations, the oldest first.
-    """
-
-    kind: FindingKind
-    detail: str
-    ids: tuple[str, ...]
-
 
 @dataclass(slots=True)
-class Report:
-    """What a migration found and did.
+class _Survey:
+    """What a look at the whole database showed, and what is to be built."""
 
-    Args:
-        findings: What is not as it must be, still.
-        built: What was made, as `index reservation_start` or `guard room-1`.
-        changed: What was done to reservations, one sentence each.
-    """
-
-    findings: list[Finding] = field(default_factory=list)
-    built: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        """Whether the database is as it must be."""
-        return not self.findings
+    collections: list[str] = field(default_factory=list)
+    inventory: Inventory = field(default_factory=Inventory)
+    strays: list[Stray] = field(default_factory=list)
+    coverage: Coverage = field(default_factory=Coverage)
 
 
-async def migrate(store: Store, *, check: bool = False, apply: bool = False) -> Report:
+async def migrate(store: Store, *, check: bool = False, apply: bool = False, watch: Watch = unwatched) -> Report:
     """Build what is missing and report the rest.
 
     Args:
         store: The database; what its server can do is asked again afterwards.
         check: Only report.
-        apply: Also take off the keys that keep `reservation_idempotency` from being built. As long as there are such
-            keys, nothing at all is built without it.
+        apply: Also take off the keys that keep a unique index from being built.
+        watch: Told how far it is.
     """
     report = Report()
-    if "reservation_idempotency" not in await _indexes(store, "reservations"):
-        for stray in await find_strays(store):
-            if apply and not check:
-                await settle(store, stray)
-                report.changed.append(stray.settled)
-            else:
-                kind: FindingKind = "null-key" if stray.keeps is None else "duplicate-key"
-                report.findings.append(Finding(kind, stray.found, stray.ids))
-    builds = not check and report.clean
-    await _collections(store, report, builds=builds)
-    await _all_indexes(store, report, builds=builds)
-    await _guards(store, report, builds=builds)
-    await _deployment(store, report, builds=builds)
-    if builds:
-        await store.look()
+    survey = await _look(store, report, watch)
+    if not check:
+        report.findings += await _in_use(store)
+    obstacles = [finding for finding in report.obstacles if not (apply and finding.kind in STRAY)]
+    if check or obstacles:
+        return report
+    report.findings.clear()
+    for stray in survey.strays:
+        await settle(store, stray)
+        report.changed.append(stray.settled)
+    await _build(store, survey, report, watch)
+    await store.look()
     return report
 
 
@@ -111,10 +67,9 @@ async def verify(store: Store) -> None:
     Raises:
         StorageError: naming the command that helps.
     """
-    report = Report()
-    await _all_indexes(store, report, builds=False)
-    if not report.clean:
-        what = ", ".join(finding.ids[0] for finding in report.findings)
+    findings = (await take_inventory(store)).findings
+    if findings:
+        what = ", ".join(dict.fromkeys(finding.ids[0] for finding in findings))
         raise StorageError(
             f"The database {store.database.name} is not ready, indexes are missing or different: {what}. "
             "Run `reserva migrate` (with --check it only reports)."
@@ -123,143 +78,113 @@ async def verify(store: Store) -> None:
         raise StorageError(difference)
 
 
-async def _collections(store: Store, report: Report, *, builds: bool) -> None:
-    """Collections are made here, since making one inside a transaction collides with everybody else's."""
-    there = await store.database.list_collection_names()
+async def _look(store: Store, report: Report, watch: Watch) -> _Survey:
+    """Look at everything; nothing is changed. Findings are in the order in which they would be mended."""
+    survey = _Survey()
+    watch("looking at collections and indexes", 0, None)
+    unfit = await _look_at_collections(store, survey, report)
+    survey.inventory = await take_inventory(store, unfit, everywhere=True)
+    for index in survey.inventory.absent:
+        if index.unique:
+            survey.strays += await find_strays(store, index.field, watch)
+        elif (finding := await lists_in_the_way(store, index)) is not None:
+            report.findings.append(finding)
+    for stray in survey.strays:
+        kind: FindingKind = "null-key" if stray.keeps is None else "duplicate-key"
+        report.findings.append(Finding(kind, stray.found, stray.ids))
+    survey.coverage = await look_at_coverage(store, watch)
+    report.findings += [*survey.inventory.findings, *survey.coverage.findings()]
+    report.notes += [*survey.inventory.notes, *survey.coverage.notes]
+    if (difference := await deployment.difference(store)) is not None:
+        report.findings.append(Finding("deployment-differs", difference, ("deployment",)))
+    return survey
+
+
+async def _look_at_collections(store: Store, survey: _Survey, report: Report) -> list[str]:
+    """What is missing, and what has a name of ours and cannot be used, whose names are returned."""
+    there = await _collections(store)
+    unfit = []
     for document in DOCUMENTS:
         name = document.Settings.name
-        if name in there:
-            continue
-        if not builds:
-            report.findings.append(Finding("collection-missing", f"There is no collection {name}.", (name,)))
-            continue
-        try:
-            await store.database.create_collection(name)
-        except CollectionInvalid:  # somebody else made it meanwhile
-            continue
-        except OperationFailure as error:
-            if error.code != _NAMESPACE_EXISTS:
-                raise
-            continue
-        report.built.append(f"collection {name}")
+        if name not in there:
+            survey.collections.append(name)
+            detail = f"There is no collection {name}; `reserva migrate` makes it."
+            report.findings.append(Finding("collection-missing", detail, (name,)))
+        elif oddity := _oddity(there[name]):
+            unfit.append(name)
+            detail = (
+                f"{name} is not a plain collection: {oddity}. Let MONGODB_URL name a database of Reserva's own, or put "
+                f"what is there elsewhere and drop it (db.{name}.drop()); then run `reserva migrate` again."
+            )
+            report.findings.append(Finding("collection-differs", detail, (name,)))
+    return unfit
 
 
-async def _all_indexes(store: Store, report: Report, *, builds: bool) -> None:
-    for document in DOCUMENTS:
-        there = await _indexes(store, document.Settings.name) if document.Settings.indexes else {}
-        for model in document.Settings.indexes:
-            finding = _judge(store, document.Settings.name, model, there)
-            if builds and finding is not None and finding.kind == "index-missing":
-                finding = await _build(store, document.Settings.name, model)
-                report.built += [f"index {model.document['name']}"] if finding is None else []
-            if finding is not None:
-                report.findings.append(finding)
+async def _collections(store: Store) -> dict[str, Mapping[str, Any]]:
+    if not store.capabilities.native:  # mongomock tells names only
+        return {name: {} for name in await store.database.list_collection_names()}
+    return {each["name"]: each async for each in await store.database.list_collections()}
 
 
-def _judge(store: Store, collection: str, model: IndexModel, there: Mapping[str, Any]) -> Finding | None:
-    """What is wrong with an index, by what the collection has."""
-    name: str = model.document["name"]
-    want = _meaning(store, model.document)
-    if name not in there:
-        twin = next((f", but {other} has its keys" for other, has in there.items() if has["key"] == want["key"]), "")
-        return Finding("index-missing", f"The index {name} of {collection} is missing{twin}.", (name,))
-    if there[name] == want:
-        return None
-    detail = (
-        f"The index {name} of {collection} has {_words(there[name])} where it must have {_words(want)}. "
-        f'Drop it yourself (db.{collection}.dropIndex("{name}")), then run migrate again.'
-    )
-    return Finding("index-differs", detail, (name,))
+def _oddity(collection: Mapping[str, Any]) -> str | None:
+    """What makes a collection one that guards, keys and reservations cannot be kept in."""
+    options = collection.get("options", {})
+    if collection.get("type", "collection") != "collection":
+        return f"it is a {collection['type']}"
+    if options.get("capped"):
+        return "it is capped, so the server removes what is old"
+    collation = options.get("collation", {}).get("locale", "simple")
+    return None if collation == "simple" else f"its collation is {collation}, by which different ids can be equal"
 
 
-async def _build(store: Store, collection: str, model: IndexModel) -> Finding | None:
-    """Build one index; a finding if the server refuses."""
-    try:
-        await store.database[collection].create_indexes([model])
-    except OperationFailure as error:
-        name, said = model.document["name"], (error.details or {}).get("errmsg", str(error))
-        detail = f"The server refuses to build the index {name} of {collection}: {said}"
-        return Finding("index-refused", detail, (name,))
-    return None
-
-
-async def _guards(store: Store, report: Report, *, builds: bool) -> None:
-    # What is guarded first, its guards second: who makes a resource makes its guard before it.
-    resources = await _ids(store, "resources")
-    services = await _ids(store, "services")
-    guards = set(await _ids(store, "guards"))
-    made: list[tuple[str, Callable[[], Awaitable[bool]]]] = [
-        *((identity, partial(make_guard, store, identity)) for identity in resources),
-        *((service_row(identity), partial(make_service_row, store, identity)) for identity in services),
-    ]
-    for guard, make in made:
-        if guard in guards:
-            continue
-        if not builds:
-            detail = f"There is no guard {guard}; what it guards cannot be booked until migrate makes it."
-            report.findings.append(Finding("guard-missing", detail, (guard,)))
-        elif await make():
-            report.built.append(f"guard {guard}")
-    await _pools(store, report, [each for each in services if builds or service_row(each) in guards], builds=builds)
-
-
-async def _pools(store: Store, report: Report, services: Collection[str], *, builds: bool) -> None:
-    """Who offers a service is found in its pool; a service without a guard gets it with that."""
-    for service, missing in (await lacking(store.database, services)).items():
-        if builds:
-            await complete_pool(store.database, service)
-            report.built.append(f"pool {service}")
+async def _build(store: Store, survey: _Survey, report: Report, watch: Watch) -> None:
+    for name in survey.collections:
+        if await _make_collection(store, name):
+            report.built.append(f"collection {name}")
+    missing = sorted(survey.inventory.missing, key=lambda index: not index.unique)  # those first that may be refused
+    for done, index in enumerate(missing):
+        watch(f"building the index {index.name}", done, len(missing))
+        finding = await build(store, index)
+        if finding is None:
+            report.built.append(f"index {index.name}")
         else:
-            detail = f"The pool of the service {service} is not complete: it lacks {missing} resources that offer it."
-            report.findings.append(Finding("pool-incomplete", detail, (service,)))
+            report.findings.append(finding)
+    await cover(store, survey.coverage, report, watch)
+    await _agree(store, report)
 
 
-async def _deployment(store: Store, report: Report, *, builds: bool) -> None:
+async def _make_collection(store: Store, name: str) -> bool:
+    """Collections are made here, since making one inside a transaction collides with everybody else's."""
+    try:
+        await store.database.create_collection(name)
+    except CollectionInvalid:  # somebody else made it meanwhile
+        return False
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
+        return False
+    return True
+
+
+async def _agree(store: Store, report: Report) -> None:
     """Another mode or lifecycle than was agreed on is settled while nobody runs.
 
     Who starts at that very moment finds it with its next beat.
     """
-    what = await deployment.difference(store)
-    if what is None:
+    if await deployment.difference(store) is None:
         return
-    if not builds:
-        report.findings.append(Finding("deployment-differs", what, ("deployment",)))
+    if obstacles := await _in_use(store):
+        report.findings += obstacles
         return
-    rows = await running(store)
+    await deployment.change(store)
+    report.built.append(f"deployment in {store.mode} mode")
+
+
+async def _in_use(store: Store) -> list[Finding]:
+    """Processes that book otherwise than this one would."""
+    difference = await deployment.difference(store)
+    rows = await running(store) if difference is not None else []
     if not rows:
-        await deployment.change(store)
-        report.built.append(f"deployment in {store.mode} mode")
-        return
+        return []
     names = tuple(f"{row.host}, process {row.pid} ({row.mode})" for row in rows)
-    report.findings.append(Finding("processes-running", f"{what} Running: {'; '.join(names)}.", names))
-
-
-async def _ids(store: Store, collection: str) -> list[str]:
-    return [row["_id"] async for row in store.database[collection].find({}, {"_id": 1}).sort("_id", 1)]
-
-
-async def _indexes(store: Store, collection: str) -> dict[str, dict[str, Any]]:
-    """What the indexes of a collection mean, by name; none where there is no collection."""
-    return {index["name"]: _meaning(store, index) async for index in store.database[collection].list_indexes()}
-
-
-def _meaning(store: Store, index: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys with their order and the options that count, in one form whoever tells them."""
-    meaning: dict[str, Any] = {"key": list(index["key"].items())}
-    for option in _OPTIONS:
-        value = index.get(option)
-        if value is not None and value is not False and value != {"locale": "simple"}:
-            meaning[option] = value
-    if not store.capabilities.native:  # mongomock keeps the filter to itself
-        meaning.pop("partialFilterExpression", None)
-    return meaning
-
-
-def _words(meaning: Mapping[str, Any]) -> str:
-    """An index in the words of a shell."""
-
-    def parts() -> Iterator[str]:
-        yield "{" + ", ".join(f"{name}: {order}" for name, order in meaning["key"]) + "}"
-        yield from (f"{option}: {value}" for option, value in meaning.items() if option != "key")
-
-    return ", ".join(parts())
+    return [Finding("processes-running", f"{difference} Running: {'; '.join(names)}.", names)]

@@ -10,8 +10,14 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from motor.motor_asyncio import AsyncIOMotorDatabase
+from pymongo import UpdateOne
+
+from app.storage.client import Store
 
 Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
+
+AT_ONCE = 500
+"""Pools that are read or changed by one command."""
 
 
 def pool_row(service: str) -> str:
@@ -50,16 +56,46 @@ async def complete_pool(database: Database, service: str) -> None:
     await database["guards"].update_one(pool, entered)
 
 
-async def lacking(database: Database, services: Iterable[str]) -> Mapping[str, int]:
+async def complete_pools(store: Store, services: Collection[str]) -> None:
+    """Enter whoever offers these services into their pools, which are there already, many at once."""
+    guards = store.database["guards"]
+    changes = [
+        ({"_id": pool_row(service)}, {"$addToSet": {"members": {"$each": sorted(those)}}, "$set": {"complete": True}})
+        for service, those in (await _offered(store.database, services)).items()
+    ]
+    if not store.capabilities.native:  # mongomock does not know the bulk writes of this driver
+        for where, change in changes:
+            await guards.update_one(where, change)
+        return
+    for first in range(0, len(changes), AT_ONCE):
+        some = [UpdateOne(where, change) for where, change in changes[first : first + AT_ONCE]]
+        await guards.bulk_write(some, ordered=False)
+
+
+async def lacking(database: Database, services: Collection[str]) -> Mapping[str, int]:
     """The services whose pools are not complete, each with the number of resources that are missing in it."""
-    offered: dict[str, set[str]] = {service: set() for service in services}
-    async for row in database["resources"].find({"services.0": {"$exists": True}}, {"services": 1}):
-        for service in offered.keys() & set(row["services"]):
-            offered[service].add(row["_id"])
+    offered = await _offered(database, services)
+    entered: dict[str, set[Any]] = {}
+    for first in range(0, len(offered), AT_ONCE):
+        those = [pool_row(service) for service in [*offered][first : first + AT_ONCE]]
+        async for pool in database["guards"].find({"_id": {"$in": those}, "complete": True}, {"members": 1}):
+            entered[pool["_id"]] = set(pool["members"])
     found: dict[str, int] = {}
-    for service, resources in offered.items():
-        pool = await database["guards"].find_one({"_id": pool_row(service)})
-        missing = resources - set(pool["members"] if pool else ())
-        if missing or pool is None or not pool.get("complete"):
-            found[service] = len(missing)
+    for service, members in offered.items():
+        there = entered.get(pool_row(service))
+        if there is None or members - there:
+            found[service] = len(members - (there or set()))
     return found
+
+
+async def _offered(database: Database, services: Iterable[str]) -> dict[str, set[str]]:
+    """Who offers each of these services, by one pass over all that offer something."""
+    offered: dict[str, set[str]] = {service: set() for service in services}
+    where = {"services.0": {"$exists": True}}
+    if not offered:
+        return offered
+    async for row in database["resources"].find(where, {"services": 1}):
+        for service in row["services"]:
+            if isinstance(row["_id"], str) and isinstance(service, str) and service in offered:
+                offered[service].add(row["_id"])
+    return offered
