@@ -1,17 +1,15 @@
 """How far what is booked stretches from its start, for all resources in one pass over the reservations."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any
-
-from bson import DatetimeMS
 
 from app.storage.client import Store
 from app.storage.guards import Reach, doubled
 from app.storage.report import Watch, unwatched
-from app.storage.rows import FIELDS, Reader, Taken
+from app.storage.rows import FIELDS, Reader, Taken, found_by_lookup
 from app.storage.streams import documents
-from app.storage.values import identity, instant
+from app.storage.values import identity
+from app.timeline.instants import to_millis
 from app.timeline.lifecycle import BLOCKING
 
 GUARDS_AN_UPDATE = 1_000
@@ -21,8 +19,7 @@ _NOTHING = Reach(0, 0, long=False)
 async def stored_reaches(store: Store, resources: Collection[str], watch: Watch = unwatched) -> dict[str, Reach]:
     """The reach that what is booked on each of these resources needs, by their ids; none where nothing is booked.
 
-    Rows count as the conflict lookup finds them: by their own resource, one of our statuses, and a date to start at.
-    Those marked `long` do not count, they are looked up by themselves.
+    What the conflict lookup cannot find does not count, nor what is marked `long` and looked up by itself.
     """
     reader = Reader(store.clock.millis())
     total = await store.database["reservations"].estimated_document_count()
@@ -41,18 +38,12 @@ async def stored_reaches(store: Store, resources: Collection[str], watch: Watch 
 
 def _widened(reach: Reach, row: Mapping[str, Any], resource: str, reader: Reader) -> Reach:
     """The reach that finds what a row takes of its own resource as well."""
-    start = row.get("startTime")
-    if not isinstance(start, datetime | DatetimeMS):
-        return reach
     if row.get("long") is True:
         return reach._replace(long=True)
-    origin = instant(start)
-    if origin is None:
-        return reach
     for taken in reader.occupancies(row):
-        if isinstance(taken, Taken) and taken.resource == resource:
-            back, ahead = taken.end - origin, origin - taken.start
-            reach = Reach(max(reach.back, back), max(reach.ahead, ahead), reach.long)
+        if isinstance(taken, Taken) and taken.resource == resource and found_by_lookup(row, taken):
+            start = to_millis(row["startTime"])
+            reach = Reach(max(reach.back, taken.end - start), max(reach.ahead, start - taken.start), reach.long)
     return reach
 
 

@@ -3,21 +3,12 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from bson import CodecOptions, decode_all
-from bson.codec_options import DatetimeConversion
+from bson import decode_all
 
-from app.storage.client import Store
+from app.storage.client import LENIENT, Store
 
 BATCH = 2_000
 """Documents that are decoded at a stretch: a few milliseconds, in which the event loop does nothing else."""
-
-_LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=True,
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-    unicode_decode_error_handler="replace",
-    document_class=dict,
-)
-"""An instant outside of Python's calendar, or text that is not UTF-8, ends nothing."""
 
 
 async def documents(
@@ -27,7 +18,7 @@ async def documents(
     query, projection = dict(where or {}), dict.fromkeys(("_id", *fields), 1)
     if store.capabilities.native:
         async for batch in store.database[collection].find_raw_batches(query, projection, batch_size=BATCH):
-            yield decode_all(batch, _LENIENT)
+            yield decode_all(batch, LENIENT)
         return
     async for found in store.database[collection].find(query, projection):  # mongomock knows no raw batches
         yield [found]
