@@ -22,7 +22,8 @@ from app.groups.service import Groups
 from app.operations import routes as operations
 from app.operations.service import Operations
 from app.reconciliation import routes as reconciliation
-from app.reconciliation.desk import Findings, Reconciliations
+from app.reconciliation.desk import Reconciliations
+from app.reconciliation.findings.desk import Findings
 from app.reconciliation.queue import Queue
 from app.reconciliation.suspects import Suspects
 from app.reservations import routes as reservations

@@ -11,6 +11,11 @@ from pymongo.errors import (
     WaitQueueTimeoutError,
 )
 
+from app.errors import OutcomeUnknown, Problem
+
+_WRITE_SENT = "RetryableWriteError"
+"""The driver's mark on the failure of a write that may have arrived."""
+
 _CODES = frozenset(
     {
         14031,  # OutOfDiskSpace
@@ -62,3 +67,18 @@ def codes_of(error: Exception) -> set[Any]:
     details = getattr(error, "details", None) or {}
     below = [*details.get("writeErrors", ()), details.get("writeConcernError") or {}]
     return {getattr(error, "code", None), *(each.get("code") for each in below)}
+
+
+def problem_of(error: PyMongoError) -> Problem | None:
+    """A failure of the database as whoever asked is told of it; None where it is a fault of ours.
+
+    A database that cannot be reached, or cannot write, is no fault of ours or of the client's.
+    """
+    if error.has_error_label(_WRITE_SENT) and is_unheard(error):
+        problem: Problem = OutcomeUnknown()
+    elif is_outage(error) or is_breakdown(error):
+        problem = Problem("unavailable", "The database cannot be reached or cannot work; try again in a moment.")
+    else:
+        return None
+    problem.__cause__ = error
+    return problem

@@ -1,18 +1,16 @@
-"""What can be asked of reconciliation: runs and findings. Carrying a run out is the worker's."""
+"""What can be asked of reconciliation. Carrying a run out is the worker's."""
 
 from collections.abc import Sequence
 
 from bson import ObjectId
 
-from app.availability.service import Availability
 from app.errors import invalid
-from app.reconciliation import findings, queue, repairs, runs, service
+from app.reconciliation import queue, runs, service
 from app.reconciliation.queue import Queue
 from app.reconciliation.runs import Kind
-from app.reconciliation.schemas import FindingAnswer, NewRun, shown_finding
+from app.reconciliation.schemas import NewRun
 from app.storage.client import Store
-from app.storage.documents import Finding, Run
-from app.timeline.matching import State
+from app.storage.documents import Run
 from app.wire.paging import bad_cursor
 
 
@@ -58,53 +56,6 @@ class Reconciliations:
             Problem: `invalid` for a cursor that is none of ours.
         """
         return await runs.listed(self.store, _place(after), limit)
-
-
-class Findings:
-    """The findings of one store.
-
-    Args:
-        store: Where they are kept.
-        availability: Where times that are free are looked for.
-    """
-
-    def __init__(self, store: Store, availability: Availability) -> None:
-        self.store = store
-        self._availability = availability
-
-    async def page(
-        self, state: State | None, resource: str | None, limit: int, after: str | None
-    ) -> list[FindingAnswer]:
-        """Up to `limit` findings by id, those behind an id, with their reservations as they are now.
-
-        Raises:
-            Problem: `invalid` for a cursor that is none of ours.
-        """
-        found = await findings.listed(self.store, state, resource, _place(after), limit)
-        reservations = await findings.reservations_of(self.store, found)
-        now = self.store.clock.now()
-        return [shown_finding(each, reservations, now) for each in found]
-
-    async def read(self, identity: str) -> FindingAnswer:
-        """One finding, with what could be done about it.
-
-        Raises:
-            Problem: `not-found`.
-        """
-        return await self._whole(await findings.read(self.store, identity))
-
-    async def say(self, identity: str, to: State, by: str, note: str | None) -> FindingAnswer:
-        """Acknowledge, accept or resolve a finding.
-
-        Raises:
-            Problem: `not-found`, `forbidden-transition`, `overloaded`.
-        """
-        return await self._whole(await findings.say(self.store, identity, to, by, note))
-
-    async def _whole(self, finding: Finding) -> FindingAnswer:
-        reservations = await findings.reservations_of(self.store, [finding])
-        could = await repairs.proposals(self.store, self._availability, finding)
-        return shown_finding(finding, reservations, self.store.clock.now(), could)
 
 
 def _place(after: str | None) -> ObjectId | None:

@@ -13,8 +13,8 @@ from litestar.typing import FieldDefinition
 from pydantic import Field
 from pymongo.errors import PyMongoError
 
-from app.errors import KINDS, Fault, OutcomeUnknown, Problem
-from app.outages import is_breakdown, is_outage, is_unheard
+from app.errors import KINDS, Fault, Problem
+from app.outages import problem_of
 from app.wire.methods import asked_method, methods_of
 from app.wire.models import Answer
 from app.wire.request import request_id
@@ -54,32 +54,35 @@ def render_problem(problem: Problem, connection: ASGIConnection[Any, Any, Any, A
     """A problem as an answer."""
     kind = problem.kind
     _note(problem, connection)
+    headers = {}
+    if kind.retry_after_seconds is not None:
+        headers["Retry-After"] = str(kind.retry_after_seconds)
+    if problem.name == "unauthenticated":
+        headers["WWW-Authenticate"] = "Bearer"
+    body = problem_body(problem, request_id(connection.scope))
+    return Response(body, status_code=kind.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def problem_body(problem: Problem, request: str) -> dict[str, Any]:
+    """A problem as JSON, in the answer to the request of that id."""
     body: dict[str, Any] = {
         "type": f"/problems/{problem.name}",
-        "title": kind.title,
-        "status": kind.status,
+        "title": problem.kind.title,
+        "status": problem.kind.status,
         "detail": cut(problem.detail, _DETAIL_LENGTH),
-        "requestId": request_id(connection.scope),
+        "requestId": request,
     }
     if problem.faults:
         body["errors"] = [
             {"pointer": cut(fault.pointer, _POINTER_LENGTH), "detail": cut(fault.detail, _DETAIL_LENGTH)}
             for fault in problem.faults
         ]
-    headers = {}
-    if kind.retry_after_seconds is not None:
-        headers["Retry-After"] = str(kind.retry_after_seconds)
-    if problem.name == "unauthenticated":
-        headers["WWW-Authenticate"] = "Bearer"
-    return Response(body | problem.extra, status_code=kind.status, headers=headers, media_type=MEDIA_TYPE)
+    return body | problem.extra
 
 
 def _answer_problem(request: Request[Any, Any, Any], error: Problem) -> Response[dict[str, Any]]:
     return render_problem(error, request)
 
-
-_WRITE_SENT = "RetryableWriteError"
-"""The driver's mark on the failure of a write that may have arrived."""
 
 _BY_STATUS = {kind.status: name for name, kind in reversed(KINDS.items())} | {422: "invalid"}
 _DETAILS = {
@@ -112,21 +115,8 @@ def _answer_methods(request: Request[Any, Any, Any], allow: str) -> Response[Any
 
 
 def _answer_database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[dict[str, Any]]:
-    """A database that cannot be reached, or cannot write, is no fault of ours or of the client's; all else is."""
-    if error.has_error_label(_WRITE_SENT) and is_unheard(error):
-        return render_problem(_unknown(error), request)
-    if is_outage(error) or is_breakdown(error):
-        problem = Problem("unavailable", "The database cannot be reached or cannot work; try again in a moment.")
-        problem.__cause__ = error
-        return render_problem(problem, request)
-    return _answer_unexpected(request, error)
-
-
-def _unknown(error: PyMongoError) -> Problem:
-    """A write whose answer did not come, of which nothing but the error is known here."""
-    problem = OutcomeUnknown()
-    problem.__cause__ = error
-    return problem
+    problem = problem_of(error)
+    return _answer_unexpected(request, error) if problem is None else render_problem(problem, request)
 
 
 def _note(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> None:

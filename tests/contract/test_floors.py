@@ -37,7 +37,7 @@ BESIDE = {
     "app.environment": set[str](),
     "app.settings": {"app.cron", "app.environment"},
     "app.logs": {"app.repeats", "app.settings"},
-    "app.outages": set[str](),
+    "app.outages": {"app.errors"},
     "app.repeats": set[str](),
     "app.pids": set[str](),
     "app.work": {"app.errors"},
@@ -199,7 +199,7 @@ def test_only_booking_writes_reservations() -> None:
     assert {name for name in writers if not any(fnmatch(name, pattern) for pattern in WRITERS)} == set()
 
 
-SENDERS = ["access/*", "catalogue/*", "reservations/*", "groups/*", "availability/*", "reconciliation/findings.py"]
+SENDERS = ["access/*", "catalogue/*", "reservations/*", "groups/*", "availability/*", "reconciliation/findings/*"]
 """Who writes for requests past the write path. Of the rest of `reconciliation` only `ask_for` does."""
 
 

@@ -8,18 +8,19 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from app.reconciliation import findings, record, runs, service
 from app.reconciliation import lease as leases
+from app.reconciliation import record, runs, service
+from app.reconciliation.findings.words import Said, say
 from app.reconciliation.runs import LostRun
 from app.storage.client import Store
-from app.storage.documents import Finding, Run
+from app.storage.documents import Finding
 from app.timeline.instants import render
 from app.timeline.matching import Placed
 from app.timeline.sweep import Window
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem
+from tests.reviewing import URL, doubled, only, run_of, word
+from tests.visitor import HOUR, NINE, Visitor, good, made, problem
 
 pytestmark = pytest.mark.servers("any")
-URL = "/v1/findings"
 
 
 @pytest.fixture
@@ -30,33 +31,6 @@ async def reviewer(app_client: httpx.AsyncClient, store: Store) -> Visitor:
     await visitor.resource("room", services=["talk"])
     await visitor.resource("desk", services=["talk"])
     return visitor
-
-
-async def doubled(visitor: Visitor, reservation: dict[str, Any], **fields: Any) -> str:
-    """Put a copy of a reservation into the database past all checks, as a lost race would; its id."""
-    row = await visitor.stored(reservation)
-    later = row["createdAt"] + MINUTE
-    copy = {**row, "_id": ObjectId(), "createdAt": later, **fields}
-    await visitor.store.database["reservations"].insert_one(copy)
-    return str(copy["_id"])
-
-
-async def run_of(visitor: Visitor, kind: runs.Kind = "full") -> Run:
-    """Reconcile, and succeed."""
-    run = await service.reconcile_reservations(visitor.store, kind)
-    assert run.state == "succeeded", run.error
-    return run
-
-
-async def only(visitor: Visitor, **filters: str) -> dict[str, Any]:
-    """The one finding that there is."""
-    (finding,) = good(await visitor.get(URL, **filters))["items"]
-    return good(await visitor.get(f"{URL}/{finding['id']}"))
-
-
-async def word(visitor: Visitor, finding: dict[str, Any], verb: str, **body: str) -> httpx.Response:
-    """Acknowledge, accept or resolve."""
-    return await visitor.ask("POST", f"{URL}/{finding['id']}/{verb}", json=body)
 
 
 async def test_a_finding_shows_who_overlaps_and_what_could_be_done(reviewer: Visitor) -> None:
@@ -78,7 +52,7 @@ async def test_a_finding_shows_who_overlaps_and_what_could_be_done(reviewer: Vis
         "version": 1,
     }
     row = {"customer": "ann", "startTime": render(NINE), "endTime": render(NINE + HOUR), "units": 1}
-    row |= {"status": "confirmed", "by": reviewer.prefix}
+    row |= {"status": "confirmed", "by": reviewer.prefix, "customerName": "a name"}
     shown = {each["id"]: each for each in finding["reservations"]}
     assert shown.keys() == {first["id"], second}
     assert shown[first["id"]] == {"id": first["id"], "createdAt": first["createdAt"], **row}
@@ -313,7 +287,7 @@ async def test_a_word_in_between_wins(reviewer: Visitor, monkeypatch: pytest.Mon
 
     async def interrupted(writer: record._Writer, placed: Placed) -> Any:
         if not said:
-            said.append(await findings.say(reviewer.store, finding["id"], "accepted", "me", "mine"))
+            said.append(await say(reviewer.store, finding["id"], Said("accepted", "me", note="mine")))
         return await place(writer, placed)
 
     monkeypatch.setattr(record._Writer, "place", interrupted)

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from app.reconciliation import findings, queue, runs, service, settle
+from app.reconciliation import queue, runs, service, settle
 from app.reconciliation.alerts import Alerts
+from app.reconciliation.findings.listing import Filters, listed
+from app.reconciliation.findings.words import Said, say
 from app.reconciliation.queue import Queue
 from app.settings import Settings
 from app.storage.client import Store
@@ -166,8 +168,8 @@ async def test_the_command_ends_with_1_for_what_nobody_accepted(store: Store, da
     codes = [run("reconcile", "--json", MONGODB_URL=database_url).returncode]
     await doubled(store, "r")
     codes += [run("reconcile", "--json", MONGODB_URL=database_url).returncode for _ in "12"]
-    (finding,) = await findings.listed(store, None, None, None, 2)
-    await findings.say(store, str(finding.id), "accepted", "me", None)
+    (finding,) = (await listed(store, Filters(), "from", 2, None)).findings
+    await say(store, str(finding.id), Said("accepted", "me"))
     last = run("reconcile", "--full", "--json", MONGODB_URL=database_url)
 
     assert codes == [0, 1, 1]

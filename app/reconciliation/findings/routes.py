@@ -1,0 +1,241 @@
+"""`/v1/findings`."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.status_codes import HTTP_200_OK
+
+from app.access.routes import caller_of, needs
+from app.errors import Problem, invalid
+from app.reconciliation.findings.desk import Findings, Shown
+from app.reconciliation.findings.listing import MAX_VALUES, Filters, Order
+from app.reconciliation.findings.schemas import (
+    AcceptingWord,
+    AssigningWord,
+    FindingAnswer,
+    FindingPage,
+    ManyWords,
+    To,
+    Word,
+    WordAnswer,
+    WordAnswers,
+    shown_finding,
+)
+from app.reconciliation.findings.words import Said
+from app.timeline.matching import State
+from app.wire.answers import built, versioned
+from app.wire.conventions import HARMLESS_KEY
+from app.wire.openapi import problems
+from app.wire.paging import LIMIT, CursorParameter, LimitParameter
+from app.wire.parameters import read_instant
+from app.wire.problems import ProblemBody, problem_body
+from app.wire.request import Request, request_id
+from app.wire.versions import IfMatch, OptionalIfMatchHeader
+
+_WORD: dict[str, Any] = {
+    "opt": HARMLESS_KEY,
+    "status_code": HTTP_200_OK,
+    "responses": problems("not-found", "forbidden-transition", "stale", "overloaded", "outcome-unknown", body=True),
+}
+_ONLY: dict[str, To] = {"until": "accepted", "assignee": "assigned"}
+"""Fields of a word on many that only one word takes."""
+
+StatesParameter = Annotated[
+    list[State] | None, QueryParameter(name="state", max_items=MAX_VALUES, description="In one of these states.")
+]
+ResourcesParameter = Annotated[
+    list[str] | None, QueryParameter(name="resource", max_items=MAX_VALUES, description="Of one of these resources.")
+]
+CustomerParameter = Annotated[str | None, QueryParameter(description="With a reservation of this customer.")]
+FromParameter = Annotated[str | None, QueryParameter(name="from", description="Windows that end after this.")]
+ToParameter = Annotated[str | None, QueryParameter(description="Windows that begin before this.")]
+OrderParameter = Annotated[
+    Order,
+    QueryParameter(
+        description="By the start of the window (`from`, or `-from` with the latest first), by when it was first seen "
+        "(`newest`), or by how far the peak is above the capacity (`excess`, the most first); then by id."
+    ),
+]
+SinceParameter = Annotated[
+    str | None,
+    QueryParameter(
+        name="updatedSince",
+        description="Changed then or later, by the database's clock; that a run saw it as it was is no change. What a "
+        "run changes can be seen up to a minute after its instant, so let two questions overlap by so much.",
+    ),
+]
+
+
+class FindingRoutes(Controller):
+    """Resources that are booked above their capacity, and what people have said of that."""
+
+    path = "/findings"
+    tags = ("Reconciliation",)
+    guards = (needs("findings:review"),)
+
+    @get(operation_id="listFindings", responses=problems("overloaded"))
+    async def find(
+        self,
+        request: Request,
+        findings: NamedDependency[Findings],
+        states: StatesParameter = None,
+        resources: ResourcesParameter = None,
+        customer: CustomerParameter = None,
+        from_: FromParameter = None,
+        to: ToParameter = None,
+        updated_since: SinceParameter = None,
+        order: OrderParameter = "from",
+        limit: LimitParameter = LIMIT,
+        cursor: CursorParameter = None,
+    ) -> Response[FindingPage]:
+        """List findings, each with its first reservations as they are now.
+
+        A cursor belongs to its order and filters; the size of the page may change.
+        """
+        filters = Filters(
+            states or (),
+            resources or (),
+            customer,
+            read_instant("from", from_),
+            read_instant("to", to),
+            read_instant("updatedSince", updated_since),
+        )
+        listed, shown = await findings.page(filters, order, limit, cursor)
+
+        def page() -> FindingPage:
+            return FindingPage(items=_answers(shown), next=listed.following, total=listed.total)
+
+        return await built(request, page, parts=shown.parts)
+
+    @get("/{finding_id:str}", operation_id="readFinding", responses=problems("not-found", "overloaded"))
+    async def read(
+        self, request: Request, finding_id: FromPath[str], findings: NamedDependency[Findings]
+    ) -> Response[FindingAnswer]:
+        """Read a finding: its reservations side by side, and `proposals`, moves that would be done at this moment.
+
+        Its tag is that of its version; as long as it is not resolved, reservations and proposals change without one.
+        """
+        found = await findings.read(finding_id)
+        if found.findings[0].state != "resolved":
+            request.answer_anew()
+        return _answer(found)
+
+    @post("/words", operation_id="sayOfFindings", **_WORD | {"responses": problems("outcome-unknown", body=True)})
+    async def say_of_all(
+        self, request: Request, findings: NamedDependency[Findings], data: JSONBody[ManyWords]
+    ) -> Response[WordAnswers]:
+        """Say one thing of up to 200 findings, each by itself; there is an answer for each.
+
+        What is not reached within the time of a request is answered `overloaded`: say it again.
+        """
+        for field, to in _ONLY.items():
+            if field in data.model_fields_set and data.to != to:
+                raise invalid(f"/{field}", f"`{field}` is only for findings that are to be {to}.")
+        came, shown = await findings.say_of_all(data.ids, _said(request, data.to, data))
+
+        def answers() -> WordAnswers:
+            findings_ = iter(_answers(shown))
+            items = [
+                _refused(identity, each, request) if isinstance(each, Problem) else _taken(identity, next(findings_))
+                for identity, each in zip(data.ids, came, strict=True)
+            ]
+            return WordAnswers(items=items)
+
+        return await built(request, answers, parts=shown.parts + len(came))
+
+    @post("/{finding_id:str}/acknowledge", operation_id="acknowledgeFinding", **_WORD)
+    async def acknowledge(
+        self,
+        request: Request,
+        finding_id: FromPath[str],
+        findings: NamedDependency[Findings],
+        data: JSONBody[Word | None] = None,
+        if_match: OptionalIfMatchHeader = None,
+    ) -> Response[FindingAnswer]:
+        """Say that somebody has seen an open finding; repeating it is harmless."""
+        return await _say(findings, finding_id, _said(request, "acknowledged", data or Word()), if_match)
+
+    @post("/{finding_id:str}/accept", operation_id="acceptFinding", **_WORD)
+    async def accept(
+        self,
+        request: Request,
+        finding_id: FromPath[str],
+        findings: NamedDependency[Findings],
+        data: JSONBody[AcceptingWord | None] = None,
+        if_match: OptionalIfMatchHeader = None,
+    ) -> Response[FindingAnswer]:
+        """Say that it may stay like this: these reservations or fewer, up to the peak and the excess that it has now.
+
+        Whoever joins, a higher peak, a lower capacity, and `until`, make it open again. Repeating it accepts what it
+        is by then.
+        """
+        return await _say(findings, finding_id, _said(request, "accepted", data or AcceptingWord()), if_match)
+
+    @post("/{finding_id:str}/resolve", operation_id="resolveFinding", **_WORD)
+    async def resolve(
+        self,
+        request: Request,
+        finding_id: FromPath[str],
+        findings: NamedDependency[Findings],
+        data: JSONBody[Word | None] = None,
+        if_match: OptionalIfMatchHeader = None,
+    ) -> Response[FindingAnswer]:
+        """Say that it is over; refused while the reservations still overlap. The next run would see it by itself."""
+        return await _say(findings, finding_id, _said(request, "resolved", data or Word()), if_match)
+
+    @post("/{finding_id:str}/reopen", operation_id="reopenFinding", **_WORD)
+    async def reopen(
+        self,
+        request: Request,
+        finding_id: FromPath[str],
+        findings: NamedDependency[Findings],
+        data: JSONBody[Word | None] = None,
+        if_match: OptionalIfMatchHeader = None,
+    ) -> Response[FindingAnswer]:
+        """Take back that it was acknowledged, accepted or resolved; a resolved one only if it still overlaps."""
+        return await _say(findings, finding_id, _said(request, "open", data or Word()), if_match)
+
+    @post("/{finding_id:str}/assign", operation_id="assignFinding", **_WORD)
+    async def assign(
+        self,
+        request: Request,
+        finding_id: FromPath[str],
+        findings: NamedDependency[Findings],
+        data: JSONBody[AssigningWord | None] = None,
+        if_match: OptionalIfMatchHeader = None,
+    ) -> Response[FindingAnswer]:
+        """Say who takes care of it; without `assignee`, nobody does. Its state stays as it is."""
+        return await _say(findings, finding_id, _said(request, "assigned", data or AssigningWord()), if_match)
+
+
+def _said(request: Request, to: To, data: Word) -> Said:
+    """A word as its body says it, by the person behind the key."""
+    key = caller_of(request).prefix
+    until, assignee = getattr(data, "until", None), getattr(data, "assignee", None)
+    return Said(to, data.actor or key, key, data.note, until, assignee)
+
+
+async def _say(findings: Findings, identity: str, said: Said, if_match: str | None) -> Response[FindingAnswer]:
+    return _answer(await findings.say(identity, said, IfMatch.read_optional(if_match)))
+
+
+def _answer(shown: Shown) -> Response[FindingAnswer]:
+    (answer,) = _answers(shown)
+    return versioned(answer, answer.version)
+
+
+def _answers(shown: Shown) -> Sequence[FindingAnswer]:
+    return [shown_finding(each, shown.beside, shown.now, shown.proposals) for each in shown.findings]
+
+
+def _taken(identity: str, finding: FindingAnswer) -> WordAnswer:
+    return WordAnswer(id=identity, status=HTTP_200_OK, finding=finding)
+
+
+def _refused(identity: str, problem: Problem, request: Request) -> WordAnswer:
+    body = problem_body(problem, request_id(request.scope))
+    shown = ProblemBody.model_validate({**body, "request_id": body["requestId"]})
+    return WordAnswer(id=identity, status=problem.kind.status, problem=shown)

@@ -1,0 +1,272 @@
+"""Findings on the wire, and what can be said of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from bson import ObjectId
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from app.reconciliation.findings.listing import MAX_VALUES, SHOWN_RESERVATIONS
+from app.reconciliation.findings.surroundings import Surroundings
+from app.reconciliation.record import BY
+from app.reconciliation.repairs import Proposal
+from app.storage.documents import Finding
+from app.storage.rows import Reader, Taken, occupancies
+from app.storage.values import count, identity, instant, row_key, shown_text
+from app.timeline.instants import from_millis, render, to_millis
+from app.timeline.matching import State
+from app.wire.bounds import Bounded
+from app.wire.models import Answer, Body, Instant, ObjectIdText
+from app.wire.problems import ProblemBody
+
+NOTE_LENGTH, NAME_LENGTH = 500, 100
+
+To: TypeAlias = Literal["acknowledged", "accepted", "resolved", "open", "assigned"]
+"""What a word brings: a state, or an assignee."""
+
+
+def _person(name: str) -> str:
+    if name == BY:
+        raise ValueError(f"{BY!r} is what runs are called; say the name of a person")
+    return name
+
+
+def _without_repetition(ids: list[str]) -> list[str]:
+    if len(set(ids)) < len(ids):
+        raise ValueError("an id stands there twice; say it once of each finding")
+    return ids
+
+
+ShownInstant = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "UTC with milliseconds; as it is stored where it cannot be read as an instant.",
+            "examples": ["2026-03-08T09:00:00.000Z"],
+        }
+    ),
+]
+"""An instant that others may have written: one of ours, or a text."""
+
+
+class Word(Body):
+    """What you want to have noted, and who you are if several people share the key."""
+
+    note: Annotated[str | None, Field(min_length=1, max_length=NOTE_LENGTH)] = None
+    actor: Annotated[
+        str | None,
+        AfterValidator(_person),
+        Field(min_length=1, max_length=NAME_LENGTH, description="The person behind the key: `by` in the history."),
+    ] = None
+
+
+class AcceptingWord(Word):
+    """How long it may stay like this; left out: for good."""
+
+    until: Annotated[Instant | None, Field(description="In the future; from then on it is open again.")] = None
+
+
+class AssigningWord(Word):
+    """Who takes care of it; left out: nobody."""
+
+    assignee: Annotated[str | None, Field(min_length=1, max_length=NAME_LENGTH)] = None
+
+
+class ManyWords(AcceptingWord, AssigningWord):
+    """One word on many findings. `until` is for `accepted` alone, `assignee` for `assigned`."""
+
+    ids: Annotated[
+        list[ObjectIdText],
+        Bounded(MAX_VALUES, 1),
+        AfterValidator(_without_repetition),
+        Field(json_schema_extra={"uniqueItems": True}),
+    ]
+    to: Annotated[To, Field(description="What all of them are to be; `open` takes back what was said before.")]
+
+
+class FoundReservation(Answer):
+    """A reservation of a finding as it is now; `by` is the prefix of the key that made it.
+
+    What somebody put into the database past the API is shown as it can be read, and may lack some of it; of one that is
+    gone there is the id.
+    """
+
+    id: str
+    customer: str | None = None
+    customer_name: str | None = None
+    start_time: ShownInstant | None = None
+    end_time: ShownInstant | None = None
+    units: Annotated[int | None, Field(description="What it takes of the resource, if that can be read.")] = None
+    status: str | None = None
+    created_at: ShownInstant | None = None
+    by: str | None = None
+
+
+class ProposalAnswer(Answer):
+    """A move that `/v1/moves` would do at this moment."""
+
+    reservation: str
+    resource: str
+    start_time: Instant
+    end_time: Instant
+
+
+class FindingLine(Answer):
+    """A word on a finding or a change of it: whose, when, and which state it had then.
+
+    `by` is the person if they said who they are, else the prefix of their key; `worker` is a run. `from` to `capacity`
+    are the window as it was then, `joined` and `left` the ids of reservations.
+    """
+
+    at: Instant
+    by: str
+    to: State
+    note: str | None = None
+    from_: Annotated[Instant | None, Field(alias="from")] = None
+    until: Instant | None = None
+    peak: int | None = None
+    capacity: int | None = None
+    joined: list[str] | None = None
+    left: list[str] | None = None
+
+
+class FindingAnswer(Answer):
+    """A stretch of one resource with load above its capacity; `peak` is the highest, in units.
+
+    `proposals` are told of single findings only.
+    """
+
+    id: str
+    version: int
+    resource: str
+    resource_name: str | None = None
+    from_: Annotated[Instant, Field(alias="from")]
+    to: Instant
+    peak: int
+    capacity: int
+    state: State
+    assignee: str | None = None
+    reservations: Annotated[list[FoundReservation], Field(description=f"The first {SHOWN_RESERVATIONS}.")]
+    reservation_count: int
+    proposals: list[ProposalAnswer] | None = None
+    merged_into: Annotated[str | None, Field(description="The finding that it is part of by now.")] = None
+    split_from: Annotated[str | None, Field(description="The finding that it was part of.")] = None
+    first_seen: Instant
+    last_seen: Instant
+    run: str
+    history: list[FindingLine]
+
+
+class FindingPage(Answer):
+    """A page of findings; the last one has no `next`. `total` is how many match the filters, on all pages."""
+
+    items: list[FindingAnswer]
+    next: str | None = None
+    total: int
+
+
+class WordAnswer(Answer):
+    """What came of a word on one of many: the finding as it is now, or the problem."""
+
+    id: str
+    status: Annotated[int, Field(description="What the word on this finding alone would have been answered.")]
+    finding: FindingAnswer | None = None
+    problem: ProblemBody | None = None
+
+
+class WordAnswers(Answer):
+    """An answer for each finding, in the order in which they were named."""
+
+    items: list[WordAnswer]
+
+
+def shown_finding(
+    finding: Finding, beside: Surroundings, now: datetime, proposals: Sequence[Proposal] | None = None
+) -> FindingAnswer:
+    """A finding with its first reservations side by side, whatever is stored in them."""
+    first = finding.reservations[:SHOWN_RESERVATIONS]
+    return FindingAnswer.model_validate(
+        {
+            **{name: getattr(finding, name) for name in _PLAIN},
+            "id": str(finding.id),
+            "resource_name": beside.resources.get(finding.resource),
+            "reservations": [_found(each, finding, beside, now) for each in first],
+            "reservation_count": finding.reservation_count or len(finding.reservations),
+            "proposals": proposals,
+            "merged_into": None if finding.merged_into is None else str(finding.merged_into),
+            "split_from": None if finding.split_from is None else str(finding.split_from),
+            "run": str(finding.run),
+        }
+    )
+
+
+_MADE = {"id", "resource_name", "reservations", "reservation_count", "proposals", "merged_into", "split_from", "run"}
+_PLAIN = FindingAnswer.model_fields.keys() - _MADE
+
+
+def _found(reservation: Any, finding: Finding, beside: Surroundings, now: datetime) -> FoundReservation:
+    """A reservation as it can be read: its own times, or where it has items those of the one that is in the way."""
+    row = beside.reservations.get(row_key(reservation))
+    if row is None:
+        return FoundReservation(id=shown_text(reservation))
+    customer = row.get("customer")
+    taken = next(_takings(row, finding, beside), None)
+    start, end = row.get("startTime"), row.get("endTime")
+    if taken is not None and row.get("items"):
+        start, end = from_millis(taken.start), from_millis(taken.end)
+    return FoundReservation(
+        id=shown_text(reservation),
+        customer=_text(customer),
+        customer_name=beside.customers.get(identity(customer) or ""),
+        start_time=_moment(start),
+        end_time=_moment(end),
+        units=_units(row, taken),
+        status=_status(row, now),
+        created_at=_made(reservation, row),
+        by=_text(row.get("key")),
+    )
+
+
+def _takings(row: Mapping[str, Any], finding: Finding, beside: Surroundings) -> Iterator[Taken]:
+    """What it takes of the resource: what meets the window first, for a row may have several items there."""
+    there = [
+        each
+        for each in occupancies(row, beside.by_guest)
+        if isinstance(each, Taken) and each.resource == finding.resource
+    ]
+    start, end = to_millis(finding.from_), to_millis(finding.to)
+    yield from sorted(there, key=lambda each: not (each.start < end and start < each.end))
+
+
+def _units(row: Mapping[str, Any], taken: Taken | None) -> int | None:
+    if taken is not None:
+        return taken.units
+    stored = row.get("units")
+    return 1 if stored is None else count(stored)
+
+
+def _status(row: Mapping[str, Any], now: datetime) -> str | None:
+    """As it is stored; a hold whose time has come is expired, whoever has written that down."""
+    lapsed = Reader(to_millis(now)).standing(row) == "lapsed"
+    return "expired" if lapsed else _text(row.get("status"))
+
+
+def _made(reservation: Any, row: Mapping[str, Any]) -> str | None:
+    stored = row.get("createdAt")
+    if stored is None and isinstance(reservation, ObjectId):
+        stored = reservation.generation_time
+    return _moment(stored)
+
+
+def _moment(value: Any) -> str | None:
+    """An instant as it leaves us if it can be read as one, of whatever type; else as text."""
+    if value is None:
+        return None
+    known = instant(value)
+    return shown_text(value) if known is None else render(known)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else shown_text(value)

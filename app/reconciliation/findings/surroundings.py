@@ -1,0 +1,67 @@
+"""What is shown beside findings: their reservations as they are now, and the names of customers and resources.
+
+Each is one read for a whole page. The rows may be of others, so they are decoded whatever is in them.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.reconciliation.findings.listing import SHOWN_RESERVATIONS
+from app.storage.client import Store
+from app.storage.documents import Finding
+from app.storage.rows import FIELDS
+from app.storage.values import forms, identity, row_key
+
+_RESERVATION = dict.fromkeys((*FIELDS, "customer", "createdAt", "key"), 1)
+_RESOURCE = {"name": 1, "capacityMode": 1}
+_GUESTS = ("guests", "per-guest")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What was read beside some findings.
+
+    Attributes:
+        reservations: The rows, by the key of their ids; what is gone is not among them.
+        customers: Their names, by their ids as text.
+        resources: The same of resources.
+        by_guest: The resources on which guests are counted.
+    """
+
+    reservations: Mapping[Hashable, Mapping[str, Any]]
+    customers: Mapping[str, str]
+    resources: Mapping[str, str]
+    by_guest: frozenset[str]
+
+
+async def surroundings(store: Store, findings: Sequence[Finding]) -> Surroundings:
+    """Read what is shown beside these findings."""
+    wanted = {row_key(each): each for finding in findings for each in finding.reservations[:SHOWN_RESERVATIONS]}
+    rows = await _rows(store, "reservations", wanted.values(), _RESERVATION)
+    customers = {known for row in rows if (known := identity(row.get("customer"))) is not None}
+    named = await _rows(store, "customers", _forms(customers), {"name": 1})
+    resources = await _rows(store, "resources", _forms({finding.resource for finding in findings}), _RESOURCE)
+    return Surroundings(
+        {row_key(row["_id"]): row for row in rows},
+        _names(named),
+        _names(resources),
+        frozenset(str(identity(row["_id"])) for row in resources if row.get("capacityMode") in _GUESTS),
+    )
+
+
+async def _rows(store: Store, collection: str, ids: Iterable[Any], fields: dict[str, int]) -> list[dict[str, Any]]:
+    those = [*ids]
+    if not those:
+        return []
+    return await store.lenient(collection).find({"_id": {"$in": those}}, fields).to_list(None)
+
+
+def _forms(ids: Iterable[str]) -> list[Any]:
+    return [form for each in ids for form in forms(each)]
+
+
+def _names(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The names that are texts; an id of ours goes before the same one in another form."""
+    ordered = sorted(rows, key=lambda row: isinstance(row["_id"], str))
+    return {str(identity(row["_id"])): row["name"] for row in ordered if isinstance(row.get("name"), str)}

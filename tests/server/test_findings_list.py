@@ -1,0 +1,249 @@
+"""The list of findings: its orders, filters, pages and counts, and that each is answered from an index."""
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from bson import ObjectId
+
+from app.reconciliation.findings import listing
+from app.reconciliation.findings.listing import Filters, listed
+from app.storage.capabilities import stages_of
+from app.storage.client import Store
+from app.timeline.instants import render
+from tests.listening import listening
+from tests.reviewing import URL, found
+from tests.server.test_plans import filters_of, is_found
+from tests.visitor import HOUR, NINE, Visitor, good, problem
+
+pytestmark = pytest.mark.servers("any")
+ORDERS = ("from", "-from", "newest", "excess")
+STATES = ("open", "acknowledged", "accepted", "resolved")
+
+
+@pytest.fixture
+async def reviewer(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+    """Somebody who may review."""
+    return await Visitor(app_client, store).other("findings:review")
+
+
+async def many(store: Store, number: int) -> list[dict[str, Any]]:
+    """Findings of every state with equal starts, excesses and first sights among them; as they are stored."""
+    dice = random.Random(3)
+    day = store.clock.now() - timedelta(days=1)
+    for _ in range(number):
+        excess = dice.choice((1, 1, 2, 5))
+        await found(
+            store,
+            dice.randrange(6),
+            resource=dice.choice("abc"),
+            state=dice.choice(STATES),
+            excess=excess,
+            peak=1 + excess,
+            firstSeen=day + dice.randrange(3) * HOUR,
+        )
+    return await store.database["findings"].find().sort("_id", 1).to_list(None)
+
+
+def in_order(rows: list[dict[str, Any]], order: str) -> list[str]:
+    """The ids of rows as the list has to show them."""
+    field = {"from": "from", "-from": "from", "newest": "firstSeen", "excess": "excess"}[order]
+    ordered = sorted(rows, key=lambda row: (row[field], row["_id"]), reverse=order != "from")
+    return [str(row["_id"]) for row in ordered]
+
+
+async def pages(reviewer: Visitor, limit: int, **filters: Any) -> list[list[str]]:
+    """The ids on all pages."""
+    seen: list[list[str]] = []
+    cursor: dict[str, Any] = {}
+    while True:
+        page = good(await reviewer.get(URL, limit=limit, **filters, **cursor))
+        seen.append([each["id"] for each in page["items"]])
+        if "next" not in page:
+            return seen
+        cursor = {"cursor": page["next"]}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_every_order_comes_in_pages(reviewer: Visitor, order: str) -> None:
+    """Each finding once, in its order, ties by id, whatever the filters; full pages, and how many there are in all."""
+    rows = await many(reviewer.store, 40)
+    some = [row for row in rows if row["state"] in {"open", "resolved"} and row["resource"] in {"a", "b"}]
+    filters = {"state": ["open", "resolved"], "resource": ["b", "a", "a"]}
+
+    whole, narrowed = await pages(reviewer, 7, order=order), await pages(reviewer, 3, order=order, **filters)
+
+    assert [each for page in whole for each in page] == in_order(rows, order)
+    assert [len(page) for page in whole] == [7] * 5 + [5]
+    assert [each for page in narrowed for each in page] == in_order(some, order)
+    assert good(await reviewer.get(URL, limit=1))["total"] == len(rows)
+    assert good(await reviewer.get(URL, limit=1, **filters))["total"] == len(some)
+
+
+async def test_the_order_is_that_of_the_start_unless_said_otherwise(reviewer: Visitor) -> None:
+    """The earliest window first."""
+    rows = await many(reviewer.store, 12)
+
+    assert await reviewer.ids(URL) == in_order(rows, "from")
+
+
+async def test_what_changes_between_two_pages_disturbs_nobody_else(reviewer: Visitor) -> None:
+    """One that is resolved meanwhile, and one that comes, neither repeat nor skip what stays."""
+    store = reviewer.store
+    ids = [str(await found(store, number)) for number in range(6)]
+    first = good(await reviewer.get(URL, state="open", limit=2))
+    await store.database["findings"].update_many(
+        {"_id": {"$in": [ObjectId(ids[1]), ObjectId(ids[2])]}}, {"$set": {"state": "resolved"}}
+    )
+    await found(store, 0)
+    second = good(await reviewer.get(URL, state="open", limit=5, cursor=first["next"]))
+
+    assert [each["id"] for each in first["items"]] == ids[:2]
+    assert [each["id"] for each in second["items"]] == ids[3:]
+
+
+async def test_what_an_older_version_found_comes_last_by_excess(reviewer: Visitor) -> None:
+    """It has none stored; no page skips or repeats it."""
+    rows = [await found(reviewer.store, number, excess=number % 2 + 1) for number in range(3)]
+    old = [await found(reviewer.store, number) for number in range(3)]
+    await reviewer.store.database["findings"].update_many({"_id": {"$in": old}}, {"$unset": {"excess": ""}})
+
+    seen = await pages(reviewer, 1, order="excess")
+
+    assert [each for page in seen for each in page] == [str(each) for each in (rows[1], rows[2], rows[0], *old[::-1])]
+
+
+async def test_a_cursor_belongs_to_its_list(reviewer: Visitor) -> None:
+    """With another order or other filters it is refused; another size of the page, and their order, are no matter."""
+    for number in range(4):
+        await found(reviewer.store, number)
+    lists: list[dict[str, Any]] = [
+        {},
+        {"order": "-from"},
+        {"order": "newest"},
+        {"order": "excess"},
+        {"state": ["open", "accepted"]},
+        {"resource": ["room", "other"]},
+        {"from": render(NINE)},
+        {"to": render(NINE + 9 * HOUR)},
+        {"updatedSince": render(NINE.replace(year=2020))},
+    ]
+    cursors = [good(await reviewer.get(URL, limit=1, **each))["next"] for each in lists]
+    for number, each in enumerate(lists):
+        for place, cursor in enumerate(cursors):
+            answer = await reviewer.get(URL, limit=2, cursor=cursor, **each)
+            if place == number:
+                assert len(good(answer)["items"]) == 2
+            else:
+                problem(answer, "invalid", "?cursor")
+    turned = {"state": ["accepted", "open", "open"]}
+    good(await reviewer.get(URL, cursor=cursors[4], **turned))
+    for nonsense in ("mine", cursors[0][:-1], "WzFd"):
+        problem(await reviewer.get(URL, cursor=nonsense), "invalid", "?cursor")
+
+
+async def test_windows_that_meet_a_span(reviewer: Visitor) -> None:
+    """Half-open on both sides: what only touches the span is not in it."""
+    ids = [str(await found(reviewer.store, number)) for number in range(4)]
+
+    async def within(begin: float, end: float) -> list[str]:
+        return await reviewer.ids(URL, **{"from": render(NINE + begin * HOUR), "to": render(NINE + end * HOUR)})
+
+    assert await within(1, 2) == ids[1:2]
+    assert await within(0.5, 2.5) == ids[:3]
+    assert await within(4, 9) == []
+    assert await reviewer.ids(URL, **{"from": render(NINE + 3 * HOUR)}) == ids[3:]
+    assert await reviewer.ids(URL, to=render(NINE + HOUR)) == ids[:1]
+    problem(await reviewer.get(URL, **{"from": render(NINE), "to": render(NINE)}), "invalid", "?to")
+
+
+async def test_the_findings_of_a_customer(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All with a reservation of theirs, however their id is stored and however many reservations they have."""
+    monkeypatch.setattr(listing, "CUSTOMER_BATCH", 3)
+    store, ann = reviewer.store, ObjectId()
+    theirs = [ObjectId() for _ in range(20)]
+    rows = [
+        {"_id": each, "customer": (ann, str(ann))[number % 2], "startTime": NINE} for number, each in enumerate(theirs)
+    ]
+    others = [{"_id": each, "customer": customer} for each, customer in (("x", "bob"), (7, 17), (8, None))]
+    await store.database["reservations"].insert_many([*rows, *others])
+    ids = [
+        str(await found(store, number, reservations=mine))
+        for number, mine in enumerate(([theirs[0], "x"], ["x", 7], [8, theirs[19]], [ObjectId()]))
+    ]
+
+    assert await reviewer.ids(URL, customer=str(ann)) == [ids[0], ids[2]]
+    assert await pages(reviewer, 1, customer=str(ann), order="-from") == [[ids[2]], [ids[0]]]
+    assert await reviewer.ids(URL, customer="17") == [ids[1]]
+    assert good(await reviewer.get(URL, customer="bob", limit=1))["total"] == 2
+    nobody = good(await reviewer.get(URL, customer="zoe"))
+    assert (nobody["items"], nobody["total"], "next" in nobody) == ([], 0, False)
+
+
+async def test_what_changed_since(reviewer: Visitor) -> None:
+    """That instant included; a word is a change, being seen as it was by a run is none."""
+    store = reviewer.store
+    now = store.clock.now()
+    before, at, after = [
+        str(await found(store, number, updatedAt=now + timedelta(milliseconds=number - 1))) for number in range(3)
+    ]
+    assert await reviewer.ids(URL, updatedSince=render(now)) == [at, after]
+    good(await reviewer.ask("POST", f"{URL}/{before}/acknowledge"))
+
+    assert set(await reviewer.ids(URL, updatedSince=render(now))) == {before, at, after}
+
+
+async def test_filters_take_so_many_values(reviewer: Visitor) -> None:
+    """Two hundred in all; nonsense is named."""
+    await found(reviewer.store, 1, resource="r7")
+    names = [f"r{number}" for number in range(200)]
+
+    assert len(await reviewer.ids(URL, resource=names)) == 1
+    problem(await reviewer.get(URL, resource=[*names, "x"]), "invalid")
+    problem(await reviewer.get(URL, resource=names, state="open"), "invalid")
+    problem(await reviewer.get(URL, state="closed"), "invalid", "?state")
+    problem(await reviewer.get(URL, order="id"), "invalid", "?order")
+    problem(await reviewer.get(URL, updatedSince="today"), "invalid", "?updatedSince")
+    problem(await reviewer.get(URL, customer=["a", "b"]), "invalid", "?customer")
+
+
+@pytest.mark.servers("explain", "transactions")
+async def test_no_list_walks_a_collection(database_url: str) -> None:
+    """Every order and filter, the count, and the names beside it are answered from indexes."""
+    async with listening(database_url) as (store, commands):
+        await store.database["customers"].insert_one({"_id": "ann", "name": "Ann"})
+        row = {"_id": ObjectId(), "customer": "ann", "startTime": NINE, "resource": "room"}
+        await store.database["reservations"].insert_one(row)
+        for number in range(3):
+            await found(store, number, reservations=[row["_id"]])
+        commands.taken()
+        asked = [Filters(), Filters(["open"]), Filters(resources=["room"]), Filters(customer="ann")]
+        asked += [Filters(from_=NINE, to=NINE + HOUR), Filters(updated_since=NINE - 9999 * HOUR)]
+        for filters in asked:
+            for order in listing._SORTS:
+                following = (await listed(store, filters, order, 1, None)).following
+                if following is not None:
+                    await listed(store, filters, order, 1, following)
+        seen = [(str(each[name]), where) for name, each in commands.taken() for where in filters_of(each)]
+
+        assert {"findings", "reservations"} <= {collection for collection, _ in seen}
+        for collection, where in seen:
+            if collection in {"findings", "reservations"}:
+                assert await is_found(store, collection, where), (collection, where)
+
+
+@pytest.mark.servers("mongod")
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_page_reads_no_more_than_it_shows(store: Store, order: str) -> None:
+    """MongoDB sorts nothing and looks at as many findings as the page has, with all states as with one."""
+    await many(store, 60)
+    field, direction = listing._SORTS[order]  # type: ignore[index]  # parametrize knows texts alone
+    for states in (STATES, ("open",)):
+        find = {"find": "findings", "filter": {"state": {"$in": [*states]}}, "limit": 5}
+        find |= {"sort": {field: direction, "_id": direction}, "projection": {field: 1}}
+        answer = await store.database.command({"explain": find, "verbosity": "executionStats"})
+
+        assert "SORT" not in set(stages_of(answer["queryPlanner"]["winningPlan"]))
+        assert answer["executionStats"]["totalDocsExamined"] <= 5
