@@ -129,7 +129,8 @@ def test_only_the_app_is_sent_to_the_build() -> None:
 def test_commands(database_url: str, redis_url: str, tmp_path: Path) -> None:
     """Migration, app and worker run by the commands of compose, their health checks see it, SIGTERM ends them well."""
     env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_LOG_FORMAT": "json", "TMPDIR": str(tmp_path)}
-    env |= {"RESERVA_ALERT_SECRET": "s3cret", "RESERVA_ALERT_URL": "https://me:s3cret@example.com/"}
+    secret = f"whsec_s3cret{'A' * 34}"
+    env |= {"RESERVA_ALERT_SECRET": secret, "RESERVA_ALERT_URL": "https://me:s3cret@example.com/"}
     app, worker, migrate = (COMPOSE[name]["command"] for name in OURS)
     # The checks of the image and of compose, which find the port of this test by themselves.
     app_check = program(json.loads(final_stage()["HEALTHCHECK"].partition("CMD ")[2]))

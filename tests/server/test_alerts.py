@@ -1,0 +1,432 @@
+"""Alerts: what is open is told until somebody took it, by whoever lives, and once."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from redis import Redis
+from structlog.testing import capture_logs
+
+from app.reconciliation import alerts, queue, runs
+from app.reconciliation.alerts import Alerts
+from app.settings import Settings
+from app.storage.client import Store
+from app.storage.clock import Clock
+from app.storage.documents import Finding
+from app.timeline.instants import MINUTE, to_millis
+from tests import receiver as theirs
+from tests.actors import HOUR, NINE
+from tests.contract.processes import eventually, kept_running, run, running
+from tests.receiver import receiving, says
+
+pytestmark = pytest.mark.servers("any")
+
+SEVEN = datetime(2030, 1, 7, 7, tzinfo=UTC)
+KILLED = {"committed": (1, 1), "marked": (1, 1), "sent": (2, 2), "half told": (1, 2)}
+"""How often the first and the second of two findings are told in all when their teller is killed at a stage."""
+
+
+class Moved(Clock):
+    """A clock that stands until a test moves it."""
+
+    at = to_millis(SEVEN)
+
+    def millis(self) -> int:
+        """Where it stands."""
+        return self.at
+
+    def to(self, instant: datetime) -> None:
+        """Move it."""
+        self.at = to_millis(instant)
+
+
+@pytest.fixture
+async def clock(store: Store) -> Moved:
+    """The clock of `store` from now on; seven in the morning."""
+    await store.clock.stop()
+    moved = store.clock = Moved(store.client, native=False)
+    return moved
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[theirs.Receiver]:
+    """A receiver that takes everything until it is told otherwise."""
+    async with receiving() as server:
+        yield server
+
+
+async def opened(store: Store, *names: str, **fields: Any) -> list[ObjectId]:
+    """Open findings of these resources, as a run leaves them."""
+    times = {"from": NINE, "to": NINE + HOUR, "firstSeen": store.clock.now(), "lastSeen": store.clock.now()}
+    state = {"state": "open", "peak": 2, "capacity": 1, "version": 1, "history": [], "run": ObjectId()}
+    rows = [{"resource": name, "reservations": [ObjectId(), ObjectId()], **times, **state, **fields} for name in names]
+    return list((await store.database["findings"].insert_many(rows)).inserted_ids)
+
+
+async def untold(store: Store) -> int:
+    """How many are open and untold."""
+    return await store.database["findings"].count_documents(alerts.UNTOLD)
+
+
+async def state(store: Store) -> dict[str, Any]:
+    """What is kept of how it goes."""
+    row = await store.database["leases"].find_one({"_id": alerts.LEASE})
+    assert row is not None
+    assert "owner" not in row
+    return dict(row.get("delivery", {}))
+
+
+def told(receiver: theirs.Receiver, since: int = 0) -> Counter[str]:
+    """How often each finding was named in what a receiver got."""
+    return Counter(name for got in receiver.got[since:] for name in re.findall(r"\(finding (\w+)\)", got.text))
+
+
+def counted(receiver: theirs.Receiver) -> int:
+    """Of how many findings it was told, named or not."""
+    more = (re.search(r"… and ([\d,]+) more$", got.text) for got in receiver.got)
+    return told(receiver).total() + sum(int(match[1].replace(",", "")) for match in more if match)
+
+
+async def test_each_is_told_once(store: Store, hook: theirs.Receiver) -> None:
+    """All that is open and untold in one message; what is not open any more in none; then nothing more is sent."""
+    ids = await opened(store, "a", "b")
+    for other in ("acknowledged", "accepted", "resolved"):
+        await opened(store, "c", state=other)
+    sender = Alerts(Settings(alert_url=hook.url))
+
+    assert await sender.announce(store) == 2
+    assert await sender.announce(store) == 0
+    assert [told(hook)[str(each)] for each in ids] == [1, 1]
+    assert len(hook.got) == 1
+    rows = await store.database["findings"].find({"toldAt": {"$exists": True}}).to_list(None)
+    assert [(row["_id"], "alert" in row, row["version"]) for row in rows] == [(each, False, 1) for each in ids]
+
+
+async def test_without_an_address_nothing_is_sent(store: Store, hook: theirs.Receiver) -> None:
+    """Once there is one, what is open then is told, and nothing that was settled before."""
+    await opened(store, "a")
+    (b,) = await opened(store, "b")
+    assert await Alerts(Settings()).announce(store) == 0
+    await store.database["findings"].update_one({"resource": "a"}, {"$set": {"state": "resolved"}})
+    await Alerts(Settings(alert_url=hook.url)).announce(store)
+
+    assert told(hook) == {str(b): 1}
+
+
+async def test_a_crowd_is_one_message(store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the first and counts the rest; beyond the limit of a message comes another one at once."""
+    monkeypatch.setattr(alerts, "MOST", 60)
+    monkeypatch.setattr(alerts, "MARKED", 7)
+    await opened(store, *(f"r{number:03}" for number in range(85)))
+
+    assert await Alerts(Settings(alert_url=hook.url)).announce(store) == 85
+    assert [got.text.splitlines()[-1] for got in hook.got] == ["… and 40 more", "… and 5 more"]
+    assert counted(hook) == 85
+    assert await untold(store) == 0
+
+
+async def test_a_receiver_that_is_away_for_an_hour(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    """It is tried with growing pauses of five minutes at most, never given up, and then told everything once.
+
+    The log has a line at the first, second, fourth, … failure and one at the end, none with the address.
+    """
+    hook.answer = says(503)
+    sender = Alerts(Settings(alert_url=hook.url.replace("://", "://me:s3cret@")))
+    pauses = []
+    with capture_logs() as logged:
+        while clock.now() < SEVEN + HOUR:
+            await opened(store, "r")
+            assert await sender.announce(store) == 0
+            failed = len(hook.got)
+            pauses.append((await state(store))["nextAt"] - clock.now())
+            clock.at += 1_000
+            assert await sender.announce(store) == 0
+            assert len(hook.got) == failed
+            clock.to((await state(store))["nextAt"])
+        hook.answer = says(200)
+        assert await sender.announce(store) == len(pauses)
+
+    assert all(timedelta(seconds=4) <= pause <= timedelta(minutes=5) for pause in pauses)
+    assert [pause >= timedelta(minutes=4) for pause in pauses] == [False] * 6 + [True] * (len(pauses) - 6)
+    assert len(pauses) < 25
+    last = hook.got[-1]
+    assert told(hook, since=len(hook.got) - 1).total() == len(pauses), last.text
+    assert await untold(store) == 0
+    assert [each.get("failures") for each in logged] == [1, 2, 4, 8, 16, len(pauses)]
+    assert {each["log_level"] for each in logged[:-1]} == {"warning"}
+    assert "again" in logged[-1]["event"]
+    assert "s3cret" not in str(logged)
+    assert "hook" not in str(logged)
+    assert (await state(store)).keys() == {"failures", "succeededAt"}
+
+
+async def test_a_repeated_message_keeps_its_id(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    """As long as it says the same; what comes later comes with another one, and with what was not taken."""
+    (a,) = await opened(store, "a")
+    hook.answer = says(500)
+    for _ in range(2):
+        await Alerts(Settings(alert_url=hook.url)).announce(store)
+        clock.at += MINUTE
+    (b,) = await opened(store, "b")
+    hook.answer = says(200)
+    await Alerts(Settings(alert_url=hook.url)).announce(store)
+    first, second, third = (got.headers["webhook-id"] for got in hook.got)
+
+    assert first == second != third
+    assert told(hook, since=2) == {str(a): 1, str(b): 1}
+
+
+async def test_retry_after_is_kept(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    """Not a second earlier, unless the address is another one by now."""
+    await opened(store, "a")
+    sender = Alerts(Settings(alert_url=hook.url))
+    hook.answer = says(429, "Retry-After: 1800")
+    await sender.announce(store)
+    hook.answer = says(200)
+    for seconds in (1, 600, 1_799):
+        clock.to(SEVEN + timedelta(seconds=seconds))
+        assert await sender.announce(store) == 0
+    assert len(hook.got) == 1
+
+    clock.to(SEVEN + timedelta(seconds=1_800))
+    assert await sender.announce(store) == 1
+
+
+async def test_another_address_is_tried_at_once(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    """Whoever has mended the settings does not wait for a pause that the old ones earned."""
+    await opened(store, "a")
+    hook.answer = says(404, "Retry-After: 3600")
+    await Alerts(Settings(alert_url=hook.url)).announce(store)
+    hook.answer = says(200)
+    assert await Alerts(Settings(alert_url=hook.url)).announce(store) == 0
+
+    assert await Alerts(Settings(alert_url=hook.url + "/right")).announce(store) == 1
+
+
+async def test_what_was_settled_meanwhile_is_not_told(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    """A finding that was resolved before the receiver came back is in no message."""
+    await opened(store, "a")
+    (b,) = await opened(store, "b")
+    sender = Alerts(Settings(alert_url=hook.url))
+    hook.answer = says(503)
+    await sender.announce(store)
+    await store.database["findings"].update_one({"resource": "a"}, {"$set": {"state": "resolved"}})
+    clock.at += MINUTE
+    hook.answer = says(200)
+    await sender.announce(store)
+
+    assert told(hook, since=1) == {str(b): 1}
+
+
+async def test_what_is_opened_again_is_told_again(store: Store, hook: theirs.Receiver) -> None:
+    """With another id, though it reads alike; also if that happens while a message with it is under way."""
+    findings = store.database["findings"]
+    (a,) = await opened(store, "a")
+    again = {"$unset": {"toldAt": "", "alert": ""}, "$inc": {"version": 1}}
+    sender = Alerts(Settings(alert_url=hook.url))
+    await sender.announce(store)
+    await findings.update_one({"_id": a}, again)
+    taken = hook.answer
+
+    async def meanwhile(writer: asyncio.StreamWriter) -> None:
+        hook.answer = taken
+        await findings.update_one({"_id": a}, again)
+        await taken(writer)
+
+    hook.answer = meanwhile
+    assert await sender.announce(store) == 2
+    assert told(hook) == {str(a): 3}
+    assert len({got.headers["webhook-id"] for got in hook.got}) == 3
+    assert len({got.text for got in hook.got}) == 1
+
+
+async def test_two_never_send_at_once(store: Store, hook: theirs.Receiver) -> None:
+    """Whoever comes while another sends leaves it to him, who goes on until there is nothing left."""
+    ids = await opened(store, "a", "b")
+    taken, sender = hook.answer, Alerts(Settings(alert_url=hook.url))
+    others: list[int] = []
+
+    async def meanwhile(writer: asyncio.StreamWriter) -> None:
+        hook.answer = taken
+        ids.extend(await opened(store, "c"))
+        others.append(await sender.announce(store))
+        await taken(writer)
+
+    hook.answer = meanwhile
+    assert await sender.announce(store) == 3
+    assert others == [0]
+    assert told(hook) == {str(each): 1 for each in ids}
+
+
+class TestReminder:
+    """Once a day what is still open."""
+
+    async def test_once_a_day(self, store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+        """What was told and is still open, in one message, also with several workers; then not until the next day."""
+        (a,) = await opened(store, "a")
+        for other in ("acknowledged", "accepted", "resolved"):
+            await opened(store, "b", state=other, toldAt=SEVEN)
+        senders = [Alerts(Settings(alert_url=hook.url)) for _ in "123"]
+        for hour in (7, 9, 9, 32, 33):
+            clock.to(SEVEN.replace(hour=0) + hour * HOUR)
+            for sender in senders:
+                await sender.announce(store)
+            await asyncio.gather(*(sender.remind(store) for sender in senders))
+
+        assert told(hook) == {str(a): 3}
+        assert [got.text.split(".\n")[0] for got in hook.got[1:]] == ["Still open: 1 finding"] * 2
+
+    async def test_what_was_told_after_the_hour_waits_for_the_next(
+        self, store: Store, clock: Moved, hook: theirs.Receiver
+    ) -> None:
+        """Nobody is told twice within a minute."""
+        sender = Alerts(Settings(alert_url=hook.url))
+        assert await sender.remind(store) == 0
+        clock.to(SEVEN + 2 * HOUR)
+        await opened(store, "a")
+        assert [await sender.announce(store), await sender.remind(store)] == [1, 0]
+        clock.to(SEVEN + 26 * HOUR)
+
+        assert await sender.remind(store) == 1
+
+    async def test_a_missed_one_is_caught_up_once(self, store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+        """A worker that was down for three days reminds once, and of many in one message."""
+        await opened(store, *"abc" * 10)
+        sender = Alerts(Settings(alert_url=hook.url))
+        await sender.announce(store)
+        await sender.remind(store)
+        clock.to(SEVEN + 77 * HOUR)
+
+        assert [await sender.remind(store) for _ in "12"] == [30, 0]
+        assert len(hook.got) == 2
+        assert hook.got[1].text.startswith("Still open: 30 findings.\n")
+        assert hook.got[1].text.endswith("… and 10 more")
+
+    async def test_it_is_tried_again(self, store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+        """With the same pauses as all messages, and the same id."""
+        await opened(store, "a")
+        sender = Alerts(Settings(alert_url=hook.url))
+        await sender.announce(store)
+        await sender.remind(store)
+        hook.answer = says(503)
+        clock.to(SEVEN + 2 * HOUR)
+        assert [await sender.remind(store) for _ in "12"] == [0, 0]
+        assert len(hook.got) == 2
+        hook.answer = says(200)
+        clock.at += MINUTE
+
+        assert await sender.remind(store) == 1
+        assert hook.got[1].headers["webhook-id"] == hook.got[2].headers["webhook-id"]
+
+    async def test_never(self, store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+        """Without a time there is none; with nothing open there is nothing to say."""
+        await opened(store, "a")
+        never = Alerts(Settings(alert_url=hook.url, alert_reminder=""))
+        daily = Alerts(Settings(alert_url=hook.url))
+        await daily.announce(store)
+        await daily.remind(store)
+        clock.to(SEVEN + 2 * HOUR)
+        assert await never.remind(store) == 0
+        await store.database["findings"].update_many({}, {"$set": {"state": "resolved"}})
+
+        assert await daily.remind(store) == 0
+        assert len(hook.got) == 1
+
+
+@pytest.mark.servers("rust")
+class TestProcesses:
+    """Whole processes, killed and side by side."""
+
+    @pytest.mark.parametrize("stage", KILLED)
+    async def test_a_killed_sender_loses_nothing(
+        self, store: Store, database_url: str, hook: theirs.Receiver, stage: str
+    ) -> None:
+        """Killed at any stage, by SIGKILL: who takes over tells what was not told; what nobody noted, twice."""
+        times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR, "updatedAt": store.clock.now()}
+        await store.database["reservations"].insert_many([{"resource": name, **times} for name in "aabb"])
+        with kept_running(
+            [sys.executable, "-m", "tests.server.announcer", database_url, hook.url, stage], env={}
+        ) as it:
+            await asyncio.to_thread(it.said, f"at {stage}")
+            it.process.kill()
+            it.process.wait()
+        silent = {"beatAt": store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)}
+        await store.database["leases"].update_one({"_id": alerts.LEASE}, {"$set": silent})
+        await Alerts(Settings(alert_url=hook.url)).announce(store)
+        ids = [str(row["_id"]) async for row in store.database["findings"].find().sort("_id")]
+
+        assert tuple(told(hook)[each] for each in ids) == KILLED[stage]
+        assert await untold(store) == 0
+        if stage == "sent":
+            assert len({got.headers["webhook-id"] for got in hook.got}) == 1
+
+    async def test_two_side_by_side(self, store: Store, database_url: str, hook: theirs.Receiver) -> None:
+        """Two processes that look all the time while findings are opened: each finding is told exactly once."""
+        command = [sys.executable, "-m", "tests.server.announcer", database_url, hook.url, "always"]
+        with kept_running(command, env={}) as one, kept_running(command, env={}) as two:
+            for each in (one, two):
+                await asyncio.to_thread(each.said, "at always")
+            ids = [each for _ in range(60) for each in await opened(store, *"abcdef")]
+            findings = store.client.delegate[store.database.name]["findings"]
+            assert await asyncio.to_thread(eventually, lambda: findings.count_documents(alerts.UNTOLD) == 0)
+
+        assert counted(hook) == len(ids)
+        assert set(told(hook).values()) == {1}
+
+    async def test_the_worker_tells_at_once(
+        self, store: Store, database_url: str, redis_url: str, hook: theirs.Receiver
+    ) -> None:
+        """A run rings, the job of the worker tells, signed; what a dead worker left is told by the next one."""
+        await opened(store, "left by the dead")
+        secret = "whsec_" + "A" * 32
+        env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_ALERT_URL": hook.url}
+        env |= {"RESERVA_ALERT_SECRET": secret, "RESERVA_PUBLIC_URL": "https://reserva.example"}
+        with running("worker", cwd=None, **env):
+            assert await asyncio.to_thread(eventually, lambda: len(hook.got) == 1)
+            times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR}
+            await store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
+            asked = await runs.ask_for(store, "full")
+            jobs = queue.Queue(redis_url)
+            await jobs.put(queue.RUN, str(asked.id), identity=str(asked.id))
+            await jobs.close()
+            assert await asyncio.to_thread(eventually, lambda: len(hook.got) == 2)
+
+        assert "left by the dead" in hook.got[0].text
+        assert "https://reserva.example/v1/findings/" in hook.got[1].text
+        assert hook.got[1].headers["webhook-signature"].startswith("v1,")
+
+    async def test_a_run_rings(self, store: Store, redis_url: str) -> None:
+        """The job lies in the queue when a run has opened findings; no Redis is no trouble."""
+        row = await store.database["findings"].find_one({"_id": (await opened(store, "r"))[0]})
+        settings = Settings(alert_url="http://127.0.0.1:1/")
+        for url in (redis_url, "redis://127.0.0.1:1"):
+            sender = Alerts(settings, queue.Queue(url))
+            sender([Finding.model_validate(row)])
+            await sender.aclose()
+        with Redis.from_url(redis_url) as redis:
+            assert redis.zrange(queue.QUEUE, 0, -1) == [queue.ALERT.encode()]
+
+    async def test_the_command_tells_what_it_can(self, store: Store, database_url: str, hook: theirs.Receiver) -> None:
+        """`reserva reconcile` tells at its end, and ends without the receiver, whose turn comes with the worker."""
+        times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR}
+        await store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
+
+        def reconciled(receiver: str) -> "subprocess.CompletedProcess[str]":
+            return run("reconcile", MONGODB_URL=database_url, RESERVA_ALERT_URL=receiver)
+
+        away = await asyncio.to_thread(reconciled, "http://127.0.0.1:1/")
+        assert await untold(store) == 1
+        told_of = await asyncio.to_thread(reconciled, hook.url)
+
+        assert (away.returncode, told_of.returncode) == (1, 1)
+        assert "did not take" in away.stderr
+        assert "127.0.0.1:1" in away.stderr
+        assert told(hook).total() == 1
+        assert await untold(store) == 0
