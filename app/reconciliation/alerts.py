@@ -33,6 +33,7 @@ from app.reconciliation.runs import LostRun
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Delivery, Finding
+from app.storage.values import shown_text
 from app.timeline.instants import render
 
 Teller: TypeAlias = Callable[[Sequence[Finding]], None]
@@ -59,7 +60,7 @@ log = structlog.get_logger()
 def warn(findings: Sequence[Finding]) -> None:
     """The seed's line for each, with all that it left out."""
     for finding in findings:
-        shown = [str(reservation) for reservation in finding.reservations[:NAMED]]
+        shown = [shown_text(reservation) for reservation in finding.reservations[:NAMED]]
         log.warning(
             overlap(shown, len(finding.reservations)),
             finding=str(finding.id),
@@ -129,7 +130,7 @@ class Alerts:
         if self._receiver is None or self._reminders is None:
             return 0
         due = cron.previous(self._reminders, store.clock.now())
-        if not _is_due(await _delivery(store), due):
+        if not _is_due(await delivery_of(store), due):
             return 0
         async with _channel(store, self._receiver) as channel:
             if channel is None or not channel.is_open() or not _is_due(channel.delivery, due):
@@ -165,7 +166,7 @@ class Alerts:
 
     async def _text(self, store: Store, where: dict[str, Any], total: int) -> str:
         """Lines of the first of these findings, of so many in all."""
-        found = store.database[FINDINGS].find(where, {"history": 0}, sort=[("_id", 1)], limit=LINES)
+        found = store.lenient(FINDINGS).find(where, {"history": 0}, sort=[("_id", 1)], limit=LINES)
         findings: list[Finding] = [Finding.model_validate({**row, "history": []}) async for row in found]
         names = await names_of(store, findings)
         return listed((described(each, names, self._public_url) for each in findings), total)
@@ -237,7 +238,7 @@ async def _channel(store: Store, receiver: Receiver) -> AsyncIterator[_Channel |
         yield None
         return
     try:
-        yield _Channel(store, lease, receiver, await _delivery(store))
+        yield _Channel(store, lease, receiver, await delivery_of(store))
     except LostRun:
         log.warning("another process sends the alerts by now")
     finally:
@@ -245,7 +246,8 @@ async def _channel(store: Store, receiver: Receiver) -> AsyncIterator[_Channel |
             await asyncio.shield(leases.release(store, lease))
 
 
-async def _delivery(store: Store) -> Delivery:
+async def delivery_of(store: Store) -> Delivery:
+    """How sending alerts goes."""
     row = await store.database[leases.LEASES].find_one({"_id": LEASE}, {"delivery": 1})
     return Delivery.model_validate((row or {}).get("delivery") or {})
 

@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
+from app.reconciliation.alerts import UNTOLD, delivery_of
 from app.reconciliation.record import FINDINGS
 from app.storage.client import Store
 
 KINDS = ("full", "incremental")
+OLDEST = 100
+"""Findings among which the one that waits longest is looked for; those with the least ids are nearly always it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +24,27 @@ class LastRun:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertFigures:
+    """What the alert URL was not told yet.
+
+    `oldest_seconds`: for how long the oldest of these findings is open, 0 without one; `failures`: how often in a row
+    the alert URL has failed by now; `succeeded`: when it last took a message.
+    """
+
+    untold: int
+    oldest_seconds: float
+    failures: int
+    succeeded: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
-    """Findings that are open, the age of the oldest of them (0 without one), and the last run of each kind."""
+    """Findings that are open, the age of the oldest of them (0 without one), the last run of each kind, and alerts."""
 
     findings_open: int
     oldest_seconds: float
     runs: Mapping[str, LastRun]
+    alerts: AlertFigures
 
 
 async def read_figures(store: Store) -> Figures:
@@ -34,7 +54,25 @@ async def read_figures(store: Store) -> Figures:
     oldest = await store.database[FINDINGS].find_one(where, {"firstSeen": 1}, sort=[("_id", 1)])
     age = 0.0 if oldest is None else (store.clock.now() - oldest["firstSeen"]).total_seconds()
     last = {kind: await _last(store, kind) for kind in KINDS}
-    return Figures(count, age, {kind: run for kind, run in last.items() if run is not None})
+    alerts = await _alerts(store)
+    return Figures(count, age, {kind: run for kind, run in last.items() if run is not None}, alerts)
+
+
+async def _alerts(store: Store) -> AlertFigures:
+    count = await store.database[FINDINGS].count_documents(UNTOLD)
+    fields = {"firstSeen": 1, "history.at": 1, "history.to": 1}
+    some = store.database[FINDINGS].find(UNTOLD, fields, sort=[("_id", 1)], limit=OLDEST)
+    oldest = min([_opened(row) async for row in some], default=None)
+    age = 0.0 if oldest is None else max((store.clock.now() - oldest).total_seconds(), 0.0)
+    delivery = await delivery_of(store)
+    return AlertFigures(count, age, delivery.failures, delivery.succeeded_at)
+
+
+def _opened(row: dict[str, Any]) -> datetime:
+    """Since when a finding is open, which may have been opened again."""
+    last = takewhile(lambda entry: entry["to"] == "open", reversed(row.get("history") or []))
+    opened: datetime = min((entry["at"] for entry in last), default=row["firstSeen"])
+    return opened
 
 
 async def _last(store: Store, kind: str) -> LastRun | None:

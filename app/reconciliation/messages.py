@@ -5,15 +5,13 @@ is called, and none is longer than a person reads.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bson import ObjectId
-
 from app.storage.client import Store
 from app.storage.documents import Finding
-from app.storage.values import identity, printable
+from app.storage.values import forms, identity, printable, row_key, shown_text
 from app.timeline.instants import render
 
 LINES = 20
@@ -33,15 +31,15 @@ _CALLS = re.compile(r"@(?=\w)|\](?=\()|:(?=//)")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of resources, and of the customers of reservations, where there are any; by ids as text."""
+    """The names of resources by their ids, and of customers by the keys of their reservations, where there are any."""
 
     resources: dict[str, str] = field(default_factory=dict)
-    customers: dict[str, str] = field(default_factory=dict)
+    customers: dict[Hashable, str] = field(default_factory=dict)
 
 
 def plain(value: Any) -> str:
     """Text of others as a word in a message."""
-    text = printable(str(value))
+    text = printable(shown_text(value))
     text = text if len(text) <= _WORD else text[: _WORD - 1] + "…"
     return _CALLS.sub(lambda match: match[0] + _GAP, text.translate(_ENTITIES))
 
@@ -66,7 +64,7 @@ def overlap(shown: Sequence[str], total: int) -> str:
 
 
 def _reservation(reservation: Any, names: Names) -> str:
-    customer = names.customers.get(str(reservation))
+    customer = names.customers.get(row_key(reservation))
     return plain(reservation) if customer is None else f"{plain(reservation)} ({plain(customer)})"
 
 
@@ -87,18 +85,19 @@ async def names_of(store: Store, findings: Sequence[Finding]) -> Names:
     """The names of what these findings name."""
     resources = await _named(store, "resources", {finding.resource for finding in findings})
     ids = [each for finding in findings for each in finding.reservations[:RESERVATIONS]]
-    customer_of: dict[str, str] = {}
-    async for row in store.database["reservations"].find({"_id": {"$in": ids}}, {"customer": 1}):
+    customer_of: dict[Hashable, str] = {}
+    async for row in store.lenient("reservations").find({"_id": {"$in": ids}}, {"customer": 1}):
         customer = identity(row.get("customer"))
         if customer is not None:
-            customer_of[str(row["_id"])] = customer
+            customer_of[row_key(row["_id"])] = customer
     customers = await _named(store, "customers", set(customer_of.values()))
     return Names(resources, {each: customers[who] for each, who in customer_of.items() if who in customers})
 
 
 async def _named(store: Store, collection: str, ids: set[str]) -> dict[str, str]:
-    """The names that these have, by their ids as text; an id may be stored as text or as an ObjectId."""
-    wanted: list[Any] = sorted(ids)
-    wanted += [ObjectId(each) for each in wanted if ObjectId.is_valid(each)]
-    rows = store.database[collection].find({"_id": {"$in": wanted}}, {"name": 1})
-    return {str(row["_id"]): row["name"] async for row in rows if isinstance(row.get("name"), str) and row["name"]}
+    """The names that these have, by their ids as text."""
+    wanted = [form for each in sorted(ids) for form in forms(each)]
+    rows = store.lenient(collection).find({"_id": {"$in": wanted}}, {"name": 1})
+    return {
+        str(identity(row["_id"])): row["name"] async for row in rows if isinstance(row.get("name"), str) and row["name"]
+    }

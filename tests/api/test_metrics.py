@@ -5,6 +5,9 @@ from datetime import timedelta
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.reconciliation import service
+from app.reconciliation.alerts import Alerts
+from app.settings import Settings
+from tests.receiver import receiving
 from tests.visitor import HOUR, NINE, Visitor, problem
 
 
@@ -22,7 +25,9 @@ async def test_findings_and_runs_in_numbers(visitor: Visitor) -> None:
     """The mode, open findings and the age of the oldest; duration and rows of the last run of each kind."""
     store = visitor.store
     mode = {"reserva_mode_optimistic": 1, "reserva_mode_strict": 0}
-    assert await scraped(visitor) == mode | {"reserva_findings_open": 0, "reserva_findings_oldest_seconds": 0}
+    findings = {"reserva_findings_open": 0, "reserva_findings_oldest_seconds": 0}
+    alerts = {"reserva_findings_untold": 0, "reserva_findings_untold_seconds": 0, "reserva_alert_failures": 0}
+    assert await scraped(visitor) == mode | findings | alerts
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
     await service.reconcile_reservations(store, "full")
@@ -34,6 +39,32 @@ async def test_findings_and_runs_in_numbers(visitor: Visitor) -> None:
     assert figures["reserva_findings_oldest_seconds"] >= 3600
     assert figures["reserva_reconciliation_rows_full"] == 2
     assert figures["reserva_reconciliation_seconds_full"] >= 0
+
+
+async def test_alerts_in_numbers(visitor: Visitor) -> None:
+    """Who was not told, for how long, what fails and when it last did not; what was opened again waits since then."""
+    store, now = visitor.store, visitor.store.clock.now()
+    times = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
+    await store.database["reservations"].insert_many([{"resource": name, **times} for name in "rrss"])
+    await service.reconcile_reservations(store, "full")
+    old = [{"at": now - 9 * HOUR, "to": "open"}, {"at": now - 5 * HOUR, "to": "resolved"}]
+    again = [{"at": now - HOUR, "to": "open"}, {"at": now, "to": "open"}]
+    change = {"firstSeen": now - 9 * HOUR, "history": old + again}
+    await store.database["findings"].update_one({"resource": "r"}, {"$set": change})
+    waiting = await scraped(visitor)
+    await Alerts(Settings(alert_url="http://127.0.0.1:1/")).announce(store)
+    failing = await scraped(visitor)
+    async with receiving() as receiver:
+        await Alerts(Settings(alert_url=receiver.url)).announce(store)
+    done = await scraped(visitor)
+
+    assert waiting["reserva_findings_untold"] == 2
+    assert 3_600 <= waiting["reserva_findings_untold_seconds"] < 7_200
+    assert failing["reserva_alert_failures"] == 1
+    assert "reserva_alert_success_seconds" not in failing
+    assert (done["reserva_findings_untold"], done["reserva_findings_untold_seconds"]) == (0, 0)
+    assert done["reserva_alert_failures"] == 0
+    assert done["reserva_alert_success_seconds"] >= now.timestamp()
 
 
 async def test_only_administrators_read_them(visitor: Visitor) -> None:
