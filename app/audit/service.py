@@ -34,7 +34,7 @@ class _Load:
     ids: list[Any] = field(default_factory=list)
 
     def add(self, taken: Taken, identity_: Any) -> None:
-        self.numbers.extend(taken[1:])
+        self.numbers.extend(taken[1:4])
         self.ids.append(identity_)
 
     def rows(self, resource: str) -> list[Row]:

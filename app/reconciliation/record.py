@@ -4,7 +4,7 @@ The findings of a resource are written together, under the run's lease, each by 
 person's word in between is read again first, and wins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -22,7 +22,8 @@ from app.reconciliation import lease as leases
 from app.reconciliation.lease import Lease
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
-from app.timeline.instants import EARLIEST, LATEST, Millis, from_millis, to_millis
+from app.storage.values import label
+from app.timeline.instants import from_millis, to_millis
 from app.timeline.matching import Gone, Known, Placed, State, match
 from app.timeline.sweep import Window
 
@@ -46,8 +47,17 @@ class Recorded:
     unaccepted: int = 0
 
 
-async def record(store: Store, lease: Lease, run: Run, resources: Sequence[str], windows: Sequence[Window]) -> Recorded:
+async def record(
+    store: Store,
+    lease: Lease,
+    run: Run,
+    resources: Sequence[str],
+    windows: Sequence[Window],
+    ids: Mapping[str, Any],
+) -> Recorded:
     """Write down the windows of these resources, which are all that they have.
+
+    `ids` are what the ids of reservations are in the database, by their texts, which windows have.
 
     Raises:
         LostRun: somebody else has the lease; nothing was written then (without transactions: nothing more).
@@ -55,9 +65,9 @@ async def record(store: Store, lease: Lease, run: Run, resources: Sequence[str],
     for left in reversed(range(TRIES)):
         try:
             if store.mode == "strict":
-                return await _in_a_transaction(store, lease, run, resources, windows)
+                return await _in_a_transaction(store, lease, run, resources, windows, ids)
             await leases.prove(store, lease)
-            return await _write(store, run, resources, windows, None)
+            return await _write(store, run, resources, windows, ids, None)
         except _Overtaken:
             if not left:
                 raise
@@ -76,13 +86,18 @@ async def unresolved_resources(store: Store, among: Sequence[str] | None = None)
 
 
 async def _in_a_transaction(
-    store: Store, lease: Lease, run: Run, resources: Sequence[str], windows: Sequence[Window]
+    store: Store,
+    lease: Lease,
+    run: Run,
+    resources: Sequence[str],
+    windows: Sequence[Window],
+    ids: Mapping[str, Any],
 ) -> Recorded:
     async with await store.client.start_session() as session:
         session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True), ReadPreference.PRIMARY)
         try:
             await leases.prove(store, lease, session)
-            recorded = await _write(store, run, resources, windows, session)
+            recorded = await _write(store, run, resources, windows, ids, session)
         except BaseException:
             await session.abort_transaction()
             raise
@@ -107,6 +122,7 @@ async def _write(
     run: Run,
     resources: Sequence[str],
     windows: Sequence[Window],
+    ids: Mapping[str, Any],
     session: AsyncIOMotorClientSession | None,
 ) -> Recorded:
     found = store.database[FINDINGS].find({"resource": {"$in": list(resources)}}, _KNOWN, session=session)
@@ -115,7 +131,7 @@ async def _write(
     for row in rows:
         known.setdefault(row["resource"], []).append(known_of(row))
     own = {name: list(those) for name, those in groupby(windows, key=attrgetter("resource"))}
-    writer = _Writer(store, run, {row["_id"]: row for row in rows}, session, store.clock.now())
+    writer = _Writer(store, run, {row["_id"]: row for row in rows}, ids, session, store.clock.now())
     recorded = Recorded()
     for resource in resources:
         placed, gone = match(own.get(resource, []), known.get(resource, []))
@@ -136,7 +152,7 @@ def known_of(row: dict[str, Any]) -> Known:
         row["_id"],
         to_millis(row["from"]),
         to_millis(row["to"]),
-        frozenset(row["reservations"]),
+        frozenset(map(label, row["reservations"])),
         row["state"],
         row.get("acceptedPeak"),
     )
@@ -149,6 +165,7 @@ class _Writer:
     store: Store
     run: Run
     rows: dict[Any, dict[str, Any]]
+    ids: Mapping[str, Any]
     session: AsyncIOMotorClientSession | None
     now: datetime
     made: list[Finding] = field(default_factory=list)
@@ -161,7 +178,7 @@ class _Writer:
             self.made.append(finding)
             return finding
         row = self.rows[placed.finding]
-        fields = _extent(placed.window)
+        fields = _extent(placed.window, self.ids)
         changes = {name: value for name, value in fields.items() if row.get(name) != value}
         if placed.accepted is not None and row.get("acceptedPeak") != placed.accepted:
             changes["acceptedPeak"] = placed.accepted
@@ -213,7 +230,7 @@ class _Writer:
             {
                 "_id": ObjectId(),
                 "resource": placed.window.resource,
-                **_extent(placed.window),
+                **_extent(placed.window, self.ids),
                 "state": placed.state,
                 "acceptedPeak": placed.accepted,
                 "splitFrom": placed.split_from,
@@ -227,22 +244,17 @@ class _Writer:
         return finding
 
 
-def _extent(window: Window) -> dict[str, Any]:
+def _extent(window: Window, ids: Mapping[str, Any]) -> dict[str, Any]:
     """What the window itself says."""
     return {
-        "from": _instant(window.start),
-        "to": _instant(window.end),
+        "from": from_millis(window.start),
+        "to": from_millis(window.end),
         "peak": window.peak,
         "capacity": window.capacity,
         "excess": window.peak - window.capacity,
-        "reservations": list(window.reservations),
+        "reservations": [ids[text] for text in window.reservations],
         "reservationCount": len(window.reservations),
     }
-
-
-def _instant(instant: Millis) -> datetime:
-    """As the wire can show it, whatever somebody put into the database past all checks."""
-    return from_millis(min(max(instant, EARLIEST), LATEST))
 
 
 def _why(before: str, placed: Placed) -> str | None:

@@ -1,138 +1,173 @@
 """What occupies the resources, as rows for the sweep: read raw, with a projection, without document models."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-from bson import CodecOptions, DatetimeMS, decode_all
-from bson.codec_options import DatetimeConversion
+from bson import Binary, decode_all
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
-from app.storage.client import Store
-from app.timeline.instants import Millis
-from app.timeline.lifecycle import BLOCKING
-from app.timeline.sweep import Row
+from app.reconciliation.rows import PROJECTION, Need, Rows, Tally, is_idle, without_zone
+from app.storage.capacities import Limits, read_limits
+from app.storage.client import LENIENT, Store
+from app.storage.foreign import Foreign
+from app.storage.rows import SURE
+from app.storage.values import forms, identity, is_opaque, row_key
+from app.timeline.sweep import Plain
 
 BATCH = 2_000
 """Rows that are decoded and swept at a stretch: a few milliseconds, in which the event loop does nothing else."""
 
-_FIELDS = {"resource": 1, "status": 1, "startTime": 1, "endTime": 1, "blockStart": 1, "blockEnd": 1, "units": 1}
-PROJECTION = {**_FIELDS, "expiresAt": 1, "_id": 0}
-_WITH_ID = {**_FIELDS, "expiresAt": 1}
 ORDER = [("resource", 1), ("status", 1), ("startTime", 1)]
+OCCUPYING: Mapping[str, Any] = {"status": {"$nin": [*SURE]}}
+"""All but what surely occupies nothing. Others spell statuses otherwise, so nobody can ask for those that block."""
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- BSON's instants decode fastest without a zone; they are all UTC
-_MILLISECOND = DatetimeMS(1).as_datetime(CodecOptions(tz_aware=False)) - _EPOCH
-_RAW: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=False, datetime_conversion=DatetimeConversion.DATETIME_AUTO, document_class=dict
-)
+_RAW = LENIENT.with_options(tz_aware=False)
+_OPAQUE: tuple[Any, ...] = ({}, Binary(b""))
+"""The least of each type in which an id cannot be looked up; a comparison stays within its type."""
 
-
-@dataclass(slots=True)
-class Tally:
-    """What was read. `left_out` of the `scanned` have no resource, no times, or an end that is not after the start."""
-
-    scanned: int = 0
-    resources: int = 0
-    left_out: int = 0
+Opaque: TypeAlias = Mapping[str, Sequence[Any]]
+"""Reservations, by their ids, that name a resource in such a form; by the text of the resource."""
 
 
 @dataclass(slots=True)
-class _Reader:
-    """Turns documents into rows, at an instant: a hold that is over then occupies nothing."""
+class Scan:
+    """One pass over everything that may occupy something.
 
-    now: Millis
-    tally: Tally = field(default_factory=Tally)
-
-    def row(self, found: Mapping[str, Any]) -> Row | None:
-        resource, units = found.get("resource"), found.get("units", 1)
-        start, end = _millis(found.get("blockStart")), _millis(found.get("blockEnd"))
-        if start is None or end is None:
-            start, end = _millis(found.get("startTime")), _millis(found.get("endTime"))
-        self.tally.scanned += 1
-        if not isinstance(resource, str) or not isinstance(units, int) or start is None or end is None or end <= start:
-            self.tally.left_out += 1
-            return None
-        if found.get("status") == "pending":
-            expires = _millis(found.get("expiresAt"))
-            if expires is not None and expires <= self.now:
-                return None
-        return Row(resource, start, found.get("_id"), end, units)
-
-
-def _millis(value: Any) -> Millis | None:
-    if type(value) is datetime:
-        return (value - _EPOCH) // _MILLISECOND
-    return int(value) if isinstance(value, DatetimeMS) else None
-
-
-async def capacities(store: Store) -> dict[str, int]:
-    """The capacity of every resource that has another one than 1."""
-    found = store.database["resources"].find({"capacity": {"$ne": 1}}, {"capacity": 1})
-    return {resource["_id"]: _capacity(resource) async for resource in found}
-
-
-def _capacity(resource: Mapping[str, Any]) -> int:
-    capacity = resource.get("capacity", 1)
-    return max(capacity, 0) if isinstance(capacity, int) else 1
-
-
-async def everything(store: Store, tally: Tally) -> AsyncIterator[list[Row]]:
-    """All that blocks, in chunks of whole resources, each chunk in the order of the sweep.
-
-    The rows have no ids, and they are no snapshot: what is found in them has to be looked at again. The cursor goes
-    along the conflict lookup, so the server sorts nothing; one resource's two statuses, and starts that buffers
-    brought forward, are put in order here. Memory is that of the largest resource.
+    `sizes` are the rows of each resource that were met, `again` the resources that have to be read by themselves: some
+    of their rows lie elsewhere, or a booking would not find them.
     """
-    reader = _Reader(store.clock.millis(), tally)
-    held: list[Row] = []
-    where = {"status": {"$in": list(BLOCKING)}}
-    async for batch in batches(store, where, PROJECTION, sort=ORDER, batch_size=BATCH):
-        rows = [row for found in batch if (row := reader.row(found)) is not None]
-        if not rows:
-            continue
-        last = rows[-1].resource
-        if held and held[-1].resource == last:
-            held += rows
-            continue
-        whole = len(rows)
-        while whole and rows[whole - 1].resource == last:
-            whole -= 1
-        chunk = held + rows[:whole]
-        held = rows[whole:]
-        if chunk:
-            yield _ordered(chunk, tally)
-    if held:
-        yield _ordered(held, tally)
+
+    store: Store
+    limits: Limits
+    tally: Tally
+    sizes: Counter[str] = field(default_factory=Counter)
+    again: Counter[str] = field(default_factory=Counter)
+
+    async def chunks(self) -> AsyncIterator[tuple[list[Plain], dict[str, Need]]]:
+        """The rows, in chunks of whole resources, each chunk in the order of the sweep; and the reach that they need.
+
+        The rows have no ids, and they are no snapshot: what is found in them has to be looked at again. The cursor goes
+        along the conflict lookup, so the server sorts nothing; one resource's statuses, and starts that buffers brought
+        forward, are put in order here. Memory is that of the largest resource.
+        """
+        reader = Rows(self.store.clock.millis(), self.limits, self.tally, again=self.again)
+        begun: list[Plain] = []
+        async for batch in batches(self.store, OCCUPYING, PROJECTION, sort=ORDER, batch_size=BATCH):
+            reader.rows, reader.needs = [], {}
+            reader.read(batch)
+            rows, needs = reader.rows, reader.needs
+            whole = len(rows)
+            last = rows[-1][0] if rows else None
+            while whole and rows[whole - 1][0] == last:
+                whole -= 1
+            if begun and begun[-1][0] != last:
+                rows[:whole] = begun + rows[:whole]
+                whole += len(begun)
+                begun = []
+            begun += rows[whole:]
+            del rows[whole:]
+            yield self._ordered(rows), needs
+        yield self._ordered(begun), {}
+        self.tally.resources = len(self.sizes.keys() | self.again.keys())
+
+    def _ordered(self, chunk: list[Plain]) -> list[Plain]:
+        chunk.sort()
+        sizes = Counter(row[0] for row in chunk)
+        for resource in sizes.keys() & self.sizes.keys():  # it has rows under another form of its id
+            self.again[resource] += self.sizes[resource]
+        self.sizes += sizes
+        self.tally.resources = len(self.sizes)
+        return chunk
 
 
-def _ordered(chunk: list[Row], tally: Tally) -> list[Row]:
-    chunk.sort()
-    tally.resources += len({row.resource for row in chunk})
-    return chunk
+@dataclass(slots=True)
+class Seen:
+    """All that there is of some resources: rows with ids as text, in the order of the sweep, and what else follows.
+
+    `ids` are what each id is in the database, `needs` the reach that a lookup
+    must have, `foreign` what it does not find.
+    """
+
+    rows: list[Plain]
+    limits: Limits
+    ids: Mapping[str, Any]
+    needs: Mapping[str, Need]
+    foreign: Sequence[Foreign]
 
 
 async def these(
     store: Store,
     resources: Sequence[str],
+    opaque: Opaque,
     tally: Tally | None = None,
     session: AsyncIOMotorClientSession | None = None,
-) -> tuple[list[Row], dict[str, int]]:
-    """All that blocks these resources, with ids, in the order of the sweep; and their capacities.
+) -> Seen:
+    """All that occupies these resources, in whatever form it names them. In a transaction all of it is of one snapshot.
 
-    In a session with a transaction all of it is of one snapshot.
+    Args:
+        store: The database.
+        resources: The texts of their ids.
+        opaque: What `read_opaque` gave.
+        tally: Counts what is read.
+        session: Of the transaction.
     """
-    reader = _Reader(store.clock.millis(), tally or Tally())
-    found = store.database["resources"].find({"_id": {"$in": list(resources)}}, {"capacity": 1}, session=session)
-    capacities = {each["_id"]: _capacity(each) async for each in found}
-    rows: list[Row] = []
-    for where in _where(store, resources):
-        async for batch in batches(store, where, _WITH_ID, session=session):
-            rows += (row for each in batch if (row := reader.row(each)) is not None)
-    rows.sort()
-    reader.tally.resources += len(resources)
-    return rows, capacities
+    limits = await read_limits(store, resources, session)
+    counted = tally or Tally()
+    reader = Rows(store.clock.millis(), limits, counted, frozenset(resources), ids={})
+    several: set[Hashable] = set()  # of those that more than one of the finds gives
+    for where in _where(store, resources, opaque):
+        async for batch in batches(store, where, PROJECTION, session=session):
+            reader.read(each for each in batch if not is_idle(each) and _is_first(each, several))
+    reader.rows.sort()
+    counted.resources += len(resources)
+    return Seen(reader.rows, limits, reader.ids or {}, reader.needs, reader.foreign)
+
+
+def _is_first(found: Mapping[str, Any], several: set[Hashable]) -> bool:
+    """Whether a row is new here; only those with items, or a resource that cannot be looked up, can come twice."""
+    if not found.get("items") and not is_opaque(found.get("resource")):
+        return True
+    key = row_key(found.get("_id"))
+    known = key in several
+    several.add(key)
+    return not known
+
+
+def _where(store: Store, resources: Sequence[str], opaque: Opaque) -> list[dict[str, Any]]:
+    """The filters by which this server finds what may occupy these resources from its indexes."""
+    stored = [form for resource in resources for form in forms(resource)]
+    others = [identity_ for resource in resources for identity_ in opaque.get(resource, ())]
+    last = [{"_id": {"$in": others}}] if others else []
+    if store.shape == "or":
+        return [{"resource": {"$in": stored}, **OCCUPYING}, {"items.resource": {"$in": stored}}, *last]
+    # PyPI's SecantusDB uses an index for one equality, and for it alone.
+    return [{name: form} for name in ("resource", "items.resource") for form in stored] + last
+
+
+async def read_opaque(store: Store) -> Opaque:
+    """The reservations that name a resource in a form that no lookup by its id finds; on most databases there are none.
+
+    They are found by the type of what they name, from the indexes.
+    """
+    found: dict[str, list[Any]] = {}
+    fields = {"resource": 1, "items.resource": 1}
+    wheres: list[dict[str, Any]] = [{name: {"$gte": least}} for name in fields for least in _OPAQUE]
+    for where in wheres if store.capabilities.native else [{}]:  # mongomock cannot compare them
+        async for batch in batches(store, where, fields):
+            for row in batch:
+                for resource in {text for value in _named(row) if is_opaque(value) and (text := identity(value))}:
+                    found.setdefault(resource, []).append(row.get("_id"))
+    return found
+
+
+def _named(row: Mapping[str, Any]) -> list[Any]:
+    """Every resource that a row names, as it does."""
+    items = row.get("items")
+    inside = [each.get("resource") for each in items if isinstance(each, Mapping)] if isinstance(items, list) else []
+    return [row.get("resource"), *inside]
 
 
 async def batches(
@@ -146,22 +181,15 @@ async def batches(
             yield documents
         return
     async for found in reservations.find(where, projection, **options):  # mongomock knows no raw batches
-        yield [{name: _without_zone(value) for name, value in found.items()}]
-
-
-def _without_zone(value: Any) -> Any:
-    return value.replace(tzinfo=None) if isinstance(value, datetime) else value
-
-
-def _where(store: Store, resources: Sequence[str]) -> list[dict[str, Any]]:
-    """The filters by which this server finds what blocks these resources from its index."""
-    if store.shape == "or":
-        return [{"resource": {"$in": list(resources)}, "status": {"$in": list(BLOCKING)}}]
-    return [{"resource": resource, "status": status} for resource in resources for status in BLOCKING]
+        yield [without_zone(found)]
 
 
 async def changed(store: Store, since: datetime) -> set[str]:
     """The resources of which a reservation, or the resource itself, changed at that instant or later."""
-    reservations = await store.database["reservations"].distinct("resource", {"updatedAt": {"$gte": since}})
-    resources = await store.database["resources"].distinct("_id", {"updatedAt": {"$gte": since}})
-    return {name for name in (*reservations, *resources) if isinstance(name, str)}
+    names: set[str | None] = set()
+    newer = {"updatedAt": {"$gte": since}}
+    async for batch in batches(store, newer, {"resource": 1, "items.resource": 1}):
+        names.update(identity(value) for row in batch for value in _named(row))
+    async for found in store.lenient("resources").find(newer, {"_id": 1}):
+        names.add(identity(found["_id"]))
+    return {name for name in names if name is not None}

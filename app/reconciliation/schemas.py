@@ -26,6 +26,11 @@ class RunAnswer(Answer):
     resource: str | None = None
     state: Literal["queued", "running", "succeeded", "failed", "abandoned"]
     scanned: int
+    left_out: Annotated[
+        dict[str, int],
+        Field(description="What could not be read, or lies in the trash: how often, by reason."),
+        BeforeValidator(lambda counts: counts or {}),
+    ]
     resources: int
     findings: int
     conflicts: int

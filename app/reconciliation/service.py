@@ -3,8 +3,7 @@
 import asyncio
 import os
 import socket
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,19 +17,27 @@ from pymongo.errors import PyMongoError
 from app.reconciliation import lease as leases
 from app.reconciliation import runs, scan
 from app.reconciliation.alerts import Teller, warn
+from app.reconciliation.guarding import keep_foreign, raise_reaches
 from app.reconciliation.lease import Lease
 from app.reconciliation.record import record, unresolved_resources
+from app.reconciliation.rows import Need, Tally
 from app.reconciliation.runs import Kind, LostRun
-from app.reconciliation.settle import settled
+from app.reconciliation.settle import look_again
+from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.timeline.sweep import Row, sweep
+from app.storage.foreign import marked
+from app.storage.values import forms
+from app.timeline.sweep import sweep
 
 LATE_COMMITS = timedelta(minutes=5)
 """How far before the last run an incremental one begins: `updatedAt` is set before its transaction commits."""
 
 SUSPECTS, SUSPECT_ROWS = 32, 10_000
 """Resources, and rows of them, that are read again together; one snapshot serves them all."""
+
+GUARDS = 1_000
+"""Guards that are compared at once."""
 
 log = structlog.get_logger()
 
@@ -44,7 +51,7 @@ OWNER = f"{socket.gethostname()}:{os.getpid()}"
 class Progress:
     """How far a run is."""
 
-    tally: scan.Tally = field(default_factory=scan.Tally)
+    tally: Tally = field(default_factory=Tally)
     findings: int = 0
     conflicts: int = 0
     new: int = 0
@@ -55,6 +62,7 @@ class Progress:
         return {
             "scanned": self.tally.scanned,
             "resources": self.tally.resources,
+            "leftOut": dict(self.tally.left_out.counts),
             "findings": self.findings,
             "conflicts": self.conflicts,
             "new": self.new,
@@ -105,9 +113,12 @@ async def carry_out(
 
 async def is_known(store: Store, resource: str) -> bool:
     """Whether there is such a resource, or at least a reservation of it."""
-    if await store.database["resources"].find_one({"_id": resource}, {"_id": 1}) is not None:
-        return True
-    return await store.database["reservations"].find_one({"resource": resource}, {"_id": 1}) is not None
+    stored = forms(resource)
+    for collection, field_ in (("resources", "_id"), ("reservations", "resource"), ("reservations", "items.resource")):
+        for form in stored:
+            if await store.lenient(collection).find_one({field_: form}, {"_id": 1}) is not None:
+                return True
+    return resource in await scan.read_opaque(store)
 
 
 async def due_kind(store: Store) -> Kind:
@@ -177,54 +188,114 @@ class _Work:
     lease: Lease
     progress: Progress
     tell: Teller
+    known: set[str] = field(default_factory=set)
+    """Of which something is known that may not be so any more."""
+    opaque: scan.Opaque = field(default_factory=dict)
+    needs: dict[str, Need] = field(default_factory=dict)
+    """Of resources that were seen, and whose guards were not looked at yet."""
+    done: set[str] = field(default_factory=set)
 
     async def look(self, step: Callable[[], None]) -> None:
         """The whole of it. Resources with findings are looked at again, whatever the cursor saw of them."""
-        capacities = await scan.capacities(self.store)
-        resource = self.run.resource
-        known = await unresolved_resources(self.store, None if resource is None else [resource])
+        self.opaque = await scan.read_opaque(self.store)
+        self.known = await self._known()
+        last = await runs.watermark(self.store) if self.run.kind == "incremental" else None
+        if self.run.resource is not None:
+            await self._look_at([self.run.resource], step)
+        elif last is not None and last.started_at is not None:
+            changed = await scan.changed(self.store, last.started_at - LATE_COMMITS)
+            await self._look_at(sorted(changed | self.known), step)
+        else:
+            await self._look_at_everything(step)
+        left = sorted(self.known - self.done)  # of those no reservation blocks any more
+        await self._settle_all(dict.fromkeys(left, 0), step)
+        await self._raise_reaches()
+        self._say_what_was_left_out()
+
+    async def _known(self) -> set[str]:
+        """The resources of which earlier runs have said something that may not be so any more."""
+        among = None if self.run.resource is None else [self.run.resource]
+        return await unresolved_resources(self.store, among) | await marked(self.store, among)
+
+    async def _look_at_everything(self, step: Callable[[], None]) -> None:
+        limits = await read_limits(self.store)
+        passing = scan.Scan(self.store, limits, self.progress.tally)
         suspects: dict[str, int] = {}
-        async for rows in self._chunks(known):
-            suspected = {window.resource for window in sweep(rows, capacities)} | known
-            if suspected:
-                suspects |= Counter(row.resource for row in rows if row.resource in suspected)
-            if len(suspects) >= SUSPECTS or sum(suspects.values()) >= SUSPECT_ROWS:
-                known.difference_update(suspects)
+        async for rows, needs in passing.chunks():
+            self._need(needs)
+            found = {window.resource for window in sweep(rows, limits.capacities, limits.former)}
+            found |= self.known.intersection(row[0] for row in rows)
+            suspects |= {resource: passing.sizes[resource] for resource in found - self.done}
+            if _are_enough(suspects):
                 await self._settle(suspects)
+            if len(self.needs) >= GUARDS:
+                await self._raise_reaches()
             step()
-        known.difference_update(suspects)
         await self._settle(suspects)
-        left = sorted(known)  # of those no reservation blocks any more
-        for place in range(0, len(left), SUSPECTS):
-            await self._settle(dict.fromkeys(left[place : place + SUSPECTS], 0))
-        count = self.progress.tally.left_out
-        if count:
-            log.warning("reservations without usable times were left out", run=str(self.run.id), count=count)
+        again = {each: passing.sizes[each] + count for each, count in passing.again.items() if each not in self.done}
+        await self._settle_all(again, step)
+
+    async def _look_at(self, resources: Sequence[str], step: Callable[[], None]) -> None:
+        for place in range(0, len(resources), SUSPECTS):
+            some = resources[place : place + SUSPECTS]
+            seen = await scan.these(self.store, some, self.opaque, self.progress.tally)
+            self._need(seen.needs)
+            found = {window.resource for window in sweep(seen.rows, seen.limits.capacities, seen.limits.former)}
+            found |= {each.resource for each in seen.foreign} | self.known.intersection(some)
+            del seen
+            await self._settle(dict.fromkeys(sorted(found), 0))
+            step()
+
+    async def _settle_all(self, resources: Mapping[str, int], step: Callable[[], None]) -> None:
+        """Look again at all of these, a few at a time, by how many rows they have."""
+        suspects: dict[str, int] = {}
+        for resource, size in resources.items():
+            suspects[resource] = size
+            if _are_enough(suspects):
+                await self._settle(suspects)
+                step()
+        await self._settle(suspects)
 
     async def _settle(self, suspects: dict[str, int]) -> None:
-        """Look again at those in which something seemed wrong, and write down what is; nobody is suspect afterwards."""
+        """Look again at those in which something seemed wrong, and write down what is; nobody is suspect afterwards.
+
+        The guards know of it before anybody else does.
+        """
         if not suspects:
             return
-        windows = await settled(self.store, list(suspects))
-        recorded = await record(self.store, self.lease, self.run, list(suspects), windows)
+        names = list(suspects)
         suspects.clear()
-        self.progress.findings += len(windows)
-        self.progress.conflicts += sum(window.conflicts for window in windows)
+        self.done.update(names)
+        stands = await look_again(self.store, names, self.opaque)
+        await raise_reaches(self.store, self.lease, stands.needs)
+        await keep_foreign(self.store, self.lease, self.run.id, names, stands.foreign)
+        recorded = await record(self.store, self.lease, self.run, names, stands.windows, stands.ids)
+        self.progress.findings += len(stands.windows)
+        self.progress.conflicts += sum(window.conflicts for window in stands.windows)
         self.progress.new += len(recorded.opened)
         self.progress.unaccepted += recorded.unaccepted
         if recorded.opened:
             self.tell(recorded.opened)
 
-    async def _chunks(self, known: Iterable[str]) -> AsyncIterator[list[Row]]:
-        """The rows that a run has to look at, in chunks of whole resources."""
-        store, run, tally = self.store, self.run, self.progress.tally
-        last = await runs.watermark(store) if run.kind == "incremental" else None
-        if run.kind == "resource" and run.resource is not None:
-            yield (await scan.these(store, [run.resource], tally))[0]
-        elif last is not None and last.started_at is not None:
-            again = sorted({*await scan.changed(store, last.started_at - LATE_COMMITS), *known})
-            for place in range(0, len(again), SUSPECTS):
-                yield (await scan.these(store, again[place : place + SUSPECTS], tally))[0]
-        else:
-            async for rows in scan.everything(store, tally):
-                yield rows
+    def _need(self, needs: Mapping[str, Need]) -> None:
+        for resource, need in needs.items():
+            self.needs[resource] = self.needs[resource].or_more(*need) if resource in self.needs else need
+
+    async def _raise_reaches(self) -> None:
+        needs, self.needs = self.needs, {}
+        for names in (list(needs)[place : place + GUARDS] for place in range(0, len(needs), GUARDS)):
+            await raise_reaches(self.store, self.lease, {name: needs[name] for name in names})
+
+    def _say_what_was_left_out(self) -> None:
+        tally = self.progress.tally
+        if tally.unreadable:
+            log.warning(
+                "what cannot be read was left out",
+                run=str(self.run.id),
+                counts=tally.left_out.counts,
+                examples=tally.left_out.examples,
+            )
+
+
+def _are_enough(suspects: Mapping[str, int]) -> bool:
+    return len(suspects) >= SUSPECTS or sum(suspects.values()) >= SUSPECT_ROWS

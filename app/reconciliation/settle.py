@@ -3,7 +3,9 @@
 Nothing is recorded before the resource was read again, at one instant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from pymongo.errors import PyMongoError
@@ -11,48 +13,82 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from app.reconciliation import scan
+from app.reconciliation.rows import Need
+from app.reconciliation.scan import Opaque, Seen
 from app.storage.client import Store
+from app.storage.foreign import Foreign
 from app.timeline.sweep import Window, sweep
 
 TRIES = 5
 """Snapshots that the server may fail to give; and, without snapshots, pairs of reads that may disagree."""
+SHOWN = 20
+"""Resources that a line of the log names."""
 
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What stands of some resources: their windows, by resource, then start, with ids as text.
+
+    `ids` are what each id of a reservation is in the database, by its text. `needs` and `foreign` are what the guards
+    have to know of these resources.
+    """
+
+    windows: list[Window]
+    ids: Mapping[str, Any]
+    needs: Mapping[str, Need]
+    foreign: Sequence[Foreign]
+
+
 async def settled(store: Store, resources: Sequence[str]) -> list[Window]:
-    """The windows of these resources, by resource, then start, as they stand at one instant.
+    """The windows of these resources, by resource, then start, as they stand at one instant."""
+    return (await look_again(store, resources, await scan.read_opaque(store))).windows
+
+
+async def look_again(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
+    """What stands of these resources at one instant.
 
     With transactions that is a snapshot. Without, it is what two reads in succession agree on: a resource that changes
     all the time keeps its real windows through them, and has its false ones only once.
     """
-    return await (_in_a_snapshot(store, resources) if store.mode == "strict" else _in_agreement(store, resources))
+    both = _in_a_snapshot if store.mode == "strict" else _in_agreement
+    return await both(store, resources, opaque)
 
 
-async def _in_a_snapshot(store: Store, resources: Sequence[str]) -> list[Window]:
+async def _in_a_snapshot(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
     for left in reversed(range(TRIES)):
         async with await store.client.start_session() as session:
             session.start_transaction(ReadConcern("snapshot"), read_preference=ReadPreference.PRIMARY)
             try:
-                seen = await scan.these(store, resources, session=session)
+                seen = await scan.these(store, resources, opaque, session=session)
                 await session.abort_transaction()
             except PyMongoError as error:
                 if left and error.has_error_label("TransientTransactionError"):
                     continue
                 raise
-            return list(sweep(*seen))
+            return _settled(seen, _windows(seen))
     raise AssertionError("The last try returns or raises.")
 
 
-async def _in_agreement(store: Store, resources: Sequence[str]) -> list[Window]:
-    before = list(sweep(*await scan.these(store, resources)))
-    both = before
+async def _in_agreement(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
+    before = _windows(await scan.these(store, resources, opaque))
     for _ in range(TRIES):
-        after = list(sweep(*await scan.these(store, resources)))
+        seen = await scan.these(store, resources, opaque)
+        after = _windows(seen)
         if after == before:
-            return after
-        seen = set(before)
-        both = [window for window in after if window in seen]
+            return _settled(seen, after)
+        known = set(before)
+        both = [window for window in after if window in known]
         before = after
-    log.info("resources change faster than they can be read twice", resources=list(resources), agreed=len(both))
-    return both
+    named = list(resources[:SHOWN])
+    log.info("resources change faster than they can be read twice", resources=named, agreed=len(both))
+    return _settled(seen, both)
+
+
+def _windows(seen: Seen) -> list[Window]:
+    return list(sweep(seen.rows, seen.limits.capacities, seen.limits.former))
+
+
+def _settled(seen: Seen, windows: list[Window]) -> Settled:
+    return Settled(windows, seen.ids, seen.needs, seen.foreign)

@@ -236,6 +236,8 @@ class Reservation(Kept):
             ),
             IndexModel([("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_start"),
             IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="reservation_updated"),
+            # Ours have no items; others' lie on other resources than their reservation.
+            IndexModel([("items.resource", ASCENDING)], name="reservation_items", sparse=True),
             IndexModel([("group", ASCENDING)], name="reservation_group", sparse=True),
             IndexModel([("metadata.reference", ASCENDING)], name="reservation_reference", sparse=True),
             IndexModel([("importKey", ASCENDING)], name="reservation_import", unique=True, sparse=True),

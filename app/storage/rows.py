@@ -48,8 +48,12 @@ def folded(status: str) -> str:
 IDLE = frozenset({"canceled", "declined", "deleted", "draft", "rejected"} | {*map(folded, STATUSES)} - {*BLOCKING})
 """Statuses, folded, that are known not to occupy anything, of Reserva and of others."""
 
+SURE = tuple(status for status in STATUSES if status not in BLOCKING)
+"""Statuses, as we write them, that a database may leave out by itself: whoever reads the others misses nothing."""
 
 _HOLD = "pending"
+_CALENDAR = (1970, 2201)
+"""The years of `startTime` that a lookup asks for."""
 
 
 class LeftOut(NamedTuple):
@@ -122,13 +126,15 @@ def found_by_lookup(found: Mapping[str, Any], taken: Taken) -> bool:
     """Whether the conflict lookup finds this occupancy of a row, given a guard that reaches far enough.
 
     It asks for a resource's id as text and as an ObjectId, for the blocking statuses as they are spelled here, and for
-    a range of dates. What it misses has to be in `occupancies`, and the guard of the resource `foreign`.
+    a range of dates in our calendar. What it misses has to be in `occupancies`, and the resource's guard `foreign`.
     """
+    begin = found.get("startTime")
     return (
         not taken.place
-        and isinstance(found.get("resource"), str | ObjectId)
+        and type(found.get("resource")) in {str, ObjectId}  # BSON's code is a kind of text, and not equal to it
         and found.get("status") in BLOCKING
-        and isinstance(found.get("startTime"), datetime)
+        and isinstance(begin, datetime)
+        and _CALENDAR[0] <= begin.year < _CALENDAR[1]
     )
 
 

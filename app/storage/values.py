@@ -31,6 +31,8 @@ _SHOWN = 60
 _TOLD = 200
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
+NAMELESS = "(no _id)"
+
 
 def identity(value: Any) -> str | None:
     """The id that a relation means, as text: an ObjectId and its 24 digits are the same.
@@ -49,14 +51,27 @@ def identity(value: Any) -> str | None:
     return str(value) or None if known else None
 
 
+def label(value: Any) -> str:
+    """The text by which a stored document is known, whatever its `_id` is: two of any types can be compared by it."""
+    return NAMELESS if value is None else identity(value) or excerpt(value)
+
+
 def forms(text: str) -> list[Any]:
-    """What an id may be stored as so that `identity` gives that text, as far as a database can look it up."""
+    """What an id may be stored as so that `identity` gives that text, as far as a database can look it up.
+
+    Relations that are objects, and bytes, are not among them: see `is_opaque`.
+    """
     found: list[Any] = [text]
     if ObjectId.is_valid(text) and str(ObjectId(text)) == text:
         found.append(ObjectId(text))
     if _WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63:
         found.append(int(text))
     return found
+
+
+def is_opaque(value: Any) -> bool:
+    """Whether an id is stored in a form that cannot be told from its text: an object around it, or bytes."""
+    return isinstance(value, Mapping | DBRef | bytes)
 
 
 def instant(value: Any) -> Millis | None:

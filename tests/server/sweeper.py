@@ -16,8 +16,8 @@ from app.reconciliation.service import reconcile_reservations
 from app.storage.client import connect
 
 STAGES = {
-    "read": (service, "settled", 1),
-    "read again": (service, "settled", 2),
+    "read": (service, "look_again", 1),
+    "read again": (service, "look_again", 2),
     "settled": (service, "record", 2),
     "recorded": (runs, "write", 1),
 }

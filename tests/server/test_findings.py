@@ -309,14 +309,15 @@ async def test_a_paused_run_writes_nothing(reviewer: Visitor) -> None:
     await _silence(store, store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1))
     other = await leases.acquire(store, "other")
     assert other is not None
-    window = Window("room", 0, 1, 2, 1, (ObjectId(), ObjectId()), 1)
+    ids = {str(each): each for each in (ObjectId(), ObjectId())}
+    window = Window("room", 0, 1, 2, 1, tuple(ids), 1)
 
     for _ in range(2):
         with pytest.raises(LostRun):
-            await record.record(store, paused, run, ["room"], [window])
+            await record.record(store, paused, run, ["room"], [window], ids)
         await leases.release(store, paused)
     assert await store.database["findings"].count_documents({}) == 0
-    await record.record(store, other, run, ["room"], [window])
+    await record.record(store, other, run, ["room"], [window], ids)
     assert await store.database["findings"].count_documents({}) == 1
 
 

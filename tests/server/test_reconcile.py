@@ -13,11 +13,14 @@ from structlog.testing import capture_logs
 
 from app.reconciliation import runs, scan, service, settle
 from app.reconciliation.record import unresolved_resources
+from app.reconciliation.rows import PROJECTION
 from app.reconciliation.runs import LostRun
+from app.reconciliation.scan import Opaque
+from app.reconciliation.settle import Settled
 from app.storage.client import Store
 from app.storage.documents import Run
 from app.timeline.instants import parse, render
-from app.timeline.sweep import Window, sweep
+from app.timeline.sweep import sweep
 from tests.actors import HOUR, NINE, add_resource, book
 from tests.flights import flights
 
@@ -138,16 +141,16 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
     """What the passing cursor saw is looked at again before it is told: an overlap that is gone was none."""
     await add_resource(store)
     _, second = await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
-    look_again = settle.settled
+    look_again = settle.look_again
     looked: list[str] = []
 
-    async def after_a_move(store: Store, resources: Sequence[str]) -> list[Window]:
+    async def after_a_move(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
         looked.extend(resources)
         times = {"startTime": NINE + HOUR, "endTime": NINE + 2 * HOUR}
         await store.database["reservations"].update_one({"_id": second}, {"$set": times})
-        return await look_again(store, resources)
+        return await look_again(store, resources, opaque)
 
-    monkeypatch.setattr(service, "settled", after_a_move)
+    monkeypatch.setattr(service, "look_again", after_a_move)
     run, warnings = await reconciled(store)
 
     assert looked == ["room"]
@@ -280,13 +283,12 @@ async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.Monke
     await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
     reached, never = asyncio.Event(), asyncio.Event()
 
-    async def stuck(store: Store, resources: Sequence[str]) -> list[Window]:
+    async def stuck(*arguments: Any) -> None:
         reached.set()
         await never.wait()
-        return []
 
     with monkeypatch.context() as patch:
-        patch.setattr(service, "settled", stuck)
+        patch.setattr(service, "look_again", stuck)
         task = asyncio.create_task(service.reconcile_reservations(store, "full"))
         await reached.wait()
         task.cancel()
@@ -303,11 +305,11 @@ async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.Monke
     """The record has the error, and the next run is not kept from going."""
     await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
 
-    async def broken(store: Store, resources: Sequence[str]) -> list[Window]:
+    async def broken(*arguments: Any) -> None:
         raise RuntimeError("no second look")
 
     with monkeypatch.context() as patch, capture_logs():
-        patch.setattr(service, "settled", broken)
+        patch.setattr(service, "look_again", broken)
         failed = await service.reconcile_reservations(store, "full")
     run, _ = await reconciled(store)
 
@@ -324,9 +326,9 @@ async def test_the_server_sorts_nothing(store: Store) -> None:
         {
             "explain": {
                 "find": "reservations",
-                "filter": {"status": {"$in": ["pending", "confirmed"]}},
-                "projection": scan.PROJECTION,
-                "sort": {"resource": 1, "status": 1, "startTime": 1},
+                "filter": scan.OCCUPYING,
+                "projection": PROJECTION,
+                "sort": dict(scan.ORDER),
             },
             "verbosity": "queryPlanner",
         }
@@ -358,8 +360,10 @@ async def test_rows_are_those_of_the_sweep(store: Store) -> None:
         taken("room", NINE, NINE + 2 * HOUR, status="pending"),
         taken("room", NINE + 2 * HOUR, NINE + 3 * HOUR, blockStart=NINE + HOUR, blockEnd=NINE + 4 * HOUR, units=2),
     )
-    rows, capacities = await scan.these(store, ["room"])
-    (window,) = sweep(rows, capacities)
+    seen = await scan.these(store, ["room"], {})
+    (window,) = sweep(seen.rows, seen.limits.capacities)
+    names = (str(ids[1]), str(ids[0]), str(ids[2]))
 
-    assert [row.id for row in rows] == [ids[1], ids[0], ids[2]]
-    assert (capacities["room"], window.peak, window.reservations) == (2, 4, (ids[1], ids[0], ids[2]))
+    assert tuple(row[2] for row in seen.rows) == names
+    assert (seen.limits.capacities["room"], window.peak, window.reservations) == (2, 4, names)
+    assert [seen.ids[name] for name in names] == [ids[1], ids[0], ids[2]]

@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +18,6 @@ from app.reconciliation.queue import Queue
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.timeline.sweep import Window
 from tests.actors import HOUR, NINE, add_resource
 from tests.contract.processes import eventually, kept_running, run, running
 from worker import jobs
@@ -116,17 +114,17 @@ async def test_it_writes_down_what_time_has_done(store: Store) -> None:
 async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes while another runs leaves what waits to it, or waits for its turn."""
     running_now, most = 0, 0
-    settled = settle.settled
+    look_again = settle.look_again
 
-    async def counted(store: Store, resources: Sequence[str]) -> list[Window]:
+    async def counted(*arguments: Any) -> Any:
         nonlocal running_now, most
         running_now += 1
         most = max(most, running_now)
-        found = await settled(store, resources)
+        found = await look_again(*arguments)
         running_now -= 1
         return found
 
-    monkeypatch.setattr(service, "settled", counted)
+    monkeypatch.setattr(service, "look_again", counted)
     monkeypatch.setattr(service, "TURN_SECONDS", 0.01)
     await doubled(store, "r")
     asked = await asyncio.gather(*(service.reconcile_reservations(store, kind) for kind in KINDS * 3))

@@ -1,0 +1,211 @@
+"""Documents as rows of the sweep: fast for those that are as we write them, by the one reader for all others."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from app.storage.capacities import Limits
+from app.storage.foreign import Foreign, foreign
+from app.storage.reasons import Reasons
+from app.storage.rows import FIELDS, SURE, TRASH, UNKNOWN_STATUS, LeftOut, Reader, Taken, found_by_lookup, occupancies
+from app.storage.values import MOST, excerpt, instant, is_opaque, label
+from app.timeline.instants import Millis, from_millis
+from app.timeline.sweep import Plain
+
+PROJECTION = {**dict.fromkeys(FIELDS, 1), "long": 1}
+"""All that is read of a reservation; its id comes with it."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- BSON's instants decode fastest without a zone; they are all UTC
+_MILLIS = 1_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was read: rows, the resources that they are of, and why some could not be placed."""
+
+    scanned: int = 0
+    resources: int = 0
+    left_out: Reasons = field(default_factory=Reasons)
+
+    @property
+    def unreadable(self) -> int:
+        """How much could not be placed; what somebody has thrown away is no riddle."""
+        return sum(count for reason, count in self.left_out.counts.items() if reason != TRASH)
+
+
+class Need(NamedTuple):
+    """The reach that a guard must have so that a lookup finds what is booked; see `app.storage.guards`."""
+
+    back: Millis = 0
+    ahead: Millis = 0
+    long: bool = False
+
+    def or_more(self, back: Millis, ahead: Millis, long: bool) -> "Need":  # noqa: FBT001 -- as the fields are
+        """One that covers both."""
+        return Need(max(self.back, back), max(self.ahead, ahead), self.long or long)
+
+
+@dataclass(slots=True)
+class Rows:
+    """Reads batches of documents, and collects what they occupy.
+
+    Args:
+        now: A hold that is over then occupies nothing.
+        limits: On which resources guests are counted.
+        tally: Counts what is read.
+        wanted: The resources that are looked at; None: each row's own.
+    """
+
+    now: Millis
+    limits: Limits
+    tally: Tally
+    wanted: Collection[str] | None = None
+    rows: list[Plain] = field(default_factory=list)
+    """Of `wanted`, or of each row's own resource where the cursor meets it in its place."""
+    again: Counter[str] = field(default_factory=Counter)
+    """Resources that have to be read by themselves: rows that lie elsewhere, or that a booking could not find, count
+    for them."""
+    needs: dict[str, Need] = field(default_factory=dict)
+    foreign: list[Foreign] = field(default_factory=list)
+    ids: dict[str, Any] | None = None
+    """By the text of an id, what it is in the database; filled only where it is there."""
+    _reader: Reader = field(init=False)
+    _lapse: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the one reader, and the instant at which holds are over as it is stored."""
+        self._reader = Reader(self.now, self.limits.by_guest)
+        self._lapse = from_millis(self.now).replace(tzinfo=None)
+
+    def read(self, documents: Iterable[Mapping[str, Any]]) -> None:  # noqa: C901, PLR0912 -- a call a row costs a tenth
+        """Take in a batch. What is exactly as we write it costs little; of a million rows nearly all are."""
+        current, most_back, most_ahead, scanned = "", 0, 0, 0
+        append, epoch, lapse, ids, by_guest = self.rows.append, _EPOCH, self._lapse, self.ids, self.limits.by_guest
+        for found in documents:
+            scanned += 1
+            resource, status, begin = found.get("resource"), found.get("status"), found.get("startTime")
+            start, end, units = found.get("blockStart"), found.get("blockEnd"), found.get("units")
+            if start is None and end is None:
+                start, end = begin, found.get("endTime")
+            if type(resource) is not str or not resource:
+                self._other(found)
+                continue
+            if units is None and resource not in by_guest:
+                units = 1
+            if (
+                (status != "confirmed" and status != "pending")  # noqa: PLR1714 -- half of the time of a tuple
+                or type(begin) is not datetime
+                or type(start) is not datetime
+                or type(end) is not datetime
+                or end <= start
+                or type(units) is not int
+                or not 1 <= units <= MOST
+                or "items" in found
+                or "deletedAt" in found
+                or "isDeleted" in found
+                or "_status" in found
+                or "long" in found
+            ):
+                self._other(found)
+                continue
+            if status == "pending" and (expires := found.get("expiresAt")) is not None:
+                if type(expires) is not datetime:
+                    self._other(found)
+                    continue
+                if expires <= lapse:
+                    continue
+            name = ""
+            if ids is not None:
+                name = label(raw := found.get("_id"))
+                ids[name] = raw
+            since = round((start - epoch).total_seconds() * _MILLIS)
+            until = round((end - epoch).total_seconds() * _MILLIS)
+            append((resource, since, name, until, units))
+            if begin == start:
+                back, ahead = until - since, 0
+            else:
+                at = round((begin - epoch).total_seconds() * _MILLIS)
+                back, ahead = until - at, at - since
+            if resource != current:
+                if current:
+                    self._need(current, most_back, most_ahead)
+                current, most_back, most_ahead = resource, back, ahead
+            else:
+                most_back = max(most_back, back)
+                most_ahead = max(most_ahead, ahead)
+        if current:
+            self._need(current, most_back, most_ahead)
+        self.tally.scanned += scanned
+
+    def _need(self, resource: str, back: Millis, ahead: Millis, *, long: bool = False) -> None:
+        self.needs[resource] = self.needs.get(resource, Need()).or_more(back, ahead, long)
+
+    def _other(self, found: Mapping[str, Any]) -> None:
+        """Take in a row as others may have written it."""
+        standing = self._reader.standing(found)
+        if isinstance(standing, LeftOut):
+            self._leave_out(standing, found)
+        elif standing == "trash":
+            self._leave_out(LeftOut(TRASH), found)
+        elif standing == "unknown":
+            self._leave_out(LeftOut(UNKNOWN_STATUS, excerpt(found["status"])), found)
+        elif standing == "active":
+            self._active(found)
+
+    def _leave_out(self, left_out: LeftOut, found: Mapping[str, Any]) -> None:
+        example = label(found.get("_id")) + (f" ({left_out.value})" if left_out.value else "")
+        self.tally.left_out.add(left_out.reason, example)
+
+    def _active(self, found: Mapping[str, Any]) -> None:
+        raw = found.get("_id")
+        name = "" if self.ids is None else label(raw)
+        placed = False
+        for taken in occupancies(found, self.limits.by_guest):
+            if isinstance(taken, LeftOut):
+                self._leave_out(taken, found)
+            elif self.wanted is None or taken.resource in self.wanted:
+                placed = self._place(found, taken, name) or placed
+        if placed and self.ids is not None:
+            self.ids[name] = raw
+
+    def _place(self, found: Mapping[str, Any], taken: Taken, name: str) -> bool:
+        """Enter one occupancy, and what follows for the lookup; whether it is a row here."""
+        outside = foreign(found, taken, self.now)
+        if found_by_lookup(found, taken):
+            self._reach(found, taken)
+        if self.wanted is None and (outside or not self._in_its_place(found, taken)):
+            self.again[taken.resource] += 1
+            if not self._in_its_place(found, taken):
+                return False
+        elif outside:
+            self.foreign.append(outside)
+        self.rows.append((taken.resource, taken.start, name, taken.end, taken.units))
+        return True
+
+    def _in_its_place(self, found: Mapping[str, Any], taken: Taken) -> bool:
+        """Whether a cursor in the order of `resource` meets it beside the others on its resource."""
+        resource = found.get("resource")
+        return not is_opaque(resource) and not isinstance(resource, list) and taken.resource == label(resource)
+
+    def _reach(self, found: Mapping[str, Any], taken: Taken) -> None:
+        begin = instant(found.get("startTime"))
+        if found.get("long") is True:
+            self._need(taken.resource, 0, 0, long=True)
+        elif begin is not None:
+            self._need(taken.resource, taken.end - begin, begin - taken.start)
+
+
+def is_idle(found: Mapping[str, Any]) -> bool:
+    """Whether a row has one of the statuses that a database leaves out by itself."""
+    return found.get("status") in SURE
+
+
+def without_zone(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A document of a server that cannot give instants without a zone, as the others give it."""
+    return {name: _bare(value) for name, value in found.items()}
+
+
+def _bare(value: Any) -> Any:
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value

@@ -1,0 +1,171 @@
+"""What others' rows occupy where the conflict lookup of the write path cannot find it: kept as rows of its own.
+
+Runs keep them resource by resource, before they write down findings, and `fill` makes the first ones. Whoever books
+reads the reservation itself again: here is only where to look.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from bson import ObjectId
+from motor.motor_asyncio import AsyncIOMotorClientSession
+
+from app.storage.capacities import read_limits
+from app.storage.client import Store
+from app.storage.rows import FIELDS, SURE, Reader, Taken, found_by_lookup
+from app.storage.values import row_key
+from app.timeline.instants import DAY, Millis, from_millis, to_millis
+
+T = TypeVar("T")
+
+OCCUPANCIES = "occupancies"
+KEPT_FOR: Millis = DAY
+"""What ended longer ago is in nobody's way."""
+SLICE = 1_000
+"""Rows that are written at once."""
+
+Session: TypeAlias = AsyncIOMotorClientSession | None
+Step: TypeAlias = Callable[..., Awaitable[None]]
+"""Takes the store, and the session of a transaction."""
+
+
+class Foreign(NamedTuple):
+    """`[start, end)` of a resource, taken by a reservation that is not found by looking there; its raw id."""
+
+    resource: str
+    start: Millis
+    end: Millis
+    reservation: Any
+
+    @property
+    def key(self) -> tuple[str, Millis, Millis, Hashable]:
+        """What two of them are compared by."""
+        return self.resource, self.start, self.end, row_key(self.reservation)
+
+
+async def marked(store: Store, among: Sequence[str] | None = None) -> set[str]:
+    """The resources of which such rows are kept."""
+    where = {} if among is None else {"resource": {"$in": list(among)}}
+    return {str(name) for name in await store.database[OCCUPANCIES].distinct("resource", where)}
+
+
+@dataclass(slots=True)
+class Difference:
+    """What has to be done so that the rows of some resources are those that they should be.
+
+    `there` are the resources that will have some; `flags` those of which the guard says the opposite.
+    """
+
+    fresh: list[Foreign]
+    gone: list[Any]
+    there: set[str]
+    flags: list[str]
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.fresh or self.gone or self.flags)
+
+
+async def compare(store: Store, resources: Sequence[str], foreign: Sequence[Foreign]) -> Difference:
+    """What makes these all rows of these resources."""
+    known = {
+        _key(row): row["_id"] async for row in store.lenient(OCCUPANCIES).find({"resource": {"$in": [*resources]}})
+    }
+    wanted = {each.key: each for each in foreign}
+    there = {each.resource for each in wanted.values()}
+    guards = store.database["guards"].find({"_id": {"$in": [*resources]}}, {"foreign": 1})
+    return Difference(
+        [each for key, each in wanted.items() if key not in known],
+        [identity for key, identity in known.items() if key not in wanted],
+        there,
+        [guard["_id"] async for guard in guards if bool(guard.get("foreign")) != (guard["_id"] in there)],
+    )
+
+
+def steps(difference: Difference, run: ObjectId | None = None) -> Iterator[Step]:
+    """What has to be written, step by step, each by itself or in a transaction of its own.
+
+    Guards say that there is something before it is there, and are changed once more when all of it is: like a booking,
+    so that whoever is about to book there looks again.
+    """
+    for resource in difference.flags:
+        if resource in difference.there:
+            yield partial(_flag, resource, {"$set": {"foreign": True}})
+    for those in _slices(difference.fresh):
+        yield partial(_insert, [_stored(each, run) for each in those])
+    for resource in sorted({each.resource for each in difference.fresh}):
+        yield partial(_flag, resource, {})
+    for some in _slices(difference.gone):
+        yield partial(_delete, [*some])
+    for resource in difference.flags:
+        if resource not in difference.there:
+            yield partial(_flag, resource, {"$unset": {"foreign": ""}})
+
+
+async def _flag(resource: str, change: Mapping[str, Any], store: Store, session: Session = None) -> None:
+    await store.database["guards"].update_one({"_id": resource}, {**change, "$inc": {"seq": 1}}, session=session)
+
+
+async def _insert(rows: list[dict[str, Any]], store: Store, session: Session = None) -> None:
+    await store.database[OCCUPANCIES].insert_many(rows, session=session)
+
+
+async def _delete(ids: list[Any], store: Store, session: Session = None) -> None:
+    await store.database[OCCUPANCIES].delete_many({"_id": {"$in": ids}}, session=session)
+
+
+async def fill(store: Store, watch: Callable[[int], None] = lambda _: None) -> int:
+    """Make the first of these rows, for everything that is stored now; how many there are.
+
+    Args:
+        store: The database.
+        watch: Told how many reservations were read, now and then.
+    """
+    limits = await read_limits(store)
+    now = store.clock.millis()
+    reader = Reader(now, limits.by_guest)
+    found: dict[str, list[Foreign]] = {}
+    read = 0
+    rows = store.lenient("reservations").find({"status": {"$nin": [*SURE]}}, dict.fromkeys(FIELDS, 1))
+    async for row in rows:
+        read += 1
+        for taken in reader.occupancies(row):
+            if isinstance(taken, Taken) and (each := foreign(row, taken, now)):
+                found.setdefault(each.resource, []).append(each)
+        if read % SLICE == 0:
+            watch(read)
+    names = sorted({*found, *await marked(store)})
+    for begin in range(0, len(names), SLICE):
+        some = names[begin : begin + SLICE]
+        difference = await compare(store, some, [each for name in some for each in found.get(name, ())])
+        for step in steps(difference):
+            await step(store)
+    return sum(map(len, found.values()))
+
+
+def foreign(row: Mapping[str, Any], taken: Taken, now: Millis) -> Foreign | None:
+    """An occupancy of a row, if it lies ahead, or did until lately, and the conflict lookup does not find it."""
+    if found_by_lookup(row, taken) or taken.end <= now - KEPT_FOR:
+        return None
+    return Foreign(taken.resource, taken.start, taken.end, row.get("_id"))
+
+
+def _slices(those: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (those[begin : begin + SLICE] for begin in range(0, len(those), SLICE))
+
+
+def _stored(each: Foreign, run: ObjectId | None) -> dict[str, Any]:
+    stored = {
+        "_id": ObjectId(),
+        "resource": each.resource,
+        "startTime": from_millis(each.start),
+        "endTime": from_millis(each.end),
+        "reservation": each.reservation,
+    }
+    return stored if run is None else stored | {"run": run}
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, Millis, Millis, Hashable]:
+    return Foreign(row["resource"], to_millis(row["startTime"]), to_millis(row["endTime"]), row.get("reservation")).key

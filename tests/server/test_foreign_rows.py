@@ -1,0 +1,241 @@
+"""Rows that others wrote, in Reserva's own database: a run counts them as the audit does."""
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson import Decimal128, Int64, ObjectId, json_util
+from pymongo.errors import PyMongoError
+from structlog.testing import capture_logs
+
+from app.audit import audit
+from app.reconciliation import runs, scan, service
+from app.reconciliation.rows import PROJECTION
+from app.storage.client import Store
+from app.storage.documents import Run
+from app.storage.reading import open_for_reading
+from app.timeline.instants import render
+from app.timeline.sweep import Window
+from tests.actors import HOUR, NINE
+from tests.servers import DATA
+
+pytestmark = pytest.mark.servers("wire")
+
+SAMPLE = DATA / "payload-reserve-sample.json"
+ROOM = ObjectId("6b045bb7d61c1aa0be9c5d04")
+
+
+def taken(resource: Any, start: Any = NINE, end: Any = NINE + HOUR, **fields: Any) -> dict[str, Any]:
+    """A reservation as somebody puts it into the database past all checks."""
+    return {"resource": resource, "status": "confirmed", "startTime": start, "endTime": end} | fields
+
+
+async def put(store: Store, *documents: dict[str, Any]) -> list[Any]:
+    """Insert past all checks."""
+    inserted = await store.database["reservations"].insert_many([dict(each) for each in documents])
+    return list(inserted.inserted_ids)
+
+
+async def reconciled(store: Store, kind: runs.Kind = "full", resource: str | None = None) -> Run:
+    """Run one to its end."""
+    run = await service.reconcile_reservations(store, kind, resource)
+    assert run.state == "succeeded", run.error
+    return run
+
+
+Found = tuple[str, str, str, int, int, tuple[str, ...]]
+
+
+async def findings(store: Store) -> list[Found]:
+    """What the findings that stand say: resource, start, end, peak, capacity, whose."""
+    rows = store.lenient("findings").find({"state": "open"})
+    return sorted(
+        [
+            (
+                row["resource"],
+                render(row["from"]),
+                render(row["to"]),
+                row["peak"],
+                row["capacity"],
+                tuple(map(str, row["reservations"])),
+            )
+            async for row in rows
+        ]
+    )
+
+
+def shown(windows: Iterable[Window]) -> list[Found]:
+    """The windows of an audit, in the same form."""
+    return sorted(
+        (each.resource, render(each.start), render(each.end), each.peak, each.capacity, each.reservations)
+        for each in windows
+    )
+
+
+async def audited(store: Store, url: str) -> Any:
+    """The audit of the same database."""
+    reading = await open_for_reading(url, store.database.name)
+    try:
+        return await audit(reading)
+    finally:
+        await reading.close()
+
+
+async def test_the_sample_of_payload(store: Store, server: str) -> None:
+    """What payload-reserve wrote, put into our database, gives the windows that the audit finds: the truth's."""
+    if not SAMPLE.exists():
+        pytest.skip("the sample of payload-reserve is not at hand")
+    for name, collection in json_util.loads(SAMPLE.read_text())["collections"].items():
+        if name in {"reservations", "resources"}:
+            await store.database[name].insert_many(collection["documents"])
+    truth = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
+    run = await reconciled(store)
+    report = await audited(store, server)
+
+    assert await findings(store) == shown(report.windows)
+    assert (run.findings, run.conflicts) == (truth["totalWindows"], report.conflicts)
+    assert run.findings == 5
+    assert run.left_out == {"endTime is missing": 1}
+    stored = [row["reservations"] async for row in store.database["findings"].find()]
+    assert {type(each) for ids in stored for each in ids} == {ObjectId}
+
+
+async def test_a_second_run_finds_the_same(store: Store) -> None:
+    """One id as text at the start of others, windows of long ago and of far away: the next run changes nothing."""
+    far = [datetime(year, 5, 1, tzinfo=UTC) for year in (1, 1853, 1969, 2201, 9999)]
+    await put(
+        store,
+        taken("room", _id="text"),
+        taken("room", _id=7),
+        taken("room", _id={"a": 1}),
+        taken("room"),
+        *(taken("old", at, at + HOUR) for at in far for _ in range(2)),
+    )
+    first, before = await reconciled(store), await findings(store)
+    second, after = await reconciled(store), await findings(store)
+
+    assert (first.findings, first.new, second.findings, second.new) == (6, 6, 6, 0)
+    assert before == after
+    assert [each[1][:4] for each in after if each[0] == "old"] == ["0001", "1853", "1969", "2201", "9999"]
+
+
+UNREADABLE: list[tuple[str, dict[str, Any]]] = [
+    ("units is not a whole number from 1", {"units": -1}),
+    ("units is not a whole number from 1", {"units": 1.5}),
+    ("units is not a whole number from 1", {"units": Decimal128("NaN")}),
+    ("startTime is not an instant", {"startTime": "soon"}),
+    ("endTime is missing", {"endTime": None}),
+    ("endTime is not after startTime", {"endTime": NINE - HOUR}),
+    ("resource is missing", {"resource": None}),
+    ("resource is not an id", {"resource": ["room"]}),
+    ("status is missing", {"status": None}),
+    ("status is not text", {"status": 3}),
+    ("status is not a known one", {"status": "maybe"}),
+    ("lies in the trash", {"deletedAt": NINE}),
+]
+
+
+async def test_what_cannot_be_read_is_counted(store: Store) -> None:
+    """Each by its reason, with up to three examples in the log; and it hides no overlap of the others."""
+    await put(store, taken("room"), taken("room"), *(taken("room") | fields for _, fields in UNREADABLE * 4))
+    with capture_logs() as logged:
+        run = await reconciled(store)
+    expected: dict[str, int] = {}
+    for reason, _ in UNREADABLE:
+        expected[reason] = expected.get(reason, 0) + 4
+    (line,) = [each for each in logged if each["event"] == "what cannot be read was left out"]
+
+    assert run.left_out == expected
+    assert (run.scanned, run.findings) == (2 + 4 * len(UNREADABLE), 1)
+    assert {len(examples) for examples in line["examples"].values()} == {3}
+    assert '("soon")' in line["examples"]["startTime is not an instant"][0]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "Confirmed"},
+        {"status": " PENDING "},
+        {"units": 1.0},
+        {"units": None},
+        {"units": Int64(1)},
+        {"units": Decimal128("1")},
+        {"startTime": "2030-01-07T09:30:00Z"},
+        {"startTime": NINE.timestamp()},
+        {"startTime": NINE.timestamp() * 1000},
+        {"resource": ROOM},
+        {"resource": {"relationTo": "resources", "value": ROOM}},
+        {"resource": {"relationTo": "resources", "value": str(ROOM)}},
+        {"resource": "other", "items": [{"resource": ROOM}]},
+        {"resource": "other", "items": [{"resource": {"id": str(ROOM)}}]},
+        {"resource": None, "items": [{"resource": str(ROOM)}]},
+        {"deletedAt": None, "isDeleted": False, "_status": "published", "items": []},
+    ],
+    ids=repr,
+)
+async def test_every_form_of_a_row(store: Store, fields: dict[str, Any]) -> None:
+    """In whatever form somebody stores it, it overlaps with its neighbour, in runs of every kind."""
+    await put(store, taken(str(ROOM)), taken(str(ROOM)) | fields | {"updatedAt": store.clock.now()})
+    whole = await reconciled(store)
+    one = await reconciled(store, "resource", str(ROOM))
+    changed = await reconciled(store, "incremental")
+
+    assert [each.findings for each in (whole, one, changed)] == [1, 1, 1]
+    assert [each.new for each in (whole, one, changed)] == [1, 0, 0]
+    assert whole.left_out == {}
+
+
+async def test_capacities_of_others(store: Store, server: str) -> None:
+    """Payload's `quantity`, doubles, guests: the capacity is the one that the audit reads."""
+    await store.database["resources"].insert_many(
+        [
+            {"_id": "two", "capacity": 2.0},
+            {"_id": ROOM, "quantity": 3, "capacityMode": "per-guest"},
+            {"_id": "none", "capacity": 0},
+            {"_id": "odd", "capacity": "many"},
+        ]
+    )
+    await put(store, *(taken(each) for each in ("two", "two", "odd", "none")))
+    await put(store, taken(ROOM, guestCount=3), taken(str(ROOM), guestCount=2.0))
+    await reconciled(store)
+
+    assert await findings(store) == shown((await audited(store, server)).windows)
+    assert {each[0] for each in await findings(store)} == {"none", str(ROOM)}
+
+
+@pytest.mark.servers("wire", "or")
+async def test_rows_in_odd_forms_are_found_from_indexes(store: Store) -> None:
+    """The pass over everything sorts nothing; a resource, an item's one too, is looked up."""
+    await put(store, *(taken(f"r{number % 7}") for number in range(100)))
+    for where, sort in [
+        (scan.OCCUPYING, dict(scan.ORDER)),
+        ({"resource": {"$in": [ROOM, str(ROOM)]}, **scan.OCCUPYING}, None),
+        ({"items.resource": {"$in": [ROOM, str(ROOM)]}}, None),
+        ({"resource": {"$gte": {}}}, None),
+        ({"items.resource": {"$gte": {}}}, None),
+    ]:
+        asked = {"find": "reservations", "filter": where, "projection": PROJECTION, **({"sort": sort} if sort else {})}
+        plan = await store.database.command({"explain": asked, "verbosity": "queryPlanner"})
+        assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
+        assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"])
+
+
+VALUES: list[Any] = [None, True, 0, -1, 2**40, 1.5, float("nan"), Decimal128("NaN"), "", "x", b"", b"x", ObjectId()]
+VALUES += [{}, {"id": {}}, {"value": None}, {"$ref": "rooms", "$id": ObjectId()}]
+VALUES += [[], [1], [{}], [{"resource": {}}], [{"resource": ROOM, "startTime": "?"}]]
+
+
+async def test_nothing_in_a_row_ends_a_run(store: Store) -> None:
+    """Every type that BSON has, in every field that is read, as far as the server takes it."""
+    await put(store, taken("other"), taken("other"))
+    for name in [*PROJECTION, "_id"]:
+        for value in VALUES:
+            with suppress(PyMongoError):
+                await store.database["reservations"].insert_one(taken("room") | {name: value})
+    first, second = await reconciled(store), await reconciled(store)
+
+    assert first.findings == second.findings >= 2
+    assert second.new == 0
