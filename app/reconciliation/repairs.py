@@ -49,7 +49,7 @@ async def proposals(store: Store, availability: Availability, finding: Finding) 
 
 async def _movable(store: Store, finding: Finding) -> Sequence[Reservation]:
     """Those that still block there, the last booked first."""
-    rows = await store.database["reservations"].find({"_id": {"$in": finding.reservations}}).to_list(None)
+    rows = await store.lenient("reservations").find({"_id": {"$in": finding.reservations}}).to_list(None)
     now = store.clock.millis()
     movable: list[Reservation] = []
     for row in rows:

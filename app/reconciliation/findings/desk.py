@@ -84,7 +84,11 @@ class Findings:
 
         Each is by itself: a refusal keeps nobody else from being heard. What is not reached before the time of the
         request is over is `overloaded`.
+
+        Raises:
+            Problem: `invalid` for what can be said of none.
         """
+        words.check_until(self.store, said)
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def one(identity: str) -> Finding | Problem:

@@ -87,8 +87,7 @@ async def say(store: Store, identity: str, said: Said, matching: IfMatch = _WHAT
     Raises:
         Problem: `not-found`, `stale`, `forbidden-transition`, `overloaded`; `invalid` for an `until` that is over.
     """
-    if said.until is not None and said.until <= store.clock.now():
-        raise invalid("/until", "Say an instant in the future; left out, it stays accepted for good.")
+    check_until(store, said)
     for _ in range(TRIES):
         finding = await read(store, identity)
         matching.expected(finding.version)
@@ -99,6 +98,16 @@ async def say(store: Store, identity: str, said: Said, matching: IfMatch = _WHAT
         if changed is not None:
             return changed
     raise Problem("overloaded", "Others are changing the finding; nothing was done.")
+
+
+def check_until(store: Store, said: Said) -> None:
+    """Refuse an acceptance that is over before it begins.
+
+    Raises:
+        Problem: `invalid`.
+    """
+    if said.until is not None and said.until <= store.clock.now():
+        raise invalid("/until", "Say an instant in the future; left out, it stays accepted for good.")
 
 
 async def still_overlaps(store: Store, finding: Finding) -> bool:
@@ -178,7 +187,7 @@ def _changes(finding: Finding, said: Said, now: datetime) -> tuple[dict[str, Any
         return fields, ()
     if said.to == "acknowledged":
         return (fields if finding.state == said.to else fields | {"acknowledged": now}), ()
-    untold = ("toldAt",) if said.to == "open" and finding.state != "open" else ()
+    untold = ("toldAt", "alert") if said.to == "open" and finding.state != "open" else ()
     return fields, ("acceptance", "acknowledged", "acceptedPeak", *untold)
 
 

@@ -1,0 +1,189 @@
+"""How findings are shown: with names, and with whatever others have stored in the rows beside them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from bson import DatetimeMS, Decimal128, ObjectId
+from bson.dbref import DBRef
+
+from app.storage.client import Store
+from app.timeline.instants import render
+from tests.reviewing import URL, found, run_of
+from tests.visitor import HOUR, NINE, Visitor, good
+
+pytestmark = pytest.mark.servers("any")
+OID = ObjectId("65a000000000000000000001")
+
+
+@pytest.fixture
+async def reviewer(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+    """Somebody who may do everything."""
+    return Visitor(app_client, store)
+
+
+async def shown(reviewer: Visitor, *rows: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
+    """The reservations of a finding with these rows, in the list and by itself the same."""
+    stored = [
+        {"_id": ObjectId(), "resource": "room", "startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"} | row
+        for row in rows
+    ]
+    await reviewer.store.database["reservations"].insert_many(stored)
+    identity = await found(reviewer.store, 0, reservations=[row["_id"] for row in stored], **fields)
+    (listed,) = (each for each in good(await reviewer.get(URL))["items"] if each["id"] == str(identity))
+    single = good(await reviewer.get(f"{URL}/{identity}"))
+    assert single["reservations"] == listed["reservations"]
+    reservations: list[dict[str, Any]] = single["reservations"]
+    return reservations
+
+
+@pytest.mark.parametrize(
+    ("stored", "readable"),
+    [
+        ({"customer": OID}, {"customer": str(OID)}),
+        ({"customer": 17}, {"customer": "17"}),
+        ({"customer": {"relationTo": "users", "value": "u1"}}, {"customer": "u1"}),
+        ({"customer": DBRef("users", OID)}, {"customer": str(OID)}),
+        ({"customer": [1]}, {"customer": "[1]"}),
+        ({"createdAt": "2030-01-07T08:00:00Z"}, {"createdAt": "2030-01-07T08:00:00.000Z"}),
+        ({"createdAt": "last week"}, {"createdAt": "last week"}),
+        ({"createdAt": {"a": 1}}, {"createdAt": "{'a': 1}"}),
+        ({"startTime": "2030-01-07 09:00"}, {"startTime": render(NINE), "units": 1}),
+        ({"startTime": "nine"}, {"startTime": "nine"}),
+        ({"endTime": datetime(9999, 12, 31, 23, tzinfo=UTC)}, {"endTime": "9999-12-31T23:00:00.000Z"}),
+        ({"blockStart": None, "blockEnd": None}, {"units": 1}),
+        ({"status": "pending", "expiresAt": "2020-01-01"}, {"status": "expired"}),
+        ({"status": "pending", "expiresAt": "soon"}, {"status": "pending"}),
+        ({"status": "Confirmed"}, {"status": "Confirmed"}),
+        ({"status": 3}, {"status": "3"}),
+        ({"status": {"a": []}}, {"status": "{'a': []}"}),
+        ({"units": 2.0}, {"units": 2}),
+        ({"units": "two"}, {"units": None}),
+        ({"units": -1}, {"units": None}),
+        ({"units": float("nan")}, {"units": None}),
+        ({"key": OID}, {"by": str(OID)}),
+        ({"items": 5}, {"units": 1}),
+        ({"items": [{"resource": "room", "startTime": NINE + HOUR / 2}]}, {"startTime": render(NINE + HOUR / 2)}),
+    ],
+    ids=str,
+)
+async def test_an_odd_value_is_shown(reviewer: Visitor, stored: dict[str, Any], readable: dict[str, Any]) -> None:
+    """As an instant, a number or an id where it can be read as one, else as text or not at all; nobody gets a 5xx."""
+    odd, plain = await shown(reviewer, stored, {})
+
+    assert {name: odd.get(name) for name in readable} == readable
+    assert (plain["units"], plain["startTime"], plain["status"]) == (1, render(NINE), "confirmed")
+
+
+@pytest.mark.servers("wire")
+@pytest.mark.parametrize(
+    ("stored", "readable"),
+    [
+        ({"units": Decimal128("2")}, {"units": 2}),
+        ({"createdAt": DatetimeMS(2**60)}, {"createdAt": f"{2**60} ms since 1970"}),
+        ({"endTime": DatetimeMS(400_000_000_000_000)}, {"endTime": "400000000000000 ms since 1970"}),
+        ({"_id": {"a": 1}}, {"id": "{'a': 1}"}),
+        ({"_id": "mine"}, {"id": "mine"}),
+        ({"_id": 7.5}, {"id": "7.5"}),
+    ],
+    ids=str,
+)
+async def test_so_is_what_only_bson_knows(reviewer: Visitor, stored: dict[str, Any], readable: dict[str, Any]) -> None:
+    """Decimals, instants outside of Python's calendar, ids of other types."""
+    odd, _ = await shown(reviewer, stored, {})
+
+    assert {name: odd.get(name) for name in readable} == readable
+
+
+async def test_a_reservation_that_is_gone_is_left_with_its_id(reviewer: Visitor) -> None:
+    """Nothing is made up."""
+    gone = ObjectId()
+    identity = await found(reviewer.store, 0, reservations=[gone])
+
+    assert good(await reviewer.get(f"{URL}/{identity}"))["reservations"] == [{"id": str(gone)}]
+
+
+async def test_names_stand_beside_ids(reviewer: Visitor) -> None:
+    """Of resource and customers, however their ids are stored; of one without a name there is none."""
+    database = reviewer.store.database
+    room, bob = ObjectId(), ObjectId()
+    await reviewer.add("customers", id="ann", name="Ann")
+    await database["customers"].insert_many([{"_id": bob, "name": "Bob"}, {"_id": "cy", "name": 7}])
+    await database["resources"].insert_one({"_id": room, "name": "The room"})
+    rows = [{"customer": customer, "resource": room} for customer in ("ann", bob, str(bob), "cy", "zoe", None)]
+    reservations = await shown(reviewer, *rows, resource=str(room))
+    (finding,) = good(await reviewer.get(URL))["items"]
+
+    assert finding["resourceName"] == "The room"
+    assert [each.get("customerName") for each in reservations] == ["Ann", "Bob", "Bob", None, None, None]
+    assert [each.get("customer") for each in reservations] == ["ann", str(bob), str(bob), "cy", "zoe", None]
+
+
+async def test_guests_are_units_where_guests_are_counted(reviewer: Visitor) -> None:
+    """As the run counts them."""
+    await reviewer.resource("room", capacityMode="guests", capacity=3)
+
+    assert [each["units"] for each in await shown(reviewer, {"guestCount": 4}, {"guests": 2.0}, {})] == [4, 2, 1]
+
+
+async def test_the_first_hundred_reservations_are_shown(reviewer: Visitor) -> None:
+    """In the list and by itself, with how many there are."""
+    many = [ObjectId() for _ in range(250)]
+    identity = await found(reviewer.store, 0, reservations=many, reservationCount=250)
+    for finding in (good(await reviewer.get(URL))["items"][0], good(await reviewer.get(f"{URL}/{identity}"))):
+        assert [each["id"] for each in finding["reservations"]] == [str(each) for each in many[:100]]
+        assert finding["reservationCount"] == 250
+
+
+async def test_everything_that_a_finding_may_have(reviewer: Visitor) -> None:
+    """The fields of the contract and no others, with the history of a window that grew."""
+    other, whole = ObjectId(), ObjectId()
+    entry = {"at": NINE, "by": "worker", "to": "open", "note": "others joined", "from": NINE, "until": NINE + HOUR}
+    entry |= {"peak": 2, "capacity": 1, "joined": ["a"], "left": ["b"]}
+    fields = {"state": "resolved", "mergedInto": other, "splitFrom": whole, "assignee": "zoe", "history": [entry]}
+    identity = await found(reviewer.store, 0, reservations=[], **fields)
+    finding = good(await reviewer.get(f"{URL}/{identity}"))
+
+    assert set(finding) == {
+        *("id", "version", "resource", "from", "to", "peak", "capacity", "state", "assignee", "reservations"),
+        *("reservationCount", "proposals", "mergedInto", "splitFrom", "firstSeen", "lastSeen", "run", "history"),
+    }
+    assert (finding["mergedInto"], finding["splitFrom"], finding["assignee"]) == (str(other), str(whole), "zoe")
+    instants = {"at": render(NINE), "from": render(NINE), "until": render(NINE + HOUR)}
+    assert finding["history"] == [entry | instants]
+
+
+async def test_one_read_a_page_and_collection(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many findings a page has, names and reservations are looked up at once."""
+    await reviewer.resource("room")
+    for number in range(20):
+        await reviewer.store.database["reservations"].insert_one({"_id": number, "customer": f"c{number}"})
+        await found(reviewer.store, number, reservations=[number])
+    asked: list[str] = []
+    lenient = Store.lenient
+
+    def counted(store: Store, collection: str) -> Any:
+        asked.append(collection)
+        return lenient(store, collection)
+
+    monkeypatch.setattr(Store, "lenient", counted)
+    assert len(await reviewer.ids(URL)) == 20
+
+    assert sorted(asked) == ["customers", "reservations", "resources"]
+
+
+async def test_a_finding_that_still_changes_is_shown_though_its_version_is_known(reviewer: Visitor) -> None:
+    """Its reservations change without a version of it; once it is resolved, a known tag is enough."""
+    first = await reviewer.resource("room") and await reviewer.booked()
+    copy = {**await reviewer.stored(first), "_id": ObjectId()}
+    await reviewer.store.database["reservations"].insert_one(copy)
+    await run_of(reviewer)
+    (identity,) = await reviewer.ids(URL)
+    tag = {"If-None-Match": '"1"'}
+    assert (await reviewer.ask("GET", f"{URL}/{identity}", headers=tag)).status_code == 200
+    await reviewer.verb(first, "cancel")
+    await run_of(reviewer)
+    tag = {"If-None-Match": '"2"'}
+
+    assert (await reviewer.ask("GET", f"{URL}/{identity}", headers=tag)).status_code == 304
