@@ -11,7 +11,6 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from app.availability.queries import Place, Rows, read_places, read_rows
-from app.booking.occupants import occupancy_of
 from app.deadline import detached, within
 from app.errors import Problem
 from app.storage.client import Store
@@ -112,7 +111,7 @@ class NextFree:
         for place in search.places:
             name = place.room.id
             if name in rows:
-                profiles[name] = Profile(now, map(occupancy_of, rows[name]), search.wish.ignore)
+                profiles[name] = Profile(now, place.occupancies(rows[name]), search.wish.ignore)
                 if search.wish.ignore is None:
                     self._remembered[name, *search.span] = _Remembered(place.changes, until, profiles[name])
         while len(self._remembered) > REMEMBERED_MAX:

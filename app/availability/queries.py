@@ -1,23 +1,25 @@
 """What availability reads: the catalogue, the guards' reach, and the reservations of a span, once for all resources."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from app.booking.intents import Span
-from app.booking.occupants import BRANCHES, FIELDS, Reach, branches, occupancy_of, window
+from app.booking.occupants import BRANCHES, FIELDS, branches, occupancies_on, read_foreign, window
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.guards import Reach
 from app.storage.pools import members_of
 from app.storage.rule_cache import RuleReader
+from app.storage.values import identity
 from app.timeline.instants import Millis
 from app.timeline.load import Occupancy
 from app.timeline.rules import Offer, Room
 
 ROWS_MAX = 200_000
 """Reservations that one question reads."""
-Rows: TypeAlias = list[dict[str, Any]]
+Rows: TypeAlias = list[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,10 @@ class Place:
     room: Room
     reach: Reach
     changes: int
+
+    def occupancies(self, rows: Rows) -> list[Occupancy]:
+        """What these rows occupy of it."""
+        return occupancies_on(self.room.id, rows, by_guests=self.room.by_guests)
 
 
 async def read_places(
@@ -56,7 +62,7 @@ async def read_places(
     return None if service is None else read.offers.get(service), places
 
 
-async def read_rows(store: Store, places: Iterable[Place], start: Millis, end: Millis, *, most: int) -> dict[str, Rows]:
+async def read_rows(store: Store, places: Sequence[Place], start: Millis, end: Millis, *, most: int) -> dict[str, Rows]:
     """What may occupy each place during `[start, end)` in block times: one find, whatever the number of places.
 
     A server that scans for anything but equality (see `Store.shape`) is asked once per resource and status.
@@ -68,7 +74,8 @@ async def read_rows(store: Store, places: Iterable[Place], start: Millis, end: M
     found: dict[str, Rows] = {resource: [] for resource in reaches}
     if not reaches:
         return found
-    queries = branches([Span(resource, start, end) for resource in reaches], reaches)
+    spans = [Span(resource, start, end) for resource in reaches]
+    queries = branches(spans, reaches)
     if store.shape == "or":
         # Few branches of equalities stay inside the index on every server; many cost more than `$in`.
         few = len(queries) <= BRANCHES
@@ -78,15 +85,26 @@ async def read_rows(store: Store, places: Iterable[Place], start: Millis, end: M
         rows = await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).limit(left + 1).to_list(None)
         left -= len(rows)
         if left < 0:
-            raise Problem("overloaded", f"More than {most:,} reservations lie in that span; ask for a shorter one.")
+            raise _too_many(most)
         for row in rows:
-            found[row["resource"]].append(row)
+            if (resource := identity(row["resource"])) in found:  # an array is found by each of its values
+                found[resource].append(row)
+    foreign = await read_foreign(store, spans, reaches, left)
+    if len(foreign) > left:
+        raise _too_many(most)
+    for place in places:
+        if place.reach.foreign:  # nobody knows which of them lie here but who reads them
+            found[place.room.id] += foreign
     return found
 
 
+def _too_many(most: int) -> Problem:
+    return Problem("overloaded", f"More than {most:,} reservations lie in that span; ask for a shorter one.")
+
+
 async def read_occupancies(
-    store: Store, places: Iterable[Place], start: Millis, end: Millis
+    store: Store, places: Sequence[Place], start: Millis, end: Millis
 ) -> dict[str, list[Occupancy]]:
     """Who may occupy each place during `[start, end)` in block times; see `read_rows`."""
     found = await read_rows(store, places, start, end, most=ROWS_MAX)
-    return {resource: [occupancy_of(row) for row in rows] for resource, rows in found.items()}
+    return {place.room.id: place.occupancies(found[place.room.id]) for place in places}

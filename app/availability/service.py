@@ -17,7 +17,7 @@ from app.availability.next_free import NextFree
 from app.availability.queries import ROWS_MAX, Place, Rows, read_places, read_rows
 from app.availability.questions import Question, TimeQuestion, answer_zone, asked_of, end_of, span_of
 from app.availability.rendering import Written, slots_json
-from app.booking.occupants import occupancy_of
+from app.booking.occupants import occupancies_on
 from app.deadline import LEAST_SECONDS, within
 from app.errors import Problem, invalid
 from app.reservations.queries import read_reservation
@@ -26,7 +26,7 @@ from app.storage.rule_cache import RuleReader, too_long
 from app.timeline.grid import STARTS_MAX
 from app.timeline.instants import Millis, to_millis
 from app.timeline.load import Profile
-from app.timeline.rules import Offer, Verdict, Wish, block_of, judge
+from app.timeline.rules import Offer, Room, Verdict, Wish, block_of, judge
 from app.timeline.slots import Asked, Budget, Candidates, Slot, longest_of, slots
 from app.timeline.zones import zone
 from app.work import WorkPool
@@ -152,9 +152,9 @@ class _Taken:
         self._rows = rows
         self._now = now
 
-    def profile(self, resource: str, ignore: Any = None) -> Profile:
+    def profile(self, room: Room, ignore: Any = None) -> Profile:
         """How full a resource is."""
-        return Profile(self._now, map(occupancy_of, self._rows[resource]), ignore)
+        return Profile(self._now, occupancies_on(room.id, self._rows[room.id], by_guests=room.by_guests), ignore)
 
 
 def _grids(
@@ -187,7 +187,7 @@ def _answer(
     """
     found: list[Slot] = []
     for grid in grids:
-        found += slots(grid, offer, asked, taken.profile(grid.room.id, asked.ignore), budget)
+        found += slots(grid, offer, asked, taken.profile(grid.room, asked.ignore), budget)
         if budget.spent or budget.late():
             raise too_long()
     if len(grids) > 1:
@@ -196,7 +196,7 @@ def _answer(
 
 
 def _explain(wish: Wish, place: Place, offer: Offer | None, taken: _Taken) -> Verdict:
-    return judge(wish, place.room, offer, taken.profile(place.room.id))
+    return judge(wish, place.room, offer, taken.profile(place.room))
 
 
 def _require_time(until: float) -> None:

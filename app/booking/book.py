@@ -9,9 +9,10 @@ from typing import Any
 from bson import ObjectId
 
 from app.booking.intents import LENGTHY, TYPICAL_BYTES, Accepted, Intent, Refused, Span, View
-from app.booking.occupants import is_long, occupancy
+from app.booking.occupants import occupancy
 from app.errors import invalid
 from app.storage.documents import HistoryEntry, Reservation
+from app.storage.guards import is_long
 from app.timeline.instants import SECOND, Millis, from_millis, to_millis
 from app.timeline.lifecycle import BLOCKING, Status
 from app.timeline.rules import Offer, Room, Verdict, Wish, block_of, judge

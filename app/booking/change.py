@@ -5,11 +5,12 @@ from typing import Any
 
 from app.booking.held import HeldIntent, check_seen
 from app.booking.intents import Accepted, Refused, Span, View
-from app.booking.occupants import is_long, occupancy
+from app.booking.occupants import occupancy
 from app.booking.permission import check_cancellation_notice, check_served, check_service_change
 from app.booking.verbs import hold_expired
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
+from app.storage.guards import is_long
 from app.timeline.instants import Millis, from_millis, to_millis
 from app.timeline.lifecycle import is_final
 from app.timeline.rules import (

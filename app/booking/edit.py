@@ -55,7 +55,7 @@ class Plan:
             return True
         if self.survey is None or self.after.capacity >= self.before.capacity:
             return bool(self.lost(fresh, now))
-        known = {each.id: each for each in (*self.survey.bookings, *fresh)}
+        known = {each.key: each for each in (*self.survey.bookings, *fresh)}
         return bool(self.lost(known.values(), now))
 
 

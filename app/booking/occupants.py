@@ -8,68 +8,34 @@ What blocks for longer than `LONG` would stretch that window for everybody; it i
 the reach, and has a branch of its own over a partial index.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import product
+from typing import Any, TypeAlias
 
 from app.booking.intents import Span
 from app.booking.steps import Steps, find
+from app.storage import rows
+from app.storage.client import Store
 from app.storage.documents import Reservation
-from app.storage.guards import doubled
-from app.timeline.instants import DAY, EARLIEST, LATEST, Millis, from_millis, to_millis
-from app.timeline.lifecycle import BLOCKING
+from app.storage.guards import LONGEST_BLOCK, Reach, forms
+from app.storage.rows import EVERYBODY, Taken, folded
+from app.storage.values import MOST, identity, instant, row_key, shown_text
+from app.timeline.instants import FIRST, LAST, Millis, from_millis, to_millis
+from app.timeline.lifecycle import BLOCKING, Status
 from app.timeline.load import Occupancy
 
-LONG = 7 * DAY
-LONGEST_BLOCK = 2 * 366 * DAY
-"""Longer than any block: the longest reservation and the longest buffers."""
+Row: TypeAlias = Mapping[str, Any]
+
 BRANCHES = 16
 """Branches of one `$or`. More cost more than another round trip."""
 GLIMPSE = 200
 """Of so many a branch most lengthy wishes are refused."""
 GLIMPSE_BRANCHES = 4
 """All of one resource: beyond that a glimpse would be no cheaper."""
-FIELDS = (
-    "resource",
-    "status",
-    "startTime",
-    "endTime",
-    "blockStart",
-    "blockEnd",
-    "units",
-    "expiresAt",
-    "customer",
-    "service",
-    "version",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How far, in milliseconds, a block reaches from its `startTime`; `long`: whether a long one was ever booked."""
-
-    back: Millis = 0
-    ahead: Millis = 0
-    long: bool = False
-
-    @classmethod
-    def of_guard(cls, guard: Mapping[str, Any]) -> "Reach":
-        """The one that a stored guard knows."""
-        return cls(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")))
-
-    def covering(self, start: Millis, block_start: Millis, block_end: Millis) -> "Reach":
-        """The reach that finds such a block as well: itself, or grown by doubling so that raises are rare."""
-        if is_long(block_start, block_end):
-            return Reach(self.back, self.ahead, long=True)
-        return Reach(
-            max(self.back, doubled(block_end - start)), max(self.ahead, doubled(start - block_start)), self.long
-        )
-
-
-def is_long(block_start: Millis, block_end: Millis) -> bool:
-    """Whether a block is looked up by the branch of the long ones."""
-    return block_end - block_start > LONG
+FIELDS = (*rows.FIELDS, "customer", "service", "version")
+IDS_A_FIND = 500
+"""Reservations that are read again by their ids at a time."""
 
 
 def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
@@ -87,11 +53,12 @@ def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[s
 def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
     queries: list[dict[str, Any]] = []
     for resource, clusters in _clusters(spans, reaches).items():
+        those = [{"resource": form, "status": status} for form, status in product(forms(resource), BLOCKING)]
         for start, end in clusters:
-            queries += [_branch(resource, status, start, end) for status in BLOCKING]
+            queries += [each | _starting(start, end) for each in those]
         if reaches[resource].long:
-            start, end = clusters[0][0] - LONGEST_BLOCK, clusters[-1][1] + LONGEST_BLOCK
-            queries += [{**_branch(resource, status, start, end), "long": True} for status in BLOCKING]
+            starting = _starting(clusters[0][0] - LONGEST_BLOCK, clusters[-1][1] + LONGEST_BLOCK)
+            queries += [each | starting | {"long": True} for each in those]
     return queries
 
 
@@ -99,7 +66,8 @@ def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mappin
     """One query for everything that may meet `[start, end)` on any of the resources: for readers of one long span."""
     back = max(reaches[resource].back for resource in resources)
     ahead = max(reaches[resource].ahead for resource in resources)
-    those = {"resource": {"$in": [*resources]}, "status": {"$in": [*BLOCKING]}}
+    named = [form for resource in resources for form in forms(resource)]
+    those = {"resource": {"$in": named}, "status": {"$in": [*BLOCKING]}}
     near = those | _starting(start - back, end + ahead)
     if not any(reaches[resource].long for resource in resources):
         return near
@@ -107,11 +75,7 @@ def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mappin
 
 
 def _starting(after: Millis, before: Millis) -> dict[str, Any]:
-    return {"startTime": {"$gt": from_millis(max(after, EARLIEST - DAY)), "$lt": from_millis(min(before, LATEST))}}
-
-
-def _branch(resource: str, status: str, start: Millis, end: Millis) -> dict[str, Any]:
-    return {"resource": resource, "status": status} | _starting(start, end)
+    return {"startTime": {"$gt": from_millis(max(after, FIRST)), "$lt": from_millis(min(before, LAST))}}
 
 
 def _clusters(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> dict[str, list[tuple[Millis, Millis]]]:
@@ -133,48 +97,169 @@ def _merged(ranges: list[tuple[Millis, Millis]]) -> list[tuple[Millis, Millis]]:
     return merged
 
 
-def read(spans: Iterable[Span], reaches: Mapping[str, Reach], branches_a_find: int) -> Steps[list[dict[str, Any]]]:
+def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_a_find: int) -> Steps[list[Row]]:
     """Everything that may occupy the spans, as raw documents; the same one can come twice."""
-    queries = branches(spans, reaches)
-    rows: list[dict[str, Any]] = []
+    found: list[Row] = []
+    for query in together(branches(spans, reaches), branches_a_find):
+        found += yield find("occupants.read", "reservations", query, *FIELDS)
+    noted: list[Row] = []
+    for query in together(noted_branches(spans, reaches), branches_a_find):
+        noted += yield find("occupants.noted", "occupancies", query, "reservation")
+    for query in by_id(noted):
+        found += yield find("occupants.foreign", "reservations", query, *FIELDS)
+    return found
+
+
+def noted_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
+    """The queries of `occupancies`, for what the conflict lookup does not find."""
+    queries: list[dict[str, Any]] = []
+    for resource, clusters in _clusters((span for span in spans if reaches[span.resource].foreign), reaches).items():
+        more = LONGEST_BLOCK if reaches[resource].long else 0
+        for start, end in _merged([(start - more, end) for start, end in clusters]):
+            queries.append({"resource": resource} | _starting(start, end))
+    return queries
+
+
+def by_id(noted: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    """The queries of the reservations that rows of `occupancies` name; these may have changed since they were noted."""
+    named = [*{row_key(row["reservation"]): row["reservation"] for row in noted}.values()]
+    for first in range(0, len(named), IDS_A_FIND):
+        yield {"_id": {"$in": named[first : first + IDS_A_FIND]}}
+
+
+def together(queries: Sequence[dict[str, Any]], branches_a_find: int) -> Iterator[dict[str, Any]]:
+    """As few finds as the server likes."""
     for first in range(0, len(queries), branches_a_find):
         some = queries[first : first + branches_a_find]
-        query = some[0] if len(some) == 1 else {"$or": some}
-        rows += yield find("occupants.read", "reservations", query, *FIELDS)
-    return rows
+        yield some[0] if len(some) == 1 else {"$or": some}
 
 
-def glimpse(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Steps[tuple[list[dict[str, Any]], bool] | None]:
+async def read_foreign(
+    store: Store, spans: Iterable[Span], reaches: Mapping[str, Reach], most: int | None = None
+) -> list[Row]:
+    """What occupies the spans and the conflict lookup does not find, outside of a transaction; about `most`, if any."""
+    database, limit = store.database, 0 if most is None else most + 1
+    noted: list[Row] = []
+    for query in noted_branches(spans, reaches):
+        noted += await database["occupancies"].find(query, {"reservation": 1}).limit(limit).to_list(None)
+    found: list[Row] = []
+    for query in by_id(noted):
+        found += await database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
+    return found
+
+
+def glimpse(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Steps[tuple[list[Row], bool] | None]:
     """The first that may occupy the spans, and whether these are all; None where nothing is won by that."""
     queries = branches(spans, reaches)
-    if len(queries) > GLIMPSE_BRANCHES:
+    if len(queries) > GLIMPSE_BRANCHES or any(reaches[span.resource].foreign for span in spans):
         return None
-    rows: list[dict[str, Any]] = []
+    found: list[Row] = []
     complete = True
     for query in queries:
         some = yield find("occupants.glimpse", "reservations", query, *FIELDS, limit=GLIMPSE)
         complete = complete and len(some) < GLIMPSE
-        rows += some
-    return rows, complete
+        found += some
+    return found, complete
 
 
-def occupancy_of(row: Mapping[str, Any]) -> Occupancy:
-    """An occupancy from a stored reservation; rows without block times count by their times."""
-    start, end = to_millis(row["startTime"]), to_millis(row["endTime"])
-    expires: datetime | None = row.get("expiresAt") if row["status"] == "pending" else None
+def occupancies_of(row: Row, by_guest: Container[str] = ()) -> Sequence[tuple[str, Occupancy]]:
+    """What a stored reservation occupies, each with the id of the resource.
+
+    What Reserva wrote is taken as it is; rows of others are read by the one reader, and count as far as they can.
+
+    Args:
+        row: The document, with at least `FIELDS`.
+        by_guest: The resources on which guests are counted, not reservations.
+    """
+    own = _own(row)
+    return [(row["resource"], own)] if own is not None else _foreign(row, by_guest)
+
+
+def occupancies_on(resource: str, found: Iterable[Row], *, by_guests: bool) -> list[Occupancy]:
+    """What these rows occupy of one resource."""
+    by_guest = (resource,) if by_guests else ()
+    return [each for row in found for name, each in occupancies_of(row, by_guest) if name == resource]
+
+
+_NOT_OURS = frozenset({"items", "deletedAt", "isDeleted", "_status"})
+_TEXT = frozenset({str, type(None)})
+
+
+def _own(row: Row) -> Occupancy | None:
+    """The occupancy of a row with exactly the types that Reserva writes; None for any other."""
+    get = row.get
+    resource, status, units, version = get("resource"), get("status"), get("units"), get("version")
+    start, end, block_start, block_end = get("startTime"), get("endTime"), get("blockStart"), get("blockEnd")
+    customer, service, expires = get("customer"), get("service"), get("expiresAt")
+    if not (
+        type(resource) is str
+        and (status == "confirmed" or (status == "pending" and (expires is None or type(expires) is datetime)))
+        and type(start) is type(end) is type(block_start) is type(block_end) is datetime
+        and block_start < block_end
+        and type(units) is type(version) is int
+        and 0 < units <= MOST
+        and type(customer) in _TEXT
+        and type(service) in _TEXT
+        and _NOT_OURS.isdisjoint(row)
+    ):
+        return None
+    begins, ends = to_millis(start), to_millis(end)
     return Occupancy(
-        id=row["_id"],
-        start=to_millis(row["blockStart"]) if "blockStart" in row else start,
-        end=to_millis(row["blockEnd"]) if "blockEnd" in row else end,
-        units=row.get("units", 1),
-        expires=None if expires is None else to_millis(expires),
-        from_=start,
-        to=end,
-        status=row["status"],
-        customer=row.get("customer"),
-        service=row.get("service"),
-        version=row.get("version", 1),
+        row_key(row["_id"]),
+        begins if block_start == start else to_millis(block_start),
+        ends if block_end == end else to_millis(block_end),
+        units,
+        to_millis(expires) if expires is not None and status == "pending" else None,
+        begins,
+        ends,
+        status,
+        customer,
+        service,
+        version,
     )
+
+
+def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
+    """What the one reader makes of a row."""
+    if EVERYBODY.standing(row) != "active":
+        return []
+    found: list[tuple[str, Occupancy]] = []
+    status = _BY_FOLDED[folded(row["status"])]
+    for taken in rows.occupancies(row, by_guest):
+        if not isinstance(taken, Taken):
+            continue
+        start, end = (instant(row.get(name)) if not taken.place else None for name in ("startTime", "endTime"))
+        occupancy = Occupancy(
+            id=row_key(row["_id"]),
+            start=taken.start,
+            end=taken.end,
+            units=taken.units,
+            expires=instant(row.get("expiresAt")) if status == "pending" else None,
+            from_=taken.start if start is None else start,
+            to=taken.end if end is None else end,
+            status=status,
+            customer=_name(row.get("customer")),
+            service=_name(row.get("service")),
+            version=_version(row),
+            place=taken.place,
+        )
+        found.append((taken.resource, occupancy))
+    return found
+
+
+_BY_FOLDED: Mapping[str, Status] = {folded(status): status for status in BLOCKING}
+
+
+def _name(value: Any) -> str | None:
+    return None if value is None else identity(value) or shown_text(value)
+
+
+def _version(row: Row) -> int | None:
+    """The version by which its hold can be ended once its time is over; None where its status is spelled otherwise."""
+    version = row.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or row["status"] not in BLOCKING:
+        return None
+    return int(version)
 
 
 def occupancy(reservation: Reservation) -> Occupancy:

@@ -8,13 +8,13 @@ import structlog
 from bson import ObjectId
 
 from app.booking.intents import Intent, Span, Update, View
-from app.booking.occupants import Reach, glimpse, occupancy_of, read
+from app.booking.occupants import glimpse, occupancies_of, read
 from app.booking.stamps import check_skew
 from app.booking.steps import Step, Steps, find, update
 from app.booking.way import YIELD_MILLISECONDS
 from app.errors import Problem
 from app.storage.documents import service_row
-from app.storage.guards import new_rules
+from app.storage.guards import Reach, new_rules
 from app.storage.rule_cache import F, Row, RuleCache, VersionedCache
 from app.timeline.instants import SECOND, Millis, to_millis
 from app.timeline.load import Calendar
@@ -215,9 +215,13 @@ class Snapshot(View):
         return complete
 
     def _enter(self, rows: Sequence[Row]) -> None:
+        """Rows of others may lie on several resources at once; those that nobody asked for have no reach here."""
         self._calendars = {}
+        by_guest = {room.id for room in self._rooms.values() if room.by_guests}
         for row in rows:
-            self.calendar(row["resource"]).add(occupancy_of(row))
+            for resource, occupancy in occupancies_of(row, by_guest):
+                if resource in self.reaches:
+                    self.calendar(resource).add(occupancy)
 
 
 def _those(identities: Sequence[str]) -> dict[str, Any]:

@@ -14,10 +14,12 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from app.booking.intents import DEADLINE_SECONDS, Span, overloaded
-from app.booking.occupants import BRANCHES, FIELDS, Reach, branches, occupancy_of
+from app.booking.occupants import BRANCHES, FIELDS, branches, occupancies_of, read_foreign, together
 from app.storage.client import Store
+from app.storage.guards import Reach
 from app.timeline.instants import MINUTE, Millis, to_millis
 from app.timeline.load import Occupancy
+from app.timeline.rules import Room
 
 Stretch = tuple[Millis, Millis]
 
@@ -40,23 +42,22 @@ class Survey:
 
 async def read_rows(
     store: Store, resource: str, guard: Mapping[str, Any], stretches: Sequence[Stretch]
-) -> list[dict[str, Any]]:
+) -> list[Mapping[str, Any]]:
     """What blocks the resource in the stretches, as it is stored; the same row can come twice.
 
     Raises:
         Problem: `overloaded` where that takes longer than the caller waits.
     """
-    reach = Reach.of_guard(guard)
-    queries = branches([Span(resource, start, end) for start, end in stretches], {resource: reach})
+    reaches = {resource: Reach.of_guard(guard)}
+    spans = [Span(resource, start, end) for start, end in stretches]
     # A server looks for what two branches have in common, which for many rows takes as long as reading them.
     at_once = BRANCHES if store.shape == "or" and len(stretches) > FEW else 1
-    rows: list[dict[str, Any]] = []
+    rows: list[Mapping[str, Any]] = []
     try:
         with pymongo.timeout(READ_SECONDS):
-            for first in range(0, len(queries), at_once):
-                some = queries[first : first + at_once]
-                query = some[0] if len(some) == 1 else {"$or": some}
+            for query in together(branches(spans, reaches), at_once):
                 rows += await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
+            rows += await read_foreign(store, spans, reaches)
     except PyMongoError as error:
         if not error.timeout:
             raise
@@ -64,9 +65,10 @@ async def read_rows(
     return rows
 
 
-def survey_of(guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], now: Millis) -> Survey:
+def survey_of(guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], room: Room, now: Millis) -> Survey:
     """What counts of the rows: neither holds that are over nor what has ended, by its times and by its block."""
-    known = {row["_id"]: occupancy_of(row) for row in rows}
+    by_guest = (room.id,) if room.by_guests else ()
+    known = {each.key: each for row in rows for name, each in occupancies_of(row, by_guest) if name == room.id}
     at = guard.get("at")
     since = 0 if at is None else to_millis(at) - CLOCK_STEP
     return Survey(guard["seq"], since, [each for each in known.values() if is_to_come(each, now)])

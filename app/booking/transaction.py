@@ -4,7 +4,7 @@ The body is a generator of steps (see `steps`); nothing in it waits for anything
 be cancelled half-way. It answers with an outcome per intent, or raises what kept it from a commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -15,14 +15,14 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from app.booking.group import MembersRefused
 from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent, Refused, Span, Stranded, Update, overloaded
-from app.booking.occupants import Reach
 from app.booking.replay import Replayed, answers_of, replay
 from app.booking.snapshot import BUMP, HoldStillLive, Snapshot
 from app.booking.stamps import FRESH_SECONDS, Age, StaleStamp, renewed
-from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, insert, update
+from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, find, insert, update
 from app.booking.transitions import status_update
 from app.errors import OutcomeUnknown, Problem
 from app.storage.documents import Reservation, StoredAnswer
+from app.storage.guards import Reach
 from app.storage.rule_cache import RuleCache
 from app.timeline.instants import Millis, from_millis, to_millis
 
@@ -217,10 +217,10 @@ def _write(accepted: Sequence[Accepted], snapshot: Snapshot, first: Intent, writ
         if reach.long:
             raised["$set"] = {"long": True}
         yield Step("guards.reach", "guards", "update_many", ({"_id": {"$in": resources}}, raised))
-    for taken in (span for each in accepted for span in each.taken):
-        for lapsed in _expire(taken, snapshot, first):
-            written.append(lapsed.query["_id"])
-            yield from _apply(lapsed)
+    spans = [span for each in accepted for span in each.taken]
+    for lapsed in (yield from _expire(spans, snapshot, first)):
+        written.append(lapsed.query["_id"])
+        yield from _apply(lapsed)
     written += [identity for each in accepted for identity in _touched(each)]
     if inserts:
         yield insert("reservations.insert", "reservations", [reservation.to_mongo() for reservation in inserts])
@@ -257,14 +257,23 @@ def _by_reach(raised: dict[str, Reach]) -> dict[Reach, list[str]]:
     return alike
 
 
-def _expire(taken: Span, snapshot: Snapshot, intent: Intent) -> list[Update]:
-    """Marks for the expired holds whose place is taken: clocks decide who is early, never whether two overlap."""
-    calendar = snapshot.calendar(taken.resource)
-    now = from_millis(calendar.now)
-    met = [hold for hold in calendar.lapsed.values() if hold.meets(taken.start, taken.end)]
-    for hold in met:
-        calendar.remove(hold.id)
-    return [expiry(hold.id, hold.version, now, intent) for hold in met]
+def _expire(spans: Sequence[Span], snapshot: Snapshot, intent: Intent) -> Steps[list[Update]]:
+    """Marks for the expired holds whose place is taken: clocks decide who is early, never whether two overlap.
+
+    What others wrote so that no mark can be put on it is over without one: nobody can confirm it here either.
+    """
+    marks: dict[Hashable, Update] = {}
+    for taken in spans:
+        calendar = snapshot.calendar(taken.resource)
+        for hold in [hold for hold in calendar.lapsed.values() if hold.meets(taken.start, taken.end)]:
+            calendar.remove(hold.id)
+            if hold.version is not None:
+                marks[hold.id] = expiry(hold.id, hold.version, from_millis(calendar.now), intent)
+    if not marks:
+        return []
+    query = {"_id": {"$in": [*marks]}}
+    histories = yield find("occupants.histories", "reservations", query, "history")
+    return [marks[row["_id"]] for row in histories if isinstance(row.get("history"), list)]
 
 
 def expiry(identity: Any, version: int, now: datetime, intent: Intent) -> Update:

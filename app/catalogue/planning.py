@@ -124,7 +124,7 @@ def _compare(basis: Basis, wanted: Wanted) -> tuple[Changes, Room] | None:
 def _judge(
     plan: Plan, guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], now: Millis
 ) -> tuple[Survey, list[Occupancy]]:
-    survey = survey_of(guard, rows, now)
+    survey = survey_of(guard, rows, plan.before, now)
     return survey, plan.lost(survey.bookings, now)
 
 

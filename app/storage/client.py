@@ -152,7 +152,7 @@ def make_client(
     Raises:
         StorageError: if it is not an address.
     """
-    options["tz_aware"] = True
+    options |= {"tz_aware": True, "datetime_conversion": "DATETIME_AUTO", "unicode_decode_error_handler": "replace"}
     options |= {name: value for name, value in _DEFAULTS.items() if name.lower() not in url.lower()}
     try:
         with warnings.catch_warnings():

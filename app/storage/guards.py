@@ -4,18 +4,21 @@ A reservation meets `[S, E)` only if its `startTime` lies in `(S - reachBack, E 
 have a smaller reach than what is booked on its resource, whoever put it there.
 """
 
-from collections.abc import AsyncIterator, Collection
-from datetime import datetime
+import re
+from collections.abc import AsyncIterator, Collection, Mapping
+from itertools import product
 from secrets import token_hex
 from typing import Any, NamedTuple
 
+from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from app.storage.client import Store
 from app.storage.documents import service_row
 from app.storage.pools import complete_pool
-from app.timeline.instants import MINUTE, Millis, to_millis
+from app.storage.rows import EVERYBODY, FIELDS, Taken, found_by_lookup
+from app.timeline.instants import DAY, MINUTE, Millis, to_millis
 from app.timeline.lifecycle import BLOCKING
 
 REACH: Millis = 15 * MINUTE
@@ -25,19 +28,61 @@ A lookup reads what starts within the reach, so one that fits what is really boo
 reach a booking of an hour read twenty neighbours that could not meet it.
 """
 
+LONG: Millis = 7 * DAY
+LONGEST_BLOCK: Millis = 2 * 366 * DAY
+"""Longer than any block of ours: the longest reservation and the longest buffers."""
+
 _DUPLICATE_KEY = 11000
-_TIMES = {"_id": 0, "startTime": 1, "endTime": 1, "blockStart": 1, "blockEnd": 1, "long": 1}
+_DIGITS = re.compile(r"[0-9a-f]{24}")
 
 
 class Reach(NamedTuple):
-    """How far a block stretches from its `startTime`: `back` to its end, `ahead` to its beginning.
+    """How far, in milliseconds, a block stretches from its `startTime`: `back` to its end, `ahead` to its beginning.
 
-    `long`: whether some block is marked `long` and must be looked up by itself.
+    `long`: whether some block is marked `long` and must be looked up by itself. `foreign`: whether something occupies
+    the resource that the conflict lookup does not find; it is in `occupancies`, and `long` there is longer than `LONG`.
     """
 
-    back: Millis
-    ahead: Millis
-    long: bool
+    back: Millis = 0
+    ahead: Millis = 0
+    long: bool = False
+    foreign: bool = False
+
+    @classmethod
+    def of_guard(cls, guard: Mapping[str, Any]) -> "Reach":
+        """The one that a stored guard knows."""
+        return cls(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")), bool(guard.get("foreign")))
+
+    def covering(self, start: Millis, block_start: Millis, block_end: Millis) -> "Reach":
+        """The reach that finds such a block of ours as well: itself, or grown by doubling so that raises are rare."""
+        if is_long(block_start, block_end):
+            return self._replace(long=True)
+        return _grown(self, block_end - start, start - block_start)
+
+    def including(self, found: Mapping[str, Any], taken: Taken) -> "Reach":
+        """The reach that finds this occupancy of a stored row as well, whoever wrote it."""
+        ordinary = found_by_lookup(found, taken)
+        start = to_millis(found["startTime"]) if ordinary else taken.start
+        back, ahead = taken.end - start, start - taken.start
+        marked = found.get("long") is True if ordinary else is_long(taken.start, taken.end)
+        reach = self if ordinary else self._replace(foreign=True)
+        if marked and max(back, ahead) <= LONGEST_BLOCK:
+            return reach._replace(long=True)
+        return _grown(reach, back, ahead)
+
+
+def _grown(reach: Reach, back: Millis, ahead: Millis) -> Reach:
+    return reach._replace(back=max(reach.back, doubled(back)), ahead=max(reach.ahead, doubled(ahead)))
+
+
+def is_long(block_start: Millis, block_end: Millis) -> bool:
+    """Whether a block is looked up by the branch of the long ones."""
+    return block_end - block_start > LONG
+
+
+def forms(resource: str) -> tuple[str | ObjectId, ...]:
+    """How rows may name a resource so that the conflict lookup finds them: as text, or by the ObjectId that it is."""
+    return (resource, ObjectId(resource)) if _DIGITS.fullmatch(resource) else (resource,)
 
 
 def new_rules() -> str:
@@ -56,27 +101,13 @@ def doubled(need: Millis) -> Millis:
 
 
 async def reach_of(store: Store, resource_id: str) -> Reach:
-    """The reach that what is booked on a resource needs.
-
-    Blocks marked `long` do not count, they are looked up by themselves. Rows without block times count by their
-    times, and what has no times can meet nothing.
-    """
-    back = ahead = 0
-    long = False
+    """The reach that needs what is booked on a resource, as far as the conflict lookup finds it."""
+    reach = Reach()
     async for row in _booked(store, resource_id):
-        start = row.get("startTime")
-        if row.get("long") is True:
-            long = True
-            continue
-        if not isinstance(start, datetime):
-            continue
-        end = row.get("blockEnd", row.get("endTime"))
-        begin = row.get("blockStart", start)
-        if isinstance(end, datetime):
-            back = max(back, to_millis(end) - to_millis(start))
-        if isinstance(begin, datetime):
-            ahead = max(ahead, to_millis(start) - to_millis(begin))
-    return Reach(doubled(back), doubled(ahead), long)
+        for taken in EVERYBODY.occupancies(row):
+            if isinstance(taken, Taken) and taken.resource == resource_id and found_by_lookup(row, taken):
+                reach = reach.including(row, taken)
+    return reach
 
 
 async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
@@ -133,6 +164,7 @@ async def _put(store: Store, identity: str, guard: dict[str, Any], session: Asyn
 
 async def _booked(store: Store, resource_id: str) -> AsyncIterator[dict[str, Any]]:
     """What blocks a resource, one status a find: equality on both is what every server answers from the index."""
-    for status in BLOCKING:
-        async for row in store.database["reservations"].find({"resource": resource_id, "status": status}, _TIMES):
+    for resource, status in product(forms(resource_id), BLOCKING):
+        query = {"resource": resource, "status": status}
+        async for row in store.database["reservations"].find(query, dict.fromkeys((*FIELDS, "long"), 1)):
             yield row

@@ -138,6 +138,10 @@ def found_by_lookup(found: Mapping[str, Any], taken: Taken) -> bool:
     )
 
 
+EVERYBODY = Reader(now=-(2**63))
+"""Takes every hold for live: for who looks at its end himself."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where and when a reservation or an item wants to be; each as far as it could be read."""

@@ -4,17 +4,17 @@ Each reader returns None for what it cannot make sense of; what that means is fo
 """
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from bson import DatetimeMS, Decimal128, ObjectId
 from bson.dbref import DBRef
 
-from app.timeline.instants import SECOND, Millis, render, to_millis
+from app.timeline.instants import FIRST, LAST, SECOND, Millis, render, to_millis
 
 MOST = 2**31
 """The largest count that is believed."""
@@ -23,8 +23,6 @@ SECONDS_FROM, MILLIS_FROM = 10**8, 10**11
 """A number of a day in our times: below the first it can be neither, between the two only seconds since 1970 (1973 to
 5138), above only milliseconds (from 1973 on)."""
 
-_FIRST = to_millis(datetime.min.replace(tzinfo=UTC))
-_LAST = to_millis(datetime.max.replace(tzinfo=UTC))
 _INSIDE = ("value", "id", "_id")
 _YEAR = 4
 _SHOWN = 60
@@ -87,7 +85,7 @@ def instant(value: Any) -> Millis | None:
         if number is None or number < SECONDS_FROM:
             return None
         moment = int(number) if number >= MILLIS_FROM else int(number * SECOND)
-    return moment if _FIRST <= moment <= _LAST else None
+    return moment if FIRST <= moment <= LAST else None
 
 
 def _parsed(text: str) -> Millis | None:
@@ -98,7 +96,7 @@ def _parsed(text: str) -> Millis | None:
     except ValueError:
         return None
     millis = to_millis(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-    return millis if _FIRST <= millis <= _LAST else None
+    return millis if FIRST <= millis <= LAST else None
 
 
 def count(value: Any, least: int = 1) -> int | None:
@@ -133,9 +131,23 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _TOLD else text[: _TOLD - 1] + "…"
 
 
-def row_key(identity: Any) -> Hashable:
-    """An id of any type, to tell rows apart by: Python takes some for equal that are not, and cannot hash others."""
-    return identity if type(identity) in {ObjectId, str} else (type(identity).__name__, repr(identity))
+class OtherId(NamedTuple):
+    """An id that is neither an ObjectId nor text; Python by itself takes one for true, and hashes no list."""
+
+    kind: str
+    digits: str
+    text: str
+
+    def __str__(self) -> str:
+        """As it is shown."""
+        return self.text
+
+
+def row_key(identity: Any) -> ObjectId | str | OtherId:
+    """An id of any type as something that can be compared and hashed; as a text it is what people are shown."""
+    if isinstance(identity, ObjectId | str):
+        return identity
+    return OtherId(type(identity).__name__, repr(identity), shown_text(identity))
 
 
 def excerpt(value: Any) -> str:

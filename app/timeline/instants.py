@@ -22,6 +22,9 @@ EARLIEST: Millis = 0
 LATEST: Millis = 7_289_654_400_000  # 2201-01-01T00:00:00Z, excluded: instants lie in 1970 to 2200
 
 _MILLISECOND = timedelta(milliseconds=1)
+FIRST: Millis = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND
+LAST: Millis = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND
+"""What Python's calendar has, from year 1 to 9999; rows of others may lie anywhere in it."""
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.(\d+))?(?:[Zz]|[+-](\d{2}):(\d{2}))", re.ASCII)
 
 

@@ -7,19 +7,18 @@ any one instant, never by the number of neighbours: with capacity 2, and 9 to 10
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from app.timeline.instants import Millis
 
 
-@dataclass(frozen=True, slots=True)
-class Occupancy:
+class Occupancy(NamedTuple):
     """`units` of a resource taken during `[start, end)`, buffers included, by the reservation `id`.
 
     A hold counts until `expires`. The rest is for those who are told who is in the way: the reservation's own times
-    without its buffers, its status, customer and service.
+    without its buffers, its status, customer, service and version. The version is None where nobody can change it;
+    `place` tells the occupancies of one reservation apart that others wrote: 0 is its own, n that of its nth item.
     """
 
     id: Hashable
@@ -32,7 +31,13 @@ class Occupancy:
     status: str = "confirmed"
     customer: str | None = None
     service: str | None = None
-    version: int = 1
+    version: int | None = 1
+    place: int = 0
+
+    @property
+    def key(self) -> Hashable:
+        """What no other occupancy has."""
+        return (self.id, self.place) if self.place else self.id
 
     def meets(self, start: Millis, end: Millis) -> bool:
         """Whether the two share an instant."""
@@ -99,19 +104,28 @@ class Calendar:
         self.now = now
         self.taken: dict[Hashable, Occupancy] = {}
         self.lapsed: dict[Hashable, Occupancy] = {}
+        self._items: dict[Hashable, list[Hashable]] = {}
         for occupancy in occupancies:
             self.add(occupancy)
 
     def add(self, occupancy: Occupancy) -> None:
         """Enter an occupancy, or enter it anew where it was."""
-        self.remove(occupancy.id)
+        key = occupancy.key
+        self._drop(key)
+        if occupancy.place:
+            self._items.setdefault(occupancy.id, []).append(key)
         live = occupancy.expires is None or occupancy.expires > self.now
-        (self.taken if live else self.lapsed)[occupancy.id] = occupancy
+        (self.taken if live else self.lapsed)[key] = occupancy
 
     def remove(self, identity: Hashable) -> None:
-        """Take an occupancy out; that it may not be there is no fault."""
-        self.taken.pop(identity, None)
-        self.lapsed.pop(identity, None)
+        """Take out all that a reservation occupies here; that it may not be there is no fault."""
+        self._drop(identity)
+        for key in self._items.pop(identity, ()):
+            self._drop(key)
+
+    def _drop(self, key: Hashable) -> None:
+        self.taken.pop(key, None)
+        self.lapsed.pop(key, None)
 
     def others(self, ignore: Hashable | None) -> Iterable[Occupancy]:
         """Everybody who counts, but for the one that is to be moved."""

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from app.booking.intents import Span
-from app.booking.occupants import BRANCHES, Reach, branches
+from app.booking.occupants import BRANCHES, branches
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
+from app.storage.guards import Reach
 from app.timeline.instants import DAY, HOUR, from_millis, to_millis
 
 SEED: list[dict[str, Any]] = [

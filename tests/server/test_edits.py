@@ -1,7 +1,7 @@
 """Edits of a resource with everything it may have: what they read, parse, judge and copy, counted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -90,8 +90,8 @@ async def shop(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         for reader in (stored_rules, hours):
             counts.of("parsed", reader, "stored_schedule")
         counts.of("dumped", Resource, "to_mongo")
-        counts.of("known before", survey, "occupancy_of")
-        counts.of("read under the guard", snapshot, "occupancy_of")
+        counts.of("known before", survey, "occupancies_of")
+        counts.of("read under the guard", snapshot, "occupancies_of")
         counts.of("judged", stranding, "_is_newly_closed")
         shop = Shop(visitor, commands, counts)
         await shop.put(weekly=OPEN)
@@ -194,7 +194,7 @@ async def test_who_came_since_is_all_that_a_transaction_reads(full: Shop, monkey
     booked = False
     read = survey.read_rows
 
-    async def come_in_between(*args: Any) -> list[dict[str, Any]]:
+    async def come_in_between(*args: Any) -> list[Mapping[str, Any]]:
         nonlocal booked
         rows = await read(*args)
         if not booked:

@@ -1,20 +1,19 @@
 """Two bookers of one time, stopped where it hurts: after both have read who is there, before either has written."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from app.booking import occupants, snapshot
 from app.booking.intents import Accepted, Refused, Span
-from app.booking.occupants import Reach
 from app.booking.snapshot import Snapshot
 from app.booking.steps import Steps, find
 from app.booking.transaction import Lost
 from app.catalogue.changes import Changes
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.guards import Reach
 from app.timeline import rules
 from app.timeline.rules import Check
 from tests.actors import HOUR, NINE, Actor, add_resource, add_service, book, booking_of, edit_of, peak_load, run
@@ -49,7 +48,7 @@ def without_the_bump(patch: pytest.MonkeyPatch) -> None:
     def only_read(self: Snapshot, lanes: list[str], rows: list[str]) -> Steps[None]:
         found = yield find("guards.read", "guards", {"_id": {"$in": lanes + rows}})
         self.guards = {guard["_id"]: guard | {"at": NINE} for guard in found}
-        self.reaches = {guard["_id"]: occupants.Reach(guard["reachBack"], guard["reachAhead"]) for guard in found}
+        self.reaches = {guard["_id"]: Reach(guard["reachBack"], guard["reachAhead"]) for guard in found}
 
     patch.setattr(Snapshot, "_take_guards", only_read)
 
@@ -143,7 +142,7 @@ async def test_what_began_long_ago_is_still_in_the_way(store: Store) -> None:
 async def test_a_reach_that_is_not_raised_would_be_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the reach left as it is, the end of a long booking is invisible: the test above stands on its raising."""
     await add_resource(store)
-    monkeypatch.setattr(occupants.Reach, "covering", lambda self, *_: self)
+    monkeypatch.setattr(Reach, "covering", lambda self, *_: self)
     await book(store, start=NINE, length=30 * HOUR)
 
     (outcome,) = await run(store, booking_of(NINE + 29 * HOUR))
@@ -175,7 +174,7 @@ async def test_a_lookup_that_does_not_look_ahead_would_be_noticed(
     clusters = occupants._clusters
 
     def behind_only(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Any:
-        return clusters(spans, {name: replace(reach, ahead=0) for name, reach in reaches.items()})
+        return clusters(spans, {name: reach._replace(ahead=0) for name, reach in reaches.items()})
 
     monkeypatch.setattr(occupants, "_clusters", behind_only)
     (outcome,) = await run(store, booking_of(NINE - HOUR - HOUR / 60 * 29))
@@ -240,8 +239,8 @@ async def test_a_filter_by_end_time_would_be_noticed(store: Store, monkeypatch: 
     (refused,) = await run(store, wish)
     assert isinstance(refused, Refused)
 
-    branch = occupants._branch
+    starting = occupants._starting
     late = {"endTime": {"$gt": wish.start}}
-    monkeypatch.setattr(occupants, "_branch", lambda *arguments: branch(*arguments) | late)
+    monkeypatch.setattr(occupants, "_starting", lambda *arguments: starting(*arguments) | late)
     (booked,) = await run(store, booking_of(wish.start))
     assert isinstance(booked, Accepted)

@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any
 
+from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.booking.intents import Span
-from app.booking.occupants import LONG, Reach, branches, is_long, occupancy_of, window
+from app.booking.occupants import branches, occupancies_of, window
+from app.storage.guards import LONG, Reach, is_long
 from app.timeline.instants import HOUR, Millis, from_millis
 from app.timeline.lifecycle import BLOCKING
 
@@ -88,13 +90,25 @@ def test_a_reach_never_shrinks(booked: list[tuple[str, Millis, Millis, Millis]])
         reach = grown
 
 
-STORED: Row = {"_id": "x", "startTime": from_millis(BASE), "endTime": from_millis(BASE + HOUR)}
+STORED: Row = {
+    "_id": ObjectId(),
+    "resource": "a",
+    "startTime": from_millis(BASE),
+    "endTime": from_millis(BASE + HOUR),
+    "version": 1,
+}
+
+
+def expiry_of(row: Row) -> Millis | None:
+    """When the one thing that a row occupies is free again."""
+    ((_, occupancy),) = occupancies_of(row)
+    return occupancy.expires
 
 
 def test_only_a_hold_ends_at_its_expiry() -> None:
     """What was confirmed counts, though somebody left the end of its hold on it."""
     over = {"expiresAt": from_millis(BASE - HOUR)}
 
-    assert occupancy_of({**STORED, **over, "status": "pending"}).expires == BASE - HOUR
-    assert occupancy_of({**STORED, **over, "status": "confirmed"}).expires is None
-    assert occupancy_of({**STORED, "status": "pending"}).expires is None
+    assert expiry_of({**STORED, **over, "status": "pending"}) == BASE - HOUR
+    assert expiry_of({**STORED, **over, "status": "confirmed"}) is None
+    assert expiry_of({**STORED, "status": "pending"}) is None

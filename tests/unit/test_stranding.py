@@ -160,7 +160,7 @@ def test_no_booking_is_too_far_ahead() -> None:
     """Years later the same hours hold: what is inside stays, what is outside is named."""
     after = replace(ROOM, schedule=NINE_TO_FIVE)
     days = [week * 7 * DAY for week in range(0, 520, 40)]
-    inside = [replace(at(day + 9 * HOUR, day + 17 * HOUR), id=("in", day)) for day in days]
-    outside = [replace(at(day + 17 * HOUR, day + 18 * HOUR), id=("out", day)) for day in days]
+    inside = [at(day + 9 * HOUR, day + 17 * HOUR)._replace(id=("in", day)) for day in days]
+    outside = [at(day + 17 * HOUR, day + 18 * HOUR)._replace(id=("out", day)) for day in days]
 
     assert names(stranded(inside + outside, ROOM, after)) == {("out", day) for day in days}

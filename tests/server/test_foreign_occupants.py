@@ -1,0 +1,232 @@
+"""Rows that others wrote past Reserva, seen by who books: each counts as far as it can be read; none is booked over.
+
+Each lies on a resource of its own from nine to ten; what a run notes of them is noted (see `tests.foreign`).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson import DatetimeMS, Decimal128, Int64, ObjectId
+
+from app.storage.client import connect
+from app.storage.migrate import migrate
+from app.timeline.instants import render, to_millis
+from tests.foreign import note, put
+from tests.http import serving
+from tests.visitor import HOUR, NINE, Visitor, good, made, problem
+
+HEX = "6b045bb9d61c1aa0be9c5d21"
+OID = ObjectId(HEX)
+TEN = NINE + HOUR
+MILLIS = to_millis(NINE)
+ORDINARY: dict[str, Any] = {"resource": "r", "status": "confirmed", "startTime": NINE, "endTime": TEN}
+AGES: dict[str, Any] = {
+    "startTime": datetime(1900, 1, 1, tzinfo=UTC),
+    "endTime": datetime(9999, 12, 31, tzinfo=UTC),
+}
+OVER: dict[str, Any] = {"status": "pending", "expiresAt": datetime(2020, 1, 1, tzinfo=UTC), "version": 1}
+
+BUSY: dict[str, dict[str, Any]] = {
+    "bare": {},
+    "resource-oid": {"resource": OID},
+    "resource-relation": {"resource": {"relationTo": "resources", "value": "r"}},
+    "status-spelled": {"status": "Confirmed"},
+    "status-request": {"status": "PENDING"},
+    "times-text": {"startTime": "2030-01-07T09:00:00Z", "endTime": "2030-01-07T10:00:00Z"},
+    "start-text": {"startTime": "2030-01-07T09:00:00Z"},
+    "times-millis": {"startTime": MILLIS, "endTime": Int64(MILLIS + 3_600_000)},
+    "times-seconds": {"startTime": MILLIS // 1000, "endTime": float(MILLIS // 1000 + 3_600)},
+    "end-text": {"endTime": "2030-01-07T10:00:00Z"},
+    "units-double": {"units": 1.0},
+    "units-decimal": {"units": Decimal128("1")},
+    "units-null": {"units": None},
+    "block-null": {"blockStart": None, "blockEnd": None},
+    "block-half": {"blockStart": NINE},
+    "block-beyond": {"blockStart": NINE, "blockEnd": DatetimeMS(2**62)},
+    "customer-oid": {"customer": OID},
+    "customer-odd": {"customer": [1, 2]},
+    "expires-text": {"status": "pending", "expiresAt": "soon"},
+    "expires-text-later": {"status": "pending", "expiresAt": "2031-01-01T00:00:00Z"},
+    "expires-beyond": {"status": "pending", "expiresAt": DatetimeMS(2**62)},
+    "for-ages": AGES,
+    "for-ages-marked": AGES | {"long": True},
+    "for-a-month": {"startTime": NINE - 400 * HOUR, "endTime": NINE + 400 * HOUR},
+    "id-text": {"_id": "one"},
+    "id-number": {"_id": 7},
+    "id-true": {"_id": True},
+    "id-document": {"_id": {"a": 1}},
+    "item": {"resource": "elsewhere", "items": [{"resource": "r", "startTime": NINE, "endTime": TEN}]},
+    "item-alone": {"resource": None, "items": [{"resource": "r"}]},
+    "items-both": {
+        "startTime": NINE - 9 * HOUR,
+        "endTime": NINE - 8 * HOUR,
+        "items": [{"startTime": NINE, "endTime": TEN}],
+    },
+    "item-long": {"resource": "x", "items": [{"resource": "r", "startTime": NINE - 900 * HOUR, "endTime": TEN}]},
+    "version-odd": {"version": "3"},
+    "history-odd": {"history": "long"},
+    "service-odd": {"service": 7, "group": 8, "metadata": 9, "notes": OID},
+}
+FREE: dict[str, dict[str, Any]] = {
+    "units-negative": {"units": -1},
+    "units-text": {"units": "two"},
+    "status-odd": {"status": 7},
+    "status-unknown": {"status": "whatever"},
+    "status-cancelled": {"status": "Cancelled"},
+    "end-before": {"endTime": NINE - HOUR},
+    "end-missing": {"endTime": None},
+    "end-beyond": {"endTime": DatetimeMS(2**62)},
+    "start-odd": {"startTime": "soon"},
+    "trash": {"deletedAt": NINE},
+    "draft": {"_status": "draft"},
+    "expired-text": {"status": "pending", "expiresAt": "2020-01-01T00:00:00Z"},
+    "expired-spelled": {
+        "status": "Pending",
+        "expiresAt": datetime(2020, 1, 1, tzinfo=UTC),
+        "version": 1,
+        "history": [],
+    },
+    "expired-history": OVER | {"history": 7},
+    "expired-version": OVER | {"version": None},
+    "resource-odd": {"resource": ["r"]},
+}
+
+
+def row_of(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """The row, on the resource of its name; an ObjectId stands for itself."""
+    row = {**ORDINARY, **fields}
+
+    def renamed(value: Any) -> Any:
+        if value == "r":
+            return name
+        if isinstance(value, dict):
+            return {key: renamed(each) for key, each in value.items()}
+        return [renamed(each) for each in value] if isinstance(value, list) else value
+
+    row = {key: renamed(value) for key, value in row.items()}
+    return {key: value for key, value in row.items() if value is not None or key in fields}
+
+
+Shops = dict[str, Visitor]
+
+
+@pytest.fixture(scope="module")
+async def shops() -> AsyncIterator[tuple[Shops, AsyncExitStack]]:
+    """One app a server: to migrate a database takes longer than a test."""
+    async with AsyncExitStack() as opened:
+        yield {}, opened
+
+
+@pytest.fixture
+async def shop(server_name: str, database_url: str, shops: tuple[Shops, AsyncExitStack]) -> Visitor:
+    """A room for each row, with the row on it, and a run that has noted them."""
+    known, opened = shops
+    if server_name not in known:
+        store = await connect(database_url)
+        opened.push_async_callback(store.close)
+        await migrate(store)
+        known[server_name] = visitor = Visitor(await opened.enter_async_context(serving(store)), store)
+        for name, fields in (BUSY | FREE).items():
+            if server_name == "trial" and "beyond" in name:
+                continue
+            await visitor.resource(HEX if name == "resource-oid" else name)
+            await put(store, **row_of(name, fields))
+        await visitor.resource("guests", capacity=3, capacityMode="guests")
+        await note(store)
+    return known[server_name]
+
+
+async def there(shop: Visitor, resource: str) -> None:
+    """Leave out what this server cannot keep."""
+    if await shop.store.database["resources"].find_one({"_id": resource}) is None:
+        pytest.skip("it refuses dates outside of Python's calendar")
+
+
+@pytest.mark.servers("wire")
+@pytest.mark.parametrize("name", BUSY)
+async def test_nobody_books_over_a_row_of_others(shop: Visitor, name: str) -> None:
+    """It is in the way of a booking, a group, slots and explanations; beside it is room, where it ends in time."""
+    resource = HEX if name == "resource-oid" else name
+    await there(shop, resource)
+
+    body = problem(await shop.book(resource=resource), "conflict", "/startTime")
+    assert len(body["conflicts"]) == 1
+    assert isinstance(body["conflicts"][0]["reservation"], str)
+    asked = {"resource": resource, "startTime": render(NINE), "endTime": render(TEN)}
+    assert good(await shop.get("/v1/availability/explain", **asked))["bookable"] is False
+    slots = {"resource": resource, "from": render(NINE), "to": render(NINE + 2 * HOUR), "minutes": 60}
+    free = [item["startTime"] for item in good(await shop.get("/v1/availability", **slots))["items"]]
+    if name in {"for-ages", "for-ages-marked", "for-a-month"}:
+        assert free == []
+    else:
+        assert free == [render(TEN)]
+        made(await shop.book(TEN, resource=resource))
+
+
+@pytest.mark.servers("wire")
+@pytest.mark.parametrize("name", FREE)
+async def test_what_cannot_be_counted_keeps_nobody_out(shop: Visitor, name: str) -> None:
+    """What takes no time, or none that can be read, is no reason to refuse anybody, and no failure."""
+    await there(shop, name)
+    slots = {"resource": name, "from": render(NINE), "to": render(TEN), "minutes": 60}
+    assert [item["startTime"] for item in good(await shop.get("/v1/availability", **slots))["items"]] == [render(NINE)]
+    made(await shop.book(resource=name))
+    problem(await shop.book(resource=name), "conflict")
+
+
+@pytest.mark.servers("wire")
+async def test_guests_of_others_count_where_guests_are_counted(shop: Visitor) -> None:
+    """A row without units takes as many as its guests, in whatever type they are."""
+    await put(shop.store, **ORDINARY | {"resource": "guests", "guestCount": 2.0})
+
+    made(await shop.book(resource="guests"))
+    problem(await shop.book(resource="guests"), "conflict")
+
+
+@pytest.mark.servers("wire")
+async def test_what_was_noted_is_looked_at_again(shop: Visitor) -> None:
+    """A row that was cancelled or moved since the run is where it is now, not where the run saw it."""
+    await shop.resource("noted")
+    row = await put(shop.store, **row_of("noted", {"status": "Confirmed"}))
+    await note(shop.store)
+    problem(await shop.book(resource="noted"), "conflict")
+    await shop.store.database["reservations"].update_one({"_id": row}, {"$set": {"status": "Cancelled"}})
+
+    made(await shop.book(resource="noted"))
+
+
+@pytest.mark.servers("wire")
+async def test_two_items_of_one_row_take_two_places(shop: Visitor) -> None:
+    """On a resource for two, a row with two items at one time leaves no room; found twice, each counts once."""
+    await shop.resource("pair", capacity=3)
+    await put(shop.store, **row_of("pair", {"items": [{"resource": "pair"}, {"resource": "pair"}]}))
+    await note(shop.store)
+
+    made(await shop.book(resource="pair"))
+    problem(await shop.book(resource="pair"), "conflict")
+
+
+@pytest.mark.servers("wire")
+async def test_an_edit_sees_rows_of_others(shop: Visitor) -> None:
+    """Who is stranded by a closed day is found among them, and told as text."""
+    await shop.resource("closing")
+    await put(shop.store, **row_of("closing", {"status": "Confirmed", "customer": OID, "_id": 4711}))
+    await note(shop.store)
+    answer = await shop.ask("PUT", "/v1/resources/closing/schedule", json={"weekly": []}, headers={"If-Match": "*"})
+
+    (told,) = problem(answer, "stranded-bookings")["reservations"]
+    assert (told["id"], told["customer"], told["status"]) == ("4711", HEX, "confirmed")
+
+
+@pytest.mark.servers("wire")
+async def test_a_resource_that_comes_after_its_rows_knows_how_far_they_reach(shop: Visitor) -> None:
+    """Its guard is made for rows of both forms and all types that the lookup finds: a long one with an end in text."""
+    late = "6b045bb9d61c1aa0be9c5d22"
+    far = {"startTime": NINE - 100 * HOUR, "endTime": render(NINE + HOUR)}
+    await put(shop.store, **ORDINARY | {"resource": ObjectId(late)} | far)
+    await shop.resource(late)
+
+    problem(await shop.book(resource=late), "conflict")
