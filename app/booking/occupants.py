@@ -18,7 +18,7 @@ from app.booking.steps import Steps, find
 from app.storage import rows
 from app.storage.client import Store
 from app.storage.documents import Reservation
-from app.storage.guards import LONGEST_BLOCK, Reach, forms
+from app.storage.guards import LONGEST_BLOCK, Reach, lookup_ids
 from app.storage.rows import EVERYBODY, Taken, folded
 from app.storage.values import MOST, identity, instant, row_key, shown_text
 from app.timeline.instants import FIRST, LAST, Millis, from_millis, to_millis
@@ -53,7 +53,7 @@ def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[s
 def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
     queries: list[dict[str, Any]] = []
     for resource, clusters in _clusters(spans, reaches).items():
-        those = [{"resource": form, "status": status} for form, status in product(forms(resource), BLOCKING)]
+        those = [{"resource": form, "status": status} for form, status in product(lookup_ids(resource), BLOCKING)]
         for start, end in clusters:
             queries += [each | _starting(start, end) for each in those]
         if reaches[resource].long:
@@ -66,7 +66,7 @@ def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mappin
     """One query for everything that may meet `[start, end)` on any of the resources: for readers of one long span."""
     back = max(reaches[resource].back for resource in resources)
     ahead = max(reaches[resource].ahead for resource in resources)
-    named = [form for resource in resources for form in forms(resource)]
+    named = [form for resource in resources for form in lookup_ids(resource)]
     those = {"resource": {"$in": named}, "status": {"$in": [*BLOCKING]}}
     near = those | _starting(start - back, end + ahead)
     if not any(reaches[resource].long for resource in resources):

@@ -80,7 +80,7 @@ def is_long(block_start: Millis, block_end: Millis) -> bool:
     return block_end - block_start > LONG
 
 
-def forms(resource: str) -> tuple[str | ObjectId, ...]:
+def lookup_ids(resource: str) -> tuple[str | ObjectId, ...]:
     """How rows may name a resource so that the conflict lookup finds them: as text, or by the ObjectId that it is."""
     return (resource, ObjectId(resource)) if _DIGITS.fullmatch(resource) else (resource,)
 
@@ -164,7 +164,7 @@ async def _put(store: Store, identity: str, guard: dict[str, Any], session: Asyn
 
 async def _booked(store: Store, resource_id: str) -> AsyncIterator[dict[str, Any]]:
     """What blocks a resource, one status a find: equality on both is what every server answers from the index."""
-    for resource, status in product(forms(resource_id), BLOCKING):
+    for resource, status in product(lookup_ids(resource_id), BLOCKING):
         query = {"resource": resource, "status": status}
         async for row in store.database["reservations"].find(query, dict.fromkeys((*FIELDS, "long"), 1)):
             yield row
