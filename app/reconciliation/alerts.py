@@ -24,8 +24,9 @@ from pymongo.errors import PyMongoError
 from app import cron
 from app.reconciliation import lease as leases
 from app.reconciliation import queue
+from app.reconciliation.findings.surroundings import surroundings
 from app.reconciliation.lease import Lease
-from app.reconciliation.messages import LINES, described, listed, names_of, overlap
+from app.reconciliation.messages import LINES, described, listed, overlap
 from app.reconciliation.queue import Queue
 from app.reconciliation.receiver import Message, NotTaken, Receiver
 from app.reconciliation.record import FINDINGS
@@ -33,7 +34,7 @@ from app.reconciliation.runs import LostRun
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Delivery, Finding
-from app.storage.values import shown_text
+from app.storage.values import printable, shown_text
 from app.timeline.instants import render
 
 Teller: TypeAlias = Callable[[Sequence[Finding]], None]
@@ -60,12 +61,12 @@ log = structlog.get_logger()
 def warn(findings: Sequence[Finding]) -> None:
     """The seed's line for each, with all that it left out."""
     for finding in findings:
-        shown = [shown_text(reservation) for reservation in finding.reservations[:NAMED]]
+        shown = [printable(shown_text(each)) for each in finding.reservations[:NAMED]]
         log.warning(
             overlap(shown, len(finding.reservations)),
             finding=str(finding.id),
             run=str(finding.run),
-            resource=finding.resource,
+            resource=printable(finding.resource),
             start=render(finding.from_),
             end=render(finding.to),
             peak=finding.peak,
@@ -168,8 +169,8 @@ class Alerts:
         """Lines of the first of these findings, of so many in all."""
         found = store.lenient(FINDINGS).find(where, {"history": 0}, sort=[("_id", 1)], limit=LINES)
         findings: list[Finding] = [Finding.model_validate({**row, "history": []}) async for row in found]
-        names = await names_of(store, findings)
-        return listed((described(each, names, self._public_url) for each in findings), total)
+        around = await surroundings(store, findings)
+        return listed((described(each, around, self._public_url) for each in findings), total)
 
 
 @dataclass(slots=True)

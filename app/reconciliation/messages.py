@@ -5,13 +5,12 @@ is called, and none is longer than a person reads.
 """
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from app.storage.client import Store
+from app.reconciliation.findings.surroundings import Surroundings
 from app.storage.documents import Finding
-from app.storage.values import forms, identity, printable, row_key, shown_text
+from app.storage.values import identity, printable, row_key, shown_text
 from app.timeline.instants import render
 
 LINES = 20
@@ -29,14 +28,6 @@ _CALLS = re.compile(r"@(?=\w)|\](?=\()|:(?=//)")
 """Where a call (`@channel`), a link of Markdown or an address would begin."""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """The names of resources by their ids, and of customers by the keys of their reservations, where there are any."""
-
-    resources: dict[str, str] = field(default_factory=dict)
-    customers: dict[Hashable, str] = field(default_factory=dict)
-
-
 def plain(value: Any) -> str:
     """Text of others as a word in a message."""
     text = printable(shown_text(value))
@@ -44,12 +35,12 @@ def plain(value: Any) -> str:
     return _CALLS.sub(lambda match: match[0] + _GAP, text.translate(_ENTITIES))
 
 
-def described(finding: Finding, names: Names, public_url: str | None) -> str:
+def described(finding: Finding, around: Surroundings, public_url: str | None) -> str:
     """One finding in a line: where, when, how much, who, and where to read on."""
-    name = names.resources.get(finding.resource)
+    name = around.resources.get(finding.resource)
     place = plain(finding.resource) if name is None else f"{plain(name)} ({plain(finding.resource)})"
     time = f"{render(finding.from_)} to {render(finding.to)}"
-    shown = [_reservation(each, names) for each in finding.reservations[:RESERVATIONS]]
+    shown = [_reservation(each, around) for each in finding.reservations[:RESERVATIONS]]
     line = f"{place}, {time}: {finding.peak} of {finding.capacity} taken. {overlap(shown, len(finding.reservations))}"
     link = "" if public_url is None else f" {printable(public_url).translate(_ENTITIES)}/v1/findings/{finding.id}"
     return f"{line} (finding {finding.id}){link}"
@@ -63,9 +54,10 @@ def overlap(shown: Sequence[str], total: int) -> str:
     return f"Conflict detected: {first} {what}"
 
 
-def _reservation(reservation: Any, names: Names) -> str:
-    customer = names.customers.get(row_key(reservation))
-    return plain(reservation) if customer is None else f"{plain(reservation)} ({plain(customer)})"
+def _reservation(reservation: Any, around: Surroundings) -> str:
+    customer = identity(around.reservations.get(row_key(reservation), {}).get("customer"))
+    name = None if customer is None else around.customers.get(customer)
+    return plain(reservation) if name is None else f"{plain(reservation)} ({plain(name)})"
 
 
 def listed(lines: Iterable[str], total: int) -> str:
@@ -79,25 +71,3 @@ def listed(lines: Iterable[str], total: int) -> str:
         taken.append(line)
     more = total - len(taken)
     return "\n".join([*taken, f"… and {more:,} more"] if more > 0 else taken)
-
-
-async def names_of(store: Store, findings: Sequence[Finding]) -> Names:
-    """The names of what these findings name."""
-    resources = await _named(store, "resources", {finding.resource for finding in findings})
-    ids = [each for finding in findings for each in finding.reservations[:RESERVATIONS]]
-    customer_of: dict[Hashable, str] = {}
-    async for row in store.lenient("reservations").find({"_id": {"$in": ids}}, {"customer": 1}):
-        customer = identity(row.get("customer"))
-        if customer is not None:
-            customer_of[row_key(row["_id"])] = customer
-    customers = await _named(store, "customers", set(customer_of.values()))
-    return Names(resources, {each: customers[who] for each, who in customer_of.items() if who in customers})
-
-
-async def _named(store: Store, collection: str, ids: set[str]) -> dict[str, str]:
-    """The names that these have, by their ids as text."""
-    wanted = [form for each in sorted(ids) for form in forms(each)]
-    rows = store.lenient(collection).find({"_id": {"$in": wanted}}, {"name": 1})
-    return {
-        str(identity(row["_id"])): row["name"] async for row in rows if isinstance(row.get("name"), str) and row["name"]
-    }

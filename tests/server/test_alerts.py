@@ -16,6 +16,8 @@ from structlog.testing import capture_logs
 
 from app.reconciliation import alerts, queue, runs
 from app.reconciliation.alerts import Alerts
+from app.reconciliation.findings import words
+from app.reconciliation.findings.words import Said
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.clock import Clock
@@ -245,6 +247,21 @@ async def test_what_is_opened_again_is_told_again(store: Store, hook: theirs.Rec
     assert told(hook) == {str(a): 3}
     assert len({got.headers["webhook-id"] for got in hook.got}) == 3
     assert len({got.text for got in hook.got}) == 1
+
+
+async def test_a_person_opens_one_again(store: Store, hook: theirs.Receiver) -> None:
+    """What somebody acknowledged and then opened again is told again, with the names that there are."""
+    (a,) = await opened(store, "a")
+    await store.database["resources"].insert_one({"_id": "a", "name": "Blue room"})
+    sender = Alerts(Settings(alert_url=hook.url))
+    await sender.announce(store)
+    await words.say(store, str(a), Said("acknowledged", "me"))
+    await sender.announce(store)
+    await words.say(store, str(a), Said("open", "me"))
+    await sender.announce(store)
+
+    assert told(hook) == {str(a): 2}
+    assert hook.got[1].text.startswith("Blue room (a), 2030-")
 
 
 async def test_two_never_send_at_once(store: Store, hook: theirs.Receiver) -> None:

@@ -5,6 +5,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -16,10 +17,12 @@ from bson import ObjectId
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from structlog.testing import capture_logs
 
-from app.reconciliation import alerts, messages, receiver
-from app.reconciliation.messages import CHARACTERS, LINES, Names, described, listed, plain
+from app.reconciliation import alerts, receiver
+from app.reconciliation.alerts import Alerts
+from app.reconciliation.findings.surroundings import Surroundings
+from app.reconciliation.messages import CHARACTERS, LINES, described, listed, plain
 from app.reconciliation.receiver import Message, NotTaken, Receiver, retry_after
-from app.storage.client import Store
+from app.settings import Settings
 from app.storage.documents import Finding
 from tests import receiver as theirs
 from tests.receiver import receiving, says
@@ -27,6 +30,7 @@ from tests.receiver import receiving, says
 NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 HELLO = Message("hello <you>", "1")
+NOBODY = Surroundings({}, {}, {}, frozenset())
 
 
 def finding(resource: str = "room", count: int = 2, **fields: Any) -> Finding:
@@ -76,7 +80,12 @@ class TestText:
         """Where with its name, when, how much, who with their names, which finding, and where to read on."""
         found = finding("room-1")
         one, two = found.reservations
-        names = Names({"room-1": "Blue <room>"}, {one: "Ada"})
+        names = replace(
+            NOBODY,
+            resources={"room-1": "Blue <room>"},
+            customers={"ada": "Ada"},
+            reservations={one: {"customer": "ada"}, two: {"customer": "bob"}},
+        )
 
         assert described(found, names, "https://reserva.example.com/app") == (
             "Blue &lt;room&gt; (room-1), 2030-01-07T09:00:00.000Z to 2030-01-07T10:00:00.000Z: 2 of 1 taken."
@@ -91,15 +100,26 @@ class TestText:
         with capture_logs() as logged:
             alerts.warn([found])
 
-        assert f"overlaps {found.reservations[1]}, " in described(found, Names(), None)
-        assert " and 99,996 more (finding" in described(found, Names(), None)
+        assert f"overlaps {found.reservations[1]}, " in described(found, NOBODY, None)
+        assert " and 99,996 more (finding" in described(found, NOBODY, None)
         assert len(str(logged[0])) < 3_000
+
+    @pytest.mark.usefixtures("mock_store")
+    def test_the_log_has_a_line_of_one_line(self) -> None:
+        """The seed's line, at once, whatever others have written into a resource or an id."""
+        found = finding("room\n1", reservations=["x\nERROR", 7])
+        with capture_logs() as logged:
+            Alerts(Settings())([found])
+
+        assert [each["event"] for each in logged] == ["Conflict detected: x\ufffdERROR overlaps 7"]
+        assert (logged[0]["resource"], logged[0]["finding"]) == ("room\ufffd1", str(found.id))
+        assert logged[0]["reservations"] == ["x\ufffdERROR", "7"]
 
     @pytest.mark.usefixtures("mock_store")
     def test_one_alone_is_too_much(self) -> None:
         """A finding of one reservation, of more guests than there is room, or of none at all is told as well."""
-        assert "is more than the resource holds" in described(finding(count=1), Names(), None)
-        assert "nothing is more than the resource holds" in described(finding(count=0), Names(), None)
+        assert "is more than the resource holds" in described(finding(count=1), NOBODY, None)
+        assert "nothing is more than the resource holds" in described(finding(count=0), NOBODY, None)
 
     def test_many_are_listed_to_a_limit(self) -> None:
         """At most so many lines and so many characters, but one at least; the rest is counted."""
@@ -110,18 +130,6 @@ class TestText:
         assert len(long) < CHARACTERS
         assert long.endswith("\n… and 1 more")
         assert listed(["x" * CHARACTERS], 1) == "x" * CHARACTERS
-
-    async def test_names_come_from_whatever_was_stored(self, mock_store: Store) -> None:
-        """Ids as text or ObjectIds; names that are none are left out."""
-        room, ada = ObjectId(), ObjectId()
-        found = finding(str(room), count=3)
-        one, two, three = found.reservations
-        await mock_store.database["resources"].insert_one({"_id": room, "name": "Blue"})
-        await mock_store.database["customers"].insert_many([{"_id": str(ada), "name": "Ada"}, {"_id": "b", "name": 7}])
-        rows = [{"_id": one, "customer": ada}, {"_id": two, "customer": "b"}, {"_id": three, "customer": [1]}]
-        await mock_store.database["reservations"].insert_many(rows)
-
-        assert await messages.names_of(mock_store, [found]) == Names({str(room): "Blue"}, {one: "Ada"})
 
 
 class TestSignature:
