@@ -1,6 +1,8 @@
 """The audit: conflicts in databases that Reserva may never have written, first of all payload-reserve's."""
 
+from app.audit.pipeline import read_pipeline
 from app.audit.report import Report
-from app.audit.service import audit
+from app.audit.service import MisspeltError, audit
+from app.audit.shape import PLAIN, Shape, ShapeError, condition
 
-__all__ = ["Report", "audit"]
+__all__ = ["PLAIN", "MisspeltError", "Report", "Shape", "ShapeError", "audit", "condition", "read_pipeline"]

@@ -4,23 +4,27 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.storage.rows import TRASH
 from app.timeline.instants import render
 from app.timeline.sweep import Window
 
 EXAMPLES = 3
 _NAMES = 100
 _OTHERS = "others"
+_HUNDREDTH = 100
 
 
 @dataclass(slots=True)
 class Tally:
-    """How often something was so, with the first few examples of it."""
+    """How often something was so, with the first few examples of it; many different things are `others`."""
 
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, example: str) -> None:
         """Count one."""
+        if reason not in self.counts and len(self.counts) >= _NAMES:
+            reason = _OTHERS
         self.counts[reason] = self.counts.get(reason, 0) + 1
         shown = self.examples.setdefault(reason, [])
         if len(shown) < EXAMPLES:
@@ -57,14 +61,21 @@ class Report:
 
     @property
     def readable(self) -> bool:
-        """Whether something was there to be judged: what blocks, or at least nothing but what surely does not."""
-        if self.taken:
-            return True
-        return self.read > 0 and not self.left_out.counts and not self.unknown_statuses.counts
+        """Whether at least a hundredth of what may occupy something could be placed, or all surely does not.
+
+        What lies in the trash, does not block or is over is understood; an unknown status is not.
+        """
+        trash = self.left_out.counts.get(TRASH, 0)
+        puzzling = sum(self.left_out.counts.values()) - trash + sum(self.unknown_statuses.counts.values())
+        return self.read > 0 and (not puzzling or self.taken * _HUNDREDTH >= self.taken + puzzling)
+
+    def blocks(self, status: str) -> None:
+        """Count one that blocks."""
+        _count(self.active, status)
 
     def idles(self, status: str) -> None:
-        """Count one that does not block; of many different statuses the later ones are only `others`."""
-        self.idle[status if status in self.idle or len(self.idle) < _NAMES else _OTHERS] += 1
+        """Count one that does not block."""
+        _count(self.idle, status)
 
     def as_json(self) -> dict[str, Any]:
         """The report as scripts read it."""
@@ -87,3 +98,8 @@ class Report:
             "capacity": window.capacity,
             "reservations": list(window.reservations),
         }
+
+
+def _count(statuses: "Counter[str]", status: str) -> None:
+    """Count a status; of many different ones the later are only `others`."""
+    statuses[status if status in statuses or len(statuses) < _NAMES else _OTHERS] += 1

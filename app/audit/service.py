@@ -7,23 +7,38 @@ resources while they are read may show on both, so run it again before you act o
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bson import ObjectId
 
+from app.audit.capacities import Resources, read_resources
 from app.audit.report import Report
-from app.storage.reading import DeniedError, Reading
-from app.storage.rows import FIELDS, TRASH, LeftOut, Reader, Taken, folded, occupancies
-from app.storage.values import count, excerpt, identity, instant
+from app.audit.shape import PLAIN, Shape
+from app.audit.translation import NO_STATUS, Translated, Translation
+from app.storage.reading import Reading
+from app.storage.rows import TRASH, LeftOut, Reader, Taken, folded, occupancies
+from app.storage.values import excerpt, identity, instant
 from app.timeline.instants import to_millis
 from app.timeline.lifecycle import BLOCKING
 from app.timeline.sweep import Row, sweep
 
-RESOURCES = "resources"
 NAMELESS = "(no _id)"
-_BY_GUEST = ("per-guest", "guests")
+_STATUS = 60
+"""Letters of an unknown status that are kept."""
+
+
+class MisspeltError(ValueError):
+    """Fields were named that no document has.
+
+    Attributes:
+        paths: Those fields.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        super().__init__(f"no document has {', '.join(paths)}")
+        self.paths = tuple(paths)
 
 
 @dataclass(slots=True)
@@ -44,20 +59,13 @@ class _Load:
         return sorted(Row(resource, start, _text(whose), end, taken) for start, whose, end, taken in parts)
 
 
-@dataclass(slots=True)
-class _Resources:
-    """What is known of the resources; of those that are not known, the capacity is one."""
-
-    capacities: dict[str, int] = field(default_factory=dict)
-    by_guest: set[str] = field(default_factory=set)
-    names: dict[str, str] = field(default_factory=dict)
-
-
 async def audit(
     reading: Reading,
     collection: str = "reservations",
     blocking: Sequence[str] = BLOCKING,
     watch: Callable[[Report], None] = lambda _: None,
+    shape: Shape = PLAIN,
+    pipeline: Sequence[Mapping[str, Any]] = (),
 ) -> Report:
     """Judge a collection of reservations.
 
@@ -66,91 +74,97 @@ async def audit(
         collection: Where the reservations are.
         blocking: The statuses that occupy a resource.
         watch: Told how far it is, now and then.
+        shape: Where the documents have what is asked; by default where payload-reserve and Reserva have it.
+        pipeline: An aggregation that goes before everything; it must only read.
 
     Raises:
         DeniedError: if the reservations may not be read.
+        MisspeltError: if no document has a field that the shape names.
+        ShapeError: if the shape's capacities are not there.
         pymongo.errors.PyMongoError: if the server fails on the way.
     """
-    report = Report(tuple(blocking))
-    resources = await _resources(reading, report)
+    report = Report((NO_STATUS,) if shape.no_status else tuple(blocking))
+    resources = await read_resources(reading, shape, report)
     reader = Reader(to_millis(await reading.now()), resources.by_guest, report.blocking)
-    loads: dict[str, _Load] = {}
-    async for batch in reading.documents(collection, FIELDS):
+    entry = _Entry(reader, Translation(shape), report)
+    async for batch in reading.documents(collection, entry.translation.fields, pipeline=pipeline):
         for found in batch:
-            _enter(found, reader, resources, loads, report)
+            entry.enter(found)
         watch(report)
-    report.resources = len(loads)
-    for resource in sorted(loads):
-        if resources.capacities and resource not in resources.capacities:
-            report.notes.add("not in resources, so capacity 1", resource)
-        for window in sweep(loads.pop(resource).rows(resource), resources.capacities):
-            report.windows.append(replace(window, reservations=tuple(dict.fromkeys(window.reservations))))
-    report.names = {window.resource: resources.names.get(window.resource, "") for window in report.windows}
+    if report.read and (unseen := [path for path in shape.named if path in entry.translation.unseen]):
+        raise MisspeltError(unseen)
+    _judge(entry.loads, resources, report)
     return report
 
 
-async def _resources(reading: Reading, report: Report) -> _Resources:
-    """The capacity, mode and name of each; `quantity` is payload-reserve's word for the capacity."""
-    resources = _Resources()
-    fields = ("quantity", "capacity", "capacityMode", "name")
-    try:
-        async for batch in reading.documents(RESOURCES, fields):
-            for found in batch:
-                _learn(found, resources, report)
-    except DeniedError as error:
-        report.notes.add("resources cannot be read, so every capacity is 1", str(error))
-    return resources
+def _judge(loads: dict[str, _Load], resources: Resources, report: Report) -> None:
+    """Sweep one resource after the other; what was swept is no longer kept."""
+    report.resources = len(loads)
+    capacities = resources.of(loads)
+    for resource in sorted(loads):
+        if resources.lacks(resource):
+            report.notes.add(f"not in {resources.collection}, so capacity 1", resource)
+        for window in sweep(loads.pop(resource).rows(resource), capacities):
+            report.windows.append(replace(window, reservations=tuple(dict.fromkeys(window.reservations))))
+    report.names = {window.resource: resources.names.get(window.resource, "") for window in report.windows}
 
 
-def _learn(found: dict[str, Any], resources: _Resources, report: Report) -> None:
-    resource = identity(found.get("_id"))
-    if resource is None:
-        return
-    stated = found.get("quantity") if found.get("quantity") is not None else found.get("capacity")
-    capacity = 1 if stated is None else count(stated, 0)
-    if capacity is None:
-        report.notes.add("capacity is not a whole number, so 1", f"{resource} ({excerpt(stated)})")
-    resources.capacities[resource] = 1 if capacity is None else capacity
-    if found.get("capacityMode") in _BY_GUEST:
-        resources.by_guest.add(resource)
-    if isinstance(found.get("name"), str):
-        resources.names[resource] = found["name"]
+@dataclass(slots=True)
+class _Entry:
+    """Takes in documents: what they are, and what they occupy."""
 
+    reader: Reader
+    translation: Translation
+    report: Report
+    loads: dict[str, _Load] = field(default_factory=dict)
 
-def _enter(
-    found: dict[str, Any], reader: Reader, resources: _Resources, loads: dict[str, _Load], report: Report
-) -> None:
-    """Take in what a reservation occupies, and count what it is."""
-    report.read += 1
-    standing = reader.standing(found)
-    if isinstance(standing, LeftOut):
-        report.left_out.add(standing.reason, _example(found, standing.value))
-    elif standing == "trash":
-        report.left_out.add(TRASH, _example(found, ""))
-    elif standing == "lapsed":
-        report.lapsed += 1
-    elif standing == "unknown":
-        report.unknown_statuses.add(found["status"], _example(found, ""))
-    elif standing == "idle":
-        report.idles(found["status"])
-    else:
-        report.active[found["status"]] += 1
-        expires = found.get("expiresAt")
-        if folded(found["status"]) == "pending" and expires is not None and instant(expires) is None:
-            report.notes.add("expiresAt is not an instant, so never", _example(found, excerpt(expires)))
-        _load(found, resources, loads, report)
+    def enter(self, found: dict[str, Any]) -> None:
+        """Count a document, and take in its rows."""
+        self.report.read += 1
+        for translated in self.translation.rows(found):
+            if isinstance(translated, LeftOut):
+                self._leave_out(found, translated)
+            elif translated.free:
+                self.report.idles(translated.free)
+            else:
+                self._row(translated)
 
+    def _row(self, translated: Translated) -> None:
+        row, report = translated.row, self.report
+        standing = self.reader.standing(row)
+        if standing == "active":
+            report.blocks(row["status"])
+            expires = row.get("expiresAt")
+            if expires is not None and folded(row["status"]) == "pending" and instant(expires) is None:
+                report.notes.add("expiresAt is not an instant, so never", _example(row, excerpt(expires)))
+            self._place(row, translated.place())
+        elif isinstance(standing, LeftOut):
+            self._leave_out(row, standing)
+        elif standing == "trash":
+            report.left_out.add(TRASH, _example(row, ""))
+        elif standing == "lapsed":
+            report.lapsed += 1
+        elif standing == "unknown":
+            report.unknown_statuses.add(row["status"][:_STATUS], _example(row, ""))
+        else:
+            report.idles(row["status"])
 
-def _load(found: dict[str, Any], resources: _Resources, loads: dict[str, _Load], report: Report) -> None:
-    whose = _packed(found.get("_id"))
-    for taken in occupancies(found, resources.by_guest):
-        if isinstance(taken, LeftOut):
-            report.left_out.add(taken.reason, _example(found, taken.value))
-            continue
-        report.taken += 1
-        if taken.resource not in loads:
-            loads[taken.resource] = _Load()
-        loads[taken.resource].add(taken, whose)
+    def _place(self, row: dict[str, Any], place: dict[str, Any] | LeftOut) -> None:
+        if isinstance(place, LeftOut):
+            self._leave_out(row, place)
+            return
+        whose = _packed(row.get("_id"))
+        for taken in occupancies(place, self.reader.by_guest):
+            if isinstance(taken, LeftOut):
+                self._leave_out(row, taken)
+                continue
+            self.report.taken += 1
+            if taken.resource not in self.loads:
+                self.loads[taken.resource] = _Load()
+            self.loads[taken.resource].add(taken, whose)
+
+    def _leave_out(self, row: dict[str, Any], left: LeftOut) -> None:
+        self.report.left_out.add(self.translation.named(left.reason), _example(row, left.value))
 
 
 def _example(found: dict[str, Any], value: str) -> str:

@@ -18,6 +18,10 @@ from app.storage.errors import UNAUTHORIZED, StorageError, shown, unusable
 BATCH = 2_000
 """Documents that are decoded at a stretch."""
 
+_FEW = 20
+_MOST_SAMPLED = 1 << 24
+"""Bytes after which a sample is large enough."""
+
 _GIVEN = "--mongodb"
 
 
@@ -45,16 +49,31 @@ class Reading:
         return told if isinstance(told, datetime) else datetime.now(UTC)
 
     async def documents(
-        self, collection: str, fields: Sequence[str], where: Mapping[str, Any] | None = None
+        self,
+        collection: str,
+        fields: Sequence[str],
+        where: Mapping[str, Any] | None = None,
+        pipeline: Sequence[Mapping[str, Any]] = (),
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """The documents of a collection or view with these fields, in lists of some thousands, in no order.
+
+        Args:
+            collection: Its name.
+            fields: Paths of which none lies inside of another.
+            where: Only those that fit.
+            pipeline: An aggregation that goes before everything. Whoever passes one knows that it only reads.
 
         Raises:
             DeniedError: if the user may not read it.
             pymongo.errors.PyMongoError: if the server fails on the way.
         """
         projection = dict.fromkeys(fields, 1)
-        cursor = self._database[collection].find_raw_batches(dict(where or {}), projection, batch_size=BATCH)
+        stored = self._database[collection]
+        if pipeline:
+            stages = [*pipeline, *([{"$match": where}] if where else []), {"$project": projection}]
+            cursor = stored.aggregate_raw_batches(stages, batchSize=BATCH)
+        else:
+            cursor = stored.find_raw_batches(dict(where or {}), projection, batch_size=BATCH)
         try:
             async for batch in cursor:
                 yield decode_all(batch, LENIENT)
@@ -65,6 +84,25 @@ class Reading:
                 f"The user in {_GIVEN} may not read {collection!r} of the database {self.name!r} at {self.where} "
                 "(it needs the role read)."
             ) from error
+
+    async def sample(
+        self, collection: str, most: int, pipeline: Sequence[Mapping[str, Any]] = ()
+    ) -> list[dict[str, Any]]:
+        """Up to `most` documents as they are, fewer where they are large.
+
+        Raises:
+            pymongo.errors.PyMongoError: if the server fails on the way.
+        """
+        cursor = self._database[collection].aggregate_raw_batches([*pipeline, {"$limit": most}], batchSize=_FEW)
+        documents: list[dict[str, Any]] = []
+        size = 0
+        async for batch in cursor:
+            documents += decode_all(batch, _LENIENT)
+            size += len(batch)
+            if size > _MOST_SAMPLED:
+                break
+        await cursor.close()
+        return documents
 
     async def collections(self) -> list[str]:
         """The names of the collections and views; empty if the user may not know."""

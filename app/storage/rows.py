@@ -45,7 +45,9 @@ def folded(status: str) -> str:
     return "".join(status.split()).replace("_", "").replace("-", "").casefold()
 
 
-IDLE = frozenset({"canceled", "declined", "deleted", "draft", "rejected"} | {*map(folded, STATUSES)} - {*BLOCKING})
+_NEVER = {"canceled", "declined", "deleted", "denied", "draft", "failed", "refunded", "rejected", "void", "voided"}
+_OVER = {"abandoned", "archived", "checkedout", "ended", "finished", "returned", "timedout"}
+IDLE = frozenset(_NEVER | _OVER | {*map(folded, STATUSES)} - {*BLOCKING})
 """Statuses, folded, that are known not to occupy anything, of Reserva and of others."""
 
 SURE = tuple(status for status in STATUSES if status not in BLOCKING)

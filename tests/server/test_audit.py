@@ -516,12 +516,16 @@ class Half(Reading):
     """A database of which only the reservations may be read: none of these servers denies single collections."""
 
     def documents(
-        self, collection: str, fields: Sequence[str], where: Mapping[str, Any] | None = None
+        self,
+        collection: str,
+        fields: Sequence[str],
+        where: Mapping[str, Any] | None = None,
+        pipeline: Sequence[Mapping[str, Any]] = (),
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """Refuse the resources."""
         if collection == "resources":
             raise DeniedError("The user may not.")
-        return super().documents(collection, fields, where)
+        return super().documents(collection, fields, where, pipeline)
 
 
 async def test_resources_that_may_not_be_read(bare_store: Store, reading: Reading) -> None:

@@ -1,0 +1,117 @@
+"""A pipeline of somebody's own that goes before everything: read from a file, and only if it does nothing but read."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bson import json_util
+
+from app.audit.shape import ShapeError
+
+_LARGEST = 1 << 20
+_STAGES = frozenset(
+    {
+        "$addFields",
+        "$bucket",
+        "$bucketAuto",
+        "$count",
+        "$densify",
+        "$documents",
+        "$facet",
+        "$fill",
+        "$geoNear",
+        "$graphLookup",
+        "$group",
+        "$limit",
+        "$lookup",
+        "$match",
+        "$project",
+        "$redact",
+        "$replaceRoot",
+        "$replaceWith",
+        "$sample",
+        "$set",
+        "$setWindowFields",
+        "$skip",
+        "$sort",
+        "$sortByCount",
+        "$unionWith",
+        "$unset",
+        "$unwind",
+    }
+)
+"""Stages that read, and end. A stage that is not among them is refused, also one that MongoDB does not know yet."""
+
+_REFUSED = {
+    "$out": "writes a collection",
+    "$merge": "writes a collection",
+    "$function": "runs code on the server",
+    "$accumulator": "runs code on the server",
+    "$where": "runs code on the server",
+}
+"""What is refused wherever it stands, with what it does."""
+
+
+def read_pipeline(path: Path) -> list[dict[str, Any]]:
+    """The stages in a file of JSON (MongoDB's extended JSON: `{"$oid": …}`, `{"$date": …}`).
+
+    Raises:
+        ShapeError: with a sentence, if it is none, or does more than read.
+    """
+    name = f"The pipeline in {path}"
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ShapeError(f"{name} is larger than {_LARGEST >> 20} MiB.")
+        stages = json_util.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ShapeError(f"{name} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}.") from error
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise ShapeError(f"{name} is not JSON: {error}.") from error
+    check(stages, name)
+    return list(stages)
+
+
+def check(stages: Any, name: str) -> None:
+    """Refuse stages that do more than read, also inside of `$lookup`, `$facet` and `$unionWith`.
+
+    Raises:
+        ShapeError: naming what is refused, and why.
+    """
+    if not isinstance(stages, list) or not all(isinstance(stage, Mapping) and len(stage) == 1 for stage in stages):
+        raise ShapeError(f'{name} is not a list of stages; write it like [{{"$unwind": "$rooms"}}].')
+    try:
+        operator = next((key for key in _keys(stages) if key in _REFUSED), None)
+        if operator is not None:
+            raise ShapeError(f"{name} has {operator}, which {_REFUSED[operator]}; an audit only reads.")
+        _check_stages(stages, name)
+    except RecursionError as error:
+        raise ShapeError(f"{name} is nested too deeply.") from error
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inside in value.items():
+            yield key
+            yield from _keys(inside)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _keys(each)
+
+
+def _check_stages(stages: list[Any], name: str) -> None:
+    for stage in stages:
+        for operator, body in stage.items() if isinstance(stage, Mapping) else ():
+            if operator not in _STAGES:
+                raise ShapeError(f"{name} has the stage {operator}, which is not among those that only read.")
+            for inside in _inside(operator, body):
+                _check_stages(inside, name)
+
+
+def _inside(operator: str, body: Any) -> Iterator[list[Any]]:
+    """The pipelines inside of a stage."""
+    if not isinstance(body, Mapping):
+        return
+    if operator == "$facet":
+        yield from (stages for stages in body.values() if isinstance(stages, list))
+    elif isinstance(body.get("pipeline"), list):
+        yield body["pipeline"]

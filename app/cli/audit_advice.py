@@ -1,0 +1,92 @@
+"""What `reserva audit` says where it could not read: the fields that are there, and a command to try."""
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.audit import Report, Shape
+from app.audit.guess import guess
+from app.audit.survey import Survey, survey
+from app.cli.audit_report import counted
+from app.storage.reading import Reading
+from app.storage.values import printable
+
+_SAMPLED = 300
+"""Documents by which the fields are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody wants to know: of which collection, and how it is to be read."""
+
+    reading: Reading
+    collection: str
+    blocking: Sequence[str]
+    shape: Shape
+    pipeline: Path | None
+    stages: list[dict[str, Any]]
+
+
+async def misspelt(asked: Asked, paths: Sequence[str]) -> str:
+    """That no document has these fields, and which there are."""
+    found = await _survey(asked)
+    return (
+        f"No document of {asked.collection!r} has a field {' or '.join(map(repr, paths))}; there are:\n{_fields(found)}"
+    )
+
+
+async def unreadable(asked: Asked, report: Report) -> str:
+    """Why there was nothing to judge, and what to try."""
+    if not report.read:
+        return await _nothing(asked)
+    lines = [_why(report)]
+    found = await _survey(asked)
+    lines += ["Its fields, by a sample:", _fields(found)]
+    options, hints = await guess(asked.reading, found)
+    if options:
+        lines += ["It may be read by:", "  " + _command(asked, asked.collection, options), *hints]
+    return "\n".join(lines)
+
+
+def _why(report: Report) -> str:
+    others = report.idle + Counter(report.unknown_statuses.counts)
+    if others and not report.active:
+        return (
+            f"No reservation has a status of {', '.join(report.blocking)}. Name those that occupy a resource with "
+            f"--blocking; there are: {counted(others)}."
+        )
+    if report.taken:
+        return (
+            f"Of what may occupy a resource less than a hundredth could be read ({report.taken:,}); what is left out "
+            "above says why."
+        )
+    return "No reservation that blocks could be read; what is left out above says why."
+
+
+async def _nothing(asked: Asked) -> str:
+    known = ", ".join(printable(name) for name in await asked.reading.collections()) or "none that this user may see"
+    return f"There is nothing in {asked.collection!r} of the database {asked.reading.name!r}. Its collections: {known}."
+
+
+async def _survey(asked: Asked) -> Survey:
+    return survey(await asked.reading.sample(asked.collection, _SAMPLED, asked.stages))
+
+
+def _fields(found: Survey) -> str:
+    lines = []
+    for path, field in found.fields.items():
+        examples = ", ".join(printable(each) for each in field.examples) or "null"
+        share = "" if field.documents == found.documents else f" ({field.documents:,} of {found.documents:,})"
+        lines.append(f"  {printable(path)}: {examples}{share}")
+    return "\n".join(lines)
+
+
+def _command(asked: Asked, collection: str, options: Sequence[str]) -> str:
+    words = ["reserva", "audit", "--mongodb", asked.reading.where, "--database", asked.reading.name]
+    words += ["--collection", collection, *options]
+    if asked.pipeline is not None:
+        words += ["--pipeline", str(asked.pipeline)]
+    return printable(shlex.join(words))

@@ -1,0 +1,105 @@
+"""What `reserva audit` prints and writes: the table of windows, what was read and left out, the rows of a file."""
+
+import csv
+from collections import Counter
+from typing import IO
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from app.audit import Report
+from app.audit.people import people
+from app.audit.report import Tally
+from app.cli.common import console
+from app.cli.output import Beside
+from app.storage.reading import Reading
+from app.storage.values import printable
+from app.timeline.instants import MINUTE, Millis, from_millis, render
+from app.timeline.sweep import Window
+
+SHOWN = 50
+"""Windows that people are shown; a file gets all."""
+_WHO = 6
+_COLUMNS = ("resource", "name", "from", "to", "peak", "capacity", "excess", "reservations")
+
+
+async def table(reading: Reading, collection: str, report: Report) -> Table:
+    """Resource, window, who, and how many too many."""
+    shown = report.windows[:SHOWN]
+    wanted = [identity for window in shown for identity in window.reservations[:_WHO]]
+    names = await people(reading, collection, wanted)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
+    for heading in ("Resource", "Window (UTC)", "Too many", "Reservations"):
+        table.add_column(heading, overflow="fold")
+    for window in shown:
+        name = printable(report.names.get(window.resource, ""))
+        who = [f"{printable(each)} {names.get(each, '')}".rstrip() for each in window.reservations[:_WHO]]
+        if len(window.reservations) > _WHO:
+            who.append(f"… and {len(window.reservations) - _WHO:,} more")
+        table.add_row(
+            Text("\n".join(part for part in (name, printable(window.resource)) if part)),
+            Text(_span(window)),
+            Text(f"{window.peak - window.capacity:,}\n({window.peak:,} of {window.capacity:,})"),
+            Text("\n".join(who)),
+        )
+    return table
+
+
+def _span(window: Window) -> str:
+    return f"{_moment(window.start)} to\n{_moment(window.end)}"
+
+
+def _moment(instant: Millis) -> str:
+    return render(instant) if instant % MINUTE else f"{from_millis(instant):%Y-%m-%d %H:%M}"
+
+
+def more(report: Report) -> list[Text]:
+    """How many windows are not in the table."""
+    more = len(report.windows) - SHOWN
+    return [Text(f"… and {more:,} more windows; --csv FILE writes all of them.")] if more > 0 else []
+
+
+def summary(report: Report) -> list[Text]:
+    """What was read, what was left out and why."""
+    lines = [f"Read {report.read:,} reservations. Blocking: {counted(report.active)}."]
+    idle = report.idle + Counter({"expired hold": report.lapsed} if report.lapsed else {})
+    if idle:
+        lines.append(f"Not blocking: {counted(idle)}.")
+    lines += _lines("Left out", report.left_out)
+    lines += _lines("Status that nobody knows, taken for one that does not block", report.unknown_statuses)
+    lines += _lines("Note", report.notes)
+    windows = f"{len(report.windows):,} windows above capacity, {report.conflicts:,} conflicts"
+    found = windows if report.windows else "no conflict"
+    lines.append(f"{report.taken:,} occupancies of {report.resources:,} resources: {found}")
+    return [Text(line) for line in lines]
+
+
+def counted(counts: "Counter[str]") -> str:
+    """Statuses with how often each is there, the most frequent first."""
+    return ", ".join(f"{printable(name)} {count:,}" for name, count in counts.most_common()) or "none"
+
+
+def _lines(what: str, tally: Tally) -> list[str]:
+    return [
+        f"{what}: {reason} ({count:,}), as in {', '.join(printable(each) for each in tally.examples[reason])}"
+        for reason, count in tally.counts.items()
+    ]
+
+
+def write(file: IO[str], report: Report) -> str | None:
+    """Write all windows; why that was not possible, if it was not."""
+    beside = Beside(file, "The file of --csv", lambda why: console.print(why, soft_wrap=True))
+    rows = csv.writer(beside, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for window in report.windows:
+        span = (render(window.start), render(window.end), window.peak, window.capacity, window.peak - window.capacity)
+        names = (_cell(window.resource), _cell(report.names.get(window.resource, "")))
+        rows.writerow([*names, *span, _cell(" ".join(window.reservations))])
+    beside.flush()
+    return beside.failure
+
+
+def _cell(text: str) -> str:
+    """Text of others that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
