@@ -97,7 +97,7 @@ class Reading:
         documents: list[dict[str, Any]] = []
         size = 0
         async for batch in cursor:
-            documents += decode_all(batch, _LENIENT)
+            documents += decode_all(batch, LENIENT)
             size += len(batch)
             if size > _MOST_SAMPLED:
                 break
