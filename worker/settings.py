@@ -93,7 +93,9 @@ class WorkerSettings:
             timeout=RUN_SECONDS,
             run_at_startup=True,
         ),
-        cron(jobs.send_alerts, name=queue.ALERT, second=set(range(5, 60, ALERT_SECONDS)), timeout=ALERT_LONGEST),
+        cron(
+            jobs.send_alerts, name=f"{queue.ALERT}:look", second=set(range(5, 60, ALERT_SECONDS)), timeout=ALERT_LONGEST
+        ),
         cron(jobs.tidy_up, name=queue.TIDY, second=TIDY_SECOND, timeout=TIDY_SECONDS),
     ]
     on_startup = startup

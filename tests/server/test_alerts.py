@@ -282,6 +282,30 @@ async def test_two_never_send_at_once(store: Store, hook: theirs.Receiver) -> No
     assert told(hook) == {str(each): 1 for each in ids}
 
 
+async def test_a_sender_that_was_taken_for_dead(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    """Paused with a message under way until another one sends in his place, he leaves without a word of his own."""
+    ids = await opened(store, "a")
+    taken, sender = hook.answer, Alerts(Settings(alert_url=hook.url))
+    others: list[int] = []
+
+    async def meanwhile(writer: asyncio.StreamWriter) -> None:
+        hook.answer = taken
+        clock.to(SEVEN + timedelta(seconds=runs.DEAD_SECONDS + 1))
+        others.append(await sender.announce(store))
+        ids.extend(await opened(store, "b"))
+        await taken(writer)
+
+    hook.answer = meanwhile
+    with capture_logs() as logged:
+        await sender.announce(store)
+        await sender.announce(store)
+
+    assert others == [1]
+    assert told(hook) == {str(ids[0]): 2, str(ids[1]): 1}
+    assert [each["event"] for each in logged] == ["another process sends the alerts by now"]
+    assert await untold(store) == 0
+
+
 class TestReminder:
     """Once a day what is still open."""
 
