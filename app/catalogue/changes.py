@@ -12,8 +12,12 @@ from typing import Any, TypeAlias
 from app.catalogue.merge import merging
 from app.catalogue.queries import HOURS
 from app.catalogue.schemas import NewResource, ResourcePatch
+from app.storage.capacities import former_capacities, stated_capacity
 from app.storage.documents import Resource
+from app.storage.rows import LeftOut
 from app.storage.stored_rules import room_of_row, time_off_of_row
+from app.timeline.eras import eras_after
+from app.timeline.instants import from_millis, to_millis
 from app.timeline.rules import Room
 from app.timeline.schedule import Schedule
 from app.timeline.zones import zone
@@ -53,11 +57,12 @@ class Changes:
             after = replace(after, time_off=tuple(off for off in after.time_off if off.id != self.removed))
         return after
 
-    def update(self, after: Room, now: datetime) -> dict[str, Any]:
+    def update(self, row: Row, after: Room, now: datetime) -> dict[str, Any]:
         """The update of the stored document; what is unset is taken out, never null."""
-        unset = [name for name, value in self.fields.items() if value is None]
+        fields = {**self.fields, **_former(row, after, now)}
+        unset = [name for name, value in fields.items() if value is None]
         update: dict[str, Any] = {
-            "$set": {name: value for name, value in self.fields.items() if value is not None} | {"updatedAt": now}
+            "$set": {name: value for name, value in fields.items() if value is not None} | {"updatedAt": now}
         }
         if self.added is not None:
             update["$push"] = {"timeOff": {**self.added}}
@@ -66,6 +71,20 @@ class Changes:
         elif self.removed is not None:
             unset.append("timeOff")
         return update | ({"$unset": dict.fromkeys(unset, "")} if unset else {})
+
+
+def _former(row: Row, after: Room, now: datetime) -> dict[str, Any]:
+    """The former capacities, where another capacity changes them: what was in order when it took place stays so."""
+    stated = stated_capacity(row)
+    before = 1 if isinstance(stated, LeftOut) else stated
+    known = former_capacities(row.get(FORMER), before)
+    eras = eras_after(known, before, after.capacity, to_millis(now))
+    if eras == known:
+        return {}
+    return {FORMER: [{"until": from_millis(until), "capacity": capacity} for until, capacity in eras] or None}
+
+
+FORMER = "formerCapacities"
 
 
 @dataclass(frozen=True, slots=True)

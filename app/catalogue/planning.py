@@ -88,7 +88,7 @@ class Planner:
             version=basis.row["version"],
             before=basis.before,
             after=after,
-            change=changes.update(after, self.store.clock.now()),
+            change=changes.update(basis.row, after, self.store.clock.now()),
             stretches=stretches,
             daily=basis.daily,
         )

@@ -16,11 +16,10 @@ from pymongo.write_concern import WriteConcern
 
 from app.reconciliation import lease as leases
 from app.reconciliation.lease import Lease
-from app.reconciliation.rows import Need
-from app.storage import foreign
+from app.storage import foreign, reaches
 from app.storage.client import Store
 from app.storage.foreign import Foreign
-from app.storage.guards import doubled
+from app.storage.guards import Reach
 
 TRIES = 20
 """How often bookers may be faster before a run gives up."""
@@ -28,36 +27,13 @@ TRIES = 20
 log = structlog.get_logger()
 
 
-async def raise_reaches(store: Store, lease: Lease, needs: Mapping[str, Need]) -> None:
-    """Raise the reach of the guards that do not reach as far as these resources need; never lower it.
-
-    Raises:
-        LostRun: somebody else has the lease.
-    """
-    short: dict[str, Need] = {}
+async def raise_reaches(store: Store, needs: Mapping[str, Reach]) -> None:
+    """Raise the reach of the guards that do not reach as far as these resources need; it is never lowered."""
     fields = {"reachBack": 1, "reachAhead": 1, "long": 1}
-    async for guard in store.database["guards"].find({"_id": {"$in": [*needs]}}, fields):
-        need = needs[guard["_id"]]
-        back, ahead = guard.get("reachBack") or 0, guard.get("reachAhead") or 0
-        if need.back > back or need.ahead > ahead or (need.long and not guard.get("long")):
-            short[guard["_id"]] = need
-    for resource, need in short.items():
-        change = {
-            "$max": {"reachBack": doubled(need.back), "reachAhead": doubled(need.ahead)},
-            "$inc": {"seq": 1},
-            **({"$set": {"long": True}} if need.long else {}),
-        }
-
-        async def write(
-            store: Store,
-            session: AsyncIOMotorClientSession | None,
-            resource: str = resource,
-            change: Mapping[str, object] = change,
-        ) -> None:
-            await store.database["guards"].update_one({"_id": resource}, change, session=session)
-
-        await under(store, lease, write)
+    guards = store.database["guards"].find({"_id": {"$in": [*needs]}}, fields)
+    short = [guard["_id"] async for guard in guards if not reaches.covers(guard, needs[guard["_id"]])]
     if short:
+        await reaches.raise_reaches(store, {resource: needs[resource] for resource in short})
         log.warning("guards did not reach over all that is booked; they do now", resources=len(short))
 
 

@@ -4,19 +4,21 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.storage.capacities import Limits
 from app.storage.foreign import Foreign, foreign
+from app.storage.guards import Reach
 from app.storage.reasons import Reasons
 from app.storage.rows import FIELDS, SURE, TRASH, UNKNOWN_STATUS, LeftOut, Reader, Taken, found_by_lookup, occupancies
-from app.storage.values import MOST, excerpt, instant, is_opaque, label
+from app.storage.values import MOST, excerpt, is_opaque, label
 from app.timeline.instants import Millis, from_millis
 from app.timeline.sweep import Plain
 
 PROJECTION = {**dict.fromkeys(FIELDS, 1), "long": 1}
 """All that is read of a reservation; its id comes with it."""
 
+NOWHERE = Reach()
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- BSON's instants decode fastest without a zone; they are all UTC
 _MILLIS = 1_000
 
@@ -33,18 +35,6 @@ class Tally:
     def unreadable(self) -> int:
         """How much could not be placed; what somebody has thrown away is no riddle."""
         return sum(count for reason, count in self.left_out.counts.items() if reason != TRASH)
-
-
-class Need(NamedTuple):
-    """The reach that a guard must have so that a lookup finds what is booked; see `app.storage.guards`."""
-
-    back: Millis = 0
-    ahead: Millis = 0
-    long: bool = False
-
-    def or_more(self, back: Millis, ahead: Millis, long: bool) -> "Need":  # noqa: FBT001 -- as the fields are
-        """One that covers both."""
-        return Need(max(self.back, back), max(self.ahead, ahead), self.long or long)
 
 
 @dataclass(slots=True)
@@ -67,7 +57,7 @@ class Rows:
     again: Counter[str] = field(default_factory=Counter)
     """Resources that have to be read by themselves: rows that lie elsewhere, or that a booking could not find, count
     for them."""
-    needs: dict[str, Need] = field(default_factory=dict)
+    needs: dict[str, Reach] = field(default_factory=dict)
     foreign: list[Foreign] = field(default_factory=list)
     ids: dict[str, Any] | None = None
     """By the text of an id, what it is in the database; filled only where it is there."""
@@ -139,8 +129,10 @@ class Rows:
             self._need(current, most_back, most_ahead)
         self.tally.scanned += scanned
 
-    def _need(self, resource: str, back: Millis, ahead: Millis, *, long: bool = False) -> None:
-        self.needs[resource] = self.needs.get(resource, Need()).or_more(back, ahead, long)
+    def _need(self, resource: str, back: Millis, ahead: Millis) -> None:
+        known = self.needs.get(resource, NOWHERE)
+        if back > known.back or ahead > known.ahead:
+            self.needs[resource] = known.or_more(Reach(back, ahead))
 
     def _other(self, found: Mapping[str, Any]) -> None:
         """Take in a row as others may have written it."""
@@ -173,8 +165,8 @@ class Rows:
     def _place(self, found: Mapping[str, Any], taken: Taken, name: str) -> bool:
         """Enter one occupancy, and what follows for the lookup; whether it is a row here."""
         outside = foreign(found, taken, self.now)
-        if found_by_lookup(found, taken):
-            self._reach(found, taken)
+        if outside or found_by_lookup(found, taken):
+            self.needs[taken.resource] = self.needs.get(taken.resource, NOWHERE).including(found, taken)
         if self.wanted is None and (outside or not self._in_its_place(found, taken)):
             self.again[taken.resource] += 1
             if not self._in_its_place(found, taken):
@@ -188,13 +180,6 @@ class Rows:
         """Whether a cursor in the order of `resource` meets it beside the others on its resource."""
         resource = found.get("resource")
         return not is_opaque(resource) and not isinstance(resource, list) and taken.resource == label(resource)
-
-    def _reach(self, found: Mapping[str, Any], taken: Taken) -> None:
-        begin = instant(found.get("startTime"))
-        if found.get("long") is True:
-            self._need(taken.resource, 0, 0, long=True)
-        elif begin is not None:
-            self._need(taken.resource, taken.end - begin, begin - taken.start)
 
 
 def is_idle(found: Mapping[str, Any]) -> bool:

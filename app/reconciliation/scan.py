@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 from bson import Binary, decode_all
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
-from app.reconciliation.rows import PROJECTION, Need, Rows, Tally, is_idle, without_zone
+from app.reconciliation.rows import PROJECTION, Rows, Tally, is_idle, without_zone
 from app.storage.capacities import Limits, read_limits
 from app.storage.client import LENIENT, Store
 from app.storage.foreign import Foreign
+from app.storage.guards import Reach
 from app.storage.rows import SURE
 from app.storage.values import forms, identity, is_opaque, row_key
 from app.timeline.sweep import Plain
@@ -46,7 +47,7 @@ class Scan:
     sizes: Counter[str] = field(default_factory=Counter)
     again: Counter[str] = field(default_factory=Counter)
 
-    async def chunks(self) -> AsyncIterator[tuple[list[Plain], dict[str, Need]]]:
+    async def chunks(self) -> AsyncIterator[tuple[list[Plain], dict[str, Reach]]]:
         """The rows, in chunks of whole resources, each chunk in the order of the sweep; and the reach that they need.
 
         The rows have no ids, and they are no snapshot: what is found in them has to be looked at again. The cursor goes
@@ -94,7 +95,7 @@ class Seen:
     rows: list[Plain]
     limits: Limits
     ids: Mapping[str, Any]
-    needs: Mapping[str, Need]
+    needs: Mapping[str, Reach]
     foreign: Sequence[Foreign]
 
 

@@ -20,13 +20,14 @@ from app.reconciliation.alerts import Teller, warn
 from app.reconciliation.guarding import keep_foreign, raise_reaches
 from app.reconciliation.lease import Lease
 from app.reconciliation.record import record, unresolved_resources
-from app.reconciliation.rows import Need, Tally
+from app.reconciliation.rows import Tally
 from app.reconciliation.runs import Kind, LostRun
 from app.reconciliation.settle import look_again
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.documents import Run
 from app.storage.foreign import marked
+from app.storage.guards import Reach
 from app.storage.values import forms
 from app.timeline.sweep import sweep
 
@@ -191,7 +192,7 @@ class _Work:
     known: set[str] = field(default_factory=set)
     """Of which something is known that may not be so any more."""
     opaque: scan.Opaque = field(default_factory=dict)
-    needs: dict[str, Need] = field(default_factory=dict)
+    needs: dict[str, Reach] = field(default_factory=dict)
     """Of resources that were seen, and whose guards were not looked at yet."""
     done: set[str] = field(default_factory=set)
 
@@ -267,7 +268,7 @@ class _Work:
         suspects.clear()
         self.done.update(names)
         stands = await look_again(self.store, names, self.opaque)
-        await raise_reaches(self.store, self.lease, stands.needs)
+        await raise_reaches(self.store, stands.needs)
         await keep_foreign(self.store, self.lease, self.run.id, names, stands.foreign)
         recorded = await record(self.store, self.lease, self.run, names, stands.windows, stands.ids)
         self.progress.findings += len(stands.windows)
@@ -277,14 +278,14 @@ class _Work:
         if recorded.opened:
             self.tell(recorded.opened)
 
-    def _need(self, needs: Mapping[str, Need]) -> None:
+    def _need(self, needs: Mapping[str, Reach]) -> None:
         for resource, need in needs.items():
-            self.needs[resource] = self.needs[resource].or_more(*need) if resource in self.needs else need
+            self.needs[resource] = self.needs[resource].or_more(need) if resource in self.needs else need
 
     async def _raise_reaches(self) -> None:
         needs, self.needs = self.needs, {}
         for names in (list(needs)[place : place + GUARDS] for place in range(0, len(needs), GUARDS)):
-            await raise_reaches(self.store, self.lease, {name: needs[name] for name in names})
+            await raise_reaches(self.store, {name: needs[name] for name in names})
 
     def _say_what_was_left_out(self) -> None:
         tally = self.progress.tally

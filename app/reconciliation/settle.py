@@ -13,10 +13,10 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from app.reconciliation import scan
-from app.reconciliation.rows import Need
 from app.reconciliation.scan import Opaque, Seen
 from app.storage.client import Store
 from app.storage.foreign import Foreign
+from app.storage.guards import Reach
 from app.timeline.sweep import Window, sweep
 
 TRIES = 5
@@ -37,7 +37,7 @@ class Settled:
 
     windows: list[Window]
     ids: Mapping[str, Any]
-    needs: Mapping[str, Need]
+    needs: Mapping[str, Reach]
     foreign: Sequence[Foreign]
 
 

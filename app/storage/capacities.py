@@ -9,14 +9,13 @@ from motor.motor_asyncio import AsyncIOMotorClientSession
 from app.storage.client import Store
 from app.storage.rows import LeftOut
 from app.storage.values import count, excerpt, forms, identity, instant
-from app.timeline.instants import Millis
+from app.timeline.eras import Era
 
 FIELDS = ("quantity", "capacity", "capacityMode", "formerCapacities")
 """All that is read of a resource, beside its id; `quantity` is payload-reserve's word for the capacity."""
 
-Former: TypeAlias = tuple[tuple[Millis, int], ...]
-"""Capacities that were higher, each with the instant until which it held: later ones are lower, the current one is
-lower still."""
+Former: TypeAlias = tuple[Era, ...]
+"""Capacities that were higher, each with the instant until which it held, see `app.timeline.eras`."""
 
 _BY_GUEST = ("per-guest", "guests")
 
@@ -67,7 +66,7 @@ def former_capacities(stored: Any, current: int) -> Former:
         and (until := instant(each.get("until"))) is not None
         and (capacity := count(each.get("capacity"), 0)) is not None
     ]
-    higher: list[tuple[Millis, int]] = []
+    higher: list[Era] = []
     for until, capacity in sorted(read, reverse=True):
         if capacity > (higher[-1][1] if higher else current):
             higher.append((until, capacity))

@@ -14,6 +14,8 @@ from motor.motor_asyncio import AsyncIOMotorClientSession
 
 from app.storage.capacities import read_limits
 from app.storage.client import Store
+from app.storage.guards import Reach
+from app.storage.reaches import raise_reaches
 from app.storage.rows import FIELDS, SURE, Reader, Taken, found_by_lookup
 from app.storage.values import row_key
 from app.timeline.instants import DAY, Millis, from_millis, to_millis
@@ -23,6 +25,7 @@ T = TypeVar("T")
 OCCUPANCIES = "occupancies"
 KEPT_FOR: Millis = DAY
 """What ended longer ago is in nobody's way."""
+NOWHERE = Reach()
 SLICE = 1_000
 """Rows that are written at once."""
 
@@ -127,6 +130,7 @@ async def fill(store: Store, watch: Callable[[int], None] = lambda _: None) -> i
     now = store.clock.millis()
     reader = Reader(now, limits.by_guest)
     found: dict[str, list[Foreign]] = {}
+    needs: dict[str, Reach] = {}
     read = 0
     rows = store.lenient("reservations").find({"status": {"$nin": [*SURE]}}, dict.fromkeys(FIELDS, 1))
     async for row in rows:
@@ -134,12 +138,14 @@ async def fill(store: Store, watch: Callable[[int], None] = lambda _: None) -> i
         for taken in reader.occupancies(row):
             if isinstance(taken, Taken) and (each := foreign(row, taken, now)):
                 found.setdefault(each.resource, []).append(each)
+                needs[each.resource] = needs.get(each.resource, NOWHERE).including(row, taken)
         if read % SLICE == 0:
             watch(read)
     names = sorted({*found, *await marked(store)})
     for begin in range(0, len(names), SLICE):
         some = names[begin : begin + SLICE]
         difference = await compare(store, some, [each for name in some for each in found.get(name, ())])
+        await raise_reaches(store, {name: needs[name] for name in some if name in needs})
         for step in steps(difference):
             await step(store)
     return sum(map(len, found.values()))

@@ -18,7 +18,8 @@ from app.storage.client import Store
 from app.storage.documents import service_row
 from app.storage.pools import complete_pool
 from app.storage.rows import EVERYBODY, FIELDS, Taken, found_by_lookup
-from app.timeline.instants import DAY, MINUTE, Millis, to_millis
+from app.storage.values import instant
+from app.timeline.instants import DAY, MINUTE, Millis
 from app.timeline.lifecycle import BLOCKING
 
 REACH: Millis = 15 * MINUTE
@@ -59,10 +60,20 @@ class Reach(NamedTuple):
             return self._replace(long=True)
         return _grown(self, block_end - start, start - block_start)
 
+    def or_more(self, other: "Reach") -> "Reach":
+        """The reach that covers both."""
+        return Reach(
+            max(self.back, other.back),
+            max(self.ahead, other.ahead),
+            self.long or other.long,
+            self.foreign or other.foreign,
+        )
+
     def including(self, found: Mapping[str, Any], taken: Taken) -> "Reach":
         """The reach that finds this occupancy of a stored row as well, whoever wrote it."""
         ordinary = found_by_lookup(found, taken)
-        start = to_millis(found["startTime"]) if ordinary else taken.start
+        own = instant(found["startTime"]) if ordinary else None
+        start = taken.start if own is None else own
         back, ahead = taken.end - start, start - taken.start
         marked = found.get("long") is True if ordinary else is_long(taken.start, taken.end)
         reach = self if ordinary else self._replace(foreign=True)

@@ -65,7 +65,7 @@ async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
         rounded = Reach(doubled(reach.back), doubled(reach.ahead), reach.long)
         alike.setdefault(rounded, []).append(resource)
     for reach, ids in alike.items():
-        raised: dict[str, Any] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}}
+        raised: dict[str, Any] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}, "$inc": {"seq": 1}}
         if reach.long:
             raised["$set"] = {"long": True}
         for first in range(0, len(ids), GUARDS_AN_UPDATE):

@@ -13,6 +13,7 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
+from app.timeline.eras import Era
 from app.timeline.instants import Millis
 
 _BEGINNING: Millis = -(2**63)
@@ -32,7 +33,7 @@ class Row(NamedTuple):
 
 Plain: TypeAlias = tuple[str, Millis, Any, Millis, int]
 """A row without its names, which a million of them can do without."""
-NONE: Mapping[str, Sequence[tuple[Millis, int]]] = MappingProxyType({})
+NONE: Mapping[str, Sequence[Era]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +102,14 @@ class _Open:
 
 
 def sweep(
-    rows: Iterable[Plain], capacities: Mapping[str, int], former: Mapping[str, Sequence[tuple[Millis, int]]] = NONE
+    rows: Iterable[Plain], capacities: Mapping[str, int], former: Mapping[str, Sequence[Era]] = NONE
 ) -> Iterator[Window]:
     """Yield the windows above capacity, by resource as they come, then by start.
 
     Args:
         rows: One resource after the other, each by start, then id. Plain tuples of the same shape do.
         capacities: Units that a resource holds at once, not negative; for one that is not listed, 1.
-        former: Higher capacities that it had before, each with the instant until which it held, in that order; each is
-            lower than the one before, and the current one lower than all.
+        former: Higher capacities that it had before, see `app.timeline.eras`.
     """
     for resource, own in groupby(rows, key=itemgetter(0)):
         capacity, before = capacities.get(resource, 1), former.get(resource)
@@ -147,9 +147,7 @@ def _sweep_one(resource: str, rows: Iterator[Plain], capacity: int) -> Iterator[
         yield window.close(resource)
 
 
-def _sweep_eras(
-    resource: str, rows: Iterator[Plain], capacity: int, former: Sequence[tuple[Millis, int]]
-) -> Iterator[Window]:
+def _sweep_eras(resource: str, rows: Iterator[Plain], capacity: int, former: Sequence[Era]) -> Iterator[Window]:
     """The same where the capacity was lowered: at each of those instants the load may be too high without a start."""
     later = [held for _, held in former[1:]]
     drops = [(until, lower) for (until, _), lower in zip(former, [*later, capacity], strict=True)]

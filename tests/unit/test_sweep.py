@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.timeline.eras import MOST, Era, capacity_at, eras_after
 from app.timeline.sweep import Row, Window, sweep
 
 RESOURCES = ("a", "b", "c")
@@ -67,6 +68,71 @@ def test_windows_equal_the_brute_force(rows: list[Row]) -> None:
     expected = [window for name in RESOURCES for window in brute_force(rows, name, CAPACITIES.get(name, 1))]
 
     assert expected == list(sweep(rows, CAPACITIES))
+
+
+def by_the_minute(rows: Sequence[Row], eras: Sequence[Era], current: int) -> list[Window]:
+    """Windows of one resource whose capacity was lowered, from the load and the capacity of every minute."""
+    minutes = range(max((row.end for row in rows), default=0) + 1)
+    loads = [sum(row.units for row in rows if row.start <= at < row.end) for at in minutes]
+    limits = [next((capacity for until, capacity in eras if at < until), current) for at in minutes]
+    too_many = [load > limit for load, limit in zip(loads, limits, strict=True)]
+    edges = [at for at in minutes if too_many[at] != (at > 0 and too_many[at - 1])]
+    windows = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        inside = [row for row in rows if row.start < end and start < row.end]
+        peak = max(loads[start:end])
+        limit = min(limits[at] for at in range(start, end) if loads[at] == peak)
+        conflicts = 0
+        for row in inside:
+            others = [o for o in rows if (o.start, o.id) < (row.start, row.id) and o.end > row.start]
+            if row.start >= start and sum(o.units for o in others) + row.units > limits[row.start]:
+                conflicts += len(others)
+        windows.append(Window("a", start, end, peak, limit, tuple(row.id for row in inside), conflicts))
+    return windows
+
+
+@st.composite
+def lowerings(draw: st.DrawFn) -> tuple[list[Era], int]:
+    """Former capacities, by when they were lowered, and the current one."""
+    instants = sorted(draw(st.sets(st.integers(0, 24), min_size=1, max_size=4)))
+    falling = sorted(draw(st.sets(st.integers(0, 6), min_size=len(instants) + 1, max_size=len(instants) + 1)))[::-1]
+    return list(zip(instants, falling[:-1], strict=True)), falling[-1]
+
+
+@given(histories(), lowerings())
+def test_each_instant_is_judged_by_the_capacity_that_held_then(rows: list[Row], eras: tuple[list[Era], int]) -> None:
+    """Where the capacity was lowered, every window is that of a look at each minute."""
+    former, current = eras
+    own = sorted(row._replace(resource="a") for row in rows)
+
+    assert by_the_minute(own, former, current) == list(sweep(own, {"a": current}, {"a": former}))
+
+
+@given(st.lists(st.integers(0, 8), max_size=80))
+def test_lowering_never_makes_the_past_worse(capacities: list[int]) -> None:
+    """However often a capacity changes: at no past instant is it below what it was then, and raising heals all."""
+    eras: tuple[Era, ...] = ()
+    current, history = 4, []
+    for now, capacity in enumerate(capacities, 1):
+        eras, current = eras_after(eras, current, capacity, now), capacity
+        history.append(capacity)
+
+        assert len(eras) <= MOST
+        assert [until for until, _ in eras] == sorted({until for until, _ in eras})
+        assert [held for _, held in eras] == sorted({held for _, held in eras}, reverse=True)
+        assert all(held > current for _, held in eras)
+        for instant, then in enumerate(history[:-1], 1):
+            assert capacity_at(eras, current, instant) >= max(then, current)
+
+
+def test_of_many_eras_the_oldest_become_one() -> None:
+    """What is forgotten is an era of its own, never a capacity that held."""
+    eras: tuple[Era, ...] = ()
+    for now in range(100):
+        eras = eras_after(eras, 200 - now, 199 - now, now + 1)
+
+    assert (len(eras), eras[0], eras[-1]) == (MOST, (51, 200), (100, 101))
+    assert capacity_at(eras, 100, 20) == 200
 
 
 @given(histories())

@@ -1,0 +1,152 @@
+"""After a run: nobody books over what it has seen, and a capacity that was lowered judges only what came after."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from bson import ObjectId
+
+from app.reconciliation import service
+from app.storage.client import Store
+from app.storage.documents import Run
+from app.storage.foreign import fill
+from tests.visitor import HOUR, NINE, Visitor, good, problem
+
+pytestmark = pytest.mark.servers("any")
+
+ROOM = "6b045bb7d61c1aa0be9c5d04"
+
+
+@pytest.fixture
+async def visitor(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+    """Somebody who may do everything, before a room."""
+    visitor = Visitor(app_client, store)
+    await visitor.resource()
+    return visitor
+
+
+async def reconciled(store: Store) -> Run:
+    """A full run."""
+    run = await service.reconcile_reservations(store, "full")
+    assert run.state == "succeeded", run.error
+    return run
+
+
+async def put(store: Store, resource: Any = "room", **fields: Any) -> Any:
+    """A reservation of five hours that somebody put into the database past everything."""
+    row = {"resource": resource, "status": "confirmed", "startTime": NINE, "endTime": NINE + 5 * HOUR}
+    return (await store.database["reservations"].insert_one({"_id": ObjectId()} | row | fields)).inserted_id
+
+
+async def guard_of(store: Store, resource: str = "room") -> dict[str, Any]:
+    """The guard as it is stored."""
+    guard: dict[str, Any] | None = await store.database["guards"].find_one({"_id": resource})
+    assert guard is not None
+    return guard
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.parametrize("twice", [False, True])
+async def test_nobody_books_over_what_a_run_has_seen(visitor: Visitor, *, twice: bool) -> None:
+    """Rows that came after their resource, doubled or alone: the run lets the guard reach over them, and only up."""
+    for _ in range(1 + twice):
+        await put(visitor.store)
+    await put(visitor.store, startTime=NINE + 30 * HOUR, endTime=NINE + 31 * HOUR, blockStart=NINE + 28 * HOUR)
+    before = await guard_of(visitor.store)
+    run = await reconciled(visitor.store)
+    after = await guard_of(visitor.store)
+    await reconciled(visitor.store)
+
+    assert run.findings == twice
+    assert before["reachBack"] == 0
+    assert after["reachBack"] >= 5 * HOUR / timedelta(milliseconds=1)
+    assert after["seq"] > before["seq"]
+    assert await guard_of(visitor.store) == after
+    problem(await visitor.book(NINE + 4 * HOUR), "conflict")
+
+
+@pytest.mark.servers("transactions")
+async def test_long_ones_are_looked_for_as_well(visitor: Visitor) -> None:
+    """A row that is marked `long` does not stretch the reach; the guard only learns that there is one."""
+    await put(visitor.store, endTime=NINE + 24 * 30 * HOUR, long=True)
+    await reconciled(visitor.store)
+    guard = await guard_of(visitor.store)
+
+    assert (guard["reachBack"], guard["long"]) == (0, True)
+    problem(await visitor.book(NINE + 24 * 20 * HOUR), "conflict")
+
+
+async def test_what_no_lookup_finds_is_kept(visitor: Visitor) -> None:
+    """Items, other spellings and times that are no dates; not what is over, and not what a lookup finds."""
+    store = visitor.store
+    await visitor.resource(ROOM)
+    found = [
+        await put(store, status="Confirmed"),
+        await put(store, startTime="2030-01-07T09:00:00Z"),
+        await put(store, {"relationTo": "resources", "value": "room"}),
+        await put(store, "other", items=[{"resource": "room"}]),
+    ]
+    await put(store)
+    await put(store, ObjectId(ROOM))
+    old = {"startTime": NINE.replace(year=2020), "endTime": NINE.replace(year=2020) + HOUR}
+    await put(store, status="Confirmed", **old)
+    await reconciled(store)
+    kept = await store.database["occupancies"].find().to_list(None)
+    guard = await guard_of(store)
+    await reconciled(store)
+
+    assert {(row["resource"], row["reservation"], row["startTime"], row["endTime"]) for row in kept} == {
+        ("room", each, NINE, NINE + 5 * HOUR) for each in found
+    }
+    assert guard["foreign"] is True
+    assert "foreign" not in await guard_of(store, ROOM)
+    assert await store.database["occupancies"].find().to_list(None) == kept
+    assert await guard_of(store) == guard
+
+    await store.database["reservations"].delete_many({"_id": {"$in": found}})
+    await reconciled(store)
+    assert await store.database["occupancies"].count_documents({}) == 0
+    assert "foreign" not in await guard_of(store)
+
+
+async def test_the_first_fill_is_that_of_a_run(visitor: Visitor) -> None:
+    """Where no run has been, what it would keep can be made without one."""
+    await put(visitor.store, status="Confirmed")
+    await put(visitor.store, "other", items=[{"resource": "room", "startTime": NINE + HOUR}])
+
+    async def kept() -> list[Any]:
+        rows = await visitor.store.database["occupancies"].find().to_list(None)
+        return sorted((row["resource"], row["startTime"], row["endTime"], row["reservation"]) for row in rows)
+
+    assert await fill(visitor.store) == 2
+    filled, guard = await kept(), await guard_of(visitor.store)
+    await reconciled(visitor.store)
+
+    assert filled == await kept()
+    assert guard["foreign"] is True
+
+
+async def test_a_lowered_capacity_makes_no_finding_of_the_past(visitor: Visitor) -> None:
+    """What took place in a larger room was in order; what is to come is judged by the room as it is now."""
+    store = visitor.store
+    await visitor.resource("hall", capacity=3)
+    past = store.clock.now() - timedelta(days=3)
+    for _ in range(3):
+        await put(store, "hall", startTime=past, endTime=past + HOUR)
+    for _ in range(2):
+        await put(store, "hall")
+    good(await visitor.edit("/v1/resources/hall?force=true", capacity=1))
+    lowered = await reconciled(store)
+    (finding,) = await store.database["findings"].find().to_list(None)
+    shown = good(await visitor.get("/v1/resources/hall"))
+
+    assert (lowered.findings, finding["from"], finding["peak"], finding["capacity"]) == (1, NINE, 2, 1)
+    assert (shown["capacity"], "formerCapacities" in shown) == (1, False)
+    (former,) = (await store.database["resources"].find_one({"_id": "hall"}) or {})["formerCapacities"]
+    assert former["capacity"] == 3
+
+    good(await visitor.edit("/v1/resources/hall", name="Hall"))
+    good(await visitor.edit("/v1/resources/hall", capacity=3))
+    assert (await reconciled(store)).findings == 0
+    assert "formerCapacities" not in (await store.database["resources"].find_one({"_id": "hall"}) or {})
