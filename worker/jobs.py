@@ -1,5 +1,6 @@
 """What the worker does, each a thin wrapper: the nouns know how."""
 
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,11 +9,17 @@ from bson import ObjectId
 from app.booking import tidy
 from app.reconciliation import runs, service
 from app.reconciliation.alerts import Alerts
+from app.storage import beats
 from app.storage.client import Store
 from app.storage.documents import Run
 
 Context = dict[Any, Any]
 """arq's; `store`, `alerts` and `settings` are ours."""
+
+
+async def beat(ctx: Context) -> None:
+    """Say in MongoDB that this worker lives: its schedule goes on, and the database takes what it writes."""
+    await beats.beat(ctx["store"], service.OWNER, socket.gethostname())
 
 
 async def reconcile_reservations(ctx: Context) -> dict[str, int]:

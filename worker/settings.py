@@ -3,27 +3,27 @@
 The environment is read when this module is imported, because arq wants a class with everything in it.
 """
 
+from contextlib import suppress
 from datetime import UTC
 from typing import Any, ClassVar
 
 from arq import cron, func
-from arq.connections import RedisSettings
+from arq.connections import ArqRedis
 from arq.cron import CronJob
 from arq.worker import Function
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from pymongo.errors import PyMongoError
 
 from app.cron import parse
 from app.errors import Problem
 from app.reconciliation import queue
 from app.reconciliation.alerts import Alerts
+from app.reconciliation.service import OWNER
 from app.settings import read_settings
+from app.storage import beats
+from app.storage.beats import BEAT_SECONDS
 from app.storage.client import connect
 from app.storage.migrate import verify
 from worker import jobs
-from worker.beat import beat_key
 from worker.crons import LineJob
 
 RUN_SECONDS = 6 * 3600
@@ -55,23 +55,21 @@ async def shutdown(ctx: dict[Any, Any]) -> None:
     if "alerts" in ctx:
         await ctx["alerts"].aclose()
     if "store" in ctx:
+        with suppress(PyMongoError):
+            await beats.stop(ctx["store"], OWNER)
         await ctx["store"].close()
 
 
-def _redis() -> RedisSettings:
+def _redis() -> ArqRedis:
     if _settings.redis_url is None:
         raise Problem("invalid", "REDIS_URL is not set; the worker takes its jobs from there.")
-    settings = queue.redis_settings(_settings.redis_url)
-    # A Redis that restarts within some ten seconds is waited for; without it for longer, the worker ends.
-    settings.retry = Retry(ExponentialBackoff(cap=2, base=0.1), 9)
-    settings.retry_on_error = [RedisConnectionError, RedisTimeoutError]
-    return settings
+    return queue.connection(_settings.redis_url)
 
 
 class WorkerSettings:
     """What arq reads, by name; everything that is not here is as arq has it."""
 
-    redis_settings: ClassVar[RedisSettings] = _redis()
+    redis_pool: ClassVar[ArqRedis] = _redis()
     queue_name = queue.QUEUE
     functions: ClassVar[list[Function]] = [
         # The second try is for a worker that was stopped: it gave its run back, and the next one begins at once.
@@ -79,6 +77,13 @@ class WorkerSettings:
         func(jobs.send_alerts, name=queue.ALERT, timeout=ALERT_LONGEST),
     ]
     cron_jobs: ClassVar[list[CronJob]] = [
+        cron(
+            jobs.beat,
+            name=queue.BEAT,
+            second=set(range(0, 60, BEAT_SECONDS)),
+            timeout=BEAT_SECONDS,
+            run_at_startup=True,
+        ),
         LineJob(
             jobs.reconcile_reservations,
             parse(_settings.reconcile_cron),
@@ -105,7 +110,5 @@ class WorkerSettings:
     job_deserializer = queue.deserialize
     keep_result = 0
     """A kept result would block the id of its job."""
-    health_check_interval = 15
-    health_check_key = beat_key()
     job_completion_wait = 5
     """Seconds that jobs get to finish on SIGTERM; what takes longer gives its run back."""

@@ -1,25 +1,26 @@
 """`reserva health`: what a container's health check asks, every few seconds.
 
-So it must be cheap: nothing is imported here but click and the standard library, and Redis is asked by hand, because
-its client takes longer to import than everything else here takes to run.
+So it must be cheap: nothing is imported here but click and the standard library, and the database's driver only where
+the database is asked, because it takes longer to import than everything else here takes to run.
 """
 
 import http.client
 import json
 import os
 import socket
-import ssl
-from urllib.parse import parse_qs, unquote, urlsplit
+from importlib import import_module
+from urllib.parse import urlsplit
 
 import click
 
 from app.cli.address import known, url_of
 from app.environment import from_files
 from app.trial import folder
-from worker.beat import beat_key
 
 UNWELL, COULD_NOT = 1, 2
 _SECONDS = 4
+_SHOWN = 300
+"""Characters of what the driver says."""
 _OK = 200
 
 
@@ -57,22 +58,26 @@ def app(*, port: int | None, live: bool) -> None:
         connection.close()
 
 
-@health.command(epilog="Example:  REDIS_URL=redis://queue reserva health worker")
+@health.command(epilog="Example:  MONGODB_URL=mongodb://db:27017/?replicaSet=rs0 reserva health worker")
 def worker() -> None:
-    """Ask Redis whether a worker of this machine has said lately that it lives."""
-    url = os.environ.get("REDIS_URL")
+    """Ask the database whether a worker of this machine has said lately that it lives."""
+    url = os.environ.get("MONGODB_URL")
     if not url:
-        read, faults = from_files(["REDIS_URL"], os.environ)
+        read, faults = from_files(["MONGODB_URL"], os.environ)
         if faults:
             raise _CouldNot(faults[0])
-        url = read.get("REDIS_URL") or _of_the_trial("redis_url")
+        url = read.get("MONGODB_URL") or _of_the_trial("mongodb_url")
     if not url:
-        raise _CouldNot("REDIS_URL is not set, and no trial runs in ./.reserva.")
+        raise _CouldNot("MONGODB_URL is not set, and no trial runs in ./.reserva.")
+    beats = import_module("app.storage.beats")
     try:
-        beats = _exists(url, beat_key())
-    except (OSError, ValueError) as error:
-        raise _CouldNot(f"Redis cannot be asked: {error}. Check REDIS_URL and that the server runs.") from error
-    if not beats:
+        found = beats.lives(url, socket.gethostname(), _SECONDS)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"[:_SHOWN].rstrip(".")
+        raise _CouldNot(
+            f"The database cannot be asked: {reason}. Check MONGODB_URL and that the server runs."
+        ) from error
+    if not found:
         _unwell("No worker of this machine has said lately that it lives.")
 
 
@@ -92,44 +97,3 @@ def _reason(said: bytes) -> str:
         return str(json.loads(said).get("reason", ""))
     except (ValueError, AttributeError):
         return ""
-
-
-def _exists(url: str, key: str) -> bool:
-    """Whether Redis has a key; an expired one is none.
-
-    Raises:
-        OSError: it does not answer.
-        ValueError: it refuses, or the address is none.
-    """
-    place = urlsplit(url)
-    database = place.path.strip("/") if place.scheme != "unix" else parse_qs(place.query).get("db", [""])[0]
-    commands = [["EXISTS", key]]
-    if database:
-        commands.insert(0, ["SELECT", database])
-    if place.password is not None:
-        commands.insert(0, ["AUTH", *filter(None, [unquote(place.username or "")]), unquote(place.password)])
-    with _connected(url) as connection, connection.makefile("rb") as answers:
-        connection.sendall(b"".join(_written(command) for command in commands))
-        for _ in commands:
-            answer = answers.readline().decode(errors="replace").strip()
-            if not answer or answer.startswith("-"):
-                raise ValueError(answer.removeprefix("-") or "it hung up")
-    return answer == ":1"
-
-
-def _connected(url: str) -> socket.socket:
-    place = urlsplit(url)
-    if place.scheme == "unix":
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(_SECONDS)
-        connection.connect(place.path)
-        return connection
-    host = place.hostname or "localhost"
-    plain = socket.create_connection((host, place.port or 6379), timeout=_SECONDS)
-    return ssl.create_default_context().wrap_socket(plain, server_hostname=host) if place.scheme == "rediss" else plain
-
-
-def _written(command: list[str]) -> bytes:
-    """A command in Redis's protocol."""
-    words = [word.encode() for word in command]
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)

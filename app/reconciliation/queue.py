@@ -6,10 +6,9 @@ Redis is a hint. What must not be lost stands in MongoDB before it is put here, 
 import asyncio
 import json
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import structlog
-from arq.connections import ArqRedis, RedisSettings, create_pool
+from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 RECONCILE = "reconcile_reservations"
@@ -20,29 +19,34 @@ PICK_UP = "pick_up_reconciliations"
 """Scheduled: carries out what waits in MongoDB and takes over from the dead."""
 ALERT = "send_alerts"
 """Scheduled, and rung by runs: tells the alert URL of what it was not told yet."""
+BEAT = "beat"
+"""Scheduled: says that the worker lives."""
 TIDY = "tidy_up"
 """Scheduled: writes down holds that are over, and what took place."""
 
 QUEUE = "reserva:jobs"
+ANSWER_SECONDS = 3.0
+"""How long one command waits for Redis."""
 ENQUEUE_SECONDS = 1.0
 """How long a request waits for Redis before it leaves the job to whoever looks into MongoDB."""
+
+_SHAPE: dict[str, set[type]] = {"f": {str}, "a": {list}, "k": {dict}, "t": {int, type(None)}, "et": {int}}
+"""A job of arq's: function, its arguments, which try it is, and when it was put there, in milliseconds."""
+_LATEST = 2**53
 
 log = structlog.get_logger()
 
 
-def redis_settings(url: str) -> RedisSettings:
-    """Where Redis is, as arq wants it. User names and passwords may be percent-encoded in the address.
+def connection(url: str) -> ArqRedis:
+    """A client of the Redis at an address; nobody is asked yet whether there is one.
 
     Raises:
-        RuntimeError, ValueError: if it is no address of Redis.
+        ValueError: it is no address of Redis.
     """
-    parts = urlsplit(url)
-    # A path without a number is as good as none, which arq does not know.
-    settings = RedisSettings.from_dsn(parts._replace(path="").geturl() if parts.path == "/" else url)
-    settings.username = unquote(settings.username) if settings.username else None
-    settings.password = unquote(settings.password) if settings.password else None
-    settings.conn_retries = 0
-    return settings
+    redis: ArqRedis = ArqRedis.from_url(url, socket_connect_timeout=ANSWER_SECONDS, socket_timeout=ANSWER_SECONDS)
+    redis.job_serializer, redis.job_deserializer = serialize, deserialize
+    redis.default_queue_name = QUEUE
+    return redis
 
 
 def serialize(job: dict[str, Any]) -> bytes:
@@ -51,8 +55,16 @@ def serialize(job: dict[str, Any]) -> bytes:
 
 
 def deserialize(kept: bytes) -> dict[str, Any]:
-    """The opposite of `serialize`."""
-    job: dict[str, Any] = json.loads(kept)
+    """The opposite of `serialize`.
+
+    Raises:
+        ValueError: this is no job of arq's. Whoever can write into Redis can write anything there.
+    """
+    job = json.loads(kept)
+    if not isinstance(job, dict) or any(type(job.get(name)) not in types for name, types in _SHAPE.items()):
+        raise ValueError("this is no job")
+    if not 0 <= job["et"] <= _LATEST:
+        raise ValueError("this is no time")
     return job
 
 
@@ -64,17 +76,15 @@ class Queue:
     """
 
     def __init__(self, url: str | None) -> None:
-        self._settings = None if url is None else redis_settings(url)
-        self._redis: ArqRedis | None = None
+        self._redis = None if url is None else connection(url)
 
     async def put(self, job: str, *arguments: str, identity: str) -> bool:
         """Put a job into the queue, unless one of that identity is there; whether Redis answered."""
-        if self._settings is None:
+        if self._redis is None:
             return False
         try:
             async with asyncio.timeout(ENQUEUE_SECONDS):
-                redis = await self._connected(self._settings)
-                await redis.enqueue_job(job, *arguments, _job_id=identity)
+                await self._redis.enqueue_job(job, *arguments, _job_id=identity)
         except (RedisError, OSError) as error:  # a TimeoutError is an OSError
             log.warning("Redis does not answer; the worker finds the job in MongoDB", job=job, error=str(error))
             return False
@@ -84,11 +94,3 @@ class Queue:
         """Give back the connections."""
         if self._redis is not None:
             await self._redis.aclose(close_connection_pool=True)
-            self._redis = None
-
-    async def _connected(self, settings: RedisSettings) -> ArqRedis:
-        if self._redis is None:
-            self._redis = await create_pool(
-                settings, job_serializer=serialize, job_deserializer=deserialize, default_queue_name=QUEUE
-            )
-        return self._redis

@@ -15,12 +15,12 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo.errors import PyMongoError
 
 from app.settings import Mode, Settings
+from app.storage import DATABASE
 from app.storage.capabilities import Capabilities, Shape, StoreMode, ask, choose
 from app.storage.clock import Clock
 from app.storage.documents import DOCUMENTS
 from app.storage.errors import StorageError, unusable
 
-DATABASE = "reserva"
 SELECTION_MS = 3_000
 """How long an operation looks for a usable server. Shorter than an election on purpose: whoever waits for a booking
 is told `unavailable` within its deadline, and may come again."""

@@ -554,6 +554,19 @@ class Process(Kept):
         name = "processes"
 
 
+class Beat(Kept):
+    """When a worker last said that it lives; the id names its process, `host` its machine. See `beats`."""
+
+    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a worker is named
+    host: str
+    at: datetime
+
+    class Settings(Kept.Settings):
+        """Where it is kept."""
+
+        name = "beats"
+
+
 class Deployment(Kept):
     """What all processes of a database must agree on, in one document; see `deployment`."""
 
@@ -582,5 +595,6 @@ DOCUMENTS: tuple[type[Kept], ...] = (
     Awaited,
     Key,
     Process,
+    Beat,
     Deployment,
 )

@@ -12,7 +12,8 @@ from bson import decode_all
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from app.storage.client import DATABASE, LENIENT, make_client
+from app.storage import DATABASE
+from app.storage.client import LENIENT, make_client
 from app.storage.errors import UNAUTHORIZED, StorageError, shown, unusable
 
 BATCH = 2_000

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.settings import Settings
-from app.storage.client import DATABASE, Store, connect
+from app.storage import DATABASE
+from app.storage.client import Store, connect
 from app.storage.clock import Clock
 from app.storage.documents import Customer
 from app.storage.errors import StorageError, shown

@@ -5,10 +5,10 @@ import json
 import signal
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis
 
 from app.reconciliation import queue, runs, service, settle
 from app.reconciliation.alerts import Alerts
@@ -20,8 +20,8 @@ from app.storage.client import Store
 from app.storage.documents import Run
 from tests.actors import HOUR, NINE, add_resource
 from tests.contract.processes import eventually, kept_running, run, running
+from tests.redis import OwnRedis
 from worker import jobs
-from worker.beat import beat_key
 
 pytestmark = pytest.mark.servers("rust")
 KINDS: tuple[runs.Kind, ...] = ("full", "incremental")
@@ -50,7 +50,6 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
     silent = await runs.ask_for(store, "full")
-    redis = Redis.from_url(redis_url)
     with running("worker", MONGODB_URL=database_url, REDIS_URL=redis_url) as worker:
         assert await succeeds(store, silent)
         told = await runs.ask_for(store, "resource", "r")
@@ -58,13 +57,25 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
         assert await jobs.put(queue.RUN, str(told.id), identity=str(told.id))
         await jobs.close()
         assert await succeeds(store, told)
-        assert redis.exists(beat_key())
+        assert run("health", "worker", MONGODB_URL=database_url).returncode == 0
         assert worker.ended(signal.SIGTERM) == 0
-    redis.close()
+    assert run("health", "worker", MONGODB_URL=database_url).returncode == 1
     assert (await runs.get(store, str(silent.id))).findings == 1
     assert (await runs.get(store, str(told.id))).conflicts == 1
     assert any("Conflict detected" in line for line in worker.err)
     assert worker.out == []
+
+
+async def test_it_outlives_redis(store: Store, database_url: str, tmp_path: Path) -> None:
+    """It starts without Redis and carries out what waits in MongoDB; so too after Redis came and was killed."""
+    redis = OwnRedis(tmp_path)
+    with running("worker", MONGODB_URL=database_url, REDIS_URL=redis.url) as worker:
+        assert await succeeds(store, await runs.ask_for(store, "full"))
+        redis.start()
+        await asyncio.to_thread(worker.said, "Redis can be used again")
+        redis.kill()
+        assert await succeeds(store, await runs.ask_for(store, "incremental"))
+        assert worker.ended(signal.SIGTERM) == 0
 
 
 async def test_the_scheduled_job_tells_what_the_seed_told(store: Store) -> None:

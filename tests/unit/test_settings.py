@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.environment import SettingsError
-from app.reconciliation.queue import redis_settings
+from app.reconciliation.queue import connection
 from app.settings import Settings, read_settings
 
 SECRET = "whsec_" + "A" * 32
@@ -108,7 +108,7 @@ def test_addresses_of_redis(monkeypatch: pytest.MonkeyPatch, url: str, database:
     address = read_settings().redis_url
 
     assert address is not None
-    assert redis_settings(address).database == database
+    assert connection(address).connection_pool.connection_kwargs.get("db", 0) == database
 
 
 def test_every_fault_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
