@@ -25,11 +25,11 @@ from app import cron
 from app.reconciliation import lease as leases
 from app.reconciliation import queue
 from app.reconciliation.findings.surroundings import surroundings
+from app.reconciliation.known import FINDINGS
 from app.reconciliation.lease import Lease
 from app.reconciliation.messages import LINES, described, listed, overlap
 from app.reconciliation.queue import Queue
 from app.reconciliation.receiver import Message, NotTaken, Receiver
-from app.reconciliation.record import FINDINGS
 from app.reconciliation.runs import LostRun
 from app.settings import Settings
 from app.storage.client import Store

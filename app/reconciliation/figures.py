@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Any
 
 from app.reconciliation.alerts import UNTOLD, delivery_of
-from app.reconciliation.record import FINDINGS
+from app.reconciliation.known import FINDINGS
 from app.storage.client import Store
 
 KINDS = ("full", "incremental")

@@ -11,7 +11,7 @@ from app.storage.foreign import Foreign, foreign
 from app.storage.guards import Reach
 from app.storage.reasons import Reasons
 from app.storage.rows import FIELDS, SURE, TRASH, UNKNOWN_STATUS, LeftOut, Reader, Taken, found_by_lookup, occupancies
-from app.storage.values import MOST, excerpt, is_opaque, label
+from app.storage.values import MOST, excerpt, identity, is_opaque, label, shown_text
 from app.timeline.instants import Millis, from_millis
 from app.timeline.sweep import Plain
 
@@ -147,7 +147,7 @@ class Rows:
             self._active(found)
 
     def _leave_out(self, left_out: LeftOut, found: Mapping[str, Any]) -> None:
-        example = label(found.get("_id")) + (f" ({left_out.value})" if left_out.value else "")
+        example = shown_text(found.get("_id")) + (f" ({left_out.value})" if left_out.value else "")
         self.tally.left_out.add(left_out.reason, example)
 
     def _active(self, found: Mapping[str, Any]) -> None:
@@ -179,7 +179,7 @@ class Rows:
     def _in_its_place(self, found: Mapping[str, Any], taken: Taken) -> bool:
         """Whether a cursor in the order of `resource` meets it beside the others on its resource."""
         resource = found.get("resource")
-        return not is_opaque(resource) and not isinstance(resource, list) and taken.resource == label(resource)
+        return not is_opaque(resource) and not isinstance(resource, list) and taken.resource == identity(resource)
 
 
 def is_idle(found: Mapping[str, Any]) -> bool:

@@ -18,8 +18,9 @@ from app.reconciliation import lease as leases
 from app.reconciliation import runs, scan
 from app.reconciliation.alerts import Teller, warn
 from app.reconciliation.guarding import keep_foreign, raise_reaches
+from app.reconciliation.known import unresolved_resources
 from app.reconciliation.lease import Lease
-from app.reconciliation.record import record, unresolved_resources
+from app.reconciliation.record import record
 from app.reconciliation.rows import Tally
 from app.reconciliation.runs import Kind, LostRun
 from app.reconciliation.settle import look_again

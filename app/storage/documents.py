@@ -404,10 +404,12 @@ class FindingEntry(Part):
 class Acceptance(Part):
     """What a person accepted: these reservations or fewer of them, up to that peak and that excess over capacity.
 
-    It holds until `until`; without it, for good.
+    It holds until `until`; without it, for good. Of a finding that does not list all of its reservations it has the
+    digest, and is for exactly those.
     """
 
     reservations: list[Any]
+    digest: str | None = None
     peak: int
     excess: int
     until: datetime | None = None
@@ -415,11 +417,20 @@ class Acceptance(Part):
     at: datetime
 
 
+class FindingPart(Part):
+    """The window that a finding was before others merged into it."""
+
+    from_: datetime = Field(alias="from")
+    to: datetime
+    reservations: list[Any]
+
+
 class Finding(Kept):
     """A stretch of one resource with load above its capacity, as the last run saw it; see `app.timeline.matching`.
 
-    `reservations` are ids, of whatever type they have. `acceptance` and `acknowledged` (since when) are what people
-    said of it; a finding that was merged into another keeps them, for when the windows part again. `told_at` is when an
+    `reservations` are ids, of whatever type they have; of very many only a sample, with the digest of all. `acceptance`
+    and `acknowledged` (since when, only where it is) are what people said of it; a finding that was merged into another
+    keeps them, for when the windows part again. `own` is what it was before others merged into it. `told_at` is when an
     alert with it was taken, `alert` the id of the one that carries it until then; whoever opens it again unsets both.
     `excess` (peak less capacity) and `reservation_count` are kept for lists; `updated_at` is
     the last change, which a run that sees it as it was is not.
@@ -435,7 +446,8 @@ class Finding(Kept):
     state: State
     reservations: list[Any]
     reservation_count: int | None = None
-    accepted_peak: int | None = None
+    digest: str | None = None
+    own: FindingPart | None = None
     acceptance: Acceptance | None = None
     acknowledged: datetime | None = None
     assignee: str | None = None
@@ -456,6 +468,7 @@ class Finding(Kept):
         name = "findings"
         indexes: ClassVar = [
             IndexModel([("resource", ASCENDING), ("from", ASCENDING), ("_id", ASCENDING)], name="finding_place"),
+            IndexModel([("resource", ASCENDING), ("state", ASCENDING), ("from", ASCENDING)], name="finding_run"),
             IndexModel([("state", ASCENDING), ("from", ASCENDING), ("_id", ASCENDING)], name="finding_state_from"),
             IndexModel([("state", ASCENDING), ("firstSeen", ASCENDING), ("_id", ASCENDING)], name="finding_state_seen"),
             IndexModel([("state", ASCENDING), ("excess", ASCENDING), ("_id", ASCENDING)], name="finding_state_excess"),

@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha256
 from math import isfinite
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from bson import DatetimeMS, Decimal128, ObjectId
+from bson import Binary, DatetimeMS, Decimal128, ObjectId, encode
 from bson.dbref import DBRef
 
 from app.timeline.instants import FIRST, LAST, SECOND, Millis, render, to_millis
@@ -50,8 +51,19 @@ def identity(value: Any) -> str | None:
 
 
 def label(value: Any) -> str:
-    """The text by which a stored document is known, whatever its `_id` is: two of any types can be compared by it."""
-    return NAMELESS if value is None else identity(value) or excerpt(value)
+    """The text by which a stored document is known, whatever its `_id` is: any two ids can be compared by it.
+
+    Two that are different have different ones: text that reads like an id of another type is quoted, and what is no
+    plain id is known by a digest of its BSON, which is the same however it was decoded.
+    """
+    if value is None:
+        return NAMELESS
+    if isinstance(value, str):
+        return f'"{value}"' if len(forms(value)) > 1 else value
+    if isinstance(value, UUID):
+        value = Binary.from_uuid(value)
+    plain = None if isinstance(value, Mapping | DBRef | bytes) else identity(value)
+    return plain or f"#{sha256(encode({'': value})).hexdigest()}"
 
 
 def forms(text: str) -> list[Any]:

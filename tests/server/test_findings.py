@@ -1,6 +1,7 @@
 """Findings over HTTP and under runs: what people read, what they say of it, and that nothing they said is lost."""
 
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ from bson import ObjectId
 
 from app.reconciliation import lease as leases
 from app.reconciliation import record, runs, service
+from app.reconciliation.changes import Change
 from app.reconciliation.findings.words import Said, say
 from app.reconciliation.runs import LostRun
+from app.reconciliation.writing import Writer
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.timeline.instants import render
-from app.timeline.matching import Placed
 from app.timeline.sweep import Window
 from tests.reviewing import URL, doubled, only, run_of, word
 from tests.visitor import HOUR, NINE, Visitor, good, made, problem
@@ -77,6 +79,10 @@ async def test_a_finding_shows_who_overlaps_and_what_could_be_done(reviewer: Vis
         "by": "worker",
         "to": "resolved",
         "note": "nothing overlaps any more",
+        "from": render(NINE),
+        "until": render(NINE + HOUR),
+        "peak": 2,
+        "capacity": 1,
     }
 
 
@@ -177,26 +183,37 @@ async def test_what_still_overlaps_cannot_be_resolved(reviewer: Visitor) -> None
     assert [each["to"] for each in back["history"]] == ["open", "resolved", "open"]
 
 
-async def test_an_acceptance_stands_up_to_its_peak(reviewer: Visitor) -> None:
-    """Growing in length keeps it, above the peak it is open again and counts as new."""
+async def test_an_acceptance_is_for_these_or_fewer(reviewer: Visitor) -> None:
+    """Growing in length keeps it; whoever joins makes it open again, whatever the peak; gone again, it is accepted."""
     first = await reviewer.booked()
-    await doubled(reviewer, first)
+    other = await doubled(reviewer, first)
     await run_of(reviewer)
     finding = await only(reviewer)
     good(await word(reviewer, finding, "accept"))
-    end = NINE + 2 * HOUR
-    await doubled(reviewer, first, startTime=NINE + HOUR / 2, blockStart=NINE + HOUR, endTime=end, blockEnd=end)
-    await doubled(reviewer, first, startTime=NINE + HOUR, blockStart=NINE + HOUR, endTime=end, blockEnd=end)
+    for each in (first["id"], other):
+        await reviewer.put({"id": each}, endTime=NINE + 2 * HOUR, blockEnd=NINE + 2 * HOUR)
     longer = await run_of(reviewer)
     grown = await only(reviewer)
-    await doubled(reviewer, first)
-    higher = await run_of(reviewer)
+    late = {"startTime": NINE + HOUR, "blockStart": NINE + 2 * HOUR, "blockEnd": NINE + 3 * HOUR}
+    pair = [await doubled(reviewer, first, **late) for _ in range(2)]
+    joined = await run_of(reviewer)
     outgrown = await only(reviewer)
+    for each in pair:
+        await reviewer.put({"id": each}, status="cancelled")
+    again = await run_of(reviewer, "incremental")
+    after = await only(reviewer)
 
     assert (longer.new, longer.unaccepted) == (0, 0)
-    assert (grown["id"], grown["state"], grown["to"], grown["peak"]) == (finding["id"], "accepted", render(end), 2)
-    assert (higher.new, higher.unaccepted) == (1, 1)
-    assert (outgrown["id"], outgrown["state"], outgrown["peak"]) == (finding["id"], "open", 3)
+    assert (grown["id"], grown["state"], grown["to"]) == (finding["id"], "accepted", render(NINE + 2 * HOUR))
+    assert (joined.new, joined.unaccepted, outgrown["peak"]) == (1, 1, 2)
+    assert (outgrown["id"], outgrown["state"]) == (finding["id"], "open")
+    assert outgrown["history"][-1]["note"] == "others joined"
+    assert (again.new, again.unaccepted) == (0, 0)
+    assert (after["id"], after["state"], after["history"][-1]["note"]) == (
+        finding["id"],
+        "accepted",
+        "only what was accepted is left",
+    )
 
 
 async def test_halves_and_mergers_keep_their_names(reviewer: Visitor) -> None:
@@ -282,15 +299,15 @@ async def test_a_word_in_between_wins(reviewer: Visitor, monkeypatch: pytest.Mon
     await run_of(reviewer)
     finding = await only(reviewer)
     await doubled(reviewer, first, startTime=NINE, endTime=NINE + HOUR / 2, blockEnd=NINE + HOUR / 2)
-    place = record._Writer.place
+    write = Writer.write
     said: list[Finding] = []
 
-    async def interrupted(writer: record._Writer, placed: Placed) -> Any:
+    async def interrupted(writer: Writer, changes: Sequence[Change], seen: Sequence[Any]) -> None:
         if not said:
             said.append(await say(reviewer.store, finding["id"], Said("accepted", "me", note="mine")))
-        return await place(writer, placed)
+        await write(writer, changes, seen)
 
-    monkeypatch.setattr(record._Writer, "place", interrupted)
+    monkeypatch.setattr(Writer, "write", interrupted)
     run = await run_of(reviewer)
     after = await only(reviewer)
     assert [each["to"] for each in after["history"]] == ["open", "accepted", "open"]

@@ -12,7 +12,7 @@ from bson import ObjectId
 from structlog.testing import capture_logs
 
 from app.reconciliation import runs, scan, service, settle
-from app.reconciliation.record import unresolved_resources
+from app.reconciliation.known import unresolved_resources
 from app.reconciliation.rows import PROJECTION
 from app.reconciliation.runs import LostRun
 from app.reconciliation.scan import Opaque

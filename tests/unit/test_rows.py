@@ -2,15 +2,16 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
-from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId
+from bson import Binary, Code, DatetimeMS, Decimal128, Int64, ObjectId
 from bson.dbref import DBRef
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.storage.rows import LeftOut, Reader, Taken, found_by_lookup, occupancies
-from app.storage.values import MOST, count, excerpt, forms, identity, instant, printable, row_key, shown_text
+from app.storage.values import MOST, count, excerpt, forms, identity, instant, label, printable, row_key, shown_text
 from app.timeline.instants import HOUR, from_millis, to_millis
 
 MIDNIGHT = to_millis(datetime(2030, 1, 7, tzinfo=UTC))
@@ -396,3 +397,26 @@ def test_ids_that_python_takes_for_equal_are_told_apart() -> None:
 def test_what_an_id_may_be_stored_as(text: str, values: list[Any]) -> None:
     """The forms in which the database can be asked for an id that is known as text."""
     assert forms(text) == values
+
+
+def test_no_two_ids_have_one_label() -> None:
+    """Nobody is taken for somebody else because their ids read alike, however long they are."""
+    long = "x" * 100
+    ids: list[Any] = [1, True, "1", OID, str(OID), OID.binary, "", "room-1", 1.5, "1.5"]
+    ids += [{"value": 1}, {"value": 1, "of": "a"}, {"value": 1, "of": "b"}, {"a": f"{long}1"}, {"a": f"{long}2"}]
+
+    assert len(set(map(label, ids))) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (UUID(int=7), Binary.from_uuid(UUID(int=7))),
+        (datetime(2030, 1, 7, 9), datetime(2030, 1, 7, 9, tzinfo=UTC)),  # noqa: DTZ001 -- as it may be decoded
+        ({"day": datetime(2030, 1, 7)}, {"day": datetime(2030, 1, 7, tzinfo=UTC)}),  # noqa: DTZ001 -- the same
+        ({"day": DatetimeMS(0)}, {"day": datetime(1970, 1, 1, tzinfo=UTC)}),
+    ],
+)
+def test_a_label_is_the_same_however_it_was_read(one: Any, other: Any) -> None:
+    """What a driver decodes in several forms is one id."""
+    assert label(one) == label(other)

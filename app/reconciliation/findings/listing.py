@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 from bson import ObjectId
 
 from app.errors import Problem, invalid
+from app.reconciliation.known import FINDINGS
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.values import forms
@@ -20,7 +21,6 @@ from app.timeline.instants import render
 from app.timeline.matching import State
 from app.wire.paging import bad_cursor, read_cursor, write_cursor
 
-FINDINGS = "findings"
 SHOWN_RESERVATIONS = 100
 """Of each finding in an answer; `reservationCount` says how many there are."""
 

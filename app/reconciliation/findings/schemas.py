@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from app.reconciliation.findings.listing import MAX_VALUES, SHOWN_RESERVATIONS
 from app.reconciliation.findings.surroundings import Surroundings
-from app.reconciliation.record import BY
+from app.reconciliation.histories import BY
 from app.reconciliation.repairs import Proposal
 from app.storage.documents import Finding
 from app.storage.rows import Reader, Taken, occupancies

@@ -13,13 +13,12 @@ from pymongo import ReturnDocument
 
 from app.deadline import sending
 from app.errors import Problem, invalid, not_found
-from app.reconciliation.findings.listing import FINDINGS
 from app.reconciliation.findings.schemas import To
-from app.reconciliation.record import known_of
+from app.reconciliation.known import FINDINGS, accepted, known_of
 from app.reconciliation.settle import settled
 from app.storage.client import Store
 from app.storage.documents import Finding
-from app.storage.values import row_key
+from app.storage.values import label
 from app.timeline.matching import State
 from app.wire.versions import IfMatch
 
@@ -131,15 +130,15 @@ def _is_so(finding: Finding, said: Said) -> bool:
 
 def _is_accepted(finding: Finding, until: datetime | None) -> bool:
     """Whether just this was accepted already: these reservations, this peak, for so long."""
-    accepted = finding.acceptance
-    if accepted is None:
+    said = finding.acceptance
+    if said is None or said.digest != finding.digest:
         return False
-    same = (accepted.peak, accepted.excess, accepted.until) == (finding.peak, finding.peak - finding.capacity, until)
-    return same and _keys(accepted.reservations) == _keys(finding.reservations)
+    same = (said.peak, said.excess, said.until) == (finding.peak, finding.peak - finding.capacity, until)
+    return same and (said.digest is not None or _keys(said.reservations) == _keys(finding.reservations))
 
 
 def _keys(reservations: Iterable[Any]) -> set[Any]:
-    return {row_key(each) for each in reservations}
+    return set(map(label, reservations))
 
 
 async def _check(store: Store, finding: Finding, said: Said) -> None:
@@ -182,25 +181,12 @@ def _changes(finding: Finding, said: Said, now: datetime) -> tuple[dict[str, Any
         return ({}, ("assignee",)) if said.assignee is None else ({"assignee": said.assignee}, ())
     fields: dict[str, Any] = {"state": said.to}
     if said.to == "accepted":
-        fields["acceptance"] = _acceptance(finding, said, now)
-        fields["acceptedPeak"] = finding.peak
-        return fields, ()
+        fields["acceptance"] = accepted(finding, said.by, now, said.until)
+        return fields, ("acknowledged",)
     if said.to == "acknowledged":
         return (fields if finding.state == said.to else fields | {"acknowledged": now}), ()
     untold = ("toldAt", "alert") if said.to == "open" and finding.state != "open" else ()
-    return fields, ("acceptance", "acknowledged", "acceptedPeak", *untold)
-
-
-def _acceptance(finding: Finding, said: Said, now: datetime) -> dict[str, Any]:
-    accepted = {
-        "reservations": finding.reservations,
-        "peak": finding.peak,
-        "excess": finding.peak - finding.capacity,
-        "until": said.until,
-        "by": said.by,
-        "at": now,
-    }
-    return {name: value for name, value in accepted.items() if value is not None}
+    return fields, ("acceptance", "acknowledged", *untold)
 
 
 def _entry(finding: Finding, said: Said, now: datetime, state: State) -> dict[str, Any]:

@@ -1,0 +1,165 @@
+"""Writing findings in batches, each in one transaction under the lease of the run."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+from motor.motor_asyncio import AsyncIOMotorClientSession
+from pymongo import ReadPreference, UpdateOne
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from app.reconciliation import lease as leases
+from app.reconciliation.changes import Change
+from app.reconciliation.histories import bounded
+from app.reconciliation.known import FINDINGS
+from app.reconciliation.lease import Lease
+from app.storage.client import Store
+from app.storage.documents import Finding, Run
+
+BATCH = 500
+"""Findings that one transaction writes; those with many reservations count for several."""
+LIGHT = 100
+"""As many reservations of a finding count for one."""
+SEEN = 2_000
+"""Findings that one transaction marks as seen."""
+TRIES = 20
+"""How often a commit whose answer was lost is asked for again."""
+
+_Session: TypeAlias = AsyncIOMotorClientSession | None
+_Work: TypeAlias = Callable[[_Session], Awaitable[None]]
+
+
+class Overtaken(Exception):  # noqa: N818 -- an event: somebody said something in between
+    """A finding is not at the version that was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes for a run, and adds the findings that it opens to `opened`, batch by batch."""
+
+    store: Store
+    lease: Lease
+    run: Run
+    opened: list[Finding] = field(default_factory=list)
+
+    async def write(self, changes: Sequence[Change], seen: Sequence[Any]) -> None:
+        """Write the changes, in the order in which an interruption does no harm, and mark the others as seen.
+
+        Raises:
+            LostRun: somebody else has the lease.
+            Overtaken: a finding was changed by somebody else; with transactions its batch was not written.
+        """
+        for batch in _batches(sorted(changes, key=attrgetter("order"))):
+            await self._change(batch)
+        for place in range(0, len(seen), SEEN):
+            await self._under_the_lease(self._mark(seen[place : place + SEEN]))
+
+    async def _change(self, batch: Sequence[Change]) -> None:
+        findings = self.store.database[FINDINGS]
+        known = [change.id for change in batch if change.version is not None]
+        before = {row["_id"]: row async for row in findings.find({"_id": {"$in": known}})}
+        new = [_made(change) for change in batch if change.version is None]
+        updates = [_update(change, before) for change in batch if change.version is not None]
+
+        async def write(session: _Session) -> None:
+            if new:
+                await findings.insert_many(new, session=session)
+            if updates:
+                await self._update(updates, session)
+
+        await self._under_the_lease(write)
+        self.opened.extend(_after(change, before) for change in batch if change.opened)
+
+    async def _update(self, updates: Sequence[tuple[dict[str, Any], dict[str, Any]]], session: _Session) -> None:
+        findings = self.store.database[FINDINGS]
+        if self.store.capabilities.native:
+            result = await findings.bulk_write([UpdateOne(*each) for each in updates], session=session)
+            matched = result.matched_count
+        else:  # mongomock's bulk writes are older than today's driver
+            matched = 0
+            for where, change in updates:
+                matched += (await findings.update_one(where, change)).matched_count
+        if matched != len(updates):
+            raise Overtaken
+
+    def _mark(self, seen: Sequence[Any]) -> _Work:
+        change = {"$set": {"lastSeen": self.store.clock.now(), "run": self.run.id}}
+
+        async def write(session: _Session) -> None:
+            await self.store.database[FINDINGS].update_many({"_id": {"$in": list(seen)}}, change, session=session)
+
+        return write
+
+    async def _under_the_lease(self, work: _Work) -> None:
+        """Write, if the run is still this process's; all or nothing where there are transactions."""
+        if self.store.mode != "strict":
+            await leases.prove(self.store, self.lease)
+            await work(None)
+            return
+        async with await self.store.client.start_session() as session:
+            session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True), ReadPreference.PRIMARY)
+            try:
+                await leases.prove(self.store, self.lease, session)
+                await work(session)
+            except BaseException:
+                await session.abort_transaction()
+                raise
+            await _commit(session)
+
+
+async def _commit(session: AsyncIOMotorClientSession) -> None:
+    """Commit, and where the answer is lost ask again: the server knows a transaction that it has committed."""
+    for left in reversed(range(TRIES)):
+        try:
+            await session.commit_transaction()
+        except PyMongoError as error:
+            if not left or not error.has_error_label("UnknownTransactionCommitResult"):
+                raise
+        else:
+            return
+
+
+def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """These in their order, each batch bounded in what it writes."""
+    batch: list[Change] = []
+    weight = 0
+    for change in changes:
+        heavy = 1 + len(change.fields.get("reservations", ())) // LIGHT
+        if batch and weight + heavy > BATCH:
+            yield batch
+            batch, weight = [], 0
+        batch.append(change)
+        weight += heavy
+    if batch:
+        yield batch
+
+
+def _made(change: Change) -> dict[str, Any]:
+    return change.fields | {"history": [] if change.entry is None else [change.entry]}
+
+
+def _update(change: Change, before: dict[Any, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The filter and the update of a finding that is there."""
+    row = before.get(change.id)
+    if row is None or row["version"] != change.version:
+        raise Overtaken
+    fields = change.fields
+    if change.entry is not None:
+        fields = fields | {"history": bounded([*row["history"], change.entry])}
+    update: dict[str, Any] = {"$set": fields, "$inc": {"version": 1}}
+    if change.unset:
+        update["$unset"] = dict.fromkeys(change.unset, "")
+    return {"_id": change.id, "version": change.version}, update
+
+
+def _after(change: Change, before: dict[Any, dict[str, Any]]) -> Finding:
+    """A finding as it stands once that is written."""
+    row = before.get(change.id, {"history": [], "version": 0})
+    kept = {name: value for name, value in row.items() if name not in change.unset} | change.fields
+    kept["history"] = [*row["history"], *([] if change.entry is None else [change.entry])]
+    kept["version"] = row["version"] + 1
+    finding: Finding = Finding.model_validate(kept)
+    return finding
