@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -157,11 +157,11 @@ class Alerts:
         # With the versions: what is opened again is another message, though it reads alike.
         message = Message(text, " ".join(f"{each}:{version}" for each, version in untold.items()))
         # Whoever opens a finding again takes this mark off, and it is untold whatever was sent meanwhile.
-        await _mark(store, ids, UNTOLD, {"$set": {"alert": message.id}})
+        await _mark(channel, ids, UNTOLD, {"$set": {"alert": message.id}})
         if not await channel.send(message):
             return False
         told = {"$set": {"toldAt": store.clock.now()}, "$unset": {"alert": ""}}
-        await asyncio.shield(_mark(store, ids, {"alert": message.id}, told))
+        await _to_its_end(_mark(channel, ids, {"alert": message.id}, told))
         await channel.keep()
         return True
 
@@ -263,7 +263,20 @@ async def _untold(store: Store) -> dict[ObjectId, int]:
     return {row["_id"]: row.get("version", 1) async for row in found}
 
 
-async def _mark(store: Store, ids: Sequence[ObjectId], where: dict[str, Any], change: dict[str, Any]) -> None:
+async def _mark(channel: _Channel, ids: Sequence[ObjectId], where: dict[str, Any], change: dict[str, Any]) -> None:
+    """Change those of these findings that are so, some at a time; the lease is kept meanwhile."""
     for place in range(0, len(ids), MARKED):
         some = {"_id": {"$in": ids[place : place + MARKED]}}
-        await store.database[FINDINGS].update_many({**some, **where}, change)
+        await channel.store.database[FINDINGS].update_many({**some, **where}, change)
+        with suppress(LostRun):  # what was sent was sent; whether more may be, `send` asks
+            await leases.prove(channel.store, channel.lease)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do something that must not be left half-way when this process is about to end."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise

@@ -51,7 +51,7 @@ async def read_figures(store: Store) -> Figures:
     """The figures as they are now."""
     where = {"state": "open"}
     count = await store.database[FINDINGS].count_documents(where)
-    oldest = await store.database[FINDINGS].find_one(where, {"firstSeen": 1}, sort=[("_id", 1)])
+    oldest = await store.database[FINDINGS].find_one(where, {"firstSeen": 1}, sort=[("firstSeen", 1)])
     age = 0.0 if oldest is None else (store.clock.now() - oldest["firstSeen"]).total_seconds()
     last = {kind: await _last(store, kind) for kind in KINDS}
     alerts = await _alerts(store)

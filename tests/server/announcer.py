@@ -17,7 +17,7 @@ from app.reconciliation import alerts
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.service import reconcile_reservations
 from app.settings import Settings
-from app.storage.client import Store, connect
+from app.storage.client import connect
 
 TURN_SECONDS = 0.01
 
@@ -26,11 +26,11 @@ def stop_at(stage: str) -> None:
     """Have the announcement stand still before it sends, before it notes that, or when that is noted by half."""
     mark, calls = alerts._mark, 0
 
-    async def marking(store: Store, ids: Sequence[ObjectId], where: Any, change: Any) -> None:
+    async def marking(channel: Any, ids: Sequence[ObjectId], where: Any, change: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == 1 or stage == "half told":
-            await mark(store, ids if calls == 1 else ids[: len(ids) // 2], where, change)
+            await mark(channel, ids if calls == 1 else ids[: len(ids) // 2], where, change)
         if stage == "marked" or calls == 2:
             await stand_still(stage)
 

@@ -306,6 +306,32 @@ async def test_a_sender_that_was_taken_for_dead(store: Store, clock: Moved, hook
     assert await untold(store) == 0
 
 
+async def test_who_is_to_end_notes_what_was_taken(
+    store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that is cancelled when the receiver has answered writes that down to the last finding before he ends."""
+    monkeypatch.setattr(alerts, "MARKED", 1)
+    mark, calls = alerts._mark, 0
+
+    async def marking(channel: Any, ids: Any, where: Any, change: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            sending.cancel()
+        await mark(channel, ids, where, change)
+
+    monkeypatch.setattr(alerts, "_mark", marking)
+    await opened(store, *"abc")
+    sender = Alerts(Settings(alert_url=hook.url))
+    sending = asyncio.create_task(sender.announce(store))
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+
+    assert await untold(store) == 0
+    assert await sender.announce(store) == 0
+    assert told(hook).total() == 3
+
+
 class TestReminder:
     """Once a day what is still open."""
 
