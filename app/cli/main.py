@@ -19,6 +19,7 @@ _COMMANDS = {
     "keys": ("app.cli.keys:keys", "Make, list, revoke and rotate API keys."),
     "import": ("app.cli.import_:import_", "Book the rows of a file."),
     "reconcile": ("app.cli.reconcile:reconcile", "Look for resources that are booked above their capacity."),
+    "findings": ("app.cli.findings:findings", "Review what is booked above capacity."),
     "health": ("app.cli.health:health", "Ask whether the app or the worker is well."),
     "audit": ("app.cli.audit:audit_", "Look for conflicts in a database of others, without writing."),
 }

@@ -80,7 +80,7 @@ def test_wrong_database(command: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [name for name in COMMANDS if name not in {"dev", "keys", "import", "audit", "health"}]
+    "command", [name for name in COMMANDS if name not in {"dev", "keys", "findings", "import", "audit", "health"}]
 )
 def test_no_database(command: str, tmp_path: Path) -> None:
     """Without an address and without a trial a command says what to do, and exits with 2."""

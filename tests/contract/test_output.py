@@ -77,6 +77,7 @@ async def url(database_url: str, store: Store, tmp_path: Path) -> str:
 
 COMMANDS = [
     ["keys", "list"],
+    ["findings", "list"],
     ["keys", "create", "--name", "x", "--scope", "admin"],
     ["reconcile", "--full", "--json"],
     ["audit", "--mongodb", "URL"],

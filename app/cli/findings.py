@@ -1,0 +1,250 @@
+"""`reserva findings`: what is booked above capacity, and what people say of it, on the terminal."""
+
+import getpass
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar, get_args
+
+import click
+
+from app.availability.service import Availability
+from app.cli.common import DONE, FOUND, asynchronous, console, opened, result, say, shown
+from app.cli.finding_tables import about, load, parts_of, table, when, who
+from app.errors import Problem
+from app.reconciliation.findings.desk import Findings, Shown
+from app.reconciliation.findings.listing import Filters, Order
+from app.reconciliation.findings.schemas import (
+    AcceptingWord,
+    AssigningWord,
+    FindingAnswer,
+    To,
+    Word,
+    shown_finding,
+)
+from app.reconciliation.findings.words import Said
+from app.reconciliation.record import BY
+from app.storage.rule_cache import RuleCache, RuleReader
+from app.timeline.instants import parse
+from app.timeline.matching import State
+from app.wire.models import read_body
+from app.wire.paging import MAX_LIMIT
+from app.work import WorkPool
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+MOST = 10_000
+"""Findings that one list shows."""
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_OK = 200
+
+
+class Instant(click.ParamType[datetime]):
+    """An instant as the API takes it, or a date for its first instant in UTC."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it; a mistake is told in a sentence."""
+        try:
+            return parse(f"{value}T00:00:00Z" if _DATE.fullmatch(value) else value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _one_word(command: C) -> C:
+    """The arguments that all words take."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one line of JSON."),
+        click.option("--actor", metavar="NAME", help="Who says it; without it, the user of this terminal."),
+        click.option("--note", metavar="TEXT", help="Why; kept in the history."),
+        click.argument("ids", metavar="ID...", nargs=-1, required=True),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(epilog="Example:  reserva findings list --state open --order excess")
+def findings() -> None:
+    """Review what is booked above capacity: list it, look at it, say what is to become of it.
+
+    Exit codes: 0 done, 1 something was refused, 2 could not look.
+    """
+
+
+@findings.command("list", epilog="Example:  reserva findings list --state open --resource room-1 --order newest")
+@click.option("--state", "states", multiple=True, type=click.Choice(get_args(State)), help="In this state; repeatable.")
+@click.option("--resource", "resources", metavar="ID", multiple=True, help="Of this resource; repeatable.")
+@click.option("--customer", metavar="ID", help="With a reservation of this customer.")
+@click.option("--from", "from_", type=Instant(), help="Windows that end after this instant (or date, in UTC).")
+@click.option("--to", type=Instant(), help="Windows that begin before this instant (or date, in UTC).")
+@click.option(
+    "--order", type=click.Choice(get_args(Order)), default="from", show_default=True, help="What comes first."
+)
+@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="How many at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+@asynchronous
+async def list_(
+    *,
+    states: tuple[State, ...],
+    resources: tuple[str, ...],
+    customer: str | None,
+    from_: datetime | None,
+    to: datetime | None,
+    order: Order,
+    limit: int,
+    as_json: bool,
+) -> int:
+    """List findings: where, when, how many on how much, and who."""
+    filters = Filters(states, resources, customer, from_, to)
+    async with _review() as review:
+        answers, total = await _read(review, filters, order, limit)
+    if as_json:
+        result({"items": [_json(each) for each in answers], "total": total})
+        return DONE
+    rows = [
+        (each.id, each.resource, when(each.from_), when(each.to), load(each), each.state, each.assignee, who(each))
+        for each in answers
+    ]
+    say(shown(table(("id", "resource", "from", "to", "load", "state", "assignee", "who"), rows)))
+    if len(answers) < total:
+        console.print(f"{len(answers):,} of {total:,} findings; --limit shows more.", markup=False)
+    return DONE
+
+
+@findings.command(epilog="Example:  reserva findings show 65f0c0ffee65f0c0ffee65f0")
+@click.argument("identity", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+@asynchronous
+async def show(identity: str, *, as_json: bool) -> int:
+    """Show a finding: its reservations side by side, moves that would mend it, and what was said of it."""
+    async with _review() as review:
+        seen = await review.read(identity)
+    (answer,) = _answers(seen)
+    if as_json:
+        result(_json(answer))
+        return DONE
+    (finding,) = seen.findings
+    for number, part in enumerate(parts_of(answer, finding)):
+        say(("\n" if number else "") + part)
+    return DONE
+
+
+@findings.command(epilog='Example:  reserva findings acknowledge 65f0c0ffee65f0c0ffee65f0 --note "calling them"')
+@_one_word
+@asynchronous
+async def acknowledge(**word: Any) -> int:
+    """Say that somebody has seen open findings."""
+    return await _say("acknowledged", Word, **word)
+
+
+@findings.command(epilog="Example:  reserva findings accept 65f0c0ffee65f0c0ffee65f0 --until 2030-02-01")
+@_one_word
+@click.option("--until", type=Instant(), help="It is open again from this instant (or date, in UTC) on.")
+@asynchronous
+async def accept(*, until: datetime | None, **word: Any) -> int:
+    """Say that findings may stay as they are: these reservations or fewer, up to this peak and excess."""
+    return await _say("accepted", AcceptingWord, **word, until=until)
+
+
+@findings.command(epilog="Example:  reserva findings resolve 65f0c0ffee65f0c0ffee65f0")
+@_one_word
+@asynchronous
+async def resolve(**word: Any) -> int:
+    """Say that findings are over; refused while their reservations still overlap."""
+    return await _say("resolved", Word, **word)
+
+
+@findings.command(epilog="Example:  reserva findings reopen 65f0c0ffee65f0c0ffee65f0")
+@_one_word
+@asynchronous
+async def reopen(**word: Any) -> int:
+    """Take back that findings were acknowledged, accepted or resolved."""
+    return await _say("open", Word, **word)
+
+
+@findings.command(epilog="Example:  reserva findings assign 65f0c0ffee65f0c0ffee65f0 --assignee zoe")
+@_one_word
+@click.option("--assignee", metavar="NAME", help="Who takes care of them; without it, nobody.")
+@asynchronous
+async def assign(*, assignee: str | None, **word: Any) -> int:
+    """Say who takes care of findings."""
+    return await _say("assigned", AssigningWord, **word, assignee=assignee)
+
+
+@asynccontextmanager
+async def _review() -> AsyncIterator[Findings]:
+    """The findings of the database, with what proposals are looked for by."""
+    work = WorkPool()
+    try:
+        async with opened() as store:
+            rules = RuleReader(store.database, RuleCache(atomic=store.mode == "strict"), work)
+            yield Findings(store, Availability(store, rules, work))
+    finally:
+        work.close()
+
+
+async def _read(review: Findings, filters: Filters, order: Order, limit: int) -> tuple[list[FindingAnswer], int]:
+    """The first findings, page by page, and how many there are."""
+    answers: list[FindingAnswer] = []
+    cursor: str | None = None
+    while True:
+        listed, seen = await review.page(filters, order, min(limit - len(answers), MAX_LIMIT), cursor)
+        answers += _answers(seen)
+        cursor = listed.following
+        if cursor is None or len(answers) >= limit:
+            return answers, listed.total
+
+
+async def _say(
+    to: To, model: type[Word], *, ids: Sequence[str], actor: str | None, note: str | None, as_json: bool, **more: Any
+) -> int:
+    """Say something of findings, each by itself; 1 if it was refused of any."""
+    given = {"actor": actor or _user(), "note": note, **more}
+    word = read_body(model, {name: value for name, value in given.items() if value is not None})
+    said = Said(to, word.actor or _user(), None, word.note, more.get("until"), more.get("assignee"))
+    those = [*dict.fromkeys(ids)]
+    async with _review() as review:
+        came, seen = await review.say_of_all(those, said)
+    answers = iter(_answers(seen))
+    heard = [
+        (identity, each if isinstance(each, Problem) else next(answers))
+        for identity, each in zip(those, came, strict=True)
+    ]
+    if as_json:
+        result({"items": [_outcome(identity, each) for identity, each in heard]})
+    else:
+        rows = [
+            (each, "refused", answer.detail) if isinstance(answer, Problem) else (each, answer.state, about(answer))
+            for each, answer in heard
+        ]
+        say(shown(table(("id", "state", ""), rows)))
+    return FOUND if any(isinstance(each, Problem) for each in came) else DONE
+
+
+def _outcome(identity: str, answer: Problem | FindingAnswer) -> dict[str, Any]:
+    """What came of a word, as `POST /v1/findings/words` says it."""
+    if isinstance(answer, FindingAnswer):
+        return {"id": identity, "status": _OK, "finding": _json(answer)}
+    kind = answer.kind
+    problem = {"type": f"/problems/{answer.name}", "title": kind.title, "status": kind.status, "detail": answer.detail}
+    return {"id": identity, "status": kind.status, "problem": problem}
+
+
+def _user() -> str:
+    """Who sits at this terminal, as far as the system knows."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return "terminal"
+    return "terminal" if user == BY else user
+
+
+def _answers(seen: Shown) -> list[FindingAnswer]:
+    return [shown_finding(each, seen.beside, seen.now, seen.proposals) for each in seen.findings]
+
+
+def _json(answer: FindingAnswer) -> dict[str, Any]:
+    return answer.model_dump(mode="json", exclude_none=True)
