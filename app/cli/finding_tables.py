@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.common import shown
-from app.reconciliation.findings.schemas import FindingAnswer, FoundReservation
+from app.reconciliation.findings.schemas import FindingAnswer, FindingLine, FoundReservation
 from app.storage.documents import Acceptance, Finding
 from app.storage.values import printable
 from app.timeline.instants import render
@@ -37,7 +37,7 @@ def parts_of(answer: FindingAnswer, finding: Finding) -> list[str]:
             (each.reservation, each.resource, when(each.start_time), when(each.end_time)) for each in answer.proposals
         ]
         parts.append(shown(table(("would fit", "resource", "start", "end"), moves)))
-    said = [(when(each.at), each.by, each.to, each.note) for each in answer.history]
+    said = [(when(each.at), each.by, each.to, _noted(each)) for each in answer.history]
     parts.append(shown(table(("at", "by", "state", "note"), said)))
     return parts
 
@@ -49,6 +49,12 @@ def _row(each: FoundReservation) -> tuple[object, ...]:
     who = _named(each.customer_name, each.customer)
     made = _short(each.created_at)
     return (each.id, who, _short(each.start_time), _short(each.end_time), each.units, each.status, made, each.by)
+
+
+def _noted(line: FindingLine) -> str:
+    """What stands beside a change: the note, and who joined and left."""
+    ids = (("joined", line.joined), ("left", line.left))
+    return "; ".join([*([line.note] if line.note else []), *(f"{verb}: {', '.join(who)}" for verb, who in ids if who)])
 
 
 def _accepted(acceptance: Acceptance | None) -> str | None:

@@ -23,7 +23,7 @@ async def review(store: Store) -> Store:
     await store.database["customers"].insert_one({"_id": "ann", "name": "Ann\x1b[31m"})
     await store.database["resources"].insert_one({"_id": "room", "name": "The room"})
     times: dict[str, Any] = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed", "resource": "room"}
-    rows = [{"_id": ann, "customer": "ann"}, {"_id": bob, "customer": bob}]
+    rows: list[dict[str, Any]] = [{"_id": ann, "customer": "ann"}, {"_id": bob, "customer": bob}]
     await store.database["reservations"].insert_many([times | row for row in rows])
     await found(store, 0, reservations=[ann, bob])
     await found(store, 1, resource="desk", excess=3, peak=4)
