@@ -24,7 +24,7 @@ from app.reconciliation.findings.schemas import (
     shown_finding,
 )
 from app.reconciliation.findings.words import Said
-from app.reconciliation.record import BY
+from app.reconciliation.histories import BY
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.timeline.instants import parse
 from app.timeline.matching import State
