@@ -17,7 +17,7 @@ from bson.dbref import DBRef
 from app.storage.client import Store
 from app.storage.report import Watch, examples, number, unwatched
 from app.storage.streams import documents
-from app.storage.values import excerpt, instant
+from app.storage.values import excerpt, instant, row_key
 from app.timeline.instants import Millis, to_millis
 
 AT_ONCE = 2_000_000
@@ -110,14 +110,17 @@ def _rivals(field: str, rows: list[Holder]) -> Iterator[Stray]:
 
 
 async def settle(store: Store, stray: Stray) -> None:
-    """Take the key off all but the oldest, where it is still the same."""
-    alike: dict[Hashable, tuple[Any, list[Any]]] = {}
-    for each in stray.loses:
-        alike.setdefault(comparable(each.value), (each.value, []))[1].append(each.id)
-    for value, ids in alike.values():
-        for first in range(0, len(ids), IDS_AN_UPDATE):
-            same = {"_id": {"$in": ids[first : first + IDS_AN_UPDATE]}, stray.field: {"$eq": value, "$exists": True}}
-            await store.database["reservations"].update_many(same, {"$unset": {stray.field: ""}})
+    """Take the key off all but the oldest, where it is still the same; compared here, since servers differ in that."""
+    lost = {row_key(each.id): comparable(each.value) for each in stray.loses}
+    for first in range(0, len(stray.loses), IDS_AN_UPDATE):
+        those = {"_id": {"$in": [each.id for each in stray.loses[first : first + IDS_AN_UPDATE]]}}
+        now = [row async for batch in documents(store, "reservations", (stray.field,), those) for row in batch]
+        same = [row["_id"] for row in now if stray.field in row and _is_same(row, stray.field, lost)]
+        await store.database["reservations"].update_many({"_id": {"$in": same}}, {"$unset": {stray.field: ""}})
+
+
+def _is_same(row: Mapping[str, Any], field: str, lost: Mapping[Hashable, Hashable]) -> bool:
+    return comparable(row[field]) == lost.get(row_key(row["_id"]))
 
 
 async def _repeated(store: Store, field: str, watch: Watch) -> set[int]:
