@@ -4,15 +4,16 @@ A database can have ten thousand of each, so they are looked at and made many at
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.storage.client import Store
 from app.storage.documents import service_row
+from app.storage.foreign import Difference, compare, steps
 from app.storage.guards import Reach, doubled, insert_new, new_rules
 from app.storage.pools import complete_pools, lacking, pool_row
-from app.storage.reaches import covers, raise_reaches, stored_reaches
+from app.storage.reaches import Booked, covers, raise_reaches, read_booked
 from app.storage.report import Finding, Note, NoteKind, Report, Watch, counted, number
 from app.storage.streams import documents
 from app.storage.values import excerpt, identity
@@ -40,14 +41,16 @@ class Coverage:
     Args:
         missing: The ids of guards that are not there: of resources, and of services' rows.
         low: The resources whose guards know a smaller reach than what is booked needs.
-        reaches: What is needed, by resource.
+        booked: What guards must know of all that is booked.
+        unlisted: The resources with something that the conflict lookup does not find and that is not listed for it.
         pools: The services whose pools are not complete, each with the number of resources that are missing in it.
         notes: Ids that nobody can book under.
     """
 
     missing: list[str] = field(default_factory=list)
     low: list[str] = field(default_factory=list)
-    reaches: Mapping[str, Reach] = field(default_factory=dict)
+    booked: Booked = field(default_factory=Booked)
+    unlisted: list[str] = field(default_factory=list)
     pools: Mapping[str, int] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
 
@@ -65,6 +68,12 @@ class Coverage:
                 "overlook until `reserva migrate` raises it."
             )
             yield Finding("reach-low", detail, tuple(self.low))
+        if self.unlisted:
+            detail = (
+                f"On {counted('resource', self.unlisted)} something is booked in a form that the conflict lookup does "
+                "not find, so that bookings can overlook it until `reserva migrate` lists it."
+            )
+            yield Finding("occupancy-missing", detail, tuple(self.unlisted))
         if self.pools:
             detail = (
                 f"Not complete: {counted('pool', [*self.pools])}, which lack {sum(self.pools.values()):,} resources "
@@ -86,10 +95,22 @@ async def look_at_coverage(store: Store, watch: Watch) -> Coverage:
     wanted = [*resources, *map(service_row, services)]
     coverage.missing = [each for each in wanted if each not in guards]
     coverage.pools = await lacking(store.database, services)
-    coverage.reaches = await stored_reaches(store, frozenset(resources), watch)
-    those = ((each, guards[each]) for each in coverage.reaches if each in guards)
-    coverage.low = sorted(each for each, guard in those if not covers(guard, coverage.reaches[each]))
+    coverage.booked = await read_booked(store, frozenset(resources), watch)
+    reaches = coverage.booked.reaches
+    coverage.low = sorted(each for each in reaches.keys() & guards.keys() if not covers(guards[each], reaches[each]))
+    async for difference in _unlisted(store, coverage.booked):
+        coverage.unlisted += {each.resource for each in difference.fresh} | {*difference.flags}
+    coverage.unlisted.sort()
     return coverage
+
+
+async def _unlisted(store: Store, booked: Booked) -> AsyncIterator[Difference]:
+    """What has to be listed, for some resources at a time. What is over stays listed: runs take it off."""
+    names = sorted(booked.foreign)
+    for first in range(0, len(names), AT_ONCE):
+        some = names[first : first + AT_ONCE]
+        difference = await compare(store, some, [each for name in some for each in booked.foreign[name]])
+        yield replace(difference, gone=[], flags=[each for each in difference.flags if each in difference.there])
 
 
 async def cover(store: Store, coverage: Coverage, report: Report, watch: Watch) -> None:
@@ -98,15 +119,21 @@ async def cover(store: Store, coverage: Coverage, report: Report, watch: Watch) 
     for first in range(0, len(coverage.missing), AT_ONCE):
         watch("making guards", first, len(coverage.missing))
         those = coverage.missing[first : first + AT_ONCE]
-        made += await insert_new(store, "guards", [_guard(each, coverage.reaches.get(each)) for each in those])
+        made += await insert_new(store, "guards", [_guard(each, coverage.booked) for each in those])
     if made == len(coverage.missing) > 0:
         report.built.append(counted("guard", coverage.missing))
     elif made:
         report.built.append(f"{number(made, 'guard')} of {len(coverage.missing):,}; somebody else made the others")
     if coverage.low:
         watch("raising reaches", 0, len(coverage.low))
-        await raise_reaches(store, {each: coverage.reaches[each] for each in coverage.low})
+        await raise_reaches(store, {each: coverage.booked.reaches[each] for each in coverage.low})
         report.built.append(f"a greater reach of {counted('guard', coverage.low)}")
+    if coverage.unlisted:
+        watch("listing what the conflict lookup does not find", 0, len(coverage.unlisted))
+        async for difference in _unlisted(store, coverage.booked):
+            for step in steps(difference):
+                await step(store)
+        report.built.append(f"a list of what else is booked on {counted('resource', coverage.unlisted)}")
     if coverage.pools:
         watch("completing pools", 0, len(coverage.pools))
         # A pool is there before its members are read, so that whoever joins meanwhile is entered as well.
@@ -115,12 +142,13 @@ async def cover(store: Store, coverage: Coverage, report: Report, watch: Watch) 
         report.built.append(counted("pool", [*coverage.pools]))
 
 
-def _guard(identity: str, reach: Reach | None) -> dict[str, Any]:
+def _guard(identity: str, booked: Booked) -> dict[str, Any]:
     if ":" in identity:
         return {"_id": identity, "rules": new_rules()}
-    reach = reach or Reach(0, 0, long=False)
+    reach = booked.reaches.get(identity, Reach(0, 0, long=False))
     known = {"reachBack": doubled(reach.back), "reachAhead": doubled(reach.ahead)}
-    return {"_id": identity, "seq": 0, "rules": new_rules(), **known, **({"long": True} if reach.long else {})}
+    marks = {"long": reach.long, "foreign": identity in booked.foreign}
+    return {"_id": identity, "seq": 0, "rules": new_rules(), **known, **{name: True for name in marks if marks[name]}}
 
 
 async def _named(store: Store, collection: str, notes: list[Note], kind: NoteKind, remedy: str) -> list[str]:

@@ -1,50 +1,68 @@
-"""How far what is booked stretches from its start, for all resources in one pass over the reservations."""
+"""What guards must know of all that is booked, by one pass over the reservations: reach, and what no lookup finds."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from app.storage.capacities import read_limits
 from app.storage.client import Store
+from app.storage.foreign import Foreign, foreign
 from app.storage.guards import Reach, doubled
 from app.storage.report import Watch, unwatched
-from app.storage.rows import FIELDS, Reader, Taken, found_by_lookup
+from app.storage.rows import FIELDS, SURE, Reader, Taken, found_by_lookup
 from app.storage.streams import documents
-from app.storage.values import identity
 from app.timeline.instants import to_millis
-from app.timeline.lifecycle import BLOCKING
 
 GUARDS_AN_UPDATE = 1_000
 _NOTHING = Reach(0, 0, long=False)
 
 
-async def stored_reaches(store: Store, resources: Collection[str], watch: Watch = unwatched) -> dict[str, Reach]:
-    """The reach that what is booked on each of these resources needs, by their ids; none where nothing is booked.
+@dataclass(slots=True)
+class Booked:
+    """What is booked, as far as guards must know it.
 
-    What the conflict lookup cannot find does not count, nor what is marked `long` and looked up by itself.
+    Args:
+        reaches: The reach that a resource needs, by its id; none where nothing needs any.
+        foreign: What the conflict lookup does not find, by the text of the resource's id.
     """
-    reader = Reader(store.clock.millis())
+
+    reaches: dict[str, Reach] = field(default_factory=dict)
+    foreign: dict[str, list[Foreign]] = field(default_factory=dict)
+
+
+async def read_booked(store: Store, resources: Collection[str], watch: Watch = unwatched) -> Booked:
+    """Read every reservation that may occupy something; its reach counts on these resources, which have guards.
+
+    What the conflict lookup cannot find has no reach, nor has what is marked `long` and looked up by itself.
+    """
+    booked = Booked()
+    now = store.clock.millis()
+    reader = Reader(now, (await read_limits(store)).by_guest)
     total = await store.database["reservations"].estimated_document_count()
-    reaches: dict[str, Reach] = {}
     done = 0
-    where = {"status": {"$in": [*BLOCKING]}}
+    where = {"status": {"$nin": [*SURE]}}
     async for batch in documents(store, "reservations", (*FIELDS, "long"), where):
         for row in batch:
-            resource = identity(row.get("resource"))
-            if resource is not None and resource in resources:
-                reaches[resource] = _widened(reaches.get(resource, _NOTHING), row, resource, reader)
+            for taken in reader.occupancies(row):
+                if not isinstance(taken, Taken):
+                    continue
+                if not found_by_lookup(row, taken):
+                    if (missed := foreign(row, taken, now)) is not None:
+                        booked.foreign.setdefault(taken.resource, []).append(missed)
+                elif taken.resource in resources:
+                    reach = booked.reaches.get(taken.resource, _NOTHING)
+                    booked.reaches[taken.resource] = _widened(reach, row, taken)
         done += len(batch)
         watch("reading what is booked", done, max(total, done))
-    return reaches
+    return booked
 
 
-def _widened(reach: Reach, row: Mapping[str, Any], resource: str, reader: Reader) -> Reach:
-    """The reach that finds what a row takes of its own resource as well."""
+def _widened(reach: Reach, row: Mapping[str, Any], taken: Taken) -> Reach:
+    """The reach that finds this row as well."""
     if row.get("long") is True:
         return reach._replace(long=True)
-    for taken in reader.occupancies(row):
-        if isinstance(taken, Taken) and taken.resource == resource and found_by_lookup(row, taken):
-            start = to_millis(row["startTime"])
-            reach = Reach(max(reach.back, taken.end - start), max(reach.ahead, start - taken.start), reach.long)
-    return reach
+    start = to_millis(row["startTime"])
+    return Reach(max(reach.back, taken.end - start), max(reach.ahead, start - taken.start), reach.long)
 
 
 def covers(guard: Mapping[str, Any], reach: Reach) -> bool:

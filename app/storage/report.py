@@ -15,6 +15,7 @@ FindingKind = Literal[
     "duplicate-key",
     "guard-missing",
     "reach-low",
+    "occupancy-missing",
     "pool-incomplete",
     "deployment-differs",
     "processes-running",
