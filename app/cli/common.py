@@ -27,7 +27,7 @@ from app.errors import Problem
 from app.settings import Settings, read_settings
 from app.storage import deployment
 from app.storage.client import Store, connect
-from app.storage.errors import StorageError
+from app.storage.errors import StorageError, failed
 from app.storage.migrate import verify
 from app.trial import folder
 from app.trial.errors import TrialError
@@ -160,7 +160,7 @@ def explained() -> Iterator[None]:
         faults = [f"{fault.pointer} {fault.detail}" for fault in problem.faults if fault.detail != problem.detail]
         raise CouldNot(" ".join([problem.detail, *faults])) from problem
     except PyMongoError as error:
-        raise CouldNot(f"The database failed: {error}") from error
+        raise CouldNot(failed(error)) from error
     except RedisError as error:
         raise CouldNot(f"Redis failed: {str(error).rstrip('.')}. Check REDIS_URL and that the server runs.") from error
 

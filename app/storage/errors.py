@@ -3,6 +3,7 @@
 import re
 
 from pymongo.errors import (
+    BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
     InvalidName,
@@ -13,6 +14,8 @@ from pymongo.errors import (
 
 UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
+
+_LONGEST = 500
 
 
 class StorageError(Exception):
@@ -47,3 +50,17 @@ def unusable(url: str, error: Exception, *, given: str = "MONGODB_URL") -> Stora
     if isinstance(error, PyMongoError):
         return StorageError(f"The server at {where} cannot be used: {error}")
     raise error
+
+
+def failed(error: PyMongoError) -> str:
+    """What a failed operation on a database that was opened means, in a sentence of bounded length."""
+    reason = str(error)
+    if isinstance(error, BulkWriteError):  # by itself it tells of each document that was not written
+        faults = [*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ())]
+        reason = next((str(fault.get("errmsg")) for fault in faults), reason)
+    elif isinstance(error, OperationFailure) and error.details:
+        reason = str(error.details.get("errmsg", reason))
+    reason = reason if len(reason) <= _LONGEST else f"{reason[:_LONGEST]}…"
+    if isinstance(error, OperationFailure) and error.code == UNAUTHORIZED:
+        return f"The user in MONGODB_URL may not do that: {reason}. It needs the role readWrite on this database."
+    return f"The database failed: {reason.rstrip('.')}."

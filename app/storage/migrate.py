@@ -7,6 +7,7 @@ for `apply`. Each step finds what the one before it left, so that a migration th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from pymongo.errors import CollectionInvalid, OperationFailure
@@ -30,7 +31,7 @@ class _Survey:
 
     collections: list[str] = field(default_factory=list)
     inventory: Inventory = field(default_factory=Inventory)
-    strays: list[Stray] = field(default_factory=list)
+    strays: list[list[Stray]] = field(default_factory=list)
     coverage: Coverage = field(default_factory=Coverage)
 
 
@@ -51,9 +52,9 @@ async def migrate(store: Store, *, check: bool = False, apply: bool = False, wat
     if check or obstacles:
         return report
     report.findings.clear()
-    for stray in survey.strays:
-        await settle(store, stray)
-        report.changed.append(stray.settled)
+    for strays in survey.strays:
+        await settle(store, strays, watch)
+        report.changed += [stray.settled for stray in strays]
     await _build(store, survey, report, watch)
     await store.look()
     return report
@@ -86,10 +87,10 @@ async def _look(store: Store, report: Report, watch: Watch) -> _Survey:
     survey.inventory = await take_inventory(store, unfit, everywhere=True)
     for index in survey.inventory.absent:
         if index.unique:
-            survey.strays += await find_strays(store, index.field, watch)
+            survey.strays.append(await find_strays(store, index.field, watch))
         elif (finding := await lists_in_the_way(store, index)) is not None:
             report.findings.append(finding)
-    for stray in survey.strays:
+    for stray in chain(*survey.strays):
         kind: FindingKind = "null-key" if stray.keeps is None else "duplicate-key"
         report.findings.append(Finding(kind, stray.found, stray.ids))
     survey.coverage = await look_at_coverage(store, watch)

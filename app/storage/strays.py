@@ -5,7 +5,7 @@ would be answered (of an import's key: that its row is booked already) and nothi
 document is removed.
 """
 
-from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isnan
@@ -109,14 +109,24 @@ def _rivals(field: str, rows: list[Holder]) -> Iterator[Stray]:
         yield Stray(field, value, owners[key], tuple(lost))
 
 
-async def settle(store: Store, stray: Stray) -> None:
-    """Take the key off all but the oldest, where it is still the same; compared here, since servers differ in that."""
-    lost = {row_key(each.id): comparable(each.value) for each in stray.loses}
-    for first in range(0, len(stray.loses), IDS_AN_UPDATE):
-        those = {"_id": {"$in": [each.id for each in stray.loses[first : first + IDS_AN_UPDATE]]}}
-        now = [row async for batch in documents(store, "reservations", (stray.field,), those) for row in batch]
-        same = [row["_id"] for row in now if stray.field in row and _is_same(row, stray.field, lost)]
-        await store.database["reservations"].update_many({"_id": {"$in": same}}, {"$unset": {stray.field: ""}})
+async def settle(store: Store, strays: Sequence[Stray], watch: Watch = unwatched) -> None:
+    """Take the keys off all but the oldest, where they are still the same; compared here, since servers differ in that.
+
+    Args:
+        store: The database.
+        strays: Of one field.
+        watch: Told how far it is.
+    """
+    losers = [(stray.field, holder) for stray in strays for holder in stray.loses]
+    for first in range(0, len(losers), IDS_AN_UPDATE):
+        field = losers[first][0]
+        watch(f"unsetting {field}", first, len(losers))
+        some = [holder for _, holder in losers[first : first + IDS_AN_UPDATE]]
+        lost: dict[Hashable, Hashable] = {row_key(each.id): comparable(each.value) for each in some}
+        those = {"_id": {"$in": [each.id for each in some]}}
+        now = [row async for batch in documents(store, "reservations", (field,), those) for row in batch]
+        same = [row["_id"] for row in now if field in row and _is_same(row, field, lost)]
+        await store.database["reservations"].update_many({"_id": {"$in": same}}, {"$unset": {field: ""}})
 
 
 def _is_same(row: Mapping[str, Any], field: str, lost: Mapping[Hashable, Hashable]) -> bool:

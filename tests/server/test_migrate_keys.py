@@ -181,10 +181,10 @@ async def test_many_keys_are_looked_at_part_by_part(bare_store: Store, monkeypat
 async def test_what_changes_meanwhile_is_left_alone(bare_store: Store) -> None:
     """A key that is another one by the time it would be taken off stays."""
     await stored(bare_store, (Regex("^a"), Regex("^a")))
-    (stray,) = await find_strays(bare_store, "idempotencyKey")
+    found = await find_strays(bare_store, "idempotencyKey")
     await bare_store.database["reservations"].update_one({"_id": 1}, {"$set": {"idempotencyKey": "abc"}})
 
-    await strays.settle(bare_store, stray)
+    await strays.settle(bare_store, found)
 
     assert (await having(bare_store))[1]["idempotencyKey"] == "abc"
 
