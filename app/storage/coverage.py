@@ -11,9 +11,9 @@ from typing import Any
 from app.storage.client import Store
 from app.storage.documents import service_row
 from app.storage.foreign import Difference, compare, steps
-from app.storage.guards import Reach, doubled, insert_new, new_rules
+from app.storage.guards import insert_new, new_rules
 from app.storage.pools import complete_pools, lacking, pool_row
-from app.storage.reaches import Booked, covers, raise_reaches, read_booked
+from app.storage.reaches import NOWHERE, Booked, covers, raise_reaches, read_booked
 from app.storage.report import Finding, Note, NoteKind, Report, Watch, counted, number
 from app.storage.streams import documents
 from app.storage.values import excerpt, identity
@@ -145,10 +145,10 @@ async def cover(store: Store, coverage: Coverage, report: Report, watch: Watch) 
 def _guard(identity: str, booked: Booked) -> dict[str, Any]:
     if ":" in identity:
         return {"_id": identity, "rules": new_rules()}
-    reach = booked.reaches.get(identity, Reach(0, 0, long=False))
-    known = {"reachBack": doubled(reach.back), "reachAhead": doubled(reach.ahead)}
-    marks = {"long": reach.long, "foreign": identity in booked.foreign}
-    return {"_id": identity, "seq": 0, "rules": new_rules(), **known, **{name: True for name in marks if marks[name]}}
+    reach = booked.reaches.get(identity, NOWHERE)
+    marks = {name: True for name, said in (("long", reach.long), ("foreign", reach.foreign)) if said}
+    known = {"reachBack": reach.back, "reachAhead": reach.ahead}
+    return {"_id": identity, "seq": 0, "rules": new_rules(), **known, **marks}
 
 
 async def _named(store: Store, collection: str, notes: list[Note], kind: NoteKind, remedy: str) -> list[str]:

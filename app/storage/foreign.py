@@ -1,6 +1,6 @@
 """What others' rows occupy where the conflict lookup of the write path cannot find it: kept as rows of its own.
 
-Runs keep them resource by resource, before they write down findings, and `fill` makes the first ones. Whoever books
+Runs keep them resource by resource, before they write down findings, and `migrate` makes the first ones. Whoever books
 reads the reservation itself again: here is only where to look.
 """
 
@@ -12,11 +12,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
-from app.storage.capacities import read_limits
 from app.storage.client import Store
-from app.storage.guards import Reach
-from app.storage.reaches import raise_reaches
-from app.storage.rows import FIELDS, SURE, Reader, Taken, found_by_lookup
+from app.storage.rows import Taken, found_by_lookup
 from app.storage.values import row_key
 from app.timeline.instants import DAY, Millis, from_millis, to_millis
 
@@ -25,7 +22,6 @@ T = TypeVar("T")
 OCCUPANCIES = "occupancies"
 KEPT_FOR: Millis = DAY
 """What ended longer ago is in nobody's way."""
-NOWHERE = Reach()
 SLICE = 1_000
 """Rows that are written at once."""
 
@@ -117,38 +113,6 @@ async def _insert(rows: list[dict[str, Any]], store: Store, session: Session = N
 
 async def _delete(ids: list[Any], store: Store, session: Session = None) -> None:
     await store.database[OCCUPANCIES].delete_many({"_id": {"$in": ids}}, session=session)
-
-
-async def fill(store: Store, watch: Callable[[int], None] = lambda _: None) -> int:
-    """Make the first of these rows, for everything that is stored now; how many there are.
-
-    Args:
-        store: The database.
-        watch: Told how many reservations were read, now and then.
-    """
-    limits = await read_limits(store)
-    now = store.clock.millis()
-    reader = Reader(now, limits.by_guest)
-    found: dict[str, list[Foreign]] = {}
-    needs: dict[str, Reach] = {}
-    read = 0
-    rows = store.lenient("reservations").find({"status": {"$nin": [*SURE]}}, dict.fromkeys(FIELDS, 1))
-    async for row in rows:
-        read += 1
-        for taken in reader.occupancies(row):
-            if isinstance(taken, Taken) and (each := foreign(row, taken, now)):
-                found.setdefault(each.resource, []).append(each)
-                needs[each.resource] = needs.get(each.resource, NOWHERE).including(row, taken)
-        if read % SLICE == 0:
-            watch(read)
-    names = sorted({*found, *await marked(store)})
-    for begin in range(0, len(names), SLICE):
-        some = names[begin : begin + SLICE]
-        difference = await compare(store, some, [each for name in some for each in found.get(name, ())])
-        await raise_reaches(store, {name: needs[name] for name in some if name in needs})
-        for step in steps(difference):
-            await step(store)
-    return sum(map(len, found.values()))
 
 
 def foreign(row: Mapping[str, Any], taken: Taken, now: Millis) -> Foreign | None:

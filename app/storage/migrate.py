@@ -19,7 +19,7 @@ from app.storage.documents import DOCUMENTS
 from app.storage.errors import StorageError
 from app.storage.indexes import Inventory, build, lists_in_the_way, take_inventory
 from app.storage.processes import running
-from app.storage.report import STRAY, Finding, FindingKind, Report, Watch, unwatched
+from app.storage.report import OBSTACLES, STRAY, Finding, FindingKind, Report, Watch, unwatched
 from app.storage.strays import Stray, find_strays, settle
 
 _NAMESPACE_EXISTS = 48
@@ -48,6 +48,7 @@ async def migrate(store: Store, *, check: bool = False, apply: bool = False, wat
     survey = await _look(store, report, watch)
     if not check:
         report.findings += await _in_use(store)
+    report.findings.sort(key=lambda finding: finding.kind not in OBSTACLES)
     obstacles = [finding for finding in report.obstacles if not (apply and finding.kind in STRAY)]
     if check or obstacles:
         return report
@@ -80,7 +81,7 @@ async def verify(store: Store) -> None:
 
 
 async def _look(store: Store, report: Report, watch: Watch) -> _Survey:
-    """Look at everything; nothing is changed. Findings are in the order in which they would be mended."""
+    """Look at everything; nothing is changed."""
     survey = _Survey()
     watch("looking at collections and indexes", 0, None)
     unfit = await _look_at_collections(store, survey, report)

@@ -7,14 +7,14 @@ from typing import Any
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.foreign import Foreign, foreign
-from app.storage.guards import Reach, doubled
+from app.storage.guards import Reach
 from app.storage.report import Watch, unwatched
 from app.storage.rows import FIELDS, SURE, Reader, Taken, found_by_lookup
 from app.storage.streams import documents
-from app.timeline.instants import to_millis
+from app.timeline.instants import Millis
 
 GUARDS_AN_UPDATE = 1_000
-_NOTHING = Reach(0, 0, long=False)
+NOWHERE = Reach()
 
 
 @dataclass(slots=True)
@@ -29,12 +29,16 @@ class Booked:
     reaches: dict[str, Reach] = field(default_factory=dict)
     foreign: dict[str, list[Foreign]] = field(default_factory=dict)
 
+    def enter(self, row: Mapping[str, Any], taken: Taken, now: Millis, resources: Collection[str]) -> None:
+        """Take in what a row occupies."""
+        if (missed := foreign(row, taken, now)) is not None:
+            self.foreign.setdefault(taken.resource, []).append(missed)
+        if taken.resource in resources and (missed or found_by_lookup(row, taken)):
+            self.reaches[taken.resource] = self.reaches.get(taken.resource, NOWHERE).including(row, taken)
+
 
 async def read_booked(store: Store, resources: Collection[str], watch: Watch = unwatched) -> Booked:
-    """Read every reservation that may occupy something; its reach counts on these resources, which have guards.
-
-    What the conflict lookup cannot find has no reach, nor has what is marked `long` and looked up by itself.
-    """
+    """Read every reservation that may occupy something; its reach counts on these resources, which have guards."""
     booked = Booked()
     now = store.clock.millis()
     reader = Reader(now, (await read_limits(store)).by_guest)
@@ -44,25 +48,11 @@ async def read_booked(store: Store, resources: Collection[str], watch: Watch = u
     async for batch in documents(store, "reservations", (*FIELDS, "long"), where):
         for row in batch:
             for taken in reader.occupancies(row):
-                if not isinstance(taken, Taken):
-                    continue
-                if not found_by_lookup(row, taken):
-                    if (missed := foreign(row, taken, now)) is not None:
-                        booked.foreign.setdefault(taken.resource, []).append(missed)
-                elif taken.resource in resources:
-                    reach = booked.reaches.get(taken.resource, _NOTHING)
-                    booked.reaches[taken.resource] = _widened(reach, row, taken)
+                if isinstance(taken, Taken):
+                    booked.enter(row, taken, now, resources)
         done += len(batch)
         watch("reading what is booked", done, max(total, done))
     return booked
-
-
-def _widened(reach: Reach, row: Mapping[str, Any], taken: Taken) -> Reach:
-    """The reach that finds this row as well."""
-    if row.get("long") is True:
-        return reach._replace(long=True)
-    start = to_millis(row["startTime"])
-    return Reach(max(reach.back, taken.end - start), max(reach.ahead, start - taken.start), reach.long)
 
 
 def covers(guard: Mapping[str, Any], reach: Reach) -> bool:
@@ -80,8 +70,7 @@ async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
     """
     alike: dict[Reach, list[str]] = {}
     for resource, reach in reaches.items():
-        rounded = Reach(doubled(reach.back), doubled(reach.ahead), reach.long)
-        alike.setdefault(rounded, []).append(resource)
+        alike.setdefault(reach, []).append(resource)
     for reach, ids in alike.items():
         raised: dict[str, Any] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}, "$inc": {"seq": 1}}
         if reach.long:

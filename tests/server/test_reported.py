@@ -10,7 +10,7 @@ from bson import ObjectId
 from app.reconciliation import service
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.storage.foreign import fill
+from app.storage.migrate import migrate
 from tests.visitor import HOUR, NINE, Visitor, good, problem
 
 pytestmark = pytest.mark.servers("any")
@@ -110,8 +110,8 @@ async def test_what_no_lookup_finds_is_kept(visitor: Visitor) -> None:
     assert "foreign" not in await guard_of(store)
 
 
-async def test_the_first_fill_is_that_of_a_run(visitor: Visitor) -> None:
-    """Where no run has been, what it would keep can be made without one."""
+async def test_migrate_lists_what_a_run_would(visitor: Visitor) -> None:
+    """Where no run has been, `migrate` makes what it would keep."""
     await put(visitor.store, status="Confirmed")
     await put(visitor.store, "other", items=[{"resource": "room", "startTime": NINE + HOUR}])
 
@@ -119,10 +119,11 @@ async def test_the_first_fill_is_that_of_a_run(visitor: Visitor) -> None:
         rows = await visitor.store.database["occupancies"].find().to_list(None)
         return sorted((row["resource"], row["startTime"], row["endTime"], row["reservation"]) for row in rows)
 
-    assert await fill(visitor.store) == 2
+    await migrate(visitor.store)
     filled, guard = await kept(), await guard_of(visitor.store)
     await reconciled(visitor.store)
 
+    assert len(filled) == 2
     assert filled == await kept()
     assert guard["foreign"] is True
 
