@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bson import json_util
+from bson.errors import BSONError
 
 from app.audit.shape import ShapeError
 
@@ -65,7 +66,7 @@ def read_pipeline(path: Path) -> list[dict[str, Any]]:
         stages = json_util.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ShapeError(f"{name} cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8'}.") from error
-    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+    except (BSONError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
         raise ShapeError(f"{name} is not JSON: {error}.") from error
     check(stages, name)
     return list(stages)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from app.storage.values import excerpt
+from app.audit.shape import plain
+from app.storage.values import excerpt, printable, shown_text
 
 _EXAMPLES = 2
 _FIELDS = 100
@@ -31,7 +32,14 @@ class Field:
     @property
     def examples(self) -> list[str]:
         """The first two different values."""
-        return list(islice(dict.fromkeys(map(excerpt, self.values)), _EXAMPLES))
+        return list(islice(dict.fromkeys(map(_example, self.values)), _EXAMPLES))
+
+
+def _example(value: Any) -> str:
+    """A value as people write it: texts in quotes, instants as RFC 3339."""
+    if isinstance(value, bool | int | float):
+        return plain(value)
+    return excerpt(value) if isinstance(value, str) else printable(shown_text(value))
 
 
 @dataclass(slots=True)

@@ -150,7 +150,10 @@ class Texts:
     def clock(self, value: Any) -> Clock | None:
         """A time of day: a text like `9:30`, `09:30:00`, `2:15 PM` or `10:00 - 11:30`, or an instant's, locally."""
         if isinstance(value, datetime):
-            wall = local(to_millis(value if value.tzinfo else value.replace(tzinfo=UTC)), self._zone)
+            try:
+                wall = local(to_millis(value if value.tzinfo else value.replace(tzinfo=UTC)), self._zone)
+            except OverflowError:
+                return None
             return Clock(timedelta(hours=wall.hour, minutes=wall.minute, seconds=wall.second))
         if not isinstance(value, str):
             return None

@@ -200,7 +200,7 @@ class _Times:
             whole = self._texts.whole(day)
             return LeftOut(f"{path} is not a day", excerpt(value)) if whole is None else _dates(*whole)
         value = values.get(self._shape.time)
-        clock = self._clock(value) if isinstance(value, str) else self._texts.clock(value)
+        clock = self._clock(value) if type(value) is str else self._texts.clock(value)
         start = None if clock is None else self._at(day, clock.start)
         if clock is None or start is None:
             name = self._shape.time
@@ -209,7 +209,7 @@ class _Times:
             length = self._length(values)
             return length if isinstance(length, LeftOut) else _dates(start, start + length)
         value = values.get(self._end)
-        until = self._clock(value) if isinstance(value, str) else None
+        until = self._clock(value) if type(value) is str else None
         end = clock.end if value is None else until and until.start
         if end is None:
             return DatetimeMS(start), self._read(value)

@@ -45,10 +45,10 @@ async def unreadable(asked: Asked, report: Report) -> str:
     lines = [_why(report)]
     found = await _survey(asked)
     lines += ["Its fields, by a sample:", _fields(found)]
-    options, hints = await guess(asked.reading, found)
-    if options:
-        lines += ["It may be read by:", "  " + _command(asked, asked.collection, options), *hints]
-    return "\n".join(lines)
+    guessed = await guess(asked.reading, found)
+    if guessed.options:
+        lines += ["It may be read by:", "  " + _command(asked, guessed.options)]
+    return "\n".join([*lines, *guessed.hints])
 
 
 def _why(report: Report) -> str:
@@ -84,9 +84,9 @@ def _fields(found: Survey) -> str:
     return "\n".join(lines)
 
 
-def _command(asked: Asked, collection: str, options: Sequence[str]) -> str:
+def _command(asked: Asked, options: Sequence[str]) -> str:
     words = ["reserva", "audit", "--mongodb", asked.reading.where, "--database", asked.reading.name]
-    words += ["--collection", collection, *options]
+    words += ["--collection", asked.collection, *options]
     if asked.pipeline is not None:
         words += ["--pipeline", str(asked.pipeline)]
     return printable(shlex.join(words))

@@ -66,6 +66,7 @@ class Reading:
 
         Raises:
             DeniedError: if the user may not read it.
+            StorageError: if the server refuses the pipeline.
             pymongo.errors.PyMongoError: if the server fails on the way.
         """
         projection = dict.fromkeys(fields, 1)
@@ -79,12 +80,19 @@ class Reading:
             async for batch in cursor:
                 yield decode_all(batch, LENIENT)
         except OperationFailure as error:
-            if error.code != UNAUTHORIZED:
-                raise
-            raise DeniedError(
+            raise self._failure(error, collection, pipeline) from error
+
+    def _failure(self, error: OperationFailure, collection: str, pipeline: Sequence[object]) -> Exception:
+        """What a refusal of the server means."""
+        if error.code == UNAUTHORIZED:
+            return DeniedError(
                 f"The user in {_GIVEN} may not read {collection!r} of the database {self.name!r} at {self.where} "
                 "(it needs the role read)."
-            ) from error
+            )
+        if pipeline:
+            said = (error.details or {}).get("errmsg") or str(error)
+            return StorageError(f"The server refuses the pipeline: {said}")
+        return error
 
     async def sample(
         self, collection: str, most: int, pipeline: Sequence[Mapping[str, Any]] = ()
@@ -92,16 +100,21 @@ class Reading:
         """Up to `most` documents as they are, fewer where they are large.
 
         Raises:
+            DeniedError: if the user may not read it.
+            StorageError: if the server refuses the pipeline.
             pymongo.errors.PyMongoError: if the server fails on the way.
         """
         cursor = self._database[collection].aggregate_raw_batches([*pipeline, {"$limit": most}], batchSize=_FEW)
         documents: list[dict[str, Any]] = []
         size = 0
-        async for batch in cursor:
-            documents += decode_all(batch, LENIENT)
-            size += len(batch)
-            if size > _MOST_SAMPLED:
-                break
+        try:
+            async for batch in cursor:
+                documents += decode_all(batch, LENIENT)
+                size += len(batch)
+                if size > _MOST_SAMPLED:
+                    break
+        except OperationFailure as error:
+            raise self._failure(error, collection, pipeline) from error
         await cursor.close()
         return documents
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections.abc import AsyncIterator
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,9 @@ from bson import json_util
 from app.audit import Shape, audit, read_pipeline
 from app.cli.audit import audit_
 from app.storage.client import Store
-from app.storage.reading import open_for_reading
+from app.storage.reading import Reading, open_for_reading
 from tests.contract.processes import run
-from tests.server.test_audit import everything
+from tests.server.test_audit import NINE, QUARTER, arguments, everything, put, taken
 from tests.servers import ROOT
 from tests.shapes import SHAPES, Database, database
 
@@ -56,6 +57,14 @@ def sections() -> dict[str, Section]:
 
 
 SECTIONS = sections()
+
+
+@pytest.fixture
+async def reading(bare_store: Store, database_url: str) -> AsyncIterator[Reading]:
+    """The database of `bare_store`, open for reading."""
+    opened = await open_for_reading(database_url, bare_store.database.name)
+    yield opened
+    await opened.close()
 
 
 async def fill(store: Store, made: Database) -> None:
@@ -116,3 +125,170 @@ async def test_by_chance(bare_store: Store, server: str, name: str, tmp_path: Pa
 
         assert (said["findings"], said["conflicts"]) == (made.findings(), made.conflicts()), seed
     await reading.close()
+
+
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "slots"])
+@pytest.mark.servers("rust")
+async def test_the_guess(bare_store: Store, server: str, name: str) -> None:
+    """Without options each is unreadable, and the guessed command reads it, but for what is in no document."""
+    made, section = database(name), SECTIONS[name]
+    await fill(bare_store, made)
+    options = section.options
+    blind = run(*arguments(server, bare_store), "--collection", made.bookings)
+    guessed = next(shlex.split(line)[1:] for line in blind.stderr.splitlines() if line.startswith("  reserva audit "))
+    for option in ("--timezone", "--minutes"):
+        if option in options:
+            value = options[options.index(option) + 1]
+            guessed += [option, value]  # of an option that is given twice the last one counts
+            assert f"{option}." in blind.stderr or "only a guess" in blind.stderr or "date" in made.first
+    ended = run(*guessed, "--json")
+    said = json.loads(ended.stdout)
+
+    assert blind.returncode == 2
+    assert (said["findings"], said["conflicts"]) == (made.findings(), made.conflicts()), guessed
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--end", "a", "--minutes", "5"], "--end and --minutes both say when one ends; give one of them."),
+        (["--no-status", "--blocking", "booked"], "--no-status says that there is no status, --blocking which ones"),
+        (["--pipeline", "/nowhere.json"], "does not exist"),
+        (["--minutes", "0"], "0 is not in the range"),
+    ],
+    ids=str,
+)
+@pytest.mark.servers("rust")
+async def test_options_that_contradict(bare_store: Store, server: str, options: list[str], words: str) -> None:
+    """Options that make no sense are exit code 2 with a sentence, before anything is asked."""
+    ended = run(*arguments(server, bare_store), *options)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert words in " ".join(ended.stderr.split())
+
+
+async def test_a_shape_that_cannot_be_guessed(bare_store: Store, server: str) -> None:
+    """Where nothing looks like a resource the fields are shown with two examples each, and what is missing is said."""
+    made = database("slots")
+    await fill(bare_store, made)
+    ended = run(*arguments(server, bare_store), "--collection", made.bookings)
+
+    assert ended.returncode == 2
+    assert '\n  status: "confirmed", "cancelled"\n' in ended.stderr
+    assert "No field looks like what is booked (--resource-field)" in ended.stderr
+
+
+async def test_a_field_that_is_not_there(bare_store: Store, server: str) -> None:
+    """A misspelt field is exit code 2 with those that are there, and nothing on standard output."""
+    made = database("hotel")
+    await fill(bare_store, made)
+    options = ("--collection", "bookings", "--resource-field", "room", "--start", "chekIn", "--end", "checkOut")
+    ended = run(*arguments(server, bare_store), *options)
+    free = run(*arguments(server, bare_store), *options[:4], "--free-if", "cancelled=true")
+
+    assert (ended.returncode, ended.stdout, free.returncode, free.stdout) == (2, "", 2, "")
+    assert "No document of 'bookings' has a field 'chekIn'; there are:\n" in ended.stderr
+    assert "\n  checkIn: 2026-" in ended.stderr
+    assert "has a field 'cancelled'" in free.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("rooms.quantity", "there is no collection 'rooms'; there are: bookings, roomtypes."),
+        ("roomtypes.quantity", "no document of 'roomtypes' has a field 'quantity'"),
+    ],
+)
+@pytest.mark.servers("rust")
+async def test_capacities_that_are_not_there(bare_store: Store, server: str, given: str, words: str) -> None:
+    """A collection or field that should say what a resource holds and is not there is exit code 2, not a 1."""
+    await fill(bare_store, database("room-types"))
+    options = ("--collection", "bookings", "--resource-field", "roomType", "--capacity-from", given)
+    ended = run(*arguments(server, bare_store), *options)
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert words in ended.stderr
+
+
+@pytest.mark.servers("rust")
+async def test_one_capacity_for_all(bare_store: Store, reading: Reading) -> None:
+    """`--capacity` holds for every resource, whatever the collection of resources says."""
+    rooms = [{"room": "a", "startTime": NINE, "endTime": NINE + QUARTER, "status": "confirmed"} for _ in range(3)]
+    await bare_store.database["reservations"].insert_many(rooms)
+    await bare_store.database["resources"].insert_one({"_id": "a", "quantity": 9})
+    peaks = [
+        [(each.peak, each.capacity) for each in report.windows]
+        for capacity in (None, 2, 3)
+        for report in [await audit(reading, shape=Shape(resource="room", capacity=capacity))]
+    ]
+
+    assert peaks == [[], [(3, 2)], []]
+
+
+@pytest.mark.servers("rust")
+class TestReadable:
+    """When an audit may say that all is well."""
+
+    @pytest.mark.parametrize(("good", "code"), [(1, 2), (10, 2), (11, 0)])
+    async def test_a_hundredth(self, bare_store: Store, server: str, good: int, code: int) -> None:
+        """Less than a hundredth of what may occupy something is exit code 2, however clean it is; trash is no part."""
+        rows = [taken(f"r{number}", 0, 4) for number in range(good)] + [taken("a", 0, None) for _ in range(1_000)]
+        rows += [taken("a", 0, 4, isDeleted=True) for _ in range(500)]
+        rows += [taken("a", 0, 4, status="cancelled") for _ in range(500)]
+        await put(bare_store, "reservations", rows)
+        ended = run(*arguments(server, bare_store), "--json")
+
+        assert ended.returncode == code, ended.stderr
+        assert ("less than a hundredth could be read" in ended.stderr) is (code == 2)
+
+    async def test_an_unknown_status_is_not_clean(self, bare_store: Store, server: str) -> None:
+        """One that nobody knows is exit code 1 without a conflict; another spelling of a known one is known."""
+        await put(bare_store, "reservations", [taken("a", 0, 4), taken("b", 0, 4, status="Waitlisted")])
+        unknown = run(*arguments(server, bare_store), "--json")
+        known = run(*arguments(server, bare_store), "--json", "--free-if", "status=waitlisted")
+        await put(bare_store, "reservations", [taken("a", 2, 6, status=" CONFIRMED")])
+        both = run(*arguments(server, bare_store), "--json")
+
+        assert (unknown.returncode, known.returncode, both.returncode) == (1, 0, 1)
+        assert json.loads(unknown.stdout)["unknownStatuses"] == {"Waitlisted": 1}
+        assert "Not blocking: status=waitlisted 1." in known.stderr
+        assert (json.loads(both.stdout)["conflicts"], json.loads(known.stdout)["unknownStatuses"]) == (1, {})
+
+    async def test_many_unknown_statuses(self, bare_store: Store, reading: Reading) -> None:
+        """Of very many different ones the later ones are counted together, and long ones are cut."""
+        await put(bare_store, "reservations", [taken("a", 0, 4, status=f"state {number}") for number in range(300)])
+        await put(bare_store, "reservations", [taken("a", 0, 4, status="x" * 100_000)])
+        counts = (await audit(reading)).unknown_statuses.counts
+
+        assert (len(counts), counts["others"], sum(counts.values())) == (101, 201, 301)
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        '[{"$facet": {"a": [{"$unionWith": {"coll": "slots", "pipeline": [{"$out": "stolen"}]}}]}}]',
+        '[{"$match": {"$where": "sleep(1000)"}}]',
+    ],
+)
+@pytest.mark.servers("rust")
+async def test_a_pipeline_that_does_more(bare_store: Store, server: str, pipeline: str, tmp_path: Path) -> None:
+    """A pipeline that writes or runs code, wherever that stands, is exit code 2 before anything is asked."""
+    await fill(bare_store, database("slots"))
+    before = await everything(bare_store)
+    (tmp_path / "stages.json").write_text(pipeline)
+    ended = run(*arguments(server, bare_store), "--pipeline", str(tmp_path / "stages.json"))
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "an audit only reads" in ended.stderr
+    assert await everything(bare_store) == before
+
+
+async def test_a_pipeline_that_the_server_refuses(bare_store: Store, server: str, tmp_path: Path) -> None:
+    """What the server does not take is a sentence and exit code 2."""
+    await fill(bare_store, database("slots"))
+    (tmp_path / "stages.json").write_text('[{"$project": {"a": {"$nonsense": 1}}}]')
+    ended = run(*arguments(server, bare_store), "--collection", "bookings", "--pipeline", str(tmp_path / "stages.json"))
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "The server refuses the pipeline" in ended.stderr
+    assert "Traceback" not in ended.stderr
