@@ -14,7 +14,7 @@ from bson import ObjectId
 from redis import Redis
 from structlog.testing import capture_logs
 
-from app.reconciliation import alerts, queue, runs
+from app.reconciliation import alerts, queue, runs, service
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings import words
 from app.reconciliation.findings.words import Said
@@ -264,6 +264,22 @@ async def test_a_person_opens_one_again(store: Store, hook: theirs.Receiver) -> 
     assert hook.got[1].text.startswith("Blue room (a), 2030-")
 
 
+async def test_what_a_run_opens_again_is_told_again(store: Store, hook: theirs.Receiver) -> None:
+    """An overlap that went and came back; as long as it only stays, nothing more is said of it."""
+    sender, rows = Alerts(Settings(alert_url=hook.url)), store.database["reservations"]
+    times = {"resource": "r", "startTime": NINE, "endTime": NINE + HOUR}
+    (first, _) = (await rows.insert_many([{"status": "confirmed", **times} for _ in "12"])).inserted_ids
+    messages = []
+    for status in ("confirmed", "confirmed", "cancelled", "confirmed", "confirmed"):
+        await rows.update_one({"_id": first}, {"$set": {"status": status}})
+        await service.reconcile_reservations(store, "full", tell=sender)
+        await sender.announce(store)
+        messages.append(len(hook.got))
+
+    assert messages == [1, 1, 1, 2, 2]
+    assert list(told(hook).values()) == [2]
+
+
 async def test_two_never_send_at_once(store: Store, hook: theirs.Receiver) -> None:
     """Whoever comes while another sends leaves it to him, who goes on until there is nothing left."""
     ids = await opened(store, "a", "b")
@@ -321,7 +337,7 @@ async def test_who_is_to_end_notes_what_was_taken(
         await mark(channel, ids, where, change)
 
     monkeypatch.setattr(alerts, "_mark", marking)
-    await opened(store, *"abc")
+    await opened(store, *"r" * 20)
     sender = Alerts(Settings(alert_url=hook.url))
     sending = asyncio.create_task(sender.announce(store))
     with pytest.raises(asyncio.CancelledError):
@@ -329,7 +345,7 @@ async def test_who_is_to_end_notes_what_was_taken(
 
     assert await untold(store) == 0
     assert await sender.announce(store) == 0
-    assert told(hook).total() == 3
+    assert told(hook).total() == 20
 
 
 class TestReminder:
