@@ -94,7 +94,7 @@ class Alerts:
     def __call__(self, findings: Sequence[Finding]) -> None:
         """Warn of findings that a run opened, and let the worker hear of them on the side."""
         warn(findings)
-        if self._jobs is not None and self._receiver is not None:
+        if self._jobs is not None and self._receiver is not None and not self._ringing:
             task = asyncio.create_task(self._jobs.put(queue.ALERT, identity=queue.ALERT))
             self._ringing.add(task)
             task.add_done_callback(self._ringing.discard)
