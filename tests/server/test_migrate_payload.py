@@ -12,6 +12,7 @@ from app.storage.documents import DOCUMENTS
 from app.storage.migrate import migrate, verify
 from app.storage.report import Report
 from app.timeline.instants import HOUR
+from tests.http import serving
 from tests.server.test_migrate import FIRST, contents, kinds, row
 from tests.servers import DATA
 
@@ -202,3 +203,14 @@ async def test_a_real_one_is_prepared(bare_store: Store) -> None:
     assert all(documents == after[name][0] for name, (documents, _) in before.items())
     assert await migrate(bare_store) == Report(notes=report.notes)
     assert {document.Settings.name for document in DOCUMENTS} <= after.keys()
+
+
+async def test_it_is_ready_for_those_who_serve_it(payload: Store) -> None:
+    """With twins in the place of our indexes `/readyz` is 200; where one of them is dropped, it is 503."""
+    await migrate(payload)
+    async with serving(payload) as client:
+        ready = await client.get("/readyz")
+        await payload.database["reservations"].drop_index("idempotencyKey_1")
+        refused = await client.get("/readyz")
+
+    assert (ready.status_code, refused.status_code) == (200, 503)
