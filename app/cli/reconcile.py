@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 import click
 import structlog
@@ -11,10 +12,20 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result, say
 from app.reconciliation import service
 from app.reconciliation.alerts import Alerts
+from app.reconciliation.findings.listing import Filters, listed
+from app.reconciliation.findings.surroundings import Surroundings, surroundings
 from app.reconciliation.runs import Kind, LostRun
 from app.reconciliation.schemas import RunAnswer
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Finding, Run
+from app.storage.rows import TRASH
+from app.storage.values import identity, printable, row_key, shown_text
+from app.timeline.instants import render
+
+LINES, NAMES = 50, 10
+"""Findings that are printed, and reservations of each whose customers are named."""
+MOST_LEFT_OUT = 99
+"""Percent of what was read that nothing could be made of: then this was no look."""
 
 ALERT_SECONDS = 15.0
 """How long a run that is over waits for the alert URL."""
@@ -22,22 +33,24 @@ ALERT_SECONDS = 15.0
 log = structlog.get_logger(__name__)
 
 
-@click.command(epilog="Example:  reserva reconcile --full --json")
-@click.option("--full", is_flag=True, help="Look at every resource, not only at those that changed.")
+@click.command(epilog="Example:  reserva reconcile --json")
+@click.option("--full", is_flag=True, help="Look at every resource; so it does unless told otherwise.")
+@click.option("--incremental", is_flag=True, help="Look at the resources that changed, and where there are findings.")
 @click.option("--resource", metavar="ID", help="Look at this resource only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one line of JSON.")
 @asynchronous
-async def reconcile(*, full: bool, resource: str | None, as_json: bool) -> int:
+async def reconcile(*, full: bool, incremental: bool, resource: str | None, as_json: bool) -> int:
     """Look for stretches of time in which a resource is booked above its capacity.
 
-    No reservation is changed. Each finding that is new is a warning in the log that names the reservations, and goes
-    to RESERVA_ALERT_URL. While a worker reconciles, this waits for its turn.
+    No reservation is changed. All findings that nobody accepted or resolved are printed. Each one that is new is a
+    warning in the log that names the reservations, and goes to RESERVA_ALERT_URL. While a worker reconciles, this
+    waits for its turn.
 
-    Exit codes: 0 nothing found but what somebody accepted, 1 something found, 2 could not look.
+    Exit codes: 0 nothing found but what somebody accepted, 1 something found, 2 could not look, or could read nothing.
     """
-    if full and resource is not None:
-        raise CouldNot("Choose one of --full and --resource.")
-    kind: Kind = "full" if full else "resource" if resource is not None else "incremental"
+    if full + incremental + (resource is not None) > 1:
+        raise CouldNot("Choose one of --full, --incremental and --resource.")
+    kind: Kind = "resource" if resource is not None else "incremental" if incremental else "full"
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     settings = configured()
     async with opened(settings) as store, aclosing(Alerts(settings)) as alerts:
@@ -55,12 +68,15 @@ async def reconcile(*, full: bool, resource: str | None, as_json: bool) -> int:
             except LostRun as lost:
                 raise CouldNot(f"This process stood still for too long. {lost}") from lost
         await _announce(store, alerts)
+        lines = [] if as_json else await _unaccepted(store, resource)
     if as_json:
         result(RunAnswer.model_validate(run).model_dump(mode="json", exclude_none=True))
     else:
-        _tell(run)
+        say("\n".join([*lines, _summary(run)]))
     if run.state != "succeeded":
         raise CouldNot(run.error or f"The reconciliation ended {run.state}.")
+    if nothing := _unreadable(run):
+        raise CouldNot(nothing)
     return FOUND if run.unaccepted else DONE
 
 
@@ -75,8 +91,48 @@ async def _announce(store: Store, alerts: Alerts) -> None:
         log.warning("the alert URL was not told; the worker tells it", error=str(error))
 
 
-def _tell(run: Run) -> None:
+async def _unaccepted(store: Store, resource: str | None) -> list[str]:
+    """A line for each of the first findings that stand and that nobody accepted, and one for how many are left."""
+    filters = Filters(states=("open", "acknowledged"), resources=() if resource is None else (resource,))
+    found = await listed(store, filters, "from", LINES, None)
+    around = await surroundings(store, found.findings)
+    lines = [_line(finding, around) for finding in found.findings]
+    more = found.total - len(lines)
+    return [*lines, f"… and {more:,} findings more"] if more > 0 else lines
+
+
+def _line(finding: Finding, around: Surroundings) -> str:
+    name = around.resources.get(finding.resource)
+    place = finding.resource if name is None else f"{finding.resource} ({name})"
+    named = [_whose(each, around) for each in finding.reservations[:NAMES]]
+    more = len(finding.reservations) - len(named)
+    who = ", ".join([*dict.fromkeys(named), *([f"{more:,} more"] if more > 0 else [])])
+    time = f"{render(finding.from_)} to {render(finding.to)}"
+    return printable(f"{finding.id}  {place}  {time}  {finding.peak} of {finding.capacity}  {finding.state}  {who}")
+
+
+def _whose(reservation: Any, around: Surroundings) -> str:
+    """Who has booked: the customer's name, else their id, else the reservation's."""
+    customer = identity(around.reservations.get(row_key(reservation), {}).get("customer"))
+    return shown_text(reservation) if customer is None else around.customers.get(customer, customer)
+
+
+def _summary(run: Run) -> str:
     findings = "no finding" if not run.findings else f"{run.findings:,} findings, {run.conflicts:,} conflicts"
     if run.findings != run.unaccepted:
         findings += f", {run.findings - run.unaccepted:,} of the findings accepted"
-    say(f"{run.scanned:,} reservations of {run.resources:,} resources: {findings}")
+    left_out = "".join(f"\nleft out, {reason}: {count:,}" for reason, count in (run.left_out or {}).items())
+    return f"{run.scanned:,} reservations of {run.resources:,} resources: {findings}{left_out}"
+
+
+def _unreadable(run: Run) -> str | None:
+    """A sentence, if hardly anything could be read: what was found then says nothing."""
+    puzzles = {reason: count for reason, count in (run.left_out or {}).items() if reason != TRASH}
+    count, read = sum(puzzles.values()), run.scanned - (run.left_out or {}).get(TRASH, 0)
+    if not count or count * 100 < read * MOST_LEFT_OUT:
+        return None
+    most = max(puzzles, key=lambda reason: puzzles[reason])
+    return (
+        f"Of {read:,} reservations {min(count, read):,} cannot be read (mostly: {most}), so this says "
+        "nothing of them. `reserva audit` shows what is in them, and reads other shapes."
+    )

@@ -31,11 +31,6 @@ class Tally:
     resources: int = 0
     left_out: Reasons = field(default_factory=Reasons)
 
-    @property
-    def unreadable(self) -> int:
-        """How much could not be placed; what somebody has thrown away is no riddle."""
-        return sum(count for reason, count in self.left_out.counts.items() if reason != TRASH)
-
 
 @dataclass(slots=True)
 class Rows:

@@ -29,6 +29,7 @@ from app.storage.client import Store
 from app.storage.documents import Run
 from app.storage.foreign import marked
 from app.storage.guards import Reach
+from app.storage.rows import TRASH
 from app.storage.values import forms
 from app.timeline.sweep import sweep
 
@@ -290,12 +291,13 @@ class _Work:
 
     def _say_what_was_left_out(self) -> None:
         tally = self.progress.tally
-        if tally.unreadable:
+        puzzles = {reason: count for reason, count in tally.left_out.counts.items() if reason != TRASH}
+        if puzzles:
             log.warning(
                 "what cannot be read was left out",
                 run=str(self.run.id),
-                counts=tally.left_out.counts,
-                examples=tally.left_out.examples,
+                counts=puzzles,
+                examples={reason: tally.left_out.examples[reason] for reason in puzzles},
             )
 
 

@@ -20,6 +20,7 @@ from app.storage.reading import open_for_reading
 from app.timeline.instants import render
 from app.timeline.sweep import Window
 from tests.actors import HOUR, NINE
+from tests.contract.processes import run
 from tests.servers import DATA
 
 pytestmark = pytest.mark.servers("wire")
@@ -150,6 +151,7 @@ async def test_what_cannot_be_read_is_counted(store: Store) -> None:
 
     assert run.left_out == expected
     assert (run.scanned, run.findings) == (2 + 4 * len(UNREADABLE), 1)
+    assert line["examples"].keys() == line["counts"].keys() == expected.keys() - {"lies in the trash"}
     assert {len(examples) for examples in line["examples"].values()} == {3}
     assert '("soon")' in line["examples"]["startTime is not an instant"][0]
 
@@ -239,3 +241,48 @@ async def test_nothing_in_a_row_ends_a_run(store: Store) -> None:
 
     assert first.findings == second.findings >= 2
     assert second.new == 0
+
+
+class TestTerminal:
+    """`reserva reconcile`."""
+
+    async def test_it_prints_what_nobody_accepted(self, store: Store, database_url: str) -> None:
+        """Every finding that stands, also of earlier runs: id, resource, time, who; without options a run is full."""
+        await store.database["customers"].insert_one({"_id": "ann", "name": "Ann\nB."})
+        await store.database["resources"].insert_one({"_id": "room", "name": "Room 1", "capacity": 1})
+        await put(store, taken("room", customer="ann"), taken("room", customer=7))
+        (loner,) = await put(store, taken("hall", items=[{"resource": "hall", "units": 2}]))
+        first, second = (run("reconcile", MONGODB_URL=database_url) for _ in "12")
+        (room,) = await store.database["findings"].find({"resource": "room"}).to_list(None)
+        kinds = [each["kind"] async for each in store.database["reconciliations"].find()]
+
+        assert first.returncode == second.returncode == 1, second.stderr
+        assert kinds == ["full", "full"]
+        assert f"{room['_id']}  room (Room 1)  {render(NINE)} to {render(NINE + HOUR)}  2 of 1  open  " in second.stdout
+        assert "Ann\ufffdB., 7\n" in second.stdout
+        assert f"2 of 1  open  {loner}\n" in second.stdout
+        assert second.stdout.endswith("3 reservations of 2 resources: 2 findings, 1 conflicts\n")
+
+    async def test_of_many_it_prints_some(self, store: Store, database_url: str) -> None:
+        """A screen of them, and how many there are besides."""
+        await put(store, *(taken(f"r{number:02}") for number in range(60) for _ in "12"))
+        ended = run("reconcile", MONGODB_URL=database_url)
+
+        assert len(ended.stdout.splitlines()) == 52
+        assert "… and 10 findings more" in ended.stdout
+
+    @pytest.mark.parametrize(("good", "code"), [(0, 2), (1, 2), (2, 0)])
+    async def test_what_nothing_is_made_of_is_no_answer(
+        self, store: Store, database_url: str, good: int, code: int
+    ) -> None:
+        """Where 99 of 100 cannot be read it says so, with exit code 2; what is thrown away does not count for that."""
+        await put(
+            store, *(taken(f"r{number}") for number in range(good)), *(taken("room", units=-1) for _ in range(99))
+        )
+        await put(store, *(taken("room", deletedAt=NINE) for _ in range(10)))
+        ended = run("reconcile", "--json", MONGODB_URL=database_url)
+        told = json.loads(ended.stdout)
+
+        assert ended.returncode == code, ended.stderr
+        assert told["leftOut"] == {"units is not a whole number from 1": 99, "lies in the trash": 10}
+        assert ("cannot be read (mostly: units" in ended.stderr) == (code == 2)

@@ -1,0 +1,94 @@
+"""Random databases of foreign shapes: the model by the minute, a run and the audit all find the same windows."""
+
+import os
+from typing import Any
+
+import pytest
+
+from app.reconciliation import service
+from app.storage.client import Store
+from app.storage.rows import TRASH, UNKNOWN_STATUS
+from app.storage.values import label
+from app.timeline.instants import from_millis
+from tests.server.foreign_model import Expected, World, world
+from tests.server.test_foreign_rows import audited, reconciled
+
+pytestmark = pytest.mark.servers("wire")
+
+DATABASES = int(os.environ.get("TEST_FOREIGN_DATABASES", "10"))
+"""How many to try; `TEST_FOREIGN_DATABASES=500` is the long form."""
+TOGETHER = 25
+EMPTIED = ("reservations", "resources", "findings", "occupancies", "reconciliations", "awaited")
+
+
+def named(identity: Any) -> str:
+    """What a run knows a reservation by: of what is no plain id, only that it is always the same."""
+    return label(identity) if isinstance(identity, dict) else str(identity)
+
+
+def shown(identity: Any) -> str:
+    """What an audit calls it."""
+    return repr(identity) if isinstance(identity, dict) else str(identity)
+
+
+async def fill(store: Store, made: World) -> None:
+    """Let this be all that is there."""
+    for name in EMPTIED:
+        await store.database[name].delete_many({})
+    await store.database["reservations"].insert_many(made.reservations)
+    if made.resources:
+        await store.database["resources"].insert_many(made.resources)
+
+
+async def found(store: Store) -> list[Expected]:
+    """The findings that stand."""
+    return sorted(
+        [
+            Expected(
+                row["resource"],
+                row["from"],
+                row["to"],
+                row["peak"],
+                row["capacity"],
+                tuple(map(named, row["reservations"])),
+            )
+            async for row in store.lenient("findings").find({"state": "open"})
+        ]
+    )
+
+
+@pytest.mark.parametrize("begin", range(0, DATABASES, TOGETHER))
+async def test_model_run_and_audit_agree(store: Store, server: str, begin: int) -> None:
+    """Windows, peaks, capacities, who and conflicts; a run of each resource by itself then changes nothing."""
+    windows = 0
+    for seed in range(begin, min(begin + TOGETHER, DATABASES)):
+        made = world(seed)
+        await fill(store, made)
+        expected, conflicts = made.windows(named)
+        audits, pairs = made.windows(shown)
+        run = await reconciled(store)
+        report = await audited(store, server)
+        seen = [
+            Expected(
+                each.resource,
+                from_millis(each.start),
+                from_millis(each.end),
+                each.peak,
+                each.capacity,
+                each.reservations,
+            )
+            for each in report.windows
+        ]
+        assert sorted(seen) == audits, f"the audit, seed {seed}"
+        assert await found(store) == expected, f"the run, seed {seed}"
+        assert (run.findings, run.conflicts, report.conflicts) == (len(audits), conflicts, pairs), f"seed {seed}"
+        known = {TRASH, UNKNOWN_STATUS}
+        left_out = {reason: count for reason, count in (run.left_out or {}).items() if reason not in known}
+        told = {reason: count for reason, count in report.left_out.counts.items() if reason not in known}
+        assert left_out == told, f"seed {seed}"
+        for room in made.rooms if seed % 5 == 0 else ():
+            again = await service.reconcile_reservations(store, "resource", room.name)
+            assert (again.state, again.new) == ("succeeded", 0), f"{room.name}, seed {seed}"
+        assert await found(store) == expected, f"once more, seed {seed}"
+        windows += len(expected)
+    assert windows > 0
