@@ -473,6 +473,7 @@ class Finding(Kept):
             IndexModel([("state", ASCENDING), ("firstSeen", ASCENDING), ("_id", ASCENDING)], name="finding_state_seen"),
             IndexModel([("state", ASCENDING), ("excess", ASCENDING), ("_id", ASCENDING)], name="finding_state_excess"),
             IndexModel([("reservations", ASCENDING)], name="finding_reservations"),
+            IndexModel([("digest", ASCENDING)], name="finding_digest", sparse=True),
             IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="finding_updated"),
             IndexModel([("state", ASCENDING), ("toldAt", ASCENDING), ("_id", ASCENDING)], name="finding_told"),
         ]

@@ -182,6 +182,19 @@ async def test_the_findings_of_a_customer(reviewer: Visitor, monkeypatch: pytest
     assert (nobody["items"], nobody["total"], "next" in nobody) == ([], 0, False)
 
 
+async def test_a_customer_among_more_than_a_finding_lists(reviewer: Visitor) -> None:
+    """Of very many reservations a finding lists some; the others are known by their place."""
+    store = reviewer.store
+    listed_ones = [ObjectId() for _ in range(3)]
+    cut = {"reservations": listed_ones, "reservationCount": 9_000, "digest": "abc"}
+    ids = [str(await found(store, number, **cut)) for number in (0, 1)]
+    row = {"_id": ObjectId(), "customer": "ann", "resource": "room", "startTime": NINE, "endTime": NINE + HOUR / 2}
+    await store.database["reservations"].insert_one(row)
+
+    assert await reviewer.ids(URL, customer="ann") == ids[:1]
+    assert await reviewer.ids(URL, customer="bob") == []
+
+
 async def test_what_changed_since(reviewer: Visitor) -> None:
     """That instant included; a word is a change, being seen as it was by a run is none."""
     store = reviewer.store

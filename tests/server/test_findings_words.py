@@ -152,6 +152,17 @@ async def test_a_finding_has_somebody_who_takes_care_of_it(reviewer: Visitor) ->
     ]
 
 
+async def test_a_history_is_bounded(reviewer: Visitor) -> None:
+    """However often somebody speaks; the last word is there."""
+    finding, _ = await overlapping(reviewer)
+    for number in range(60):
+        good(await word(reviewer, finding, "acknowledge", note=f"word {number}"))
+    history = (await only(reviewer))["history"]
+
+    assert len(history) == 50
+    assert history[-1]["note"] == "word 59"
+
+
 async def test_if_match_is_heeded(reviewer: Visitor) -> None:
     """412 when somebody was faster, also for what is so already; a weak tag counts, `*` and none at all are any."""
     finding, _ = await overlapping(reviewer)

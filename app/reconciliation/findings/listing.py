@@ -135,9 +135,11 @@ async def _conditions(store: Store, filters: Filters) -> dict[str, Any] | None:
 async def _of_customer(store: Store, customer: str) -> list[ObjectId]:
     """The findings with a reservation of a customer, however many reservations that has and however its id is stored.
 
-    Both ways are answered from indexes, a thousand reservations at a time.
+    Both ways are answered from indexes, a thousand reservations at a time. A finding with so many reservations that it
+    lists only some is asked whether one of theirs lies in its window.
     """
     theirs: set[ObjectId] = set()
+    ids = forms(customer)
     batch: list[Any] = []
 
     async def look() -> None:
@@ -145,13 +147,19 @@ async def _of_customer(store: Store, customer: str) -> list[ObjectId]:
         theirs.update([row["_id"] async for row in found])
         batch.clear()
 
-    where = {"customer": {"$in": forms(customer)}}
-    async for row in store.database["reservations"].find(where, {"_id": 1}, batch_size=CUSTOMER_BATCH):
+    reservations = store.lenient("reservations")
+    async for row in reservations.find({"customer": {"$in": ids}}, {"_id": 1}, batch_size=CUSTOMER_BATCH):
         batch.append(row["_id"])
         if len(batch) == CUSTOMER_BATCH:
             await look()
     if batch:
         await look()
+    window = {"resource": 1, "from": 1, "to": 1}
+    async for row in store.database[FINDINGS].find({"digest": {"$gt": ""}}, window):
+        where = {"customer": {"$in": ids}, "resource": {"$in": forms(row["resource"])}}
+        where |= {"startTime": {"$lt": row["to"]}, "endTime": {"$gt": row["from"]}}
+        if row["_id"] not in theirs and await reservations.find_one(where, {"_id": 1}) is not None:
+            theirs.add(row["_id"])
     return sorted(theirs)
 
 

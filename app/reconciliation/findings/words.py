@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ReturnDocument
 
 from app.deadline import sending
 from app.errors import Problem, invalid, not_found
 from app.reconciliation.findings.schemas import To
+from app.reconciliation.histories import bounded
 from app.reconciliation.known import FINDINGS, accepted, known_of
 from app.reconciliation.settle import settled
 from app.storage.client import Store
@@ -158,21 +158,23 @@ async def _check(store: Store, finding: Finding, said: Said) -> None:
 
 
 async def _write(store: Store, finding: Finding, said: Said) -> Finding | None:
-    """The finding after that word; None if it changed since it was read."""
+    """The finding after that word; None if it changed since it was read.
+
+    The history is written as a whole, because it is bounded: nobody else writes it at the same version.
+    """
     now = store.clock.now()
     fields, gone = _changes(finding, said, now)
-    update: dict[str, Any] = {
-        "$set": {"updatedAt": now, **fields},
-        "$inc": {"version": 1},
-        "$push": {"history": _entry(finding, said, now, fields.get("state", finding.state))},
-    }
+    before = finding.to_mongo()
+    line = _entry(finding, said, now, fields.get("state", finding.state))
+    fields |= {"updatedAt": now, "version": finding.version + 1, "history": bounded([*before["history"], line])}
+    update: dict[str, Any] = {"$set": fields}
     if gone:
         update["$unset"] = dict.fromkeys(gone, "")
     sending()
-    row = await store.database[FINDINGS].find_one_and_update(
-        {"_id": finding.id, "version": finding.version}, update, return_document=ReturnDocument.AFTER
-    )
-    return None if row is None else _finding(row)
+    result = await store.database[FINDINGS].update_one({"_id": finding.id, "version": finding.version}, update)
+    if not result.matched_count:
+        return None
+    return _finding({name: value for name, value in (before | fields).items() if name not in gone})
 
 
 def _changes(finding: Finding, said: Said, now: datetime) -> tuple[dict[str, Any], Sequence[str]]:
@@ -185,7 +187,9 @@ def _changes(finding: Finding, said: Said, now: datetime) -> tuple[dict[str, Any
         return fields, ("acknowledged",)
     if said.to == "acknowledged":
         return (fields if finding.state == said.to else fields | {"acknowledged": now}), ()
-    untold = ("toldAt", "alert") if said.to == "open" and finding.state != "open" else ()
+    if said.to == "resolved":
+        return fields, ("acceptance", "acknowledged", "own")
+    untold = () if finding.state == "open" else ("toldAt", "alert")
     return fields, ("acceptance", "acknowledged", *untold)
 
 
