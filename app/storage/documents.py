@@ -463,7 +463,7 @@ class Finding(Kept):
     history: list[FindingEntry]
 
     class Settings(Kept.Settings):
-        """Where it is kept. Lists always name states, so that each of their orders is that of an index."""
+        """Where it is kept. Lists that nothing narrows name all states, so each of their orders is that of an index."""
 
         name = "findings"
         indexes: ClassVar = [

@@ -1,7 +1,7 @@
 """The list of findings: narrowed, in one of four orders, in pages that neither repeat nor skip what did not change.
 
-Each order is that of an index that begins with the state, so every query names states; a server that cannot merge the
-ranges of several sorts the keys of what matches, never the findings themselves.
+Each order is that of an index that begins with the state, so a query that nothing else narrows names all states; a
+server that cannot merge the ranges of several sorts the keys of what matches, never the findings themselves.
 """
 
 import hashlib
@@ -115,7 +115,10 @@ async def listed(store: Store, filters: Filters, order: Order, limit: int, curso
 
 async def _conditions(store: Store, filters: Filters) -> dict[str, Any] | None:
     """The filters as the database takes them; None if nothing can match."""
-    where: dict[str, Any] = {"state": {"$in": sorted({*(filters.states or _STATES)})}}
+    where: dict[str, Any] = {}
+    narrowed = filters.resources or filters.customer is not None or filters.updated_since is not None
+    if filters.states or not narrowed:
+        where["state"] = {"$in": sorted({*(filters.states or _STATES)})}
     if filters.resources:
         where["resource"] = {"$in": sorted({*filters.resources})}
     if filters.to is not None:
