@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     complete_after_hours: int = Field(default=0, ge=0, le=87_600)
     """The worker completes what was confirmed and ended that many hours ago; 0: never."""
 
+    runs_kept_days: int = Field(default=90, ge=0, le=3_650)
+    """The worker removes reconciliations that ended that many days ago; 0: never."""
+
     lame_duck_seconds: int = Field(default=5, ge=0, le=300)
     """How long the app listens on after SIGTERM, not ready and closing connections; 0: not at all."""
 

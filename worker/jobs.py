@@ -7,7 +7,8 @@ from typing import Any
 from bson import ObjectId
 
 from app.booking import tidy
-from app.reconciliation import runs, service
+from app.cron import parse
+from app.reconciliation import runs, schedule, service
 from app.reconciliation.alerts import Alerts
 from app.storage import beats
 from app.storage.client import Store
@@ -23,10 +24,9 @@ async def beat(ctx: Context) -> None:
 
 
 async def reconcile_reservations(ctx: Context) -> dict[str, int]:
-    """The scheduled reconciliation: the day's first one is full. Returns what the seed's handler returns, and more."""
-    store: Store = ctx["store"]
-    kind = await service.due_kind(store)
-    return _output(await service.reconcile_reservations(store, kind, tell=ctx["alerts"]))
+    """The scheduled reconciliation, unless another worker has begun it; what the seed's handler returns, and more."""
+    due = await _due(ctx)
+    return {} if due is None else await run_reconciliation(ctx, str(due.id))
 
 
 async def run_reconciliation(ctx: Context, identity: str) -> dict[str, int]:
@@ -39,9 +39,18 @@ async def run_reconciliation(ctx: Context, identity: str) -> dict[str, int]:
 
 
 async def pick_up_reconciliations(ctx: Context) -> int:
-    """Carry out what waits in MongoDB, first of all what a dead process left behind. Returns how many."""
+    """Carry out what waits in MongoDB. Returns how many.
+
+    That is also what a dead process left behind, what failed a while ago, and what was due while no worker ran.
+    """
     await runs.give_up_dead(ctx["store"])
+    await runs.ask_again(ctx["store"])
+    await _due(ctx)
     return await _carry_out_all(ctx)
+
+
+async def _due(ctx: Context) -> Run | None:
+    return await schedule.ask(ctx["store"], parse(ctx["settings"].reconcile_cron))
 
 
 async def send_alerts(ctx: Context) -> int:
@@ -52,12 +61,14 @@ async def send_alerts(ctx: Context) -> int:
 
 
 async def tidy_up(ctx: Context) -> dict[str, int]:
-    """Write down what time has done: holds that are over, and where it is wanted what took place."""
+    """Write down what time has done: holds that are over, and where it is wanted what took place. Prune old runs."""
     store: Store = ctx["store"]
     hours: int = ctx["settings"].complete_after_hours
+    days: int = ctx["settings"].runs_kept_days
     return {
         "expired": await _until_none(lambda: tidy.expire_lapsed(store)),
         "completed": await tidy.complete_ended(store, hours),
+        "pruned": await _until_none(lambda: runs.prune(store, days)),
     }
 
 

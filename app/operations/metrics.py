@@ -1,11 +1,13 @@
 """`/metrics`, as Prometheus reads it; everything in it is read from the database when somebody asks."""
 
+from collections.abc import Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from app.reconciliation.figures import AlertFigures, Figures
+from app.reconciliation.figures import AlertFigures, Figures, KindFigures, QueueFigures
+from app.reconciliation.runs import Kind
 from app.storage.capabilities import StoreMode
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -21,13 +23,41 @@ def rendered(figures: Figures, mode: StoreMode) -> bytes:
     gauge.set(figures.findings_open)
     gauge = Gauge("reserva_findings_oldest_seconds", "Age of the oldest open finding.", registry=registry)
     gauge.set(figures.oldest_seconds)
-    seconds = Gauge("reserva_reconciliation_seconds", "How long the last run took.", ["kind"], registry=registry)
-    rows = Gauge("reserva_reconciliation_rows", "Reservations that the last run read.", ["kind"], registry=registry)
-    for kind, run in figures.runs.items():
-        seconds.labels(kind).set(run.seconds)
-        rows.labels(kind).set(run.rows)
+    _runs(figures.runs, registry)
+    _queue(figures.queue, registry)
     _alerts(figures.alerts, registry)
     return generate_latest(registry)
+
+
+def _runs(kinds: Mapping[Kind, KindFigures], registry: CollectorRegistry) -> None:
+    def gauge(name: str, words: str, *labels: str) -> Gauge:
+        return Gauge(f"reserva_reconciliation_{name}", words, ["kind", *labels], registry=registry)
+
+    seconds = gauge("seconds", "How long the last run that succeeded took.")
+    rows = gauge("rows", "Reservations that it read.")
+    left_out = gauge("left_out", "Reservations that it left out, because it cannot read them.", "reason")
+    success = gauge("success_seconds", "When it ended, in seconds since 1970.")
+    failure = gauge("failure_seconds", "When the last run that failed or was given up ended, in seconds since 1970.")
+    for kind, figures in kinds.items():
+        run = figures.success
+        if run is not None and run.started_at is not None and run.finished_at is not None:
+            seconds.labels(kind).set((run.finished_at - run.started_at).total_seconds())
+            rows.labels(kind).set(run.scanned)
+            success.labels(kind).set(run.finished_at.timestamp())
+            for reason, count in (run.left_out or {}).items():
+                left_out.labels(kind, reason).set(count)
+        if figures.failed_at is not None:
+            failure.labels(kind).set(figures.failed_at.timestamp())
+
+
+def _queue(queue: QueueFigures, registry: CollectorRegistry) -> None:
+    Gauge("reserva_reconciliations_queued", "Runs that wait.", registry=registry).set(queue.waiting)
+    words = "For how long the oldest of them waits."
+    Gauge("reserva_reconciliations_queued_seconds", words, registry=registry).set(queue.oldest_seconds)
+    Gauge("reserva_workers", "Workers that live.", registry=registry).set(queue.workers.alive)
+    if queue.workers.seconds is not None:
+        words = "How long ago a worker last said that it lives."
+        Gauge("reserva_worker_heartbeat_seconds", words, registry=registry).set(queue.workers.seconds)
 
 
 def _alerts(alerts: AlertFigures, registry: CollectorRegistry) -> None:

@@ -1,13 +1,15 @@
 """What can be asked of reconciliation. Carrying a run out is the worker's."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from app.errors import invalid
 from app.reconciliation import queue, runs, service
 from app.reconciliation.queue import Queue
-from app.reconciliation.runs import Kind
+from app.reconciliation.runs import Kind, RunState
 from app.reconciliation.schemas import NewRun
 from app.storage.client import Store
 from app.storage.documents import Run
@@ -47,15 +49,28 @@ class Reconciliations:
         Raises:
             Problem: `not-found`.
         """
+        await self._give_up_dead()
         return await runs.get(self.store, identity)
 
-    async def page(self, limit: int, after: str | None) -> Sequence[Run]:
-        """Up to `limit` runs by id, those behind an id.
+    async def page(
+        self, states: Sequence[RunState], kinds: Sequence[Kind], limit: int, after: str | None
+    ) -> Sequence[Run]:
+        """Up to `limit` runs, the newest first, those after one; of these states and kinds, or of all if none is named.
 
         Raises:
             Problem: `invalid` for a cursor that is none of ours.
         """
-        return await runs.listed(self.store, _place(after), limit)
+        place = _place(after)
+        await self._give_up_dead()
+        return await runs.listed(self.store, states, kinds, place, limit)
+
+    async def _give_up_dead(self) -> None:
+        """Nobody is to read that a run goes on whose process is dead, also where no worker runs that would see to it.
+
+        What cannot be written is no reason not to read.
+        """
+        with suppress(PyMongoError):
+            await runs.give_up_dead(self.store)
 
 
 def _place(after: str | None) -> ObjectId | None:

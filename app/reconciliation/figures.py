@@ -6,21 +6,32 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Any
 
+from app.reconciliation import runs
 from app.reconciliation.alerts import UNTOLD, delivery_of
 from app.reconciliation.known import FINDINGS
+from app.storage.beats import Workers, workers
 from app.storage.client import Store
+from app.storage.documents import Run
 
-KINDS = ("full", "incremental")
 OLDEST = 100
 """Findings among which the one that waits longest is looked for; those with the least ids are nearly always it."""
 
 
 @dataclass(frozen=True, slots=True)
-class LastRun:
-    """The last run of a kind that succeeded."""
+class KindFigures:
+    """The runs of a kind: the last that succeeded, and when the last of the others ended; None where there is none."""
 
-    seconds: float
-    rows: int
+    success: Run | None
+    failed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFigures:
+    """Runs that wait, for how long the oldest of them does (0 without one), and the workers that could begin them."""
+
+    waiting: int
+    oldest_seconds: float
+    workers: Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +50,12 @@ class AlertFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Findings that are open, the age of the oldest of them (0 without one), the last run of each kind, and alerts."""
+    """Findings that are open, the age of the oldest of them (0 without one), runs, workers and alerts."""
 
     findings_open: int
     oldest_seconds: float
-    runs: Mapping[str, LastRun]
+    runs: Mapping[runs.Kind, KindFigures]
+    queue: QueueFigures
     alerts: AlertFigures
 
 
@@ -53,9 +65,21 @@ async def read_figures(store: Store) -> Figures:
     count = await store.database[FINDINGS].count_documents(where)
     oldest = await store.database[FINDINGS].find_one(where, {"firstSeen": 1}, sort=[("firstSeen", 1)])
     age = 0.0 if oldest is None else (store.clock.now() - oldest["firstSeen"]).total_seconds()
-    last = {kind: await _last(store, kind) for kind in KINDS}
-    alerts = await _alerts(store)
-    return Figures(count, age, {kind: run for kind, run in last.items() if run is not None}, alerts)
+    kinds = {kind: await _of_kind(store, kind) for kind in runs.KINDS}
+    return Figures(count, age, kinds, await _queue(store), await _alerts(store))
+
+
+async def _of_kind(store: Store, kind: runs.Kind) -> KindFigures:
+    failure = await runs.last(store, ["failed", "abandoned"], [kind])
+    return KindFigures(await runs.last(store, ["succeeded"], [kind]), None if failure is None else failure.finished_at)
+
+
+async def _queue(store: Store) -> QueueFigures:
+    where = {"state": "queued"}
+    count = await store.database[runs.RUNS].count_documents(where)
+    oldest = await store.database[runs.RUNS].find_one(where, {"createdAt": 1}, sort=[("_id", 1)])
+    age = 0.0 if oldest is None else max((store.clock.now() - oldest["createdAt"]).total_seconds(), 0.0)
+    return QueueFigures(count, age, await workers(store))
 
 
 async def _alerts(store: Store) -> AlertFigures:
@@ -73,12 +97,3 @@ def _opened(row: dict[str, Any]) -> datetime:
     last = takewhile(lambda entry: entry["to"] == "open", reversed(row.get("history") or []))
     opened: datetime = min((entry["at"] for entry in last), default=row["firstSeen"])
     return opened
-
-
-async def _last(store: Store, kind: str) -> LastRun | None:
-    row: dict[str, Any] | None = await store.database["reconciliations"].find_one(
-        {"state": "succeeded", "kind": kind}, sort=[("_id", -1)]
-    )
-    if row is None:
-        return None
-    return LastRun((row["finishedAt"] - row["startedAt"]).total_seconds(), row["scanned"])

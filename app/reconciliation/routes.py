@@ -1,16 +1,29 @@
 """`/v1/reconciliations`, and beside them `/v1/findings`."""
 
+from typing import Annotated
+
 from litestar import Controller, Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.access.routes import needs
 from app.reconciliation.desk import Reconciliations
 from app.reconciliation.findings.routes import FindingRoutes
+from app.reconciliation.runs import Kind, RunState
 from app.reconciliation.schemas import NewRun, RunAnswer
 from app.storage.documents import Run
 from app.wire.openapi import problems
 from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor
+
+_MOST = 100
+"""Values of one filter."""
+
+StatesParameter = Annotated[
+    list[RunState] | None, QueryParameter(name="state", max_items=_MOST, description="In one of these states.")
+]
+KindsParameter = Annotated[
+    list[Kind] | None, QueryParameter(name="kind", max_items=_MOST, description="Of one of these kinds.")
+]
 
 
 class ReconciliationRoutes(Controller):
@@ -37,18 +50,24 @@ class ReconciliationRoutes(Controller):
     async def find(
         self,
         reconciliations: NamedDependency[Reconciliations],
+        in_states: StatesParameter = None,
+        of_kinds: KindsParameter = None,
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
     ) -> Page[RunAnswer]:
-        """List reconciliations by id, the oldest first."""
+        """List reconciliations, the newest first."""
         after = None if cursor is None else str(read_cursor(cursor, str)[0])
-        return Page[RunAnswer].of(await reconciliations.page(limit + 1, after), limit, _mark)
+        found = await reconciliations.page(in_states or [], of_kinds or [], limit + 1, after)
+        return Page[RunAnswer].of(found, limit, _mark)
 
     @get("/{reconciliation_id:str}", operation_id="readReconciliation", responses=problems("not-found"))
     async def read(
         self, reconciliation_id: FromPath[str], reconciliations: NamedDependency[Reconciliations]
     ) -> RunAnswer:
-        """Read a reconciliation; its counts grow while it runs."""
+        """Read a reconciliation; its counts grow while it runs.
+
+        One whose process has not been heard of for half a minute is `abandoned`, and another waits in its place.
+        """
         return RunAnswer.model_validate(await reconciliations.read(reconciliation_id))
 
 

@@ -1,9 +1,10 @@
 """Reconciliations on the wire."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from app.reconciliation.runs import Kind, RunState
 from app.wire.models import Answer, Body, CatalogueId, Instant
 
 
@@ -22,9 +23,9 @@ class RunAnswer(Answer):
     """
 
     id: Annotated[str, BeforeValidator(str)]
-    kind: Literal["full", "incremental", "resource"]
+    kind: Kind
     resource: str | None = None
-    state: Literal["queued", "running", "succeeded", "failed", "abandoned"]
+    state: RunState
     scanned: int
     left_out: Annotated[
         dict[str, int],

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -87,6 +88,7 @@ async def reconcile_reservations(
 
     While another process reconciles, this waits for its turn. See `execute`.
     """
+    await runs.give_up_dead(store)
     while True:
         asked = await runs.ask_for(store, kind, resource)
         run = await carry_out(store, asked.id, watch, tell)
@@ -124,12 +126,6 @@ async def is_known(store: Store, resource: str) -> bool:
     return resource in await scan.read_opaque(store)
 
 
-async def due_kind(store: Store) -> Kind:
-    """What a scheduled run has to be: the day's first one (UTC) is full."""
-    midnight = store.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
-    return "incremental" if await runs.full_since(store, midnight) else "full"
-
-
 async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = None, tell: Teller = warn) -> Run:
     """Carry out a claimed run to its end and return it as it then stands: succeeded, or failed with its error.
 
@@ -154,6 +150,9 @@ async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = 
         if watch is not None:
             watch(progress)
 
+    about = {"run": str(run.id), "kind": run.kind} | ({} if run.resource is None else {"resource": run.resource})
+    started = time.monotonic()
+    log.info("reconciliation begins", **about, **({"tries": run.tries} if run.tries > 1 else {}))
     try:
         await work.look(step)
         await runs.write(store, run, state="succeeded", finishedAt=store.clock.now(), **progress.counts())
@@ -163,14 +162,22 @@ async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = 
         await asyncio.shield(runs.give_back(store, run))
         raise
     except Exception as error:  # whatever it was, the record must say so
-        log.exception("reconciliation failed", run=str(run.id))
+        log.exception("reconciliation failed", **about)
         said = f"{type(error).__name__}: {error}"[:500]
         with suppress(PyMongoError):
-            await runs.write(store, run, state="failed", finishedAt=store.clock.now(), error=said, **progress.counts())
+            await runs.fail(store, run, said, **progress.counts())
     finally:
         beats.cancel()
         await asyncio.gather(beats, return_exceptions=True)
-    return await runs.get(store, str(run.id))
+    ended = await runs.get(store, str(run.id))
+    log.info(
+        "reconciliation ended",
+        **about,
+        state=ended.state,
+        seconds=round(time.monotonic() - started, 3),
+        **progress.counts(),
+    )
+    return ended
 
 
 async def _beat(store: Store, run: Run, lease: Lease, progress: Progress) -> None:

@@ -351,7 +351,8 @@ class Run(Kept):
     """One reconciliation, from its request to its end.
 
     `left_out` counts what could not be read, by reason; `owner` is the process that runs it and `beat_at` when it last
-    said so; `unaccepted` are those of its findings that nobody accepted.
+    said so; `unaccepted` are those of its findings that nobody accepted. `tries` is how often it was begun with the
+    runs in whose place it came; of one that failed, `retry_at` is when another comes in its place.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -371,6 +372,8 @@ class Run(Kept):
     owner: str | None = None
     beat_at: datetime | None = None
     unaccepted: int = 0
+    tries: int = 1
+    retry_at: datetime | None = None
 
     class Settings(Kept.Settings):
         """Where it is kept."""
@@ -378,6 +381,9 @@ class Run(Kept):
         name = "reconciliations"
         indexes: ClassVar = [
             IndexModel([("state", ASCENDING), ("_id", ASCENDING)], name="reconciliation_state"),
+            IndexModel(
+                [("kind", ASCENDING), ("state", ASCENDING), ("_id", ASCENDING)], name="reconciliation_kind_state"
+            ),
         ]
 
 

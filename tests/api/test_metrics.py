@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.reconciliation import service
+from app.reconciliation import runs, service
 from app.reconciliation.alerts import Alerts
 from app.settings import Settings
+from app.storage import beats
 from tests.receiver import receiving
 from tests.visitor import HOUR, NINE, Visitor, problem
 
@@ -27,7 +28,8 @@ async def test_findings_and_runs_in_numbers(visitor: Visitor) -> None:
     mode = {"reserva_mode_optimistic": 1, "reserva_mode_strict": 0}
     findings = {"reserva_findings_open": 0, "reserva_findings_oldest_seconds": 0}
     alerts = {"reserva_findings_untold": 0, "reserva_findings_untold_seconds": 0, "reserva_alert_failures": 0}
-    assert await scraped(visitor) == mode | findings | alerts
+    queue = {"reserva_reconciliations_queued": 0, "reserva_reconciliations_queued_seconds": 0, "reserva_workers": 0}
+    assert await scraped(visitor) == mode | findings | alerts | queue
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
     await service.reconcile_reservations(store, "full")
@@ -39,6 +41,37 @@ async def test_findings_and_runs_in_numbers(visitor: Visitor) -> None:
     assert figures["reserva_findings_oldest_seconds"] >= 3600
     assert figures["reserva_reconciliation_rows_full"] == 2
     assert figures["reserva_reconciliation_seconds_full"] >= 0
+
+
+async def test_that_it_stopped_can_be_seen(visitor: Visitor) -> None:
+    """When each kind last succeeded and last failed, what it left out and why, what waits, and whether a worker lives.
+
+    A run that failed does not hide the last that succeeded.
+    """
+    store, now = visitor.store, visitor.store.clock.now()
+    times = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
+    await store.database["reservations"].insert_many(
+        [{"resource": "r", **times}, {"resource": "r", **times, "endTime": 5}]
+    )
+    await service.reconcile_reservations(store, "full")
+    row = {"kind": "full", "startedAt": now, "createdAt": now, "finishedAt": now - HOUR}
+    await store.database["reconciliations"].insert_many([{**row, "state": "abandoned"}])
+    await runs.ask_for(store, "incremental")
+    await store.database["reconciliations"].update_one({"state": "queued"}, {"$set": {"createdAt": now - HOUR}})
+    await beats.beat(store, "one:1", "one")
+    await beats.beat(store, "two:1", "two")
+    await store.database["beats"].update_one({"_id": "one:1"}, {"$set": {"at": now - HOUR}})
+    figures = await scraped(visitor)
+    (left_out,) = (value for name, value in figures.items() if "_left_out_full_" in name)
+
+    assert left_out == 1
+    assert figures["reserva_reconciliation_success_seconds_full"] >= now.timestamp()
+    assert figures["reserva_reconciliation_failure_seconds_full"] == (now - HOUR).timestamp()
+    assert "reserva_reconciliation_success_seconds_incremental" not in figures
+    assert figures["reserva_reconciliations_queued"] == 1
+    assert figures["reserva_reconciliations_queued_seconds"] >= 3600
+    assert figures["reserva_workers"] == 1
+    assert 0 <= figures["reserva_worker_heartbeat_seconds"] < beats.DEAD_SECONDS
 
 
 async def test_alerts_in_numbers(visitor: Visitor) -> None:

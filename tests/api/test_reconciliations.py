@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx
 import pytest
+from bson import ObjectId
 from redis import Redis
 
 from app.reconciliation import queue, runs, service
@@ -33,6 +35,7 @@ async def test_asking_answers_where_to_read_it(client: httpx.AsyncClient) -> Non
         "kind": "full",
         "state": "queued",
         "scanned": 0,
+        "leftOut": {},
         "resources": 0,
         "findings": 0,
         "conflicts": 0,
@@ -80,18 +83,51 @@ async def test_nonsense_is_refused(client: httpx.AsyncClient, body: dict[str, ob
     assert pointer in {fault["pointer"] for fault in answer.json()["errors"]}
 
 
-async def test_runs_are_listed_by_id(client: httpx.AsyncClient, mock_store: Store) -> None:
-    """Pages follow one another without a gap or a repetition."""
+async def test_runs_are_listed_newest_first(client: httpx.AsyncClient, mock_store: Store) -> None:
+    """Pages follow one another without a gap or a repetition; filters take several values."""
     made = []
-    for _ in range(5):
-        made.append((await client.post(URL, json={"full": True})).json()["id"])
+    for full in (True, False, True, False, True):
+        made.append((await client.post(URL, json={"full": full})).json()["id"])
         await runs.claim(mock_store, service.OWNER)
     first = (await client.get(URL, params={"limit": 3})).json()
     second = (await client.get(URL, params={"limit": 3, "cursor": first["next"]})).json()
 
-    assert [each["id"] for each in first["items"] + second["items"]] == made
+    assert [each["id"] for each in first["items"] + second["items"]] == made[::-1]
     assert "next" not in second
-    assert (await client.get(URL, params={"cursor": "mine"})).status_code == 422
+    await mock_store.database["reconciliations"].update_one({"_id": ObjectId(made[4])}, {"$set": {"state": "failed"}})
+    for query, found in {
+        "kind=full": [4, 2, 0],
+        "kind=incremental": [3, 1],
+        "kind=full&kind=incremental": [4, 3, 2, 1, 0],
+        "state=failed": [4],
+        "state=failed&state=running&kind=full": [4, 2, 0],
+        "state=queued": [],
+        "kind=full&limit=2": [4, 2],
+    }.items():
+        page = (await client.get(f"{URL}?{query}")).json()
+        assert [each["id"] for each in page["items"]] == [made[place] for place in found]
+
+
+@pytest.mark.parametrize("query", ["cursor=mine", "state=over", "kind=all", "kind=full&kind=", "limit=0", "resource=a"])
+async def test_lists_of_nothing_are_refused(client: httpx.AsyncClient, query: str) -> None:
+    """A cursor of somebody else, states and kinds that there are not, and filters that do not exist."""
+    assert (await client.get(f"{URL}?{query}")).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["{}", ""])
+async def test_whoever_looks_gives_up_what_is_dead(client: httpx.AsyncClient, mock_store: Store, path: str) -> None:
+    """A run whose process fell silent reads as abandoned, alone and in a list, though no worker runs; another waits."""
+    identity = (await client.post(URL, json={"full": True})).json()["id"]
+    await runs.claim(mock_store, "the dead")
+    assert (await client.get(f"{URL}/{identity}")).json()["state"] == "running"
+    silent = {"beatAt": mock_store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)}
+    await mock_store.database["reconciliations"].update_one({}, {"$set": silent})
+    answer = (await client.get(f"{URL}/{identity}" if path else URL)).json()
+    rows = [answer] if path else answer["items"]
+
+    assert [row["state"] for row in rows if row["id"] == identity] == ["abandoned"]
+    assert "the dead" in rows[-1]["error"]
+    assert [run.kind for run in await runs.listed(mock_store, ["queued"], [], None, 5)] == ["full"]
 
 
 async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:

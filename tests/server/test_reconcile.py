@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 from structlog.testing import capture_logs
 
-from app.reconciliation import runs, scan, service, settle
+from app.reconciliation import runs, scan, schedule, service, settle
 from app.reconciliation.known import unresolved_resources
 from app.reconciliation.rows import PROJECTION
 from app.reconciliation.runs import LostRun
@@ -341,14 +341,13 @@ async def test_the_server_sorts_nothing(store: Store) -> None:
 
 async def test_the_first_run_of_a_day_is_full(store: Store) -> None:
     """Scheduled runs are full until one was, and then look at changes."""
-    assert await service.due_kind(store) == "full"
+    now = store.clock.now()
+    assert await schedule.kind_at(store, now) == "full"
     await reconciled(store, "incremental")
-    assert await service.due_kind(store) == "full"
+    assert await schedule.kind_at(store, now) == "full"
     await reconciled(store, "full")
-    assert await service.due_kind(store) == "incremental"
-    yesterday = store.clock.now() - timedelta(days=1)
-    await store.database["reconciliations"].update_many({}, {"$set": {"createdAt": yesterday}})
-    assert await service.due_kind(store) == "full"
+    assert await schedule.kind_at(store, now) == "incremental"
+    assert await schedule.kind_at(store, now + timedelta(days=1)) == "full"
 
 
 async def test_rows_are_those_of_the_sweep(store: Store) -> None:

@@ -79,13 +79,15 @@ async def test_it_outlives_redis(store: Store, database_url: str, tmp_path: Path
 
 
 async def test_the_scheduled_job_tells_what_the_seed_told(store: Store) -> None:
-    """`conflicts`, and more; the first of a day is full, the next looks at what has changed."""
+    """`conflicts`, and more; the first of a day is full, the next looks at what has changed, and each is due once."""
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "123"])
-    told = [await jobs.reconcile_reservations(context(store)) for _ in "12"]
+    told = [await jobs.reconcile_reservations(context(store))]
+    await store.database["reconciliations"].update_one({}, {"$set": {"startedAt": store.clock.now() - HOUR}})
+    told += [await jobs.reconcile_reservations(context(store)) for _ in "12"]
     kinds = [each["kind"] async for each in store.database["reconciliations"].find().sort("_id")]
 
-    assert told == [{"conflicts": 3, "findings": 1, "scanned": 3}] * 2
+    assert told == [{"conflicts": 3, "findings": 1, "scanned": 3}] * 2 + [{}]
     assert kinds == ["full", "incremental"]
 
 
@@ -117,9 +119,9 @@ async def test_it_writes_down_what_time_has_done(store: Store) -> None:
     told = await jobs.tidy_up(context(store))
     kept = {row["_id"]: row async for row in store.database["reservations"].find()}
 
-    assert told == {"expired": 1, "completed": 1}
+    assert told == {"expired": 1, "completed": 1, "pruned": 0}
     assert [kept[each]["status"] for each in ids] == ["expired", "pending", "completed", "confirmed"]
-    assert await jobs.tidy_up(context(store)) == {"expired": 0, "completed": 0}
+    assert await jobs.tidy_up(context(store)) == {"expired": 0, "completed": 0, "pruned": 0}
 
 
 async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,157 @@
+"""What is due by the clock and the runs there are; what is tried again; what is given up; what is pruned."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from app.cron import parse, previous
+from app.reconciliation import runs, schedule, service
+from app.reconciliation.runs import Kind
+from app.storage.client import Store
+from app.storage.documents import Run
+from tests.actors import HOUR
+
+pytestmark = pytest.mark.servers("any")
+
+HOURLY = parse("0 * * * *")
+MINUTE = timedelta(minutes=1)
+
+
+async def made(store: Store, kind: Kind, at: datetime, state: str = "succeeded", **fields: Any) -> ObjectId:
+    """A run that was asked for and begun at that time."""
+    row = {"kind": kind, "state": state, "createdAt": at, "startedAt": at, "beatAt": at, **fields}
+    if state in runs.ENDED:
+        row["finishedAt"] = at
+    identity = ObjectId(ObjectId.from_datetime(at).binary[:4] + ObjectId().binary[4:])
+    await store.database["reconciliations"].insert_one({"_id": identity, **row})
+    return identity
+
+
+async def states(store: Store) -> dict[ObjectId, str]:
+    """All runs."""
+    return {row["_id"]: row["state"] async for row in store.database["reconciliations"].find()}
+
+
+async def waiting(store: Store) -> list[Run]:
+    """The runs that wait."""
+    return list(await runs.listed(store, ["queued"], [], None, 100))
+
+
+async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> None:
+    """Due is what nobody has begun since the last time of the line; the day's first is full; it is due once."""
+    time = previous(HOURLY, store.clock.now())
+    midnight = time.replace(hour=0)
+    await made(store, "full", midnight - 3 * MINUTE)
+    first = await schedule.ask(store, HOURLY)
+    again = await schedule.ask(store, HOURLY)
+    assert first is not None
+    assert (first.kind, again) == ("full", None)
+    assert (await service.carry_out(store)) is not None
+    assert await schedule.ask(store, HOURLY) is None
+
+    yesterday = {"startedAt": time - 3 * MINUTE}
+    await store.database["reconciliations"].update_many({"_id": first.id}, {"$set": yesterday})
+    second = await schedule.ask(store, HOURLY)
+    assert second is not None
+    assert second.kind == "incremental"
+
+
+@pytest.mark.parametrize("state", ["running", "succeeded", "failed", "abandoned"])
+async def test_what_was_begun_since_is_not_due(store: Store, state: str) -> None:
+    """Whoever began it and however it went: for those that failed there are tries of their own."""
+    time = previous(HOURLY, store.clock.now())
+    await made(store, "full", time, state)
+
+    assert await schedule.ask(store, HOURLY) is None
+
+
+async def test_two_workers_ask_for_one_run(store: Store) -> None:
+    """At the same moment."""
+    asked = await asyncio.gather(*(schedule.ask(store, HOURLY) for _ in "12345"))
+
+    assert len({run.id for run in asked if run is not None}) == 1
+    assert len(await waiting(store)) == 1
+
+
+async def test_what_failed_is_tried_again_after_pauses_that_grow(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one minute, five and fifteen, and then no more; each try knows which it is."""
+
+    async def broken(*_: Any) -> None:
+        raise ValueError("it breaks")
+
+    monkeypatch.setattr(service._Work, "look", broken)
+    await runs.ask_for(store, "full")
+    pauses = []
+    for _ in runs.RETRY_MINUTES:
+        failed = await service.carry_out(store)
+        assert failed is not None
+        assert failed.finished_at is not None
+        assert failed.retry_at is not None
+        pauses.append((failed.retry_at - failed.finished_at) / MINUTE)
+        assert await runs.ask_again(store) == []
+        past = {"retryAt": store.clock.now() - MINUTE}
+        await store.database["reconciliations"].update_one({"_id": failed.id}, {"$set": past})
+        (again,) = await runs.ask_again(store)
+        assert (again.kind, again.tries) == ("full", failed.tries + 1)
+    last = await service.carry_out(store)
+
+    assert pauses == list(runs.RETRY_MINUTES)
+    assert last is not None
+    assert (last.state, last.error, last.retry_at) == ("failed", "ValueError: it breaks", None)
+    assert await waiting(store) == []
+
+
+@pytest.mark.parametrize(
+    ("failed", "since", "tried"),
+    [
+        ({"kind": "incremental"}, {"kind": "incremental"}, False),
+        ({"kind": "incremental"}, {"kind": "full"}, False),
+        ({"kind": "full"}, {"kind": "incremental"}, True),
+        ({"kind": "resource", "resource": "a"}, {"kind": "resource", "resource": "b"}, True),
+        ({"kind": "resource", "resource": "a"}, {"kind": "resource", "resource": "a"}, False),
+    ],
+)
+async def test_what_somebody_asked_for_since_is_not_tried_again(
+    store: Store, failed: dict[str, Any], since: dict[str, Any], *, tried: bool
+) -> None:
+    """A run that looks at the same stands in its place, whatever became of it; and the failed one is done with."""
+    now = store.clock.now()
+    await made(store, at=now - HOUR, state="failed", retryAt=now - MINUTE, **failed)
+    await made(store, at=now - MINUTE, **since)
+    again = await runs.ask_again(store)
+
+    assert bool(again) == tried
+    assert await runs.ask_again(store) == []
+
+
+async def test_the_silent_are_given_up_so_often_and_no_more(store: Store) -> None:
+    """Another run takes the place of one whose process died, but not of one that ended a process again and again."""
+    silent = store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)
+    await made(store, "full", silent, "running", owner="somebody", tries=1)
+    await made(store, "incremental", silent, "running", owner="somebody", tries=1 + len(runs.RETRY_MINUTES))
+    await made(store, "resource", store.clock.now(), "running", owner="somebody", resource="a")
+    asked = await runs.give_up_dead(store)
+
+    assert [(run.kind, run.tries) for run in asked] == [("full", 2)]
+    assert sorted((await states(store)).values()) == ["abandoned", "abandoned", "queued", "running"]
+
+
+async def test_old_runs_are_pruned_but_never_the_last_that_succeeded(store: Store) -> None:
+    """What ended is removed after so many days, whatever became of it; 0 days remove nothing."""
+    now = store.clock.now()
+    old, older = now - timedelta(days=91), now - timedelta(days=92)
+    gone = [await made(store, "full", older), await made(store, "resource", older, "failed")]
+    gone.append(await made(store, "incremental", older, "abandoned"))
+    stay = [await made(store, "full", old), await made(store, "resource", older, resource="a")]
+    stay += [await made(store, "incremental", older, "queued"), await made(store, "incremental", now, "failed")]
+    assert await runs.prune(store, 0) == 0
+    assert await runs.prune(store, 93) == 0
+    assert await runs.prune(store, 90) == len(gone)
+
+    assert set(await states(store)) == set(stay)
+    mark = await runs.watermark(store)
+    assert mark is not None
+    assert mark.id == stay[0]
