@@ -56,8 +56,9 @@ async def test_a_double_booking_is_found_without_being_asked_for(visitor: Visito
     assert (finding["resource"], finding["peak"]) == ("room", 2)
 
 
-async def test_many_writes_ask_for_few_runs(visitor: Visitor) -> None:
-    """The first of them asks at once, and the next asks after a pause for all that was written until then."""
+async def test_many_writes_ask_for_few_runs(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of them asks at once, and no other one until a pause is over."""
+    monkeypatch.setattr(suspects, "PAUSE_SECONDS", 3_600)
     await visitor.resource()
     booked = [await visitor.booked(NINE + hours * HOUR) for hours in range(8)]
     assert await looked_at(visitor.store) == ["incremental"]
