@@ -3,10 +3,18 @@
 import pytest
 
 from app.reconciliation import service, suspects
+from app.reconciliation.queue import Queue
+from app.reconciliation.suspects import Suspects
 from app.storage.client import Store
 from tests.visitor import HOUR, NINE, Visitor, good
 
 TURNS = 10_000
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app lives on from test to test, and no test waits for the pause of the one before."""
+    monkeypatch.setattr(suspects, "PAUSE_SECONDS", 0)
 
 
 async def looked_at(store: Store) -> list[str]:
@@ -18,9 +26,8 @@ async def looked_at(store: Store) -> list[str]:
     return []
 
 
-async def test_each_write_is_looked_at(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_write_is_looked_at(visitor: Visitor) -> None:
     """A booking, a change and a move each ask for a run of what has changed; refusals and cancellations do not."""
-    monkeypatch.setattr(suspects, "PAUSE_SECONDS", 0)
     await visitor.resource()
     reservation = await visitor.booked()
     assert await looked_at(visitor.store) == ["incremental"]
@@ -56,15 +63,18 @@ async def test_a_double_booking_is_found_without_being_asked_for(visitor: Visito
     assert (finding["resource"], finding["peak"]) == ("room", 2)
 
 
-async def test_many_writes_ask_for_few_runs(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first of them asks at once, and no other one until a pause is over."""
+async def test_many_writes_ask_for_few_runs(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of them asks at once, and no other one until a pause is over or the process ends; nothing is lost."""
     monkeypatch.setattr(suspects, "PAUSE_SECONDS", 3_600)
-    await visitor.resource()
-    booked = [await visitor.booked(NINE + hours * HOUR) for hours in range(8)]
-    assert await looked_at(visitor.store) == ["incremental"]
-    run = await service.carry_out(visitor.store)
-    more = [await visitor.booked(NINE + hours * HOUR) for hours in range(8, 16)]
+    written = Suspects(mock_store, Queue(None))
+    for number in range(100):
+        written(f"room-{number}")
+    assert await looked_at(mock_store) == ["incremental"]
+    await service.carry_out(mock_store)
+    for number in range(100):
+        written(f"room-{number}")
+        await mock_store.database["reconciliations"].find_one()
+    assert await mock_store.database["reconciliations"].count_documents({}) == 1
+    await written.close()
 
-    assert len(booked) + len(more) == 16
-    assert run is not None
-    assert await visitor.store.database["reconciliations"].count_documents({}) == 1
+    assert await looked_at(mock_store) == ["incremental"]
