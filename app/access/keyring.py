@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pymongo
 
 from app.access.caller import Caller
-from app.access.service import Token, hash_of, is_over
+from app.access.service import Token, hash_of, is_over, key_of
 from app.deadline import detached, within
 from app.errors import Problem
 from app.storage.client import Store
@@ -81,7 +81,7 @@ class Keyring:
         until = self._clock() + SECONDS
         with pymongo.timeout(ANSWER_SECONDS):
             row = await self._store.database["keys"].find_one({"_id": prefix})
-        key = None if row is None else Key.model_validate(row)
+        key = None if row is None else key_of(row)
         caller = None if key is None else Caller(key.id, frozenset(key.scopes), key.customer)
         known = _Known(until, key, caller)
         self._known[prefix] = known

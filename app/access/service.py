@@ -6,10 +6,12 @@ The secret has 256 random bits, so a plain SHA-256 is all it needs: there is not
 import hashlib
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import structlog
+from pydantic import ValidationError
 from pymongo import ReturnDocument
 
 from app.access.caller import CUSTOMER_SCOPES, SCOPES
@@ -17,6 +19,9 @@ from app.deadline import sending
 from app.errors import invalid, not_found
 from app.storage.client import Store
 from app.storage.documents import Key
+from app.storage.values import shown_text
+
+log = structlog.get_logger()
 
 MAX_NAME = 100
 MAX_DAYS = 36_500
@@ -110,7 +115,17 @@ def _check_scopes(scopes: Collection[str], customer: str | None) -> None:
 async def list_keys(store: Store) -> list[Key]:
     """All keys, also those that are over, oldest first."""
     rows = store.database["keys"].find().sort([("createdAt", 1), ("_id", 1)])
-    return [Key.model_validate(row) async for row in rows]
+    return [key async for row in rows if (key := key_of(row)) is not None]
+
+
+def key_of(row: Mapping[str, Any]) -> Key | None:
+    """A stored key; one that somebody has spoilt is nobody's."""
+    try:
+        key: Key = Key.model_validate(row)
+    except ValidationError:
+        log.warning("key left out, it cannot be read", prefix=shown_text(row["_id"]))
+        return None
+    return key
 
 
 async def revoke_key(store: Store, prefix: str) -> Key:

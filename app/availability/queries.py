@@ -9,6 +9,7 @@ from app.booking.intents import Span
 from app.booking.occupants import BRANCHES, FIELDS, branches, occupancies_on, read_foreign, window
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.documents import service_row
 from app.storage.guards import Reach
 from app.storage.pools import members_of
 from app.storage.rule_cache import RuleReader
@@ -48,13 +49,19 @@ async def read_places(
     Places are sorted by id. One find of the pool, and one of the guards; what was edited is read as well.
 
     Raises:
-        Problem: `overloaded` where that is not done at `until`, of the monotonic clock.
+        Problem: `overloaded` where that is not done at `until`, of the monotonic clock; `invalid` where the service,
+            or a resource that was named, cannot be read. Of a pool such a resource is left out.
     """
     if resources is None and service is not None:
         wanted: Sequence[str] = await members_of(store.database, service)
     else:
         wanted = resources or ()
     read = await rules.read(wanted, [] if service is None else [service], until=until)
+    if service is not None and service_row(service) in read.unreadable:
+        raise read.unreadable[service_row(service)]
+    for resource in resources or ():
+        if resource in read.unreadable:
+            raise read.unreadable[resource]
     rooms = [read.rooms[one] for one in sorted(read.rooms)]
     if resources is None:
         rooms = [room for room in rooms if room.active and service in room.services]

@@ -81,6 +81,8 @@ class Change(HeldIntent):
             raise Problem("forbidden-transition", f"It is {status}; only its notes and metadata can be changed.")
         if not self._touches_load or is_final(status):
             return self._beside(stored, now)
+        if self.row.get("items"):
+            raise invalid("/items", "It has items, which say where it is; move it in the system that wrote it.")
         after, room, offer = self._after(stored, view)
         self._check_permission(stored, after, offer, view)
         self._check_rules(stored, after, room, offer, view)

@@ -1,6 +1,6 @@
 """The one door of this floor: what is wanted goes in, what came of it comes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from bson import ObjectId
@@ -24,6 +24,8 @@ from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service
 from app.storage.rule_cache import RuleCache
+from app.storage.stored import unreadable
+from app.storage.values import identity as identity_of
 from app.timeline.lifecycle import Status
 
 TRIES = 5
@@ -36,6 +38,25 @@ class Held(TypedDict):
     resource: str
     service: str | None
     operation: ObjectId
+
+
+class Where(TypedDict):
+    """The guards that a change of a reservation needs."""
+
+    resource: str
+    service: str | None
+
+
+def _where(row: Mapping[str, Any]) -> Where:
+    """Where a stored reservation is.
+
+    Raises:
+        Problem: `invalid` where nobody can tell.
+    """
+    resource = identity_of(row.get("resource"))
+    if resource is None:
+        raise unreadable({"resource": row.get("resource")})
+    return Where(resource=resource, service=identity_of(row.get("service")))
 
 
 class Booking:
@@ -160,12 +181,7 @@ class Booking:
                 if identity not in rows:
                     raise not_found("reservation", str(identity))
             held = [
-                Held(
-                    reservation=identity,
-                    resource=rows[identity]["resource"],
-                    service=rows[identity].get("service"),
-                    operation=operation,
-                )
+                Held(reservation=identity, operation=operation, **_where(rows[identity]))
                 for identity, operation in zip(identities, operations, strict=True)
             ]
             try:

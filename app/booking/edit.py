@@ -13,6 +13,7 @@ from app.booking.survey import Survey, is_to_come
 from app.errors import not_found
 from app.storage.documents import Service, service_row
 from app.storage.guards import new_rules
+from app.storage.objects import object_of, version_of
 from app.timeline.instants import Millis
 from app.timeline.load import Occupancy
 from app.timeline.rules import Room
@@ -97,9 +98,9 @@ class EditResource(Intent):
         row = view.target("resources", self.identity)
         if row is None:
             raise not_found("resource", self.identity)
-        check_seen(self.version, row["version"])
+        check_seen(self.version, row.get("version"))
         view.room(self.identity)  # says so if the guard is missing
-        if row["version"] != self.plan.version or (self.plan.survey is not None and self._strands(view)):
+        if row.get("version") != self.plan.version or (self.plan.survey is not None and self._strands(view)):
             raise Outdated
         view.replace(self.plan.after)
         return self._accepted()
@@ -169,7 +170,8 @@ class EditService(Intent):
         row = view.target("services", self.identity)
         if row is None:
             raise not_found("service", self.identity)
-        before: Service = Service.model_validate(row)
+        before = object_of(Service, row)
+        version_of(Service, row)
         check_seen(self.version, before.version)
         after = self.apply(before).model_copy(update={"version": before.version + 1})
         view.offer(self.identity)  # says so if the guard is missing

@@ -1,7 +1,7 @@
 """What the intents share that change one stored reservation: finding it, telling its status, writing it."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from bson import ObjectId
@@ -10,6 +10,7 @@ from app.booking.intents import Accepted, Intent, Span, Update, View
 from app.booking.transitions import HISTORY_KEPT, history_line
 from app.errors import Problem, invalid, not_found
 from app.storage.documents import Reservation
+from app.storage.stored import reservation_of
 from app.timeline.instants import Millis, from_millis, to_millis
 from app.timeline.lifecycle import Status, status_at
 from app.timeline.rules import Offer, Room
@@ -21,7 +22,7 @@ SILENT = frozenset(
 """Fields that follow from others; the history names only what the caller changed."""
 
 
-def check_seen(seen: int | None, version: int) -> None:
+def check_seen(seen: int | None, version: int | None) -> None:
     """Refuse to change what is not as the caller has seen it; `seen` None: whichever version there is.
 
     Raises:
@@ -42,6 +43,8 @@ class HeldIntent(Intent):
     reservation: ObjectId
     resource: str
     service: str | None = None
+    row: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    """The document, once it was read."""
     without_resource: ClassVar[bool] = False
     """Whether that can be done on a resource that does not exist, as with rows that others have put there."""
 
@@ -54,12 +57,16 @@ class HeldIntent(Intent):
         return [self.reservation]
 
     def stored(self, view: View) -> Reservation | None:
-        """The reservation in this transaction."""
+        """The reservation in this transaction.
+
+        Raises:
+            Problem: `invalid` where others wrote it so that it cannot be read.
+        """
         row = view.target(COLLECTION, self.reservation)
         if row is None:
             return None
-        stored: Reservation = Reservation.model_validate(row)
-        return stored
+        self.row = row
+        return reservation_of(row)
 
     def required(self, view: View) -> Reservation:
         """The reservation, on a resource whose guard is held.
@@ -73,11 +80,11 @@ class HeldIntent(Intent):
             raise not_found("reservation", str(self.reservation))
         if stored.resource not in self.lanes() or stored.service not in {None, *self.services()}:
             raise Elsewhere
-        if view.room(stored.resource) is None and not self.without_resource:
-            raise Problem(
-                "invalid",
-                f"Its resource {stored.resource!r} does not exist; add one with that id, or cancel the reservation.",
+        if not self.without_resource and view.room(stored.resource) is None:
+            detail = (
+                f"Its resource {stored.resource!r} does not exist; add one with that id, or cancel the reservation."
             )
+            raise invalid("/resource", detail)
         return stored
 
     def status_now(self, stored: Reservation, now: Millis) -> Status:
@@ -109,6 +116,8 @@ class HeldIntent(Intent):
             return self.unchanged(stored)
         at = from_millis(now)
         entry = self._entry(stored, after, sorted((changed.keys() | unset) - SILENT)) | {"at": at}
+        if taken:
+            changed |= {**_looked_up(self.row, kept)}
         if reason:
             entry["reason"] = reason
         change: dict[str, Any] = {
@@ -132,6 +141,17 @@ class HeldIntent(Intent):
         if after.status != stored.status:
             return entry | {"from": stored.status, "to": after.status}
         return entry | {"changed": changed}
+
+
+_LOOKED_UP = ("resource", "status", "startTime", "endTime", "blockStart", "blockEnd", "units")
+
+
+def _looked_up(row: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+    """What of a row has to be written as Reserva writes it, so that the lookup finds it in its new place."""
+    fields = {name: kept[name] for name in _LOOKED_UP if not _same(row.get(name), kept[name])}
+    if isinstance(named := row.get("resource"), ObjectId) and str(named) == kept["resource"]:
+        del fields["resource"]  # found as it is, and others may need it so
+    return fields
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -19,6 +19,7 @@ from app.booking.permission import check_begun
 from app.booking.replay import key_hash
 from app.errors import Problem
 from app.storage.documents import Reservation
+from app.storage.stored import reservation_of
 from app.timeline.instants import Millis, to_millis
 from app.timeline.lifecycle import BLOCKING, Status, is_final, may_become
 from app.timeline.rules import RULES
@@ -66,7 +67,7 @@ class BookRow(Book):
         """
         row = view.target(BY_IMPORT_KEY, self.import_key)
         if row is not None:
-            known: Reservation = Reservation.model_validate(row)
+            known = reservation_of(row)
             return Accepted(known, proof=(COLLECTION, {"_id": known.id}))
         accepted = Book.judge(self, view)
         accepted.value.import_key = self.import_key

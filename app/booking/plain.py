@@ -17,7 +17,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 
 from app.booking.drivers import MAJORITY
 from app.booking.intents import DEADLINE_SECONDS, overloaded
-from app.booking.permission import check_begun, check_cancellation_notice
+from app.booking.permission import TOOK_PLACE, check_begun, check_cancellation_notice
 from app.booking.transitions import status_update
 from app.deadline import LEAST_SECONDS, sending, within
 from app.errors import OutcomeUnknown, Problem, not_found
@@ -25,7 +25,9 @@ from app.outages import is_unheard
 from app.storage.client import Store
 from app.storage.clock import stamped
 from app.storage.documents import Reservation
+from app.storage.stored import as_it_is, known_status, unreadable
 from app.storage.stored_rules import offer_of_row
+from app.storage.values import count, identity, instant
 from app.timeline.instants import Millis, to_millis
 from app.timeline.lifecycle import Status, may_follow, status_at
 
@@ -103,13 +105,17 @@ class _Change:
         row = await self.reservations.find_one({"_id": self.identity})
         if row is None:
             raise not_found("reservation", str(self.identity))
-        if row["status"] == self.ending.to or any(entry.get("operation") == self.operation for entry in row["history"]):
-            return _read(row)
+        history = row.get("history", [])
+        if not isinstance(history, list):
+            raise unreadable({"history": history})
+        ours = any(isinstance(entry, dict) and entry.get("operation") == self.operation for entry in history)
+        if ours or row.get("status") == self.ending.to:
+            return as_it_is(row)
         await _check(self.store, row, self.ending)
         if not await self._write(row, until):
             return None
         row = await self.reservations.find_one({"_id": self.identity})
-        return None if row is None else _read(row)
+        return None if row is None else as_it_is(row)
 
     async def _write(self, row: dict[str, Any], until: float) -> bool:
         """Change what was read, unless somebody was there first; whether it surely was done."""
@@ -130,26 +136,34 @@ class _Change:
         return bool(result.matched_count)
 
 
-def _read(row: dict[str, Any]) -> Reservation:
-    reservation: Reservation = Reservation.model_validate(row)
-    return reservation
-
-
 async def _check(store: Store, row: dict[str, Any], ending: Ending) -> None:
+    if count(row.get("version")) is None:
+        raise unreadable({"version": row.get("version")})
     now = store.clock.millis()
     status = _status(row, now)
-    if status == "expired" != row["status"]:  # by our idea of the database's clock: a hold that it holds live is live
+    if (
+        status == "expired" != known_status(row["status"])
+    ):  # by our idea of the database's clock: a hold that it holds live is live
         status = _status(row, to_millis(await stamped(store.database)))
     if not may_follow(status, ending.to):
         raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {ending.to}.")
-    start = to_millis(row["startTime"])
-    check_begun(start, ending.to, now)
-    if ending.to == "cancelled" and status == "confirmed" and "service" in row and not ending.admin:
-        service = await store.database["services"].find_one({"_id": row["service"]})
+    if ending.to in TOOK_PLACE:
+        check_begun(_start(row), ending.to, now)
+    if ending.to == "cancelled" and status == "confirmed" and row.get("service") is not None and not ending.admin:
+        service = await store.database["services"].find_one({"_id": identity(row["service"])})
         if service is not None:
-            check_cancellation_notice(start, offer_of_row(service), now)
+            check_cancellation_notice(_start(row), offer_of_row(service), now)
+
+
+def _start(row: dict[str, Any]) -> Millis:
+    start = instant(row.get("startTime"))
+    if start is None:
+        raise unreadable({"startTime": row.get("startTime")})
+    return start
 
 
 def _status(row: dict[str, Any], now: Millis) -> Status:
-    expires = row.get("expiresAt")
-    return status_at(row["status"], None if expires is None else to_millis(expires), now)
+    status = known_status(row.get("status"))
+    if status is None:
+        raise unreadable({"status": row.get("status")})
+    return status_at(status, instant(row.get("expiresAt")), now)

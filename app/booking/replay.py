@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from app.booking.intents import Token
 from app.booking.steps import Steps, find
 from app.errors import Problem
@@ -48,12 +50,21 @@ def answers_of(tokens: Sequence[Token]) -> Steps[dict[str, StoredAnswer]]:
         query = {"idempotencyKey": {"$in": beside}}
         for row in (yield find("replays.read", "reservations", query, "idempotencyKey", "idempotency")):
             if "idempotency" in row:
-                told[row["idempotencyKey"]] = StoredAnswer.model_validate(row["idempotency"])
+                told[row["idempotencyKey"]] = _answer(row["idempotency"])
     apart = [token.key for token in tokens if token.apart]
     if apart:
         for row in (yield find("replays.read", "answers", {"_id": {"$in": apart}})):
-            told[row["_id"]] = StoredAnswer.model_validate(row)
+            told[row["_id"]] = _answer(row)
     return told
+
+
+def _answer(stored: Any) -> StoredAnswer:
+    """The answer as it is kept; one that somebody has spoilt is that of another request, and nothing is done twice."""
+    try:
+        answer: StoredAnswer = StoredAnswer.model_validate(stored)
+    except ValidationError:
+        return StoredAnswer(request_hash="", status=0, headers={}, body="")
+    return answer
 
 
 def replay(token: Token, stored: StoredAnswer) -> Replayed | Problem:

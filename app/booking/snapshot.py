@@ -47,10 +47,16 @@ class Snapshot(View):
         self._rooms: dict[str, Room] = {}
         self._offers: dict[str, Offer] = {}
         self._calendars: dict[str, Calendar] = {}
+        self._unreadable: dict[tuple[str, str], Problem] = {}
         self._targets: dict[tuple[str, Hashable], dict[str, Any]] = {}
 
     def room(self, resource: str) -> Room | None:
-        """The resource's facts; None if there is no such resource."""
+        """The resource's facts; None if there is no such resource.
+
+        Raises:
+            Problem: `invalid` where nobody can read it, `unavailable` where its guard is missing.
+        """
+        self._check_readable("resources", resource)
         room = self._rooms.get(resource)
         if room is not None:
             self._guarded(resource)
@@ -61,11 +67,20 @@ class Snapshot(View):
         self._rooms[room.id] = room
 
     def offer(self, service: str) -> Offer | None:
-        """The service's facts; None if there is no such service."""
+        """The service's facts; None if there is no such service.
+
+        Raises:
+            Problem: `invalid` where nobody can read it, `unavailable` where its guard is missing.
+        """
+        self._check_readable("services", service)
         offer = self._offers.get(service)
         if offer is not None:
             self._guarded(service_row(service))
         return offer
+
+    def _check_readable(self, collection: str, identity: str) -> None:
+        if (collection, identity) in self._unreadable:
+            raise self._unreadable[collection, identity]
 
     def _guarded(self, identity: str) -> None:
         """A guard is made with what it guards, and never here: without it nothing holds two bookers apart."""
@@ -179,7 +194,10 @@ class Snapshot(View):
         unknown = [identity for identity in identities if identity not in found]
         if unknown:
             for row in (yield find(f"{cache.collection}.read", cache.collection, _those(unknown))):
-                found[row["_id"]] = cache.put(row, cache.stamp(self.guards, row))
+                try:
+                    found[row["_id"]] = cache.put(row, cache.stamp(self.guards, row))
+                except Problem as problem:  # others in this batch may have nothing to do with it
+                    self._unreadable[cache.collection, row["_id"]] = problem
         return found
 
     def _read_targets(self, intents: Sequence[Intent]) -> Steps[None]:

@@ -4,10 +4,12 @@ Neither adds load, and neither changes what is free: a hold is over at its insta
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
+from pymongo.errors import WriteError
 
 from app.booking.drivers import MAJORITY
 from app.booking.transitions import status_update
@@ -78,7 +80,7 @@ async def _bring(
     change = status_update(entry)
     written = 0
     for row in found:
-        known = {"_id": row["_id"], "version": row["version"], "status": before} | (still or {})
-        result = await collection.update_one(known, change)
-        written += result.modified_count
+        known = {"_id": row["_id"], "version": row.get("version"), "status": before} | (still or {})
+        with suppress(WriteError):  # others wrote a version that is no number, or a history that is no list
+            written += (await collection.update_one(known, change)).modified_count
     return written

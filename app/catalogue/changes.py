@@ -14,6 +14,7 @@ from app.catalogue.queries import HOURS
 from app.catalogue.schemas import NewResource, ResourcePatch
 from app.storage.capacities import former_capacities, stated_capacity
 from app.storage.documents import Resource
+from app.storage.objects import object_of
 from app.storage.rows import LeftOut
 from app.storage.stored_rules import room_of_row, time_off_of_row
 from app.timeline.eras import eras_after
@@ -107,7 +108,7 @@ def patched(patch: ResourcePatch) -> Wanted:
     def changes(row: Row, before: Room) -> Changes | None:
         del before
         short = {name: value for name, value in row.items() if name not in HOURS}
-        current: Resource = Resource.model_validate(short)
+        current = object_of(Resource, short)
         after = merge(current)
         changed = {
             alias: getattr(after, name)

@@ -17,6 +17,7 @@ from app.catalogue.changes import Changes, Row, Wanted
 from app.catalogue.queries import HOURS, read_row
 from app.storage.client import Store
 from app.storage.documents import Resource
+from app.storage.objects import version_of
 from app.storage.rule_cache import RuleReader
 from app.timeline.instants import LATEST, Millis
 from app.timeline.load import Occupancy
@@ -58,13 +59,19 @@ class Planner:
         The guard is read first, and once more with the rules: whoever edits the resource changes it.
 
         Raises:
-            Problem: `not-found`; `unavailable` where the guard is missing.
+            Problem: `not-found`; `invalid` where others wrote it so that it cannot be read; `unavailable` where the
+                guard is missing.
         """
         guard = await self.store.database["guards"].find_one({"_id": identity})
         row = await read_row(self.store, Resource, identity, {part: 0 for part in HOURS if part not in needs})
         if guard is None:
             raise unguarded(identity)
-        read = await self.rules.read([identity], row.get("services") or ())
+        version_of(Resource, row)
+        offered = row.get("services")
+        services = [each for each in offered if isinstance(each, str)] if isinstance(offered, list) else []
+        read = await self.rules.read([identity], services)
+        if identity in read.unreadable:
+            raise read.unreadable[identity]
         before = read.rooms.get(identity)
         if before is None or read.guards[identity]["rules"] != guard["rules"]:
             return None

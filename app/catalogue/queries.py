@@ -3,9 +3,14 @@
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
-from app.errors import not_found
+import structlog
+
+from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject
+from app.storage.objects import collection_of, noun_of, object_of
+
+log = structlog.get_logger()
 
 C = TypeVar("C", bound=CatalogueObject)
 
@@ -13,25 +18,13 @@ HOURS = ("schedule", "timeOff")
 """The long parts of a resource, which are shown under paths of their own."""
 
 
-def collection_of(kind: type[CatalogueObject]) -> str:
-    """Where objects of a kind are kept: `resources`, `services`, `customers`."""
-    name: str = kind.Settings.name
-    return name
-
-
-def noun_of(kind: type[CatalogueObject]) -> str:
-    """What one of them is called: `resource`."""
-    return collection_of(kind).removesuffix("s")
-
-
 async def read(store: Store, kind: type[C], identity: str, *, without: Collection[str] = ()) -> C:
     """One object, less the parts that nobody will look at.
 
     Raises:
-        Problem: `not-found`.
+        Problem: `not-found`; `invalid` where others wrote it so that it cannot be read.
     """
-    found: C = kind.model_validate(await read_row(store, kind, identity, dict.fromkeys(without, 0)))
-    return found
+    return object_of(kind, await read_row(store, kind, identity, dict.fromkeys(without, 0)))
 
 
 async def read_row(store: Store, kind: type[C], identity: str, fields: Mapping[str, int]) -> dict[str, Any]:
@@ -49,12 +42,38 @@ async def read_row(store: Store, kind: type[C], identity: str, fields: Mapping[s
 
 
 async def read_some(
-    store: Store, kind: type[C], query: dict[str, Any], limit: int, *, without: Collection[str] = ()
+    store: Store, kind: type[C], query: dict[str, Any], limit: int, *, after: str | None, without: Collection[str] = ()
 ) -> list[C]:
-    """Up to `limit` objects that match, by id, less the parts that nobody will look at."""
+    """Up to `limit` objects that match and come after an id, by id, less the parts that nobody will look at.
+
+    What has no text for its id was put there by others and is none of ours; what cannot be read is left out.
+    """
     fields = dict.fromkeys(without, 0) or None
-    rows = store.database[collection_of(kind)].find(query, fields).sort("_id", 1).limit(limit)
-    return [kind.model_validate(row) async for row in rows]
+    found: list[C] = []
+    last: dict[str, Any] = {"$gte": ""} if after is None else {"$gt": after}
+    while len(found) < limit:
+        wanted = query | {"_id": query.get("_id", {}) | last}
+        rows = store.database[collection_of(kind)].find(wanted, fields).sort("_id", 1).limit(limit - len(found))
+        read = await rows.to_list(None)
+        for row in read:
+            try:
+                found.append(object_of(kind, row))
+            except Problem as problem:
+                _leave_out(kind, problem)
+        if len(read) == 0:
+            break
+        last = {"$gt": read[-1]["_id"]}
+    return found
+
+
+def _leave_out(kind: type[CatalogueObject], problem: Problem) -> None:
+    """Tell the operator, once a process and kind: lists are read all day."""
+    if kind not in _TOLD:
+        _TOLD.add(kind)
+        log.warning("left out of lists, and others like it", why=problem.detail)
+
+
+_TOLD: set[type[CatalogueObject]] = set()
 
 
 async def missing(store: Store, kind: type[CatalogueObject], identities: Collection[str]) -> set[str]:

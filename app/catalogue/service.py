@@ -17,7 +17,7 @@ from app.booking.edit import EditResource, Outdated
 from app.catalogue.changes import Row, Wanted, patched
 from app.catalogue.merge import merging
 from app.catalogue.planning import Planner
-from app.catalogue.queries import HOURS, collection_of, missing, noun_of, read, read_row, read_some
+from app.catalogue.queries import HOURS, missing, read, read_row, read_some
 from app.catalogue.schemas import (
     CustomerPatch,
     NewCustomer,
@@ -31,6 +31,7 @@ from app.errors import Fault, Problem
 from app.reservations.refusals import stranding
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.guards import make_guard, make_service_row
+from app.storage.objects import collection_of, noun_of, object_of, version_of
 from app.storage.pools import join_pools
 from app.wire.models import Body
 from app.wire.sentences import from_faults
@@ -66,7 +67,7 @@ class Catalogue:
             Problem: `not-found`.
         """
         row = await read_row(self.store, Resource, resource, {"schedule": 1, "version": 1})
-        return row.get("schedule") or {}, row["version"]
+        return row.get("schedule") or {}, version_of(Resource, row)
 
     async def page(
         self,
@@ -77,10 +78,8 @@ class Catalogue:
         only: str | None = None,
     ) -> list[C]:
         """Up to `limit` objects by id, without hours: what matches a query, comes after an id, or `only` the one."""
-        bounds = ({} if after is None else {"$gt": after}) | ({} if only is None else {"$eq": only})
-        return await read_some(
-            self.store, kind, {**(query or {}), **({"_id": bounds} if bounds else {})}, limit, without=HOURS
-        )
+        bounds = {} if only is None else {"_id": {"$eq": only}}
+        return await read_some(self.store, kind, {**(query or {}), **bounds}, limit, after=after, without=HOURS)
 
     async def add_resource(self, wanted: NewResource) -> Resource:
         """Add a resource, after its guard and its place in pools, so that none is ever without them.
@@ -122,8 +121,7 @@ class Catalogue:
         """
         await self._know_services(patch.services or [])
         row = await self.change_resource(identity, patched(patch), if_match, caller, force=force)
-        edited: Resource = Resource.model_validate(row)
-        return edited
+        return object_of(Resource, row)
 
     async def change_resource(
         self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool = False
@@ -191,8 +189,9 @@ class Catalogue:
         """
         apply: Callable[[Customer], Customer] = merging(NewCustomer, patch)
         for _ in range(TRIES):
-            current = await self.read(Customer, identity)
-            version = if_match.expected(current.version)
+            row = await read_row(self.store, Customer, identity, {})
+            current = object_of(Customer, row)
+            version = if_match.expected(version_of(Customer, row))
             if apply(current) == current:
                 return current
             after: Customer = self._dated(apply)(current).model_copy(update={"version": current.version + 1})

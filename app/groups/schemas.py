@@ -66,7 +66,7 @@ class MovesAnswer(Answer):
 
 def shown_group(identity: ObjectId | None, reservations: list[ReservationAnswer]) -> GroupAnswer:
     """A group with its members as they are shown."""
-    changes = sum(each.version - 1 for each in reservations)
+    changes = sum(each.version - 1 for each in reservations if isinstance(each.version, int))
     return GroupAnswer(id=str(identity), reservations=reservations, version=1 + changes)
 
 

@@ -17,6 +17,7 @@ from app.reservations.schemas import NewReservation
 from app.reservations.service import Pools, Reservations
 from app.storage.client import Store
 from app.storage.documents import Reservation
+from app.storage.stored import as_it_is
 from app.timeline.lifecycle import Status
 
 _SENT, _MOVES, _STORED = Members("reservations"), Members("moves"), Members("reservations", sent=False)
@@ -72,7 +73,10 @@ class Groups:
         """
         group = object_id("group", identity)
         row = await self.store.database["groups"].find_one({"_id": group})
-        found = await self._by_id(row["reservations"]) if row else {}
+        named = row.get("reservations") if row else None
+        found = await self._by_id(
+            [each for each in named if isinstance(each, ObjectId)] if isinstance(named, list) else []
+        )
         if not found or not all(caller.sees(reservation.customer) for reservation in found.values()):
             raise not_found("group", identity)
         return Group(group, [*found.values()])
@@ -183,7 +187,7 @@ class Groups:
     async def _by_id(self, identities: Sequence[ObjectId]) -> dict[ObjectId, Reservation]:
         """Those that are there, in the order of their ids in the list."""
         rows = await self.store.database["reservations"].find({"_id": {"$in": [*identities]}}).to_list(None)
-        found: dict[Any, Reservation] = {row["_id"]: Reservation.model_validate(row) for row in rows}
+        found: dict[Any, Reservation] = {row["_id"]: as_it_is(row) for row in rows}
         return {identity: found[identity] for identity in identities if identity in found}
 
     def _brought(self, group: Group, *there: Status) -> Group:

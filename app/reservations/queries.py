@@ -15,6 +15,9 @@ from app.errors import invalid, not_found
 from app.reservations.changes import Position, begin, following
 from app.storage.client import Store
 from app.storage.documents import Reservation
+from app.storage.stored import as_it_is, reservation_of
+from app.storage.values import identity as relation
+from app.storage.values import shown_text
 from app.timeline.instants import from_millis, to_millis
 from app.timeline.rules import LONGEST
 from app.wire.paging import bad_cursor, read_cursor, turn
@@ -46,16 +49,36 @@ def object_id(what: str, text: str) -> ObjectId:
 
 
 async def read_reservation(store: Store, identity: str, caller: Caller) -> Reservation:
-    """One reservation.
+    """One reservation, for who is shown it: odd values of others are text.
 
     Raises:
         Problem: `not-found`, also for a stranger's.
     """
-    row = await store.database[RESERVATIONS].find_one({"_id": object_id("reservation", identity)})
-    if row is None or not caller.sees(row.get("customer")):
+    return as_it_is(await _read_row(store, identity, caller))
+
+
+async def read_to_change(store: Store, identity: str, caller: Caller) -> Reservation:
+    """One reservation, for who changes it.
+
+    Raises:
+        Problem: `not-found`, also for a stranger's; `invalid`, with each field that cannot be read.
+    """
+    return reservation_of(await _read_row(store, identity, caller))
+
+
+async def _read_row(store: Store, identity: str, caller: Caller) -> Row:
+    """By an ObjectId, else by the text that others gave it as its id."""
+    reservations = store.database[RESERVATIONS]
+    row = await reservations.find_one({"_id": ObjectId(identity)}) if ObjectId.is_valid(identity) else None
+    row = row or await reservations.find_one({"_id": identity})
+    if row is None or not caller.sees(customer_of(row)):
         raise not_found("reservation", identity)
-    reservation: Reservation = Reservation.model_validate(row)
-    return reservation
+    return row
+
+
+def customer_of(row: Row) -> str | None:
+    """Whose reservation it is, as text."""
+    return None if (customer := row.get("customer")) is None else relation(customer) or shown_text(customer)
 
 
 async def list_reservations(

@@ -59,11 +59,10 @@ def conflict_json(taken: Occupancy, caller: Caller) -> dict[str, Any]:
 
 def stranded_json(taken: Occupancy) -> dict[str, Any]:
     """A stranded booking, with what is needed to move it."""
-    customer = {"customer": taken.customer} if taken.customer else {}
+    known = {"version": taken.version, "customer": taken.customer or None}
     return {
         "id": str(taken.id),
-        "version": taken.version,
-        **customer,
+        **{name: value for name, value in known.items() if value is not None},
         "startTime": render(taken.from_),
         "endTime": render(taken.to),
         "status": taken.status,

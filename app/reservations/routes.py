@@ -22,6 +22,7 @@ from app.reservations.schemas import (
 )
 from app.reservations.service import Reservations
 from app.storage.documents import Reservation
+from app.storage.stored import as_it_is
 from app.timeline.lifecycle import Status
 from app.wire.answers import built, kept, versioned
 from app.wire.conventions import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
@@ -270,7 +271,7 @@ async def _page(
     now = reservations.store.clock.now()
 
     def page() -> Page[ReservationAnswer]:
-        items = [shown(Reservation.model_validate(row), now) for row in found]
+        items = [shown(as_it_is(row), now) for row in found]
         return Page[ReservationAnswer](items=items, next=following)
 
     histories = [row.get("history") for row in found]

@@ -1,14 +1,16 @@
 """Reservations on the wire: what is asked for, what is answered."""
 
 from datetime import datetime
+from math import isfinite
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from app.booking.change import METADATA_KEYS
 from app.errors import invalid
 from app.storage.documents import Reservation
+from app.storage.values import shown_text
 from app.timeline.instants import to_millis
 from app.timeline.lifecycle import Status, status_at
 from app.wire.bounds import Bounded
@@ -142,7 +144,10 @@ class HistoryLine(Answer):
 
 
 class ReservationAnswer(Answer):
-    """A reservation. `[blockStart, blockEnd)` is what occupies the resource: the service's buffers added."""
+    """A reservation. `[blockStart, blockEnd)` is what occupies the resource: the service's buffers added.
+
+    Of one that was not written over this API, a value that cannot be read is shown as text, whatever its type here.
+    """
 
     id: str
     resource: str
@@ -168,18 +173,31 @@ class ReservationAnswer(Answer):
 
 
 def shown(reservation: Reservation, now: datetime) -> ReservationAnswer:
-    """A reservation as it reads at an instant: a hold whose time has come is expired."""
-    expires = None if reservation.expires_at is None else to_millis(reservation.expires_at)
-    status = status_at(reservation.status, expires, to_millis(now))
+    """A reservation as it reads at an instant: a hold whose time has come is expired; odd values of others are text."""
+    expires = to_millis(at) if isinstance(at := reservation.expires_at, datetime) else None
     fields = {name: getattr(reservation, name) for name in _PLAIN}
-    return ReservationAnswer.model_validate(
-        {
-            **fields,
-            "id": str(reservation.id),
-            "status": status,
-            "group": None if reservation.group is None else str(reservation.group),
-        }
-    )
+    fields |= {
+        "id": str(reservation.id),
+        "status": status_at(reservation.status, expires, to_millis(now)),
+        "group": None if reservation.group is None else str(reservation.group),
+        "metadata": _plain_metadata(reservation.metadata),
+    }
+    try:
+        return ReservationAnswer.model_validate(fields)
+    except ValidationError:  # checked and never mended: what can be read of it was read before
+        lines = [HistoryLine.model_validate(entry) for entry in reservation.history]
+        return ReservationAnswer.model_construct(**fields | {"history": lines})
 
 
-_PLAIN = [name for name in ReservationAnswer.model_fields if name not in {"id", "status", "group"}]
+def _plain_metadata(stored: Any) -> Any:
+    """What JSON has no form for, as text."""
+    if not isinstance(stored, dict) or all(_is_plain(value) for value in stored.values()):
+        return stored
+    return {key: value if _is_plain(value) else shown_text(value) for key, value in stored.items()}
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
+
+
+_PLAIN = [name for name in ReservationAnswer.model_fields if name not in {"id", "status", "group", "metadata"}]

@@ -12,7 +12,7 @@ from app.booking import TOOK_PLACE, Book, Booking, Refused, Replayed, Token, che
 from app.booking.snapshot import unguarded
 from app.errors import Problem, invalid
 from app.reservations.holds import HoldLimits, handed_on, holds_of
-from app.reservations.queries import read_reservation
+from app.reservations.queries import read_reservation, read_to_change
 from app.reservations.refusals import refusal
 from app.reservations.schemas import NewReservation
 from app.reservations.times import when
@@ -156,7 +156,7 @@ class Reservations:
         """
         if force:
             caller.require("reservations:admin")
-        stored = await read_reservation(self.store, identity, caller)
+        stored = await read_to_change(self.store, identity, caller)
         version = if_match.expected(stored.version)
         if "customer" in patch:
             patch["customer"] = await self._customer(patch["customer"], caller)
@@ -188,7 +188,7 @@ class Reservations:
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path says.
         """
-        stored = await read_reservation(self.store, identity, caller)
+        stored = await read_to_change(self.store, identity, caller)
         admin = caller.may("reservations:admin")
         try:
             return await self.booking.confirm(stored.id, by=caller.prefix, admin=admin, reason=reason)
@@ -201,7 +201,7 @@ class Reservations:
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`, or what the write path says.
         """
-        stored = await read_reservation(self.store, identity, caller)
+        stored = await read_to_change(self.store, identity, caller)
         try:
             return await self.booking.extend(stored.id, seconds, by=caller.prefix)
         except Problem as problem:

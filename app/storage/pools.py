@@ -34,7 +34,7 @@ async def members_of(database: Database, service: str) -> list[str]:
     if pool is not None and pool.get("complete"):
         return sorted(pool["members"])
     rows = await database["resources"].find({"services": service}, {"_id": 1}).to_list(None)
-    return sorted(row["_id"] for row in rows)
+    return sorted(row["_id"] for row in rows if isinstance(row["_id"], str))
 
 
 async def join_pools(database: Database, resource: str, services: Collection[str]) -> None:
@@ -52,7 +52,10 @@ async def complete_pool(database: Database, service: str) -> None:
     pool = {"_id": pool_row(service)}
     await database["guards"].update_one(pool, {"$setOnInsert": {"members": []}}, upsert=True)
     rows = await database["resources"].find({"services": service}, {"_id": 1}).to_list(None)
-    entered = {"$addToSet": {"members": {"$each": [row["_id"] for row in rows]}}, "$set": {"complete": True}}
+    entered = {
+        "$addToSet": {"members": {"$each": [row["_id"] for row in rows if isinstance(row["_id"], str)]}},
+        "$set": {"complete": True},
+    }
     await database["guards"].update_one(pool, entered)
 
 

@@ -132,6 +132,8 @@ class Rules:
     rooms: Mapping[str, Room]
     offers: Mapping[str, Offer]
     guards: Guards
+    unreadable: Mapping[str, Problem]
+    """What is to be said of those that nobody can read, by the ids of their guards."""
 
 
 class RuleReader:
@@ -165,9 +167,10 @@ class RuleReader:
                 are to be parsed and the pool of threads is full.
         """
         guards = await self._guards(resources, services)
-        rooms = await self._load(self._cache.rooms, resources, guards, until)
-        offers = await self._load(self._cache.offers, services, guards, until)
-        return Rules(rooms, offers, guards)
+        unreadable: dict[str, Problem] = {}
+        rooms = await self._load(self._cache.rooms, resources, guards, unreadable, until)
+        offers = await self._load(self._cache.offers, services, guards, unreadable, until)
+        return Rules(rooms, offers, guards, unreadable)
 
     def keep_room(self, room: Room, rules: str, version: int) -> None:
         """Keep the rules of a resource that was edited here under the guard's new id: they need not be parsed again."""
@@ -184,7 +187,12 @@ class RuleReader:
         return {row["_id"]: row for row in await found.to_list(None)} if found else {}
 
     async def _load(
-        self, cache: VersionedCache[F], identities: Iterable[str], guards: Guards, until: float
+        self,
+        cache: VersionedCache[F],
+        identities: Iterable[str],
+        guards: Guards,
+        unreadable: dict[str, Problem],
+        until: float,
     ) -> dict[str, F]:
         guarded: list[str] = [identity for identity in identities if cache.guard(identity) in guards]
         rows: list[Row] = [{"_id": identity} for identity in guarded]
@@ -193,7 +201,7 @@ class RuleReader:
         known = cache.valid(guards, rows)
         unknown = [row for row in rows if row["_id"] not in known]
         if len(unknown) <= PORTION:
-            return known | await self._parsed(cache, unknown, guards) if unknown else known
+            return known | await self._parsed(cache, unknown, guards, unreadable) if unknown else known
         size = PORTION
         while unknown:
             portion, unknown = unknown[:size], unknown[size:]
@@ -201,18 +209,20 @@ class RuleReader:
                 known |= (parsed_by_others := cache.valid(guards, portion))
                 portion = [row for row in portion if row["_id"] not in parsed_by_others]
                 began = self._clock()
-                known |= await self._parsed(cache, portion, guards) if portion else {}
+                known |= await self._parsed(cache, portion, guards, unreadable) if portion else {}
                 quick = self._clock() - began < QUICK_SECONDS
             size = min(size * 2, PORTION_MAX) if quick else PORTION
         return known
 
-    async def _parsed(self, cache: VersionedCache[F], rows: Sequence[Row], guards: Guards) -> dict[str, F]:
+    async def _parsed(
+        self, cache: VersionedCache[F], rows: Sequence[Row], guards: Guards, unreadable: dict[str, Problem]
+    ) -> dict[str, F]:
         """The rules of these, read and parsed. Kept are those whose guards are the same before and after."""
         wanted = [row["_id"] for row in rows]
         fresh = await self._objects(cache).find({"_id": {"$in": wanted}}).batch_size(PORTION).to_list(None)
         # An edit that came in between gave rules that are newer than their guard: right, but not to be kept.
         rows_again = await self._rows([cache.guard(row["_id"]) for row in fresh])
-        loaded = _Loaded(cache, guards, rows_again, fresh)
+        loaded = _Loaded(cache, guards, rows_again, fresh, unreadable)
         return loaded.parse() if loaded.size <= SHORT else await self._work.run(loaded.parse)
 
     def _objects(self, cache: VersionedCache[F]) -> "AsyncIOMotorCollection[dict[str, Any]]":
@@ -246,6 +256,7 @@ class _Loaded(Generic[F]):
     before: Guards
     after: Guards
     fresh: Sequence[Row]
+    unreadable: dict[str, Problem]
 
     @property
     def size(self) -> int:
@@ -258,7 +269,10 @@ class _Loaded(Generic[F]):
         for row in self.fresh:
             stamp = self.cache.stamp(self.before, row)
             same = stamp == self.cache.stamp(self.after, row)
-            parsed[row["_id"]] = self.cache.put(row, stamp if same else None)
+            try:
+                parsed[row["_id"]] = self.cache.put(row, stamp if same else None)
+            except Problem as problem:
+                self.unreadable[self.cache.guard(row["_id"])] = problem
         return parsed
 
 
@@ -268,4 +282,6 @@ def too_long() -> Problem:
 
 
 def _stored_size(row: Row) -> int:
-    return 1 + len((row.get("schedule") or {}).get("overrides") or ()) + len(row.get("timeOff") or ())
+    schedule, off = row.get("schedule"), row.get("timeOff")
+    overrides = schedule.get("overrides") if isinstance(schedule, dict) else None
+    return 1 + sum(len(each) for each in (overrides, off) if isinstance(each, list))

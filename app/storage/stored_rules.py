@@ -4,36 +4,78 @@ A schedule of the largest size has 3,660 overrides, so its stored form is read s
 model per window.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import ValidationError
+
+from app.errors import Problem, invalid
 from app.storage.documents import Resource, Service
+from app.storage.values import excerpt, shown_text
 from app.timeline.instants import DAY, MINUTE
 from app.timeline.rules import Offer, Room
 from app.timeline.schedule import ALWAYS, Schedule, TimeOff
 from app.timeline.schedule_json import read_span, stored_schedule
 from app.timeline.zones import zone
 
+MOST_CAPACITY, MOST_DAYS = 2**31, 366 * 100
+MOST_MINUTES = MOST_DAYS * 24 * 60
+
 _LONG_PARTS = frozenset({"schedule", "timeOff"})
+_MINUTES = [name for name in Service.model_fields if name.endswith("_minutes")]
 
 
 def room_of_row(row: Mapping[str, Any], schedule: Schedule | None = None) -> Room:
-    """What the rules need to know of a resource as it is stored; `schedule` is its parsed one where that is known."""
-    resource = Resource.model_validate({name: value for name, value in row.items() if name not in _LONG_PARTS})
-    tz = zone(resource.timezone)
-    if schedule is None:
-        schedule = stored_schedule(row["schedule"]) if row.get("schedule") is not None else ALWAYS
-    return Room(
-        id=resource.id,
-        capacity=resource.capacity,
-        by_guests=resource.capacity_mode == "guests",
-        services=frozenset(resource.services),
-        active=resource.active,
-        timezone=resource.timezone,
-        schedule=schedule,
-        time_off=tuple(time_off_of_row(off, tz) for off in row.get("timeOff") or ()),
+    """What the rules need to know of a resource as it is stored; `schedule` is its parsed one where that is known.
+
+    Raises:
+        Problem: `invalid` where others wrote it so that it cannot be read.
+    """
+    with _readable("resource", row):
+        resource = Resource.model_validate({name: value for name, value in row.items() if name not in _LONG_PARTS})
+        _bounded(capacity=(resource.capacity, MOST_CAPACITY))
+        tz = zone(resource.timezone)
+        if schedule is None:
+            schedule = stored_schedule(row["schedule"]) if row.get("schedule") is not None else ALWAYS
+        return Room(
+            id=resource.id,
+            capacity=resource.capacity,
+            by_guests=resource.capacity_mode == "guests",
+            services=frozenset(resource.services),
+            active=resource.active,
+            timezone=resource.timezone,
+            schedule=schedule,
+            time_off=tuple(time_off_of_row(off, tz) for off in row.get("timeOff") or ()),
+        )
+
+
+@contextmanager
+def _readable(noun: str, row: Mapping[str, Any]) -> Iterator[None]:
+    """Say of an object that cannot be read which field is to blame."""
+    try:
+        yield
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        why = f"its {name} is missing" if row.get(name) is None else f"its {name} is {excerpt(row[name])}"
+        raise unreadable_object(noun, row.get("_id"), why) from None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise unreadable_object(noun, row.get("_id"), excerpt(str(error))) from None
+
+
+def unreadable_object(noun: str, identity: Any, why: str) -> Problem:
+    """That nothing can be done with an object of the catalogue as long as it is as others wrote it."""
+    return invalid(
+        f"/{noun}", f"The {noun} {shown_text(identity)!r} cannot be read: {why}. Correct it where it was written."
     )
+
+
+def _bounded(**values: tuple[int | None, int]) -> None:
+    """Refuse what is beyond all that the API takes: nobody can calculate with it."""
+    for name, (value, most) in values.items():
+        if value is not None and not 0 <= value <= most:
+            raise ValueError(f"{name} is {value}")
 
 
 def time_off_of_row(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
@@ -43,8 +85,16 @@ def time_off_of_row(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
 
 
 def offer_of_row(row: Mapping[str, Any]) -> Offer:
-    """What the rules need to know of a service as it is stored."""
-    service = Service.model_validate(row)
+    """What the rules need to know of a service as it is stored.
+
+    Raises:
+        Problem: `invalid` where others wrote it so that it cannot be read.
+    """
+    with _readable("service", row):
+        service = Service.model_validate(row)
+        minutes = {name: value for name in _MINUTES if (value := getattr(service, name)) is not None}
+        _bounded(**{name: (value, MOST_MINUTES) for name, value in minutes.items()})
+        _bounded(max_days=(service.max_days, MOST_DAYS), horizon_days=(service.horizon_days, MOST_DAYS))
     length = service.duration_minutes or service.min_minutes or 0
     return Offer(
         id=service.id,

@@ -1,0 +1,63 @@
+"""Stored objects of the catalogue as models; what others wrote so that it cannot be read is said so."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from app.errors import Fault, Problem
+from app.storage.documents import CatalogueObject
+from app.storage.values import excerpt, shown_text
+
+C = TypeVar("C", bound=CatalogueObject)
+
+
+def collection_of(kind: type[CatalogueObject]) -> str:
+    """Where objects of a kind are kept: `resources`, `services`, `customers`."""
+    name: str = kind.Settings.name
+    return name
+
+
+def noun_of(kind: type[CatalogueObject]) -> str:
+    """What one of them is called: `resource`."""
+    return collection_of(kind).removesuffix("s")
+
+
+def object_of(kind: type[C], row: Mapping[str, Any]) -> C:
+    """A stored object.
+
+    Raises:
+        Problem: `invalid`, with each field that cannot be read.
+    """
+    try:
+        found: C = kind.model_validate(row)
+    except ValidationError as error:
+        names = [str(fault["loc"][0]).removeprefix("_") for fault in error.errors()]
+        faults = [Fault(f"/{name}", _flaw(name, row.get(name))) for name in dict.fromkeys(names)]
+        what = f"The {noun_of(kind)} {shown_text(row['_id'])!r} cannot be read."
+        raise Problem(
+            "invalid",
+            f"{what} {' '.join(fault.detail for fault in faults)} Correct it where it was written.",
+            faults=faults,
+        ) from None
+    return found
+
+
+def _flaw(name: str, value: Any) -> str:
+    return f"Its {name} is missing." if value is None else f"Its {name} is {excerpt(value)}."
+
+
+def version_of(kind: type[CatalogueObject], row: Mapping[str, Any]) -> int:
+    """The version of a stored object.
+
+    Raises:
+        Problem: `invalid` where others have left it out or spoilt it.
+    """
+    version = row.get("version")
+    if type(version) is not int:
+        raise Problem(
+            "invalid",
+            f"The {noun_of(kind)} {shown_text(row['_id'])!r} cannot be changed. {_flaw('version', version)}",
+            faults=[Fault("/version", _flaw("version", version))],
+        )
+    return version

@@ -1,0 +1,216 @@
+"""Odd values in what is stored, one after the other in each field: every request is answered, none with a failure."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+from bson import DatetimeMS, Decimal128, Int64, ObjectId, Regex
+
+from app.storage.client import connect
+from app.storage.migrate import migrate
+from app.timeline.instants import render
+from tests.http import serving
+from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, made
+
+MISSING = object()
+ODD: list[Any] = [
+    MISSING,
+    None,
+    "soon",
+    "",
+    0,
+    -1,
+    2.5,
+    float("nan"),
+    True,
+    [1, "a"],
+    {"a": {"b": [ObjectId()]}},
+    b"\x00\xff",
+    Regex("a.*"),
+    Decimal128("NaN"),
+    Int64(2**62),
+    ObjectId(),
+    datetime(1, 1, 1, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+    DatetimeMS(2**62),
+]
+FIELDS = [
+    "resource",
+    "service",
+    "customer",
+    "status",
+    "startTime",
+    "endTime",
+    "blockStart",
+    "blockEnd",
+    "long",
+    "guests",
+    "units",
+    "timezone",
+    "notes",
+    "reference",
+    "metadata",
+    "metadata.a",
+    "group",
+    "expiresAt",
+    "version",
+    "createdAt",
+    "updatedAt",
+    "history",
+    "history.0",
+    "history.0.at",
+    "key",
+    "idempotencyKey",
+    "idempotency",
+    "importKey",
+    "items",
+    "items.0",
+    "items.0.startTime",
+    "deletedAt",
+    "_status",
+]
+
+
+class Watched:
+    """Asks, and counts what was answered with a failure."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor = visitor
+        self.failures: list[str] = []
+        self.value = ""
+
+    async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """One request."""
+        try:
+            answer = await self.visitor.ask(method, path, **more)
+        except Exception as error:  # noqa: BLE001  # told with what was stored
+            self.failures.append(f"{self.value}: {method} {path}: {type(error).__name__}: {error}"[:300])
+            return httpx.Response(500)
+        unexplained = answer.status_code == 422 and not answer.json().keys() & {"errors", "members"}
+        if answer.status_code >= 500 or unexplained:
+            self.failures.append(f"{self.value}: {method} {path}: {answer.status_code} {answer.text}"[:300])
+        return answer
+
+
+@contextmanager
+def no_error_lines() -> Iterator[None]:
+    """The log has no line of level error meanwhile."""
+    with structlog.testing.capture_logs() as lines:
+        yield
+    assert [line for line in lines if line["log_level"] in {"error", "critical"}] == []
+
+
+def placed(row: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The row with the value at a path, or without what is there."""
+    head, _, rest = path.partition(".")
+    there: Any = row.get(head, {})
+    if rest:
+        if isinstance(there, list):
+            number, _, deeper = rest.partition(".")
+            changed = [*there]
+            changed[int(number)] = placed(changed[int(number)], deeper, value) if deeper else value
+            return {**row, head: changed} if value is not MISSING or deeper else {**row, head: []}
+        return {**row, head: placed(there, rest, value)}
+    return {name: each for name, each in ({**row, head: value}).items() if each is not MISSING}
+
+
+Shops = dict[str, Visitor]
+
+
+@pytest.fixture(scope="module")
+async def shops() -> AsyncIterator[tuple[Shops, AsyncExitStack]]:
+    """One app a server: to migrate a database takes longer than a test."""
+    async with AsyncExitStack() as opened:
+        yield {}, opened
+
+
+@pytest.fixture
+async def shop(server_name: str, database_url: str, shops: tuple[Shops, AsyncExitStack]) -> Visitor:
+    """A room with a service and a customer."""
+    known, opened = shops
+    if server_name not in known:
+        store = await connect(database_url)
+        opened.push_async_callback(store.close)
+        await migrate(store)
+        known[server_name] = visitor = Visitor(await opened.enter_async_context(serving(store)), store)
+        await visitor.service(cancellationNoticeMinutes=60)
+        await visitor.resource(services=["cut"])
+        await visitor.resource("plaza", capacity=5)
+        await visitor.add("customers", id="ann")
+    return known[server_name]
+
+
+VERBS_A_VALUE = 3
+"""Tried in turn: all of them with each value of each field are a hundred thousand requests."""
+
+
+def readings(hold: dict[str, Any], group: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Everything that shows it, or counts it."""
+    span = {"from": render(NINE - HOUR), "to": render(NINE + 9 * HOUR)}
+    hour = {"startTime": render(NINE), "endTime": render(NINE + HOUR)}
+    return [
+        (at(hold), {}),
+        (RESERVATIONS, {}),
+        (RESERVATIONS, {"status": ["pending", "expired"], "resource": "room", **span}),
+        (RESERVATIONS, {"updatedSince": "2020-01-01T00:00:00Z"}),
+        ("/v1/customers/ann/reservations", {}),
+        (f"/v1/groups/{group['id']}", {}),
+        ("/v1/availability", {"resource": "room", "minutes": 60, **span}),
+        ("/v1/availability", {"service": "cut", "ignore": hold["id"], **span}),
+        ("/v1/availability/explain", {"resource": "room", **hour}),
+    ]
+
+
+def verbs(hold: dict[str, Any], group: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Everything that changes it."""
+    move = {"moves": [{"reservation": hold["id"], "version": 1, "startTime": render(NINE + 3 * HOUR)}]}
+    patches = [
+        {"notes": "x"},
+        {"customer": "ann"},
+        {"startTime": render(NINE + 5 * HOUR)},
+        {"resource": "plaza", "guests": 2},
+    ]
+    return [
+        *(("POST", f"{at(hold)}/{verb}", {}) for verb in ("cancel", "confirm", "complete", "no-show")),
+        ("POST", f"{at(hold)}/extend", {"json": {"expiresInSeconds": 600}}),
+        *(("PATCH", at(hold), {"json": patch, "headers": {"If-Match": "*"}}) for patch in patches),
+        ("POST", "/v1/moves", {"json": move}),
+        *(("POST", f"/v1/groups/{group['id']}/{verb}", {}) for verb in ("cancel", "confirm")),
+    ]
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.parametrize("field", FIELDS)
+async def test_no_value_of_a_reservation_makes_a_request_fail(shop: Visitor, server_name: str, field: str) -> None:
+    """It is read, listed, followed and booked beside; each verb is done, or says which field it cannot read."""
+    watched = Watched(shop)
+    desk = await shop.other("reservations:read", "reservations:write")
+    reservations = shop.store.database["reservations"]
+    await reservations.delete_many({})
+    body = {"resource": "room", "service": "cut", "customer": "ann", "startTime": render(NINE)}
+    group = made(await shop.ask("POST", "/v1/groups", json={"reservations": [body], "expiresInSeconds": 600}))
+    (hold,) = group["reservations"]
+    ordinary = await shop.stored(hold) | {"metadata": {"a": 1}, "long": False, "reference": "r"}
+    ordinary |= {"items": [{"resource": "room", "startTime": NINE, "endTime": NINE + HOUR}]} if "items" in field else {}
+    with no_error_lines():
+        for number, value in enumerate(ODD):
+            row = placed(ordinary, field, value)
+            watched.value = "missing" if value is MISSING else repr(value)
+            if isinstance(value, DatetimeMS) and server_name == "trial":
+                continue  # it refuses dates outside of Python's calendar
+            await reservations.replace_one({"_id": row["_id"]}, row)
+            await asyncio.gather(*(watched.ask("GET", path, params=asked) for path, asked in readings(hold, group)))
+            await watched.ask("POST", RESERVATIONS, json=body)
+            await reservations.delete_many({"_id": {"$ne": row["_id"]}})
+            tried = verbs(hold, group)
+            for place in range(number, number + VERBS_A_VALUE):
+                method, path, more = tried[place % len(tried)]
+                watched.visitor = (shop, desk)[(place // len(tried)) % 2]
+                await reservations.replace_one({"_id": row["_id"]}, row)
+                await watched.ask(method, path, **more)
+    assert watched.failures == []
