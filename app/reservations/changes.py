@@ -10,10 +10,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from bson import ObjectId
-from bson.errors import InvalidId
-
 from app.errors import Problem
+from app.storage.marks import after, mark_of, value_of
 from app.timeline.instants import Millis, from_millis, to_millis
 from app.wire.paging import bad_cursor, read_cursor, write_cursor
 
@@ -39,7 +37,8 @@ class Position(NamedTuple):
         """The conditions for what comes after it: always a range of `updatedAt`, which every server bounds."""
         if self.identity == BEHIND_ALL:
             return [{"updatedAt": {"$gt": from_millis(self.at)}}]
-        last = {"$or": [{"updatedAt": {"$gt": from_millis(self.at)}}, {"_id": {"$gt": ObjectId(self.identity)}}]}
+        ties = after("_id", value_of(self.identity), 1)
+        last = {"$or": [{"updatedAt": {"$gt": from_millis(self.at)}}, *ties]}
         return [{"updatedAt": {"$gte": from_millis(self.at)}}, last]
 
 
@@ -70,8 +69,8 @@ def _position_of(cursor: str) -> Position | None:
     _, instant, identity = marks
     try:
         from_millis(int(instant))
-        return Position(int(instant), str(ObjectId(str(identity))))
-    except (InvalidId, OverflowError):
+        return Position(int(instant), mark_of(value_of(str(identity))))
+    except (ValueError, OverflowError):
         raise bad_cursor() from None
 
 
@@ -82,5 +81,5 @@ def following(position: Position, until: datetime, rows: Sequence[dict[str, Any]
     """
     if len(rows) > limit:
         last = rows[limit - 1]
-        return Position(to_millis(last["updatedAt"]), str(last["_id"]))
+        return Position(to_millis(last["updatedAt"]), mark_of(last["_id"]))
     return max(position, Position(to_millis(until)))

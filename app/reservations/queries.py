@@ -1,8 +1,9 @@
 """Reading reservations: one, a filtered list, a customer's history. Every query is answered from an index."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from bson import ObjectId
@@ -11,16 +12,17 @@ from pymongo import ReadPreference
 
 from app.access.caller import Caller
 from app.booking.stamps import HELD_BACK_SECONDS
-from app.errors import invalid, not_found
+from app.errors import Problem, invalid, not_found
 from app.reservations.changes import Position, begin, following
 from app.storage.client import Store
 from app.storage.documents import Reservation
+from app.storage.marks import after, after_both, mark_of, value_of
 from app.storage.stored import as_it_is, reservation_of
 from app.storage.values import identity as relation
 from app.storage.values import shown_text
-from app.timeline.instants import from_millis, to_millis
+from app.timeline.instants import LATEST, from_millis, to_millis
 from app.timeline.rules import LONGEST
-from app.wire.paging import bad_cursor, read_cursor, turn
+from app.wire.paging import Mark, bad_cursor, read_cursor, turn
 
 RESERVATIONS = "reservations"
 
@@ -118,16 +120,27 @@ async def list_of_customer(
 async def _page(
     store: Store, conditions: list[dict[str, Any]], by: str, direction: int, limit: int, cursor: str | None
 ) -> tuple[Sequence[Row], str | None]:
+    mark, unbound = None, conditions
     if cursor is not None:
-        conditions = [*_after(cursor, by, "$gt" if direction > 0 else "$lt"), *conditions]
-    found = (
-        store.database[RESERVATIONS]
-        .find(_all_of(conditions))
-        .sort([(by, direction), ("_id", direction)])
-        .limit(limit + 1)
-    )
-    rows = await found.to_list(None)
-    return turn(rows, limit, lambda row: (to_millis(row[by]), str(row["_id"])))
+        mark = _mark_of(cursor)
+        conditions = [*_after(mark, by, direction), *conditions]
+    rows = await _sorted(store, conditions, by, direction, limit + 1)
+    if mark is not None and direction < 0 and isinstance(mark[0], datetime) and len(rows) <= limit:
+        # Dates come before everything else downwards, and a range of dates finds nothing but dates.
+        odd = {"$or": after(by, datetime.min.replace(tzinfo=UTC), direction)[1:]}
+        rows += await _sorted(store, [*unbound, odd], by, direction, limit + 1 - len(rows))
+    return turn(rows, limit, lambda row: (_start_mark(row.get(by)), mark_of(row["_id"])))
+
+
+async def _sorted(store: Store, conditions: list[dict[str, Any]], by: str, direction: int, most: int) -> list[Row]:
+    order = [(by, direction), ("_id", direction)]
+    return await store.database[RESERVATIONS].find(_all_of(conditions)).sort(order).limit(most).to_list(None)
+
+
+def _start_mark(value: Any) -> Mark:
+    """An instant as such, where cursors know it; what others wrote as a mark."""
+    at = to_millis(value) if isinstance(value, datetime) else LATEST
+    return at if abs(at) < LATEST else mark_of(value)
 
 
 def _all_of(conditions: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -149,14 +162,23 @@ def _all_of(conditions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return query | {"$and": more} if more else query
 
 
-def _after(cursor: str, by: str, beyond: str) -> list[dict[str, Any]]:
+def _mark_of(cursor: str) -> tuple[Any, Any]:
+    """The start and the id of the last item of a page."""
+    for kind in (int, str):
+        with suppress(Problem, ValueError, OverflowError):
+            start, identity = read_cursor(cursor, kind, str)
+            return (from_millis(start) if isinstance(start, int) else value_of(start)), value_of(str(identity))
+    raise bad_cursor()
+
+
+def _after(mark: tuple[Any, Any], by: str, direction: int) -> list[dict[str, Any]]:
     """Everything behind the last item of a page: a range of an index, and a condition for its first instant."""
-    instant, identity = read_cursor(cursor, int, str)
-    try:
-        last, mark = ObjectId(str(identity)), from_millis(int(instant))
-    except (InvalidId, OverflowError):
-        raise bad_cursor() from None
-    return [{by: {f"{beyond}e": mark}}, {"$or": [{by: {beyond: mark}}, {"_id": {beyond: last}}]}]
+    start, identity = mark
+    if not isinstance(start, datetime):
+        return [after_both((by, start), ("_id", identity), direction)]
+    beyond = "$gt" if direction > 0 else "$lt"
+    ties = after("_id", identity, direction)
+    return [{by: {f"{beyond}e": start}}, {"$or": [{by: {beyond: start}}, *ties]}]
 
 
 def _conditions(filters: Filters, caller: Caller, now: datetime) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ from app.wire.models import Answer
 
 LIMIT = 50
 MAX_LIMIT = 200
-_MAX_CURSOR = 512
+_MAX_CURSOR = 4_096
+"""Ids that others gave can be long."""
 
 LimitParameter: TypeAlias = Annotated[
     int, QueryParameter(ge=1, le=MAX_LIMIT, description=f"How many items a page has: 1 to {MAX_LIMIT}.")

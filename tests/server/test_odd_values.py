@@ -13,6 +13,7 @@ from bson import DatetimeMS, Decimal128, Int64, ObjectId, Regex
 
 from app.storage.client import connect
 from app.storage.migrate import migrate
+from app.storage.values import row_key
 from app.timeline.instants import render
 from tests.http import serving
 from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, made
@@ -214,3 +215,39 @@ async def test_no_value_of_a_reservation_makes_a_request_fail(shop: Visitor, ser
                 await reservations.replace_one({"_id": row["_id"]}, row)
                 await watched.ask(method, path, **more)
     assert watched.failures == []
+
+
+async def turned(shop: Visitor, path: str, limit: int, most: int, **asked: Any) -> list[str]:
+    """The ids of a list, page by page, until no more come or they are too many."""
+    found: list[str] = []
+    while len(found) <= most:
+        page = (await shop.get(path, limit=limit, **asked)).raise_for_status().json()
+        found += [item["id"] for item in page["items"]]
+        if not page.get("next") or not page["items"]:
+            return found
+        asked["cursor"] = page["next"]
+    return found
+
+
+@pytest.mark.servers("wire")
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_pages_turn_whatever_they_are_sorted_by(shop: Visitor, server_name: str, limit: int) -> None:
+    """Starts and ids of all types: every row comes once, upwards, downwards and by change."""
+    reservations = shop.store.database["reservations"]
+    await reservations.delete_many({})
+    starts = [None, -1, 2.5, "", "soon", {"a": 1}, b"\x01", ObjectId(), True, NINE, NINE + HOUR]
+    starts += [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
+    ids: list[Any] = [ObjectId(), ObjectId(), "text", 7, 7.5, {"b": 1}, b"\x02", False, "f" * 24, NINE]
+    then = shop.store.clock.now() - HOUR
+    rows = [{"_id": ObjectId(), "startTime": start} for start in starts]
+    rows += [{"_id": each, "startTime": NINE} for each in ids]
+    await reservations.insert_many([{**row, "resource": "room", "customer": "ann", "updatedAt": then} for row in rows])
+    wanted = sorted(str(row_key(row["_id"])) for row in rows)
+
+    for path, asked in [
+        (RESERVATIONS, {}),
+        ("/v1/customers/ann/reservations", {}),
+        (RESERVATIONS, {"updatedSince": "2020-01-01T00:00:00Z"}),
+    ]:
+        assert sorted(await turned(shop, path, limit, len(rows), **asked)) == wanted, (server_name, path)
+    await reservations.delete_many({})
