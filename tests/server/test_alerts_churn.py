@@ -1,0 +1,105 @@
+"""Alerts among random events: what the receiver hears, held against what was open."""
+
+import asyncio
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from app.reconciliation import alerts, messages
+from app.reconciliation.alerts import Alerts
+from app.settings import Settings
+from app.storage.client import Store
+from tests import receiver as theirs
+from tests.receiver import receiving, says
+from tests.server.test_alerts import Moved, clock, opened, untold
+
+pytestmark = pytest.mark.servers("rust")
+
+__all__ = ["clock"]
+
+STEPS = 100
+SEEDS = range(2)
+RECENT = 4
+"""Of how many findings the fate changes, so that it changes back while a message is under way."""
+AGAIN = {"$set": {"state": "open"}, "$unset": {"toldAt": "", "alert": ""}, "$inc": {"version": 1}}
+
+
+@dataclass(slots=True)
+class World:
+    """Findings, what is true of them, and how often each was told since it was last opened, in answers that arrived.
+
+    `in_vain` are messages that the receiver took without a word; whoever sent them has to send them again.
+    """
+
+    store: Store
+    hook: theirs.Receiver
+    chance: random.Random
+    states: dict[ObjectId, str] = field(default_factory=dict)
+    told: Counter[ObjectId] = field(default_factory=Counter)
+    in_vain: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    async def event(self) -> None:
+        """Something happens to a finding: a new one, a word on one, one that is back, or one that has grown."""
+        among = list(self.states)[-RECENT:]
+        one = self.chance.choice(among) if among else None
+        if one is None or self.chance.random() < 0.2:
+            (made,) = await opened(self.store, "r")
+            self.states[made] = "open"
+        elif self.states[one] != "open":
+            self.states[one] = "open"
+            self.told[one] = 0
+            await self.change(one, AGAIN)
+        elif self.chance.random() < 0.5:
+            self.states[one] = self.chance.choice(["resolved", "acknowledged"])
+            await self.change(one, {"$set": {"state": self.states[one]}, "$inc": {"version": 1}})
+        else:
+            await self.change(one, {"$inc": {"version": 1, "peak": 1}})
+
+    async def change(self, identity: ObjectId, change: dict[str, Any]) -> None:
+        """Change one."""
+        await self.store.database["findings"].update_one({"_id": identity}, change)
+
+    async def answer(self, writer: asyncio.StreamWriter) -> None:
+        """What comes must be open; meanwhile something happens; the answer is good, bad or none."""
+        named = [ObjectId(name) for name in re.findall(r"\(finding (\w+)\)", self.hook.got[-1].text)]
+        self.wrong += [f"{each} is {self.states[each]}" for each in named if self.states[each] != "open"]
+        mood = self.chance.choice(["good", "good", "bad", "none"])
+        if mood == "good":
+            self.told.update(named)
+            self.wrong += [f"{each} was told again" for each in named if self.told[each] > 1]
+        elif mood == "none":
+            self.in_vain += 1
+        for _ in range(self.chance.randrange(6)):
+            await self.event()
+        if mood != "none":
+            await says(200 if mood == "good" else 503)(writer)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_whatever_happens(store: Store, clock: Moved, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not open is not told, nothing is told twice but for a lost answer, and in the end all that is open is."""
+    monkeypatch.setattr(messages, "LINES", 10**6)
+    monkeypatch.setattr(alerts, "LINES", 10**6)
+    monkeypatch.setattr(messages, "CHARACTERS", 10**9)
+    chance = random.Random(seed)
+    async with receiving() as hook:
+        world = World(store, hook, chance)
+        hook.answer = world.answer
+        senders = [Alerts(Settings(alert_url=hook.url)) for _ in "12"]
+        for _ in range(STEPS):
+            await world.event()
+            clock.at += chance.randrange(100_000)
+            await asyncio.gather(*(sender.announce(store) for sender in senders if chance.random() < 0.7))
+        while await untold(store):
+            clock.at += 300_000
+            await senders[0].announce(store)
+
+    assert world.wrong == []
+    assert world.in_vain
+    assert {each for each, state in world.states.items() if state == "open" and world.told[each] != 1} == set()
