@@ -13,6 +13,7 @@ from pymongo.monitoring import CommandListener
 from app.storage.client import Store
 from app.storage.guards import insert_new, make_guard
 from app.storage.migrate import migrate
+from app.storage.pools import members_of
 from app.timeline.instants import DAY, HOUR, MINUTE
 from tests.server.test_migrate import FIRST, contents, kinds, row
 
@@ -299,3 +300,22 @@ async def test_check_changes_nothing_whatever_it_finds(store: Store) -> None:
 async def contents_of(store: Store) -> str:
     """All documents; ids of several types do not sort in Python, but they do in the database."""
     return repr(await contents(store))
+
+
+@pytest.mark.servers("any")
+async def test_a_pool_counts_only_when_it_is_complete(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended between the making of pools and the entering of who offers a service, nobody is missed in one."""
+    await catalogue(store, 20)
+    offering = await members_of(store.database, "cut-3")
+
+    async def ended(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.storage.coverage.complete_pools", ended)
+    with pytest.raises(KeyboardInterrupt):
+        await migrate(store)
+
+    assert await members_of(store.database, "cut-3") == offering == ["room-00003", "room-00013"]
+    monkeypatch.undo()
+    assert (await migrate(store)).clean
+    assert await members_of(store.database, "cut-3") == offering
