@@ -1,20 +1,19 @@
 """What each resource holds at once: as its collection says, or as somebody says for all of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.audit.paths import dig, outermost
 from app.audit.report import Report
 from app.audit.shape import Shape, ShapeError
+from app.storage.capacities import FIELDS, Former, counts_guests, former_capacities, stated_capacity
 from app.storage.reading import DeniedError, Reading
-from app.storage.values import count, excerpt, identity
+from app.storage.rows import LeftOut
+from app.storage.values import identity
 
 RESOURCES = "resources"
-_OURS = ("quantity", "capacity")
-"""payload-reserve's word for it, and Reserva's."""
 _NAMES = ("name", "title", "label", "number")
-_BY_GUEST = ("per-guest", "guests")
 
 
 @dataclass(slots=True)
@@ -24,6 +23,7 @@ class Resources:
     Attributes:
         collection: Where that comes from.
         capacities: By the resource's id; of those that are not known, the capacity is one.
+        former: Higher capacities that Reserva's own resources had before.
         every: The capacity of all, if somebody says so.
         by_guest: Those on which guests are counted, not reservations.
         names: What they are called, where they have a name.
@@ -31,6 +31,7 @@ class Resources:
 
     collection: str = RESOURCES
     capacities: dict[str, int] = field(default_factory=dict)
+    former: dict[str, Former] = field(default_factory=dict)
     every: int | None = None
     by_guest: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
@@ -38,6 +39,11 @@ class Resources:
     def of(self, resources: Iterable[str]) -> Mapping[str, int]:
         """The capacities of these resources."""
         return self.capacities if self.every is None else dict.fromkeys(resources, self.every)
+
+    @property
+    def eras(self) -> Mapping[str, Former]:
+        """The former capacities, unless somebody says one for all."""
+        return self.former if self.every is None else {}
 
     def lacks(self, resource: str) -> bool:
         """Whether the capacity of a resource should be known, and is not."""
@@ -51,23 +57,23 @@ async def read_resources(reading: Reading, shape: Shape, report: Report) -> Reso
         ShapeError: if the collection or field that should say it is not there.
         DeniedError: if that collection may not be read.
     """
-    collection: str = RESOURCES
-    fields: tuple[str, ...] = _OURS
+    collection, path = RESOURCES, ""
     if shape.capacity_from is not None:
         collection, path = await _split(reading, shape.capacity_from)
-        fields = (path,)
+    wanted = outermost([*FIELDS, *_NAMES, *([path] if path else [])])
     resources = Resources(collection, every=shape.capacity)
     seen = False
     try:
-        async for batch in reading.documents(collection, outermost([*fields, "capacityMode", *_NAMES])):
+        async for batch in reading.documents(collection, wanted):
             for found in batch:
-                seen |= _learn(found, fields, resources, report)
+                seen |= bool(path) and dig(found, path) is not None
+                _learn(found, path, resources, report)
     except DeniedError as error:
         if shape.capacity_from is not None:
             raise
         report.notes.add("resources cannot be read, so every capacity is 1", str(error))
     if shape.capacity_from is not None and not seen:
-        raise ShapeError(await _why_not(reading, collection, fields[0]))
+        raise ShapeError(await _why_not(reading, collection, path))
     return resources
 
 
@@ -85,19 +91,20 @@ async def _why_not(reading: Reading, collection: str, path: str) -> str:
     return f"--capacity-from: no document of {collection!r} has a field {path!r}."
 
 
-def _learn(found: Mapping[str, Any], fields: Sequence[str], resources: Resources, report: Report) -> bool:
-    """Take in a resource; whether it says what it holds."""
-    stated = next((value for name in fields if (value := dig(found, name)) is not None), None)
+def _learn(found: Mapping[str, Any], path: str, resources: Resources, report: Report) -> None:
+    """Take in a resource that says at a path what it holds, or where payload-reserve and Reserva say it."""
     resource = identity(found.get("_id"))
     if resource is None:
-        return stated is not None
-    capacity = 1 if stated is None else count(stated, 0)
-    if capacity is None:
-        report.notes.add("capacity is not a whole number, so 1", f"{resource} ({excerpt(stated)})")
-    resources.capacities[resource] = 1 if capacity is None else capacity
-    if found.get("capacityMode") in _BY_GUEST:
+        return
+    capacity = stated_capacity({"capacity": dig(found, path)} if path else found)
+    if isinstance(capacity, LeftOut):
+        report.notes.add(f"{capacity.reason}, so 1", f"{resource} ({capacity.value})")
+        capacity = 1
+    resources.capacities[resource] = capacity
+    if not path and (former := former_capacities(found.get("formerCapacities"), capacity)):
+        resources.former[resource] = former
+    if counts_guests(found):
         resources.by_guest.add(resource)
     name = next((found[each] for each in _NAMES if isinstance(found.get(each), str | int)), None)
     if name is not None:
         resources.names[resource] = str(name)
-    return stated is not None

@@ -41,8 +41,9 @@ _CATALOGUE = 100
 
 @dataclass(slots=True)
 class Guess:
-    """Options to try, and what somebody should know about them."""
+    """Options to try, and what somebody should know about them; `blind`, if nothing looks like a booking."""
 
+    blind: bool = False
     options: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
 
@@ -58,7 +59,7 @@ async def guess(reading: Reading, found: Survey) -> Guess:
     resource = _resource(seen)
     if resource is None or not _times(seen, resource, guessed):
         what = "what is booked (--resource-field)" if resource is None else "when that is (--start or --date-field)"
-        return Guess(hints=[f"No field looks like {what}; name it, or bring it there by --pipeline."])
+        return Guess(blind=True, hints=[f"No field looks like {what}; name it, or bring it there by --pipeline."])
     if resource.path != "resource":
         guessed.options[:0] = ["--resource-field", resource.path]
     _statuses(seen, guessed)

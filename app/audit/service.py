@@ -104,7 +104,7 @@ def _judge(loads: dict[str, _Load], resources: Resources, report: Report) -> Non
     for resource in sorted(loads):
         if resources.lacks(resource):
             report.notes.add(f"not in {resources.collection}, so capacity 1", resource)
-        for window in sweep(loads.pop(resource).rows(resource), capacities):
+        for window in sweep(loads.pop(resource).rows(resource), capacities, resources.eras):
             report.windows.append(replace(window, reservations=tuple(dict.fromkeys(window.reservations))))
     report.names = {window.resource: resources.names.get(window.resource, "") for window in report.windows}
 

@@ -3,7 +3,7 @@
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from app.cli.audit_report import counted
 from app.storage.reading import Reading
 from app.storage.values import printable
 
+_BOOKINGS = ("booking", "reserv", "appointment", "rental", "meeting", "order", "visit", "schedul", "session", "event")
+"""What the names of collections of bookings have in them."""
+_LIKELY = 5
 _SAMPLED = 300
 """Documents by which the fields are known."""
 
@@ -67,8 +70,21 @@ def _why(report: Report) -> str:
 
 
 async def _nothing(asked: Asked) -> str:
-    known = ", ".join(printable(name) for name in await asked.reading.collections()) or "none that this user may see"
-    return f"There is nothing in {asked.collection!r} of the database {asked.reading.name!r}. Its collections: {known}."
+    """What else there is, and what of it looks like bookings."""
+    reading = asked.reading
+    names = await reading.collections()
+    if asked.stages and asked.collection in names:
+        return f"The pipeline leaves nothing of {asked.collection!r} in the database {reading.name!r}."
+    known = ", ".join(printable(name) for name in names) or "none that this user may see"
+    nothing = f"There is nothing in {asked.collection!r} of the database {reading.name!r}. Its collections: {known}."
+    likely = [name for name in names if any(word in name.lower() for word in _BOOKINGS)] if asked.shape.is_plain else []
+    for name in likely[:_LIKELY]:
+        other = replace(asked, collection=name, stages=[], pipeline=None)
+        guessed = await guess(reading, await _survey(other))
+        if not guessed.blind:
+            command = f"  {_command(other, guessed.options)}"
+            return "\n".join([nothing, f"{printable(name)!r} may be read by:", command, *guessed.hints])
+    return nothing
 
 
 async def _survey(asked: Asked) -> Survey:

@@ -67,7 +67,9 @@ def summary(report: Report) -> list[Text]:
     if idle:
         lines.append(f"Not blocking: {counted(idle)}.")
     lines += _lines("Left out", report.left_out)
-    lines += _lines("Status that nobody knows, taken for one that does not block", report.unknown_statuses)
+    lines += _lines("Unknown status, taken for one that does not block", report.unknown_statuses)
+    if report.unknown_statuses.counts:
+        lines.append("Say of unknown statuses which ones block by --blocking, and which not by --free-if status=NAME.")
     lines += _lines("Note", report.notes)
     windows = f"{len(report.windows):,} windows above capacity, {report.conflicts:,} conflicts"
     found = windows if report.windows else "no conflict"

@@ -13,6 +13,7 @@ from bson import json_util
 
 from app.audit import Shape, audit, read_pipeline
 from app.cli.audit import audit_
+from app.reconciliation import service
 from app.storage.client import Store
 from app.storage.reading import Reading, open_for_reading
 from tests.contract.processes import run
@@ -130,11 +131,12 @@ async def test_by_chance(bare_store: Store, server: str, name: str, tmp_path: Pa
 @pytest.mark.parametrize("name", [name for name in SHAPES if name != "slots"])
 @pytest.mark.servers("rust")
 async def test_the_guess(bare_store: Store, server: str, name: str) -> None:
-    """Without options each is unreadable, and the guessed command reads it, but for what is in no document."""
+    """Without any option each is unreadable, and the guessed command reads it, but for what is in no document."""
     made, section = database(name), SECTIONS[name]
     await fill(bare_store, made)
     options = section.options
-    blind = run(*arguments(server, bare_store), "--collection", made.bookings)
+    there = name in {"restaurant", "calendars"}  # `reservations` is the default, and `rooms` is nobody's bookings
+    blind = run(*arguments(server, bare_store), *(["--collection", made.bookings] if there else []))
     guessed = next(shlex.split(line)[1:] for line in blind.stderr.splitlines() if line.startswith("  reserva audit "))
     for option in ("--timezone", "--minutes"):
         if option in options:
@@ -223,6 +225,20 @@ async def test_one_capacity_for_all(bare_store: Store, reading: Reading) -> None
     ]
 
     assert peaks == [[], [(3, 2)], []]
+
+
+@pytest.mark.servers("rust")
+async def test_former_capacities(store: Store, database_url: str) -> None:
+    """What was in order when a capacity was lowered is no finding, as in a reconciliation; `--capacity` is for all."""
+    lowered = {"until": NINE + 3 * QUARTER, "capacity": 2}
+    await put(store, "resources", [{"_id": "a", "name": "A", "capacity": 1, "formerCapacities": [lowered]}])
+    await put(store, "reservations", [taken("a", 0, 2), taken("a", 1, 2), taken("a", 4, 6), taken("a", 5, 7)])
+    ran = await service.reconcile_reservations(store, "full", None)
+    opened = await open_for_reading(database_url, store.database.name)
+    report, for_all = await audit(opened), await audit(opened, shape=Shape(capacity=1))
+    await opened.close()
+
+    assert (len(report.windows), len(for_all.windows), ran.findings) == (1, 2, 1)
 
 
 @pytest.mark.servers("rust")
