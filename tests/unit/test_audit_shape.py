@@ -147,6 +147,13 @@ class TestTexts:
 
         assert (None if read is None else render(read)) == expected
 
+    def test_a_day_that_begins_late(self) -> None:
+        """A day of which the clocks skip the first half hour begins with its first instant."""
+        read = Texts(ZoneInfo("America/Toronto")).instant("1919-03-31")
+
+        assert read is not None
+        assert render(read) == "1919-03-31T04:30:00.000Z"
+
     @pytest.mark.parametrize(
         ("written", "text", "expected"),
         [
