@@ -57,7 +57,7 @@ def some(ids: Sequence[Any]) -> str:
 def bounded(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The entries that are kept of these: what people said outlasts what the sweep saw."""
     surplus = len(history) - MOST
-    mute = [place for place, each in enumerate(history) if each["by"] == BY]
+    mute = [place for place, each in enumerate(history[:-1]) if each["by"] == BY]
     dropped = set(mute[: max(surplus, 0)])
     return [each for place, each in enumerate(history) if place not in dropped][-MOST:]
 

@@ -9,7 +9,21 @@ import click
 from rich.console import Console
 
 from app.cli.common import CouldNot
-from tests.bench import availability, groups, holds, kills, pairs, passing, ratio, replays, spread, storms, sweep, trial
+from tests.bench import (
+    availability,
+    findings,
+    groups,
+    holds,
+    kills,
+    pairs,
+    passing,
+    ratio,
+    replays,
+    spread,
+    storms,
+    sweep,
+    trial,
+)
 from tests.bench.load import lacking
 from tests.bench.report import Bench, Report
 from tests.servers import NotAtHand, Servers
@@ -27,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "pairs": pairs.run,
     "passing": passing.run,
     "groups": groups.run,
+    "findings": findings.run,
 }
 LOADED = ("ratio", "spread", "trial", "groups")
 """Those that need wrk."""

@@ -122,6 +122,8 @@ def _is_so(finding: Finding, said: Said) -> bool:
         same = finding.assignee == said.assignee
     elif said.to == "accepted":
         same = finding.state == said.to and _is_accepted(finding, said.until)
+    elif said.to == "open":  # what was accepted may not cover it at present, and is taken back all the same
+        same = finding.state == said.to and finding.acceptance is None
     else:
         same = finding.state == said.to
     last = finding.history[-1] if finding.history else None

@@ -1,0 +1,124 @@
+"""Runs over very many findings, moved ones, and one of a hundred thousand reservations."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from bson import ObjectId, encode
+from pymongo.database import Database
+
+from tests.bench.report import Bench, Report
+from tests.contract.processes import surroundings
+
+MOST_SECONDS = 60.0
+MOST_SILENCE = 5.0
+MOST_BYTES = 2**20
+"""Of one finding, and of all that a run logs of it."""
+
+_START = datetime(2031, 1, 1, tzinfo=UTC)
+_QUARTER = timedelta(minutes=15)
+_BATCH = 5_000
+_Data: TypeAlias = Database[dict[str, Any]]
+
+
+def run(bench: Bench) -> Report:
+    """Each case on a database of its own: a run that finds everything, then one that finds it as it was, or moved."""
+    columns = ("case", "findings", "first run s", "second run s", "of them new", "longest silence s", "MiB")
+    report = Report("Findings by the thousand", columns)
+    _case(bench, report, "25,000 on one resource, unchanged", lambda data: _pairs(data, 1, 25_000), _nothing, 0)
+    _case(bench, report, "25,000 on 2,500 resources, unchanged", lambda data: _pairs(data, 2_500, 10), _nothing, 0)
+    _case(bench, report, "9,000 on one resource, moved", lambda data: _pairs(data, 1, 9_000), _move, 9_000)
+    _case(bench, report, "100,000 chained bookings, unchanged", _chain, _nothing, 0)
+    return report
+
+
+def _case(
+    bench: Bench,
+    report: Report,
+    title: str,
+    plant: Callable[[_Data], None],
+    change: Callable[[_Data], None],
+    new: int,
+) -> None:
+    with bench.stage() as stage:
+        plant(stage.database)
+        first = _reconciled(stage.url)
+        change(stage.database)
+        second = _reconciled(stage.url)
+        largest = max(len(encode(row)) for row in stage.database["findings"].find())
+    silence = max(first["silence"], second["silence"])
+    figures = [f"{first['findings']:,}", f"{first['seconds']:.1f}", f"{second['seconds']:.1f}", f"{second['new']:,}"]
+    report.rows.append((title, *figures, f"{silence:.2f}", f"{max(first['memory'], second['memory']) / 1024:.0f}"))
+    report.promise(f"{title}: under {MOST_SECONDS:.0f} s", holds=second["seconds"] < MOST_SECONDS)
+    report.promise(f"{title}: a signal is heard within {MOST_SILENCE:.0f} s", holds=silence < MOST_SILENCE)
+    report.promise(f"{title}: {new} of the second run are new", holds=second["new"] == new)
+    report.promise(f"{title}: a finding is below {MOST_BYTES} bytes", holds=largest < MOST_BYTES)
+    report.promise(f"{title}: a line of the log too", holds=max(first["line"], second["line"]) < MOST_BYTES)
+
+
+def _reconciled(url: str) -> dict[str, Any]:
+    """One run in a process of its own; with the longest line that it logged."""
+    command = [sys.executable, "-m", "tests.bench.silence", url]
+    env = surroundings({"MONGODB_URL": url})
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    *logged, last = done.stdout.splitlines()
+    said: dict[str, Any] = json.loads(last)
+    if said["state"] != "succeeded":
+        raise RuntimeError(said["error"])
+    return said | {"line": max(map(len, [*logged, *done.stderr.splitlines()]), default=0)}
+
+
+def _pairs(database: _Data, resources: int, each: int) -> None:
+    """So many pairs that share an hour on each of so many resources of capacity one."""
+    for number in range(resources):
+        starts = (_START + place * 8 * _QUARTER for place in range(each) for _ in range(2))
+        _book(database, f"room-{number}", [(start, start + 4 * _QUARTER) for start in starts])
+
+
+def _chain(database: _Data) -> None:
+    """A hundred thousand, each of which overlaps the next two: one window."""
+    starts = (_START + place * _QUARTER for place in range(100_000))
+    _book(database, "room", [(start, start + _QUARTER + timedelta(minutes=20)) for start in starts])
+
+
+def _book(database: _Data, resource: str, times: list[tuple[datetime, datetime]]) -> None:
+    database["resources"].insert_one({"_id": resource, "name": resource, "capacity": 1})
+    for place in range(0, len(times), _BATCH):
+        rows = [_row(resource, start, end) for start, end in times[place : place + _BATCH]]
+        database["reservations"].insert_many(rows, ordered=False)
+
+
+def _row(resource: str, start: datetime, end: datetime) -> dict[str, Any]:
+    return {
+        "_id": ObjectId(),
+        "resource": resource,
+        "status": "confirmed",
+        "startTime": start,
+        "endTime": end,
+        "blockStart": start,
+        "blockEnd": end,
+        "guests": 1,
+        "units": 1,
+        "version": 1,
+        "createdAt": start,
+        "updatedAt": start,
+        "history": [],
+    }
+
+
+def _nothing(_: _Data) -> None:
+    """Leave all as it is."""
+
+
+def _move(database: _Data) -> None:
+    """An hour later, all of them: not one shares an instant with where it was."""
+    moved = []
+    for row in database["reservations"].find():
+        times = {name: row[name] + 4 * _QUARTER for name in ("startTime", "endTime", "blockStart", "blockEnd")}
+        moved.append({**row, **times})
+    database["reservations"].delete_many({})
+    for place in range(0, len(moved), _BATCH):
+        database["reservations"].insert_many(moved[place : place + _BATCH], ordered=False)

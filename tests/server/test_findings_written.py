@@ -1,0 +1,179 @@
+"""How runs write findings down: in batches, interrupted, at any time of any year, and of very many reservations."""
+
+import asyncio
+from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId, encode
+
+from app.reconciliation import runs, service, writing
+from app.reconciliation.findings.words import Said, say
+from app.reconciliation.known import LISTED
+from app.reconciliation.service import reconcile_reservations
+from app.reconciliation.writing import Writer
+from app.storage.client import Store
+from app.storage.documents import Run
+from app.timeline import matching
+from tests.visitor import HOUR, MINUTE, NINE
+
+
+async def book(store: Store, *times: tuple[datetime, datetime], resource: str = "room") -> list[ObjectId]:
+    """Put reservations into the database past all checks."""
+    now = store.clock.now()
+    rows: list[dict[str, Any]] = [
+        {
+            "_id": ObjectId(),
+            "resource": resource,
+            "status": "confirmed",
+            "startTime": start,
+            "endTime": end,
+            "blockStart": start,
+            "blockEnd": end,
+            "units": 1,
+            "updatedAt": now,
+        }
+        for start, end in times
+    ]
+    await store.database["reservations"].insert_many(rows)
+    return [ObjectId(row["_id"]) for row in rows]
+
+
+async def cancel(store: Store, *reservations: ObjectId) -> None:
+    """Cancel them in the database."""
+    change = {"$set": {"status": "cancelled", "updatedAt": store.clock.now()}}
+    await store.database["reservations"].update_many({"_id": {"$in": list(reservations)}}, change)
+
+
+async def reconciled(store: Store, kind: runs.Kind = "full") -> Run:
+    """A run that succeeds."""
+    run = await reconcile_reservations(store, kind)
+    assert run.state == "succeeded", run.error
+    return run
+
+
+async def stored(store: Store, **where: Any) -> list[dict[str, Any]]:
+    """Findings as they are in the database, by their start."""
+    rows: list[dict[str, Any]] = await store.database["findings"].find(where).sort("from", 1).to_list(None)
+    return rows
+
+
+@pytest.mark.servers("any")
+async def test_a_window_of_any_year_is_the_same_finding(store: Store) -> None:
+    """It is written as it is, from the first year to the last, and a second run finds nothing new."""
+    days = ((1, 1, 2), (1950, 5, 1), (2030, 1, 7), (2201, 1, 1), (9999, 12, 30))
+    starts = [datetime(*day, tzinfo=UTC) for day in days]
+    await book(store, *[(start, start + HOUR) for start in starts for _ in range(2)])
+    first, second = await reconciled(store), await reconciled(store)
+
+    assert [row["from"] for row in await stored(store)] == starts
+    assert (first.new, second.new, second.findings) == (5, 0, 5)
+
+
+@pytest.mark.servers("any")
+async def test_an_acceptance_runs_out_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its end the next run, also an incremental one without a change, opens the finding and has it told again."""
+    await book(store, (NINE, NINE + HOUR), (NINE, NINE + HOUR))
+    await reconciled(store)
+    (finding,) = await stored(store)
+    await store.database["findings"].update_one({}, {"$set": {"toldAt": store.clock.now()}})
+    await say(store, str(finding["_id"]), Said("accepted", "ann", until=store.clock.now() + HOUR))
+    in_time = await reconciled(store, "incremental")
+    later = store.clock.millis() + int((2 * HOUR).total_seconds() * 1000)
+    monkeypatch.setattr(store.clock, "millis", lambda: later)
+    late = await reconciled(store, "incremental")
+    (after,) = await stored(store)
+
+    assert (in_time.unaccepted, late.unaccepted, late.new) == (0, 1, 1)
+    assert (after["state"], after["history"][-1]["note"]) == ("open", "the acceptance ran out")
+    assert after.keys().isdisjoint({"acceptance", "toldAt"})
+
+
+@pytest.mark.servers("any")
+@pytest.mark.parametrize("written", range(4))
+async def test_a_run_that_ends_between_two_batches_is_repeated(
+    store: Store, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    """Wherever it ends, the next one finds what each part was split from, and that it was accepted."""
+    monkeypatch.setattr(writing, "BATCH", 1)
+    day = await book(store, (NINE, NINE + 6 * HOUR))
+    hours = await book(store, *[(NINE + at * HOUR, NINE + (at + 1) * HOUR) for at in range(6)])
+    await book(store, (NINE, NINE + HOUR), (NINE, NINE + HOUR), resource="desk")
+    await reconciled(store)
+    for row in await stored(store):
+        await say(store, str(row["_id"]), Said("accepted", "ann"))
+    (whole,) = await stored(store, resource="room")
+    await cancel(store, hours[1], hours[3])
+    await store.database["reservations"].update_many({"resource": "desk"}, {"$set": {"status": "cancelled"}})
+    change, left = Writer._change, [written]
+
+    async def ending(writer: Writer, batch: Any) -> None:
+        if not left[0]:
+            raise OSError("the process ends here")
+        left[0] -= 1
+        await change(writer, batch)
+
+    monkeypatch.setattr(Writer, "_change", ending)
+    assert (await reconcile_reservations(store, "full")).state == "failed"
+    monkeypatch.setattr(Writer, "_change", change)
+    run = await reconciled(store)
+    first, *others = await stored(store, resource="room", state="accepted")
+
+    assert (run.findings, run.unaccepted, run.new) == (3, 0, 0)
+    assert first["_id"] == whole["_id"]
+    assert [row["splitFrom"] for row in others] == [whole["_id"]] * 2
+    assert all(day[0] in row["reservations"] for row in (first, *others))
+    assert [row["state"] for row in await stored(store, resource="desk")] == ["resolved"]
+
+
+@pytest.mark.servers("or")
+async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ends the process is heard after a step, not after all of them; the run waits for another process."""
+    times = [(NINE + at * HOUR, NINE + at * HOUR + HOUR / 2) for at in range(2_500) for _ in range(2)]
+    await book(store, *times)
+    original, taken = matching.steps, []
+    asked = await runs.ask_for(store, "full")
+
+    def steps(*arguments: Any) -> Generator[None, None, Any]:
+        working = original(*arguments)
+        while True:
+            try:
+                next(working)
+            except StopIteration as end:
+                return end.value
+            taken.append(1)
+            carrying_out.cancel()
+            yield
+
+    monkeypatch.setattr(matching, "steps", steps)
+    carrying_out = asyncio.create_task(service.carry_out(store, asked.id))
+    with pytest.raises(asyncio.CancelledError):
+        await carrying_out
+
+    assert taken == [1]
+    assert (await runs.get(store, str(asked.id))).state == "queued"
+    assert await stored(store) == []
+
+
+@pytest.mark.servers("or")
+async def test_a_finding_of_very_many_reservations_is_bounded(store: Store) -> None:
+    """It lists a sample, is the same in the next run and as half of itself, and an acceptance is for exactly these."""
+    count = LISTED + 1_000
+    chain = await book(store, *[(NINE + at * MINUTE, NINE + (at + 3) * MINUTE) for at in range(count)])
+    await reconciled(store)
+    (finding,) = await stored(store)
+    await say(store, str(finding["_id"]), Said("accepted", "ann"))
+    same = await reconciled(store)
+    await cancel(store, chain[-1])
+    fewer = await reconciled(store)
+    await cancel(store, *chain[: count - 500])
+    await reconciled(store)
+    (half,) = await stored(store)
+
+    assert finding["reservationCount"] == count
+    assert LISTED / 2 < len(finding["reservations"]) <= LISTED
+    assert len(encode(finding)) < 2**18
+    assert (same.new, same.unaccepted, fewer.new, fewer.unaccepted) == (0, 0, 1, 1)
+    assert (half["_id"], half["reservationCount"], "digest" in half) == (finding["_id"], 499, False)
+    assert half["from"] == NINE + timedelta(minutes=count - 500 + 1)
