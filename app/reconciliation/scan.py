@@ -2,20 +2,22 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 
 from bson import Binary, decode_all
 from motor.motor_asyncio import AsyncIOMotorClientSession
+from pymongo.errors import PyMongoError
 
-from app.reconciliation.rows import PROJECTION, Rows, Tally, is_idle, without_zone
+from app.reconciliation.rows import PASSING, PROJECTION, Rows, Tally, is_idle, without_zone
 from app.storage.capacities import Limits, read_limits
 from app.storage.client import LENIENT, Store
 from app.storage.foreign import Foreign
 from app.storage.guards import Reach
 from app.storage.rows import SURE
-from app.storage.values import forms, identity, is_opaque, row_key
+from app.storage.values import NAMELESS, forms, identity, is_opaque, label, row_key
 from app.timeline.sweep import Plain
 
 BATCH = 2_000
@@ -56,7 +58,7 @@ class Scan:
         """
         reader = Rows(self.store.clock.millis(), self.limits, self.tally, again=self.again)
         begun: list[Plain] = []
-        async for batch in batches(self.store, OCCUPYING, PROJECTION, sort=ORDER, batch_size=BATCH):
+        async for batch in batches(self.store, OCCUPYING, PASSING, sort=ORDER, batch_size=BATCH):
             reader.rows, reader.needs = [], {}
             reader.read(batch)
             rows, needs = reader.rows, reader.needs
@@ -169,6 +171,18 @@ def _named(row: Mapping[str, Any]) -> list[Any]:
     items = row.get("items")
     inside = [each.get("resource") for each in items if isinstance(each, Mapping)] if isinstance(items, list) else []
     return [row.get("resource"), *inside]
+
+
+async def id_of(store: Store, found: Mapping[str, Any]) -> str:
+    """The id, as text, of a row that was read; of one that was read without it, of the first that is alike."""
+    if "_id" in found:
+        return label(found["_id"])
+    where = {name: {"$eq": value} for name, value in found.items()}
+    with suppress(PyMongoError):  # an example is not worth an error
+        row = await store.lenient("reservations").find_one(where, {"_id": 1})
+        if row is not None:
+            return label(row["_id"])
+    return NAMELESS
 
 
 async def batches(

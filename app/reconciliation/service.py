@@ -22,7 +22,7 @@ from app.reconciliation.guarding import keep_foreign, raise_reaches
 from app.reconciliation.known import unresolved_resources
 from app.reconciliation.lease import Lease
 from app.reconciliation.record import record
-from app.reconciliation.rows import Tally
+from app.reconciliation.rows import Example, Tally
 from app.reconciliation.runs import Kind, LostRun
 from app.reconciliation.settle import look_again
 from app.storage.capacities import read_limits
@@ -66,7 +66,7 @@ class Progress:
         return {
             "scanned": self.tally.scanned,
             "resources": self.tally.resources,
-            "leftOut": dict(self.tally.left_out.counts),
+            "leftOut": dict(self.tally.left_out),
             "findings": self.findings,
             "conflicts": self.conflicts,
             "new": self.new,
@@ -220,7 +220,7 @@ class _Work:
         left = sorted(self.known - self.done)  # of those no reservation blocks any more
         await self._settle_all(dict.fromkeys(left, 0), step)
         await self._raise_reaches()
-        self._say_what_was_left_out()
+        await self._say_what_was_left_out()
 
     async def _known(self) -> set[str]:
         """The resources of which earlier runs have said something that may not be so any more."""
@@ -296,16 +296,15 @@ class _Work:
         for names in (list(needs)[place : place + GUARDS] for place in range(0, len(needs), GUARDS)):
             await raise_reaches(self.store, {name: needs[name] for name in names})
 
-    def _say_what_was_left_out(self) -> None:
+    async def _say_what_was_left_out(self) -> None:
         tally = self.progress.tally
-        puzzles = {reason: count for reason, count in tally.left_out.counts.items() if reason != TRASH}
+        puzzles = {reason: count for reason, count in tally.left_out.items() if reason != TRASH}
+        examples = {reason: [await self._shown(each) for each in tally.examples[reason]] for reason in puzzles}
         if puzzles:
-            log.warning(
-                "what cannot be read was left out",
-                run=str(self.run.id),
-                counts=puzzles,
-                examples={reason: tally.left_out.examples[reason] for reason in puzzles},
-            )
+            log.warning("what cannot be read was left out", run=str(self.run.id), counts=puzzles, examples=examples)
+
+    async def _shown(self, example: Example) -> str:
+        return await scan.id_of(self.store, example.found) + (f" ({example.value})" if example.value else "")
 
 
 def _are_enough(suspects: Mapping[str, int]) -> bool:

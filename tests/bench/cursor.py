@@ -5,7 +5,7 @@ import sys
 import time
 
 from app.reconciliation import scan
-from app.reconciliation.rows import PROJECTION
+from app.reconciliation.rows import PASSING
 from app.storage.client import connect
 
 
@@ -13,7 +13,7 @@ async def main(url: str) -> None:
     """All batches of the sweep's own cursor, decoded."""
     store = await connect(url)
     count, began = 0, time.perf_counter()
-    async for batch in scan.batches(store, scan.OCCUPYING, PROJECTION, sort=scan.ORDER, batch_size=scan.BATCH):
+    async for batch in scan.batches(store, scan.OCCUPYING, PASSING, sort=scan.ORDER, batch_size=scan.BATCH):
         count += len(batch)
     sys.stdout.write(f"{count} {time.perf_counter() - began}\n")
     await store.close()

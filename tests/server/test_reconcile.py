@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from app.reconciliation import runs, scan, schedule, service, settle
 from app.reconciliation.known import unresolved_resources
-from app.reconciliation.rows import PROJECTION
+from app.reconciliation.rows import PASSING
 from app.reconciliation.runs import LostRun
 from app.reconciliation.scan import Opaque
 from app.reconciliation.settle import Settled
@@ -327,7 +327,7 @@ async def test_the_server_sorts_nothing(store: Store) -> None:
             "explain": {
                 "find": "reservations",
                 "filter": scan.OCCUPYING,
-                "projection": PROJECTION,
+                "projection": PASSING,
                 "sort": dict(scan.ORDER),
             },
             "verbosity": "queryPlanner",
