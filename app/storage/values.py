@@ -28,6 +28,7 @@ _INSIDE = ("value", "id", "_id")
 _YEAR = 4
 _SHOWN = 60
 _TOLD = 200
+_OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 NAMELESS = "(no _id)"
@@ -72,7 +73,7 @@ def forms(text: str) -> list[Any]:
     Relations that are objects, and bytes, are not among them: see `is_opaque`.
     """
     found: list[Any] = [text]
-    if ObjectId.is_valid(text) and str(ObjectId(text)) == text:
+    if _OBJECT_ID.fullmatch(text):
         found.append(ObjectId(text))
     if _WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63:
         found.append(int(text))

@@ -1,7 +1,7 @@
 """Findings on the wire, and what can be said of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from bson import ObjectId
@@ -187,12 +187,13 @@ def shown_finding(
 ) -> FindingAnswer:
     """A finding with its first reservations side by side, whatever is stored in them."""
     first = finding.reservations[:SHOWN_RESERVATIONS]
+    reader = Reader(to_millis(now), beside.by_guest)
     return FindingAnswer.model_validate(
         {
             **{name: getattr(finding, name) for name in _PLAIN},
             "id": str(finding.id),
             "resource_name": beside.resources.get(finding.resource),
-            "reservations": [_found(each, finding, beside, now) for each in first],
+            "reservations": [_found(each, finding, beside, reader) for each in first],
             "reservation_count": finding.reservation_count or len(finding.reservations),
             "proposals": proposals,
             "merged_into": None if finding.merged_into is None else str(finding.merged_into),
@@ -206,51 +207,45 @@ _MADE = {"id", "resource_name", "reservations", "reservation_count", "proposals"
 _PLAIN = FindingAnswer.model_fields.keys() - _MADE
 
 
-def _found(reservation: Any, finding: Finding, beside: Surroundings, now: datetime) -> FoundReservation:
+def _found(reservation: Any, finding: Finding, beside: Surroundings, reader: Reader) -> FoundReservation:
     """A reservation as it can be read: its own times, or where it has items those of the one that is in the way."""
     row = beside.reservations.get(row_key(reservation))
     if row is None:
         return FoundReservation(id=shown_text(reservation))
     customer = row.get("customer")
-    taken = next(_takings(row, finding, beside), None)
+    taken = None if _is_plain(row) else _taken(row, finding, beside)
     start, end = row.get("startTime"), row.get("endTime")
     if taken is not None and row.get("items"):
         start, end = from_millis(taken.start), from_millis(taken.end)
-    return FoundReservation(
+    return FoundReservation.model_construct(
         id=shown_text(reservation),
         customer=_text(customer),
         customer_name=beside.customers.get(identity(customer) or ""),
         start_time=_moment(start),
         end_time=_moment(end),
-        units=_units(row, taken),
-        status=_status(row, now),
+        units=_units(row) if taken is None else taken.units,
+        status="expired" if reader.standing(row) == "lapsed" else _text(row.get("status")),
         created_at=_made(reservation, row),
         by=_text(row.get("key")),
     )
 
 
-def _takings(row: Mapping[str, Any], finding: Finding, beside: Surroundings) -> Iterator[Taken]:
-    """What it takes of the resource: what meets the window first, for a row may have several items there."""
-    there = [
-        each
-        for each in occupancies(row, beside.by_guest)
-        if isinstance(each, Taken) and each.resource == finding.resource
-    ]
+def _is_plain(row: Mapping[str, Any]) -> bool:
+    """Whether what a row says of itself is all, as it is of each that we wrote."""
+    return not row.get("items") and type(row.get("units")) is int
+
+
+def _taken(row: Mapping[str, Any], finding: Finding, beside: Surroundings) -> Taken | None:
+    """What it takes of the resource; of several items there, the first that meets the window."""
     start, end = to_millis(finding.from_), to_millis(finding.to)
-    yield from sorted(there, key=lambda each: not (each.start < end and start < each.end))
+    found = (each for each in occupancies(row, beside.by_guest) if isinstance(each, Taken))
+    there = [each for each in found if each.resource == finding.resource]
+    return min(there, key=lambda each: not (each.start < end and start < each.end), default=None)
 
 
-def _units(row: Mapping[str, Any], taken: Taken | None) -> int | None:
-    if taken is not None:
-        return taken.units
+def _units(row: Mapping[str, Any]) -> int | None:
     stored = row.get("units")
     return 1 if stored is None else count(stored)
-
-
-def _status(row: Mapping[str, Any], now: datetime) -> str | None:
-    """As it is stored; a hold whose time has come is expired, whoever has written that down."""
-    lapsed = Reader(to_millis(now)).standing(row) == "lapsed"
-    return "expired" if lapsed else _text(row.get("status"))
 
 
 def _made(reservation: Any, row: Mapping[str, Any]) -> str | None:
@@ -264,6 +259,8 @@ def _moment(value: Any) -> str | None:
     """An instant as it leaves us if it can be read as one, of whatever type; else as text."""
     if value is None:
         return None
+    if isinstance(value, datetime):
+        return render(value if value.tzinfo else value.replace(tzinfo=UTC))
     known = instant(value)
     return shown_text(value) if known is None else render(known)
 
