@@ -50,7 +50,7 @@ async def read_places(
 
     Raises:
         Problem: `overloaded` where that is not done at `until`, of the monotonic clock; `invalid` where the service,
-            or a resource that was named, cannot be read. Of a pool such a resource is left out.
+            or a resource that was named, cannot be read. Of a pool such a resource is left out, if there are others.
     """
     if resources is None and service is not None:
         wanted: Sequence[str] = await members_of(store.database, service)
@@ -59,10 +59,9 @@ async def read_places(
     read = await rules.read(wanted, [] if service is None else [service], until=until)
     if service is not None and service_row(service) in read.unreadable:
         raise read.unreadable[service_row(service)]
-    for resource in resources or ():
-        if resource in read.unreadable:
-            raise read.unreadable[resource]
     rooms = [read.rooms[one] for one in sorted(read.rooms)]
+    if read.unreadable and (resources is not None or not rooms):
+        raise min(read.unreadable.items())[1]
     if resources is None:
         rooms = [room for room in rooms if room.active and service in room.services]
     places = [Place(room, Reach.of_guard(guard := read.guards[room.id]), guard["seq"]) for room in rooms]

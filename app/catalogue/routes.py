@@ -28,6 +28,7 @@ from app.catalogue.schemas import (
 from app.catalogue.service import Catalogue
 from app.errors import Problem, not_found
 from app.storage.documents import CatalogueObject, Customer, Resource, Service, TimeOff
+from app.storage.values import shown_text
 from app.wire.answers import versioned
 from app.wire.openapi import problems
 from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor, turn
@@ -228,7 +229,7 @@ class Hours(Controller):
 def _schedule_of(stored: tuple[dict[str, Any], int]) -> Response[ScheduleAnswer]:
     """A schedule as it is stored, with its resource's version: a model for each of its windows would hold the loop."""
     schedule, version = stored
-    written: Any = msgspec.json.encode(schedule)
+    written: Any = msgspec.json.encode(schedule, enc_hook=shown_text)  # what others wrote is shown as text
     return Response(written, headers={"ETag": etag(version)}, media_type=MediaType.JSON)
 
 

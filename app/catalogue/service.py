@@ -27,12 +27,13 @@ from app.catalogue.schemas import (
     ServicePatch,
 )
 from app.deadline import sending, within
-from app.errors import Fault, Problem
+from app.errors import Fault, Problem, invalid
 from app.reservations.refusals import stranding
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.guards import make_guard, make_service_row
 from app.storage.objects import collection_of, noun_of, object_of, version_of
 from app.storage.pools import join_pools
+from app.storage.values import excerpt
 from app.wire.models import Body
 from app.wire.sentences import from_faults
 from app.wire.versions import IfMatch, stale
@@ -67,7 +68,10 @@ class Catalogue:
             Problem: `not-found`.
         """
         row = await read_row(self.store, Resource, resource, {"schedule": 1, "version": 1})
-        return row.get("schedule") or {}, version_of(Resource, row)
+        schedule = row.get("schedule") or {}
+        if not isinstance(schedule, dict):
+            raise invalid("/schedule", f"The schedule of {resource!r} cannot be read: it is {excerpt(schedule)}.")
+        return schedule, version_of(Resource, row)
 
     async def page(
         self,

@@ -95,7 +95,9 @@ def offer_of_row(row: Mapping[str, Any]) -> Offer:
         minutes = {name: value for name in _MINUTES if (value := getattr(service, name)) is not None}
         _bounded(**{name: (value, MOST_MINUTES) for name, value in minutes.items()})
         _bounded(max_days=(service.max_days, MOST_DAYS), horizon_days=(service.horizon_days, MOST_DAYS))
-    length = service.duration_minutes or service.min_minutes or 0
+        length = service.duration_minutes or service.min_minutes or 0
+        if not length and service.duration_type != "full-day":
+            raise ValueError("it takes no time")
     return Offer(
         id=service.id,
         kind=service.duration_type,

@@ -16,7 +16,7 @@ from app.storage.migrate import migrate
 from app.storage.values import row_key
 from app.timeline.instants import render
 from tests.http import serving
-from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, made
+from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, made, problem
 
 MISSING = object()
 ODD: list[Any] = [
@@ -138,12 +138,15 @@ async def shop(server_name: str, database_url: str, shops: tuple[Shops, AsyncExi
         store = await connect(database_url)
         opened.push_async_callback(store.close)
         await migrate(store)
-        known[server_name] = visitor = Visitor(await opened.enter_async_context(serving(store)), store)
-        await visitor.service(cancellationNoticeMinutes=60)
-        await visitor.resource(services=["cut"])
-        await visitor.resource("plaza", capacity=5)
-        await visitor.add("customers", id="ann")
-    return known[server_name]
+        known[server_name] = Visitor(await opened.enter_async_context(serving(store)), store)
+    visitor = known[server_name]
+    for name in ("resources", "services", "customers", "guards", "reservations"):
+        await visitor.store.database[name].delete_many({})
+    await visitor.service(cancellationNoticeMinutes=60)
+    await visitor.resource(services=["cut"])
+    await visitor.resource("plaza", capacity=5)
+    await visitor.add("customers", id="ann")
+    return visitor
 
 
 VERBS_A_VALUE = 3
@@ -251,3 +254,103 @@ async def test_pages_turn_whatever_they_are_sorted_by(shop: Visitor, server_name
     ]:
         assert sorted(await turned(shop, path, limit, len(rows), **asked)) == wanted, (server_name, path)
     await reservations.delete_many({})
+
+
+CATALOGUE: list[tuple[str, str]] = [
+    *(("resources", name) for name in ("name", "timezone", "capacity", "capacityMode", "services", "active")),
+    *(("resources", name) for name in ("schedule", "schedule.weekly", "timeOff", "formerCapacities")),
+    *(("services", name) for name in ("durationType", "durationMinutes", "bufferBeforeMinutes", "horizonDays")),
+    *(("services", name) for name in ("cancellationNoticeMinutes", "slotIntervalMinutes", "approval", "assignment")),
+    *(("customers", name) for name in ("name", "email", "externalId")),
+    *(
+        (kind, name)
+        for kind in ("resources", "services", "customers")
+        for name in ("version", "createdAt", "updatedAt")
+    ),
+]
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.parametrize(("kind", "field"), CATALOGUE)
+async def test_no_value_of_the_catalogue_makes_a_request_fail(
+    shop: Visitor, server_name: str, kind: str, field: str
+) -> None:
+    """It is shown or left out, and who asks for it, or books it, is told which field cannot be read."""
+    watched = Watched(shop)
+    catalogue = shop.store.database[kind]
+    await shop.store.database["reservations"].delete_many({})
+    identity = {"resources": "room", "services": "cut", "customers": "ann"}[kind]
+    ordinary = await catalogue.find_one({"_id": identity})
+    assert ordinary is not None
+    body = {"resource": "room", "service": "cut", "customer": "ann", "startTime": render(NINE)}
+    booked = made(await shop.post(body))
+    span = {"from": render(NINE - HOUR), "to": render(NINE + 9 * HOUR)}
+    readings: list[tuple[str, dict[str, Any]]] = [
+        (f"/v1/{kind}", {}),
+        (f"/v1/{kind}/{identity}", {}),
+        ("/v1/resources/room/schedule", {}),
+        ("/v1/resources/room/time-off", {}),
+        ("/v1/availability", {"resource": "room", "minutes": 60, **span}),
+        ("/v1/availability", {"service": "cut", **span}),
+        ("/v1/availability/explain", {"resource": "room", "service": "cut", "startTime": render(NINE)}),
+        ("/v1/findings", {}),
+    ]
+    desk = await shop.other("reservations:read", "reservations:write")
+    with no_error_lines():
+        for value in ODD:
+            if isinstance(value, DatetimeMS) and server_name == "trial":
+                continue
+            watched.value = "missing" if value is MISSING else repr(value)
+            await catalogue.replace_one({"_id": identity}, placed(ordinary, field, value))
+            guard = f"service:{identity}" if kind == "services" else identity
+            await shop.store.database["guards"].update_one({"_id": guard}, {"$set": {"rules": str(ObjectId())}})
+            await asyncio.gather(*(watched.ask("GET", path, params=asked) for path, asked in readings))
+            patch = {"json": {"name": "another"}, "headers": {"If-Match": "*"}}
+            await watched.ask("PATCH", f"/v1/{kind}/{identity}", **patch)
+            await catalogue.replace_one({"_id": identity}, placed(ordinary, field, value))
+            if kind == "resources":
+                weekly = {"json": {"weekly": []}, "headers": {"If-Match": "*"}}
+                await watched.ask("PUT", "/v1/resources/room/schedule", **weekly)
+                await catalogue.replace_one({"_id": identity}, placed(ordinary, field, value))
+            for each in (body, {name: each for name, each in body.items() if name != "resource"}):
+                await watched.ask("POST", RESERVATIONS, json=each | {"startTime": render(NINE + 2 * HOUR)})
+            await watched.ask("PATCH", at(booked), json={"guests": 2}, headers={"If-Match": "*"})
+            watched.visitor = desk
+            await watched.ask("POST", f"{at(booked)}/cancel")
+            watched.visitor = shop
+            await shop.store.database["reservations"].delete_many({"_id": {"$ne": ObjectId(booked["id"])}})
+    assert watched.failures == []
+
+
+@pytest.mark.servers("transactions")
+async def test_objects_of_others_are_no_part_of_the_catalogue(shop: Visitor) -> None:
+    """Ids of other types, as another system keeps in collections of our names, show in no list, and pages go on."""
+    others = [{"_id": each, "name": "theirs"} for each in (ObjectId(), 7, "bare-one", "bare-two")]
+    for kind in ("resources", "services", "customers"):
+        await shop.store.database[kind].insert_many([dict(each) for each in others])
+        assert set(await turned(shop, f"/v1/{kind}", 1, 9)) <= {"room", "plaza", "cut", "ann"}
+        assert (await shop.get(f"/v1/{kind}/{others[0]['_id']}")).status_code == 404
+        body = problem(await shop.get(f"/v1/{kind}/bare-one"), "invalid")
+        assert {"/createdAt", "/updatedAt"} <= {fault["pointer"] for fault in body["errors"]}
+        await shop.store.database[kind].delete_many({"name": "theirs"})
+
+
+@pytest.mark.servers("transactions")
+async def test_a_spoilt_key_is_nobodys(shop: Visitor) -> None:
+    """Whatever stands in a stored key: it opens nothing, or still does what it may, and nothing fails."""
+    watched = Watched(shop)
+    visitor = await shop.other("reservations:read")
+    keys = shop.store.database["keys"]
+    row = await keys.find_one({"_id": visitor.prefix})
+    assert row is not None
+    with no_error_lines():
+        for field in ("secretHash", "scopes", "customer", "expiresAt", "revokedAt", "createdAt", "name"):
+            for value in (7, "soon", [1], {"a": 1}, None, True):
+                await keys.replace_one({"_id": visitor.prefix}, row | {field: value})
+                fresh = await shop.other("reservations:read")
+                spoilt = await keys.find_one({"_id": fresh.prefix})
+                assert spoilt is not None
+                await keys.replace_one({"_id": fresh.prefix}, spoilt | {field: value})
+                watched.visitor, watched.value = fresh, f"{field}: {value!r}"
+                await watched.ask("GET", RESERVATIONS)
+    assert watched.failures == []
