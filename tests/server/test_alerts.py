@@ -467,13 +467,14 @@ class TestProcesses:
         self, store: Store, database_url: str, redis_url: str, hook: theirs.Receiver
     ) -> None:
         """A run rings, the job of the worker tells, signed; what a dead worker left is told by the next one."""
-        await opened(store, "left by the dead")
+        times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR}
+        await store.database["reservations"].insert_many([{"resource": "left by the dead", **times} for _ in "12"])
+        await service.reconcile_reservations(store, "full")
         secret = "whsec_" + "A" * 32
         env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_ALERT_URL": hook.url}
         env |= {"RESERVA_ALERT_SECRET": secret, "RESERVA_PUBLIC_URL": "https://reserva.example"}
         with running("worker", cwd=None, **env):
             assert await asyncio.to_thread(eventually, lambda: len(hook.got) == 1)
-            times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR}
             await store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
             asked = await runs.ask_for(store, "full")
             jobs = queue.Queue(redis_url)
