@@ -3,11 +3,9 @@
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
-from bson import ObjectId
-
 from app.storage.errors import StorageError
 from app.storage.reading import Reading
-from app.storage.values import identity, printable
+from app.storage.values import forms, identity, printable
 
 CUSTOMERS = "customers"
 _AT_ONCE = 1_000
@@ -52,19 +50,9 @@ async def _these(
     wanted = list(dict.fromkeys(ids))
     try:
         for begin in range(0, len(wanted), _AT_ONCE):
-            stored = [form for each in wanted[begin : begin + _AT_ONCE] for form in _forms(each)]
+            stored = [form for each in wanted[begin : begin + _AT_ONCE] for form in forms(each)]
             async for batch in reading.documents(collection, fields, {"_id": {"$in": stored}}):
                 for found in batch:
                     yield found
     except StorageError:
         return
-
-
-def _forms(identity_: str) -> list[Any]:
-    """What an id may be stored as."""
-    forms: list[Any] = [identity_]
-    if ObjectId.is_valid(identity_):
-        forms.append(ObjectId(identity_))
-    if identity_.isascii() and identity_.isdigit() and len(identity_) < len(str(2**63)):
-        forms.append(int(identity_))
-    return forms

@@ -19,12 +19,11 @@ from app.audit.shape import PLAIN, Shape
 from app.audit.translation import NO_STATUS, Translated, Translation
 from app.storage.reading import Reading
 from app.storage.rows import TRASH, LeftOut, Reader, Taken, folded, occupancies
-from app.storage.values import excerpt, identity, instant
+from app.storage.values import excerpt, instant, label
 from app.timeline.instants import to_millis
 from app.timeline.lifecycle import BLOCKING
 from app.timeline.sweep import Row, sweep
 
-NAMELESS = "(no _id)"
 _STATUS = 60
 """Letters of an unknown status that are kept."""
 
@@ -173,9 +172,7 @@ def _example(found: dict[str, Any], value: str) -> str:
 
 def _packed(value: Any) -> bytes | str:
     """An id as it is kept meanwhile: twelve bytes, where it is an ObjectId, else text."""
-    if isinstance(value, ObjectId):
-        return value.binary
-    return NAMELESS if value is None else identity(value) or excerpt(value)
+    return value.binary if isinstance(value, ObjectId) else label(value)
 
 
 def _text(packed: bytes | str) -> str:
