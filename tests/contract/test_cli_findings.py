@@ -1,5 +1,6 @@
 """`reserva findings` as a process: what it prints for people and for scripts, and what its exit codes mean."""
 
+import getpass
 import json
 import subprocess
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.cli.findings import findings
+from app.cli.findings import _user, findings
 from app.storage.client import Store
 from tests.contract.processes import run
 from tests.reviewing import found
@@ -118,6 +119,20 @@ def test_words_are_said_of_several(url: str) -> None:
     assert [line.split()[:2] for line in lines[1:]] == [[first, "open"], ["0" * 24, "refused"]]
     assert (given["assignee"], [each["by"] for each in given["history"][1:]]) == ("ann", ["zoe", "Bob", "zoe"])
     assert told(url, "resolve", third)["items"][0]["finding"]["state"] == "resolved"
+
+
+@pytest.mark.parametrize(("error", "name"), [(KeyError("1234"), "terminal"), (OSError(), "terminal"), (None, "worker")])
+def test_who_sits_at_the_terminal(monkeypatch: pytest.MonkeyPatch, error: Exception | None, name: str) -> None:
+    """A container may run under a number without a name, or under the name of runs: then it is the terminal."""
+
+    def user() -> str:
+        if error is not None:
+            raise error
+        return name
+
+    monkeypatch.setattr(getpass, "getuser", user)
+
+    assert _user() == "terminal"
 
 
 @pytest.mark.servers("trial")
