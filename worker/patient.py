@@ -122,6 +122,8 @@ class PatientWorker(Worker):
         self.sem = asyncio.Semaphore(self.max_jobs + 1)  # type: ignore[assignment]  # a bounded one raises if it miscounts
         rubbish: dict[bytes, str] = {}
         for identity, score in await self._waiting():
+            if identity.decode(errors="replace") in self.tasks:
+                continue
             if score <= 0 or math.isinf(score):
                 rubbish[identity] = f"{score} is no time"
                 continue

@@ -1,4 +1,4 @@
-"""arq's worker: `reserva worker`, or `arq worker.settings.WorkerSettings`.
+"""arq's worker: `reserva worker`, or `arq worker.settings.WorkerSettings`, which ends when Redis fails it.
 
 The environment is read when this module is imported, because arq wants a class with everything in it.
 """

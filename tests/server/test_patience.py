@@ -156,11 +156,13 @@ def test_the_schedule_goes_on_and_the_queue_comes_back(redis: OwnRedis, name: st
 
 @pytest.mark.parametrize("name", ["gone", "frozen"])
 def test_it_ends_in_time_without_redis(redis: OwnRedis, name: str) -> None:
-    """SIGTERM ends it with 0, though nobody is there to be told, with an entry of the queue under way as well."""
-    with ticking(redis) as worker, TROUBLES[name](redis):
-        worker.said("Redis cannot be used")
-
-        assert worker.ended(signal.SIGTERM) == 0
+    """SIGTERM ends it with 0, though a job of the queue is under way that never ends, and nobody can be told of it."""
+    with ticking(redis) as worker:
+        put(redis, "for ever")
+        worker.said("rung for ever")
+        with TROUBLES[name](redis):
+            worker.said("Redis cannot be used")
+            assert worker.ended(signal.SIGTERM) == 0
 
 
 def test_it_waits_for_a_redis_that_is_not_there_yet(redis: OwnRedis) -> None:

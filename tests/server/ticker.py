@@ -1,5 +1,6 @@
 """A worker with a job that is due every second and one that is rung by Redis; each says so on standard output."""
 
+import asyncio
 import sys
 from typing import Any
 
@@ -18,9 +19,11 @@ async def tick(ctx: dict[Any, Any]) -> None:
 
 
 async def ring(ctx: dict[Any, Any], word: str) -> None:
-    """What Redis brings."""
+    """What Redis brings; some of it never ends."""
     del ctx
     print(f"rung {word}", flush=True)  # noqa: T201 -- the test reads it
+    if word == "for ever":
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
