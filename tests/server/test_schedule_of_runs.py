@@ -68,6 +68,15 @@ async def test_what_was_begun_since_is_not_due(store: Store, state: str) -> None
     assert await schedule.ask(store, HOURLY) is None
 
 
+async def test_less_than_what_is_due_does_not_do(store: Store) -> None:
+    """A look at what has changed, begun since, does not stand in the place of the day's full run."""
+    await made(store, "incremental", previous(HOURLY, store.clock.now()))
+    due = await schedule.ask(store, HOURLY)
+
+    assert due is not None
+    assert due.kind == "full"
+
+
 async def test_two_workers_ask_for_one_run(store: Store) -> None:
     """At the same moment."""
     asked = await asyncio.gather(*(schedule.ask(store, HOURLY) for _ in "12345"))
@@ -124,6 +133,7 @@ async def test_what_somebody_asked_for_since_is_not_tried_again(
     again = await runs.ask_again(store)
 
     assert bool(again) == tried
+    assert await store.database["reconciliations"].count_documents({"retryAt": {"$exists": True}}) == 0
     assert await runs.ask_again(store) == []
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from app.reconciliation import queue, runs, service, settle
 from app.reconciliation.alerts import Alerts
@@ -76,6 +77,31 @@ async def test_it_outlives_redis(store: Store, database_url: str, tmp_path: Path
         redis.kill()
         assert await succeeds(store, await runs.ask_for(store, "incremental"))
         assert worker.ended(signal.SIGTERM) == 0
+
+
+async def test_a_time_that_passed_is_caught_up_at_start(store: Store, database_url: str) -> None:
+    """A worker whose line comes once a year runs what was due in January as soon as it starts; Redis is not needed."""
+    redis, yearly = "redis://127.0.0.1:1", "0 0 1 1 *"
+    await reconciled_in_the_year_before(store)
+    kept = store.client.delegate[store.database.name]["reconciliations"]
+    with running("worker", MONGODB_URL=database_url, REDIS_URL=redis, RESERVA_RECONCILE_CRON=yearly) as worker:
+        assert await asyncio.to_thread(eventually, lambda: kept.count_documents({"state": "succeeded"}) == 2)
+        assert worker.ended(signal.SIGTERM) == 0
+    lines = [line for line in worker.err if "reconciliation " in line]
+
+    assert [word for line in lines for word in ("is due", "begins", "ended") if word in line] == [
+        "is due",
+        "begins",
+        "ended",
+    ]
+    assert all("kind=full" in line for line in lines)
+
+
+async def reconciled_in_the_year_before(store: Store) -> None:
+    """The last run was one before the last January."""
+    past = store.clock.now() - timedelta(days=366)
+    row = {"kind": "full", "state": "succeeded", "createdAt": past, "startedAt": past, "finishedAt": past}
+    await store.database["reconciliations"].insert_one({"_id": ObjectId.from_datetime(past), **row})
 
 
 async def test_the_scheduled_job_tells_what_the_seed_told(store: Store) -> None:
