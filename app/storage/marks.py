@@ -62,8 +62,7 @@ def after(field: str, value: Any, direction: int) -> list[dict[str, Any]]:
         found.append({field: {"$gt" if direction > 0 else "$lt": value}})
     elif value is not None and direction > 0:
         found.append({field: {"$gte": float("-inf")}})
-    if others:
-        found.append({field: {"$type": others}})
+    found += [{field: {"$type": name}} for name in others]
     if direction < 0 < rank:
         found.append({field: None})
     return found
