@@ -40,6 +40,9 @@ LATE_COMMITS = timedelta(minutes=5)
 SUSPECTS, SUSPECT_ROWS = 32, 10_000
 """Resources, and rows of them, that are read again together; one snapshot serves them all."""
 
+TOLD_AT_ONCE = 100
+"""Findings that are told of at a stretch: a line of the log each."""
+
 GUARDS = 1_000
 """Guards that are compared at once."""
 
@@ -284,8 +287,9 @@ class _Work:
         self.progress.conflicts += sum(window.conflicts for window in stands.windows)
         self.progress.new += len(recorded.opened)
         self.progress.unaccepted += recorded.unaccepted
-        if recorded.opened:
-            self.tell(recorded.opened)
+        for place in range(0, len(recorded.opened), TOLD_AT_ONCE):
+            self.tell(recorded.opened[place : place + TOLD_AT_ONCE])
+            await asyncio.sleep(0)
 
     def _need(self, needs: Mapping[str, Reach]) -> None:
         for resource, need in needs.items():
