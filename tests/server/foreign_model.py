@@ -12,7 +12,8 @@ from typing import Any
 
 from bson import Decimal128, Int64, ObjectId
 
-BEGIN = datetime(2030, 1, 7, 9, tzinfo=UTC)
+BEGINNINGS = [datetime(year, 1, 7, 9, tzinfo=UTC) for year in (2021, 2030)]
+"""Long ago, where nothing is kept for those who book, and to come."""
 MINUTES = 240
 GRID = 5
 """Most times lie on it, so that starts and ends coincide often."""
@@ -59,6 +60,7 @@ class World:
     """A database, and what it means."""
 
     seed: int
+    begin: datetime
     rooms: list[Room] = field(default_factory=list)
     resources: list[dict[str, Any]] = field(default_factory=list)
     reservations: list[dict[str, Any]] = field(default_factory=list)
@@ -86,8 +88,8 @@ class World:
                 windows.append(
                     Expected(
                         room.name,
-                        BEGIN + timedelta(minutes=start),
-                        BEGIN + timedelta(minutes=at),
+                        self.begin + timedelta(minutes=start),
+                        self.begin + timedelta(minutes=at),
                         max(heights[start:at]),
                         room.capacity,
                         tuple(dict.fromkeys(inside)),
@@ -102,7 +104,7 @@ class World:
 
 def world(seed: int) -> World:
     """A random database."""
-    return _Maker(random.Random(seed), World(seed)).made()
+    return _Maker(random.Random(seed), World(seed, BEGINNINGS[seed % 2])).made()
 
 
 @dataclass(slots=True)
@@ -154,7 +156,7 @@ class _Maker:
         return self._one(value, float(value), Int64(value), Decimal128(str(value)))
 
     def _moment(self, minute: int) -> Any:
-        at = BEGIN + timedelta(minutes=minute)
+        at = self.world.begin + timedelta(minutes=minute)
         seconds = int(at.timestamp())
         shifted = at.astimezone(datetime.fromisoformat("2030-01-01T00:00:00+05:30").tzinfo).isoformat()
         text = self._one(at.isoformat().replace("+00:00", "Z"), shifted, at.replace(tzinfo=None).isoformat())
@@ -166,7 +168,7 @@ class _Maker:
         return start, start + self.chance.randrange(GRID, 60, GRID)
 
     def _reservation(self, number: int) -> None:
-        chance = self.chance
+        chance, begin = self.chance, self.world.begin
         identity = self._one(ObjectId(), ObjectId(), f"b{number}", number + 100, {"n": number})
         row: dict[str, Any] = {"_id": identity, "status": self._one(*BLOCKING)}
         counts = self._standing(row)
@@ -177,7 +179,7 @@ class _Maker:
         row |= {"resource": self._form(room.name), "startTime": self._moment(start), "endTime": self._moment(end)}
         own: tuple[int, int] | None = (start, end)
         if chance.random() < 0.15 and "items" not in row:
-            row |= {"blockStart": BEGIN + timedelta(minutes=start), "blockEnd": BEGIN + timedelta(minutes=end + GRID)}
+            row |= {"blockStart": begin + timedelta(minutes=start), "blockEnd": begin + timedelta(minutes=end + GRID)}
             own = (start, end + GRID)
         elif chance.random() < 0.2:
             own = None
@@ -201,7 +203,7 @@ class _Maker:
         elif chance < 0.14:
             row["status"] = self._one("maybe", "", None, 3, ["confirmed"], ...)
         elif chance < 0.2:
-            row |= self._one({"deletedAt": BEGIN}, {"isDeleted": True}, {"_status": "draft"})
+            row |= self._one({"deletedAt": self.world.begin}, {"isDeleted": True}, {"_status": "draft"})
         elif chance < 0.26:
             past = datetime(2020, 1, 1, tzinfo=UTC)
             row |= {"status": self._one("pending", "Pending"), "expiresAt": self._one(past, "2020-01-01", 1577836800)}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.reconciliation import service
+from app.reconciliation import scan, service
 from app.storage.client import Store
 from app.storage.rows import TRASH, UNKNOWN_STATUS
 from app.storage.values import label
@@ -58,10 +58,13 @@ async def found(store: Store) -> list[Expected]:
 
 
 @pytest.mark.parametrize("begin", range(0, DATABASES, TOGETHER))
-async def test_model_run_and_audit_agree(store: Store, server: str, begin: int) -> None:
+async def test_model_run_and_audit_agree(
+    store: Store, server: str, begin: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Windows, peaks, capacities, who and conflicts; a run of each resource by itself then changes nothing."""
     windows = 0
     for seed in range(begin, min(begin + TOGETHER, DATABASES)):
+        monkeypatch.setattr(scan, "BATCH", (2, 5, 2_000)[seed % 3])  # so that resources lie in several of them
         made = world(seed)
         await fill(store, made)
         expected, conflicts = made.windows(named)

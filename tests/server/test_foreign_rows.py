@@ -190,6 +190,17 @@ async def test_every_form_of_a_row(store: Store, fields: dict[str, Any]) -> None
     assert whole.left_out == {}
 
 
+@pytest.mark.parametrize("other", [{"resource": ROOM}, {"resource": "z", "items": [{"resource": str(ROOM)}]}], ids=repr)
+async def test_rows_that_lie_apart(store: Store, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]) -> None:
+    """Two that the cursor meets far from each other, of long ago, are on one resource all the same."""
+    monkeypatch.setattr(scan, "BATCH", 2)
+    past = {"startTime": NINE.replace(year=2020), "endTime": NINE.replace(year=2020) + HOUR}
+    await put(store, taken(str(ROOM)) | past, taken("z") | past | other)
+    await put(store, *(taken(f"between-{number}") | past for number in range(9)))
+
+    assert (await reconciled(store)).findings == 1
+
+
 async def test_capacities_of_others(store: Store, server: str) -> None:
     """Payload's `quantity`, doubles, guests: the capacity is the one that the audit reads."""
     await store.database["resources"].insert_many(
