@@ -53,14 +53,15 @@ async def read_some(
     last: dict[str, Any] = {"$gte": ""} if after is None else {"$gt": after}
     while len(found) < limit:
         wanted = query | {"_id": query.get("_id", {}) | last}
-        rows = store.database[collection_of(kind)].find(wanted, fields).sort("_id", 1).limit(limit - len(found))
+        lacking = limit - len(found)
+        rows = store.database[collection_of(kind)].find(wanted, fields).sort("_id", 1).limit(lacking)
         read = await rows.to_list(None)
         for row in read:
             try:
                 found.append(object_of(kind, row))
             except Problem as problem:
                 _leave_out(kind, problem)
-        if len(read) == 0:
+        if len(read) < lacking:
             break
         last = {"$gt": read[-1]["_id"]}
     return found
