@@ -122,7 +122,7 @@ async def these(
     reader = Rows(store.clock.millis(), limits, counted, frozenset(resources), ids={})
     several: set[Hashable] = set()  # of those that more than one of the finds gives
     for where in _where(store, resources, opaque):
-        async for batch in batches(store, where, PROJECTION, session=session):
+        async for batch in batches(store, where, PROJECTION, session=session, batch_size=BATCH):
             reader.read(each for each in batch if not is_idle(each) and _is_first(each, several))
     reader.rows.sort()
     counted.resources += len(resources)

@@ -24,7 +24,7 @@ from app.reconciliation.lease import Lease
 from app.reconciliation.record import record
 from app.reconciliation.rows import Example, Tally
 from app.reconciliation.runs import Kind, LostRun
-from app.reconciliation.settle import look_again
+from app.reconciliation.settle import look_again, windows_of
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.documents import Run
@@ -32,7 +32,6 @@ from app.storage.foreign import marked
 from app.storage.guards import Reach
 from app.storage.rows import TRASH
 from app.storage.values import forms
-from app.timeline.sweep import sweep
 
 LATE_COMMITS = timedelta(minutes=5)
 """How far before the last run an incremental one begins: `updatedAt` is set before its transaction commits."""
@@ -236,7 +235,7 @@ class _Work:
         suspects: dict[str, int] = {}
         async for rows, needs in passing.chunks():
             self._need(needs)
-            found = {window.resource for window in sweep(rows, limits.capacities, limits.former)}
+            found = {window.resource for window in await windows_of(rows, limits)}
             found |= self.known.intersection(row[0] for row in rows)
             suspects |= {resource: passing.sizes[resource] for resource in found - self.done}
             if _are_enough(suspects):
@@ -253,7 +252,7 @@ class _Work:
             some = resources[place : place + SUSPECTS]
             seen = await scan.these(self.store, some, self.opaque, self.progress.tally)
             self._need(seen.needs)
-            found = {window.resource for window in sweep(seen.rows, seen.limits.capacities, seen.limits.former)}
+            found = {window.resource for window in await windows_of(seen.rows, seen.limits)}
             found |= {each.resource for each in seen.foreign} | self.known.intersection(some)
             del seen
             await self._settle(dict.fromkeys(sorted(found), 0))

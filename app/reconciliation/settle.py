@@ -3,6 +3,7 @@
 Nothing is recorded before the resource was read again, at one instant.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,11 @@ from pymongo.read_preferences import ReadPreference
 
 from app.reconciliation import scan
 from app.reconciliation.scan import Opaque, Seen
+from app.storage.capacities import Limits
 from app.storage.client import Store
 from app.storage.foreign import Foreign
 from app.storage.guards import Reach
-from app.timeline.sweep import Window, sweep
+from app.timeline.sweep import Plain, Window, sweep
 
 TRIES = 5
 """Snapshots that the server may fail to give; and, without snapshots, pairs of reads that may disagree."""
@@ -67,15 +69,16 @@ async def _in_a_snapshot(store: Store, resources: Sequence[str], opaque: Opaque)
                 if left and error.has_error_label("TransientTransactionError"):
                     continue
                 raise
-            return _settled(seen, _windows(seen))
+            return _settled(seen, await windows_of(seen.rows, seen.limits))
     raise AssertionError("The last try returns or raises.")
 
 
 async def _in_agreement(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
-    before = _windows(await scan.these(store, resources, opaque))
+    seen = await scan.these(store, resources, opaque)
+    before = await windows_of(seen.rows, seen.limits)
     for _ in range(TRIES):
         seen = await scan.these(store, resources, opaque)
-        after = _windows(seen)
+        after = await windows_of(seen.rows, seen.limits)
         if after == before:
             return _settled(seen, after)
         known = set(before)
@@ -86,8 +89,9 @@ async def _in_agreement(store: Store, resources: Sequence[str], opaque: Opaque) 
     return _settled(seen, both)
 
 
-def _windows(seen: Seen) -> list[Window]:
-    return list(sweep(seen.rows, seen.limits.capacities, seen.limits.former))
+async def windows_of(rows: Sequence[Plain], limits: Limits) -> list[Window]:
+    """The windows of rows in the order of the sweep; in a thread, because one resource may have a hundred thousand."""
+    return await asyncio.to_thread(lambda: [*sweep(rows, limits.capacities, limits.former)])
 
 
 def _settled(seen: Seen, windows: list[Window]) -> Settled:
