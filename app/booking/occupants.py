@@ -75,7 +75,10 @@ def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mappin
 
 
 def _starting(after: Millis, before: Millis) -> dict[str, Any]:
-    return {"startTime": {"$gt": from_millis(max(after, FIRST)), "$lt": from_millis(min(before, LAST))}}
+    """The range of `startTime`, without its ends, as far as there are dates: then with them."""
+    lowest = {"$gte": from_millis(FIRST)} if after < FIRST else {"$gt": from_millis(after)}
+    highest = {"$lte": from_millis(LAST)} if before > LAST else {"$lt": from_millis(before)}
+    return {"startTime": lowest | highest}
 
 
 def _clusters(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> dict[str, list[tuple[Millis, Millis]]]:

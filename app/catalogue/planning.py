@@ -68,7 +68,7 @@ class Planner:
             raise unguarded(identity)
         version_of(Resource, row)
         offered = row.get("services")
-        services = [each for each in offered if isinstance(each, str)] if isinstance(offered, list) else []
+        services = [each for each in offered if type(each) is str] if isinstance(offered, list) else []
         read = await self.rules.read([identity], services)
         if identity in read.unreadable:
             raise read.unreadable[identity]

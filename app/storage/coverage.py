@@ -154,8 +154,8 @@ def _guard(identity: str, booked: Booked) -> dict[str, Any]:
 async def _named(store: Store, collection: str, notes: list[Note], kind: NoteKind, remedy: str) -> list[str]:
     """The ids that the API can name, sorted; the others are noted, but for those that have a namesake of ours."""
     ids = [row["_id"] async for batch in documents(store, collection, ()) for row in batch]
-    named = {each for each in ids if isinstance(each, str) and _NAME.fullmatch(each)}
-    foreign = [each for each in ids if not (isinstance(each, str) and each in named) and identity(each) not in named]
+    named = {each for each in ids if type(each) is str and _NAME.fullmatch(each)}  # BSON's code is text without a hash
+    foreign = [each for each in ids if not (type(each) is str and each in named) and identity(each) not in named]
     if foreign:
         shown = tuple(identity(each) or excerpt(each) for each in foreign)
         types = ", ".join(sorted({type(each).__name__ for each in foreign}))

@@ -70,7 +70,8 @@ def after(field: str, value: Any, direction: int) -> list[dict[str, Any]]:
 
 def after_both(first: tuple[str, Any], second: tuple[str, Any], direction: int) -> dict[str, Any]:
     """The condition for whatever is sorted after two values of two fields."""
-    ties = [{first[0]: first[1], **each} for each in after(*second, direction)]
+    # Named as a value: an object with a `$` in it would be taken for a question.
+    ties = [{first[0]: {"$eq": first[1]}, **each} for each in after(*second, direction)]
     return {"$or": [*after(*first, direction), *ties]}
 
 

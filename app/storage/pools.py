@@ -99,6 +99,6 @@ async def _offered(database: Database, services: Iterable[str]) -> dict[str, set
         return offered
     async for row in database["resources"].find(where, {"services": 1}):
         for service in row["services"]:
-            if isinstance(row["_id"], str) and isinstance(service, str) and service in offered:
+            if type(row["_id"]) is type(service) is str and service in offered:  # BSON's code is text without a hash
                 offered[service].add(row["_id"])
     return offered

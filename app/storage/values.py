@@ -59,11 +59,11 @@ def label(value: Any) -> str:
     """
     if value is None:
         return NAMELESS
-    if isinstance(value, str):
+    if type(value) is str:  # BSON's code is a kind of text, and another id
         return f'"{value}"' if len(forms(value)) > 1 else value
     if isinstance(value, UUID):
         value = Binary.from_uuid(value)
-    plain = None if isinstance(value, Mapping | DBRef | bytes) else identity(value)
+    plain = None if isinstance(value, Mapping | DBRef | bytes | str) else identity(value)
     return plain or f"#{sha256(encode({'': value})).hexdigest()}"
 
 
@@ -158,7 +158,7 @@ class OtherId(NamedTuple):
 
 def row_key(identity: Any) -> ObjectId | str | OtherId:
     """An id of any type as something that can be compared and hashed; as a text it is what people are shown."""
-    if isinstance(identity, ObjectId | str):
+    if isinstance(identity, ObjectId) or type(identity) is str:  # BSON's code is a kind of text that has no hash
         return identity
     return OtherId(type(identity).__name__, repr(identity), shown_text(identity))
 

@@ -13,6 +13,7 @@ from app.reconciliation.findings.listing import Filters, listed
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.timeline.instants import render
+from app.wire.paging import read_cursor, write_cursor
 from tests.listening import listening
 from tests.reviewing import URL, found
 from tests.server.test_plans import filters_of, is_found
@@ -142,6 +143,21 @@ async def test_a_cursor_belongs_to_its_list(reviewer: Visitor) -> None:
     good(await reviewer.get(URL, cursor=cursors[4], **turned))
     for nonsense in ("mine", cursors[0][:-1], "WzFd"):
         problem(await reviewer.get(URL, cursor=nonsense), "invalid", "?cursor")
+
+
+FORGED = ("", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2030-01-01", str(2**63), str(-(2**70)), "1_0")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_forged_cursor(reviewer: Visitor, order: str) -> None:
+    """Whatever stands in a cursor in place of an instant or a number, it is refused, and never a failure of ours."""
+    for number in range(2):
+        await found(reviewer.store, number)
+    cursor = good(await reviewer.get(URL, limit=1, order=order))["next"]
+    of, digest, _, identity = map(str, read_cursor(cursor, str, str, str, str))
+    for mark in FORGED[order == "excess" :]:  # what has no excess has an empty mark
+        answer = await reviewer.get(URL, order=order, cursor=write_cursor(of, digest, mark, identity))
+        problem(answer, "invalid", "?cursor")
 
 
 async def test_windows_that_meet_a_span(reviewer: Visitor) -> None:

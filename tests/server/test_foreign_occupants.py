@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from bson import DatetimeMS, Decimal128, Int64, ObjectId
+from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId
 
 from app.storage.client import connect
 from app.storage.migrate import migrate
@@ -53,10 +53,13 @@ BUSY: dict[str, dict[str, Any]] = {
     "expires-beyond": {"status": "pending", "expiresAt": DatetimeMS(2**62)},
     "for-ages": AGES,
     "for-ages-marked": AGES | {"long": True},
+    "for-all-time": {"startTime": datetime.min.replace(tzinfo=UTC), "endTime": AGES["endTime"]},
+    "for-all-time-item": {"resource": "x", "items": [{"resource": "r", "startTime": datetime.min.replace(tzinfo=UTC)}]},
     "for-a-month": {"startTime": NINE - 400 * HOUR, "endTime": NINE + 400 * HOUR},
     "id-text": {"_id": "one"},
     "id-number": {"_id": 7},
     "id-true": {"_id": True},
+    "id-code": {"_id": Code("one")},
     "id-document": {"_id": {"a": 1}},
     "item": {"resource": "elsewhere", "items": [{"resource": "r", "startTime": NINE, "endTime": TEN}]},
     "item-alone": {"resource": None, "items": [{"resource": "r"}]},
@@ -159,7 +162,7 @@ async def test_nobody_books_over_a_row_of_others(shop: Visitor, name: str) -> No
     assert good(await shop.get("/v1/availability/explain", **asked))["bookable"] is False
     slots = {"resource": resource, "from": render(NINE), "to": render(NINE + 2 * HOUR), "minutes": 60}
     free = [item["startTime"] for item in good(await shop.get("/v1/availability", **slots))["items"]]
-    if name in {"for-ages", "for-ages-marked", "for-a-month"}:
+    if name in {"for-ages", "for-ages-marked", "for-a-month", "for-all-time"}:
         assert free == []
     else:
         assert free == [render(TEN)]

@@ -9,12 +9,13 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-from bson import DatetimeMS, Decimal128, Int64, ObjectId, Regex
+from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId, Regex
 
 from app.storage.client import connect
 from app.storage.migrate import migrate
 from app.storage.values import row_key
 from app.timeline.instants import render
+from app.wire.paging import write_cursor
 from tests.http import serving
 from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, made, problem
 
@@ -33,6 +34,7 @@ ODD: list[Any] = [
     {"a": {"b": [ObjectId()]}},
     b"\x00\xff",
     Regex("a.*"),
+    Code("a"),
     Decimal128("NaN"),
     Int64(2**62),
     ObjectId(),
@@ -254,6 +256,18 @@ async def test_pages_turn_whatever_they_are_sorted_by(shop: Visitor, server_name
     ]:
         assert sorted(await turned(shop, path, limit, len(rows), **asked)) == wanted, (server_name, path)
     await reservations.delete_many({})
+
+
+@pytest.mark.servers("wire")
+async def test_a_cursor_asks_nothing_else(shop: Visitor) -> None:
+    """Objects in a forged cursor are places in the list, and never operators of the database."""
+    for mark in ("$foo", "$where", "$expr", "$type", "$ref"):
+        odd = f'={{"{mark}": {{"$numberInt": "1"}}}}'
+        for path, cursor in [
+            (RESERVATIONS, write_cursor(odd, odd)),
+            ("/v1/customers/ann/reservations", write_cursor(odd, "f" * 24)),
+        ]:
+            assert (await shop.get(path, cursor=cursor)).status_code in {200, 422}, (mark, path)
 
 
 CATALOGUE: list[tuple[str, str]] = [

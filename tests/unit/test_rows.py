@@ -375,7 +375,7 @@ def test_values_as_text(value: Any, text: str) -> None:
 
 def test_ids_that_python_takes_for_equal_are_told_apart() -> None:
     """One and true are two rows, as are an ObjectId and its digits; what cannot be hashed has a key as well."""
-    ids: list[Any] = [1, True, "1", OID, str(OID), {"a": 1}, b"1", [1]]
+    ids: list[Any] = [1, True, "1", OID, str(OID), {"a": 1}, b"1", [1], Code("1"), Code("1", {"a": 1})]
 
     assert len({row_key(each) for each in ids}) == len(ids)
 
@@ -403,6 +403,7 @@ def test_no_two_ids_have_one_label() -> None:
     """Nobody is taken for somebody else because their ids read alike, however long they are."""
     long = "x" * 100
     ids: list[Any] = [1, True, "1", OID, str(OID), OID.binary, "", "room-1", 1.5, "1.5"]
+    ids += [Code("room-1"), Code("room-1", {"a": 1}), Code("1")]
     ids += [{"value": 1}, {"value": 1, "of": "a"}, {"value": 1, "of": "b"}, {"a": f"{long}1"}, {"a": f"{long}2"}]
 
     assert len(set(map(label, ids))) == len(ids)

@@ -41,6 +41,8 @@ _SORTS: dict[Order, tuple[str, int]] = {
 _BEYOND = {1: ("$gt", "$gte"), -1: ("$lt", "$lte")}
 _STATES: tuple[State, ...] = get_args(State)
 _DIGEST_BYTES = 6
+_BEYOND_NUMBERS = 2**63
+"""No database has a whole number as large."""
 _FIELDS: dict[str, Any] = {str(field.alias): 1 for field in Finding.model_fields.values() if field.alias}
 _SLICED = _FIELDS | {"reservations": {"$slice": SHOWN_RESERVATIONS}}
 """All of a finding but most of its reservations; mongomock takes a slice alone for all that is wanted."""
@@ -182,10 +184,7 @@ def _behind(cursor: str, name: tuple[str, str], field: str, direction: int) -> d
     *of, mark, identity = map(str, read_cursor(cursor, str, str, str, str))
     if tuple(of) != name or not ObjectId.is_valid(identity):
         raise bad_cursor()
-    try:
-        value: Any = datetime.fromisoformat(mark) if field != "excess" else int(mark) if mark else None
-    except ValueError:
-        raise bad_cursor() from None
+    value = _value(mark, field)
     beyond, from_there = _BEYOND[direction]
     last = ObjectId(identity)
     if value is None:  # what an older version found has no excess, and comes last
@@ -193,6 +192,24 @@ def _behind(cursor: str, name: tuple[str, str], field: str, direction: int) -> d
     if field == "excess":
         return {"$or": [{field: {beyond: value}}, {field: value, "_id": {beyond: last}}, {field: None}]}
     return {field: {from_there: value}, "$or": [{field: {beyond: value}}, {"_id": {beyond: last}}]}
+
+
+def _value(mark: str, field: str) -> Any:
+    """What `_mark` made a part of a cursor of.
+
+    Raises:
+        Problem: `invalid` for what it cannot have made, and for what no finding can have.
+    """
+    if not mark and field == "excess":
+        return None
+    try:
+        value: Any = int(mark) if field == "excess" else datetime.fromisoformat(mark)
+        ours = _mark(value) == mark and (field != "excess" or abs(value) < _BEYOND_NUMBERS)
+    except (ValueError, OverflowError):
+        raise bad_cursor() from None
+    if not ours:
+        raise bad_cursor()
+    return value
 
 
 def _both(where: dict[str, Any], behind: dict[str, Any]) -> dict[str, Any]:
