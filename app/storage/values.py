@@ -124,6 +124,8 @@ def _number(value: Any) -> int | float | Decimal | None:
     """A finite number of any type that BSON knows; a truth value is none."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
+        if value.is_nan():  # Python does not even ask a signalling one whether it is finite
+            return None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     return value if isfinite(value) else None

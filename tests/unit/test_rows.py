@@ -399,6 +399,20 @@ def test_what_an_id_may_be_stored_as(text: str, values: list[Any]) -> None:
     assert forms(text) == values
 
 
+@pytest.mark.parametrize(
+    "value",
+    [Code("x"), Code("x", {"a": 1}), Code(str(OID)), Decimal128("sNaN"), Decimal128("NaN"), Decimal128("1E6000")],
+)
+def test_what_python_stumbles_over(value: Any) -> None:
+    """BSON's code has no hash, and a signalling NaN is no number that can be compared: neither ends a reader."""
+    for key in (label(value), row_key(value)):
+        assert isinstance(hash(key), int)
+    assert label(value) not in {label(str(value)), label(str(OID))}
+    assert (instant(value), count(value)) == (None, None)
+    assert excerpt(value)
+    assert shown_text(value)
+
+
 def test_no_two_ids_have_one_label() -> None:
     """Nobody is taken for somebody else because their ids read alike, however long they are."""
     long = "x" * 100
