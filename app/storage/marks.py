@@ -9,7 +9,8 @@ from math import isnan
 from typing import Any
 from uuid import UUID
 
-from bson import Code, DatetimeMS, Decimal128, ObjectId
+from bson import Code, CodecOptions, DatetimeMS, Decimal128, ObjectId, encode
+from bson.binary import UuidRepresentation
 from bson.codec_options import DatetimeConversion
 from bson.json_util import JSONMode, JSONOptions, dumps, loads
 
@@ -28,6 +29,9 @@ _TYPES: tuple[tuple[str, tuple[type, ...]], ...] = (
 _OPTIONS: JSONOptions = JSONOptions(
     json_mode=JSONMode.CANONICAL, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
+_STORED: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+_DEEPEST = 100
+"""Objects and lists in a mark, and so how deep they lie in each other; a server takes a query of up to 200."""
 _ODD = "="
 
 
@@ -44,7 +48,8 @@ def value_of(mark: str) -> Any:
     """
     try:
         value = loads(mark[1:], json_options=_OPTIONS) if mark.startswith(_ODD) else ObjectId(mark)
-        ours = mark_of(value) == mark and (_rank(value) < len(_TYPES))
+        ours = mark_of(value) == mark and _rank(value) < len(_TYPES) and mark.count("{") + mark.count("[") <= _DEEPEST
+        encode({"": value}, codec_options=_STORED)  # whatever no document can hold no query can ask for
     except Exception:  # noqa: BLE001  # extended JSON fails in as many ways as it has types
         raise ValueError("this is no mark") from None
     if not ours:

@@ -368,3 +368,14 @@ async def test_a_spoilt_key_is_nobodys(shop: Visitor) -> None:
                 watched.visitor, watched.value = fresh, f"{field}: {value!r}"
                 await watched.ask("GET", RESERVATIONS)
     assert watched.failures == []
+
+
+@pytest.mark.servers("wire")
+async def test_a_cursor_names_what_a_document_can_hold(shop: Visitor) -> None:
+    """Any other value would fail on its way to the server, or there: half a surrogate, a number out of range."""
+    deep = "={" + '"a": {' * 150 + "}" * 151
+    marks = ['="\\ud800"', '={"$numberLong": "100000000000000000000"}', deep]
+    marks += ['={"$date": {"$numberLong": "100000000000000000000"}}', '={"a\\u0000": 1}']
+    for mark in marks:
+        for cursor in (write_cursor(mark, "0" * 24), write_cursor(0, mark), write_cursor("updatedAt", 0, mark)):
+            problem(await shop.get(RESERVATIONS, cursor=cursor), "invalid", "?cursor")

@@ -50,7 +50,7 @@ def test_any_other_text_is_refused(text: str) -> None:
         packed("1a"),
         packed([1, "a"]).rstrip("=") + "A",
         write_cursor(1, "a") + "=",
-        write_cursor(1, "a" * 600),
+        write_cursor(1, "a" * 4_000),
     ],
 )
 def test_a_cursor_of_another_list_is_refused(cursor: str) -> None:
