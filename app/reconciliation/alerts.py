@@ -133,12 +133,12 @@ class Alerts:
         due = cron.previous(self._reminders, store.clock.now())
         if not _is_due(await delivery_of(store), due):
             return 0
-        async with _channel(store, self._receiver) as channel:
+        total = 0
+        async with _channel(store, self._receiver) as channel:  # which a lost lease leaves early
             if channel is None or not channel.is_open() or not _is_due(channel.delivery, due):
                 return 0
             # Before the first start nobody was told of anything, so that nothing was missed.
             where = {"state": "open", "toldAt": {"$lt": due}}
-            total = 0
             if channel.delivery.reminded_at is not None:
                 total = await store.database[FINDINGS].count_documents(where)
             if total:
@@ -148,7 +148,7 @@ class Alerts:
                     return 0
             channel.delivery.reminded_at = due
             await channel.keep()
-            return total
+        return total
 
     async def _told(self, channel: "_Channel", untold: Mapping[ObjectId, int]) -> bool:
         """Send one message about all of these, and mark them; whether it was taken."""

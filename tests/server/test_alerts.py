@@ -15,6 +15,7 @@ from redis import Redis
 from structlog.testing import capture_logs
 
 from app.reconciliation import alerts, queue, runs, service
+from app.reconciliation import lease as leases
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings import words
 from app.reconciliation.findings.words import Said
@@ -407,6 +408,28 @@ class TestReminder:
 
         assert await sender.remind(store) == 1
         assert hook.got[1].headers["webhook-id"] == hook.got[2].headers["webhook-id"]
+
+    async def test_who_lost_the_lease_meanwhile_has_reminded_of_nothing(
+        self, store: Store, clock: Moved, hook: theirs.Receiver
+    ) -> None:
+        """A process that was paused while it sent leaves the mark to whoever sends by now, and does not fail."""
+        await opened(store, "a")
+        sender = Alerts(Settings(alert_url=hook.url))
+        await sender.announce(store)
+        await sender.remind(store)
+        clock.to(SEVEN + 2 * HOUR)
+
+        async def late(writer: asyncio.StreamWriter) -> None:
+            clock.at += MINUTE
+            assert await leases.acquire(store, "another", alerts.LEASE) is not None
+            await says(204)(writer)
+
+        hook.answer = late
+
+        assert await sender.remind(store) == 1
+        reminded = (await alerts.delivery_of(store)).reminded_at
+        assert reminded is not None
+        assert reminded < SEVEN + HOUR
 
     async def test_never(self, store: Store, clock: Moved, hook: theirs.Receiver) -> None:
         """Without a time there is none; with nothing open there is nothing to say."""
