@@ -22,17 +22,25 @@ _BY_GUEST = ("per-guest", "guests")
 
 @dataclass(slots=True)
 class Limits:
-    """Of each resource, by the text of its id: the capacity (of those not listed, 1), former ones, what is counted."""
+    """Of each resource, by the text of its id: the capacity (of those not listed, 1), former ones, what is counted.
+
+    Of two whose ids have the same text the one counts whose id is that text: bookings are held to it.
+    """
 
     capacities: dict[str, int] = field(default_factory=dict)
     former: dict[str, Former] = field(default_factory=dict)
     by_guest: set[str] = field(default_factory=set)
+    _texts: set[str] = field(default_factory=set)
 
     def learn(self, found: Mapping[str, Any]) -> None:
         """Take in a stored resource."""
-        resource = identity(found.get("_id"))
-        if resource is None:
+        raw = found.get("_id")
+        resource = identity(raw)
+        if resource is None or (raw != resource and resource in self._texts):
             return
+        if raw == resource:
+            self._forget(resource)
+            self._texts.add(resource)
         stated = stated_capacity(found)
         capacity = 1 if isinstance(stated, LeftOut) else stated
         if capacity != 1:
@@ -41,6 +49,11 @@ class Limits:
             self.by_guest.add(resource)
         if former := former_capacities(found.get("formerCapacities"), capacity):
             self.former[resource] = former
+
+    def _forget(self, resource: str) -> None:
+        self.capacities.pop(resource, None)
+        self.former.pop(resource, None)
+        self.by_guest.discard(resource)
 
 
 def stated_capacity(found: Mapping[str, Any]) -> int | LeftOut:

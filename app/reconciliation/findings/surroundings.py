@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.reconciliation.findings.listing import SHOWN_RESERVATIONS
+from app.storage.capacities import Limits
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.rows import FIELDS
@@ -17,8 +18,6 @@ _RESERVATION = dict.fromkeys((*FIELDS, "customer", "createdAt", "key"), 1)
 _RESOURCE = {"name": 1, "capacityMode": 1}
 _BATCH = 2_000
 """Rows that are decoded at a stretch, a few milliseconds; others get their turn in between."""
-
-_GUESTS = ("guests", "per-guest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,14 @@ async def surroundings(store: Store, findings: Sequence[Finding]) -> Surrounding
     customers = {known for row in rows if (known := identity(row.get("customer"))) is not None}
     named = await _rows(store, "customers", _forms(customers), {"name": 1})
     resources = await _rows(store, "resources", _forms({finding.resource for finding in findings}), _RESOURCE)
+    limits = Limits()
+    for row in resources:
+        limits.learn(row)
     return Surroundings(
         {row_key(row["_id"]): row for row in rows},
         _names(named),
         _names(resources),
-        frozenset(str(identity(row["_id"])) for row in resources if row.get("capacityMode") in _GUESTS),
+        frozenset(limits.by_guest),
     )
 
 
