@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from app.storage.capacities import Limits
 from app.storage.foreign import Foreign, foreign
-from app.storage.guards import Reach
+from app.storage.guards import Reach, doubled
 from app.storage.rows import FIELDS, SURE, TRASH, UNKNOWN_STATUS, LeftOut, Reader, Taken, found_by_lookup, occupancies
 from app.storage.values import MOST, excerpt, identity, is_opaque, label
 from app.timeline.instants import Millis, from_millis
@@ -147,7 +147,7 @@ class Rows:
     def _need(self, resource: str, back: Millis, ahead: Millis) -> None:
         known = self.needs.get(resource, NOWHERE)
         if back > known.back or ahead > known.ahead:
-            self.needs[resource] = known.or_more(Reach(back, ahead))
+            self.needs[resource] = known.or_more(Reach(doubled(back), doubled(ahead)))
 
     def _other(self, found: Mapping[str, Any]) -> None:
         """Take in a row as others may have written it."""

@@ -16,10 +16,11 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from app.storage.client import Store
 from app.storage.documents import service_row
+from app.storage.foreign import OCCUPANCIES
 from app.storage.pools import complete_pool
 from app.storage.rows import EVERYBODY, FIELDS, Taken, found_by_lookup
 from app.storage.values import instant
-from app.timeline.instants import DAY, MINUTE, Millis
+from app.timeline.instants import DAY, MINUTE, Millis, to_millis
 from app.timeline.lifecycle import BLOCKING
 
 REACH: Millis = 15 * MINUTE
@@ -71,15 +72,20 @@ class Reach(NamedTuple):
 
     def including(self, found: Mapping[str, Any], taken: Taken) -> "Reach":
         """The reach that finds this occupancy of a stored row as well, whoever wrote it."""
-        ordinary = found_by_lookup(found, taken)
-        own = instant(found["startTime"]) if ordinary else None
+        if not found_by_lookup(found, taken):
+            return self.listing(taken.start, taken.end)
+        own = instant(found["startTime"])
         start = taken.start if own is None else own
         back, ahead = taken.end - start, start - taken.start
-        marked = found.get("long") is True if ordinary else is_long(taken.start, taken.end)
-        reach = self if ordinary else self._replace(foreign=True)
-        if marked and max(back, ahead) <= LONGEST_BLOCK:
-            return reach._replace(long=True)
-        return _grown(reach, back, ahead)
+        if found.get("long") is True and max(back, ahead) <= LONGEST_BLOCK:
+            return self._replace(long=True)
+        return _grown(self, back, ahead)
+
+    def listing(self, start: Millis, end: Millis) -> "Reach":
+        """The reach that finds what is listed in `occupancies` with these times as well."""
+        if is_long(start, end) and end - start <= LONGEST_BLOCK:
+            return self._replace(foreign=True, long=True)
+        return _grown(self._replace(foreign=True), end - start, 0)
 
 
 def _grown(reach: Reach, back: Millis, ahead: Millis) -> Reach:
@@ -112,8 +118,10 @@ def doubled(need: Millis) -> Millis:
 
 
 async def reach_of(store: Store, resource_id: str) -> Reach:
-    """The reach that needs what is booked on a resource, as far as the conflict lookup finds it."""
+    """The reach that needs what is booked on a resource: what the conflict lookup finds, and what is listed beside."""
     reach = Reach()
+    async for row in store.database[OCCUPANCIES].find({"resource": resource_id}, {"startTime": 1, "endTime": 1}):
+        reach = reach.listing(to_millis(row["startTime"]), to_millis(row["endTime"]))
     async for row in _booked(store, resource_id):
         for taken in EVERYBODY.occupancies(row):
             if isinstance(taken, Taken) and taken.resource == resource_id and found_by_lookup(row, taken):
@@ -130,8 +138,7 @@ async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClient
     # Rows may be older than their resource: loaded straight into the database, or kept from another system.
     reach = await reach_of(store, resource_id)
     guard: dict[str, Any] = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
-    if reach.long:
-        guard["long"] = True
+    guard |= {name: True for name in ("long", "foreign") if getattr(reach, name)}
     return await _put(store, resource_id, guard, session)
 
 

@@ -7,10 +7,12 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from app.importing.known import Known
 from app.reconciliation import service
 from app.storage.client import Store
 from app.storage.documents import Run
 from app.storage.migrate import migrate
+from tests.server.test_migrate import kinds
 from tests.visitor import HOUR, NINE, Visitor, good, problem
 
 pytestmark = pytest.mark.servers("any")
@@ -126,6 +128,37 @@ async def test_migrate_lists_what_a_run_would(visitor: Visitor) -> None:
     assert len(filled) == 2
     assert filled == await kept()
     assert guard["foreign"] is True
+
+
+async def test_migrate_knows_no_better_than_a_run(visitor: Visitor) -> None:
+    """Where a run has raised a guard, `--check` finds nothing to raise."""
+    await put(visitor.store)
+    await reconciled(visitor.store)
+
+    report = await migrate(visitor.store, check=True)
+
+    assert "reach-low" not in kinds(report)
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.parametrize("imported", [False, True])
+async def test_a_resource_is_not_booked_over_what_was_reported_before_it_was_made(
+    visitor: Visitor, *, imported: bool
+) -> None:
+    """A run has listed what lies on an id; whoever makes a resource of it, over the API or by an import, reaches it."""
+    for _ in "12":
+        await put(visitor.store, "other", items=[{"resource": "late"}])
+    await put(visitor.store, ObjectId(ROOM))
+    await put(visitor.store, {"relationTo": "resources", "value": "late"})
+    await reconciled(visitor.store)
+    if imported:
+        await Known(visitor.store, create=True).look(["late", ROOM], [])
+    else:
+        await visitor.resource("late")
+        await visitor.resource(ROOM)
+
+    for resource in ("late", ROOM):
+        problem(await visitor.book(NINE + 4 * HOUR, resource=resource), "conflict")
 
 
 async def test_a_lowered_capacity_makes_no_finding_of_the_past(visitor: Visitor) -> None:
