@@ -14,8 +14,10 @@ from app.environment import PREFIX, SettingsError, from_files, unknown
 
 Mode = Literal["auto", "strict", "optimistic"]
 
+SIGNED_BY = "whsec_"
+"""What a secret of Standard Webhooks begins with."""
 _KEY_BYTES = range(24, 65)
-"""Of a secret, as Standard Webhooks have it."""
+"""Of the key in such a secret; of text without the beginning, so many bytes in base64 are taken for one."""
 
 _SHOWN = 40
 """Characters of a value that a message repeats."""
@@ -109,12 +111,20 @@ class Settings(BaseSettings):
     @classmethod
     def _of_webhooks(cls, secret: str | None) -> str | None:
         """Held to the letter here, because the library would drop what is no base64 and sign with the rest."""
-        if secret is not None and not _is_key(secret.removeprefix("whsec_")):
+        if secret is not None and secret.startswith(SIGNED_BY) and not decoded(secret.removeprefix(SIGNED_BY)):
             raise ValueError(
-                "is no secret of Standard Webhooks: it must be 24 to 64 bytes in base64, `whsec_` before them or not."
-                ' Make one by: echo "whsec_$(openssl rand -base64 32)"'
+                f"is no secret of Standard Webhooks: after `{SIGNED_BY}` comes base64."
+                f' Make one by: echo "{SIGNED_BY}$(openssl rand -base64 32)"'
             )
         return secret
+
+    def alert_key(self) -> bytes | None:
+        """What alerts are signed with: the bytes in base64, as Standard Webhooks have them; any other text as it is."""
+        if self.alert_secret is None:
+            return None
+        key = decoded(self.alert_secret.removeprefix(SIGNED_BY))
+        is_key = self.alert_secret.startswith(SIGNED_BY) or len(key) in _KEY_BYTES
+        return key if is_key else self.alert_secret.encode()
 
     @field_validator("public_url")
     @classmethod
@@ -192,13 +202,12 @@ def _sentence(fault: Any) -> str:
     return f"{name}: {fault['msg']}."
 
 
-def _is_key(text: str) -> bool:
-    """Whether this is base64 of as many bytes as a key has, with or without padding."""
+def decoded(text: str) -> bytes:
+    """What base64 stands for, with or without its padding; nothing where it is none."""
     try:
-        key = b64decode(text + "=" * (-len(text) % 4), validate=True)
+        return b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
-        return False
-    return len(key) in _KEY_BYTES
+        return b""
 
 
 def _fault(url: str, schemes: tuple[str, ...]) -> str | None:

@@ -84,8 +84,8 @@ class Alerts:
     """
 
     def __init__(self, settings: Settings, jobs: Queue | None = None) -> None:
-        url, secret = settings.alert_url, settings.alert_secret
-        self._receiver = None if url is None else Receiver(url, secret)
+        url = settings.alert_url
+        self._receiver = None if url is None else Receiver(url, settings.alert_key())
         self._public_url = settings.public_url
         self._reminders = cron.parse(settings.alert_reminder) if settings.alert_reminder else None
         self._jobs = jobs

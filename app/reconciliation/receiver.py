@@ -59,15 +59,15 @@ class Receiver:
 
     Args:
         url: Where it is; it may hold secrets and is never shown.
-        secret: What to sign with, if anything.
+        key: What to sign with, if anything.
     """
 
-    def __init__(self, url: str, secret: str | None) -> None:
+    def __init__(self, url: str, key: bytes | None) -> None:
         self._url = url
-        self._webhook = None if secret is None else Webhook(secret)
+        self._webhook = None if key is None else Webhook(key)
         parts = urlsplit(url)
         self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        self.fingerprint = hashlib.sha256(f"{url}\n{secret}".encode()).hexdigest()[:8]
+        self.fingerprint = hashlib.sha256(url.encode() + b"\n" + (key or b"")).hexdigest()[:8]
 
     async def take(self, message: Message) -> None:
         """Send a message, once; any 2xx is an answer, whatever comes behind it.

@@ -20,7 +20,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")
 JUNK: list[Any] = [
     *(None, 930, 0, -1, True, 1e300, float("nan"), float("inf"), 2**62, "", "x\x1b[2J", [], [1], [[]], {}, {"a": None}),
-    *(b"\x00", ObjectId(), DatetimeMS(2**62), DatetimeMS(-(2**62)), Regex("a"), Code("x"), Decimal128("NaN")),
+    *(b"\x00", ObjectId("f" * 24), DatetimeMS(2**62), DatetimeMS(-(2**62)), Regex("a"), Code("x"), Decimal128("NaN")),
 ]
 """What may stand where a text is expected."""
 NOT_TRUE: list[Any] = [False, None, 1, "yes", []]
