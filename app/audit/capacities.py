@@ -27,6 +27,7 @@ class Resources:
         every: The capacity of all, if somebody says so.
         by_guest: Those on which guests are counted, not reservations.
         names: What they are called, where they have a name.
+        texts: Those whose id is a text: they go before others whose id has the same one.
     """
 
     collection: str = RESOURCES
@@ -35,6 +36,7 @@ class Resources:
     every: int | None = None
     by_guest: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
+    texts: set[str] = field(default_factory=set)
 
     def of(self, resources: Iterable[str]) -> Mapping[str, int]:
         """The capacities of these resources."""
@@ -44,6 +46,12 @@ class Resources:
     def eras(self) -> Mapping[str, Former]:
         """The former capacities, unless somebody says one for all."""
         return self.former if self.every is None else {}
+
+    def forget(self, resource: str) -> None:
+        """Nothing is known of it any more."""
+        for known in (self.capacities, self.former, self.names):
+            known.pop(resource, None)
+        self.by_guest.discard(resource)
 
     def lacks(self, resource: str) -> bool:
         """Whether the capacity of a resource should be known, and is not."""
@@ -93,9 +101,13 @@ async def _why_not(reading: Reading, collection: str, path: str) -> str:
 
 def _learn(found: Mapping[str, Any], path: str, resources: Resources, report: Report) -> None:
     """Take in a resource that says at a path what it holds, or where payload-reserve and Reserva say it."""
-    resource = identity(found.get("_id"))
-    if resource is None:
+    raw = found.get("_id")
+    resource = identity(raw)
+    if resource is None or (raw != resource and resource in resources.texts):
         return
+    if raw == resource:
+        resources.forget(resource)
+        resources.texts.add(resource)
     capacity = stated_capacity({"capacity": dig(found, path)} if path else found)
     if isinstance(capacity, LeftOut):
         report.notes.add(f"{capacity.reason}, so 1", f"{resource} ({capacity.value})")

@@ -297,3 +297,21 @@ class TestTerminal:
         assert ended.returncode == code, ended.stderr
         assert told["leftOut"] == {"units is not a whole number from 1": 99, "lies in the trash": 10}
         assert ("cannot be read (mostly: units" in ended.stderr) == (code == 2)
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+async def test_a_resource_in_two_forms_holds_what_bookings_are_held_to(
+    store: Store, database_url: str, *, ours_first: bool
+) -> None:
+    """Ours, whose id is the text, goes before the one with the same digits: for runs and for the audit."""
+    both: list[dict[str, Any]] = [{"_id": str(ROOM), "capacity": 1}, {"_id": ROOM, "quantity": 5, "name": "theirs"}]
+    for row in both if ours_first else reversed(both):
+        await store.database["resources"].insert_one(row)
+    await put(store, taken(ROOM), taken(str(ROOM)))
+    await reconciled(store)
+    reading = await open_for_reading(database_url, store.database.name)
+    report = await audit(reading)
+    await reading.close()
+
+    assert [found[4] for found in await findings(store)] == [1]
+    assert shown(report.windows) == await findings(store)
