@@ -17,6 +17,9 @@ C = TypeVar("C", bound=CatalogueObject)
 HOURS = ("schedule", "timeOff")
 """The long parts of a resource, which are shown under paths of their own."""
 
+FURTHER = 200
+"""Objects that are read at a time behind those that cannot be read, however few are lacking."""
+
 
 async def read(store: Store, kind: type[C], identity: str, *, without: Collection[str] = ()) -> C:
     """One object, less the parts that nobody will look at.
@@ -51,20 +54,18 @@ async def read_some(
     fields = dict.fromkeys(without, 0) or None
     found: list[C] = []
     last: dict[str, Any] = {"$gte": ""} if after is None else {"$gt": after}
-    while len(found) < limit:
+    most = limit
+    while True:
         wanted = query | {"_id": query.get("_id", {}) | last}
-        lacking = limit - len(found)
-        rows = store.database[collection_of(kind)].find(wanted, fields).sort("_id", 1).limit(lacking)
-        read = await rows.to_list(None)
+        read = await store.database[collection_of(kind)].find(wanted, fields).sort("_id", 1).limit(most).to_list(None)
         for row in read:
             try:
                 found.append(object_of(kind, row))
             except Problem as problem:
                 _leave_out(kind, problem)
-        if len(read) < lacking:
-            break
-        last = {"$gt": read[-1]["_id"]}
-    return found
+        if len(found) >= limit or len(read) < most:
+            return found[:limit]
+        last, most = {"$gt": read[-1]["_id"]}, FURTHER
 
 
 def _leave_out(kind: type[CatalogueObject], problem: Problem) -> None:

@@ -11,12 +11,15 @@ import pytest
 import structlog
 from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId, Regex
 
+from app.catalogue.queries import read_some
 from app.storage.client import connect
+from app.storage.documents import Customer
 from app.storage.migrate import migrate
 from app.storage.values import row_key
 from app.timeline.instants import render
 from app.wire.paging import write_cursor
 from tests.http import serving
+from tests.listening import listening
 from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, made, problem
 
 MISSING = object()
@@ -379,3 +382,19 @@ async def test_a_cursor_names_what_a_document_can_hold(shop: Visitor) -> None:
     for mark in marks:
         for cursor in (write_cursor(mark, "0" * 24), write_cursor(0, mark), write_cursor("updatedAt", 0, mark)):
             problem(await shop.get(RESERVATIONS, cursor=cursor), "invalid", "?cursor")
+
+
+@pytest.mark.servers("transactions")
+async def test_what_cannot_be_read_is_passed_by_in_strides(database_url: str) -> None:
+    """A list of the catalogue behind a thousand objects of others takes a few reads, however short its page is."""
+    async with listening(database_url) as (store, commands):
+        rows = [{"_id": f"a{number:04}", "version": "x"} for number in range(1_000)]
+        await store.database["customers"].insert_many(
+            [*rows, {"_id": "b", "name": "Ann", "createdAt": NINE, "updatedAt": NINE}]
+        )
+        commands.taken()
+        found = await read_some(store, Customer, {}, 2, after=None)
+        asked = [name for name, _ in commands.taken()]
+
+    assert [each.id for each in found] == ["b"]
+    assert len(asked) < 20
