@@ -4,21 +4,18 @@ So nobody books over what it has reported: whoever books after it looks far enou
 meanwhile loses the guard and looks again.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import structlog
 from bson import ObjectId
-from motor.motor_asyncio import AsyncIOMotorClientSession
-from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from app.reconciliation import lease as leases
 from app.reconciliation.lease import Lease
 from app.storage import foreign, reaches
 from app.storage.client import Store
-from app.storage.foreign import Foreign
+from app.storage.foreign import Foreign, Step
 from app.storage.guards import Reach
 
 TRIES = 20
@@ -47,32 +44,16 @@ async def keep_foreign(
     """
     difference = await foreign.compare(store, resources, those)
     for step in foreign.steps(difference, run):
-        await under(store, lease, step)
+        await _under(store, lease, step)
 
 
-async def under(
-    store: Store, lease: Lease, write: Callable[[Store, AsyncIOMotorClientSession | None], Awaitable[None]]
-) -> None:
-    """Write something as the one who has the lease: in a transaction, where there are any.
-
-    Raises:
-        LostRun: somebody else has the lease; nothing was written then.
-    """
-    if store.mode != "strict":
-        await leases.prove(store, lease)
-        await write(store, None)
-        return
+async def _under(store: Store, lease: Lease, step: Step) -> None:
+    """Do a step as the one who has the lease; bookers may be faster again and again."""
     for left in reversed(range(TRIES)):
         try:
-            async with await store.client.start_session() as session:
-                concerns = ReadConcern("snapshot"), WriteConcern("majority", j=True)
-                async with session.start_transaction(*concerns, ReadPreference.PRIMARY):
-                    await leases.prove(store, lease, session)
-                    await write(store, session)
+            await leases.under(store, lease, partial(step, store))
         except PyMongoError as error:
-            # Whatever is written here may be written twice, so an unknown outcome is one to try again as well.
-            known = ("TransientTransactionError", "UnknownTransactionCommitResult")
-            if not left or not any(error.has_error_label(label) for label in known):
+            if not left or not error.has_error_label("TransientTransactionError"):
                 raise
         else:
             return

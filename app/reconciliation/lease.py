@@ -4,12 +4,16 @@ A lease is one document with an epoch that counts its holders. Whatever a run wr
 its epoch; a process that was paused until it was given up finds the epoch gone on, and writes nothing.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from motor.motor_asyncio import AsyncIOMotorClientSession
-from pymongo import ReturnDocument
+from pymongo import ReadPreference, ReturnDocument
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
 
 from app.reconciliation.runs import DEAD_SECONDS, LostRun
 from app.storage.client import Store
@@ -18,6 +22,10 @@ from app.storage.guards import insert_new
 LEASES = "leases"
 ID = "reconciliation"
 """Of those who run; other leases have names of their own."""
+COMMITS = 20
+"""How often a commit whose answer was lost is asked for again."""
+
+Session: TypeAlias = AsyncIOMotorClientSession | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ async def acquire(store: Store, owner: str, name: str = ID) -> Lease | None:
     return None if taken is None else Lease(taken["epoch"], owner, name)
 
 
-async def prove(store: Store, lease: Lease, session: AsyncIOMotorClientSession | None = None, **fields: Any) -> None:
+async def prove(store: Store, lease: Lease, session: Session = None, **fields: Any) -> None:
     """Say that its holder lives; first in every transaction that writes findings, so that only the holder commits.
 
     Args:
@@ -59,6 +67,40 @@ async def prove(store: Store, lease: Lease, session: AsyncIOMotorClientSession |
     result = await store.database[LEASES].update_one(_held(lease), change, session=session)
     if not result.matched_count:
         raise LostRun(f"Another process has the lease {lease.name!r} by now.")
+
+
+async def under(store: Store, lease: Lease, work: Callable[[Session], Awaitable[None]]) -> None:
+    """Write something as the one who has the lease: all or nothing, where there are transactions.
+
+    Raises:
+        LostRun: somebody else has it; nothing was written then.
+        pymongo.errors.PyMongoError: the database failed, or somebody else wrote the same (`TransientTransactionError`).
+    """
+    if store.mode != "strict":
+        await prove(store, lease)
+        await work(None)
+        return
+    async with await store.client.start_session() as session:
+        session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True), ReadPreference.PRIMARY)
+        try:
+            await prove(store, lease, session)
+            await work(session)
+        except BaseException:
+            await session.abort_transaction()
+            raise
+        await _commit(session)
+
+
+async def _commit(session: AsyncIOMotorClientSession) -> None:
+    """Commit, and where the answer is lost ask again: the server knows a transaction that it has committed."""
+    for left in reversed(range(COMMITS)):
+        try:
+            await session.commit_transaction()
+        except PyMongoError as error:
+            if not left or not error.has_error_label("UnknownTransactionCommitResult"):
+                raise
+        else:
+            return
 
 
 async def release(store: Store, lease: Lease) -> None:

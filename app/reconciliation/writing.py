@@ -5,17 +5,13 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-from motor.motor_asyncio import AsyncIOMotorClientSession
-from pymongo import ReadPreference, UpdateOne
-from pymongo.errors import PyMongoError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
+from pymongo import UpdateOne
 
 from app.reconciliation import lease as leases
 from app.reconciliation.changes import Change
 from app.reconciliation.histories import bounded
 from app.reconciliation.known import FINDINGS
-from app.reconciliation.lease import Lease
+from app.reconciliation.lease import Lease, Session
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
 
@@ -25,11 +21,8 @@ LIGHT = 100
 """As many reservations of a finding count for one."""
 SEEN = 2_000
 """Findings that one transaction marks as seen."""
-TRIES = 20
-"""How often a commit whose answer was lost is asked for again."""
 
-_Session: TypeAlias = AsyncIOMotorClientSession | None
-_Work: TypeAlias = Callable[[_Session], Awaitable[None]]
+_Work: TypeAlias = Callable[[Session], Awaitable[None]]
 
 
 class Overtaken(Exception):  # noqa: N818 -- an event: somebody said something in between
@@ -55,7 +48,7 @@ class Writer:
         for batch in _batches(sorted(changes, key=attrgetter("order"))):
             await self._change(batch)
         for place in range(0, len(seen), SEEN):
-            await self._under_the_lease(self._mark(seen[place : place + SEEN]))
+            await leases.under(self.store, self.lease, self._mark(seen[place : place + SEEN]))
 
     async def _change(self, batch: Sequence[Change]) -> None:
         findings = self.store.database[FINDINGS]
@@ -64,16 +57,16 @@ class Writer:
         new = [_made(change) for change in batch if change.version is None]
         updates = [_update(change, before) for change in batch if change.version is not None]
 
-        async def write(session: _Session) -> None:
+        async def write(session: Session) -> None:
             if new:
                 await findings.insert_many(new, session=session)
             if updates:
                 await self._update(updates, session)
 
-        await self._under_the_lease(write)
+        await leases.under(self.store, self.lease, write)
         self.opened.extend(_after(change, before) for change in batch if change.opened)
 
-    async def _update(self, updates: Sequence[tuple[dict[str, Any], dict[str, Any]]], session: _Session) -> None:
+    async def _update(self, updates: Sequence[tuple[dict[str, Any], dict[str, Any]]], session: Session) -> None:
         findings = self.store.database[FINDINGS]
         if self.store.capabilities.native:
             result = await findings.bulk_write([UpdateOne(*each) for each in updates], session=session)
@@ -88,38 +81,10 @@ class Writer:
     def _mark(self, seen: Sequence[Any]) -> _Work:
         change = {"$set": {"lastSeen": self.store.clock.now(), "run": self.run.id}}
 
-        async def write(session: _Session) -> None:
+        async def write(session: Session) -> None:
             await self.store.database[FINDINGS].update_many({"_id": {"$in": list(seen)}}, change, session=session)
 
         return write
-
-    async def _under_the_lease(self, work: _Work) -> None:
-        """Write, if the run is still this process's; all or nothing where there are transactions."""
-        if self.store.mode != "strict":
-            await leases.prove(self.store, self.lease)
-            await work(None)
-            return
-        async with await self.store.client.start_session() as session:
-            session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True), ReadPreference.PRIMARY)
-            try:
-                await leases.prove(self.store, self.lease, session)
-                await work(session)
-            except BaseException:
-                await session.abort_transaction()
-                raise
-            await _commit(session)
-
-
-async def _commit(session: AsyncIOMotorClientSession) -> None:
-    """Commit, and where the answer is lost ask again: the server knows a transaction that it has committed."""
-    for left in reversed(range(TRIES)):
-        try:
-            await session.commit_transaction()
-        except PyMongoError as error:
-            if not left or not error.has_error_label("UnknownTransactionCommitResult"):
-                raise
-        else:
-            return
 
 
 def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
