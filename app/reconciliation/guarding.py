@@ -4,6 +4,9 @@ So nobody books over what it has reported: whoever books after it looks far enou
 meanwhile loses the guard and looks again.
 """
 
+import asyncio
+import random
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -18,8 +21,10 @@ from app.storage.client import Store
 from app.storage.foreign import Foreign, Step
 from app.storage.guards import Reach
 
-TRIES = 20
-"""How often bookers may be faster before a run gives up."""
+PATIENCE_SECONDS = 20.0
+"""For so long bookers may be faster before a run gives up: where many book, one of them always has the guard."""
+PAUSE_SECONDS = 0.05
+"""The longest between two attempts."""
 
 log = structlog.get_logger()
 
@@ -49,11 +54,13 @@ async def keep_foreign(
 
 async def _under(store: Store, lease: Lease, step: Step) -> None:
     """Do a step as the one who has the lease; bookers may be faster again and again."""
-    for left in reversed(range(TRIES)):
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
         try:
             await leases.under(store, lease, partial(step, store))
         except PyMongoError as error:
-            if not left or not error.has_error_label("TransientTransactionError"):
+            if time.monotonic() >= until or not error.has_error_label("TransientTransactionError"):
                 raise
         else:
             return
+        await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 -- jitter

@@ -8,6 +8,7 @@ import pytest
 from bson import ObjectId
 
 from app.importing.known import Known
+from app.reconciliation import lease as leases
 from app.reconciliation import service
 from app.storage.client import Store
 from app.storage.documents import Run
@@ -46,6 +47,33 @@ async def guard_of(store: Store, resource: str = "room") -> dict[str, Any]:
     guard: dict[str, Any] | None = await store.database["guards"].find_one({"_id": resource})
     assert guard is not None
     return guard
+
+
+@pytest.mark.servers("transactions")
+async def test_a_run_outlasts_those_who_book(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where others have the guard whenever it is tried, fifty times, the run goes on trying and does not fail."""
+    store = visitor.store
+    await put(store, resource={"value": "room"})
+    far = {"reachBack": 10**9, "reachAhead": 10**9}  # raised by a plain write, which would wait for ours
+    await store.database["guards"].update_one({"_id": "room"}, {"$set": far})
+    async with await store.client.start_session() as session:
+        session.start_transaction()
+        await store.database["guards"].update_one({"_id": "room"}, {"$inc": {"seq": 1}}, session=session)
+        tried = 0
+
+        async def under(*args: Any) -> None:
+            nonlocal tried
+            tried += 1
+            if tried == 50:
+                await session.abort_transaction()
+            await leases_under(*args)
+
+        leases_under = leases.under
+        monkeypatch.setattr(leases, "under", under)
+        await reconciled(store)
+
+    assert tried > 50
+    problem(await visitor.book(NINE), "conflict")
 
 
 @pytest.mark.servers("transactions")
