@@ -127,12 +127,13 @@ def _summary(run: Run) -> str:
 
 def _unreadable(run: Run) -> str | None:
     """A sentence, if hardly anything could be read: what was found then says nothing."""
-    puzzles = {reason: count for reason, count in (run.left_out or {}).items() if reason != TRASH}
-    count, read = sum(puzzles.values()), run.scanned - (run.left_out or {}).get(TRASH, 0)
-    if not count or count * 100 < read * MOST_LEFT_OUT:
+    left_out = run.left_out or {}
+    read = run.scanned - left_out.get(TRASH, 0)
+    if not run.unreadable or run.unreadable * 100 < read * MOST_LEFT_OUT:
         return None
+    puzzles = {reason: count for reason, count in left_out.items() if reason != TRASH}
     most = max(puzzles, key=lambda reason: puzzles[reason])
     return (
-        f"Of {read:,} reservations {min(count, read):,} cannot be read (mostly: {most}), so this says "
+        f"Of {read:,} reservations {run.unreadable:,} cannot be read (mostly: {most}), so this says "
         "nothing of them. `reserva audit` shows what is in them, and reads other shapes."
     )

@@ -37,9 +37,13 @@ class Example(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """What was read: rows, the resources that they are of, and why some could not be placed."""
+    """What was read: rows, the resources that they are of, and why some could not be placed.
+
+    A row has several parts if it has items: `left_out` counts parts, `unreadable` rows of which none could be placed.
+    """
 
     scanned: int = 0
+    unreadable: int = 0
     resources: int = 0
     left_out: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[Example]] = field(default_factory=dict)
@@ -154,10 +158,12 @@ class Rows:
         standing = self._reader.standing(found)
         if isinstance(standing, LeftOut):
             self._leave_out(standing, found)
+            self.tally.unreadable += 1
         elif standing == "trash":
             self._leave_out(LeftOut(TRASH), found)
         elif standing == "unknown":
             self._leave_out(LeftOut(UNKNOWN_STATUS, excerpt(found["status"])), found)
+            self.tally.unreadable += 1
         elif standing == "active":
             self._active(found)
 
@@ -167,12 +173,14 @@ class Rows:
     def _active(self, found: Mapping[str, Any]) -> None:
         raw = found.get("_id")
         name = "" if self.ids is None else label(raw)
-        placed = False
+        placed, readable = False, False
         for taken in occupancies(found, self.limits.by_guest):
+            readable = readable or isinstance(taken, Taken)
             if isinstance(taken, LeftOut):
                 self._leave_out(taken, found)
             elif self.wanted is None or taken.resource in self.wanted:
                 placed = self._place(found, taken, name) or placed
+        self.tally.unreadable += not readable
         if placed and self.ids is not None:
             self.ids[name] = raw
 

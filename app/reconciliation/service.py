@@ -69,6 +69,7 @@ class Progress:
             "scanned": self.tally.scanned,
             "resources": self.tally.resources,
             "leftOut": dict(self.tally.left_out),
+            "unreadable": self.tally.unreadable,
             "findings": self.findings,
             "conflicts": self.conflicts,
             "new": self.new,

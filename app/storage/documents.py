@@ -350,9 +350,10 @@ def service_row(service_id: str) -> str:
 class Run(Kept):
     """One reconciliation, from its request to its end.
 
-    `left_out` counts what could not be read, by reason; `owner` is the process that runs it and `beat_at` when it last
-    said so; `unaccepted` are those of its findings that nobody accepted. `tries` is how often it was begun with the
-    runs in whose place it came; of one that failed, `retry_at` is when another comes in its place.
+    `left_out` counts what could not be read, by reason, and `unreadable` the rows of which nothing could; `owner` is
+    the process that runs it and `beat_at` when it last said so; `unaccepted` are those of its findings that nobody
+    accepted. `tries` is how often it was begun with the runs in whose place it came; of one that failed, `retry_at` is
+    when another comes in its place.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -365,6 +366,7 @@ class Run(Kept):
     conflicts: int = 0
     new: int = 0
     left_out: dict[str, int] | None = None
+    unreadable: int = 0
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

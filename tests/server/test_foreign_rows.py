@@ -282,6 +282,18 @@ class TestTerminal:
         assert len(ended.stdout.splitlines()) == 52
         assert "… and 10 findings more" in ended.stdout
 
+    async def test_items_that_cannot_be_read_are_no_rows(self, store: Store, database_url: str) -> None:
+        """Rows of which something could be read count as read, however many of their items could not be."""
+        bad = [{"resource": "room", "units": "x"}, {"resource": "room", "units": "y"}]
+        other = {"resource": "hall", "startTime": NINE, "endTime": NINE + HOUR}
+        await put(store, *(taken("room", items=[other, *bad]) for _ in "12"))
+        ended = run("reconcile", "--json", MONGODB_URL=database_url)
+
+        assert (ended.returncode, json.loads(ended.stdout)["leftOut"]) == (
+            1,
+            {"item: units is not a whole number from 1": 4},
+        )
+
     @pytest.mark.parametrize(("good", "code"), [(0, 2), (1, 2), (2, 0)])
     async def test_what_nothing_is_made_of_is_no_answer(
         self, store: Store, database_url: str, good: int, code: int
