@@ -12,7 +12,7 @@ from app.booking.intents import LENGTHY, TYPICAL_BYTES, Accepted, Intent, Refuse
 from app.booking.occupants import occupancy
 from app.errors import invalid
 from app.storage.documents import HistoryEntry, Reservation
-from app.storage.guards import is_long
+from app.storage.rows import is_long
 from app.timeline.instants import SECOND, Millis, from_millis, to_millis
 from app.timeline.lifecycle import BLOCKING, Status
 from app.timeline.rules import Offer, Room, Verdict, Wish, block_of, judge

@@ -10,7 +10,7 @@ from app.booking.permission import check_cancellation_notice, check_served, chec
 from app.booking.verbs import hold_expired
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
-from app.storage.guards import is_long
+from app.storage.rows import is_long
 from app.timeline.instants import Millis, from_millis, to_millis
 from app.timeline.lifecycle import is_final
 from app.timeline.rules import (

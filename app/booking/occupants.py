@@ -5,7 +5,8 @@ A reservation meets `[S, E)` in block times only if its `startTime` lies in `(S 
 are kept on the guard and only grow. (MongoDB bounds its time-series buckets the same way, SERVER-55106.)
 
 What blocks for longer than `LONG` would stretch that window for everybody; it is marked `long`, does not count for
-the reach, and has a branch of its own over a partial index.
+the reach, and has a branch of its own over a partial index. What others wrote for longer than `LONGEST_BLOCK` is in
+`occupancies`, as is all that they wrote in forms in which it cannot be looked up.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +19,8 @@ from app.booking.steps import Steps, find
 from app.storage import rows
 from app.storage.client import Store
 from app.storage.documents import Reservation
-from app.storage.guards import LONGEST_BLOCK, Reach, lookup_ids
-from app.storage.rows import EVERYBODY, Taken, folded
+from app.storage.guards import Reach, lookup_ids
+from app.storage.rows import EVERYBODY, LONGEST_BLOCK, Taken, folded
 from app.storage.values import MOST, identity, instant, row_key, shown_text
 from app.timeline.instants import FIRST, LAST, Millis, from_millis, to_millis
 from app.timeline.lifecycle import BLOCKING, Status
@@ -76,9 +77,15 @@ def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mappin
 
 def _starting(after: Millis, before: Millis) -> dict[str, Any]:
     """The range of `startTime`, without its ends, as far as there are dates: then with them."""
-    lowest = {"$gte": from_millis(FIRST)} if after < FIRST else {"$gt": from_millis(after)}
-    highest = {"$lte": from_millis(LAST)} if before > LAST else {"$lt": from_millis(before)}
-    return {"startTime": lowest | highest}
+    return {"startTime": _after(after) | _before(before)}
+
+
+def _after(moment: Millis) -> dict[str, Any]:
+    return {"$gte": from_millis(FIRST)} if moment < FIRST else {"$gt": from_millis(moment)}
+
+
+def _before(moment: Millis) -> dict[str, Any]:
+    return {"$lte": from_millis(LAST)} if moment > LAST else {"$lt": from_millis(moment)}
 
 
 def _clusters(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> dict[str, list[tuple[Millis, Millis]]]:
@@ -114,12 +121,16 @@ def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_a_find: i
 
 
 def noted_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
-    """The queries of `occupancies`, for what the conflict lookup does not find."""
+    """The queries of `occupancies`, for what the conflict lookup does not find.
+
+    What is `long` there has no bound, so it is asked for by both its ends.
+    """
     queries: list[dict[str, Any]] = []
     for resource, clusters in _clusters((span for span in spans if reaches[span.resource].foreign), reaches).items():
-        more = LONGEST_BLOCK if reaches[resource].long else 0
-        for start, end in _merged([(start - more, end) for start, end in clusters]):
-            queries.append({"resource": resource} | _starting(start, end))
+        queries += [{"resource": resource} | _starting(start, end) for start, end in clusters]
+        if reaches[resource].long:
+            meeting = {"startTime": _before(clusters[-1][1]), "endTime": _after(clusters[0][0])}
+            queries.append({"resource": resource, "long": True} | meeting)
     return queries
 
 

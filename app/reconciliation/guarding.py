@@ -50,6 +50,7 @@ async def keep_foreign(
     difference = await foreign.compare(store, resources, those)
     for step in foreign.steps(difference, run):
         await _under(store, lease, step)
+    await raise_reaches(store, reaches.listed_reaches(difference.fresh))  # for guards that were made meanwhile
 
 
 async def _under(store: Store, lease: Lease, step: Step) -> None:

@@ -9,7 +9,18 @@ from typing import Any, NamedTuple
 from app.storage.capacities import Limits
 from app.storage.foreign import Foreign, foreign
 from app.storage.guards import Reach, doubled
-from app.storage.rows import FIELDS, SURE, TRASH, UNKNOWN_STATUS, LeftOut, Reader, Taken, found_by_lookup, occupancies
+from app.storage.rows import (
+    FIELDS,
+    LONGEST_BLOCK,
+    SURE,
+    TRASH,
+    UNKNOWN_STATUS,
+    LeftOut,
+    Reader,
+    Taken,
+    found_by_lookup,
+    occupancies,
+)
 from app.storage.values import MOST, excerpt, identity, is_opaque, label
 from app.timeline.instants import Millis, from_millis
 from app.timeline.sweep import Plain
@@ -125,18 +136,21 @@ class Rows:
                     continue
                 if expires <= lapse:
                     continue
-            name = ""
-            if ids is not None:
-                name = label(raw := found.get("_id"))
-                ids[name] = raw
             since = round((start - epoch).total_seconds() * _MILLIS)
             until = round((end - epoch).total_seconds() * _MILLIS)
-            append((resource, since, name, until, units))
             if begin == start:
                 back, ahead = until - since, 0
             else:
                 at = round((begin - epoch).total_seconds() * _MILLIS)
                 back, ahead = until - at, at - since
+            if back > LONGEST_BLOCK or ahead > LONGEST_BLOCK:
+                self._other(found)
+                continue
+            name = ""
+            if ids is not None:
+                name = label(raw := found.get("_id"))
+                ids[name] = raw
+            append((resource, since, name, until, units))
             if resource != current:
                 if current:
                     self._need(current, most_back, most_ahead)

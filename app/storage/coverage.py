@@ -13,7 +13,7 @@ from app.storage.documents import service_row
 from app.storage.foreign import Difference, compare, steps
 from app.storage.guards import insert_new, new_rules
 from app.storage.pools import complete_pools, lacking, pool_row
-from app.storage.reaches import NOWHERE, Booked, covers, raise_reaches, read_booked
+from app.storage.reaches import NOWHERE, Booked, covers, listed_reaches, raise_reaches, read_booked
 from app.storage.report import Finding, Note, NoteKind, Report, Watch, counted, number
 from app.storage.streams import documents
 from app.storage.values import excerpt, identity
@@ -133,6 +133,7 @@ async def cover(store: Store, coverage: Coverage, report: Report, watch: Watch) 
         async for difference in _unlisted(store, coverage.booked):
             for step in steps(difference):
                 await step(store)
+            await raise_reaches(store, listed_reaches(difference.fresh))  # for guards that were made meanwhile
         report.built.append(f"a list of what else is booked on {counted('resource', coverage.unlisted)}")
     if coverage.pools:
         watch("completing pools", 0, len(coverage.pools))

@@ -323,7 +323,8 @@ class Occupancy(Kept):
     """What a reservation that others wrote occupies where the conflict lookup cannot find it.
 
     Its resource has another form there, its status another spelling, its times are no dates, or it is one of `items`.
-    Runs and `migrate` keep these rows; whoever books reads the reservation itself again, which may have changed.
+    Or it is so long that the lookup would read the whole history for it. Runs and `migrate` keep these rows; whoever
+    books reads the reservation itself again, which may have changed. `long` ones are looked up whatever their start.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -331,6 +332,7 @@ class Occupancy(Kept):
     start_time: datetime
     end_time: datetime
     reservation: Any
+    long: bool | None = None
     run: PydanticObjectId | None = None
 
     class Settings(Kept.Settings):
@@ -339,6 +341,11 @@ class Occupancy(Kept):
         name = "occupancies"
         indexes: ClassVar = [
             IndexModel([("resource", ASCENDING), ("startTime", ASCENDING)], name="occupancy_resource"),
+            IndexModel(
+                [("resource", ASCENDING), ("startTime", ASCENDING), ("endTime", ASCENDING)],
+                name="occupancy_long",
+                partialFilterExpression={"long": True},
+            ),
         ]
 
 

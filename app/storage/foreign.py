@@ -13,7 +13,7 @@ from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
 from app.storage.client import Store
-from app.storage.rows import Taken, found_by_lookup
+from app.storage.rows import Taken, found_by_lookup, is_long
 from app.storage.values import row_key
 from app.timeline.instants import DAY, Millis, from_millis, to_millis
 
@@ -86,8 +86,8 @@ async def compare(store: Store, resources: Sequence[str], foreign: Sequence[Fore
 def steps(difference: Difference, run: ObjectId | None = None) -> Iterator[Step]:
     """What has to be written, step by step, each by itself or in a transaction of its own.
 
-    Guards say that there is something before it is there, and are changed once more when all of it is: like a booking,
-    so that whoever is about to book there looks again.
+    Guards say that there is something before it is there, and once more when all of it is: like a booking, so that
+    whoever is about to book there looks again, and for a guard that was made meanwhile.
     """
     for resource in difference.flags:
         if resource in difference.there:
@@ -95,12 +95,19 @@ def steps(difference: Difference, run: ObjectId | None = None) -> Iterator[Step]
     for those in _slices(difference.fresh):
         yield partial(_insert, [_stored(each, run) for each in those])
     for resource in sorted({each.resource for each in difference.fresh}):
-        yield partial(_flag, resource, {})
+        yield partial(_flag, resource, {"$set": {"foreign": True}})
     for some in _slices(difference.gone):
         yield partial(_delete, [*some])
     for resource in difference.flags:
         if resource not in difference.there:
             yield partial(_flag, resource, {"$unset": {"foreign": ""}})
+
+
+async def add(store: Store, those: Sequence[Foreign]) -> None:
+    """Keep these as well, those that are not yet; the next run sees whether they are still so."""
+    difference = await compare(store, sorted({each.resource for each in those}), those) if those else None
+    for some in _slices(difference.fresh if difference else ()):
+        await _insert([_stored(each, None) for each in some], store)
 
 
 async def _flag(resource: str, change: Mapping[str, Any], store: Store, session: Session = None) -> None:
@@ -134,6 +141,7 @@ def _stored(each: Foreign, run: ObjectId | None) -> dict[str, Any]:
         "endTime": from_millis(each.end),
         "reservation": each.reservation,
     }
+    stored |= {"long": True} if is_long(each.start, each.end) else {}
     return stored if run is None else stored | {"run": run}
 
 

@@ -16,11 +16,10 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from app.storage.client import Store
 from app.storage.documents import service_row
-from app.storage.foreign import OCCUPANCIES
+from app.storage.foreign import OCCUPANCIES, Foreign, add, foreign
 from app.storage.pools import complete_pool
-from app.storage.rows import EVERYBODY, FIELDS, Taken, found_by_lookup
-from app.storage.values import instant
-from app.timeline.instants import DAY, MINUTE, Millis, to_millis
+from app.storage.rows import EVERYBODY, FIELDS, Taken, found_by_lookup, is_long, stretch
+from app.timeline.instants import MINUTE, Millis, to_millis
 from app.timeline.lifecycle import BLOCKING
 
 REACH: Millis = 15 * MINUTE
@@ -29,10 +28,6 @@ REACH: Millis = 15 * MINUTE
 A lookup reads what starts within the reach, so one that fits what is really booked reads the fewest rows: with a day's
 reach a booking of an hour read twenty neighbours that could not meet it.
 """
-
-LONG: Millis = 7 * DAY
-LONGEST_BLOCK: Millis = 2 * 366 * DAY
-"""Longer than any block of ours: the longest reservation and the longest buffers."""
 
 _DUPLICATE_KEY = 11000
 _DIGITS = re.compile(r"[0-9a-f]{24}")
@@ -74,27 +69,17 @@ class Reach(NamedTuple):
         """The reach that finds this occupancy of a stored row as well, whoever wrote it."""
         if not found_by_lookup(found, taken):
             return self.listing(taken.start, taken.end)
-        own = instant(found["startTime"])
-        start = taken.start if own is None else own
-        back, ahead = taken.end - start, start - taken.start
-        if found.get("long") is True and max(back, ahead) <= LONGEST_BLOCK:
-            return self._replace(long=True)
-        return _grown(self, back, ahead)
+        return self._replace(long=True) if found.get("long") is True else _grown(self, *stretch(found, taken))
 
     def listing(self, start: Millis, end: Millis) -> "Reach":
         """The reach that finds what is listed in `occupancies` with these times as well."""
-        if is_long(start, end) and end - start <= LONGEST_BLOCK:
+        if is_long(start, end):
             return self._replace(foreign=True, long=True)
         return _grown(self._replace(foreign=True), end - start, 0)
 
 
 def _grown(reach: Reach, back: Millis, ahead: Millis) -> Reach:
     return reach._replace(back=max(reach.back, doubled(back)), ahead=max(reach.ahead, doubled(ahead)))
-
-
-def is_long(block_start: Millis, block_end: Millis) -> bool:
-    """Whether a block is looked up by the branch of the long ones."""
-    return block_end - block_start > LONG
 
 
 def lookup_ids(resource: str) -> tuple[str | ObjectId, ...]:
@@ -117,16 +102,23 @@ def doubled(need: Millis) -> Millis:
     return reach
 
 
-async def reach_of(store: Store, resource_id: str) -> Reach:
-    """The reach that needs what is booked on a resource: what the conflict lookup finds, and what is listed beside."""
-    reach = Reach()
+async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[Foreign]]:
+    """The reach that needs what is booked on a resource: what the conflict lookup finds, and what is listed beside.
+
+    And what has to be listed there: rows that name the resource as the lookup does, but are too long for it, say.
+    """
+    reach, missing, now = Reach(), list[Foreign](), store.clock.millis()
     async for row in store.database[OCCUPANCIES].find({"resource": resource_id}, {"startTime": 1, "endTime": 1}):
         reach = reach.listing(to_millis(row["startTime"]), to_millis(row["endTime"]))
     async for row in _booked(store, resource_id):
         for taken in EVERYBODY.occupancies(row):
-            if isinstance(taken, Taken) and taken.resource == resource_id and found_by_lookup(row, taken):
+            if not isinstance(taken, Taken) or taken.resource != resource_id:
+                continue
+            if (missed := foreign(row, taken, now)) is not None:
+                missing.append(missed)
+            if missed or found_by_lookup(row, taken):
                 reach = reach.including(row, taken)
-    return reach
+    return reach, missing
 
 
 async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
@@ -136,7 +128,8 @@ async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClient
         Whether it was made; an existing one is left as it is.
     """
     # Rows may be older than their resource: loaded straight into the database, or kept from another system.
-    reach = await reach_of(store, resource_id)
+    reach, missing = await reach_of(store, resource_id)
+    await add(store, missing)
     guard: dict[str, Any] = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
     guard |= {name: True for name in ("long", "foreign") if getattr(reach, name)}
     return await _put(store, resource_id, guard, session)

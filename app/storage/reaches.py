@@ -1,6 +1,6 @@
 """What guards must know of all that is booked, by one pass over the reservations: reach, and what no lookup finds."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,14 @@ async def read_booked(store: Store, resources: Collection[str], watch: Watch = u
         done += len(batch)
         watch("reading what is booked", done, max(total, done))
     return booked
+
+
+def listed_reaches(those: Iterable[Foreign]) -> dict[str, Reach]:
+    """The reach that finds these in `occupancies`, by resource."""
+    reaches: dict[str, Reach] = {}
+    for each in those:
+        reaches[each.resource] = reaches.get(each.resource, NOWHERE).listing(each.start, each.end)
+    return reaches
 
 
 def covers(guard: Mapping[str, Any], reach: Reach) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from bson import ObjectId
 
 from app.storage.values import count, excerpt, identity, instant
-from app.timeline.instants import Millis
+from app.timeline.instants import DAY, Millis
 from app.timeline.lifecycle import BLOCKING, STATUSES
 
 FIELDS = (
@@ -54,6 +54,10 @@ SURE = tuple(status for status in STATUSES if status not in BLOCKING)
 """Statuses, as we write them, that a database may leave out by itself: whoever reads the others misses nothing."""
 
 _HOLD = "pending"
+
+LONG: Millis = 7 * DAY
+LONGEST_BLOCK: Millis = 2 * 366 * DAY
+"""No block of ours ends or begins farther from its start: the longest reservation and the longest buffer."""
 
 
 class LeftOut(NamedTuple):
@@ -126,14 +130,28 @@ def found_by_lookup(found: Mapping[str, Any], taken: Taken) -> bool:
     """Whether the conflict lookup finds this occupancy of a row, given a guard that reaches far enough.
 
     It asks for a resource's id as text and as an ObjectId, for the blocking statuses as they are spelled here, and for
-    a range of dates. What it misses has to be in `occupancies`, and the resource's guard `foreign`.
+    a range of dates that one row must not stretch over the whole history. What it misses has to be in `occupancies`,
+    and the resource's guard `foreign`.
     """
     return (
         not taken.place
         and type(found.get("resource")) in {str, ObjectId}  # BSON's code is a kind of text, and not equal to it
         and found.get("status") in BLOCKING
         and isinstance(found.get("startTime"), datetime)
+        and max(stretch(found, taken)) <= LONGEST_BLOCK
     )
+
+
+def is_long(block_start: Millis, block_end: Millis) -> bool:
+    """Whether a block is looked up by the branch of the long ones."""
+    return block_end - block_start > LONG
+
+
+def stretch(found: Mapping[str, Any], taken: Taken) -> tuple[Millis, Millis]:
+    """How far an occupancy lies from the `startTime` of its row: to its end, and back to its beginning."""
+    own = instant(found["startTime"])
+    start = taken.start if own is None else own
+    return taken.end - start, start - taken.start
 
 
 EVERYBODY = Reader(now=-(2**63))

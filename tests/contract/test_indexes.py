@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from app.booking.intents import Span
-from app.booking.occupants import BRANCHES, branches
+from app.booking.occupants import BRANCHES, branches, noted_branches
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
+from app.storage.foreign import Foreign, add
 from app.storage.guards import Reach
 from app.timeline.instants import DAY, HOUR, from_millis, to_millis
 
@@ -38,10 +39,10 @@ async def listed(store: Store, collection: str) -> dict[str, dict[str, Any]]:
     return indexes
 
 
-async def planned(store: Store, where: dict[str, Any]) -> dict[str, Any]:
-    """The plan for a find among reservations, with what its execution examined."""
+async def planned(store: Store, where: dict[str, Any], collection: str = "reservations") -> dict[str, Any]:
+    """The plan for a find, with what its execution examined."""
     answer: dict[str, Any] = await store.database.command(
-        {"explain": {"find": "reservations", "filter": where}, "verbosity": "executionStats"}
+        {"explain": {"find": collection, "filter": where}, "verbosity": "executionStats"}
     )
     return answer
 
@@ -143,6 +144,21 @@ async def test_no_lookup_of_the_write_path_scans(booked: Store, *, long: bool) -
         stages = set(stages_of(answer["queryPlanner"]["winningPlan"]))
         assert "COLLSCAN" not in stages
         assert "IXSCAN" in stages
+
+
+@pytest.mark.servers("explain", "or")  # PyPI's SecantusDB has no index for two ranges, nor many of these rows
+async def test_no_lookup_of_what_is_listed_scans(store: Store) -> None:
+    """What lies near, and what is long however far away it began: each is answered from an index."""
+    start = to_millis(FIRST)
+    rows = [Foreign(ROOMS[number % 3], start, start + (DAY if number % 9 else 4000 * DAY), 1) for number in range(300)]
+    await add(store, rows)
+    reach = Reach(HOUR, 0, long=True, foreign=True)
+    near, long = noted_branches([Span(ROOMS[0], start + 90 * DAY, start + 91 * DAY)], {ROOMS[0]: reach})
+
+    for where, index in ((near, "occupancy_resource"), (long, "occupancy_long")):
+        plan = (await planned(store, where, "occupancies"))["queryPlanner"]["winningPlan"]
+        assert "COLLSCAN" not in set(stages_of(plan))
+        assert {scan["indexName"] for scan in scans_of(plan)} == {index}
 
 
 @pytest.mark.servers("mongod")

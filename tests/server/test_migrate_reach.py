@@ -11,15 +11,18 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener
 
 from app.storage.client import Store
+from app.storage.coverage import cover, look_at_coverage
 from app.storage.guards import insert_new, make_guard
 from app.storage.migrate import migrate
 from app.storage.pools import members_of
+from app.storage.report import Report, unwatched
 from app.timeline.instants import DAY, HOUR, MINUTE
 from tests.server.test_migrate import FIRST, contents, kinds, row
 
 pytestmark = pytest.mark.servers("any")
 
 SOON = FIRST.replace(year=2090)
+AGES = {"endTime": SOON.replace(year=9999)}
 HEX = "6b045bb9d61c1aa0be9c5d21"
 
 
@@ -68,6 +71,34 @@ async def test_rows_that_came_after_the_guard_are_reached(
     assert 6 * HOUR <= guard["reachBack"] <= DAY
     assert guard["reachAhead"] >= (HOUR if "blockStart" in fields else 0)
     assert (await migrate(store, check=True)).clean
+
+
+async def test_one_row_for_ages_stretches_no_guard(store: Store) -> None:
+    """It is listed instead, for a guard that is there and for one that is missing."""
+    await store.database["resources"].insert_many([{"_id": "room-1"}, {"_id": "room-2"}])
+    await make_guard(store, "room-1")
+    for resource in ("room-1", "room-2"):
+        await store.database["reservations"].insert_one(long_row(1) | {"resource": resource} | AGES)
+    await migrate(store)
+
+    for resource in ("room-1", "room-2"):
+        guard = await guard_of(store, resource)
+        assert (guard["reachBack"], guard["reachAhead"], guard["long"], guard["foreign"]) == (0, 0, True, True)
+    assert await store.database["occupancies"].count_documents({"long": True}) == 2
+    assert (await migrate(store, check=True)).clean
+
+
+async def test_a_resource_that_comes_while_migrate_lists_is_reached(store: Store) -> None:
+    """What was listed counts for its guard, though the look at the catalogue did not know it."""
+    await store.database["reservations"].insert_one(long_row(6) | {"resource": "x", "items": [{"resource": "room-1"}]})
+    coverage = await look_at_coverage(store, unwatched)
+    await store.database["resources"].insert_one({"_id": "room-1"})
+    await make_guard(store, "room-1")
+    await cover(store, coverage, Report(), unwatched)
+    guard = await guard_of(store)
+
+    assert guard["foreign"] is True
+    assert guard["reachBack"] >= 6 * HOUR
 
 
 async def test_a_reach_is_never_lowered(store: Store) -> None:

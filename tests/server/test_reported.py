@@ -10,11 +10,14 @@ from bson import ObjectId
 from app.importing.known import Known
 from app.reconciliation import lease as leases
 from app.reconciliation import service
+from app.reconciliation.guarding import keep_foreign
 from app.storage.client import Store
 from app.storage.documents import Run
+from app.storage.foreign import Foreign, compare, steps
 from app.storage.migrate import migrate
+from app.timeline.instants import to_millis
 from tests.server.test_migrate import kinds
-from tests.visitor import HOUR, NINE, Visitor, good, problem
+from tests.visitor import HOUR, NINE, Visitor, good, made, problem
 
 pytestmark = pytest.mark.servers("any")
 
@@ -105,6 +108,69 @@ async def test_long_ones_are_looked_for_as_well(visitor: Visitor) -> None:
 
     assert (guard["reachBack"], guard["long"]) == (0, True)
     problem(await visitor.book(NINE + 24 * 20 * HOUR), "conflict")
+
+
+AGES = {"startTime": NINE - HOUR, "endTime": NINE.replace(year=9999)}
+SPELLED = {"status": "Confirmed"}
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.parametrize("fields", [{}, {"long": True}, SPELLED, {"blockStart": NINE.replace(year=1900)} | AGES])
+async def test_one_row_for_ages_makes_nobody_read_the_history(visitor: Visitor, fields: dict[str, Any]) -> None:
+    """It is listed, is in the way, and leaves the guard as it was once it has gone: a reach never shrinks."""
+    row = await put(visitor.store, **AGES | fields)
+    await reconciled(visitor.store)
+    guard = await guard_of(visitor.store)
+    (listed,) = await visitor.store.database["occupancies"].find().to_list(None)
+
+    assert (guard["reachBack"], guard["reachAhead"], guard["foreign"], guard["long"]) == (0, 0, True, True)
+    assert (listed["reservation"], listed["long"]) == (row, True)
+    problem(await visitor.book(NINE + 24 * 4000 * HOUR), "conflict")
+
+    await visitor.store.database["reservations"].delete_one({"_id": row})
+    await reconciled(visitor.store)
+    guard = await guard_of(visitor.store)
+
+    assert (guard["reachBack"], guard["reachAhead"], "foreign" in guard) == (0, 0, False)
+    made(await visitor.book())
+
+
+@pytest.mark.servers("transactions")
+async def test_a_resource_that_comes_after_a_row_for_ages_is_not_booked_over(visitor: Visitor) -> None:
+    """No run has seen the row: who makes the guard lists it."""
+    await put(visitor.store, "late", **AGES)
+    await visitor.resource("late")
+    guard = await guard_of(visitor.store, "late")
+
+    assert (guard["reachBack"], guard["foreign"]) == (0, True)
+    problem(await visitor.book(NINE + 24 * 400 * HOUR, resource="late"), "conflict")
+
+
+@pytest.mark.servers("transactions")
+async def test_a_guard_that_is_made_while_a_run_lists_is_told(visitor: Visitor) -> None:
+    """It came after the run compared and before it had listed: it is marked when all of it is there."""
+    store = visitor.store
+    start = to_millis(NINE)
+    difference = await compare(store, ["late"], [Foreign("late", start, start + 5 * 3_600_000, ObjectId())])
+    await visitor.resource("late")
+    for step in steps(difference):
+        await step(store)
+
+    assert (await guard_of(store, "late"))["foreign"] is True
+
+
+@pytest.mark.servers("transactions")
+async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> None:
+    """Whatever was raised before: a guard that was made meanwhile knew nothing of it."""
+    store = visitor.store
+    start = to_millis(NINE)
+    lease = await leases.acquire(store, "somebody")
+    assert lease is not None
+    await keep_foreign(store, lease, ObjectId(), ["room"], [Foreign("room", start, start + 5 * 3_600_000, ObjectId())])
+    guard = await guard_of(store)
+
+    assert guard["foreign"] is True
+    assert guard["reachBack"] >= 5 * HOUR / timedelta(milliseconds=1)
 
 
 async def test_what_no_lookup_finds_is_kept(visitor: Visitor) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from app.booking.intents import Span
 from app.booking.occupants import branches, occupancies_of, window
-from app.storage.guards import LONG, Reach, is_long
+from app.storage.guards import Reach
+from app.storage.rows import LONG, is_long
 from app.timeline.instants import HOUR, Millis, from_millis
 from app.timeline.lifecycle import BLOCKING
 
