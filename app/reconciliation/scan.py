@@ -129,6 +129,16 @@ async def these(
     return Seen(reader.rows, limits, reader.ids or {}, reader.needs, reader.foreign)
 
 
+async def are_many(store: Store, resources: Sequence[str], opaque: Opaque, most: int) -> bool:
+    """Whether more than `most` rows may occupy these resources; that many are counted, in the indexes."""
+    left = most
+    for where in _where(store, resources, opaque):
+        left -= await store.lenient("reservations").count_documents(where, limit=left + 1)
+        if left < 0:
+            return True
+    return False
+
+
 def _is_first(found: Mapping[str, Any], several: set[Hashable]) -> bool:
     """Whether a row is new here; only those with items, or a resource that cannot be looked up, can come twice."""
     if not found.get("items") and not is_opaque(found.get("resource")):

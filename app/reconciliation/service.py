@@ -249,8 +249,12 @@ class _Work:
         await self._settle_all(again, step)
 
     async def _look_at(self, resources: Sequence[str], step: Callable[[], None]) -> None:
-        for place in range(0, len(resources), SUSPECTS):
-            some = resources[place : place + SUSPECTS]
+        place, size = 0, SUSPECTS
+        while some := resources[place : place + size]:
+            if len(some) > 1 and await scan.are_many(self.store, some, self.opaque, SUSPECT_ROWS):
+                size = len(some) // 2
+                continue
+            place, size = place + len(some), min(2 * size, SUSPECTS)
             seen = await scan.these(self.store, some, self.opaque, self.progress.tally)
             self._need(seen.needs)
             found = {window.resource for window in await windows_of(seen.rows, seen.limits)}

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from app.importing.known import Known
 from app.reconciliation import lease as leases
-from app.reconciliation import service
+from app.reconciliation import scan, service
 from app.reconciliation.guarding import keep_foreign
 from app.storage.client import Store
 from app.storage.documents import Run
@@ -171,6 +171,29 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> N
 
     assert guard["foreign"] is True
     assert guard["reachBack"] >= 5 * HOUR / timedelta(milliseconds=1)
+
+
+@pytest.mark.servers("transactions")
+async def test_a_run_reads_few_large_resources_at_once(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many changed, the rows in memory are bounded; one resource alone is read whole."""
+    monkeypatch.setattr(service, "SUSPECT_ROWS", 20)
+    store, sizes, these = visitor.store, list[tuple[int, int]](), scan.these
+
+    async def counted(store: Store, resources: Any, *more: Any, **options: Any) -> scan.Seen:
+        seen = await these(store, resources, *more, **options)
+        sizes.append((len(resources), len(seen.rows)))
+        return seen
+
+    monkeypatch.setattr(scan, "these", counted)
+    await reconciled(store)
+    for number in range(40):
+        for _ in range(30 if number == 3 else 1 if number > 9 else 8):
+            await put(store, f"r{number:02}", updatedAt=store.clock.now())
+    run = await service.reconcile_reservations(store, "incremental")
+
+    assert (run.state, run.scanned, run.findings) == ("succeeded", 9 * 8 + 30 + 30, 10)
+    assert max(rows for resources, rows in sizes if resources > 1) <= 20
+    assert max(resources for resources, _ in sizes) >= 8
 
 
 async def test_what_no_lookup_finds_is_kept(visitor: Visitor) -> None:
