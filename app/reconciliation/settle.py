@@ -43,11 +43,6 @@ class Settled:
     foreign: Sequence[Foreign]
 
 
-async def settled(store: Store, resources: Sequence[str]) -> list[Window]:
-    """The windows of these resources, by resource, then start, as they stand at one instant."""
-    return (await look_again(store, resources, await scan.read_opaque(store))).windows
-
-
 async def look_again(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
     """What stands of these resources at one instant.
 

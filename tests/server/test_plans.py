@@ -12,7 +12,8 @@ from app.storage.client import Store
 from tests.actors import add_resource
 from tests.http import serving
 from tests.listening import listening
-from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, good, made, wanted
+from tests.reviewing import doubled, only, run_of, word
+from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
 
 GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
 """The collections that grow with use."""
@@ -151,3 +152,28 @@ async def test_tidying_does_not_grow_with_history(database_url: str) -> None:
             asked = {"explain": {"find": "reservations", "filter": each["filter"]}, "verbosity": "executionStats"}
             statistics = (await store.database.command(asked))["executionStats"]
             assert statistics["totalDocsExamined"] <= len(open_ones), each["filter"]
+
+
+@pytest.mark.servers("or", "transactions")
+async def test_a_word_does_not_grow_with_history(database_url: str) -> None:
+    """Who resolves or reopens reads what meets the finding: no history of its resource, no rows of all others."""
+    async with listening(database_url) as (store, commands), serving(store) as http:
+        visitor = Visitor(http, store)
+        await visitor.resource("room")
+        first = await visitor.booked()
+        await doubled(visitor, first)
+        await store.database["reservations"].insert_many(
+            [past(store, 24 + 2 * row, status="confirmed") for row in range(100)]
+            + [past(store, 24 + row, status="confirmed", resource={"value": f"r{row}"}) for row in range(100)]
+        )
+        await run_of(visitor)
+        finding = await only(visitor, resource="room", state="open")
+        commands.taken()
+        problem(await word(visitor, finding, "resolve"), "forbidden-transition")
+        finds = [each for name, each in commands.taken() if name == "find" and each["find"] == "reservations"]
+
+        assert finds
+        for each in finds:
+            asked = {"explain": {"find": "reservations", "filter": each["filter"]}, "verbosity": "executionStats"}
+            statistics = (await store.database.command(asked))["executionStats"]
+            assert statistics["totalDocsExamined"] <= len(finding["reservations"]), each["filter"]

@@ -173,7 +173,7 @@ async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pyte
 
     monkeypatch.setattr(scan, "batches", after_it_grew)
 
-    assert await settle.settled(store, ["room"]) == []
+    assert (await settle.look_again(store, ["room"], {})).windows == []
     assert await store.database["reservations"].count_documents({}) == 2
 
 

@@ -12,10 +12,10 @@ from bson import ObjectId
 
 from app.deadline import sending
 from app.errors import Problem, invalid, not_found
+from app.reconciliation.findings.overlap import still_overlaps
 from app.reconciliation.findings.schemas import To
 from app.reconciliation.histories import bounded
-from app.reconciliation.known import FINDINGS, accepted, known_of
-from app.reconciliation.settle import settled
+from app.reconciliation.known import FINDINGS, accepted
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.values import label
@@ -107,13 +107,6 @@ def check_until(store: Store, said: Said) -> None:
     """
     if said.until is not None and said.until <= store.clock.now():
         raise invalid("/until", "Say an instant in the future; left out, it stays accepted for good.")
-
-
-async def still_overlaps(store: Store, finding: Finding) -> bool:
-    """Whether something of a finding is above capacity at this moment, by the reservations themselves."""
-    windows = await settled(store, [finding.resource])
-    known = known_of(finding.to_mongo())
-    return any(known.is_in(window) for window in windows)
 
 
 def _is_so(finding: Finding, said: Said) -> bool:
