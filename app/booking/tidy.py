@@ -19,7 +19,7 @@ from app.timeline.lifecycle import Status
 
 BY = "worker"
 AT_ONCE = 500
-"""How many reservations are read before they are written."""
+"""How many reservations a server gives at a time."""
 RESOURCES = 200
 """How many resources one query is about."""
 
@@ -46,8 +46,7 @@ async def complete_ended(store: Store, hours: int) -> int:
     async for resources in _catalogue(store):
         for where in _of_status(store, resources, "confirmed"):
             query = where | {"startTime": past, "endTime": past}
-            while count := await _bring(store, query, "confirmed", "completed"):
-                written += count
+            written += await _bring(store, query, "confirmed", "completed")
     return written
 
 
@@ -73,13 +72,15 @@ def _of_status(store: Store, resources: Sequence[str], status: Status) -> list[d
 async def _bring(
     store: Store, query: dict[str, Any], before: Status, to: Status, *, still: dict[str, Any] | None = None
 ) -> int:
-    """Each by compare-and-set on its version, and on what must `still` hold: whoever changed it meanwhile was right."""
+    """Each by compare-and-set on its version, and on what must `still` hold: whoever changed it meanwhile was right.
+
+    One cursor goes through them all, so that those that cannot be written stand in nobody's way.
+    """
     collection = store.database.get_collection("reservations", write_concern=MAJORITY)
-    found = await collection.find(query, {"version": 1}).limit(AT_ONCE).to_list(None)
     entry = {"at": store.clock.now(), "by": BY, "operation": ObjectId(), "from": before, "to": to}
     change = status_update(entry)
     written = 0
-    for row in found:
+    async for row in collection.find(query, {"version": 1}, batch_size=AT_ONCE):
         known = {"_id": row["_id"], "version": row.get("version"), "status": before} | (still or {})
         with suppress(WriteError):  # others wrote a version that is no number, or a history that is no list
             written += (await collection.update_one(known, change)).modified_count

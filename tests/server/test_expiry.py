@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.booking import Booking
+from app.booking import Booking, tidy
 from app.booking.tidy import expire_lapsed
 from app.storage.client import Store
 from app.storage.clock import Clock
@@ -68,6 +68,24 @@ async def test_what_is_over_is_marked(store: Store) -> None:
     row = await store.database["reservations"].find_one({})
     assert row is not None
     assert row["status"] == "expired"
+
+
+@pytest.mark.servers("wire")  # mongomock has no errors of a server for such values
+@pytest.mark.parametrize("odd", [{"version": "one"}, {"history": "none"}])
+async def test_what_cannot_be_marked_is_in_nobodys_way(
+    store: Store, monkeypatch: pytest.MonkeyPatch, odd: dict[str, str]
+) -> None:
+    """Rows of others that take no new version or line of history stay as they are; those behind them are marked."""
+    monkeypatch.setattr(tidy, "AT_ONCE", 2)
+    await add_resource(store)
+    past = store.clock.now() - timedelta(hours=3)
+    row = {"resource": "room", "version": 1, "history": [], "startTime": past, "endTime": past + timedelta(hours=1)}
+    rows = [row | odd] * 3 + [row]
+    for state in ({"status": "pending", "expiresAt": past}, {"status": "confirmed"}):
+        await store.database["reservations"].insert_many([each | state for each in rows])
+
+    assert [await expire_lapsed(store), await tidy.complete_ended(store, 1)] == [1, 1]
+    assert await store.database["reservations"].count_documents({"status": {"$in": ["pending", "confirmed"]}}) == 6
 
 
 @pytest.mark.servers("mock")
