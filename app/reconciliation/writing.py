@@ -54,17 +54,24 @@ class Writer:
         findings = self.store.database[FINDINGS]
         known = [change.id for change in batch if change.version is not None]
         before = {row["_id"]: row async for row in findings.find({"_id": {"$in": known}})}
-        new = [_made(change) for change in batch if change.version is None]
-        updates = [_update(change, before) for change in batch if change.version is not None]
+        inserted = [change for change in batch if change.version is None]
+        changed = [change for change in batch if change.version is not None]
+        new = [_made(change) for change in inserted]
+        updates = [_update(change, before) for change in changed]
 
         async def write(session: Session) -> None:
             if new:
                 await findings.insert_many(new, session=session)
+            if session is None:  # these stay, whatever becomes of the others
+                self._open(inserted, before)
             if updates:
                 await self._update(updates, session)
 
         await leases.under(self.store, self.lease, write)
-        self.opened.extend(_after(change, before) for change in batch if change.opened)
+        self._open(batch if self.store.mode == "strict" else changed, before)
+
+    def _open(self, changes: Sequence[Change], before: dict[Any, dict[str, Any]]) -> None:
+        self.opened.extend(_after(change, before) for change in changes if change.opened)
 
     async def _update(self, updates: Sequence[tuple[dict[str, Any], dict[str, Any]]], session: Session) -> None:
         findings = self.store.database[FINDINGS]

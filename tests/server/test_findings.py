@@ -1,7 +1,7 @@
 """Findings over HTTP and under runs: what people read, what they say of it, and that nothing they said is lost."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from app.reconciliation import lease as leases
 from app.reconciliation import record, runs, service
 from app.reconciliation.changes import Change
 from app.reconciliation.findings.words import Said, say
+from app.reconciliation.lease import Lease, Session
 from app.reconciliation.runs import LostRun
 from app.reconciliation.writing import Writer
 from app.storage.client import Store
@@ -312,6 +313,28 @@ async def test_a_word_in_between_wins(reviewer: Visitor, monkeypatch: pytest.Mon
     after = await only(reviewer)
     assert [each["to"] for each in after["history"]] == ["open", "accepted", "open"]
     assert (after["state"], after["peak"], run.new) == ("open", 3, 1)
+
+
+async def test_a_word_in_between_hides_no_new_finding(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody speaks while a batch is written: the findings that it had made by then are counted all the same."""
+    first = await reviewer.booked()
+    await doubled(reviewer, first)
+    await run_of(reviewer)
+    finding = await only(reviewer)
+    await doubled(reviewer, first, startTime=NINE, endTime=NINE + HOUR / 2, blockEnd=NINE + HOUR / 2)
+    await doubled(reviewer, await reviewer.booked(resource="desk"))
+    under = leases.under
+    said: list[Finding] = []
+
+    async def interrupted(store: Store, lease: Lease, work: Callable[[Session], Awaitable[None]]) -> None:
+        if not said:
+            said.append(await say(store, finding["id"], Said("accepted", "me")))
+        await under(store, lease, work)
+
+    monkeypatch.setattr(leases, "under", interrupted)
+    run = await run_of(reviewer)
+
+    assert (run.findings, run.new) == (2, 2)
 
 
 async def test_a_paused_run_writes_nothing(reviewer: Visitor) -> None:
