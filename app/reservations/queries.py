@@ -16,6 +16,7 @@ from app.errors import Problem, invalid, not_found
 from app.reservations.changes import Position, begin, following
 from app.storage.client import Store
 from app.storage.documents import Reservation
+from app.storage.guards import lookup_ids
 from app.storage.marks import after, after_both, mark_of, value_of
 from app.storage.stored import as_it_is, reservation_of
 from app.storage.values import identity as relation
@@ -87,7 +88,7 @@ async def list_reservations(
     store: Store, filters: Filters, caller: Caller, limit: int, cursor: str | None
 ) -> tuple[Sequence[Row], str | None]:
     """A page by `startTime`, or with `updated_since` (or the cursor of such a list) by `updatedAt`; then by id."""
-    conditions = _conditions(filters, caller, store.clock.now())
+    conditions = _conditions(store, filters, caller)
     position = begin(filters.updated_since, cursor)
     if position is not None:
         return await _changes(store, conditions, position, limit)
@@ -114,7 +115,7 @@ async def list_of_customer(
     """A customer's reservations, newest start first."""
     if not caller.sees(customer) or await store.database["customers"].find_one({"_id": customer}, {"_id": 1}) is None:
         raise not_found("customer", customer)
-    return await _page(store, [{"customer": customer}], "startTime", -1, limit, cursor)
+    return await _page(store, [_of_customer(store, customer)], "startTime", -1, limit, cursor)
 
 
 async def _page(
@@ -181,14 +182,21 @@ def _after(mark: tuple[Any, Any], by: str, direction: int) -> list[dict[str, Any
     return [{by: {f"{beyond}e": start}}, {"$or": [{by: {beyond: start}}, *ties]}]
 
 
-def _conditions(filters: Filters, caller: Caller, now: datetime) -> list[dict[str, Any]]:
+def _of_customer(store: Store, customer: str) -> dict[str, Any]:
+    """Text of 24 digits may be stored as the ObjectId too; a server that scans for anything but equality finds one."""
+    stored = lookup_ids(customer) if store.shape == "or" else (customer,)
+    return {"customer": customer if len(stored) == 1 else {"$in": [*stored]}}
+
+
+def _conditions(store: Store, filters: Filters, caller: Caller) -> list[dict[str, Any]]:
     conditions: list[dict[str, Any]] = []
+    now = store.clock.now()
     if filters.resource is not None:
         conditions.append({"resource": filters.resource})
     if filters.customer is not None:
-        conditions.append({"customer": filters.customer})
+        conditions.append(_of_customer(store, filters.customer))
     if caller.customer is not None:
-        conditions.append({"customer": caller.customer})
+        conditions.append(_of_customer(store, caller.customer))
     if filters.statuses:
         conditions.append({"$or": [query for status in filters.statuses for query in _status(status, now)]})
     if filters.from_ is not None:

@@ -187,3 +187,18 @@ async def test_a_finding_that_still_changes_is_shown_though_its_version_is_known
     tag = {"If-None-Match": '"2"'}
 
     assert (await reviewer.ask("GET", f"{URL}/{identity}", headers=tag)).status_code == 304
+
+
+@pytest.mark.servers("or")
+async def test_a_customer_has_what_others_stored_under_the_object_id(reviewer: Visitor) -> None:
+    """Both lists of a customer's reservations have those that name the text and those that name the ObjectId."""
+    await reviewer.add("customers", id=str(OID))
+    times = {"resource": "room", "startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
+    rows = [times | {"customer": each} for each in (OID, str(OID), ObjectId(), "ann")]
+    ids = (await reviewer.store.database["reservations"].insert_many(rows)).inserted_ids
+
+    for where, filters in ((f"/v1/customers/{OID}/reservations", {}), ("/v1/reservations", {"customer": str(OID)})):
+        pages = [good(await reviewer.get(where, limit="1", **filters))]
+        pages.append(good(await reviewer.get(where, limit="1", cursor=pages[0]["next"], **filters)))
+        assert {each["id"] for page in pages for each in page["items"]} == {str(each) for each in ids[:2]}
+        assert pages[1].get("next") is None
