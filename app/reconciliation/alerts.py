@@ -37,14 +37,16 @@ from app.storage.documents import Delivery, Finding
 from app.storage.values import printable, shown_text
 from app.timeline.instants import render
 
-Teller: TypeAlias = Callable[[Sequence[Finding]], None]
-"""Told of the findings that a run opened; returns at once."""
+Teller: TypeAlias = Callable[[Sequence[Finding], int], None]
+"""Told of findings that a run opened, and of how many it had opened before; returns at once."""
 
 LEASE = "alerts"
 MOST = 100_000
 """Findings of one message."""
 MARKED = 1_000
 """Findings that one write marks."""
+WARNED = 100
+"""Findings of one run that have a line in the log; the rest is counted."""
 NAMED = 20
 """Reservations of one finding that its line in the log names."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
@@ -58,9 +60,9 @@ UNTOLD: dict[str, Any] = {"state": "open", "toldAt": None}
 log = structlog.get_logger()
 
 
-def warn(findings: Sequence[Finding]) -> None:
-    """The seed's line for each, with all that it left out."""
-    for finding in findings:
+def warn(findings: Sequence[Finding], before: int = 0) -> None:
+    """The seed's line for each of the first of a run, with all that it left out."""
+    for finding in findings[: max(WARNED - before, 0)]:
         shown = [printable(shown_text(each)) for each in finding.reservations[:NAMED]]
         log.warning(
             overlap(shown, len(finding.reservations)),
@@ -91,9 +93,9 @@ class Alerts:
         self._jobs = jobs
         self._ringing: set[asyncio.Task[bool]] = set()
 
-    def __call__(self, findings: Sequence[Finding]) -> None:
+    def __call__(self, findings: Sequence[Finding], before: int = 0) -> None:
         """Warn of findings that a run opened, and let the worker hear of them on the side."""
-        warn(findings)
+        warn(findings, before)
         if self._jobs is not None and self._receiver is not None and not self._ringing:
             task = asyncio.create_task(self._jobs.put(queue.ALERT, identity=queue.ALERT))
             self._ringing.add(task)

@@ -1,7 +1,7 @@
 """What a message about findings says: a line for each of the first ones, safe to show in any chat system.
 
-Ids and names are what somebody wrote into a database. In a message they are text alone: no markup, no link, nobody
-is called, and none is longer than a person reads.
+Ids and names are what somebody wrote into a database. In a message nobody is called by them, no link hides where it
+goes, and none is longer than a person reads; a system may still show `*bold*` as such, or link a bare domain.
 """
 
 import re

@@ -17,9 +17,9 @@ from pymongo.errors import PyMongoError
 
 from app.reconciliation import lease as leases
 from app.reconciliation import runs, scan
-from app.reconciliation.alerts import Teller, warn
+from app.reconciliation.alerts import WARNED, Teller, warn
 from app.reconciliation.guarding import keep_foreign, raise_reaches
-from app.reconciliation.known import unresolved_resources
+from app.reconciliation.known import FINDINGS, unresolved_resources
 from app.reconciliation.lease import Lease
 from app.reconciliation.record import record
 from app.reconciliation.rows import Example, Tally
@@ -28,7 +28,7 @@ from app.reconciliation.settle import look_again, windows_of
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.storage.foreign import marked
+from app.storage.foreign import OCCUPANCIES, marked
 from app.storage.guards import Reach
 from app.storage.rows import TRASH
 from app.storage.values import forms
@@ -38,9 +38,6 @@ LATE_COMMITS = timedelta(minutes=5)
 
 SUSPECTS, SUSPECT_ROWS = 32, 10_000
 """Resources, and rows of them, that are read again together; one snapshot serves them all."""
-
-TOLD_AT_ONCE = 100
-"""Findings that are told of at a stretch: a line of the log each."""
 
 GUARDS = 1_000
 """Guards that are compared at once."""
@@ -120,13 +117,19 @@ async def carry_out(
 
 
 async def is_known(store: Store, resource: str) -> bool:
-    """Whether there is such a resource, or at least a reservation of it."""
+    """Whether there is such a resource, or at least a reservation of it.
+
+    One that names it by an object cannot be looked up: it counts once a run, or `migrate`, has listed it.
+    """
     stored = forms(resource)
     for collection, field_ in (("resources", "_id"), ("reservations", "resource"), ("reservations", "items.resource")):
         for form in stored:
             if await store.lenient(collection).find_one({field_: form}, {"_id": 1}) is not None:
                 return True
-    return resource in await scan.read_opaque(store)
+    for collection in (OCCUPANCIES, FINDINGS):
+        if await store.database[collection].find_one({"resource": resource}, {"_id": 1}) is not None:
+            return True
+    return False
 
 
 async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = None, tell: Teller = warn) -> Run:
@@ -170,6 +173,8 @@ async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = 
         with suppress(PyMongoError):
             await runs.fail(store, run, said, **progress.counts())
     finally:
+        if progress.new > WARNED:
+            log.warning("more findings than have a line each", **about, more=progress.new - WARNED)
         beats.cancel()
         await asyncio.gather(beats, return_exceptions=True)
     ended = await runs.get(store, str(run.id))
@@ -289,11 +294,11 @@ class _Work:
         recorded = await record(self.store, self.lease, self.run, names, stands.windows, stands.ids)
         self.progress.findings += len(stands.windows)
         self.progress.conflicts += sum(window.conflicts for window in stands.windows)
+        before = self.progress.new
         self.progress.new += len(recorded.opened)
         self.progress.unaccepted += recorded.unaccepted
-        for place in range(0, len(recorded.opened), TOLD_AT_ONCE):
-            self.tell(recorded.opened[place : place + TOLD_AT_ONCE])
-            await asyncio.sleep(0)
+        if recorded.opened:
+            self.tell(recorded.opened, before)
 
     def _need(self, needs: Mapping[str, Reach]) -> None:
         for resource, need in needs.items():

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from app.booking import tidy
-from app.reconciliation.service import reconcile_reservations
+from app.reconciliation.service import is_known, reconcile_reservations
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from tests.actors import add_resource
 from tests.http import serving
-from tests.listening import listening
+from tests.listening import Commands, listening
 from tests.reviewing import doubled, only, run_of, word
 from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
 
@@ -135,6 +135,16 @@ async def test_the_worker_walks_no_collection(database_url: str) -> None:
             assert await is_found(store, collection, where), (collection, where)
 
 
+async def no_more_is_read(store: Store, commands: Commands, most: int) -> None:
+    """Each find of reservations since the last time reads so many at most."""
+    finds = [each for name, each in commands.taken() if name == "find" and each["find"] == "reservations"]
+    assert finds
+    for each in finds:
+        asked = {"explain": {"find": "reservations", "filter": each["filter"]}, "verbosity": "executionStats"}
+        statistics = (await store.database.command(asked))["executionStats"]
+        assert statistics["totalDocsExamined"] <= most, each["filter"]
+
+
 @pytest.mark.servers("or", "transactions")
 async def test_tidying_does_not_grow_with_history(database_url: str) -> None:
     """The worker reads what is to be written down, and not all the holds and bookings that ever were."""
@@ -145,18 +155,12 @@ async def test_tidying_does_not_grow_with_history(database_url: str) -> None:
         await store.database["reservations"].insert_many(open_ones)
         commands.taken()
         assert await tidied(store) == [1, 1]
-        finds = [each for name, each in commands.taken() if name == "find" and each["find"] == "reservations"]
-
-        assert finds
-        for each in finds:
-            asked = {"explain": {"find": "reservations", "filter": each["filter"]}, "verbosity": "executionStats"}
-            statistics = (await store.database.command(asked))["executionStats"]
-            assert statistics["totalDocsExamined"] <= len(open_ones), each["filter"]
+        await no_more_is_read(store, commands, len(open_ones))
 
 
 @pytest.mark.servers("or", "transactions")
 async def test_a_word_does_not_grow_with_history(database_url: str) -> None:
-    """Who resolves or reopens reads what meets the finding: no history of its resource, no rows of all others."""
+    """Who resolves a finding reads what meets it; who asks for a run of a resource, none but rows of that."""
     async with listening(database_url) as (store, commands), serving(store) as http:
         visitor = Visitor(http, store)
         await visitor.resource("room")
@@ -170,10 +174,6 @@ async def test_a_word_does_not_grow_with_history(database_url: str) -> None:
         finding = await only(visitor, resource="room", state="open")
         commands.taken()
         problem(await word(visitor, finding, "resolve"), "forbidden-transition")
-        finds = [each for name, each in commands.taken() if name == "find" and each["find"] == "reservations"]
-
-        assert finds
-        for each in finds:
-            asked = {"explain": {"find": "reservations", "filter": each["filter"]}, "verbosity": "executionStats"}
-            statistics = (await store.database.command(asked))["executionStats"]
-            assert statistics["totalDocsExamined"] <= len(finding["reservations"]), each["filter"]
+        await no_more_is_read(store, commands, len(finding["reservations"]))
+        assert not await is_known(store, "nowhere")
+        await no_more_is_read(store, commands, 0)

@@ -157,6 +157,16 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
     assert (run.findings, warnings) == (0, [])
 
 
+async def test_the_log_counts_the_rest_of_many(store: Store) -> None:
+    """A run that opens more than a hundred findings says in one line how many have none of their own."""
+    await put(store, *(taken(f"room-{number // 2}", NINE, NINE + HOUR) for number in range(206)))
+    with capture_logs() as logged:
+        run = await service.reconcile_reservations(store, "full")
+
+    warnings = [each for each in logged if each["log_level"] == "warning"]
+    assert (run.new, len(warnings), warnings[-1]["more"]) == (103, 101, 3)
+
+
 @pytest.mark.servers("transactions")
 async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A room that is made larger, and filled, between the two reads of a second look was never above its capacity."""

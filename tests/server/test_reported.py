@@ -229,6 +229,15 @@ async def test_what_no_lookup_finds_is_kept(visitor: Visitor) -> None:
     assert "foreign" not in await guard_of(store)
 
 
+async def test_a_run_knows_the_resources_of_objects(visitor: Visitor) -> None:
+    """A resource that rows name by objects alone can be asked for once a run has listed them."""
+    await put(visitor.store, {"relationTo": "resources", "value": "late"})
+    await reconciled(visitor.store)
+
+    assert await service.is_known(visitor.store, "late")
+    assert not await service.is_known(visitor.store, "later")
+
+
 async def test_migrate_lists_what_a_run_would(visitor: Visitor) -> None:
     """Where no run has been, `migrate` makes what it would keep."""
     await put(visitor.store, status="Confirmed")

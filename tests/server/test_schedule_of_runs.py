@@ -150,7 +150,7 @@ async def test_the_silent_are_given_up_so_often_and_no_more(store: Store) -> Non
 
 
 async def test_old_runs_are_pruned_but_never_the_last_that_succeeded(store: Store) -> None:
-    """What ended is removed after so many days, whatever became of it; 0 days remove nothing."""
+    """What has ended is removed so many days after it was asked for, whatever became of it; 0 days remove nothing."""
     now = store.clock.now()
     old, older = now - timedelta(days=91), now - timedelta(days=92)
     gone = [await made(store, "full", older), await made(store, "resource", older, "failed")]

@@ -105,6 +105,17 @@ class TestText:
         assert len(str(logged[0])) < 3_000
 
     @pytest.mark.usefixtures("mock_store")
+    def test_the_log_names_the_first_of_a_run(self) -> None:
+        """A run that opens thousands has a line for each of the first hundred, however they come."""
+        found = finding()
+        with capture_logs() as logged:
+            alerts.warn([found] * 98)
+            alerts.warn([found] * 9, 98)
+            alerts.warn([found] * 9, 107)
+
+        assert len(logged) == alerts.WARNED == 100
+
+    @pytest.mark.usefixtures("mock_store")
     def test_the_log_has_a_line_of_one_line(self) -> None:
         """The seed's line, at once, whatever others have written into a resource or an id."""
         found = finding("room\n1", reservations=["x\nERROR", 7])
