@@ -38,6 +38,12 @@ async def shown(reviewer: Visitor, *rows: dict[str, Any], **fields: Any) -> list
     return reservations
 
 
+def skip_if_refused(server_name: str, stored: dict[str, Any]) -> None:
+    """PyPI's SecantusDB answers an error to whoever stores these."""
+    if server_name == "trial" and any(isinstance(value, DBRef | DatetimeMS) for value in stored.values()):
+        pytest.skip("SecantusDB of PyPI stores no DBRef, and no date outside of Python's calendar")
+
+
 @pytest.mark.parametrize(
     ("stored", "readable"),
     [
@@ -68,8 +74,11 @@ async def shown(reviewer: Visitor, *rows: dict[str, Any], **fields: Any) -> list
     ],
     ids=str,
 )
-async def test_an_odd_value_is_shown(reviewer: Visitor, stored: dict[str, Any], readable: dict[str, Any]) -> None:
+async def test_an_odd_value_is_shown(
+    reviewer: Visitor, server_name: str, stored: dict[str, Any], readable: dict[str, Any]
+) -> None:
     """As an instant, a number or an id where it can be read as one, else as text or not at all; nobody gets a 5xx."""
+    skip_if_refused(server_name, stored)
     odd, plain = await shown(reviewer, stored, {})
 
     assert {name: odd.get(name) for name in readable} == readable
@@ -89,8 +98,11 @@ async def test_an_odd_value_is_shown(reviewer: Visitor, stored: dict[str, Any], 
     ],
     ids=str,
 )
-async def test_so_is_what_only_bson_knows(reviewer: Visitor, stored: dict[str, Any], readable: dict[str, Any]) -> None:
+async def test_so_is_what_only_bson_knows(
+    reviewer: Visitor, server_name: str, stored: dict[str, Any], readable: dict[str, Any]
+) -> None:
     """Decimals, instants outside of Python's calendar, ids of other types."""
+    skip_if_refused(server_name, stored)
     odd, _ = await shown(reviewer, stored, {})
 
     assert {name: odd.get(name) for name in readable} == readable

@@ -193,6 +193,16 @@ def verbs(hold: dict[str, Any], group: dict[str, Any]) -> list[tuple[str, str, d
     ]
 
 
+def odd_values(server_name: str, number: int) -> list[Any]:
+    """The values for a field of that number: all, and on the trial's slow server each fourth, in turn.
+
+    That server also refuses dates outside of Python's calendar.
+    """
+    if server_name != "trial":
+        return [*ODD]
+    return [value for value in ODD[number % 4 :: 4] if not isinstance(value, DatetimeMS)]
+
+
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize("field", FIELDS)
 async def test_no_value_of_a_reservation_makes_a_request_fail(shop: Visitor, server_name: str, field: str) -> None:
@@ -207,11 +217,9 @@ async def test_no_value_of_a_reservation_makes_a_request_fail(shop: Visitor, ser
     ordinary = await shop.stored(hold) | {"metadata": {"a": 1}, "long": False, "reference": "r"}
     ordinary |= {"items": [{"resource": "room", "startTime": NINE, "endTime": NINE + HOUR}]} if "items" in field else {}
     with no_error_lines():
-        for number, value in enumerate(ODD):
+        for number, value in enumerate(odd_values(server_name, FIELDS.index(field))):
             row = placed(ordinary, field, value)
             watched.value = "missing" if value is MISSING else repr(value)
-            if isinstance(value, DatetimeMS) and server_name == "trial":
-                continue  # it refuses dates outside of Python's calendar
             await reservations.replace_one({"_id": row["_id"]}, row)
             await asyncio.gather(*(watched.ask("GET", path, params=asked) for path, asked in readings(hold, group)))
             await watched.ask("POST", RESERVATIONS, json=body)
@@ -314,9 +322,7 @@ async def test_no_value_of_the_catalogue_makes_a_request_fail(
     ]
     desk = await shop.other("reservations:read", "reservations:write")
     with no_error_lines():
-        for value in ODD:
-            if isinstance(value, DatetimeMS) and server_name == "trial":
-                continue
+        for value in odd_values(server_name, CATALOGUE.index((kind, field))):
             watched.value = "missing" if value is MISSING else repr(value)
             await catalogue.replace_one({"_id": identity}, placed(ordinary, field, value))
             guard = f"service:{identity}" if kind == "services" else identity
