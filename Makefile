@@ -13,8 +13,9 @@ SHELL := /bin/sh
 # Arguments of a command: `make run ARGS='--port 9000'`, `make test ARGS='tests/unit -k lifecycle'`.
 ARGS ?=
 
-# How many processes share the tests, file by file, each with servers of its own; 0: all in one.
-JOBS ?= 2
+# How many processes share the tests, file by file, each with servers of its own; 0: all in one. They are more than the
+# cores, because tests of processes mostly wait.
+JOBS ?= 4
 
 ready := .venv/ready
 lint_paths := app worker tests

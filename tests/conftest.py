@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from importlib import import_module
 from secrets import token_hex
 from typing import Any
+from zlib import crc32
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ from redis import Redis
 from app.storage.client import Store, connect
 from app.storage.migrate import migrate
 from tests.mock import let_calls_yield, mock_client
-from tests.servers import KINDS, NotAtHand, Servers, fitting
+from tests.servers import KINDS, NotAtHand, Servers, fitting, is_rust_at_hand
 
 _URL = os.environ.get("MONGODB_URL") or None
 for _name in [name for name in os.environ if name in {"MONGODB_URL", "REDIS_URL"} or name.startswith("RESERVA_")]:
@@ -47,7 +48,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server_name" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("servers")
         traits = marker.args if marker else ("transactions",)
-        metafunc.parametrize("server_name", fitting(traits, _URL), scope="session")
+        names = fitting(traits, _URL)
+        metafunc.parametrize("server_name", _by_turns(names, metafunc.definition.nodeid), scope="session")
+
+
+def _by_turns(names: list[str], test: str) -> list[str]:
+    """The servers of a test: of the two SecantusDBs one, where both are at hand, so that the suite ends in time.
+
+    Which one is always the same for a test. `TEST_SERVERS=all` runs each test on each.
+    """
+    if os.environ.get("TEST_SERVERS") == "all" or not is_rust_at_hand() or not {"trial", "rust"} <= {*names}:
+        return names
+    left_out = ("trial", "rust")[crc32(test.encode()) % 2]
+    return [name for name in names if name != left_out]
 
 
 def pytest_sessionfinish() -> None:

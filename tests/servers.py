@@ -65,6 +65,12 @@ def fitting(traits: Sequence[str], url: str | None) -> list[str]:
     return [name for name in names if name != "url" or url]
 
 
+def is_rust_at_hand() -> bool:
+    """Whether SecantusDB in Rust is built here."""
+    home = Path(os.environ.get("SECANTUSD_HOME", Path.home() / ".cache" / "secantusd"))
+    return (SCRIPTS / "secantusd").exists() and any(home.glob("*/bin/secantusd-rs"))
+
+
 @dataclass(slots=True)
 class Child:
     """A started server."""
