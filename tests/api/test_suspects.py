@@ -24,8 +24,9 @@ async def looked_at(store: Store) -> list[str]:
 
     The app may still pause after what another test wrote, before it looks again.
     """
+    waiting = store.database["reconciliations"].find
     async with asyncio.timeout(SECONDS):
-        while not (rows := await store.database["reconciliations"].find({"state": "queued"}).to_list(None)):
+        while not (rows := await waiting({"state": "queued"}).to_list(None)):  # noqa: ASYNC110 -- a database has no event
             await asyncio.sleep(0.01)
     return [row["kind"] for row in rows]
 
