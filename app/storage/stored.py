@@ -39,19 +39,25 @@ _BY_FOLDED: Mapping[str, Status] = {folded(status): status for status in STATUSE
 _NAMES = {field.alias or name: name for name, field in Reservation.model_fields.items()}
 
 
+def _ours(row: Mapping[str, Any]) -> Reservation | None:
+    """A row that is as Reserva writes it; None for any other."""
+    if not _is_ours(row):
+        return None
+    try:
+        ours: Reservation = Reservation.model_validate(row)
+    except ValidationError:
+        return None
+    return ours
+
+
 def reservation_of(row: Mapping[str, Any]) -> Reservation:
     """A stored reservation, as far as a change of it must know it: all of it.
 
     Raises:
         Problem: `invalid`, with each field that cannot be read.
     """
-    if _is_ours(row):
-        try:
-            ours: Reservation = Reservation.model_validate(row)
-        except ValidationError:
-            pass
-        else:
-            return ours
+    if (ours := _ours(row)) is not None:
+        return ours
     fields, odd = _read(row)
     for name in ("createdAt", "updatedAt", "key", "version"):
         if row.get(name) is None:
@@ -70,13 +76,8 @@ def reservation_of(row: Mapping[str, Any]) -> Reservation:
 
 def as_it_is(row: Mapping[str, Any]) -> Reservation:
     """A stored reservation for who is shown it: odd values are text, what is missing is as it counts, or unset."""
-    if _is_ours(row):
-        try:
-            ours: Reservation = Reservation.model_validate(row)
-        except ValidationError:
-            pass
-        else:
-            return ours
+    if (ours := _ours(row)) is not None:
+        return ours
     fields, odd = _read(row)
     texts = {name: None if value is None else shown_text(value) for name, value in odd.items()}
     made = {_NAMES[name]: value for name, value in (fields | texts).items()}

@@ -8,8 +8,11 @@ import pytest
 from bson import DatetimeMS, Decimal128, ObjectId
 from bson.dbref import DBRef
 
+from app.reconciliation.findings.listing import Filters, listed
+from app.reconciliation.findings.surroundings import surroundings
 from app.storage.client import Store
 from app.timeline.instants import render
+from tests.listening import listening
 from tests.reviewing import URL, found, run_of
 from tests.visitor import HOUR, NINE, Visitor, good
 
@@ -214,3 +217,18 @@ async def test_a_customer_has_what_others_stored_under_the_object_id(reviewer: V
         pages.append(good(await reviewer.get(where, limit="1", cursor=pages[0]["next"], **filters)))
         assert {each["id"] for page in pages for each in page["items"]} == {str(each) for each in ids[:2]}
         assert pages[1].get("next") is None
+
+
+@pytest.mark.servers("transactions")
+async def test_a_page_asks_for_a_few_ids_at_a_time(database_url: str) -> None:
+    """A server that compares each row with each id asked for is not kept busy for minutes by one page."""
+    async with listening(database_url) as (store, commands):
+        ids = [[ObjectId() for _ in range(100)] for _ in range(50)]
+        made = [await found(store, number, reservations=each) for number, each in enumerate(ids)]
+        page = await listed(store, Filters(), "from", len(made), None)
+        commands.taken()
+        await surroundings(store, page.findings)
+        asked = [len(each["filter"]["_id"]["$in"]) for name, each in commands.taken() if name == "find"]
+
+    assert sum(asked) >= 5_000
+    assert max(asked) <= (2_000 if store.shape == "or" else 100)
