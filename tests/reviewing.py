@@ -14,6 +14,15 @@ from tests.visitor import HOUR, MINUTE, NINE, Visitor, good
 URL = "/v1/findings"
 
 
+async def at_a_room_and_a_desk(client: httpx.AsyncClient, store: Store) -> Visitor:
+    """Somebody who may do everything, before a room and a desk that both can be booked for a talk."""
+    visitor = Visitor(client, store)
+    await visitor.service("talk")
+    await visitor.resource("room", services=["talk"])
+    await visitor.resource("desk", services=["talk"])
+    return visitor
+
+
 async def doubled(visitor: Visitor, reservation: dict[str, Any], **fields: Any) -> str:
     """Put a copy of a reservation into the database past all checks, as a lost race would; its id."""
     row = await visitor.stored(reservation)

@@ -20,7 +20,7 @@ from app.storage.client import Store
 from app.storage.documents import Finding
 from app.timeline.instants import render
 from app.timeline.sweep import Window
-from tests.reviewing import URL, doubled, only, run_of, word
+from tests.reviewing import URL, at_a_room_and_a_desk, doubled, only, run_of, word
 from tests.visitor import HOUR, NINE, Visitor, good, made, problem
 
 pytestmark = pytest.mark.servers("any")
@@ -29,11 +29,7 @@ pytestmark = pytest.mark.servers("any")
 @pytest.fixture
 async def reviewer(app_client: httpx.AsyncClient, store: Store) -> Visitor:
     """Somebody who may do everything, before a room and a desk that both can be booked for a talk."""
-    visitor = Visitor(app_client, store)
-    await visitor.service("talk")
-    await visitor.resource("room", services=["talk"])
-    await visitor.resource("desk", services=["talk"])
-    return visitor
+    return await at_a_room_and_a_desk(app_client, store)
 
 
 async def test_a_finding_shows_who_overlaps_and_what_could_be_done(reviewer: Visitor) -> None:

@@ -4,18 +4,15 @@ Each lies on a resource of its own from nine to ten; what a run notes of them is
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId
 
-from app.storage.client import connect
-from app.storage.migrate import migrate
 from app.timeline.instants import render, to_millis
 from tests.foreign import note, put
-from tests.http import serving
+from tests.shops import Shops, opened_shops
 from tests.visitor import HOUR, NINE, Visitor, good, made, problem
 
 HEX = "6b045bb9d61c1aa0be9c5d21"
@@ -113,33 +110,27 @@ def row_of(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None or key in fields}
 
 
-Shops = dict[str, Visitor]
-
-
 @pytest.fixture(scope="module")
-async def shops() -> AsyncIterator[tuple[Shops, AsyncExitStack]]:
-    """One app a server: to migrate a database takes longer than a test."""
-    async with AsyncExitStack() as opened:
-        yield {}, opened
+async def shops() -> AsyncIterator[Shops]:
+    """One app a server, for the whole module."""
+    async with opened_shops() as shops:
+        yield shops
 
 
 @pytest.fixture
-async def shop(server_name: str, database_url: str, shops: tuple[Shops, AsyncExitStack]) -> Visitor:
+async def shop(server_name: str, database_url: str, shops: Shops) -> Visitor:
     """A room for each row, with the row on it, and a run that has noted them."""
-    known, opened = shops
-    if server_name not in known:
-        store = await connect(database_url)
-        opened.push_async_callback(store.close)
-        await migrate(store)
-        known[server_name] = visitor = Visitor(await opened.enter_async_context(serving(store)), store)
+    visitor = shops.known(server_name)
+    if visitor is None:
+        visitor = await shops.open(server_name, database_url)
         for name, fields in (BUSY | FREE).items():
             if server_name == "trial" and "beyond" in name:
                 continue
             await visitor.resource(HEX if name == "resource-oid" else name)
-            await put(store, **row_of(name, fields))
+            await put(visitor.store, **row_of(name, fields))
         await visitor.resource("guests", capacity=3, capacityMode="guests")
-        await note(store)
-    return known[server_name]
+        await note(visitor.store)
+    return visitor
 
 
 async def there(shop: Visitor, resource: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,14 +12,12 @@ import structlog
 from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId, Regex
 
 from app.catalogue.queries import read_some
-from app.storage.client import connect
 from app.storage.documents import Customer
-from app.storage.migrate import migrate
 from app.storage.values import row_key
 from app.timeline.instants import render
 from app.wire.paging import write_cursor
-from tests.http import serving
 from tests.listening import listening
+from tests.shops import Shops, opened_shops
 from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, made, problem
 
 MISSING = object()
@@ -125,26 +123,17 @@ def placed(row: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return {name: each for name, each in ({**row, head: value}).items() if each is not MISSING}
 
 
-Shops = dict[str, Visitor]
-
-
 @pytest.fixture(scope="module")
-async def shops() -> AsyncIterator[tuple[Shops, AsyncExitStack]]:
-    """One app a server: to migrate a database takes longer than a test."""
-    async with AsyncExitStack() as opened:
-        yield {}, opened
+async def shops() -> AsyncIterator[Shops]:
+    """One app a server, for the whole module."""
+    async with opened_shops() as shops:
+        yield shops
 
 
 @pytest.fixture
-async def shop(server_name: str, database_url: str, shops: tuple[Shops, AsyncExitStack]) -> Visitor:
+async def shop(server_name: str, database_url: str, shops: Shops) -> Visitor:
     """A room with a service and a customer."""
-    known, opened = shops
-    if server_name not in known:
-        store = await connect(database_url)
-        opened.push_async_callback(store.close)
-        await migrate(store)
-        known[server_name] = Visitor(await opened.enter_async_context(serving(store)), store)
-    visitor = known[server_name]
+    visitor = shops.known(server_name) or await shops.open(server_name, database_url)
     for name in ("resources", "services", "customers", "guards", "reservations"):
         await visitor.store.database[name].delete_many({})
     await visitor.service(cancellationNoticeMinutes=60)

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from app.storage.client import Store
 from app.timeline.instants import render
-from tests.reviewing import doubled, only, run_of
+from tests.reviewing import at_a_room_and_a_desk, doubled, only, run_of
 from tests.visitor import HOUR, NINE, Visitor, at, good
 
 pytestmark = pytest.mark.servers("trial")
@@ -18,11 +18,7 @@ pytestmark = pytest.mark.servers("trial")
 @pytest.fixture
 async def reviewer(app_client: httpx.AsyncClient, store: Store) -> Visitor:
     """Somebody who may do everything, before a room and a desk that both can be booked for a talk."""
-    visitor = Visitor(app_client, store)
-    await visitor.service("talk")
-    await visitor.resource("room", services=["talk"])
-    await visitor.resource("desk", services=["talk"])
-    return visitor
+    return await at_a_room_and_a_desk(app_client, store)
 
 
 async def proposed(reviewer: Visitor) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ two, and what commits together.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -18,45 +17,35 @@ from bson import ObjectId
 from app.booking import Book, Replayed, Token
 from app.booking.change import Change
 from app.booking.intents import Accepted, Refused
-from app.storage.client import connect
 from app.storage.documents import StoredAnswer
-from app.storage.migrate import migrate
 from app.timeline import instants
 from app.timeline.lifecycle import STATUSES
 from tests.actors import Actor, booking_of, peak_load, run
-from tests.http import serving
+from tests.shops import Shops, opened_shops
 from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem
 
 CUSTOMER = "/v1/customers/ann/reservations"
 
 
-Shops = dict[str, Visitor]
-
-
 @pytest.fixture(scope="module")
-async def shops() -> AsyncIterator[tuple[Shops, AsyncExitStack]]:
-    """One app a server: to migrate a database takes longer than a test."""
-    async with AsyncExitStack() as opened:
-        yield {}, opened
+async def shops() -> AsyncIterator[Shops]:
+    """One app a server, for the whole module."""
+    async with opened_shops() as shops:
+        yield shops
 
 
 @pytest.fixture
-async def shop(server_name: str, database_url: str, shops: tuple[Shops, AsyncExitStack]) -> Visitor:
+async def shop(server_name: str, database_url: str, shops: Shops) -> Visitor:
     """A room for one, a plaza for many, a service, a customer; nothing is booked."""
-    known, opened = shops
-    if server_name not in known:
-        store = await connect(database_url)
-        opened.push_async_callback(store.close)
-        if server_name != "trial":  # takes a second there, and its data goes with it anyway
-            opened.push_async_callback(store.client.drop_database, store.database.name)
-        await migrate(store)
-        known[server_name] = visitor = Visitor(await opened.enter_async_context(serving(store)), store)
+    visitor = shops.known(server_name)
+    if visitor is None:
+        visitor = await shops.open(server_name, database_url)
         await visitor.service(bufferBeforeMinutes=10, bufferAfterMinutes=20)
         await visitor.resource(services=["cut"])
         await visitor.resource("plaza", capacity=50)
         await visitor.add("customers", id="ann")
-    await known[server_name].store.database["reservations"].delete_many({})
-    return known[server_name]
+    await visitor.store.database["reservations"].delete_many({})
+    return visitor
 
 
 def outcomes(answers: list[httpx.Response]) -> Counter[str]:
