@@ -136,7 +136,7 @@ def noted_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[
 
 def by_id(noted: Iterable[Row]) -> Iterator[dict[str, Any]]:
     """The queries of the reservations that rows of `occupancies` name; these may have changed since they were noted."""
-    named = [*{row_key(row["reservation"]): row["reservation"] for row in noted}.values()]
+    named = [*{row_key(row["reservation"]): row["reservation"] for row in noted if "reservation" in row}.values()]
     for first in range(0, len(named), IDS_A_FIND):
         yield {"_id": {"$in": named[first : first + IDS_A_FIND]}}
 

@@ -91,7 +91,8 @@ async def look_at_coverage(store: Store, watch: Watch) -> Coverage:
     resources = await _named(store, "resources", coverage.notes, "resource-foreign", _RESOURCE_REMEDY)
     services = await _named(store, "services", coverage.notes, "service-foreign", _SERVICE_REMEDY)
     watch("looking at guards", 0, None)
-    guards = {row["_id"]: row async for batch in documents(store, "guards", _KNOWN) for row in batch}
+    rows = [row async for batch in documents(store, "guards", _KNOWN) for row in batch]
+    guards = {row["_id"]: row for row in rows if type(row["_id"]) is str}
     wanted = [*resources, *map(service_row, services)]
     coverage.missing = [each for each in wanted if each not in guards]
     coverage.pools = await lacking(store.database, services)

@@ -6,6 +6,7 @@ reads the reservation itself again: here is only where to look.
 
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -69,9 +70,8 @@ class Difference:
 
 async def compare(store: Store, resources: Sequence[str], foreign: Sequence[Foreign]) -> Difference:
     """What makes these all rows of these resources."""
-    known = {
-        _key(row): row["_id"] async for row in store.lenient(OCCUPANCIES).find({"resource": {"$in": [*resources]}})
-    }
+    rows = store.lenient(OCCUPANCIES).find({"resource": {"$in": [*resources]}})
+    known = {_key(row): row["_id"] async for row in rows if is_occupancy(row)}
     wanted = {each.key: each for each in foreign}
     there = {each.resource for each in wanted.values()}
     guards = store.database["guards"].find({"_id": {"$in": [*resources]}}, {"foreign": 1})
@@ -143,6 +143,12 @@ def _stored(each: Foreign, run: ObjectId | None) -> dict[str, Any]:
     }
     stored |= {"long": True} if is_long(each.start, each.end) else {}
     return stored if run is None else stored | {"run": run}
+
+
+def is_occupancy(row: Mapping[str, Any]) -> bool:
+    """Whether a row of this collection is one of ours; what somebody else keeps under that name is left alone."""
+    times = (row.get("startTime"), row.get("endTime"))
+    return isinstance(row.get("resource"), str) and "reservation" in row and all(type(at) is datetime for at in times)
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, Millis, Millis, Hashable]:

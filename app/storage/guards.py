@@ -10,7 +10,7 @@ from itertools import product
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from bson import ObjectId
+from bson import Int64, ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -80,6 +80,17 @@ class Reach(NamedTuple):
 
 def _grown(reach: Reach, back: Millis, ahead: Millis) -> Reach:
     return reach._replace(back=max(reach.back, doubled(back)), ahead=max(reach.ahead, doubled(ahead)))
+
+
+def is_guard(row: Mapping[str, Any]) -> bool:
+    """Whether a document of the collection `guards` can be used: as a guard, as a service's row or as a pool."""
+    match str(row.get("_id")).partition(":"):
+        case ("pool", ":", _):
+            return isinstance(row.get("members"), list)
+        case ("service", ":", _):
+            return isinstance(row.get("rules"), str)
+        case _:
+            return isinstance(row.get("rules"), str) and type(row.get("seq")) in {int, Int64}
 
 
 def lookup_ids(resource: str) -> tuple[str | ObjectId, ...]:

@@ -5,7 +5,7 @@ dropped and no document removed; the one change to reservations, keys that stand
 for `apply`. Each step finds what the one before it left, so that a migration that was ended goes on with the next one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -17,12 +17,21 @@ from app.storage.client import Store
 from app.storage.coverage import Coverage, cover, look_at_coverage
 from app.storage.documents import DOCUMENTS
 from app.storage.errors import StorageError
+from app.storage.foreign import OCCUPANCIES, is_occupancy
+from app.storage.guards import is_guard
 from app.storage.indexes import Inventory, build, lists_in_the_way, take_inventory
 from app.storage.processes import running
-from app.storage.report import OBSTACLES, STRAY, Finding, FindingKind, Report, Watch, unwatched
+from app.storage.report import OBSTACLES, STRAY, Finding, FindingKind, Report, Watch, counted, unwatched
 from app.storage.strays import Stray, find_strays, settle
+from app.storage.streams import documents
+from app.storage.values import label
 
 _NAMESPACE_EXISTS = 48
+_OURS: dict[str, tuple[Callable[[Mapping[str, Any]], bool], tuple[str, ...]]] = {
+    "guards": (is_guard, ("rules", "seq", "members")),
+    OCCUPANCIES: (is_occupancy, ("resource", "startTime", "endTime", "reservation")),
+}
+"""Collections that nobody but Reserva writes: how their documents are known, and the fields that takes."""
 
 
 @dataclass(slots=True)
@@ -119,7 +128,20 @@ async def _look_at_collections(store: Store, survey: _Survey, report: Report) ->
                 f"what is there elsewhere and drop it (db.{name}.drop()); then run `reserva migrate` again."
             )
             report.findings.append(Finding("collection-differs", detail, (name,)))
+        elif name in _OURS and (misfits := await _misfits(store, name)):
+            detail = (
+                f"{name} holds documents that Reserva cannot use ({counted('document', misfits)}). If they are of "
+                "another program, let MONGODB_URL name a database of Reserva's own; else remove them, and run "
+                "`reserva migrate` again, which makes what is missing."
+            )
+            report.findings.append(Finding("collection-differs", detail, (name,)))
     return unfit
+
+
+async def _misfits(store: Store, name: str) -> list[str]:
+    """The ids of documents in a collection of ours that cannot be ours as they are."""
+    is_ours, fields = _OURS[name]
+    return [label(row["_id"]) async for batch in documents(store, name, fields) for row in batch if not is_ours(row)]
 
 
 async def _collections(store: Store) -> dict[str, Mapping[str, Any]]:

@@ -170,6 +170,26 @@ async def test_what_has_a_name_of_ours_and_is_no_plain_collection(
     assert "guards" not in await payload.database.list_collection_names()
 
 
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [("guards", {"seq": "x"}), ("guards", {"_id": {"a": 1}}), ("occupancies", {"resource": "r"})],
+    ids=["guards", "a guard by an object", "occupancies"],
+)
+async def test_what_others_keep_under_a_name_of_ours(payload: Store, name: str, theirs: dict[str, Any]) -> None:
+    """Documents that cannot be Reserva's are named with what helps, nothing is built, and they stay as they are."""
+    await payload.database[name].insert_one(dict(theirs))
+    before = await contents(payload)
+
+    report = await migrate(payload)
+
+    (finding,) = report.obstacles
+    assert (finding.kind, finding.ids) == ("collection-differs", (name,))
+    assert "1 document" in finding.detail
+    assert before == await contents(payload)
+    await payload.database[name].delete_many({})
+    assert (await migrate(payload)).clean
+
+
 @pytest.mark.servers("mongod")
 async def test_lists_that_no_index_can_take_are_found_first(payload: Store) -> None:
     """MongoDB indexes no two lists of one document together; such a document is named before anything is built."""

@@ -229,6 +229,24 @@ async def test_what_no_lookup_finds_is_kept(visitor: Visitor) -> None:
     assert "foreign" not in await guard_of(store)
 
 
+async def test_what_others_keep_among_occupancies_is_left_alone(visitor: Visitor) -> None:
+    """A row there that Reserva cannot have written ends no run and no booking, hides nothing, and is not removed."""
+    store = visitor.store
+    times = {"startTime": NINE, "endTime": NINE + HOUR}
+    theirs = [{"_id": 1, "resource": "room", **times}, {"_id": 2, "resource": "room", "startTime": "nine"}]
+    await store.database["occupancies"].insert_many([dict(row) for row in theirs])
+    odd = await put(store, status="Confirmed")
+    await reconciled(store)
+    rows = await store.database["occupancies"].find({"_id": {"$nin": [1, 2]}}).to_list(None)
+
+    assert [row["reservation"] for row in rows] == [odd]
+    problem(await visitor.book(), "conflict")
+    await store.database["reservations"].delete_many({})
+    good(await visitor.book())
+    await reconciled(store)
+    assert await store.database["occupancies"].find().to_list(None) == theirs
+
+
 async def test_a_run_knows_the_resources_of_objects(visitor: Visitor) -> None:
     """A resource that rows name by objects alone can be asked for once a run has listed them."""
     await put(visitor.store, {"relationTo": "resources", "value": "late"})
