@@ -1,5 +1,6 @@
 """What occupies the resources, as rows for the sweep: read raw, with a projection, without document models."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,7 @@ _RAW = LENIENT.with_options(tz_aware=False)
 _OPAQUE: tuple[Any, ...] = ({}, Binary(b""))
 """The least of each type in which an id cannot be looked up; a comparison stays within its type."""
 
+Batch: TypeAlias = Sequence[Mapping[str, Any]]
 Opaque: TypeAlias = Mapping[str, Sequence[Any]]
 """Reservations, by their ids, that name a resource in such a form; by the text of the resource."""
 
@@ -58,7 +60,7 @@ class Scan:
         """
         reader = Rows(self.store.clock.millis(), self.limits, self.tally, again=self.again)
         begun: list[Plain] = []
-        async for batch in batches(self.store, OCCUPYING, PASSING, sort=ORDER, batch_size=BATCH):
+        async for batch in _ahead(batches(self.store, OCCUPYING, PASSING, sort=ORDER, batch_size=BATCH)):
             reader.rows, reader.needs = [], {}
             reader.read(batch)
             rows, needs = reader.rows, reader.needs
@@ -197,7 +199,7 @@ async def id_of(store: Store, found: Mapping[str, Any]) -> str:
 
 async def batches(
     store: Store, where: Mapping[str, Any], projection: Mapping[str, int], **options: Any
-) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+) -> AsyncIterator[Batch]:
     """What a find gives, batch by batch, with instants that bear no zone."""
     reservations = store.database["reservations"]
     if store.capabilities.native:
@@ -207,6 +209,18 @@ async def batches(
         return
     async for found in reservations.find(where, projection, **options):  # mongomock knows no raw batches
         yield [without_zone(found)]
+
+
+async def _ahead(those: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
+    """The same batches; the server makes the next one while this process is busy with the last."""
+    coming = asyncio.ensure_future(anext(those, None))
+    try:
+        while (batch := await coming) is not None:
+            coming = asyncio.ensure_future(anext(those, None))
+            yield batch
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
 
 
 async def changed(store: Store, since: datetime) -> set[str]:

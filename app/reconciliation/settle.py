@@ -23,6 +23,8 @@ from app.timeline.sweep import Plain, Window, sweep
 
 TRIES = 5
 """Snapshots that the server may fail to give; and, without snapshots, pairs of reads that may disagree."""
+AT_ONCE = 5_000
+"""Rows that are swept on the event loop: a few milliseconds, and less than it takes to wait for a thread."""
 SHOWN = 20
 """Resources that a line of the log names."""
 
@@ -85,7 +87,9 @@ async def _in_agreement(store: Store, resources: Sequence[str], opaque: Opaque) 
 
 
 async def windows_of(rows: Sequence[Plain], limits: Limits) -> list[Window]:
-    """The windows of rows in the order of the sweep; in a thread, because one resource may have a hundred thousand."""
+    """The windows of rows in the order of the sweep; in a thread where one resource has many of them."""
+    if len(rows) <= AT_ONCE:
+        return [*sweep(rows, limits.capacities, limits.former)]
     return await asyncio.to_thread(lambda: [*sweep(rows, limits.capacities, limits.former)])
 
 
