@@ -1,20 +1,31 @@
 """Runs over very many findings, moved ones, and one of a hundred thousand reservations."""
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 from bson import ObjectId, encode
 from pymongo.database import Database
 
 from tests.bench.report import Bench, Report
-from tests.contract.processes import surroundings
+from tests.bench.stage import Stage
+from tests.contract.processes import eventually, running, surroundings
+from tests.redis import OwnRedis
 
 MOST_SECONDS = 60.0
 MOST_SILENCE = 5.0
+MOST_END = 2 * MOST_SILENCE
+"""From SIGTERM to the end of the worker, which lets its jobs go on for five seconds when it has heard it."""
+MOMENTS = (0.1, 0.5, 0.9)
+"""When SIGTERM comes, as parts of the time that a run takes."""
 MOST_BYTES = 2**20
 """Of one finding, and of all that a run logs of it."""
 
@@ -26,7 +37,16 @@ _Data: TypeAlias = Database[dict[str, Any]]
 
 def run(bench: Bench) -> Report:
     """Each case on a database of its own: a run that finds everything, then one that finds it as it was, or moved."""
-    columns = ("case", "findings", "first run s", "second run s", "of them new", "longest silence s", "MiB")
+    columns = (
+        "case",
+        "findings",
+        "first run s",
+        "second run s",
+        "of them new",
+        "longest silence s",
+        "SIGTERM s",
+        "MiB",
+    )
     report = Report("Findings by the thousand", columns)
     _case(bench, report, "25,000 on one resource, unchanged", lambda data: _pairs(data, 1, 25_000), _nothing, 0)
     _case(bench, report, "25,000 on 2,500 resources, unchanged", lambda data: _pairs(data, 2_500, 10), _nothing, 0)
@@ -48,12 +68,17 @@ def _case(
         first = _reconciled(stage.url)
         change(stage.database)
         second = _reconciled(stage.url)
+        with _redis() as redis:
+            ends = [_ended(stage, redis, moment * second["seconds"]) for moment in MOMENTS]
         largest = max(len(encode(row)) for row in stage.database["findings"].find())
     silence = max(first["silence"], second["silence"])
     figures = [f"{first['findings']:,}", f"{first['seconds']:.1f}", f"{second['seconds']:.1f}", f"{second['new']:,}"]
-    report.rows.append((title, *figures, f"{silence:.2f}", f"{max(first['memory'], second['memory']) / 1024:.0f}"))
+    report.rows.append(
+        (title, *figures, f"{silence:.2f}", f"{max(ends):.1f}", f"{max(first['memory'], second['memory']) / 1024:.0f}")
+    )
     report.promise(f"{title}: under {MOST_SECONDS:.0f} s", holds=second["seconds"] < MOST_SECONDS)
     report.promise(f"{title}: a signal is heard within {MOST_SILENCE:.0f} s", holds=silence < MOST_SILENCE)
+    report.promise(f"{title}: SIGTERM ends the worker within {MOST_END:.0f} s", holds=max(ends) < MOST_END)
     report.promise(f"{title}: {new} of the second run are new", holds=second["new"] == new)
     report.promise(f"{title}: a finding is below {MOST_BYTES} bytes", holds=largest < MOST_BYTES)
     report.promise(f"{title}: a line of the log too", holds=max(first["line"], second["line"]) < MOST_BYTES)
@@ -69,6 +94,29 @@ def _reconciled(url: str) -> dict[str, Any]:
     if said["state"] != "succeeded":
         raise RuntimeError(said["error"])
     return said | {"line": max(map(len, [*logged, *done.stderr.splitlines()]), default=0)}
+
+
+@contextmanager
+def _redis() -> Iterator[str]:
+    """The address of a Redis."""
+    with TemporaryDirectory() as folder:
+        own = OwnRedis(Path(folder))
+        own.start()
+        yield own.url
+        own.kill()
+
+
+def _ended(stage: Stage, redis: str, after: float) -> float:
+    """How long the worker takes to end at SIGTERM, so many seconds after it began a run."""
+    runs = stage.database["reconciliations"]
+    runs.delete_many({})  # the worker finds that today's run is missing, and begins it
+    with running("worker", MONGODB_URL=stage.url, REDIS_URL=redis, RESERVA_LOG_LEVEL="error") as worker:
+        if not eventually(lambda: runs.find_one({"state": "running"}) is not None):
+            raise RuntimeError("the worker began no run")
+        time.sleep(after)
+        began = time.monotonic()
+        worker.ended(signal.SIGTERM)
+        return time.monotonic() - began
 
 
 def _pairs(database: _Data, resources: int, each: int) -> None:

@@ -242,7 +242,7 @@ async def test_what_others_keep_among_occupancies_is_left_alone(visitor: Visitor
     assert [row["reservation"] for row in rows] == [odd]
     problem(await visitor.book(), "conflict")
     await store.database["reservations"].delete_many({})
-    good(await visitor.book())
+    made(await visitor.book())
     await reconciled(store)
     assert await store.database["occupancies"].find().to_list(None) == theirs
 
