@@ -1,7 +1,7 @@
 """Problems: everything that Reserva can answer instead of what was asked (RFC 9457).
 
 One exception carries them all. Its name is stable and becomes the `type`; a test holds this table against the
-documentation, and `app.wire.problems` turns it into `application/problem+json`.
+documentation, and `app.http.problems` turns it into `application/problem+json`.
 """
 
 from collections.abc import Sequence

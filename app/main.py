@@ -17,31 +17,31 @@ from app.booking import Booking
 from app.catalogue import routes as catalogue
 from app.catalogue.planning import Planner
 from app.catalogue.service import Catalogue
-from app.groups import routes as groups
-from app.groups.service import Groups
+from app.http import docs
+from app.http.deadlines import Deadlines
+from app.http.failure_log import Troubles
+from app.http.middleware import Door, finish_headers
+from app.http.models import Answer
+from app.http.problems import EXCEPTION_HANDLERS, TROUBLES
+from app.http.request import MAX_BODY_BYTES, Request
+from app.http.request_checks import Conventions
+from app.http.shutdown import CLOSING, Closing
+from app.job_queue import Queue
+from app.migration.migrate import verify
 from app.operations import routes as operations
 from app.operations.service import Operations
 from app.reconciliation import routes as reconciliation
-from app.reconciliation.desk import Reconciliations
-from app.reconciliation.findings.desk import Findings
-from app.reconciliation.queue import Queue
-from app.reconciliation.suspects import Suspects
+from app.reconciliation.findings.service import Findings
+from app.reconciliation.optimistic_followups import Suspects
+from app.reconciliation.service import Reconciliations
+from app.reservations import group_routes as groups
 from app.reservations import routes as reservations
+from app.reservations.groups import Groups
 from app.reservations.holds import HoldLimits
 from app.reservations.service import Reservations
 from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
-from app.storage.migrate import verify
 from app.storage.rule_cache import RuleCache, RuleReader
-from app.wire import docs
-from app.wire.closing import CLOSING, Closing
-from app.wire.conventions import Conventions
-from app.wire.deadlines import Deadlines
-from app.wire.door import Door, finish_headers
-from app.wire.models import Answer
-from app.wire.problems import EXCEPTION_HANDLERS, TROUBLES
-from app.wire.request import MAX_BODY_BYTES, Request
-from app.wire.trouble import Troubles
 from app.work import WORK, WorkPool
 
 

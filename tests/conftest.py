@@ -17,14 +17,14 @@ import pytest
 from hypothesis import settings
 from redis import Redis
 
+from app.migration.migrate import migrate
 from app.storage.client import Store, connect
-from app.storage.migrate import migrate
-from tests.mock import let_calls_yield, mock_client
-from tests.servers import KINDS, NotAtHand, Servers, fitting, is_rust_at_hand
+from tests.support.mongomock import let_calls_yield, mock_client
+from tests.support.servers import KINDS, NotAtHand, Servers, fitting, is_rust_at_hand
 
 _URL = os.environ.get("MONGODB_URL") or None
 for _name in [name for name in os.environ if name in {"MONGODB_URL", "REDIS_URL"} or name.startswith("RESERVA_")]:
-    del os.environ[_name]  # `tests.servers` has read those that are for the tests
+    del os.environ[_name]  # `tests.support.servers` has read those that are for the tests
 
 settings.register_profile("reserva", deadline=None, print_blob=True)  # a busy machine is no failure
 settings.load_profile("reserva")
@@ -171,7 +171,7 @@ def redis_url(request: pytest.FixtureRequest) -> str:
 
 def _http() -> Any:
     """The whole app is imported when a test asks for it, so that the rest starts without."""
-    return import_module("tests.http")
+    return import_module("tests.support.http_client")
 
 
 async def _mock() -> Store:

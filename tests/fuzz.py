@@ -22,12 +22,12 @@ import click
 from bson import ObjectId
 
 from app.cli.common import CouldNot
-from app.reconciliation.service import reconcile_reservations
+from app.domain.instants import render
+from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect
-from app.timeline.instants import render
 from tests.bench.clients import Call, Client
 from tests.bench.stage import Stage, scratch, staged
-from tests.servers import BIN, ROOT, NotAtHand, Servers
+from tests.support.servers import BIN, ROOT, NotAtHand, Servers
 
 SEEDS = (7, 11)
 MINUTE_SECONDS = 60

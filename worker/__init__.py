@@ -1,1 +1,1 @@
-"""Floor 5: the arq worker."""
+"""Floor 6: the arq worker."""

@@ -6,11 +6,11 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking import tidy
+from app.booking import expiry
+from app.cluster import worker_heartbeat
 from app.cron import parse
-from app.reconciliation import runs, schedule, service
+from app.reconciliation import engine, run_store, schedule
 from app.reconciliation.alerts import Alerts
-from app.storage import beats
 from app.storage.client import Store
 from app.storage.documents import Run
 
@@ -20,7 +20,7 @@ Context = dict[Any, Any]
 
 async def beat(ctx: Context) -> None:
     """Say in MongoDB that this worker lives: its schedule goes on, and the database takes what it writes."""
-    await beats.beat(ctx["store"], service.OWNER, socket.gethostname())
+    await worker_heartbeat.beat(ctx["store"], engine.OWNER, socket.gethostname())
 
 
 async def reconcile_reservations(ctx: Context) -> dict[str, int]:
@@ -31,7 +31,7 @@ async def reconcile_reservations(ctx: Context) -> dict[str, int]:
 
 async def run_reconciliation(ctx: Context, identity: str) -> dict[str, int]:
     """Carry out a run that somebody asked for, then what waits behind it; nothing, if it does not wait any more."""
-    run = await service.carry_out(ctx["store"], ObjectId(identity), tell=ctx["alerts"])
+    run = await engine.carry_out(ctx["store"], ObjectId(identity), tell=ctx["alerts"])
     if run is None:
         return {}
     await _carry_out_all(ctx)
@@ -43,8 +43,8 @@ async def pick_up_reconciliations(ctx: Context) -> int:
 
     That is also what a dead process left behind, what failed a while ago, and what was due while no worker ran.
     """
-    await runs.give_up_dead(ctx["store"])
-    await runs.ask_again(ctx["store"])
+    await run_store.give_up_dead(ctx["store"])
+    await run_store.ask_again(ctx["store"])
     await _due(ctx)
     return await _carry_out_all(ctx)
 
@@ -66,15 +66,15 @@ async def tidy_up(ctx: Context) -> dict[str, int]:
     hours: int = ctx["settings"].complete_after_hours
     days: int = ctx["settings"].runs_kept_days
     return {
-        "expired": await _until_none(lambda: tidy.expire_lapsed(store)),
-        "completed": await tidy.complete_ended(store, hours),
-        "pruned": await _until_none(lambda: runs.prune(store, days)),
+        "expired": await _until_none(lambda: expiry.expire_lapsed(store)),
+        "completed": await expiry.complete_ended(store, hours),
+        "pruned": await _until_none(lambda: run_store.prune(store, days)),
     }
 
 
 async def _carry_out_all(ctx: Context) -> int:
     done = 0
-    while await service.carry_out(ctx["store"], tell=ctx["alerts"]):
+    while await engine.carry_out(ctx["store"], tell=ctx["alerts"]):
         done += 1
     return done
 

@@ -13,16 +13,16 @@ from arq.cron import CronJob
 from arq.worker import Function
 from pymongo.errors import PyMongoError
 
+from app import job_queue
+from app.cluster import worker_heartbeat
+from app.cluster.worker_heartbeat import BEAT_SECONDS
 from app.cron import parse
 from app.errors import Problem
-from app.reconciliation import queue
+from app.migration.migrate import verify
 from app.reconciliation.alerts import Alerts
-from app.reconciliation.service import OWNER
+from app.reconciliation.engine import OWNER
 from app.settings import read_settings
-from app.storage import beats
-from app.storage.beats import BEAT_SECONDS
 from app.storage.client import connect
-from app.storage.migrate import verify
 from worker import jobs
 from worker.crons import LineJob
 
@@ -45,7 +45,7 @@ _settings = read_settings()
 
 async def startup(ctx: dict[Any, Any]) -> None:
     """Open the database; one that is not migrated is refused."""
-    ctx["settings"], ctx["alerts"] = _settings, Alerts(_settings, queue.Queue(_settings.redis_url))
+    ctx["settings"], ctx["alerts"] = _settings, Alerts(_settings, job_queue.Queue(_settings.redis_url))
     ctx["store"] = await connect(_settings)
     await verify(ctx["store"])
 
@@ -56,30 +56,30 @@ async def shutdown(ctx: dict[Any, Any]) -> None:
         await ctx["alerts"].aclose()
     if "store" in ctx:
         with suppress(PyMongoError):
-            await beats.stop(ctx["store"], OWNER)
+            await worker_heartbeat.stop(ctx["store"], OWNER)
         await ctx["store"].close()
 
 
 def _redis() -> ArqRedis:
     if _settings.redis_url is None:
         raise Problem("invalid", "REDIS_URL is not set; the worker takes its jobs from there.")
-    return queue.connection(_settings.redis_url)
+    return job_queue.connection(_settings.redis_url)
 
 
 class WorkerSettings:
     """What arq reads, by name; everything that is not here is as arq has it."""
 
     redis_pool: ClassVar[ArqRedis] = _redis()
-    queue_name = queue.QUEUE
+    queue_name = job_queue.QUEUE
     functions: ClassVar[list[Function]] = [
         # The second try is for a worker that was stopped: it gave its run back, and the next one begins at once.
-        func(jobs.run_reconciliation, name=queue.RUN, timeout=RUN_SECONDS, max_tries=2),
-        func(jobs.send_alerts, name=queue.ALERT, timeout=ALERT_LONGEST),
+        func(jobs.run_reconciliation, name=job_queue.RUN, timeout=RUN_SECONDS, max_tries=2),
+        func(jobs.send_alerts, name=job_queue.ALERT, timeout=ALERT_LONGEST),
     ]
     cron_jobs: ClassVar[list[CronJob]] = [
         cron(
             jobs.beat,
-            name=queue.BEAT,
+            name=job_queue.BEAT,
             second=set(range(0, 60, BEAT_SECONDS)),
             timeout=BEAT_SECONDS,
             run_at_startup=True,
@@ -87,27 +87,30 @@ class WorkerSettings:
         LineJob(
             jobs.reconcile_reservations,
             parse(_settings.reconcile_cron),
-            name=queue.RECONCILE,
+            name=job_queue.RECONCILE,
             timeout=RUN_SECONDS,
             max_tries=2,
         ),
         cron(
             jobs.pick_up_reconciliations,
-            name=queue.PICK_UP,
+            name=job_queue.PICK_UP,
             second=set(range(0, 60, PICK_UP_SECONDS)),
             timeout=RUN_SECONDS,
             run_at_startup=True,
         ),
         cron(
-            jobs.send_alerts, name=f"{queue.ALERT}:look", second=set(range(5, 60, ALERT_SECONDS)), timeout=ALERT_LONGEST
+            jobs.send_alerts,
+            name=f"{job_queue.ALERT}:look",
+            second=set(range(5, 60, ALERT_SECONDS)),
+            timeout=ALERT_LONGEST,
         ),
-        cron(jobs.tidy_up, name=queue.TIDY, second=TIDY_SECOND, timeout=TIDY_SECONDS),
+        cron(jobs.tidy_up, name=job_queue.TIDY, second=TIDY_SECOND, timeout=TIDY_SECONDS),
     ]
     on_startup = startup
     on_shutdown = shutdown
     timezone = UTC
-    job_serializer = queue.serialize
-    job_deserializer = queue.deserialize
+    job_serializer = job_queue.serialize
+    job_deserializer = job_queue.deserialize
     keep_result = 0
     """A kept result would block the id of its job."""
     job_completion_wait = 5

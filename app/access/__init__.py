@@ -1,1 +1,1 @@
-"""Floor 4: API keys and what they may do."""
+"""Floor 5: API keys and what they may do."""

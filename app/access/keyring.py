@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pymongo
 
-from app.access.caller import Caller
 from app.access.service import Token, hash_of, is_over, key_of
+from app.caller import Caller
 from app.deadline import detached, within
 from app.errors import Problem
 from app.storage.client import Store

@@ -7,11 +7,11 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from app.access.caller import Caller, Scope
 from app.access.keyring import Keyring
+from app.caller import Caller, Scope
 from app.errors import Problem
-from app.wire.openapi import SECURITY_SCHEME
-from app.wire.request import Request
+from app.http.openapi import SECURITY_SCHEME
+from app.http.request import Request
 
 KEYRING = "keyring"
 """Where the application's state has it."""

@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 from pymongo import ReturnDocument
 
-from app.access.caller import CUSTOMER_SCOPES, SCOPES
+from app.caller import CUSTOMER_SCOPES, SCOPES
 from app.deadline import sending
 from app.errors import invalid, not_found
 from app.storage.client import Store

@@ -8,8 +8,8 @@ from app.audit.paths import dig, outermost
 from app.audit.report import Report
 from app.audit.shape import Shape, ShapeError
 from app.storage.capacities import FIELDS, Former, counts_guests, former_capacities, stated_capacity
-from app.storage.reading import DeniedError, Reading
-from app.storage.rows import LeftOut
+from app.storage.readonly import DeniedError, Reading
+from app.storage.row_reader import LeftOut
 from app.storage.values import identity
 
 RESOURCES = "resources"

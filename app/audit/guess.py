@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from app.audit.kinds import Kind, Seen, at_midnight, look
 from app.audit.survey import Survey, survey
-from app.storage.reading import DeniedError, Reading
-from app.storage.rows import IDLE, folded
+from app.domain.lifecycle import BLOCKING
+from app.storage.readonly import DeniedError, Reading
+from app.storage.row_reader import IDLE, folded
 from app.storage.values import count, identity
-from app.timeline.lifecycle import BLOCKING
 
 _RESOURCES = (
     *("room", "table", "court", "car", "vehicle", "resource", "desk", "doctor", "doc", "stylist", "barber", "staff"),

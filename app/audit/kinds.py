@@ -11,8 +11,8 @@ from bson import DatetimeMS, ObjectId
 
 from app.audit.survey import Field
 from app.audit.texts import Format, Texts
+from app.domain.instants import DAY, to_millis
 from app.storage.values import SECONDS_FROM
-from app.timeline.instants import DAY, to_millis
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 _ID_STEPS = frozenset({"_id", "id"})

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from app.storage.errors import StorageError
-from app.storage.reading import Reading
+from app.storage.readonly import Reading
 from app.storage.values import forms, identity, printable
 
 CUSTOMERS = "customers"

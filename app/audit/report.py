@@ -4,9 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.storage.rows import TRASH
-from app.timeline.instants import render
-from app.timeline.sweep import Window
+from app.domain.instants import render
+from app.domain.sweep import Window
+from app.storage.row_reader import TRASH
 
 EXAMPLES = 3
 _NAMES = 100

@@ -17,12 +17,12 @@ from app.audit.capacities import Resources, read_resources
 from app.audit.report import Report
 from app.audit.shape import PLAIN, Shape
 from app.audit.translation import NO_STATUS, Translated, Translation
-from app.storage.reading import Reading
-from app.storage.rows import TRASH, LeftOut, Reader, Taken, folded, occupancies
+from app.domain.instants import to_millis
+from app.domain.lifecycle import BLOCKING
+from app.domain.sweep import Row, sweep
+from app.storage.readonly import Reading
+from app.storage.row_reader import TRASH, LeftOut, Reader, Taken, folded, occupancies
 from app.storage.values import excerpt, instant, label
-from app.timeline.instants import to_millis
-from app.timeline.lifecycle import BLOCKING
-from app.timeline.sweep import Row, sweep
 
 _STATUS = 60
 """Letters of an unknown status that are kept."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from app.audit.texts import Format
-from app.storage.rows import folded
+from app.domain.zones import zone
+from app.storage.row_reader import folded
 from app.storage.values import identity
-from app.timeline.zones import zone
 
 _PLACES = ("resource", "start", "end", "minutes", "minutes_field", "date", "time", "units")
 _TIMES = ("start", "end", "minutes", "minutes_field", "date", "time")

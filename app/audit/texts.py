@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from app.domain.instants import DAY, Millis, from_millis, to_millis
+from app.domain.zones import ONE_DAY, local, resolve, start_of_day
 from app.storage.values import instant
-from app.timeline.instants import DAY, Millis, from_millis, to_millis
-from app.timeline.zones import ONE_DAY, local, resolve, start_of_day
 
 _LETTERS = {
     "YYYY": "%Y",

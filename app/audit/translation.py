@@ -1,4 +1,4 @@
-"""Documents of any shape, turned into rows of the shape that the one reader (`app.storage.rows`) takes.
+"""Documents of any shape, turned into rows of the shape that the one reader (`app.storage.row_reader`) takes.
 
 What occupies nothing is never parsed: a row says first what it is, and where it lies only if somebody asks.
 """
@@ -13,11 +13,11 @@ from bson import DatetimeMS, Decimal128
 from app.audit import texts
 from app.audit.paths import MOST, Paths, TooManyError, Values, outermost
 from app.audit.shape import Shape, plain
-from app.storage.rows import FIELDS, LeftOut
+from app.domain.instants import MINUTE, Millis
+from app.domain.zones import ONE_DAY, zone
+from app.storage.row_reader import FIELDS, LeftOut
 from app.storage.values import MOST as MOST_COUNTED
 from app.storage.values import excerpt, instant
-from app.timeline.instants import MINUTE, Millis
-from app.timeline.zones import ONE_DAY, zone
 
 NO_STATUS = "(no status)"
 """The status of every row where there is none."""

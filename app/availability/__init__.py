@@ -1,1 +1,1 @@
-"""Floor 4: when something is free, and why not at another time."""
+"""Floor 5: when something is free, and why not at another time."""

@@ -12,13 +12,13 @@ from pymongo.errors import PyMongoError
 
 from app.availability.queries import Place, Rows, read_places, read_rows
 from app.deadline import detached, within
+from app.domain.instants import DAY, Millis
+from app.domain.load import Profile
+from app.domain.rules import Offer, Wish, block_of
+from app.domain.slots import Asked, Budget, Candidates, longest_of, slots
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleReader
-from app.timeline.instants import DAY, Millis
-from app.timeline.load import Profile
-from app.timeline.rules import Offer, Wish, block_of
-from app.timeline.slots import Asked, Budget, Candidates, longest_of, slots
 from app.work import WorkPool
 
 STARTS = 3

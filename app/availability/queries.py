@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from app.booking.intents import Span
-from app.booking.occupants import BRANCHES, FIELDS, branches, occupancies_on, read_foreign, window
+from app.domain.instants import Millis
+from app.domain.load import Occupancy
+from app.domain.rules import Offer, Room
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import service_row
-from app.storage.guards import Reach
+from app.storage.occupancy import BRANCHES, FIELDS, branches, occupancies_on, read_foreign, window
 from app.storage.pools import members_of
+from app.storage.reach import Reach
 from app.storage.rule_cache import RuleReader
+from app.storage.span import Span
 from app.storage.values import identity
-from app.timeline.instants import Millis
-from app.timeline.load import Occupancy
-from app.timeline.rules import Offer, Room
 
 ROWS_MAX = 200_000
 """Reservations that one question reads."""

@@ -6,12 +6,12 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from app.availability.queries import Place
+from app.domain.instants import DAY, MINUTE, Millis
+from app.domain.rules import Offer, length_flaw
+from app.domain.schedule_json import read_span
+from app.domain.slots import Asked
+from app.domain.zones import ONE_DAY, day_of, next_day, start_of_day, zone
 from app.errors import Fault, Problem, invalid
-from app.timeline.instants import DAY, MINUTE, Millis
-from app.timeline.rules import Offer, length_flaw
-from app.timeline.schedule_json import read_span
-from app.timeline.slots import Asked
-from app.timeline.zones import ONE_DAY, day_of, next_day, start_of_day, zone
 
 SPAN_DAYS = 92
 

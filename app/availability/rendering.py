@@ -7,9 +7,9 @@ from hashlib import blake2b
 from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from app.timeline.instants import DAY, HOUR, MINUTE, SECOND, Millis, from_millis
-from app.timeline.slots import Slot
-from app.timeline.zones import local, render_wall
+from app.domain.instants import DAY, HOUR, MINUTE, SECOND, Millis, from_millis
+from app.domain.slots import Slot
+from app.domain.zones import local, render_wall
 
 
 class Written(NamedTuple):

@@ -11,10 +11,10 @@ from app.availability.questions import Question, TimeQuestion
 from app.availability.schemas import CheckAnswer, Explanation, SlotsAnswer
 from app.availability.service import Availability
 from app.errors import invalid
-from app.reservations.refusals import check_json
-from app.wire.openapi import problems
-from app.wire.parameters import read_instant
-from app.wire.request import Request
+from app.http.openapi import problems
+from app.http.parameters import read_instant
+from app.http.request import Request
+from app.refusals import check_json
 
 _MINUTES = 366 * 24 * 60
 

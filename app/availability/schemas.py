@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.wire.models import Answer, Instant
+from app.http.models import Answer, Instant
 
 
 class SlotAnswer(Answer):

@@ -11,24 +11,24 @@ from zoneinfo import ZoneInfo
 import pymongo
 from bson import ObjectId
 
-from app.access.caller import Caller
 from app.availability.admission import Admission
 from app.availability.next_free import NextFree
 from app.availability.queries import ROWS_MAX, Place, Rows, read_places, read_rows
 from app.availability.questions import Question, TimeQuestion, answer_zone, asked_of, end_of, span_of
 from app.availability.rendering import Written, slots_json
-from app.booking.occupants import occupancies_on
+from app.caller import Caller
 from app.deadline import LEAST_SECONDS, within
+from app.domain.grid import STARTS_MAX
+from app.domain.instants import Millis, to_millis
+from app.domain.load import Profile
+from app.domain.rules import Offer, Room, Verdict, Wish, block_of, judge
+from app.domain.slots import Asked, Budget, Candidates, Slot, longest_of, slots
+from app.domain.zones import zone
 from app.errors import Problem, invalid
 from app.reservations.queries import read_reservation
 from app.storage.client import Store
+from app.storage.occupancy import occupancies_on
 from app.storage.rule_cache import RuleReader, too_long
-from app.timeline.grid import STARTS_MAX
-from app.timeline.instants import Millis, to_millis
-from app.timeline.load import Profile
-from app.timeline.rules import Offer, Room, Verdict, Wish, block_of, judge
-from app.timeline.slots import Asked, Budget, Candidates, Slot, longest_of, slots
-from app.timeline.zones import zone
 from app.work import WorkPool
 
 P = ParamSpec("P")

@@ -1,12 +1,12 @@
-"""Floor 3: the write path. The only code that writes a status, a time, a resource or units of a reservation."""
+"""Floor 4: the write path. The only code that writes a status, a time, a resource or units of a reservation."""
 
 from app.booking.book import Book
-from app.booking.desk import Booking
 from app.booking.group import BookGroup, MembersRefused
-from app.booking.imported import BookRow, ChangeRow, import_key
+from app.booking.idempotency import Replayed, key_hash, request_hash
+from app.booking.import_rows import BookRow, ChangeRow, import_key
 from app.booking.intents import DEADLINE_SECONDS, Refused, Stranded, Token, overloaded
 from app.booking.permission import TOOK_PLACE, check_served
-from app.booking.replay import Replayed, key_hash, request_hash
+from app.booking.service import Booking
 
 __all__ = [
     "DEADLINE_SECONDS",

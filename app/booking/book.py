@@ -8,15 +8,16 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking.intents import LENGTHY, TYPICAL_BYTES, Accepted, Intent, Refused, Span, View
-from app.booking.occupants import occupancy
+from app.booking.intents import TYPICAL_BYTES, Accepted, Intent, Refused, View
+from app.domain.instants import SECOND, Millis, from_millis, to_millis
+from app.domain.lifecycle import BLOCKING, Status
+from app.domain.rules import Offer, Room, Verdict, Wish, block_of, judge
+from app.domain.zones import next_day, zone
 from app.errors import invalid
 from app.storage.documents import HistoryEntry, Reservation
-from app.storage.rows import is_long
-from app.timeline.instants import SECOND, Millis, from_millis, to_millis
-from app.timeline.lifecycle import BLOCKING, Status
-from app.timeline.rules import Offer, Room, Verdict, Wish, block_of, judge
-from app.timeline.zones import next_day, zone
+from app.storage.occupancy import occupancy
+from app.storage.row_reader import is_long
+from app.storage.span import LENGTHY, Span
 
 BYTES_A_CHARACTER = 4
 """At most, in UTF-8."""

@@ -3,28 +3,18 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.booking.held import HeldIntent, check_seen
-from app.booking.intents import Accepted, Refused, Span, View
-from app.booking.occupants import occupancy
+from app.booking.confirm_extend_end import hold_expired
+from app.booking.existing import HeldIntent, check_seen
+from app.booking.intents import Accepted, Refused, View
 from app.booking.permission import check_cancellation_notice, check_served, check_service_change
-from app.booking.verbs import hold_expired
+from app.domain.instants import Millis, from_millis, to_millis
+from app.domain.lifecycle import is_final
+from app.domain.rules import AHEAD, RULES, SHORTEST, Offer, Room, Wish, block_of, end_of_same_length, judge, length_flaw
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
-from app.storage.rows import is_long
-from app.timeline.instants import Millis, from_millis, to_millis
-from app.timeline.lifecycle import is_final
-from app.timeline.rules import (
-    AHEAD,
-    RULES,
-    SHORTEST,
-    Offer,
-    Room,
-    Wish,
-    block_of,
-    end_of_same_length,
-    judge,
-    length_flaw,
-)
+from app.storage.occupancy import occupancy
+from app.storage.row_reader import is_long
+from app.storage.span import Span
 
 METADATA_KEYS = 20
 

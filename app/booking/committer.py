@@ -19,17 +19,17 @@ from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
 from app.booking.drivers import Driver
+from app.booking.idempotency import Replayed
 from app.booking.intents import Accepted, Intent, overloaded, unreachable
-from app.booking.replay import Replayed
-from app.booking.stamps import COMMIT_SECONDS
-from app.booking.tickets import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
+from app.booking.priority import Way
+from app.booking.queue import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
+from app.booking.timestamps import COMMIT_SECONDS
 from app.booking.transaction import Batch, Lost, Outcome, attempt
-from app.booking.way import Way
 from app.deadline import detached, sending, within
+from app.domain.instants import Millis
 from app.errors import OutcomeUnknown, Problem
 from app.outages import codes_of, is_breakdown, is_outage
 from app.storage.rule_cache import RuleCache
-from app.timeline.instants import Millis
 
 log = structlog.get_logger()
 

@@ -6,10 +6,10 @@ its write later, outside the transaction.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pymongo
 from pymongo import ReadPreference
@@ -20,15 +20,14 @@ from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.write_concern import WriteConcern
 
-from app.booking.doubts import Doubts
-from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
+from app.booking.doubtful_sessions import Doubts
+from app.cluster.heartbeat import Vouch
 from app.deadline import LEAST_SECONDS
 from app.outages import is_unheard
 from app.storage.client import Store
+from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
 
 T = TypeVar("T")
-Vouch: TypeAlias = Callable[[], Awaitable[None]]
-"""Asked before every batch; raises if this process must not book now."""
 
 MAJORITY = WriteConcern("majority", j=True)
 GRACE_SECONDS = 1.0

@@ -6,18 +6,19 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking.held import Elsewhere, check_seen
-from app.booking.intents import Accepted, Intent, Span, Update, View
+from app.booking.existing import Elsewhere, check_seen
+from app.booking.intents import Accepted, Intent, Update, View
 from app.booking.snapshot import forget
-from app.booking.survey import Survey, is_to_come
+from app.booking.stranding_survey import Survey, is_to_come
+from app.domain.instants import Millis
+from app.domain.load import Occupancy
+from app.domain.rules import Room
+from app.domain.stranding import stranded
 from app.errors import not_found
 from app.storage.documents import Service, service_row
 from app.storage.guards import new_rules
-from app.storage.objects import object_of, version_of
-from app.timeline.instants import Millis
-from app.timeline.load import Occupancy
-from app.timeline.rules import Room
-from app.timeline.stranding import stranded
+from app.storage.span import Span
+from app.storage.stored_catalogue import object_of, version_of
 
 OPERATIONS_KEPT = 50
 """How many edits an object remembers by their ids, so that one whose answer was lost is found after others came."""

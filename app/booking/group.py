@@ -8,13 +8,14 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.held import Elsewhere
-from app.booking.intents import Accepted, Intent, Refused, Span, View
-from app.booking.occupants import occupancy
+from app.booking.existing import Elsewhere
+from app.booking.intents import Accepted, Intent, Refused, View
 from app.booking.packing import Seeker, arrange
+from app.domain.lifecycle import BLOCKING
 from app.errors import Problem
 from app.storage.documents import Reservation
-from app.timeline.lifecycle import BLOCKING
+from app.storage.occupancy import occupancy
+from app.storage.span import Span
 
 Reason = Refused | Problem
 

@@ -8,34 +8,15 @@ from typing import Any, Protocol
 
 from bson import ObjectId
 
+from app.domain.instants import Millis
+from app.domain.load import Calendar, Occupancy
+from app.domain.rules import Offer, Room, Verdict
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
-from app.timeline.instants import DAY, Millis
-from app.timeline.load import Calendar, Occupancy
-from app.timeline.rules import Offer, Room, Verdict
+from app.storage.span import Span
 
 DEADLINE_SECONDS = 3.0
 TYPICAL_BYTES = 2_048
-LENGTHY: Millis = 31 * DAY
-"""What wants a longer time than this can meet tens of thousands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of one resource, in block times, whose occupants an intent must see.
-
-    `since`: only those that were changed since then; the others are known already.
-    """
-
-    resource: str
-    start: Millis
-    end: Millis
-    since: Millis | None = None
-
-    @property
-    def lengthy(self) -> bool:
-        """Whether it may have tens of thousands of occupants."""
-        return self.since is None and self.end - self.start > LENGTHY
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ above: what it finds can be had, what it does not find may be there. Nothing her
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app.timeline.instants import Millis
+from app.domain.instants import Millis
 
 NODES = 400
 """How many placings a search tries at most."""

@@ -4,11 +4,11 @@ Nothing here knows a key: intents say of their caller whether it is an `admin` (
 it is `bound` to a customer.
 """
 
+from app.domain.instants import MINUTE, Millis, from_millis, render
+from app.domain.lifecycle import Status
+from app.domain.rules import Offer
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
-from app.timeline.instants import MINUTE, Millis, from_millis, render
-from app.timeline.lifecycle import Status
-from app.timeline.rules import Offer
 
 TOOK_PLACE: frozenset[Status] = frozenset({"completed", "no-show"})
 """What can be said of a reservation only from its start on."""

@@ -7,18 +7,20 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
-from app.booking.intents import Intent, Span, Update, View
-from app.booking.occupants import glimpse, occupancies_of, read
-from app.booking.stamps import check_skew
-from app.booking.steps import Step, Steps, find, update
-from app.booking.way import YIELD_MILLISECONDS
+from app.booking.intents import Intent, Update, View
+from app.booking.priority import YIELD_MILLISECONDS
+from app.booking.timestamps import check_skew
+from app.domain.instants import SECOND, Millis, to_millis
+from app.domain.load import Calendar
+from app.domain.rules import Offer, Room
 from app.errors import Problem
 from app.storage.documents import service_row
-from app.storage.guards import Reach, new_rules
+from app.storage.guards import new_rules
+from app.storage.occupancy import glimpse, occupancies_of, read
+from app.storage.reach import Reach
 from app.storage.rule_cache import F, Row, RuleCache, VersionedCache
-from app.timeline.instants import SECOND, Millis, to_millis
-from app.timeline.load import Calendar
-from app.timeline.rules import Offer, Room
+from app.storage.span import Span
+from app.storage.steps import Step, Steps, find, update
 
 log = structlog.get_logger()
 

@@ -12,19 +12,20 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 from pymongo.errors import ConnectionFailure, PyMongoError
 
+from app.booking.existing import Elsewhere
 from app.booking.group import MembersRefused
-from app.booking.held import Elsewhere
-from app.booking.intents import Accepted, Intent, Refused, Span, Stranded, Update, overloaded
-from app.booking.replay import Replayed, answers_of, replay
+from app.booking.idempotency import Replayed, answers_of, replay
+from app.booking.intents import Accepted, Intent, Refused, Stranded, Update, overloaded
 from app.booking.snapshot import BUMP, HoldStillLive, Snapshot
-from app.booking.stamps import FRESH_SECONDS, Age, StaleStamp, renewed
-from app.booking.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, find, insert, update
+from app.booking.timestamps import FRESH_SECONDS, Age, StaleStamp, renewed
 from app.booking.transitions import status_update
+from app.domain.instants import Millis, from_millis, to_millis
 from app.errors import OutcomeUnknown, Problem
 from app.storage.documents import Reservation, StoredAnswer
-from app.storage.guards import Reach
+from app.storage.reach import Reach
 from app.storage.rule_cache import RuleCache
-from app.timeline.instants import Millis, from_millis, to_millis
+from app.storage.span import Span
+from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, find, insert, update
 
 Outcome: TypeAlias = Accepted | Replayed | Problem | Refused | MembersRefused | Stranded | Elsewhere
 

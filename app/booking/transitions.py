@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from app.booking.stamps import STAMP
+from app.booking.timestamps import STAMP
 
 HISTORY_KEPT = 50
 """Lines of its history that a reservation keeps: the latest."""

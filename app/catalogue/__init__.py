@@ -1,1 +1,1 @@
-"""Floor 4: resources, services and customers."""
+"""Floor 5: resources, services and customers."""

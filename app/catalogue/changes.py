@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from app.catalogue.merge import merging
+from app.catalogue.merge_patch import merging
 from app.catalogue.queries import HOURS
 from app.catalogue.schemas import NewResource, ResourcePatch
+from app.domain.former_capacities import eras_after
+from app.domain.instants import from_millis, to_millis
+from app.domain.rules import Room
+from app.domain.schedule import Schedule
+from app.domain.zones import zone
 from app.storage.capacities import former_capacities, stated_capacity
 from app.storage.documents import Resource
-from app.storage.objects import object_of
-from app.storage.rows import LeftOut
+from app.storage.row_reader import LeftOut
+from app.storage.stored_catalogue import object_of
 from app.storage.stored_rules import room_of_row, time_off_of_row
-from app.timeline.eras import eras_after
-from app.timeline.instants import from_millis, to_millis
-from app.timeline.rules import Room
-from app.timeline.schedule import Schedule
-from app.timeline.zones import zone
 
 Row: TypeAlias = Mapping[str, Any]
 

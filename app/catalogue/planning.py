@@ -12,17 +12,17 @@ from typing import Any
 from app.booking import Stranded
 from app.booking.edit import Plan
 from app.booking.snapshot import unguarded
-from app.booking.survey import Stretch, Survey, read_rows, survey_of
+from app.booking.stranding_survey import Stretch, Survey, read_rows, survey_of
 from app.catalogue.changes import Changes, Row, Wanted
 from app.catalogue.queries import HOURS, read_row
+from app.domain.instants import LATEST, Millis
+from app.domain.load import Occupancy
+from app.domain.narrowing import narrowed
+from app.domain.rules import Offer, Room
 from app.storage.client import Store
 from app.storage.documents import Resource
-from app.storage.objects import version_of
 from app.storage.rule_cache import RuleReader
-from app.timeline.instants import LATEST, Millis
-from app.timeline.load import Occupancy
-from app.timeline.narrowing import narrowed
-from app.timeline.rules import Offer, Room
+from app.storage.stored_catalogue import version_of
 from app.work import WorkPool
 
 SHORT = 200

@@ -8,7 +8,7 @@ import structlog
 from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject
-from app.storage.objects import collection_of, noun_of, object_of
+from app.storage.stored_catalogue import collection_of, noun_of, object_of
 
 log = structlog.get_logger()
 

@@ -10,9 +10,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from app.access.routes import any_key, caller_of, needs
-from app.catalogue.hours import add_time_off, remove_time_off, replace_schedule, time_off_of, times_off_after
-from app.catalogue.hours_schemas import NewSchedule, NewTimeOff, ScheduleAnswer, TimeOffAnswer
 from app.catalogue.queries import HOURS
+from app.catalogue.schedule_schemas import NewSchedule, NewTimeOff, ScheduleAnswer, TimeOffAnswer
+from app.catalogue.schedules import add_time_off, remove_time_off, replace_schedule, time_off_of, times_off_after
 from app.catalogue.schemas import (
     CatalogueAnswer,
     CustomerAnswer,
@@ -27,13 +27,13 @@ from app.catalogue.schemas import (
 )
 from app.catalogue.service import Catalogue
 from app.errors import Problem, not_found
+from app.http.answers import versioned
+from app.http.etags import IfMatch, IfMatchHeader, OptionalIfMatchHeader, etag
+from app.http.openapi import problems
+from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor, turn
+from app.http.request import Request
 from app.storage.documents import CatalogueObject, Customer, Resource, Service, TimeOff
 from app.storage.values import shown_text
-from app.wire.answers import versioned
-from app.wire.openapi import problems
-from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor, turn
-from app.wire.request import Request
-from app.wire.versions import IfMatch, IfMatchHeader, OptionalIfMatchHeader, etag
 
 A = TypeVar("A", bound=CatalogueAnswer)
 

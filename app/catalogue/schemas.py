@@ -5,12 +5,12 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
 
+from app.domain.rules import Assignment
+from app.domain.zones import zone
 from app.errors import Fault
-from app.timeline.rules import Assignment
-from app.timeline.zones import zone
-from app.wire.bounds import Bounded
-from app.wire.models import Answer, Body, CatalogueId, Instant
-from app.wire.sentences import from_faults
+from app.http.bounds import Bounded
+from app.http.models import Answer, Body, CatalogueId, Instant
+from app.http.validation_messages import from_faults
 
 LONGEST_MINUTES = 366 * 24 * 60
 """No reservation is longer, so no length in the catalogue needs to be."""

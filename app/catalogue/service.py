@@ -11,11 +11,11 @@ from weakref import WeakValueDictionary
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from app.access.caller import Caller
 from app.booking import DEADLINE_SECONDS, Booking, Stranded, overloaded
 from app.booking.edit import EditResource, Outdated
+from app.caller import Caller
 from app.catalogue.changes import Row, Wanted, patched
-from app.catalogue.merge import merging
+from app.catalogue.merge_patch import merging
 from app.catalogue.planning import Planner
 from app.catalogue.queries import HOURS, missing, read, read_row, read_some
 from app.catalogue.schemas import (
@@ -28,15 +28,15 @@ from app.catalogue.schemas import (
 )
 from app.deadline import sending, within
 from app.errors import Fault, Problem, invalid
-from app.reservations.refusals import stranding
+from app.http.etags import IfMatch, stale
+from app.http.models import Body
+from app.http.validation_messages import from_faults
+from app.refusals import stranding
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.guards import make_guard, make_service_row
-from app.storage.objects import collection_of, noun_of, object_of, version_of
 from app.storage.pools import join_pools
+from app.storage.stored_catalogue import collection_of, noun_of, object_of, version_of
 from app.storage.values import excerpt
-from app.wire.models import Body
-from app.wire.sentences import from_faults
-from app.wire.versions import IfMatch, stale
 
 C = TypeVar("C", bound=CatalogueObject)
 

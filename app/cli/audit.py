@@ -13,8 +13,8 @@ from app.cli.audit_advice import Asked, misspelt, unreadable
 from app.cli.audit_options import PIPELINE, Grouped, shape_of, shape_options
 from app.cli.audit_report import more, summary, table, write
 from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, environment, result, say, shown
-from app.storage.reading import open_for_reading
-from app.timeline.lifecycle import BLOCKING
+from app.domain.lifecycle import BLOCKING
+from app.storage.readonly import open_for_reading
 
 
 def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ from app.audit.people import people
 from app.audit.report import Tally
 from app.cli.common import console
 from app.cli.output import Beside
-from app.storage.reading import Reading
+from app.domain.instants import MINUTE, Millis, from_millis, render
+from app.domain.sweep import Window
+from app.storage.readonly import Reading
 from app.storage.values import printable
-from app.timeline.instants import MINUTE, Millis, from_millis, render
-from app.timeline.sweep import Window
 
 SHOWN = 50
 """Windows that people are shown; a file gets all."""

@@ -22,13 +22,13 @@ from rich.text import Text
 
 from app import logs
 from app.cli.output import silence, unwritten
+from app.cluster import agreement
 from app.environment import FILE, SettingsError
 from app.errors import Problem
+from app.migration.migrate import verify
 from app.settings import Settings, read_settings
-from app.storage import deployment
 from app.storage.client import Store, connect
 from app.storage.errors import StorageError, failed
-from app.storage.migrate import verify
 from app.trial import folder
 from app.trial.errors import TrialError
 
@@ -125,7 +125,7 @@ async def opened(
     store = await connect(settings, mode=settings.mode if insists else settings.chosen_mode or "auto")
     try:
         if not insists and settings.chosen_mode is None:
-            await deployment.join(store, lasting=verified)
+            await agreement.join(store, lasting=verified)
         if verified:
             await verify(store)
         yield store

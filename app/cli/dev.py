@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from app.cli.common import DONE, asynchronous, environment, say
+from app.os_process import tie
 from app.trial import folder
 from app.trial.run import Trial
-from app.trial.tether import tie
 
 
 @click.command(epilog="Example:  reserva dev --port 9000 --data /tmp/trial")

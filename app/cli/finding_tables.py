@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.common import shown
+from app.domain.instants import render
 from app.reconciliation.findings.schemas import FindingAnswer, FindingLine, FoundReservation
 from app.storage.documents import Acceptance, Finding
 from app.storage.values import printable
-from app.timeline.instants import render
 
 NAMED = 3
 """Of the people of a finding in the list; of more it says how many."""

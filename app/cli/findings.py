@@ -12,8 +12,12 @@ import click
 from app.availability.service import Availability
 from app.cli.common import DONE, FOUND, asynchronous, console, opened, result, say, shown
 from app.cli.finding_tables import about, load, parts_of, table, when, who
+from app.domain.finding_identity import State
+from app.domain.instants import parse
 from app.errors import Problem
-from app.reconciliation.findings.desk import Findings, Shown
+from app.http.models import read_body
+from app.http.paging import MAX_LIMIT
+from app.reconciliation.finding_history import BY
 from app.reconciliation.findings.listing import Filters, Order
 from app.reconciliation.findings.schemas import (
     AcceptingWord,
@@ -23,13 +27,9 @@ from app.reconciliation.findings.schemas import (
     Word,
     shown_finding,
 )
-from app.reconciliation.findings.words import Said
-from app.reconciliation.histories import BY
+from app.reconciliation.findings.service import Findings, Shown
+from app.reconciliation.findings.transitions import Said
 from app.storage.rule_cache import RuleCache, RuleReader
-from app.timeline.instants import parse
-from app.timeline.matching import State
-from app.wire.models import read_body
-from app.wire.paging import MAX_LIMIT
 from app.work import WorkPool
 
 C = TypeVar("C", bound=Callable[..., Any])

@@ -69,7 +69,7 @@ def worker() -> None:
         url = read.get("MONGODB_URL") or _of_the_trial("mongodb_url")
     if not url:
         raise _CouldNot("MONGODB_URL is not set, and no trial runs in ./.reserva.")
-    beats = import_module("app.storage.beats")
+    beats = import_module("app.cluster.worker_heartbeat")
     try:
         found = beats.lives(url, socket.gethostname(), _SECONDS)
     except Exception as error:

@@ -27,6 +27,7 @@ from app.cli.common import (
 )
 from app.cli.output import Beside
 from app.cli.start import warn_if_optimistic
+from app.domain.zones import zone
 from app.importing.naming import Naming, parse_naming
 from app.importing.records import records_of
 from app.importing.report import Complaint, Report
@@ -34,7 +35,6 @@ from app.importing.rows import Zone
 from app.importing.service import Importer
 from app.importing.source import InterruptedReadingError, Source, UnreadableError
 from app.storage.values import printable
-from app.timeline.zones import zone
 
 SHOWN = 10
 """Complaints that people are shown; a file gets all."""

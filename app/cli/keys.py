@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.access import service
-from app.access.caller import SCOPES
+from app.caller import SCOPES
 from app.cli.common import DONE, CouldNot, asynchronous, console, opened, result, say, shown
 from app.storage.documents import Key
 from app.storage.values import printable

@@ -8,8 +8,8 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn
 
 from app.cli.common import DONE, FOUND, asynchronous, console, opened, say
-from app.storage.migrate import migrate as bring_up
-from app.storage.report import STRAY, Finding, Report, Watch, examples
+from app.migration.migrate import migrate as bring_up
+from app.migration.report import STRAY, Finding, Report, Watch, examples
 from app.storage.values import printable
 
 LINES = 100

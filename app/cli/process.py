@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from app.wire.closing import Closing
+from app.http.shutdown import Closing
 
 Message: TypeAlias = Any
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

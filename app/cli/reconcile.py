@@ -10,17 +10,17 @@ from pymongo.errors import PyMongoError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result, say
-from app.reconciliation import service
+from app.domain.instants import render
+from app.reconciliation import engine
 from app.reconciliation.alerts import Alerts
+from app.reconciliation.findings.context import Surroundings, surroundings
 from app.reconciliation.findings.listing import Filters, listed
-from app.reconciliation.findings.surroundings import Surroundings, surroundings
-from app.reconciliation.runs import Kind, LostRun
+from app.reconciliation.run_store import Kind, LostRun
 from app.reconciliation.schemas import RunAnswer
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
-from app.storage.rows import TRASH
+from app.storage.row_reader import TRASH
 from app.storage.values import identity, printable, row_key, shown_text
-from app.timeline.instants import render
 
 LINES, NAMES = 50, 10
 """Findings that are printed, and reservations of each whose customers are named."""
@@ -54,17 +54,17 @@ async def reconcile(*, full: bool, incremental: bool, resource: str | None, as_j
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     settings = configured()
     async with opened(settings) as store, aclosing(Alerts(settings)) as alerts:
-        if resource is not None and not await service.is_known(store, resource):
+        if resource is not None and not await engine.is_known(store, resource):
             raise CouldNot(f"There is no resource {resource!r}.")
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
             task = progress.add_task("starting")
 
-            def watch(seen: service.Progress) -> None:
+            def watch(seen: engine.Progress) -> None:
                 said = f"{seen.tally.scanned:,} reservations of {seen.tally.resources:,} resources"
                 progress.update(task, description=f"{said}, {seen.findings:,} findings")
 
             try:
-                run = await service.reconcile_reservations(store, kind, resource, watch, alerts)
+                run = await engine.reconcile_reservations(store, kind, resource, watch, alerts)
             except LostRun as lost:
                 raise CouldNot(f"This process stood still for too long. {lost}") from lost
         await _announce(store, alerts)

@@ -19,9 +19,9 @@ from app.cli.address import written_down
 from app.cli.common import configured, environment, explained, export, opened
 from app.cli.start import tell_start
 from app.cli.supervisor import Supervisor
+from app.os_process import tie
 from app.settings import Settings
 from app.trial.servers import ensure_free, free_port
-from app.trial.tether import tie
 
 if TYPE_CHECKING:
     from app.cli.process import Process
@@ -101,8 +101,8 @@ def application() -> "Process":
     settings = environment()
     # The process that only starts others has no use for the app.
     from app.cli.process import Process  # noqa: PLC0415  # see above
+    from app.http.shutdown import CLOSING  # noqa: PLC0415  # see above
     from app.main import create  # noqa: PLC0415  # see above
-    from app.wire.closing import CLOSING  # noqa: PLC0415  # see above
 
     app = create()
     gc.collect()

@@ -10,11 +10,11 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from app.booking import import_key
-from app.booking.imported import BY
+from app.booking.import_rows import BY
+from app.domain.instants import render
+from app.domain.lifecycle import Status
 from app.importing.rows import Row
 from app.storage.client import Store
-from app.timeline.instants import render
-from app.timeline.lifecycle import Status
 
 _FIELDS = ("importKey", "resource", "service", "startTime", "endTime", "guests", "status", "version", "history")
 _OLD_REFERENCE = "metadata.reference"

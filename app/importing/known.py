@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from app.catalogue.queries import missing
 from app.catalogue.schemas import NewCustomer, NewResource
 from app.errors import Problem
+from app.http.models import read_body
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource
-from app.storage.foreign import OCCUPANCIES
+from app.storage.foreign_occupancies import OCCUPANCIES
 from app.storage.guards import insert_new, make_fresh_guards, make_guard
 from app.storage.values import identity
-from app.wire.models import read_body
 
 REMEMBERED = 50_000
 """Ids of a kind that are remembered at most; a file may name millions of customers."""

@@ -9,11 +9,11 @@ from itertools import chain
 from typing import Any
 
 from app.errors import Problem
+from app.http.strict_json import read_json
 from app.importing.json_text import elements
 from app.importing.naming import Naming
 from app.importing.separated import Table
 from app.importing.source import Source, empty, is_text, whole_lines
-from app.wire.strict_json import read_json
 
 _DIGITS = 9
 

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from app.booking import import_key
+from app.domain.instants import render
+from app.domain.lifecycle import Status
+from app.domain.zones import choices, parse_wall
 from app.errors import Fault, Problem, invalid
+from app.http.models import Body, CatalogueId, Instant, read_body
 from app.importing.records import Record
 from app.reservations.schemas import Guests, Notes
 from app.reservations.times import check_span
-from app.timeline.instants import render
-from app.timeline.lifecycle import Status
-from app.timeline.zones import choices, parse_wall
-from app.wire.models import Body, CatalogueId, Instant, read_body
 
 REFERENCE_LENGTH = 200
 

@@ -19,7 +19,8 @@ from pymongo.errors import PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 
 from app.booking import Booking, BookRow, ChangeRow, Refused, Replayed
-from app.booking.imported import BY
+from app.booking.import_rows import BY
+from app.domain.rules import FORCED
 from app.errors import Problem
 from app.errors import invalid as invalid_field
 from app.importing.booked import Booked, find_booked, has_keyless, references_of
@@ -30,7 +31,6 @@ from app.importing.rows import Row, Zone, names_of, read_row
 from app.importing.source import UnreadableError
 from app.storage.client import Store
 from app.storage.documents import Customer, Reservation, Resource
-from app.timeline.rules import FORCED
 
 CHUNK = 200
 """Rows whose references, resources and customers are looked up together."""

@@ -1,1 +1,1 @@
-"""Floor 4: health and readiness."""
+"""Floor 5: health and readiness."""

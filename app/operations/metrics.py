@@ -6,8 +6,8 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from app.reconciliation.figures import AlertFigures, Figures, KindFigures, QueueFigures
-from app.reconciliation.runs import Kind
+from app.reconciliation.metrics import AlertFigures, Figures, KindFigures, QueueFigures
+from app.reconciliation.run_store import Kind
 from app.storage.capabilities import StoreMode
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4

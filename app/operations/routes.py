@@ -8,10 +8,10 @@ from litestar.openapi import ResponseSpec
 from pydantic import Field
 
 from app.access.routes import needs, open_to_all
+from app.http.models import Answer
+from app.http.openapi import problems
 from app.operations.metrics import CONTENT_TYPE, rendered
 from app.operations.service import Operations
-from app.wire.models import Answer
-from app.wire.openapi import problems
 
 
 class HealthAnswer(Answer):

@@ -6,12 +6,12 @@ import pymongo
 import structlog
 from pymongo.errors import PyMongoError
 
-from app.reconciliation.figures import Figures, read_figures
+from app.http.shutdown import Closing
+from app.migration.migrate import verify
+from app.reconciliation.metrics import Figures, read_figures
 from app.storage.capabilities import StoreMode
 from app.storage.client import Store
 from app.storage.errors import StorageError
-from app.storage.migrate import verify
-from app.wire.closing import Closing
 
 LOOK_SECONDS = 3.0
 

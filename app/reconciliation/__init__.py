@@ -1,1 +1,1 @@
-"""Floor 4: finding what is booked twice."""
+"""Floor 5: finding what is booked twice."""

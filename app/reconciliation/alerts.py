@@ -21,21 +21,20 @@ import structlog
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from app import cron
+from app import cron, job_queue
+from app.domain.instants import render
+from app.job_queue import Queue
 from app.reconciliation import lease as leases
-from app.reconciliation import queue
-from app.reconciliation.findings.surroundings import surroundings
-from app.reconciliation.known import FINDINGS
+from app.reconciliation.findings.context import surroundings
 from app.reconciliation.lease import Lease
 from app.reconciliation.messages import LINES, described, listed, overlap
-from app.reconciliation.queue import Queue
 from app.reconciliation.receiver import Message, NotTaken, Receiver
-from app.reconciliation.runs import LostRun
+from app.reconciliation.run_store import LostRun
+from app.reconciliation.stored_findings import FINDINGS
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Delivery, Finding
 from app.storage.values import printable, shown_text
-from app.timeline.instants import render
 
 Teller: TypeAlias = Callable[[Sequence[Finding], int], None]
 """Told of findings that a run opened, and of how many it had opened before; returns at once."""
@@ -97,7 +96,7 @@ class Alerts:
         """Warn of findings that a run opened, and let the worker hear of them on the side."""
         warn(findings, before)
         if self._jobs is not None and self._receiver is not None and not self._ringing:
-            task = asyncio.create_task(self._jobs.put(queue.ALERT, identity=queue.ALERT))
+            task = asyncio.create_task(self._jobs.put(job_queue.ALERT, identity=job_queue.ALERT))
             self._ringing.add(task)
             task.add_done_callback(self._ringing.discard)
 

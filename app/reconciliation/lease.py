@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from app.reconciliation.runs import DEAD_SECONDS, LostRun
+from app.reconciliation.run_store import DEAD_SECONDS, LostRun
 from app.storage.client import Store
 from app.storage.guards import insert_new
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from app.reconciliation.findings.surroundings import Surroundings
+from app.domain.instants import render
+from app.reconciliation.findings.context import Surroundings
 from app.storage.documents import Finding
 from app.storage.values import identity, printable, row_key, shown_text
-from app.timeline.instants import render
 
 LINES = 20
 """Findings that one message names; of more it says how many."""

@@ -7,13 +7,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.access.routes import needs
-from app.reconciliation.desk import Reconciliations
+from app.http.openapi import problems
+from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor
 from app.reconciliation.findings.routes import FindingRoutes
-from app.reconciliation.runs import Kind, RunState
+from app.reconciliation.run_store import Kind, RunState
 from app.reconciliation.schemas import NewRun, RunAnswer
+from app.reconciliation.service import Reconciliations
 from app.storage.documents import Run
-from app.wire.openapi import problems
-from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor
 
 _MOST = 100
 """Values of one filter."""

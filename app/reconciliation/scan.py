@@ -12,14 +12,14 @@ from bson import Binary, decode_all
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo.errors import PyMongoError
 
-from app.reconciliation.rows import PASSING, PROJECTION, Rows, Tally, is_idle, without_zone
+from app.domain.sweep import Plain
+from app.reconciliation.row_batches import PASSING, PROJECTION, Rows, Tally, is_idle, without_zone
 from app.storage.capacities import Limits, read_limits
 from app.storage.client import LENIENT, Store
-from app.storage.foreign import Foreign
-from app.storage.guards import Reach
-from app.storage.rows import SURE
+from app.storage.foreign_occupancies import Foreign
+from app.storage.reach import Reach
+from app.storage.row_reader import SURE
 from app.storage.values import NAMELESS, forms, identity, is_opaque, label, row_key
-from app.timeline.sweep import Plain
 
 BATCH = 2_000
 """Rows that are decoded and swept at a stretch: a few milliseconds, in which the event loop does nothing else."""

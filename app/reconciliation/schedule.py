@@ -9,8 +9,8 @@ from datetime import datetime
 import structlog
 
 from app.cron import Times, previous
-from app.reconciliation import runs
-from app.reconciliation.runs import Kind
+from app.reconciliation import run_store
+from app.reconciliation.run_store import Kind
 from app.storage.client import Store
 from app.storage.documents import Run
 
@@ -28,19 +28,19 @@ async def ask(store: Store, times: Times) -> Run | None:
     if await _is_met(store, kind, time):
         return None
     log.info("a reconciliation is due", kind=kind, since=time.isoformat())
-    return await runs.ask_for(store, kind)
+    return await run_store.ask_for(store, kind)
 
 
 async def kind_at(store: Store, time: datetime) -> Kind:
     """What the run of that time has to be: the day's first one (UTC) is full."""
     midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
-    full = await runs.last(store, ["queued", "running", "succeeded"], ["full"], createdAt={"$gte": midnight})
+    full = await run_store.last(store, ["queued", "running", "succeeded"], ["full"], createdAt={"$gte": midnight})
     return "full" if full is None else "incremental"
 
 
 async def _is_met(store: Store, kind: Kind, time: datetime) -> bool:
     """Whether a run that looks at as much waits, or was begun since then. Of one that failed, `runs` takes care."""
     kinds: list[Kind] = ["full"] if kind == "full" else ["full", "incremental"]
-    if await runs.last(store, ["queued"], kinds) is not None:
+    if await run_store.last(store, ["queued"], kinds) is not None:
         return True
-    return await runs.last(store, runs.STATES, kinds, startedAt={"$gte": time}) is not None
+    return await run_store.last(store, run_store.STATES, kinds, startedAt={"$gte": time}) is not None

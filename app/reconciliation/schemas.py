@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from app.reconciliation.runs import Kind, RunState
-from app.wire.models import Answer, Body, CatalogueId, Instant
+from app.http.models import Answer, Body, CatalogueId, Instant
+from app.reconciliation.run_store import Kind, RunState
 
 
 class NewRun(Body):

@@ -1,1 +1,1 @@
-"""Floor 4: reservations as the outside sees them."""
+"""Floor 5: reservations as the outside sees them."""

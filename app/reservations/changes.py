@@ -10,10 +10,10 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from app.domain.instants import Millis, from_millis, to_millis
 from app.errors import Problem
-from app.storage.marks import after, mark_of, value_of
-from app.timeline.instants import Millis, from_millis, to_millis
-from app.wire.paging import bad_cursor, read_cursor, write_cursor
+from app.http.paging import bad_cursor, read_cursor, write_cursor
+from app.storage.sort_keys import after, mark_of, value_of
 
 KIND = "updatedAt"
 """Tells its cursors from those of the list by start."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from app.booking import DEADLINE_SECONDS, Book, overloaded
+from app.domain.instants import Millis, to_millis
+from app.domain.lifecycle import status_at
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation
-from app.timeline.instants import Millis, to_millis
-from app.timeline.lifecycle import status_at
 
 WAIT_SECONDS = 2.0
 """How long a request stands in lines before it is told that nothing was done; the rest of its time is for booking."""

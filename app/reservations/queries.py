@@ -10,20 +10,20 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import ReadPreference
 
-from app.access.caller import Caller
-from app.booking.stamps import HELD_BACK_SECONDS
+from app.booking.timestamps import HELD_BACK_SECONDS
+from app.caller import Caller
+from app.domain.instants import LATEST, from_millis, to_millis
+from app.domain.rules import LONGEST
 from app.errors import Problem, invalid, not_found
+from app.http.paging import Mark, bad_cursor, read_cursor, turn
 from app.reservations.changes import Position, begin, following
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.guards import lookup_ids
-from app.storage.marks import after, after_both, mark_of, value_of
-from app.storage.stored import as_it_is, reservation_of
+from app.storage.sort_keys import after, after_both, mark_of, value_of
+from app.storage.stored_reservations import as_it_is, reservation_of
 from app.storage.values import identity as relation
 from app.storage.values import shown_text
-from app.timeline.instants import LATEST, from_millis, to_millis
-from app.timeline.rules import LONGEST
-from app.wire.paging import Mark, bad_cursor, read_cursor, turn
 
 RESERVATIONS = "reservations"
 

@@ -10,7 +10,15 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from app.access.routes import caller_of, needs
 from app.booking import Replayed
-from app.reservations.kept import Rendered, rendered, token_of
+from app.domain.lifecycle import Status
+from app.http.answers import built, kept, versioned
+from app.http.etags import IfMatch, IfMatchHeader
+from app.http.openapi import problems
+from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
+from app.http.parameters import read_instant
+from app.http.request import Request
+from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
+from app.reservations.idempotency import Rendered, rendered, token_of
 from app.reservations.queries import Filters, Row, check_span, list_of_customer, list_reservations, read_reservation
 from app.reservations.schemas import (
     Extension,
@@ -22,15 +30,7 @@ from app.reservations.schemas import (
 )
 from app.reservations.service import Reservations
 from app.storage.documents import Reservation
-from app.storage.stored import as_it_is
-from app.timeline.lifecycle import Status
-from app.wire.answers import built, kept, versioned
-from app.wire.conventions import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
-from app.wire.openapi import problems
-from app.wire.paging import LIMIT, CursorParameter, LimitParameter, Page
-from app.wire.parameters import read_instant
-from app.wire.request import Request
-from app.wire.versions import IfMatch, IfMatchHeader
+from app.storage.stored_reservations import as_it_is
 
 _WRITE = ("overloaded", "outcome-unknown")
 _BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRITE, body=True)

@@ -8,13 +8,13 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationError, Wit
 from pydantic.alias_generators import to_camel
 
 from app.booking.change import METADATA_KEYS
+from app.domain.instants import to_millis
+from app.domain.lifecycle import Status, status_at
 from app.errors import invalid
+from app.http.bounds import Bounded
+from app.http.models import Answer, Body, CatalogueId, Instant
 from app.storage.documents import Reservation
 from app.storage.values import shown_text
-from app.timeline.instants import to_millis
-from app.timeline.lifecycle import Status, status_at
-from app.wire.bounds import Bounded
-from app.wire.models import Answer, Body, CatalogueId, Instant
 
 METADATA_KEY_LENGTH = 40
 METADATA_VALUE_LENGTH = 500

@@ -6,22 +6,22 @@ from typing import Any, TypeAlias
 
 from bson import ObjectId
 
-from app.access.caller import Caller
 from app.availability.service import Availability
 from app.booking import TOOK_PLACE, Book, Booking, Refused, Replayed, Token, check_served
 from app.booking.snapshot import unguarded
+from app.caller import Caller
+from app.domain.instants import render, to_millis
+from app.domain.lifecycle import Status
+from app.domain.rules import FORCED, Wish
 from app.errors import Problem, invalid
+from app.http.etags import IfMatch
+from app.refusals import refusal
 from app.reservations.holds import HoldLimits, handed_on, holds_of
 from app.reservations.queries import read_reservation, read_to_change
-from app.reservations.refusals import refusal
 from app.reservations.schemas import NewReservation
 from app.reservations.times import when
 from app.storage.client import Store
 from app.storage.documents import Reservation, service_row
-from app.timeline.instants import render, to_millis
-from app.timeline.lifecycle import Status
-from app.timeline.rules import FORCED, Wish
-from app.wire.versions import IfMatch
 
 ANY = "any"
 Pools: TypeAlias = dict[str, tuple[str, ...]]

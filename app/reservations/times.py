@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from app.domain.instants import from_millis, render, to_millis
+from app.domain.rules import length_flaw
+from app.domain.zones import choices, parse_wall, zone
 from app.errors import Fault, Problem, invalid
 from app.reservations.schemas import Timed
-from app.timeline.instants import from_millis, render, to_millis
-from app.timeline.rules import length_flaw
-from app.timeline.zones import choices, parse_wall, zone
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from pymongo.errors import ConfigurationError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from app.domain.lifecycle import BLOCKING
 from app.settings import Mode
 from app.storage.errors import UNAUTHORIZED, StorageError
-from app.timeline.lifecycle import BLOCKING
 
 StoreMode = Literal["strict", "optimistic"]
 Shape = Literal["or", "single"]

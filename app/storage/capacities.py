@@ -6,16 +6,16 @@ from typing import Any, TypeAlias
 
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
+from app.domain.former_capacities import Era
 from app.storage.client import Store
-from app.storage.rows import LeftOut
+from app.storage.row_reader import LeftOut
 from app.storage.values import count, excerpt, forms, identity, instant
-from app.timeline.eras import Era
 
 FIELDS = ("quantity", "capacity", "capacityMode", "formerCapacities")
 """All that is read of a resource, beside its id; `quantity` is payload-reserve's word for the capacity."""
 
 Former: TypeAlias = tuple[Era, ...]
-"""Capacities that were higher, each with the instant until which it held, see `app.timeline.eras`."""
+"""Capacities that were higher, each with the instant until which it held, see `app.domain.former_capacities`."""
 
 _BY_GUEST = ("per-guest", "guests")
 

@@ -15,7 +15,7 @@ from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo.errors import PyMongoError
 
-from app.timeline.instants import Millis, from_millis, to_millis
+from app.domain.instants import Millis, from_millis, to_millis
 
 REFRESH_SECONDS = 10.0
 """Between two questions; clocks of two machines drift apart by less than a millisecond in that time."""

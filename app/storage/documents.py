@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
-from app.timeline.lifecycle import Status
-from app.timeline.matching import State
-from app.timeline.rules import Assignment
+from app.domain.finding_identity import State
+from app.domain.lifecycle import Status
+from app.domain.rules import Assignment
 
 Name = Annotated[str, Field(alias="_id")]
 """The id of a catalogue object: a string, the caller's or made."""
@@ -214,7 +214,7 @@ class Reservation(Kept):
     idempotency_key: str | None = None
     idempotency: StoredAnswer | None = None
     import_key: str | None = None
-    """The row of an import that it was made of, see `app.booking.imported`."""
+    """The row of an import that it was made of, see `app.booking.import_rows`."""
 
     class Settings(Kept.Settings):
         """The first three indexes are the seed's: same names, keys, order and options."""
@@ -441,8 +441,9 @@ class FindingPart(Part):
 
 
 class Finding(Kept):
-    """A stretch of one resource with load above its capacity, as the last run saw it; see `app.timeline.matching`.
+    """A stretch of one resource with load above its capacity, as the last run saw it.
 
+    Which window is which finding says `app.domain.finding_identity`.
     `reservations` are ids, of whatever type they have; of very many only a sample, with the digest of all. `acceptance`
     and `acknowledged` (since when, only where it is) are what people said of it; a finding that was merged into another
     keeps them, for when the windows part again. `own` is what it was before others merged into it. `told_at` is when an
@@ -563,8 +564,8 @@ class Process(Kept):
     """A process that books, as long as it lives.
 
     `beat` grows while it does. `sessions` are the ids of those in which it may hold guards: whoever finds it dead ends
-    them. `place` says where its `pid` means something (see `app.pids`), `host` tells people where that is; `started`
-    tells it from another one with its pid.
+    them. `place` says where its `pid` means something (see `app.pids`), `host` tells people where that is;
+    `started` tells it from another one with its pid.
     """
 
     id: PydanticObjectId = Field(alias="_id")

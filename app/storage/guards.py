@@ -1,85 +1,26 @@
-"""Guards and their reach: made with the resource by the catalogue, or by `migrate` where one is missing.
-
-A reservation meets `[S, E)` only if its `startTime` lies in `(S - reachBack, E + reachAhead)`. So a guard must never
-have a smaller reach than what is booked on its resource, whoever put it there.
-"""
+"""Guards: made with the resource by the catalogue, or by `migrate` where one is missing."""
 
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from itertools import product
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any
 
 from bson import Int64, ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from app.domain.instants import to_millis
+from app.domain.lifecycle import BLOCKING
 from app.storage.client import Store
 from app.storage.documents import service_row
-from app.storage.foreign import OCCUPANCIES, Foreign, add, foreign
+from app.storage.foreign_occupancies import OCCUPANCIES, Foreign, add, foreign
 from app.storage.pools import complete_pool
-from app.storage.rows import EVERYBODY, FIELDS, Taken, found_by_lookup, is_long, stretch
-from app.timeline.instants import MINUTE, Millis, to_millis
-from app.timeline.lifecycle import BLOCKING
-
-REACH: Millis = 15 * MINUTE
-"""The least reach that is not zero; it grows by doubling, so that raises are rare.
-
-A lookup reads what starts within the reach, so one that fits what is really booked reads the fewest rows: with a day's
-reach a booking of an hour read twenty neighbours that could not meet it.
-"""
+from app.storage.reach import Reach
+from app.storage.row_reader import EVERYBODY, FIELDS, Taken, found_by_lookup
 
 _DUPLICATE_KEY = 11000
 _DIGITS = re.compile(r"[0-9a-f]{24}")
-
-
-class Reach(NamedTuple):
-    """How far, in milliseconds, a block stretches from its `startTime`: `back` to its end, `ahead` to its beginning.
-
-    `long`: whether some block is marked `long` and must be looked up by itself. `foreign`: whether something occupies
-    the resource that the conflict lookup does not find; it is in `occupancies`, and `long` there is longer than `LONG`.
-    """
-
-    back: Millis = 0
-    ahead: Millis = 0
-    long: bool = False
-    foreign: bool = False
-
-    @classmethod
-    def of_guard(cls, guard: Mapping[str, Any]) -> "Reach":
-        """The one that a stored guard knows."""
-        return cls(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")), bool(guard.get("foreign")))
-
-    def covering(self, start: Millis, block_start: Millis, block_end: Millis) -> "Reach":
-        """The reach that finds such a block of ours as well: itself, or grown by doubling so that raises are rare."""
-        if is_long(block_start, block_end):
-            return self._replace(long=True)
-        return _grown(self, block_end - start, start - block_start)
-
-    def or_more(self, other: "Reach") -> "Reach":
-        """The reach that covers both."""
-        return Reach(
-            max(self.back, other.back),
-            max(self.ahead, other.ahead),
-            self.long or other.long,
-            self.foreign or other.foreign,
-        )
-
-    def including(self, found: Mapping[str, Any], taken: Taken) -> "Reach":
-        """The reach that finds this occupancy of a stored row as well, whoever wrote it."""
-        if not found_by_lookup(found, taken):
-            return self.listing(taken.start, taken.end)
-        return self._replace(long=True) if found.get("long") is True else _grown(self, *stretch(found, taken))
-
-    def listing(self, start: Millis, end: Millis) -> "Reach":
-        """The reach that finds what is listed in `occupancies` with these times as well."""
-        if is_long(start, end):
-            return self._replace(foreign=True, long=True)
-        return _grown(self._replace(foreign=True), end - start, 0)
-
-
-def _grown(reach: Reach, back: Millis, ahead: Millis) -> Reach:
-    return reach._replace(back=max(reach.back, doubled(back)), ahead=max(reach.ahead, doubled(ahead)))
 
 
 def is_guard(row: Mapping[str, Any]) -> bool:
@@ -101,16 +42,6 @@ def lookup_ids(resource: str) -> tuple[str | ObjectId, ...]:
 def new_rules() -> str:
     """A random id for the rules of a resource or service; compared for equality only."""
     return token_hex(12)
-
-
-def doubled(need: Millis) -> Millis:
-    """The smallest reach that covers `need`: zero, or a doubling of the least one."""
-    if need <= 0:
-        return 0
-    reach = REACH
-    while reach < need:
-        reach *= 2
-    return reach
 
 
 async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[Foreign]]:

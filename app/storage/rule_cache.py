@@ -17,10 +17,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
+from app.domain.rules import Offer, Room
 from app.errors import Problem
 from app.storage.documents import service_row
 from app.storage.stored_rules import offer_of_row, room_of_row
-from app.timeline.rules import Offer, Room
 from app.work import WorkPool
 
 F = TypeVar("F", Room, Offer)

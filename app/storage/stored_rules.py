@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from app.domain.instants import DAY, MINUTE
+from app.domain.rules import Offer, Room
+from app.domain.schedule import ALWAYS, Schedule, TimeOff
+from app.domain.schedule_json import read_span, stored_schedule
+from app.domain.zones import zone
 from app.errors import Problem, invalid
 from app.storage.documents import Resource, Service
 from app.storage.values import excerpt, shown_text
-from app.timeline.instants import DAY, MINUTE
-from app.timeline.rules import Offer, Room
-from app.timeline.schedule import ALWAYS, Schedule, TimeOff
-from app.timeline.schedule_json import read_span, stored_schedule
-from app.timeline.zones import zone
 
 MOST_CAPACITY, MOST_DAYS = 2**31, 366 * 100
 MOST_MINUTES = MOST_DAYS * 24 * 60

@@ -15,7 +15,7 @@ from uuid import UUID
 from bson import Binary, DatetimeMS, Decimal128, ObjectId, encode
 from bson.dbref import DBRef
 
-from app.timeline.instants import FIRST, LAST, SECOND, Millis, render, to_millis
+from app.domain.instants import FIRST, LAST, SECOND, Millis, render, to_millis
 
 MOST = 2**31
 """The largest count that is believed."""

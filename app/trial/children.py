@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.os_process import tethered
 from app.trial.errors import TrialError
 from app.trial.processes import Process, process
-from app.trial.tether import tethered
 
 _TAIL_LINES = 15
 _WIDTH = len("worker")

@@ -13,10 +13,10 @@ import structlog
 
 from app.access.service import Token, create_key, hash_of, is_over, list_keys
 from app.environment import FILE
+from app.migration.migrate import migrate
 from app.settings import Mode
 from app.storage.client import Store, connect
 from app.storage.documents import Key
-from app.storage.migrate import migrate
 from app.trial.children import Child
 from app.trial.demo import fill
 from app.trial.errors import TrialError

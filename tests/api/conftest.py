@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.migration.migrate import migrate
 from app.storage.client import Store
-from app.storage.migrate import migrate
-from tests.http import serving
-from tests.mock import mock_client
-from tests.visitor import Visitor
+from tests.support.api_client import Visitor
+from tests.support.http_client import serving
+from tests.support.mongomock import mock_client
 
 KEPT = {"keys", "deployment", "processes"}
 """What belongs to the app itself."""

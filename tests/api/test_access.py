@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from app.access.caller import SCOPES, Caller, Scope
 from app.access.keyring import REMEMBERED, SECONDS, Keyring
 from app.access.service import create_key, hash_of, list_keys, revoke_key, rotate_key
+from app.caller import SCOPES, Caller, Scope
 from app.errors import Problem
 from app.storage.client import Store
 from tests.api.test_conventions import assert_problem
-from tests.http import make_key, serving
+from tests.support.http_client import make_key, serving
 
 READ, WRITE = "reservations:read", "reservations:write"
 NOBODY = "0" * 24

@@ -13,10 +13,10 @@ from app.availability import service as availability
 from app.availability.admission import PLACES_OF_A_KEY, QUEUE_LIMIT_OF_A_KEY
 from app.availability.queries import read_rows
 from app.booking import book
-from app.timeline import slots as pure_slots
-from app.timeline.instants import parse, render
-from app.timeline.rules import RULES
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
+from app.domain import slots as pure_slots
+from app.domain.instants import parse, render
+from app.domain.rules import RULES
+from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
 
 AVAILABILITY = "/v1/availability"
 EXPLAIN = "/v1/availability/explain"

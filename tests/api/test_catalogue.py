@@ -8,7 +8,7 @@ import pytest
 
 from app.storage.client import Store
 from tests.api.test_conventions import assert_problem, pointers
-from tests.http import make_key, serving
+from tests.support.http_client import make_key, serving
 
 KINDS = ("resources", "services", "customers")
 FIXED: dict[str, Any] = {"name": "Haircut", "durationType": "fixed", "durationMinutes": 30}

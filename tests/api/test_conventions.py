@@ -16,7 +16,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.errors import StorageError
-from tests.http import make_key, running, serving
+from tests.support.http_client import make_key, running, serving
 
 RESOURCES = "/v1/resources"
 MIB = 1024 * 1024

@@ -18,16 +18,16 @@ from litestar.routes import HTTPRoute
 from structlog.testing import capture_logs
 
 from app.catalogue.schemas import NewResource
+from app.domain.instants import parse
 from app.errors import Problem
+from app.http.middleware import MAX_PATH
+from app.http.request import LARGE_BODY_BYTES, _read
 from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
-from app.timeline.instants import parse
-from app.wire.door import MAX_PATH
-from app.wire.request import LARGE_BODY_BYTES, _read
 from app.work import WORK, WorkPool
-from tests.http import make_key, running
-from tests.visitor import Visitor, at, problem, wanted
+from tests.support.api_client import Visitor, at, problem, wanted
+from tests.support.http_client import make_key, running
 
 RESOURCES = "/v1/resources"
 SCHEDULE = {"weekly": [{"days": ["mon"], "from": "09:00", "to": "17:00"}]}

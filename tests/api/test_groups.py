@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
+from app.domain.instants import render
 from app.settings import Settings
 from app.storage.client import Store
-from app.timeline.instants import render
-from tests.http import serving
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, at, good, made, problem, wanted
+from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, at, good, made, problem, wanted
+from tests.support.http_client import serving
 
 GROUPS, MOVES = "/v1/groups", "/v1/moves"
 NOBODY = "0" * 24

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.booking.tidy import complete_ended, expire_lapsed
-from tests.visitor import HOUR, NINE, Visitor, good, made
+from app.booking.expiry import complete_ended, expire_lapsed
+from tests.support.api_client import HOUR, NINE, Visitor, good, made
 
 Change = Callable[[Visitor, dict[str, Any]], Awaitable[None]]
 KEPT = 50

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from app.booking import Booking
+from app.domain.zones import zone
 from app.importing.naming import parse_naming
 from app.importing.records import records_of
 from app.importing.report import Complaint
@@ -19,9 +20,8 @@ from app.importing.source import Source, UnreadableError
 from app.storage.client import Store
 from app.storage.documents import Schedule, Service
 from app.storage.guards import make_service_row
-from app.timeline.zones import zone
-from tests.actors import add_resource
-from tests.servers import ROOT
+from tests.support.servers import ROOT
+from tests.support.step_driver import add_resource
 
 FILES = ROOT / "tests" / "files" / "import"
 

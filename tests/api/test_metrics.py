@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.reconciliation import runs, service
+from app.cluster import worker_heartbeat
+from app.reconciliation import engine, run_store
 from app.reconciliation.alerts import Alerts
 from app.settings import Settings
-from app.storage import beats
-from tests.receiver import receiving
-from tests.visitor import HOUR, NINE, Visitor, problem
+from tests.support.alert_receiver import receiving
+from tests.support.api_client import HOUR, NINE, Visitor, problem
 
 
 async def scraped(visitor: Visitor) -> dict[str, float]:
@@ -32,7 +32,7 @@ async def test_findings_and_runs_in_numbers(visitor: Visitor) -> None:
     assert await scraped(visitor) == mode | findings | alerts | queue
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
-    await service.reconcile_reservations(store, "full")
+    await engine.reconcile_reservations(store, "full")
     old = {"firstSeen": store.clock.now() - timedelta(hours=1)}
     await store.database["findings"].update_many({}, {"$set": old})
     figures = await scraped(visitor)
@@ -53,13 +53,13 @@ async def test_that_it_stopped_can_be_seen(visitor: Visitor) -> None:
     await store.database["reservations"].insert_many(
         [{"resource": "r", **times}, {"resource": "r", **times, "endTime": 5}]
     )
-    await service.reconcile_reservations(store, "full")
+    await engine.reconcile_reservations(store, "full")
     row = {"kind": "full", "startedAt": now, "createdAt": now, "finishedAt": now - HOUR}
     await store.database["reconciliations"].insert_many([{**row, "state": "abandoned"}])
-    await runs.ask_for(store, "incremental")
+    await run_store.ask_for(store, "incremental")
     await store.database["reconciliations"].update_one({"state": "queued"}, {"$set": {"createdAt": now - HOUR}})
-    await beats.beat(store, "one:1", "one")
-    await beats.beat(store, "two:1", "two")
+    await worker_heartbeat.beat(store, "one:1", "one")
+    await worker_heartbeat.beat(store, "two:1", "two")
     await store.database["beats"].update_one({"_id": "one:1"}, {"$set": {"at": now - HOUR}})
     figures = await scraped(visitor)
     (left_out,) = (value for name, value in figures.items() if "_left_out_full_" in name)
@@ -71,7 +71,7 @@ async def test_that_it_stopped_can_be_seen(visitor: Visitor) -> None:
     assert figures["reserva_reconciliations_queued"] == 1
     assert figures["reserva_reconciliations_queued_seconds"] >= 3600
     assert figures["reserva_workers"] == 1
-    assert 0 <= figures["reserva_worker_heartbeat_seconds"] < beats.DEAD_SECONDS
+    assert 0 <= figures["reserva_worker_heartbeat_seconds"] < worker_heartbeat.DEAD_SECONDS
 
 
 async def test_alerts_in_numbers(visitor: Visitor) -> None:
@@ -79,7 +79,7 @@ async def test_alerts_in_numbers(visitor: Visitor) -> None:
     store, now = visitor.store, visitor.store.clock.now()
     times = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
     await store.database["reservations"].insert_many([{"resource": name, **times} for name in "rrss"])
-    await service.reconcile_reservations(store, "full")
+    await engine.reconcile_reservations(store, "full")
     old = [{"at": now - 9 * HOUR, "to": "open"}, {"at": now - 5 * HOUR, "to": "resolved"}]
     again = [{"at": now - HOUR, "to": "open"}, {"at": now, "to": "open"}]
     change = {"firstSeen": now - 9 * HOUR, "history": old + again}

@@ -14,11 +14,11 @@ from app.booking import Book, BookGroup, MembersRefused, Refused
 from app.booking.group import VERDICTS
 from app.booking.intents import View
 from app.booking.packing import NODES, Search
+from app.domain.instants import MINUTE, Millis, render, to_millis
+from app.domain.load import Calendar, Occupancy
+from app.domain.rules import Offer, Room
 from app.storage.documents import Reservation
-from app.timeline.instants import MINUTE, Millis, render, to_millis
-from app.timeline.load import Calendar, Occupancy
-from app.timeline.rules import Offer, Room
-from tests.visitor import HOUR, NINE, Visitor, good, made
+from tests.support.api_client import HOUR, NINE, Visitor, good, made
 
 pytestmark = pytest.mark.usefixtures("visitor")
 

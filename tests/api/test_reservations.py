@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from app.timeline.instants import render
-from app.timeline.rules import RULES
-from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
+from app.domain.instants import render
+from app.domain.rules import RULES
+from tests.support.api_client import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
 
 DAY = timedelta(days=1)
 

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from app.migration.migrate import migrate
 from app.storage.client import Store
-from app.storage.migrate import migrate
-from tests.http import serving
-from tests.mock import mock_client
-from tests.visitor import NINE, RESERVATIONS, Visitor, at, problem, wanted
+from tests.support.api_client import NINE, RESERVATIONS, Visitor, at, problem, wanted
+from tests.support.http_client import serving
+from tests.support.mongomock import mock_client
 
 FAR_PAST, FAR_FUTURE = "1969-12-31T23:59:59.999Z", "2201-01-01T00:00:00Z"
 NAIVE, FINE = "2030-01-07T09:00:00", "2030-01-07T09:00:00.0001Z"

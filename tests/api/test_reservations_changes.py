@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.timeline.instants import render
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, at, good, made, problem
+from app.domain.instants import render
+from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, at, good, made, problem
 
 DAY = timedelta(days=1)
 TEN = NINE + HOUR

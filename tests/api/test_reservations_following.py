@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.booking.stamps import COMMIT_SECONDS, FRESH_SECONDS, HELD_BACK_SECONDS, SKEW_SECONDS
-from app.timeline.instants import render, to_millis
-from tests.visitor import HOUR, RESERVATIONS, Visitor, good, problem
+from app.booking.timestamps import COMMIT_SECONDS, FRESH_SECONDS, HELD_BACK_SECONDS, SKEW_SECONDS
+from app.domain.instants import render, to_millis
+from tests.support.api_client import HOUR, RESERVATIONS, Visitor, good, problem
 
 SECOND = timedelta(seconds=1)
 INSTANT = timedelta(milliseconds=1)

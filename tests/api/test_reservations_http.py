@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.visitor import NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
+from tests.support.api_client import NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
 
 VERBS = ("confirm", "cancel", "complete", "no-show", "extend")
 

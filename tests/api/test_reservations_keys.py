@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from app.access.caller import SCOPES
-from app.timeline.instants import render
-from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
+from app.caller import SCOPES
+from app.domain.instants import render
+from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
 
 READ, WRITE = "reservations:read", "reservations:write"
 OTHERS = [scope for scope in SCOPES if scope not in {READ, WRITE, "admin"}]

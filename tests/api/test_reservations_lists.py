@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from app.timeline.instants import render
-from app.timeline.lifecycle import STATUSES
-from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, good, made, problem
+from app.domain.instants import render
+from app.domain.lifecycle import STATUSES
+from tests.support.api_client import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, good, made, problem
 
 DAY = timedelta(days=1)
 

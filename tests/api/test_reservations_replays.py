@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from app.access.service import rotate_key
-from app.timeline.instants import render
-from tests.http import serving
-from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
+from app.domain.instants import render
+from tests.support.api_client import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
+from tests.support.http_client import serving
 
 
 @pytest.fixture

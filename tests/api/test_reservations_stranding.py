@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, problem
+from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good, problem
 
 ROOM = "/v1/resources/room"
 

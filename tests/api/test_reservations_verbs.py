@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from app.domain.instants import render
+from app.domain.lifecycle import STATUSES
 from app.settings import Settings
 from app.storage.client import Store
-from app.timeline.instants import render
-from app.timeline.lifecycle import STATUSES
-from tests.http import serving
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, at, good, made, problem
+from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, at, good, made, problem
+from tests.support.http_client import serving
 
 SECOND = timedelta(seconds=1)
 VERBS = {"confirm": "confirmed", "cancel": "cancelled", "complete": "completed", "no-show": "no-show"}

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from app.timeline.instants import render
-from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
+from app.domain.instants import render
+from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
 
 ROOM = "/v1/resources/room"
 SCHEDULE = f"{ROOM}/schedule"

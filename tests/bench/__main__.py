@@ -26,7 +26,7 @@ from tests.bench import (
 )
 from tests.bench.load import lacking
 from tests.bench.report import Bench, Report
-from tests.servers import NotAtHand, Servers
+from tests.support.servers import NotAtHand, Servers
 
 BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "storms": storms.run,

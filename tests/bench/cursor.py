@@ -5,7 +5,7 @@ import sys
 import time
 
 from app.reconciliation import scan
-from app.reconciliation.rows import PASSING
+from app.reconciliation.row_batches import PASSING
 from app.storage.client import connect
 
 

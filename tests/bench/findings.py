@@ -17,8 +17,8 @@ from pymongo.database import Database
 
 from tests.bench.report import Bench, Report
 from tests.bench.stage import Stage
-from tests.contract.processes import eventually, running, surroundings
-from tests.redis import OwnRedis
+from tests.support.commands import eventually, running, surroundings
+from tests.support.redis_server import OwnRedis
 
 MOST_SECONDS = 60.0
 MOST_SILENCE = 5.0

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from pymongo.database import Database
 
-from tests.bench.check import peaks
 from tests.bench.clients import Answer, Call, Client
 from tests.bench.report import Bench, Report, told
 from tests.bench.slots import BOOKINGS, booking, make_rooms, require
+from tests.support.database_check import peaks
 
 BOOKERS = 100
 PROCESSES = 2

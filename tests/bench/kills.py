@@ -13,12 +13,12 @@ from http.client import HTTPException
 from statistics import median
 from typing import Any
 
-from tests.bench.check import lost, peaks
 from tests.bench.clients import Client
 from tests.bench.report import Bench, Report
 from tests.bench.slots import booking, make_rooms
 from tests.bench.stage import App, Stage
-from tests.servers import free_port
+from tests.support.database_check import lost, peaks
+from tests.support.servers import free_port
 
 ROOMS = 4
 BOOKERS = 16

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.timeline.instants import to_millis
-from app.timeline.sweep import Row, sweep
+from app.domain.instants import to_millis
+from app.domain.sweep import Row, sweep
 from tests.bench.report import Bench, Report
 from tests.bench.slots import LENGTH, start_of
 

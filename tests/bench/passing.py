@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 
-from tests.bench.check import peaks
 from tests.bench.clients import Answer, Call, Client
 from tests.bench.prefill import fill
 from tests.bench.report import Bench, Report
 from tests.bench.slots import BOOKINGS, FIRST, LENGTH
-from tests.contract.processes import reserva, surroundings
+from tests.support.commands import reserva, surroundings
+from tests.support.database_check import peaks
 
 ROOMS, BOOKED = 20, 500
 PROCESSES, CLIENTS = 2, 8

@@ -2,11 +2,11 @@
 
 from statistics import median
 
-from tests.bench.check import peaks
 from tests.bench.load import CONNECTIONS, Calendar, Load
 from tests.bench.prefill import RESERVATIONS, copy_all, fill
 from tests.bench.report import Bench, Report
 from tests.bench.stage import UNCHECKED
+from tests.support.database_check import peaks
 
 ROOMS = 200
 PROCESSES = 2

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from tests.bench.check import booked
 from tests.bench.clients import Answer, Client
 from tests.bench.report import Bench, Report
 from tests.bench.slots import booking, make_rooms
 from tests.bench.stage import WATCHED
+from tests.support.database_check import booked
 
 POSTS = 128
 PROCESSES = 2

@@ -14,7 +14,7 @@ import time
 
 import click
 
-from app.reconciliation.service import reconcile_reservations
+from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect
 
 TICK_SECONDS = 0.005

@@ -5,12 +5,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
 
-from tests.bench.check import peaks
 from tests.bench.load import CONNECTIONS, Calendar, Load
 from tests.bench.report import Bench, Report
 from tests.bench.slots import make_rooms
 from tests.bench.stage import WATCHED, App
 from tests.bench.watched import Seen, Watch
+from tests.support.database_check import peaks
 
 PROCESSES = (1, 2, 4)
 ROOMS = (200, 10)

@@ -15,11 +15,11 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from app.access.service import create_key
+from app.migration.migrate import migrate
 from app.storage.client import connect
-from app.storage.migrate import migrate
 from tests.bench.clients import Client
-from tests.contract.processes import Running, eventually, kept_running, reserva
-from tests.servers import free_port
+from tests.support.commands import Running, eventually, kept_running, reserva
+from tests.support.servers import free_port
 
 UNCHECKED = "tests.bench.unchecked:application"
 WATCHED = "tests.bench.watched:application"

@@ -1,9 +1,9 @@
 """Everybody wants one slot at once, and everybody wants another slot of one resource."""
 
-from tests.bench.check import booked, peaks
 from tests.bench.clients import Answer, Client
 from tests.bench.report import Bench, Report, statuses, told
 from tests.bench.slots import booking, make_rooms
+from tests.support.database_check import booked, peaks
 
 EVERYBODY = 1_000
 CAPACITIES = (1, 5)

@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from tests.bench.faults import EACH, Window, plant
 from tests.bench.report import Bench, Report
-from tests.contract.processes import reserva, surroundings
+from tests.support.commands import reserva, surroundings
 
 SIZES = (10_000, 100_000, 1_000_000)
 LEAST_RATIO = 0.6

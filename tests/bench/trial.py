@@ -14,8 +14,8 @@ from tests.bench.clients import Client
 from tests.bench.load import CONNECTIONS, Calendar, Load
 from tests.bench.report import Bench, Report
 from tests.bench.slots import make_rooms
-from tests.contract.processes import reserva, running, surroundings
-from tests.flights import flights_file
+from tests.support.commands import reserva, running, surroundings
+from tests.support.flights import flights_file
 
 ROOMS = 50
 ENOUGH = 0.8

@@ -19,7 +19,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from app.cli.process import Process
 from app.cli.serve import application as product
-from app.wire.closing import CLOSING, Closing
+from app.http.shutdown import CLOSING, Closing
 
 
 @post("/v1/reservations")

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from app.cli.main import commands
-from tests.contract.processes import eventually, group_is_empty, listens, run, running
-from tests.servers import ROOT, free_port
+from tests.support.commands import eventually, group_is_empty, listens, run, running
+from tests.support.servers import ROOT, free_port
 
 NOWHERE = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
 KEY = re.compile(r"rsv_[a-z0-9]+_[A-Za-z0-9_-]+\n")

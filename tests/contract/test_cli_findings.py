@@ -10,9 +10,9 @@ from bson import ObjectId
 
 from app.cli.findings import _user, findings
 from app.storage.client import Store
-from tests.contract.processes import run
-from tests.reviewing import found
-from tests.visitor import HOUR, NINE
+from tests.support.api_client import HOUR, NINE
+from tests.support.commands import run
+from tests.support.findings import found
 
 VERBS = [name for name in findings.commands if name not in {"list", "show"}]
 

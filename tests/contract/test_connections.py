@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from app.storage.client import Store
-from tests.contract.processes import SECONDS, Running, eventually, listens, run, running
-from tests.http import make_key
-from tests.servers import BIN, free_port
+from tests.support.commands import SECONDS, Running, eventually, listens, run, running
+from tests.support.http_client import make_key
+from tests.support.servers import BIN, free_port
 
 pytestmark = pytest.mark.servers("trial")
 

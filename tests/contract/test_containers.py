@@ -14,8 +14,8 @@ import yaml
 
 from app.cli.serve import DRAIN_SECONDS
 from app.settings import Settings
-from tests.contract.processes import eventually, kept_running, run, running
-from tests.servers import ROOT, free_port
+from tests.support.commands import eventually, kept_running, run, running
+from tests.support.servers import ROOT, free_port
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

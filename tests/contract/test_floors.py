@@ -12,44 +12,49 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for top in ("app", "worker") for path in (ROOT / top).rglob("*.py"))
 
 FLOORS = {
-    "app.timeline": 1,
+    "app.domain": 1,
     "app.storage": 2,
-    "app.booking": 3,
-    "app.catalogue": 4,
-    "app.reservations": 4,
-    "app.groups": 4,
-    "app.availability": 4,
-    "app.reconciliation": 4,
-    "app.access": 4,
-    "app.operations": 4,
-    "app.importing": 4,
-    "app.audit": 4,
-    "app.main": 5,
-    "app.cli": 5,
-    "app.trial": 5,
-    "worker": 5,
+    "app.cluster": 3,
+    "app.migration": 4,
+    "app.booking": 4,
+    "app.refusals": 5,
+    "app.access": 5,
+    "app.catalogue": 5,
+    "app.reservations": 5,
+    "app.availability": 5,
+    "app.reconciliation": 5,
+    "app.importing": 5,
+    "app.audit": 5,
+    "app.operations": 5,
+    "app.main": 6,
+    "app.cli": 6,
+    "app.trial": 6,
+    "worker": 6,
 }
 BESIDE = {
     "app": set[str](),
-    "app.errors": set[str](),
-    "app.deadline": {"app.errors"},
+    "app.caller": {"app.errors"},
     "app.cron": set[str](),
+    "app.deadline": {"app.errors"},
     "app.environment": set[str](),
-    "app.settings": {"app.cron", "app.environment"},
+    "app.errors": set[str](),
+    "app.http": {"app.deadline", "app.domain", "app.errors", "app.outages", "app.settings", "app.work"},
+    "app.job_queue": set[str](),
     "app.logs": {"app.repeats", "app.settings"},
+    "app.os_process": set[str](),
     "app.outages": {"app.errors"},
-    "app.repeats": set[str](),
     "app.pids": set[str](),
+    "app.repeats": set[str](),
+    "app.settings": {"app.cron", "app.environment"},
     "app.work": {"app.errors"},
-    "app.wire": {"app.deadline", "app.errors", "app.outages", "app.settings", "app.timeline", "app.work"},
 }
 """What stands beside the floors, with all that it may import of ours; everybody but floor 1 may import it."""
 
 LIBRARIES = {
-    "litestar": ["app/main.py", "app/wire/*.py", "app/*/routes.py", "app/cli/serve.py"],
+    "litestar": ["app/main.py", "app/http/*.py", "app/*/*routes.py", "app/cli/serve.py"],
     "beanie": ["app/storage/*.py"],
     "motor": ["app/storage/*.py", "app/booking/*.py", "app/reconciliation/*.py"],
-    "arq": ["worker/*.py", "app/cli/worker.py", "app/reconciliation/queue.py"],
+    "arq": ["worker/*.py", "app/cli/worker.py", "app/job_queue.py"],
     "cronsim": ["app/cron.py"],
     "standardwebhooks": ["app/reconciliation/receiver.py"],
     "granian": ["app/cli/*.py", "app/trial/*.py"],
@@ -77,7 +82,7 @@ WRITES = {
     "upsert",
     "delete",
 }
-WRITERS = ["app/booking/*.py", "app/storage/strays.py"]
+WRITERS = ["app/booking/*.py", "app/migration/duplicate_keys.py"]
 """Who may write reservations; strays only takes a key off."""
 
 
@@ -146,7 +151,7 @@ def test_every_file_is_in_a_room() -> None:
     assert nowhere == ["app/__init__.py"]
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if "timeline" in path.parts], ids=named)
+@pytest.mark.parametrize("path", [path for path in FILES if "domain" in path.parts], ids=named)
 def test_the_lowest_floor_is_pure(path: Path) -> None:
     """Floor 1 knows the standard library and itself: nothing is awaited, no clock is read and nothing opened."""
     tree = parsed(path)
@@ -181,7 +186,7 @@ def test_only_storage_makes_clients() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in CLIENTS
     }
 
-    assert makers == {"app/storage/client.py", "app/storage/beats.py"}
+    assert makers == {"app/storage/client.py", "app/cluster/worker_heartbeat.py"}
 
 
 def test_only_booking_writes_reservations() -> None:

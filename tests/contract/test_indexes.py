@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from app.booking.intents import Span
-from app.booking.occupants import BRANCHES, branches, noted_branches
+from app.domain.instants import DAY, HOUR, from_millis, to_millis
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
-from app.storage.foreign import Foreign, add
-from app.storage.guards import Reach
-from app.timeline.instants import DAY, HOUR, from_millis, to_millis
+from app.storage.foreign_occupancies import Foreign, add
+from app.storage.occupancy import BRANCHES, branches, noted_branches
+from app.storage.reach import Reach
+from app.storage.span import Span
 
 SEED: list[dict[str, Any]] = [
     {"key": {"resource": 1, "status": 1, "startTime": 1, "endTime": 1}, "name": "reservation_conflict_lookup"},

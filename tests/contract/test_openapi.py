@@ -7,13 +7,13 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
-from app.access.caller import SCOPES
 from app.access.routes import access_of
+from app.caller import SCOPES
 from app.errors import KINDS
+from app.http.openapi import document
+from app.http.problems import MEDIA_TYPE
 from app.main import create_app
 from app.settings import Settings
-from app.wire.openapi import document
-from app.wire.problems import MEDIA_TYPE
 
 OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs"}
 

@@ -14,7 +14,7 @@ from app.importing.records import records_of
 from app.importing.service import Importer
 from app.importing.source import Source
 from app.storage.client import Store
-from tests.contract.processes import SECONDS, eventually, reserva, run, surroundings
+from tests.support.commands import SECONDS, eventually, reserva, run, surroundings
 
 pytestmark = pytest.mark.servers("rust")
 

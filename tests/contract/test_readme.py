@@ -20,7 +20,7 @@ from app.errors import KINDS
 from app.main import create_app
 from app.settings import Settings
 from app.trial.demo import fill
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDES = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md"))}

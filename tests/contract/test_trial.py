@@ -17,7 +17,7 @@ import pytest
 from app.trial.errors import TrialError
 from app.trial.folder import Folder, State
 from app.trial.processes import Process, process
-from tests.contract.processes import (
+from tests.support.commands import (
     SECONDS,
     Running,
     eventually,
@@ -226,7 +226,7 @@ def test_tether() -> None:
     """A tethered process ends with its parent, however that ended."""
     child = "import signal; print('up', flush=True); signal.pause()"
     parent = (
-        "import subprocess, sys; from app.trial.tether import tethered; "
+        "import subprocess, sys; from app.os_process import tethered; "
         f"subprocess.run(tethered([sys.executable, '-c', {child!r}]))"
     )
     with kept_running([sys.executable, "-c", parent], env={}) as tied:

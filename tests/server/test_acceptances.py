@@ -10,11 +10,11 @@ import pytest
 from bson import ObjectId
 
 from app.errors import Problem
-from app.reconciliation.findings.words import Said, say
-from app.reconciliation.service import reconcile_reservations
+from app.reconciliation.engine import reconcile_reservations
+from app.reconciliation.findings.transitions import Said, say
 from app.storage.client import Store
-from tests.acceptances import HOURS, Model, stretches
-from tests.visitor import HOUR, NINE
+from tests.support.acceptance_model import HOURS, Model, stretches
+from tests.support.api_client import HOUR, NINE
 
 RUNS = int(os.environ.get("TEST_CHURN_RUNS", "60"))
 """`TEST_CHURN_RUNS=300` is the long form."""

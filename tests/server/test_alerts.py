@@ -14,20 +14,21 @@ from bson import ObjectId
 from redis import Redis
 from structlog.testing import capture_logs
 
-from app.reconciliation import alerts, queue, runs, service
+from app import job_queue
+from app.domain.instants import MINUTE, to_millis
+from app.reconciliation import alerts, engine, run_store
 from app.reconciliation import lease as leases
 from app.reconciliation.alerts import Alerts
-from app.reconciliation.findings import words
-from app.reconciliation.findings.words import Said
+from app.reconciliation.findings import transitions
+from app.reconciliation.findings.transitions import Said
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.clock import Clock
 from app.storage.documents import Finding
-from app.timeline.instants import MINUTE, to_millis
-from tests import receiver as theirs
-from tests.actors import HOUR, NINE
-from tests.contract.processes import eventually, kept_running, run, running
-from tests.receiver import receiving, says
+from tests.support import alert_receiver as theirs
+from tests.support.alert_receiver import receiving, says
+from tests.support.commands import eventually, kept_running, run, running
+from tests.support.step_driver import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
 
@@ -257,9 +258,9 @@ async def test_a_person_opens_one_again(store: Store, hook: theirs.Receiver) -> 
     await store.database["resources"].insert_one({"_id": "a", "name": "Blue room"})
     sender = Alerts(Settings(alert_url=hook.url))
     await sender.announce(store)
-    await words.say(store, str(a), Said("acknowledged", "me"))
+    await transitions.say(store, str(a), Said("acknowledged", "me"))
     await sender.announce(store)
-    await words.say(store, str(a), Said("open", "me"))
+    await transitions.say(store, str(a), Said("open", "me"))
     await sender.announce(store)
 
     assert told(hook) == {str(a): 2}
@@ -274,7 +275,7 @@ async def test_what_a_run_opens_again_is_told_again(store: Store, hook: theirs.R
     messages = []
     for status in ("confirmed", "confirmed", "cancelled", "confirmed", "confirmed"):
         await rows.update_one({"_id": first}, {"$set": {"status": status}})
-        await service.reconcile_reservations(store, "full", tell=sender)
+        await engine.reconcile_reservations(store, "full", tell=sender)
         await sender.announce(store)
         messages.append(len(hook.got))
 
@@ -308,7 +309,7 @@ async def test_a_sender_that_was_taken_for_dead(store: Store, clock: Moved, hook
 
     async def meanwhile(writer: asyncio.StreamWriter) -> None:
         hook.answer = taken
-        clock.to(SEVEN + timedelta(seconds=runs.DEAD_SECONDS + 1))
+        clock.to(SEVEN + timedelta(seconds=run_store.DEAD_SECONDS + 1))
         others.append(await sender.announce(store))
         ids.extend(await opened(store, "b"))
         await taken(writer)
@@ -459,12 +460,12 @@ class TestProcesses:
         times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR, "updatedAt": store.clock.now()}
         await store.database["reservations"].insert_many([{"resource": name, **times} for name in "aabb"])
         with kept_running(
-            [sys.executable, "-m", "tests.server.announcer", database_url, hook.url, stage], env={}
+            [sys.executable, "-m", "tests.support.alert_process", database_url, hook.url, stage], env={}
         ) as it:
             await asyncio.to_thread(it.said, f"at {stage}")
             it.process.kill()
             it.process.wait()
-        silent = {"beatAt": store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)}
+        silent = {"beatAt": store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)}
         await store.database["leases"].update_one({"_id": alerts.LEASE}, {"$set": silent})
         await Alerts(Settings(alert_url=hook.url)).announce(store)
         ids = [str(row["_id"]) async for row in store.database["findings"].find().sort("_id")]
@@ -476,7 +477,7 @@ class TestProcesses:
 
     async def test_two_side_by_side(self, store: Store, database_url: str, hook: theirs.Receiver) -> None:
         """Two processes that look all the time while findings are opened: each finding is told exactly once."""
-        command = [sys.executable, "-m", "tests.server.announcer", database_url, hook.url, "always"]
+        command = [sys.executable, "-m", "tests.support.alert_process", database_url, hook.url, "always"]
         with kept_running(command, env={}) as one, kept_running(command, env={}) as two:
             for each in (one, two):
                 await asyncio.to_thread(each.said, "at always")
@@ -493,16 +494,16 @@ class TestProcesses:
         """A run rings, the job of the worker tells, signed; what a dead worker left is told by the next one."""
         times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR}
         await store.database["reservations"].insert_many([{"resource": "left by the dead", **times} for _ in "12"])
-        await service.reconcile_reservations(store, "full")
+        await engine.reconcile_reservations(store, "full")
         secret = "whsec_" + "A" * 32
         env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_ALERT_URL": hook.url}
         env |= {"RESERVA_ALERT_SECRET": secret, "RESERVA_PUBLIC_URL": "https://reserva.example"}
         with running("worker", cwd=None, **env):
             assert await asyncio.to_thread(eventually, lambda: len(hook.got) == 1)
             await store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
-            asked = await runs.ask_for(store, "full")
-            jobs = queue.Queue(redis_url)
-            await jobs.put(queue.RUN, str(asked.id), identity=str(asked.id))
+            asked = await run_store.ask_for(store, "full")
+            jobs = job_queue.Queue(redis_url)
+            await jobs.put(job_queue.RUN, str(asked.id), identity=str(asked.id))
             await jobs.close()
             assert await asyncio.to_thread(eventually, lambda: len(hook.got) == 2)
 
@@ -515,11 +516,11 @@ class TestProcesses:
         row = await store.database["findings"].find_one({"_id": (await opened(store, "r"))[0]})
         settings = Settings(alert_url="http://127.0.0.1:1/")
         for url in (redis_url, "redis://127.0.0.1:1"):
-            sender = Alerts(settings, queue.Queue(url))
+            sender = Alerts(settings, job_queue.Queue(url))
             sender([Finding.model_validate(row)])
             await sender.aclose()
         with Redis.from_url(redis_url) as redis:
-            assert redis.zrange(queue.QUEUE, 0, -1) == [queue.ALERT.encode()]
+            assert redis.zrange(job_queue.QUEUE, 0, -1) == [job_queue.ALERT.encode()]
 
     async def test_the_command_tells_what_it_can(self, store: Store, database_url: str, hook: theirs.Receiver) -> None:
         """`reserva reconcile` tells at its end, and ends without the receiver, whose turn comes with the worker."""

@@ -14,9 +14,9 @@ from app.reconciliation import alerts, messages
 from app.reconciliation.alerts import Alerts
 from app.settings import Settings
 from app.storage.client import Store
-from tests import receiver as theirs
-from tests.receiver import receiving, says
 from tests.server.test_alerts import Moved, clock, opened, untold
+from tests.support import alert_receiver as theirs
+from tests.support.alert_receiver import receiving, says
 
 pytestmark = pytest.mark.servers("rust")
 

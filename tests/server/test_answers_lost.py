@@ -14,15 +14,15 @@ from app.booking import Booking, Refused, Replayed, Token
 from app.booking.drivers import PlainDriver
 from app.booking.edit import EditService
 from app.booking.intents import Accepted, Intent
-from app.booking.steps import Step
 from app.catalogue.changes import Changes
 from app.errors import OutcomeUnknown, Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service, StoredAnswer
 from app.storage.guards import make_service_row
-from tests.actors import HOUR, NINE, Actor, Unlucky, add_resource, book, booking_of, edit_of, unanswered
-from tests.proxy import Wanted, faulty
-from tests.visitor import Visitor, problem
+from app.storage.steps import Step
+from tests.support.api_client import Visitor, problem
+from tests.support.mongodb_proxy import Wanted, faulty
+from tests.support.step_driver import HOUR, NINE, Actor, Unlucky, add_resource, book, booking_of, edit_of, unanswered
 
 
 def update_of(collection: str) -> Wanted:

@@ -15,14 +15,14 @@ from bson import Code, DatetimeMS, ObjectId, Regex, json_util
 from pymongo import MongoClient
 
 from app.audit import Report, audit
-from app.reconciliation import service
+from app.domain.instants import render, to_millis
+from app.reconciliation import engine
 from app.storage.client import Store
 from app.storage.errors import StorageError
-from app.storage.reading import DeniedError, Reading, open_for_reading
-from app.timeline.instants import render, to_millis
-from tests import servers
-from tests.contract.processes import run
-from tests.servers import BIN, ROOT
+from app.storage.readonly import DeniedError, Reading, open_for_reading
+from tests.support import servers
+from tests.support.commands import run
+from tests.support.servers import BIN, ROOT
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -274,7 +274,7 @@ class TestReserva:
                 found["expiresAt"] = now + chance.choice([-1, 1]) * timedelta(days=1)
             documents.append(found)
         await put(store, "reservations", documents)
-        ran = await service.reconcile_reservations(store, "full", None)
+        ran = await engine.reconcile_reservations(store, "full", None)
         reading = await open_for_reading(database_url, store.database.name)
         report = await audit(reading)
         await reading.close()

@@ -13,13 +13,13 @@ from bson import json_util
 
 from app.audit import Shape, audit, read_pipeline
 from app.cli.audit import audit_
-from app.reconciliation import service
+from app.reconciliation import engine
 from app.storage.client import Store
-from app.storage.reading import Reading, open_for_reading
-from tests.contract.processes import run
+from app.storage.readonly import Reading, open_for_reading
 from tests.server.test_audit import NINE, QUARTER, arguments, everything, put, taken
-from tests.servers import ROOT
-from tests.shapes import SHAPES, Database, database
+from tests.support.booking_shapes import SHAPES, Database, database
+from tests.support.commands import run
+from tests.support.servers import ROOT
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -233,7 +233,7 @@ async def test_former_capacities(store: Store, database_url: str) -> None:
     lowered = {"until": NINE + 3 * QUARTER, "capacity": 2}
     await put(store, "resources", [{"_id": "a", "name": "A", "capacity": 1, "formerCapacities": [lowered]}])
     await put(store, "reservations", [taken("a", 0, 2), taken("a", 1, 2), taken("a", 4, 6), taken("a", 5, 7)])
-    ran = await service.reconcile_reservations(store, "full", None)
+    ran = await engine.reconcile_reservations(store, "full", None)
     opened = await open_for_reading(database_url, store.database.name)
     report, for_all = await audit(opened), await audit(opened, shape=Shape(capacity=1))
     await opened.close()

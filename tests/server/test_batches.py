@@ -12,12 +12,12 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
+from app.booking.confirm_extend_end import Confirm, End, Extend
 from app.booking.group import BookGroup, MembersRefused, Move, Together
 from app.booking.intents import Accepted, Intent, Refused
-from app.booking.verbs import Confirm, End, Extend
 from app.storage.client import Store
 from app.storage.documents import Reservation
-from tests.actors import HOUR, NINE, add_resource, book, booking_of, hold, peak_load, run, won
+from tests.support.step_driver import HOUR, NINE, add_resource, book, booking_of, hold, peak_load, run, won
 
 pytestmark = pytest.mark.servers("transactions")
 

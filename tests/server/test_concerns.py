@@ -13,12 +13,12 @@ from pymongo import ReadPreference
 
 from app.booking import Booking, Token
 from app.booking.drivers import SessionDriver, driver_for
-from app.booking.tidy import complete_ended, expire_lapsed
-from app.reconciliation.service import reconcile_reservations
+from app.booking.expiry import complete_ended, expire_lapsed
+from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import Store, connect
 from app.storage.documents import Reservation, StoredAnswer
-from tests.actors import Unlucky, add_resource, book, booking_of, run, unanswered
-from tests.listening import listening
+from tests.support.command_log import listening
+from tests.support.step_driver import Unlucky, add_resource, book, booking_of, run, unanswered
 
 pytestmark = pytest.mark.servers("transactions")
 

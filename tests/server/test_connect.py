@@ -11,7 +11,7 @@ from app.storage.client import Store, connect
 from app.storage.clock import Clock
 from app.storage.documents import Customer
 from app.storage.errors import StorageError, shown
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 
 class TestMode:

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from app.migration.migrate import migrate
 from app.storage.client import connect
-from app.storage.migrate import migrate
-from tests.http import serving
-from tests.servers import KINDS, NotAtHand, Servers
-from tests.visitor import NINE, Visitor, wanted
+from tests.support.api_client import NINE, Visitor, wanted
+from tests.support.http_client import serving
+from tests.support.servers import KINDS, NotAtHand, Servers
 
 WRITE_SECONDS, READ_SECONDS = 3.0, 10.0
 """What is promised."""

@@ -11,15 +11,15 @@ import pytest
 from bson import ObjectId
 
 from app.booking import Booking
+from app.cluster import agreement
 from app.errors import Problem
+from app.migration.migrate import migrate, verify
 from app.settings import Mode, Settings
-from app.storage import deployment
 from app.storage.client import Store, connect
 from app.storage.documents import Process
 from app.storage.errors import StorageError
-from app.storage.migrate import migrate, verify
-from tests.actors import add_resource, book, booking_of
-from tests.contract.processes import run
+from tests.support.commands import run
+from tests.support.step_driver import add_resource, book, booking_of
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -53,7 +53,7 @@ async def agreed(store: Store) -> tuple[str, str] | None:
 
 async def say_another_lifecycle(store: Store) -> None:
     """As a version of Reserva that is not this one would have it."""
-    await deployment.agree(store)
+    await agreement.agree(store)
     await store.database["deployment"].update_one({}, {"$set": {"lifecycle": "another"}})
 
 
@@ -68,17 +68,17 @@ async def refusal(call: Callable[[], Awaitable[Any]]) -> str:
 async def test_the_first_process_settles_it(store: Store) -> None:
     """Whoever comes next, or at the same moment, finds it settled; that all have stopped changes nothing."""
     assert await agreed(store) is None
-    assert await asyncio.gather(*(deployment.agree(store) for _ in range(5))) == [None] * 5
+    assert await asyncio.gather(*(agreement.agree(store) for _ in range(5))) == [None] * 5
     async with running(store), running(store):
         pass
 
-    assert await agreed(store) == (store.mode, deployment.LIFECYCLE)
+    assert await agreed(store) == (store.mode, agreement.LIFECYCLE)
     assert await store.database["deployment"].count_documents({}) == 1
 
 
 async def test_another_mode_does_not_start(store: Store, database_url: str) -> None:
     """Whoever would book without transactions beside others that rely on them is told what to do, and leaves no row."""
-    await deployment.agree(store)
+    await agreement.agree(store)
     async with opened(database_url, "optimistic") as other:
         with pytest.raises(StorageError, match=r"in strict mode, .* optimistic mode\. .* run `reserva migrate`"):
             async with running(other):
@@ -112,7 +112,7 @@ async def test_one_that_finds_it_changed_takes_no_more_bookings(store: Store, ap
             await refusal(lambda: booking.finish(held.id, "cancelled", by="test")),
         ]
         ready = [(await app_client.get("/readyz")).status_code]
-        await deployment.change(store)
+        await agreement.change(store)
         await booking.presence.look()
         ready.append((await app_client.get("/readyz")).status_code)
         cancelled = await booking.finish(held.id, "cancelled", by="test")
@@ -139,35 +139,35 @@ class TestJoin:
     async def test_it_takes_what_is_agreed_on(self, store: Store, database_url: str) -> None:
         """Optimistic beside optimistic ones, although the server has transactions."""
         async with opened(database_url, "optimistic") as other:
-            await deployment.agree(other)
+            await agreement.agree(other)
 
-        await deployment.join(store)
+        await agreement.join(store)
 
         assert store.mode == "optimistic"
 
     async def test_migrate_takes_what_the_server_has(self, store: Store, database_url: str) -> None:
         """It is the one that changes what is agreed on, to what `serve` wants by default."""
         async with opened(database_url, "optimistic") as other:
-            await deployment.agree(other)
+            await agreement.agree(other)
 
         migrated = await asyncio.to_thread(run, "migrate", MONGODB_URL=database_url)
 
         assert migrated.stdout == "built    deployment in strict mode\n"
-        assert await agreed(store) == ("strict", deployment.LIFECYCLE)
+        assert await agreed(store) == ("strict", agreement.LIFECYCLE)
 
     @pytest.mark.servers("engine")
     async def test_it_does_not_take_less(self, store: Store, database_url: str) -> None:
         """Where the others rely on transactions, a server without them is refused, by `migrate` as well."""
         await store.database["deployment"].insert_one(
-            {"_id": "deployment", "mode": "strict", "lifecycle": deployment.LIFECYCLE}
+            {"_id": "deployment", "mode": "strict", "lifecycle": agreement.LIFECYCLE}
         )
 
         with pytest.raises(StorageError, match="no transactions"):
-            await deployment.join(store)
+            await agreement.join(store)
         migrated = await asyncio.to_thread(run, "migrate", MONGODB_URL=database_url)
 
         assert migrated.returncode == 2
-        assert await agreed(store) == ("strict", deployment.LIFECYCLE)
+        assert await agreed(store) == ("strict", agreement.LIFECYCLE)
 
 
 class TestMigrate:
@@ -175,7 +175,7 @@ class TestMigrate:
 
     async def test_it_changes_it_where_nobody_runs(self, store: Store, database_url: str) -> None:
         """Without a word more, and the next process starts."""
-        await deployment.agree(store)
+        await agreement.agree(store)
 
         checked = run("migrate", "--check", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
         migrated = run("migrate", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
@@ -194,11 +194,11 @@ class TestMigrate:
 
         assert answer.returncode == 1
         assert f"{row['host']}, process {row['pid']} (strict)" in answer.stdout
-        assert await agreed(store) == ("strict", deployment.LIFECYCLE)
+        assert await agreed(store) == ("strict", agreement.LIFECYCLE)
 
     async def test_the_dead_do_not_count(self, store: Store, database_url: str) -> None:
         """A row that nobody keeps is watched for five seconds, and then removed."""
-        await deployment.agree(store)
+        await agreement.agree(store)
         dead = Process(
             id=ObjectId(), host="far", place="far", pid=1, started="", sessions=[], beat=7, mode="strict", lifecycle=""
         )

@@ -13,11 +13,11 @@ from bson import Binary
 from pymongo.errors import PyMongoError
 from structlog.testing import capture_logs
 
+from app.migration.migrate import migrate
 from app.storage.client import Store, connect
-from app.storage.migrate import migrate
-from tests.contract.processes import eventually, listens
-from tests.http import serving
-from tests.servers import free_port
+from tests.support.commands import eventually, listens
+from tests.support.http_client import serving
+from tests.support.servers import free_port
 
 MIB = 24
 

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from app.booking import Booking, Refused, presence
+from app.booking import Booking, Refused
 from app.booking.drivers import SessionDriver
+from app.cluster import heartbeat
 from app.errors import Problem
 from app.storage.client import Store
-from tests.actors import HOUR, NINE, add_resource, booking_of, booking_over
-from tests.proxy import command, connected, faulty, first_statement, proxied
+from tests.support.mongodb_proxy import command, connected, faulty, first_statement, proxied
+from tests.support.step_driver import HOUR, NINE, add_resource, booking_of, booking_over
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -83,7 +84,7 @@ async def test_who_finds_the_doubter_dead_ends_what_it_doubted(
     store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its row names the session that it could not end; another process ends it, and ends late statements as well."""
-    monkeypatch.setattr(presence, "PLACE", "elsewhere")
+    monkeypatch.setattr(heartbeat, "PLACE", "elsewhere")
     await add_resource(store)
     async with proxied(database_url) as proxy, booking_over(store) as other, connected(proxy.url) as cut_off:
         dying = Booking(cut_off)

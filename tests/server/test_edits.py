@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 import pytest
 from bson import ObjectId
 
-from app.booking import snapshot, survey
+from app.booking import snapshot, stranding_survey
 from app.booking.edit import Plan
-from app.catalogue import hours, planning
+from app.catalogue import planning, schedules
+from app.domain import stranding
+from app.domain.instants import render
+from app.http import deadlines
 from app.storage import stored_rules
 from app.storage.client import Store
 from app.storage.documents import Resource
-from app.timeline import stranding
-from app.timeline.instants import render
-from app.wire import deadlines
-from tests.actors import HOUR
-from tests.http import serving
-from tests.listening import Commands, listening
-from tests.visitor import Visitor, good, made, problem, wanted
+from tests.support.api_client import Visitor, good, made, problem, wanted
+from tests.support.command_log import Commands, listening
+from tests.support.http_client import serving
+from tests.support.step_driver import HOUR
 
 pytestmark = pytest.mark.servers("rust")
 
@@ -84,13 +84,13 @@ async def shop(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         await visitor.service()
         await visitor.service("dye")
         await visitor.resource(capacity=9_000, services=["cut"])
-        for module, name in ((survey, "READ_SECONDS"), (deadlines, "WRITE_SECONDS")):
+        for module, name in ((stranding_survey, "READ_SECONDS"), (deadlines, "WRITE_SECONDS")):
             monkeypatch.setattr(module, name, 60.0)  # here it counts what is done, not how long it takes
         counts = Counts(monkeypatch)
-        for reader in (stored_rules, hours):
+        for reader in (stored_rules, schedules):
             counts.of("parsed", reader, "stored_schedule")
         counts.of("dumped", Resource, "to_mongo")
-        counts.of("known before", survey, "occupancies_of")
+        counts.of("known before", stranding_survey, "occupancies_of")
         counts.of("read under the guard", snapshot, "occupancies_of")
         counts.of("judged", stranding, "_is_newly_closed")
         shop = Shop(visitor, commands, counts)
@@ -192,7 +192,7 @@ async def test_closing_for_good_lists_all_and_is_forced_without_a_look(full: Sho
 async def test_who_came_since_is_all_that_a_transaction_reads(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A booking between the look and the transaction is seen there, alone: the 25,000 are not read again."""
     booked = False
-    read = survey.read_rows
+    read = stranding_survey.read_rows
 
     async def come_in_between(*args: Any) -> list[Mapping[str, Any]]:
         nonlocal booked

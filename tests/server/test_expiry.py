@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from app.booking import Booking, tidy
-from app.booking.tidy import expire_lapsed
+from app.booking import Booking, expiry
+from app.booking.expiry import expire_lapsed
+from app.domain.instants import SECOND
 from app.storage.client import Store
 from app.storage.clock import Clock
-from app.timeline.instants import SECOND
-from tests.actors import add_resource, booking_of
+from tests.support.step_driver import add_resource, booking_of
 
 AHEAD = 3_600 * SECOND
 """By so much a process takes the database's clock to be further than it is."""
@@ -76,7 +76,7 @@ async def test_what_cannot_be_marked_is_in_nobodys_way(
     store: Store, monkeypatch: pytest.MonkeyPatch, odd: dict[str, str]
 ) -> None:
     """Rows of others that take no new version or line of history stay as they are; those behind them are marked."""
-    monkeypatch.setattr(tidy, "AT_ONCE", 2)
+    monkeypatch.setattr(expiry, "AT_ONCE", 2)
     await add_resource(store)
     past = store.clock.now() - timedelta(hours=3)
     row = {"resource": "room", "version": 1, "history": [], "startTime": past, "endTime": past + timedelta(hours=1)}
@@ -84,7 +84,7 @@ async def test_what_cannot_be_marked_is_in_nobodys_way(
     for state in ({"status": "pending", "expiresAt": past}, {"status": "confirmed"}):
         await store.database["reservations"].insert_many([each | state for each in rows])
 
-    assert [await expire_lapsed(store), await tidy.complete_ended(store, 1)] == [1, 1]
+    assert [await expire_lapsed(store), await expiry.complete_ended(store, 1)] == [1, 1]
     assert await store.database["reservations"].count_documents({"status": {"$in": ["pending", "confirmed"]}}) == 6
 
 

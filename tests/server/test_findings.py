@@ -9,19 +9,19 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from app.domain.instants import render
+from app.domain.sweep import Window
+from app.reconciliation import engine, findings_writer, run_store
 from app.reconciliation import lease as leases
-from app.reconciliation import record, runs, service
-from app.reconciliation.changes import Change
-from app.reconciliation.findings.words import Said, say
+from app.reconciliation.finding_changes import Change
+from app.reconciliation.findings.transitions import Said, say
+from app.reconciliation.findings_batches import Writer
 from app.reconciliation.lease import Lease, Session
-from app.reconciliation.runs import LostRun
-from app.reconciliation.writing import Writer
+from app.reconciliation.run_store import LostRun
 from app.storage.client import Store
 from app.storage.documents import Finding
-from app.timeline.instants import render
-from app.timeline.sweep import Window
-from tests.reviewing import URL, at_a_room_and_a_desk, doubled, only, run_of, word
-from tests.visitor import HOUR, NINE, Visitor, good, made, problem
+from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
+from tests.support.findings import URL, at_a_room_and_a_desk, doubled, only, run_of, word
 
 pytestmark = pytest.mark.servers("any")
 
@@ -339,10 +339,10 @@ async def test_a_paused_run_writes_nothing(reviewer: Visitor) -> None:
     store = reviewer.store
     paused = await leases.acquire(store, "paused")
     assert paused is not None
-    run = await runs.ask_for(store, "full")
+    run = await run_store.ask_for(store, "full")
     assert await leases.acquire(store, "other") is None
-    assert await service.carry_out(store, run.id) is None
-    await _silence(store, store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1))
+    assert await engine.carry_out(store, run.id) is None
+    await _silence(store, store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1))
     other = await leases.acquire(store, "other")
     assert other is not None
     ids = {str(each): each for each in (ObjectId(), ObjectId())}
@@ -350,10 +350,10 @@ async def test_a_paused_run_writes_nothing(reviewer: Visitor) -> None:
 
     for _ in range(2):
         with pytest.raises(LostRun):
-            await record.record(store, paused, run, ["room"], [window], ids)
+            await findings_writer.record(store, paused, run, ["room"], [window], ids)
         await leases.release(store, paused)
     assert await store.database["findings"].count_documents({}) == 0
-    await record.record(store, other, run, ["room"], [window], ids)
+    await findings_writer.record(store, other, run, ["room"], [window], ids)
     assert await store.database["findings"].count_documents({}) == 1
 
 

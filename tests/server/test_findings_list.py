@@ -8,16 +8,16 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from app.domain.instants import render
+from app.http.paging import read_cursor, write_cursor
 from app.reconciliation.findings import listing
 from app.reconciliation.findings.listing import Filters, listed
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
-from app.timeline.instants import render
-from app.wire.paging import read_cursor, write_cursor
-from tests.listening import listening
-from tests.reviewing import URL, found
 from tests.server.test_plans import filters_of, is_found
-from tests.visitor import HOUR, NINE, Visitor, good, problem
+from tests.support.api_client import HOUR, NINE, Visitor, good, problem
+from tests.support.command_log import listening
+from tests.support.findings import URL, found
 
 pytestmark = pytest.mark.servers("any")
 ORDERS = ("from", "-from", "newest", "excess")

@@ -8,13 +8,13 @@ import pytest
 from bson import DatetimeMS, Decimal128, ObjectId
 from bson.dbref import DBRef
 
+from app.domain.instants import render
+from app.reconciliation.findings.context import surroundings
 from app.reconciliation.findings.listing import Filters, listed
-from app.reconciliation.findings.surroundings import surroundings
 from app.storage.client import Store
-from app.timeline.instants import render
-from tests.listening import listening
-from tests.reviewing import URL, found, run_of
-from tests.visitor import HOUR, NINE, Visitor, good
+from tests.support.api_client import HOUR, NINE, Visitor, good
+from tests.support.command_log import listening
+from tests.support.findings import URL, found, run_of
 
 pytestmark = pytest.mark.servers("any")
 OID = ObjectId("65a000000000000000000001")

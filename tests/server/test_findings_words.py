@@ -11,13 +11,13 @@ from pymongo.errors import AutoReconnect
 
 from app import deadline
 from app.deadline import Deadline
+from app.domain.instants import render
 from app.errors import Problem
-from app.reconciliation.findings import desk, words
-from app.reconciliation.findings.words import Said
+from app.reconciliation.findings import service, transitions
+from app.reconciliation.findings.transitions import Said
 from app.storage.client import Store
-from app.timeline.instants import render
-from tests.reviewing import URL, doubled, found, only, run_of, word
-from tests.visitor import HOUR, NINE, Visitor, good, problem
+from tests.support.api_client import HOUR, NINE, Visitor, good, problem
+from tests.support.findings import URL, doubled, found, only, run_of, word
 
 pytestmark = pytest.mark.servers("any")
 VERBS = {"acknowledge": "acknowledged", "accept": "accepted", "resolve": "resolved", "reopen": "open"}
@@ -182,18 +182,18 @@ async def test_if_match_is_heeded(reviewer: Visitor) -> None:
 async def test_a_word_says_it_of_the_version_that_was_meant(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who is faster between reading and writing makes it stale; without If-Match it is said once more."""
     finding, _ = await overlapping(reviewer)
-    write = words._write
+    write = transitions._write
     store = reviewer.store
 
     async def overtaken(*args: Any) -> Any:
-        monkeypatch.setattr(words, "_write", write)
-        await words.say(store, finding["id"], Said("assigned", "bob", assignee="bob"))
+        monkeypatch.setattr(transitions, "_write", write)
+        await transitions.say(store, finding["id"], Said("assigned", "bob", assignee="bob"))
         return await write(*args)
 
-    monkeypatch.setattr(words, "_write", overtaken)
+    monkeypatch.setattr(transitions, "_write", overtaken)
     tag = {"If-Match": '"1"'}
     problem(await reviewer.ask("POST", f"{URL}/{finding['id']}/accept", headers=tag), "stale")
-    monkeypatch.setattr(words, "_write", overtaken)
+    monkeypatch.setattr(transitions, "_write", overtaken)
     assert good(await word(reviewer, finding, "accept"))["assignee"] == "bob"
 
 
@@ -222,7 +222,7 @@ async def test_one_word_on_many(reviewer: Visitor) -> None:
     """Each is answered by itself, in the order of the request: the finding, or the problem that it alone would have."""
     store = reviewer.store
     ids = [str(await found(store, number)) for number in range(5)]
-    await words.say(store, ids[1], Said("accepted", "me"))
+    await transitions.say(store, ids[1], Said("accepted", "me"))
     nobody = "0" * 24
     asked = [ids[4], ids[1], nobody, ids[0]]
     body = {"ids": asked, "to": "acknowledged", "note": "seen", "actor": "Ann"}
@@ -285,9 +285,9 @@ async def test_what_there_is_no_time_for_is_overloaded(reviewer: Visitor) -> Non
     """It is said of those that were reached, and of the others it is sure that nothing was done."""
     ids = [str(await found(reviewer.store, number)) for number in range(3)]
     at = 0.0
-    limit = Deadline(desk.RESERVE_SECONDS + 1, clock=lambda: at)
-    review = desk.Findings(reviewer.store, None)  # type: ignore[arg-type]  # nothing free is looked for here
-    say = words.say
+    limit = Deadline(service.RESERVE_SECONDS + 1, clock=lambda: at)
+    review = service.Findings(reviewer.store, None)  # type: ignore[arg-type]  # nothing free is looked for here
+    say = transitions.say
 
     async def slow(*args: Any) -> Any:
         nonlocal at
@@ -296,8 +296,8 @@ async def test_what_there_is_no_time_for_is_overloaded(reviewer: Visitor) -> Non
         return heard
 
     with pytest.MonkeyPatch.context() as patch, deadline.bound(limit):
-        patch.setattr(words, "say", slow)
-        patch.setattr(desk, "AT_ONCE", 1)
+        patch.setattr(transitions, "say", slow)
+        patch.setattr(service, "AT_ONCE", 1)
         came, _ = await asyncio.wait_for(review.say_of_all(ids, Said("acknowledged", "me")), 30)
 
     said = [each.name if isinstance(each, Problem) else each.state for each in came]
@@ -308,14 +308,14 @@ async def test_what_there_is_no_time_for_is_overloaded(reviewer: Visitor) -> Non
 async def test_a_database_that_goes_away_among_many(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that it hit says so; the others are as they were answered."""
     ids = [str(await found(reviewer.store, number)) for number in range(3)]
-    say = words.say
+    say = transitions.say
 
     async def broken(store: Store, identity: str, *more: Any) -> Any:
         if identity == ids[1]:
             raise AutoReconnect("gone")
         return await say(store, identity, *more)
 
-    monkeypatch.setattr(words, "say", broken)
+    monkeypatch.setattr(transitions, "say", broken)
     items = good(await many(reviewer, {"ids": ids, "to": "acknowledged"}))["items"]
 
     assert [each["status"] for each in items] == [200, 503, 200]

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from bson import ObjectId, encode
 
-from app.reconciliation import runs, service, writing
-from app.reconciliation.findings.words import Said, say
-from app.reconciliation.known import LISTED
-from app.reconciliation.service import reconcile_reservations
-from app.reconciliation.writing import Writer
+from app.domain import finding_identity
+from app.reconciliation import engine, findings_batches, run_store
+from app.reconciliation.engine import reconcile_reservations
+from app.reconciliation.findings.transitions import Said, say
+from app.reconciliation.findings_batches import Writer
+from app.reconciliation.stored_findings import LISTED
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.timeline import matching
-from tests.visitor import HOUR, MINUTE, NINE
+from tests.support.api_client import HOUR, MINUTE, NINE
 
 
 async def book(store: Store, *times: tuple[datetime, datetime], resource: str = "room") -> list[ObjectId]:
@@ -46,7 +46,7 @@ async def cancel(store: Store, *reservations: ObjectId) -> None:
     await store.database["reservations"].update_many({"_id": {"$in": list(reservations)}}, change)
 
 
-async def reconciled(store: Store, kind: runs.Kind = "full") -> Run:
+async def reconciled(store: Store, kind: run_store.Kind = "full") -> Run:
     """A run that succeeds."""
     run = await reconcile_reservations(store, kind)
     assert run.state == "succeeded", run.error
@@ -96,7 +96,7 @@ async def test_a_run_that_ends_between_two_batches_is_repeated(
     store: Store, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     """Wherever it ends, the next one finds what each part was split from, and that it was accepted."""
-    monkeypatch.setattr(writing, "BATCH", 1)
+    monkeypatch.setattr(findings_batches, "BATCH", 1)
     day = await book(store, (NINE, NINE + 6 * HOUR))
     hours = await book(store, *[(NINE + at * HOUR, NINE + (at + 1) * HOUR) for at in range(6)])
     await book(store, (NINE, NINE + HOUR), (NINE, NINE + HOUR), resource="desk")
@@ -132,8 +132,8 @@ async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest
     """Whoever ends the process is heard after a step, not after all of them; the run waits for another process."""
     times = [(NINE + at * HOUR, NINE + at * HOUR + HOUR / 2) for at in range(2_500) for _ in range(2)]
     await book(store, *times)
-    original, taken = matching.steps, []
-    asked = await runs.ask_for(store, "full")
+    original, taken = finding_identity.steps, []
+    asked = await run_store.ask_for(store, "full")
 
     def steps(*arguments: Any) -> Generator[None, None, Any]:
         working = original(*arguments)
@@ -146,13 +146,13 @@ async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest
             carrying_out.cancel()
             yield
 
-    monkeypatch.setattr(matching, "steps", steps)
-    carrying_out = asyncio.create_task(service.carry_out(store, asked.id))
+    monkeypatch.setattr(finding_identity, "steps", steps)
+    carrying_out = asyncio.create_task(engine.carry_out(store, asked.id))
     with pytest.raises(asyncio.CancelledError):
         await carrying_out
 
     assert taken == [1]
-    assert (await runs.get(store, str(asked.id))).state == "queued"
+    assert (await run_store.get(store, str(asked.id))).state == "queued"
     assert await stored(store) == []
 
 

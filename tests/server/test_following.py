@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.access.caller import Caller
-from app.booking import snapshot, tidy
+from app.booking import expiry, snapshot
+from app.booking.closing import Ending, finish
 from app.booking.committer import Committer
 from app.booking.intents import Accepted
-from app.booking.plain import Ending, finish
-from app.booking.stamps import COMMIT_SECONDS, FRESH_SECONDS, SKEW_SECONDS, Age
-from app.booking.steps import COMMIT, Step
+from app.booking.timestamps import COMMIT_SECONDS, FRESH_SECONDS, SKEW_SECONDS, Age
 from app.booking.transaction import Batch, Lost, attempt
+from app.caller import Caller
+from app.domain.instants import SECOND
 from app.reservations.queries import Filters, list_reservations
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
-from app.timeline.instants import SECOND
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of
+from app.storage.steps import COMMIT, Step
+from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of
 
 EVERYBODY = Caller("test", frozenset({"admin"}))
 LONG_AGO = NINE.replace(year=2020)
@@ -163,8 +163,8 @@ async def test_plain_changes_are_stamped_by_the_database(store: Store, monkeypat
         """There are no orphans here."""
 
     await finish(store, rows[0]["_id"], Ending("cancelled", "test"), nobody)
-    assert await tidy.complete_ended(store, 1) == 1
-    assert await tidy.expire_lapsed(store) == 1
+    assert await expiry.complete_ended(store, 1) == 1
+    assert await expiry.expire_lapsed(store) == 1
     kept = await store.database["reservations"].find().to_list(None)
 
     assert sorted(row["status"] for row in kept) == ["cancelled", "completed", "expired"]

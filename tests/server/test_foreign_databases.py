@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from app.reconciliation import scan, service
+from app.domain.instants import from_millis
+from app.reconciliation import engine, scan
 from app.storage.client import Store
-from app.storage.rows import TRASH, UNKNOWN_STATUS
+from app.storage.row_reader import TRASH, UNKNOWN_STATUS
 from app.storage.values import label
-from app.timeline.instants import from_millis
-from tests.server.foreign_model import Expected, World, world
 from tests.server.test_foreign_rows import audited, reconciled
+from tests.support.foreign_model import Expected, World, world
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -84,7 +84,7 @@ async def test_model_run_and_audit_agree(
         told = {reason: count for reason, count in report.left_out.counts.items() if reason not in known}
         assert left_out == told, f"seed {seed}"
         for room in made.rooms if seed % 5 == 0 else ():
-            again = await service.reconcile_reservations(store, "resource", room.name)
+            again = await engine.reconcile_reservations(store, "resource", room.name)
             assert (again.state, again.new) == ("succeeded", 0), f"{room.name}, seed {seed}"
         assert await found(store) == expected, f"once more, seed {seed}"
         windows += len(expected)

@@ -1,6 +1,6 @@
 """Rows that others wrote past Reserva, seen by who books: each counts as far as it can be read; none is booked over.
 
-Each lies on a resource of its own from nine to ten; what a run notes of them is noted (see `tests.foreign`).
+Each lies on a resource of its own from nine to ten; a run notes them (see `tests.support.foreign_rows`).
 """
 
 from collections.abc import AsyncIterator
@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId
 
-from app.timeline.instants import render, to_millis
-from tests.foreign import note, put
-from tests.shops import Shops, opened_shops
-from tests.visitor import HOUR, NINE, Visitor, good, made, problem
+from app.domain.instants import render, to_millis
+from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
+from tests.support.foreign_rows import note, put
+from tests.support.shared_apps import Shops, opened_shops
 
 HEX = "6b045bb9d61c1aa0be9c5d21"
 OID = ObjectId(HEX)

@@ -12,16 +12,16 @@ from pymongo.errors import PyMongoError
 from structlog.testing import capture_logs
 
 from app.audit import audit
-from app.reconciliation import runs, scan, service
-from app.reconciliation.rows import PROJECTION
+from app.domain.instants import render
+from app.domain.sweep import Window
+from app.reconciliation import engine, run_store, scan
+from app.reconciliation.row_batches import PROJECTION
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.storage.reading import open_for_reading
-from app.timeline.instants import render
-from app.timeline.sweep import Window
-from tests.actors import HOUR, NINE
-from tests.contract.processes import run
-from tests.servers import DATA
+from app.storage.readonly import open_for_reading
+from tests.support.commands import run
+from tests.support.servers import DATA
+from tests.support.step_driver import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -40,9 +40,9 @@ async def put(store: Store, *documents: dict[str, Any]) -> list[Any]:
     return list(inserted.inserted_ids)
 
 
-async def reconciled(store: Store, kind: runs.Kind = "full", resource: str | None = None) -> Run:
+async def reconciled(store: Store, kind: run_store.Kind = "full", resource: str | None = None) -> Run:
     """Run one to its end."""
-    run = await service.reconcile_reservations(store, kind, resource)
+    run = await engine.reconcile_reservations(store, kind, resource)
     assert run.state == "succeeded", run.error
     return run
 

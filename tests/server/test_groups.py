@@ -16,14 +16,14 @@ from app.booking.change import Change
 from app.booking.group import Move
 from app.booking.intents import Accepted, Refused
 from app.booking.transaction import Lost, Outcome
+from app.domain.instants import render
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
-from app.timeline.instants import render
-from tests.actors import Actor, add_resource, book, booking_of, peak_load, run
 from tests.api.test_groups import GROUPS, group, move, to
-from tests.http import serving
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
+from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
+from tests.support.http_client import serving
+from tests.support.step_driver import Actor, add_resource, book, booking_of, peak_load, run
 
 pytestmark = pytest.mark.servers("transactions")
 

@@ -9,9 +9,9 @@ import pytest
 from app.booking import Book, Booking
 from app.settings import Settings
 from app.storage.capabilities import stages_of
-from tests.http import serving
-from tests.listening import Commands, listening
-from tests.visitor import HOUR, NINE, Visitor, good, made, problem, wanted
+from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem, wanted
+from tests.support.command_log import Commands, listening
+from tests.support.http_client import serving
 
 pytestmark = pytest.mark.servers("explain", "transactions")
 HELD: dict[str, Any] = {"expiresInSeconds": 600}

@@ -16,8 +16,8 @@ import pytest
 from tests.bench.clients import Client
 from tests.bench.slots import BOOKINGS
 from tests.bench.stage import LOOP, scratch, staged
-from tests.loop_meter import FILE, METERED, read_stretches
-from tests.server.hostile import BASE, Heavy, heavy_requests, stage_catalogue
+from tests.support.hostile_requests import BASE, Heavy, heavy_requests, stage_catalogue
+from tests.support.loop_meter import FILE, METERED, read_stretches
 
 EVERY_SECONDS = 0.1
 LIMIT_MS = 50.0

@@ -17,10 +17,10 @@ from app.importing.source import Source
 from app.storage.client import Store
 from app.storage.documents import Service
 from app.storage.guards import make_service_row
-from tests.actors import HOUR, NINE, add_resource
-from tests.contract.processes import run
-from tests.flights import flights_file
-from tests.importing import imported, row
+from tests.support.commands import run
+from tests.support.flights import flights_file
+from tests.support.import_rows import imported, row
+from tests.support.step_driver import HOUR, NINE, add_resource
 
 pytestmark = pytest.mark.servers("wire")
 

@@ -10,6 +10,7 @@ import pytest
 
 from app.booking import Book, Booking, BookRow, ChangeRow, import_key
 from app.booking.intents import Accepted
+from app.domain.instants import render
 from app.importing import service
 from app.importing.booked import Booked, find_booked
 from app.importing.records import Record
@@ -19,10 +20,9 @@ from app.importing.service import CHUNK, IN_FLIGHT, Importer
 from app.storage.client import Store
 from app.storage.documents import Schedule, Service
 from app.storage.guards import make_service_row
-from app.timeline.instants import render
-from tests.actors import HOUR, NINE, Actor, add_resource, peak_load
-from tests.contract.processes import running
-from tests.importing import imported, row
+from tests.support.commands import running
+from tests.support.import_rows import imported, row
+from tests.support.step_driver import HOUR, NINE, Actor, add_resource, peak_load
 
 pytestmark = pytest.mark.servers("wire")
 

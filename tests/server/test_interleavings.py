@@ -9,15 +9,15 @@ from bson import ObjectId
 
 from app.booking import Booking
 from app.booking.change import Change
+from app.booking.confirm_extend_end import Confirm
 from app.booking.edit import EditResource
 from app.booking.intents import Accepted, Refused
-from app.booking.verbs import Confirm
 from app.catalogue.changes import Changes
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
-from tests.actors import HOUR, NINE, add_resource, book, booking_of, edit_of, hold, peak_load, won
-from tests.interleaving import Make, interleave, orders, steps_alone
+from tests.support.interleavings import Make, interleave, orders, steps_alone
+from tests.support.step_driver import HOUR, NINE, add_resource, book, booking_of, edit_of, hold, peak_load, won
 
 
 async def _all_orders(store: Store, prepare: Callable[[], Any], makers: Callable[[Any], list[Make]]) -> list[Any]:

@@ -7,13 +7,13 @@ import pytest
 from bson import ObjectId
 
 from app.booking.change import Change
+from app.booking.confirm_extend_end import End
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.intents import Accepted, Refused
-from app.booking.occupants import GLIMPSE
-from app.booking.tickets import Chosen, Ticket, lanes_of
-from app.booking.verbs import End
+from app.booking.queue import Chosen, Ticket, lanes_of
 from app.storage.client import Store
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, run, won
+from app.storage.occupancy import GLIMPSE
+from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of, run, won
 
 pytestmark = pytest.mark.servers("transactions")
 

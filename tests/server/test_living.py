@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
-from app.booking import Booking, presence
+from app.booking import Booking
+from app.cluster import heartbeat, reaper
+from app.cluster.reaper import SILENT_SECONDS, Watch
 from app.pids import PLACE
-from app.storage import processes
 from app.storage.client import Store
 from app.storage.documents import Process
-from app.storage.processes import SILENT_SECONDS, Watch
-from tests.strangers import rows, stranger
+from tests.support.process_rows import rows, stranger
 
 
 async def put(store: Store, **fields: Any) -> Process:
@@ -36,8 +36,8 @@ async def test_who_beats_while_it_is_ended_keeps_its_row(mock_store: Store, monk
         killed.extend(sessions)
         await beaten(store, other)
 
-    monkeypatch.setattr(processes, "kill_sessions", kill)
-    await processes.end(mock_store, other, "silent")
+    monkeypatch.setattr(reaper, "kill_sessions", kill)
+    await reaper.end(mock_store, other, "silent")
 
     assert killed == other.sessions
     assert [row["_id"] for row in await rows(mock_store)] == [other.id]
@@ -55,9 +55,9 @@ async def test_an_answer_that_came_late_proves_no_silence(mock_store: Store) -> 
 
 async def test_only_who_beats_before_our_eyes_is_running(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row alone is no life: each of them must have been seen to change."""
-    monkeypatch.setattr(processes, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(reaper, "_POLL_SECONDS", 0.0)
     first, second = await put(mock_store), await put(mock_store)
-    looked = asyncio.create_task(processes.running(mock_store))
+    looked = asyncio.create_task(reaper.running(mock_store))
     for row in (first, second):
         for _ in range(20):
             await asyncio.sleep(0)
@@ -91,7 +91,7 @@ async def test_nobody_who_has_left_beats_again(mock_store: Store) -> None:
 @pytest.mark.parametrize("why", ["cut off", "away"])
 async def test_who_could_not_watch_judges_nobody(mock_store: Store, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     """After a look that failed, or a pause of its own, a process forgets since when the others have been silent."""
-    monkeypatch.setattr(presence, "BEAT_SECONDS", 3_600.0)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
     booking = Booking(mock_store)
     await booking.start()
     await put(mock_store)
@@ -99,7 +99,7 @@ async def test_who_could_not_watch_judges_nobody(mock_store: Store, monkeypatch:
     watch = booking.presence._watch
     known = len(watch._seen)
     if why == "away":
-        booking.presence._beaten -= presence.GAP_SECONDS + 1
+        booking.presence._beaten -= heartbeat.GAP_SECONDS + 1
         monkeypatch.setattr(watch, "look", _nothing)
     else:
         monkeypatch.setattr(watch, "look", _cut_off)
@@ -120,13 +120,13 @@ async def _cut_off() -> None:
 
 async def test_whoever_was_away_beats_before_it_books(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its row may be gone by now; as long as its beats are recent it writes none for a batch."""
-    monkeypatch.setattr(presence, "BEAT_SECONDS", 3_600.0)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
     booking = Booking(mock_store)
     await booking.start()
     beats = [row["beat"] for row in await rows(mock_store)]
     await booking.presence.vouch()
     beats += [row["beat"] for row in await rows(mock_store)]
-    booking.presence._beaten -= presence.GAP_SECONDS + 1
+    booking.presence._beaten -= heartbeat.GAP_SECONDS + 1
     await booking.presence.vouch()
     beats += [row["beat"] for row in await rows(mock_store)]
     await booking.stop()

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from app.storage.client import Store
-from tests.http import serving
-from tests.visitor import Visitor, good, made, problem, wanted
+from tests.support.api_client import Visitor, good, made, problem, wanted
+from tests.support.http_client import serving
 
 pytestmark = pytest.mark.servers("any")
 

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from app.domain.instants import HOUR, MINUTE
+from app.migration.migrate import migrate, verify
+from app.migration.report import Report
 from app.storage.client import Store, connect
 from app.storage.documents import DOCUMENTS, service_row
 from app.storage.errors import StorageError
 from app.storage.guards import make_guard, make_service_row
-from app.storage.migrate import migrate, verify
 from app.storage.pools import members_of, pool_row
-from app.storage.report import Report
-from app.timeline.instants import HOUR, MINUTE
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 pytestmark = pytest.mark.servers("any")
 

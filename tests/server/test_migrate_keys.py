@@ -9,12 +9,12 @@ import pytest
 from bson import Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.dbref import DBRef
 
-from app.storage import strays
+from app.migration import duplicate_keys
+from app.migration.duplicate_keys import comparable, find_strays
+from app.migration.migrate import migrate, verify
 from app.storage.client import Store, connect
-from app.storage.migrate import migrate, verify
-from app.storage.strays import comparable, find_strays
 from tests.server.test_migrate import FIRST, kinds, row
-from tests.servers import ROOT
+from tests.support.servers import ROOT
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -172,7 +172,7 @@ async def test_many_keys_are_looked_at_part_by_part(bare_store: Store, monkeypat
     keys = [f"key {number % 40}" for number in range(60)]
     await stored(bare_store, tuple(keys))
     at_once = await find_strays(bare_store, "idempotencyKey")
-    monkeypatch.setattr(strays, "AT_ONCE", 7)
+    monkeypatch.setattr(duplicate_keys, "AT_ONCE", 7)
 
     assert await find_strays(bare_store, "idempotencyKey") == at_once
     assert len(at_once) == 20
@@ -184,7 +184,7 @@ async def test_what_changes_meanwhile_is_left_alone(bare_store: Store) -> None:
     found = await find_strays(bare_store, "idempotencyKey")
     await bare_store.database["reservations"].update_one({"_id": 1}, {"$set": {"idempotencyKey": "abc"}})
 
-    await strays.settle(bare_store, found)
+    await duplicate_keys.settle(bare_store, found)
 
     assert (await having(bare_store))[1]["idempotencyKey"] == "abc"
 

@@ -7,14 +7,14 @@ import pytest
 from bson import ObjectId, json_util
 from pymongo.errors import DuplicateKeyError
 
+from app.domain.instants import HOUR
+from app.migration.migrate import migrate, verify
+from app.migration.report import Report
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
-from app.storage.migrate import migrate, verify
-from app.storage.report import Report
-from app.timeline.instants import HOUR
-from tests.http import serving
 from tests.server.test_migrate import FIRST, contents, kinds, row
-from tests.servers import DATA
+from tests.support.http_client import serving
+from tests.support.servers import DATA
 
 pytestmark = pytest.mark.servers("wire")
 

@@ -10,13 +10,13 @@ from bson import DatetimeMS, Decimal128, ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener
 
+from app.domain.instants import DAY, HOUR, MINUTE
+from app.migration.coverage import cover, look_at_coverage
+from app.migration.migrate import migrate
+from app.migration.report import Report, unwatched
 from app.storage.client import Store
-from app.storage.coverage import cover, look_at_coverage
 from app.storage.guards import insert_new, make_guard
-from app.storage.migrate import migrate
 from app.storage.pools import members_of
-from app.storage.report import Report, unwatched
-from app.timeline.instants import DAY, HOUR, MINUTE
 from tests.server.test_migrate import FIRST, contents, kinds, row
 
 pytestmark = pytest.mark.servers("any")
@@ -255,7 +255,7 @@ async def test_a_guard_made_meanwhile_is_left_as_it_is(store: Store, monkeypatch
         monkeypatch.undo()
         return await insert_new(store, collection, documents)
 
-    monkeypatch.setattr("app.storage.coverage.insert_new", late)
+    monkeypatch.setattr("app.migration.coverage.insert_new", late)
 
     report = await migrate(store)
 
@@ -342,7 +342,7 @@ async def test_a_pool_counts_only_when_it_is_complete(store: Store, monkeypatch:
     async def ended(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("app.storage.coverage.complete_pools", ended)
+    monkeypatch.setattr("app.migration.coverage.complete_pools", ended)
     with pytest.raises(KeyboardInterrupt):
         await migrate(store)
 

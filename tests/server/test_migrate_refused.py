@@ -13,12 +13,12 @@ import pymongo
 import pytest
 from pymongo.errors import BulkWriteError, OperationFailure
 
+from app.migration.migrate import migrate
 from app.storage.client import connect
 from app.storage.errors import failed
-from app.storage.migrate import migrate
-from tests.contract.processes import eventually
 from tests.server.test_migrate_reach import catalogue
-from tests.servers import ROOT, SCRIPTS, NotAtHand, Servers, free_port
+from tests.support.commands import eventually
+from tests.support.servers import ROOT, SCRIPTS, NotAtHand, Servers, free_port
 
 RUN = [sys.executable, "-c", "from app.cli.main import main; main()", "migrate"]
 

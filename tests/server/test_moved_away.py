@@ -11,13 +11,13 @@ from bson import ObjectId
 
 from app.booking import Booking
 from app.booking.change import Change
+from app.booking.confirm_extend_end import Confirm, End, Extend
+from app.booking.existing import Elsewhere
 from app.booking.group import Move, Together
-from app.booking.held import Elsewhere
 from app.booking.intents import Accepted, Intent
-from app.booking.verbs import Confirm, End, Extend
 from app.errors import Problem
 from app.storage.client import Store
-from tests.actors import HOUR, NINE, add_resource, add_service, book, run
+from tests.support.step_driver import HOUR, NINE, add_resource, add_service, book, run
 
 pytestmark = pytest.mark.servers("transactions")
 

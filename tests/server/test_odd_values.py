@@ -12,13 +12,13 @@ import structlog
 from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId, Regex
 
 from app.catalogue.queries import read_some
+from app.domain.instants import render
+from app.http.paging import write_cursor
 from app.storage.documents import Customer
 from app.storage.values import row_key
-from app.timeline.instants import render
-from app.wire.paging import write_cursor
-from tests.listening import listening
-from tests.shops import Shops, opened_shops
-from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, at, made, problem
+from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, at, made, problem
+from tests.support.command_log import listening
+from tests.support.shared_apps import Shops, opened_shops
 
 MISSING = object()
 ODD: list[Any] = [

@@ -13,19 +13,20 @@ from typing import Any
 import click
 import pytest
 
-from app.booking import Booking, presence
-from app.booking.doubts import LATE_SECONDS, Doubts
+from app.booking import Booking
+from app.booking.doubtful_sessions import LATE_SECONDS, Doubts
 from app.booking.drivers import SessionDriver
-from app.booking.steps import BEGIN, KILL
+from app.cluster import heartbeat
+from app.cluster.reaper import SILENT_SECONDS, Watch
 from app.errors import Problem
 from app.pids import PLACE, is_gone, started
 from app.storage.client import Store
 from app.storage.documents import Process
-from app.storage.processes import SILENT_SECONDS, Watch
-from tests.actors import add_resource, book, booking_of, booking_over
-from tests.contract.processes import Running, kept_running
-from tests.servers import ROOT
-from tests.strangers import rows, stranger
+from app.storage.steps import BEGIN, KILL
+from tests.support.commands import Running, kept_running
+from tests.support.process_rows import rows, stranger
+from tests.support.servers import ROOT
+from tests.support.step_driver import add_resource, book, booking_of, booking_over
 
 TRIES = 5
 """How often a booking is tried, three seconds each: far less than the minute that the server would keep the guard."""
@@ -34,7 +35,7 @@ TRIES = 5
 @asynccontextmanager
 async def booker(url: str, step: str, place: str, *more: str) -> AsyncIterator[Running]:
     """A process that has done that step of its booking and waits; see `booker`."""
-    command = [sys.executable, "-m", "tests.server.booker", url, step, place, *more]
+    command = [sys.executable, "-m", "tests.support.booking_process", url, step, place, *more]
     with kept_running(command, env={}, cwd=ROOT) as process:
         await asyncio.to_thread(process.said, f"at {step}")
         yield process
@@ -105,7 +106,7 @@ class TestKilled:
         self, store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A cancellation that times out on a reservation which a dead process was changing frees it by itself."""
-        monkeypatch.setattr(presence, "BEAT_SECONDS", 3_600.0)
+        monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
         await add_resource(store)
         held = await book(store, hold_seconds=3_600)
         async with booking_over(store) as booking:

@@ -12,14 +12,14 @@ from app.booking import Booking, Replayed, Token
 from app.booking.change import Change
 from app.booking.drivers import PlainDriver, SessionDriver
 from app.booking.intents import Accepted
-from app.booking.steps import BEGIN, Step
 from app.booking.transaction import Batch, Lost, Outcome, attempt
 from app.catalogue.changes import Changes
 from app.errors import OutcomeUnknown, Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
-from tests.actors import HOUR, NINE, Unlucky, add_resource, book, booking_of, edit_of, run, unanswered
+from app.storage.steps import BEGIN, Step
+from tests.support.step_driver import HOUR, NINE, Unlucky, add_resource, book, booking_of, edit_of, run, unanswered
 
 pytestmark = pytest.mark.servers("transactions")
 

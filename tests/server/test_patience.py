@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from app.reconciliation import queue
-from app.reconciliation.queue import Queue
-from tests.contract.processes import Running, eventually, kept_running
-from tests.redis import OwnRedis, complaining
-from tests.servers import NotAtHand
+from app import job_queue
+from app.job_queue import Queue
+from tests.support.commands import Running, eventually, kept_running
+from tests.support.redis_server import OwnRedis, complaining
+from tests.support.servers import NotAtHand
 
 Trouble = Callable[[OwnRedis], AbstractContextManager[None]]
 
@@ -129,7 +129,7 @@ def put(redis: OwnRedis, word: str) -> None:
 @contextmanager
 def ticking(redis: OwnRedis) -> Iterator[Running]:
     """The worker of `ticker`, once it ticks."""
-    with kept_running([sys.executable, "-m", "tests.server.ticker", redis.url], env={}) as worker:
+    with kept_running([sys.executable, "-m", "tests.support.ticking_process", redis.url], env={}) as worker:
         worker.said("tick")
         yield worker
 
@@ -208,16 +208,16 @@ def test_what_makes_no_sense_in_the_queue_is_removed(redis: OwnRedis) -> None:
         for identity, content in JOBS.items():
             if content is not None:
                 client.set(b"arq:job:" + identity, content)
-            client.zadd(queue.QUEUE, {identity: 1})
+            client.zadd(job_queue.QUEUE, {identity: 1})
         for name, score in {"at zero": 0.0, "before all": -math.inf, "minus": -5.0}.items():
             client.set(f"arq:job:{name}", job())
-            client.zadd(queue.QUEUE, {name: score})
+            client.zadd(job_queue.QUEUE, {name: score})
         client.rpush("arq:job:a list", "x")
         client.set("arq:job:bad counter", job())
         client.set("arq:retry:bad counter", "many")
-        client.zadd(queue.QUEUE, {"a list": 1, "bad counter": 1})
+        client.zadd(job_queue.QUEUE, {"a list": 1, "bad counter": 1})
 
-        assert eventually(lambda: client.zcard(queue.QUEUE) == 0), client.zrange(queue.QUEUE, 0, -1)
+        assert eventually(lambda: client.zcard(job_queue.QUEUE) == 0), client.zrange(job_queue.QUEUE, 0, -1)
         put(redis, "after")
         worker.said("rung after")
         assert eventually(lambda: client.keys("arq:job:*") == [])
@@ -230,18 +230,18 @@ def test_a_queue_that_is_none_is_set_aside(redis: OwnRedis, kind: str) -> None:
     with ticking(redis) as worker, redis.client() as client:
         match kind:
             case "text":
-                client.set(queue.QUEUE, "x")
+                client.set(job_queue.QUEUE, "x")
             case "list":
-                client.rpush(queue.QUEUE, "x")
+                client.rpush(job_queue.QUEUE, "x")
             case "hash":
-                client.hset(queue.QUEUE, "x", "y")
+                client.hset(job_queue.QUEUE, "x", "y")
             case "set":
-                client.sadd(queue.QUEUE, "x")
+                client.sadd(job_queue.QUEUE, "x")
         worker.said("set aside")
         put(redis, "after")
         worker.said("rung after")
 
-        assert client.exists(queue.QUEUE + ":unreadable")
+        assert client.exists(job_queue.QUEUE + ":unreadable")
 
 
 def test_two_workers_share_a_queue(redis: OwnRedis) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from bson import Binary
 
-from app.booking import tidy
-from app.reconciliation.service import is_known, reconcile_reservations
+from app.booking import expiry
+from app.reconciliation.engine import is_known, reconcile_reservations
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
-from tests.actors import add_resource
-from tests.http import serving
-from tests.listening import Commands, listening
-from tests.reviewing import doubled, only, run_of, word
-from tests.visitor import HOUR, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
+from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
+from tests.support.command_log import Commands, listening
+from tests.support.findings import doubled, only, run_of, word
+from tests.support.http_client import serving
+from tests.support.step_driver import add_resource
 
 GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
 """The collections that grow with use."""
@@ -111,7 +111,7 @@ async def history(store: Store, rows: int) -> None:
 
 async def tidied(store: Store) -> list[int]:
     """How much the worker finds to do."""
-    return [await tidy.expire_lapsed(store), await tidy.complete_ended(store, 1)]
+    return [await expiry.expire_lapsed(store), await expiry.complete_ended(store, 1)]
 
 
 @pytest.mark.servers("explain", "transactions")

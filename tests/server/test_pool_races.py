@@ -12,14 +12,26 @@ import pytest
 
 from app.booking.intents import Accepted, Intent, Refused
 from app.booking.snapshot import Snapshot
-from app.booking.steps import Steps, find
 from app.booking.transaction import Lost
 from app.catalogue.changes import Changes
+from app.domain.instants import to_millis
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
-from app.timeline.instants import to_millis
-from tests.actors import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, hold, peak_load, run, won
-from tests.interleaving import interleave, orders, steps_alone
+from app.storage.steps import Steps, find
+from tests.support.interleavings import interleave, orders, steps_alone
+from tests.support.step_driver import (
+    HOUR,
+    NINE,
+    Actor,
+    add_resource,
+    book,
+    booking_of,
+    edit_of,
+    hold,
+    peak_load,
+    run,
+    won,
+)
 
 pytestmark = pytest.mark.servers("transactions")
 

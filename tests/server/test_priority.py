@@ -8,13 +8,13 @@ import pytest
 from bson import ObjectId
 
 from app.booking import Booking
-from app.booking import way as module
+from app.booking import priority as module
 from app.booking.committer import LOSSES_BEFORE_A_MARK
 from app.booking.intents import Accepted
+from app.booking.priority import YIELD_MILLISECONDS, way_of
 from app.booking.transaction import Lost
-from app.booking.way import YIELD_MILLISECONDS, way_of
 from app.storage.client import Store
-from tests.actors import HOUR, NINE, Actor, add_resource, booking_of
+from tests.support.step_driver import HOUR, NINE, Actor, add_resource, booking_of
 
 pytestmark = pytest.mark.servers("transactions")
 

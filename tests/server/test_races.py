@@ -5,18 +5,31 @@ from typing import Any
 
 import pytest
 
-from app.booking import occupants, snapshot
-from app.booking.intents import Accepted, Refused, Span
+from app.booking import snapshot
+from app.booking.intents import Accepted, Refused
 from app.booking.snapshot import Snapshot
-from app.booking.steps import Steps, find
 from app.booking.transaction import Lost
 from app.catalogue.changes import Changes
+from app.domain import rules
+from app.domain.rules import Check
 from app.errors import Problem
+from app.storage import occupancy
 from app.storage.client import Store
-from app.storage.guards import Reach
-from app.timeline import rules
-from app.timeline.rules import Check
-from tests.actors import HOUR, NINE, Actor, add_resource, add_service, book, booking_of, edit_of, peak_load, run
+from app.storage.reach import Reach
+from app.storage.span import Span
+from app.storage.steps import Steps, find
+from tests.support.step_driver import (
+    HOUR,
+    NINE,
+    Actor,
+    add_resource,
+    add_service,
+    book,
+    booking_of,
+    edit_of,
+    peak_load,
+    run,
+)
 
 Mutation = Callable[[pytest.MonkeyPatch], None]
 
@@ -171,12 +184,12 @@ async def test_a_lookup_that_does_not_look_ahead_would_be_noticed(
     await add_resource(store, services=["cut"])
     await add_service(store, bufferBeforeMinutes=30)
     await book(store, service="cut")
-    clusters = occupants._clusters
+    clusters = occupancy._clusters
 
     def behind_only(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Any:
         return clusters(spans, {name: reach._replace(ahead=0) for name, reach in reaches.items()})
 
-    monkeypatch.setattr(occupants, "_clusters", behind_only)
+    monkeypatch.setattr(occupancy, "_clusters", behind_only)
     (outcome,) = await run(store, booking_of(NINE - HOUR - HOUR / 60 * 29))
 
     assert isinstance(outcome, Accepted)
@@ -239,8 +252,8 @@ async def test_a_filter_by_end_time_would_be_noticed(store: Store, monkeypatch: 
     (refused,) = await run(store, wish)
     assert isinstance(refused, Refused)
 
-    starting = occupants._starting
+    starting = occupancy._starting
     late = {"endTime": {"$gt": wish.start}}
-    monkeypatch.setattr(occupants, "_starting", lambda *arguments: starting(*arguments) | late)
+    monkeypatch.setattr(occupancy, "_starting", lambda *arguments: starting(*arguments) | late)
     (booked,) = await run(store, booking_of(wish.start))
     assert isinstance(booked, Accepted)

@@ -11,18 +11,18 @@ import pytest
 from bson import ObjectId
 from structlog.testing import capture_logs
 
-from app.reconciliation import runs, scan, schedule, service, settle
-from app.reconciliation.known import unresolved_resources
-from app.reconciliation.rows import PASSING
-from app.reconciliation.runs import LostRun
+from app.domain.instants import parse, render
+from app.domain.sweep import sweep
+from app.reconciliation import engine, recheck, run_store, scan, schedule
+from app.reconciliation.recheck import Settled
+from app.reconciliation.row_batches import PASSING
+from app.reconciliation.run_store import LostRun
 from app.reconciliation.scan import Opaque
-from app.reconciliation.settle import Settled
+from app.reconciliation.stored_findings import unresolved_resources
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.timeline.instants import parse, render
-from app.timeline.sweep import sweep
-from tests.actors import HOUR, NINE, add_resource, book
-from tests.flights import flights
+from tests.support.flights import flights
+from tests.support.step_driver import HOUR, NINE, add_resource, book
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -38,10 +38,10 @@ async def put(store: Store, *documents: dict[str, Any]) -> list[ObjectId]:
     return list(inserted.inserted_ids)
 
 
-async def reconciled(store: Store, kind: runs.Kind = "full", resource: str | None = None) -> tuple[Run, list[Any]]:
+async def reconciled(store: Store, kind: run_store.Kind = "full", resource: str | None = None) -> tuple[Run, list[Any]]:
     """Run one; with the warnings that it gave."""
     with capture_logs() as logged:
-        run = await service.reconcile_reservations(store, kind, resource)
+        run = await engine.reconcile_reservations(store, kind, resource)
     assert run.state == "succeeded", run.error
     return run, [each for each in logged if each["event"].startswith("Conflict detected")]
 
@@ -141,7 +141,7 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
     """What the passing cursor saw is looked at again before it is told: an overlap that is gone was none."""
     await add_resource(store)
     _, second = await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
-    look_again = settle.look_again
+    look_again = recheck.look_again
     looked: list[str] = []
 
     async def after_a_move(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
@@ -150,7 +150,7 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
         await store.database["reservations"].update_one({"_id": second}, {"$set": times})
         return await look_again(store, resources, opaque)
 
-    monkeypatch.setattr(service, "look_again", after_a_move)
+    monkeypatch.setattr(engine, "look_again", after_a_move)
     run, warnings = await reconciled(store)
 
     assert looked == ["room"]
@@ -161,7 +161,7 @@ async def test_the_log_counts_the_rest_of_many(store: Store) -> None:
     """A run that opens more than a hundred findings says in one line how many have none of their own."""
     await put(store, *(taken(f"room-{number // 2}", NINE, NINE + HOUR) for number in range(206)))
     with capture_logs() as logged:
-        run = await service.reconcile_reservations(store, "full")
+        run = await engine.reconcile_reservations(store, "full")
 
     warnings = [each for each in logged if each["log_level"] == "warning"]
     assert (run.new, len(warnings), warnings[-1]["more"]) == (103, 101, 3)
@@ -183,7 +183,7 @@ async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pyte
 
     monkeypatch.setattr(scan, "batches", after_it_grew)
 
-    assert (await settle.look_again(store, ["room"], {})).windows == []
+    assert (await recheck.look_again(store, ["room"], {})).windows == []
     assert await store.database["reservations"].count_documents({}) == 2
 
 
@@ -213,7 +213,7 @@ async def test_bookings_that_move_all_the_time_are_no_findings(store: Store) -> 
 
 async def test_an_incremental_run_looks_at_what_has_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a full run it reads the changed resources whole, and those again in which something was wrong."""
-    monkeypatch.setattr(service, "LATE_COMMITS", timedelta(0))
+    monkeypatch.setattr(engine, "LATE_COMMITS", timedelta(0))
     for resource in ("quiet", "wrong", "busy"):
         await add_resource(store, resource)
     old = datetime(2026, 1, 1, tzinfo=UTC)
@@ -256,36 +256,36 @@ async def test_bookings_are_no_conflicts(store: Store) -> None:
 
 async def test_only_one_takes_a_run(store: Store) -> None:
     """However many workers reach for it."""
-    run = await runs.ask_for(store, "full")
-    taken_by = await asyncio.gather(*(runs.claim(store, f"worker-{number}", run.id) for number in range(8)))
+    run = await run_store.ask_for(store, "full")
+    taken_by = await asyncio.gather(*(run_store.claim(store, f"worker-{number}", run.id) for number in range(8)))
 
     assert sum(each is not None for each in taken_by) == 1
 
 
 async def test_equal_requests_at_once_wait_as_one(store: Store) -> None:
     """However they interleave, one run waits, and everybody is told of it."""
-    asked = await asyncio.gather(*(runs.ask_for(store, "resource", "room") for _ in range(12)))
+    asked = await asyncio.gather(*(run_store.ask_for(store, "resource", "room") for _ in range(12)))
 
     assert len({run.id for run in asked}) == 1
 
 
 async def test_a_dead_run_is_given_up_and_asked_for_anew(store: Store) -> None:
     """Its record says so; another waits in its place; whoever was thought dead can write no more."""
-    await runs.ask_for(store, "resource", "room")
-    run = await runs.claim(store, "the dead")
+    await run_store.ask_for(store, "resource", "room")
+    run = await run_store.claim(store, "the dead")
     assert run is not None
-    assert await runs.give_up_dead(store) == []
-    silent = store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)
+    assert await run_store.give_up_dead(store) == []
+    silent = store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)
     await store.database["reconciliations"].update_one({"_id": run.id}, {"$set": {"beatAt": silent}})
-    (waiting,) = await runs.give_up_dead(store)
-    given_up = await runs.get(store, str(run.id))
+    (waiting,) = await run_store.give_up_dead(store)
+    given_up = await run_store.get(store, str(run.id))
 
     assert (waiting.kind, waiting.resource, waiting.state) == ("resource", "room", "queued")
     assert given_up.state == "abandoned"
     assert "the dead" in (given_up.error or "")
     with pytest.raises(LostRun):
-        await runs.write(store, run, state="succeeded")
-    assert (await runs.get(store, str(run.id))).state == "abandoned"
+        await run_store.write(store, run, state="succeeded")
+    assert (await run_store.get(store, str(run.id))).state == "abandoned"
 
 
 async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,13 +298,13 @@ async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.Monke
         await never.wait()
 
     with monkeypatch.context() as patch:
-        patch.setattr(service, "look_again", stuck)
-        task = asyncio.create_task(service.reconcile_reservations(store, "full"))
+        patch.setattr(engine, "look_again", stuck)
+        task = asyncio.create_task(engine.reconcile_reservations(store, "full"))
         await reached.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    run = await service.carry_out(store)
+    run = await engine.carry_out(store)
 
     assert run is not None
     assert (run.state, run.findings) == ("succeeded", 1)
@@ -319,8 +319,8 @@ async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.Monke
         raise RuntimeError("no second look")
 
     with monkeypatch.context() as patch, capture_logs():
-        patch.setattr(service, "look_again", broken)
-        failed = await service.reconcile_reservations(store, "full")
+        patch.setattr(engine, "look_again", broken)
+        failed = await engine.reconcile_reservations(store, "full")
     run, _ = await reconciled(store)
 
     assert (failed.state, failed.error) == ("failed", "RuntimeError: no second look")

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from app.domain.instants import render
 from app.storage.client import Store
-from app.timeline.instants import render
-from tests.reviewing import at_a_room_and_a_desk, doubled, only, run_of
-from tests.visitor import HOUR, NINE, Visitor, at, good
+from tests.support.api_client import HOUR, NINE, Visitor, at, good
+from tests.support.findings import at_a_room_and_a_desk, doubled, only, run_of
 
 pytestmark = pytest.mark.servers("trial")
 

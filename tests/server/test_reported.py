@@ -7,17 +7,17 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from app.domain.instants import to_millis
 from app.importing.known import Known
+from app.migration.migrate import migrate
+from app.reconciliation import engine, scan
 from app.reconciliation import lease as leases
-from app.reconciliation import scan, service
-from app.reconciliation.guarding import keep_foreign
+from app.reconciliation.guard_updates import keep_foreign
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.storage.foreign import Foreign, compare, steps
-from app.storage.migrate import migrate
-from app.timeline.instants import to_millis
+from app.storage.foreign_occupancies import Foreign, compare, steps
 from tests.server.test_migrate import kinds
-from tests.visitor import HOUR, NINE, Visitor, good, made, problem
+from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
 
 pytestmark = pytest.mark.servers("any")
 
@@ -34,7 +34,7 @@ async def visitor(app_client: httpx.AsyncClient, store: Store) -> Visitor:
 
 async def reconciled(store: Store) -> Run:
     """A full run."""
-    run = await service.reconcile_reservations(store, "full")
+    run = await engine.reconcile_reservations(store, "full")
     assert run.state == "succeeded", run.error
     return run
 
@@ -176,7 +176,7 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> N
 @pytest.mark.servers("transactions")
 async def test_a_run_reads_few_large_resources_at_once(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many changed, the rows in memory are bounded; one resource alone is read whole."""
-    monkeypatch.setattr(service, "SUSPECT_ROWS", 20)
+    monkeypatch.setattr(engine, "SUSPECT_ROWS", 20)
     store, sizes, these = visitor.store, list[tuple[int, int]](), scan.these
 
     async def counted(store: Store, resources: Any, *more: Any, **options: Any) -> scan.Seen:
@@ -189,7 +189,7 @@ async def test_a_run_reads_few_large_resources_at_once(visitor: Visitor, monkeyp
     for number in range(40):
         for _ in range(30 if number == 3 else 1 if number > 9 else 8):
             await put(store, f"r{number:02}", updatedAt=store.clock.now())
-    run = await service.reconcile_reservations(store, "incremental")
+    run = await engine.reconcile_reservations(store, "incremental")
 
     assert (run.state, run.scanned, run.findings) == ("succeeded", 9 * 8 + 30 + 30, 10)
     assert max(rows for resources, rows in sizes if resources > 1) <= 20
@@ -252,8 +252,8 @@ async def test_a_run_knows_the_resources_of_objects(visitor: Visitor) -> None:
     await put(visitor.store, {"relationTo": "resources", "value": "late"})
     await reconciled(visitor.store)
 
-    assert await service.is_known(visitor.store, "late")
-    assert not await service.is_known(visitor.store, "later")
+    assert await engine.is_known(visitor.store, "late")
+    assert not await engine.is_known(visitor.store, "later")
 
 
 async def test_migrate_lists_what_a_run_would(visitor: Visitor) -> None:

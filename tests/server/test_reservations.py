@@ -17,12 +17,12 @@ from bson import ObjectId
 from app.booking import Book, Replayed, Token
 from app.booking.change import Change
 from app.booking.intents import Accepted, Refused
+from app.domain import instants
+from app.domain.lifecycle import STATUSES
 from app.storage.documents import StoredAnswer
-from app.timeline import instants
-from app.timeline.lifecycle import STATUSES
-from tests.actors import Actor, booking_of, peak_load, run
-from tests.shops import Shops, opened_shops
-from tests.visitor import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem
+from tests.support.api_client import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem
+from tests.support.shared_apps import Shops, opened_shops
+from tests.support.step_driver import Actor, booking_of, peak_load, run
 
 CUSTOMER = "/v1/customers/ann/reservations"
 

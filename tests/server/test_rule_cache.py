@@ -8,17 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
+from app.domain.instants import render
+from app.domain.rules import Room
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.pools import join_pools, pool_row
 from app.storage.rule_cache import PORTION, RuleCache, RuleReader, VersionedCache
 from app.storage.stored_rules import room_of_row
-from app.timeline.instants import render
-from app.timeline.rules import Room
 from app.work import WorkPool
-from tests.http import serving
-from tests.listening import Commands, listening
-from tests.visitor import HOUR, NINE, Visitor, good, made, problem
+from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
+from tests.support.command_log import Commands, listening
+from tests.support.http_client import serving
 
 pytestmark = pytest.mark.usefixtures("mock_store")  # without a database there are no documents
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

@@ -19,15 +19,15 @@ from app.booking import Book
 from app.booking.intents import Accepted, Intent, Refused
 from app.booking.snapshot import Snapshot
 from app.booking.transaction import Lost, Outcome
+from app.domain.instants import parse, render
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.guards import make_service_row
-from app.timeline.instants import parse, render
-from tests.actors import Actor, add_resource, booking_of, peak_load, run
-from tests.http import serving
-from tests.listening import Commands, listening
-from tests.server.catalogues import Catalogue, Place, Taken, peak, random_catalogue
-from tests.visitor import HOUR, MINUTE, NINE, Visitor, good, made, problem
+from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good, made, problem
+from tests.support.command_log import Commands, listening
+from tests.support.http_client import serving
+from tests.support.random_catalogues import Catalogue, Place, Taken, peak, random_catalogue
+from tests.support.step_driver import Actor, add_resource, booking_of, peak_load, run
 
 AVAILABILITY = "/v1/availability"
 CATALOGUES = int(os.environ.get("TEST_CATALOGUES", "6"))

@@ -13,13 +13,13 @@ import pytest
 from pymongo.database import Database
 
 from tests.bench import holds
-from tests.bench.check import booked, peaks
 from tests.bench.clients import Client
 from tests.bench.replays import alike, same_key, split
 from tests.bench.report import statuses
 from tests.bench.slots import make_rooms
 from tests.bench.stage import scratch, staged
 from tests.bench.storms import neighbours, one_slot
+from tests.support.database_check import booked, peaks
 
 PROCESSES = 2
 CALLERS = 128

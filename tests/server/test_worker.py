@@ -11,21 +11,22 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.reconciliation import queue, runs, service, settle
+from app import job_queue
+from app.job_queue import Queue
+from app.reconciliation import engine, recheck, run_store
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings.listing import Filters, listed
-from app.reconciliation.findings.words import Said, say
-from app.reconciliation.queue import Queue
+from app.reconciliation.findings.transitions import Said, say
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Run
-from tests.actors import HOUR, NINE, add_resource
-from tests.contract.processes import eventually, kept_running, run, running
-from tests.redis import OwnRedis
+from tests.support.commands import eventually, kept_running, run, running
+from tests.support.redis_server import OwnRedis
+from tests.support.step_driver import HOUR, NINE, add_resource
 from worker import jobs
 
 pytestmark = pytest.mark.servers("rust")
-KINDS: tuple[runs.Kind, ...] = ("full", "incremental")
+KINDS: tuple[run_store.Kind, ...] = ("full", "incremental")
 
 
 def context(store: Store) -> dict[str, Any]:
@@ -50,19 +51,19 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
     """What stands in MongoDB alone when it starts, and what it is told of by Redis later; SIGTERM ends it."""
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
-    silent = await runs.ask_for(store, "full")
+    silent = await run_store.ask_for(store, "full")
     with running("worker", MONGODB_URL=database_url, REDIS_URL=redis_url) as worker:
         assert await succeeds(store, silent)
-        told = await runs.ask_for(store, "resource", "r")
+        told = await run_store.ask_for(store, "resource", "r")
         jobs = Queue(redis_url)
-        assert await jobs.put(queue.RUN, str(told.id), identity=str(told.id))
+        assert await jobs.put(job_queue.RUN, str(told.id), identity=str(told.id))
         await jobs.close()
         assert await succeeds(store, told)
         assert run("health", "worker", MONGODB_URL=database_url).returncode == 0
         assert worker.ended(signal.SIGTERM) == 0
     assert run("health", "worker", MONGODB_URL=database_url).returncode == 1
-    assert (await runs.get(store, str(silent.id))).findings == 1
-    assert (await runs.get(store, str(told.id))).conflicts == 1
+    assert (await run_store.get(store, str(silent.id))).findings == 1
+    assert (await run_store.get(store, str(told.id))).conflicts == 1
     assert any("Conflict detected" in line for line in worker.err)
     assert worker.out == []
 
@@ -71,11 +72,11 @@ async def test_it_outlives_redis(store: Store, database_url: str, tmp_path: Path
     """It starts without Redis and carries out what waits in MongoDB; so too after Redis came and was killed."""
     redis = OwnRedis(tmp_path)
     with running("worker", MONGODB_URL=database_url, REDIS_URL=redis.url) as worker:
-        assert await succeeds(store, await runs.ask_for(store, "full"))
+        assert await succeeds(store, await run_store.ask_for(store, "full"))
         redis.start()
         await asyncio.to_thread(worker.said, "Redis can be used again")
         redis.kill()
-        assert await succeeds(store, await runs.ask_for(store, "incremental"))
+        assert await succeeds(store, await run_store.ask_for(store, "incremental"))
         assert worker.ended(signal.SIGTERM) == 0
 
 
@@ -119,10 +120,10 @@ async def test_the_scheduled_job_tells_what_the_seed_told(store: Store) -> None:
 
 async def test_the_dead_are_taken_over_and_a_told_run_is_done_once(store: Store) -> None:
     """A look into MongoDB finds what a dead worker left; a job whose run was done meanwhile does nothing."""
-    await runs.ask_for(store, "full")
-    dead = await runs.claim(store, "the dead")
+    await run_store.ask_for(store, "full")
+    dead = await run_store.claim(store, "the dead")
     assert dead is not None
-    silent = store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)
+    silent = store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)
     await store.database["reconciliations"].update_one({"_id": dead.id}, {"$set": {"beatAt": silent}})
 
     assert await jobs.pick_up_reconciliations(context(store)) == 1
@@ -153,7 +154,7 @@ async def test_it_writes_down_what_time_has_done(store: Store) -> None:
 async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes while another runs leaves what waits to it, or waits for its turn."""
     running_now, most = 0, 0
-    look_again = settle.look_again
+    look_again = recheck.look_again
 
     async def counted(*arguments: Any) -> Any:
         nonlocal running_now, most
@@ -163,10 +164,10 @@ async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPat
         running_now -= 1
         return found
 
-    monkeypatch.setattr(service, "look_again", counted)
-    monkeypatch.setattr(service, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "look_again", counted)
+    monkeypatch.setattr(engine, "TURN_SECONDS", 0.01)
     await doubled(store, "r")
-    asked = await asyncio.gather(*(service.reconcile_reservations(store, kind) for kind in KINDS * 3))
+    asked = await asyncio.gather(*(engine.reconcile_reservations(store, kind) for kind in KINDS * 3))
     await asyncio.gather(*(jobs.pick_up_reconciliations(context(store)) for _ in "123"))
 
     assert most == 1
@@ -181,13 +182,14 @@ async def test_a_killed_run_leaves_no_trace_in_the_findings(
     """Killed at any stage, by SIGKILL: the run that takes over finds what an undisturbed one does."""
     await doubled(store, "a", "b", "c")
     findings = store.database["findings"]
-    with kept_running([sys.executable, "-m", "tests.server.sweeper", database_url, stage], env={}) as sweeper:
+    command = [sys.executable, "-m", "tests.support.reconciling_process", database_url, stage]
+    with kept_running(command, env={}) as sweeper:
         await asyncio.to_thread(sweeper.said, f"at {stage}")
         sweeper.process.kill()
         sweeper.process.wait()
     half = await findings.count_documents({})
     (dead,) = await store.database["reconciliations"].find().to_list(None)
-    silent = {"beatAt": store.clock.now() - timedelta(seconds=runs.DEAD_SECONDS + 1)}
+    silent = {"beatAt": store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)}
     await store.database["reconciliations"].update_one({"_id": dead["_id"]}, {"$set": silent})
     await store.database["leases"].update_one({}, {"$set": silent})
     assert await jobs.pick_up_reconciliations(context(store)) == 1
@@ -197,7 +199,7 @@ async def test_a_killed_run_leaves_no_trace_in_the_findings(
     assert [(each["resource"], each["state"], each["version"]) for each in found] == [
         (name, "open", 1) for name in "abc"
     ]
-    assert (await runs.get(store, str(dead["_id"]))).state == "abandoned"
+    assert (await run_store.get(store, str(dead["_id"]))).state == "abandoned"
 
 
 async def test_the_command_ends_with_1_for_what_nobody_accepted(store: Store, database_url: str) -> None:

@@ -9,10 +9,10 @@ from pymongo import _csot
 
 from app.deadline import LEAST_SECONDS, Deadline, bound, current, detached, sending, within
 from app.errors import KINDS, Problem
+from app.http import deadlines
+from app.http.deadlines import Deadlines
 from app.main import create_app
 from app.settings import Settings
-from app.wire import deadlines
-from app.wire.deadlines import Deadlines
 
 
 class Hands:

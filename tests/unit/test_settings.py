@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.environment import SettingsError
-from app.reconciliation.queue import connection
+from app.job_queue import connection
 from app.settings import Settings, read_settings
 
 SECRET = "whsec_" + "A" * 32

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 import pytest
 
 from app.errors import Problem
-from app.wire import request
-from app.wire.request import LARGE_BODY_BYTES
+from app.http import request
+from app.http.request import LARGE_BODY_BYTES
 from app.work import TURN_SECONDS, USUAL_TURN_SECONDS, WorkPool, without_collector
 
 

@@ -1,1 +1,4 @@
-"""Findings as people read them, and what people say of them. Runs write them down, see `app.reconciliation.record`."""
+"""Findings as people read them, and what people say of them.
+
+Runs write them down, see `app.reconciliation.findings_writer`.
+"""

@@ -12,14 +12,14 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from bson import ObjectId
 
+from app.domain.finding_identity import State
+from app.domain.instants import render
 from app.errors import Problem, invalid
-from app.reconciliation.known import FINDINGS
+from app.http.paging import bad_cursor, read_cursor, write_cursor
+from app.reconciliation.stored_findings import FINDINGS
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.values import forms
-from app.timeline.instants import render
-from app.timeline.matching import State
-from app.wire.paging import bad_cursor, read_cursor, write_cursor
 
 SHOWN_RESERVATIONS = 100
 """Of each finding in an answer; `reservationCount` says how many there are."""

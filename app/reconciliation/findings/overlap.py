@@ -6,18 +6,18 @@ What lies elsewhere on the resource is not read: a word costs what its finding i
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from app.booking.intents import Span
-from app.booking.occupants import branches, by_id, noted_branches, window
-from app.reconciliation.known import known_of
-from app.reconciliation.rows import PROJECTION, Rows, Tally, is_idle
+from app.domain.instants import to_millis
+from app.reconciliation.recheck import windows_of
+from app.reconciliation.row_batches import PROJECTION, Rows, Tally, is_idle
 from app.reconciliation.scan import BATCH, batches
-from app.reconciliation.settle import windows_of
+from app.reconciliation.stored_findings import known_of
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.documents import Finding
-from app.storage.guards import Reach
+from app.storage.occupancy import branches, by_id, noted_branches, window
+from app.storage.reach import Reach
+from app.storage.span import Span
 from app.storage.values import row_key
-from app.timeline.instants import to_millis
 
 
 async def still_overlaps(store: Store, finding: Finding) -> bool:

@@ -9,8 +9,16 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
 from app.access.routes import caller_of, needs
+from app.domain.finding_identity import State
 from app.errors import Problem, invalid
-from app.reconciliation.findings.desk import Findings, Shown
+from app.http.answers import built, versioned
+from app.http.etags import IfMatch, OptionalIfMatchHeader
+from app.http.openapi import problems
+from app.http.paging import LIMIT, CursorParameter, LimitParameter
+from app.http.parameters import read_instant
+from app.http.problems import ProblemBody, problem_body
+from app.http.request import Request, request_id
+from app.http.request_checks import HARMLESS_KEY
 from app.reconciliation.findings.listing import MAX_VALUES, Filters, Order
 from app.reconciliation.findings.schemas import (
     AcceptingWord,
@@ -24,16 +32,8 @@ from app.reconciliation.findings.schemas import (
     WordAnswers,
     shown_finding,
 )
-from app.reconciliation.findings.words import Said
-from app.timeline.matching import State
-from app.wire.answers import built, versioned
-from app.wire.conventions import HARMLESS_KEY
-from app.wire.openapi import problems
-from app.wire.paging import LIMIT, CursorParameter, LimitParameter
-from app.wire.parameters import read_instant
-from app.wire.problems import ProblemBody, problem_body
-from app.wire.request import Request, request_id
-from app.wire.versions import IfMatch, OptionalIfMatchHeader
+from app.reconciliation.findings.service import Findings, Shown
+from app.reconciliation.findings.transitions import Said
 
 _WORD: dict[str, Any] = {
     "opt": HARMLESS_KEY,

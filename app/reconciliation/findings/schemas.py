@@ -7,18 +7,18 @@ from typing import Annotated, Any, Literal, TypeAlias
 from bson import ObjectId
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from app.domain.finding_identity import State
+from app.domain.instants import from_millis, render, to_millis
+from app.http.bounds import Bounded
+from app.http.models import Answer, Body, Instant, ObjectIdText
+from app.http.problems import ProblemBody
+from app.reconciliation.finding_history import BY
+from app.reconciliation.findings.context import Surroundings
 from app.reconciliation.findings.listing import MAX_VALUES, SHOWN_RESERVATIONS
-from app.reconciliation.findings.surroundings import Surroundings
-from app.reconciliation.histories import BY
-from app.reconciliation.repairs import Proposal
+from app.reconciliation.proposals import Proposal
 from app.storage.documents import Finding
-from app.storage.rows import Reader, Taken, occupancies
+from app.storage.row_reader import Reader, Taken, occupancies
 from app.storage.values import count, identity, instant, row_key, shown_text
-from app.timeline.instants import from_millis, render, to_millis
-from app.timeline.matching import State
-from app.wire.bounds import Bounded
-from app.wire.models import Answer, Body, Instant, ObjectIdText
-from app.wire.problems import ProblemBody
 
 NOTE_LENGTH, NAME_LENGTH = 500, 100
 

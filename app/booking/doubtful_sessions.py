@@ -1,0 +1,61 @@
+"""Sessions that were given up without hearing what became of their transactions.
+
+Whatever such a session still holds locks its resources for the server's transaction lifetime, a minute. So each is
+ended until the server has confirmed it. Where the first statement of a transaction was not answered, it is ended again
+with every beat for as long as a packet can be late: arriving after that, it begins the transaction after all.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from threading import Lock
+from typing import Any
+
+from pymongo.synchronous.mongo_client import MongoClient
+
+from app.cluster.reaper import kill_command
+
+LATE_SECONDS = 120.0
+"""How late a packet can be: a kernel goes on sending for a closed connection for about 100 s."""
+
+
+class Doubts:
+    """The doubtful sessions of one process; any thread may add and end them.
+
+    Args:
+        client: The client that ends them.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, client: "MongoClient[dict[str, Any]]", clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+        self._since: dict[bytes, float] = {}
+        self._lock = Lock()
+
+    def add(self, sessions: Iterable[bytes], *, late: bool) -> None:
+        """From now on these are in doubt; `late`: something that begins a transaction may still be on its way."""
+        since = self._clock() if late else -math.inf
+        with self._lock:
+            self._since.update((session, max(since, self._since.get(session, since))) for session in sessions)
+
+    def ids(self) -> list[bytes]:
+        """Those in which something may be open, or may yet be opened by what is late."""
+        with self._lock:
+            return [*self._since]
+
+    def end(self) -> None:
+        """Have the server end all of them; forget those that it has ended and that nothing can be late for.
+
+        Raises:
+            pymongo.errors.PyMongoError: it did not confirm; all stay in doubt.
+        """
+        sessions = self.ids()
+        if not sessions:
+            return
+        asked = self._clock()
+        self._client.admin.command(*kill_command(sessions))
+        with self._lock:
+            for session in sessions:
+                if asked - self._since.get(session, asked) >= LATE_SECONDS:
+                    del self._since[session]

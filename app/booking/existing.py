@@ -1,0 +1,162 @@
+"""What the intents share that change one stored reservation: finding it, telling its status, writing it."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from bson import ObjectId
+
+from app.booking.intents import Accepted, Intent, Update, View
+from app.booking.transitions import HISTORY_KEPT, history_line
+from app.domain.instants import Millis, from_millis, to_millis
+from app.domain.lifecycle import Status, status_at
+from app.domain.rules import Offer, Room
+from app.errors import Problem, invalid, not_found
+from app.storage.documents import Reservation
+from app.storage.span import Span
+from app.storage.stored_reservations import reservation_of
+
+COLLECTION = "reservations"
+SILENT = frozenset(
+    {"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status", "importKey"}
+)
+"""Fields that follow from others; the history names only what the caller changed."""
+
+
+def check_seen(seen: int | None, version: int | None) -> None:
+    """Refuse to change what is not as the caller has seen it; `seen` None: whichever version there is.
+
+    Raises:
+        Problem: `stale`.
+    """
+    if seen not in (None, version):
+        raise Problem("stale", f"It is at version {version} now; read it again and repeat the change.")
+
+
+class Elsewhere(Exception):  # noqa: N818  # it moved; the intent comes back with the right guard
+    """The reservation lies on a resource whose guard this intent did not ask for."""
+
+
+@dataclass(slots=True, kw_only=True)
+class HeldIntent(Intent):
+    """An intent that changes the reservation `reservation`, last seen on `resource` with `service`."""
+
+    reservation: ObjectId
+    resource: str
+    service: str | None = None
+    row: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    """The document, once it was read."""
+    without_resource: ClassVar[bool] = False
+    """Whether that can be done on a resource that does not exist, as with rows that others have put there."""
+
+    def targets(self) -> frozenset[tuple[str, Hashable]]:
+        """The stored reservation."""
+        return frozenset(((COLLECTION, self.reservation),))
+
+    def reservations(self) -> list[ObjectId]:
+        """The one."""
+        return [self.reservation]
+
+    def stored(self, view: View) -> Reservation | None:
+        """The reservation in this transaction.
+
+        Raises:
+            Problem: `invalid` where others wrote it so that it cannot be read.
+        """
+        row = view.target(COLLECTION, self.reservation)
+        if row is None:
+            return None
+        self.row = row
+        return reservation_of(row)
+
+    def required(self, view: View) -> Reservation:
+        """The reservation, on a resource whose guard is held.
+
+        Raises:
+            Problem: `not-found`; `invalid` where there is no such resource; `unavailable` where its guard is missing.
+            Elsewhere: it was moved since the intent was made.
+        """
+        stored = self.stored(view)
+        if stored is None:
+            raise not_found("reservation", str(self.reservation))
+        if stored.resource not in self.lanes() or stored.service not in {None, *self.services()}:
+            raise Elsewhere
+        if not self.without_resource and view.room(stored.resource) is None:
+            detail = (
+                f"Its resource {stored.resource!r} does not exist; add one with that id, or cancel the reservation."
+            )
+            raise invalid("/resource", detail)
+        return stored
+
+    def status_now(self, stored: Reservation, now: Millis) -> Status:
+        """The status as it counts in this transaction."""
+        return status_at(stored.status, None if stored.expires_at is None else to_millis(stored.expires_at), now)
+
+    def facts(self, view: View, after: Reservation) -> tuple[Room, Offer | None]:
+        """What the changed reservation is judged by."""
+        room = view.room(after.resource)
+        if room is None:
+            raise invalid("/resource", f"There is no resource {after.resource!r}.")
+        offer = view.offer(after.service) if after.service else None
+        if after.service and offer is None:
+            raise invalid("/service", f"There is no service {after.service!r}.")
+        return room, offer
+
+    def unchanged(self, stored: Reservation) -> Accepted:
+        """It is already as the caller wants it: nothing is written."""
+        return Accepted(stored, proof=(COLLECTION, {"_id": stored.id}))
+
+    def written(
+        self, stored: Reservation, after: Reservation, now: Millis, *, taken: list[Span], reason: str | None = None
+    ) -> Accepted:
+        """The change as a guarded update, with its line in the history."""
+        before, kept = stored.to_mongo(), after.to_mongo()
+        changed = {name: value for name, value in kept.items() if not _same(before.get(name), value)}
+        unset = before.keys() - kept.keys()
+        if not changed and not unset:
+            return self.unchanged(stored)
+        at = from_millis(now)
+        entry = self._entry(stored, after, sorted((changed.keys() | unset) - SILENT)) | {"at": at}
+        if taken:
+            changed |= {**_looked_up(self.row, kept)}
+        if reason:
+            entry["reason"] = reason
+        change: dict[str, Any] = {
+            "$set": {**changed, "updatedAt": at, "version": stored.version + 1},
+            "$push": history_line(entry),
+        }
+        if unset:
+            change["$unset"] = dict.fromkeys(unset, "")
+        history = [*before["history"], entry][-HISTORY_KEPT:]
+        value = Reservation.model_validate(kept | {"updatedAt": at, "version": stored.version + 1, "history": history})
+        return Accepted(
+            value,
+            proof=(COLLECTION, {"_id": stored.id, "history.operation": self.operation}),
+            updates=[Update(COLLECTION, {"_id": stored.id, "version": stored.version}, change)],
+            blocks=[value] if taken else [],
+            taken=taken,
+        )
+
+    def _entry(self, stored: Reservation, after: Reservation, changed: list[str]) -> dict[str, Any]:
+        entry: dict[str, Any] = {"by": self.by, "operation": self.operation}
+        if after.status != stored.status:
+            return entry | {"from": stored.status, "to": after.status}
+        return entry | {"changed": changed}
+
+
+_LOOKED_UP = ("resource", "status", "startTime", "endTime", "blockStart", "blockEnd", "units")
+
+
+def _looked_up(row: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+    """What of a row has to be written as Reserva writes it, so that the lookup finds it in its new place."""
+    fields = {name: kept[name] for name in _LOOKED_UP if not _same(row.get(name), kept[name])}
+    if isinstance(named := row.get("resource"), ObjectId) and str(named) == kept["resource"]:
+        del fields["resource"]  # found as it is, and others may need it so
+    return fields
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether they are the same JSON: Python takes true for 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)

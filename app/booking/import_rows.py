@@ -1,0 +1,121 @@
+"""Rows of an import as intents: each is booked once, in however many runs, and changed later where its file says so.
+
+A row is known by its reference and its resource. Both stand, as a hash, in the field `importKey` of the reservation
+that an import made, for good: moving it, ending it or changing it takes no row away from it. Whoever books a row holds
+the guard of its resource and looks for that key under it, so two runs at once cannot both miss it; the unique index
+on the field does the same for servers without transactions.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.booking.book import Book
+from app.booking.change import Change
+from app.booking.existing import COLLECTION, HeldIntent, check_seen
+from app.booking.idempotency import key_hash
+from app.booking.intents import Accepted, View
+from app.booking.permission import check_begun
+from app.domain.instants import Millis, to_millis
+from app.domain.lifecycle import BLOCKING, Status, is_final, may_become
+from app.domain.rules import RULES
+from app.errors import Problem
+from app.storage.documents import Reservation
+from app.storage.occupancy import occupancy
+from app.storage.span import Span
+from app.storage.stored_reservations import reservation_of
+
+BY = "import"
+"""Who the history of a row says it was."""
+
+BY_IMPORT_KEY = f"{COLLECTION}.importKey"
+"""Where an import's reservations are looked up, as targets name it."""
+
+
+def import_key(resource: str, reference: str) -> str:
+    """What the reservation of a row is known by: no key of a client can be equal to it."""
+    return key_hash(BY, resource, reference)
+
+
+def lifted_for_row(status: Status, end: Millis, now: Millis, lifted: frozenset[str]) -> frozenset[str]:
+    """The rules that are not judged for a row.
+
+    What does not block, and what has ended, is history: the one is only written down, and of the other only the
+    capacity is judged, because today's hours and services say nothing about then.
+    """
+    if status not in BLOCKING:
+        return frozenset(RULES)
+    return frozenset(RULES) - {"capacity"} if end <= now else lifted
+
+
+@dataclass(slots=True, kw_only=True)
+class BookRow(Book):
+    """A row that nobody knew when it was looked up. Its value is the reservation, which may be another run's."""
+
+    import_key: str
+    status: Status
+
+    def targets(self) -> frozenset[tuple[str, Hashable]]:
+        """The reservation that an import made of this row meanwhile."""
+        return frozenset(((BY_IMPORT_KEY, self.import_key),))
+
+    def judge(self, view: View) -> Accepted:
+        """The reservation as it is there, else as it is booked.
+
+        Raises:
+            Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
+            Refused: with the verdict.
+        """
+        row = view.target(BY_IMPORT_KEY, self.import_key)
+        if row is not None:
+            known = reservation_of(row)
+            return Accepted(known, proof=(COLLECTION, {"_id": known.id}))
+        accepted = Book.judge(self, view)
+        accepted.value.import_key = self.import_key
+        return accepted
+
+    def lifted_until(self, end: Millis, now: Millis) -> frozenset[str]:
+        """See `lifted_for_row`."""
+        return lifted_for_row(self.status, end, now, self.lifted)
+
+
+@dataclass(slots=True, kw_only=True)
+class ChangeRow(Change):
+    """What a row says now of the reservation that it was booked as: other times or guests, and `status`, at once."""
+
+    status: Status
+
+    def judge(self, view: View) -> Accepted:
+        """The reservation as the row has it.
+
+        Raises:
+            Problem: `not-found`, `stale`, `forbidden-transition`, `invalid`.
+            Refused: with the verdict, where the rules say no.
+            Elsewhere: the reservation lies on a resource whose guard is not held.
+        """
+        stored = self.required(view)
+        check_seen(self.version, stored.version)
+        now = view.now(stored.resource)
+        was = self.status_now(stored, now)
+        if is_final(was):
+            raise Problem("forbidden-transition", f"It is {was}, which is final.")
+        if was != self.status and not may_become(was, self.status):
+            raise Problem("forbidden-transition", f"It is {was}; from there it cannot become {self.status}.")
+        after, room, offer = self._after(stored, view)
+        if was != self.status:
+            check_begun(to_millis(after.start_time), self.status, now)
+        after = after.model_copy(update={"status": self.status})
+        calendar = view.calendar(stored.resource)
+        if self.status not in BLOCKING:
+            calendar.remove(stored.id)
+            return self.written(stored, after, now, taken=[])
+        lifted = lifted_for_row(self.status, to_millis(after.end_time), now, self.lifted)
+        replace(self, lifted=lifted)._check_rules(stored, after, room, offer, view)  # noqa: SLF001  # its own
+        calendar.remove(stored.id)
+        view.calendar(after.resource).add(occupancy(after))
+        taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
+        return self.written(stored, after, now, taken=[taken])
+
+    def _entry(self, stored: Reservation, after: Reservation, changed: list[str]) -> dict[str, Any]:
+        entry = HeldIntent._entry(self, stored, after, changed)  # noqa: SLF001  # slots leave no zero-argument super
+        return entry | ({"changed": changed} if changed else {})

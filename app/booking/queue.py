@@ -1,0 +1,95 @@
+"""Intents on their way: their place in line, the batch that is being put together, the answer at the end."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.booking.idempotency import Replayed
+from app.booking.intents import Accepted, Intent
+from app.booking.transaction import Batch, Outcome
+from app.errors import Problem
+
+INTENTS_LIMIT = 64
+WRITES_LIMIT = 128
+BYTES_LIMIT = 4 * 1024 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """An intent on its way, with its place in line and the future that its caller waits for.
+
+    `until` is when the caller must be told something, `last_call` when it is too late to begin: by the loop's clock.
+    `taken` says whether it is in a batch, and `batch` which one was the last.
+    """
+
+    intent: Intent
+    lanes: frozenset[str]
+    until: float
+    last_call: float
+    answer: "asyncio.Future[Any]"
+    losses: int = 0
+    taken: bool = False
+    batch: Batch | None = None
+    timer: asyncio.TimerHandle | None = None
+    too_late: Problem | None = None
+    targets: frozenset[Any] = field(default_factory=frozenset)
+
+
+class Chosen:
+    """A batch being put together, within its limits; an intent above a limit goes alone, and so does a lengthy one."""
+
+    def __init__(self, width: int, intents: int) -> None:
+        self.tickets: list[Ticket] = []
+        self._width = width
+        self._intents = intents
+        self._guards: set[str] = set()
+        self._targets: set[Any] = set()
+        self._writes = 0
+        self._bytes = 0
+        self._alone = False
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody else fits, whoever it is."""
+        return self._alone or len(self.tickets) >= self._intents or self._writes >= WRITES_LIMIT
+
+    def fits(self, ticket: Ticket) -> bool:
+        """Whether the limits allow it, and nobody in the batch changes the same document."""
+        if not self.tickets:
+            return True
+        return (
+            not ticket.intent.lengthy
+            and self._writes + ticket.intent.writes <= WRITES_LIMIT
+            and self._bytes + ticket.intent.size <= BYTES_LIMIT
+            and len(self._guards | ticket.intent.lanes()) <= max(self._width, len(self._guards))
+            and self._targets.isdisjoint(ticket.targets)
+        )
+
+    def add(self, ticket: Ticket) -> None:
+        """Take it in."""
+        self.tickets.append(ticket)
+        self._guards |= ticket.intent.lanes()
+        self._targets |= ticket.targets
+        self._writes += ticket.intent.writes
+        self._bytes += ticket.intent.size
+        self._alone = ticket.intent.lengthy
+
+
+def lanes_of(intent: Intent) -> frozenset[str]:
+    """What two batches never share: guards, and the Idempotency-Key."""
+    return intent.lanes() | ({f"key:{intent.token.key}"} if intent.token else frozenset())
+
+
+def answer(ticket: Ticket, outcome: "Outcome | BaseException") -> None:
+    """Tell the caller, if it still listens."""
+    if ticket.timer is not None:
+        ticket.timer.cancel()
+    if ticket.answer.done():
+        return
+    if isinstance(outcome, Accepted):
+        ticket.answer.set_result(outcome.value)
+    elif isinstance(outcome, Replayed):
+        ticket.answer.set_result(outcome)
+    else:
+        ticket.answer.set_exception(outcome)
+        ticket.answer.exception()  # a caller that went away is no reason for a warning

@@ -1,0 +1,303 @@
+"""The one door of this floor: what is wanted goes in, what came of it comes out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+from bson import ObjectId
+
+from app.booking.book import Book
+from app.booking.change import Change
+from app.booking.closing import Ending, finish
+from app.booking.committer import SLOTS, Committer
+from app.booking.confirm_extend_end import Confirm, End, Extend
+from app.booking.drivers import GRACE_SECONDS, PlainDriver, driver_for
+from app.booking.edit import EditResource, EditService
+from app.booking.existing import Elsewhere, HeldIntent
+from app.booking.group import BookGroup, Move, Together
+from app.booking.idempotency import Replayed, answers_of, replay
+from app.booking.import_rows import ChangeRow
+from app.booking.intents import Intent, Token, overloaded
+from app.booking.priority import way_of
+from app.cluster.heartbeat import Presence
+from app.domain.lifecycle import Status
+from app.errors import Problem, not_found
+from app.storage.client import Store
+from app.storage.documents import Reservation, Service
+from app.storage.occupancy import BRANCHES
+from app.storage.rule_cache import RuleCache
+from app.storage.stored_reservations import unreadable
+from app.storage.values import identity as identity_of
+
+TRIES = 5
+
+
+class Held(TypedDict):
+    """What an intent is told of the reservation that it changes."""
+
+    reservation: ObjectId
+    resource: str
+    service: str | None
+    operation: ObjectId
+
+
+class Where(TypedDict):
+    """The guards that a change of a reservation needs."""
+
+    resource: str
+    service: str | None
+
+
+def _where(row: Mapping[str, Any]) -> Where:
+    """Where a stored reservation is.
+
+    Raises:
+        Problem: `invalid` where nobody can tell.
+    """
+    resource = identity_of(row.get("resource"))
+    if resource is None:
+        raise unreadable({"resource": row.get("resource")})
+    return Where(resource=resource, service=identity_of(row.get("service")))
+
+
+class Booking:
+    """The write path of one process, over one store; `rules` is the process's cache, where others use it as well."""
+
+    def __init__(self, store: Store, rules: RuleCache | None = None) -> None:
+        self.store = store
+        branches = BRANCHES if store.shape == "or" else 1
+        driver = driver_for(store, SLOTS)
+        self.presence = Presence(store, driver)
+        self.committer = Committer(driver, branches, clock=store.clock.millis, way=way_of(store), rules=rules)
+
+    async def start(self) -> None:
+        """Be known to the other processes before anything is booked, and watch them.
+
+        Raises:
+            StorageError: they book in another mode or by another lifecycle; the sentence names the remedy.
+        """
+        await self.presence.start()
+
+    async def stop(self) -> None:
+        """Finish what was taken in, take nothing new."""
+        await self.committer.drain()
+        await self.presence.stop()
+
+    async def told(self, token: Token | None) -> Replayed | None:
+        """What the first request of a key was answered, whatever would be said of it today; None if there was none.
+
+        Raises:
+            Problem: `idempotency-mismatch`.
+        """
+        if token is None:
+            return None
+        stored = await PlainDriver(self.store).run(0, answers_of([token]), GRACE_SECONDS)
+        if token.key not in stored:
+            return None
+        answer = replay(token, stored[token.key])
+        if isinstance(answer, Problem):
+            raise answer
+        return answer
+
+    async def book(self, intent: Book) -> Reservation | Replayed:
+        """Book a time; a repeated Idempotency-Key gets its first answer again.
+
+        Raises:
+            Refused: with the verdict of the rules.
+            Problem: `invalid`, `idempotency-mismatch`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+        reservation: Reservation | Replayed = await self.committer.submit(intent)
+        return reservation
+
+    async def change(
+        self,
+        identity: ObjectId,
+        patch: dict[str, Any],
+        *,
+        version: int | None,
+        by: str,
+        admin: bool = False,
+        bound: bool = False,
+        lifted: frozenset[str] = frozenset(),
+    ) -> Reservation:
+        """Merge a patch into a reservation, for somebody with `reservations:admin` or bound to a customer, or neither.
+
+        Raises:
+            Refused: with the verdict of the rules.
+            Problem: `not-found`, `stale`, `hold-expired`, `forbidden-transition`, `too-late`, `forbidden`, `invalid`,
+                `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+
+        def intent(held: Held) -> Change:
+            return Change(**held, by=by, patch=patch, version=version, admin=admin, bound=bound, lifted=lifted)
+
+        return await self._change(identity, intent)
+
+    async def confirm(
+        self, identity: ObjectId, *, by: str, admin: bool = False, reason: str | None = None
+    ) -> Reservation:
+        """Make a live hold or a request firm, or a hold a request.
+
+        Raises:
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, `overloaded`, `outcome-unknown`,
+                `unavailable`.
+        """
+        return await self._change(identity, lambda held: Confirm(**held, by=by, admin=admin, reason=reason))
+
+    async def extend(self, identity: ObjectId, seconds: int, *, by: str) -> Reservation:
+        """Hold on to a live hold for at least so many seconds from now.
+
+        Raises:
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`, `overloaded`, `outcome-unknown`,
+                `unavailable`.
+        """
+        return await self._change(identity, lambda held: Extend(**held, by=by, seconds=seconds))
+
+    async def change_row(self, intent: ChangeRow) -> Reservation:
+        """Change what an import booked to what its row says now, if it is still as it was read.
+
+        Raises:
+            Refused: with the verdict of the rules.
+            Problem: `not-found`, `stale`, `forbidden-transition`, `invalid`, `overloaded`, `outcome-unknown`,
+                `unavailable`.
+        """
+        try:
+            changed: Reservation = await self.committer.submit(intent)
+        except Elsewhere as moved:
+            raise Problem("stale", "It was moved since it was read; read it again and repeat the change.") from moved
+        return changed
+
+    async def _change(self, identity: ObjectId, intent: Callable[[Held], HeldIntent]) -> Reservation:
+        changed: Reservation = await self._where_they_are([identity], lambda held: intent(held[0]))
+        return changed
+
+    async def _where_they_are(self, identities: Sequence[ObjectId], intent: Callable[[list[Held]], Intent]) -> Any:
+        """Ask for the guards of the resources where these are; if one was moved meanwhile, for the new ones."""
+        operations = [ObjectId() for _ in identities]
+        for _ in range(TRIES):
+            query = {"_id": {"$in": [*identities]}}
+            found = await self.store.database["reservations"].find(query, {"resource": 1, "service": 1}).to_list(None)
+            rows = {row["_id"]: row for row in found}
+            for identity in identities:
+                if identity not in rows:
+                    raise not_found("reservation", str(identity))
+            held = [
+                Held(reservation=identity, operation=operation, **_where(rows[identity]))
+                for identity, operation in zip(identities, operations, strict=True)
+            ]
+            try:
+                return await self.committer.submit(intent(held))
+            except Elsewhere:
+                continue
+        raise overloaded("It is being moved about by others; nothing was done.")
+
+    async def book_group(self, group: BookGroup) -> list[Reservation] | Replayed:
+        """Book several times or resources, all or none.
+
+        Raises:
+            MembersRefused: with everybody who cannot be had.
+            Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+        self._check_together(len(group.members))
+        made: list[Reservation] | Replayed = await self.committer.submit(group)
+        return made
+
+    async def confirm_all(
+        self, identities: Sequence[ObjectId], *, by: str, admin: bool = False, reason: str | None = None
+    ) -> list[Reservation]:
+        """Make all of these firm, or none; those that have ended stay as they are.
+
+        Raises:
+            MembersRefused: with everybody who cannot be made firm.
+            Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+
+        def intent(held: list[Held]) -> Together:
+            return Together(
+                by=by, members=[Confirm(**each, by=by, admin=admin, reason=reason, spares_final=True) for each in held]
+            )
+
+        return await self._together(identities, intent)
+
+    async def finish_all(
+        self, identities: Sequence[ObjectId], to: Status, *, by: str, admin: bool = False, reason: str | None = None
+    ) -> list[Reservation]:
+        """Bring all of these to a status that does not block, or none; those that have ended stay as they are.
+
+        Raises:
+            MembersRefused: with everybody who cannot be brought there.
+            Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+
+        def intent(held: list[Held]) -> Together:
+            return Together(by=by, members=[End(**each, by=by, to=to, admin=admin, reason=reason) for each in held])
+
+        return await self._together(identities, intent)
+
+    async def move(
+        self,
+        moves: Sequence[tuple[ObjectId, dict[str, Any], int]],
+        *,
+        by: str,
+        admin: bool = False,
+        bound: bool = False,
+        reason: str | None = None,
+        token: Token | None = None,
+    ) -> list[Reservation] | Replayed:
+        """Move several at once, each an id, a patch and the version that the caller has seen; all or none.
+
+        Raises:
+            MembersRefused: with everybody who cannot go where it should.
+            Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+
+        def intent(held: list[Held]) -> Move:
+            members = [
+                Change(**each, by=by, patch=patch, version=version, admin=admin, bound=bound, reason=reason)
+                for each, (_, patch, version) in zip(held, moves, strict=True)
+            ]
+            return Move(by=by, members=members, token=token)
+
+        self._check_together(len(moves))
+        moved: list[Reservation] | Replayed = await self._where_they_are([identity for identity, _, _ in moves], intent)
+        return moved
+
+    async def _together(
+        self, identities: Sequence[ObjectId], intent: Callable[[list[Held]], Together]
+    ) -> list[Reservation]:
+        self._check_together(len(identities))
+        changed: list[Reservation] = await self._where_they_are(identities, intent)
+        return changed
+
+    def _check_together(self, count: int) -> None:
+        if count > 1 and not self.committer.driver.atomic:
+            raise Problem("strict-only", "This server has no transactions, so only one reservation can change at once.")
+
+    async def finish(
+        self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False
+    ) -> Reservation:
+        """Cancel or complete a reservation, or note that nobody came; see `plain.finish`."""
+        self.presence.check()
+        return await finish(self.store, identity, Ending(to, by, reason, admin=admin), self.presence.look)
+
+    async def edit_resource(self, edit: EditResource) -> int:
+        """Edit a resource as it was planned; its new version.
+
+        Raises:
+            Outdated: it was edited meanwhile, or somebody came who would be stranded; it has to be planned again.
+            Problem: `not-found`, `stale`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+        version: int = await self.committer.submit(edit)
+        return version
+
+    async def edit_service(
+        self, identity: str, apply: Callable[[Service], Service], *, version: int | None, by: str
+    ) -> Service:
+        """Edit a service; what is booked keeps its times and buffers.
+
+        Raises:
+            Problem: `not-found`, `stale`, what `apply` raises, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+        service: Service = await self.committer.submit(
+            EditService(identity=identity, apply=apply, version=version, by=by)
+        )
+        return service

@@ -1,0 +1,80 @@
+"""Who may be stranded by an edit, read before its transaction and not inside it.
+
+A resource can have tens of thousands of bookings to come, and reading them under its guard would keep everybody from
+booking. So they are read beforehand, together with the guard's `seq`. A transaction that finds the `seq` as it was
+need not look again; else it reads what was changed since: whoever commits after the guard was read here took it later,
+and is stamped later. What gave its time back meanwhile is still counted, so a refusal is never based on a mixture.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pymongo
+from pymongo.errors import PyMongoError
+
+from app.booking.intents import DEADLINE_SECONDS, overloaded
+from app.domain.instants import MINUTE, Millis, to_millis
+from app.domain.load import Occupancy
+from app.domain.rules import Room
+from app.storage.client import Store
+from app.storage.occupancy import BRANCHES, FIELDS, branches, occupancies_of, read_foreign, together
+from app.storage.reach import Reach
+from app.storage.span import Span
+
+Stretch = tuple[Millis, Millis]
+
+READ_SECONDS = DEADLINE_SECONDS
+FEW = 2
+"""So many stretches are asked for one by one."""
+
+CLOCK_STEP: Millis = MINUTE
+"""By how much a database's clock may be set back between two transactions without anybody being overlooked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The bookings to come of one resource in some stretches, as they were when its guard had this `seq`."""
+
+    seq: int
+    since: Millis
+    bookings: Sequence[Occupancy]
+
+
+async def read_rows(
+    store: Store, resource: str, guard: Mapping[str, Any], stretches: Sequence[Stretch]
+) -> list[Mapping[str, Any]]:
+    """What blocks the resource in the stretches, as it is stored; the same row can come twice.
+
+    Raises:
+        Problem: `overloaded` where that takes longer than the caller waits.
+    """
+    reaches = {resource: Reach.of_guard(guard)}
+    spans = [Span(resource, start, end) for start, end in stretches]
+    # A server looks for what two branches have in common, which for many rows takes as long as reading them.
+    at_once = BRANCHES if store.shape == "or" and len(stretches) > FEW else 1
+    rows: list[Mapping[str, Any]] = []
+    try:
+        with pymongo.timeout(READ_SECONDS):
+            for query in together(branches(spans, reaches), at_once):
+                rows += await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
+            rows += await read_foreign(store, spans, reaches)
+    except PyMongoError as error:
+        if not error.timeout:
+            raise
+        raise overloaded("Reading the bookings that this may strand took too long; nothing was done.") from error
+    return rows
+
+
+def survey_of(guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], room: Room, now: Millis) -> Survey:
+    """What counts of the rows: neither holds that are over nor what has ended, by its times and by its block."""
+    by_guest = (room.id,) if room.by_guests else ()
+    known = {each.key: each for row in rows for name, each in occupancies_of(row, by_guest) if name == room.id}
+    at = guard.get("at")
+    since = 0 if at is None else to_millis(at) - CLOCK_STEP
+    return Survey(guard["seq"], since, [each for each in known.values() if is_to_come(each, now)])
+
+
+def is_to_come(booking: Occupancy, now: Millis) -> bool:
+    """Whether it blocks and has not left the resource."""
+    return booking.end > now and (booking.expires is None or booking.expires > now)

@@ -1,0 +1,84 @@
+"""How old `updatedAt` may be when a change becomes visible, so that nobody who follows the changes misses one.
+
+A follower reads what was stamped at least `HELD_BACK_SECONDS` ago and goes on from there. So no change may become
+visible under an older stamp, and each writer is bounded:
+
+- A transaction is stamped with the database's clock when it takes its guards, and seen at its commit. One that took
+  longer than `COMMIT_SECONDS` does not commit but goes again. Where the acknowledgement comes after `FRESH_SECONDS` (a
+  process that was paused, a server that hung), what was written is stamped anew.
+- A reservation from a pool is stamped before its guard is taken, with the database's clock as this process knows it;
+  the guard's own clock must not be more than `SKEW_SECONDS` ahead of that.
+- Changes without a transaction are stamped by the database itself as it applies them: `STAMP`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from app.domain.instants import SECOND, Millis
+from app.storage.steps import Step, Steps
+
+log = structlog.get_logger()
+
+HELD_BACK_SECONDS = 10
+COMMIT_SECONDS = 5.0
+FRESH_SECONDS = 7.0
+SKEW_SECONDS = 2.0
+
+STAMP: dict[str, Any] = {"updatedAt": True}
+"""For `$currentDate`: the database's clock at the moment at which it applies the change."""
+
+Ticks: TypeAlias = Callable[[], float]
+"""A clock in seconds that only goes forward."""
+
+
+class StaleStamp(Exception):  # noqa: N818  # the batch goes again, with a new stamp
+    """What would be written now could be missed by a follower."""
+
+
+class Age:
+    """The age of a batch's stamps, at most: seconds since before the first of them was taken."""
+
+    def __init__(self, ticks: Ticks = time.monotonic) -> None:
+        self._ticks = ticks
+        self._began = ticks()
+
+    @property
+    def seconds(self) -> float:
+        """How old the oldest stamp may be by now."""
+        return self._ticks() - self._began
+
+    def check(self) -> None:
+        """Refuse to show what was stamped too long ago.
+
+        Raises:
+            StaleStamp: it must be judged and stamped again.
+        """
+        if self.seconds > COMMIT_SECONDS:
+            raise StaleStamp
+
+
+def check_skew(stamp: Millis, now: Millis) -> None:
+    """Refuse a stamp that lies too far behind the database's clock, by which another process would be ahead of it.
+
+    Raises:
+        StaleStamp: it must be judged and stamped again.
+    """
+    if now - stamp > SKEW_SECONDS * SECOND:
+        log.warning("the database's clock is ahead of what this process knows of it", milliseconds=now - stamp)
+        raise StaleStamp
+
+
+def renewed(reservations: Sequence[Any]) -> Steps[None]:
+    """Stamp reservations anew that became visible late: followers who have passed the old stamp find the new one."""
+    change = {"$currentDate": STAMP}
+    try:
+        yield Step("reservations.stamp", "reservations", "update_many", ({"_id": {"$in": [*reservations]}}, change))
+    except PyMongoError as error:
+        ids = [str(each) for each in reservations]
+        log.error("changes that came late could not be stamped anew", reservations=ids, error=str(error))  # noqa: TRY400 -- a traceback of the driver tells nothing
+    else:
+        log.warning("changes that came late are stamped anew", reservations=len(reservations))

@@ -1,0 +1,36 @@
+"""JSON merge patches (RFC 7396) of catalogue objects."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from app.http.models import Body, read_body
+from app.storage.documents import CatalogueObject
+
+C = TypeVar("C", bound=CatalogueObject)
+
+
+def merging(whole: type[Body], patch: Body) -> Callable[[C], C]:
+    """How a patch changes an object.
+
+    The result is validated as if it were sent anew, so that no sequence of patches leads where a POST could not.
+
+    Args:
+        whole: The model of a new object of that kind; documents have the same names and say what is left out.
+        patch: What is to change; None unsets.
+
+    Returns:
+        A pure function from the object to the patched one; it raises the Problem `invalid`.
+    """
+    names = [name for name in whole.model_fields if name != "id"]
+
+    def patched(current: C) -> C:
+        values = {name: getattr(current, name) for name in names} | patch.mentioned()
+        body = {whole.model_fields[name].alias or name: value for name, value in values.items() if value is not None}
+        merged = read_body(whole, body)
+        kept = {name: getattr(merged, name) for name in names}
+        fields = type(current).model_fields
+        unset = {name: fields[name].get_default(call_default_factory=True) for name in names if kept[name] is None}
+        after: C = current.model_copy(update=kept | unset)
+        return after
+
+    return patched

@@ -1,0 +1,125 @@
+"""Schedules and time off on the wire."""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from app.domain.schedule_json import DAYS, OVERRIDES_MAX, WEEKLY_MAX, WINDOWS_MAX, read_schedule
+from app.errors import Fault
+from app.http.bounds import Bounded
+from app.http.models import Answer, Body
+from app.http.validation_messages import from_faults
+
+TIMES_OFF_MAX = 1_000
+"""Times off of one resource, past ones included."""
+
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+Opens: TypeAlias = Annotated[
+    str, Field(alias="from", pattern=f"^{_TIME}$", description="Local wall time.", examples=["09:00"])
+]
+Closes: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=f"^({_TIME}|24:00)$",
+        description="Local wall time; at or before `from` it is one of the next day. `24:00` is the end of the day.",
+        examples=["17:00"],
+    ),
+]
+Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Day: TypeAlias = Annotated[str, Field(description="A local date.", examples=["2026-12-24"])]
+Edge: TypeAlias = Annotated[
+    str, Field(description="A local date, or an instant; both edges alike.", examples=["2026-12-24"])
+]
+Reason: TypeAlias = Annotated[
+    str, Field(min_length=1, max_length=500, description="Shown only to keys with `catalogue:write`.")
+]
+
+
+class Window(Body):
+    """Open from one wall time to another, in the zone of the resource."""
+
+    from_: Opens
+    to: Closes
+
+
+class WeeklyWindow(Window):
+    """A window that starts on each of these days."""
+
+    days: Annotated[list[Weekday], Bounded(len(DAYS), least=1)]
+
+
+class Override(Body):
+    """The windows that start on one date, instead of the weekly ones; without weekly ones, instead of the whole day."""
+
+    date: Day
+    windows: Annotated[list[Window], Bounded(WINDOWS_MAX), Field(description="None: closed.")]
+
+
+class NewSchedule(Body):
+    """When a resource is open.
+
+    Overlapping windows are one. A time in a gap of the clocks is later by the gap, one in a fold is the first.
+    """
+
+    weekly: Annotated[
+        Annotated[list[WeeklyWindow], Bounded(WEEKLY_MAX)] | None,
+        Field(description=f"Left out: always open; empty: never. At most {WINDOWS_MAX} windows start on a day."),
+    ] = None
+    overrides: Annotated[
+        Annotated[list[Override], Bounded(OVERRIDES_MAX)] | None,
+        Field(description=f"One a date, at most {OVERRIDES_MAX:,}."),
+    ] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_schedule(cls, shape: Any) -> Any:
+        """One reader says what a schedule is, here and where bookings are judged."""
+        _, flaws = read_schedule(shape)
+        if flaws:
+            raise from_faults([Fault(*flaw) for flaw in flaws])
+        return shape
+
+
+class NewTimeOff(Body):
+    """A time at which a resource is away, whatever its schedule says: `to` is excluded."""
+
+    from_: Annotated[Edge, Field(alias="from")]
+    to: Edge
+    reason: Reason | None = None
+
+
+class WindowAnswer(Answer):
+    """Open from one wall time to another."""
+
+    from_: Annotated[str, Field(alias="from")]
+    to: str
+
+
+class WeeklyWindowAnswer(WindowAnswer):
+    """A window that starts on each of these days."""
+
+    days: list[Weekday]
+
+
+class OverrideAnswer(Answer):
+    """The windows that start on one date, instead of the weekly ones."""
+
+    date: str
+    windows: list[WindowAnswer]
+
+
+class ScheduleAnswer(Answer):
+    """When a resource is open, as it was said. No `weekly`: always; an empty one: never."""
+
+    weekly: list[WeeklyWindowAnswer] | None = None
+    overrides: list[OverrideAnswer] | None = None
+
+
+class TimeOffAnswer(Answer):
+    """A time at which a resource is away, `to` excluded: dates as they were said, instants in UTC."""
+
+    id: str
+    from_: Annotated[str, Field(alias="from")]
+    to: str
+    reason: Annotated[str | None, Field(description="Only for keys with `catalogue:write`.")] = None

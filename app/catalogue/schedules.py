@@ -1,0 +1,121 @@
+"""When a resource is there: its schedule and its times off.
+
+Both are parts of the resource and share its version. Every change is an edit under the resource's guard, so that
+"close the day" and "book" cannot cross.
+"""
+
+from typing import Any
+
+from bson import ObjectId
+
+from app.caller import Caller
+from app.catalogue.changes import Changes, Row, Wanted
+from app.catalogue.schedule_schemas import TIMES_OFF_MAX, NewSchedule, NewTimeOff
+from app.catalogue.service import Catalogue
+from app.domain.instants import parse, render
+from app.domain.rules import Room
+from app.domain.schedule import ALWAYS
+from app.domain.schedule_json import read_span, stored_schedule
+from app.domain.zones import parse_day, zone
+from app.errors import Fault, Problem, not_found
+from app.http.etags import IfMatch
+from app.http.validation_messages import from_faults
+from app.storage.documents import Resource, TimeOff
+
+
+async def replace_schedule(
+    catalogue: Catalogue, resource: str, wanted: NewSchedule, if_match: IfMatch, caller: Caller, *, force: bool
+) -> tuple[dict[str, Any], int]:
+    """Give a resource this schedule; one that says nothing makes it always open. As stored, and the new version.
+
+    Raises:
+        Problem: `not-found`, `stale`, `stranded-bookings`, or what the write path answers.
+    """
+
+    def changes(row: Row, before: Room) -> Changes | None:
+        del before
+        said = wanted.model_dump(by_alias=True, exclude_none=True) or None
+        if row.get("schedule") == said:
+            return None
+        return Changes({"schedule": said}, schedule=stored_schedule(said) if said else ALWAYS)
+
+    replaced = Wanted(changes, needs=frozenset({"schedule"}), heavy=True)
+    row = await catalogue.change_resource(resource, replaced, if_match, caller, force=force)
+    return row.get("schedule") or {}, row["version"]
+
+
+async def add_time_off(
+    catalogue: Catalogue, resource: str, wanted: NewTimeOff, if_match: IfMatch, caller: Caller, *, force: bool
+) -> tuple[int, TimeOff]:
+    """Add a time off: the resource's version, and what was added.
+
+    Raises:
+        Problem: `not-found`, `stale`, `invalid`, `stranded-bookings`, or what the write path answers.
+    """
+    identity = str(ObjectId())
+
+    def changes(row: Row, before: Room) -> Changes:
+        if len(before.time_off) >= TIMES_OFF_MAX:
+            raise Problem("invalid", f"A resource has at most {TIMES_OFF_MAX:,} times off; delete some that are past.")
+        _check(wanted, row.get("timezone", "UTC"))
+        return Changes(added=_said(identity, wanted).model_dump(by_alias=True, exclude_none=True))
+
+    row = await catalogue.change_resource(resource, Wanted(changes), if_match, caller, force=force)
+    return row["version"], _said(identity, wanted)
+
+
+async def remove_time_off(catalogue: Catalogue, resource: str, identity: str, if_match: IfMatch, caller: Caller) -> int:
+    """Take a time off out; that opens time, so it strands nobody. The resource's version.
+
+    Raises:
+        Problem: `not-found`, `stale`, or what the write path answers.
+    """
+
+    def changes(row: Row, before: Room) -> Changes:
+        del row
+        if all(off.id != identity for off in before.time_off):
+            raise not_found("time off", identity)
+        return Changes(removed=identity)
+
+    row = await catalogue.change_resource(resource, Wanted(changes), if_match, caller)
+    version: int = row["version"]
+    return version
+
+
+def time_off_of(resource: Resource, identity: str) -> TimeOff:
+    """One time off.
+
+    Raises:
+        Problem: `not-found`.
+    """
+    for off in resource.time_off or ():
+        if off.id == identity:
+            return off
+    raise not_found("time off", identity)
+
+
+def times_off_after(resource: Resource, identity: str | None) -> list[TimeOff]:
+    """All times off by id, which is the order in which they were added; those after one where it is given."""
+    times = sorted(resource.time_off or (), key=lambda off: off.id)
+    return [off for off in times if identity is None or off.id > identity]
+
+
+def _check(wanted: NewTimeOff, timezone: str) -> None:
+    """Refuse edges that are none in the zone of the resource."""
+    _, flaws = read_span(wanted.from_, wanted.to, zone(timezone))
+    if flaws:
+        raise from_faults([Fault(*flaw) for flaw in flaws])
+
+
+def _said(identity: str, wanted: NewTimeOff) -> TimeOff:
+    """A time off as it is stored; its edges are checked already."""
+    edges = {"from": _edge(wanted.from_), "to": _edge(wanted.to)}
+    return TimeOff.model_validate({"id": identity, **edges, "reason": wanted.reason})
+
+
+def _edge(edge: str) -> str:
+    """A date as it is, so that it stays that day when the resource changes its zone; an instant in UTC."""
+    try:
+        return parse_day(edge).isoformat()
+    except ValueError:
+        return render(parse(edge))

@@ -1,0 +1,355 @@
+"""Which window is which finding: what people were told of keeps its name while it grows, shrinks, splits and merges.
+
+The windows of one resource, in order of their start, each take a finding that shares a reservation and an instant with
+them and that no earlier window took. It is the first, in this order and the oldest among equals, of
+
+1. unresolved ones, by what they were before others merged into them;
+2. those that merged into an unresolved one, by what they were then: the windows have parted again;
+3. unresolved ones, by all that they are;
+4. resolved ones, which return.
+
+A window that finds none is new, and split from the unresolved one that it is part of. An unresolved finding that no
+window took is part of another one (it merged), or nothing of it overlaps any more.
+
+What people said of a finding stays with it, and with one that merged into another for as long as that is unresolved;
+one that returns has nothing said of it any more. A window is hidden if its own finding's acceptance covers it, or for a
+part that has left another finding that one's; acceptances of findings that merged into it are not asked. An
+acknowledgement stays with its finding while others join and leave, and is nobody else's.
+
+It takes n log n for n windows, findings and their reservations together: a sweep along the time with a heap for each
+reservation. Nothing here knows a database; the same windows a second time change nothing.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import chain
+from operator import attrgetter
+from typing import Literal, TypeAlias
+
+from app.domain.acceptance import Acceptance
+from app.domain.instants import Millis
+from app.domain.sweep import Window
+
+State: TypeAlias = Literal["open", "acknowledged", "accepted", "resolved"]
+
+STEP = 2_000
+"""Reservations that are looked at in one step, or those of one window: a few milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """`[start, end)` and the reservations that occupy it."""
+
+    start: Millis
+    end: Millis
+    reservations: frozenset[Hashable]
+
+    def is_in(self, window: Window) -> bool:
+        """Whether the two share an instant and a reservation."""
+        shared = any(reservation in self.reservations for reservation in window.reservations)
+        return self.start < window.end and window.start < self.end and shared
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A finding as it was left, with its window then.
+
+    `acceptance` is what somebody accepted, also where it does not cover the window at present; `acknowledged` whether
+    one that has merged was acknowledged before. `own` is the window before others merged into it.
+    """
+
+    id: Hashable
+    extent: Extent
+    state: State
+    acceptance: Acceptance | None = None
+    acknowledged: bool = False
+    merged_into: Hashable | None = None
+    own: Extent | None = None
+
+    def is_in(self, window: Window) -> bool:
+        """Whether the two share an instant and a reservation."""
+        return self.extent.is_in(window)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A window and the finding that it is; `finding` is None for a new one.
+
+    `opened`: this puts it before people, as new, as one that has returned, or because it outgrew what was accepted.
+    `acceptance` names the finding whose acceptance this one has from now on, None if it has none; `exceeded` says why
+    that does not cover it. `split_from` is the unresolved finding that it was part of, `merged` those that are part of
+    it from now on. `own` is its window before others merged into it: what it was so far (`own_as_before`), or as it is
+    known until now.
+    """
+
+    window: Window
+    finding: Hashable | None
+    state: State
+    opened: bool
+    acceptance: Hashable | None = None
+    exceeded: tuple[str, ...] = ()
+    split_from: Hashable | None = None
+    merged: tuple[Hashable, ...] = ()
+    own: Extent | None = None
+    own_as_before: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A finding that is none any more: nothing of it overlaps now, or it is part of the finding `into`."""
+
+    finding: Hashable
+    into: Hashable | None
+
+
+Matched: TypeAlias = tuple[list[Placed], list[Gone]]
+
+
+def match(windows: Iterable[Window], known: Sequence[Known], now: Millis) -> Matched:
+    """Say which finding each window is, and which findings have none.
+
+    Args:
+        windows: All windows of one resource as they stand; no two share an instant.
+        known: The findings of that resource, the oldest first: all unresolved ones, and the resolved that may return.
+        now: The instant at which acceptances are asked.
+    """
+    working = steps(windows, known, now)
+    while True:
+        try:
+            next(working)
+        except StopIteration as end:
+            matched: Matched = end.value
+            return matched
+
+
+def steps(windows: Iterable[Window], known: Sequence[Known], now: Millis) -> Generator[None, None, Matched]:
+    """Do what `match` does, step by step, for those who have something else to do in between."""
+    matching = _Matching(sorted(windows, key=attrgetter("start")), known, now)
+    done = 0
+    for looked_at in chain(matching.index(), matching.take(), matching.leave(), matching.place()):
+        done += 1 + looked_at
+        if done >= STEP:
+            done = 0
+            yield
+    return matching.placed, matching.gone
+
+
+class _Matching:
+    """The parts of a match, to be done one after the other; each says how many reservations it looks at."""
+
+    def __init__(self, windows: Sequence[Window], known: Sequence[Known], now: Millis) -> None:
+        self._windows, self._known, self._now = windows, known, now
+        self._parts = _merged(known)
+        self._places: dict[Hashable, list[int]] = {}
+        self._takers: list[Known | None] = []
+        self._sources: list[Known | None] = []
+        self._merged: dict[int, list[Hashable]] = {}
+        self._taken: set[Hashable] = set()
+        self.placed: list[Placed] = []
+        self.gone: list[Gone] = []
+
+    def index(self) -> Iterator[int]:
+        """Note the windows of each reservation."""
+        for place, window in enumerate(self._windows):
+            for reservation in window.reservations:
+                self._places.setdefault(reservation, []).append(place)
+            yield len(window.reservations)
+
+    def take(self) -> Iterator[int]:
+        """Let each window take a finding; for those that get no unresolved one, note which they were part of."""
+        claims = _Claims(_claims(self._known, self._parts), self._places)
+        wholes = _Claims(_wholes(self._known), self._places)
+        for window in self._windows:
+            taker = claims.first(window, lambda finding: finding.id not in self._taken)
+            parts = taker is None or taker.state == "resolved"
+            self._takers.append(taker)
+            self._sources.append(wholes.first(window, _anybody) if parts else None)
+            if taker is not None:
+                self._taken.add(taker.id)
+            yield len(window.reservations)
+
+    def leave(self) -> Iterator[int]:
+        """Say of the unresolved findings that nobody took where they are now."""
+        for finding in self._known:
+            if finding.state == "resolved" or finding.id in self._taken:
+                continue
+            home = _home(finding, self._windows, self._places)
+            into = None if home is None else self._takers[home]
+            self.gone.append(Gone(finding.id, None if into is None else into.id))
+            if home is not None:
+                self._merged.setdefault(home, []).append(finding.id)
+            yield len(finding.extent.reservations)
+
+    def place(self) -> Iterator[int]:
+        """Say what each window is from now on."""
+        for place, (window, taker, source) in enumerate(zip(self._windows, self._takers, self._sources, strict=True)):
+            stands = taker is not None and (taker.state != "resolved" or taker.id in self._parts)
+            merged = tuple(self._merged.get(place, ()))
+            self.placed.append(_placed(window, taker, source, merged, self._now, returns=not stands))
+            yield len(window.reservations)
+
+
+def _anybody(_: Known) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A finding asks for windows that share with this extent, before those of a higher rank."""
+
+    rank: tuple[int, int]
+    extent: Extent
+    finding: Known
+
+
+def _claims(known: Sequence[Known], merged: set[Hashable]) -> list[_Claim]:
+    """What findings may ask for, as the four parts of the order say."""
+    claims: list[_Claim] = []
+    for age, finding in enumerate(known):
+        own = finding.own or finding.extent
+        if finding.state != "resolved":
+            claims.append(_Claim((1, age), own, finding))
+            if finding.own is not None:
+                claims.append(_Claim((3, age), finding.extent, finding))
+        elif finding.id in merged:
+            claims.append(_Claim((2, age), own, finding))
+        else:
+            claims.append(_Claim((4, age), finding.extent, finding))
+    return claims
+
+
+def _wholes(known: Sequence[Known]) -> list[_Claim]:
+    """The unresolved findings that a part may have left, those with an acceptance first."""
+    return [
+        _Claim((int(finding.acceptance is None), age), finding.extent, finding)
+        for age, finding in enumerate(known)
+        if finding.state != "resolved"
+    ]
+
+
+def _merged(known: Iterable[Known]) -> set[Hashable]:
+    """The resolved findings that are part of an unresolved one, perhaps by way of others."""
+    findings = {finding.id: finding for finding in known}
+    part_of = {identity: True for identity, finding in findings.items() if finding.state != "resolved"}
+    for finding in findings.values():
+        way: list[Hashable] = []
+        at: Hashable | None = finding.id
+        while at in findings and at not in part_of:
+            way.append(at)
+            part_of[at] = False  # until the end of the way says more, and for good where it leads back here
+            at = findings[at].merged_into
+        part_of.update(dict.fromkeys(way, part_of.get(at, False)))
+    return {identity for identity, part in part_of.items() if part and findings[identity].state == "resolved"}
+
+
+class _Claims:
+    """Claims that meet windows, asked by windows in order of their start.
+
+    Each reservation has a heap of the claims with it that have begun, by rank. What has ended, or was taken, is dropped
+    when it comes to the top: no later window can have it.
+    """
+
+    def __init__(self, claims: list[_Claim], wanted: dict[Hashable, list[int]]) -> None:
+        self._ranked = sorted(claims, key=attrgetter("rank"))
+        self._order = sorted(range(len(claims)), key=lambda rank: self._ranked[rank].extent.start)
+        self._begun = 0
+        self._heaps: dict[Hashable, list[int]] = {}
+        self._wanted = wanted
+
+    def first(self, window: Window, is_free: Callable[[Known], bool]) -> Known | None:
+        """The finding that a window gets; one that is not free now will not be later either."""
+        self._begin(window.end)
+        best: int | None = None
+        for reservation in window.reservations:
+            heap = self._heaps.get(reservation)
+            while heap:
+                claim = self._ranked[heap[0]]
+                if claim.extent.end > window.start and is_free(claim.finding):
+                    best = heap[0] if best is None else min(best, heap[0])
+                    break
+                heappop(heap)
+        return None if best is None else self._ranked[best].finding
+
+    def _begin(self, end: Millis) -> None:
+        """Put into the heaps what begins before an instant."""
+        while self._begun < len(self._order):
+            rank = self._order[self._begun]
+            extent = self._ranked[rank].extent
+            if extent.start >= end:
+                return
+            self._begun += 1
+            for reservation in extent.reservations:
+                if reservation in self._wanted:
+                    heappush(self._heaps.setdefault(reservation, []), rank)
+
+
+def _home(finding: Known, windows: Sequence[Window], places: dict[Hashable, list[int]]) -> int | None:
+    """The first window that a finding is in, by what it was before others merged into it, else by all that it is."""
+    for extent in (finding.extent,) if finding.own is None else (finding.own, finding.extent):
+        found: int | None = None
+        for reservation in extent.reservations:
+            those = places.get(reservation, ())
+            at = bisect_right(those, extent.start, key=lambda place: windows[place].end)
+            if at < len(those) and windows[those[at]].start < extent.end:
+                found = those[at] if found is None else min(found, those[at])
+        if found is not None:
+            return found
+    return None
+
+
+def _placed(
+    window: Window,
+    taker: Known | None,
+    source: Known | None,
+    merged: tuple[Hashable, ...],
+    now: Millis,
+    *,
+    returns: bool,
+) -> Placed:
+    """The finding that a window is, with what people said of it, or of what it has parted from."""
+    stands = None if returns else taker
+    bearers = [each for each in (stands, source) if each and each.acceptance and not each.acceptance.is_over(now)]
+    excesses = [(each, _exceeded(each, window, now)) for each in bearers]
+    bearer, exceeded = min(excesses, key=lambda each: bool(each[1]), default=(None, ()))
+    before = None if taker is None else taker.state
+    own = None if stands is None else _own(stands, window, swallows=bool(merged))
+    state: State = "open"
+    if bearer is not None and not exceeded:
+        state = "accepted"
+    elif stands is not None and _is_acknowledged(stands):
+        state = "acknowledged"
+    elif bearer is None and taker is not None:
+        exceeded = _exceeded(taker, window, now)
+    return Placed(
+        window,
+        None if taker is None else taker.id,
+        state,
+        opened=state == "open" and before not in {"open", "acknowledged"},
+        acceptance=None if bearer is None else bearer.id,
+        exceeded=exceeded if before == "accepted" else (),
+        split_from=None if source is None or source is taker else source.id,
+        merged=merged,
+        own=own,
+        own_as_before=own is not None and stands is not None and own is stands.own,
+    )
+
+
+def _exceeded(bearer: Known, window: Window, now: Millis) -> tuple[str, ...]:
+    return () if bearer.acceptance is None else bearer.acceptance.exceeded(window, now)
+
+
+def _is_acknowledged(finding: Known) -> bool:
+    """Whether a finding is acknowledged, or was when it merged."""
+    return finding.acknowledged if finding.state == "resolved" else finding.state == "acknowledged"
+
+
+def _own(taker: Known, window: Window, *, swallows: bool) -> Extent | None:
+    """What a finding was before others merged into it; None where it stands alone, or nothing is left of that."""
+    for own in (taker.own, taker.extent if swallows else None):
+        if own is not None:
+            inside = [reservation in own.reservations for reservation in window.reservations]
+            if any(inside):
+                return None if all(inside) else own
+    return None

@@ -1,0 +1,66 @@
+"""The grid: the starts that are offered, before any rule has judged them.
+
+From each opening of a window (without a schedule, of each local day) and every interval of elapsed time after it, up
+to the next opening, while the slot ends in the open stretch. Full-day services have the local days for a grid.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from app.domain.instants import Millis
+from app.domain.schedule import Schedule, Window, windows
+from app.domain.zones import ONE_DAY, day_of, days, start_of_day
+
+_SKIPPED_DAYS = 3
+"""More than a zone ever skipped between two days that it has."""
+STARTS_MAX = 50_000
+"""Starts that one request may ask to be judged, over all its resources."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The starts of slots of `length`, every `interval` after an opening; both are milliseconds above 0."""
+
+    schedule: Schedule
+    tz: ZoneInfo
+    length: Millis
+    interval: Millis
+
+    def __post_init__(self) -> None:
+        """Refuse what would never come to an end."""
+        if self.length <= 0 or self.interval <= 0:
+            raise ValueError(f"A slot and its interval take time, not {self.length} and {self.interval} ms.")
+
+    def starts(self, after: Millis, before: Millis) -> Iterator[Millis]:
+        """The starts in `[after, before)`, sorted, each once, made as they are asked for."""
+        for run in self.runs(self.windows(after, before), after, before):
+            yield from run
+
+    def windows(self, after: Millis, before: Millis) -> list[Window]:
+        """The open stretches in which the slots lie that start in `[after, before)`."""
+        return windows(self.schedule, self.tz, after, before + self.length)
+
+    def runs(self, open_windows: Iterable[Window], after: Millis, before: Millis) -> Iterator[range]:
+        """The starts in `[after, before)` by the opening that they are counted from; none of them is empty."""
+        for window in open_windows:
+            stop = min(before, window.end - self.length + 1)
+            for opening, following in zip(window.openings, (*window.openings[1:], window.end), strict=True):
+                passed = max(0, -((opening - after) // self.interval))
+                run = range(opening + passed * self.interval, min(following, stop), self.interval)
+                if run:
+                    yield run
+
+
+def full_days(tz: ZoneInfo, after: Millis, before: Millis, count: int = 1) -> Iterator[tuple[Millis, Millis]]:
+    """The slots of `count` local days that start in `[after, before)`, from first instant to first instant.
+
+    The schedule has no part in it: the rule that each day needs a window is judged like the others.
+    """
+    if before <= after:
+        return
+    first, last = day_of(after, tz), day_of(before, tz) + (count + _SKIPPED_DAYS) * ONE_DAY
+    starts = [start_of_day(day, tz) for day in days(first, last, tz)]
+    for start, end in zip(starts, starts[count:], strict=False):
+        if after <= start < before:
+            yield start, end

@@ -1,0 +1,238 @@
+"""Schedules and time off from their JSON shapes, with what is wrong in them named all at once.
+
+A `Flaw` is a pointer into what was read and a sentence. Nothing is believed about the types of what comes in. What was
+read with a flaw is not to be used.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from app.domain import instants
+from app.domain.instants import Millis
+from app.domain.schedule import MINUTES_A_DAY, Day, Hours, Schedule
+from app.domain.zones import parse_day, start_of_day
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WINDOWS_MAX = 48
+"""Windows that start on one day: one each half-hour."""
+OVERRIDES_MAX = 3_660
+"""Dates with hours of their own: ten years of days."""
+WEEKLY_MAX = WINDOWS_MAX * len(DAYS)
+"""Entries of `weekly`."""
+FLAWS_MAX = 20
+"""Flaws that are told of: with the last of them reading ends, for who sent more has one cause for them."""
+
+_TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+_DATE = re.compile(r"\d+-\d+-\d+", re.ASCII)
+_NAMES = ", ".join(DAYS)
+
+
+class Flaw(NamedTuple):
+    """What is wrong: an RFC 6901 pointer (or `?name`) and a sentence that a person can act on."""
+
+    pointer: str
+    detail: str
+
+
+def read_schedule(shape: Any) -> tuple[Schedule, list[Flaw]]:
+    """A schedule from `{weekly?: [{days, from, to}], overrides?: [{date, windows: [{from, to}]}]}`."""
+    reader = _Reader()
+    try:
+        members = reader.members(shape, "", optional=("weekly", "overrides"))
+        weekly = reader.weekly(members["weekly"]) if "weekly" in members else None
+        return Schedule(weekly, reader.overrides(members.get("overrides", []))), reader.flaws
+    except _EnoughError:
+        return Schedule(None, {}), reader.flaws
+
+
+def stored_schedule(shape: Mapping[str, Any]) -> Schedule:
+    """A schedule that was checked before it was stored: read five times as fast as by `read_schedule`.
+
+    Windows and dates that were put there past all checks, and cannot be understood, have no part in it. Days
+    of the same hours share them.
+    """
+    week: dict[str, list[Hours]] = {day: [] for day in DAYS}
+    for window in _listed(shape, "weekly"):
+        for day in {*_listed(window, "days")} & week.keys():
+            week[day] += _stored_window(window)
+    overrides: dict[date, Day] = {}
+    for override in _listed(shape, "overrides"):
+        windows = tuple(hours for each in _listed(override, "windows") for hours in _stored_window(each))
+        with suppress(AttributeError, TypeError, ValueError):
+            overrides.setdefault(parse_day(override.get("date")), _shared(windows))
+    weekly = None if shape.get("weekly") is None else tuple(_shared(tuple(windows)) for windows in week.values())
+    return Schedule(weekly, overrides)
+
+
+def _listed(shape: Any, name: str) -> Sequence[Any]:
+    found = shape.get(name) if isinstance(shape, Mapping) else None
+    return found if isinstance(found, list) else ()
+
+
+def _stored_window(shape: Any) -> tuple[Hours, ...]:
+    try:
+        return _hours(shape["from"], shape["to"])
+    except (KeyError, TypeError):
+        return ()
+
+
+@lru_cache(maxsize=1 << 12)
+def _hours(opens: str, closes: str) -> tuple[Hours, ...]:
+    """The window of two texts, shared by all that are alike; none if they are no times."""
+    return tuple(_Reader().window({"from": opens, "to": closes}, ""))
+
+
+def read_span(first: str, last: str, tz: ZoneInfo, at: str = "/") -> tuple[tuple[Millis, Millis], list[Flaw]]:
+    """`[from, to)` from two local dates or two instants; pointers are `at` (`/` or `?`) and `from` or `to`."""
+    reader = _Reader()
+    start, end = reader.edge(first, f"{at}from", tz), reader.edge(last, f"{at}to", tz)
+    if not reader.flaws and bool(_DATE.fullmatch(first)) != bool(_DATE.fullmatch(last)):
+        reader.blame(f"{at}to", "Give two dates or two instants, not one of each.")
+    elif not reader.flaws and start >= end:
+        reader.blame(f"{at}to", f"The end, {last}, is to be after the start, {first}, in {tz.key}.")
+    return (start, end), reader.flaws
+
+
+class _EnoughError(Exception):
+    """There are as many flaws as will be told of."""
+
+
+_window = lru_cache(maxsize=1 << 14)(Hours)
+
+
+@lru_cache(maxsize=1 << 12)
+def _shared(day: Day) -> Day:
+    """Let equal days be one object.
+
+    Years of overrides of a pool mostly repeat a few days. One object each would be millions, and the garbage collector
+    stops the whole process while it walks them.
+    """
+    return day
+
+
+class _Reader:
+    """Reads part by part and remembers what was wrong."""
+
+    def __init__(self) -> None:
+        self.flaws: list[Flaw] = []
+
+    def blame(self, pointer: str, detail: str) -> None:
+        """Add a flaw. Raises `_EnoughError` with the last one that will be told of."""
+        self.flaws.append(Flaw(pointer, detail))
+        if len(self.flaws) >= FLAWS_MAX:
+            raise _EnoughError
+
+    def members(
+        self, shape: Any, pointer: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+    ) -> Mapping[str, Any]:
+        """An object with these members and no others; what it lacks is missing in what is given back, too."""
+        if not isinstance(shape, Mapping):
+            self.blame(pointer, "This must be an object.")
+            return {}
+        for name in shape:
+            if name not in required and name not in optional:
+                escaped = str(name).replace("~", "~0").replace("/", "~1")
+                self.blame(
+                    f"{pointer}/{escaped}", f"There is no such field; here are {', '.join(required + optional)}."
+                )
+        for name in required:
+            if name not in shape:
+                self.blame(f"{pointer}/{name}", "This field is required.")
+        return shape
+
+    def items(self, shape: Any, pointer: str, most: int, what: str) -> Iterator[tuple[str, Any]]:
+        """The items of a list, each with its pointer; none of them where the list is too long."""
+        if not isinstance(shape, list | tuple):
+            self.blame(pointer, "This must be a list.")
+            return
+        if len(shape) > most:
+            self.blame(pointer, f"At most {most:,} {what}; here are {len(shape):,}.")
+            return
+        for index, item in enumerate(shape):
+            yield f"{pointer}/{index}", item
+
+    def weekly(self, shape: Any) -> tuple[Day, ...]:
+        """Seven days from Monday."""
+        week: dict[str, list[Hours]] = {day: [] for day in DAYS}
+        for pointer, item in self.items(shape, "/weekly", WEEKLY_MAX, "windows may be listed"):
+            members = self.members(item, pointer, ("days", "from", "to"))
+            hours = self.window(members, pointer)
+            for day in self.days(members.get("days", DAYS), f"{pointer}/days"):
+                week[day] += hours
+        for day, windows in week.items():
+            if len(windows) > WINDOWS_MAX:
+                self.blame("/weekly", f"At most {WINDOWS_MAX} windows may start on a day; {day} has {len(windows)}.")
+        return tuple(_shared(tuple(windows)) for windows in week.values())
+
+    def days(self, shape: Any, pointer: str) -> set[str]:
+        """The days of the week that are named."""
+        named: set[str] = set()
+        for place, name in self.items(shape, pointer, len(DAYS), "days may be named"):
+            if isinstance(name, str) and name in DAYS:
+                named.add(name)
+            else:
+                self.blame(place, f"There is no such day; the days are {_NAMES}.")
+        if shape in ([], ()):
+            self.blame(pointer, f"Name at least one day of {_NAMES}.")
+        return named
+
+    def overrides(self, shape: Any) -> dict[date, Day]:
+        """Windows by the date that they replace."""
+        found: dict[date, Day] = {}
+        for pointer, item in self.items(shape, "/overrides", OVERRIDES_MAX, "dates can have an override"):
+            members = self.members(item, pointer, ("date", "windows"))
+            windows: list[Hours] = []
+            listed = self.items(
+                members.get("windows", []), f"{pointer}/windows", WINDOWS_MAX, "windows may start on a day"
+            )
+            for place, window in listed:
+                windows += self.window(self.members(window, place, ("from", "to")), place)
+            day = self.day(members["date"], f"{pointer}/date") if "date" in members else None
+            if day in found:
+                self.blame(f"{pointer}/date", f"There is an override of {day} already; put its windows into one.")
+            elif day is not None:
+                found[day] = _shared(tuple(windows))
+        return found
+
+    def window(self, members: Mapping[str, Any], pointer: str) -> list[Hours]:
+        """One window, or none where it is flawed; `to` at or before `from` is a time of the next day."""
+        opens = self.minutes(members["from"], f"{pointer}/from") if "from" in members else None
+        closes = self.minutes(members["to"], f"{pointer}/to", last=MINUTES_A_DAY) if "to" in members else None
+        if opens is None or closes is None:
+            return []
+        return [_window(opens, closes if closes > opens else closes + MINUTES_A_DAY)]
+
+    def minutes(self, shape: Any, pointer: str, last: int = MINUTES_A_DAY - 1) -> int | None:
+        """A local time of day, at most `last`, in minutes from midnight."""
+        if shape == "24:00" and last == MINUTES_A_DAY:
+            return MINUTES_A_DAY
+        match = _TIME.fullmatch(shape) if isinstance(shape, str) else None
+        if match is None:
+            ends = "00:00 to 23:59" if last < MINUTES_A_DAY else "00:00 to 24:00"
+            self.blame(pointer, f"Write a local time of {ends} with two digits each, like 09:00.")
+            return None
+        return int(match[1]) * 60 + int(match[2])
+
+    def day(self, shape: Any, pointer: str) -> date | None:
+        """A local date."""
+        try:
+            return parse_day(shape if isinstance(shape, str) else "")
+        except ValueError as error:
+            self.blame(pointer, str(error))
+            return None
+
+    def edge(self, text: str, pointer: str, tz: ZoneInfo) -> Millis:
+        """The first instant of a local date, or an instant."""
+        try:
+            if _DATE.fullmatch(text):
+                return start_of_day(parse_day(text), tz)
+            return instants.to_millis(instants.parse(text))
+        except ValueError as error:
+            otherwise = "" if _DATE.match(text) else " Or a date, like 2026-03-08."
+            self.blame(pointer, f"{error}{otherwise}")
+            return 0

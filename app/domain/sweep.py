@@ -1,0 +1,203 @@
+"""The sweep: every stretch of time in which a resource carries more than its capacity.
+
+One pass over occupancies in order of their start, with a heap of the ends of those that are active: O(n log a) time
+for a active at once, and no more memory than they take. Nothing here looks at pairs: three that share an hour on a
+capacity of one are one window, and ten that legally share a capacity of ten are none.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush, merge
+from itertools import groupby
+from operator import itemgetter
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
+
+from app.domain.former_capacities import Era
+from app.domain.instants import Millis
+
+_BEGINNING: Millis = -(2**63)
+"""Before every instant, also those of databases that we did not write."""
+
+
+class Row(NamedTuple):
+    """An occupancy as the sweep reads it: units of a resource over `[start, end)`; `end` lies after `start`."""
+
+    resource: str
+    start: Millis
+    id: Any
+    """The reservation's; of any type that sorts, the same for all of a resource: as text, where others wrote it."""
+    end: Millis
+    units: int
+
+
+Plain: TypeAlias = tuple[str, Millis, Any, Millis, int]
+"""A row without its names, which a million of them can do without."""
+NONE: Mapping[str, Sequence[Era]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A maximal stretch of one resource with load above capacity, `[start, end)`.
+
+    Segments that adjoin are one window, also where other reservations carry the load from the joint on.
+    `reservations` are all that occupy the resource at some time inside, by start, then id, each once. `conflicts` adds
+    up, over each of them that starts while the load with it is above the capacity of that moment, the others that are
+    active then. `capacity` is the lowest that counted while the load was at its peak: where the capacity was lowered
+    meanwhile, a window may reach from one era into the next.
+    """
+
+    resource: str
+    start: Millis
+    end: Millis
+    peak: int
+    capacity: int
+    reservations: tuple[Any, ...]
+    conflicts: int
+
+
+_Active: TypeAlias = tuple[Millis, int, int, Any]
+"""End, place in the order of starts, units, id: a heap of these never compares ids."""
+_Drop: TypeAlias = tuple[Millis, int]
+"""An instant, and the lower capacity from then on."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A window that is being swept. `ends` is set once the load fell, until time moves on or the load is back."""
+
+    start: Millis
+    peak: int
+    capacity: int
+    """The lowest that counted while the load was at its peak."""
+    reservations: list[Any]
+    conflicts: int
+    ends: Millis | None = None
+    at_the_joint: list[Any] = field(default_factory=list)
+    """Those that start at `ends`: in the window only if it goes on."""
+
+    def close(self, resource: str) -> Window:
+        """The window as it is known, once the load fell."""
+        if self.ends is None:
+            raise ValueError("A window closes where the load falls, and it has not fallen.")
+        once = tuple(dict.fromkeys(self.reservations))
+        return Window(resource, self.start, self.ends, self.peak, self.capacity, once, self.conflicts)
+
+    def join(self, identity: Any, load: int, capacity: int, others: int) -> None:
+        """Take in one that starts now; `load` counts it, `others` are active with it."""
+        self.at_the_joint.append(identity)
+        if load > capacity:
+            self.conflicts += others
+            self.go_on(load, capacity)
+
+    def go_on(self, load: int, capacity: int) -> None:
+        """The load is above capacity from here on."""
+        self.reservations += self.at_the_joint
+        self.at_the_joint.clear()
+        self.ends = None
+        if load > self.peak:
+            self.peak, self.capacity = load, capacity
+        elif load == self.peak:
+            self.capacity = min(self.capacity, capacity)
+
+
+def sweep(
+    rows: Iterable[Plain], capacities: Mapping[str, int], former: Mapping[str, Sequence[Era]] = NONE
+) -> Iterator[Window]:
+    """Yield the windows above capacity, by resource as they come, then by start.
+
+    Args:
+        rows: One resource after the other, each by start, then id. Plain tuples of the same shape do.
+        capacities: Units that a resource holds at once, not negative; for one that is not listed, 1.
+        former: Higher capacities that it had before, see `app.domain.former_capacities`.
+    """
+    for resource, own in groupby(rows, key=itemgetter(0)):
+        capacity, before = capacities.get(resource, 1), former.get(resource)
+        if before:
+            yield from _sweep_eras(resource, own, capacity, before)
+        else:
+            yield from _sweep_one(resource, own, capacity)
+
+
+def _sweep_one(resource: str, rows: Iterator[Plain], capacity: int) -> Iterator[Window]:
+    active: list[_Active] = []
+    load = 0
+    latest: Millis = _BEGINNING
+    window: _Open | None = None
+    for place, (_, start, identity, end, units) in enumerate(rows):
+        if window is None and start >= latest:
+            # Nothing is active any more. The legal life of a capacity of one never gets beyond this branch.
+            active.clear()
+            load, latest = 0, end
+        else:
+            load = _release(active, load, capacity, start, window)
+            if window is not None and window.ends is not None and window.ends < start:
+                yield window.close(resource)
+                window = None
+            latest = max(latest, end)
+        others = len(active)
+        heappush(active, (end, place, units, identity))
+        load += units
+        if window is not None:
+            window.join(identity, load, capacity, others)
+        elif load > capacity:
+            window = _Open(start, load, capacity, _by_start(active), others)
+    if window is not None:
+        _release(active, load, capacity, latest, window)
+        yield window.close(resource)
+
+
+def _sweep_eras(resource: str, rows: Iterator[Plain], capacity: int, former: Sequence[Era]) -> Iterator[Window]:
+    """The same where the capacity was lowered: at each of those instants the load may be too high without a start."""
+    later = [held for _, held in former[1:]]
+    drops = [(until, lower) for (until, _), lower in zip(former, [*later, capacity], strict=True)]
+    active: list[_Active] = []
+    load, capacity = 0, former[0][1]
+    window: _Open | None = None
+    for place, row in enumerate(_with_drops(rows, drops)):
+        instant = row[1]
+        load = _release(active, load, capacity, instant, window)
+        if window is not None and window.ends is not None and window.ends < instant:
+            yield window.close(resource)
+            window = None
+        others = 0
+        if row[2] is _DROP:
+            capacity = row[4]
+        else:
+            others = len(active)
+            heappush(active, (row[3], place, row[4], row[2]))
+            load += row[4]
+        if window is None and load > capacity:
+            window = _Open(instant, load, capacity, _by_start(active), others)
+        elif window is not None and row[2] is not _DROP:
+            window.join(row[2], load, capacity, others)
+        elif window is not None and load > capacity:
+            window.go_on(load, capacity)
+    if window is not None:
+        _release(active, load, capacity, max(end for end, *_ in active) if active else instant, window)
+        yield window.close(resource)
+
+
+_DROP = object()
+"""In place of an id: from here on the capacity is that of the row's units."""
+
+
+def _with_drops(rows: Iterator[Plain], drops: Sequence[_Drop]) -> Iterator[Plain]:
+    """The rows with each drop before those that start then."""
+    marks: list[Plain] = [("", instant, _DROP, instant, capacity) for instant, capacity in drops]
+    return merge(rows, marks, key=lambda row: (row[1], row[2] is not _DROP))
+
+
+def _by_start(active: list[_Active]) -> list[Any]:
+    """The ids of those who are active, in the order of the sweep."""
+    return [identity for _, _, _, identity in sorted(active, key=itemgetter(1))]
+
+
+def _release(active: list[_Active], load: int, capacity: int, until: Millis, window: _Open | None) -> int:
+    """Let go of all that have ended at `until`, and return the load that is left; marks where the window falls."""
+    while active and active[0][0] <= until:
+        moment, _, gone, _ = heappop(active)
+        load -= gone
+        if window is not None and window.ends is None and load <= capacity:
+            window.ends = moment
+    return load

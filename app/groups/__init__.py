@@ -1,1 +1,0 @@
-"""Floor 4: several reservations booked, confirmed, cancelled or moved as one."""

@@ -1,0 +1,95 @@
+"""Lists and mappings in bodies: refused by their length before a member is read, and read no further than it helps.
+
+Pydantic looks for every fault of a body before it tells of any. A body of 1 MiB has room for 350,000 of them, so here
+a list stops at the fault by which its answer is full, and an object that has far too many fields is judged by these.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticKnownError, core_schema
+
+from app.http.strict_json import MAX_FAULTS
+
+Read = Callable[[Any], Any]
+
+PORTION = 100
+"""Members that are read at a stretch; between two portions others get their turn at the interpreter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """How many members a list or mapping has: `Annotated[list[X], Bounded(20)]`."""
+
+    most: int
+    least: int = 0
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's own schema with these bounds, which therefore also stand in OpenAPI."""
+        schema: Any = handler(source)
+        schema |= {"max_length": self.most} | ({"min_length": self.least} if self.least else {})
+        read = self._mapping
+        if schema["type"] == "list":
+            schema["fail_fast"] = True
+            read = self._list
+        return core_schema.no_info_wrap_validator_function(read, schema)
+
+    def _mapping(self, value: Any, read: Read) -> Any:
+        if isinstance(value, dict):
+            self._check("Dictionary", len(value))
+        return read(value)
+
+    def _list(self, value: Any, read: Read) -> Any:
+        if not isinstance(value, list) or not value:
+            return read(value)
+        self._check("List", len(value))
+        members: list[Any] = []
+        for start in range(0, len(value), PORTION):
+            try:
+                members += read(value[start : start + PORTION])
+            except ValidationError:
+                raise _refusal(value, start, read) from None
+        return members
+
+    def _check(self, kind: str, length: int) -> None:
+        if length > self.most:
+            about = {"field_type": kind, "max_length": self.most, "actual_length": length}
+            raise PydanticKnownError("too_long", about)
+
+
+def check_fields(shape: Any, model: type[BaseModel]) -> None:
+    """Refuse an object that has so many unknown fields that nothing else need be said.
+
+    Raises:
+        ValidationError: with as many faults as one answer lists.
+    """
+    fields = model.__pydantic_fields__
+    if not isinstance(shape, dict) or len(shape) < len(fields) + MAX_FAULTS:
+        return
+    known = {field.alias or name for name, field in fields.items()}
+    strangers = [name for name in shape if name not in known][:MAX_FAULTS]
+    faults = [InitErrorDetails(type="extra_forbidden", loc=(name,), input=shape[name]) for name in strangers]
+    raise ValidationError.from_exception_data(model.__name__, faults)
+
+
+def _refusal(value: list[Any], start: int, read: Read) -> ValidationError:
+    """The first faults of a list that has some from `start` on."""
+    faults: list[InitErrorDetails] = []
+    for index in range(start, len(value)):
+        faults += _faults_of(index, value, read)
+        if len(faults) >= MAX_FAULTS:
+            break
+    return ValidationError.from_exception_data("list", faults)
+
+
+def _faults_of(index: int, value: list[Any], read: Read) -> Iterator[InitErrorDetails]:
+    try:
+        read(value[index : index + 1])
+    except ValidationError as error:
+        for found in error.errors(include_url=False):
+            _, *below = found["loc"]
+            yield InitErrorDetails(
+                type=found["type"], loc=(index, *below), input=found["input"], ctx=found.get("ctx", {})
+            )

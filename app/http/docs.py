@@ -1,0 +1,112 @@
+"""`/openapi.json`, and `/docs`, the page that shows it without the internet."""
+
+import re
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from litestar import MediaType, Response, Router, get
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.params import FromPath
+from litestar.response import File
+from litestar.routes import BaseRoute
+from litestar.types import ControllerRouterHandler, Guard
+
+from app.errors import Problem
+from app.http.openapi import SECURITY_SCHEME, document
+from app.http.request import Request
+
+_PAGE = "/docs"
+_ASSETS = f"{_PAGE}/assets"
+_ABOUT = (
+    "Reservations that cannot double-book. Errors are problem documents (RFC 9457); lists are paged by `cursor`; "
+    "changes need `If-Match`; what is not described here is refused, as is a header that may stand once and stands "
+    "twice (`Authorization`: 401; `Content-Type`, `If-Match`, `Idempotency-Key`: 422) and a body with a "
+    "`Content-Encoding` (415). HEAD is answered wherever GET is, OPTIONS names the methods of a path, and a GET whose "
+    "`If-None-Match` names the `ETag` of the answer is 304."
+)
+
+_SWAGGER = SwaggerRenderPlugin(
+    path="/",
+    js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+    css_url=f"{_ASSETS}/swagger-ui.css",
+    standalone_preset_js_url=f"{_ASSETS}/swagger-ui-standalone-preset.js",
+    favicon=f"<link rel='icon' type='image/png' href='{_ASSETS}/favicon-32x32.png'>",
+)
+_FILES: Mapping[str, Path] = {
+    file.name: file for file in (Path(str(files("swagger_ui_bundle"))) / "vendor").glob("swagger-ui-*/*")
+}
+"""By name, looked up and never searched for: a name that a client made up cannot be a path."""
+
+_INLINE = re.compile(rb"<script(?![^>]* src=)[^>]*>(.*?)</script>", re.DOTALL)
+_POLICY = (
+    "default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Swagger UI styles its elements itself; its scripts are files from here and the one by which the page starts it."""
+
+_REVALIDATED = {"Cache-Control": "no-cache"}
+_CACHED = {"Cache-Control": "public, max-age=3600"}
+
+
+class _Nowhere(Router):
+    """Where Litestar may put its own pages about the API: the one that there is is ours, and has our headers."""
+
+    def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
+        """Do nothing."""
+        del value
+        return []
+
+
+def config() -> OpenAPIConfig:
+    """What Litestar's generator is told; `version` is that of the API, as in `/v1`."""
+    return OpenAPIConfig(
+        title="Reserva",
+        version="1",
+        description=_ABOUT,
+        use_handler_docstrings=True,
+        openapi_router=_Nowhere(_PAGE, route_handlers=[]),
+        components=Components(
+            security_schemes={
+                SECURITY_SCHEME: SecurityScheme(type="http", scheme="bearer", description="`rsv_<prefix>_<secret>`")
+            }
+        ),
+    )
+
+
+@get(["/openapi.json", f"{_PAGE}/openapi.json"], media_type=MediaType.JSON)
+async def openapi_json(request: Request) -> Response[dict[str, Any]]:
+    """Tell of the API, as OpenAPI 3.1."""
+    described = await request.work_pool.run(document, request.app)
+    return Response(described, headers=_REVALIDATED)
+
+
+@get(_PAGE, media_type=MediaType.HTML)
+async def page(request: Request) -> Response[bytes]:
+    """Show it to a person."""
+    return await request.work_pool.run(_page, request)
+
+
+@get(f"{_ASSETS}/{{name:str}}")
+async def asset(name: FromPath[str]) -> File:
+    """Send a file of Swagger UI."""
+    if name not in _FILES:
+        raise Problem("not-found", "There is no such file here.")
+    return File(_FILES[name], filename=name, content_disposition_type="inline", headers=_CACHED)
+
+
+def router(guard: Guard) -> Router:
+    """The description, the page that shows it, and the files of Swagger UI from the package that ships them."""
+    return Router("/", route_handlers=[openapi_json, page, asset], include_in_schema=False, guards=[guard])
+
+
+def _page(request: Request) -> Response[bytes]:
+    shown: bytes = _SWAGGER.render(request, document(request.app))
+    scripts = [b64encode(sha256(script).digest()).decode() for script in _INLINE.findall(shown)]
+    policy = _POLICY.format(scripts=" ".join(f"'sha256-{script}'" for script in scripts))
+    return Response(shown, headers=_REVALIDATED | {"Content-Security-Policy": policy}, media_type=MediaType.HTML)

@@ -1,0 +1,101 @@
+"""The base of everything on the wire, and the types of its fields."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from app.domain.instants import parse, render
+from app.http.bounds import check_fields
+from app.http.validation_messages import invalid_body
+
+B = TypeVar("B", bound="Body")
+
+
+class Body(BaseModel):
+    """What a client sends: camelCase, nothing converted, nothing unknown.
+
+    A field that may be left out defaults to None. The reader of bodies refuses `null` but in a merge patch, where
+    `model_fields_set` tells what was unset from what was not mentioned.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_unknown_fields(cls, shape: Any) -> Any:
+        check_fields(shape, cls)
+        return shape
+
+    def mentioned(self) -> dict[str, Any]:
+        """The fields that were sent, under their names here; None where they were unset."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Answer(BaseModel):
+    """What we send: camelCase, instants in UTC, without what is unset. Built from documents by attribute."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=False,
+        serialize_by_alias=True,
+        from_attributes=True,
+        frozen=True,
+    )
+
+    def to_json(self) -> bytes:
+        """The bytes that go out."""
+        return self.__pydantic_serializer__.to_json(
+            self,
+            by_alias=True,
+            exclude_none=True,
+            warnings=False,  # a stored value of another type is shown as text
+        )
+
+
+def read_body(model: type[B], body: Mapping[str, Any]) -> B:
+    """Validate a body that was put together here, such as a merged patch.
+
+    Raises:
+        Problem: `invalid`, as for a body that came in.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        raise invalid_body(error) from None
+
+
+def _instant(value: object) -> object:
+    return parse(value) if isinstance(value, str) else value
+
+
+def _rendered(value: datetime | str) -> str:
+    """A stored instant that nobody can read is text already."""
+    return render(value) if isinstance(value, datetime) else value
+
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    PlainSerializer(_rendered, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-08T09:00:00.000Z"]}),
+]
+"""RFC 3339 with an offset in, 1970 to 2200, nothing finer than milliseconds; UTC with milliseconds out."""
+
+CatalogueId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1-64 of `A-Z a-z 0-9 . _ -`")]
+"""The id of a resource, service or customer."""
+
+ObjectIdText = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
+"""The id of a reservation, group, finding or reconciliation."""

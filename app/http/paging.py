@@ -1,0 +1,84 @@
+"""Lists in pages: an opaque cursor that says where the last page ended, never how many were skipped."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from typing import Annotated, Generic, Self, TypeAlias, TypeVar
+
+from litestar.params import QueryParameter
+
+from app.domain.instants import LATEST, Millis
+from app.errors import Problem, invalid
+from app.http.models import Answer
+
+LIMIT = 50
+MAX_LIMIT = 200
+_MAX_CURSOR = 4_096
+"""Ids that others gave can be long."""
+
+LimitParameter: TypeAlias = Annotated[
+    int, QueryParameter(ge=1, le=MAX_LIMIT, description=f"How many items a page has: 1 to {MAX_LIMIT}.")
+]
+"""How a handler declares it: `limit: LimitParameter = LIMIT`."""
+
+CursorParameter: TypeAlias = Annotated[str | None, QueryParameter(description="`next` of the page before.")]
+"""How a handler declares it: `cursor: CursorParameter = None`."""
+
+Mark: TypeAlias = str | Millis
+"""Part of a sort key: an id, or an instant in milliseconds."""
+
+A = TypeVar("A", bound=Answer)
+T = TypeVar("T")
+
+
+class Page(Answer, Generic[A]):
+    """A page of a list; the last one has no `next`."""
+
+    items: list[A]
+    next: str | None = None
+
+    @classmethod
+    def of(cls, found: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]) -> Self:
+        """Cut what a query for `limit + 1` documents found into a page.
+
+        Args:
+            found: Documents, from which the items are built by attribute.
+            limit: How many items the page has at most.
+            mark: The sort key of a document, for the cursor.
+        """
+        page, following = turn(found, limit, mark)
+        return cls.model_validate({"items": page, "next": following})
+
+
+def write_cursor(*marks: Mark) -> str:
+    """The sort key of the last item of a page, as a cursor."""
+    packed = json.dumps(marks, separators=(",", ":"), ensure_ascii=False)
+    return urlsafe_b64encode(packed.encode()).rstrip(b"=").decode()
+
+
+def read_cursor(cursor: str, *kinds: type[Mark]) -> tuple[Mark, ...]:
+    """The marks of a cursor that `write_cursor` made from values of these types, in this order.
+
+    Raises:
+        Problem: `invalid` for anything else.
+    """
+    try:
+        marks = json.loads(urlsafe_b64decode(cursor[:_MAX_CURSOR] + "=" * (-len(cursor) % 4)))
+        ours = [type(mark) for mark in marks] == list(kinds) and write_cursor(*marks) == cursor
+    except (ValueError, TypeError, RecursionError):
+        raise bad_cursor() from None
+    if not ours or any(isinstance(mark, int) and abs(mark) >= LATEST for mark in marks):
+        raise bad_cursor()
+    return tuple(marks)
+
+
+def bad_cursor() -> Problem:
+    """The cursor is none of ours."""
+    return invalid("?cursor", "Send `next` of the page before as it came, or leave `cursor` out to begin.")
+
+
+def turn(found: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]) -> tuple[Sequence[T], str | None]:
+    """Cut what a query for `limit + 1` found into a page and the cursor of the next one, if there is one."""
+    if len(found) <= limit:
+        return found, None
+    return found[:limit], write_cursor(*mark(found[limit - 1]))

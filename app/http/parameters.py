@@ -1,0 +1,20 @@
+"""Query parameters that are more than Litestar's own types."""
+
+from datetime import datetime
+
+from app.domain.instants import parse
+from app.errors import invalid
+
+
+def read_instant(name: str, text: str | None) -> datetime | None:
+    """The instant in a parameter; None if it was not given.
+
+    Raises:
+        Problem: `invalid`, pointing at the parameter.
+    """
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise invalid(f"?{name}", str(error)) from None

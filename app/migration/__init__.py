@@ -1,0 +1,1 @@
+"""Floor 4: bringing a database to what Reserva needs, and saying what keeps it from that."""

@@ -1,0 +1,52 @@
+"""What guards must know of all that is booked, by one pass over the reservations: reach, and what no lookup finds."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.domain.instants import Millis
+from app.migration.report import Watch, unwatched
+from app.storage.capacities import read_limits
+from app.storage.client import Store
+from app.storage.foreign_occupancies import Foreign, foreign
+from app.storage.raw_batches import documents
+from app.storage.reach import NOWHERE, Reach
+from app.storage.row_reader import FIELDS, SURE, Reader, Taken, found_by_lookup
+
+
+@dataclass(slots=True)
+class Booked:
+    """What is booked, as far as guards must know it.
+
+    Args:
+        reaches: The reach that a resource needs, by its id; none where nothing needs any.
+        foreign: What the conflict lookup does not find, by the text of the resource's id.
+    """
+
+    reaches: dict[str, Reach] = field(default_factory=dict)
+    foreign: dict[str, list[Foreign]] = field(default_factory=dict)
+
+    def enter(self, row: Mapping[str, Any], taken: Taken, now: Millis, resources: Collection[str]) -> None:
+        """Take in what a row occupies."""
+        if (missed := foreign(row, taken, now)) is not None:
+            self.foreign.setdefault(taken.resource, []).append(missed)
+        if taken.resource in resources and (missed or found_by_lookup(row, taken)):
+            self.reaches[taken.resource] = self.reaches.get(taken.resource, NOWHERE).including(row, taken)
+
+
+async def read_booked(store: Store, resources: Collection[str], watch: Watch = unwatched) -> Booked:
+    """Read every reservation that may occupy something; its reach counts on these resources, which have guards."""
+    booked = Booked()
+    now = store.clock.millis()
+    reader = Reader(now, (await read_limits(store)).by_guest)
+    total = await store.database["reservations"].estimated_document_count()
+    done = 0
+    where = {"status": {"$nin": [*SURE]}}
+    async for batch in documents(store, "reservations", (*FIELDS, "long"), where):
+        for row in batch:
+            for taken in reader.occupancies(row):
+                if isinstance(taken, Taken):
+                    booked.enter(row, taken, now, resources)
+        done += len(batch)
+        watch("reading what is booked", done, max(total, done))
+    return booked

@@ -1,0 +1,167 @@
+"""Whether all of the catalogue can be booked: a guard for each resource, a row and a pool for each service, and reach.
+
+A database can have ten thousand of each, so they are looked at and made many at a time.
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from app.migration.booked import Booked, read_booked
+from app.migration.report import Finding, Note, NoteKind, Report, Watch, counted, number
+from app.storage.client import Store
+from app.storage.documents import service_row
+from app.storage.foreign_occupancies import Difference, compare, steps
+from app.storage.guards import insert_new, new_rules
+from app.storage.pools import complete_pools, lacking, pool_row
+from app.storage.raw_batches import documents
+from app.storage.reach import NOWHERE, covers, listed_reaches, raise_reaches
+from app.storage.values import excerpt, identity
+
+AT_ONCE = 1_000
+"""Guards that are made by one command."""
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What the API can name; see `CatalogueId` in `app.http`, which stands above."""
+
+_KNOWN = ("reachBack", "reachAhead", "long")
+_RESOURCE_REMEDY = (
+    "Audit and reconciliation count what is booked on them. To book one, create a resource with the same 24 digits as "
+    "its id (POST /v1/resources), or with a name and its reservations' resource set to it."
+)
+_SERVICE_REMEDY = (
+    "To offer one, create a service with the same 24 digits, or with a name, as its id (POST /v1/services)."
+)
+
+
+@dataclass(slots=True)
+class Coverage:
+    """What a look at the catalogue and its guards showed.
+
+    Args:
+        missing: The ids of guards that are not there: of resources, and of services' rows.
+        low: The resources whose guards know a smaller reach than what is booked needs.
+        booked: What guards must know of all that is booked.
+        unlisted: The resources with something that the conflict lookup does not find and that is not listed for it.
+        pools: The services whose pools are not complete, each with the number of resources that are missing in it.
+        notes: Ids that nobody can book under.
+    """
+
+    missing: list[str] = field(default_factory=list)
+    low: list[str] = field(default_factory=list)
+    booked: Booked = field(default_factory=Booked)
+    unlisted: list[str] = field(default_factory=list)
+    pools: Mapping[str, int] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def findings(self) -> Iterator[Finding]:
+        """What is not as it must be, one sentence a kind."""
+        if self.missing:
+            detail = (
+                f"Missing: {counted('guard', self.missing)}. What they guard cannot be booked until "
+                "`reserva migrate` makes them."
+            )
+            yield Finding("guard-missing", detail, tuple(self.missing))
+        if self.low:
+            detail = (
+                f"The reach of {counted('guard', self.low)} is smaller than what is booked there, which bookings can "
+                "overlook until `reserva migrate` raises it."
+            )
+            yield Finding("reach-low", detail, tuple(self.low))
+        if self.unlisted:
+            detail = (
+                f"On {counted('resource', self.unlisted)} something is booked in a form that the conflict lookup does "
+                "not find, so that bookings can overlook it until `reserva migrate` lists it."
+            )
+            yield Finding("occupancy-missing", detail, tuple(self.unlisted))
+        if self.pools:
+            detail = (
+                f"Not complete: {counted('pool', [*self.pools])}, which lack {sum(self.pools.values()):,} resources "
+                "that offer these services. `reserva migrate` completes them."
+            )
+            yield Finding("pool-incomplete", detail, tuple(self.pools))
+
+
+async def look_at_coverage(store: Store, watch: Watch) -> Coverage:
+    """Look at all of it; nothing is changed.
+
+    What is guarded is read first and its guards second: who makes a resource makes its guard before it.
+    """
+    coverage = Coverage()
+    resources = await _named(store, "resources", coverage.notes, "resource-foreign", _RESOURCE_REMEDY)
+    services = await _named(store, "services", coverage.notes, "service-foreign", _SERVICE_REMEDY)
+    watch("looking at guards", 0, None)
+    rows = [row async for batch in documents(store, "guards", _KNOWN) for row in batch]
+    guards = {row["_id"]: row for row in rows if type(row["_id"]) is str}
+    wanted = [*resources, *map(service_row, services)]
+    coverage.missing = [each for each in wanted if each not in guards]
+    coverage.pools = await lacking(store.database, services)
+    coverage.booked = await read_booked(store, frozenset(resources), watch)
+    reaches = coverage.booked.reaches
+    coverage.low = sorted(each for each in reaches.keys() & guards.keys() if not covers(guards[each], reaches[each]))
+    async for difference in _unlisted(store, coverage.booked):
+        coverage.unlisted += {each.resource for each in difference.fresh} | {*difference.flags}
+    coverage.unlisted.sort()
+    return coverage
+
+
+async def _unlisted(store: Store, booked: Booked) -> AsyncIterator[Difference]:
+    """What has to be listed, for some resources at a time. What is over stays listed: runs take it off."""
+    names = sorted(booked.foreign)
+    for first in range(0, len(names), AT_ONCE):
+        some = names[first : first + AT_ONCE]
+        difference = await compare(store, some, [each for name in some for each in booked.foreign[name]])
+        yield replace(difference, gone=[], flags=[each for each in difference.flags if each in difference.there])
+
+
+async def cover(store: Store, coverage: Coverage, report: Report, watch: Watch) -> None:
+    """Make what is missing, a thousand at a time; what somebody else makes meanwhile is left as it is."""
+    made = 0
+    for first in range(0, len(coverage.missing), AT_ONCE):
+        watch("making guards", first, len(coverage.missing))
+        those = coverage.missing[first : first + AT_ONCE]
+        made += await insert_new(store, "guards", [_guard(each, coverage.booked) for each in those])
+    if made == len(coverage.missing) > 0:
+        report.built.append(counted("guard", coverage.missing))
+    elif made:
+        report.built.append(f"{number(made, 'guard')} of {len(coverage.missing):,}; somebody else made the others")
+    if coverage.low:
+        watch("raising reaches", 0, len(coverage.low))
+        await raise_reaches(store, {each: coverage.booked.reaches[each] for each in coverage.low})
+        report.built.append(f"a greater reach of {counted('guard', coverage.low)}")
+    if coverage.unlisted:
+        watch("listing what the conflict lookup does not find", 0, len(coverage.unlisted))
+        async for difference in _unlisted(store, coverage.booked):
+            for step in steps(difference):
+                await step(store)
+            await raise_reaches(store, listed_reaches(difference.fresh))  # for guards that were made meanwhile
+        report.built.append(f"a list of what else is booked on {counted('resource', coverage.unlisted)}")
+    if coverage.pools:
+        watch("completing pools", 0, len(coverage.pools))
+        # A pool is there before its members are read, so that whoever joins meanwhile is entered as well.
+        await insert_new(store, "guards", [{"_id": pool_row(each), "members": []} for each in coverage.pools])
+        await complete_pools(store, coverage.pools)
+        report.built.append(counted("pool", [*coverage.pools]))
+
+
+def _guard(identity: str, booked: Booked) -> dict[str, Any]:
+    if ":" in identity:
+        return {"_id": identity, "rules": new_rules()}
+    reach = booked.reaches.get(identity, NOWHERE)
+    marks = {name: True for name, said in (("long", reach.long), ("foreign", reach.foreign)) if said}
+    known = {"reachBack": reach.back, "reachAhead": reach.ahead}
+    return {"_id": identity, "seq": 0, "rules": new_rules(), **known, **marks}
+
+
+async def _named(store: Store, collection: str, notes: list[Note], kind: NoteKind, remedy: str) -> list[str]:
+    """The ids that the API can name, sorted; the others are noted, but for those that have a namesake of ours."""
+    ids = [row["_id"] async for batch in documents(store, collection, ()) for row in batch]
+    named = {each for each in ids if type(each) is str and _NAME.fullmatch(each)}  # BSON's code is text without a hash
+    foreign = [each for each in ids if not (type(each) is str and each in named) and identity(each) not in named]
+    if foreign:
+        shown = tuple(identity(each) or excerpt(each) for each in foreign)
+        types = ", ".join(sorted({type(each).__name__ for each in foreign}))
+        detail = f"The API cannot name {counted(collection[:-1], shown)} (ids of type {types}). {remedy}"
+        notes.append(Note(kind, detail, shown))
+    return sorted(named)

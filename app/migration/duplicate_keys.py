@@ -1,0 +1,195 @@
+"""Values that a unique sparse index of reservations cannot take: explicit nulls, and keys on more than one reservation.
+
+They are found only in a database made before the index. Taking a key off a reservation loses what a replay of it
+would be answered (of an import's key: that its row is booked already) and nothing else; so the oldest keeps it, and no
+document is removed.
+"""
+
+from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from math import isnan
+from typing import Any
+
+from bson import Binary, Code, Decimal128, ObjectId
+from bson.dbref import DBRef
+
+from app.domain.instants import Millis, to_millis
+from app.migration.report import Watch, examples, number, unwatched
+from app.storage.client import Store
+from app.storage.raw_batches import documents
+from app.storage.values import excerpt, instant, row_key
+
+AT_ONCE = 2_000_000
+"""Keys that are remembered at a time, some 150 MB; more of them are read in several passes."""
+
+IDS_AN_UPDATE = 500
+_NEVER: Millis = 2**63
+_LISTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A reservation with its value of the field."""
+
+    id: Any
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """One key, or null, and the reservations that have it.
+
+    Args:
+        field: Where it is.
+        key: The key; None for an explicit null too.
+        keeps: The oldest, which may keep it; none where it is a null, which nobody keeps.
+        loses: Those from which it is taken, the oldest first.
+    """
+
+    field: str
+    key: Any
+    keeps: Holder | None
+    loses: tuple[Holder, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All of them, the oldest first."""
+        return tuple(str(each.id) for each in ((self.keeps, *self.loses) if self.keeps else self.loses))
+
+    @property
+    def found(self) -> str:
+        """A sentence for the operator, before."""
+        remedy = f"`reserva migrate --apply` unsets it on {number(len(self.loses), 'reservation')}"
+        if self.keeps is None:
+            return f"{self.field} is null where it must be left out; {remedy}."
+        return (
+            f"{self.field} {excerpt(self.key)} is on {len(self.loses) + 1:,} reservations; {remedy} and keeps it on "
+            f"the oldest, {self.keeps.id}."
+        )
+
+    @property
+    def settled(self) -> str:
+        """The same, afterwards."""
+        on = examples([str(each.id) for each in self.loses], _LISTED)
+        if self.keeps is None:
+            return f"unset the null {self.field} on {on}"
+        return f"unset {self.field} {excerpt(self.key)} on {on}; the oldest, {self.keeps.id}, keeps it"
+
+
+async def find_strays(store: Store, field: str, watch: Watch = unwatched) -> list[Stray]:
+    """All of them, nulls first; reads every reservation, because there is no index to ask."""
+    repeated = await _repeated(store, field, watch)
+    nulls: list[Holder] = []
+    rows: list[tuple[tuple[Millis, str], Holder]] = []
+    async for row in _rows(store, field, "createdAt"):
+        holder = Holder(row["_id"], row[field])
+        if holder.value is None:
+            nulls.append(holder)
+        elif any(hash(key) in repeated for key, _ in _keys(holder.value)):
+            rows.append((_age(row), holder))
+    rows.sort(key=lambda row: row[0])
+    nulls.sort(key=lambda holder: str(holder.id))
+    strays = sorted(_rivals(field, [holder for _, holder in rows]), key=lambda stray: excerpt(stray.key))
+    return [Stray(field, None, None, tuple(nulls)), *strays] if nulls else strays
+
+
+def _rivals(field: str, rows: list[Holder]) -> Iterator[Stray]:
+    """Let each reservation, the oldest first, keep its keys if no older one keeps one of them."""
+    owners: dict[Hashable, Holder] = {}
+    losers: dict[Hashable, tuple[Any, list[Holder]]] = {}
+    for holder in rows:
+        keys = list(_keys(holder.value))
+        taken = next(((key, value) for key, value in keys if key in owners), None)
+        if taken is None:
+            owners.update((key, holder) for key, _ in keys)
+        else:
+            losers.setdefault(taken[0], (taken[1], []))[1].append(holder)
+    for key, (value, lost) in losers.items():
+        yield Stray(field, value, owners[key], tuple(lost))
+
+
+async def settle(store: Store, strays: Sequence[Stray], watch: Watch = unwatched) -> None:
+    """Take the keys off all but the oldest, where they are still the same; compared here, since servers differ in that.
+
+    Args:
+        store: The database.
+        strays: Of one field.
+        watch: Told how far it is.
+    """
+    losers = [(stray.field, holder) for stray in strays for holder in stray.loses]
+    for first in range(0, len(losers), IDS_AN_UPDATE):
+        field = losers[first][0]
+        watch(f"unsetting {field}", first, len(losers))
+        some = [holder for _, holder in losers[first : first + IDS_AN_UPDATE]]
+        lost: dict[Hashable, Hashable] = {row_key(each.id): comparable(each.value) for each in some}
+        those = {"_id": {"$in": [each.id for each in some]}}
+        now = [row async for batch in documents(store, "reservations", (field,), those) for row in batch]
+        same = [row["_id"] for row in now if field in row and _is_same(row, field, lost)]
+        await store.database["reservations"].update_many({"_id": {"$in": same}}, {"$unset": {field: ""}})
+
+
+def _is_same(row: Mapping[str, Any], field: str, lost: Mapping[Hashable, Hashable]) -> bool:
+    return comparable(row[field]) == lost.get(row_key(row["_id"]))
+
+
+async def _repeated(store: Store, field: str, watch: Watch) -> set[int]:
+    """The hashes of all keys that are on more than one reservation, and now and then of one that is not."""
+    rows = await store.database["reservations"].estimated_document_count()
+    passes = 1 + rows // AT_ONCE
+    repeated: set[int] = set()
+    for part in range(passes):
+        seen: set[int] = set()
+        async for row in _rows(store, field, watch=watch):
+            for key in {hash(key) for key, _ in _keys(row[field])}:
+                if key % passes == part:
+                    (repeated if key in seen else seen).add(key)
+    return repeated
+
+
+async def _rows(store: Store, field: str, *fields: str, watch: Watch = unwatched) -> AsyncIterator[Mapping[str, Any]]:
+    done = 0
+    async for batch in documents(store, "reservations", (field, *fields), {field: {"$exists": True}}):
+        for row in batch:
+            yield row
+        done += len(batch)
+        watch(f"looking for {field} on several reservations", done, None)
+
+
+def _keys(value: Any) -> Iterator[tuple[Hashable, Any]]:
+    """The keys that an index makes of a value, each in a form to compare and as it is: a list has one an element."""
+    if isinstance(value, list) and value:
+        yield from ((comparable(each), each) for each in value)
+    else:
+        yield comparable(value), value
+
+
+def comparable(value: Any) -> Hashable:
+    """A form in which two values are equal where MongoDB takes them for equal: numbers of any type by their value."""
+    if isinstance(value, Decimal128):
+        value = value.to_decimal()
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return "number", "NaN" if _is_nan(value) else value
+    if isinstance(value, DBRef):
+        value = value.as_doc()
+    if isinstance(value, Mapping):
+        return "object", tuple((name, comparable(each)) for name, each in value.items())
+    if isinstance(value, list):
+        return "list", tuple(map(comparable, value))
+    if isinstance(value, Code):
+        return "code", str(value), comparable(value.scope)
+    if isinstance(value, bytes):
+        return "bytes", bytes(value), value.subtype if isinstance(value, Binary) else 0
+    return type(value).__name__, value if isinstance(value, Hashable) else repr(value)
+
+
+def _is_nan(value: float | Decimal) -> bool:
+    return value.is_nan() if isinstance(value, Decimal) else isnan(value)
+
+
+def _age(row: Mapping[str, Any]) -> tuple[Millis, str]:
+    """Sorts the oldest first: by when it was created, or else by the time within its id."""
+    identity, created = row["_id"], instant(row.get("createdAt"))
+    if created is None:
+        created = to_millis(identity.generation_time) if isinstance(identity, ObjectId) else _NEVER
+    return created, str(identity)

@@ -1,0 +1,193 @@
+"""The indexes that a database has and those that Reserva needs, compared by what they mean."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+from pymongo import IndexModel
+from pymongo.errors import OperationFailure
+
+from app.migration.report import Finding, Note, examples
+from app.storage.client import Store
+from app.storage.documents import DOCUMENTS
+from app.storage.errors import UNAUTHORIZED
+
+_OPTIONS = ("unique", "sparse", "hidden", "partialFilterExpression", "expireAfterSeconds", "collation")
+"""The options of an index that change what it means; servers add `v`, `ns`, `background` as they like."""
+
+_LISTED = 20
+
+Meaning = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An index that Reserva needs."""
+
+    collection: str
+    model: IndexModel
+
+    @property
+    def name(self) -> str:
+        """Its own name."""
+        name: str = self.model.document["name"]
+        return name
+
+    @property
+    def field(self) -> str:
+        """The path of its first key."""
+        path: str = next(iter(self.model.document["key"]))
+        return path
+
+    @property
+    def unique(self) -> bool:
+        """Whether no two documents may have the same key."""
+        return bool(self.model.document.get("unique"))
+
+
+@dataclass(slots=True)
+class Inventory:
+    """What a look at all indexes showed.
+
+    Args:
+        missing: What can be built.
+        absent: What is not there, be it missing or in the place of another one.
+        findings: Both, in sentences.
+        notes: Indexes of others that stand for ours, or that can be in somebody's way.
+    """
+
+    missing: list[Declared] = field(default_factory=list)
+    absent: list[Declared] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+async def take_inventory(store: Store, without: Collection[str] = (), *, everywhere: bool = False) -> Inventory:
+    """Compare what is declared with what is there.
+
+    Args:
+        store: The database.
+        without: Collections that cannot have indexes.
+        everywhere: Look for what others made in the collections that need no index of ours, too.
+    """
+    inventory = Inventory()
+    for document in DOCUMENTS:
+        name = document.Settings.name
+        if name in without or not (everywhere or document.Settings.indexes):
+            continue
+        there = await _indexes(store, name)
+        declared = [Declared(name, model) for model in document.Settings.indexes]
+        known = {each for index in declared for each in _compare(store, index, there, inventory)}
+        inventory.notes += _strangers(name, {other: there[other] for other in there.keys() - known})
+    return inventory
+
+
+def _compare(store: Store, index: Declared, there: Mapping[str, Meaning], inventory: Inventory) -> Iterator[str]:
+    """Judge one index; the names of those that stand for it."""
+    want = meaning(store, index.model.document)
+    if (has := there.get(index.name)) is not None:
+        yield index.name
+        if has != want:
+            inventory.absent.append(index)
+            inventory.findings.append(_differs(index, index.name, has, want))
+        return
+    same_keys = {name: has for name, has in there.items() if has["key"] == want["key"]}
+    twin = next((name for name, has in same_keys.items() if has == want), None)
+    if twin is not None:
+        yield twin
+        detail = f"The index {twin} of {index.collection} has the keys and options of {index.name} and is taken for it."
+        inventory.notes.append(Note("index-twin", detail, (index.name, twin)))
+        return
+    inventory.absent.append(index)
+    for name, has in same_keys.items():
+        yield name
+        inventory.findings.append(_differs(index, name, has, want))
+    if not same_keys:
+        inventory.missing.append(index)
+        detail = f"The index {index.name} of {index.collection} is missing; `reserva migrate` builds it."
+        inventory.findings.append(Finding("index-missing", detail, (index.name,)))
+
+
+def _differs(index: Declared, name: str, has: Meaning, want: Meaning) -> Finding:
+    stands = "" if name == index.name else f", which stands in the place of {index.name},"
+    detail = (
+        f"The index {name} of {index.collection}{stands} has {_words(has)} where it must have {_words(want)}. "
+        f'Drop it yourself (db.{index.collection}.dropIndex("{name}")), then run `reserva migrate` again.'
+    )
+    return Finding("index-differs", detail, (index.name,))
+
+
+def _strangers(collection: str, those: Mapping[str, Meaning]) -> Iterator[Note]:
+    """Indexes of others that refuse or remove what Reserva writes."""
+    for name, has in sorted(those.items()):
+        effects = {
+            "unique": "refuses what Reserva writes where another document has the same values, or lacks them too",
+            "expireAfterSeconds": "lets the server remove documents by their age",
+        }
+        for option, effect in effects.items():
+            if option in has:
+                drop = f'db.{collection}.dropIndex("{name}")'
+                detail = f"The index {name} of {collection} ({_words(has)}) {effect}; if nobody needs it, {drop}."
+                yield Note("index-foreign", detail, (name,))
+
+
+async def lists_in_the_way(store: Store, index: Declared) -> Finding | None:
+    """Documents with lists in two fields of one index, which MongoDB cannot index."""
+    fields = [name for name in index.model.document["key"] if name != "_id"]
+    pairs = [{key: {"$type": "array"} for key in pair} for pair in combinations(fields, 2)]
+    if not pairs or not store.capabilities.native:
+        return None
+    where = {**index.model.document.get("partialFilterExpression", {}), "$or": pairs}
+    found = store.database[index.collection].find(where, {"_id": 1}).limit(_LISTED + 1)
+    ids = [str(each["_id"]) async for each in found]
+    if not ids:
+        return None
+    detail = (
+        f"The index {index.name} of {index.collection} cannot be built where two of {', '.join(fields)} are "
+        f"lists, as in {examples(ids, _LISTED)}. Put one value into each, then run `reserva migrate` again."
+    )
+    return Finding("list-values", detail, tuple(ids[:_LISTED]))
+
+
+async def build(store: Store, index: Declared) -> Finding | None:
+    """Build one index; a finding if the server refuses."""
+    try:
+        await store.database[index.collection].create_indexes([index.model])
+    except OperationFailure as error:
+        if error.code == UNAUTHORIZED:
+            raise
+        reason = str((error.details or {}).get("errmsg", error)).rstrip(".")
+        detail = (
+            f"The server refuses to build the index {index.name} of {index.collection}: {reason}. "
+            "Mend what it names, then run `reserva migrate` again, which goes on from there."
+        )
+        return Finding("index-refused", detail, (index.name,))
+    return None
+
+
+async def _indexes(store: Store, collection: str) -> dict[str, Meaning]:
+    """What the indexes of a collection mean, by name; none where there is no collection."""
+    return {index["name"]: meaning(store, index) async for index in store.database[collection].list_indexes()}
+
+
+def meaning(store: Store, index: Mapping[str, Any]) -> Meaning:
+    """Keys with their order and the options that count, in one form whoever tells them."""
+    found: Meaning = {"key": list(index["key"].items())}
+    for option in _OPTIONS:
+        value = index.get(option)
+        if value is not None and value is not False and value != {"locale": "simple"}:
+            found[option] = value
+    if not store.capabilities.native:  # mongomock keeps the filter to itself
+        found.pop("partialFilterExpression", None)
+    return found
+
+
+def _words(index: Meaning) -> str:
+    """An index in the words of a shell."""
+
+    def parts() -> Iterator[str]:
+        yield "{" + ", ".join(f"{name}: {order}" for name, order in index["key"]) + "}"
+        yield from (f"{option}: {value}" for option, value in index.items() if option != "key")
+
+    return ", ".join(parts())

@@ -1,0 +1,214 @@
+"""Brings a database to what Reserva needs: collections, indexes, guards. `reserva migrate` and the trial call it.
+
+Everything is looked at before anything is built, and nothing is built while something is in the way. No index is ever
+dropped and no document removed; the one change to reservations, keys that stand in the way of a unique index, waits
+for `apply`. Each step finds what the one before it left, so that a migration that was ended goes on with the next one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from pymongo.errors import CollectionInvalid, OperationFailure
+
+from app.cluster import agreement
+from app.cluster.reaper import running
+from app.migration.coverage import Coverage, cover, look_at_coverage
+from app.migration.duplicate_keys import Stray, find_strays, settle
+from app.migration.indexes import Inventory, build, lists_in_the_way, take_inventory
+from app.migration.report import OBSTACLES, STRAY, Finding, FindingKind, Report, Watch, counted, unwatched
+from app.storage.client import Store
+from app.storage.documents import DOCUMENTS
+from app.storage.errors import StorageError
+from app.storage.foreign_occupancies import OCCUPANCIES, is_occupancy
+from app.storage.guards import is_guard
+from app.storage.raw_batches import documents
+from app.storage.values import label
+
+_NAMESPACE_EXISTS = 48
+_OURS: dict[str, tuple[Callable[[Mapping[str, Any]], bool], tuple[str, ...]]] = {
+    "guards": (is_guard, ("rules", "seq", "members")),
+    OCCUPANCIES: (is_occupancy, ("resource", "startTime", "endTime", "reservation")),
+}
+"""Collections that nobody but Reserva writes: how their documents are known, and the fields that takes."""
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What a look at the whole database showed, and what is to be built."""
+
+    collections: list[str] = field(default_factory=list)
+    inventory: Inventory = field(default_factory=Inventory)
+    strays: list[list[Stray]] = field(default_factory=list)
+    coverage: Coverage = field(default_factory=Coverage)
+
+
+async def migrate(store: Store, *, check: bool = False, apply: bool = False, watch: Watch = unwatched) -> Report:
+    """Build what is missing and report the rest.
+
+    Args:
+        store: The database; what its server can do is asked again afterwards.
+        check: Only report.
+        apply: Also take off the keys that keep a unique index from being built.
+        watch: Told how far it is.
+    """
+    report = Report()
+    survey = await _look(store, report, watch)
+    if not check:
+        report.findings += await _in_use(store)
+    report.findings.sort(key=lambda finding: finding.kind not in OBSTACLES)
+    obstacles = [finding for finding in report.obstacles if not (apply and finding.kind in STRAY)]
+    if check or obstacles:
+        return report
+    report.findings.clear()
+    for strays in survey.strays:
+        await settle(store, strays, watch)
+        report.changed += [stray.settled for stray in strays]
+    await _build(store, survey, report, watch)
+    await store.look()
+    return report
+
+
+async def verify(store: Store) -> None:
+    """Refuse to start on a database whose indexes are not as they must be, or whose processes book in another way.
+
+    A missing guard is no reason to refuse everybody: bookings of that resource are refused, with a line in the log.
+
+    Raises:
+        StorageError: naming the command that helps.
+    """
+    findings = (await take_inventory(store)).findings
+    if findings:
+        what = ", ".join(dict.fromkeys(finding.ids[0] for finding in findings))
+        raise StorageError(
+            f"The database {store.database.name} is not ready, indexes are missing or different: {what}. "
+            "Run `reserva migrate` (with --check it only reports)."
+        )
+    if (difference := await agreement.difference(store)) is not None:
+        raise StorageError(difference)
+
+
+async def _look(store: Store, report: Report, watch: Watch) -> _Survey:
+    """Look at everything; nothing is changed."""
+    survey = _Survey()
+    watch("looking at collections and indexes", 0, None)
+    unfit = await _look_at_collections(store, survey, report)
+    survey.inventory = await take_inventory(store, unfit, everywhere=True)
+    for index in survey.inventory.absent:
+        if index.unique:
+            survey.strays.append(await find_strays(store, index.field, watch))
+        elif (finding := await lists_in_the_way(store, index)) is not None:
+            report.findings.append(finding)
+    for stray in chain(*survey.strays):
+        kind: FindingKind = "null-key" if stray.keeps is None else "duplicate-key"
+        report.findings.append(Finding(kind, stray.found, stray.ids))
+    survey.coverage = await look_at_coverage(store, watch)
+    report.findings += [*survey.inventory.findings, *survey.coverage.findings()]
+    report.notes += [*survey.inventory.notes, *survey.coverage.notes]
+    if (difference := await agreement.difference(store)) is not None:
+        report.findings.append(Finding("deployment-differs", difference, ("deployment",)))
+    return survey
+
+
+async def _look_at_collections(store: Store, survey: _Survey, report: Report) -> list[str]:
+    """What is missing, and what has a name of ours and cannot be used, whose names are returned."""
+    there = await _collections(store)
+    unfit = []
+    for document in DOCUMENTS:
+        name = document.Settings.name
+        if name not in there:
+            survey.collections.append(name)
+            detail = f"There is no collection {name}; `reserva migrate` makes it."
+            report.findings.append(Finding("collection-missing", detail, (name,)))
+        elif oddity := _oddity(there[name]):
+            unfit.append(name)
+            detail = (
+                f"{name} is not a plain collection: {oddity}. Let MONGODB_URL name a database of Reserva's own, or put "
+                f"what is there elsewhere and drop it (db.{name}.drop()); then run `reserva migrate` again."
+            )
+            report.findings.append(Finding("collection-differs", detail, (name,)))
+        elif name in _OURS and (misfits := await _misfits(store, name)):
+            detail = (
+                f"{name} holds documents that Reserva cannot use ({counted('document', misfits)}). If they are of "
+                "another program, let MONGODB_URL name a database of Reserva's own; else remove them, and run "
+                "`reserva migrate` again, which makes what is missing."
+            )
+            report.findings.append(Finding("collection-differs", detail, (name,)))
+    return unfit
+
+
+async def _misfits(store: Store, name: str) -> list[str]:
+    """The ids of documents in a collection of ours that cannot be ours as they are."""
+    is_ours, fields = _OURS[name]
+    return [label(row["_id"]) async for batch in documents(store, name, fields) for row in batch if not is_ours(row)]
+
+
+async def _collections(store: Store) -> dict[str, Mapping[str, Any]]:
+    if not store.capabilities.native:  # mongomock tells names only
+        return {name: {} for name in await store.database.list_collection_names()}
+    return {each["name"]: each async for each in await store.database.list_collections()}
+
+
+def _oddity(collection: Mapping[str, Any]) -> str | None:
+    """What makes a collection one that guards, keys and reservations cannot be kept in."""
+    options = collection.get("options", {})
+    if collection.get("type", "collection") != "collection":
+        return f"it is a {collection['type']}"
+    if options.get("capped"):
+        return "it is capped, so the server removes what is old"
+    collation = options.get("collation", {}).get("locale", "simple")
+    return None if collation == "simple" else f"its collation is {collation}, by which different ids can be equal"
+
+
+async def _build(store: Store, survey: _Survey, report: Report, watch: Watch) -> None:
+    for name in survey.collections:
+        if await _make_collection(store, name):
+            report.built.append(f"collection {name}")
+    missing = sorted(survey.inventory.missing, key=lambda index: not index.unique)  # those first that may be refused
+    for done, index in enumerate(missing):
+        watch(f"building the index {index.name}", done, len(missing))
+        finding = await build(store, index)
+        if finding is None:
+            report.built.append(f"index {index.name}")
+        else:
+            report.findings.append(finding)
+    await cover(store, survey.coverage, report, watch)
+    await _agree(store, report)
+
+
+async def _make_collection(store: Store, name: str) -> bool:
+    """Collections are made here, since making one inside a transaction collides with everybody else's."""
+    try:
+        await store.database.create_collection(name)
+    except CollectionInvalid:  # somebody else made it meanwhile
+        return False
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
+        return False
+    return True
+
+
+async def _agree(store: Store, report: Report) -> None:
+    """Another mode or lifecycle than was agreed on is settled while nobody runs.
+
+    Who starts at that very moment finds it with its next beat.
+    """
+    if await agreement.difference(store) is None:
+        return
+    if obstacles := await _in_use(store):
+        report.findings += obstacles
+        return
+    await agreement.change(store)
+    report.built.append(f"deployment in {store.mode} mode")
+
+
+async def _in_use(store: Store) -> list[Finding]:
+    """Processes that book otherwise than this one would."""
+    difference = await agreement.difference(store)
+    rows = await running(store) if difference is not None else []
+    if not rows:
+        return []
+    names = tuple(f"{row.host}, process {row.pid} ({row.mode})" for row in rows)
+    return [Finding("processes-running", f"{difference} Running: {'; '.join(names)}.", names)]

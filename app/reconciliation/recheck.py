@@ -1,0 +1,97 @@
+"""A second look: what a passing cursor saw above capacity may be a booking that it met twice while it moved.
+
+Nothing is recorded before the resource was read again, at one instant.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+
+from app.domain.sweep import Plain, Window, sweep
+from app.reconciliation import scan
+from app.reconciliation.scan import Opaque, Seen
+from app.storage.capacities import Limits
+from app.storage.client import Store
+from app.storage.foreign_occupancies import Foreign
+from app.storage.reach import Reach
+
+TRIES = 5
+"""Snapshots that the server may fail to give; and, without snapshots, pairs of reads that may disagree."""
+AT_ONCE = 5_000
+"""Rows that are swept on the event loop: a few milliseconds, and less than it takes to wait for a thread."""
+SHOWN = 20
+"""Resources that a line of the log names."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What stands of some resources: their windows, by resource, then start, with ids as text.
+
+    `ids` are what each id of a reservation is in the database, by its text. `needs` and `foreign` are what the guards
+    have to know of these resources.
+    """
+
+    windows: list[Window]
+    ids: Mapping[str, Any]
+    needs: Mapping[str, Reach]
+    foreign: Sequence[Foreign]
+
+
+async def look_again(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
+    """What stands of these resources at one instant.
+
+    With transactions that is a snapshot. Without, it is what two reads in succession agree on: a resource that changes
+    all the time keeps its real windows through them, and has its false ones only once.
+    """
+    both = _in_a_snapshot if store.mode == "strict" else _in_agreement
+    return await both(store, resources, opaque)
+
+
+async def _in_a_snapshot(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
+    for left in reversed(range(TRIES)):
+        async with await store.client.start_session() as session:
+            session.start_transaction(ReadConcern("snapshot"), read_preference=ReadPreference.PRIMARY)
+            try:
+                seen = await scan.these(store, resources, opaque, session=session)
+                await session.abort_transaction()
+            except PyMongoError as error:
+                if left and error.has_error_label("TransientTransactionError"):
+                    continue
+                raise
+            return _settled(seen, await windows_of(seen.rows, seen.limits))
+    raise AssertionError("The last try returns or raises.")
+
+
+async def _in_agreement(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
+    seen = await scan.these(store, resources, opaque)
+    before = await windows_of(seen.rows, seen.limits)
+    for _ in range(TRIES):
+        seen = await scan.these(store, resources, opaque)
+        after = await windows_of(seen.rows, seen.limits)
+        if after == before:
+            return _settled(seen, after)
+        known = set(before)
+        both = [window for window in after if window in known]
+        before = after
+    named = list(resources[:SHOWN])
+    log.info("resources change faster than they can be read twice", resources=named, agreed=len(both))
+    return _settled(seen, both)
+
+
+async def windows_of(rows: Sequence[Plain], limits: Limits) -> list[Window]:
+    """The windows of rows in the order of the sweep; in a thread where one resource has many of them."""
+    if len(rows) <= AT_ONCE:
+        return [*sweep(rows, limits.capacities, limits.former)]
+    return await asyncio.to_thread(lambda: [*sweep(rows, limits.capacities, limits.former)])
+
+
+def _settled(seen: Seen, windows: list[Window]) -> Settled:
+    return Settled(windows, seen.ids, seen.needs, seen.foreign)

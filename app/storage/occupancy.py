@@ -1,0 +1,295 @@
+"""Finding who occupies a resource during some spans, inside the index and without its history.
+
+A reservation meets `[S, E)` in block times only if its `startTime` lies in `(S - reachBack, E + reachAhead)`, with
+`reachBack = max(blockEnd - startTime)` and `reachAhead = max(startTime - blockStart)` of what is booked there. Both
+are kept on the guard and only grow. (MongoDB bounds its time-series buckets the same way, SERVER-55106.)
+
+What blocks for longer than `LONG` would stretch that window for everybody; it is marked `long`, does not count for
+the reach, and has a branch of its own over a partial index. What others wrote for longer than `LONGEST_BLOCK` is in
+`occupancies`, as is all that they wrote in forms in which it cannot be looked up.
+"""
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import product
+from typing import Any, TypeAlias
+
+from app.domain.instants import FIRST, LAST, Millis, from_millis, to_millis
+from app.domain.lifecycle import BLOCKING, Status
+from app.domain.load import Occupancy
+from app.storage import row_reader
+from app.storage.client import Store
+from app.storage.documents import Reservation
+from app.storage.guards import lookup_ids
+from app.storage.reach import Reach
+from app.storage.row_reader import EVERYBODY, LONGEST_BLOCK, Taken, folded
+from app.storage.span import Span
+from app.storage.steps import Steps, find
+from app.storage.values import MOST, identity, instant, row_key, shown_text
+
+Row: TypeAlias = Mapping[str, Any]
+
+BRANCHES = 16
+"""Branches of one `$or`. More cost more than another round trip."""
+GLIMPSE = 200
+"""Of so many a branch most lengthy wishes are refused."""
+GLIMPSE_BRANCHES = 4
+"""All of one resource: beyond that a glimpse would be no cheaper."""
+FIELDS = (*row_reader.FIELDS, "customer", "service", "version")
+IDS_A_FIND = 500
+"""Reservations that are read again by their ids at a time."""
+
+
+def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
+    """The queries, one per resource, blocking status and cluster of near spans."""
+    by_change: dict[Millis | None, list[Span]] = {}
+    for span in spans:
+        by_change.setdefault(span.since, []).append(span)
+    queries: list[dict[str, Any]] = []
+    for since, those in by_change.items():
+        newer = {} if since is None else {"updatedAt": {"$gte": from_millis(since)}}
+        queries += [query | newer for query in _branches(those, reaches)]
+    return queries
+
+
+def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
+    queries: list[dict[str, Any]] = []
+    for resource, clusters in _clusters(spans, reaches).items():
+        those = [{"resource": form, "status": status} for form, status in product(lookup_ids(resource), BLOCKING)]
+        for start, end in clusters:
+            queries += [each | _starting(start, end) for each in those]
+        if reaches[resource].long:
+            starting = _starting(clusters[0][0] - LONGEST_BLOCK, clusters[-1][1] + LONGEST_BLOCK)
+            queries += [each | starting | {"long": True} for each in those]
+    return queries
+
+
+def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mapping[str, Reach]) -> dict[str, Any]:
+    """One query for everything that may meet `[start, end)` on any of the resources: for readers of one long span."""
+    back = max(reaches[resource].back for resource in resources)
+    ahead = max(reaches[resource].ahead for resource in resources)
+    named = [form for resource in resources for form in lookup_ids(resource)]
+    those = {"resource": {"$in": named}, "status": {"$in": [*BLOCKING]}}
+    near = those | _starting(start - back, end + ahead)
+    if not any(reaches[resource].long for resource in resources):
+        return near
+    return {"$or": [near, those | {"long": True} | _starting(start - LONGEST_BLOCK, end + LONGEST_BLOCK)]}
+
+
+def _starting(after: Millis, before: Millis) -> dict[str, Any]:
+    """The range of `startTime`, without its ends, as far as there are dates: then with them."""
+    return {"startTime": _after(after) | _before(before)}
+
+
+def _after(moment: Millis) -> dict[str, Any]:
+    return {"$gte": from_millis(FIRST)} if moment < FIRST else {"$gt": from_millis(moment)}
+
+
+def _before(moment: Millis) -> dict[str, Any]:
+    return {"$lte": from_millis(LAST)} if moment > LAST else {"$lt": from_millis(moment)}
+
+
+def _clusters(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> dict[str, list[tuple[Millis, Millis]]]:
+    """Per resource the ranges of `startTime` to look at, sorted, those that overlap made one."""
+    ranges: dict[str, list[tuple[Millis, Millis]]] = {}
+    for span in spans:
+        reach = reaches[span.resource]
+        ranges.setdefault(span.resource, []).append((span.start - reach.back, span.end + reach.ahead))
+    return {resource: _merged(sorted(those)) for resource, those in ranges.items()}
+
+
+def _merged(ranges: list[tuple[Millis, Millis]]) -> list[tuple[Millis, Millis]]:
+    merged = [ranges[0]]
+    for start, end in ranges[1:]:
+        if start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_a_find: int) -> Steps[list[Row]]:
+    """Everything that may occupy the spans, as raw documents; the same one can come twice."""
+    found: list[Row] = []
+    for query in together(branches(spans, reaches), branches_a_find):
+        found += yield find("occupants.read", "reservations", query, *FIELDS)
+    noted: list[Row] = []
+    for query in together(noted_branches(spans, reaches), branches_a_find):
+        noted += yield find("occupants.noted", "occupancies", query, "reservation")
+    for query in by_id(noted):
+        found += yield find("occupants.foreign", "reservations", query, *FIELDS)
+    return found
+
+
+def noted_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
+    """The queries of `occupancies`, for what the conflict lookup does not find.
+
+    What is `long` there has no bound, so it is asked for by both its ends.
+    """
+    queries: list[dict[str, Any]] = []
+    for resource, clusters in _clusters((span for span in spans if reaches[span.resource].foreign), reaches).items():
+        queries += [{"resource": resource} | _starting(start, end) for start, end in clusters]
+        if reaches[resource].long:
+            meeting = {"startTime": _before(clusters[-1][1]), "endTime": _after(clusters[0][0])}
+            queries.append({"resource": resource, "long": True} | meeting)
+    return queries
+
+
+def by_id(noted: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    """The queries of the reservations that rows of `occupancies` name; these may have changed since they were noted."""
+    named = [*{row_key(row["reservation"]): row["reservation"] for row in noted if "reservation" in row}.values()]
+    for first in range(0, len(named), IDS_A_FIND):
+        yield {"_id": {"$in": named[first : first + IDS_A_FIND]}}
+
+
+def together(queries: Sequence[dict[str, Any]], branches_a_find: int) -> Iterator[dict[str, Any]]:
+    """As few finds as the server likes."""
+    for first in range(0, len(queries), branches_a_find):
+        some = queries[first : first + branches_a_find]
+        yield some[0] if len(some) == 1 else {"$or": some}
+
+
+async def read_foreign(
+    store: Store, spans: Iterable[Span], reaches: Mapping[str, Reach], most: int | None = None
+) -> list[Row]:
+    """What occupies the spans and the conflict lookup does not find, outside of a transaction; about `most`, if any."""
+    database, limit = store.database, 0 if most is None else most + 1
+    noted: list[Row] = []
+    for query in noted_branches(spans, reaches):
+        noted += await database["occupancies"].find(query, {"reservation": 1}).limit(limit).to_list(None)
+    found: list[Row] = []
+    for query in by_id(noted):
+        found += await database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
+    return found
+
+
+def glimpse(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Steps[tuple[list[Row], bool] | None]:
+    """The first that may occupy the spans, and whether these are all; None where nothing is won by that."""
+    queries = branches(spans, reaches)
+    if len(queries) > GLIMPSE_BRANCHES or any(reaches[span.resource].foreign for span in spans):
+        return None
+    found: list[Row] = []
+    complete = True
+    for query in queries:
+        some = yield find("occupants.glimpse", "reservations", query, *FIELDS, limit=GLIMPSE)
+        complete = complete and len(some) < GLIMPSE
+        found += some
+    return found, complete
+
+
+def occupancies_of(row: Row, by_guest: Container[str] = ()) -> Sequence[tuple[str, Occupancy]]:
+    """What a stored reservation occupies, each with the id of the resource.
+
+    What Reserva wrote is taken as it is; rows of others are read by the one reader, and count as far as they can.
+
+    Args:
+        row: The document, with at least `FIELDS`.
+        by_guest: The resources on which guests are counted, not reservations.
+    """
+    own = _own(row)
+    return [(row["resource"], own)] if own is not None else _foreign(row, by_guest)
+
+
+def occupancies_on(resource: str, found: Iterable[Row], *, by_guests: bool) -> list[Occupancy]:
+    """What these rows occupy of one resource."""
+    by_guest = (resource,) if by_guests else ()
+    return [each for row in found for name, each in occupancies_of(row, by_guest) if name == resource]
+
+
+_NOT_OURS = frozenset({"items", "deletedAt", "isDeleted", "_status"})
+_TEXT = frozenset({str, type(None)})
+
+
+def _own(row: Row) -> Occupancy | None:
+    """The occupancy of a row with exactly the types that Reserva writes; None for any other."""
+    get = row.get
+    resource, status, units, version = get("resource"), get("status"), get("units"), get("version")
+    start, end, block_start, block_end = get("startTime"), get("endTime"), get("blockStart"), get("blockEnd")
+    customer, service, expires = get("customer"), get("service"), get("expiresAt")
+    if not (
+        type(resource) is str
+        and (status == "confirmed" or (status == "pending" and (expires is None or type(expires) is datetime)))
+        and type(start) is type(end) is type(block_start) is type(block_end) is datetime
+        and block_start < block_end
+        and type(units) is type(version) is int
+        and 0 < units <= MOST
+        and type(customer) in _TEXT
+        and type(service) in _TEXT
+        and _NOT_OURS.isdisjoint(row)
+    ):
+        return None
+    begins, ends = to_millis(start), to_millis(end)
+    return Occupancy(
+        row_key(row["_id"]),
+        begins if block_start == start else to_millis(block_start),
+        ends if block_end == end else to_millis(block_end),
+        units,
+        to_millis(expires) if expires is not None and status == "pending" else None,
+        begins,
+        ends,
+        status,
+        customer,
+        service,
+        version,
+    )
+
+
+def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
+    """What the one reader makes of a row."""
+    if EVERYBODY.standing(row) != "active":
+        return []
+    found: list[tuple[str, Occupancy]] = []
+    status = _BY_FOLDED[folded(row["status"])]
+    for taken in row_reader.occupancies(row, by_guest):
+        if not isinstance(taken, Taken):
+            continue
+        start, end = (instant(row.get(name)) if not taken.place else None for name in ("startTime", "endTime"))
+        occupancy = Occupancy(
+            id=row_key(row["_id"]),
+            start=taken.start,
+            end=taken.end,
+            units=taken.units,
+            expires=instant(row.get("expiresAt")) if status == "pending" else None,
+            from_=taken.start if start is None else start,
+            to=taken.end if end is None else end,
+            status=status,
+            customer=_name(row.get("customer")),
+            service=_name(row.get("service")),
+            version=_version(row),
+            place=taken.place,
+        )
+        found.append((taken.resource, occupancy))
+    return found
+
+
+_BY_FOLDED: Mapping[str, Status] = {folded(status): status for status in BLOCKING}
+
+
+def _name(value: Any) -> str | None:
+    return None if value is None else identity(value) or shown_text(value)
+
+
+def _version(row: Row) -> int | None:
+    """The version by which its hold can be ended once its time is over; None where its status is spelled otherwise."""
+    version = row.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or row["status"] not in BLOCKING:
+        return None
+    return int(version)
+
+
+def occupancy(reservation: Reservation) -> Occupancy:
+    """An occupancy from a reservation that is about to be stored."""
+    expires = reservation.expires_at if reservation.status == "pending" else None
+    return Occupancy(
+        id=reservation.id,
+        start=to_millis(reservation.block_start),
+        end=to_millis(reservation.block_end),
+        units=reservation.units,
+        expires=None if expires is None else to_millis(expires),
+        from_=to_millis(reservation.start_time),
+        to=to_millis(reservation.end_time),
+        status=reservation.status,
+        customer=reservation.customer,
+        service=reservation.service,
+        version=reservation.version,
+    )

@@ -1,0 +1,182 @@
+"""Stored reservations as models, whoever wrote them: for who changes one, and for who is only shown it.
+
+A change needs every field: what cannot be read is named. Who is shown a reservation gets its odd values as text. Both
+take what the reader of rows takes: whole numbers of any type, relations as ids, instants as dates, texts and numbers.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pydantic import ValidationError
+
+from app.domain.instants import from_millis
+from app.domain.lifecycle import STATUSES, Status
+from app.errors import Fault, Problem
+from app.storage.documents import HistoryEntry, Reservation
+from app.storage.row_reader import folded
+from app.storage.values import count, excerpt, identity, instant, shown_text
+
+FIRST_YEAR, LAST_YEAR = 1968, 2203
+"""In which all that was booked here lies, with the longest buffers; instants of others outside are only shown."""
+
+_DATES = ("startTime", "endTime", "blockStart", "blockEnd")
+_COUNTS = ("units", "guests", "version")
+_NONE = type(None)
+_TYPES: Mapping[str, frozenset[type]] = {
+    **dict.fromkeys(("resource", "status", "timezone", "key"), frozenset({str})),
+    **dict.fromkeys((*_DATES, "createdAt", "updatedAt"), frozenset({datetime})),
+    **dict.fromkeys(("service", "customer", "notes", "reference", "importKey"), frozenset({str, _NONE})),
+    **dict.fromkeys(_COUNTS, frozenset({int})),
+    "expiresAt": frozenset({datetime, _NONE}),
+    "metadata": frozenset({dict, _NONE}),
+    "history": frozenset({list}),
+}
+"""Of which types the fields are that Reserva wrote."""
+
+_BY_FOLDED: Mapping[str, Status] = {folded(status): status for status in STATUSES}
+_NAMES = {field.alias or name: name for name, field in Reservation.model_fields.items()}
+
+
+def _ours(row: Mapping[str, Any]) -> Reservation | None:
+    """A row that is as Reserva writes it; None for any other."""
+    if not _is_ours(row):
+        return None
+    try:
+        ours: Reservation = Reservation.model_validate(row)
+    except ValidationError:
+        return None
+    return ours
+
+
+def reservation_of(row: Mapping[str, Any]) -> Reservation:
+    """A stored reservation, as far as a change of it must know it: all of it.
+
+    Raises:
+        Problem: `invalid`, with each field that cannot be read.
+    """
+    if (ours := _ours(row)) is not None:
+        return ours
+    fields, odd = _read(row)
+    for name in ("createdAt", "updatedAt", "key", "version"):
+        if row.get(name) is None:
+            odd[name] = None
+    if row.get("history", ()) is None:  # nothing can be added to that
+        odd["history"] = None
+    if not odd:
+        try:
+            read: Reservation = Reservation.model_validate(fields)
+        except ValidationError as error:
+            odd = {str(fault["loc"][0]): row.get(str(fault["loc"][0])) for fault in error.errors()}
+        else:
+            return read
+    raise unreadable(odd)
+
+
+def as_it_is(row: Mapping[str, Any]) -> Reservation:
+    """A stored reservation for who is shown it: odd values are text, what is missing is as it counts, or unset."""
+    if (ours := _ours(row)) is not None:
+        return ours
+    fields, odd = _read(row)
+    texts = {name: None if value is None else shown_text(value) for name, value in odd.items()}
+    made = {_NAMES[name]: value for name, value in (fields | texts).items()}
+    history = made["history"] if isinstance(made["history"], list) else []
+    made["history"] = [entry for each in history if (entry := _entry(each)) is not None]
+    known: Reservation = Reservation.model_construct(**made)
+    return known
+
+
+def unreadable(odd: Mapping[str, Any]) -> Problem:
+    """That a reservation cannot be changed as long as these fields are as they are."""
+    faults = [Fault(f"/{name.removeprefix('_')}", _flaw(name.removeprefix("_"), odd[name])) for name in odd]
+    detail = " ".join(fault.detail for fault in faults)
+    return Problem("invalid", f"{detail} Correct it where it was written.", faults=faults)
+
+
+def _flaw(name: str, value: Any) -> str:
+    return f"Its {name} is missing or null." if value is None else f"Its {name} cannot be read: {excerpt(value)}."
+
+
+def _is_ours(row: Mapping[str, Any]) -> bool:
+    """Whether every field has exactly the type that Reserva writes, and lies where that can be."""
+    get = row.get
+    return (
+        isinstance(get("_id"), ObjectId)
+        and all(type(get(name)) in types for name, types in _TYPES.items())
+        and all(FIRST_YEAR <= row[name].year <= LAST_YEAR for name in _DATES)
+        and all(row[name] > 0 for name in _COUNTS)
+        and "" not in {row["resource"], get("service"), get("customer")}
+    )
+
+
+def _read(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The fields that can be read, by their stored names; and those that cannot, as they are."""
+    found = {**row, **_defaults(row)}
+    fields: dict[str, Any] = {}
+    odd: dict[str, Any] = {}
+    for name, read in _READERS.items():
+        value = found.get(name)
+        known = None if value is None else read(value)
+        if known is not None:
+            fields[name] = known
+        elif value is not None or name in _REQUIRED:
+            odd[name] = value
+    return fields, odd
+
+
+def _defaults(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What counts where a field is missing."""
+    usual = {"blockStart": row.get("startTime"), "blockEnd": row.get("endTime"), "guests": 1, "units": 1, "version": 1}
+    usual |= {"timezone": "UTC", "history": [], "key": ""}
+    if isinstance(row.get("_id"), ObjectId):
+        usual["createdAt"] = row["_id"].generation_time
+        usual["updatedAt"] = row.get("createdAt", usual["createdAt"])
+    return {name: value for name, value in usual.items() if row.get(name) is None}
+
+
+def _text(value: Any) -> str | None:
+    return value if type(value) is str else None
+
+
+def known_status(value: Any) -> Status | None:
+    """The status that a stored one means, however it is spelled; None if there is no such."""
+    return _BY_FOLDED.get(folded(value)) if type(value) is str else None
+
+
+def _date(value: Any) -> datetime | None:
+    moment = instant(value)
+    date = None if moment is None else from_millis(moment)
+    return date if date is not None and FIRST_YEAR <= date.year <= LAST_YEAR else None
+
+
+def _id(value: Any) -> ObjectId | None:
+    return value if isinstance(value, ObjectId) else None
+
+
+def _history(value: Any) -> list[Any] | None:
+    return value if isinstance(value, list) and all(isinstance(each, dict) for each in value) else None
+
+
+def _entry(value: Any) -> HistoryEntry | None:
+    try:
+        entry: HistoryEntry = HistoryEntry.model_validate(value)
+    except ValidationError:
+        return None
+    return entry
+
+
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "_id": _id,
+    "status": known_status,
+    "history": _history,
+    "group": _id,
+    "metadata": lambda value: value if isinstance(value, dict) else None,
+    "long": lambda value: value if isinstance(value, bool) else None,
+    "idempotency": lambda value: value if isinstance(value, dict) else None,
+    **dict.fromkeys(("resource", "service", "customer"), identity),
+    **dict.fromkeys((*_DATES, "createdAt", "updatedAt", "expiresAt"), _date),
+    **dict.fromkeys(_COUNTS, count),
+    **dict.fromkeys(("timezone", "notes", "reference", "key", "idempotencyKey", "importKey"), _text),
+}
+_REQUIRED = frozenset({"_id", "resource", "status", *_DATES, *_COUNTS, "timezone", "createdAt", "updatedAt", "key"})

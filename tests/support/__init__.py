@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: servers, processes, clients, models and judges. No test stands here."""

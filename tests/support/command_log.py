@@ -1,0 +1,51 @@
+"""What the app asks of MongoDB, as the driver tells it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import monitoring
+
+from app.migration.migrate import migrate
+from app.storage.client import Store
+
+
+class Commands(monitoring.CommandListener):
+    """The commands since the last look, each with its name, in order; and the names of those that succeeded."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[str, Any]] = []
+        self.answered: list[str] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        """Note a command."""
+        self._seen.append((event.command_name, event.command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        """Note its name."""
+        self.answered.append(event.command_name)
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        """Nothing to note."""
+
+    def taken(self) -> list[tuple[str, Any]]:
+        """Those since the last time."""
+        seen, self._seen = self._seen, []
+        return seen
+
+
+@asynccontextmanager
+async def listening(database_url: str) -> AsyncIterator[tuple[Store, Commands]]:
+    """A migrated store on a database of its own, and its commands; dropped afterwards."""
+    commands = Commands()
+    client: AsyncIOMotorClient[dict[str, Any]]
+    client = AsyncIOMotorClient(database_url, tz_aware=True, event_listeners=[commands])
+    store = await Store.over(client, client.get_default_database().name)
+    try:
+        await migrate(store)
+        await store.look()
+        yield store, commands
+    finally:
+        await client.drop_database(store.database.name)
+        await store.close()

@@ -1,0 +1,51 @@
+"""A full reconciliation, a resource at a time, that stands still at a stage, for tests that kill it there.
+
+    python -m tests.support.reconciling_process URL STAGE
+
+It says `at STAGE` and then does nothing until it is killed.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from app.reconciliation import engine, run_store
+from app.reconciliation.engine import reconcile_reservations
+from app.storage.client import connect
+
+STAGES = {
+    "read": (engine, "look_again", 1),
+    "read again": (engine, "look_again", 2),
+    "settled": (engine, "record", 2),
+    "recorded": (run_store, "write", 1),
+}
+"""Before which call of what: rows read, some resources written down and others not, all but the run's own end."""
+
+
+def stop_at(stage: str) -> None:
+    """Have the run stand still there."""
+    module, name, call = STAGES[stage]
+    original, calls = getattr(module, name), 0
+
+    async def pausing(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            click.echo(f"at {stage}")
+            await asyncio.Event().wait()
+        return await original(*arguments, **options)
+
+    setattr(module, name, pausing)  # the pause is the point of this script
+
+
+async def main(url: str, stage: str) -> None:
+    """Reconcile, and stop there."""
+    stop_at(stage)
+    engine.SUSPECTS = 1
+    await reconcile_reservations(await connect(url), "full")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

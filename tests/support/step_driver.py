@@ -1,0 +1,221 @@
+"""Bookers that a test moves step by step, so that a race happens because it was arranged, not by luck."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import AutoReconnect
+
+from app.booking import Book, Booking
+from app.booking.drivers import SessionDriver
+from app.booking.edit import EditResource
+from app.booking.intents import Accepted, Intent
+from app.booking.timestamps import Age
+from app.booking.transaction import Batch, Outcome, attempt
+from app.catalogue.changes import Changes, Wanted
+from app.catalogue.planning import Planner
+from app.domain.instants import Millis
+from app.domain.load import Occupancy, peak
+from app.storage.client import Store
+from app.storage.documents import Resource
+from app.storage.guards import make_guard
+from app.storage.occupancy import BRANCHES
+from app.storage.rule_cache import RuleCache, RuleReader
+from app.storage.steps import ABORT, Step
+from app.work import WorkPool
+
+NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+BUDGET_SECONDS = 30.0
+
+
+async def edit_of(store: Store, changes: Changes, *, force: bool = False) -> EditResource:
+    """An edit of the room, planned for what is stored and booked now.
+
+    Raises:
+        Stranded: it would strand somebody.
+    """
+    work = WorkPool()
+    planner = Planner(store, RuleReader(store.database, RuleCache(atomic=store.mode == "strict"), work), work)
+    try:
+        basis = await planner.basis("room", frozenset())
+        assert basis is not None
+        plan = await planner.plan(basis, Wanted(lambda *_: changes), force=force)
+        assert plan is not None
+        return EditResource(identity="room", plan=plan, by="test")
+    finally:
+        work.close()
+
+
+async def add_resource(store: Store, identity: str = "room", **fields: Any) -> Resource:
+    """A resource with its guard, as the catalogue makes them."""
+    await make_guard(store, identity)
+    now = store.clock.now()
+    resource = Resource(id=identity, name=identity, created_at=now, updated_at=now, **fields)
+    await store.database["resources"].insert_one(resource.to_mongo())
+    return resource
+
+
+def booking_of(start: datetime = NINE, length: timedelta = HOUR, **fields: Any) -> Book:
+    """A wish for an hour of the room."""
+    wanted: dict[str, Any] = {"by": "test", "resource": "room", "start": start, "end": start + length}
+    return Book(**(wanted | fields))
+
+
+class Actor:
+    """A process that books: a driver of its own, a body that stands before its next step.
+
+    `paused_seconds` is how long it takes itself to have stood still.
+    """
+
+    def __init__(
+        self, store: Store, intents: Sequence[Intent], rules: RuleCache | None = None, *, clock: Millis | None = None
+    ) -> None:
+        self.driver = SessionDriver(store.client.delegate, store.database.name, 1)
+        self.paused_seconds = 0.0
+        self.batch = Batch(
+            intents,
+            rules or RuleCache(),
+            BRANCHES if store.shape == "or" else 1,
+            clock=store.clock.millis() if clock is None else clock,
+            age=Age(lambda: self.paused_seconds),
+        )
+        self.body = attempt(self.batch)
+        self.outcomes: list[Outcome] | None = None
+        self.done: list[str] = []
+        self.next: Step = next(self.body)
+
+    async def advance(self) -> bool:
+        """Do the next step; whether there is another. An error of the database goes into the body, as it does live."""
+        until = time.monotonic() + BUDGET_SECONDS
+        name = self.next.name
+        try:
+            try:
+                result = await asyncio.to_thread(self.driver.perform, self.next, 0, until)
+            except Exception as error:  # noqa: BLE001  # the body decides which ones it knows
+                self.next = self.body.throw(error)
+            else:
+                self.done.append(name)
+                self.next = self.body.send(result)
+        except StopIteration as end:
+            self.outcomes = end.value
+            return False
+        except BaseException:
+            if self.driver.sessions[0].in_transaction:
+                self.driver.perform(ABORT, 0, until)
+            raise
+        return True
+
+    async def until(self, name: str) -> None:
+        """Stop right after the step of that name."""
+        while name not in self.done:
+            assert await self.advance(), f"it ended before {name}"
+
+    async def finish(self) -> list[Outcome]:
+        """Go on to the end.
+
+        Raises:
+            Lost: somebody else was first.
+        """
+        while await self.advance():
+            pass
+        assert self.outcomes is not None
+        return self.outcomes
+
+    async def abandon(self) -> None:
+        """Leave without a commit."""
+        if self.driver.sessions[0].in_transaction:
+            self.driver.perform(ABORT, 0, time.monotonic() + BUDGET_SECONDS)
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the session back."""
+        await self.driver.close()
+
+
+async def run(store: Store, *intents: Intent, rules: RuleCache | None = None) -> list[Outcome]:
+    """One batch from beginning to end."""
+    actor = Actor(store, intents, rules)
+    try:
+        return await actor.finish()
+    finally:
+        await actor.close()
+
+
+async def book(store: Store, **fields: Any) -> Any:
+    """Book and be accepted."""
+    (outcome,) = await run(store, booking_of(**fields))
+    assert isinstance(outcome, Accepted), outcome
+    return outcome.value
+
+
+async def add_service(store: Store, **fields: Any) -> None:
+    """A service of an hour, `cut`, with its row among the guards."""
+    await store.database["guards"].insert_one({"_id": "service:cut", "rules": "1"})
+    now = store.clock.now()
+    service = {"_id": "cut", "name": "cut", "version": 1, "createdAt": now, "updatedAt": now}
+    await store.database["services"].insert_one(service | {"durationType": "fixed", "durationMinutes": 60} | fields)
+
+
+async def hold(store: Store, expires: timedelta) -> ObjectId:
+    """A hold of nine o'clock that ends at that distance from now."""
+    held = await book(store, hold_seconds=600)
+    until = {"$set": {"expiresAt": store.clock.now() + expires}}
+    await store.database["reservations"].update_one({"_id": held.id}, until)
+    identity: ObjectId = held.id
+    return identity
+
+
+def won(outcomes: Sequence[Outcome]) -> list[bool]:
+    """Who was accepted."""
+    return [isinstance(outcome, Accepted) for outcome in outcomes]
+
+
+def unanswered() -> AutoReconnect:
+    """What the driver says when the connection broke before the answer."""
+    error = AutoReconnect("connection closed")
+    error._add_error_label("UnknownTransactionCommitResult")
+    return error
+
+
+class Unlucky(Actor):
+    """An actor whose steps of some names fail, after or instead of being done."""
+
+    def fail(self, name: str, error: Exception, *, done: bool) -> None:
+        """From now on steps of that name end with the error."""
+        perform = self.driver.perform
+
+        def failing(step: Step, slot: int, until: float) -> Any:
+            if step.name == name:
+                if done:
+                    perform(step, slot, until)
+                raise error
+            return perform(step, slot, until)
+
+        self.driver.perform = failing  # type: ignore[method-assign]  # that is the fault
+
+
+@asynccontextmanager
+async def booking_over(store: Store) -> AsyncIterator[Booking]:
+    """The write path of a process."""
+    booking = Booking(store)
+    await booking.start()
+    try:
+        yield booking
+    finally:
+        await booking.stop()
+
+
+async def peak_load(store: Store, resource: str = "room") -> int:
+    """The highest load that the stored reservations ever put on a resource, told by their block times alone."""
+    query = {"resource": resource, "status": {"$in": ["pending", "confirmed"]}}
+    rows = await store.database["reservations"].find(query).to_list(None)
+    taken = [
+        Occupancy(row["_id"], int(row["blockStart"].timestamp()), int(row["blockEnd"].timestamp()), row["units"])
+        for row in rows
+    ]
+    return peak(taken, 0, 2**40)

@@ -1,0 +1,247 @@
+"""What an edit can strand, against judging every booking by every rule before and after it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.instants import DAY, HOUR, LATEST, MINUTE, Millis, parse, to_millis
+from app.domain.load import Occupancy
+from app.domain.narrowing import changing, narrowed
+from app.domain.rules import Room
+from app.domain.schedule import Day, Hours, Schedule, TimeOff, is_open, is_open_daily
+from app.domain.stranding import stranded
+from app.domain.zones import is_day_start, start_of_day, zone
+
+PLACES = {
+    "UTC": date(2030, 1, 7),
+    "Europe/Berlin": date(2030, 3, 31),
+    "America/New_York": date(2030, 11, 3),
+    "America/Santiago": date(2030, 9, 8),
+    "Australia/Lord_Howe": date(2030, 10, 6),
+    "Pacific/Apia": date(2011, 12, 30),
+}
+"""Zones, each with a date on which its clocks change."""
+SERVICES = ("cut", "day")
+DAILY = frozenset({"day"})
+TIMES = st.integers(0, 47).map(lambda half: half * 30)
+DAYS = st.integers(-4, 6)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Day:
+    """The windows of a day, past midnight as well."""
+    return tuple(
+        Hours(opens, opens + length)
+        for opens, length in draw(st.lists(st.tuples(TIMES, st.integers(1, 48).map(lambda n: n * 30)), max_size=2))
+    )
+
+
+WEEKS = st.none() | st.lists(windows(), min_size=7, max_size=7).map(tuple) | windows().map(lambda day: (day,) * 7)
+
+
+@st.composite
+def wider(draw: st.DrawFn, schedule: Schedule) -> Schedule:
+    """A schedule with a window more here and there."""
+    if schedule.weekly is None:
+        return schedule
+    return replace(schedule, weekly=tuple(day + draw(windows()) for day in schedule.weekly))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[list[Occupancy], Room, Room, Millis]:
+    """Bookings around a change of the clocks, the resource before and after an edit, and now."""
+    place = draw(st.sampled_from([*PLACES]))
+    tz, middle = zone(place), PLACES[place]
+
+    def schedules() -> st.SearchStrategy[Schedule]:
+        dates = st.dictionaries(DAYS.map(lambda n: middle + timedelta(days=n)), windows(), max_size=4)
+        return st.builds(Schedule, WEEKS, dates)
+
+    def times_off() -> st.SearchStrategy[tuple[TimeOff, ...]]:
+        spans = st.tuples(st.integers(-96, 120), st.integers(1, 60))
+        start = start_of_day(middle, tz)
+        return st.lists(spans, max_size=2).map(
+            lambda found: tuple(
+                TimeOff(str(n), start + a * HOUR, start + (a + b) * HOUR) for n, (a, b) in enumerate(found)
+            )
+        )
+
+    before = Room(
+        "room",
+        capacity=draw(st.integers(1, 3)),
+        services=draw(st.frozensets(st.sampled_from(SERVICES))),
+        active=draw(st.booleans()),
+        timezone=place,
+        schedule=draw(schedules()),
+        time_off=draw(times_off()),
+    )
+    edit = draw(st.sampled_from(["schedule", "wider", "time-off", "capacity", "services", "active", "timezone", "all"]))
+    after = before
+    if edit in {"schedule", "all"}:
+        after = replace(after, schedule=draw(schedules()))
+    if edit == "wider":
+        after = replace(after, schedule=draw(wider(before.schedule)))
+    if edit in {"time-off", "all"}:
+        after = replace(after, time_off=draw(times_off()))
+    if edit in {"capacity", "all"}:
+        after = replace(after, capacity=draw(st.integers(1, 3)))
+    if edit in {"services", "all"}:
+        after = replace(after, services=draw(st.frozensets(st.sampled_from(SERVICES))))
+    if edit in {"active", "all"}:
+        after = replace(after, active=draw(st.booleans()))
+    if edit == "timezone":
+        after = replace(after, timezone=draw(st.sampled_from([*PLACES])))
+    now = start_of_day(middle + timedelta(days=draw(DAYS)), tz) + draw(TIMES) * MINUTE
+    return draw(bookings(middle, place, now)), before, after, now
+
+
+@st.composite
+def bookings(draw: st.DrawFn, middle: date, place: str, now: Millis) -> list[Occupancy]:
+    """What has not ended: some of an hour or two with buffers, some of whole days."""
+    tz = zone(place)
+    found: list[Occupancy] = []
+    for number in range(draw(st.integers(0, 8))):
+        service = draw(st.sampled_from([None, *SERVICES]))
+        first = middle + timedelta(days=draw(DAYS))
+        if service == "day":
+            start, end = start_of_day(first, tz), start_of_day(first + timedelta(days=draw(st.integers(1, 3))), tz)
+        else:
+            start = start_of_day(first, tz) + draw(TIMES) * MINUTE
+            end = start + draw(st.integers(1, 120)) * 30 * MINUTE
+        buffer = draw(st.sampled_from([0, 30 * MINUTE]))
+        if now < end and start < end:
+            found.append(Occupancy(number, start - buffer, end + buffer, from_=start, to=end, service=service))
+    return found
+
+
+def holds(room: Room, booking: Occupancy) -> list[bool]:
+    """Each rule of the resource."""
+    tz = zone(room.timezone)
+    whole = booking.service in DAILY
+    if whole:
+        days = is_day_start(booking.from_, tz) and is_day_start(booking.to, tz)
+        opened = is_open_daily(room.schedule, tz, booking.from_, booking.to).ok
+    else:
+        days = True
+        opened = is_open(room.schedule, tz, booking.from_, booking.to).ok
+    offered = booking.service is None or booking.service in room.services
+    return [room.active, offered, days, opened, room.times_off.first(booking.from_, booking.to) is None]
+
+
+def judged(found: Sequence[Occupancy], before: Room, after: Room) -> set[object]:
+    """Who is stranded, by judging everybody by everything, and every instant at which the load changes."""
+    lost: set[object] = {
+        one.id
+        for one in found
+        if any(was and not stays for was, stays in zip(holds(before, one), holds(after, one), strict=True))
+    }
+    for instant in {one.start for one in found} | {one.end for one in found}:
+        there = [one for one in found if one.start <= instant < one.end]
+        if after.capacity < sum(one.units for one in there) <= before.capacity:
+            lost |= {one.id for one in there}
+    return lost
+
+
+@settings(max_examples=400)
+@given(cases())
+def test_whoever_is_stranded_is_looked_at(case: tuple[list[Occupancy], Room, Room, Millis]) -> None:
+    """Those who meet the stretches that an edit narrows are judged, and that is as good as judging everybody."""
+    found, before, after, now = case
+    stretches = narrowed(before, after, DAILY, now)
+    met = [one for one in found if any(one.meets(start, end) for start, end in stretches)]
+
+    expected = judged(found, before, after)
+    assert {one.id for one in stranded(found, before, after, DAILY)} == expected
+    assert {one.id for one in stranded(met, before, after, DAILY)} == expected
+    assert stretches == sorted(stretches)
+
+
+OPEN: Day = (Hours(9 * 60, 17 * 60),)
+ROOM = Room(
+    "room",
+    capacity=2,
+    services=frozenset({"cut"}),
+    timezone="Europe/Berlin",
+    schedule=Schedule((OPEN,) * 7, {date(2030, 1, 7): (), date(2030, 1, 8): OPEN}),
+    time_off=(TimeOff("a", 10 * DAY, 12 * DAY),),
+)
+NOW = to_millis(parse("2029-12-01T00:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        ROOM,
+        replace(ROOM, capacity=3),
+        replace(ROOM, services=frozenset({"cut", "day"})),
+        replace(ROOM, schedule=replace(ROOM.schedule, weekly=((Hours(8 * 60, 18 * 60),),) * 7)),
+        replace(ROOM, schedule=replace(ROOM.schedule, weekly=((*OPEN, Hours(20 * 60, 27 * 60)),) * 7)),
+        replace(ROOM, schedule=replace(ROOM.schedule, weekly=None)),
+        replace(ROOM, schedule=replace(ROOM.schedule, overrides={date(2030, 1, 8): OPEN})),
+        replace(ROOM, schedule=Schedule()),
+        replace(ROOM, time_off=()),
+        replace(ROOM, capacity=9, time_off=(), schedule=Schedule()),
+    ],
+)
+def test_an_edit_that_widens_looks_at_nobody(after: Room) -> None:
+    """More capacity, more services, longer hours, fewer closed days, less time off: nothing is narrowed."""
+    assert narrowed(ROOM, after, DAILY, NOW) == []
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        replace(ROOM, capacity=1),
+        replace(ROOM, active=False),
+        replace(ROOM, services=frozenset()),
+        replace(ROOM, timezone="UTC"),
+        replace(ROOM, schedule=replace(ROOM.schedule, weekly=((Hours(9 * 60, 16 * 60),),) * 7)),
+    ],
+)
+def test_an_edit_of_all_days_looks_at_all_that_is_to_come(after: Room) -> None:
+    """Whatever may strand anybody at any time has no bounds."""
+    assert narrowed(ROOM, after, DAILY, NOW) == [(NOW, LATEST)]
+
+
+def test_a_closed_day_looks_at_that_day() -> None:
+    """An override or a time off narrows some days, not the calendar."""
+    tz = zone(ROOM.timezone)
+    closed = replace(ROOM.schedule, overrides={**ROOM.schedule.overrides, date(2030, 5, 1): ()})
+    start = start_of_day(date(2030, 5, 1), tz)
+    [(begin, end)] = narrowed(ROOM, replace(ROOM, schedule=closed), DAILY, NOW)
+    assert (begin, end - begin <= 4 * DAY) == (start, True)
+
+    off = TimeOff("b", start, start + HOUR)
+    assert narrowed(ROOM, replace(ROOM, time_off=(*ROOM.time_off, off)), DAILY, NOW) == [(start, start + HOUR)]
+
+
+def test_longer_hours_that_vanish_in_a_gap_are_seen() -> None:
+    """A window that begins earlier, in an hour that clocks skip, can end before it begins: that date is looked at."""
+    middle: Day = (Hours(2 * 60 + 30, 2 * 60 + 45),)
+    around: Day = (Hours(2 * 60, 3 * 60),)
+    before = replace(ROOM, schedule=Schedule((middle,) * 7))
+    stretches = narrowed(before, replace(before, schedule=Schedule((around,) * 7)), DAILY, NOW)
+    spring = to_millis(parse("2030-03-31T01:35:00Z"))
+
+    assert any(start <= spring < end for start, end in stretches)
+
+
+def test_many_days_are_one_stretch() -> None:
+    """A lookup has few branches, however many single days an edit closes."""
+    days = {date(2030, 1, 1) + timedelta(days=6 * number): () for number in range(600)}
+    [(start, end)] = narrowed(ROOM, replace(ROOM, schedule=replace(ROOM.schedule, overrides=days)), DAILY, NOW)
+
+    assert start <= start_of_day(date(2030, 1, 1), zone(ROOM.timezone)) + 6 * DAY
+    assert end > start + 3_000 * DAY
+
+
+def test_clocks_change_twice_a_year_where_they_do() -> None:
+    """Only the days around a change are resolved one by one."""
+    in_2030 = [day for day in changing(zone("Europe/Berlin")) if day.year == 2030]
+
+    assert len(in_2030) == 10
+    assert changing(zone("UTC")) == frozenset()

@@ -1,0 +1,166 @@
+"""Which bookings an edit strands, against a brute force over every instant."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.instants import DAY, HOUR, Millis, parse, to_millis
+from app.domain.load import Occupancy
+from app.domain.rules import Room
+from app.domain.schedule import Hours, Schedule, TimeOff
+from app.domain.stranding import stranded
+
+END = 16
+MONDAY = to_millis(parse("2030-01-07T00:00:00Z"))
+NINE_TO_FIVE = Schedule(((Hours(540, 1020),),) * 7)
+SERVICES = ("cut", "dye")
+ROOM = Room("room", capacity=3, services=frozenset(SERVICES))
+
+
+def booking(start: int, end: int, units: int = 1, *, name: object = 0, service: str | None = None) -> Occupancy:
+    """A booking, short to write."""
+    return Occupancy(name, start, end, units, service=service)
+
+
+@st.composite
+def books(draw: st.DrawFn) -> list[Occupancy]:
+    """What is booked on one resource, also more than fits."""
+    lives = st.tuples(st.integers(0, END - 1), st.integers(1, 6), st.integers(1, 3), st.sampled_from([None, *SERVICES]))
+    return [
+        booking(start, min(start + length, END), units, name=name, service=service)
+        for name, (start, length, units, service) in enumerate(draw(st.lists(lives, max_size=10)))
+    ]
+
+
+ROOMS = st.builds(
+    Room,
+    st.just("room"),
+    capacity=st.integers(1, 6),
+    services=st.frozensets(st.sampled_from(SERVICES)),
+    active=st.booleans(),
+)
+
+
+def names(found: list[Occupancy]) -> set[object]:
+    """Who they are."""
+    return {one.id for one in found}
+
+
+def kept(one: Occupancy, room: Room) -> set[str]:
+    """The rules of the resource that it does not break."""
+    offered = one.service is None or one.service in room.services
+    rules = {"active": room.active, "offered": offered, "guests": one.units <= room.capacity}
+    return {rule for rule, holds in rules.items() if holds}
+
+
+@given(books(), ROOMS, ROOMS)
+def test_stranded_are_those_that_held_and_would_not(booked: list[Occupancy], before: Room, after: Room) -> None:
+    """A rule that held breaks, or an instant at which it is there was full enough and becomes too full."""
+    loads = [sum(one.units for one in booked if one.start <= instant < one.end) for instant in range(END)]
+    newly_full = [instant for instant, load in enumerate(loads) if after.capacity < load <= before.capacity]
+    expected = {
+        one.id
+        for one in booked
+        if kept(one, before) - kept(one, after) or any(one.start <= instant < one.end for instant in newly_full)
+    }
+    found = stranded(booked, before, after)
+
+    assert expected == names(found)
+    assert len(expected) == len(found)
+    assert sorted(found, key=lambda one: one.start) == found
+
+
+@given(books(), ROOMS)
+def test_an_edit_that_changes_nothing_strands_nobody(booked: list[Occupancy], room: Room) -> None:
+    """Whatever was wrong before is not the edit's fault."""
+    assert stranded(booked, room, room) == []
+
+
+@given(books(), ROOMS)
+def test_more_room_strands_nobody(booked: list[Occupancy], room: Room) -> None:
+    """A resource can always be made larger, offer more and be activated."""
+    wider = replace(room, capacity=room.capacity + 1, active=True, services=frozenset(SERVICES))
+
+    assert stranded(booked, room, wider) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (replace(ROOM, active=False), {"plain", "cut"}),
+        (replace(ROOM, services=frozenset({"dye"})), {"cut"}),
+        (replace(ROOM, services=frozenset()), {"cut"}),
+        (replace(ROOM, capacity=2), set()),
+        (replace(ROOM, capacity=1), {"plain", "cut"}),
+    ],
+)
+def test_each_edit_names_its_own(after: Room, expected: set[object]) -> None:
+    """Deactivation strands all, a service that goes those who booked it, less capacity those who share an instant."""
+    booked = [booking(0, 10, name="plain"), booking(5, 15, name="cut", service="cut")]
+
+    assert names(stranded(booked, ROOM, after)) == expected
+
+
+def test_touching_bookings_do_not_crowd_each_other() -> None:
+    """A capacity of one is enough for one after the other."""
+    assert stranded([booking(0, 5), booking(5, 9, name=1)], ROOM, replace(ROOM, capacity=1)) == []
+
+
+def test_who_was_crowded_elsewhere_can_still_lose_room() -> None:
+    """Two that were in a crowd for an hour before still lose the rest of their day by the edit."""
+    booked = [booking(0, 8, name="a"), booking(0, 8, name="b"), booking(0, 1, name="c"), booking(0, 1, name="d")]
+
+    assert names(stranded(booked, ROOM, replace(ROOM, capacity=1))) == {"a", "b"}
+
+
+def at(start: Millis, end: Millis, service: str | None = None) -> Occupancy:
+    """A booking from one instant after Monday's midnight to another, without buffers."""
+    return Occupancy("it", MONDAY + start, MONDAY + end, from_=MONDAY + start, to=MONDAY + end, service=service)
+
+
+def test_only_full_day_services_need_no_more_than_a_window_a_day() -> None:
+    """A whole day that was booked as such stays within opening hours; as any other time it does not."""
+    after = replace(ROOM, schedule=NINE_TO_FIVE)
+
+    for service, stays in ((None, False), ("cut", False), ("dye", True)):
+        assert (stranded([at(0, DAY, service)], ROOM, after, daily={"dye"}) == []) is stays
+
+
+def test_whole_days_are_those_of_the_zone() -> None:
+    """In another zone the day that was booked is none, while a time is still the same time."""
+    after = replace(ROOM, timezone="Europe/Berlin")
+
+    assert names(stranded([at(0, DAY, "dye")], ROOM, after, daily={"dye"})) == {"it"}
+    assert stranded([at(0, DAY, "cut")], ROOM, after, daily={"dye"}) == []
+
+
+def test_hours_are_those_of_the_zone() -> None:
+    """Another zone moves the windows, while bookings stay where they are: five in London is six in Berlin."""
+    before = replace(ROOM, schedule=NINE_TO_FIVE)
+    booked = at(16 * HOUR, 17 * HOUR)
+
+    assert names(stranded([booked], before, replace(before, timezone="Europe/Berlin"))) == {"it"}
+    assert stranded([booked], before, replace(before, timezone="Europe/London")) == []
+
+
+def test_a_booking_outside_the_hours_can_still_lose_its_day() -> None:
+    """Somebody who was let in after hours is there, and wants to be told when the doctor is not."""
+    before = replace(ROOM, schedule=NINE_TO_FIVE)
+    away = replace(before, time_off=(TimeOff("sick", MONDAY, MONDAY + DAY),))
+    booked = at(20 * HOUR, 21 * HOUR)
+
+    assert names(stranded([booked], before, away)) == {"it"}
+    assert stranded([booked], away, replace(away, schedule=Schedule(((),) * 7))) == []
+    assert stranded([booked], away, replace(away, time_off=(*away.time_off, TimeOff("again", 0, MONDAY + DAY)))) == []
+
+
+def test_no_booking_is_too_far_ahead() -> None:
+    """Years later the same hours hold: what is inside stays, what is outside is named."""
+    after = replace(ROOM, schedule=NINE_TO_FIVE)
+    days = [week * 7 * DAY for week in range(0, 520, 40)]
+    inside = [at(day + 9 * HOUR, day + 17 * HOUR)._replace(id=("in", day)) for day in days]
+    outside = [at(day + 17 * HOUR, day + 18 * HOUR)._replace(id=("out", day)) for day in days]
+
+    assert names(stranded(inside + outside, ROOM, after)) == {("out", day) for day in days}
