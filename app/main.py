@@ -13,19 +13,19 @@ from app.access.keyring import Keyring
 from app.access.routes import KEYRING, describe_access, open_to_all
 from app.availability import routes as availability
 from app.availability.service import Availability
-from app.booking import Booking
+from app.booking import BookingService
 from app.catalogue import routes as catalogue
 from app.catalogue.planning import Planner
 from app.catalogue.service import Catalogue
 from app.http import docs
 from app.http.deadlines import Deadlines
-from app.http.failure_log import Troubles
-from app.http.middleware import Door, finish_headers
+from app.http.failure_log import FailureLog
+from app.http.middleware import OuterMiddleware, finish_headers
 from app.http.models import Answer
 from app.http.problems import EXCEPTION_HANDLERS, TROUBLES
 from app.http.request import MAX_BODY_BYTES, Request
-from app.http.request_checks import Conventions
-from app.http.shutdown import CLOSING, Closing
+from app.http.request_checks import RequestChecks
+from app.http.shutdown import CLOSING, Shutdown
 from app.job_queue import Queue
 from app.migration.migrate import verify
 from app.operations import routes as operations
@@ -57,7 +57,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         settings: What the process was told.
         store: A database that is open already and stays so; None: the settings' own, from start to stop.
     """
-    conventions, closing = Conventions(), Closing()
+    conventions, closing = RequestChecks(), Shutdown()
     rooms: dict[str, Any] = {}
 
     @asynccontextmanager
@@ -66,10 +66,10 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         try:
             await verify(opened)
             rules = RuleCache(atomic=opened.mode == "strict")
-            booking, queue = Booking(opened, rules), Queue(settings.redis_url)
+            booking, queue = BookingService(opened, rules), Queue(settings.redis_url)
             suspects = Suspects(opened, queue)
             app.state[WORK] = work = WorkPool()
-            app.state[TROUBLES] = troubles = Troubles()
+            app.state[TROUBLES] = troubles = FailureLog()
             reader = RuleReader(opened.database, rules, work)
             edits = Catalogue(booking, Planner(opened, reader, work))
             free = Availability(opened, reader, work)
@@ -110,15 +110,15 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         openapi_config=docs.config(),
         logging_config=None,
     )
-    app.asgi_handler = Door(Deadlines(app.asgi_handler))
+    app.asgi_handler = OuterMiddleware(Deadlines(app.asgi_handler))
     app.state[CLOSING] = closing
-    conventions.learn(app)
+    conventions.collect(app)
     describe_access(app)
     return app
 
 
 def _rooms(
-    settings: Settings, booking: Booking, queue: Queue, suspects: Suspects, free: Availability, closing: Closing
+    settings: Settings, booking: BookingService, queue: Queue, suspects: Suspects, free: Availability, closing: Shutdown
 ) -> dict[str, Any]:
     """What is built once the database is open, under the names by which handlers ask for it."""
     store = booking.store

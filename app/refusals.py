@@ -32,7 +32,7 @@ def refusal(refused: Refused, caller: Caller) -> Problem:
     failed = verdict.failed
     faults = [Fault(BLAMED[check.rule], check.detail) for check in failed]
     checks = [check_json(check, verdict, caller) for check in verdict.checks]
-    if verdict.only_taken:
+    if verdict.is_conflict:
         conflicts = [conflict_json(taken, caller) for taken in verdict.conflicts[:CONFLICTS]]
         return Problem("conflict", failed[0].detail, faults=faults, conflicts=conflicts, checks=checks)
     return Problem("rule", " ".join(check.detail for check in failed), faults=faults, checks=checks)

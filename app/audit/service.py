@@ -21,7 +21,7 @@ from app.domain.instants import to_millis
 from app.domain.lifecycle import BLOCKING
 from app.domain.sweep import Row, sweep
 from app.storage.readonly import Reading
-from app.storage.row_reader import TRASH, LeftOut, Reader, Taken, folded, occupancies
+from app.storage.row_reader import TRASH, LeftOut, OccupiedTime, Reader, folded, occupancies
 from app.storage.values import excerpt, instant, label
 
 _STATUS = 60
@@ -47,7 +47,7 @@ class _Load:
     numbers: "array[int]" = field(default_factory=lambda: array("q"))
     ids: list[Any] = field(default_factory=list)
 
-    def add(self, taken: Taken, identity_: Any) -> None:
+    def add(self, taken: OccupiedTime, identity_: Any) -> None:
         self.numbers.extend(taken[1:4])
         self.ids.append(identity_)
 

@@ -14,7 +14,7 @@ from app.availability.queries import Place, Rows, read_places, read_rows
 from app.deadline import detached, within
 from app.domain.instants import DAY, Millis
 from app.domain.load import Profile
-from app.domain.rules import Offer, Wish, block_of
+from app.domain.rules import BookingRequest, ServiceRules, block_of
 from app.domain.slots import Asked, Budget, Candidates, longest_of, slots
 from app.errors import Problem
 from app.storage.client import Store
@@ -35,7 +35,7 @@ REMEMBERED_SECONDS = 1.0
 REMEMBERED_MAX = 1_000
 """Resources of which it is remembered who occupies them."""
 
-_Question = tuple[Wish, str | None, tuple[str, ...]]
+_Question = tuple[BookingRequest, str | None, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class NextFree:
         self._searching = asyncio.Lock()
         self._remembered: OrderedDict[tuple[str, Millis, Millis], _Remembered] = OrderedDict()
 
-    async def starts(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[Millis]:
+    async def starts(self, wish: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
         """Up to three starts on the grid, from the wished one to 7 days on, that are free for the same request.
 
         Fewer or none where it would take long: to read what is booked, to search it, or to wait for other searches.
@@ -77,7 +77,7 @@ class NextFree:
         await asyncio.wait([task], timeout=within(SECONDS))
         return task.result() if task.done() else []
 
-    async def _search(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[Millis]:
+    async def _search(self, wish: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
         until = time.monotonic() + SECONDS
         budget = Budget(LOOKED_AT_MAX, late=lambda: time.monotonic() > until)
         try:
@@ -122,7 +122,7 @@ class NextFree:
 class _Search:
     """One search: what is asked, where, and the span in which something may be in the way."""
 
-    def __init__(self, wish: Wish, offer: Offer | None, places: Sequence[Place]) -> None:
+    def __init__(self, wish: BookingRequest, offer: ServiceRules | None, places: Sequence[Place]) -> None:
         length = wish.end - wish.start
         self.wish = wish
         self.places = places

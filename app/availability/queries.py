@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from app.domain.instants import Millis
 from app.domain.load import Occupancy
-from app.domain.rules import Offer, Room
+from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import service_row
@@ -27,7 +27,7 @@ Rows: TypeAlias = list[Mapping[str, Any]]
 class Place:
     """A resource with what the rules need to know of it, how far its blocks reach, and how often it was booked."""
 
-    room: Room
+    room: ResourceRules
     reach: Reach
     changes: int
 
@@ -43,7 +43,7 @@ async def read_places(
     resources: Sequence[str] | None,
     service: str | None,
     until: float = math.inf,
-) -> tuple[Offer | None, list[Place]]:
+) -> tuple[ServiceRules | None, list[Place]]:
     """The service, None if there is no such; and these resources, or its pool: what offers it and is active.
 
     Places are sorted by id. One find of the pool, and one of the guards; what was edited is read as well.

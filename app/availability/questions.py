@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from app.availability.queries import Place
 from app.domain.instants import DAY, MINUTE, Millis
-from app.domain.rules import Offer, length_flaw
+from app.domain.rules import ServiceRules, length_flaw
 from app.domain.schedule_json import read_span
 from app.domain.slots import Asked
 from app.domain.zones import ONE_DAY, day_of, next_day, start_of_day, zone
@@ -42,7 +42,7 @@ class TimeQuestion:
     guests: int = 1
 
 
-def asked_of(question: Question, offer: Offer | None) -> Asked:
+def asked_of(question: Question, offer: ServiceRules | None) -> Asked:
     """How long, and for how many.
 
     Raises:
@@ -57,7 +57,7 @@ def asked_of(question: Question, offer: Offer | None) -> Asked:
     return Asked(_length(question.minutes, offer), question.guests)
 
 
-def _length(minutes: int | None, offer: Offer | None) -> Millis:
+def _length(minutes: int | None, offer: ServiceRules | None) -> Millis:
     if offer is None:
         if minutes is None:
             raise invalid("?minutes", "Without a service, say how long: `minutes`.")
@@ -69,7 +69,7 @@ def _length(minutes: int | None, offer: Offer | None) -> Millis:
     return offer.duration
 
 
-def end_of(start: Millis, end: Millis | None, offer: Offer | None, tz: ZoneInfo) -> Millis:
+def end_of(start: Millis, end: Millis | None, offer: ServiceRules | None, tz: ZoneInfo) -> Millis:
     """When a time ends, which a service of fixed length says itself.
 
     Raises:

@@ -21,7 +21,7 @@ from app.deadline import LEAST_SECONDS, within
 from app.domain.grid import STARTS_MAX
 from app.domain.instants import Millis, to_millis
 from app.domain.load import Profile
-from app.domain.rules import Offer, Room, Verdict, Wish, block_of, judge
+from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
 from app.domain.slots import Asked, Budget, Candidates, Slot, longest_of, slots
 from app.domain.zones import zone
 from app.errors import Problem, invalid
@@ -94,13 +94,13 @@ class Availability:
                 offer, [place] = await self._places(question.service, question.resource, until)
                 start = to_millis(question.start)
                 end = None if question.end is None else to_millis(question.end)
-                wish = Wish(start, end_of(start, end, offer, zone(place.room.timezone)), question.guests)
+                wish = BookingRequest(start, end_of(start, end, offer, zone(place.room.timezone)), question.guests)
                 block = block_of(wish.start, wish.end, offer)
                 _require_time(until)
                 rows = await read_rows(self.store, [place], *block, most=ROWS_MAX)
             return await self._beside(_explain, wish, place, offer, _Taken(rows, self.store.clock.millis()))
 
-    async def pool(self, service: str) -> tuple[Offer | None, Sequence[str]]:
+    async def pool(self, service: str) -> tuple[ServiceRules | None, Sequence[str]]:
         """A service, and the ids of who offers it and is active; their rules are known then.
 
         Raises:
@@ -111,7 +111,7 @@ class Availability:
         offer, places = await read_places(self.store, self.rules, resources=None, service=service, until=until)
         return offer, [place.room.id for place in places]
 
-    async def next_free(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[Millis]:
+    async def next_free(self, wish: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
         """Up to three starts, from the wished one on, that are free for the same request; see `NextFree`."""
         return await self._next_free.starts(wish, service, resources)
 
@@ -122,7 +122,7 @@ class Availability:
 
     async def _places(
         self, service: str | None, resource: str | None, until: float
-    ) -> tuple[Offer | None, list[Place]]:
+    ) -> tuple[ServiceRules | None, list[Place]]:
         if service is None and resource is None:
             raise invalid("?resource", "Name a resource, or a service for its whole pool.")
         resources = None if resource is None else [resource]
@@ -152,13 +152,13 @@ class _Taken:
         self._rows = rows
         self._now = now
 
-    def profile(self, room: Room, ignore: Any = None) -> Profile:
+    def profile(self, room: ResourceRules, ignore: Any = None) -> Profile:
         """How full a resource is."""
         return Profile(self._now, occupancies_on(room.id, self._rows[room.id], by_guests=room.by_guests), ignore)
 
 
 def _grids(
-    places: Sequence[Place], offer: Offer | None, asked: Asked, span: tuple[Millis, Millis], budget: Budget
+    places: Sequence[Place], offer: ServiceRules | None, asked: Asked, span: tuple[Millis, Millis], budget: Budget
 ) -> list[Candidates]:
     """Where each resource has starts.
 
@@ -178,7 +178,7 @@ def _grids(
 
 
 def _answer(
-    grids: Sequence[Candidates], offer: Offer | None, asked: Asked, taken: _Taken, tz: ZoneInfo, budget: Budget
+    grids: Sequence[Candidates], offer: ServiceRules | None, asked: Asked, taken: _Taken, tz: ZoneInfo, budget: Budget
 ) -> Written:
     """All slots, as bytes.
 
@@ -195,7 +195,7 @@ def _answer(
     return Written.of(slots_json(tz, found))
 
 
-def _explain(wish: Wish, place: Place, offer: Offer | None, taken: _Taken) -> Verdict:
+def _explain(wish: BookingRequest, place: Place, offer: ServiceRules | None, taken: _Taken) -> Verdict:
     return judge(wish, place.room, offer, taken.profile(place.room))
 
 

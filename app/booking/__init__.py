@@ -2,11 +2,11 @@
 
 from app.booking.book import Book
 from app.booking.group import BookGroup, MembersRefused
-from app.booking.idempotency import Replayed, key_hash, request_hash
+from app.booking.idempotency import Replay, key_hash, request_hash
 from app.booking.import_rows import BookRow, ChangeRow, import_key
 from app.booking.intents import DEADLINE_SECONDS, Refused, Stranded, Token, overloaded
 from app.booking.permission import TOOK_PLACE, check_served
-from app.booking.service import Booking
+from app.booking.service import BookingService
 
 __all__ = [
     "DEADLINE_SECONDS",
@@ -14,11 +14,11 @@ __all__ = [
     "Book",
     "BookGroup",
     "BookRow",
-    "Booking",
+    "BookingService",
     "ChangeRow",
     "MembersRefused",
     "Refused",
-    "Replayed",
+    "Replay",
     "Stranded",
     "Token",
     "check_served",

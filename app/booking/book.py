@@ -11,7 +11,7 @@ from bson import ObjectId
 from app.booking.intents import TYPICAL_BYTES, Accepted, Intent, Refused, View
 from app.domain.instants import SECOND, Millis, from_millis, to_millis
 from app.domain.lifecycle import BLOCKING, Status
-from app.domain.rules import Offer, Room, Verdict, Wish, block_of, judge
+from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
 from app.domain.zones import next_day, zone
 from app.errors import invalid
 from app.storage.documents import HistoryEntry, Reservation
@@ -78,14 +78,14 @@ class Book(Intent):
         """
         if self.place is not None:
             return (self.place,)
-        offer = view.offer(self.service) if self.service else None
+        offer = view.service_rules(self.service) if self.service else None
         if self.resource or offer is None or offer.assignment == "first":
             return self.candidates
         turns = [*self.pool]
         if self.round is not None:
             random.Random(self.draw + self.round).shuffle(turns)  # noqa: S311  # as above
         if offer.assignment == "smallest":
-            rooms = {candidate: view.room(candidate) for candidate in turns}
+            rooms = {candidate: view.resource_rules(candidate) for candidate in turns}
             turns.sort(key=lambda candidate: room.capacity if (room := rooms[candidate]) else 0)
         return turns
 
@@ -110,12 +110,12 @@ class Book(Intent):
 
     def spans(self, view: View) -> list[Span]:
         """The block on each resource where it may be, if the request makes sense at all."""
-        offer = view.offer(self.service) if self.service else None
+        offer = view.service_rules(self.service) if self.service else None
         if not self._blocking or (self.service and offer is None):
             return []
         spans = []
         for candidate in self.candidates:
-            room = view.room(candidate)
+            room = view.resource_rules(candidate)
             end = self._end(room, offer) if room else None
             if end is not None:
                 spans.append(Span(candidate, *block_of(to_millis(self.start), end, offer)))
@@ -148,7 +148,7 @@ class Book(Intent):
         if end is None:
             raise invalid("/endTime", "Say when it ends: without a service of fixed length nothing else tells.")
         calendar = view.calendar(resource)
-        wish = Wish(to_millis(self.start), end, self.guests, self.lifted_until(end, calendar.now))
+        wish = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_until(end, calendar.now))
         return judge(wish, room, offer, calendar)
 
     def _judge_on(self, resource: str, view: View) -> Accepted:
@@ -174,16 +174,16 @@ class Book(Intent):
         del end, now
         return self.lifted
 
-    def _facts(self, resource: str, view: View) -> tuple[Room, Offer | None]:
-        room = view.room(resource)
+    def _facts(self, resource: str, view: View) -> tuple[ResourceRules, ServiceRules | None]:
+        room = view.resource_rules(resource)
         if room is None:
             raise invalid("/resource", f"There is no resource {resource!r}.")
-        offer = view.offer(self.service) if self.service else None
+        offer = view.service_rules(self.service) if self.service else None
         if self.service and offer is None:
             raise invalid("/service", f"There is no service {self.service!r}.")
         return room, offer
 
-    def _end(self, room: Room, offer: Offer | None) -> Millis | None:
+    def _end(self, room: ResourceRules, offer: ServiceRules | None) -> Millis | None:
         if self.end is not None:
             return to_millis(self.end)
         if offer is None or offer.kind == "flexible":
@@ -193,7 +193,7 @@ class Book(Intent):
         return to_millis(self.start) + offer.duration
 
     def _reservation(
-        self, verdict: Verdict, end: Millis, room: Room, offer: Offer | None, now_millis: Millis
+        self, verdict: Verdict, end: Millis, room: ResourceRules, offer: ServiceRules | None, now_millis: Millis
     ) -> Reservation:
         now = from_millis(now_millis)
         status = self.status or ("pending" if self.hold_seconds or (offer and offer.approval) else "confirmed")
@@ -226,4 +226,4 @@ class Book(Intent):
 def _nearest(refused: tuple[str, Refused]) -> tuple[int, bool, str]:
     """By what the member of a pool that answers for all is found."""
     candidate, no = refused
-    return len(no.verdict.failed), not no.verdict.only_taken, candidate
+    return len(no.verdict.failed), not no.verdict.is_conflict, candidate

@@ -4,12 +4,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.booking.confirm_extend_end import hold_expired
-from app.booking.existing import HeldIntent, check_seen
+from app.booking.existing import ExistingIntent, check_version
 from app.booking.intents import Accepted, Refused, View
 from app.booking.permission import check_cancellation_notice, check_served, check_service_change
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import is_final
-from app.domain.rules import AHEAD, RULES, SHORTEST, Offer, Room, Wish, block_of, end_of_same_length, judge, length_flaw
+from app.domain.rules import (
+    AHEAD,
+    RULES,
+    SHORTEST,
+    BookingRequest,
+    ResourceRules,
+    ServiceRules,
+    block_of,
+    end_of_same_length,
+    judge,
+    length_flaw,
+)
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
@@ -23,7 +34,7 @@ FREE_FIELDS = frozenset({"notes", "metadata"})
 
 
 @dataclass(slots=True, kw_only=True)
-class Change(HeldIntent):
+class Change(ExistingIntent):
     """A merge patch of one reservation, with the stored names of its fields; None unsets.
 
     What could add load is judged like a booking. What cannot (nothing but the fields beside the time, or a part of
@@ -62,7 +73,7 @@ class Change(HeldIntent):
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
         stored = self.required(view)
-        check_seen(self.version, stored.version)
+        check_version(self.version, stored.version)
         now = view.now(stored.resource)
         status = self.status_now(stored, now)
         if status == "expired":
@@ -103,11 +114,11 @@ class Change(HeldIntent):
         view.calendar(after.resource).add(occupancy(after))
         return self.written(stored, after, now, taken=[taken], reason=self.reason)
 
-    def _after(self, stored: Reservation, view: View) -> tuple[Reservation, Room, Offer | None]:
+    def _after(self, stored: Reservation, view: View) -> tuple[Reservation, ResourceRules, ServiceRules | None]:
         """The reservation as it would be, with the facts that it is judged by."""
         after = _patched(stored, self.patch)
         room, offer = self.facts(view, after)
-        home = view.room(stored.resource) or room
+        home = view.resource_rules(stored.resource) or room
         start, end = self._times(stored, after, offer, home, room)
         after = after.model_copy(update={"start_time": from_millis(start), "end_time": from_millis(end)})
         if self.patch.keys() & {"startTime", "service"}:
@@ -125,7 +136,12 @@ class Change(HeldIntent):
         return after.model_copy(update=update), room, offer
 
     def _times(
-        self, stored: Reservation, after: Reservation, offer: Offer | None, home: Room, room: Room
+        self,
+        stored: Reservation,
+        after: Reservation,
+        offer: ServiceRules | None,
+        home: ResourceRules,
+        room: ResourceRules,
     ) -> tuple[Millis, Millis]:
         """A new start alone keeps the length that it has at `home`, a new fixed service sets it."""
         start, end = to_millis(after.start_time), to_millis(after.end_time)
@@ -140,7 +156,9 @@ class Change(HeldIntent):
             raise invalid("/endTime", flaw)
         return start, end
 
-    def _check_permission(self, stored: Reservation, after: Reservation, offer: Offer | None, view: View) -> None:
+    def _check_permission(
+        self, stored: Reservation, after: Reservation, offer: ServiceRules | None, view: View
+    ) -> None:
         """What is confirmed is bound like a cancellation, its service and that of a request like a confirmation.
 
         The start and the service that are stored count: else a client would first change them and then cancel.
@@ -150,13 +168,13 @@ class Change(HeldIntent):
         if after.service != stored.service:
             check_service_change(stored, offer, admin=self.admin)
         if stored.status == "confirmed" and not self.admin and _gives_up(stored, after):
-            promised = view.offer(stored.service) if stored.service else None
+            promised = view.service_rules(stored.service) if stored.service else None
             check_cancellation_notice(to_millis(stored.start_time), promised, view.now(stored.resource))
 
     def _check_rules(
-        self, stored: Reservation, after: Reservation, room: Room, offer: Offer | None, view: View
+        self, stored: Reservation, after: Reservation, room: ResourceRules, offer: ServiceRules | None, view: View
     ) -> None:
-        wish = Wish(
+        wish = BookingRequest(
             to_millis(after.start_time),
             to_millis(after.end_time),
             after.guests,

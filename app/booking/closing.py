@@ -39,7 +39,7 @@ READ_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Closing:
     """To which status, by whom and why; `admin` may cancel inside the cancellation notice."""
 
     to: Status
@@ -48,8 +48,8 @@ class Ending:
     admin: bool = False
 
 
-async def finish(
-    store: Store, identity: ObjectId, ending: Ending, look_for_orphans: Callable[[], Awaitable[None]]
+async def close(
+    store: Store, identity: ObjectId, ending: Closing, look_for_orphans: Callable[[], Awaitable[None]]
 ) -> Reservation:
     """Bring a reservation to a status that does not block: cancelled, completed, no-show.
 
@@ -87,7 +87,7 @@ async def finish(
 class _Change:
     """One ending over all its tries. `unheard`: of a write nobody knows whether it was done, or may yet be."""
 
-    def __init__(self, store: Store, identity: ObjectId, ending: Ending) -> None:
+    def __init__(self, store: Store, identity: ObjectId, ending: Closing) -> None:
         self.store = store
         self.identity = identity
         self.ending = ending
@@ -136,7 +136,7 @@ class _Change:
         return bool(result.matched_count)
 
 
-async def _check(store: Store, row: dict[str, Any], ending: Ending) -> None:
+async def _check(store: Store, row: dict[str, Any], ending: Closing) -> None:
     if count(row.get("version")) is None:
         raise unreadable({"version": row.get("version")})
     now = store.clock.millis()

@@ -19,12 +19,12 @@ from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
 from app.booking.drivers import Driver
-from app.booking.idempotency import Replayed
+from app.booking.idempotency import Replay
 from app.booking.intents import Accepted, Intent, overloaded, unreachable
-from app.booking.priority import Way
-from app.booking.queue import INTENTS_LIMIT, Chosen, Ticket, answer, lanes_of
+from app.booking.priority import Priority
+from app.booking.queue import INTENTS_LIMIT, BatchBuilder, Ticket, answer, lanes_of
 from app.booking.timestamps import COMMIT_SECONDS
-from app.booking.transaction import Batch, Lost, Outcome, attempt
+from app.booking.transaction import Batch, Outcome, WriteConflict, attempt
 from app.deadline import detached, sending, within
 from app.domain.instants import Millis
 from app.errors import OutcomeUnknown, Problem
@@ -60,7 +60,7 @@ class Committer:
         branches_a_find: int,
         *,
         clock: Callable[[], Millis] = lambda: 0,
-        way: Way | None = None,
+        way: Priority | None = None,
         rules: RuleCache | None = None,
     ) -> None:
         self.driver = driver
@@ -150,7 +150,7 @@ class Committer:
     def _take(self) -> list[Ticket]:
         """The next batch, in order of arrival; whoever cannot go yet keeps its lanes from those behind it."""
         blocked = self.held | self.not_before.keys()
-        chosen = Chosen(self.width if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1)
+        chosen = BatchBuilder(self.width if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1)
         left: deque[Ticket] = deque()
         while self.waiting and not chosen.full:
             ticket = self.waiting.popleft()
@@ -183,7 +183,9 @@ class Committer:
             self.free_slots.append(slot)
             self._pump_soon()
         lost = [
-            (ticket, outcome) for ticket, outcome in zip(tickets, outcomes, strict=True) if isinstance(outcome, Lost)
+            (ticket, outcome)
+            for ticket, outcome in zip(tickets, outcomes, strict=True)
+            if isinstance(outcome, WriteConflict)
         ]
         if lost:
             self._lost(lost)
@@ -192,10 +194,12 @@ class Committer:
         for ticket, outcome in zip(tickets, outcomes, strict=True):
             if ticket.answer.done():
                 _log_late(ticket, outcome)
-            elif not isinstance(outcome, Lost):
+            elif not isinstance(outcome, WriteConflict):
                 answer(ticket, outcome)
 
-    async def _outcomes(self, slot: int, tickets: list[Ticket], *, duplicate: bool = False) -> "list[Outcome | Lost]":
+    async def _outcomes(
+        self, slot: int, tickets: list[Ticket], *, duplicate: bool = False
+    ) -> "list[Outcome | WriteConflict]":
         """One outcome a ticket. A failure that names nobody halves the batch until its cause is alone with it.
 
         A duplicate key is met by going again from the first step, which finds its replays and its own rows.
@@ -210,10 +214,10 @@ class Committer:
         budget = max(left, LEAST_BUDGET_SECONDS)
         budget = min(budget, COMMIT_SECONDS)  # later it would not commit, however long its intents may wait
         try:
-            outcomes: list[Outcome | Lost] = [*await self.driver.run(slot, attempt(batch), budget)]
+            outcomes: list[Outcome | WriteConflict] = [*await self.driver.run(slot, attempt(batch), budget)]
             self._rest(batch.yields)
             return outcomes  # noqa: TRY300  # an else would be far away
-        except (Lost, Problem) as same:  # a problem of all: this process must not book
+        except (WriteConflict, Problem) as same:  # a problem of all: this process must not book
             return [same] * len(tickets)
         except Exception as error:  # noqa: BLE001  # whatever it was, it must not reach the neighbours
             if DUPLICATE_KEY in codes_of(error) and not duplicate:
@@ -225,7 +229,7 @@ class Committer:
         half = len(tickets) // 2
         return [*await self._outcomes(slot, tickets[:half]), *await self._outcomes(slot, tickets[half:])]
 
-    def _lost(self, lost: "list[tuple[Ticket, Lost]]") -> None:
+    def _lost(self, lost: "list[tuple[Ticket, WriteConflict]]") -> None:
         """Back to the front in their order; their resources rest a moment, and fewer of them share a batch.
 
         Fewer resources, never fewer intents of one: a hot resource then goes alone, with all who want it.
@@ -245,7 +249,7 @@ class Committer:
             ticket.too_late = why.problem
             self._back(ticket)
 
-    def _ask_for_way(self, way: Way, lanes: frozenset[str]) -> None:
+    def _ask_for_way(self, way: Priority, lanes: frozenset[str]) -> None:
         """Mark the guards, so that the other processes leave them alone for a moment, and go as soon as that stands."""
         task = detached(way(lanes, self.owner))
         self.marks.add(task)
@@ -290,14 +294,14 @@ def _unknown(intent: Intent) -> OutcomeUnknown:
     return OutcomeUnknown([str(identity) for identity in intent.reservations()], keyed=intent.token is not None)
 
 
-def _log_late(ticket: Ticket, outcome: "Outcome | Lost") -> None:
+def _log_late(ticket: Ticket, outcome: "Outcome | WriteConflict") -> None:
     """Say what became of an intent whose caller was told that nobody knows."""
     if isinstance(ticket.answer.exception(), OutcomeUnknown) and not isinstance(outcome, OutcomeUnknown):
         ids = [str(identity) for identity in ticket.intent.reservations()]
-        log.info("an unknown outcome is known", reservations=ids, done=isinstance(outcome, Accepted | Replayed))
+        log.info("an unknown outcome is known", reservations=ids, done=isinstance(outcome, Accepted | Replay))
 
 
-def _passing(error: Exception) -> Lost | Problem | None:
+def _passing(error: Exception) -> WriteConflict | Problem | None:
     """A failure of the moment, after which the same batch may go again; None for one that it brought upon itself.
 
     A server that answers that it cannot write is believed at once: its disk is not emptied within a deadline.
@@ -305,9 +309,9 @@ def _passing(error: Exception) -> Lost | Problem | None:
     if isinstance(error, ConnectionFailure) and not isinstance(error, NetworkTimeout):
         problem = unreachable()
         problem.__cause__ = error
-        return Lost(problem)
+        return WriteConflict(problem)
     if getattr(error, "timeout", False):
-        return Lost(overloaded("The database did not answer in time; nothing was done."))
+        return WriteConflict(overloaded("The database did not answer in time; nothing was done."))
     return _unusable(error) if is_outage(error) else None
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.booking.existing import HeldIntent
+from app.booking.existing import ExistingIntent
 from app.booking.intents import Accepted, View
 from app.booking.permission import check_begun, check_cancellation_notice, is_request
 from app.domain.instants import SECOND, Millis, from_millis, to_millis
@@ -21,7 +21,7 @@ def hold_expired() -> Problem:
 
 
 @dataclass(slots=True, kw_only=True)
-class Confirm(HeldIntent):
+class Confirm(ExistingIntent):
     """Make a live hold, or a request, firm. No rule is judged again: the time was held all along.
 
     Where the service needs approval, who is no `admin` makes a request of a hold, and leaves a request as it is.
@@ -66,7 +66,7 @@ class Confirm(HeldIntent):
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become confirmed.")
         if is_request(stored) and not self.admin:
             raise Problem("forbidden", "It is a request: confirming it needs the scope reservations:admin.")
-        offer = view.offer(stored.service) if stored.service else None
+        offer = view.service_rules(stored.service) if stored.service else None
         asks = offer is not None and offer.approval and not self.admin
         after = stored.model_copy(update={"status": "pending" if asks else "confirmed", "expires_at": None})
         view.calendar(stored.resource).add(occupancy(after))
@@ -74,7 +74,7 @@ class Confirm(HeldIntent):
 
 
 @dataclass(slots=True, kw_only=True)
-class Extend(HeldIntent):
+class Extend(ExistingIntent):
     """Hold on to a live hold for at least so many seconds from now: it never becomes shorter."""
 
     seconds: int
@@ -116,7 +116,7 @@ class Extend(HeldIntent):
 
 
 @dataclass(slots=True, kw_only=True)
-class End(HeldIntent):
+class Close(ExistingIntent):
     """Bring it to a status that does not block, together with others; what has ended stays as it is.
 
     Alone it needs no guard: see `plain`.
@@ -157,7 +157,7 @@ class End(HeldIntent):
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {self.to}.")
         check_begun(to_millis(stored.start_time), self.to, now)
         if self.to == "cancelled" and status == "confirmed" and not self.admin:
-            offer = view.offer(stored.service) if stored.service else None
+            offer = view.service_rules(stored.service) if stored.service else None
             check_cancellation_notice(to_millis(stored.start_time), offer, now)
         view.calendar(stored.resource).remove(stored.id)
         after = stored.model_copy(update={"status": self.to})

@@ -6,13 +6,13 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking.existing import Elsewhere, check_seen
+from app.booking.existing import ReservationMoved, check_version
 from app.booking.intents import Accepted, Intent, Update, View
 from app.booking.snapshot import forget
 from app.booking.stranding_survey import Survey, is_to_come
 from app.domain.instants import Millis
 from app.domain.load import Occupancy
-from app.domain.rules import Room
+from app.domain.rules import ResourceRules
 from app.domain.stranding import stranded
 from app.errors import not_found
 from app.storage.documents import Service, service_row
@@ -24,7 +24,7 @@ OPERATIONS_KEPT = 50
 """How many edits an object remembers by their ids, so that one whose answer was lost is found after others came."""
 
 
-class Outdated(Elsewhere):
+class Outdated(ReservationMoved):
     """The resource is not any more what the edit was planned for; it has to be planned again."""
 
 
@@ -38,8 +38,8 @@ class Plan:
     """
 
     version: int
-    before: Room
-    after: Room
+    before: ResourceRules
+    after: ResourceRules
     change: Mapping[str, Any]
     stretches: Sequence[tuple[Millis, Millis]] = ()
     survey: Survey | None = None
@@ -85,7 +85,7 @@ class EditResource(Intent):
     def spans(self, view: View) -> list[Span]:
         """Who was changed since the survey, where the edit can strand anybody."""
         survey = self.plan.survey
-        if survey is None or view.room(self.identity) is None or view.seq(self.identity) == survey.seq + 1:
+        if survey is None or view.resource_rules(self.identity) is None or view.seq(self.identity) == survey.seq + 1:
             return []
         return [Span(self.identity, start, end, survey.since) for start, end in self.plan.stretches]
 
@@ -99,8 +99,8 @@ class EditResource(Intent):
         row = view.target("resources", self.identity)
         if row is None:
             raise not_found("resource", self.identity)
-        check_seen(self.version, row.get("version"))
-        view.room(self.identity)  # says so if the guard is missing
+        check_version(self.version, row.get("version"))
+        view.resource_rules(self.identity)  # says so if the guard is missing
         if row.get("version") != self.plan.version or (self.plan.survey is not None and self._strands(view)):
             raise Outdated
         view.replace(self.plan.after)
@@ -173,9 +173,9 @@ class EditService(Intent):
             raise not_found("service", self.identity)
         before = object_of(Service, row)
         version_of(Service, row)
-        check_seen(self.version, before.version)
+        check_version(self.version, before.version)
         after = self.apply(before).model_copy(update={"version": before.version + 1})
-        view.offer(self.identity)  # says so if the guard is missing
+        view.service_rules(self.identity)  # says so if the guard is missing
         kept = after.to_mongo()
         unset = dict.fromkeys(_OPTIONAL - kept.keys(), "")
         change: dict[str, Any] = {"$set": kept, "$push": _remembering(self.operation)}

@@ -10,7 +10,7 @@ from app.booking.intents import Accepted, Intent, Update, View
 from app.booking.transitions import HISTORY_KEPT, history_line
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, status_at
-from app.domain.rules import Offer, Room
+from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem, invalid, not_found
 from app.storage.documents import Reservation
 from app.storage.span import Span
@@ -23,7 +23,7 @@ SILENT = frozenset(
 """Fields that follow from others; the history names only what the caller changed."""
 
 
-def check_seen(seen: int | None, version: int | None) -> None:
+def check_version(seen: int | None, version: int | None) -> None:
     """Refuse to change what is not as the caller has seen it; `seen` None: whichever version there is.
 
     Raises:
@@ -33,12 +33,12 @@ def check_seen(seen: int | None, version: int | None) -> None:
         raise Problem("stale", f"It is at version {version} now; read it again and repeat the change.")
 
 
-class Elsewhere(Exception):  # noqa: N818  # it moved; the intent comes back with the right guard
+class ReservationMoved(Exception):  # noqa: N818  # it moved; the intent comes back with the right guard
     """The reservation lies on a resource whose guard this intent did not ask for."""
 
 
 @dataclass(slots=True, kw_only=True)
-class HeldIntent(Intent):
+class ExistingIntent(Intent):
     """An intent that changes the reservation `reservation`, last seen on `resource` with `service`."""
 
     reservation: ObjectId
@@ -80,8 +80,8 @@ class HeldIntent(Intent):
         if stored is None:
             raise not_found("reservation", str(self.reservation))
         if stored.resource not in self.lanes() or stored.service not in {None, *self.services()}:
-            raise Elsewhere
-        if not self.without_resource and view.room(stored.resource) is None:
+            raise ReservationMoved
+        if not self.without_resource and view.resource_rules(stored.resource) is None:
             detail = (
                 f"Its resource {stored.resource!r} does not exist; add one with that id, or cancel the reservation."
             )
@@ -92,12 +92,12 @@ class HeldIntent(Intent):
         """The status as it counts in this transaction."""
         return status_at(stored.status, None if stored.expires_at is None else to_millis(stored.expires_at), now)
 
-    def facts(self, view: View, after: Reservation) -> tuple[Room, Offer | None]:
+    def facts(self, view: View, after: Reservation) -> tuple[ResourceRules, ServiceRules | None]:
         """What the changed reservation is judged by."""
-        room = view.room(after.resource)
+        room = view.resource_rules(after.resource)
         if room is None:
             raise invalid("/resource", f"There is no resource {after.resource!r}.")
-        offer = view.offer(after.service) if after.service else None
+        offer = view.service_rules(after.service) if after.service else None
         if after.service and offer is None:
             raise invalid("/service", f"There is no service {after.service!r}.")
         return room, offer

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.existing import Elsewhere
+from app.booking.existing import ReservationMoved
 from app.booking.intents import Accepted, Intent, Refused, View
 from app.booking.packing import Seeker, arrange
 from app.domain.lifecycle import BLOCKING
@@ -32,7 +32,7 @@ class MembersRefused(Exception):  # noqa: N818  # verdicts, not an error
 
 
 @dataclass(slots=True, kw_only=True)
-class Together(Intent):
+class AllOrNothing(Intent):
     """Intents that are accepted together or not at all. The value is a list of theirs, in their order."""
 
     members: Sequence[Intent]
@@ -86,7 +86,7 @@ class Together(Intent):
 
     def _judge_in(self, order: Sequence[int], view: View) -> Accepted:
         """All of them, in this order of their places."""
-        with view.undoing(MembersRefused, Elsewhere):
+        with view.undoing(MembersRefused, ReservationMoved):
             self._prepare(view)
             accepted: dict[int, Accepted] = {}
             refused: dict[int, Reason] = {}
@@ -115,7 +115,7 @@ class Together(Intent):
 
 
 @dataclass(slots=True, kw_only=True)
-class BookGroup(Together):
+class BookGroup(AllOrNothing):
     """Bookings that belong together under the id `group`."""
 
     members: Sequence[Book]
@@ -172,7 +172,7 @@ class BookGroup(Together):
         places: dict[str, tuple[int, int]] = {}
         start = end = 0
         for candidate in member.candidates:
-            verdict, room = member.verdict_on(candidate, view), view.room(candidate)
+            verdict, room = member.verdict_on(candidate, view), view.resource_rules(candidate)
             if verdict.bookable and room is not None:
                 start, end = verdict.block_start, verdict.block_end
                 free = room.capacity - view.calendar(candidate).peak(start, end)
@@ -189,13 +189,13 @@ class BookGroup(Together):
             return [place for place, _ in refused.members]
 
     def _joined(self, accepted: Sequence[Accepted]) -> Accepted:
-        joined = Together._joined(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
+        joined = AllOrNothing._joined(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
         joined.documents = [("groups", {"_id": self.group, "reservations": [row.id for row in joined.inserts]})]
         return joined
 
 
 @dataclass(slots=True, kw_only=True)
-class Move(Together):
+class Move(AllOrNothing):
     """Changes of times and resources, judged against the final state, so that two bookings can swap."""
 
     members: Sequence[Change]

@@ -20,7 +20,7 @@ from app.storage.steps import Steps, find
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class Replay:
     """What the first request of this key was answered."""
 
     answer: StoredAnswer
@@ -67,10 +67,10 @@ def _answer(stored: Any) -> StoredAnswer:
     return answer
 
 
-def replay(token: Token, stored: StoredAnswer) -> Replayed | Problem:
+def replay(token: Token, stored: StoredAnswer) -> Replay | Problem:
     """The stored answer, or that the key was used for something else."""
     if stored.request_hash == token.request_hash:
-        return Replayed(stored)
+        return Replay(stored)
     return Problem(
         "idempotency-mismatch",
         "This Idempotency-Key was used with another body or query; use a new key for a new request.",

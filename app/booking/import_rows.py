@@ -12,7 +12,7 @@ from typing import Any
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.existing import COLLECTION, HeldIntent, check_seen
+from app.booking.existing import COLLECTION, ExistingIntent, check_version
 from app.booking.idempotency import key_hash
 from app.booking.intents import Accepted, View
 from app.booking.permission import check_begun
@@ -94,7 +94,7 @@ class ChangeRow(Change):
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
         stored = self.required(view)
-        check_seen(self.version, stored.version)
+        check_version(self.version, stored.version)
         now = view.now(stored.resource)
         was = self.status_now(stored, now)
         if is_final(was):
@@ -117,5 +117,5 @@ class ChangeRow(Change):
         return self.written(stored, after, now, taken=[taken])
 
     def _entry(self, stored: Reservation, after: Reservation, changed: list[str]) -> dict[str, Any]:
-        entry = HeldIntent._entry(self, stored, after, changed)  # noqa: SLF001  # slots leave no zero-argument super
+        entry = ExistingIntent._entry(self, stored, after, changed)  # noqa: SLF001  # slots leave no zero-argument super
         return entry | ({"changed": changed} if changed else {})

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from app.domain.instants import Millis
 from app.domain.load import Calendar, Occupancy
-from app.domain.rules import Offer, Room, Verdict
+from app.domain.rules import ResourceRules, ServiceRules, Verdict
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.span import Span
@@ -78,16 +78,16 @@ class Token:
 class View(Protocol):
     """What a transaction shows an intent: everything in one snapshot, and what earlier intents of it did."""
 
-    def room(self, resource: str) -> Room | None:
+    def resource_rules(self, resource: str) -> ResourceRules | None:
         """The resource's facts; None if there is no such resource."""
 
-    def replace(self, room: Room) -> None:
+    def replace(self, room: ResourceRules) -> None:
         """From here on the resource is like this, for the intents that follow in the same transaction."""
 
     def undoing(self, *failures: type[Exception]) -> AbstractContextManager[None]:
         """What is entered into calendars inside is taken back if one of these failures leaves the block."""
 
-    def offer(self, service: str) -> Offer | None:
+    def service_rules(self, service: str) -> ServiceRules | None:
         """The service's facts; None if there is no such service."""
 
     def calendar(self, resource: str) -> Calendar:

@@ -6,7 +6,7 @@ it is `bound` to a customer.
 
 from app.domain.instants import MINUTE, Millis, from_millis, render
 from app.domain.lifecycle import Status
-from app.domain.rules import Offer
+from app.domain.rules import ServiceRules
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
 
@@ -25,7 +25,7 @@ def check_begun(start: Millis, to: Status, now: Millis) -> None:
         raise Problem("forbidden-transition", f"It begins at {begins}; before that it can only be cancelled or moved.")
 
 
-def check_cancellation_notice(start: Millis, offer: Offer | None, now: Millis) -> None:
+def check_cancellation_notice(start: Millis, offer: ServiceRules | None, now: Millis) -> None:
     """Refuse to give up a confirmed time when its service wants to know earlier; the last allowed instant is in time.
 
     Args:
@@ -55,7 +55,7 @@ def is_request(stored: Reservation) -> bool:
     return stored.status == "pending" and stored.expires_at is None
 
 
-def check_service_change(stored: Reservation, wanted: Offer | None, *, admin: bool) -> None:
+def check_service_change(stored: Reservation, wanted: ServiceRules | None, *, admin: bool) -> None:
     """Refuse to leave or enter a service by which approval would be got around.
 
     Args:

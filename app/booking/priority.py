@@ -17,11 +17,11 @@ YIELD_MILLISECONDS = 20
 """For how long guards are asked for, and how long at most whoever reads a mark leaves one alone, whatever it says."""
 WRITE_SECONDS = 0.5
 
-Way: TypeAlias = Callable[[frozenset[str], ObjectId], Coroutine[Any, Any, None]]
+Priority: TypeAlias = Callable[[frozenset[str], ObjectId], Coroutine[Any, Any, None]]
 """How a process asks the others to leave guards to it for a moment."""
 
 
-def way_of(store: Store) -> Way:
+def priority_of(store: Store) -> Priority:
     """The way to ask through this store; where it cannot be asked, things go on without."""
 
     async def ask(lanes: frozenset[str], owner: ObjectId) -> None:

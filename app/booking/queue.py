@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.booking.idempotency import Replayed
+from app.booking.idempotency import Replay
 from app.booking.intents import Accepted, Intent
 from app.booking.transaction import Batch, Outcome
 from app.errors import Problem
@@ -35,7 +35,7 @@ class Ticket:
     targets: frozenset[Any] = field(default_factory=frozenset)
 
 
-class Chosen:
+class BatchBuilder:
     """A batch being put together, within its limits; an intent above a limit goes alone, and so does a lengthy one."""
 
     def __init__(self, width: int, intents: int) -> None:
@@ -88,7 +88,7 @@ def answer(ticket: Ticket, outcome: "Outcome | BaseException") -> None:
         return
     if isinstance(outcome, Accepted):
         ticket.answer.set_result(outcome.value)
-    elif isinstance(outcome, Replayed):
+    elif isinstance(outcome, Replay):
         ticket.answer.set_result(outcome)
     else:
         ticket.answer.set_exception(outcome)

@@ -7,18 +7,18 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.closing import Ending, finish
+from app.booking.closing import Closing, close
 from app.booking.committer import SLOTS, Committer
-from app.booking.confirm_extend_end import Confirm, End, Extend
+from app.booking.confirm_extend_end import Close, Confirm, Extend
 from app.booking.drivers import GRACE_SECONDS, PlainDriver, driver_for
 from app.booking.edit import EditResource, EditService
-from app.booking.existing import Elsewhere, HeldIntent
-from app.booking.group import BookGroup, Move, Together
-from app.booking.idempotency import Replayed, answers_of, replay
+from app.booking.existing import ExistingIntent, ReservationMoved
+from app.booking.group import AllOrNothing, BookGroup, Move
+from app.booking.idempotency import Replay, answers_of, replay
 from app.booking.import_rows import ChangeRow
 from app.booking.intents import Intent, Token, overloaded
-from app.booking.priority import way_of
-from app.cluster.heartbeat import Presence
+from app.booking.priority import priority_of
+from app.cluster.heartbeat import Heartbeat
 from app.domain.lifecycle import Status
 from app.errors import Problem, not_found
 from app.storage.client import Store
@@ -59,15 +59,15 @@ def _where(row: Mapping[str, Any]) -> Where:
     return Where(resource=resource, service=identity_of(row.get("service")))
 
 
-class Booking:
+class BookingService:
     """The write path of one process, over one store; `rules` is the process's cache, where others use it as well."""
 
     def __init__(self, store: Store, rules: RuleCache | None = None) -> None:
         self.store = store
         branches = BRANCHES if store.shape == "or" else 1
         driver = driver_for(store, SLOTS)
-        self.presence = Presence(store, driver)
-        self.committer = Committer(driver, branches, clock=store.clock.millis, way=way_of(store), rules=rules)
+        self.presence = Heartbeat(store, driver)
+        self.committer = Committer(driver, branches, clock=store.clock.millis, way=priority_of(store), rules=rules)
 
     async def start(self) -> None:
         """Be known to the other processes before anything is booked, and watch them.
@@ -82,7 +82,7 @@ class Booking:
         await self.committer.drain()
         await self.presence.stop()
 
-    async def told(self, token: Token | None) -> Replayed | None:
+    async def replayed_answer(self, token: Token | None) -> Replay | None:
         """What the first request of a key was answered, whatever would be said of it today; None if there was none.
 
         Raises:
@@ -98,14 +98,14 @@ class Booking:
             raise answer
         return answer
 
-    async def book(self, intent: Book) -> Reservation | Replayed:
+    async def book(self, intent: Book) -> Reservation | Replay:
         """Book a time; a repeated Idempotency-Key gets its first answer again.
 
         Raises:
             Refused: with the verdict of the rules.
             Problem: `invalid`, `idempotency-mismatch`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-        reservation: Reservation | Replayed = await self.committer.submit(intent)
+        reservation: Reservation | Replay = await self.committer.submit(intent)
         return reservation
 
     async def change(
@@ -162,11 +162,11 @@ class Booking:
         """
         try:
             changed: Reservation = await self.committer.submit(intent)
-        except Elsewhere as moved:
+        except ReservationMoved as moved:
             raise Problem("stale", "It was moved since it was read; read it again and repeat the change.") from moved
         return changed
 
-    async def _change(self, identity: ObjectId, intent: Callable[[Held], HeldIntent]) -> Reservation:
+    async def _change(self, identity: ObjectId, intent: Callable[[Held], ExistingIntent]) -> Reservation:
         changed: Reservation = await self._where_they_are([identity], lambda held: intent(held[0]))
         return changed
 
@@ -186,11 +186,11 @@ class Booking:
             ]
             try:
                 return await self.committer.submit(intent(held))
-            except Elsewhere:
+            except ReservationMoved:
                 continue
         raise overloaded("It is being moved about by others; nothing was done.")
 
-    async def book_group(self, group: BookGroup) -> list[Reservation] | Replayed:
+    async def book_group(self, group: BookGroup) -> list[Reservation] | Replay:
         """Book several times or resources, all or none.
 
         Raises:
@@ -198,7 +198,7 @@ class Booking:
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
         self._check_together(len(group.members))
-        made: list[Reservation] | Replayed = await self.committer.submit(group)
+        made: list[Reservation] | Replay = await self.committer.submit(group)
         return made
 
     async def confirm_all(
@@ -211,8 +211,8 @@ class Booking:
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: list[Held]) -> Together:
-            return Together(
+        def intent(held: list[Held]) -> AllOrNothing:
+            return AllOrNothing(
                 by=by, members=[Confirm(**each, by=by, admin=admin, reason=reason, spares_final=True) for each in held]
             )
 
@@ -228,8 +228,10 @@ class Booking:
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: list[Held]) -> Together:
-            return Together(by=by, members=[End(**each, by=by, to=to, admin=admin, reason=reason) for each in held])
+        def intent(held: list[Held]) -> AllOrNothing:
+            return AllOrNothing(
+                by=by, members=[Close(**each, by=by, to=to, admin=admin, reason=reason) for each in held]
+            )
 
         return await self._together(identities, intent)
 
@@ -242,7 +244,7 @@ class Booking:
         bound: bool = False,
         reason: str | None = None,
         token: Token | None = None,
-    ) -> list[Reservation] | Replayed:
+    ) -> list[Reservation] | Replay:
         """Move several at once, each an id, a patch and the version that the caller has seen; all or none.
 
         Raises:
@@ -258,11 +260,11 @@ class Booking:
             return Move(by=by, members=members, token=token)
 
         self._check_together(len(moves))
-        moved: list[Reservation] | Replayed = await self._where_they_are([identity for identity, _, _ in moves], intent)
+        moved: list[Reservation] | Replay = await self._where_they_are([identity for identity, _, _ in moves], intent)
         return moved
 
     async def _together(
-        self, identities: Sequence[ObjectId], intent: Callable[[list[Held]], Together]
+        self, identities: Sequence[ObjectId], intent: Callable[[list[Held]], AllOrNothing]
     ) -> list[Reservation]:
         self._check_together(len(identities))
         changed: list[Reservation] = await self._where_they_are(identities, intent)
@@ -277,7 +279,7 @@ class Booking:
     ) -> Reservation:
         """Cancel or complete a reservation, or note that nobody came; see `plain.finish`."""
         self.presence.check()
-        return await finish(self.store, identity, Ending(to, by, reason, admin=admin), self.presence.look)
+        return await close(self.store, identity, Closing(to, by, reason, admin=admin), self.presence.check_others)
 
     async def edit_resource(self, edit: EditResource) -> int:
         """Edit a resource as it was planned; its new version.

@@ -12,7 +12,7 @@ from app.booking.priority import YIELD_MILLISECONDS
 from app.booking.timestamps import check_skew
 from app.domain.instants import SECOND, Millis, to_millis
 from app.domain.load import Calendar
-from app.domain.rules import Offer, Room
+from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
 from app.storage.documents import service_row
 from app.storage.guards import new_rules
@@ -31,7 +31,7 @@ TARGET_FIELDS = {"resources": ("version",)}
 """What is read of a target; of others the whole. An edit knows its resource, but for whether it still is like that."""
 
 
-class HoldStillLive(Exception):  # noqa: N818  # the clocks differ by a moment; the batch goes again
+class ClockSkew(Exception):  # noqa: N818  # the clocks differ by a moment; the batch goes again
     """Our clock was ahead of the database's."""
 
 
@@ -46,13 +46,13 @@ class Snapshot(View):
         """The guards that this transaction has changed."""
         self.guards: dict[str, dict[str, Any]] = {}
         self.reaches: dict[str, Reach] = {}
-        self._rooms: dict[str, Room] = {}
-        self._offers: dict[str, Offer] = {}
+        self._rooms: dict[str, ResourceRules] = {}
+        self._offers: dict[str, ServiceRules] = {}
         self._calendars: dict[str, Calendar] = {}
         self._unreadable: dict[tuple[str, str], Problem] = {}
         self._targets: dict[tuple[str, Hashable], dict[str, Any]] = {}
 
-    def room(self, resource: str) -> Room | None:
+    def resource_rules(self, resource: str) -> ResourceRules | None:
         """The resource's facts; None if there is no such resource.
 
         Raises:
@@ -64,11 +64,11 @@ class Snapshot(View):
             self._guarded(resource)
         return room
 
-    def replace(self, room: Room) -> None:
+    def replace(self, room: ResourceRules) -> None:
         """From here on the resource is like this."""
         self._rooms[room.id] = room
 
-    def offer(self, service: str) -> Offer | None:
+    def service_rules(self, service: str) -> ServiceRules | None:
         """The service's facts; None if there is no such service.
 
         Raises:
@@ -125,7 +125,7 @@ class Snapshot(View):
         """A document that an intent named as its target."""
         return self._targets.get((collection, identity))
 
-    def look(self, intents: Sequence[Intent]) -> Steps[None]:
+    def load(self, intents: Sequence[Intent]) -> Steps[None]:
         """Take the guards, then read everything that these intents need but for the occupants."""
         lanes = frozenset[str]().union(*(intent.lanes() for intent in intents))
         services = frozenset[str]().union(*(intent.services() for intent in intents))
@@ -170,7 +170,7 @@ class Snapshot(View):
             [guard] = yield find("guards.chosen", "guards", {"_id": resource})
             holds = self.calendar(resource).lapsed.values()
             if any(hold.expires is not None and hold.expires > to_millis(guard["at"]) for hold in holds):
-                raise HoldStillLive
+                raise ClockSkew
             check_skew(self.now(resource), to_millis(guard["at"]))
 
     def _take_guards(self, lanes: list[str], rows: list[str]) -> Steps[None]:

@@ -16,9 +16,9 @@ from pymongo.errors import PyMongoError
 from app.booking.intents import DEADLINE_SECONDS, overloaded
 from app.domain.instants import MINUTE, Millis, to_millis
 from app.domain.load import Occupancy
-from app.domain.rules import Room
+from app.domain.rules import ResourceRules
 from app.storage.client import Store
-from app.storage.occupancy import BRANCHES, FIELDS, branches, occupancies_of, read_foreign, together
+from app.storage.occupancy import BRANCHES, FIELDS, batched_queries, branches, occupancies_of, read_foreign
 from app.storage.reach import Reach
 from app.storage.span import Span
 
@@ -56,7 +56,7 @@ async def read_rows(
     rows: list[Mapping[str, Any]] = []
     try:
         with pymongo.timeout(READ_SECONDS):
-            for query in together(branches(spans, reaches), at_once):
+            for query in batched_queries(branches(spans, reaches), at_once):
                 rows += await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
             rows += await read_foreign(store, spans, reaches)
     except PyMongoError as error:
@@ -66,7 +66,7 @@ async def read_rows(
     return rows
 
 
-def survey_of(guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], room: Room, now: Millis) -> Survey:
+def survey_of(guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], room: ResourceRules, now: Millis) -> Survey:
     """What counts of the rows: neither holds that are over nor what has ended, by its times and by its block."""
     by_guest = (room.id,) if room.by_guests else ()
     known = {each.key: each for row in rows for name, each in occupancies_of(row, by_guest) if name == room.id}

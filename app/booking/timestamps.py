@@ -35,7 +35,7 @@ Ticks: TypeAlias = Callable[[], float]
 """A clock in seconds that only goes forward."""
 
 
-class StaleStamp(Exception):  # noqa: N818  # the batch goes again, with a new stamp
+class StaleTimestamp(Exception):  # noqa: N818  # the batch goes again, with a new stamp
     """What would be written now could be missed by a follower."""
 
 
@@ -58,7 +58,7 @@ class Age:
             StaleStamp: it must be judged and stamped again.
         """
         if self.seconds > COMMIT_SECONDS:
-            raise StaleStamp
+            raise StaleTimestamp
 
 
 def check_skew(stamp: Millis, now: Millis) -> None:
@@ -69,7 +69,7 @@ def check_skew(stamp: Millis, now: Millis) -> None:
     """
     if now - stamp > SKEW_SECONDS * SECOND:
         log.warning("the database's clock is ahead of what this process knows of it", milliseconds=now - stamp)
-        raise StaleStamp
+        raise StaleTimestamp
 
 
 def renewed(reservations: Sequence[Any]) -> Steps[None]:

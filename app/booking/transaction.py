@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from app.booking.existing import Elsewhere
+from app.booking.existing import ReservationMoved
 from app.booking.group import MembersRefused
-from app.booking.idempotency import Replayed, answers_of, replay
+from app.booking.idempotency import Replay, answers_of, replay
 from app.booking.intents import Accepted, Intent, Refused, Stranded, Update, overloaded
-from app.booking.snapshot import BUMP, HoldStillLive, Snapshot
-from app.booking.timestamps import FRESH_SECONDS, Age, StaleStamp, renewed
+from app.booking.snapshot import BUMP, ClockSkew, Snapshot
+from app.booking.timestamps import FRESH_SECONDS, Age, StaleTimestamp, renewed
 from app.booking.transitions import status_update
 from app.domain.instants import Millis, from_millis, to_millis
 from app.errors import OutcomeUnknown, Problem
@@ -27,10 +27,10 @@ from app.storage.rule_cache import RuleCache
 from app.storage.span import Span
 from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, find, insert, update
 
-Outcome: TypeAlias = Accepted | Replayed | Problem | Refused | MembersRefused | Stranded | Elsewhere
+Outcome: TypeAlias = Accepted | Replay | Problem | Refused | MembersRefused | Stranded | ReservationMoved
 
 
-class Lost(Exception):  # noqa: N818  # the ordinary fate of the second of two
+class WriteConflict(Exception):  # noqa: N818  # the ordinary fate of the second of two
     """Nothing was written and the batch can go again, most often because somebody else changed a guard first.
 
     `problem` is what its intents are told if their time is over.
@@ -80,7 +80,7 @@ class Batch:
         self.sent = True
         if self.given_up:
             self.sent = False
-            raise Lost
+            raise WriteConflict
 
     def check(self) -> None:
         """Do nothing for a batch that was given up.
@@ -89,7 +89,7 @@ class Batch:
             Lost: it was.
         """
         if self.given_up:
-            raise Lost
+            raise WriteConflict
 
 
 def attempt(batch: Batch) -> Steps[list[Outcome]]:
@@ -115,7 +115,7 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
     ]
 
 
-def _replay(intent: Intent, told: dict[str, StoredAnswer]) -> Replayed | Problem:
+def _replay(intent: Intent, told: dict[str, StoredAnswer]) -> Replay | Problem:
     if intent.token is None:  # pragma: no cover  # only keyed intents are told anything
         raise RuntimeError("an intent without a key has no stored answer")
     return replay(intent.token, told[intent.token.key])
@@ -127,7 +127,7 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
     accepted: list[Accepted] = []
     try:
         yield BEGIN
-        yield from snapshot.look(intents)
+        yield from snapshot.load(intents)
         batch.yields = snapshot.asked_for_way(batch.owner)
         outcomes = yield from _verdicts(intents, snapshot, batch.branches_a_find)
         accepted = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted) and outcome.writes]
@@ -142,13 +142,13 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
         if batch.atomic:
             batch.age.check()
             batch.send()
-    except (HoldStillLive, StaleStamp) as early:
-        raise Lost from early
+    except (ClockSkew, StaleTimestamp) as early:
+        raise WriteConflict from early
     except PyMongoError as error:
         if not batch.atomic and accepted:
             return (yield from _after_plain_failure(outcomes, intents, accepted[0], error))
         if error.has_error_label("TransientTransactionError") and not error.timeout:
-            raise Lost from error
+            raise WriteConflict from error
         raise
     return (yield from _commit(outcomes, intents, accepted, min(snapshot.guards, default="")))
 
@@ -171,9 +171,9 @@ def _stands(intent: Intent, outcome: Outcome) -> bool:
     nothing but the capacity fails: with all in the way another member's verdict could be told.
     """
     if not isinstance(outcome, Refused):
-        return isinstance(outcome, Problem | Replayed)
+        return isinstance(outcome, Problem | Replay)
     verdict = outcome.verdict
-    return verdict.only_taken or (len(intent.lanes()) == 1 and "capacity" in {check.rule for check in verdict.failed})
+    return verdict.is_conflict or (len(intent.lanes()) == 1 and "capacity" in {check.rule for check in verdict.failed})
 
 
 def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:
@@ -201,7 +201,7 @@ def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[Obje
 def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
     try:
         accepted = intent.judge(snapshot)
-    except (Problem, Refused, MembersRefused, Stranded, Elsewhere) as refusal:
+    except (Problem, Refused, MembersRefused, Stranded, ReservationMoved) as refusal:
         return refusal
     return accepted
 
@@ -235,7 +235,7 @@ def _write(accepted: Sequence[Accepted], snapshot: Snapshot, first: Intent, writ
 def _apply(change: Update) -> Steps[None]:
     result = yield Step(f"{change.collection}.update", change.collection, "update_one", (change.query, change.change))
     if result.matched_count != 1:
-        raise Lost
+        raise WriteConflict
 
 
 def _raised(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reach]:
@@ -298,7 +298,7 @@ def _commit(
         if found is None:
             return _unknown(outcomes, intents)
         if not found:
-            raise Lost from error
+            raise WriteConflict from error
     return outcomes
 
 
@@ -348,7 +348,7 @@ def _unknown(outcomes: dict[ObjectId, Outcome], intents: Sequence[Intent]) -> di
             unknown[intent.operation] = told
             if intent.token:
                 doubtful[intent.token.key] = told
-        elif isinstance(outcome, Replayed) and intent.token:
+        elif isinstance(outcome, Replay) and intent.token:
             unknown[intent.operation] = doubtful.get(intent.token.key, outcome)
         else:
             unknown[intent.operation] = overloaded("The database did not answer in time; nothing was done.")

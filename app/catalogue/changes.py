@@ -14,7 +14,7 @@ from app.catalogue.queries import HOURS
 from app.catalogue.schemas import NewResource, ResourcePatch
 from app.domain.former_capacities import eras_after
 from app.domain.instants import from_millis, to_millis
-from app.domain.rules import Room
+from app.domain.rules import ResourceRules
 from app.domain.schedule import Schedule
 from app.domain.zones import zone
 from app.storage.capacities import former_capacities, stated_capacity
@@ -44,7 +44,7 @@ class Changes:
         changed = {**row, **self.fields}
         return {name: value for name, value in changed.items() if value is not None and name not in HOURS}
 
-    def rules(self, row: Row, before: Room) -> Room:
+    def rules(self, row: Row, before: ResourceRules) -> ResourceRules:
         """What the rules are from then on. Only in another zone times off mean other instants and are parsed again."""
         after = before
         if self.fields.keys() - {"name"}:
@@ -58,7 +58,7 @@ class Changes:
             after = replace(after, time_off=tuple(off for off in after.time_off if off.id != self.removed))
         return after
 
-    def update(self, row: Row, after: Room, now: datetime) -> dict[str, Any]:
+    def update(self, row: Row, after: ResourceRules, now: datetime) -> dict[str, Any]:
         """The update of the stored document; what is unset is taken out, never null."""
         fields = {**self.fields, **_former(row, after, now)}
         unset = [name for name, value in fields.items() if value is None]
@@ -74,7 +74,7 @@ class Changes:
         return update | ({"$unset": dict.fromkeys(unset, "")} if unset else {})
 
 
-def _former(row: Row, after: Room, now: datetime) -> dict[str, Any]:
+def _former(row: Row, after: ResourceRules, now: datetime) -> dict[str, Any]:
     """The former capacities, where another capacity changes them: what was in order when it took place stays so."""
     stated = stated_capacity(row)
     before = 1 if isinstance(stated, LeftOut) else stated
@@ -95,7 +95,7 @@ class Wanted:
     `needs` are the long parts that it must see of the stored resource; `heavy` that it takes the processor for long.
     """
 
-    changes: Callable[[Row, Room], Changes | None]
+    changes: Callable[[Row, ResourceRules], Changes | None]
     needs: frozenset[str] = frozenset()
     heavy: bool = False
 
@@ -105,7 +105,7 @@ def patched(patch: ResourcePatch) -> Wanted:
     merge: Callable[[Resource], Resource] = merging(NewResource, patch)
     names = {name: info.alias or name for name, info in NewResource.model_fields.items() if name != "id"}
 
-    def changes(row: Row, before: Room) -> Changes | None:
+    def changes(row: Row, before: ResourceRules) -> Changes | None:
         del before
         short = {name: value for name, value in row.items() if name not in HOURS}
         current = object_of(Resource, short)

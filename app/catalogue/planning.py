@@ -18,7 +18,7 @@ from app.catalogue.queries import HOURS, read_row
 from app.domain.instants import LATEST, Millis
 from app.domain.load import Occupancy
 from app.domain.narrowing import narrowed
-from app.domain.rules import Offer, Room
+from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.client import Store
 from app.storage.documents import Resource
 from app.storage.rule_cache import RuleReader
@@ -35,7 +35,7 @@ class Basis:
 
     guard: Mapping[str, Any]
     row: Row
-    before: Room
+    before: ResourceRules
     daily: frozenset[str]
 
 
@@ -101,7 +101,7 @@ class Planner:
         )
         return await self._surveyed(plan, basis, now, force=force) if stretches else plan
 
-    async def _stretches(self, basis: Basis, after: Room, now: Millis, *, force: bool) -> Sequence[Stretch]:
+    async def _stretches(self, basis: Basis, after: ResourceRules, now: Millis, *, force: bool) -> Sequence[Stretch]:
         """Where anybody has to be looked for."""
         if basis.before.by_guests != after.by_guests:
             return [(now, LATEST)]
@@ -123,7 +123,7 @@ class Planner:
         return replace(plan, survey=survey)
 
 
-def _compare(basis: Basis, wanted: Wanted) -> tuple[Changes, Room] | None:
+def _compare(basis: Basis, wanted: Wanted) -> tuple[Changes, ResourceRules] | None:
     changes = wanted.changes(basis.row, basis.before)
     return None if changes is None else (changes, changes.rules(basis.row, basis.before))
 
@@ -135,6 +135,6 @@ def _judge(
     return survey, plan.lost(survey.bookings, now)
 
 
-def _full_day(offers: Iterable[Offer]) -> frozenset[str]:
+def _full_day(offers: Iterable[ServiceRules]) -> frozenset[str]:
     """The services of which whole days are booked."""
     return frozenset(offer.id for offer in offers if offer.kind == "full-day")

@@ -30,7 +30,7 @@ from app.errors import Problem, not_found
 from app.http.answers import versioned
 from app.http.etags import IfMatch, IfMatchHeader, OptionalIfMatchHeader, etag
 from app.http.openapi import problems
-from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor, turn
+from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor, split_page
 from app.http.request import Request
 from app.storage.documents import CatalogueObject, Customer, Resource, Service, TimeOff
 from app.storage.values import shown_text
@@ -165,7 +165,7 @@ class Hours(Controller):
     ) -> Response[Page[TimeOffAnswer]]:
         """List the times off of a resource by id, which is the order in which they were added."""
         resource = await catalogue.read(Resource, resource_id, without=["schedule"])
-        found, following = turn(times_off_after(resource, _after(cursor)), limit, lambda off: (off.id,))
+        found, following = split_page(times_off_after(resource, _after(cursor)), limit, lambda off: (off.id,))
         items = [_time_off(off, request) for off in found]
         return versioned(Page[TimeOffAnswer](items=items, next=following), resource.version)
 

@@ -13,7 +13,7 @@ from app.catalogue.changes import Changes, Row, Wanted
 from app.catalogue.schedule_schemas import TIMES_OFF_MAX, NewSchedule, NewTimeOff
 from app.catalogue.service import Catalogue
 from app.domain.instants import parse, render
-from app.domain.rules import Room
+from app.domain.rules import ResourceRules
 from app.domain.schedule import ALWAYS
 from app.domain.schedule_json import read_span, stored_schedule
 from app.domain.zones import parse_day, zone
@@ -32,7 +32,7 @@ async def replace_schedule(
         Problem: `not-found`, `stale`, `stranded-bookings`, or what the write path answers.
     """
 
-    def changes(row: Row, before: Room) -> Changes | None:
+    def changes(row: Row, before: ResourceRules) -> Changes | None:
         del before
         said = wanted.model_dump(by_alias=True, exclude_none=True) or None
         if row.get("schedule") == said:
@@ -54,7 +54,7 @@ async def add_time_off(
     """
     identity = str(ObjectId())
 
-    def changes(row: Row, before: Room) -> Changes:
+    def changes(row: Row, before: ResourceRules) -> Changes:
         if len(before.time_off) >= TIMES_OFF_MAX:
             raise Problem("invalid", f"A resource has at most {TIMES_OFF_MAX:,} times off; delete some that are past.")
         _check(wanted, row.get("timezone", "UTC"))
@@ -71,7 +71,7 @@ async def remove_time_off(catalogue: Catalogue, resource: str, identity: str, if
         Problem: `not-found`, `stale`, or what the write path answers.
     """
 
-    def changes(row: Row, before: Room) -> Changes:
+    def changes(row: Row, before: ResourceRules) -> Changes:
         del row
         if all(off.id != identity for off in before.time_off):
             raise not_found("time off", identity)

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from app.booking import DEADLINE_SECONDS, Booking, Stranded, overloaded
+from app.booking import DEADLINE_SECONDS, BookingService, Stranded, overloaded
 from app.booking.edit import EditResource, Outdated
 from app.caller import Caller
 from app.catalogue.changes import Row, Wanted, patched
@@ -51,7 +51,7 @@ class Catalogue:
     but one be planned in vain.
     """
 
-    def __init__(self, booking: Booking, planner: Planner) -> None:
+    def __init__(self, booking: BookingService, planner: Planner) -> None:
         self.store = booking.store
         self._editing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._booking = booking
@@ -167,7 +167,7 @@ class Catalogue:
                 raise stranding(stranded, caller) from None
             except Outdated:
                 continue
-            self._planner.rules.keep_room(plan.after, edit.rules, changed)
+            self._planner.rules.keep_resource_rules(plan.after, edit.rules, changed)
             row = {**basis.row, **plan.change["$set"], "version": changed}
             return {name: value for name, value in row.items() if name not in plan.change.get("$unset", ())}
         raise _crowded()

@@ -207,7 +207,7 @@ async def _say(
     said = Said(to, word.actor or _user(), None, word.note, more.get("until"), more.get("assignee"))
     those = [*dict.fromkeys(ids)]
     async with _review() as review:
-        came, seen = await review.say_of_all(those, said)
+        came, seen = await review.transition_many(those, said)
     answers = iter(_answers(seen))
     heard = [
         (identity, each if isinstance(each, Problem) else next(answers))

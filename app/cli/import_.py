@@ -13,7 +13,7 @@ from typing import IO, Any
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.cli.common import (
     DONE,
     FOUND,
@@ -111,7 +111,7 @@ async def _import(  # one argument an option
     began = time.monotonic()
     async with opened() as store:
         warn_if_optimistic(store)
-        booking = Booking(store)
+        booking = BookingService(store)
         with _bar(source) as watch:
             importer = Importer(
                 store,
@@ -158,7 +158,7 @@ _SIGNALS = {signal.SIGINT: _Interrupted, signal.SIGTERM: _Terminated}
 
 
 async def _ended(
-    booking: Booking, importer: Importer, source: Source, naming: Naming | None
+    booking: BookingService, importer: Importer, source: Source, naming: Naming | None
 ) -> click.ClickException | None:
     """Import; what ended it early, if something did. What was booked until then is in the importer's report."""
     try:

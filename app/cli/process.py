@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from app.http.shutdown import Closing
+from app.http.shutdown import Shutdown
 
 Message: TypeAlias = Any
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -33,7 +33,7 @@ class Process:
         lame_duck_seconds: How long it goes on listening; 0: not at all.
     """
 
-    def __init__(self, app: Asgi, closing: Closing, lame_duck_seconds: float) -> None:
+    def __init__(self, app: Asgi, closing: Shutdown, lame_duck_seconds: float) -> None:
         self._app = app
         self._closing = closing
         self._seconds = lame_duck_seconds

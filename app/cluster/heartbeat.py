@@ -19,7 +19,7 @@ from bson import ObjectId
 from pymongo.errors import NetworkTimeout, PyMongoError
 
 from app.cluster import agreement
-from app.cluster.reaper import SILENT_SECONDS, Watch
+from app.cluster.reaper import SILENT_SECONDS, Reaper
 from app.deadline import detached
 from app.errors import Problem
 from app.pids import PLACE, started
@@ -62,7 +62,7 @@ class Holder(Protocol):
         """End the sessions in doubt, as far as the database answers."""
 
 
-class Presence:
+class Heartbeat:
     """The row of one write path, and the task that keeps it."""
 
     def __init__(self, store: Store, driver: Holder) -> None:
@@ -79,7 +79,7 @@ class Presence:
             mode=store.mode,
             lifecycle=agreement.LIFECYCLE,
         )
-        self._watch = Watch(store, self._row.id, adopt=self._adopt)
+        self._watch = Reaper(store, self._row.id, adopt=self._adopt)
         self._registered: list[bytes] | None = None
         self._beaten = -math.inf
         self._difference: str | None = None
@@ -87,7 +87,7 @@ class Presence:
         self._left = False
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        driver.vouch = self.vouch
+        driver.vouch = self.ensure_registered
 
     async def start(self) -> None:
         """Make this process known, end those of this machine that are gone, and beat from now on.
@@ -99,7 +99,7 @@ class Presence:
         try:
             await self._beat()
             self._must_agree()
-            await self._watch.look()
+            await self._watch.find_dead()
         except BaseException:
             await self.stop()
             raise
@@ -135,7 +135,7 @@ class Presence:
         if self._difference is not None:
             raise Problem("unavailable", "This process must be restarted by its operator; nothing was done.")
 
-    async def vouch(self) -> None:
+    async def ensure_registered(self) -> None:
         """Before a batch: the row is there, names all sessions, and nobody can have taken this process for dead.
 
         Raises:
@@ -156,7 +156,7 @@ class Presence:
         except TimeoutError:
             raise NetworkTimeout("the database did not take a beat in time") from None
 
-    async def look(self) -> None:
+    async def check_others(self) -> None:
         """End the dead among the others now, as far as they are known to be; who waits for what they hold, tries again.
 
         Never fails, and is not cut short by a caller that goes away.
@@ -173,7 +173,7 @@ class Presence:
             await self._driver.settle()
             await self._beat()
             with pymongo.timeout(ANSWER_SECONDS):
-                await self._watch.look()
+                await self._watch.find_dead()
         except PyMongoError:
             self._watch.forget()
         except Exception:  # the next beat may fare better, and without beats this process would be dead

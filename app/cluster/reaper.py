@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.2
 Adopt: TypeAlias = Callable[[list[bytes]], Awaitable[None]]
 
 
-class Watch:
+class Reaper:
     """Tells the living from the dead, by the monotonic clock of this process alone.
 
     Args:
@@ -54,7 +54,7 @@ class Watch:
         self._adopt = adopt
         self._seen: dict[ObjectId, tuple[int, float]] = {}
 
-    async def look(self) -> list[Process]:
+    async def find_dead(self) -> list[Process]:
         """End the dead; the others, of whom some may yet turn out to be dead.
 
         Raises:
@@ -68,9 +68,9 @@ class Watch:
         living = []
         for row in rows:
             if row.place == PLACE and is_gone(row.pid, row.started):
-                await end(self._store, row, "its process is gone", self._adopt)
+                await reap(self._store, row, "its process is gone", self._adopt)
             elif asked - self._seen[row.id][1] >= SILENT_SECONDS:
-                await end(self._store, row, f"silent for {SILENT_SECONDS:.0f} s", self._adopt)
+                await reap(self._store, row, f"silent for {SILENT_SECONDS:.0f} s", self._adopt)
             else:
                 living.append(row)
         return living
@@ -85,7 +85,7 @@ class Watch:
         self._seen.clear()
 
 
-async def end(store: Store, dead: Process, why: str, adopt: Adopt | None = None) -> None:
+async def reap(store: Store, dead: Process, why: str, adopt: Adopt | None = None) -> None:
     """End the sessions of a dead process, and then its row; one that beats again meanwhile keeps its row."""
     log.warning("ending the sessions of a dead process", host=dead.host, pid=dead.pid, why=why)
     if dead.sessions:
@@ -110,10 +110,10 @@ def kill_command(sessions: Iterable[bytes]) -> tuple[str, list[dict[str, Any]]]:
 
 async def running(store: Store) -> list[Process]:
     """The processes that surely live: each has beaten while we watched. Takes five seconds where some do not."""
-    watch = Watch(store)
+    watch = Reaper(store)
     first: dict[ObjectId, int] = {}
     while True:
-        rows = await watch.look()
+        rows = await watch.find_dead()
         for row in rows:
             first.setdefault(row.id, row.beat)
         if all(row.beat != first[row.id] for row in rows):

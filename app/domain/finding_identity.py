@@ -53,7 +53,7 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class StoredFinding:
     """A finding as it was left, with its window then.
 
     `acceptance` is what somebody accepted, also where it does not cover the window at present; `acknowledged` whether
@@ -74,7 +74,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class MatchedWindow:
     """A window and the finding that it is; `finding` is None for a new one.
 
     `opened`: this puts it before people, as new, as one that has returned, or because it outgrew what was accepted.
@@ -97,17 +97,17 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class VanishedFinding:
     """A finding that is none any more: nothing of it overlaps now, or it is part of the finding `into`."""
 
     finding: Hashable
     into: Hashable | None
 
 
-Matched: TypeAlias = tuple[list[Placed], list[Gone]]
+Matched: TypeAlias = tuple[list[MatchedWindow], list[VanishedFinding]]
 
 
-def match(windows: Iterable[Window], known: Sequence[Known], now: Millis) -> Matched:
+def match(windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis) -> Matched:
     """Say which finding each window is, and which findings have none.
 
     Args:
@@ -124,7 +124,7 @@ def match(windows: Iterable[Window], known: Sequence[Known], now: Millis) -> Mat
             return matched
 
 
-def steps(windows: Iterable[Window], known: Sequence[Known], now: Millis) -> Generator[None, None, Matched]:
+def steps(windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis) -> Generator[None, None, Matched]:
     """Do what `match` does, step by step, for those who have something else to do in between."""
     matching = _Matching(sorted(windows, key=attrgetter("start")), known, now)
     done = 0
@@ -139,16 +139,16 @@ def steps(windows: Iterable[Window], known: Sequence[Known], now: Millis) -> Gen
 class _Matching:
     """The parts of a match, to be done one after the other; each says how many reservations it looks at."""
 
-    def __init__(self, windows: Sequence[Window], known: Sequence[Known], now: Millis) -> None:
+    def __init__(self, windows: Sequence[Window], known: Sequence[StoredFinding], now: Millis) -> None:
         self._windows, self._known, self._now = windows, known, now
         self._parts = _merged(known)
         self._places: dict[Hashable, list[int]] = {}
-        self._takers: list[Known | None] = []
-        self._sources: list[Known | None] = []
+        self._takers: list[StoredFinding | None] = []
+        self._sources: list[StoredFinding | None] = []
         self._merged: dict[int, list[Hashable]] = {}
         self._taken: set[Hashable] = set()
-        self.placed: list[Placed] = []
-        self.gone: list[Gone] = []
+        self.placed: list[MatchedWindow] = []
+        self.gone: list[VanishedFinding] = []
 
     def index(self) -> Iterator[int]:
         """Note the windows of each reservation."""
@@ -177,7 +177,7 @@ class _Matching:
                 continue
             home = _home(finding, self._windows, self._places)
             into = None if home is None else self._takers[home]
-            self.gone.append(Gone(finding.id, None if into is None else into.id))
+            self.gone.append(VanishedFinding(finding.id, None if into is None else into.id))
             if home is not None:
                 self._merged.setdefault(home, []).append(finding.id)
             yield len(finding.extent.reservations)
@@ -191,7 +191,7 @@ class _Matching:
             yield len(window.reservations)
 
 
-def _anybody(_: Known) -> bool:
+def _anybody(_: StoredFinding) -> bool:
     return True
 
 
@@ -201,10 +201,10 @@ class _Claim:
 
     rank: tuple[int, int]
     extent: Extent
-    finding: Known
+    finding: StoredFinding
 
 
-def _claims(known: Sequence[Known], merged: set[Hashable]) -> list[_Claim]:
+def _claims(known: Sequence[StoredFinding], merged: set[Hashable]) -> list[_Claim]:
     """What findings may ask for, as the four parts of the order say."""
     claims: list[_Claim] = []
     for age, finding in enumerate(known):
@@ -220,7 +220,7 @@ def _claims(known: Sequence[Known], merged: set[Hashable]) -> list[_Claim]:
     return claims
 
 
-def _wholes(known: Sequence[Known]) -> list[_Claim]:
+def _wholes(known: Sequence[StoredFinding]) -> list[_Claim]:
     """The unresolved findings that a part may have left, those with an acceptance first."""
     return [
         _Claim((int(finding.acceptance is None), age), finding.extent, finding)
@@ -229,7 +229,7 @@ def _wholes(known: Sequence[Known]) -> list[_Claim]:
     ]
 
 
-def _merged(known: Iterable[Known]) -> set[Hashable]:
+def _merged(known: Iterable[StoredFinding]) -> set[Hashable]:
     """The resolved findings that are part of an unresolved one, perhaps by way of others."""
     findings = {finding.id: finding for finding in known}
     part_of = {identity: True for identity, finding in findings.items() if finding.state != "resolved"}
@@ -258,7 +258,7 @@ class _Claims:
         self._heaps: dict[Hashable, list[int]] = {}
         self._wanted = wanted
 
-    def first(self, window: Window, is_free: Callable[[Known], bool]) -> Known | None:
+    def first(self, window: Window, is_free: Callable[[StoredFinding], bool]) -> StoredFinding | None:
         """The finding that a window gets; one that is not free now will not be later either."""
         self._begin(window.end)
         best: int | None = None
@@ -285,7 +285,7 @@ class _Claims:
                     heappush(self._heaps.setdefault(reservation, []), rank)
 
 
-def _home(finding: Known, windows: Sequence[Window], places: dict[Hashable, list[int]]) -> int | None:
+def _home(finding: StoredFinding, windows: Sequence[Window], places: dict[Hashable, list[int]]) -> int | None:
     """The first window that a finding is in, by what it was before others merged into it, else by all that it is."""
     for extent in (finding.extent,) if finding.own is None else (finding.own, finding.extent):
         found: int | None = None
@@ -301,13 +301,13 @@ def _home(finding: Known, windows: Sequence[Window], places: dict[Hashable, list
 
 def _placed(
     window: Window,
-    taker: Known | None,
-    source: Known | None,
+    taker: StoredFinding | None,
+    source: StoredFinding | None,
     merged: tuple[Hashable, ...],
     now: Millis,
     *,
     returns: bool,
-) -> Placed:
+) -> MatchedWindow:
     """The finding that a window is, with what people said of it, or of what it has parted from."""
     stands = None if returns else taker
     bearers = [each for each in (stands, source) if each and each.acceptance and not each.acceptance.is_over(now)]
@@ -322,7 +322,7 @@ def _placed(
         state = "acknowledged"
     elif bearer is None and taker is not None:
         exceeded = _exceeded(taker, window, now)
-    return Placed(
+    return MatchedWindow(
         window,
         None if taker is None else taker.id,
         state,
@@ -336,16 +336,16 @@ def _placed(
     )
 
 
-def _exceeded(bearer: Known, window: Window, now: Millis) -> tuple[str, ...]:
+def _exceeded(bearer: StoredFinding, window: Window, now: Millis) -> tuple[str, ...]:
     return () if bearer.acceptance is None else bearer.acceptance.exceeded(window, now)
 
 
-def _is_acknowledged(finding: Known) -> bool:
+def _is_acknowledged(finding: StoredFinding) -> bool:
     """Whether a finding is acknowledged, or was when it merged."""
     return finding.acknowledged if finding.state == "resolved" else finding.state == "acknowledged"
 
 
-def _own(taker: Known, window: Window, *, swallows: bool) -> Extent | None:
+def _own(taker: StoredFinding, window: Window, *, swallows: bool) -> Extent | None:
     """What a finding was before others merged into it; None where it stands alone, or nothing is left of that."""
     for own in (taker.own, taker.extent if swallows else None):
         if own is not None:

@@ -65,7 +65,7 @@ def peak(occupancies: Iterable[Occupancy], start: Millis, end: Millis) -> int:
     return highest
 
 
-def in_the_way(occupancies: Iterable[Occupancy], start: Millis, end: Millis, room: int) -> list[Occupancy]:
+def conflicts_in(occupancies: Iterable[Occupancy], start: Millis, end: Millis, room: int) -> list[Occupancy]:
     """Those who are there at some instant of `[start, end)` at which the load is above `room`, by start.
 
     A neighbour is to blame only where the resource is too full, not because it lies in the same day.

@@ -15,7 +15,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import DAY, EARLIEST, LATEST, Millis
-from app.domain.rules import Room
+from app.domain.rules import ResourceRules
 from app.domain.schedule import MINUTES_A_DAY, Day, Hours, Schedule, hours_of, resolved
 from app.domain.zones import FIRST_DAY, LAST_DAY, start_of_day, zone
 
@@ -28,7 +28,7 @@ _REACH_DAYS = 3
 """A window that starts on a date ends within so many days of the date's start, also where a zone skips a day."""
 
 
-def narrowed(before: Room, after: Room, daily: AbstractSet[str], now: Millis) -> list[Stretch]:
+def narrowed(before: ResourceRules, after: ResourceRules, daily: AbstractSet[str], now: Millis) -> list[Stretch]:
     """The stretches in which the edit can strand bookings that have not ended by `now`; `daily`: full-day services.
 
     That a resource counts its units otherwise strands nobody here; it is refused by itself.
@@ -41,7 +41,7 @@ def narrowed(before: Room, after: Room, daily: AbstractSet[str], now: Millis) ->
     return _from(now, found)
 
 
-def _everywhere(before: Room, after: Room, daily: AbstractSet[str]) -> bool:
+def _everywhere(before: ResourceRules, after: ResourceRules, daily: AbstractSet[str]) -> bool:
     """Whether the edit can strand anybody at any time."""
     if before.active > after.active or after.capacity < before.capacity or before.services - after.services:
         return True
@@ -54,12 +54,12 @@ def _is_always(schedule: Schedule) -> bool:
     return schedule.weekly is None and not schedule.overrides
 
 
-def _away(before: Room, after: Room) -> list[Stretch]:
+def _away(before: ResourceRules, after: ResourceRules) -> list[Stretch]:
     known = {(off.start, off.end) for off in before.time_off}
     return [(off.start, off.end) for off in after.time_off if (off.start, off.end) not in known]
 
 
-def _closed(before: Room, after: Room) -> list[Stretch]:
+def _closed(before: ResourceRules, after: ResourceRules) -> list[Stretch]:
     """The dates on which less is open than before; all of time where some day of the week is."""
     tz = zone(after.timezone)
     if any(_shrinks(old, new) for old, new in zip(_of_week(before.schedule), _of_week(after.schedule), strict=True)):

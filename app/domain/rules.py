@@ -10,8 +10,8 @@ from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from app.domain.instants import DAY, MINUTE, Millis
-from app.domain.load import Calendar, Occupancy, in_the_way
-from app.domain.schedule import ALWAYS, Schedule, TimeOff, TimesOff, Window, is_open, is_open_daily
+from app.domain.load import Calendar, Occupancy, conflicts_in
+from app.domain.schedule import ALWAYS, Schedule, TimeOff, TimeOffIndex, Window, is_open, is_open_daily
 from app.domain.zones import days_between, is_day_start, next_day, zone
 
 RULES = (
@@ -37,7 +37,7 @@ Assignment: TypeAlias = Literal["even", "first", "smallest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ResourceRules:
     """What the rules need to know of a resource."""
 
     id: str
@@ -48,12 +48,12 @@ class Room:
     timezone: str = "UTC"
     schedule: Schedule = ALWAYS
     time_off: tuple[TimeOff, ...] = ()
-    times_off: TimesOff = field(init=False, repr=False, compare=False)
+    times_off: TimeOffIndex = field(init=False, repr=False, compare=False)
     """`time_off`, to be searched."""
 
     def __post_init__(self) -> None:
         """Sort the times off once for all who search them."""
-        object.__setattr__(self, "times_off", TimesOff(self.time_off))
+        object.__setattr__(self, "times_off", TimeOffIndex(self.time_off))
 
     def units(self, guests: int) -> int:
         """What a reservation of so many guests takes of the capacity."""
@@ -61,7 +61,7 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ServiceRules:
     """What the rules need to know of a service; lengths are milliseconds, `max_days` local days."""
 
     id: str
@@ -83,7 +83,7 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class BookingRequest:
     """A time that somebody wants; `lifted` names the rules that are not to be judged for it."""
 
     start: Millis
@@ -109,7 +109,7 @@ class Check:
 class Verdict:
     """All rules' verdicts on a wish and its block, and those who occupy it where it is too full."""
 
-    wish: Wish
+    wish: BookingRequest
     checks: tuple[Check, ...]
     block_start: Millis
     block_end: Millis
@@ -129,12 +129,12 @@ class Verdict:
         return [check for check in self.checks if not check.ok]
 
     @property
-    def only_taken(self) -> bool:
+    def is_conflict(self) -> bool:
         """Whether nothing but the capacity is in the way: the time is taken, the wish itself is fine."""
         return [check.rule for check in self.failed] == ["capacity"]
 
 
-def block_of(start: Millis, end: Millis, offer: Offer | None) -> tuple[Millis, Millis]:
+def block_of(start: Millis, end: Millis, offer: ServiceRules | None) -> tuple[Millis, Millis]:
     """What `[start, end)` occupies: the service's buffers added on both sides."""
     return (start - offer.before, end + offer.after) if offer else (start, end)
 
@@ -151,7 +151,7 @@ def length_flaw(start: Millis, end: Millis, shortest: Millis = SHORTEST) -> str 
 
 
 def end_of_same_length(
-    start: Millis, before: tuple[Millis, Millis], offer: Offer | None, zone_before: str, zone_after: str
+    start: Millis, before: tuple[Millis, Millis], offer: ServiceRules | None, zone_before: str, zone_after: str
 ) -> Millis:
     """Where a reservation ends that is moved to `start` and keeps its length: elapsed time, or for whole days as many.
 
@@ -164,9 +164,9 @@ def end_of_same_length(
 
 
 def judge(
-    wish: Wish,
-    room: Room,
-    offer: Offer | None,
+    wish: BookingRequest,
+    room: ResourceRules,
+    offer: ServiceRules | None,
     calendar: Calendar,
     *,
     block: tuple[Millis, Millis] | None = None,
@@ -210,13 +210,13 @@ def _lift(check: Check) -> Check:
     return replace(check, ok=True, detail=f"Lifted: {check.detail}")
 
 
-def _resource_active(room: Room) -> Check:
+def _resource_active(room: ResourceRules) -> Check:
     if room.active:
         return _passes("resource-active", "The resource takes bookings.")
     return Check("resource-active", ok=False, detail=f"The resource {room.id!r} is deactivated and takes no bookings.")
 
 
-def _service_active(offer: Offer | None) -> Check:
+def _service_active(offer: ServiceRules | None) -> Check:
     if offer is None:
         return _passes("service-active", "No service is asked for.")
     if offer.active:
@@ -224,7 +224,7 @@ def _service_active(offer: Offer | None) -> Check:
     return Check("service-active", ok=False, detail=f"The service {offer.id!r} is deactivated and cannot be booked.")
 
 
-def _service_offered(room: Room, offer: Offer | None) -> Check:
+def _service_offered(room: ResourceRules, offer: ServiceRules | None) -> Check:
     if offer is None:
         return _passes("service-offered", "No service is asked for.")
     if offer.id in room.services:
@@ -233,12 +233,12 @@ def _service_offered(room: Room, offer: Offer | None) -> Check:
     return Check("service-offered", ok=False, detail=detail)
 
 
-def _duration(wish: Wish, room: Room, offer: Offer | None) -> Check:
+def _duration(wish: BookingRequest, room: ResourceRules, offer: ServiceRules | None) -> Check:
     said = _wrong_length(wish, room, offer) if offer else None
     return _passes("duration", "The length is allowed.") if said is None else Check("duration", ok=False, detail=said)
 
 
-def _wrong_length(wish: Wish, room: Room, offer: Offer) -> str | None:
+def _wrong_length(wish: BookingRequest, room: ResourceRules, offer: ServiceRules) -> str | None:
     length = wish.end - wish.start
     if offer.kind == "fixed":
         return None if length == offer.duration else f"The service takes {offer.duration // MINUTE} minutes."
@@ -256,7 +256,7 @@ def _wrong_length(wish: Wish, room: Room, offer: Offer) -> str | None:
     )
 
 
-def _notice(wish: Wish, offer: Offer | None, now: Millis) -> Check:
+def _notice(wish: BookingRequest, offer: ServiceRules | None, now: Millis) -> Check:
     if offer is None:
         return _passes("notice", "Without a service there is no notice.")
     if wish.start < now:
@@ -267,7 +267,7 @@ def _notice(wish: Wish, offer: Offer | None, now: Millis) -> Check:
     return _passes("notice", "The start is far enough ahead.")
 
 
-def _horizon(wish: Wish, offer: Offer | None, now: Millis) -> Check:
+def _horizon(wish: BookingRequest, offer: ServiceRules | None, now: Millis) -> Check:
     if offer is None or offer.horizon is None:
         return _passes("horizon", "There is no horizon.")
     if wish.start > now + offer.horizon:
@@ -276,7 +276,9 @@ def _horizon(wish: Wish, offer: Offer | None, now: Millis) -> Check:
     return _passes("horizon", "The start is near enough.")
 
 
-def _schedule(wish: Wish, room: Room, offer: Offer | None, open_windows: Sequence[Window]) -> Check:
+def _schedule(
+    wish: BookingRequest, room: ResourceRules, offer: ServiceRules | None, open_windows: Sequence[Window]
+) -> Check:
     tz = zone(room.timezone)
     if offer and offer.kind == "full-day":
         open_then = is_open_daily(room.schedule, tz, wish.start, wish.end)
@@ -288,14 +290,14 @@ def _schedule(wish: Wish, room: Room, offer: Offer | None, open_windows: Sequenc
     return Check("schedule", ok=open_then.ok, detail=open_then.detail, override=override)
 
 
-def _time_off(wish: Wish, room: Room) -> Check:
+def _time_off(wish: BookingRequest, room: ResourceRules) -> Check:
     off = room.times_off.first(wish.start, wish.end)
     if off is None:
         return _passes("time-off", "The resource has no time off then.")
     return Check("time-off", ok=False, detail="The resource has time off then.", time_off=off.id)
 
 
-def _guests(wish: Wish, room: Room) -> Check:
+def _guests(wish: BookingRequest, room: ResourceRules) -> Check:
     if not room.by_guests:
         return _passes("guests", "The resource does not count guests.")
     if wish.guests > room.capacity:
@@ -305,14 +307,20 @@ def _guests(wish: Wish, room: Room) -> Check:
 
 
 def _capacity(
-    wish: Wish, room: Room, calendar: Calendar, block: tuple[Millis, Millis], load: int, *, blame: bool
+    wish: BookingRequest,
+    room: ResourceRules,
+    calendar: Calendar,
+    block: tuple[Millis, Millis],
+    load: int,
+    *,
+    blame: bool,
 ) -> tuple[Check, tuple[Occupancy, ...]]:
     units = room.units(wish.guests)
     if load + units <= room.capacity:
         return _passes("capacity", f"{room.capacity - load} of {room.capacity} are free."), ()
     conflicts: tuple[Occupancy, ...] = ()
     if blame:
-        conflicts = tuple(in_the_way(calendar.others(wish.ignore), *block, room.capacity - units))
+        conflicts = tuple(conflicts_in(calendar.others(wish.ignore), *block, room.capacity - units))
     free = max(room.capacity - load, 0)
     wanted = "1 is" if units == 1 else f"{units} are"
     detail = f"{wanted} wanted, {free} of {room.capacity} are free at the fullest moment of that time."

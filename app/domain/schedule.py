@@ -56,7 +56,7 @@ class TimeOff:
     end: Millis
 
 
-class TimesOff:
+class TimeOffIndex:
     """Times off, searched in a few steps however many there are.
 
     Sorted by start; `_latest[i]` is the latest end among the first `i + 1`.

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from app.domain.grid import Grid, full_days
 from app.domain.instants import DAY, EARLIEST, LATEST, Millis
 from app.domain.load import Profile
-from app.domain.rules import LONGEST, Offer, Room, Wish, block_of, judge
-from app.domain.schedule import TimesOff, Window
+from app.domain.rules import LONGEST, BookingRequest, ResourceRules, ServiceRules, block_of, judge
+from app.domain.schedule import TimeOffIndex, Window
 from app.domain.zones import zone
 
 TIMELESS = frozenset({"resource-active", "service-active", "service-offered", "guests"})
@@ -71,14 +71,16 @@ class Candidates:
     `ends` of full days; else a slot ends a `length` after its start. `open_windows` are where the grid was made.
     """
 
-    room: Room
+    room: ResourceRules
     runs: Sequence[Sequence[Millis]]
     length: Millis = 0
     ends: Mapping[Millis, Millis] = field(default_factory=dict)
     open_windows: Sequence[Window] = ()
 
     @classmethod
-    def of(cls, room: Room, offer: Offer | None, asked: Asked, after: Millis, before: Millis) -> "Candidates":
+    def of(
+        cls, room: ResourceRules, offer: ServiceRules | None, asked: Asked, after: Millis, before: Millis
+    ) -> "Candidates":
         """Those that start in `[after, before)`, and can be written down."""
         tz, after = zone(room.timezone), max(after, EARLIEST)
         if offer and offer.kind == "full-day":
@@ -106,13 +108,13 @@ class Candidates:
         return ((start, self.end(start)) for run in self.runs for start in run)
 
 
-def longest_of(asked: Asked, offer: Offer | None) -> Millis:
+def longest_of(asked: Asked, offer: ServiceRules | None) -> Millis:
     """The most time that a slot can take: a local day may have more than 24 hours."""
     return (asked.days + 1) * DAY if offer and offer.kind == "full-day" else asked.length
 
 
 def slots(
-    candidates: Candidates, offer: Offer | None, asked: Asked, profile: Profile, budget: Budget | None = None
+    candidates: Candidates, offer: ServiceRules | None, asked: Asked, profile: Profile, budget: Budget | None = None
 ) -> Iterator[Slot]:
     """The candidates that can be booked, by start; fewer where the budget is spent.
 
@@ -133,7 +135,7 @@ def slots(
             if possible > start:
                 index = bisect_left(run, possible, index + 1)
                 continue
-            wish = Wish(start, end, asked.guests, asked.lifted, asked.ignore)
+            wish = BookingRequest(start, end, asked.guests, asked.lifted, asked.ignore)
             verdict = judge(wish, room, offer, profile, open_windows=candidates.open_windows, blame=False)
             if verdict.bookable:
                 yield Slot(room.id, start, end, room.capacity - verdict.load)
@@ -145,11 +147,11 @@ def slots(
 class _Hurdles:
     """What keeps many starts in a row from being bookable, known without judging each."""
 
-    def __init__(self, room: Room, offer: Offer | None, asked: Asked, profile: Profile) -> None:
+    def __init__(self, room: ResourceRules, offer: ServiceRules | None, asked: Asked, profile: Profile) -> None:
         self._offer = offer
         self._profile = profile
         self._free = -1 if "capacity" in asked.lifted else room.capacity - room.units(asked.guests)
-        self._time_off = TimesOff() if "time-off" in asked.lifted else room.times_off
+        self._time_off = TimeOffIndex() if "time-off" in asked.lifted else room.times_off
         self.earliest: Millis = EARLIEST
         """What starts before it fails `notice`."""
         self.latest: Millis = LATEST

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from app.domain.instants import DAY, Millis
 from app.domain.load import Occupancy, meets_any
-from app.domain.rules import Room
+from app.domain.rules import ResourceRules
 from app.domain.schedule import Window, is_open, is_open_daily, windows
 from app.domain.zones import is_day_start, zone
 
@@ -18,7 +18,9 @@ FEW = 30
 """So many bookings in that time are looked at one by one."""
 
 
-def stranded(bookings: Iterable[Occupancy], before: Room, after: Room, daily: Container[str] = ()) -> list[Occupancy]:
+def stranded(
+    bookings: Iterable[Occupancy], before: ResourceRules, after: ResourceRules, daily: Container[str] = ()
+) -> list[Occupancy]:
     """The bookings that lose their room or newly break a rule, by start; `daily` are the full-day services.
 
     What was wrong before the edit is not its fault, and is not counted: neither a rule that was broken already, nor an
@@ -38,14 +40,14 @@ def stranded(bookings: Iterable[Occupancy], before: Room, after: Room, daily: Co
     return sorted((booking for booking in bookings if booking.id in lost), key=lambda booking: booking.start)
 
 
-def _is_given_up(booking: Occupancy, before: Room, after: Room) -> bool:
+def _is_given_up(booking: Occupancy, before: ResourceRules, after: ResourceRules) -> bool:
     """Whether the resource is not active any more, or does not offer what was booked."""
     return before.active > after.active or (
         booking.service is not None and booking.service in before.services and booking.service not in after.services
     )
 
 
-def _newly_away(bookings: Iterable[Occupancy], before: Room, after: Room) -> set[Hashable]:
+def _newly_away(bookings: Iterable[Occupancy], before: ResourceRules, after: ResourceRules) -> set[Hashable]:
     """Those with a time off now that had none."""
     old, new = before.times_off, after.times_off
     return {
@@ -68,12 +70,12 @@ def _of_a_time(bookings: Sequence[Occupancy]) -> Iterator[Sequence[Occupancy]]:
 class _Version:
     """A resource before or after the edit, with the stretches of some years, worked out once for many bookings."""
 
-    room: Room
+    room: ResourceRules
     tz: ZoneInfo
     known: Sequence[Window]
 
     @classmethod
-    def of(cls, room: Room, bookings: Sequence[Occupancy]) -> "_Version":
+    def of(cls, room: ResourceRules, bookings: Sequence[Occupancy]) -> "_Version":
         tz = zone(room.timezone)
         if len(bookings) <= FEW:
             return cls(room, tz, ())

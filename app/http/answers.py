@@ -41,7 +41,7 @@ async def built(request: Request, build: Callable[[], A], *, parts: int) -> Resp
     return answer
 
 
-class Kept(Protocol):
+class StoredResponse(Protocol):
     """An answer that was given once."""
 
     status: int
@@ -49,7 +49,7 @@ class Kept(Protocol):
     body: str
 
 
-def kept(answer: Kept, *, replayed: bool) -> Response[bytes]:
+def stored_response(answer: StoredResponse, *, replayed: bool) -> Response[bytes]:
     """The answer as it was kept."""
     headers = answer.headers | ({"Idempotent-Replayed": "true"} if replayed else {})
     return Response(answer.body.encode(), status_code=answer.status, headers=headers, media_type="application/json")

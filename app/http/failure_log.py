@@ -34,7 +34,7 @@ class _Spell:
     untold: int = 0
 
 
-class Troubles:
+class FailureLog:
     """The bad times of a process that are not over yet, by the name of the problem."""
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:

@@ -37,7 +37,7 @@ _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e]*")')
 _ABOUT_CONTENT: Final = (b"content-length", b"content-type", b"content-disposition")
 
 
-class Door:
+class OuterMiddleware:
     """The application behind its door; `app` is everything that was there before."""
 
     def __init__(self, app: ASGIApp) -> None:

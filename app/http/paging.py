@@ -46,7 +46,7 @@ class Page(Answer, Generic[A]):
             limit: How many items the page has at most.
             mark: The sort key of a document, for the cursor.
         """
-        page, following = turn(found, limit, mark)
+        page, following = split_page(found, limit, mark)
         return cls.model_validate({"items": page, "next": following})
 
 
@@ -77,7 +77,7 @@ def bad_cursor() -> Problem:
     return invalid("?cursor", "Send `next` of the page before as it came, or leave `cursor` out to begin.")
 
 
-def turn(found: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]) -> tuple[Sequence[T], str | None]:
+def split_page(found: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]) -> tuple[Sequence[T], str | None]:
     """Cut what a query for `limit + 1` found into a page and the cursor of the next one, if there is one."""
     if len(found) <= limit:
         return found, None

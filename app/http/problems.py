@@ -14,7 +14,7 @@ from pydantic import Field
 from pymongo.errors import PyMongoError
 
 from app.errors import KINDS, Fault, Problem
-from app.http.failure_log import Troubles
+from app.http.failure_log import FailureLog
 from app.http.methods import asked_method, methods_of
 from app.http.models import Answer
 from app.http.request import request_id
@@ -121,7 +121,7 @@ def _answer_database(request: Request[Any, Any, Any], error: PyMongoError) -> Re
 
 def _note(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     """Tell the log of what its readers must know; `TROUBLES` is missing only where no application was made by us."""
-    troubles: Troubles | None = connection.app.state.get(TROUBLES)
+    troubles: FailureLog | None = connection.app.state.get(TROUBLES)
     if troubles is not None:
         troubles.note(problem, request_id(connection.scope))
 

@@ -13,7 +13,7 @@ from litestar.types import Empty, Scope
 from app.errors import Problem
 from app.http.methods import extended
 from app.http.models import Body, read_body
-from app.http.shutdown import BODY_SECONDS, CLOSING, Closing
+from app.http.shutdown import BODY_SECONDS, CLOSING, Shutdown
 from app.http.strict_json import read_json
 from app.http.validation_messages import cut
 from app.work import WORK, WorkPool, without_collector
@@ -57,7 +57,7 @@ class Request(LitestarRequest[Any, Any, Any]):
         """
         if self._body is not Empty:  # read before
             return await super().body()
-        closing: Closing = self.app.state[CLOSING]
+        closing: Shutdown = self.app.state[CLOSING]
         try:
             async with closing.body():
                 return await super().body()

@@ -59,7 +59,7 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Takes:
+class RouteContract:
     """What one route declared."""
 
     parameters: frozenset[str]
@@ -69,18 +69,18 @@ class Takes:
     key: KeyUse
 
 
-class Conventions:
+class RequestChecks:
     """The hook before every request; it knows all routes once the application is built."""
 
     def __init__(self) -> None:
-        self._takes: dict[HTTPRouteHandler, Takes] = {}
+        self._takes: dict[HTTPRouteHandler, RouteContract] = {}
 
-    def learn(self, app: Litestar) -> None:
+    def collect(self, app: Litestar) -> None:
         """Read from the routes what each takes; pages for browsers, which are not in the schema, take what comes."""
         for route in app.routes:
             for handler, model in route.route_handler_map.values() if isinstance(route, HTTPRoute) else ():
                 if handler.resolve_include_in_schema():
-                    self._takes[handler] = Takes(
+                    self._takes[handler] = RouteContract(
                         frozenset(parameter.field_alias for parameter in model.expected_query_params),
                         frozenset(model.sequence_query_parameter_names),
                         _numbers(handler),
@@ -124,13 +124,13 @@ def _check_headers(request: Request[Any, Any, Any]) -> None:
             raise Problem("invalid", f"The header {name} stands twice; send it once.")
 
 
-def _check_parameters(request: Request[Any, Any, Any], takes: Takes) -> None:
+def _check_parameters(request: Request[Any, Any, Any], takes: RouteContract) -> None:
     given = list(request.query_params.multi_items())
     if faults := list(islice(_parameter_faults(given, takes), MAX_FAULTS)):
         raise from_faults(faults)
 
 
-def _parameter_faults(given: Sequence[tuple[str, str]], takes: Takes) -> Iterator[Fault]:
+def _parameter_faults(given: Sequence[tuple[str, str]], takes: RouteContract) -> Iterator[Fault]:
     counts = Counter(name for name, _ in given)
     for name in sorted(counts):
         if name not in takes.parameters:

@@ -20,7 +20,7 @@ LAST_BODY_SECONDS = 1.0
 """How long it may still take once the process does not listen any more."""
 
 
-class Closing:
+class Shutdown:
     """How far the end of this process has come, and the bodies that are still being read."""
 
     def __init__(self) -> None:

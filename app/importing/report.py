@@ -35,7 +35,7 @@ def refused(no: Refused) -> Outcome:
     failed = no.verdict.failed
     return Outcome(
         "refused",
-        "conflict" if no.verdict.only_taken else "rule",
+        "conflict" if no.verdict.is_conflict else "rule",
         " ".join(check.detail for check in failed),
         {"rules": [check.rule for check in failed]},
         tuple(taken.id for taken in no.verdict.conflicts if isinstance(taken.id, ObjectId)),

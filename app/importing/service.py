@@ -18,7 +18,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 
-from app.booking import Booking, BookRow, ChangeRow, Refused, Replayed
+from app.booking import BookingService, BookRow, ChangeRow, Refused, Replay
 from app.booking.import_rows import BY
 from app.domain.rules import FORCED
 from app.errors import Problem
@@ -65,7 +65,7 @@ class Importer:
     """
 
     store: Store
-    booking: Booking
+    booking: BookingService
     create: bool = False
     update: bool = False
     force: bool = False
@@ -158,10 +158,10 @@ class Importer:
         """Book a row that was unknown; another run, or a try whose answer was lost, may have booked it meanwhile."""
         intent = _intent(row, FORCED if self.force else frozenset())
         try:
-            made: Reservation | Replayed = await _insist(row, self.booking.book, intent)
+            made: Reservation | Replay = await _insist(row, self.booking.book, intent)
         except (Refused, Problem) as no:
             return _refusal(no)
-        if isinstance(made, Replayed):  # pragma: no cover  # only requests with an Idempotency-Key are told again
+        if isinstance(made, Replay):  # pragma: no cover  # only requests with an Idempotency-Key are told again
             raise TypeError("A row has no Idempotency-Key.")
         if made.id == intent.reservation:
             return Outcome("accepted")

@@ -8,10 +8,10 @@ from app.domain.instants import Millis
 from app.migration.report import Watch, unwatched
 from app.storage.capacities import read_limits
 from app.storage.client import Store
-from app.storage.foreign_occupancies import Foreign, foreign
+from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
 from app.storage.raw_batches import documents
 from app.storage.reach import NOWHERE, Reach
-from app.storage.row_reader import FIELDS, SURE, Reader, Taken, found_by_lookup
+from app.storage.row_reader import FIELDS, SURE, OccupiedTime, Reader, is_found_by_lookup
 
 
 @dataclass(slots=True)
@@ -24,13 +24,13 @@ class Booked:
     """
 
     reaches: dict[str, Reach] = field(default_factory=dict)
-    foreign: dict[str, list[Foreign]] = field(default_factory=dict)
+    foreign: dict[str, list[ForeignOccupancy]] = field(default_factory=dict)
 
-    def enter(self, row: Mapping[str, Any], taken: Taken, now: Millis, resources: Collection[str]) -> None:
+    def enter(self, row: Mapping[str, Any], taken: OccupiedTime, now: Millis, resources: Collection[str]) -> None:
         """Take in what a row occupies."""
-        if (missed := foreign(row, taken, now)) is not None:
+        if (missed := foreign_occupancy(row, taken, now)) is not None:
             self.foreign.setdefault(taken.resource, []).append(missed)
-        if taken.resource in resources and (missed or found_by_lookup(row, taken)):
+        if taken.resource in resources and (missed or is_found_by_lookup(row, taken)):
             self.reaches[taken.resource] = self.reaches.get(taken.resource, NOWHERE).including(row, taken)
 
 
@@ -45,7 +45,7 @@ async def read_booked(store: Store, resources: Collection[str], watch: Watch = u
     async for batch in documents(store, "reservations", (*FIELDS, "long"), where):
         for row in batch:
             for taken in reader.occupancies(row):
-                if isinstance(taken, Taken):
+                if isinstance(taken, OccupiedTime):
                     booked.enter(row, taken, now, resources)
         done += len(batch)
         watch("reading what is booked", done, max(total, done))

@@ -37,7 +37,7 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class DuplicateKey:
     """One key, or null, and the reservations that have it.
 
     Args:
@@ -77,7 +77,7 @@ class Stray:
         return f"unset {self.field} {excerpt(self.key)} on {on}; the oldest, {self.keeps.id}, keeps it"
 
 
-async def find_strays(store: Store, field: str, watch: Watch = unwatched) -> list[Stray]:
+async def find_duplicate_keys(store: Store, field: str, watch: Watch = unwatched) -> list[DuplicateKey]:
     """All of them, nulls first; reads every reservation, because there is no index to ask."""
     repeated = await _repeated(store, field, watch)
     nulls: list[Holder] = []
@@ -91,10 +91,10 @@ async def find_strays(store: Store, field: str, watch: Watch = unwatched) -> lis
     rows.sort(key=lambda row: row[0])
     nulls.sort(key=lambda holder: str(holder.id))
     strays = sorted(_rivals(field, [holder for _, holder in rows]), key=lambda stray: excerpt(stray.key))
-    return [Stray(field, None, None, tuple(nulls)), *strays] if nulls else strays
+    return [DuplicateKey(field, None, None, tuple(nulls)), *strays] if nulls else strays
 
 
-def _rivals(field: str, rows: list[Holder]) -> Iterator[Stray]:
+def _rivals(field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
     """Let each reservation, the oldest first, keep its keys if no older one keeps one of them."""
     owners: dict[Hashable, Holder] = {}
     losers: dict[Hashable, tuple[Any, list[Holder]]] = {}
@@ -106,10 +106,10 @@ def _rivals(field: str, rows: list[Holder]) -> Iterator[Stray]:
         else:
             losers.setdefault(taken[0], (taken[1], []))[1].append(holder)
     for key, (value, lost) in losers.items():
-        yield Stray(field, value, owners[key], tuple(lost))
+        yield DuplicateKey(field, value, owners[key], tuple(lost))
 
 
-async def settle(store: Store, strays: Sequence[Stray], watch: Watch = unwatched) -> None:
+async def unset_duplicates(store: Store, strays: Sequence[DuplicateKey], watch: Watch = unwatched) -> None:
     """Take the keys off all but the oldest, where they are still the same; compared here, since servers differ in that.
 
     Args:

@@ -15,7 +15,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 from app.cluster import agreement
 from app.cluster.reaper import running
 from app.migration.coverage import Coverage, cover, look_at_coverage
-from app.migration.duplicate_keys import Stray, find_strays, settle
+from app.migration.duplicate_keys import DuplicateKey, find_duplicate_keys, unset_duplicates
 from app.migration.indexes import Inventory, build, lists_in_the_way, take_inventory
 from app.migration.report import OBSTACLES, STRAY, Finding, FindingKind, Report, Watch, counted, unwatched
 from app.storage.client import Store
@@ -40,7 +40,7 @@ class _Survey:
 
     collections: list[str] = field(default_factory=list)
     inventory: Inventory = field(default_factory=Inventory)
-    strays: list[list[Stray]] = field(default_factory=list)
+    strays: list[list[DuplicateKey]] = field(default_factory=list)
     coverage: Coverage = field(default_factory=Coverage)
 
 
@@ -63,7 +63,7 @@ async def migrate(store: Store, *, check: bool = False, apply: bool = False, wat
         return report
     report.findings.clear()
     for strays in survey.strays:
-        await settle(store, strays, watch)
+        await unset_duplicates(store, strays, watch)
         report.changed += [stray.settled for stray in strays]
     await _build(store, survey, report, watch)
     await store.look()
@@ -97,7 +97,7 @@ async def _look(store: Store, report: Report, watch: Watch) -> _Survey:
     survey.inventory = await take_inventory(store, unfit, everywhere=True)
     for index in survey.inventory.absent:
         if index.unique:
-            survey.strays.append(await find_strays(store, index.field, watch))
+            survey.strays.append(await find_duplicate_keys(store, index.field, watch))
         elif (finding := await lists_in_the_way(store, index)) is not None:
             report.findings.append(finding)
     for stray in chain(*survey.strays):

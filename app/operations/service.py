@@ -6,7 +6,7 @@ import pymongo
 import structlog
 from pymongo.errors import PyMongoError
 
-from app.http.shutdown import Closing
+from app.http.shutdown import Shutdown
 from app.migration.migrate import verify
 from app.reconciliation.metrics import Figures, read_figures
 from app.storage.capabilities import StoreMode
@@ -34,7 +34,7 @@ class State:
 class Operations:
     """What an operator asks of a process."""
 
-    def __init__(self, store: Store, closing: Closing) -> None:
+    def __init__(self, store: Store, closing: Shutdown) -> None:
         self._store = store
         self._closing = closing
         self._told: str | None = None

@@ -191,7 +191,7 @@ class _Channel:
 
     async def send(self, message: Message) -> bool:
         """Send a message once; whether it was taken. The log hears of the first, second, fourth, … failure."""
-        await leases.prove(self.store, self.lease)
+        await leases.renew(self.store, self.lease)
         try:
             await self.receiver.take(message)
         except NotTaken as failure:
@@ -229,7 +229,7 @@ class _Channel:
             LostRun: somebody else has the lease.
         """
         delivery = self.delivery.model_dump(by_alias=True, exclude_none=True)
-        await leases.prove(self.store, self.lease, delivery=delivery)
+        await leases.renew(self.store, self.lease, delivery=delivery)
 
 
 @asynccontextmanager
@@ -270,7 +270,7 @@ async def _mark(channel: _Channel, ids: Sequence[ObjectId], where: dict[str, Any
         some = {"_id": {"$in": ids[place : place + MARKED]}}
         await channel.store.database[FINDINGS].update_many({**some, **where}, change)
         with suppress(LostRun):  # what was sent was sent; whether more may be, `send` asks
-            await leases.prove(channel.store, channel.lease)
+            await leases.renew(channel.store, channel.lease)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -21,7 +21,7 @@ from app.reconciliation.alerts import WARNED, Teller, warn
 from app.reconciliation.findings_writer import record
 from app.reconciliation.guard_updates import keep_foreign, raise_reaches
 from app.reconciliation.lease import Lease
-from app.reconciliation.recheck import look_again, windows_of
+from app.reconciliation.recheck import confirm_windows, windows_of
 from app.reconciliation.row_batches import Example, Tally
 from app.reconciliation.run_store import Kind, LostRun
 from app.reconciliation.stored_findings import FINDINGS, unresolved_resources
@@ -193,7 +193,7 @@ async def _beat(store: Store, run: Run, lease: Lease, progress: Progress) -> Non
     while True:
         await asyncio.sleep(run_store.BEAT_SECONDS)
         with suppress(PyMongoError):
-            await leases.prove(store, lease)
+            await leases.renew(store, lease)
             await run_store.write(store, run, **progress.counts())
 
 
@@ -260,7 +260,7 @@ class _Work:
                 size = len(some) // 2
                 continue
             place, size = place + len(some), min(2 * size, SUSPECTS)
-            seen = await scan.these(self.store, some, self.opaque, self.progress.tally)
+            seen = await scan.scan_resources(self.store, some, self.opaque, self.progress.tally)
             self._need(seen.needs)
             found = {window.resource for window in await windows_of(seen.rows, seen.limits)}
             found |= {each.resource for each in seen.foreign} | self.known.intersection(some)
@@ -288,7 +288,7 @@ class _Work:
         names = list(suspects)
         suspects.clear()
         self.done.update(names)
-        stands = await look_again(self.store, names, self.opaque)
+        stands = await confirm_windows(self.store, names, self.opaque)
         await raise_reaches(self.store, stands.needs)
         await keep_foreign(self.store, self.lease, self.run.id, names, stands.foreign)
         recorded = await record(self.store, self.lease, self.run, names, stands.windows, stands.ids)

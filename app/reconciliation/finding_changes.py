@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from app.domain.acceptance import RAN_OUT, digest
-from app.domain.finding_identity import Gone, Placed
+from app.domain.finding_identity import MatchedWindow, VanishedFinding
 from app.domain.instants import from_millis
 from app.domain.sweep import Window
 from app.reconciliation import finding_history
@@ -60,11 +60,11 @@ class Planner:
     rows: Mapping[Any, Mapping[str, Any]]
     ids: Mapping[str, Any]
 
-    def placed(self, placed: Placed) -> Change | None:
+    def placed(self, placed: MatchedWindow) -> Change | None:
         """Make or change the finding of a window; None where nothing but the time of the last look is new."""
         return self._new(placed) if placed.finding is None else self._changed(placed, self.rows[placed.finding])
 
-    def gone(self, gone: Gone) -> Change:
+    def gone(self, gone: VanishedFinding) -> Change:
         """Resolve what has no window. What people said of it is kept only where it became part of another finding."""
         row = self.rows[gone.finding]
         fields: dict[str, Any] = {"state": "resolved", "updatedAt": self.now}
@@ -80,7 +80,7 @@ class Planner:
         entry = finding_history.entry(self.now, "resolved", row, [note])
         return Change(Order.RESOLVED, row["_id"], row["version"], fields, _there(row, unset), entry)
 
-    def _new(self, placed: Placed) -> Change:
+    def _new(self, placed: MatchedWindow) -> Change:
         identity, window = ObjectId(), self._window(placed.window)
         fields = {
             "_id": identity,
@@ -101,7 +101,7 @@ class Planner:
         entry = finding_history.entry(self.now, placed.state, window, notes, window["reservations"])
         return Change(Order.NEW, identity, None, fields, (), entry, placed.opened)
 
-    def _changed(self, placed: Placed, row: Mapping[str, Any]) -> Change | None:
+    def _changed(self, placed: MatchedWindow, row: Mapping[str, Any]) -> Change | None:
         same = _is_same(placed.window, row)
         window = dict(row) if same else self._window(placed.window)
         fields = ({} if same else window) | self._words(placed, row) | {"state": placed.state}
@@ -130,7 +130,7 @@ class Planner:
         }
         return fields | ({"digest": digest(window.reservations)} if is_cut(window.reservations) else {})
 
-    def _words(self, placed: Placed, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _words(self, placed: MatchedWindow, row: Mapping[str, Any]) -> dict[str, Any]:
         """What people said of it, or of what it parts from, and what it was before others merged into it."""
         words: dict[str, Any] = {}
         source = self.rows.get(placed.split_from, {})
@@ -155,7 +155,7 @@ class Planner:
         return joined, [each for key, each in before.items() if key not in after]
 
 
-def _unsaid(placed: Placed) -> set[str]:
+def _unsaid(placed: MatchedWindow) -> set[str]:
     """What a finding does not bear from now on."""
     unsaid = {"acceptance"} if placed.acceptance is None else set()
     unsaid |= {"acknowledged"} if placed.state != "acknowledged" else set()
@@ -180,7 +180,7 @@ def _is_same(window: Window, row: Mapping[str, Any]) -> bool:
     return set(window.reservations) == set(map(label, row["reservations"]))
 
 
-def _notes(placed: Placed, row: Mapping[str, Any]) -> list[str | None]:
+def _notes(placed: MatchedWindow, row: Mapping[str, Any]) -> list[str | None]:
     """Why a finding changes, in words."""
     notes: list[str | None] = []
     if row["state"] == "resolved":

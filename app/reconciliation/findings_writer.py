@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 from pymongo.errors import PyMongoError
 
 from app.domain import finding_identity
-from app.domain.finding_identity import Known, Matched
+from app.domain.finding_identity import Matched, StoredFinding
 from app.domain.instants import Millis
 from app.domain.sweep import Window
 from app.reconciliation.finding_changes import Change, Planner
 from app.reconciliation.findings_batches import Overtaken, Writer
 from app.reconciliation.lease import Lease
-from app.reconciliation.stored_findings import changed, known_of, resolved, unresolved
+from app.reconciliation.stored_findings import changed, resolved, stored_finding, unresolved
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
 
@@ -111,15 +111,15 @@ async def _plan(
 
 async def _matched_one(store: Store, resource: str, windows: Sequence[Window], rows: list[dict[str, Any]]) -> Matched:
     """Match one resource; resolved findings that may return are added to those that were read."""
-    known = [known_of(row) async for row in _slowly(rows)]
+    known = [stored_finding(row) async for row in _slowly(rows)]
     async for row in resolved(store, resource, changed(windows, known)):
         rows.append(row)
-        known.append(known_of(row))
+        known.append(stored_finding(row))
     known.sort(key=attrgetter("id"))
     return await _matched(windows, known, store.clock.millis())
 
 
-async def _matched(windows: Sequence[Window], known: Sequence[Known], now: Millis) -> Matched:
+async def _matched(windows: Sequence[Window], known: Sequence[StoredFinding], now: Millis) -> Matched:
     """Match step by step, with everything else that this process does in between."""
     working = finding_identity.steps(windows, known, now)
     while True:

@@ -18,7 +18,7 @@ from app.reconciliation import lease as leases
 from app.reconciliation.lease import Lease
 from app.storage import foreign_occupancies, reach
 from app.storage.client import Store
-from app.storage.foreign_occupancies import Foreign, Step
+from app.storage.foreign_occupancies import ForeignOccupancy, Step
 from app.storage.reach import Reach
 
 PATIENCE_SECONDS = 20.0
@@ -40,7 +40,7 @@ async def raise_reaches(store: Store, needs: Mapping[str, Reach]) -> None:
 
 
 async def keep_foreign(
-    store: Store, lease: Lease, run: ObjectId, resources: Sequence[str], those: Sequence[Foreign]
+    store: Store, lease: Lease, run: ObjectId, resources: Sequence[str], those: Sequence[ForeignOccupancy]
 ) -> None:
     """Let these be all that is kept of what the conflict lookup does not find on these resources.
 

@@ -51,7 +51,7 @@ async def acquire(store: Store, owner: str, name: str = ID) -> Lease | None:
     return None if taken is None else Lease(taken["epoch"], owner, name)
 
 
-async def prove(store: Store, lease: Lease, session: Session = None, **fields: Any) -> None:
+async def renew(store: Store, lease: Lease, session: Session = None, **fields: Any) -> None:
     """Say that its holder lives; first in every transaction that writes findings, so that only the holder commits.
 
     Args:
@@ -77,13 +77,13 @@ async def under(store: Store, lease: Lease, work: Callable[[Session], Awaitable[
         pymongo.errors.PyMongoError: the database failed, or somebody else wrote the same (`TransientTransactionError`).
     """
     if store.mode != "strict":
-        await prove(store, lease)
+        await renew(store, lease)
         await work(None)
         return
     async with await store.client.start_session() as session:
         session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True), ReadPreference.PRIMARY)
         try:
-            await prove(store, lease, session)
+            await renew(store, lease, session)
             await work(session)
         except BaseException:
             await session.abort_transaction()

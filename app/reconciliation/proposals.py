@@ -15,7 +15,7 @@ from app.availability.service import Availability
 from app.domain.instants import from_millis, to_millis
 from app.domain.lifecycle import BLOCKING, status_at
 from app.domain.load import Calendar
-from app.domain.rules import AHEAD, Offer, Wish, end_of_same_length, judge
+from app.domain.rules import AHEAD, BookingRequest, ServiceRules, end_of_same_length, judge
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Finding, Reservation
@@ -95,7 +95,9 @@ async def _movable(store: Store, finding: Finding) -> Sequence[Reservation]:
     return sorted(movable, key=lambda each: (each.created_at, each.id), reverse=True)
 
 
-async def _pool(store: Store, availability: Availability, reservation: Reservation) -> tuple[Offer | None, list[Place]]:
+async def _pool(
+    store: Store, availability: Availability, reservation: Reservation
+) -> tuple[ServiceRules | None, list[Place]]:
     """Its service, and who else offers that; none without a service."""
     if reservation.service is None:
         return None, []
@@ -104,7 +106,7 @@ async def _pool(store: Store, availability: Availability, reservation: Reservati
 
 
 async def _elsewhere(
-    store: Store, reservation: Reservation, offer: Offer | None, places: Sequence[Place]
+    store: Store, reservation: Reservation, offer: ServiceRules | None, places: Sequence[Place]
 ) -> Proposal | None:
     """The first of the service's pool that takes it at the same time, with the buffers that it has."""
     if offer is None:
@@ -114,20 +116,20 @@ async def _elsewhere(
     taken = await read_occupancies(store, places, *block)
     for place in places:
         calendar = Calendar(store.clock.millis(), taken[place.room.id])
-        wish = Wish(start, end, reservation.guests, AHEAD, ignore=reservation.id)
+        wish = BookingRequest(start, end, reservation.guests, AHEAD, ignore=reservation.id)
         if judge(wish, place.room, offer, calendar, block=block, blame=False).bookable:
             return Proposal(str(reservation.id), place.room.id, reservation.start_time, reservation.end_time)
     return None
 
 
 async def _later(
-    store: Store, availability: Availability, reservation: Reservation, offer: Offer | None, home: Place
+    store: Store, availability: Availability, reservation: Reservation, offer: ServiceRules | None, home: Place
 ) -> Proposal | None:
     """The next free time on its own resource, on the grid, within a week; of what has not begun, and not when it is."""
     start, end = to_millis(reservation.start_time), to_millis(reservation.end_time)
     if start <= store.clock.millis():
         return None
-    wish = Wish(start, end, reservation.guests, ignore=reservation.id)
+    wish = BookingRequest(start, end, reservation.guests, ignore=reservation.id)
     free = await availability.next_free(wish, reservation.service, [reservation.resource])
     later = next((each for each in free if each != start), None)
     if later is None:

@@ -15,10 +15,10 @@ from pymongo.read_preferences import ReadPreference
 
 from app.domain.sweep import Plain, Window, sweep
 from app.reconciliation import scan
-from app.reconciliation.scan import Opaque, Seen
+from app.reconciliation.scan import Opaque, ResourceScan
 from app.storage.capacities import Limits
 from app.storage.client import Store
-from app.storage.foreign_occupancies import Foreign
+from app.storage.foreign_occupancies import ForeignOccupancy
 from app.storage.reach import Reach
 
 TRIES = 5
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class ConfirmedWindows:
     """What stands of some resources: their windows, by resource, then start, with ids as text.
 
     `ids` are what each id of a reservation is in the database, by its text. `needs` and `foreign` are what the guards
@@ -42,10 +42,10 @@ class Settled:
     windows: list[Window]
     ids: Mapping[str, Any]
     needs: Mapping[str, Reach]
-    foreign: Sequence[Foreign]
+    foreign: Sequence[ForeignOccupancy]
 
 
-async def look_again(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
+async def confirm_windows(store: Store, resources: Sequence[str], opaque: Opaque) -> ConfirmedWindows:
     """What stands of these resources at one instant.
 
     With transactions that is a snapshot. Without, it is what two reads in succession agree on: a resource that changes
@@ -55,12 +55,12 @@ async def look_again(store: Store, resources: Sequence[str], opaque: Opaque) -> 
     return await both(store, resources, opaque)
 
 
-async def _in_a_snapshot(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
+async def _in_a_snapshot(store: Store, resources: Sequence[str], opaque: Opaque) -> ConfirmedWindows:
     for left in reversed(range(TRIES)):
         async with await store.client.start_session() as session:
             session.start_transaction(ReadConcern("snapshot"), read_preference=ReadPreference.PRIMARY)
             try:
-                seen = await scan.these(store, resources, opaque, session=session)
+                seen = await scan.scan_resources(store, resources, opaque, session=session)
                 await session.abort_transaction()
             except PyMongoError as error:
                 if left and error.has_error_label("TransientTransactionError"):
@@ -70,11 +70,11 @@ async def _in_a_snapshot(store: Store, resources: Sequence[str], opaque: Opaque)
     raise AssertionError("The last try returns or raises.")
 
 
-async def _in_agreement(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
-    seen = await scan.these(store, resources, opaque)
+async def _in_agreement(store: Store, resources: Sequence[str], opaque: Opaque) -> ConfirmedWindows:
+    seen = await scan.scan_resources(store, resources, opaque)
     before = await windows_of(seen.rows, seen.limits)
     for _ in range(TRIES):
-        seen = await scan.these(store, resources, opaque)
+        seen = await scan.scan_resources(store, resources, opaque)
         after = await windows_of(seen.rows, seen.limits)
         if after == before:
             return _settled(seen, after)
@@ -93,5 +93,5 @@ async def windows_of(rows: Sequence[Plain], limits: Limits) -> list[Window]:
     return await asyncio.to_thread(lambda: [*sweep(rows, limits.capacities, limits.former)])
 
 
-def _settled(seen: Seen, windows: list[Window]) -> Settled:
-    return Settled(windows, seen.ids, seen.needs, seen.foreign)
+def _settled(seen: ResourceScan, windows: list[Window]) -> ConfirmedWindows:
+    return ConfirmedWindows(windows, seen.ids, seen.needs, seen.foreign)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from app.domain.instants import Millis, from_millis
 from app.domain.sweep import Plain
 from app.storage.capacities import Limits
-from app.storage.foreign_occupancies import Foreign, foreign
+from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
 from app.storage.reach import Reach, doubled
 from app.storage.row_reader import (
     FIELDS,
@@ -18,9 +18,9 @@ from app.storage.row_reader import (
     TRASH,
     UNKNOWN_STATUS,
     LeftOut,
+    OccupiedTime,
     Reader,
-    Taken,
-    found_by_lookup,
+    is_found_by_lookup,
     occupancies,
 )
 from app.storage.values import MOST, excerpt, identity, is_opaque, label
@@ -88,7 +88,7 @@ class Rows:
     """Resources that have to be read by themselves: rows that lie elsewhere, or that a booking could not find, count
     for them."""
     needs: dict[str, Reach] = field(default_factory=dict)
-    foreign: list[Foreign] = field(default_factory=list)
+    foreign: list[ForeignOccupancy] = field(default_factory=list)
     ids: dict[str, Any] | None = None
     """By the text of an id, what it is in the database; filled only where it is there."""
     _reader: Reader = field(init=False)
@@ -189,7 +189,7 @@ class Rows:
         name = "" if self.ids is None else label(raw)
         placed, readable = False, False
         for taken in occupancies(found, self.limits.by_guest):
-            readable = readable or isinstance(taken, Taken)
+            readable = readable or isinstance(taken, OccupiedTime)
             if isinstance(taken, LeftOut):
                 self._leave_out(taken, found)
             elif self.wanted is None or taken.resource in self.wanted:
@@ -198,10 +198,10 @@ class Rows:
         if placed and self.ids is not None:
             self.ids[name] = raw
 
-    def _place(self, found: Mapping[str, Any], taken: Taken, name: str) -> bool:
+    def _place(self, found: Mapping[str, Any], taken: OccupiedTime, name: str) -> bool:
         """Enter one occupancy, and what follows for the lookup; whether it is a row here."""
-        outside = foreign(found, taken, self.now)
-        if outside or found_by_lookup(found, taken):
+        outside = foreign_occupancy(found, taken, self.now)
+        if outside or is_found_by_lookup(found, taken):
             self.needs[taken.resource] = self.needs.get(taken.resource, NOWHERE).including(found, taken)
         if self.wanted is None and (outside or not self._in_its_place(found, taken)):
             self.again[taken.resource] += 1
@@ -212,7 +212,7 @@ class Rows:
         self.rows.append((taken.resource, taken.start, name, taken.end, taken.units))
         return True
 
-    def _in_its_place(self, found: Mapping[str, Any], taken: Taken) -> bool:
+    def _in_its_place(self, found: Mapping[str, Any], taken: OccupiedTime) -> bool:
         """Whether a cursor in the order of `resource` meets it beside the others on its resource."""
         resource = found.get("resource")
         return not is_opaque(resource) and not isinstance(resource, list) and taken.resource == identity(resource)

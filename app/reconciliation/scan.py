@@ -16,7 +16,7 @@ from app.domain.sweep import Plain
 from app.reconciliation.row_batches import PASSING, PROJECTION, Rows, Tally, is_idle, without_zone
 from app.storage.capacities import Limits, read_limits
 from app.storage.client import LENIENT, Store
-from app.storage.foreign_occupancies import Foreign
+from app.storage.foreign_occupancies import ForeignOccupancy
 from app.storage.reach import Reach
 from app.storage.row_reader import SURE
 from app.storage.values import NAMELESS, forms, identity, is_opaque, label, row_key
@@ -89,7 +89,7 @@ class Scan:
 
 
 @dataclass(slots=True)
-class Seen:
+class ResourceScan:
     """All that there is of some resources: rows with ids as text, in the order of the sweep, and what else follows.
 
     `ids` are what each id is in the database, `needs` the reach that a lookup
@@ -100,16 +100,16 @@ class Seen:
     limits: Limits
     ids: Mapping[str, Any]
     needs: Mapping[str, Reach]
-    foreign: Sequence[Foreign]
+    foreign: Sequence[ForeignOccupancy]
 
 
-async def these(
+async def scan_resources(
     store: Store,
     resources: Sequence[str],
     opaque: Opaque,
     tally: Tally | None = None,
     session: AsyncIOMotorClientSession | None = None,
-) -> Seen:
+) -> ResourceScan:
     """All that occupies these resources, in whatever form it names them. In a transaction all of it is of one snapshot.
 
     Args:
@@ -128,7 +128,7 @@ async def these(
             reader.read(each for each in batch if not is_idle(each) and _is_first(each, several))
     reader.rows.sort()
     counted.resources += len(resources)
-    return Seen(reader.rows, limits, reader.ids or {}, reader.needs, reader.foreign)
+    return ResourceScan(reader.rows, limits, reader.ids or {}, reader.needs, reader.foreign)
 
 
 async def are_many(store: Store, resources: Sequence[str], opaque: Opaque, most: int) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from app.domain import acceptance
-from app.domain.finding_identity import Extent, Known
+from app.domain.finding_identity import Extent, StoredFinding
 from app.domain.instants import from_millis, to_millis
 from app.domain.sweep import Window
 from app.storage.client import Store
@@ -48,10 +48,10 @@ def listed(labels: Sequence[str], ids: Mapping[str, Any]) -> list[Any]:
     return [ids[name] for name in chosen]
 
 
-def known_of(row: Mapping[str, Any]) -> Known:
+def stored_finding(row: Mapping[str, Any]) -> StoredFinding:
     """A stored finding, as far as matching must know it."""
     own = row.get("own")
-    return Known(
+    return StoredFinding(
         row["_id"],
         _extent(row),
         row["state"],
@@ -133,7 +133,7 @@ async def resolved(store: Store, resource: str, windows: Sequence[Window]) -> As
             yield row
 
 
-def changed(windows: Iterable[Window], known: Iterable[Known]) -> list[Window]:
+def changed(windows: Iterable[Window], known: Iterable[StoredFinding]) -> list[Window]:
     """The windows that are not what an unresolved finding was: only they can take another one."""
     same = {(each.extent.start, each.extent.end): each.extent for each in known}
     return [window for window in windows if not _is_as_it_was(window, same.get((window.start, window.end)))]

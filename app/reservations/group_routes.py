@@ -9,8 +9,8 @@ from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from app.access.routes import caller_of, needs
-from app.booking import Replayed
-from app.http.answers import kept, versioned
+from app.booking import Replay
+from app.http.answers import stored_response, versioned
 from app.http.openapi import problems
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
@@ -62,8 +62,8 @@ class GroupRoutes(Controller):
         caller = caller_of(request)
         token = await token_of(request, caller, _rendered_group, apart=True)
         made = await groups.book(data, caller, token)
-        if isinstance(made, Replayed):
-            return kept(made.answer, replayed=True)
+        if isinstance(made, Replay):
+            return stored_response(made.answer, replayed=True)
         answer = _made(made)
         return versioned(answer, answer.version, status=HTTP_201_CREATED, location=_location(answer))
 
@@ -138,8 +138,8 @@ async def move(
     caller = caller_of(request)
     token = await token_of(request, caller, _rendered_moves, apart=True)
     moved = await groups.move(data, caller, token)
-    if isinstance(moved, Replayed):
-        return kept(moved.answer, replayed=True)
+    if isinstance(moved, Replay):
+        return stored_response(moved.answer, replayed=True)
     return Response(_moved(moved))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking import Book, BookGroup, Booking, MembersRefused, Replayed, Token
+from app.booking import Book, BookGroup, BookingService, MembersRefused, Replay, Token
 from app.caller import Caller
 from app.domain.lifecycle import Status
 from app.errors import Problem, invalid, not_found
@@ -34,12 +34,12 @@ class Group:
 class Groups:
     """What callers do with several reservations at once; each becomes an intent as it would alone."""
 
-    def __init__(self, store: Store, booking: Booking, reservations: Reservations) -> None:
+    def __init__(self, store: Store, booking: BookingService, reservations: Reservations) -> None:
         self.store = store
         self.booking = booking
         self.reservations = reservations
 
-    async def book(self, wanted: NewGroup, caller: Caller, token: Token | None) -> Sequence[Reservation] | Replayed:
+    async def book(self, wanted: NewGroup, caller: Caller, token: Token | None) -> Sequence[Reservation] | Replay:
         """Book all of them, or none; a token's first answer is given again.
 
         Raises:
@@ -48,9 +48,9 @@ class Groups:
         try:
             group = await self._group_of(wanted, caller, token)
         except Problem as problem:
-            return await self.reservations.told_before(token, problem)
+            return await self.reservations.replayed_answer(token, problem)
 
-        async def book(seconds: float) -> list[Reservation] | Replayed:
+        async def book(seconds: float) -> list[Reservation] | Replay:
             group.deadline_seconds = seconds
             return await self.booking.book_group(group)
 
@@ -62,7 +62,7 @@ class Groups:
         except Problem as problem:
             if problem.name != "hold-limit":
                 raise
-            return await self.reservations.told_before(token, problem)
+            return await self.reservations.replayed_answer(token, problem)
         return self._noted(made)
 
     async def read(self, identity: str, caller: Caller) -> Group:
@@ -113,7 +113,7 @@ class Groups:
             raise members_refused(refused, _STORED, caller) from None
         return self._brought(Group(group.id, ended), "cancelled")
 
-    async def move(self, wanted: NewMoves, caller: Caller, token: Token | None) -> Sequence[Reservation] | Replayed:
+    async def move(self, wanted: NewMoves, caller: Caller, token: Token | None) -> Sequence[Reservation] | Replay:
         """Move all of them, or none, judged by where all are in the end; a token's first answer is given again.
 
         Raises:
@@ -123,7 +123,7 @@ class Groups:
         try:
             await self._check_moves(wanted.moves, caller)
         except Problem as problem:
-            return await self.reservations.told_before(token, problem)
+            return await self.reservations.replayed_answer(token, problem)
         try:
             moved = await self.booking.move(
                 [(ObjectId(each.reservation), each.to_patch(), each.version) for each in wanted.moves],
@@ -137,9 +137,9 @@ class Groups:
             raise members_refused(refused, _MOVES, caller) from None
         return self._noted(moved)
 
-    def _noted(self, made: Sequence[Reservation] | Replayed) -> Sequence[Reservation] | Replayed:
+    def _noted(self, made: Sequence[Reservation] | Replay) -> Sequence[Reservation] | Replay:
         """The same, after it was told which resources were written to."""
-        for reservation in () if isinstance(made, Replayed) else made:
+        for reservation in () if isinstance(made, Replay) else made:
             self.reservations.written(reservation.resource)
         return made
 

@@ -15,7 +15,7 @@ from app.caller import Caller
 from app.domain.instants import LATEST, from_millis, to_millis
 from app.domain.rules import LONGEST
 from app.errors import Problem, invalid, not_found
-from app.http.paging import Mark, bad_cursor, read_cursor, turn
+from app.http.paging import Mark, bad_cursor, read_cursor, split_page
 from app.reservations.changes import Position, begin, following
 from app.storage.client import Store
 from app.storage.documents import Reservation
@@ -130,7 +130,7 @@ async def _page(
         # Dates come before everything else downwards, and a range of dates finds nothing but dates.
         odd = {"$or": after(by, datetime.min.replace(tzinfo=UTC), direction)[1:]}
         rows += await _sorted(store, [*unbound, odd], by, direction, limit + 1 - len(rows))
-    return turn(rows, limit, lambda row: (_start_mark(row.get(by)), mark_of(row["_id"])))
+    return split_page(rows, limit, lambda row: (_start_mark(row.get(by)), mark_of(row["_id"])))
 
 
 async def _sorted(store: Store, conditions: list[dict[str, Any]], by: str, direction: int, most: int) -> list[Row]:

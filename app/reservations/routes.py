@@ -9,9 +9,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from app.access.routes import caller_of, needs
-from app.booking import Replayed
+from app.booking import Replay
 from app.domain.lifecycle import Status
-from app.http.answers import built, kept, versioned
+from app.http.answers import built, stored_response, versioned
 from app.http.etags import IfMatch, IfMatchHeader
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
@@ -91,10 +91,10 @@ class ReservationRoutes(Controller):
         caller = caller_of(request)
         token = await token_of(request, caller, lambda made: _rendered(made, reservations))
         made = await reservations.create(data, caller, force=force, token=token)
-        if isinstance(made, Replayed):
-            return kept(made.answer, replayed=True)
+        if isinstance(made, Replay):
+            return stored_response(made.answer, replayed=True)
         if made.idempotency is not None:
-            return kept(made.idempotency, replayed=False)
+            return stored_response(made.idempotency, replayed=False)
         return _answer(made, reservations, status=201)
 
     @get(guards=[needs("reservations:read")], responses=problems("overloaded"), operation_id="listReservations")

@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from app.availability.service import Availability
-from app.booking import TOOK_PLACE, Book, Booking, Refused, Replayed, Token, check_served
+from app.booking import TOOK_PLACE, Book, BookingService, Refused, Replay, Token, check_served
 from app.booking.snapshot import unguarded
 from app.caller import Caller
 from app.domain.instants import render, to_millis
 from app.domain.lifecycle import Status
-from app.domain.rules import FORCED, Wish
+from app.domain.rules import FORCED, BookingRequest
 from app.errors import Problem, invalid
 from app.http.etags import IfMatch
 from app.refusals import refusal
@@ -56,7 +56,7 @@ class Reservations:
     def __init__(
         self,
         store: Store,
-        booking: Booking,
+        booking: BookingService,
         availability: Availability,
         *,
         holds: HoldLimits,
@@ -71,7 +71,7 @@ class Reservations:
 
     async def create(
         self, wanted: NewReservation, caller: Caller, *, force: bool = False, token: Token | None = None
-    ) -> Reservation | Replayed:
+    ) -> Reservation | Replay:
         """Book a time; with `expiresInSeconds` hold it. A token's first answer is given again.
 
         Raises:
@@ -80,9 +80,9 @@ class Reservations:
         try:
             intent = await self.intent_of(wanted, caller, force=force, token=token)
         except Problem as problem:
-            return await self.told_before(token, problem)
+            return await self.replayed_answer(token, problem)
 
-        async def book(seconds: float) -> Reservation | Replayed:
+        async def book(seconds: float) -> Reservation | Replay:
             intent.deadline_seconds = seconds
             return await self.booking.book(intent)
 
@@ -93,14 +93,14 @@ class Reservations:
         except Problem as problem:
             if problem.name != "hold-limit":
                 raise
-            return await self.told_before(token, problem)
-        if not isinstance(made, Replayed):
+            return await self.replayed_answer(token, problem)
+        if not isinstance(made, Replay):
             self.written(made.resource)
         return made
 
-    async def told_before(self, token: Token | None, problem: Problem) -> Replayed:
+    async def replayed_answer(self, token: Token | None, problem: Problem) -> Replay:
         """What the first request of a key was answered, if it was; else the problem that this one meets is raised."""
-        told = await self.booking.told(token)
+        told = await self.booking.replayed_answer(token)
         if told is None:
             raise problem
         return told
@@ -219,11 +219,11 @@ class Reservations:
     async def _expired(self, problem: Problem, stored: Reservation) -> Problem:
         """What came too late is told when it could be had again."""
         if problem.name == "hold-expired":
-            wish = Wish(to_millis(stored.start_time), to_millis(stored.end_time), stored.guests)
+            wish = BookingRequest(to_millis(stored.start_time), to_millis(stored.end_time), stored.guests)
             problem.extra["nextFree"] = await self._next_free(wish, stored.service, [stored.resource])
         return problem
 
-    async def _next_free(self, wish: Wish, service: str | None, resources: Sequence[str]) -> list[str]:
+    async def _next_free(self, wish: BookingRequest, service: str | None, resources: Sequence[str]) -> list[str]:
         return [render(start) for start in await self.availability.next_free(wish, service, resources)]
 
     async def _pool(self, service: str | None, known: Pools) -> tuple[str, ...]:

@@ -23,13 +23,13 @@ Name = Annotated[str, Field(alias="_id")]
 _CAMEL = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
 
 
-class Part(BaseModel):
+class SubDocument(BaseModel):
     """A piece of a document."""
 
     model_config = _CAMEL
 
 
-class Kept(Document):
+class StoredDocument(Document):
     """What all documents share."""
 
     model_config = _CAMEL
@@ -47,7 +47,7 @@ class Kept(Document):
         indexes: ClassVar[list[IndexModel]] = []
 
 
-class CatalogueObject(Kept):
+class CatalogueObject(StoredDocument):
     """What resources, services and customers share; `version` counts changes from 1."""
 
     id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; the catalogue's ids are the callers' strings
@@ -57,7 +57,7 @@ class CatalogueObject(Kept):
     updated_at: datetime
 
 
-class DailyWindow(Part):
+class DailyWindow(SubDocument):
     """Opening hours of one window, local wall time; `to` at or before `from` runs past midnight."""
 
     from_: str = Field(alias="from")
@@ -70,21 +70,21 @@ class WeeklyWindow(DailyWindow):
     days: list[str]
 
 
-class Override(Part):
+class Override(SubDocument):
     """Replaces the windows that start on a local date; none closes it."""
 
     date: str
     windows: list[DailyWindow]
 
 
-class Schedule(Part):
+class Schedule(SubDocument):
     """When a resource is open. No `weekly`: always; an empty one: never."""
 
     weekly: list[WeeklyWindow] | None = None
     overrides: list[Override] | None = None
 
 
-class TimeOff(Part):
+class TimeOff(SubDocument):
     """A time at which a resource is away: two local dates (`to` excluded) or two instants."""
 
     id: str
@@ -93,7 +93,7 @@ class TimeOff(Part):
     reason: str | None = None
 
 
-class FormerCapacity(Part):
+class FormerCapacity(SubDocument):
     """A higher capacity that held until an instant."""
 
     until: datetime
@@ -113,7 +113,7 @@ class Resource(CatalogueObject):
     schedule: Schedule | None = None
     time_off: list[TimeOff] | None = None
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept; a service's pool is found by what its members offer, and by reconciliation what changed."""
 
         name = "resources"
@@ -142,7 +142,7 @@ class Service(CatalogueObject):
     active: bool = True
     assignment: Assignment = "even"
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "services"
@@ -155,14 +155,14 @@ class Customer(CatalogueObject):
     phone: str | None = None
     external_id: str | None = None
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "customers"
         indexes: ClassVar = [IndexModel([("externalId", ASCENDING)], name="customer_external", sparse=True)]
 
 
-class HistoryEntry(Part):
+class HistoryEntry(SubDocument):
     """One change of a reservation. `operation` is the id of the intent that made it; it is never shown."""
 
     at: datetime
@@ -174,7 +174,7 @@ class HistoryEntry(Part):
     reason: str | None = None
 
 
-class StoredAnswer(Part):
+class StoredAnswer(SubDocument):
     """What a request with an Idempotency-Key was answered, byte for byte."""
 
     request_hash: str
@@ -183,7 +183,7 @@ class StoredAnswer(Part):
     body: str
 
 
-class Reservation(Kept):
+class Reservation(StoredDocument):
     """A time taken, or once taken, on one resource. `[blockStart, blockEnd)` is what occupies the resource."""
 
     id: PydanticObjectId = Field(alias="_id")
@@ -216,7 +216,7 @@ class Reservation(Kept):
     import_key: str | None = None
     """The row of an import that it was made of, see `app.booking.import_rows`."""
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """The first three indexes are the seed's: same names, keys, order and options."""
 
         name = "reservations"
@@ -261,19 +261,19 @@ class Reservation(Kept):
         ]
 
 
-class Group(Kept):
+class Group(StoredDocument):
     """Reservations that were booked together, in the order of the request."""
 
     id: PydanticObjectId = Field(alias="_id")
     reservations: list[PydanticObjectId]
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "groups"
 
 
-class AnswerApart(Kept):
+class IdempotencyRecord(StoredDocument):
     """The stored answer of a request about several reservations, none of which could keep it; its id is the key's hash.
 
     It commits in the transaction of what it answers, in the form of a `StoredAnswer`.
@@ -285,13 +285,13 @@ class AnswerApart(Kept):
     headers: dict[str, str]
     body: str
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "answers"
 
 
-class Guard(Kept):
+class Guard(StoredDocument):
     """The document that every writer of a resource changes, so that two of them cannot both commit.
 
     One a resource, made with it; and one a service (`service:<id>`), which only carries `rules`. Beside them lies a
@@ -313,13 +313,13 @@ class Guard(Kept):
     yield_until: datetime | None = None
     yield_to: PydanticObjectId | None = None
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "guards"
 
 
-class Occupancy(Kept):
+class Occupancy(StoredDocument):
     """What a reservation that others wrote occupies where the conflict lookup cannot find it.
 
     Its resource has another form there, its status another spelling, its times are no dates, or it is one of `items`.
@@ -335,7 +335,7 @@ class Occupancy(Kept):
     long: bool | None = None
     run: PydanticObjectId | None = None
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "occupancies"
@@ -354,7 +354,7 @@ def service_row(service_id: str) -> str:
     return f"service:{service_id}"
 
 
-class Run(Kept):
+class Run(StoredDocument):
     """One reconciliation, from its request to its end.
 
     `left_out` counts what could not be read, by reason, and `unreadable` the rows of which nothing could; `owner` is
@@ -384,7 +384,7 @@ class Run(Kept):
     tries: int = 1
     retry_at: datetime | None = None
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "reconciliations"
@@ -396,7 +396,7 @@ class Run(Kept):
         ]
 
 
-class FindingEntry(Part):
+class FindingEntry(SubDocument):
     """One word on a finding, or one change of it: the sweep's (`worker`) or a person's.
 
     `by` is the person's name where they said it, else the prefix of their key, which `key` always is. `from` to
@@ -416,7 +416,7 @@ class FindingEntry(Part):
     left: list[str] | None = None
 
 
-class Acceptance(Part):
+class Acceptance(SubDocument):
     """What a person accepted: these reservations or fewer of them, up to that peak and that excess over capacity.
 
     It holds until `until`; without it, for good. Of a finding that does not list all of its reservations it has the
@@ -432,7 +432,7 @@ class Acceptance(Part):
     at: datetime
 
 
-class FindingPart(Part):
+class FindingPart(SubDocument):
     """The window that a finding was before others merged into it."""
 
     from_: datetime = Field(alias="from")
@@ -440,7 +440,7 @@ class FindingPart(Part):
     reservations: list[Any]
 
 
-class Finding(Kept):
+class Finding(StoredDocument):
     """A stretch of one resource with load above its capacity, as the last run saw it.
 
     Which window is which finding says `app.domain.finding_identity`.
@@ -478,7 +478,7 @@ class Finding(Kept):
     version: int = 1
     history: list[FindingEntry]
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept. Lists that nothing narrows name all states, so each of their orders is that of an index."""
 
         name = "findings"
@@ -495,7 +495,7 @@ class Finding(Kept):
         ]
 
 
-class Delivery(Part):
+class Delivery(SubDocument):
     """How sending alerts goes, in whatever process: what failed since it last succeeded, and when to try again.
 
     `receiver` is a fingerprint of the address and secret that failed; another receiver is tried at once. `reminded_at`
@@ -510,7 +510,7 @@ class Delivery(Part):
     reminded_at: datetime | None = None
 
 
-class Lease(Kept):
+class Lease(StoredDocument):
     """The right to do what one process does at a time: to reconcile, to send alerts. Without an owner it is free.
 
     `epoch` counts the owners, `proofs` the times that one of them proved to be it. Whatever a run writes, it writes
@@ -524,25 +524,25 @@ class Lease(Kept):
     beat_at: datetime | None = None
     delivery: Delivery | None = None
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "leases"
 
 
-class Awaited(Kept):
+class QueuedRun(StoredDocument):
     """The one run of a kind and resource that waits: the id is what it will look at (`full`, `resource:room-1`)."""
 
     id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; what is awaited is named
     run: PydanticObjectId
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "awaited"
 
 
-class Key(Kept):
+class Key(StoredDocument):
     """An API key. Only a hash of its secret is kept; `prefix` is how people and histories name it."""
 
     id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a key's id is its prefix
@@ -554,13 +554,13 @@ class Key(Kept):
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "keys"
 
 
-class Process(Kept):
+class Process(StoredDocument):
     """A process that books, as long as it lives.
 
     `beat` grows while it does. `sessions` are the ids of those in which it may hold guards: whoever finds it dead ends
@@ -578,51 +578,51 @@ class Process(Kept):
     mode: Literal["strict", "optimistic"]
     lifecycle: str
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "processes"
 
 
-class Beat(Kept):
+class Beat(StoredDocument):
     """When a worker last said that it lives; the id names its process, `host` its machine. See `beats`."""
 
     id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a worker is named
     host: str
     at: datetime
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "beats"
 
 
-class Deployment(Kept):
+class Deployment(StoredDocument):
     """What all processes of a database must agree on, in one document; see `deployment`."""
 
     id: Name = "deployment"  # type: ignore[assignment]  # Beanie declares an ObjectId; there is only this one
     mode: Literal["strict", "optimistic"]
     lifecycle: str
 
-    class Settings(Kept.Settings):
+    class Settings(StoredDocument.Settings):
         """Where it is kept."""
 
         name = "deployment"
 
 
-DOCUMENTS: tuple[type[Kept], ...] = (
+DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Resource,
     Service,
     Customer,
     Reservation,
     Group,
-    AnswerApart,
+    IdempotencyRecord,
     Guard,
     Occupancy,
     Run,
     Finding,
     Lease,
-    Awaited,
+    QueuedRun,
     Key,
     Process,
     Beat,

@@ -15,7 +15,7 @@ from motor.motor_asyncio import AsyncIOMotorClientSession
 
 from app.domain.instants import DAY, Millis, from_millis, to_millis
 from app.storage.client import Store
-from app.storage.row_reader import Taken, found_by_lookup, is_long
+from app.storage.row_reader import OccupiedTime, is_found_by_lookup, is_long
 from app.storage.values import row_key
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ Step: TypeAlias = Callable[..., Awaitable[None]]
 """Takes the store, and the session of a transaction."""
 
 
-class Foreign(NamedTuple):
+class ForeignOccupancy(NamedTuple):
     """`[start, end)` of a resource, taken by a reservation that is not found by looking there; its raw id."""
 
     resource: str
@@ -58,7 +58,7 @@ class Difference:
     `there` are the resources that will have some; `flags` those of which the guard says the opposite.
     """
 
-    fresh: list[Foreign]
+    fresh: list[ForeignOccupancy]
     gone: list[Any]
     there: set[str]
     flags: list[str]
@@ -68,7 +68,7 @@ class Difference:
         return bool(self.fresh or self.gone or self.flags)
 
 
-async def compare(store: Store, resources: Sequence[str], foreign: Sequence[Foreign]) -> Difference:
+async def compare(store: Store, resources: Sequence[str], foreign: Sequence[ForeignOccupancy]) -> Difference:
     """What makes these all rows of these resources."""
     rows = store.lenient(OCCUPANCIES).find({"resource": {"$in": [*resources]}})
     known = {_key(row): row["_id"] async for row in rows if is_occupancy(row)}
@@ -103,7 +103,7 @@ def steps(difference: Difference, run: ObjectId | None = None) -> Iterator[Step]
             yield partial(_flag, resource, {"$unset": {"foreign": ""}})
 
 
-async def add(store: Store, those: Sequence[Foreign]) -> None:
+async def add(store: Store, those: Sequence[ForeignOccupancy]) -> None:
     """Keep these as well, those that are not yet; the next run sees whether they are still so."""
     difference = await compare(store, sorted({each.resource for each in those}), those) if those else None
     for some in _slices(difference.fresh if difference else ()):
@@ -122,18 +122,18 @@ async def _delete(ids: list[Any], store: Store, session: Session = None) -> None
     await store.database[OCCUPANCIES].delete_many({"_id": {"$in": ids}}, session=session)
 
 
-def foreign(row: Mapping[str, Any], taken: Taken, now: Millis) -> Foreign | None:
+def foreign_occupancy(row: Mapping[str, Any], taken: OccupiedTime, now: Millis) -> ForeignOccupancy | None:
     """An occupancy of a row, if it lies ahead, or did until lately, and the conflict lookup does not find it."""
-    if found_by_lookup(row, taken) or taken.end <= now - KEPT_FOR:
+    if is_found_by_lookup(row, taken) or taken.end <= now - KEPT_FOR:
         return None
-    return Foreign(taken.resource, taken.start, taken.end, row.get("_id"))
+    return ForeignOccupancy(taken.resource, taken.start, taken.end, row.get("_id"))
 
 
 def _slices(those: Sequence[T]) -> Iterator[Sequence[T]]:
     return (those[begin : begin + SLICE] for begin in range(0, len(those), SLICE))
 
 
-def _stored(each: Foreign, run: ObjectId | None) -> dict[str, Any]:
+def _stored(each: ForeignOccupancy, run: ObjectId | None) -> dict[str, Any]:
     stored = {
         "_id": ObjectId(),
         "resource": each.resource,
@@ -152,4 +152,6 @@ def is_occupancy(row: Mapping[str, Any]) -> bool:
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, Millis, Millis, Hashable]:
-    return Foreign(row["resource"], to_millis(row["startTime"]), to_millis(row["endTime"]), row.get("reservation")).key
+    return ForeignOccupancy(
+        row["resource"], to_millis(row["startTime"]), to_millis(row["endTime"]), row.get("reservation")
+    ).key

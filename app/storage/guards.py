@@ -14,10 +14,10 @@ from app.domain.instants import to_millis
 from app.domain.lifecycle import BLOCKING
 from app.storage.client import Store
 from app.storage.documents import service_row
-from app.storage.foreign_occupancies import OCCUPANCIES, Foreign, add, foreign
+from app.storage.foreign_occupancies import OCCUPANCIES, ForeignOccupancy, add, foreign_occupancy
 from app.storage.pools import complete_pool
 from app.storage.reach import Reach
-from app.storage.row_reader import EVERYBODY, FIELDS, Taken, found_by_lookup
+from app.storage.row_reader import EVERYBODY, FIELDS, OccupiedTime, is_found_by_lookup
 
 _DUPLICATE_KEY = 11000
 _DIGITS = re.compile(r"[0-9a-f]{24}")
@@ -44,21 +44,21 @@ def new_rules() -> str:
     return token_hex(12)
 
 
-async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[Foreign]]:
+async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[ForeignOccupancy]]:
     """The reach that needs what is booked on a resource: what the conflict lookup finds, and what is listed beside.
 
     And what has to be listed there: rows that name the resource as the lookup does, but are too long for it, say.
     """
-    reach, missing, now = Reach(), list[Foreign](), store.clock.millis()
+    reach, missing, now = Reach(), list[ForeignOccupancy](), store.clock.millis()
     async for row in store.database[OCCUPANCIES].find({"resource": resource_id}, {"startTime": 1, "endTime": 1}):
         reach = reach.listing(to_millis(row["startTime"]), to_millis(row["endTime"]))
     async for row in _booked(store, resource_id):
         for taken in EVERYBODY.occupancies(row):
-            if not isinstance(taken, Taken) or taken.resource != resource_id:
+            if not isinstance(taken, OccupiedTime) or taken.resource != resource_id:
                 continue
-            if (missed := foreign(row, taken, now)) is not None:
+            if (missed := foreign_occupancy(row, taken, now)) is not None:
                 missing.append(missed)
-            if missed or found_by_lookup(row, taken):
+            if missed or is_found_by_lookup(row, taken):
                 reach = reach.including(row, taken)
     return reach, missing
 

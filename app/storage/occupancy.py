@@ -22,7 +22,7 @@ from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.guards import lookup_ids
 from app.storage.reach import Reach
-from app.storage.row_reader import EVERYBODY, LONGEST_BLOCK, Taken, folded
+from app.storage.row_reader import EVERYBODY, LONGEST_BLOCK, OccupiedTime, folded
 from app.storage.span import Span
 from app.storage.steps import Steps, find
 from app.storage.values import MOST, identity, instant, row_key, shown_text
@@ -111,17 +111,17 @@ def _merged(ranges: list[tuple[Millis, Millis]]) -> list[tuple[Millis, Millis]]:
 def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_a_find: int) -> Steps[list[Row]]:
     """Everything that may occupy the spans, as raw documents; the same one can come twice."""
     found: list[Row] = []
-    for query in together(branches(spans, reaches), branches_a_find):
+    for query in batched_queries(branches(spans, reaches), branches_a_find):
         found += yield find("occupants.read", "reservations", query, *FIELDS)
     noted: list[Row] = []
-    for query in together(noted_branches(spans, reaches), branches_a_find):
+    for query in batched_queries(foreign_branches(spans, reaches), branches_a_find):
         noted += yield find("occupants.noted", "occupancies", query, "reservation")
-    for query in by_id(noted):
+    for query in queries_by_id(noted):
         found += yield find("occupants.foreign", "reservations", query, *FIELDS)
     return found
 
 
-def noted_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
+def foreign_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
     """The queries of `occupancies`, for what the conflict lookup does not find.
 
     What is `long` there has no bound, so it is asked for by both its ends.
@@ -135,14 +135,14 @@ def noted_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[
     return queries
 
 
-def by_id(noted: Iterable[Row]) -> Iterator[dict[str, Any]]:
+def queries_by_id(noted: Iterable[Row]) -> Iterator[dict[str, Any]]:
     """The queries of the reservations that rows of `occupancies` name; these may have changed since they were noted."""
     named = [*{row_key(row["reservation"]): row["reservation"] for row in noted if "reservation" in row}.values()]
     for first in range(0, len(named), IDS_A_FIND):
         yield {"_id": {"$in": named[first : first + IDS_A_FIND]}}
 
 
-def together(queries: Sequence[dict[str, Any]], branches_a_find: int) -> Iterator[dict[str, Any]]:
+def batched_queries(queries: Sequence[dict[str, Any]], branches_a_find: int) -> Iterator[dict[str, Any]]:
     """As few finds as the server likes."""
     for first in range(0, len(queries), branches_a_find):
         some = queries[first : first + branches_a_find]
@@ -155,10 +155,10 @@ async def read_foreign(
     """What occupies the spans and the conflict lookup does not find, outside of a transaction; about `most`, if any."""
     database, limit = store.database, 0 if most is None else most + 1
     noted: list[Row] = []
-    for query in noted_branches(spans, reaches):
+    for query in foreign_branches(spans, reaches):
         noted += await database["occupancies"].find(query, {"reservation": 1}).limit(limit).to_list(None)
     found: list[Row] = []
-    for query in by_id(noted):
+    for query in queries_by_id(noted):
         found += await database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
     return found
 
@@ -241,7 +241,7 @@ def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
     found: list[tuple[str, Occupancy]] = []
     status = _BY_FOLDED[folded(row["status"])]
     for taken in row_reader.occupancies(row, by_guest):
-        if not isinstance(taken, Taken):
+        if not isinstance(taken, OccupiedTime):
             continue
         start, end = (instant(row.get(name)) if not taken.place else None for name in ("startTime", "endTime"))
         occupancy = Occupancy(

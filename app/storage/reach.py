@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from app.domain.instants import MINUTE, Millis
 from app.storage.client import Store
-from app.storage.foreign_occupancies import Foreign
-from app.storage.row_reader import Taken, found_by_lookup, is_long, stretch
+from app.storage.foreign_occupancies import ForeignOccupancy
+from app.storage.row_reader import OccupiedTime, is_found_by_lookup, is_long, stretch
 
 GUARDS_AN_UPDATE = 1_000
 
@@ -55,9 +55,9 @@ class Reach(NamedTuple):
             self.foreign or other.foreign,
         )
 
-    def including(self, found: Mapping[str, Any], taken: Taken) -> "Reach":
+    def including(self, found: Mapping[str, Any], taken: OccupiedTime) -> "Reach":
         """The reach that finds this occupancy of a stored row as well, whoever wrote it."""
-        if not found_by_lookup(found, taken):
+        if not is_found_by_lookup(found, taken):
             return self.listing(taken.start, taken.end)
         return self._replace(long=True) if found.get("long") is True else _grown(self, *stretch(found, taken))
 
@@ -85,7 +85,7 @@ def doubled(need: Millis) -> Millis:
 NOWHERE = Reach()
 
 
-def listed_reaches(those: Iterable[Foreign]) -> dict[str, Reach]:
+def listed_reaches(those: Iterable[ForeignOccupancy]) -> dict[str, Reach]:
     """The reach that finds these in `occupancies`, by resource."""
     reaches: dict[str, Reach] = {}
     for each in those:

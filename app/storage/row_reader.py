@@ -67,7 +67,7 @@ class LeftOut(NamedTuple):
     value: str = ""
 
 
-class Taken(NamedTuple):
+class OccupiedTime(NamedTuple):
     """`units` of a resource, taken during `[start, end)`.
 
     `place`: 0 for the reservation's own resource and time, n for its nth item; with the id it names an occupancy.
@@ -117,7 +117,7 @@ class Reader:
             return "lapsed"
         return "active"
 
-    def occupancies(self, found: Mapping[str, Any]) -> Iterator[Taken | LeftOut]:
+    def occupancies(self, found: Mapping[str, Any]) -> Iterator[OccupiedTime | LeftOut]:
         """What an active row occupies, and what of it cannot be placed; nothing of one that is not active."""
         standing = self.standing(found)
         if isinstance(standing, LeftOut):
@@ -126,7 +126,7 @@ class Reader:
             yield from occupancies(found, self.by_guest)
 
 
-def found_by_lookup(found: Mapping[str, Any], taken: Taken) -> bool:
+def is_found_by_lookup(found: Mapping[str, Any], taken: OccupiedTime) -> bool:
     """Whether the conflict lookup finds this occupancy of a row, given a guard that reaches far enough.
 
     It asks for a resource's id as text and as an ObjectId, for the blocking statuses as they are spelled here, and for
@@ -147,7 +147,7 @@ def is_long(block_start: Millis, block_end: Millis) -> bool:
     return block_end - block_start > LONG
 
 
-def stretch(found: Mapping[str, Any], taken: Taken) -> tuple[Millis, Millis]:
+def stretch(found: Mapping[str, Any], taken: OccupiedTime) -> tuple[Millis, Millis]:
     """How far an occupancy lies from the `startTime` of its row: to its end, and back to its beginning."""
     own = instant(found["startTime"])
     start = taken.start if own is None else own
@@ -167,7 +167,7 @@ class _Place:
     end: Millis | LeftOut
 
 
-def occupancies(found: Mapping[str, Any], by_guest: Container[str]) -> Iterator[Taken | LeftOut]:
+def occupancies(found: Mapping[str, Any], by_guest: Container[str]) -> Iterator[OccupiedTime | LeftOut]:
     """What a document occupies, and what of it is left out.
 
     Args:
@@ -240,13 +240,13 @@ def _is_that(item: _Place, own: _Place) -> bool:
 
 def _taken(
     place: _Place, part: Mapping[str, Any], whole: Mapping[str, Any], by_guest: Container[str], number: int = 0
-) -> Taken | LeftOut:
+) -> OccupiedTime | LeftOut:
     what = "item: " if number else ""
     units = _units(part, whole, by_guest=not isinstance(place.resource, LeftOut) and place.resource in by_guest)
     for read in (place.resource, place.start, place.end, units):
         if isinstance(read, LeftOut):
             return LeftOut(what + read.reason, read.value)
-    taken = Taken(place.resource, place.start, place.end, units, number)  # type: ignore[arg-type]  # none is LeftOut
+    taken = OccupiedTime(place.resource, place.start, place.end, units, number)  # type: ignore[arg-type]  # none is LeftOut
     return LeftOut(f"{what}endTime is not after startTime") if taken.end <= taken.start else taken
 
 

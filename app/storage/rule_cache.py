@@ -17,13 +17,13 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
-from app.domain.rules import Offer, Room
+from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
 from app.storage.documents import service_row
 from app.storage.stored_rules import offer_of_row, room_of_row
 from app.work import WorkPool
 
-F = TypeVar("F", Room, Offer)
+F = TypeVar("F", ResourceRules, ServiceRules)
 
 LIMIT = 1_000_000
 """The size of what is kept of each kind: an entry counts one, and one more for each override and time off."""
@@ -110,8 +110,8 @@ class VersionedCache(Generic[F]):
             self._size -= _size(known[1])
 
 
-def _size(rules: Room | Offer) -> int:
-    return 1 + len(rules.schedule.overrides) + len(rules.time_off) if isinstance(rules, Room) else 1
+def _size(rules: ResourceRules | ServiceRules) -> int:
+    return 1 + len(rules.schedule.overrides) + len(rules.time_off) if isinstance(rules, ResourceRules) else 1
 
 
 class RuleCache:
@@ -129,8 +129,8 @@ class Rules:
     What does not exist, or has no guard, is left out.
     """
 
-    rooms: Mapping[str, Room]
-    offers: Mapping[str, Offer]
+    rooms: Mapping[str, ResourceRules]
+    offers: Mapping[str, ServiceRules]
     guards: Guards
     unreadable: Mapping[str, Problem]
     """What is to be said of those that nobody can read, by the ids of their guards."""
@@ -172,7 +172,7 @@ class RuleReader:
         offers = await self._load(self._cache.offers, services, guards, unreadable, until)
         return Rules(rooms, offers, guards, unreadable)
 
-    def keep_room(self, room: Room, rules: str, version: int) -> None:
+    def keep_resource_rules(self, room: ResourceRules, rules: str, version: int) -> None:
         """Keep the rules of a resource that was edited here under the guard's new id: they need not be parsed again."""
         rooms = self._cache.rooms
         stamp = rooms.stamp({rooms.guard(room.id): {"rules": rules}}, {"_id": room.id, "version": version})

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from app.domain.instants import DAY, MINUTE
-from app.domain.rules import Offer, Room
+from app.domain.rules import ResourceRules, ServiceRules
 from app.domain.schedule import ALWAYS, Schedule, TimeOff
 from app.domain.schedule_json import read_span, stored_schedule
 from app.domain.zones import zone
@@ -27,7 +27,7 @@ _LONG_PARTS = frozenset({"schedule", "timeOff"})
 _MINUTES = [name for name in Service.model_fields if name.endswith("_minutes")]
 
 
-def room_of_row(row: Mapping[str, Any], schedule: Schedule | None = None) -> Room:
+def room_of_row(row: Mapping[str, Any], schedule: Schedule | None = None) -> ResourceRules:
     """What the rules need to know of a resource as it is stored; `schedule` is its parsed one where that is known.
 
     Raises:
@@ -39,7 +39,7 @@ def room_of_row(row: Mapping[str, Any], schedule: Schedule | None = None) -> Roo
         tz = zone(resource.timezone)
         if schedule is None:
             schedule = stored_schedule(row["schedule"]) if row.get("schedule") is not None else ALWAYS
-        return Room(
+        return ResourceRules(
             id=resource.id,
             capacity=resource.capacity,
             by_guests=resource.capacity_mode == "guests",
@@ -84,7 +84,7 @@ def time_off_of_row(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
     return TimeOff(stored["id"], start, end)
 
 
-def offer_of_row(row: Mapping[str, Any]) -> Offer:
+def offer_of_row(row: Mapping[str, Any]) -> ServiceRules:
     """What the rules need to know of a service as it is stored.
 
     Raises:
@@ -98,7 +98,7 @@ def offer_of_row(row: Mapping[str, Any]) -> Offer:
         length = service.duration_minutes or service.min_minutes or 0
         if not length and service.duration_type != "full-day":
             raise ValueError("it takes no time")
-    return Offer(
+    return ServiceRules(
         id=service.id,
         kind=service.duration_type,
         duration=(service.duration_minutes or 0) * MINUTE,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.domain.zones import zone
 from app.importing.naming import parse_naming
 from app.importing.records import records_of
@@ -140,13 +140,15 @@ async def booking(mock_store: Store) -> Any:
     cut = Service(id="cut", name="Cut", duration_type="fixed", duration_minutes=60, created_at=now, updated_at=now)
     await make_service_row(mock_store, "cut")
     await mock_store.database["services"].insert_one(cut.to_mongo())
-    booking = Booking(mock_store)
+    booking = BookingService(mock_store)
     await booking.start()
     yield booking
     await booking.stop()
 
 
-async def imported(booking: Booking, path: Path, expected: Expected) -> tuple[dict[str, int], list[Complaint], str]:
+async def imported(
+    booking: BookingService, path: Path, expected: Expected
+) -> tuple[dict[str, int], list[Complaint], str]:
     """Import a file: rows by their fate, complaints, and why it was refused, if it was."""
     complaints: list[Complaint] = []
     refusal = ""
@@ -167,7 +169,7 @@ async def imported(booking: Booking, path: Path, expected: Expected) -> tuple[di
 
 
 @pytest.mark.parametrize("name", TABLE)
-async def test_a_file(booking: Booking, name: str) -> None:
+async def test_a_file(booking: BookingService, name: str) -> None:
     """It is imported row by row, or refused with a sentence that says what it is and what to do."""
     expected = TABLE[name]
     counts, complaints, refusal = await imported(booking, FILES / name, expected)
@@ -186,7 +188,7 @@ def test_every_file_is_in_the_table() -> None:
 @pytest.mark.parametrize(
     "name", ["commas.csv", "semicolons.csv", "utf16-le.txt", "array.json", "nulls.jsonl", "blanks.jsonl"]
 )
-async def test_what_is_in_the_rows(booking: Booking, name: str) -> None:
+async def test_what_is_in_the_rows(booking: BookingService, name: str) -> None:
     """However it is written, both rows say the same."""
     await imported(booking, FILES / name, BOTH)
     found = await booking.store.database["reservations"].find().sort("reference", 1).to_list(None)
@@ -199,7 +201,7 @@ async def test_what_is_in_the_rows(booking: Booking, name: str) -> None:
     assert "notes" not in found[1]
 
 
-async def test_local_times(booking: Booking) -> None:
+async def test_local_times(booking: BookingService) -> None:
     """Of a zone, in winter an hour before UTC; a time that the clocks show twice or never comes with its choices."""
     _, complaints, _ = await imported(booking, FILES / "local-times.csv", TABLE["local-times.csv"])
     rows = await booking.store.database["reservations"].find().to_list(None)

@@ -16,7 +16,7 @@ from app.booking.intents import View
 from app.booking.packing import NODES, Search
 from app.domain.instants import MINUTE, Millis, render, to_millis
 from app.domain.load import Calendar, Occupancy
-from app.domain.rules import Offer, Room
+from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.documents import Reservation
 from tests.support.api_client import HOUR, NINE, Visitor, good, made
 
@@ -32,16 +32,16 @@ CRITICAL = {1: 10.828, 2: 13.816, 3: 16.266, 4: 18.467, 5: 20.515}
 class Known(View):
     """Rooms, their occupants and a service, as a transaction would have read them."""
 
-    def __init__(self, rooms: Sequence[Room], offer: Offer) -> None:
+    def __init__(self, rooms: Sequence[ResourceRules], offer: ServiceRules) -> None:
         self.rooms = {room.id: room for room in rooms}
         self.known = offer
         self.calendars = {room.id: Calendar(START - 1) for room in rooms}
 
-    def room(self, resource: str) -> Room | None:
+    def resource_rules(self, resource: str) -> ResourceRules | None:
         """One of them."""
         return self.rooms.get(resource)
 
-    def replace(self, room: Room) -> None:
+    def replace(self, room: ResourceRules) -> None:
         """Nobody edits."""
 
     @contextmanager
@@ -55,7 +55,7 @@ class Known(View):
                 calendar.taken = before[name]
             raise
 
-    def offer(self, service: str) -> Offer | None:
+    def service_rules(self, service: str) -> ServiceRules | None:
         """The one."""
         return self.known if service == self.known.id else None
 
@@ -80,12 +80,12 @@ class Known(View):
         self.calendars[resource].add(Occupancy((resource, start), start, end))
 
 
-def pool(count: int, **fields: Any) -> list[Room]:
+def pool(count: int, **fields: Any) -> list[ResourceRules]:
     """Rooms `a`, `b`, … that offer `cut`."""
-    return [Room("abcdefgh"[index], services=frozenset({"cut"}), **fields) for index in range(count)]
+    return [ResourceRules("abcdefgh"[index], services=frozenset({"cut"}), **fields) for index in range(count)]
 
 
-def taker(rooms: Sequence[Room], start: int = 0, length: int = 4, **fields: Any) -> Book:
+def taker(rooms: Sequence[ResourceRules], start: int = 0, length: int = 4, **fields: Any) -> Book:
     """A booking of any of them, from a quarter of an hour on for so many."""
     begin = NINE + timedelta(minutes=15 * start)
     return Book(
@@ -99,9 +99,9 @@ def taker(rooms: Sequence[Room], start: int = 0, length: int = 4, **fields: Any)
     )
 
 
-def offering(**fields: Any) -> Offer:
+def offering(**fields: Any) -> ServiceRules:
     """A service of a quarter of an hour to a day."""
-    return Offer("cut", "flexible", minimum=QUARTER, step=QUARTER, maximum=96 * QUARTER, **fields)
+    return ServiceRules("cut", "flexible", minimum=QUARTER, step=QUARTER, maximum=96 * QUARTER, **fields)
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +156,7 @@ class TestAssignment:
     def test_the_smallest_that_fits(self) -> None:
         """By capacity, whatever the ids; of equals each as often."""
         sizes = {"a": 8, "b": 2, "c": 4, "d": 4}
-        rooms = [Room(name, size, by_guests=True, services=frozenset({"cut"})) for name, size in sizes.items()]
+        rooms = [ResourceRules(name, size, by_guests=True, services=frozenset({"cut"})) for name, size in sizes.items()]
         view = Known(rooms, offering(assignment="smallest"))
 
         assert shares(view, 10, guests=2) == {"a": 0, "b": 10, "c": 0, "d": 0}
@@ -200,8 +200,8 @@ class TestRefusals:
     def test_the_same_request_is_refused_in_the_same_way(self) -> None:
         """Among members with one failed rule each the one that is taken answers, of two the first by id: always."""
         rooms = [
-            Room("a", services=frozenset({"cut"}), active=False),
-            Room("b", services=frozenset()),
+            ResourceRules("a", services=frozenset({"cut"}), active=False),
+            ResourceRules("b", services=frozenset()),
             *pool(4)[2:],
         ]
         view = Known(rooms, offering())
@@ -209,12 +209,15 @@ class TestRefusals:
             view.take(name, START, START + QUARTER)
 
         told = [self.refused(view).verdict for _ in range(40)]
-        assert {verdict.only_taken for verdict in told} == {True}
+        assert {verdict.is_conflict for verdict in told} == {True}
         assert {taken.id for verdict in told for taken in verdict.conflicts} == {("c", START)}
 
     def test_fewest_failed_rules_come_first(self) -> None:
         """One that is taken and does not offer the service is further away than one that is deactivated."""
-        rooms = [Room("a", services=frozenset()), Room("b", services=frozenset({"cut"}), active=False)]
+        rooms = [
+            ResourceRules("a", services=frozenset()),
+            ResourceRules("b", services=frozenset({"cut"}), active=False),
+        ]
         view = Known(rooms, offering())
         view.take("a", START, START + QUARTER)
 

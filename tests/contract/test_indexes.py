@@ -10,8 +10,8 @@ from app.domain.instants import DAY, HOUR, from_millis, to_millis
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
-from app.storage.foreign_occupancies import Foreign, add
-from app.storage.occupancy import BRANCHES, branches, noted_branches
+from app.storage.foreign_occupancies import ForeignOccupancy, add
+from app.storage.occupancy import BRANCHES, branches, foreign_branches
 from app.storage.reach import Reach
 from app.storage.span import Span
 
@@ -150,10 +150,13 @@ async def test_no_lookup_of_the_write_path_scans(booked: Store, *, long: bool) -
 async def test_no_lookup_of_what_is_listed_scans(store: Store) -> None:
     """What lies near, and what is long however far away it began: each is answered from an index."""
     start = to_millis(FIRST)
-    rows = [Foreign(ROOMS[number % 3], start, start + (DAY if number % 9 else 4000 * DAY), 1) for number in range(300)]
+    rows = [
+        ForeignOccupancy(ROOMS[number % 3], start, start + (DAY if number % 9 else 4000 * DAY), 1)
+        for number in range(300)
+    ]
     await add(store, rows)
     reach = Reach(HOUR, 0, long=True, foreign=True)
-    near, long = noted_branches([Span(ROOMS[0], start + 90 * DAY, start + 91 * DAY)], {ROOMS[0]: reach})
+    near, long = foreign_branches([Span(ROOMS[0], start + 90 * DAY, start + 91 * DAY)], {ROOMS[0]: reach})
 
     for where, index in ((near, "occupancy_resource"), (long, "occupancy_long")):
         plan = (await planned(store, where, "occupancies"))["queryPlanner"]["winningPlan"]

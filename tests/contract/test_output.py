@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.access.service import create_key
-from app.booking import Booking
+from app.booking import BookingService
 from app.importing.records import records_of
 from app.importing.service import Importer
 from app.importing.source import Source
@@ -64,7 +64,7 @@ def closed_pipe() -> int:
 async def url(database_url: str, store: Store, tmp_path: Path) -> str:
     """A database with three rows of an import, two of them booked, and a key with a long name; the file is there."""
     (tmp_path / "rows.csv").write_text(ROWS)
-    booking = Booking(store)
+    booking = BookingService(store)
     await booking.start()
     source = Source(tmp_path / "rows.csv")
     report = await Importer(store, booking, create=True).run(records_of(source))

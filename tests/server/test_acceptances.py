@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from app.errors import Problem
 from app.reconciliation.engine import reconcile_reservations
-from app.reconciliation.findings.transitions import Said, say
+from app.reconciliation.findings.transitions import Said, transition
 from app.storage.client import Store
 from tests.support.acceptance_model import HOURS, Model, stretches
 from tests.support.api_client import HOUR, NINE
@@ -103,7 +103,7 @@ async def test_acceptances_hide_whom_they_name_and_nobody_else(
         for row in churn.dice.sample(standing, min(len(standing), churn.dice.randrange(3))):
             word = Said(churn.dice.choice(WORDS), "ann", until=churn.until())
             with suppress(Problem):
-                await say(store, str(row["_id"]), word)
+                await transition(store, str(row["_id"]), word)
                 stored = await findings.find_one({"_id": row["_id"]})
                 assert stored is not None
                 model.hear(stored, word.to, word.until)

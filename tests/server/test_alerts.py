@@ -258,9 +258,9 @@ async def test_a_person_opens_one_again(store: Store, hook: theirs.Receiver) -> 
     await store.database["resources"].insert_one({"_id": "a", "name": "Blue room"})
     sender = Alerts(Settings(alert_url=hook.url))
     await sender.announce(store)
-    await transitions.say(store, str(a), Said("acknowledged", "me"))
+    await transitions.transition(store, str(a), Said("acknowledged", "me"))
     await sender.announce(store)
-    await transitions.say(store, str(a), Said("open", "me"))
+    await transitions.transition(store, str(a), Said("open", "me"))
     await sender.announce(store)
 
     assert told(hook) == {str(a): 2}

@@ -10,7 +10,7 @@ from bson import ObjectId
 from mongomock_motor import AsyncMongoMockCollection
 from pymongo.errors import AutoReconnect
 
-from app.booking import Booking, Refused, Replayed, Token
+from app.booking import BookingService, Refused, Replay, Token
 from app.booking.drivers import PlainDriver
 from app.booking.edit import EditService
 from app.booking.intents import Accepted, Intent
@@ -111,7 +111,7 @@ async def test_what_a_key_told_before_does_not_hang_on_others(store: Store) -> N
     replayed, unknown = await actor.finish()
     await actor.close()
 
-    assert isinstance(replayed, Replayed)
+    assert isinstance(replayed, Replay)
     assert isinstance(unknown, OutcomeUnknown)
 
 
@@ -188,7 +188,7 @@ class TestOptimisticEdit:
     async def test_nobody_goes_on_by_the_old_capacity(self, mock_store: Store, done: bool) -> None:  # noqa: FBT001  # a parameter of the test
         """Whether the edit was acknowledged or not, what it wrote counts at once in the process that wrote it."""
         await add_resource(mock_store, capacity=2)
-        booking = Booking(mock_store)
+        booking = BookingService(mock_store)
         await booking.start()
         driver = booking.committer.driver
         assert isinstance(driver, PlainDriver)

@@ -12,8 +12,8 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.confirm_extend_end import Confirm, End, Extend
-from app.booking.group import BookGroup, MembersRefused, Move, Together
+from app.booking.confirm_extend_end import Close, Confirm, Extend
+from app.booking.group import AllOrNothing, BookGroup, MembersRefused, Move
 from app.booking.intents import Accepted, Intent, Refused
 from app.storage.client import Store
 from app.storage.documents import Reservation
@@ -31,7 +31,9 @@ def to(reservation: Reservation, **patch: Any) -> Change:
 
 def cancelled(reservation: Reservation) -> Intent:
     """The end of a group of one."""
-    return Together(by="test", members=[End(by="test", to="cancelled", reservation=reservation.id, resource="room")])
+    return AllOrNothing(
+        by="test", members=[Close(by="test", to="cancelled", reservation=reservation.id, resource="room")]
+    )
 
 
 def group(*members: Book) -> BookGroup:

@@ -11,7 +11,7 @@ import pytest
 from bson import ObjectId
 from pymongo import ReadPreference
 
-from app.booking import Booking, Token
+from app.booking import BookingService, Token
 from app.booking.drivers import SessionDriver, driver_for
 from app.booking.expiry import complete_ended, expire_lapsed
 from app.reconciliation.engine import reconcile_reservations
@@ -106,7 +106,7 @@ async def test_the_question_whether_it_was_done_is_asked_of_the_majority(databas
 
 
 async def _cancel(store: Store, identity: ObjectId) -> None:
-    booking = Booking(store)
+    booking = BookingService(store)
     await booking.start()
     await booking.finish(identity, "cancelled", by="test")
     await booking.stop()

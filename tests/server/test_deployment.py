@@ -10,7 +10,7 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.cluster import agreement
 from app.errors import Problem
 from app.migration.migrate import migrate, verify
@@ -35,9 +35,9 @@ async def opened(url: str, mode: Mode) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def running(store: Store) -> AsyncIterator[Booking]:
+async def running(store: Store) -> AsyncIterator[BookingService]:
     """A process that books."""
-    booking = Booking(store)
+    booking = BookingService(store)
     try:
         await booking.start()
         yield booking
@@ -106,14 +106,14 @@ async def test_one_that_finds_it_changed_takes_no_more_bookings(store: Store, ap
     async with running(store) as booking:
         await booking.book(booking_of(held.start_time + 5 * (held.end_time - held.start_time)))
         await say_another_lifecycle(store)
-        await booking.presence.look()
+        await booking.presence.check_others()
         told = [
             await refusal(lambda: booking.book(booking_of())),
             await refusal(lambda: booking.finish(held.id, "cancelled", by="test")),
         ]
         ready = [(await app_client.get("/readyz")).status_code]
         await agreement.change(store)
-        await booking.presence.look()
+        await booking.presence.check_others()
         ready.append((await app_client.get("/readyz")).status_code)
         cancelled = await booking.finish(held.id, "cancelled", by="test")
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.booking import Booking, Refused
+from app.booking import BookingService, Refused
 from app.booking.drivers import SessionDriver
 from app.cluster import heartbeat
 from app.errors import Problem
@@ -20,7 +20,7 @@ TRIES = 3
 EVENTUALLY_SECONDS = 30.0
 
 
-async def books_again(booking: Booking) -> None:
+async def books_again(booking: BookingService) -> None:
     """Book the room within a few tries."""
     for _ in range(TRIES):
         try:
@@ -33,7 +33,7 @@ async def books_again(booking: Booking) -> None:
     raise AssertionError("the room stayed locked")
 
 
-def driver_of(booking: Booking) -> SessionDriver:
+def driver_of(booking: BookingService) -> SessionDriver:
     """The driver of a process, on a server with transactions."""
     assert isinstance(booking.committer.driver, SessionDriver)
     return booking.committer.driver
@@ -87,18 +87,18 @@ async def test_who_finds_the_doubter_dead_ends_what_it_doubted(
     monkeypatch.setattr(heartbeat, "PLACE", "elsewhere")
     await add_resource(store)
     async with proxied(database_url) as proxy, booking_over(store) as other, connected(proxy.url) as cut_off:
-        dying = Booking(cut_off)
+        dying = BookingService(cut_off)
         await dying.start()
         proxy.lose(command("killSessions"))
         late = proxy.hold(first_statement("guards"), times=None)
         with pytest.raises(Problem):
             await dying.book(booking_of(deadline_seconds=1.0))
         doubted = set(driver_of(dying).doubted())
-        await dying.presence.look()
+        await dying.presence.check_others()
         assert dying.presence._task is not None
         dying.presence._task.cancel()
         while not doubted <= set(driver_of(other).doubted()):
-            await other.presence.look()
+            await other.presence.check_others()
             named = await store.database["processes"].distinct("sessions")
             assert doubted <= {bytes(each) for each in named}
         late.end()

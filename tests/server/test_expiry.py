@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.booking import Booking, expiry
+from app.booking import BookingService, expiry
 from app.booking.expiry import expire_lapsed
 from app.domain.instants import SECOND
 from app.storage.client import Store
@@ -17,7 +17,7 @@ AHEAD = 3_600 * SECOND
 pytestmark = pytest.mark.servers("any")
 
 
-async def held(store: Store, booking: Booking, monkeypatch: pytest.MonkeyPatch) -> object:
+async def held(store: Store, booking: BookingService, monkeypatch: pytest.MonkeyPatch) -> object:
     """A hold of some minutes, after which the process's idea of the clock runs ahead."""
     await add_resource(store)
     hold = await booking.book(booking_of(hold_seconds=600))
@@ -31,7 +31,7 @@ class TestAhead:
 
     async def test_the_worker_leaves_a_live_hold_alone(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nothing is marked before its time, and so it can be confirmed."""
-        booking = Booking(store)
+        booking = BookingService(store)
         await booking.start()
         hold = await held(store, booking, monkeypatch)
 
@@ -44,7 +44,7 @@ class TestAhead:
 
     async def test_a_live_hold_can_be_cancelled(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nobody is told that it has expired."""
-        booking = Booking(store)
+        booking = BookingService(store)
         await booking.start()
         hold = await held(store, booking, monkeypatch)
 
@@ -56,7 +56,7 @@ class TestAhead:
 
 async def test_what_is_over_is_marked(store: Store) -> None:
     """Once its time has come by the database's clock, it is marked, once."""
-    booking = Booking(store)
+    booking = BookingService(store)
     await booking.start()
     await add_resource(store)
     await booking.book(booking_of(hold_seconds=600))

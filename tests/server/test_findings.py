@@ -14,7 +14,7 @@ from app.domain.sweep import Window
 from app.reconciliation import engine, findings_writer, run_store
 from app.reconciliation import lease as leases
 from app.reconciliation.finding_changes import Change
-from app.reconciliation.findings.transitions import Said, say
+from app.reconciliation.findings.transitions import Said, transition
 from app.reconciliation.findings_batches import Writer
 from app.reconciliation.lease import Lease, Session
 from app.reconciliation.run_store import LostRun
@@ -301,7 +301,7 @@ async def test_a_word_in_between_wins(reviewer: Visitor, monkeypatch: pytest.Mon
 
     async def interrupted(writer: Writer, changes: Sequence[Change], seen: Sequence[Any]) -> None:
         if not said:
-            said.append(await say(reviewer.store, finding["id"], Said("accepted", "me", note="mine")))
+            said.append(await transition(reviewer.store, finding["id"], Said("accepted", "me", note="mine")))
         await write(writer, changes, seen)
 
     monkeypatch.setattr(Writer, "write", interrupted)
@@ -324,7 +324,7 @@ async def test_a_word_in_between_hides_no_new_finding(reviewer: Visitor, monkeyp
 
     async def interrupted(store: Store, lease: Lease, work: Callable[[Session], Awaitable[None]]) -> None:
         if not said:
-            said.append(await say(store, finding["id"], Said("accepted", "me")))
+            said.append(await transition(store, finding["id"], Said("accepted", "me")))
         await under(store, lease, work)
 
     monkeypatch.setattr(leases, "under", interrupted)

@@ -187,7 +187,7 @@ async def test_a_word_says_it_of_the_version_that_was_meant(reviewer: Visitor, m
 
     async def overtaken(*args: Any) -> Any:
         monkeypatch.setattr(transitions, "_write", write)
-        await transitions.say(store, finding["id"], Said("assigned", "bob", assignee="bob"))
+        await transitions.transition(store, finding["id"], Said("assigned", "bob", assignee="bob"))
         return await write(*args)
 
     monkeypatch.setattr(transitions, "_write", overtaken)
@@ -222,7 +222,7 @@ async def test_one_word_on_many(reviewer: Visitor) -> None:
     """Each is answered by itself, in the order of the request: the finding, or the problem that it alone would have."""
     store = reviewer.store
     ids = [str(await found(store, number)) for number in range(5)]
-    await transitions.say(store, ids[1], Said("accepted", "me"))
+    await transitions.transition(store, ids[1], Said("accepted", "me"))
     nobody = "0" * 24
     asked = [ids[4], ids[1], nobody, ids[0]]
     body = {"ids": asked, "to": "acknowledged", "note": "seen", "actor": "Ann"}
@@ -287,7 +287,7 @@ async def test_what_there_is_no_time_for_is_overloaded(reviewer: Visitor) -> Non
     at = 0.0
     limit = Deadline(service.RESERVE_SECONDS + 1, clock=lambda: at)
     review = service.Findings(reviewer.store, None)  # type: ignore[arg-type]  # nothing free is looked for here
-    say = transitions.say
+    say = transitions.transition
 
     async def slow(*args: Any) -> Any:
         nonlocal at
@@ -296,9 +296,9 @@ async def test_what_there_is_no_time_for_is_overloaded(reviewer: Visitor) -> Non
         return heard
 
     with pytest.MonkeyPatch.context() as patch, deadline.bound(limit):
-        patch.setattr(transitions, "say", slow)
+        patch.setattr(transitions, "transition", slow)
         patch.setattr(service, "AT_ONCE", 1)
-        came, _ = await asyncio.wait_for(review.say_of_all(ids, Said("acknowledged", "me")), 30)
+        came, _ = await asyncio.wait_for(review.transition_many(ids, Said("acknowledged", "me")), 30)
 
     said = [each.name if isinstance(each, Problem) else each.state for each in came]
     assert said == ["acknowledged", "overloaded", "overloaded"]
@@ -308,14 +308,14 @@ async def test_what_there_is_no_time_for_is_overloaded(reviewer: Visitor) -> Non
 async def test_a_database_that_goes_away_among_many(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that it hit says so; the others are as they were answered."""
     ids = [str(await found(reviewer.store, number)) for number in range(3)]
-    say = transitions.say
+    say = transitions.transition
 
     async def broken(store: Store, identity: str, *more: Any) -> Any:
         if identity == ids[1]:
             raise AutoReconnect("gone")
         return await say(store, identity, *more)
 
-    monkeypatch.setattr(transitions, "say", broken)
+    monkeypatch.setattr(transitions, "transition", broken)
     items = good(await many(reviewer, {"ids": ids, "to": "acknowledged"}))["items"]
 
     assert [each["status"] for each in items] == [200, 503, 200]

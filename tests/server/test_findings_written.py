@@ -11,7 +11,7 @@ from bson import ObjectId, encode
 from app.domain import finding_identity
 from app.reconciliation import engine, findings_batches, run_store
 from app.reconciliation.engine import reconcile_reservations
-from app.reconciliation.findings.transitions import Said, say
+from app.reconciliation.findings.transitions import Said, transition
 from app.reconciliation.findings_batches import Writer
 from app.reconciliation.stored_findings import LISTED
 from app.storage.client import Store
@@ -78,7 +78,7 @@ async def test_an_acceptance_runs_out_by_itself(store: Store, monkeypatch: pytes
     await reconciled(store)
     (finding,) = await stored(store)
     await store.database["findings"].update_one({}, {"$set": {"toldAt": store.clock.now()}})
-    await say(store, str(finding["_id"]), Said("accepted", "ann", until=store.clock.now() + HOUR))
+    await transition(store, str(finding["_id"]), Said("accepted", "ann", until=store.clock.now() + HOUR))
     in_time = await reconciled(store, "incremental")
     later = store.clock.millis() + int((2 * HOUR).total_seconds() * 1000)
     monkeypatch.setattr(store.clock, "millis", lambda: later)
@@ -102,7 +102,7 @@ async def test_a_run_that_ends_between_two_batches_is_repeated(
     await book(store, (NINE, NINE + HOUR), (NINE, NINE + HOUR), resource="desk")
     await reconciled(store)
     for row in await stored(store):
-        await say(store, str(row["_id"]), Said("accepted", "ann"))
+        await transition(store, str(row["_id"]), Said("accepted", "ann"))
     (whole,) = await stored(store, resource="room")
     await cancel(store, hours[1], hours[3])
     await store.database["reservations"].update_many({"resource": "desk"}, {"$set": {"status": "cancelled"}})
@@ -163,7 +163,7 @@ async def test_a_finding_of_very_many_reservations_is_bounded(store: Store) -> N
     chain = await book(store, *[(NINE + at * MINUTE, NINE + (at + 3) * MINUTE) for at in range(count)])
     await reconciled(store)
     (finding,) = await stored(store)
-    await say(store, str(finding["_id"]), Said("accepted", "ann"))
+    await transition(store, str(finding["_id"]), Said("accepted", "ann"))
     same = await reconciled(store)
     await cancel(store, chain[-1])
     fewer = await reconciled(store)

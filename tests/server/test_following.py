@@ -7,11 +7,11 @@ import pytest
 from bson import ObjectId
 
 from app.booking import expiry, snapshot
-from app.booking.closing import Ending, finish
+from app.booking.closing import Closing, close
 from app.booking.committer import Committer
 from app.booking.intents import Accepted
 from app.booking.timestamps import COMMIT_SECONDS, FRESH_SECONDS, SKEW_SECONDS, Age
-from app.booking.transaction import Batch, Lost, attempt
+from app.booking.transaction import Batch, WriteConflict, attempt
 from app.caller import Caller
 from app.domain.instants import SECOND
 from app.reservations.queries import Filters, list_reservations
@@ -60,7 +60,7 @@ async def test_a_writer_that_pauses_too_long_does_not_commit(store: Store) -> No
             await actor.advance()
         actor.paused_seconds = COMMIT_SECONDS + 0.1
 
-        with pytest.raises(Lost):
+        with pytest.raises(WriteConflict):
             await actor.finish()
 
         assert "commit" not in actor.done
@@ -134,7 +134,7 @@ async def test_a_pool_is_not_stamped_by_a_clock_that_is_behind(store: Store) -> 
     wish: dict[str, Any] = {"resource": None, "pool": ("room",)}
     late = store.clock.millis() - int(SKEW_SECONDS * SECOND) - SECOND
     actor = Actor(store, [booking_of(**wish)], clock=late)
-    with pytest.raises(Lost):
+    with pytest.raises(WriteConflict):
         await actor.finish()
     await actor.close()
 
@@ -162,7 +162,7 @@ async def test_plain_changes_are_stamped_by_the_database(store: Store, monkeypat
     async def nobody() -> None:
         """There are no orphans here."""
 
-    await finish(store, rows[0]["_id"], Ending("cancelled", "test"), nobody)
+    await close(store, rows[0]["_id"], Closing("cancelled", "test"), nobody)
     assert await expiry.complete_ended(store, 1) == 1
     assert await expiry.expire_lapsed(store) == 1
     kept = await store.database["reservations"].find().to_list(None)
@@ -178,7 +178,7 @@ async def test_without_transactions_a_late_writer_writes_nothing(store: Store) -
     paused = 0.0
     body = attempt(Batch([booking_of()], RuleCache(atomic=False), 1, atomic=False, age=Age(lambda: paused)))
     step = next(body)
-    with pytest.raises(Lost):  # noqa: PT012  # the body goes on step by step
+    with pytest.raises(WriteConflict):  # noqa: PT012  # the body goes on step by step
         while True:
             result = await _done(store, step)
             paused = COMMIT_SECONDS + 1 if step.name == "occupants.read" else paused
@@ -207,7 +207,7 @@ class Budgeted:
         """Refuse, after noting it."""
         del slot, body
         self.budgets.append(budget_seconds)
-        return [Lost().problem]
+        return [WriteConflict().problem]
 
     async def close(self) -> None:
         """Nothing is held."""

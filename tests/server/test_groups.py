@@ -15,7 +15,7 @@ from app.booking import BookGroup, MembersRefused
 from app.booking.change import Change
 from app.booking.group import Move
 from app.booking.intents import Accepted, Refused
-from app.booking.transaction import Lost, Outcome
+from app.booking.transaction import Outcome, WriteConflict
 from app.domain.instants import render
 from app.errors import Problem
 from app.storage.client import Store
@@ -482,7 +482,7 @@ async def interrupted(store: Store, count: int, rules: RuleCache) -> tuple[list[
     for place in (1,) if through else (1, 0):
         try:
             await actors[place].finish()
-        except Lost:
+        except WriteConflict:
             again.append(intents[place])
     for actor in actors:
         await actor.close()

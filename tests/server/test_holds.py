@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.booking import Book, Booking
+from app.booking import Book, BookingService
 from app.settings import Settings
 from app.storage.capabilities import stages_of
 from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem, wanted
@@ -35,15 +35,15 @@ class Pause:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.go = asyncio.Event(), asyncio.Event()
-        book = Booking.book
+        book = BookingService.book
 
-        async def paused(booking: Booking, intent: Book) -> Any:
+        async def paused(booking: BookingService, intent: Book) -> Any:
             if intent.customer == "ann" and not self.reached.is_set():
                 self.reached.set()
                 await self.go.wait()
             return await book(booking, intent)
 
-        monkeypatch.setattr(Booking, "book", paused)
+        monkeypatch.setattr(BookingService, "book", paused)
 
 
 async def counted(commands: Commands, times: int, asking: "asyncio.Future[Any]") -> None:

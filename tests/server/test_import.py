@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.booking import Book, Booking
+from app.booking import Book, BookingService
 from app.errors import Problem
 from app.importing.records import records_of
 from app.importing.report import Complaint, Report
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.servers("wire")
 
 
 @pytest.fixture
-async def booking(store: Store) -> AsyncIterator[Booking]:
+async def booking(store: Store) -> AsyncIterator[BookingService]:
     """A write path over the store."""
-    booking = Booking(store)
+    booking = BookingService(store)
     await booking.start()
     yield booking
     await booking.stop()
@@ -40,7 +40,7 @@ async def references(store: Store, **where: Any) -> set[str]:
 
 
 @pytest.mark.servers("rust")
-async def test_a_month_of_flights(booking: Booking) -> None:
+async def test_a_month_of_flights(booking: BookingService) -> None:
     """Of 26,223 flights six are refused, each naming the flight in its way; the second time nothing changes."""
 
     async def fly() -> tuple[Report, list[Complaint]]:
@@ -67,7 +67,7 @@ async def test_a_month_of_flights(booking: Booking) -> None:
     assert again == refused
 
 
-async def test_a_row_becomes_a_reservation(store: Store, booking: Booking) -> None:
+async def test_a_row_becomes_a_reservation(store: Store, booking: BookingService) -> None:
     """With its reference, `import` in its history, and all that the file says; the past is allowed."""
     values = row("a", -200_000, customer="ann", guests=2, notes="by the window")
     report, _ = await imported(booking, [values])
@@ -85,7 +85,7 @@ async def test_a_row_becomes_a_reservation(store: Store, booking: Booking) -> No
     assert found["startTime"] == NINE - 200_000 * HOUR
 
 
-async def test_the_past_is_allowed_with_a_service(store: Store, booking: Booking) -> None:
+async def test_the_past_is_allowed_with_a_service(store: Store, booking: BookingService) -> None:
     """Its notice keeps nobody from writing down what has been; its length and buffers hold."""
     now = store.clock.now()
     cut = Service(
@@ -109,7 +109,7 @@ async def test_the_past_is_allowed_with_a_service(store: Store, booking: Booking
     assert [each["reference"] for each in complaints] == ["-89999"]
 
 
-async def test_rows_of_a_resource_are_taken_in_the_order_of_the_file(booking: Booking) -> None:
+async def test_rows_of_a_resource_are_taken_in_the_order_of_the_file(booking: BookingService) -> None:
     """With hundreds in flight on two dozen resources, the first of those that want a time gets it."""
     rows = [
         row(f"{resource}-{hours}-{place}", hours, f"r{resource}")
@@ -125,7 +125,7 @@ async def test_rows_of_a_resource_are_taken_in_the_order_of_the_file(booking: Bo
     assert all(each["inTheWay"] == [each["reference"][:-1] + "0"] for each in complaints)
 
 
-async def test_a_second_time_changes_nothing(store: Store, booking: Booking) -> None:
+async def test_a_second_time_changes_nothing(store: Store, booking: BookingService) -> None:
     """What is booked is unchanged, what was cancelled here since differs; what was refused is judged again."""
     rows = [row("a"), row("b"), row("c", 1)]
     first, _ = await imported(booking, rows)
@@ -145,7 +145,7 @@ async def test_a_second_time_changes_nothing(store: Store, booking: Booking) -> 
     assert await references(store, status="cancelled") == {"a"}
 
 
-async def test_a_reference_that_stands_twice_is_booked_once(booking: Booking) -> None:
+async def test_a_reference_that_stands_twice_is_booked_once(booking: BookingService) -> None:
     """Right behind itself or far away; if the first one was refused, the second is judged."""
     rows = [row("a"), row("a", 5), row("b"), row("b", 6), *(row(f"x{hour}", 10 + hour) for hour in range(300))]
     report, complaints = await imported(booking, [*rows, row("a"), row("b", 6), row("b", 8)])
@@ -158,7 +158,7 @@ async def test_a_reference_that_stands_twice_is_booked_once(booking: Booking) ->
     ]
 
 
-async def test_what_is_refused_says_why(store: Store, booking: Booking) -> None:
+async def test_what_is_refused_says_why(store: Store, booking: BookingService) -> None:
     """Conflicts name who is in the way, by reference or by id; rules and faults say what is wrong."""
     await add_resource(store, "shut", active=False)
     await add_resource(store, "hall", capacity=5, capacity_mode="guests")
@@ -182,7 +182,7 @@ async def test_what_is_refused_says_why(store: Store, booking: Booking) -> None:
     assert all(each["detail"] for each in complaints)
 
 
-async def test_nothing_is_made_unless_asked(store: Store, booking: Booking) -> None:
+async def test_nothing_is_made_unless_asked(store: Store, booking: BookingService) -> None:
     """Without `create`, unknown resources and customers make a row invalid; with it they are made, with guards."""
     await add_resource(store, "known")
     rows = [row("a", resource="known"), row("b"), row("c", 2, "known", customer="ann"), row("d", resource="any")]
@@ -201,7 +201,7 @@ async def test_nothing_is_made_unless_asked(store: Store, booking: Booking) -> N
     assert await store.database["customers"].count_documents({"_id": "ann"}) == 1
 
 
-async def test_a_made_resource_reaches_what_was_there_before(store: Store, booking: Booking) -> None:
+async def test_a_made_resource_reaches_what_was_there_before(store: Store, booking: BookingService) -> None:
     """Reservations older than their resource are seen, however long they are."""
     old = {"resource": "room", "status": "confirmed", "startTime": NINE - 90 * HOUR, "endTime": NINE + 90 * HOUR}
     await store.database["reservations"].insert_one(old)
@@ -211,7 +211,7 @@ async def test_a_made_resource_reaches_what_was_there_before(store: Store, booki
     assert complaints[0]["inTheWay"] == [str(old["_id"])]
 
 
-async def test_what_is_over_takes_no_room(booking: Booking) -> None:
+async def test_what_is_over_takes_no_room(booking: BookingService) -> None:
     """Rows with a final status are kept as they are and stand in nobody's way; pending ones do."""
     statuses = ["cancelled", "no-show", "completed", "expired", "pending", "confirmed"]
     report, complaints = await imported(booking, [row(status, status=status) for status in statuses])
@@ -220,7 +220,7 @@ async def test_what_is_over_takes_no_room(booking: Booking) -> None:
     assert [(each["reference"], each["inTheWay"]) for each in complaints] == [("confirmed", ["pending"])]
 
 
-class Faulty(Booking):
+class Faulty(BookingService):
     """A write path whose answers get lost: before it was asked, or after it had booked."""
 
     def __init__(self, store: Store, faults: Sequence[str]) -> None:
@@ -294,7 +294,7 @@ async def test_the_command(database_url: str, store: Store, tmp_path: Path) -> N
     assert await references(store) == {"a", "c"}
 
 
-async def test_what_was_imported_reconciles(database_url: str, store: Store, booking: Booking) -> None:
+async def test_what_was_imported_reconciles(database_url: str, store: Store, booking: BookingService) -> None:
     """`reserva reconcile` finds nothing in what was imported, and finds what was put past it; its exit code says so."""
     await imported(booking, [row(f"r{hour}", hour) for hour in range(20)])
     clean = run("reconcile", "--full", "--json", MONGODB_URL=database_url)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.booking import Book, Booking, BookRow, ChangeRow, import_key
+from app.booking import Book, BookingService, BookRow, ChangeRow, import_key
 from app.booking.intents import Accepted
 from app.domain.instants import render
 from app.importing import service
@@ -28,9 +28,9 @@ pytestmark = pytest.mark.servers("wire")
 
 
 @pytest.fixture
-async def booking(store: Store) -> AsyncIterator[Booking]:
+async def booking(store: Store) -> AsyncIterator[BookingService]:
     """A write path over the store."""
-    booking = Booking(store)
+    booking = BookingService(store)
     await booking.start()
     yield booking
     await booking.stop()
@@ -41,7 +41,7 @@ async def stored(store: Store, **where: Any) -> list[dict[str, Any]]:
     return await store.database["reservations"].find(where).sort("_id", 1).to_list(None)
 
 
-async def test_one_number_for_two_rooms(store: Store, booking: Booking) -> None:
+async def test_one_number_for_two_rooms(store: Store, booking: BookingService) -> None:
     """A confirmation number that stands for two rooms books both, once."""
     rows = [row("R7"), row("R7", resource="other")]
     first, _ = await imported(booking, rows)
@@ -62,7 +62,7 @@ async def test_one_number_for_two_rooms(store: Store, booking: Booking) -> None:
     ],
 )
 async def test_a_row_that_says_otherwise(
-    store: Store, booking: Booking, change: dict[str, Any], fields: list[str]
+    store: Store, booking: BookingService, change: dict[str, Any], fields: list[str]
 ) -> None:
     """Other times, guests or another status are reported with the field, and nothing is done."""
     await imported(booking, [row("a")])
@@ -74,7 +74,7 @@ async def test_a_row_that_says_otherwise(
     assert await stored(store) == before
 
 
-async def test_what_is_beside_the_time_does_not_count(booking: Booking) -> None:
+async def test_what_is_beside_the_time_does_not_count(booking: BookingService) -> None:
     """Other notes are no difference, nor is the same instant written otherwise, nor an end that the service says."""
     await imported(booking, [row("a", notes="one")])
     report, _ = await imported(booking, [row("a", notes="two") | {"startTime": "2030-01-07T10:00:00+01:00"}])
@@ -82,7 +82,7 @@ async def test_what_is_beside_the_time_does_not_count(booking: Booking) -> None:
     assert report == Report(rows=1, unchanged=1)
 
 
-async def test_update(store: Store, booking: Booking) -> None:
+async def test_update(store: Store, booking: BookingService) -> None:
     """Changes go through the write path: times, guests and status at once, in one entry of the history."""
     await imported(booking, [row("a"), row("b", 2), row("c", 4, status="pending")])
     changed = [
@@ -113,7 +113,7 @@ async def test_update(store: Store, booking: Booking) -> None:
     )
 
 
-async def test_an_update_is_judged_like_a_booking(store: Store, booking: Booking) -> None:
+async def test_an_update_is_judged_like_a_booking(store: Store, booking: BookingService) -> None:
     """It does not take a taken time, and says who is in its way; the reservation stays as it is."""
     await imported(booking, [row("a"), row("b", 1)])
     report, complaints = await imported(booking, [row("a", 0.5), row("b", 1)], update=True)
@@ -128,7 +128,7 @@ async def test_an_update_is_judged_like_a_booking(store: Store, booking: Booking
     assert await peak_load(store) == 1
 
 
-async def test_rows_of_a_resource_are_changed_in_the_order_of_the_file(store: Store, booking: Booking) -> None:
+async def test_rows_of_a_resource_are_changed_in_the_order_of_the_file(store: Store, booking: BookingService) -> None:
     """One moves away and the next takes its place, also where hundreds are in flight."""
     rooms = [f"r{number}" for number in range(40)]
     await imported(booking, [row("old", resource=room) for room in rooms])
@@ -139,7 +139,7 @@ async def test_rows_of_a_resource_are_changed_in_the_order_of_the_file(store: St
     assert {(each["reference"], *each["inTheWay"]) for each in complaints} == {("late", "old")}
 
 
-async def test_what_is_final_stays(booking: Booking, store: Store) -> None:
+async def test_what_is_final_stays(booking: BookingService, store: Store) -> None:
     """A cancelled reservation is not revived by its row, with `update` either: the row differs and says why."""
     await imported(booking, [row("a", status="cancelled"), row("b", 2)])
     (other,) = await stored(store, reference="b")
@@ -151,7 +151,7 @@ async def test_what_is_final_stays(booking: Booking, store: Store) -> None:
     assert {each["status"] for each in await stored(store)} == {"cancelled"}
 
 
-async def test_what_was_completed_since_is_as_it_was(store: Store, booking: Booking) -> None:
+async def test_what_was_completed_since_is_as_it_was(store: Store, booking: BookingService) -> None:
     """A file goes on calling confirmed what has taken place; that nobody came it should say, or hear."""
     rows = [row("a", -90_000), row("b", -90_002)]
     await imported(booking, rows)
@@ -164,7 +164,7 @@ async def test_what_was_completed_since_is_as_it_was(store: Store, booking: Book
     assert [each["reference"] for each in complaints] == ["b"]
 
 
-async def test_what_people_moved_is_known(store: Store, booking: Booking) -> None:
+async def test_what_people_moved_is_known(store: Store, booking: BookingService) -> None:
     """What was moved to another resource is not booked again: its row differs, and `update` takes it back."""
     await imported(booking, [row("a"), row("b", resource="other", hours=5)])
     (found,) = await stored(store, reference="a")
@@ -178,7 +178,7 @@ async def test_what_people_moved_is_known(store: Store, booking: Booking) -> Non
     assert [each["resource"] for each in await stored(store, reference="a")] == ["room"]
 
 
-async def test_references_of_others_do_not_count(store: Store, booking: Booking) -> None:
+async def test_references_of_others_do_not_count(store: Store, booking: BookingService) -> None:
     """What a customer wrote as reference, or into the metadata, makes no row known."""
     await add_resource(store, capacity=3)
     await booking.book(
@@ -190,7 +190,7 @@ async def test_references_of_others_do_not_count(store: Store, booking: Booking)
     assert len(await stored(store)) == 2
 
 
-async def test_what_was_imported_into_the_metadata_is_known(store: Store, booking: Booking) -> None:
+async def test_what_was_imported_into_the_metadata_is_known(store: Store, booking: BookingService) -> None:
     """Rows that an import kept in the metadata are known by that; a change gives them what rows have now."""
     await add_resource(store)
     old = Book(by="import", resource="room", start=NINE, end=NINE + HOUR, metadata={"reference": "a"})
@@ -204,7 +204,7 @@ async def test_what_was_imported_into_the_metadata_is_known(store: Store, bookin
     assert found["history"][-1]["changed"] == ["endTime", "reference", "startTime"]
 
 
-async def test_history(store: Store, booking: Booking) -> None:
+async def test_history(store: Store, booking: BookingService) -> None:
     """What has ended is judged by capacity alone and what does not block by nothing; what is to come by every rule."""
     await add_resource(store, active=False, schedule=Schedule(weekly=[]))
     rows = [
@@ -223,7 +223,7 @@ async def test_history(store: Store, booking: Booking) -> None:
     ]
 
 
-async def test_a_change_of_history(store: Store, booking: Booking) -> None:
+async def test_a_change_of_history(store: Store, booking: BookingService) -> None:
     """What has ended can be corrected whatever today's rules say, but not over somebody else's time."""
     await add_resource(store, schedule=Schedule(weekly=[]))
     await imported(booking, [row("a", -90_000), row("b", -90_001)])
@@ -235,7 +235,7 @@ async def test_a_change_of_history(store: Store, booking: Booking) -> None:
     assert [(each["reference"], each["problem"]) for each in complaints] == [("b", "conflict")]
 
 
-async def test_force(store: Store, booking: Booking) -> None:
+async def test_force(store: Store, booking: BookingService) -> None:
     """Notice, horizon, schedule and time off are judged for what is to come, unless they are lifted for all rows."""
     await add_resource(store, services=["cut"], schedule=Schedule(weekly=[]))
     now = store.clock.now()
@@ -252,7 +252,7 @@ async def test_force(store: Store, booking: Booking) -> None:
     assert accepted == Report(rows=2, accepted=1, refused=1)
 
 
-class Paused(Booking):
+class Paused(BookingService):
     """A write path that waits before it books until it is let go."""
 
     def __init__(self, store: Store) -> None:
@@ -267,7 +267,7 @@ class Paused(Booking):
 
 
 @pytest.mark.parametrize("update", [False, True])
-async def test_two_runs_between_look_up_and_transaction(store: Store, booking: Booking, *, update: bool) -> None:
+async def test_two_runs_between_look_up_and_transaction(store: Store, booking: BookingService, *, update: bool) -> None:
     """A run that found nothing when it looked, and was overtaken by another one, books nothing twice."""
     await add_resource(store, capacity=5)
     rows = [row(f"r{number}", number) for number in range(20)]
@@ -285,7 +285,7 @@ async def test_two_runs_between_look_up_and_transaction(store: Store, booking: B
     assert len(await stored(store)) == 20
 
 
-class Late(Booking):
+class Late(BookingService):
     """A write path that changes nothing until it is let go."""
 
     def __init__(self, store: Store) -> None:
@@ -382,7 +382,7 @@ async def test_two_processes(database_url: str, store: Store, tmp_path: Path) ->
 
 
 @pytest.mark.servers("rust")
-async def test_the_file_is_not_read_far_ahead(booking: Booking) -> None:
+async def test_the_file_is_not_read_far_ahead(booking: BookingService) -> None:
     """However long a file is, no more rows of it are held than are in flight and looked up together."""
     read = 0
 

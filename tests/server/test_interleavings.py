@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.booking.change import Change
 from app.booking.confirm_extend_end import Confirm
 from app.booking.edit import EditResource
@@ -83,7 +83,7 @@ async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeyp
     await store.database["guards"].update_one({"_id": "room"}, {"$set": before})
     late = store.clock.millis() - 3_600_000
     monkeypatch.setattr(store.clock, "millis", lambda: late)
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
 
     with pytest.raises(Problem) as refused:

@@ -7,10 +7,10 @@ import pytest
 from bson import ObjectId
 
 from app.booking.change import Change
-from app.booking.confirm_extend_end import End
+from app.booking.confirm_extend_end import Close
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.intents import Accepted, Refused
-from app.booking.queue import Chosen, Ticket, lanes_of
+from app.booking.queue import BatchBuilder, Ticket, lanes_of
 from app.storage.client import Store
 from app.storage.occupancy import GLIMPSE
 from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of, run, won
@@ -56,7 +56,7 @@ async def test_a_year_on_a_busy_resource_is_refused_by_the_first_in_its_way(stor
     (refused,), steps = await steps_of(store, booking_of(NINE, YEAR))
 
     assert isinstance(refused, Refused)
-    assert refused.verdict.only_taken
+    assert refused.verdict.is_conflict
     assert {each.id for each in refused.verdict.conflicts} <= {*ids}
     assert len(refused.verdict.conflicts) >= 10
     assert ("occupants.glimpse" in steps, "occupants.read" in steps) == (True, False)
@@ -81,7 +81,7 @@ async def test_what_the_first_do_not_refuse_is_judged_by_all(store: Store) -> No
     (booked,), steps = await steps_of(store, booking_of(NINE, YEAR))
     assert isinstance(booked, Accepted)
     assert "occupants.read" in steps
-    await run(store, End(by="test", reservation=booked.value.id, resource="room", to="cancelled"))
+    await run(store, Close(by="test", reservation=booked.value.id, resource="room", to="cancelled"))
     await book(store, start=late)
     await book(store, start=late)
 
@@ -119,7 +119,7 @@ def test_a_lengthy_wish_shares_no_batch() -> None:
     year, hour = booking_of(NINE, YEAR), booking_of()
     for first, second in ((year, hour), (hour, year)):
         tickets = [Ticket(each, lanes_of(each), 0, 0, None) for each in (first, second)]  # type: ignore[arg-type]  # nobody waits
-        chosen = Chosen(64, 64)
+        chosen = BatchBuilder(64, 64)
         chosen.add(tickets[0])
         assert chosen.full is (first is year)
         assert not (chosen.fits(tickets[1]) and not chosen.full)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.cluster import heartbeat, reaper
-from app.cluster.reaper import SILENT_SECONDS, Watch
+from app.cluster.reaper import SILENT_SECONDS, Reaper
 from app.pids import PLACE
 from app.storage.client import Store
 from app.storage.documents import Process
@@ -37,7 +37,7 @@ async def test_who_beats_while_it_is_ended_keeps_its_row(mock_store: Store, monk
         await beaten(store, other)
 
     monkeypatch.setattr(reaper, "kill_sessions", kill)
-    await reaper.end(mock_store, other, "silent")
+    await reaper.reap(mock_store, other, "silent")
 
     assert killed == other.sessions
     assert [row["_id"] for row in await rows(mock_store)] == [other.id]
@@ -47,8 +47,8 @@ async def test_an_answer_that_came_late_proves_no_silence(mock_store: Store) -> 
     """Silence is counted from the end of one look to the beginning of another: what lay between is not known."""
     other = await put(mock_store)
     begun_and_ended = iter([0, 5, 5.1, 15, 15, 15])
-    watch = Watch(mock_store, clock=lambda: next(begun_and_ended) / 5 * SILENT_SECONDS)
-    living = [[row.id for row in await watch.look()] for _ in "123"]
+    watch = Reaper(mock_store, clock=lambda: next(begun_and_ended) / 5 * SILENT_SECONDS)
+    living = [[row.id for row in await watch.find_dead()] for _ in "123"]
 
     assert living == [[other.id], [other.id], []]
 
@@ -70,7 +70,7 @@ async def test_only_who_beats_before_our_eyes_is_running(mock_store: Store, monk
 async def test_a_process_looks_for_the_dead_as_it_starts(mock_store: Store) -> None:
     """Those of its own machine that are gone are ended before it books anything."""
     await put(mock_store, place=PLACE, pid=2**22 + 1, started="earlier")
-    booking = Booking(mock_store)
+    booking = BookingService(mock_store)
     await booking.start()
     left = await rows(mock_store)
     await booking.stop()
@@ -80,10 +80,10 @@ async def test_a_process_looks_for_the_dead_as_it_starts(mock_store: Store) -> N
 
 async def test_nobody_who_has_left_beats_again(mock_store: Store) -> None:
     """A look that was still under way as its process stopped writes no row behind it."""
-    booking = Booking(mock_store)
+    booking = BookingService(mock_store)
     await booking.start()
     await booking.stop()
-    await booking.presence.look()
+    await booking.presence.check_others()
 
     assert await rows(mock_store) == []
 
@@ -92,18 +92,18 @@ async def test_nobody_who_has_left_beats_again(mock_store: Store) -> None:
 async def test_who_could_not_watch_judges_nobody(mock_store: Store, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     """After a look that failed, or a pause of its own, a process forgets since when the others have been silent."""
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
-    booking = Booking(mock_store)
+    booking = BookingService(mock_store)
     await booking.start()
     await put(mock_store)
-    await booking.presence.look()
+    await booking.presence.check_others()
     watch = booking.presence._watch
     known = len(watch._seen)
     if why == "away":
         booking.presence._beaten -= heartbeat.GAP_SECONDS + 1
-        monkeypatch.setattr(watch, "look", _nothing)
+        monkeypatch.setattr(watch, "find_dead", _nothing)
     else:
-        monkeypatch.setattr(watch, "look", _cut_off)
-    await booking.presence.look()
+        monkeypatch.setattr(watch, "find_dead", _cut_off)
+    await booking.presence.check_others()
     left = len(watch._seen)
     await booking.stop()
 
@@ -121,13 +121,13 @@ async def _cut_off() -> None:
 async def test_whoever_was_away_beats_before_it_books(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its row may be gone by now; as long as its beats are recent it writes none for a batch."""
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
-    booking = Booking(mock_store)
+    booking = BookingService(mock_store)
     await booking.start()
     beats = [row["beat"] for row in await rows(mock_store)]
-    await booking.presence.vouch()
+    await booking.presence.ensure_registered()
     beats += [row["beat"] for row in await rows(mock_store)]
     booking.presence._beaten -= heartbeat.GAP_SECONDS + 1
-    await booking.presence.vouch()
+    await booking.presence.ensure_registered()
     beats += [row["beat"] for row in await rows(mock_store)]
     await booking.stop()
 

@@ -10,7 +10,7 @@ from bson import Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, 
 from bson.dbref import DBRef
 
 from app.migration import duplicate_keys
-from app.migration.duplicate_keys import comparable, find_strays
+from app.migration.duplicate_keys import comparable, find_duplicate_keys
 from app.migration.migrate import migrate, verify
 from app.storage.client import Store, connect
 from tests.server.test_migrate import FIRST, kinds, row
@@ -171,20 +171,20 @@ async def test_many_keys_are_looked_at_part_by_part(bare_store: Store, monkeypat
     """With more keys than are remembered at a time the same ones are found, by reading them several times."""
     keys = [f"key {number % 40}" for number in range(60)]
     await stored(bare_store, tuple(keys))
-    at_once = await find_strays(bare_store, "idempotencyKey")
+    at_once = await find_duplicate_keys(bare_store, "idempotencyKey")
     monkeypatch.setattr(duplicate_keys, "AT_ONCE", 7)
 
-    assert await find_strays(bare_store, "idempotencyKey") == at_once
+    assert await find_duplicate_keys(bare_store, "idempotencyKey") == at_once
     assert len(at_once) == 20
 
 
 async def test_what_changes_meanwhile_is_left_alone(bare_store: Store) -> None:
     """A key that is another one by the time it would be taken off stays."""
     await stored(bare_store, (Regex("^a"), Regex("^a")))
-    found = await find_strays(bare_store, "idempotencyKey")
+    found = await find_duplicate_keys(bare_store, "idempotencyKey")
     await bare_store.database["reservations"].update_one({"_id": 1}, {"$set": {"idempotencyKey": "abc"}})
 
-    await duplicate_keys.settle(bare_store, found)
+    await duplicate_keys.unset_duplicates(bare_store, found)
 
     assert (await having(bare_store))[1]["idempotencyKey"] == "abc"
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.booking.change import Change
-from app.booking.confirm_extend_end import Confirm, End, Extend
-from app.booking.existing import Elsewhere
-from app.booking.group import Move, Together
+from app.booking.confirm_extend_end import Close, Confirm, Extend
+from app.booking.existing import ReservationMoved
+from app.booking.group import AllOrNothing, Move
 from app.booking.intents import Accepted, Intent
 from app.errors import Problem
 from app.storage.client import Store
@@ -34,9 +34,9 @@ def extend(**held: Any) -> Extend:
     return Extend(by="test", seconds=1_200, **held)
 
 
-def cancel(**held: Any) -> End:
+def cancel(**held: Any) -> Close:
     """Cancel it, as of a group."""
-    return End(by="test", to="cancelled", **held)
+    return Close(by="test", to="cancelled", **held)
 
 
 def later(**held: Any) -> Change:
@@ -49,9 +49,9 @@ def note(**held: Any) -> Change:
     return Change(by="test", patch={"notes": "x"}, **held)
 
 
-def cancel_group(**held: Any) -> Together:
+def cancel_group(**held: Any) -> AllOrNothing:
     """Cancel a group of it."""
-    return Together(by="test", members=[cancel(**held)])
+    return AllOrNothing(by="test", members=[cancel(**held)])
 
 
 def move_group(**held: Any) -> Move:
@@ -73,7 +73,7 @@ async def test_a_reservation_that_was_moved_comes_back_for_the_right_guard(store
     (outcome,) = await run(store, make(reservation=held.id, resource="room"))
     (right,) = await run(store, make(reservation=held.id, resource="desk"))
 
-    assert isinstance(outcome, Elsewhere)
+    assert isinstance(outcome, ReservationMoved)
     assert isinstance(right, Accepted)
     after = await store.database["reservations"].find_one({"_id": held.id})
     assert before is not None
@@ -91,7 +91,7 @@ async def test_a_reservation_that_got_another_service_comes_back_for_its_rules(s
     (outcome,) = await run(store, make(reservation=held.id, resource="room"))
     (right,) = await run(store, make(reservation=held.id, resource="room", service="cut"))
 
-    assert isinstance(outcome, Elsewhere)
+    assert isinstance(outcome, ReservationMoved)
     assert isinstance(right, Accepted)
     assert right.value.status == ("cancelled" if make is cancel else "pending")
 
@@ -101,7 +101,7 @@ async def test_what_moves_on_its_way_is_found_again(store: Store, monkeypatch: p
     for name in ("room", "desk"):
         await add_resource(store, name)
     made = await book(store)
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
     submit, lanes = desk.committer.submit, list[frozenset[str]]()
 
@@ -126,11 +126,11 @@ async def test_what_never_rests_is_given_up(store: Store, monkeypatch: pytest.Mo
     """A reservation that is moved away each time is `overloaded` in the end, and nothing was done to it."""
     await add_resource(store)
     made = await book(store)
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
 
     async def elsewhere(intent: Intent) -> Any:
-        raise Elsewhere
+        raise ReservationMoved
 
     monkeypatch.setattr(desk.committer, "submit", elsewhere)
     with pytest.raises(Problem) as refused:

@@ -13,11 +13,11 @@ from typing import Any
 import click
 import pytest
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.booking.doubtful_sessions import LATE_SECONDS, Doubts
 from app.booking.drivers import SessionDriver
 from app.cluster import heartbeat
-from app.cluster.reaper import SILENT_SECONDS, Watch
+from app.cluster.reaper import SILENT_SECONDS, Reaper
 from app.errors import Problem
 from app.pids import PLACE, is_gone, started
 from app.storage.client import Store
@@ -41,7 +41,7 @@ async def booker(url: str, step: str, place: str, *more: str) -> AsyncIterator[R
         yield process
 
 
-async def booked_at_last(booking: Booking, since: float) -> float:
+async def booked_at_last(booking: BookingService, since: float) -> float:
     """Book the room as soon as it lets us; the seconds that it took."""
     for _ in range(TRIES):
         try:
@@ -175,11 +175,11 @@ class TestWatch:
     ) -> None:
         """Not before, and counted from when it was first seen to stand there."""
         clock = Hands()
-        watch = Watch(mock_store, clock=clock)
+        watch = Reaper(mock_store, clock=clock)
         living = []
         for seconds in (100.0, 100 + SILENT_SECONDS - 0.1, 100 + SILENT_SECONDS):
             clock.seconds = seconds
-            living.append([row.id for row in await watch.look()])
+            living.append([row.id for row in await watch.find_dead()])
 
         assert living == [[other.id], [other.id], []]
         assert await rows(mock_store) == []
@@ -187,23 +187,23 @@ class TestWatch:
     async def test_who_beats_lives_however_slowly(self, mock_store: Store, other: Process) -> None:
         """Each beat starts the five seconds again."""
         clock = Hands()
-        watch = Watch(mock_store, clock=clock)
+        watch = Reaper(mock_store, clock=clock)
         for _ in range(5):
-            await watch.look()
+            await watch.find_dead()
             clock.seconds += SILENT_SECONDS - 0.1
             await mock_store.database["processes"].update_one({"_id": other.id}, {"$inc": {"beat": 1}})
 
-        assert [row.id for row in await watch.look()] == [other.id]
+        assert [row.id for row in await watch.find_dead()] == [other.id]
 
     async def test_who_was_away_itself_judges_nobody(self, mock_store: Store, other: Process) -> None:
         """A watcher that was suspended, or cut off, begins to count anew."""
         clock = Hands()
-        watch = Watch(mock_store, clock=clock)
-        await watch.look()
+        watch = Reaper(mock_store, clock=clock)
+        await watch.find_dead()
         clock.seconds += 60
         watch.forget()
 
-        assert [row.id for row in await watch.look()] == [other.id]
+        assert [row.id for row in await watch.find_dead()] == [other.id]
 
     async def test_an_id_that_another_process_has_by_now_is_no_sign_of_life(self, mock_store: Store) -> None:
         """On one machine a row is known by the start time of its process too, and one of another machine by neither."""
@@ -213,7 +213,7 @@ class TestWatch:
         for row in (alive, reused, far):
             await mock_store.database["processes"].insert_one(row.to_mongo())
 
-        assert {row.id for row in await Watch(mock_store).look()} == {alive.id, far.id}
+        assert {row.id for row in await Reaper(mock_store).find_dead()} == {alive.id, far.id}
 
     def test_an_exited_process_is_gone_before_its_parent_asks(self) -> None:
         """A process of which only the exit status is left runs no more."""
@@ -256,7 +256,7 @@ class TestRow:
                 await asyncio.to_thread(driver.perform, KILL, slot, 0.0)
             await booking.book(booking_of())
             await store.database["processes"].delete_many({})
-            await booking.presence.look()
+            await booking.presence.check_others()
             await booking.book(booking_of())
 
         assert len(set(used)) == 3
@@ -281,8 +281,8 @@ class TestRow:
             named = []
             for seconds in (0, LATE_SECONDS - 1, LATE_SECONDS):
                 clock.seconds = seconds
-                await booking.presence.look()
-                await booking.presence.look()
+                await booking.presence.check_others()
+                await booking.presence.check_others()
                 named += [row["sessions"] for row in await rows(store)]
 
         assert [old in sessions for sessions in named] == [True, True, False]

@@ -8,11 +8,11 @@ import pytest
 from pymongo.errors import AutoReconnect, ExecutionTimeout, OperationFailure
 from pymongo.synchronous.client_session import ClientSession
 
-from app.booking import Booking, Replayed, Token
+from app.booking import BookingService, Replay, Token
 from app.booking.change import Change
 from app.booking.drivers import PlainDriver, SessionDriver
 from app.booking.intents import Accepted
-from app.booking.transaction import Batch, Lost, Outcome, attempt
+from app.booking.transaction import Batch, Outcome, WriteConflict, attempt
 from app.catalogue.changes import Changes
 from app.errors import OutcomeUnknown, Problem
 from app.storage.client import Store
@@ -50,7 +50,7 @@ async def test_a_commit_that_never_arrived_goes_again(store: Store, error: Any) 
     actor = Unlucky(store, [booking_of()])
     actor.fail("commit", error(), done=False)
 
-    with pytest.raises(Lost):
+    with pytest.raises(WriteConflict):
         await actor.finish()
     await actor.close()
 
@@ -91,12 +91,12 @@ async def test_the_same_key_tells_what_became_of_it(store: Store) -> None:
     await actor.close()
     assert isinstance(unknown, OutcomeUnknown)
 
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
     again = await desk.book(booking_of(token=token))
     await desk.stop()
 
-    assert isinstance(again, Replayed)
+    assert isinstance(again, Replay)
     assert again.answer.body == str(wish.reservation)
     assert await store.database["reservations"].count_documents({}) == 1
 
@@ -144,7 +144,7 @@ async def test_what_takes_too_long_before_its_commit_is_surely_undone(
 ) -> None:
     """Whoever waits for a look-up in a transaction hears at the end of its time that nothing was done, and so it is."""
     await add_resource(store)
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
     driver = desk.committer.driver
     assert isinstance(driver, SessionDriver)
@@ -191,7 +191,7 @@ async def test_a_key_that_a_stranger_used_in_between_is_answered_like_the_strang
 
     token = Token("key", "same", render)
     first, second = booking_of(token=token), booking_of(token=token)
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
     driver = desk.committer.driver
     assert isinstance(driver, SessionDriver)
@@ -208,7 +208,7 @@ async def test_a_key_that_a_stranger_used_in_between_is_answered_like_the_strang
     answer = await desk.book(second)
     await desk.stop()
 
-    assert isinstance(answer, Replayed)
+    assert isinstance(answer, Replay)
     assert answer.answer.body == str(first.reservation)
     assert await store.database["reservations"].distinct("_id") == [first.reservation]
 
@@ -221,7 +221,7 @@ async def test_without_transactions_a_duplicate_goes_again_as_well(mock_store: S
         return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
 
     token = Token("key", "same", render)
-    desk, other = Booking(mock_store), Booking(mock_store)
+    desk, other = BookingService(mock_store), BookingService(mock_store)
     await desk.start()
     driver = desk.committer.driver
     assert isinstance(driver, PlainDriver)
@@ -236,7 +236,7 @@ async def test_without_transactions_a_duplicate_goes_again_as_well(mock_store: S
     answer = await desk.book(booking_of(token=token))
     await desk.stop()
 
-    assert isinstance(answer, Replayed)
+    assert isinstance(answer, Replay)
     assert answer.answer.body == str(met[0].id)
     assert await mock_store.database["reservations"].distinct("_id") == [met[0].id]
 
@@ -258,7 +258,7 @@ async def plain_steps(store: Store, batch: Batch, before_update: Any) -> list[Ou
 async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: Store) -> None:
     """Without transactions a change that somebody else came before goes again instead of being acknowledged."""
     await add_resource(mock_store)
-    desk = Booking(mock_store)
+    desk = BookingService(mock_store)
     await desk.start()
     made = await desk.book(booking_of())
     assert isinstance(made, Reservation)
@@ -267,7 +267,7 @@ async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: 
     async def cancel() -> None:
         await desk.finish(made.id, "cancelled", by="other")
 
-    with pytest.raises(Lost):
+    with pytest.raises(WriteConflict):
         await plain_steps(mock_store, Batch([change], RuleCache(atomic=False), 1, atomic=False), cancel)
     await desk.stop()
 
@@ -280,7 +280,7 @@ async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: 
 async def test_a_hold_that_went_on_is_not_marked_as_over(mock_store: Store, meanwhile: dict[str, Any]) -> None:
     """Without transactions the mark of an expired hold is for the version that was read, while it is pending."""
     await add_resource(mock_store)
-    desk = Booking(mock_store)
+    desk = BookingService(mock_store)
     await desk.start()
     held = await desk.book(booking_of(hold_seconds=600))
     await desk.stop()
@@ -293,7 +293,7 @@ async def test_a_hold_that_went_on_is_not_marked_as_over(mock_store: Store, mean
         await rows.update_one({"_id": held.id}, {"$set": meanwhile})
 
     batch = Batch([booking_of()], RuleCache(atomic=False), 1, atomic=False, clock=mock_store.clock.millis())
-    with pytest.raises(Lost):
+    with pytest.raises(WriteConflict):
         await plain_steps(mock_store, batch, go_on)
 
     row = await rows.find_one({"_id": held.id})
@@ -312,7 +312,7 @@ async def test_an_edit_does_not_undo_another(mock_store: Store) -> None:
 
     edit = await edit_of(mock_store, Changes({"capacity": 5}))
     batch = Batch([edit], RuleCache(atomic=False), 1, atomic=False, clock=mock_store.clock.millis())
-    with pytest.raises(Lost):
+    with pytest.raises(WriteConflict):
         await plain_steps(mock_store, batch, rename)
 
     row = await resources.find_one({"_id": "room"})

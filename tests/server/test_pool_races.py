@@ -12,7 +12,7 @@ import pytest
 
 from app.booking.intents import Accepted, Intent, Refused
 from app.booking.snapshot import Snapshot
-from app.booking.transaction import Lost
+from app.booking.transaction import WriteConflict
 from app.catalogue.changes import Changes
 from app.domain.instants import to_millis
 from app.storage.client import Store
@@ -67,7 +67,7 @@ async def race(store: Store, *wishes: Intent) -> int:
     for actor in actors:
         try:
             await actor.finish()
-        except Lost:
+        except WriteConflict:
             continue
     for actor in actors:
         await actor.close()
@@ -119,7 +119,7 @@ async def test_who_lost_a_member_gets_another(store: Store) -> None:
     await loser.until("occupants.read")
     for name in ("room", "desk"):  # whichever it chose
         await book(store, resource=name)
-    with pytest.raises(Lost):
+    with pytest.raises(WriteConflict):
         await loser.finish()
     await loser.close()
     await store.database["reservations"].delete_many({"resource": "desk"})
@@ -138,7 +138,7 @@ async def test_an_edit_since_it_was_read_is_noticed(store: Store) -> None:
     (edited,) = await run(store, await edit_of(store, Changes({"active": False}), force=True))
     assert isinstance(edited, Accepted)
 
-    with pytest.raises(Lost):
+    with pytest.raises(WriteConflict):
         await late.finish()
     await late.close()
     assert await store.database["reservations"].count_documents({"startTime": NINE}) == 0
@@ -150,7 +150,7 @@ async def test_a_hold_ends_by_the_clock_of_the_database_for_a_pool_as_well(store
     held = await hold(store, timedelta(minutes=10))
     ahead = Actor(store, [any_room()], clock=store.clock.millis() + HOUR_MILLIS)
 
-    with pytest.raises(Lost):
+    with pytest.raises(WriteConflict):
         await ahead.finish()
     await ahead.close()
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.booking import priority as module
 from app.booking.committer import LOSSES_BEFORE_A_MARK
 from app.booking.intents import Accepted
-from app.booking.priority import YIELD_MILLISECONDS, way_of
-from app.booking.transaction import Lost
+from app.booking.priority import YIELD_MILLISECONDS, priority_of
+from app.booking.transaction import WriteConflict
 from app.storage.client import Store
 from tests.support.step_driver import HOUR, NINE, Actor, add_resource, booking_of
 
@@ -42,7 +42,7 @@ async def test_a_pool_that_lay_still_rests_no_longer_than_any_other(store: Store
     for name in POOL:
         await add_resource(store, name)
     await last_changed(store, quiet)
-    await way_of(store)(frozenset(POOL), ObjectId())
+    await priority_of(store)(frozenset(POOL), ObjectId())
 
     waits = await rested(store, resource=None, pool=POOL)
 
@@ -84,7 +84,7 @@ async def mark(store: Store, owner: ObjectId, *, ahead: timedelta = timedelta(se
 class Rests:
     """The lanes that a write path let rest, whatever the reason."""
 
-    def __init__(self, desk: Booking, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, desk: BookingService, patch: pytest.MonkeyPatch) -> None:
         self.lanes: list[str] = []
         rest = desk.committer._rest
 
@@ -101,7 +101,7 @@ async def test_who_reads_the_mark_of_another_leaves_the_resource_alone(
     """The batch that met it is finished, then the resource rests; its neighbours do not."""
     for name in ("room", "desk"):
         await add_resource(store, name)
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
     rests = Rests(desk, monkeypatch)
     await mark(store, ObjectId())
@@ -115,7 +115,7 @@ async def test_who_reads_the_mark_of_another_leaves_the_resource_alone(
 async def test_nobody_rests_for_its_own_mark_or_for_an_old_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one who asked goes on; so does everybody once the moment is over."""
     await add_resource(store)
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
     rests = Rests(desk, monkeypatch)
     await desk.book(booking_of())
@@ -137,7 +137,7 @@ async def test_the_mark_is_by_the_clock_of_the_database_and_names_its_owner(
         await add_resource(store, name)
     before = {row["_id"]: row async for row in store.database["guards"].find()}
     owner = ObjectId()
-    await way_of(store)(frozenset({"room", "desk"}), owner)
+    await priority_of(store)(frozenset({"room", "desk"}), owner)
     after = {row["_id"]: row async for row in store.database["guards"].find()}
 
     assert after["other"] == before["other"]
@@ -151,7 +151,7 @@ async def test_the_mark_is_by_the_clock_of_the_database_and_names_its_owner(
 async def test_who_loses_again_and_again_asks_for_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A booking that lost its guard three times marks it in the database once more losses come, and then books."""
     await add_resource(store, capacity=9)
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
     run, tries = desk.committer.driver.run, list[int]()
 
@@ -159,7 +159,7 @@ async def test_who_loses_again_and_again_asks_for_way(store: Store, monkeypatch:
         tries.append(slot)
         if len(tries) <= LOSSES_BEFORE_A_MARK + 1:
             body.close()
-            raise Lost
+            raise WriteConflict
         return await run(slot, body, budget_seconds)
 
     monkeypatch.setattr(desk.committer.driver, "run", beaten)
@@ -176,7 +176,7 @@ async def test_who_loses_again_and_again_asks_for_way(store: Store, monkeypatch:
 async def test_who_lost_less_often_asks_for_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ordinary loss is waited out; marks are for those whom streams of others keep out."""
     await add_resource(store, capacity=9)
-    desk = Booking(store)
+    desk = BookingService(store)
     await desk.start()
     run, tries = desk.committer.driver.run, list[int]()
 
@@ -184,7 +184,7 @@ async def test_who_lost_less_often_asks_for_nothing(store: Store, monkeypatch: p
         tries.append(slot)
         if len(tries) <= LOSSES_BEFORE_A_MARK:
             body.close()
-            raise Lost
+            raise WriteConflict
         return await run(slot, body, budget_seconds)
 
     monkeypatch.setattr(desk.committer.driver, "run", beaten)

@@ -8,7 +8,7 @@ import pytest
 from app.booking import snapshot
 from app.booking.intents import Accepted, Refused
 from app.booking.snapshot import Snapshot
-from app.booking.transaction import Lost
+from app.booking.transaction import WriteConflict
 from app.catalogue.changes import Changes
 from app.domain import rules
 from app.domain.rules import Check
@@ -41,13 +41,13 @@ async def race(store: Store, *, stop_at: str = "occupants.read") -> int:
         for actor in actors:
             try:
                 await actor.until(stop_at)
-            except Lost:
+            except WriteConflict:
                 continue  # the guard held it back before it could read
         for actor in actors:
             try:
                 if actor.outcomes is None and stop_at in actor.done:
                     await actor.finish()
-            except Lost:
+            except WriteConflict:
                 continue
     finally:
         for actor in actors:

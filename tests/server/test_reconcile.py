@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from app.domain.instants import parse, render
 from app.domain.sweep import sweep
 from app.reconciliation import engine, recheck, run_store, scan, schedule
-from app.reconciliation.recheck import Settled
+from app.reconciliation.recheck import ConfirmedWindows
 from app.reconciliation.row_batches import PASSING
 from app.reconciliation.run_store import LostRun
 from app.reconciliation.scan import Opaque
@@ -141,16 +141,16 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
     """What the passing cursor saw is looked at again before it is told: an overlap that is gone was none."""
     await add_resource(store)
     _, second = await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
-    look_again = recheck.look_again
+    look_again = recheck.confirm_windows
     looked: list[str] = []
 
-    async def after_a_move(store: Store, resources: Sequence[str], opaque: Opaque) -> Settled:
+    async def after_a_move(store: Store, resources: Sequence[str], opaque: Opaque) -> ConfirmedWindows:
         looked.extend(resources)
         times = {"startTime": NINE + HOUR, "endTime": NINE + 2 * HOUR}
         await store.database["reservations"].update_one({"_id": second}, {"$set": times})
         return await look_again(store, resources, opaque)
 
-    monkeypatch.setattr(engine, "look_again", after_a_move)
+    monkeypatch.setattr(engine, "confirm_windows", after_a_move)
     run, warnings = await reconciled(store)
 
     assert looked == ["room"]
@@ -183,7 +183,7 @@ async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pyte
 
     monkeypatch.setattr(scan, "batches", after_it_grew)
 
-    assert (await recheck.look_again(store, ["room"], {})).windows == []
+    assert (await recheck.confirm_windows(store, ["room"], {})).windows == []
     assert await store.database["reservations"].count_documents({}) == 2
 
 
@@ -298,7 +298,7 @@ async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.Monke
         await never.wait()
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "look_again", stuck)
+        patch.setattr(engine, "confirm_windows", stuck)
         task = asyncio.create_task(engine.reconcile_reservations(store, "full"))
         await reached.wait()
         task.cancel()
@@ -319,7 +319,7 @@ async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.Monke
         raise RuntimeError("no second look")
 
     with monkeypatch.context() as patch, capture_logs():
-        patch.setattr(engine, "look_again", broken)
+        patch.setattr(engine, "confirm_windows", broken)
         failed = await engine.reconcile_reservations(store, "full")
     run, _ = await reconciled(store)
 
@@ -369,7 +369,7 @@ async def test_rows_are_those_of_the_sweep(store: Store) -> None:
         taken("room", NINE, NINE + 2 * HOUR, status="pending"),
         taken("room", NINE + 2 * HOUR, NINE + 3 * HOUR, blockStart=NINE + HOUR, blockEnd=NINE + 4 * HOUR, units=2),
     )
-    seen = await scan.these(store, ["room"], {})
+    seen = await scan.scan_resources(store, ["room"], {})
     (window,) = sweep(seen.rows, seen.limits.capacities)
     names = (str(ids[1]), str(ids[0]), str(ids[2]))
 

@@ -15,7 +15,7 @@ from app.reconciliation import lease as leases
 from app.reconciliation.guard_updates import keep_foreign
 from app.storage.client import Store
 from app.storage.documents import Run
-from app.storage.foreign_occupancies import Foreign, compare, steps
+from app.storage.foreign_occupancies import ForeignOccupancy, compare, steps
 from tests.server.test_migrate import kinds
 from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
 
@@ -151,7 +151,7 @@ async def test_a_guard_that_is_made_while_a_run_lists_is_told(visitor: Visitor) 
     """It came after the run compared and before it had listed: it is marked when all of it is there."""
     store = visitor.store
     start = to_millis(NINE)
-    difference = await compare(store, ["late"], [Foreign("late", start, start + 5 * 3_600_000, ObjectId())])
+    difference = await compare(store, ["late"], [ForeignOccupancy("late", start, start + 5 * 3_600_000, ObjectId())])
     await visitor.resource("late")
     for step in steps(difference):
         await step(store)
@@ -166,7 +166,9 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> N
     start = to_millis(NINE)
     lease = await leases.acquire(store, "somebody")
     assert lease is not None
-    await keep_foreign(store, lease, ObjectId(), ["room"], [Foreign("room", start, start + 5 * 3_600_000, ObjectId())])
+    await keep_foreign(
+        store, lease, ObjectId(), ["room"], [ForeignOccupancy("room", start, start + 5 * 3_600_000, ObjectId())]
+    )
     guard = await guard_of(store)
 
     assert guard["foreign"] is True
@@ -177,14 +179,14 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> N
 async def test_a_run_reads_few_large_resources_at_once(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many changed, the rows in memory are bounded; one resource alone is read whole."""
     monkeypatch.setattr(engine, "SUSPECT_ROWS", 20)
-    store, sizes, these = visitor.store, list[tuple[int, int]](), scan.these
+    store, sizes, these = visitor.store, list[tuple[int, int]](), scan.scan_resources
 
-    async def counted(store: Store, resources: Any, *more: Any, **options: Any) -> scan.Seen:
+    async def counted(store: Store, resources: Any, *more: Any, **options: Any) -> scan.ResourceScan:
         seen = await these(store, resources, *more, **options)
         sizes.append((len(resources), len(seen.rows)))
         return seen
 
-    monkeypatch.setattr(scan, "these", counted)
+    monkeypatch.setattr(scan, "scan_resources", counted)
     await reconciled(store)
     for number in range(40):
         for _ in range(30 if number == 3 else 1 if number > 9 else 8):

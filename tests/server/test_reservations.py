@@ -14,7 +14,7 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from app.booking import Book, Replayed, Token
+from app.booking import Book, Replay, Token
 from app.booking.change import Change
 from app.booking.intents import Accepted, Refused
 from app.domain import instants
@@ -317,5 +317,5 @@ async def test_who_is_refused_for_its_own_twin_gets_the_twins_answer(shop: Visit
     await actor.close()
 
     assert isinstance(booked, Accepted)
-    assert isinstance(told, Replayed)
+    assert isinstance(told, Replay)
     assert told.answer.body == str(booked.value.id)

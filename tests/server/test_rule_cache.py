@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.domain.instants import render
-from app.domain.rules import Room
+from app.domain.rules import ResourceRules
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.pools import join_pools, pool_row
@@ -42,7 +42,7 @@ class Parsed:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    def __call__(self, stored: Row) -> Room:
+    def __call__(self, stored: Row) -> ResourceRules:
         """Parse."""
         self.ids.append(stored["_id"])
         return room_of_row(stored)
@@ -53,17 +53,17 @@ class Parsed:
         return ids
 
 
-def rooms(parse: Parsed, *, atomic: bool = True, limit: int = 100) -> VersionedCache[Room]:
+def rooms(parse: Parsed, *, atomic: bool = True, limit: int = 100) -> VersionedCache[ResourceRules]:
     """A cache of resources that counts."""
     return VersionedCache("resources", parse, str, atomic=atomic, limit=limit)
 
 
-def put(cache: VersionedCache[Room], stored: Row, rules: str = "r1") -> Room:
+def put(cache: VersionedCache[ResourceRules], stored: Row, rules: str = "r1") -> ResourceRules:
     """Keep a resource as it was read under the guard's id."""
     return cache.put(stored, cache.stamp(guards(rules, stored["_id"]), stored))
 
 
-def known(cache: VersionedCache[Room], rules: str, rows: Iterable[Row]) -> set[str]:
+def known(cache: VersionedCache[ResourceRules], rules: str, rows: Iterable[Row]) -> set[str]:
     """The ids that need not be read."""
     rows = [*rows]
     return set(cache.valid(guards(rules, *[each["_id"] for each in rows]), rows))

@@ -10,7 +10,7 @@ import pytest
 
 from app.booking.edit import EditResource, Outdated
 from app.booking.intents import Accepted, Intent, Refused, Stranded
-from app.booking.transaction import Lost, Outcome
+from app.booking.transaction import Outcome, WriteConflict
 from app.catalogue.changes import Changes
 from app.errors import KINDS
 from app.storage.client import Store
@@ -40,7 +40,7 @@ async def race(store: Store, paused: Intent, other: Intent) -> list[Outcome | No
         for place, actor in ((1, second), (0, first)):
             try:
                 (outcomes[place],) = await actor.finish()
-            except Lost:
+            except WriteConflict:
                 continue
     finally:
         await first.close()

@@ -18,7 +18,7 @@ import pytest
 from app.booking import Book
 from app.booking.intents import Accepted, Intent, Refused
 from app.booking.snapshot import Snapshot
-from app.booking.transaction import Lost, Outcome
+from app.booking.transaction import Outcome, WriteConflict
 from app.domain.instants import parse, render
 from app.settings import Settings
 from app.storage.client import Store
@@ -203,7 +203,7 @@ async def race(store: Store, *pool: str) -> tuple[list[Intent], list[Outcome | N
     try:
         await first.until("occupants.read")
         for place, actor in ((1, second), (0, first)):
-            with suppress(Lost):
+            with suppress(WriteConflict):
                 (outcomes[place],) = await actor.finish()
     finally:
         await first.close()
@@ -233,7 +233,7 @@ async def test_of_two_takers_of_the_last_one_gets_it(store: Store) -> None:
     assert late is None
     (again,) = await run(store, intents[0])
     assert isinstance(again, Refused)
-    assert again.verdict.only_taken
+    assert again.verdict.is_conflict
     assert await peak_load(store, "b") == 1
 
 

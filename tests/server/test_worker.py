@@ -16,7 +16,7 @@ from app.job_queue import Queue
 from app.reconciliation import engine, recheck, run_store
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings.listing import Filters, listed
-from app.reconciliation.findings.transitions import Said, say
+from app.reconciliation.findings.transitions import Said, transition
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Run
@@ -154,7 +154,7 @@ async def test_it_writes_down_what_time_has_done(store: Store) -> None:
 async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes while another runs leaves what waits to it, or waits for its turn."""
     running_now, most = 0, 0
-    look_again = recheck.look_again
+    look_again = recheck.confirm_windows
 
     async def counted(*arguments: Any) -> Any:
         nonlocal running_now, most
@@ -164,7 +164,7 @@ async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPat
         running_now -= 1
         return found
 
-    monkeypatch.setattr(engine, "look_again", counted)
+    monkeypatch.setattr(engine, "confirm_windows", counted)
     monkeypatch.setattr(engine, "TURN_SECONDS", 0.01)
     await doubled(store, "r")
     asked = await asyncio.gather(*(engine.reconcile_reservations(store, kind) for kind in KINDS * 3))
@@ -208,7 +208,7 @@ async def test_the_command_ends_with_1_for_what_nobody_accepted(store: Store, da
     await doubled(store, "r")
     codes += [run("reconcile", "--json", MONGODB_URL=database_url).returncode for _ in "12"]
     (finding,) = (await listed(store, Filters(), "from", 2, None)).findings
-    await say(store, str(finding.id), Said("accepted", "me"))
+    await transition(store, str(finding.id), Said("accepted", "me"))
     last = run("reconcile", "--full", "--json", MONGODB_URL=database_url)
 
     assert codes == [0, 1, 1]

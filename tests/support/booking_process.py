@@ -17,7 +17,7 @@ from typing import Any
 import click
 from bson import ObjectId
 
-from app.booking import Booking, Refused
+from app.booking import BookingService, Refused
 from app.booking.drivers import SessionDriver
 from app.cluster import heartbeat
 from app.errors import Problem
@@ -64,7 +64,7 @@ async def main(url: str, step: str, place: str, reservation: str | None = None) 
         heartbeat.PLACE = place  # type: ignore[attr-defined]  # a machine of its own
     pause_after(step, resumed)
     store = await connect(url)
-    booking = Booking(store)
+    booking = BookingService(store)
     await booking.start()
     wish: Awaitable[Any] = booking.book(booking_of(by="booker", deadline_seconds=DEADLINE_SECONDS))
     if reservation is not None:

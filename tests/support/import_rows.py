@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.domain.instants import render
 from app.importing.records import Record
 from app.importing.report import Complaint, Report
@@ -24,7 +24,7 @@ def row(reference: str, hours: float = 0, resource: str = "room", length: float 
 
 
 async def imported(
-    booking: Booking, rows: Iterable[dict[str, Any]], *, create: bool = True, **options: Any
+    booking: BookingService, rows: Iterable[dict[str, Any]], *, create: bool = True, **options: Any
 ) -> tuple[Report, list[Complaint]]:
     """Import rows as if they stood in a file from line 2 on."""
     complaints: list[Complaint] = []

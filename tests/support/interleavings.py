@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 
 from app.booking.intents import Intent
-from app.booking.transaction import Lost, Outcome
+from app.booking.transaction import Outcome, WriteConflict
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from tests.support.step_driver import Actor, run
@@ -54,7 +54,7 @@ async def interleave(store: Store, order: str, makers: Sequence[Make], rules: Ru
             continue
         try:
             await actor.advance()
-        except Lost:
+        except WriteConflict:
             lost.add(place)
     for place in sorted(lost):
         (actors[place].outcomes) = await run(store, intents[place], rules=rules)

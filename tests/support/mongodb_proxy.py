@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import bson
 
-from app.booking import Booking
+from app.booking import BookingService
 from app.storage.client import Store, connect
 from tests.support.step_driver import booking_over
 
@@ -199,7 +199,7 @@ async def connected(url: str) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def faulty(url: str) -> AsyncIterator[tuple[Proxy, Booking]]:
+async def faulty(url: str) -> AsyncIterator[tuple[Proxy, BookingService]]:
     """The write path of a process whose way to the database is not to be trusted."""
     async with proxied(url) as proxy, connected(proxy.url) as store, booking_over(store) as booking:
         yield proxy, booking

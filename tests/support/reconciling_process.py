@@ -16,8 +16,8 @@ from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect
 
 STAGES = {
-    "read": (engine, "look_again", 1),
-    "read again": (engine, "look_again", 2),
+    "read": (engine, "confirm_windows", 1),
+    "read again": (engine, "confirm_windows", 2),
     "settled": (engine, "record", 2),
     "recorded": (run_store, "write", 1),
 }

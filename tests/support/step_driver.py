@@ -10,7 +10,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import AutoReconnect
 
-from app.booking import Book, Booking
+from app.booking import Book, BookingService
 from app.booking.drivers import SessionDriver
 from app.booking.edit import EditResource
 from app.booking.intents import Accepted, Intent
@@ -200,9 +200,9 @@ class Unlucky(Actor):
 
 
 @asynccontextmanager
-async def booking_over(store: Store) -> AsyncIterator[Booking]:
+async def booking_over(store: Store) -> AsyncIterator[BookingService]:
     """The write path of a process."""
-    booking = Booking(store)
+    booking = BookingService(store)
     await booking.start()
     try:
         yield booking

@@ -10,11 +10,11 @@ from app.domain.instants import to_millis
 from app.reconciliation.recheck import windows_of
 from app.reconciliation.row_batches import PROJECTION, Rows, Tally, is_idle
 from app.reconciliation.scan import BATCH, batches
-from app.reconciliation.stored_findings import known_of
+from app.reconciliation.stored_findings import stored_finding
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.documents import Finding
-from app.storage.occupancy import branches, by_id, noted_branches, window
+from app.storage.occupancy import branches, foreign_branches, queries_by_id, window
 from app.storage.reach import Reach
 from app.storage.span import Span
 from app.storage.values import row_key
@@ -26,7 +26,7 @@ async def still_overlaps(store: Store, finding: Finding) -> bool:
     limits = await read_limits(store, [resource])
     reader = Rows(store.clock.millis(), limits, Tally(), frozenset([resource]), ids={})
     met: set[Hashable] = set()
-    for where in by_id({"reservation": each} for each in finding.reservations):
+    for where in queries_by_id({"reservation": each} for each in finding.reservations):
         await _read(store, where, reader, met)
     # The guard may be missing, or behind what others wrote; what the finding lists needs at least that reach.
     reach = (await _reach(store, resource)).or_more(reader.needs.get(resource, Reach()))
@@ -34,12 +34,12 @@ async def still_overlaps(store: Store, finding: Finding) -> bool:
     near = [window([resource], start, end, reaches)] if store.shape == "or" else branches(spans, reaches)
     for where in near:
         await _read(store, where, reader, met)
-    for noted in noted_branches(spans, reaches):
+    for noted in foreign_branches(spans, reaches):
         listed = await store.database["occupancies"].find(noted, {"reservation": 1}).to_list(None)
-        for where in by_id(listed):
+        for where in queries_by_id(listed):
             await _read(store, where, reader, met)
     rows = sorted(row for row in reader.rows if row[0] == resource and row[1] < end and start < row[3])
-    known = known_of(finding.to_mongo())
+    known = stored_finding(finding.to_mongo())
     return any(known.is_in(each) for each in await windows_of(rows, limits))
 
 

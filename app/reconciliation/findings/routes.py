@@ -134,7 +134,7 @@ class FindingRoutes(Controller):
         for field, to in _ONLY.items():
             if field in data.model_fields_set and data.to != to:
                 raise invalid(f"/{field}", f"`{field}` is only for findings that are to be {to}.")
-        came, shown = await findings.say_of_all(data.ids, _said(request, data.to, data))
+        came, shown = await findings.transition_many(data.ids, _said(request, data.to, data))
 
         def answers() -> WordAnswers:
             findings_ = iter(_answers(shown))
@@ -219,7 +219,7 @@ def _said(request: Request, to: To, data: Word) -> Said:
 
 
 async def _say(findings: Findings, identity: str, said: Said, if_match: str | None) -> Response[FindingAnswer]:
-    return _answer(await findings.say(identity, said, IfMatch.read_optional(if_match)))
+    return _answer(await findings.transition(identity, said, IfMatch.read_optional(if_match)))
 
 
 def _answer(shown: Shown) -> Response[FindingAnswer]:

@@ -17,7 +17,7 @@ from app.reconciliation.findings.context import Surroundings
 from app.reconciliation.findings.listing import MAX_VALUES, SHOWN_RESERVATIONS
 from app.reconciliation.proposals import Proposal
 from app.storage.documents import Finding
-from app.storage.row_reader import Reader, Taken, occupancies
+from app.storage.row_reader import OccupiedTime, Reader, occupancies
 from app.storage.values import count, identity, instant, row_key, shown_text
 
 NOTE_LENGTH, NAME_LENGTH = 500, 100
@@ -235,10 +235,10 @@ def _is_plain(row: Mapping[str, Any]) -> bool:
     return not row.get("items") and type(row.get("units")) is int
 
 
-def _taken(row: Mapping[str, Any], finding: Finding, beside: Surroundings) -> Taken | None:
+def _taken(row: Mapping[str, Any], finding: Finding, beside: Surroundings) -> OccupiedTime | None:
     """What it takes of the resource; of several items there, the first that meets the window."""
     start, end = to_millis(finding.from_), to_millis(finding.to)
-    found = (each for each in occupancies(row, beside.by_guest) if isinstance(each, Taken))
+    found = (each for each in occupancies(row, beside.by_guest) if isinstance(each, OccupiedTime))
     there = [each for each in found if each.resource == finding.resource]
     return min(there, key=lambda each: not (each.start < end and start < each.end), default=None)
 

@@ -71,15 +71,15 @@ class Findings:
         """
         return await self._whole(await transitions.read(self.store, identity))
 
-    async def say(self, identity: str, said: Said, matching: IfMatch) -> Shown:
+    async def transition(self, identity: str, said: Said, matching: IfMatch) -> Shown:
         """Say something of a finding.
 
         Raises:
             Problem: `not-found`, `stale`, `forbidden-transition`, `overloaded`, `invalid`.
         """
-        return await self._whole(await transitions.say(self.store, identity, said, matching))
+        return await self._whole(await transitions.transition(self.store, identity, said, matching))
 
-    async def say_of_all(self, identities: Sequence[str], said: Said) -> tuple[list[Finding | Problem], Shown]:
+    async def transition_many(self, identities: Sequence[str], said: Said) -> tuple[list[Finding | Problem], Shown]:
         """Say the same of many; what came of it, in their order, and those of which it was said.
 
         Each is by itself: a refusal keeps nobody else from being heard. What is not reached before the time of the
@@ -112,7 +112,7 @@ class Findings:
         if limit is not None and limit.left() < RESERVE_SECONDS:
             return Problem("overloaded", "There was no time left for this one; nothing was done, so say it again.")
         try:
-            return await transitions.say(self.store, identity, said)
+            return await transitions.transition(self.store, identity, said)
         except Problem as problem:
             return problem
         except PyMongoError as error:

@@ -80,7 +80,7 @@ async def read(store: Store, identity: str) -> Finding:
     return _finding(row)
 
 
-async def say(store: Store, identity: str, said: Said, matching: IfMatch = _WHATEVER) -> Finding:
+async def transition(store: Store, identity: str, said: Said, matching: IfMatch = _WHATEVER) -> Finding:
     """Do what somebody says of a finding; repeating it is harmless.
 
     Raises:

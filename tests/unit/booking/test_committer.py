@@ -16,8 +16,8 @@ from app.booking.committer import LEAST_BUDGET_SECONDS, Committer
 from app.booking.confirm_extend_end import Confirm
 from app.booking.group import BookGroup
 from app.booking.intents import Accepted, Intent, Token
-from app.booking.queue import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, Chosen, Ticket, lanes_of
-from app.booking.transaction import Batch, Lost, Outcome
+from app.booking.queue import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, BatchBuilder, Ticket, lanes_of
+from app.booking.transaction import Batch, Outcome, WriteConflict
 from app.deadline import Deadline, bound, current
 from app.errors import OutcomeUnknown, Problem
 from app.storage.steps import Steps
@@ -269,7 +269,7 @@ async def test_what_nobody_knew_is_not_tried_again(driver: Scripted) -> None:
         await task
 
     def lose(batch: Batch) -> list[Outcome]:
-        raise Lost
+        raise WriteConflict
 
     go.set_result(lose)
     await settle(driver, submit(committer, "a"), accept)
@@ -333,7 +333,7 @@ async def test_who_lost_a_race_goes_again_first_and_with_fewer_resources(driver:
     _, go = await driver.next_batch()
 
     def lose(batch: Batch) -> list[Outcome]:
-        raise Lost
+        raise WriteConflict
 
     go.set_result(lose)
     again, go = await driver.next_batch()
@@ -535,7 +535,7 @@ async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted, m
     _, go = await driver.next_batch()
 
     def lose(batch: Batch) -> list[Outcome]:
-        raise Lost
+        raise WriteConflict
 
     go.set_result(lose)
     for _ in range(5):
@@ -618,7 +618,7 @@ class TestLimits:
 
     def batch(self, *intents: Intent, width: int = 64) -> list[Intent]:
         """Those of them that are taken together, in order."""
-        chosen = Chosen(width, INTENTS_LIMIT)
+        chosen = BatchBuilder(width, INTENTS_LIMIT)
         loop = asyncio.get_running_loop()
         for intent in intents:
             ticket = Ticket(intent, lanes_of(intent), 0.0, 0.0, loop.create_future(), targets=intent.targets())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.acceptance import JOINED, LOWER, RAN_OUT, TOO_MANY, Acceptance, digest
-from app.domain.finding_identity import Extent, Gone, Known, Placed, State, match, steps
+from app.domain.finding_identity import Extent, MatchedWindow, State, StoredFinding, VanishedFinding, match, steps
 from app.domain.sweep import Row, Window, sweep
 
 NOW = 1_000
@@ -25,13 +25,13 @@ def accepted(*reservations: str, peak: int = 2, excess: int = 1, until: int | No
     return Acceptance(frozenset(reservations), peak, excess, until)
 
 
-def known(name: int, start: int, end: int, *reservations: str, state: State = "open", peak: int = 2) -> Known:
+def known(name: int, start: int, end: int, *reservations: str, state: State = "open", peak: int = 2) -> StoredFinding:
     """A finding; an accepted one was accepted as it is, up to its peak."""
     said = accepted(*reservations, peak=peak, excess=peak - 1) if state == "accepted" else None
-    return Known(name, Extent(start, end, frozenset(reservations)), state, said)
+    return StoredFinding(name, Extent(start, end, frozenset(reservations)), state, said)
 
 
-def merged(finding: Known, into: int) -> Known:
+def merged(finding: StoredFinding, into: int) -> StoredFinding:
     """A finding after it merged into another."""
     return replace(finding, state="resolved", merged_into=into, acknowledged=finding.state == "acknowledged")
 
@@ -42,7 +42,7 @@ def test_a_window_that_nobody_knows_is_new() -> None:
     (placed,), gone = match([window(0, 10, "a", "b")], others, NOW)
 
     assert (placed.finding, placed.state, placed.opened, placed.split_from) == (None, "open", True, None)
-    assert gone == [Gone(1, None), Gone(2, None)]
+    assert gone == [VanishedFinding(1, None), VanishedFinding(2, None)]
 
 
 def test_the_oldest_unresolved_is_taken_before_a_resolved_one() -> None:
@@ -125,7 +125,7 @@ def test_a_merger_keeps_the_oldest_name_and_what_was_said_of_that() -> None:
 
     assert (whole.finding, whole.state, whole.opened, whole.merged) == (1, "open", True, (2,))
     assert (whole.acceptance, whole.exceeded, whole.own) == (1, (JOINED,), one.extent)
-    assert gone == [Gone(2, 1)]
+    assert gone == [VanishedFinding(2, 1)]
     assert (seen.finding, seen.state, seen.opened) == (1, "open", False)
 
 
@@ -164,7 +164,7 @@ def test_what_is_left_of_a_merger_keeps_its_own_name() -> None:
     (left,), gone = match([window(5, 8, "c", "d")], [whole, part], NOW)
 
     assert (left.finding, left.state, left.merged) == (2, "acknowledged", (1,))
-    assert gone == [Gone(1, 2)]
+    assert gone == [VanishedFinding(1, 2)]
 
 
 NAMES = st.frozensets(st.sampled_from("abcdef"), min_size=1, max_size=4)
@@ -183,7 +183,7 @@ def extents(draw: st.DrawFn) -> Extent:
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[list[Window], list[Known]]:
+def situations(draw: st.DrawFn) -> tuple[list[Window], list[StoredFinding]]:
     """Windows that share no instant, and findings of any past, whether or not a run could have left them."""
     windows, at = [], 0
     for gap, length in draw(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 6)), max_size=5)):
@@ -194,12 +194,12 @@ def situations(draw: st.DrawFn) -> tuple[list[Window], list[Known]]:
         state, said, seen = draw(STATES), draw(st.none() | ACCEPTANCES), draw(st.booleans())
         into = draw(st.none() | st.integers(0, 6)) if state == "resolved" else None
         own = draw(st.none() | extents())
-        findings.append(Known(name, draw(extents()), state, said, seen, into, own))
+        findings.append(StoredFinding(name, draw(extents()), state, said, seen, into, own))
     return windows, findings
 
 
 @given(situations())
-def test_it_is_what_looking_at_every_pair_gives(situation: tuple[list[Window], list[Known]]) -> None:
+def test_it_is_what_looking_at_every_pair_gives(situation: tuple[list[Window], list[StoredFinding]]) -> None:
     """Who takes which window, who merged into whom and who parted from whom, by trying everybody with everybody."""
     windows, findings = situation
     placed, gone = match(windows, findings, NOW)
@@ -207,7 +207,9 @@ def test_it_is_what_looking_at_every_pair_gives(situation: tuple[list[Window], l
     assert ([(each.finding, each.split_from) for each in placed], gone) == by_pairs(windows, findings)
 
 
-def by_pairs(windows: list[Window], findings: list[Known]) -> tuple[list[tuple[Any, Any]], list[Gone]]:
+def by_pairs(
+    windows: list[Window], findings: list[StoredFinding]
+) -> tuple[list[tuple[Any, Any]], list[VanishedFinding]]:
     """The rules of the module, one after the other, over all windows and all findings."""
     unresolved = [each for each in findings if each.state != "resolved"]
     parts = [each for each in findings if each.state == "resolved" and ends_unresolved(each, findings)]
@@ -231,11 +233,11 @@ def by_pairs(windows: list[Window], findings: list[Known]) -> tuple[list[tuple[A
         if one.id not in taken:
             homes = [name for (name, _), each in zip(said, windows, strict=True) if (one.own or one.extent).is_in(each)]
             homes += [name for (name, _), each in zip(said, windows, strict=True) if one.is_in(each)]
-            gone.append(Gone(one.id, homes[0] if homes else None))
+            gone.append(VanishedFinding(one.id, homes[0] if homes else None))
     return said, gone
 
 
-def ends_unresolved(finding: Known, findings: list[Known]) -> bool:
+def ends_unresolved(finding: StoredFinding, findings: list[StoredFinding]) -> bool:
     """Whether the way of those into which it merged ends at one that people still see."""
     for _ in findings:
         finding = next((one for one in findings if one.id == finding.merged_into), finding)
@@ -243,7 +245,7 @@ def ends_unresolved(finding: Known, findings: list[Known]) -> bool:
 
 
 @given(situations())
-def test_nobody_is_hidden_who_was_not_accepted(situation: tuple[list[Window], list[Known]]) -> None:
+def test_nobody_is_hidden_who_was_not_accepted(situation: tuple[list[Window], list[StoredFinding]]) -> None:
     """A window is accepted only by one acceptance that names all of its reservations, is high enough, and lasts."""
     windows, findings = situation
     named = {each.id: each for each in findings}
@@ -272,7 +274,7 @@ class Counted(str):
         return super().__eq__(other)
 
 
-def looks(windows: list[Window], findings: list[Known]) -> int:
+def looks(windows: list[Window], findings: list[StoredFinding]) -> int:
     """How often ids were looked at to match these."""
     Counted.looks = 0
     match(windows, findings, NOW)
@@ -308,11 +310,11 @@ def test_it_stops_often_enough() -> None:
 class Book:
     """What a store would keep, the oldest first; merely the bookkeeping around `match`."""
 
-    findings: dict[int, Known] = field(default_factory=dict)
+    findings: dict[int, StoredFinding] = field(default_factory=dict)
     peaks: dict[int, int] = field(default_factory=dict)
     """By the start of the window."""
 
-    def run(self, windows: Sequence[Window]) -> list[Placed]:
+    def run(self, windows: Sequence[Window]) -> list[MatchedWindow]:
         """Place the windows, and note what became of each finding."""
         placed, gone = match(windows, list(self.findings.values()), NOW)
         before = dict(self.findings)
@@ -324,18 +326,18 @@ class Book:
             said = None if each.acceptance is None else before[each.acceptance].acceptance  # type: ignore[index]  # ints
             extent = Extent(now.start, now.end, frozenset(now.reservations))
             seen = each.state == "acknowledged"
-            self.findings[name] = Known(name, extent, each.state, said, seen, None, each.own)
+            self.findings[name] = StoredFinding(name, extent, each.state, said, seen, None, each.own)
         for left in gone:
             assert isinstance(left.finding, int)
             was = self.findings[left.finding]
             self.findings[left.finding] = (
-                Known(was.id, was.extent, "resolved")
+                StoredFinding(was.id, was.extent, "resolved")
                 if left.into is None
                 else replace(was, state="resolved", merged_into=left.into, acknowledged=was.state == "acknowledged")
             )
         return placed
 
-    def unresolved(self) -> dict[int, Known]:
+    def unresolved(self) -> dict[int, StoredFinding]:
         """Those that people still see."""
         return {name: each for name, each in self.findings.items() if each.state != "resolved"}
 

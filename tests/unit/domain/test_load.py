@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import load
-from app.domain.load import Calendar, Occupancy, Profile, in_the_way, peak
+from app.domain.load import Calendar, Occupancy, Profile, conflicts_in, peak
 
 END = 20
 """All of these short lives lie in `[0, END)`, so that starts and ends coincide often."""
@@ -49,7 +49,7 @@ def test_in_the_way_are_those_who_are_there_when_it_is_too_full(
     """Exactly those, once each, by start; nobody is blamed for being near."""
     full = [instant for instant in range(*span) if load_at(crowd, instant) > room]
     expected = {one.id for one in crowd if any(one.start <= instant < one.end for instant in full)}
-    blamed = in_the_way(crowd, *span, room)
+    blamed = conflicts_in(crowd, *span, room)
 
     assert expected == {one.id for one in blamed}
     assert len(expected) == len(blamed)
@@ -61,7 +61,7 @@ def test_somebody_is_in_the_way_exactly_where_the_peak_is_too_high(
     crowd: list[Occupancy], span: tuple[int, int], room: int
 ) -> None:
     """The two ways of asking agree: a refusal always names somebody."""
-    assert bool(in_the_way(crowd, *span, room)) == (peak(crowd, *span) > room)
+    assert bool(conflicts_in(crowd, *span, room)) == (peak(crowd, *span) > room)
 
 
 @given(crowds(), SPANS, st.integers(0, 6))
@@ -89,7 +89,7 @@ def test_two_neighbours_that_do_not_meet_are_a_peak_of_one() -> None:
 def test_touching_is_no_overlap() -> None:
     """What ends at the start or starts at the end is not there."""
     assert peak([taken(0, 5), taken(10, 15)], 5, 10) == 0
-    assert in_the_way([taken(0, 5), taken(10, 15)], 5, 10, 0) == []
+    assert conflicts_in([taken(0, 5), taken(10, 15)], 5, 10, 0) == []
 
 
 class TestCalendar:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.domain.instants import DAY, HOUR, LATEST, MINUTE, Millis, parse, to_millis
 from app.domain.load import Occupancy
 from app.domain.narrowing import changing, narrowed
-from app.domain.rules import Room
+from app.domain.rules import ResourceRules
 from app.domain.schedule import Day, Hours, Schedule, TimeOff, is_open, is_open_daily
 from app.domain.stranding import stranded
 from app.domain.zones import is_day_start, start_of_day, zone
@@ -52,7 +52,7 @@ def wider(draw: st.DrawFn, schedule: Schedule) -> Schedule:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[list[Occupancy], Room, Room, Millis]:
+def cases(draw: st.DrawFn) -> tuple[list[Occupancy], ResourceRules, ResourceRules, Millis]:
     """Bookings around a change of the clocks, the resource before and after an edit, and now."""
     place = draw(st.sampled_from([*PLACES]))
     tz, middle = zone(place), PLACES[place]
@@ -70,7 +70,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Occupancy], Room, Room, Millis]:
             )
         )
 
-    before = Room(
+    before = ResourceRules(
         "room",
         capacity=draw(st.integers(1, 3)),
         services=draw(st.frozensets(st.sampled_from(SERVICES))),
@@ -118,7 +118,7 @@ def bookings(draw: st.DrawFn, middle: date, place: str, now: Millis) -> list[Occ
     return found
 
 
-def holds(room: Room, booking: Occupancy) -> list[bool]:
+def holds(room: ResourceRules, booking: Occupancy) -> list[bool]:
     """Each rule of the resource."""
     tz = zone(room.timezone)
     whole = booking.service in DAILY
@@ -132,7 +132,7 @@ def holds(room: Room, booking: Occupancy) -> list[bool]:
     return [room.active, offered, days, opened, room.times_off.first(booking.from_, booking.to) is None]
 
 
-def judged(found: Sequence[Occupancy], before: Room, after: Room) -> set[object]:
+def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRules) -> set[object]:
     """Who is stranded, by judging everybody by everything, and every instant at which the load changes."""
     lost: set[object] = {
         one.id
@@ -148,7 +148,7 @@ def judged(found: Sequence[Occupancy], before: Room, after: Room) -> set[object]
 
 @settings(max_examples=400)
 @given(cases())
-def test_whoever_is_stranded_is_looked_at(case: tuple[list[Occupancy], Room, Room, Millis]) -> None:
+def test_whoever_is_stranded_is_looked_at(case: tuple[list[Occupancy], ResourceRules, ResourceRules, Millis]) -> None:
     """Those who meet the stretches that an edit narrows are judged, and that is as good as judging everybody."""
     found, before, after, now = case
     stretches = narrowed(before, after, DAILY, now)
@@ -161,7 +161,7 @@ def test_whoever_is_stranded_is_looked_at(case: tuple[list[Occupancy], Room, Roo
 
 
 OPEN: Day = (Hours(9 * 60, 17 * 60),)
-ROOM = Room(
+ROOM = ResourceRules(
     "room",
     capacity=2,
     services=frozenset({"cut"}),
@@ -187,7 +187,7 @@ NOW = to_millis(parse("2029-12-01T00:00:00Z"))
         replace(ROOM, capacity=9, time_off=(), schedule=Schedule()),
     ],
 )
-def test_an_edit_that_widens_looks_at_nobody(after: Room) -> None:
+def test_an_edit_that_widens_looks_at_nobody(after: ResourceRules) -> None:
     """More capacity, more services, longer hours, fewer closed days, less time off: nothing is narrowed."""
     assert narrowed(ROOM, after, DAILY, NOW) == []
 
@@ -202,7 +202,7 @@ def test_an_edit_that_widens_looks_at_nobody(after: Room) -> None:
         replace(ROOM, schedule=replace(ROOM.schedule, weekly=((Hours(9 * 60, 16 * 60),),) * 7)),
     ],
 )
-def test_an_edit_of_all_days_looks_at_all_that_is_to_come(after: Room) -> None:
+def test_an_edit_of_all_days_looks_at_all_that_is_to_come(after: ResourceRules) -> None:
     """Whatever may strand anybody at any time has no bounds."""
     assert narrowed(ROOM, after, DAILY, NOW) == [(NOW, LATEST)]
 

@@ -8,21 +8,23 @@ from hypothesis import strategies as st
 
 from app.domain.instants import DAY, HOUR, MINUTE, Millis, parse, to_millis
 from app.domain.load import Calendar, Occupancy
-from app.domain.rules import FORCED, RULES, Offer, Room, Verdict, Wish, block_of, judge
+from app.domain.rules import FORCED, RULES, BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
 
 NOW: Millis = 1_900_000_000_000
 NINE: Millis = NOW + 10 * DAY
-ROOM = Room("room", services=frozenset({"cut"}))
-CUT = Offer("cut", "fixed", duration=HOUR)
-STAY = Offer("cut", "flexible", minimum=20 * MINUTE, step=15 * MINUTE, maximum=95 * MINUTE)
+ROOM = ResourceRules("room", services=frozenset({"cut"}))
+CUT = ServiceRules("cut", "fixed", duration=HOUR)
+STAY = ServiceRules("cut", "flexible", minimum=20 * MINUTE, step=15 * MINUTE, maximum=95 * MINUTE)
 
 
-def wish(start: Millis = NINE, length: Millis = HOUR, guests: int = 1, *lifted: str) -> Wish:
+def wish(start: Millis = NINE, length: Millis = HOUR, guests: int = 1, *lifted: str) -> BookingRequest:
     """An hour, if nothing else is said."""
-    return Wish(start, start + length, guests, frozenset(lifted))
+    return BookingRequest(start, start + length, guests, frozenset(lifted))
 
 
-def failed(wanted: Wish, room: Room = ROOM, offer: Offer | None = CUT, *taken: Occupancy) -> list[str]:
+def failed(
+    wanted: BookingRequest, room: ResourceRules = ROOM, offer: ServiceRules | None = CUT, *taken: Occupancy
+) -> list[str]:
     """The rules that say no."""
     return [check.rule for check in judge(wanted, room, offer, Calendar(NOW, taken)).failed]
 
@@ -54,9 +56,9 @@ class TestVerdict:
 
     def test_all_rules_are_judged_in_one_order(self) -> None:
         """Also where everything is wrong at once."""
-        room = Room("room", capacity=2, by_guests=True, active=False)
+        room = ResourceRules("room", capacity=2, by_guests=True, active=False)
         offer = replace(CUT, id="dye", active=False, notice=HOUR, horizon=DAY)
-        verdict = judge(Wish(NOW - DAY, NOW, 3), room, offer, Calendar(NOW))
+        verdict = judge(BookingRequest(NOW - DAY, NOW, 3), room, offer, Calendar(NOW))
 
         assert [check.rule for check in verdict.checks] == list(RULES)
         assert [check.rule for check in verdict.failed] == [
@@ -73,7 +75,7 @@ class TestVerdict:
 
     def test_without_a_service_only_the_resource_counts(self) -> None:
         """No notice, no horizon, no length, no buffers; the past is free to book."""
-        verdict = judge(Wish(NOW - DAY, NOW - HOUR), ROOM, None, Calendar(NOW))
+        verdict = judge(BookingRequest(NOW - DAY, NOW - HOUR), ROOM, None, Calendar(NOW))
 
         assert verdict.bookable
         assert (verdict.block_start, verdict.block_end) == (NOW - DAY, NOW - HOUR)
@@ -82,14 +84,14 @@ class TestVerdict:
         """The time is taken if nothing but capacity is in the way; with another rule it is not only that."""
         taken = Calendar(NOW, [occupied(NINE, NINE + HOUR)])
 
-        assert judge(wish(), ROOM, CUT, taken).only_taken
-        assert not judge(wish(length=2 * HOUR), ROOM, CUT, taken).only_taken
-        assert not judge(wish(NINE + HOUR), ROOM, CUT, taken).only_taken
+        assert judge(wish(), ROOM, CUT, taken).is_conflict
+        assert not judge(wish(length=2 * HOUR), ROOM, CUT, taken).is_conflict
+        assert not judge(wish(NINE + HOUR), ROOM, CUT, taken).is_conflict
 
     @pytest.mark.parametrize("rule", RULES)
     def test_what_is_lifted_says_so(self, rule: str) -> None:
         """It holds, and its detail still tells what was wrong."""
-        room = Room("room", by_guests=True, active=False)
+        room = ResourceRules("room", by_guests=True, active=False)
         offer = replace(CUT, active=False, notice=HOUR, horizon=0)
         verdict = judge(wish(NOW - DAY, DAY, 3, rule), room, offer, Calendar(NOW))
 
@@ -148,20 +150,20 @@ class TestDuration:
         """However many hours they have; an hour off either end is none."""
         start, end = to_millis(parse(first)), to_millis(parse(last))
         room = replace(ROOM, timezone="Europe/Berlin")
-        days = Offer("cut", "full-day", max_days=2)
+        days = ServiceRules("cut", "full-day", max_days=2)
         early = start - DAY
 
         assert end - start == hours * HOUR
         for off_start, off_end, expected in [(0, 0, []), (HOUR, 0, ["duration"]), (0, -HOUR, ["duration"])]:
-            wanted = Wish(start + off_start, end + off_end)
+            wanted = BookingRequest(start + off_start, end + off_end)
             assert [c.rule for c in judge(wanted, room, days, Calendar(early)).failed] == expected
-        utc = judge(Wish(start, end), ROOM, days, Calendar(early))
+        utc = judge(BookingRequest(start, end), ROOM, days, Calendar(early))
         assert [check.rule for check in utc.failed] == ["duration"]
 
     def test_full_days_are_counted(self) -> None:
         """At most so many as the service says."""
         start = NINE // DAY * DAY
-        days = Offer("cut", "full-day", max_days=3)
+        days = ServiceRules("cut", "full-day", max_days=3)
 
         assert failed(wish(start, 3 * DAY), offer=days) == []
         assert failed(wish(start, 4 * DAY), offer=days) == ["duration"]
@@ -206,7 +208,7 @@ class TestCapacity:
 
     @given(CROWDS, st.integers(4, 26), st.integers(1, 8), st.integers(1, 5), OFFERS, ROOMS)
     def test_there_is_room_exactly_where_every_instant_has_it(
-        self, crowd: list[Occupancy], start: int, length: int, units: int, offer: Offer, room: Room
+        self, crowd: list[Occupancy], start: int, length: int, units: int, offer: ServiceRules, room: ResourceRules
     ) -> None:
         """At every instant of the block the units there plus ours are at most the capacity."""
         offer = replace(offer, duration=length * MINUTE)
@@ -264,6 +266,8 @@ class TestCapacity:
         (replace(ROOM, services=frozenset({"dye"})), CUT, ["service-offered"]),
     ],
 )
-def test_what_is_switched_off_or_not_offered_cannot_be_booked(room: Room, offer: Offer, expected: list[str]) -> None:
+def test_what_is_switched_off_or_not_offered_cannot_be_booked(
+    room: ResourceRules, offer: ServiceRules, expected: list[str]
+) -> None:
     """Each for itself."""
     assert failed(wish(), room, offer) == expected

@@ -16,7 +16,7 @@ from app.domain.schedule import (
     Hours,
     Schedule,
     TimeOff,
-    TimesOff,
+    TimeOffIndex,
     Window,
     covers,
     is_open,
@@ -244,10 +244,10 @@ def test_time_off_that_only_touches_is_not_in_the_way() -> None:
     """10 to 11 leaves 11 to 12 free, and the earliest one in the way is named."""
     offs = [TimeOff("b", 30, 40), TimeOff("a", 10, 20)]
 
-    assert TimesOff(offs).first(20, 30) is None
-    assert TimesOff(offs).first(19, 31) == offs[1]
-    assert TimesOff(offs).first(39, 50) == offs[0]
-    assert TimesOff().first(0, 100) is None
+    assert TimeOffIndex(offs).first(20, 30) is None
+    assert TimeOffIndex(offs).first(19, 31) == offs[1]
+    assert TimeOffIndex(offs).first(39, 50) == offs[0]
+    assert TimeOffIndex().first(0, 100) is None
 
 
 edges = st.tuples(st.integers(0, 50), st.integers(1, 30)).map(lambda edge: (edge[0], sum(edge)))
@@ -259,7 +259,7 @@ def test_times_off_are_searched_as_if_each_was_looked_at(offs: list[TimeOff], as
     """The first that meets a span, and how long those go on: whatever begins before that meets one of them as well."""
     start, end = asked
     there = sorted([off for off in offs if off.start < end and start < off.end], key=lambda off: (off.start, off.end))
-    index = TimesOff(offs)
+    index = TimeOffIndex(offs)
     first, until = index.first(start, end), index.until(start, end)
 
     assert (first.start, first.end) == (there[0].start, there[0].end) if first else not there

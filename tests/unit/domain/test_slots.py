@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.domain import slots as module
 from app.domain.instants import DAY, EARLIEST, HOUR, LATEST, MINUTE, Millis
 from app.domain.load import Calendar, Occupancy, Profile
-from app.domain.rules import Offer, Room, Wish, judge
+from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, judge
 from app.domain.schedule import Hours, Schedule, TimeOff
 from app.domain.slots import STARTS_BETWEEN_LOOKS, Asked, Budget, Candidates, Slot, slots
 from app.domain.zones import ONE_DAY, start_of_day, zone
@@ -44,7 +44,7 @@ occupancies = st.lists(
     max_size=8,
 ).map(lambda those: [Occupancy(n, each.start, each.end, each.units, each.expires) for n, each in enumerate(those)])
 rooms = st.builds(
-    Room,
+    ResourceRules,
     id=st.just("room"),
     capacity=st.integers(1, 4),
     by_guests=st.booleans(),
@@ -57,7 +57,7 @@ rooms = st.builds(
     ),
 )
 offers = st.none() | st.builds(
-    Offer,
+    ServiceRules,
     id=st.just("cut"),
     kind=st.sampled_from(["fixed", "full-day"]),
     duration=lengths,
@@ -74,8 +74,8 @@ wishes = st.builds(Asked, lengths, st.integers(1, 5), st.integers(1, 3), st.none
 
 
 def found(
-    room: Room,
-    offer: Offer | None,
+    room: ResourceRules,
+    offer: ServiceRules | None,
     asked: Asked,
     profile: Profile,
     span: tuple[Millis, Millis],
@@ -87,8 +87,8 @@ def found(
 
 @given(rooms, offers, occupancies, wishes)
 def test_slots_are_the_candidates_that_every_rule_lets_pass(
-    room: Room,
-    offer: Offer | None,
+    room: ResourceRules,
+    offer: ServiceRules | None,
     taken: list[Occupancy],
     asked: Asked,
 ) -> None:
@@ -100,7 +100,9 @@ def test_slots_are_the_candidates_that_every_rule_lets_pass(
     expected = []
     for start, end in Candidates.of(room, offer, asked, FIRST, before):
         assert FIRST <= start < before
-        verdict = judge(Wish(start, end, asked.guests, ignore=asked.ignore), room, offer, Calendar(now, taken))
+        verdict = judge(
+            BookingRequest(start, end, asked.guests, ignore=asked.ignore), room, offer, Calendar(now, taken)
+        )
         if verdict.bookable:
             live = [each for each in taken if each.expires is None and each.id != asked.ignore]
             block = range(verdict.block_start, verdict.block_end)
@@ -112,7 +114,9 @@ def test_slots_are_the_candidates_that_every_rule_lets_pass(
 
 
 @given(rooms, offers, lengths, st.integers(1, 3))
-def test_candidates_are_counted_without_being_made(room: Room, offer: Offer | None, length: Millis, days: int) -> None:
+def test_candidates_are_counted_without_being_made(
+    room: ResourceRules, offer: ServiceRules | None, length: Millis, days: int
+) -> None:
     """As many as there are, each after the one before, and none outside of the span."""
     candidates = Candidates.of(room, offer, Asked(offer.duration if offer else length, days=days), FIRST, FIRST + SPAN)
     starts = [start for start, _ in candidates]
@@ -123,7 +127,9 @@ def test_candidates_are_counted_without_being_made(room: Room, offer: Offer | No
 
 
 @given(rooms, offers, lengths, st.integers(0, 72))
-def test_a_span_may_be_asked_for_in_two_parts(room: Room, offer: Offer | None, length: Millis, cut: int) -> None:
+def test_a_span_may_be_asked_for_in_two_parts(
+    room: ResourceRules, offer: ServiceRules | None, length: Millis, cut: int
+) -> None:
     """What starts before an instant and what starts from it are together what starts in all."""
     asked = Asked(offer.duration if offer else length)
     middle = FIRST + cut * HOUR
@@ -139,7 +145,7 @@ def test_no_slot_begins_or_ends_where_no_instant_is_read() -> None:
     for name, day in (("Asia/Tokyo", date(1970, 1, 1)), ("America/New_York", date(2200, 12, 31))):
         tz = zone(name)
         after, before = start_of_day(day, tz), start_of_day(day + ONE_DAY, tz)
-        offered = found(Room("room", timezone=name), None, Asked(HOUR), Profile(0, ()), (after, before))
+        offered = found(ResourceRules("room", timezone=name), None, Asked(HOUR), Profile(0, ()), (after, before))
 
         assert offered
         assert all(slot.start >= EARLIEST and slot.end < LATEST for slot in offered)
@@ -150,8 +156,8 @@ def test_full_days_across_a_change_of_clocks() -> None:
     """A stay of two days over the night of the gap has 47 hours; others are in the way of it."""
     tz = zone("America/New_York")
     after = start_of_day(date(2026, 3, 7), tz)
-    room = Room("room", services=frozenset({"stay"}), timezone="America/New_York")
-    offer = Offer("stay", "full-day", max_days=2)
+    room = ResourceRules("room", services=frozenset({"stay"}), timezone="America/New_York")
+    offer = ServiceRules("stay", "full-day", max_days=2)
     noon = start_of_day(date(2026, 3, 9), tz) + 12 * HOUR
     taken = [Occupancy("x", noon, noon + HOUR)]
     offered = found(room, offer, Asked(DAY, days=2), Profile(0, taken), (after, start_of_day(date(2026, 3, 10), tz)))
@@ -183,7 +189,10 @@ def test_a_full_stretch_is_jumped_over(judged: Judged) -> None:
     """Of a week by the minute, full but for two hours of it, nothing is judged that lies in what is full."""
     free = NINE + 5 * DAY
     taken = [Occupancy("a", NINE, free), Occupancy("b", free + 2 * HOUR, NINE + 9 * DAY)]
-    room, offer = Room("room", services=frozenset({"cut"})), Offer("cut", "fixed", duration=HOUR, interval=MINUTE)
+    room, offer = (
+        ResourceRules("room", services=frozenset({"cut"})),
+        ServiceRules("cut", "fixed", duration=HOUR, interval=MINUTE),
+    )
     offered = found(room, offer, Asked(HOUR), Profile(NINE, taken), (NINE, NINE + 7 * DAY))
 
     assert [slot.start for slot in offered] == [*range(free, free + HOUR + 1, MINUTE)]
@@ -194,7 +203,10 @@ def test_a_full_stretch_is_jumped_over(judged: Judged) -> None:
 def test_many_short_bookings_are_jumped_over_one_by_one(judged: Judged, count: int) -> None:
     """Between any two of them there is too little room: none of the thousands of starts there is judged."""
     taken = [Occupancy(n, NINE + n * 10 * MINUTE, NINE + (n * 10 + 6) * MINUTE) for n in range(count)]
-    room, offer = Room("room", services=frozenset({"cut"})), Offer("cut", "fixed", duration=5 * MINUTE, interval=MINUTE)
+    room, offer = (
+        ResourceRules("room", services=frozenset({"cut"})),
+        ServiceRules("cut", "fixed", duration=5 * MINUTE, interval=MINUTE),
+    )
     budget = Budget(2 * count + 10)
     [first, *_] = found(room, offer, Asked(5 * MINUTE), Profile(0, taken), (NINE, NINE + 8 * DAY), budget)
 
@@ -206,8 +218,8 @@ def test_many_short_bookings_are_jumped_over_one_by_one(judged: Judged, count: i
 def test_times_off_notice_and_horizon_are_jumped_over(judged: Judged) -> None:
     """Nothing is judged before the notice, in a time off, or beyond the horizon."""
     off = tuple(TimeOff(str(n), NINE + n * HOUR, NINE + (n + 1) * HOUR) for n in range(3, 50))
-    room = Room("room", services=frozenset({"cut"}), time_off=off)
-    offer = Offer("cut", "fixed", duration=MINUTE, interval=MINUTE, notice=2 * HOUR, horizon=51 * HOUR)
+    room = ResourceRules("room", services=frozenset({"cut"}), time_off=off)
+    offer = ServiceRules("cut", "fixed", duration=MINUTE, interval=MINUTE, notice=2 * HOUR, horizon=51 * HOUR)
     offered = found(room, offer, Asked(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY))
 
     assert [slot.start - NINE for slot in (offered[0], offered[-1])] == [2 * HOUR, 51 * HOUR]
@@ -217,14 +229,14 @@ def test_times_off_notice_and_horizon_are_jumped_over(judged: Judged) -> None:
 @pytest.mark.parametrize(
     "room",
     [
-        Room("room", active=False, services=frozenset({"cut"})),
-        Room("room"),
-        Room("room", services=frozenset({"cut"}), by_guests=True, capacity=2),
+        ResourceRules("room", active=False, services=frozenset({"cut"})),
+        ResourceRules("room"),
+        ResourceRules("room", services=frozenset({"cut"}), by_guests=True, capacity=2),
     ],
 )
-def test_what_refuses_every_start_is_asked_once(judged: Judged, room: Room) -> None:
+def test_what_refuses_every_start_is_asked_once(judged: Judged, room: ResourceRules) -> None:
     """A resource that is off, that does not offer the service, or that is too small."""
-    offer = Offer("cut", "fixed", duration=MINUTE, interval=MINUTE)
+    offer = ServiceRules("cut", "fixed", duration=MINUTE, interval=MINUTE)
 
     assert found(room, offer, Asked(MINUTE, guests=3), Profile(NINE, ()), (NINE, NINE + 9 * DAY)) == []
     assert judged.count == 1
@@ -232,7 +244,7 @@ def test_what_refuses_every_start_is_asked_once(judged: Judged, room: Room) -> N
 
 @given(rooms, offers, occupancies, wishes, st.integers(0, 40))
 def test_a_budget_cuts_the_end_off(
-    room: Room, offer: Offer | None, taken: list[Occupancy], asked: Asked, starts: int
+    room: ResourceRules, offer: ServiceRules | None, taken: list[Occupancy], asked: Asked, starts: int
 ) -> None:
     """What is found within it is the beginning of what is found without one, and it says whether that is all."""
     asked = replace(asked, length=offer.duration) if offer else asked
@@ -248,7 +260,7 @@ def test_a_budget_cuts_the_end_off(
 
 def test_time_that_is_over_ends_the_search() -> None:
     """It is looked at every few starts."""
-    room, looks = Room("room"), iter([False, False, True])
+    room, looks = ResourceRules("room"), iter([False, False, True])
     budget = Budget(10_000, late=lambda: next(looks))
     offered = found(room, None, Asked(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY), budget)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.domain.instants import DAY, HOUR, Millis, parse, to_millis
 from app.domain.load import Occupancy
-from app.domain.rules import Room
+from app.domain.rules import ResourceRules
 from app.domain.schedule import Hours, Schedule, TimeOff
 from app.domain.stranding import stranded
 
@@ -16,7 +16,7 @@ END = 16
 MONDAY = to_millis(parse("2030-01-07T00:00:00Z"))
 NINE_TO_FIVE = Schedule(((Hours(540, 1020),),) * 7)
 SERVICES = ("cut", "dye")
-ROOM = Room("room", capacity=3, services=frozenset(SERVICES))
+ROOM = ResourceRules("room", capacity=3, services=frozenset(SERVICES))
 
 
 def booking(start: int, end: int, units: int = 1, *, name: object = 0, service: str | None = None) -> Occupancy:
@@ -35,7 +35,7 @@ def books(draw: st.DrawFn) -> list[Occupancy]:
 
 
 ROOMS = st.builds(
-    Room,
+    ResourceRules,
     st.just("room"),
     capacity=st.integers(1, 6),
     services=st.frozensets(st.sampled_from(SERVICES)),
@@ -48,7 +48,7 @@ def names(found: list[Occupancy]) -> set[object]:
     return {one.id for one in found}
 
 
-def kept(one: Occupancy, room: Room) -> set[str]:
+def kept(one: Occupancy, room: ResourceRules) -> set[str]:
     """The rules of the resource that it does not break."""
     offered = one.service is None or one.service in room.services
     rules = {"active": room.active, "offered": offered, "guests": one.units <= room.capacity}
@@ -56,7 +56,9 @@ def kept(one: Occupancy, room: Room) -> set[str]:
 
 
 @given(books(), ROOMS, ROOMS)
-def test_stranded_are_those_that_held_and_would_not(booked: list[Occupancy], before: Room, after: Room) -> None:
+def test_stranded_are_those_that_held_and_would_not(
+    booked: list[Occupancy], before: ResourceRules, after: ResourceRules
+) -> None:
     """A rule that held breaks, or an instant at which it is there was full enough and becomes too full."""
     loads = [sum(one.units for one in booked if one.start <= instant < one.end) for instant in range(END)]
     newly_full = [instant for instant, load in enumerate(loads) if after.capacity < load <= before.capacity]
@@ -73,13 +75,13 @@ def test_stranded_are_those_that_held_and_would_not(booked: list[Occupancy], bef
 
 
 @given(books(), ROOMS)
-def test_an_edit_that_changes_nothing_strands_nobody(booked: list[Occupancy], room: Room) -> None:
+def test_an_edit_that_changes_nothing_strands_nobody(booked: list[Occupancy], room: ResourceRules) -> None:
     """Whatever was wrong before is not the edit's fault."""
     assert stranded(booked, room, room) == []
 
 
 @given(books(), ROOMS)
-def test_more_room_strands_nobody(booked: list[Occupancy], room: Room) -> None:
+def test_more_room_strands_nobody(booked: list[Occupancy], room: ResourceRules) -> None:
     """A resource can always be made larger, offer more and be activated."""
     wider = replace(room, capacity=room.capacity + 1, active=True, services=frozenset(SERVICES))
 
@@ -96,7 +98,7 @@ def test_more_room_strands_nobody(booked: list[Occupancy], room: Room) -> None:
         (replace(ROOM, capacity=1), {"plain", "cut"}),
     ],
 )
-def test_each_edit_names_its_own(after: Room, expected: set[object]) -> None:
+def test_each_edit_names_its_own(after: ResourceRules, expected: set[object]) -> None:
     """Deactivation strands all, a service that goes those who booked it, less capacity those who share an instant."""
     booked = [booking(0, 10, name="plain"), booking(5, 15, name="cut", service="cut")]
 

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import Problem
-from app.http.failure_log import AGAIN_SECONDS, QUIET_SECONDS, Troubles
+from app.http.failure_log import AGAIN_SECONDS, QUIET_SECONDS, FailureLog
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
 async def test_a_storm_is_three_lines() -> None:
     """The first answer with its request and cause, one a minute later with the number, and the end."""
     clock = Clock()
-    troubles = Troubles(now=clock)
+    troubles = FailureLog(now=clock)
     cause = Problem("unavailable", "No.")
     cause.__cause__ = OSError("no route")
 
@@ -51,7 +51,7 @@ async def test_a_storm_is_three_lines() -> None:
 @pytest.mark.parametrize("name", ["overloaded", "outcome-unknown", "unavailable"])
 async def test_each_kind_has_its_own_lines(name: str) -> None:
     """One kind does not hide another."""
-    troubles = Troubles(now=Clock())
+    troubles = FailureLog(now=Clock())
     with capture_logs() as said:
         for kind in ("overloaded", "outcome-unknown", "unavailable", name):
             troubles.note(Problem(kind, "No."), "request")
@@ -62,7 +62,7 @@ async def test_each_kind_has_its_own_lines(name: str) -> None:
 
 async def test_what_a_client_brings_about_is_not_logged() -> None:
     """A conflict or a bad body is nothing that an operator must know."""
-    troubles = Troubles(now=Clock())
+    troubles = FailureLog(now=Clock())
     with capture_logs() as said:
         troubles.note(Problem("conflict", "No."), "request")
         troubles.note(Problem("invalid", "No."), "request")

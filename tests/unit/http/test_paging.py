@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.domain.instants import LATEST
 from app.errors import Problem
-from app.http.paging import read_cursor, turn, write_cursor
+from app.http.paging import read_cursor, split_page, write_cursor
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 INSTANTS = st.integers(0, LATEST - 1)
@@ -68,7 +68,7 @@ def test_pages_join_to_the_whole(ids: list[int], limit: int) -> None:
     while True:
         last = -1 if cursor is None else int(read_cursor(cursor, int)[0])
         found = [identity for identity in ids if identity > last][: limit + 1]
-        page, cursor = turn(found, limit, lambda identity: (identity,))
+        page, cursor = split_page(found, limit, lambda identity: (identity,))
         seen += page
         if cursor is None:
             break

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.domain.instants import HOUR, from_millis, to_millis
-from app.storage.row_reader import LeftOut, Reader, Taken, found_by_lookup, occupancies
+from app.storage.row_reader import LeftOut, OccupiedTime, Reader, is_found_by_lookup, occupancies
 from app.storage.values import MOST, count, excerpt, forms, identity, instant, label, printable, row_key, shown_text
 
 MIDNIGHT = to_millis(datetime(2030, 1, 7, tzinfo=UTC))
@@ -32,7 +32,7 @@ def doc(resource: Any = "a", start: float | None = 9, end: float | None = 10, **
 def read(found: dict[str, Any], *by_guest: str) -> tuple[list[tuple[str, float, float, int]], list[str]]:
     """What it takes, in hours of the day, and the reasons for what is left out."""
     seen = list(occupancies(found, set(by_guest)))
-    taken = [each for each in seen if isinstance(each, Taken)]
+    taken = [each for each in seen if isinstance(each, OccupiedTime)]
     hours = [
         (each.resource, (each.start - MIDNIGHT) / HOUR, (each.end - MIDNIGHT) / HOUR, each.units) for each in taken
     ]
@@ -341,15 +341,15 @@ def test_which_occupancies_the_conflict_lookup_finds(found: dict[str, Any], *, o
     """A text id or its ObjectId, a status exactly as it is spelled here, a date, and no item."""
     (taken,) = Reader(MIDNIGHT).occupancies(found)
 
-    assert isinstance(taken, Taken)
-    assert found_by_lookup(found, taken) is ordinary
+    assert isinstance(taken, OccupiedTime)
+    assert is_found_by_lookup(found, taken) is ordinary
 
 
 def test_the_items_of_a_row_have_places() -> None:
     """With the row's id they name an occupancy: 0 is the row's own, n its nth item, also where one cannot be read."""
     found = doc("a", status="confirmed", items=[doc("b"), "odd", doc("a", 14, 15)])
 
-    assert {each.place for each in occupancies(found, ()) if isinstance(each, Taken)} == {0, 1, 3}
+    assert {each.place for each in occupancies(found, ()) if isinstance(each, OccupiedTime)} == {0, 1, 3}
 
 
 @pytest.mark.parametrize(
