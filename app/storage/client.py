@@ -5,21 +5,28 @@ from it, and the server's clock. Everything above takes a store and never an add
 """
 
 import warnings
-from typing import Any
+from typing import Any, TypeVar
 
 import pymongo
 from beanie import init_beanie
 from bson import CodecOptions
 from bson.codec_options import DatetimeConversion
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from motor.motor_asyncio import (
+    AsyncIOMotorClient,
+    AsyncIOMotorClientSession,
+    AsyncIOMotorCollection,
+    AsyncIOMotorDatabase,
+)
 from pymongo.errors import PyMongoError
 
 from app.settings import Mode, Settings
 from app.storage import DATABASE
 from app.storage.capabilities import Capabilities, Shape, StoreMode, ask, choose
 from app.storage.clock import Clock
-from app.storage.documents import DOCUMENTS
+from app.storage.documents import DOCUMENTS, StoredDocument, bound
 from app.storage.errors import StorageError, unusable
+
+D = TypeVar("D", bound=StoredDocument)
 
 SELECTION_MS = 3_000
 """How long an operation looks for a usable server. Shorter than an election on purpose: whoever waits for a booking
@@ -59,12 +66,11 @@ class Store:
         self.mode = mode
         self.capabilities = capabilities
         self.clock = Clock(client, native=capabilities.native)
+        self._bound = {each: bound(each) for each in DOCUMENTS}
 
     @classmethod
     async def over(cls, client: "AsyncIOMotorClient[dict[str, Any]]", name: str, *, mode: Mode = "auto") -> "Store":
         """Take a client that somebody made, with `tz_aware=True`; closing the store closes it.
-
-        The documents' classes belong to the store that was made last: a process has one.
 
         Raises:
             StorageError: if `strict` is wanted where there are no transactions.
@@ -73,7 +79,7 @@ class Store:
         database = client.get_database(name)
         capabilities = await ask(client, database)
         store = cls(client, database, choose(mode, capabilities), capabilities)
-        await init_beanie(database, document_models=list(DOCUMENTS), skip_indexes=True)
+        await init_beanie(database, document_models=[*store._bound.values()], skip_indexes=True)
         await store.clock.refresh()
         store.clock.start()
         return store
@@ -82,6 +88,23 @@ class Store:
     def shape(self) -> Shape:
         """`or`: the branches of a conflict lookup go in one find; `single`: one find a branch."""
         return self.capabilities.shape
+
+    def of(self, document: type[D]) -> type[D]:
+        """A class of documents bound to this database: `store.of(Resource).find_one({"_id": "room-1"})`.
+
+        Beanie keeps the database in the class, so each store has classes of its own; a document belongs to none.
+        """
+        found: type[D] = self._bound[document]
+        return found
+
+    async def insert(self, document: D, session: "AsyncIOMotorClientSession | None" = None) -> D:
+        """Insert a new document, as `to_mongo` has it: Beanie's encoder reads fields in a way that pydantic warns of.
+
+        Raises:
+            pymongo.errors.DuplicateKeyError: its id, or another unique value of it, is taken.
+        """
+        await self.of(type(document)).get_motor_collection().insert_one(document.to_mongo(), session=session)
+        return document
 
     def lenient(self, collection: str) -> "AsyncIOMotorCollection[dict[str, Any]]":
         """A collection whose documents are decoded whatever others have stored in them."""

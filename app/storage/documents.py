@@ -5,6 +5,7 @@ never null: a sparse unique index still indexes explicit nulls. Nothing here is 
 every field and revives what was deleted: creates are inserts, changes are guarded updates.
 """
 
+from abc import ABCMeta
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -30,9 +31,13 @@ class SubDocument(BaseModel):
 
 
 class StoredDocument(Document):
-    """What all documents share."""
+    """What all documents share. An instance is a value; a class that a store has bound reads."""
 
     model_config = _CAMEL
+
+    def __init__(self, **values: Any) -> None:
+        """Make one without a database, which Beanie's own constructor asks for."""
+        BaseModel.__init__(self, **values)
 
     def to_mongo(self) -> dict[str, Any]:
         """The document as MongoDB keeps it: camelCase, without what is unset."""
@@ -45,6 +50,15 @@ class StoredDocument(Document):
         keep_nulls = False
         name: ClassVar[str]
         indexes: ClassVar[list[IndexModel]] = []
+
+
+def bound(document: type[StoredDocument]) -> type[Any]:
+    """A subclass of a document for Beanie to bind to one database. What it reads are instances of the document.
+
+    It is made past pydantic's metaclass: it has the fields and the validator of the document, and takes no time.
+    """
+    made: type[Any] = ABCMeta.__new__(type(document), document.__name__, (document,), {"__module__": __name__})
+    return made
 
 
 class CatalogueObject(StoredDocument):

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SCRIPTS = Path(os.environ.get("RESERVA_TEST_SERVERS", ROOT.parent / "shared" / "mongo"))
 """Where the scripts lie that start servers which no package brings."""
