@@ -1,29 +1,48 @@
 """Floor 4: the write path. The only code that writes a status, a time, a resource or units of a reservation."""
 
 from app.booking.book import Book
+from app.booking.change import METADATA_KEYS_MAX
+from app.booking.edit import EditResource, Plan, PlanOutdated
+from app.booking.expiry import complete_ended, expire_lapsed
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.idempotency import Replay, key_hash, request_hash
-from app.booking.import_rows import BookRow, ChangeRow, import_key
+from app.booking.import_rows import ACTOR_IMPORT, BookRow, ChangeRow, import_key
 from app.booking.intents import DEADLINE_SECONDS, Refused, Stranded, Token, overloaded
-from app.booking.permission import TOOK_PLACE, check_served
+from app.booking.permission import ATTENDANCE_STATUSES, check_service_given
 from app.booking.service import BookingService
+from app.booking.snapshot import missing_guard
+from app.booking.stranding_survey import Stretch, Survey, read_blocking_rows, survey_of
+from app.booking.timestamps import FOLLOWER_LAG_SECONDS
 
 __all__ = [
+    "ACTOR_IMPORT",
+    "ATTENDANCE_STATUSES",
     "DEADLINE_SECONDS",
-    "TOOK_PLACE",
+    "FOLLOWER_LAG_SECONDS",
+    "METADATA_KEYS_MAX",
     "Book",
     "BookGroup",
     "BookRow",
     "BookingService",
     "ChangeRow",
+    "EditResource",
     "MembersRefused",
+    "Plan",
+    "PlanOutdated",
     "Refused",
     "Replay",
     "Stranded",
+    "Stretch",
+    "Survey",
     "Token",
-    "check_served",
+    "check_service_given",
+    "complete_ended",
+    "expire_lapsed",
     "import_key",
     "key_hash",
+    "missing_guard",
     "overloaded",
+    "read_blocking_rows",
     "request_hash",
+    "survey_of",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 from app.booking.confirm_extend_end import hold_expired
 from app.booking.existing import ExistingIntent, check_version
 from app.booking.intents import Accepted, Refused, View
-from app.booking.permission import check_cancellation_notice, check_served, check_service_change
+from app.booking.permission import check_cancellation_notice, check_service_change, check_service_given
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import is_final
 from app.domain.rules import (
@@ -27,7 +27,7 @@ from app.storage.occupancy import occupancy
 from app.storage.row_reader import is_long
 from app.storage.span import Span
 
-METADATA_KEYS = 20
+METADATA_KEYS_MAX = 20
 
 FREE_FIELDS = frozenset({"notes", "metadata"})
 """What even a final reservation takes."""
@@ -164,7 +164,7 @@ class Change(ExistingIntent):
         The start and the service that are stored count: else a client would first change them and then cancel.
         """
         if self.bound:
-            check_served(after.service, said="service" in self.patch)
+            check_service_given(after.service, said="service" in self.patch)
         if after.service != stored.service:
             check_service_change(stored, offer, admin=self.admin)
         if stored.status == "confirmed" and not self.admin and _gives_up(stored, after):
@@ -221,8 +221,8 @@ def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:
     for name, value in patch.items():
         if name == "metadata" and value is not None:
             merged = {key: item for key, item in (kept.get(name, {}) | value).items() if item is not None}
-            if len(merged) > METADATA_KEYS:
-                raise invalid("/metadata", f"Metadata has at most {METADATA_KEYS} keys, with those that are there.")
+            if len(merged) > METADATA_KEYS_MAX:
+                raise invalid("/metadata", f"Metadata has at most {METADATA_KEYS_MAX} keys, with those that are there.")
             value = merged or None  # noqa: PLW2901  # what is empty is unset
         if value is None:
             kept.pop(name, None)

@@ -17,7 +17,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 
 from app.booking.drivers import MAJORITY
 from app.booking.intents import DEADLINE_SECONDS, overloaded
-from app.booking.permission import TOOK_PLACE, check_begun, check_cancellation_notice
+from app.booking.permission import ATTENDANCE_STATUSES, check_begun, check_cancellation_notice
 from app.booking.transitions import status_update
 from app.deadline import LEAST_SECONDS, sending, within
 from app.domain.instants import Millis, to_millis
@@ -147,7 +147,7 @@ async def _check(store: Store, row: dict[str, Any], ending: Closing) -> None:
         status = _status(row, to_millis(await stamped(store.database)))
     if not may_follow(status, ending.to):
         raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {ending.to}.")
-    if ending.to in TOOK_PLACE:
+    if ending.to in ATTENDANCE_STATUSES:
         check_begun(_start(row), ending.to, now)
     if ending.to == "cancelled" and status == "confirmed" and row.get("service") is not None and not ending.admin:
         service = await store.database["services"].find_one({"_id": identity(row["service"])})

@@ -24,7 +24,7 @@ OPERATIONS_KEPT = 50
 """How many edits an object remembers by their ids, so that one whose answer was lost is found after others came."""
 
 
-class Outdated(ReservationMoved):
+class PlanOutdated(ReservationMoved):
     """The resource is not any more what the edit was planned for; it has to be planned again."""
 
 
@@ -94,7 +94,7 @@ class EditResource(Intent):
 
         Raises:
             Problem: `not-found`, `stale`.
-            Outdated: it has to be planned again.
+            PlanOutdated: it has to be planned again.
         """
         row = view.target("resources", self.identity)
         if row is None:
@@ -102,7 +102,7 @@ class EditResource(Intent):
         check_version(self.version, row.get("version"))
         view.resource_rules(self.identity)  # says so if the guard is missing
         if row.get("version") != self.plan.version or (self.plan.survey is not None and self._strands(view)):
-            raise Outdated
+            raise PlanOutdated
         view.replace(self.plan.after)
         return self._accepted()
 

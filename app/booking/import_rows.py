@@ -25,7 +25,7 @@ from app.storage.occupancy import occupancy
 from app.storage.span import Span
 from app.storage.stored_reservations import reservation_of
 
-BY = "import"
+ACTOR_IMPORT = "import"
 """Who the history of a row says it was."""
 
 BY_IMPORT_KEY = f"{COLLECTION}.importKey"
@@ -34,7 +34,7 @@ BY_IMPORT_KEY = f"{COLLECTION}.importKey"
 
 def import_key(resource: str, reference: str) -> str:
     """What the reservation of a row is known by: no key of a client can be equal to it."""
-    return key_hash(BY, resource, reference)
+    return key_hash(ACTOR_IMPORT, resource, reference)
 
 
 def lifted_for_row(status: Status, end: Millis, now: Millis, lifted: frozenset[str]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from app.domain.rules import ServiceRules
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
 
-TOOK_PLACE: frozenset[Status] = frozenset({"completed", "no-show"})
+ATTENDANCE_STATUSES: frozenset[Status] = frozenset({"completed", "no-show"})
 """What can be said of a reservation only from its start on."""
 
 
@@ -20,7 +20,7 @@ def check_begun(start: Millis, to: Status, now: Millis) -> None:
     Raises:
         Problem: `forbidden-transition`.
     """
-    if to in TOOK_PLACE and now < start:
+    if to in ATTENDANCE_STATUSES and now < start:
         begins = render(from_millis(start))
         raise Problem("forbidden-transition", f"It begins at {begins}; before that it can only be cancelled or moved.")
 
@@ -74,7 +74,7 @@ def check_service_change(stored: Reservation, wanted: ServiceRules | None, *, ad
         raise Problem("forbidden", "The service needs approval: a change to it needs the scope reservations:admin.")
 
 
-def check_served(service: str | None, *, said: bool) -> None:
+def check_service_given(service: str | None, *, said: bool) -> None:
     """Refuse a customer's own key a time without a service, which no notice, horizon, length or approval would bind.
 
     Args:

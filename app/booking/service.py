@@ -285,7 +285,7 @@ class BookingService:
         """Edit a resource as it was planned; its new version.
 
         Raises:
-            Outdated: it was edited meanwhile, or somebody came who would be stranded; it has to be planned again.
+            PlanOutdated: it was edited meanwhile, or somebody came who would be stranded; it has to be planned again.
             Problem: `not-found`, `stale`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
         version: int = await self.committer.submit(edit)

@@ -87,7 +87,7 @@ class Snapshot(View):
     def _guarded(self, identity: str) -> None:
         """A guard is made with what it guards, and never here: without it nothing holds two bookers apart."""
         if identity not in self.guards:
-            raise unguarded(identity)
+            raise missing_guard(identity)
 
     def seq(self, resource: str) -> int:
         """How many transactions have changed the resource's guard, with this one."""
@@ -248,7 +248,7 @@ def _those(identities: Sequence[str]) -> dict[str, Any]:
     return {"_id": {"$in": [*identities]}}
 
 
-def unguarded(identity: str) -> Problem:
+def missing_guard(identity: str) -> Problem:
     """What is said where a guard is missing; the operator is told which."""
     log.error("guard missing", guard=identity, remedy="reserva migrate")
     return Problem("unavailable", "This cannot be booked until the operator has run `reserva migrate`.")

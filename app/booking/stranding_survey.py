@@ -41,7 +41,7 @@ class Survey:
     bookings: Sequence[Occupancy]
 
 
-async def read_rows(
+async def read_blocking_rows(
     store: Store, resource: str, guard: Mapping[str, Any], stretches: Sequence[Stretch]
 ) -> list[Mapping[str, Any]]:
     """What blocks the resource in the stretches, as it is stored; the same row can come twice.

@@ -1,6 +1,6 @@
 """How old `updatedAt` may be when a change becomes visible, so that nobody who follows the changes misses one.
 
-A follower reads what was stamped at least `HELD_BACK_SECONDS` ago and goes on from there. So no change may become
+A follower reads what was stamped at least `FOLLOWER_LAG_SECONDS` ago and goes on from there. So no change may become
 visible under an older stamp, and each writer is bounded:
 
 - A transaction is stamped with the database's clock when it takes its guards, and seen at its commit. One that took
@@ -23,7 +23,7 @@ from app.storage.steps import Step, Steps
 
 log = structlog.get_logger()
 
-HELD_BACK_SECONDS = 10
+FOLLOWER_LAG_SECONDS = 10
 COMMIT_SECONDS = 5.0
 FRESH_SECONDS = 7.0
 SKEW_SECONDS = 2.0

@@ -11,8 +11,8 @@ from typing import Any
 
 from app.booking import Stranded
 from app.booking.edit import Plan
-from app.booking.snapshot import unguarded
-from app.booking.stranding_survey import Stretch, Survey, read_rows, survey_of
+from app.booking.snapshot import missing_guard
+from app.booking.stranding_survey import Stretch, Survey, read_blocking_rows, survey_of
 from app.catalogue.changes import Changes, Row, Wanted
 from app.catalogue.queries import HOURS, read_row
 from app.domain.instants import LATEST, Millis
@@ -65,7 +65,7 @@ class Planner:
         guard = await self.store.database["guards"].find_one({"_id": identity})
         row = await read_row(self.store, Resource, identity, {part: 0 for part in HOURS if part not in needs})
         if guard is None:
-            raise unguarded(identity)
+            raise missing_guard(identity)
         version_of(Resource, row)
         offered = row.get("services")
         services = [each for each in offered if type(each) is str] if isinstance(offered, list) else []
@@ -113,7 +113,7 @@ class Planner:
 
     async def _surveyed(self, plan: Plan, basis: Basis, now: Millis, *, force: bool) -> Plan:
         """The plan with its survey, which strands nobody."""
-        rows = await read_rows(self.store, plan.before.id, basis.guard, plan.stretches)
+        rows = await read_blocking_rows(self.store, plan.before.id, basis.guard, plan.stretches)
         judge = (plan, basis.guard, rows, now)
         survey, lost = await self.work.run(_judge, *judge) if len(rows) > SHORT else _judge(*judge)
         if plan.before.by_guests != plan.after.by_guests and survey.bookings:

@@ -12,7 +12,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from app.booking import DEADLINE_SECONDS, BookingService, Stranded, overloaded
-from app.booking.edit import EditResource, Outdated
+from app.booking.edit import EditResource, PlanOutdated
 from app.caller import Caller
 from app.catalogue.changes import Row, Wanted, patched
 from app.catalogue.merge_patch import merging
@@ -165,7 +165,7 @@ class Catalogue:
                 changed = await self._booking.edit_resource(edit)
             except Stranded as stranded:
                 raise stranding(stranded, caller) from None
-            except Outdated:
+            except PlanOutdated:
                 continue
             self._planner.rules.keep_resource_rules(plan.after, edit.rules, changed)
             row = {**basis.row, **plan.change["$set"], "version": changed}

@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from app.booking import import_key
-from app.booking.import_rows import BY
+from app.booking.import_rows import ACTOR_IMPORT
 from app.domain.instants import render
 from app.domain.lifecycle import Status
 from app.importing.rows import Row
@@ -19,7 +19,7 @@ from app.storage.client import Store
 _FIELDS = ("importKey", "resource", "service", "startTime", "endTime", "guests", "status", "version", "history")
 _OLD_REFERENCE = "metadata.reference"
 _LOOK_SECONDS = 2.0
-_KEYLESS: dict[str, Any] = {_OLD_REFERENCE: {"$exists": True}, "key": BY, "importKey": {"$exists": False}}
+_KEYLESS: dict[str, Any] = {_OLD_REFERENCE: {"$exists": True}, "key": ACTOR_IMPORT, "importKey": {"$exists": False}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,9 @@ class Booked:
     def _status(self) -> Status:
         """What was completed here since is what a file goes on calling confirmed."""
         last: dict[str, Any] = next((entry for entry in reversed(self.history) if "to" in entry), {})
-        took_place = last.get("to") == "completed" and last.get("from") == "confirmed" and last.get("by") != BY
+        took_place = (
+            last.get("to") == "completed" and last.get("from") == "confirmed" and last.get("by") != ACTOR_IMPORT
+        )
         return "confirmed" if took_place else self.status
 
     def changed_by(self, operation: ObjectId) -> bool:

@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 
 from app.booking import BookingService, BookRow, ChangeRow, Refused, Replay
-from app.booking.import_rows import BY
+from app.booking.import_rows import ACTOR_IMPORT
 from app.domain.rules import FORCED
 from app.errors import Problem
 from app.errors import invalid as invalid_field
@@ -195,7 +195,7 @@ class Importer:
         if booked.import_key is None:
             patch = {**patch, "importKey": row.key, "reference": row.reference}
         return ChangeRow(
-            by=BY,
+            by=ACTOR_IMPORT,
             operation=operation,
             deadline_seconds=DEADLINE_SECONDS,
             reservation=booked.id,
@@ -278,7 +278,7 @@ async def _insist(row: Row, step: Callable[[W], Awaitable[R]], intent: W) -> R:
 
 def _intent(row: Row, lifted: frozenset[str]) -> BookRow:
     return BookRow(
-        by=BY,
+        by=ACTOR_IMPORT,
         deadline_seconds=DEADLINE_SECONDS,
         import_key=row.key,
         resource=row.wanted.resource,

@@ -10,7 +10,7 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import ReadPreference
 
-from app.booking.timestamps import HELD_BACK_SECONDS
+from app.booking.timestamps import FOLLOWER_LAG_SECONDS
 from app.caller import Caller
 from app.domain.instants import LATEST, from_millis, to_millis
 from app.domain.rules import LONGEST
@@ -102,7 +102,7 @@ async def _changes(
 
     Read from the primary whatever the address says: a secondary may lie further behind than that.
     """
-    until = store.clock.ago(HELD_BACK_SECONDS)
+    until = store.clock.ago(FOLLOWER_LAG_SECONDS)
     query = _all_of([{"updatedAt": {"$lte": until}}, *position.beyond, *conditions])
     reservations = store.database.get_collection(RESERVATIONS, read_preference=ReadPreference.PRIMARY)
     rows = await reservations.find(query).sort([("updatedAt", 1), ("_id", 1)]).limit(limit + 1).to_list(None)

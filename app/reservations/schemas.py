@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from app.booking.change import METADATA_KEYS
+from app.booking.change import METADATA_KEYS_MAX
 from app.domain.instants import to_millis
 from app.domain.lifecycle import Status, status_at
 from app.errors import invalid
@@ -48,8 +48,8 @@ MetadataValue: TypeAlias = Annotated[
 ]
 Metadata: TypeAlias = Annotated[
     dict[MetadataKey, MetadataValue],
-    Bounded(METADATA_KEYS),
-    Field(description=f"Yours: up to {METADATA_KEYS} keys, texts, numbers, booleans."),
+    Bounded(METADATA_KEYS_MAX),
+    Field(description=f"Yours: up to {METADATA_KEYS_MAX} keys, texts, numbers, booleans."),
 ]
 Guests: TypeAlias = Annotated[int, Field(ge=1, le=10_000)]
 Notes: TypeAlias = Annotated[str, Field(max_length=2_000)]
@@ -101,7 +101,7 @@ class ReservationPatch(Body):
     guests: Guests | None = None
     notes: Notes | None = None
     metadata: Annotated[
-        Annotated[dict[MetadataKey, MetadataValue | None], Bounded(2 * METADATA_KEYS)] | None,
+        Annotated[dict[MetadataKey, MetadataValue | None], Bounded(2 * METADATA_KEYS_MAX)] | None,
         Field(description="Merged by key; null takes a key out. All keys may be taken out and as many put in."),
     ] = None
 

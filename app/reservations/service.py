@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from app.availability.service import Availability
-from app.booking import TOOK_PLACE, Book, BookingService, Refused, Replay, Token, check_served
-from app.booking.snapshot import unguarded
+from app.booking import ATTENDANCE_STATUSES, Book, BookingService, Refused, Replay, Token, check_service_given
+from app.booking.snapshot import missing_guard
 from app.caller import Caller
 from app.domain.instants import render, to_millis
 from app.domain.lifecycle import Status
@@ -124,7 +124,7 @@ class Reservations:
             caller.require("reservations:admin")
         customer = await self._customer(wanted.customer, caller)
         if caller.customer is not None:
-            check_served(wanted.service, said=True)
+            check_service_given(wanted.service, said=True)
         time = when(wanted)
         resource = None if wanted.resource == ANY else wanted.resource
         return Book(
@@ -239,12 +239,12 @@ class Reservations:
         offer, pool = await self.availability.pool(service)
         if offer is None:
             if await self.store.database["services"].find_one({"_id": service}, {"_id": 1}):
-                raise unguarded(service_row(service))
+                raise missing_guard(service_row(service))
             raise invalid("/service", f"There is no service {service!r}.")
         if not pool:
             offering = {"services": service, "active": True}
             if row := await self.store.database["resources"].find_one(offering, {"_id": 1}):
-                raise unguarded(row["_id"])
+                raise missing_guard(row["_id"])
             raise invalid("/service", f"No active resource offers the service {service!r}.")
         return tuple(pool)
 
@@ -255,7 +255,7 @@ class Reservations:
             Problem: `not-found`, `forbidden-transition`, `too-late`, `forbidden`, or what the write path says.
         """
         reservation = await read_reservation(self.store, identity, caller)
-        if to in TOOK_PLACE and caller.customer is not None:
+        if to in ATTENDANCE_STATUSES and caller.customer is not None:
             detail = "A key that is bound to a customer cancels its bookings; whether they took place others say."
             raise Problem("forbidden", detail)
         admin = caller.may("reservations:admin")

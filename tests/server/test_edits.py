@@ -192,7 +192,7 @@ async def test_closing_for_good_lists_all_and_is_forced_without_a_look(full: Sho
 async def test_who_came_since_is_all_that_a_transaction_reads(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A booking between the look and the transaction is seen there, alone: the 25,000 are not read again."""
     booked = False
-    read = stranding_survey.read_rows
+    read = stranding_survey.read_blocking_rows
 
     async def come_in_between(*args: Any) -> list[Mapping[str, Any]]:
         nonlocal booked
@@ -203,7 +203,7 @@ async def test_who_came_since_is_all_that_a_transaction_reads(full: Shop, monkey
             full.counts.taken()
         return rows
 
-    monkeypatch.setattr(planning, "read_rows", come_in_between)
+    monkeypatch.setattr(planning, "read_blocking_rows", come_in_between)
     await full.put(weekly=[{**OPEN[0], "from": "09:00"}])
     counts = full.counts.taken()
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from app.booking.edit import EditResource, Outdated
+from app.booking.edit import EditResource, PlanOutdated
 from app.booking.intents import Accepted, Intent, Refused, Stranded
 from app.booking.transaction import Outcome, WriteConflict
 from app.catalogue.changes import Changes
@@ -58,7 +58,7 @@ async def test_a_day_is_not_closed_behind_a_booking(store: Store) -> None:
     assert isinstance(booked, Accepted)
     assert closed is None
     (again,) = await run(store, edit)
-    assert isinstance(again, Outdated)
+    assert isinstance(again, PlanOutdated)
     with pytest.raises(Stranded) as told:
         await close_the_day(store)
     assert [taken.id for taken in told.value.stranded] == [booked.value.id]
