@@ -11,7 +11,7 @@ from tests.bench.clients import Call, Client
 from tests.bench.load import CONNECTIONS, Calendar
 from tests.bench.report import Bench, Report, told
 from tests.bench.slots import booking, make_rooms
-from tests.support.database_check import peaks
+from tests.support.database_check import peak_loads
 
 ROOMS, MEMBERS = 10, 8
 PROCESSES = 2
@@ -33,7 +33,7 @@ def run(bench: Bench) -> Report:
         load = Calendar("room", ROOMS).create(app.client, bench.rounds * bench.seconds)
         stop.set()
         answers, took = groups.result()
-        highest = max(peaks(stage.database).values())
+        highest = max(peak_loads(stage.database).values())
     times = (f"{1000 * median(took):,.0f}", f"{1000 * max(took):,.0f}", f"{load.rate:,.0f}")
     report.rows.append((str(len(took)), told(answers), *times))
     report.promise("every group is booked", holds=set(answers) == {201})

@@ -14,7 +14,7 @@ from pymongo.database import Database
 from tests.bench.clients import Answer, Call, Client
 from tests.bench.report import Bench, Report, told
 from tests.bench.slots import BOOKINGS, booking, make_rooms, require
-from tests.support.database_check import peaks
+from tests.support.database_check import peak_loads
 
 BOOKERS = 100
 PROCESSES = 2
@@ -96,7 +96,7 @@ def run(bench: Bench) -> Report:
             won[winners(confirmed, bookers)] += 1
             counts += Counter(answer.status for answer in (confirmed, *bookers))
         maker.join()
-        highest = max(peaks(stage.database).values())
+        highest = max(peak_loads(stage.database).values())
     odd = bench.repetitions - won[1, 0] - won[0, 1]
     report.rows.append((str(bench.repetitions), str(won[1, 0]), str(won[0, 1]), str(odd), told(counts)))
     report.promise("exactly one wins each time", holds=odd == 0)

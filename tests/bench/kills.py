@@ -17,7 +17,7 @@ from tests.bench.clients import Client
 from tests.bench.report import Bench, Report
 from tests.bench.slots import booking, make_rooms
 from tests.bench.stage import App, Stage
-from tests.support.database_check import lost, peaks
+from tests.support.database_check import lost_ids, peak_loads
 from tests.support.servers import free_port
 
 ROOMS = 4
@@ -89,14 +89,14 @@ def run(bench: Bench) -> Report:
             storms = [_kill(stage, slots, everything=everything) for _ in range(bench.rounds)]
             seconds = [each for _, each in storms]
             told = [made for storm, _ in storms for made in storm.acknowledged]
-            gone = lost(stage.database, told)
+            gone = lost_ids(stage.database, told)
             starting = f"{median(storm.starting for storm, _ in storms):.2f}" if everything else "-"
             figures = (f"{median(seconds):.2f}", f"{max(seconds):.2f}", starting, f"{len(told):,}", str(len(gone)))
             report.rows.append((title, str(len(storms)), *figures))
             report.notes.append(f"{title}: " + " ".join(f"{each:.2f}" for each in seconds))
             report.promise(f"{title}: nothing acknowledged is lost ({', '.join(gone[:3])})", holds=not gone)
             report.promise(f"{title}: every resource books again", holds=max(seconds) < LONGEST_SECONDS)
-        report.promise("no resource above its capacity", holds=max(peaks(stage.database).values()) == 1)
+        report.promise("no resource above its capacity", holds=max(peak_loads(stage.database).values()) == 1)
     return report
 
 

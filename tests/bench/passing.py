@@ -15,7 +15,7 @@ from tests.bench.prefill import fill
 from tests.bench.report import Bench, Report
 from tests.bench.slots import BOOKINGS, FIRST, LENGTH
 from tests.support.commands import reserva, surroundings
-from tests.support.database_check import peaks
+from tests.support.database_check import peak_loads
 
 ROOMS, BOOKED = 20, 500
 PROCESSES, CLIENTS = 2, 8
@@ -41,7 +41,7 @@ def run(bench: Bench) -> Report:
                 runs, scanned, findings = runs + 1, scanned + done["scanned"], findings + done["findings"]
             stop.set()
             counts = sum((each.result() for each in busy), Counter[str]())
-        highest = max(peaks(stage.database).values())
+        highest = max(peak_loads(stage.database).values())
     figures = [f"{counts[name]:,}" for name in ("made", "moved", "cancelled", "refused")]
     report.rows.append((str(runs), *figures, f"{scanned:,}", str(findings)))
     report.promise("nothing is found", holds=findings == 0)

@@ -6,7 +6,7 @@ from tests.bench.load import CONNECTIONS, Calendar, Load
 from tests.bench.prefill import RESERVATIONS, copy_all, fill
 from tests.bench.report import Bench, Report
 from tests.bench.stage import UNCHECKED
-from tests.support.database_check import peaks
+from tests.support.database_check import peak_loads
 
 ROOMS = 200
 PROCESSES = 2
@@ -34,7 +34,7 @@ def run(bench: Bench) -> Report:
             ]
         made = sum(load.answered - load.refused for load, _ in rounds)
         asked = sum(load.answered for load, _ in rounds)
-        highest = max(peaks(stage.database).values())
+        highest = max(peak_loads(stage.database).values())
     share = [mine.rate / base.rate for mine, base in rounds]
     report.rows.append(("Reserva", *_medians([mine for mine, _ in rounds]), f"{median(share):.2f}"))
     report.rows.append(("one unchecked insert_one a request", *_medians([base for _, base in rounds]), "1"))

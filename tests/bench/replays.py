@@ -6,7 +6,7 @@ from tests.bench.clients import Answer, Client
 from tests.bench.report import Bench, Report
 from tests.bench.slots import booking, make_rooms
 from tests.bench.stage import WATCHED
-from tests.support.database_check import booked
+from tests.support.database_check import booked_count
 
 POSTS = 128
 PROCESSES = 2
@@ -42,7 +42,7 @@ def run(bench: Bench) -> Report:
             answers = same_key(app.client, room, POSTS)
             seen = watch.seen()
             first, replays = split(answers)
-            found = booked(stage.database, room)
+            found = booked_count(stage.database, room)
             figures = (number + 1, found, len(first), len(replays), alike(answers), seen.committed, seen.lost)
             report.rows.append([str(figure) for figure in figures])
             report.promise(

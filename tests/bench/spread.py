@@ -10,7 +10,7 @@ from tests.bench.report import Bench, Report
 from tests.bench.slots import make_rooms
 from tests.bench.stage import WATCHED, App
 from tests.bench.watched import Seen, Watch
-from tests.support.database_check import peaks
+from tests.support.database_check import peak_loads
 
 PROCESSES = (1, 2, 4)
 ROOMS = (200, 10)
@@ -60,7 +60,7 @@ def run(bench: Bench) -> Report:
         for _ in range(bench.rounds):
             for case in cases:
                 case.play(calendars[case.rooms], bench.seconds)
-        highest = max(peaks(stage.database).values())
+        highest = max(peak_loads(stage.database).values())
     for case in sorted(cases, key=lambda case: ROOMS.index(case.rooms)):
         _tell(report, case, cases)
     report.notes.append("lost: transactions that met another process's, of all that were begun to write")

@@ -3,7 +3,7 @@
 from tests.bench.clients import Answer, Client
 from tests.bench.report import Bench, Report, statuses, told
 from tests.bench.slots import booking, make_rooms
-from tests.support.database_check import booked, peaks
+from tests.support.database_check import booked_count, peak_loads
 
 EVERYBODY = 1_000
 CAPACITIES = (1, 5)
@@ -31,7 +31,7 @@ def run(bench: Bench) -> Report:
             for capacity in CAPACITIES:
                 (room,) = make_rooms(app.client, f"storm-{number}-{capacity}", 1, capacity)
                 counts = statuses(one_slot(app.client, room, EVERYBODY))
-                found, load = booked(stage.database, room), peaks(stage.database).get(room, 0)
+                found, load = booked_count(stage.database, room), peak_loads(stage.database).get(room, 0)
                 report.rows.append(
                     (f"{EVERYBODY:,} creates of one slot", told(counts), str(found), str(load), str(capacity))
                 )
@@ -41,7 +41,7 @@ def run(bench: Bench) -> Report:
                 )
             (room,) = make_rooms(app.client, f"disjoint-{number}", 1)
             counts = statuses(neighbours(app.client, room, DISJOINT, WIDTH))
-            found, load = booked(stage.database, room), peaks(stage.database).get(room, 0)
+            found, load = booked_count(stage.database, room), peak_loads(stage.database).get(room, 0)
             report.rows.append(
                 (f"{DISJOINT} disjoint creates, {WIDTH} at a time", told(counts), str(found), str(load), "1")
             )

@@ -17,7 +17,8 @@ from app.booking.group import AllOrNothing, BookGroup, MembersRefused, Move
 from app.booking.intents import Accepted, Intent, Refused
 from app.storage.client import Store
 from app.storage.documents import Reservation
-from tests.support.step_driver import HOUR, NINE, add_resource, book, booking_of, hold, peak_load, run, won
+from tests.support.database_check import peak_load
+from tests.support.step_driver import HOUR, NINE, add_resource, book, booking_of, hold, run, won
 
 pytestmark = pytest.mark.servers("transactions")
 

@@ -21,8 +21,9 @@ from app.storage.client import Store
 from app.storage.documents import Schedule, Service
 from app.storage.guards import make_service_row
 from tests.support.commands import running
+from tests.support.database_check import peak_load
 from tests.support.import_rows import imported, row
-from tests.support.step_driver import HOUR, NINE, Actor, add_resource, peak_load
+from tests.support.step_driver import HOUR, NINE, Actor, add_resource
 
 pytestmark = pytest.mark.servers("wire")
 

@@ -16,8 +16,9 @@ from app.catalogue.changes import Changes
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
+from tests.support.database_check import peak_load
 from tests.support.interleavings import Make, interleave, orders, steps_alone
-from tests.support.step_driver import HOUR, NINE, add_resource, book, booking_of, edit_of, hold, peak_load, won
+from tests.support.step_driver import HOUR, NINE, add_resource, book, booking_of, edit_of, hold, won
 
 
 async def _all_orders(store: Store, prepare: Callable[[], Any], makers: Callable[[Any], list[Make]]) -> list[Any]:

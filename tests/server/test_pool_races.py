@@ -18,20 +18,9 @@ from app.domain.instants import to_millis
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from app.storage.steps import Steps, find
+from tests.support.database_check import peak_load
 from tests.support.interleavings import interleave, orders, steps_alone
-from tests.support.step_driver import (
-    HOUR,
-    NINE,
-    Actor,
-    add_resource,
-    book,
-    booking_of,
-    edit_of,
-    hold,
-    peak_load,
-    run,
-    won,
-)
+from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, hold, run, won
 
 pytestmark = pytest.mark.servers("transactions")
 

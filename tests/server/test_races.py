@@ -1,6 +1,7 @@
 """Two bookers of one time, stopped where it hurts: after both have read who is there, before either has written."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,19 +19,10 @@ from app.storage.client import Store
 from app.storage.reach import Reach
 from app.storage.span import Span
 from app.storage.steps import Steps, find
-from tests.support.step_driver import (
-    HOUR,
-    NINE,
-    Actor,
-    add_resource,
-    add_service,
-    book,
-    booking_of,
-    edit_of,
-    peak_load,
-    run,
-)
+from tests.support.database_check import peak_load
+from tests.support.step_driver import HOUR, NINE, Actor, add_resource, add_service, book, booking_of, edit_of, run
 
+MILLISECOND = timedelta(milliseconds=1)
 Mutation = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -109,6 +101,30 @@ async def test_the_race_notices_a_check_that_is_skipped(store: Store, monkeypatc
     without_the_check(monkeypatch)
     await race(store)
     await run(store, booking_of())
+
+    assert await peak_load(store) == 2
+
+
+@pytest.mark.servers("any")
+@pytest.mark.parametrize(("apart", "expected"), [(0, 1), (-1, 2)])
+async def test_the_judge_of_the_races_is_exact(store: Store, apart: int, expected: int) -> None:
+    """Rows that touch are no overlap, and one millisecond is: the judge reads the stored times as they are."""
+    end = NINE + HOUR
+    times = [(NINE, end), (end + apart * MILLISECOND, end + HOUR)]
+    rows = [{"resource": "room", "status": "confirmed", "units": 1} for _ in times]
+    blocks = [{"blockStart": start, "blockEnd": until} for start, until in times]
+    await store.database["reservations"].insert_many([row | block for row, block in zip(rows, blocks, strict=True)])
+
+    assert await peak_load(store) == expected
+
+
+@pytest.mark.servers("transactions")
+async def test_a_race_for_one_millisecond_is_judged(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the capacity rule two bookings that share one millisecond are seen as a double booking."""
+    await add_resource(store)
+    without_the_check(monkeypatch)
+
+    await run(store, booking_of(), booking_of(NINE + HOUR - MILLISECOND))
 
     assert await peak_load(store) == 2
 

@@ -21,8 +21,9 @@ from app.domain import instants
 from app.domain.lifecycle import STATUSES
 from app.storage.documents import StoredAnswer
 from tests.support.api_client import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem
+from tests.support.database_check import peak_load
 from tests.support.shared_apps import Shops, opened_shops
-from tests.support.step_driver import Actor, booking_of, peak_load, run
+from tests.support.step_driver import Actor, booking_of, run
 
 CUSTOMER = "/v1/customers/ann/reservations"
 

@@ -25,9 +25,10 @@ from app.storage.client import Store
 from app.storage.guards import make_service_row
 from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good, made, problem
 from tests.support.command_log import Commands, listening
+from tests.support.database_check import peak_load
 from tests.support.http_client import serving
 from tests.support.random_catalogues import Catalogue, Place, Taken, peak, random_catalogue
-from tests.support.step_driver import Actor, add_resource, booking_of, peak_load, run
+from tests.support.step_driver import Actor, add_resource, booking_of, run
 
 AVAILABILITY = "/v1/availability"
 CATALOGUES = int(os.environ.get("TEST_CATALOGUES", "6"))

@@ -19,7 +19,7 @@ from tests.bench.report import statuses
 from tests.bench.slots import make_rooms
 from tests.bench.stage import scratch, staged
 from tests.bench.storms import neighbours, one_slot
-from tests.support.database_check import booked, peaks
+from tests.support.database_check import booked_count, peak_loads
 
 PROCESSES = 2
 CALLERS = 128
@@ -64,7 +64,7 @@ def test_of_all_who_want_one_slot_at_once_as_many_win_as_fit(play: Play) -> None
         counts = statuses(one_slot(play.client, room, CALLERS))
 
         assert counts == {201: capacity, 409: CALLERS - capacity}
-        assert booked(play.database, room) == peaks(play.database)[room] == capacity
+        assert booked_count(play.database, room) == peak_loads(play.database)[room] == capacity
 
 
 @pytest.mark.servers("transactions")
@@ -75,8 +75,8 @@ def test_slots_that_only_touch_are_all_booked(play: Play) -> None:
     counts = statuses(neighbours(play.client, room, slots=100, width=20))
 
     assert counts == {201: 100}
-    assert booked(play.database, room) == 100
-    assert peaks(play.database)[room] == 1
+    assert booked_count(play.database, room) == 100
+    assert peak_loads(play.database)[room] == 1
 
 
 @pytest.mark.servers("transactions")
@@ -89,7 +89,7 @@ def test_equal_requests_at_once_make_one_booking(play: Play) -> None:
     first, replays = split(answers)
     assert (len(first), len(replays)) == (1, CALLERS - 1)
     assert alike(answers)
-    assert booked(play.database, room) == 1
+    assert booked_count(play.database, room) == 1
     guard = play.database["guards"].find_one({"_id": room})
     assert guard is not None
     assert guard["seq"] == 1
@@ -111,4 +111,4 @@ def test_exactly_one_wins_where_a_hold_expires(play: Play) -> None:
 
         assert sum(holds.winners(confirmed, bookers)) == 1, statuses([confirmed, *bookers])
         assert statuses([confirmed, *bookers]).keys() <= {200, 201, 409}
-    assert {load for room, load in peaks(play.database).items() if room.startswith("held")} == {1}
+    assert {load for room, load in peak_loads(play.database).items() if room.startswith("held")} == {1}

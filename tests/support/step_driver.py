@@ -19,7 +19,6 @@ from app.booking.transaction import Batch, Outcome, attempt
 from app.catalogue.changes import Changes, Wanted
 from app.catalogue.planning import Planner
 from app.domain.instants import Millis
-from app.domain.load import Occupancy, peak
 from app.storage.client import Store
 from app.storage.documents import Resource
 from app.storage.guards import make_guard
@@ -208,14 +207,3 @@ async def booking_over(store: Store) -> AsyncIterator[BookingService]:
         yield booking
     finally:
         await booking.stop()
-
-
-async def peak_load(store: Store, resource: str = "room") -> int:
-    """The highest load that the stored reservations ever put on a resource, told by their block times alone."""
-    query = {"resource": resource, "status": {"$in": ["pending", "confirmed"]}}
-    rows = await store.database["reservations"].find(query).to_list(None)
-    taken = [
-        Occupancy(row["_id"], int(row["blockStart"].timestamp()), int(row["blockEnd"].timestamp()), row["units"])
-        for row in rows
-    ]
-    return peak(taken, 0, 2**40)
