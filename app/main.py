@@ -35,9 +35,11 @@ from app.reconciliation.findings.service import Findings
 from app.reconciliation.optimistic_followups import Suspects
 from app.reconciliation.service import Reconciliations
 from app.reservations import group_routes as groups
+from app.reservations import move_routes as moves
 from app.reservations import routes as reservations
 from app.reservations.groups import Groups
 from app.reservations.holds import HoldLimits
+from app.reservations.moves import Moves
 from app.reservations.service import Reservations
 from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
@@ -94,6 +96,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             catalogue.router,
             reservations.router,
             groups.router,
+            moves.router,
             availability.router,
             reconciliation.router,
             docs.router(open_to_all()),
@@ -130,6 +133,7 @@ def _rooms(
         "findings": Findings(store, free),
         "availability": free,
         "groups": Groups(store, booking, one_by_one),
+        "moves": Moves(store, booking, one_by_one),
         "reservations": one_by_one,
     }
 
@@ -149,5 +153,6 @@ def _dependencies(rooms: Mapping[str, Any]) -> dict[str, Provide]:
         "findings": of("findings", Findings),
         "availability": of("availability", Availability),
         "groups": of("groups", Groups),
+        "moves": of("moves", Moves),
         "reservations": of("reservations", Reservations),
     }

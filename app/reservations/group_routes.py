@@ -1,4 +1,4 @@
-"""`/v1/groups` and `/v1/moves`."""
+"""`/v1/groups`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,27 +14,16 @@ from app.http.answers import stored_response, versioned
 from app.http.openapi import problems
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
-from app.reservations.group_schemas import GroupAnswer, MovesAnswer, NewGroup, NewMoves, shown_group, shown_made
+from app.reservations.group_schemas import GroupAnswer, NewGroup, shown_group
 from app.reservations.groups import Group, Groups
 from app.reservations.idempotency import Rendered, rendered, token_of
-from app.reservations.schemas import Transition, shown
+from app.reservations.schemas import Transition, shown, shown_made
 from app.storage.documents import Reservation
 
 _WRITE = ("overloaded", "outcome-unknown", "strict-only")
 _BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRITE, body=True)
 _CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
 _CANCEL = problems("not-found", "forbidden-transition", "too-late", *_WRITE, body=True)
-_MOVE = problems(
-    "conflict",
-    "too-late",
-    "hold-expired",
-    "forbidden-transition",
-    "stale",
-    "rule",
-    "idempotency-mismatch",
-    *_WRITE,
-    body=True,
-)
 _VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLESS_KEY, "status_code": HTTP_200_OK}
 
 
@@ -113,36 +102,6 @@ class GroupRoutes(Controller):
         return _answer(await groups.cancel(identity, caller_of(request), _reason(data)), groups)
 
 
-@post(
-    "/moves",
-    guards=[needs("reservations:write")],
-    responses=_MOVE,
-    opt=KEPT_KEY,
-    status_code=HTTP_200_OK,
-    operation_id="move",
-    tags=["Groups"],
-)
-async def move(
-    request: Request,
-    data: JSONBody[NewMoves],
-    groups: NamedDependency[Groups],
-    key: IdempotencyKeyHeader = None,
-) -> Response[Any]:
-    """Move several reservations at once, all or none: judged by where all are in the end.
-
-    So two can swap, and fourteen can leave a closed day. Each names the `version` that you have read. A refusal lists
-    `members` as that of a group does, by their place among the moves. More than one needs a database server with
-    transactions.
-    """
-    del key  # declared for the description; it is part of the token
-    caller = caller_of(request)
-    token = await token_of(request, caller, _rendered_moves, apart=True)
-    moved = await groups.move(data, caller, token)
-    if isinstance(moved, Replay):
-        return stored_response(moved.answer, replayed=True)
-    return Response(_moved(moved))
-
-
 def _answer(group: Group, groups: Groups) -> Response[GroupAnswer]:
     now = groups.store.clock.now()
     answer = shown_group(group.id, [shown(each, now) for each in group.reservations])
@@ -153,17 +112,9 @@ def _made(reservations: Sequence[Reservation]) -> GroupAnswer:
     return shown_group(reservations[0].group, shown_made(reservations))
 
 
-def _moved(reservations: Sequence[Reservation]) -> MovesAnswer:
-    return MovesAnswer(reservations=shown_made(reservations))
-
-
 def _rendered_group(reservations: Sequence[Reservation]) -> Rendered:
     answer = _made(reservations)
     return rendered(answer, _location(answer), answer.version)
-
-
-def _rendered_moves(reservations: Sequence[Reservation]) -> Rendered:
-    return rendered(_moved(reservations), None, None, status=HTTP_200_OK)
 
 
 def _location(answer: GroupAnswer) -> str:
@@ -174,4 +125,4 @@ def _reason(data: Transition | None) -> str | None:
     return data.reason if data else None
 
 
-router = Router("/v1", route_handlers=[GroupRoutes, move])
+router = Router("/v1", route_handlers=[GroupRoutes])

@@ -1,5 +1,6 @@
 """Reservations on the wire: what is asked for, what is answered."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from math import isfinite
 from typing import Annotated, Any, TypeAlias
@@ -201,3 +202,8 @@ def _is_plain(value: object) -> bool:
 
 
 _PLAIN = [name for name in ReservationAnswer.model_fields if name not in {"id", "status", "group", "metadata"}]
+
+
+def shown_made(reservations: Sequence[Reservation]) -> list[ReservationAnswer]:
+    """Reservations as they read when they were last changed: by no clock, so an answer that is kept says the same."""
+    return [shown(each, each.updated_at) for each in reservations]

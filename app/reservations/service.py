@@ -94,9 +94,15 @@ class Reservations:
             if problem.name != "hold-limit":
                 raise
             return await self.replayed_answer(token, problem)
-        if not isinstance(made, Replay):
-            self.written(made.resource)
+        self.report_writes(made)
         return made
+
+    def report_writes(self, made: Reservation | Sequence[Reservation] | Replay) -> None:
+        """Tell `written` of each resource that was written to; a replayed answer wrote nothing."""
+        if isinstance(made, Replay):
+            return
+        for reservation in (made,) if isinstance(made, Reservation) else made:
+            self.written(reservation.resource)
 
     async def replayed_answer(self, token: Token | None, problem: Problem) -> Replay:
         """What the first request of a key was answered, if it was; else the problem that this one meets is raised."""

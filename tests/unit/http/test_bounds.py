@@ -13,7 +13,8 @@ from app.http.openapi import document
 from app.http.strict_json import MAX_FAULTS
 from app.http.validation_messages import invalid_body
 from app.main import create_app
-from app.reservations.group_schemas import NewGroup, NewMoves
+from app.reservations.group_schemas import NewGroup
+from app.reservations.move_schemas import NewMoves
 from app.reservations.schemas import NewReservation, ReservationPatch
 from app.settings import Settings
 

@@ -1,0 +1,77 @@
+"""`/v1/moves`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar import Response, Router, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody
+from litestar.status_codes import HTTP_200_OK
+
+from app.access.routes import caller_of, needs
+from app.booking import Replay
+from app.http.answers import stored_response
+from app.http.openapi import problems
+from app.http.request import Request
+from app.http.request_checks import KEPT_KEY, IdempotencyKeyHeader
+from app.reservations.idempotency import Rendered, rendered, token_of
+from app.reservations.move_schemas import MovesAnswer, NewMoves
+from app.reservations.moves import Moves
+from app.reservations.schemas import shown_made
+from app.storage.documents import Reservation
+
+_MOVE = problems(
+    "conflict",
+    "too-late",
+    "hold-expired",
+    "forbidden-transition",
+    "stale",
+    "rule",
+    "idempotency-mismatch",
+    "overloaded",
+    "outcome-unknown",
+    "strict-only",
+    body=True,
+)
+
+
+@post(
+    "/moves",
+    guards=[needs("reservations:write")],
+    responses=_MOVE,
+    opt=KEPT_KEY,
+    status_code=HTTP_200_OK,
+    operation_id="move",
+    tags=["Groups"],
+)
+async def move(
+    request: Request,
+    data: JSONBody[NewMoves],
+    moves: NamedDependency[Moves],
+    key: IdempotencyKeyHeader = None,
+) -> Response[Any]:
+    """Move several reservations at once, all or none: judged by where all are in the end.
+
+    So two can swap, and fourteen can leave a closed day. Each names the `version` that you have read. A refusal lists
+    `members` as that of a group does, by their place among the moves. More than one needs a database server with
+    transactions.
+    """
+    del key  # declared for the description; it is part of the token
+    caller = caller_of(request)
+    token = await token_of(request, caller, _rendered_moves, apart=True)
+    moved = await moves.move(data, caller, token)
+    if isinstance(moved, Replay):
+        return stored_response(moved.answer, replayed=True)
+    return Response(_moved(moved))
+
+
+def _moved(reservations: Sequence[Reservation]) -> MovesAnswer:
+    return MovesAnswer(reservations=shown_made(reservations))
+
+
+def _rendered_moves(reservations: Sequence[Reservation]) -> Rendered:
+    return rendered(_moved(reservations), None, None, status=HTTP_200_OK)
+
+
+router = Router("/v1", route_handlers=[move])
+"""Moves on the wire."""

@@ -1,0 +1,40 @@
+"""Moves on the wire."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.alias_generators import to_camel
+
+from app.http.bounds import Bounded
+from app.http.models import Answer, Body, CatalogueId, Instant, ObjectIdText
+from app.reservations.schemas import Reason, ReservationAnswer
+
+MOVES = 50
+
+
+class GroupMove(Body):
+    """Where one reservation goes: what is absent stays as it is, a new start alone keeps the length."""
+
+    reservation: ObjectIdText
+    version: Annotated[int, Field(ge=1, description="The version that you have read.")]
+    start_time: Instant | None = None
+    end_time: Instant | None = None
+    resource: CatalogueId | None = None
+
+    def to_patch(self) -> dict[str, Any]:
+        """The change, with the names that the fields are stored under."""
+        sent = self.mentioned().items()
+        return {to_camel(name): value for name, value in sent if name not in {"reservation", "version"}}
+
+
+class NewMoves(Body):
+    """Reservations that change their places together or not at all."""
+
+    moves: Annotated[list[GroupMove], Bounded(MOVES, least=1)]
+    reason: Reason | None = None
+
+
+class MovesAnswer(Answer):
+    """The reservations that were moved, in the order of the request."""
+
+    reservations: list[ReservationAnswer]
