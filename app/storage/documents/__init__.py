@@ -1,0 +1,88 @@
+"""What MongoDB keeps, as Beanie documents with their indexes, one module a noun.
+
+Field names in MongoDB and JSON are camelCase, here snake_case with aliases. Optional fields are left out, never null:
+a sparse unique index still indexes explicit nulls. Nothing here is written with `save()`, which upserts every field and
+revives what was deleted: creates are inserts, changes are guarded updates.
+
+What guarded updates alone use is declared nowhere, and kept by them: `operations` of resources and services (the ids
+of the last edits, see `app.booking.edit`), `members` and `complete` of pools (see `app.storage.pools`), and the
+document that the clock stamps (see `app.storage.clock`).
+"""
+
+from app.storage.documents.base import Name, StoredDocument, SubDocument, bound
+from app.storage.documents.catalogue import (
+    CatalogueObject,
+    Customer,
+    DailyWindow,
+    FormerCapacity,
+    Override,
+    Resource,
+    Schedule,
+    Service,
+    TimeOff,
+    WeeklyWindow,
+)
+from app.storage.documents.findings import Acceptance, Finding, FindingEntry, FindingPart
+from app.storage.documents.guards import Guard, Occupancy, service_row
+from app.storage.documents.keys import Key
+from app.storage.documents.processes import Beat, Deployment, Process
+from app.storage.documents.reservations import Group, HistoryEntry, IdempotencyRecord, Reservation, StoredAnswer
+from app.storage.documents.runs import Delivery, Lease, QueuedRun, Run
+
+DOCUMENTS: tuple[type[StoredDocument], ...] = (
+    Resource,
+    Service,
+    Customer,
+    Reservation,
+    Group,
+    IdempotencyRecord,
+    Guard,
+    Occupancy,
+    Run,
+    Finding,
+    Lease,
+    QueuedRun,
+    Key,
+    Process,
+    Beat,
+    Deployment,
+)
+"""Every kind of document; each names its collection and its indexes."""
+
+__all__ = [
+    "DOCUMENTS",
+    "Acceptance",
+    "Beat",
+    "CatalogueObject",
+    "Customer",
+    "DailyWindow",
+    "Delivery",
+    "Deployment",
+    "Finding",
+    "FindingEntry",
+    "FindingPart",
+    "FormerCapacity",
+    "Group",
+    "Guard",
+    "HistoryEntry",
+    "IdempotencyRecord",
+    "Key",
+    "Lease",
+    "Name",
+    "Occupancy",
+    "Override",
+    "Process",
+    "QueuedRun",
+    "Reservation",
+    "Resource",
+    "Run",
+    "Schedule",
+    "Service",
+    "StoredAnswer",
+    "StoredDocument",
+    "SubDocument",
+    "TimeOff",
+    "WeeklyWindow",
+    "bound",
+    "service_row",
+]

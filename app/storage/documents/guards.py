@@ -1,0 +1,71 @@
+"""Guards of resources and services, and what occupies a resource where the conflict lookup cannot find it."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from beanie import PydanticObjectId
+from pydantic import Field
+from pymongo import ASCENDING, IndexModel
+
+from app.storage.documents.base import Name, StoredDocument
+
+
+class Guard(StoredDocument):
+    """The document that every writer of a resource changes, so that two concurrent writers cannot both commit.
+
+    There is one for each resource, made with it, and one for each service (`service:<id>`), which only has `rules`.
+    The same collection has the pools of services (`pool:<id>`), see `app.storage.pools`.
+    `foreign` says that something occupies the resource which the conflict lookup does not find (see `Occupancy`).
+    `rules` is a random id, changed in the transaction of every edit, under which processes cache what they read;
+    `at` is the database's clock at the last change; `reach_back` and `reach_ahead` are milliseconds and `long` says
+    that something long was booked, see `app.storage.reach`. Until `yield_until` others leave the guard to the writer
+    `yield_to`, see `app.booking.priority`.
+    """
+
+    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a guard has the id of what it guards
+    seq: int = 0
+    rules: str
+    at: datetime | None = None
+    reach_back: int | None = None
+    reach_ahead: int | None = None
+    long: bool | None = None
+    foreign: bool | None = None
+    yield_until: datetime | None = None
+    yield_to: PydanticObjectId | None = None
+
+    class Settings(StoredDocument.Settings):
+        name = "guards"
+
+
+class Occupancy(StoredDocument):
+    """A time that a reservation of another program occupies where the conflict lookup cannot find it.
+
+    Its resource has another form there, its status another spelling, its times are no dates, or it is one of `items`.
+    Or it is so long that the lookup would read the whole history for it. Reconciliations and `migrate` write these
+    rows; a booking reads the reservation itself again, which may have changed. `long` rows are looked up whatever
+    their start.
+    """
+
+    id: PydanticObjectId = Field(alias="_id")
+    resource: str
+    start_time: datetime
+    end_time: datetime
+    reservation: Any
+    long: bool | None = None
+    run: PydanticObjectId | None = None
+
+    class Settings(StoredDocument.Settings):
+        name = "occupancies"
+        indexes: ClassVar = [
+            IndexModel([("resource", ASCENDING), ("startTime", ASCENDING)], name="occupancy_resource"),
+            IndexModel(
+                [("resource", ASCENDING), ("startTime", ASCENDING), ("endTime", ASCENDING)],
+                name="occupancy_long",
+                partialFilterExpression={"long": True},
+            ),
+        ]
+
+
+def service_row(service_id: str) -> str:
+    """The id of a service's row among the guards; ids of resources have no colon."""
+    return f"service:{service_id}"

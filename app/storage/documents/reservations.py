@@ -1,0 +1,136 @@
+"""Reservations, their groups, and the stored answers of requests about them."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from beanie import PydanticObjectId
+from pydantic import Field
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from app.domain.lifecycle import Status
+from app.storage.documents.base import Name, StoredDocument, SubDocument
+
+
+class HistoryEntry(SubDocument):
+    """One change of a reservation. `operation` is the id of the intent that made the change; clients never see it."""
+
+    at: datetime
+    by: str
+    operation: PydanticObjectId
+    from_: Status | None = Field(default=None, alias="from")
+    to: Status | None = None
+    changed: list[str] | None = None
+    reason: str | None = None
+
+
+class StoredAnswer(SubDocument):
+    """The answer to a request with an Idempotency-Key, byte for byte; `request_hash` is that of the request's body."""
+
+    request_hash: str
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+class Reservation(StoredDocument):
+    """A booking of one resource, in any status. `[blockStart, blockEnd)`, with the buffers, occupies the resource."""
+
+    id: PydanticObjectId = Field(alias="_id")
+    resource: str
+    service: str | None = None
+    customer: str | None = None
+    status: Status
+    start_time: datetime
+    end_time: datetime
+    block_start: datetime
+    block_end: datetime
+    long: bool | None = None
+    guests: int = 1
+    units: int = 1
+    timezone: str
+    notes: str | None = None
+    reference: str | None = None
+    """The caller's own name of the reservation; it need not be unique."""
+    metadata: dict[str, Any] | None = None
+    group: PydanticObjectId | None = None
+    expires_at: datetime | None = None
+    version: int = 1
+    created_at: datetime
+    updated_at: datetime
+    history: list[HistoryEntry]
+    key: str
+    """The prefix of the API key that made the reservation."""
+    idempotency_key: str | None = None
+    idempotency: StoredAnswer | None = None
+    import_key: str | None = None
+    """The row of an import of which the reservation was made, see `app.booking.import_rows`."""
+
+    class Settings(StoredDocument.Settings):
+        """The first three indexes are those of payload-reserve: same names, keys, order and options."""
+
+        name = "reservations"
+        indexes: ClassVar = [
+            IndexModel(
+                [("resource", ASCENDING), ("status", ASCENDING), ("startTime", ASCENDING), ("endTime", ASCENDING)],
+                name="reservation_conflict_lookup",
+            ),
+            IndexModel([("customer", ASCENDING), ("startTime", DESCENDING)], name="reservation_customer_history"),
+            IndexModel([("idempotencyKey", ASCENDING)], name="reservation_idempotency", unique=True, sparse=True),
+            # `long` leads although it is always true here: SecantusDB of PyPI answers a range from an index only if
+            # every field of the filter is among its keys.
+            IndexModel(
+                [("long", ASCENDING), ("resource", ASCENDING), ("status", ASCENDING), ("startTime", ASCENDING)],
+                name="reservation_long",
+                partialFilterExpression={"long": True},
+            ),
+            IndexModel([("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_start"),
+            IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="reservation_updated"),
+            # Reservations of payload-reserve may have `items`, on other resources than their own; Reserva's have none.
+            IndexModel([("items.resource", ASCENDING)], name="reservation_items", sparse=True),
+            IndexModel([("group", ASCENDING)], name="reservation_group", sparse=True),
+            IndexModel([("metadata.reference", ASCENDING)], name="reservation_reference", sparse=True),
+            IndexModel([("importKey", ASCENDING)], name="reservation_import", unique=True, sparse=True),
+            # Pending holds alone, so that the expiry job does not read past all holds that ever were.
+            IndexModel(
+                [("status", ASCENDING), ("expiresAt", ASCENDING)],
+                name="reservation_holds",
+                partialFilterExpression={"status": "pending"},
+            ),
+            # Holds are counted by customer, and by key where there is no customer.
+            IndexModel(
+                [("status", ASCENDING), ("customer", ASCENDING), ("expiresAt", ASCENDING)],
+                name="reservation_customer_holds",
+                partialFilterExpression={"status": "pending"},
+            ),
+            IndexModel(
+                [("status", ASCENDING), ("key", ASCENDING), ("customer", ASCENDING), ("expiresAt", ASCENDING)],
+                name="reservation_key_holds",
+                partialFilterExpression={"status": "pending"},
+            ),
+        ]
+
+
+class Group(StoredDocument):
+    """Reservations that were booked together, in the order of the request."""
+
+    id: PydanticObjectId = Field(alias="_id")
+    reservations: list[PydanticObjectId]
+
+    class Settings(StoredDocument.Settings):
+        name = "groups"
+
+
+class IdempotencyRecord(StoredDocument):
+    """The stored answer of a request about several reservations; its id is the hash of the Idempotency-Key.
+
+    It is written in the transaction of the reservations, with the fields of a `StoredAnswer`.
+    """
+
+    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; this is a hash
+    request_hash: str
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    class Settings(StoredDocument.Settings):
+        name = "answers"
