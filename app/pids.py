@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
@@ -41,6 +42,31 @@ def is_gone(pid: int, since: str) -> bool:
     if sys.platform == "linux" and not os.access(f"/proc/{pid}/stat", os.R_OK):
         return False
     return started(pid) != since
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process.
+
+    Args:
+        name: What it does, for people.
+        pid: Its id.
+        started: When it started, in a form that only compares for equality.
+    """
+
+    name: str
+    pid: int
+    started: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process still runs."""
+        return started(self.pid) == self.started
+
+
+def process(name: str, pid: int) -> Process:
+    """The process of that id, which must be running."""
+    return Process(name, pid, started(pid) or "gone")
 
 
 def _place() -> str:

@@ -29,8 +29,7 @@ from app.migration.migrate import verify
 from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
 from app.storage.errors import StorageError, failed
-from app.trial import folder
-from app.trial.errors import TrialError
+from app.trial_state import running_trial
 
 P = ParamSpec("P")
 
@@ -75,7 +74,7 @@ def configured() -> Settings:
     settings = environment()
     if settings.mongodb_url:
         return settings
-    trial = folder.Folder(folder.DEFAULT).running()
+    trial = running_trial()
     if trial is None or trial.mongodb_url is None:
         raise CouldNot(
             "MONGODB_URL is not set, and no trial runs in ./.reserva. Set it, or start a trial with `reserva dev`."
@@ -137,7 +136,7 @@ def asynchronous(body: Callable[P, Coroutine[Any, Any, int]]) -> Callable[P, Non
     """Make a command of a coroutine function that returns the exit code.
 
     What an operator can mend ends with one sentence and exit code 2: a database or queue that cannot be reached or
-    used, a trial that cannot run, a refusal.
+    used, a refusal.
     """
 
     @functools.wraps(body)
@@ -154,7 +153,7 @@ def explained() -> Iterator[None]:
     """Turn what an operator can mend into `CouldNot`."""
     try:
         yield
-    except (StorageError, TrialError) as error:
+    except StorageError as error:
         raise CouldNot(str(error)) from error
     except Problem as problem:
         faults = [f"{fault.pointer} {fault.detail}" for fault in problem.faults if fault.detail != problem.detail]

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import DONE, asynchronous, environment, say
-from app.os_process import tie
-from app.trial import folder
+from app.cli.common import DONE, CouldNot, asynchronous, environment, say
+from app.os_process import die_with_parent
+from app.trial.errors import TrialError
+from app.trial.folder import Folder
 from app.trial.run import Trial
+from app.trial_state import DEFAULT_FOLDER
 
 
 @click.command(epilog="Example:  reserva dev --port 9000 --data /tmp/trial")
@@ -15,7 +17,7 @@ from app.trial.run import Trial
 @click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
-    default=folder.DEFAULT,
+    default=DEFAULT_FOLDER,
     show_default=True,
     help="The folder of its data; one trial a folder.",
 )
@@ -29,7 +31,10 @@ async def dev(port: int, data: Path, *, demo: bool, tied: int | None) -> int:
     start finds the same data and the same key. It is made for trying things out, not for production.
     """
     if tied:
-        tie(tied)
+        die_with_parent(tied)
     settings = environment()
-    await Trial(folder.Folder(data), port, demo=demo, mode=settings.chosen_mode or "auto", tell=say).run()
+    try:
+        await Trial(Folder(data), port, demo=demo, mode=settings.chosen_mode or "auto", tell=say).run()
+    except TrialError as error:
+        raise CouldNot(str(error)) from error
     return DONE

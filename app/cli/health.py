@@ -15,7 +15,7 @@ import click
 
 from app.cli.address import known, url_of
 from app.environment import from_files
-from app.trial import folder
+from app.trial_state import running_trial
 
 UNWELL, COULD_NOT = 1, 2
 _SECONDS = 4
@@ -82,8 +82,7 @@ def worker() -> None:
 
 
 def _of_the_trial(name: str) -> str | None:
-    trial = folder.Folder(folder.DEFAULT).running()
-    found: str | None = getattr(trial, name, None)
+    found: str | None = getattr(running_trial(), name, None)
     return found
 
 

@@ -16,12 +16,11 @@ from granian.log import LogLevels
 
 from app import logs
 from app.cli.address import written_down
-from app.cli.common import configured, environment, explained, export, opened
+from app.cli.common import CouldNot, configured, environment, explained, export, opened
 from app.cli.start import tell_start
 from app.cli.supervisor import Supervisor
-from app.os_process import tie
+from app.os_process import CannotListen, die_with_parent, ensure_free, free_port
 from app.settings import Settings
-from app.trial.servers import ensure_free, free_port
 
 if TYPE_CHECKING:
     from app.cli.process import Process
@@ -59,7 +58,7 @@ def serve(host: str, port: int, workers: int, connections: int) -> None:
     settings = configured()
     with explained():
         port = port or free_port()
-        address = ensure_free(host, port)
+        address = _ensure_free(host, port)
         # A wrong address is found here, once and in plain words, rather than by every process for itself.
         asyncio.run(_usable(settings))
     export(settings)
@@ -84,6 +83,13 @@ def serve(host: str, port: int, workers: int, connections: int) -> None:
         server.serve(target_loader=loaded)
 
 
+def _ensure_free(host: str, port: int) -> str:
+    try:
+        return ensure_free(host, port)
+    except CannotListen as error:
+        raise CouldNot(str(error)) from error
+
+
 def loaded(target: str) -> Any:
     """What a factory `module:name` makes, in one of granian's processes.
 
@@ -97,7 +103,7 @@ def application() -> "Process":
     """The app in one of granian's processes, which ends with the one that started it."""
     parent = multiprocessing.parent_process()
     if parent and parent.pid:
-        tie(parent.pid)
+        die_with_parent(parent.pid)
     settings = environment()
     # The process that only starts others has no use for the app.
     from app.cli.process import Process  # noqa: PLC0415  # see above

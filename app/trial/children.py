@@ -1,4 +1,4 @@
-"""Child processes of the trial: started tied to it, their output passed on line by line, ended in order."""
+"""Child processes of the trial: they end with it, their output is passed on, and they are stopped in order."""
 
 import asyncio
 import os
@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.os_process import tethered
+from app.os_process import dying_with_us
+from app.pids import Process, process
 from app.trial.errors import TrialError
-from app.trial.processes import Process, process
 
 _TAIL_LINES = 15
 _WIDTH = len("worker")
@@ -41,7 +41,7 @@ class Child:
             heard: Print what it says on standard error; else only its last lines are kept, in case that it dies.
         """
         handle = await asyncio.create_subprocess_exec(
-            *tethered(command),
+            *dying_with_us(command),
             cwd=cwd,
             env=dict(env),
             stdin=asyncio.subprocess.DEVNULL,

@@ -5,27 +5,14 @@ may be left of a killed one, `key` is the API key of the trial (readable by its 
 """
 
 import fcntl
-import json
 import os
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
+from app.pids import Process
 from app.trial.errors import TrialError
-from app.trial.processes import Process, end
-
-DEFAULT = Path(".reserva")
-
-
-@dataclass(slots=True)
-class State:
-    """Who runs in a folder; an address is known from when it answers."""
-
-    owner: Process
-    children: list[Process] = field(default_factory=list)
-    mongodb_url: str | None = None
-    redis_url: str | None = None
-    app_url: str | None = None
+from app.trial.processes import end
+from app.trial_state import FILE, TrialState, read_state, running_trial
 
 
 class Folder:
@@ -41,7 +28,7 @@ class Folder:
         kept = self.path / "key"
         return kept.read_text().strip() if kept.exists() else None
 
-    def keep_key(self, key: str) -> None:
+    def write_key(self, key: str) -> None:
         """Keep the key for the next start."""
         self._write("key", key + "\n")
 
@@ -64,35 +51,21 @@ class Folder:
         except BlockingIOError:
             self._lock.close()
             raise TrialError(self._taken()) from None
-        left = self.state()
+        left = read_state(self.path)
         return end(left.children) if left else []
 
     def release(self) -> None:
         """Give the folder back; everything in it has ended."""
-        (self.path / "trial.json").unlink(missing_ok=True)
+        (self.path / FILE).unlink(missing_ok=True)
         if self._lock:
             self._lock.close()
 
-    def keep(self, state: State) -> None:
+    def write_state(self, state: TrialState) -> None:
         """Write down who runs here."""
-        self._write("trial.json", json.dumps(asdict(state), indent=1))
-
-    def state(self) -> State | None:
-        """What was last written down; its processes may be gone."""
-        try:
-            kept = json.loads((self.path / "trial.json").read_text())
-            owner, children = Process(**kept.pop("owner")), [Process(**child) for child in kept.pop("children")]
-            return State(owner=owner, children=children, **kept)
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
-
-    def running(self) -> State | None:
-        """The trial that runs here now."""
-        state = self.state()
-        return state if state and state.owner.alive else None
+        self._write(FILE, state.to_json())
 
     def _taken(self) -> str:
-        state = self.running()
+        state = running_trial(self.path)
         who = f" (process {state.owner.pid}{f', {state.app_url}' if state.app_url else ''})" if state else ""
         return f"A trial already runs in {self.path}{who}. Stop it first, or choose another folder with --data."
 

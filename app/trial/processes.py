@@ -5,37 +5,11 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
-from app.pids import started
+from app.pids import Process
 
 _TERM_SECONDS = 10.0
 _POLL_SECONDS = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """One process.
-
-    Args:
-        name: What it does in the trial.
-        pid: Its id.
-        started: When it started, in a form that only compares for equality.
-    """
-
-    name: str
-    pid: int
-    started: str
-
-    @property
-    def alive(self) -> bool:
-        """Whether this very process still runs."""
-        return started(self.pid) == self.started
-
-
-def process(name: str, pid: int) -> Process:
-    """The process of that id, which must be running."""
-    return Process(name, pid, started(pid) or "gone")
 
 
 def end(processes: Sequence[Process]) -> list[Process]:

@@ -14,15 +14,17 @@ import structlog
 from app.access.service import Token, create_key, hash_of, is_over, list_keys
 from app.environment import FILE
 from app.migration.migrate import migrate
+from app.os_process import LOOPBACK, CannotListen, ensure_free, free_port
+from app.pids import process
 from app.settings import Mode
 from app.storage.client import Store, connect
 from app.storage.documents import Key
 from app.trial.children import Child
 from app.trial.demo import fill
 from app.trial.errors import TrialError
-from app.trial.folder import Folder, State
-from app.trial.processes import process
-from app.trial.servers import HOST, ensure_free, free_port, mongodb, redis
+from app.trial.folder import Folder
+from app.trial.servers import mongodb, redis
+from app.trial_state import TrialState
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +52,7 @@ class Trial:
         self._demo = demo
         self._mode = mode
         self._tell = tell
-        self._state = State(owner=process("reserva dev", os.getpid()))
+        self._state = TrialState(owner=process("reserva dev", os.getpid()))
         self._children: list[Child] = []
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -66,7 +68,7 @@ class Trial:
             asyncio.get_running_loop().add_signal_handler(number, self._interrupt)
         for left in self._folder.take():
             log.warning("ended what a killed trial had left", process=left.name, pid=left.pid)
-        self._folder.keep(self._state)
+        self._folder.write_state(self._state)
         try:
             async with asyncio.TaskGroup() as group:
                 await self._start(group)
@@ -91,7 +93,7 @@ class Trial:
     async def _start(self, group: asyncio.TaskGroup) -> None:
         begun = time.monotonic()
         if self._port:
-            ensure_free(HOST, self._port)
+            _ensure_free(self._port)
         log.warning("this is a trial, not for production", data=str(self._folder.path))
         data = self._folder.path
         servers = mongodb(data / "mongodb"), redis(data / "redis")
@@ -100,7 +102,7 @@ class Trial:
         for server in servers:
             await _until(server.answers, server.name)
         self._state.mongodb_url, self._state.redis_url = (server.url for server in servers)
-        self._folder.keep(self._state)
+        self._folder.write_state(self._state)
         store = await connect(self._state.mongodb_url, mode=self._mode)
         try:
             report = await migrate(store)
@@ -110,7 +112,7 @@ class Trial:
         finally:
             await store.close()
         self._port = self._port or free_port()
-        url = f"http://{HOST}:{self._port}"
+        url = f"http://{LOOPBACK}:{self._port}"
         await self._program(group, "app", "serve", "--port", str(self._port))
         await self._program(group, "worker", "worker")
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}) as http:
@@ -118,7 +120,7 @@ class Trial:
             if self._demo:
                 await fill(http)
         self._state.app_url = url
-        self._folder.keep(self._state)
+        self._folder.write_state(self._state)
         log.info("ready", seconds=round(time.monotonic() - begun, 1), docs=f"{url}/docs")
         self._tell(f"ready url={url} key={key}")
 
@@ -140,7 +142,7 @@ class Trial:
         child = await Child.start(name, command, cwd=cwd, env=env, heard=heard)
         self._children.append(child)
         self._state.children.append(child.process)
-        self._folder.keep(self._state)
+        self._folder.write_state(self._state)
         group.create_task(child.died())
 
     async def _key(self, store: Store) -> str:
@@ -150,7 +152,7 @@ class Trial:
         if token and any(_opens(known, token, store) for known in await list_keys(store)):
             return str(token)
         made = await create_key(store, "trial", ["admin"])
-        self._folder.keep_key(made.token)
+        self._folder.write_key(made.token)
         return made.token
 
     async def _stop(self) -> None:
@@ -160,6 +162,13 @@ class Trial:
         for generation in (programs, servers):
             await asyncio.gather(*(child.stop(_GRACE_SECONDS) for child in generation))
         self._folder.release()
+
+
+def _ensure_free(port: int) -> None:
+    try:
+        ensure_free(LOOPBACK, port)
+    except CannotListen as error:
+        raise TrialError(str(error)) from error
 
 
 async def _until(answers: Callable[[], Awaitable[bool]], name: str) -> None:

@@ -6,7 +6,6 @@ SecantusDB speaks MongoDB's protocol; it is a program of its own under its own l
 
 import asyncio
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -14,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from app.os_process import LOOPBACK, free_port
 from app.trial.errors import TrialError
 
-HOST = "127.0.0.1"
 _INSTALL = "In a checkout, `make setup` installs it; elsewhere, install reserva[trial]."
 
 
@@ -42,9 +41,9 @@ def mongodb(data: Path) -> Server:
     config = data.with_suffix(".toml")
     config.touch()
     port = free_port()
-    command = [str(program), "--config", str(config), "--host", HOST, "--port", str(port), "--storage-path", str(data)]
-    command += ["--sync-on-commit", "--log-level", "WARNING"]
-    return Server("mongodb", command, f"mongodb://{HOST}:{port}/reserva", lambda: _accepts(port))
+    command = [str(program), "--config", str(config), "--host", LOOPBACK, "--port", str(port)]
+    command += ["--storage-path", str(data), "--sync-on-commit", "--log-level", "WARNING"]
+    return Server("mongodb", command, f"mongodb://{LOOPBACK}:{port}/reserva", lambda: _accepts(port))
 
 
 def redis(data: Path) -> Server:
@@ -52,9 +51,9 @@ def redis(data: Path) -> Server:
     program = _redis_program()
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = free_port()
-    command = [str(program), "--bind", HOST, "--port", str(port), "--dir", str(data), "--appendonly", "yes"]
+    command = [str(program), "--bind", LOOPBACK, "--port", str(port), "--dir", str(data), "--appendonly", "yes"]
     command += ["--save", "", "--loglevel", "warning", "--daemonize", "no"]
-    return Server("redis", command, f"redis://{HOST}:{port}/0", lambda: _pongs(port))
+    return Server("redis", command, f"redis://{LOOPBACK}:{port}/0", lambda: _pongs(port))
 
 
 def _redis_program() -> Path:
@@ -72,45 +71,9 @@ def _redis_program() -> Path:
     )
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def ensure_free(host: str, port: int) -> str:
-    """See that this process could listen there.
-
-    Returns:
-        The address that the host's name stands for, that of IPv4 if it has one: servers take no names.
-
-    Raises:
-        TrialError: saying why it cannot.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
-        with socket.socket(family) as probe:
-            # As servers do: what a connection of the last run left behind is no obstacle, a listener is.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-        return str(address[0])
-    except (socket.gaierror, UnicodeError) as error:
-        raise TrialError(
-            f"Cannot listen on {host}: no address is known by that name. Give --host an address of this machine, "
-            "like 127.0.0.1 or 0.0.0.0, or a name that it has."
-        ) from error
-    except OSError as error:
-        raise TrialError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another port with --port (0 picks a free one)."
-        ) from error
-
-
 async def _accepts(port: int) -> bool:
     try:
-        _, writer = await asyncio.open_connection(HOST, port)
+        _, writer = await asyncio.open_connection(LOOPBACK, port)
     except OSError:
         return False
     writer.close()
@@ -119,7 +82,7 @@ async def _accepts(port: int) -> bool:
 
 async def _pongs(port: int) -> bool:
     try:
-        reader, writer = await asyncio.open_connection(HOST, port)
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
         writer.write(b"PING\r\n")
         answer = await reader.readline()
     except OSError:

@@ -46,6 +46,7 @@ BESIDE = {
     "app.pids": set[str](),
     "app.repeats": set[str](),
     "app.settings": {"app.cron", "app.environment"},
+    "app.trial_state": {"app.pids"},
     "app.work": {"app.errors"},
 }
 """What stands beside the floors, with all that it may import of ours; everybody but floor 1 may import it."""
@@ -162,6 +163,25 @@ def test_the_lowest_floor_is_pure(path: Path) -> None:
     assert not tops & {"asyncio", "time", "os", "random", "secrets", "socket", "threading"}
     assert not any(isinstance(node, ast.Await | ast.AsyncFunctionDef) for node in ast.walk(tree))
     assert not calls & {"datetime.now", "datetime.utcnow", "date.today", "datetime.today", "open", "print"}
+
+
+def test_production_does_not_import_the_trial() -> None:
+    """The trial is no part of a deployment: nothing but its own command imports it."""
+    importers = {
+        named(path)
+        for path in FILES
+        if not named(path).startswith("app/trial/")
+        and any(f"{name}.".startswith("app.trial.") for name in imports(path))
+    }
+
+    assert importers == {"app/cli/dev.py"}
+
+
+def test_process_helper_needs_the_standard_library_alone() -> None:
+    """It also runs as a program without site packages, and without ours."""
+    tops = {name.split(".", 1)[0] for name in imports(ROOT / "app/os_process.py")}
+
+    assert tops <= set(sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

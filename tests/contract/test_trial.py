@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.pids import Process, process
 from app.trial.errors import TrialError
-from app.trial.folder import Folder, State
-from app.trial.processes import Process, process
+from app.trial.folder import Folder
+from app.trial_state import TrialState, running_trial
 from tests.support.commands import (
     SECONDS,
     Running,
@@ -188,7 +189,7 @@ def test_make_is_killed(home: Path) -> None:
         make.process.kill()
 
         assert make.ended() == -signal.SIGKILL
-        assert eventually(lambda: Folder(home / ".reserva").running() is None)
+        assert eventually(lambda: running_trial(home / ".reserva") is None)
     assert trial not in children.values()
     assert all_gone(children)
 
@@ -200,7 +201,9 @@ def test_leftovers_are_told_by_start_time(home: Path) -> None:
         folder = Folder(home)
         mine = process("mongodb", left.process.pid)
         owner = process("reserva dev", stranger.process.pid)
-        folder.keep(State(owner=owner, children=[mine, Process("redis", stranger.process.pid, "another time")]))
+        folder.write_state(
+            TrialState(owner=owner, children=[mine, Process("redis", stranger.process.pid, "another time")])
+        )
 
         assert folder.take() == [mine]
         folder.release()
@@ -222,12 +225,12 @@ def test_lock(home: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties processes; elsewhere the next start ends them")
-def test_tether() -> None:
-    """A tethered process ends with its parent, however that ended."""
+def test_child_ends_with_its_parent() -> None:
+    """A child that was started to die with its parent ends with it, even if the parent is killed."""
     child = "import signal; print('up', flush=True); signal.pause()"
     parent = (
-        "import subprocess, sys; from app.os_process import tethered; "
-        f"subprocess.run(tethered([sys.executable, '-c', {child!r}]))"
+        "import subprocess, sys; from app.os_process import dying_with_us; "
+        f"subprocess.run(dying_with_us([sys.executable, '-c', {child!r}]))"
     )
     with kept_running([sys.executable, "-c", parent], env={}) as tied:
         tied.said("up")
