@@ -11,6 +11,7 @@ RUN sed -n '/^uv==/,/# via/p' requirements.lock > uv.txt \
 RUN python -m venv --without-pip /opt/reserva \
  && uv pip install --python /opt/reserva/bin/python --no-cache --compile-bytecode --only-binary :all: \
       --require-hashes --constraints requirements.lock -r pyproject.toml
+COPY README.md README.md
 COPY app app
 COPY worker worker
 RUN uv build --wheel --no-cache --require-hashes --build-constraints requirements.lock --out-dir dist . \

@@ -2,11 +2,12 @@
 # make test    all tests
 # make bench   storms, ratios and kills on a database of its own (needs wrk)
 # make fuzz    half an hour of requests made from the description of the API
-# make lint    style, format and types
+# make lint    style, format, types and spelling
 # make setup   only .venv, from requirements.lock (hashes checked)
 # make lock    renews requirements.lock from pyproject.toml
+# make help    these lines
 
-.PHONY: run test bench fuzz lint setup lock
+.PHONY: run test bench fuzz lint setup lock help
 .DEFAULT_GOAL := run
 SHELL := /bin/sh
 
@@ -19,6 +20,7 @@ JOBS ?= 4
 
 ready := .venv/ready
 lint_paths := app worker tests
+spelled := $(lint_paths) docs .ci Makefile pyproject.toml Dockerfile compose.yaml README.md
 
 # `exec` makes make itself the parent, and --tied ends the trial with it, even when make is killed.
 run: $(ready)
@@ -37,12 +39,17 @@ lint: $(ready)
 	.venv/bin/ruff check $(lint_paths)
 	.venv/bin/ruff format --check $(lint_paths)
 	.venv/bin/mypy
+	.venv/bin/basedpyright
+	.venv/bin/codespell $(spelled)
 
 setup: $(ready)
 
 lock: $(ready)
 	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-header --no-emit-index-url --output-file requirements.lock pyproject.toml
+
+help:
+	@sed -n 's/^# make /make /p' Makefile
 
 # The first Python that has everything as wheels; 3.13 comes last, because Redis has no wheel there.
 # PYTHON=… chooses it.
