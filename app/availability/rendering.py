@@ -1,4 +1,4 @@
-"""The answer of up to 50,000 slots as bytes, written without a model for each; `SlotsAnswer` describes it."""
+"""The answer of up to 50,000 slots as bytes, written without a model for each; `AvailabilityAnswer` describes it."""
 
 import json
 from collections.abc import Iterable

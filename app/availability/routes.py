@@ -8,7 +8,7 @@ from litestar.params import QueryParameter
 
 from app.access.routes import any_key, caller_of
 from app.availability.questions import Question, TimeQuestion
-from app.availability.schemas import CheckAnswer, Explanation, SlotsAnswer
+from app.availability.schemas import AvailabilityAnswer, AvailabilityExplanation, RuleCheckAnswer
 from app.availability.service import Availability
 from app.errors import invalid
 from app.http.openapi import problems
@@ -48,7 +48,7 @@ class AvailabilityRoutes(Controller):
     tags = ("Availability",)
     guards = (any_key(),)
 
-    @get(responses=problems("overloaded"), operation_id="listSlots")
+    @get(responses=problems("overloaded"), operation_id="listAvailability")
     async def list_slots(
         self,
         request: Request,
@@ -62,18 +62,18 @@ class AvailabilityRoutes(Controller):
         minutes: MinutesParameter = None,
         days: DaysParameter = None,
         ignore: IgnoreParameter = None,
-    ) -> Response[SlotsAnswer]:
-        """Every start on the grid that can be booked now.
+    ) -> Response[AvailabilityAnswer]:
+        """List the slots that can be booked now.
 
-        At most 92 days, and 50,000 starts to judge. A process answers a few such questions at a time: beyond a short
-        queue, and for what would take it too long, it is `overloaded`.
+        Every start on the grid. At most 92 days, and 50,000 starts to judge. A process answers a few such questions at
+        a time: beyond a short queue, and for what would take it too long, it is `overloaded`.
         """
         question = Question(service, resource, from_, to, timezone, guests, minutes, days, ignore)
         written = await availability.slots(question, caller_of(request))
-        body: Any = written.body  # the bytes of a `SlotsAnswer`
+        body: Any = written.body  # the bytes of a `AvailabilityAnswer`
         return Response(body, headers={"ETag": written.tag}, media_type=MediaType.JSON)
 
-    @get("/explain", responses=problems("overloaded"), operation_id="explain")
+    @get("/explain", responses=problems("overloaded"), operation_id="explainAvailability")
     async def explain(
         self,
         request: Request,
@@ -83,8 +83,11 @@ class AvailabilityRoutes(Controller):
         service: ServiceParameter = None,
         resource: ResourceParameter = None,
         guests: GuestsParameter = 1,
-    ) -> Explanation:
-        """Each rule with its verdict, and what is in the way."""
+    ) -> AvailabilityExplanation:
+        """Explain why a time can or cannot be booked.
+
+        Each rule with its verdict, and what is in the way.
+        """
         if resource is None:
             raise invalid("?resource", "Name the resource that you ask about.")
         start = read_instant("startTime", start_time)
@@ -93,9 +96,9 @@ class AvailabilityRoutes(Controller):
         end = read_instant("endTime", end_time)
         verdict = await availability.explain(TimeQuestion(resource, service, start, end, guests), caller_of(request))
         checks = [
-            CheckAnswer.model_validate(_named(check_json(c, verdict, caller_of(request)))) for c in verdict.checks
+            RuleCheckAnswer.model_validate(_named(check_json(c, verdict, caller_of(request)))) for c in verdict.checks
         ]
-        return Explanation(bookable=verdict.bookable, checks=checks)
+        return AvailabilityExplanation(bookable=verdict.bookable, checks=checks)
 
 
 def _named(check: dict[str, object]) -> dict[str, object]:

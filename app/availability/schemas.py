@@ -17,14 +17,14 @@ class SlotAnswer(Answer):
     remaining: Annotated[int, Field(description="Capacity less the peak in the block, without yours.")]
 
 
-class SlotsAnswer(Answer):
+class AvailabilityAnswer(Answer):
     """Slots by start, then resource."""
 
     timezone: str
     items: list[SlotAnswer]
 
 
-class CheckAnswer(Answer):
+class RuleCheckAnswer(Answer):
     """One rule's verdict, and what is in the way as far as the key may read it."""
 
     rule: str
@@ -35,8 +35,8 @@ class CheckAnswer(Answer):
     override: str | None = None
 
 
-class Explanation(Answer):
+class AvailabilityExplanation(Answer):
     """All rules, always in the same order."""
 
     bookable: bool
-    checks: list[CheckAnswer]
+    checks: list[RuleCheckAnswer]

@@ -72,9 +72,11 @@ class Resources(Controller):
     path = "/resources"
     tags = ("Resources",)
 
-    @post(operation_id="addResource", guards=[needs("catalogue:write")], responses=_ADD)
-    async def add(self, data: JSONBody[NewResource], catalogue: NamedDependency[Catalogue]) -> Response[ResourceAnswer]:
-        """Add a resource."""
+    @post(operation_id="createResource", guards=[needs("catalogue:write")], responses=_ADD)
+    async def create(
+        self, data: JSONBody[NewResource], catalogue: NamedDependency[Catalogue]
+    ) -> Response[ResourceAnswer]:
+        """Create a resource."""
         return _made("/v1/resources", ResourceAnswer.model_validate(await catalogue.add_resource(data)))
 
     @get(operation_id="listResources", guards=[any_key()], responses=_LIST)
@@ -84,18 +86,18 @@ class Resources(Controller):
         """List resources by id."""
         return Page[ResourceAnswer].of(await catalogue.page(Resource, limit + 1, _after(cursor)), limit, _mark)
 
-    @get("/{resource_id:str}", operation_id="readResource", guards=[any_key()], responses=_READ)
+    @get("/{resource_id:str}", operation_id="getResource", guards=[any_key()], responses=_READ)
     async def read(self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[ResourceAnswer]:
-        """Read a resource."""
+        """Get a resource."""
         return _shown(ResourceAnswer.model_validate(await catalogue.read(Resource, resource_id, without=HOURS)))
 
     @patch(
         "/{resource_id:str}",
-        operation_id="editResource",
+        operation_id="updateResource",
         guards=[needs("catalogue:write")],
         responses=problems(*_EDITED, "stranded-bookings", *_WRITE_PATH, body=True),
     )
-    async def edit(
+    async def update(
         self,
         resource_id: FromPath[str],
         request: Request,
@@ -105,7 +107,7 @@ class Resources(Controller):
         *,
         force: Force = False,
     ) -> Response[ResourceAnswer]:
-        """Edit a resource by a merge patch.
+        """Update a resource.
 
         Bookings that would lose their room or break a rule by it are listed instead, unless it is forced.
         """
@@ -122,16 +124,16 @@ class Hours(Controller):
     tags = ("Resources",)
     response_headers = _ETAG
 
-    @get("/schedule", operation_id="readSchedule", guards=[any_key()], responses=_READ)
+    @get("/schedule", operation_id="getResourceSchedule", guards=[any_key()], responses=_READ)
     async def read_schedule(
         self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]
     ) -> Response[ScheduleAnswer]:
-        """Read the schedule of a resource."""
+        """Get the schedule of a resource."""
         return _schedule_of(await catalogue.read_schedule(resource_id))
 
     @put(
         "/schedule",
-        operation_id="replaceSchedule",
+        operation_id="replaceResourceSchedule",
         guards=[needs("catalogue:write")],
         responses=problems(*_EDITED, "stranded-bookings", *_WRITE_PATH, body=True),
     )
@@ -145,10 +147,10 @@ class Hours(Controller):
         *,
         force: Force = False,
     ) -> Response[ScheduleAnswer]:
-        """Replace the schedule of a resource; `{}` opens it always.
+        """Replace the schedule of a resource.
 
-        At most 48 windows start on a day, and 3,660 dates have an override. Bookings that would lie outside are listed
-        instead, unless it is forced.
+        `{}` opens it always. At most 48 windows start on a day, and 3,660 dates have an override. Bookings that would
+        lie outside are listed instead, unless it is forced.
         """
         matching = IfMatch.read(if_match)
         caller = caller_of(request)
@@ -163,7 +165,10 @@ class Hours(Controller):
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
     ) -> Response[Page[TimeOffAnswer]]:
-        """List the times off of a resource by id, which is the order in which they were added."""
+        """List the times off of a resource.
+
+        By id, which is the order in which they were added.
+        """
         resource = await catalogue.read(Resource, resource_id, without=["schedule"])
         found, following = split_page(times_off_after(resource, _after(cursor)), limit, lambda off: (off.id,))
         items = [_time_off(off, request) for off in found]
@@ -171,11 +176,11 @@ class Hours(Controller):
 
     @post(
         "/time-off",
-        operation_id="addTimeOff",
+        operation_id="createTimeOff",
         guards=[needs("catalogue:write")],
         responses=problems("not-found", "stale", "stranded-bookings", *_WRITE_PATH, body=True),
     )
-    async def add_time_off(
+    async def create_time_off(
         self,
         resource_id: FromPath[str],
         request: Request,
@@ -185,16 +190,17 @@ class Hours(Controller):
         *,
         force: Force = False,
     ) -> Response[TimeOffAnswer]:
-        """Add a time off, between two local dates or two instants; `to` is excluded.
+        """Create a time off of a resource.
 
-        A resource has at most 1,000. Bookings at that time are listed instead, unless it is forced.
+        Between two local dates or two instants; `to` is excluded. A resource has at most 1,000. Bookings at that time
+        are listed instead, unless it is forced.
         """
         matching = IfMatch.read_optional(if_match)
         version, off = await add_time_off(catalogue, resource_id, data, matching, caller_of(request), force=force)
         location = f"/v1/resources/{resource_id}/time-off/{off.id}"
         return versioned(_time_off(off, request), version, status=201, location=location)
 
-    @get("/time-off/{time_off_id:str}", operation_id="readTimeOff", guards=[any_key()], responses=_READ)
+    @get("/time-off/{time_off_id:str}", operation_id="getTimeOff", guards=[any_key()], responses=_READ)
     async def read_time_off(
         self,
         resource_id: FromPath[str],
@@ -202,17 +208,17 @@ class Hours(Controller):
         request: Request,
         catalogue: NamedDependency[Catalogue],
     ) -> Response[TimeOffAnswer]:
-        """Read a time off."""
+        """Get a time off of a resource."""
         resource = await catalogue.read(Resource, resource_id, without=["schedule"])
         return versioned(_time_off(time_off_of(resource, time_off_id), request), resource.version)
 
     @delete(
         "/time-off/{time_off_id:str}",
-        operation_id="removeTimeOff",
+        operation_id="deleteTimeOff",
         guards=[needs("catalogue:write")],
         responses=problems("not-found", "stale", *_WRITE_PATH),
     )
-    async def remove_time_off(
+    async def delete_time_off(
         self,
         resource_id: FromPath[str],
         time_off_id: FromPath[str],
@@ -220,7 +226,7 @@ class Hours(Controller):
         catalogue: NamedDependency[Catalogue],
         if_match: OptionalIfMatchHeader = None,
     ) -> Response[None]:
-        """Delete a time off."""
+        """Delete a time off of a resource."""
         matching = IfMatch.read_optional(if_match)
         version = await remove_time_off(catalogue, resource_id, time_off_id, matching, caller_of(request))
         return Response(None, status_code=HTTP_204_NO_CONTENT, headers={"ETag": etag(version)})
@@ -244,9 +250,11 @@ class Services(Controller):
     path = "/services"
     tags = ("Services",)
 
-    @post(operation_id="addService", guards=[needs("catalogue:write")], responses=_ADD)
-    async def add(self, data: JSONBody[NewService], catalogue: NamedDependency[Catalogue]) -> Response[ServiceAnswer]:
-        """Add a service."""
+    @post(operation_id="createService", guards=[needs("catalogue:write")], responses=_ADD)
+    async def create(
+        self, data: JSONBody[NewService], catalogue: NamedDependency[Catalogue]
+    ) -> Response[ServiceAnswer]:
+        """Create a service."""
         return _made("/v1/services", ServiceAnswer.model_validate(await catalogue.add_service(data)))
 
     @get(operation_id="listServices", guards=[any_key()], responses=_LIST)
@@ -256,18 +264,18 @@ class Services(Controller):
         """List services by id."""
         return Page[ServiceAnswer].of(await catalogue.page(Service, limit + 1, _after(cursor)), limit, _mark)
 
-    @get("/{service_id:str}", operation_id="readService", guards=[any_key()], responses=_READ)
+    @get("/{service_id:str}", operation_id="getService", guards=[any_key()], responses=_READ)
     async def read(self, service_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[ServiceAnswer]:
-        """Read a service."""
+        """Get a service."""
         return _shown(ServiceAnswer.model_validate(await catalogue.read(Service, service_id)))
 
     @patch(
         "/{service_id:str}",
-        operation_id="editService",
+        operation_id="updateService",
         guards=[needs("catalogue:write")],
         responses=problems(*_EDITED, *_WRITE_PATH, body=True),
     )
-    async def edit(
+    async def update(
         self,
         service_id: FromPath[str],
         request: Request,
@@ -275,7 +283,7 @@ class Services(Controller):
         catalogue: NamedDependency[Catalogue],
         if_match: IfMatchHeader = None,
     ) -> Response[ServiceAnswer]:
-        """Edit a service by a merge patch.
+        """Update a service.
 
         What is booked keeps its times and buffers.
         """
@@ -289,11 +297,11 @@ class Customers(Controller):
     path = "/customers"
     tags = ("Customers",)
 
-    @post(operation_id="addCustomer", guards=[needs("reservations:write")], responses=_ADD)
-    async def add(
+    @post(operation_id="createCustomer", guards=[needs("reservations:write")], responses=_ADD)
+    async def create(
         self, request: Request, data: JSONBody[NewCustomer], catalogue: NamedDependency[Catalogue]
     ) -> Response[CustomerAnswer]:
-        """Add a customer."""
+        """Create a customer."""
         _require_unbound(request)
         return _made("/v1/customers", CustomerAnswer.model_validate(await catalogue.add_customer(data)))
 
@@ -312,21 +320,21 @@ class Customers(Controller):
         found = await catalogue.page(Customer, limit + 1, _after(cursor), query, only=bound)
         return Page[CustomerAnswer].of(found, limit, _mark)
 
-    @get("/{customer_id:str}", operation_id="readCustomer", guards=[needs("reservations:read")], responses=_READ)
+    @get("/{customer_id:str}", operation_id="getCustomer", guards=[needs("reservations:read")], responses=_READ)
     async def read(
         self, customer_id: FromPath[str], request: Request, catalogue: NamedDependency[Catalogue]
     ) -> Response[CustomerAnswer]:
-        """Read a customer."""
+        """Get a customer."""
         _require_sight(request, customer_id)
         return _shown(CustomerAnswer.model_validate(await catalogue.read(Customer, customer_id)))
 
     @patch(
         "/{customer_id:str}",
-        operation_id="editCustomer",
+        operation_id="updateCustomer",
         guards=[needs("reservations:write")],
         responses=problems(*_EDITED, body=True),
     )
-    async def edit(
+    async def update(
         self,
         customer_id: FromPath[str],
         request: Request,
@@ -334,7 +342,7 @@ class Customers(Controller):
         catalogue: NamedDependency[Catalogue],
         if_match: IfMatchHeader = None,
     ) -> Response[CustomerAnswer]:
-        """Edit a customer by a merge patch."""
+        """Update a customer."""
         _require_sight(request, customer_id)
         _require_unbound(request)
         return _shown(

@@ -36,24 +36,24 @@ Reason: TypeAlias = Annotated[
 ]
 
 
-class Window(Body):
+class NewOpeningWindow(Body):
     """Open from one wall time to another, in the zone of the resource."""
 
     from_: Opens
     to: Closes
 
 
-class WeeklyWindow(Window):
+class NewWeeklyOpeningWindow(NewOpeningWindow):
     """A window that starts on each of these days."""
 
     days: Annotated[list[Weekday], Bounded(len(DAYS), least=1)]
 
 
-class Override(Body):
+class NewScheduleOverride(Body):
     """The windows that start on one date, instead of the weekly ones; without weekly ones, instead of the whole day."""
 
     date: Day
-    windows: Annotated[list[Window], Bounded(WINDOWS_MAX), Field(description="None: closed.")]
+    windows: Annotated[list[NewOpeningWindow], Bounded(WINDOWS_MAX), Field(description="None: closed.")]
 
 
 class NewSchedule(Body):
@@ -63,11 +63,11 @@ class NewSchedule(Body):
     """
 
     weekly: Annotated[
-        Annotated[list[WeeklyWindow], Bounded(WEEKLY_MAX)] | None,
+        Annotated[list[NewWeeklyOpeningWindow], Bounded(WEEKLY_MAX)] | None,
         Field(description=f"Left out: always open; empty: never. At most {WINDOWS_MAX} windows start on a day."),
     ] = None
     overrides: Annotated[
-        Annotated[list[Override], Bounded(OVERRIDES_MAX)] | None,
+        Annotated[list[NewScheduleOverride], Bounded(OVERRIDES_MAX)] | None,
         Field(description=f"One a date, at most {OVERRIDES_MAX:,}."),
     ] = None
 
@@ -89,31 +89,31 @@ class NewTimeOff(Body):
     reason: Reason | None = None
 
 
-class WindowAnswer(Answer):
+class OpeningWindow(Answer):
     """Open from one wall time to another."""
 
     from_: Annotated[str, Field(alias="from")]
     to: str
 
 
-class WeeklyWindowAnswer(WindowAnswer):
+class WeeklyOpeningWindow(OpeningWindow):
     """A window that starts on each of these days."""
 
     days: list[Weekday]
 
 
-class OverrideAnswer(Answer):
+class ScheduleOverride(Answer):
     """The windows that start on one date, instead of the weekly ones."""
 
     date: str
-    windows: list[WindowAnswer]
+    windows: list[OpeningWindow]
 
 
 class ScheduleAnswer(Answer):
     """When a resource is open, as it was said. No `weekly`: always; an empty one: never."""
 
-    weekly: list[WeeklyWindowAnswer] | None = None
-    overrides: list[OverrideAnswer] | None = None
+    weekly: list[WeeklyOpeningWindow] | None = None
+    overrides: list[ScheduleOverride] | None = None
 
 
 class TimeOffAnswer(Answer):

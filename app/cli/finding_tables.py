@@ -8,7 +8,7 @@ from rich.text import Text
 
 from app.cli.common import shown
 from app.domain.instants import render
-from app.reconciliation.findings.schemas import FindingAnswer, FindingLine, FoundReservation
+from app.reconciliation.findings.schemas import FindingAnswer, FindingHistoryEntry, FindingReservation
 from app.storage.documents import Acceptance, Finding
 from app.storage.values import printable
 
@@ -45,13 +45,13 @@ def parts_of(answer: FindingAnswer, finding: Finding) -> list[str]:
 _RESERVATION = ("reservation", "customer", "start", "end", "units", "status", "made", "by")
 
 
-def _row(each: FoundReservation) -> tuple[object, ...]:
+def _row(each: FindingReservation) -> tuple[object, ...]:
     who = _named(each.customer_name, each.customer)
     made = _short(each.created_at)
     return (each.id, who, _short(each.start_time), _short(each.end_time), each.units, each.status, made, each.by)
 
 
-def _noted(line: FindingLine) -> str:
+def _noted(line: FindingHistoryEntry) -> str:
     """What stands beside a change: the note, and who joined and left."""
     ids = (("joined", line.joined), ("left", line.left))
     return "; ".join([*([line.note] if line.note else []), *(f"{verb}: {', '.join(who)}" for verb, who in ids if who)])

@@ -20,12 +20,12 @@ from app.http.paging import MAX_LIMIT
 from app.reconciliation.finding_history import BY
 from app.reconciliation.findings.listing import Filters, Order
 from app.reconciliation.findings.schemas import (
-    AcceptingWord,
-    AssigningWord,
+    FindingAcceptance,
     FindingAnswer,
-    To,
-    Word,
-    shown_finding,
+    FindingAssignment,
+    FindingNote,
+    TransitionTarget,
+    finding_answer,
 )
 from app.reconciliation.findings.service import Findings, Shown
 from app.reconciliation.findings.transitions import Said
@@ -137,7 +137,7 @@ async def show(identity: str, *, as_json: bool) -> int:
 @asynchronous
 async def acknowledge(**word: Any) -> int:
     """Say that somebody has seen open findings."""
-    return await _say("acknowledged", Word, **word)
+    return await _say("acknowledged", FindingNote, **word)
 
 
 @findings.command(epilog="Example:  reserva findings accept 65f0c0ffee65f0c0ffee65f0 --until 2030-02-01")
@@ -146,7 +146,7 @@ async def acknowledge(**word: Any) -> int:
 @asynchronous
 async def accept(*, until: datetime | None, **word: Any) -> int:
     """Say that findings may stay as they are: these reservations or fewer, up to this peak and excess."""
-    return await _say("accepted", AcceptingWord, **word, until=until)
+    return await _say("accepted", FindingAcceptance, **word, until=until)
 
 
 @findings.command(epilog="Example:  reserva findings resolve 65f0c0ffee65f0c0ffee65f0")
@@ -154,7 +154,7 @@ async def accept(*, until: datetime | None, **word: Any) -> int:
 @asynchronous
 async def resolve(**word: Any) -> int:
     """Say that findings are over; refused while their reservations still overlap."""
-    return await _say("resolved", Word, **word)
+    return await _say("resolved", FindingNote, **word)
 
 
 @findings.command(epilog="Example:  reserva findings reopen 65f0c0ffee65f0c0ffee65f0")
@@ -162,7 +162,7 @@ async def resolve(**word: Any) -> int:
 @asynchronous
 async def reopen(**word: Any) -> int:
     """Take back that findings were acknowledged, accepted or resolved."""
-    return await _say("open", Word, **word)
+    return await _say("open", FindingNote, **word)
 
 
 @findings.command(epilog="Example:  reserva findings assign 65f0c0ffee65f0c0ffee65f0 --assignee zoe")
@@ -171,7 +171,7 @@ async def reopen(**word: Any) -> int:
 @asynchronous
 async def assign(*, assignee: str | None, **word: Any) -> int:
     """Say who takes care of findings."""
-    return await _say("assigned", AssigningWord, **word, assignee=assignee)
+    return await _say("assigned", FindingAssignment, **word, assignee=assignee)
 
 
 @asynccontextmanager
@@ -199,7 +199,14 @@ async def _read(review: Findings, filters: Filters, order: Order, limit: int) ->
 
 
 async def _say(
-    to: To, model: type[Word], *, ids: Sequence[str], actor: str | None, note: str | None, as_json: bool, **more: Any
+    to: TransitionTarget,
+    model: type[FindingNote],
+    *,
+    ids: Sequence[str],
+    actor: str | None,
+    note: str | None,
+    as_json: bool,
+    **more: Any,
 ) -> int:
     """Say something of findings, each by itself; 1 if it was refused of any."""
     given = {"actor": actor or _user(), "note": note, **more}
@@ -243,7 +250,7 @@ def _user() -> str:
 
 
 def _answers(seen: Shown) -> list[FindingAnswer]:
-    return [shown_finding(each, seen.beside, seen.now, seen.proposals) for each in seen.findings]
+    return [finding_answer(each, seen.beside, seen.now, seen.proposals) for each in seen.findings]
 
 
 def _json(answer: FindingAnswer) -> dict[str, Any]:

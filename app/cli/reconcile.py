@@ -16,7 +16,7 @@ from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings.context import Surroundings, surroundings
 from app.reconciliation.findings.listing import Filters, listed
 from app.reconciliation.run_store import Kind, LostRun
-from app.reconciliation.schemas import RunAnswer
+from app.reconciliation.schemas import ReconciliationAnswer
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
 from app.storage.row_reader import TRASH
@@ -70,7 +70,7 @@ async def reconcile(*, full: bool, incremental: bool, resource: str | None, as_j
         await _announce(store, alerts)
         lines = [] if as_json else await _unaccepted(store, resource)
     if as_json:
-        result(RunAnswer.model_validate(run).model_dump(mode="json", exclude_none=True))
+        result(ReconciliationAnswer.model_validate(run).model_dump(mode="json", exclude_none=True))
     else:
         say("\n".join([*lines, _summary(run)]))
     if run.state != "succeeded":

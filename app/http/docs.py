@@ -11,7 +11,7 @@ from typing import Any
 from litestar import MediaType, Response, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.params import FromPath
 from litestar.response import File
 from litestar.routes import BaseRoute
@@ -30,6 +30,19 @@ _ABOUT = (
     "`Content-Encoding` (415). HEAD is answered wherever GET is, OPTIONS names the methods of a path, and a GET whose "
     "`If-None-Match` names the `ETag` of the answer is 304."
 )
+
+_TAGS: Mapping[str, str] = {
+    "Availability": "The times that can be booked, and why another cannot.",
+    "Reservations": "Times taken on resources: booked, held, confirmed, changed, cancelled.",
+    "Groups": "Several reservations that are booked, confirmed, cancelled or moved all at once or not at all.",
+    "Resources": "What can be booked, with its schedule and its times off.",
+    "Services": "What can be done with resources: how long it takes and what rules it has.",
+    "Customers": "Who books.",
+    "Reconciliation": "Runs that look for resources which are booked above their capacity.",
+    "Findings": "Resources that are booked above their capacity, and what people have decided about that.",
+    "Operations": "For whoever watches the process.",
+}
+"""Each tag of the routes with what the description says of it, in the order of the page."""
 
 _SWAGGER = SwaggerRenderPlugin(
     path="/",
@@ -70,6 +83,7 @@ def config() -> OpenAPIConfig:
         version="1",
         description=_ABOUT,
         use_handler_docstrings=True,
+        tags=[Tag(name, description) for name, description in _TAGS.items()],
         openapi_router=_Nowhere(_PAGE, route_handlers=[]),
         components=Components(
             security_schemes={

@@ -4,23 +4,27 @@ Litestar's schemas of pydantic models forget bounds and patterns of optional fie
 may be left out; its responses know no problem documents. Both are put right here, once, when somebody first asks.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from litestar import Litestar
 from litestar.openapi import ResponseSpec
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
 from app.errors import KINDS
 from app.http.models import Answer, Body
-from app.http.problems import MEDIA_TYPE, ProblemBody
+from app.http.problems import MEDIA_TYPE, ProblemAnswer
 
 Schema = dict[str, Any]
 
 SECURITY_SCHEME = "key"
 _REFERENCE = "#/components/schemas/{model}"
 _DOCUMENT = "openapi"
+_PATH_PARAMETER = re.compile(r"\{(\w+)\}")
+_PAGE = re.compile(r"Page_(\w+)_")
 
 _IF_NONE_MATCH: Schema = {
     "name": "If-None-Match",
@@ -49,7 +53,7 @@ def problems(*names: str, body: bool = False, key: bool = True) -> dict[int, Res
         by_status.setdefault(KINDS[name].status, []).append(name)
     return {
         status: ResponseSpec(
-            data_container=ProblemBody,
+            data_container=ProblemAnswer,
             generate_examples=False,
             media_type=MEDIA_TYPE,
             description=" · ".join(f"`/problems/{name}`: {KINDS[name].title}." for name in dict.fromkeys(which)),
@@ -67,8 +71,47 @@ def document(app: Litestar) -> Schema:
         for path in known["paths"].values():
             for method, operation in path.items():
                 _describe(method, operation, known["components"]["schemas"])
+        known["paths"] = {_path(path): item for path, item in sorted(known["paths"].items())}
+        known["components"]["schemas"] = _named(known["components"]["schemas"])
+        _rename_references(known)
         app.state[_DOCUMENT] = known
     return known
+
+
+def _path(path: str) -> str:
+    """Path parameters are camelCase, as every name on the wire."""
+    return _PATH_PARAMETER.sub(lambda match: f"{{{to_camel(match[1])}}}", path)
+
+
+def _named(schemas: Schema) -> Schema:
+    """Components under the names that clients see, in their order."""
+    named = {component_name(name): schema for name, schema in schemas.items()}
+    if len(named) < len(schemas):
+        raise RuntimeError("Two models have the same name in the description.")
+    for schema in named.values():
+        schema.pop("title", None)
+    return dict(sorted(named.items()))
+
+
+def component_name(model: str) -> str:
+    """What a model is called in the description: `ReservationAnswer` is `Reservation`, a page of it `ReservationPage`.
+
+    Here the document that is stored has the bare noun; clients know no document.
+    """
+    page = _PAGE.fullmatch(model)
+    return f"{component_name(page[1])}Page" if page else model.removesuffix("Answer")
+
+
+def _rename_references(part: Any) -> None:
+    if isinstance(part, list):
+        for member in part:
+            _rename_references(member)
+    elif isinstance(part, dict):
+        reference = part.get("$ref")
+        if isinstance(reference, str):
+            part["$ref"] = _REFERENCE.format(model=component_name(reference.rpartition("/")[2]))
+        for member in part.values():
+            _rename_references(member)
 
 
 def _patches(paths: Schema) -> set[str]:
@@ -155,6 +198,8 @@ def _describe_body(method: str, body: Schema) -> None:
 def _describe_parameter(method: str, parameter: Schema) -> None:
     for noise in ("deprecated", "allowEmptyValue", "allowReserved"):
         parameter.pop(noise, None)
+    if parameter["in"] == "path":
+        parameter["name"] = to_camel(parameter["name"])
     if parameter["name"] == "If-Match":
         parameter["required"] = method in {"patch", "put"}
     schema = parameter["schema"]

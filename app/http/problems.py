@@ -32,14 +32,14 @@ _DETAIL_LENGTH, _POINTER_LENGTH = 500, 300
 _log = structlog.get_logger("reserva.http")
 
 
-class FaultBody(Answer):
+class FaultAnswer(Answer):
     """A field or rule that is to blame."""
 
     pointer: Annotated[str, Field(description="RFC 6901 into the body, like `/guests`; `?name` for a parameter.")]
     detail: str
 
 
-class ProblemBody(Answer):
+class ProblemAnswer(Answer):
     """What went wrong (RFC 9457). `type` never changes; further members depend on it."""
 
     type: Annotated[str, Field(description="`/problems/<name>`")]
@@ -47,7 +47,7 @@ class ProblemBody(Answer):
     status: int
     detail: Annotated[str, Field(description="One sentence that a person can act on.")]
     request_id: Annotated[str, Field(description="The `X-Request-Id` of the answer.")]
-    errors: list[FaultBody] | None = None
+    errors: list[FaultAnswer] | None = None
 
 
 def render_problem(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> Response[dict[str, Any]]:

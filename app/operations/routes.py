@@ -20,7 +20,7 @@ class HealthAnswer(Answer):
     status: Literal["ok"] = "ok"
 
 
-class ReadyAnswer(Answer):
+class ReadinessAnswer(Answer):
     """Whether requests can be served, and in which mode bookings are made."""
 
     ready: bool
@@ -28,27 +28,35 @@ class ReadyAnswer(Answer):
     reason: Annotated[str | None, Field(description="Why not; only if it is not ready.")] = None
 
 
-@get("/healthz", guards=[open_to_all()], responses=problems(key=False), operation_id="health", tags=["Operations"])
+@get("/healthz", guards=[open_to_all()], responses=problems(key=False), operation_id="getHealth", tags=["Operations"])
 async def health() -> HealthAnswer:
-    """The process runs; nothing else is asked."""
+    """Get whether the process runs.
+
+    Nothing else is asked.
+    """
     return HealthAnswer()
 
 
-_NOT_READY = ResponseSpec(ReadyAnswer, generate_examples=False, description="Not ready, with the same body.")
+_NOT_READY = ResponseSpec(ReadinessAnswer, generate_examples=False, description="Not ready, with the same body.")
 
 
 @get(
     "/readyz",
     guards=[open_to_all()],
     responses=problems(key=False) | {503: _NOT_READY},
-    operation_id="ready",
+    operation_id="getReadiness",
     tags=["Operations"],
 )
-async def ready(operations: NamedDependency[Operations]) -> Response[ReadyAnswer]:
-    """The database answers and has its indexes; 503 with the same body and a `reason` if not, or before its end."""
+async def ready(operations: NamedDependency[Operations]) -> Response[ReadinessAnswer]:
+    """Get whether requests can be served.
+
+    The database answers and has its indexes; 503 with the same body and a `reason` if not, or when the process is
+    about to end.
+    """
     state = await operations.state()
     return Response(
-        ReadyAnswer(ready=state.ready, mode=state.mode, reason=state.reason), status_code=200 if state.ready else 503
+        ReadinessAnswer(ready=state.ready, mode=state.mode, reason=state.reason),
+        status_code=200 if state.ready else 503,
     )
 
 
@@ -56,12 +64,15 @@ async def ready(operations: NamedDependency[Operations]) -> Response[ReadyAnswer
     "/metrics",
     guards=[needs("admin")],
     responses=problems(),
-    operation_id="metrics",
+    operation_id="getMetrics",
     tags=["Operations"],
     media_type=MediaType.TEXT,
 )
 async def metrics(operations: NamedDependency[Operations]) -> Response[bytes]:
-    """The mode, findings and reconciliations in numbers, as Prometheus reads them."""
+    """Get metrics in the format of Prometheus.
+
+    The mode, findings and reconciliations in numbers.
+    """
     return Response(rendered(await operations.figures(), operations.mode), headers={"Content-Type": CONTENT_TYPE})
 
 

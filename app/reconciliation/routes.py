@@ -11,7 +11,7 @@ from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor
 from app.reconciliation.findings.routes import FindingRoutes
 from app.reconciliation.run_store import Kind, RunState
-from app.reconciliation.schemas import NewRun, RunAnswer
+from app.reconciliation.schemas import NewReconciliation, ReconciliationAnswer
 from app.reconciliation.service import Reconciliations
 from app.storage.documents import Run
 
@@ -33,17 +33,19 @@ class ReconciliationRoutes(Controller):
     tags = ("Reconciliation",)
     guards = (needs("findings:review"),)
 
-    @post(operation_id="askForReconciliation", status_code=202, responses=problems(body=True))
-    async def ask(
-        self, reconciliations: NamedDependency[Reconciliations], data: JSONBody[NewRun | None] = None
-    ) -> Response[RunAnswer]:
-        """Ask for a reconciliation: `{"full": true}`, of one `resource`, or of what has changed.
+    @post(operation_id="createReconciliation", status_code=202, responses=problems(body=True))
+    async def create(
+        self, reconciliations: NamedDependency[Reconciliations], data: JSONBody[NewReconciliation | None] = None
+    ) -> Response[ReconciliationAnswer]:
+        """Create a reconciliation: in full, of one resource, or of what has changed.
 
         The worker runs it soon; read it at its `Location`. If the same is waiting already, it is that one.
         """
-        run = await reconciliations.ask(data or NewRun())
+        run = await reconciliations.ask(data or NewReconciliation())
         return Response(
-            RunAnswer.model_validate(run), status_code=202, headers={"Location": f"/v1/reconciliations/{run.id}"}
+            ReconciliationAnswer.model_validate(run),
+            status_code=202,
+            headers={"Location": f"/v1/reconciliations/{run.id}"},
         )
 
     @get(operation_id="listReconciliations", responses=problems())
@@ -54,21 +56,22 @@ class ReconciliationRoutes(Controller):
         of_kinds: KindsParameter = None,
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
-    ) -> Page[RunAnswer]:
+    ) -> Page[ReconciliationAnswer]:
         """List reconciliations, the newest first."""
         after = None if cursor is None else str(read_cursor(cursor, str)[0])
         found = await reconciliations.page(in_states or [], of_kinds or [], limit + 1, after)
-        return Page[RunAnswer].of(found, limit, _mark)
+        return Page[ReconciliationAnswer].of(found, limit, _mark)
 
-    @get("/{reconciliation_id:str}", operation_id="readReconciliation", responses=problems("not-found"))
+    @get("/{reconciliation_id:str}", operation_id="getReconciliation", responses=problems("not-found"))
     async def read(
         self, reconciliation_id: FromPath[str], reconciliations: NamedDependency[Reconciliations]
-    ) -> RunAnswer:
-        """Read a reconciliation; its counts grow while it runs.
+    ) -> ReconciliationAnswer:
+        """Get a reconciliation.
 
-        One whose process has not been heard of for half a minute is `abandoned`, and another waits in its place.
+        Its counts grow while it runs. One whose process has not been heard of for half a minute is `abandoned`, and
+        another waits in its place.
         """
-        return RunAnswer.model_validate(await reconciliations.read(reconciliation_id))
+        return ReconciliationAnswer.model_validate(await reconciliations.read(reconciliation_id))
 
 
 def _mark(found: Run) -> tuple[str]:

@@ -8,14 +8,14 @@ from app.http.models import Answer, Body, CatalogueId, Instant
 from app.reconciliation.run_store import Kind, RunState
 
 
-class NewRun(Body):
+class NewReconciliation(Body):
     """What to look at; nothing said: what has changed since the last time."""
 
     full: Annotated[bool, Field(description="Look at every resource.")] = False
     resource: Annotated[CatalogueId | None, Field(description="Look at this resource only.")] = None
 
 
-class RunAnswer(Answer):
+class ReconciliationAnswer(Answer):
     """A reconciliation. Its counts grow while it runs.
 
     `findings` are stretches of one resource with load above capacity, `new` those of them that this run opened;

@@ -12,7 +12,7 @@ from app.http.paging import bad_cursor
 from app.job_queue import Queue
 from app.reconciliation import engine, run_store
 from app.reconciliation.run_store import Kind, RunState
-from app.reconciliation.schemas import NewRun
+from app.reconciliation.schemas import NewReconciliation
 from app.storage.client import Store
 from app.storage.documents import Run
 
@@ -29,7 +29,7 @@ class Reconciliations:
         self.store = store
         self._queue = queue
 
-    async def ask(self, wanted: NewRun) -> Run:
+    async def ask(self, wanted: NewReconciliation) -> Run:
         """Ask for a run; one of the same kind and resource that still waits is that run.
 
         Raises:

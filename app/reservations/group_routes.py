@@ -14,10 +14,10 @@ from app.http.answers import stored_response, versioned
 from app.http.openapi import problems
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
-from app.reservations.group_schemas import GroupAnswer, NewGroup, shown_group
+from app.reservations.group_schemas import GroupAnswer, NewGroup, group_answer
 from app.reservations.groups import Group, Groups
 from app.reservations.idempotency import Rendered, rendered, token_of
-from app.reservations.schemas import Transition, shown, shown_made
+from app.reservations.schemas import StatusChange, reservation_answer, stored_answers
 from app.storage.documents import Reservation
 
 _WRITE = ("overloaded", "outcome-unknown", "strict-only")
@@ -33,15 +33,15 @@ class GroupRoutes(Controller):
     path = "/groups"
     tags = ("Groups",)
 
-    @post(guards=[needs("reservations:write")], responses=_BOOK, opt=KEPT_KEY, operation_id="bookGroup")
-    async def book(
+    @post(guards=[needs("reservations:write")], responses=_BOOK, opt=KEPT_KEY, operation_id="createGroup")
+    async def create(
         self,
         request: Request,
         data: JSONBody[NewGroup],
         groups: NamedDependency[Groups],
         key: IdempotencyKeyHeader = None,
     ) -> Response[Any]:
-        """Book several times or resources, all or none: 201, or each member that is in the way of it.
+        """Create a group of reservations, all or none.
 
         Members see each other: two of them cannot have the same place. `/problems/conflict` if capacity is all that
         is missing, else `/problems/rule`; `members` lists `{index, conflicts?, checks}` as a single refusal has them.
@@ -57,59 +57,62 @@ class GroupRoutes(Controller):
         return versioned(answer, answer.version, status=HTTP_201_CREATED, location=_location(answer))
 
     @get(
-        "/{identity:str}",
+        "/{group_id:str}",
         guards=[needs("reservations:read")],
         responses=problems("not-found"),
-        operation_id="readGroup",
+        operation_id="getGroup",
     )
     async def read(
-        self, request: Request, identity: FromPath[str], groups: NamedDependency[Groups]
+        self, request: Request, group_id: FromPath[str], groups: NamedDependency[Groups]
     ) -> Response[GroupAnswer]:
-        """Read a group: its reservations as they are now.
+        """Get a group with its reservations as they are now.
 
         A key that is bound to a customer sees a group if all of its members are that customer's.
         """
-        group = await groups.read(identity, caller_of(request))
+        group = await groups.read(group_id, caller_of(request))
         now = groups.store.clock.now()
-        if any(shown(each, now).status != each.status for each in group.reservations):
+        if any(reservation_answer(each, now).status != each.status for each in group.reservations):
             request.answer_anew()
         return _answer(group, groups)
 
-    @post("/{identity:str}/confirm", responses=_CONFIRM, operation_id="confirmGroup", **_VERB)
+    @post("/{group_id:str}/confirm", responses=_CONFIRM, operation_id="confirmGroup", **_VERB)
     async def confirm(
         self,
         request: Request,
-        identity: FromPath[str],
+        group_id: FromPath[str],
         groups: NamedDependency[Groups],
-        data: JSONBody[Transition | None] = None,
+        data: JSONBody[StatusChange | None] = None,
     ) -> Response[GroupAnswer]:
-        """Make all members firm, or none.
+        """Confirm all members of a group, or none.
 
         What was cancelled or has taken place stays as it is; if one of the holds has expired, none is confirmed.
         Without `reservations:admin` holds of services with `approval` become requests, as they do alone.
         """
-        return _answer(await groups.confirm(identity, caller_of(request), _reason(data)), groups)
+        return _answer(await groups.confirm(group_id, caller_of(request), _reason(data)), groups)
 
-    @post("/{identity:str}/cancel", responses=_CANCEL, operation_id="cancelGroup", **_VERB)
+    @post("/{group_id:str}/cancel", responses=_CANCEL, operation_id="cancelGroup", **_VERB)
     async def cancel(
         self,
         request: Request,
-        identity: FromPath[str],
+        group_id: FromPath[str],
         groups: NamedDependency[Groups],
-        data: JSONBody[Transition | None] = None,
+        data: JSONBody[StatusChange | None] = None,
     ) -> Response[GroupAnswer]:
-        """Give back the times of all members that have not ended, or of none; repeating it is harmless."""
-        return _answer(await groups.cancel(identity, caller_of(request), _reason(data)), groups)
+        """Cancel all members of a group that have not ended, or none.
+
+        Repeating it is harmless.
+        """
+        return _answer(await groups.cancel(group_id, caller_of(request), _reason(data)), groups)
 
 
 def _answer(group: Group, groups: Groups) -> Response[GroupAnswer]:
     now = groups.store.clock.now()
-    answer = shown_group(group.id, [shown(each, now) for each in group.reservations])
+    answer = group_answer(group.id, [reservation_answer(each, now) for each in group.reservations])
     return versioned(answer, answer.version)
 
 
 def _made(reservations: Sequence[Reservation]) -> GroupAnswer:
-    return shown_group(reservations[0].group, shown_made(reservations))
+    return group_answer(reservations[0].group, stored_answers(reservations))
 
 
 def _rendered_group(reservations: Sequence[Reservation]) -> Rendered:
@@ -121,7 +124,7 @@ def _location(answer: GroupAnswer) -> str:
     return f"/v1/groups/{answer.id}"
 
 
-def _reason(data: Transition | None) -> str | None:
+def _reason(data: StatusChange | None) -> str | None:
     return data.reason if data else None
 
 

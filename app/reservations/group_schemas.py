@@ -32,7 +32,7 @@ class GroupAnswer(Answer):
     version: int
 
 
-def shown_group(identity: ObjectId | None, reservations: list[ReservationAnswer]) -> GroupAnswer:
+def group_answer(identity: ObjectId | None, reservations: list[ReservationAnswer]) -> GroupAnswer:
     """A group with its members as they are shown."""
     changes = sum(each.version - 1 for each in reservations if isinstance(each.version, int))
     return GroupAnswer(id=str(identity), reservations=reservations, version=1 + changes)

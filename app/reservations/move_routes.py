@@ -15,9 +15,9 @@ from app.http.openapi import problems
 from app.http.request import Request
 from app.http.request_checks import KEPT_KEY, IdempotencyKeyHeader
 from app.reservations.idempotency import Rendered, rendered, token_of
-from app.reservations.move_schemas import MovesAnswer, NewMoves
+from app.reservations.move_schemas import MovedReservations, NewMoves
 from app.reservations.moves import Moves
-from app.reservations.schemas import shown_made
+from app.reservations.schemas import stored_answers
 from app.storage.documents import Reservation
 
 _MOVE = problems(
@@ -41,20 +41,20 @@ _MOVE = problems(
     responses=_MOVE,
     opt=KEPT_KEY,
     status_code=HTTP_200_OK,
-    operation_id="move",
+    operation_id="createMoves",
     tags=["Groups"],
 )
-async def move(
+async def create_moves(
     request: Request,
     data: JSONBody[NewMoves],
     moves: NamedDependency[Moves],
     key: IdempotencyKeyHeader = None,
 ) -> Response[Any]:
-    """Move several reservations at once, all or none: judged by where all are in the end.
+    """Move several reservations at once, all or none.
 
-    So two can swap, and fourteen can leave a closed day. Each names the `version` that you have read. A refusal lists
-    `members` as that of a group does, by their place among the moves. More than one needs a database server with
-    transactions.
+    They are judged by where all are in the end, so two can swap, and fourteen can leave a closed day. Each names the
+    `version` that you have read. A refusal lists `members` as that of a group does, by their place among the moves.
+    More than one needs a database server with transactions.
     """
     del key  # declared for the description; it is part of the token
     caller = caller_of(request)
@@ -65,13 +65,13 @@ async def move(
     return Response(_moved(moved))
 
 
-def _moved(reservations: Sequence[Reservation]) -> MovesAnswer:
-    return MovesAnswer(reservations=shown_made(reservations))
+def _moved(reservations: Sequence[Reservation]) -> MovedReservations:
+    return MovedReservations(reservations=stored_answers(reservations))
 
 
 def _rendered_moves(reservations: Sequence[Reservation]) -> Rendered:
     return rendered(_moved(reservations), None, None, status=HTTP_200_OK)
 
 
-router = Router("/v1", route_handlers=[move])
+router = Router("/v1", route_handlers=[create_moves])
 """Moves on the wire."""

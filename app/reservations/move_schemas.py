@@ -12,7 +12,7 @@ from app.reservations.schemas import Reason, ReservationAnswer
 MOVES = 50
 
 
-class GroupMove(Body):
+class ReservationMove(Body):
     """Where one reservation goes: what is absent stays as it is, a new start alone keeps the length."""
 
     reservation: ObjectIdText
@@ -30,11 +30,11 @@ class GroupMove(Body):
 class NewMoves(Body):
     """Reservations that change their places together or not at all."""
 
-    moves: Annotated[list[GroupMove], Bounded(MOVES, least=1)]
+    moves: Annotated[list[ReservationMove], Bounded(MOVES, least=1)]
     reason: Reason | None = None
 
 
-class MovesAnswer(Answer):
+class MovedReservations(Answer):
     """The reservations that were moved, in the order of the request."""
 
     reservations: list[ReservationAnswer]

@@ -9,7 +9,7 @@ from app.caller import Caller
 from app.errors import Problem, invalid
 from app.reservations.group_refusals import Members, Placed, members_refused, members_wrong
 from app.reservations.groups import read_shown
-from app.reservations.move_schemas import GroupMove, NewMoves
+from app.reservations.move_schemas import NewMoves, ReservationMove
 from app.reservations.service import Reservations
 from app.storage.client import Store
 from app.storage.documents import Reservation
@@ -50,7 +50,7 @@ class Moves:
         self.reservations.report_writes(moved)
         return moved
 
-    async def _check(self, moves: Sequence[GroupMove], caller: Caller) -> None:
+    async def _check(self, moves: Sequence[ReservationMove], caller: Caller) -> None:
         """Refuse moves of reservations that the caller does not see, and two moves of one reservation.
 
         Raises:

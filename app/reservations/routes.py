@@ -21,12 +21,12 @@ from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
 from app.reservations.idempotency import Rendered, rendered, token_of
 from app.reservations.queries import Filters, Row, check_span, list_of_customer, list_reservations, read_reservation
 from app.reservations.schemas import (
-    Extension,
+    HoldExtension,
     NewReservation,
     ReservationAnswer,
     ReservationPatch,
-    Transition,
-    shown,
+    StatusChange,
+    reservation_answer,
 )
 from app.reservations.service import Reservations
 from app.storage.documents import Reservation
@@ -77,8 +77,8 @@ class ReservationRoutes(Controller):
     path = "/reservations"
     tags = ("Reservations",)
 
-    @post(guards=[needs("reservations:write")], responses=_BOOK, opt=KEPT_KEY, operation_id="book")
-    async def book(
+    @post(guards=[needs("reservations:write")], responses=_BOOK, opt=KEPT_KEY, operation_id="createReservation")
+    async def create(
         self,
         request: Request,
         data: JSONBody[NewReservation],
@@ -86,7 +86,10 @@ class ReservationRoutes(Controller):
         key: IdempotencyKeyHeader = None,
         force: Force = False,
     ) -> Response[Any]:
-        """Book a time: 201, or who or what is in the way. With an Idempotency-Key its first answer is kept."""
+        """Create a reservation, or a hold with `expiresInSeconds`.
+
+        With an Idempotency-Key the first answer is kept, and is the answer to each repetition.
+        """
         del key  # declared for the description; it is part of the token
         caller = caller_of(request)
         token = await token_of(request, caller, lambda made: _rendered(made, reservations))
@@ -111,7 +114,10 @@ class ReservationRoutes(Controller):
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
     ) -> Response[Page[ReservationAnswer]]:
-        """Reservations by start, then id; with `updatedSince` by change, then id, without an end."""
+        """List reservations.
+
+        By start, then id; with `updatedSince` by their last change, then id, on pages without an end.
+        """
         filters = Filters(
             resource,
             customer,
@@ -125,136 +131,152 @@ class ReservationRoutes(Controller):
         return await _page(request, found, following, reservations)
 
     @get(
-        "/{identity:str}",
+        "/{reservation_id:str}",
         guards=[needs("reservations:read")],
         responses=problems("not-found"),
-        operation_id="readReservation",
+        operation_id="getReservation",
     )
     async def read(
-        self, request: Request, identity: FromPath[str], reservations: NamedDependency[Reservations]
+        self, request: Request, reservation_id: FromPath[str], reservations: NamedDependency[Reservations]
     ) -> Response[ReservationAnswer]:
-        """One reservation."""
-        found = await read_reservation(reservations.store, identity, caller_of(request))
+        """Get a reservation."""
+        found = await read_reservation(reservations.store, reservation_id, caller_of(request))
         if _shown(found, reservations).status != found.status:
             request.answer_anew()
         return _answer(found, reservations)
 
-    @patch("/{identity:str}", guards=[needs("reservations:write")], responses=_CHANGE, operation_id="changeReservation")
-    async def change(
+    @patch(
+        "/{reservation_id:str}",
+        guards=[needs("reservations:write")],
+        responses=_CHANGE,
+        operation_id="updateReservation",
+    )
+    async def update(
         self,
         request: Request,
-        identity: FromPath[str],
+        reservation_id: FromPath[str],
         data: JSONBody[ReservationPatch],
         reservations: NamedDependency[Reservations],
         if_match: IfMatchHeader = None,
         force: Force = False,
     ) -> Response[ReservationAnswer]:
-        """Merge a patch; what could add load is checked like a booking, what cannot is never refused for an overlap.
+        """Update a reservation.
 
+        A change that could add load is checked like a booking; one that cannot is never refused for an overlap.
         `notice` and `horizon` are judged only where the start moves, so what has begun can be prolonged. Inside the
         cancellation notice of a confirmed one another start, resource or service, an earlier end and fewer guests are
         `/problems/too-late` without `reservations:admin`; the service of a request is 403.
         """
         matching = IfMatch.read(if_match)
-        changed = await reservations.change(identity, data.to_patch(), matching, caller_of(request), force=force)
+        changed = await reservations.change(reservation_id, data.to_patch(), matching, caller_of(request), force=force)
         return _answer(changed, reservations)
 
-    @post("/{identity:str}/confirm", responses=_CONFIRM, operation_id="confirmReservation", **_VERB)
+    @post("/{reservation_id:str}/confirm", responses=_CONFIRM, operation_id="confirmReservation", **_VERB)
     async def confirm(
         self,
         request: Request,
-        identity: FromPath[str],
+        reservation_id: FromPath[str],
         reservations: NamedDependency[Reservations],
-        data: JSONBody[Transition | None] = None,
+        data: JSONBody[StatusChange | None] = None,
     ) -> Response[ReservationAnswer]:
-        """Make a live hold or a request firm; no rule is judged again.
+        """Confirm a hold or a request.
 
-        Without `reservations:admin` a hold of a service with `approval` becomes a request (`pending`, without
-        `expiresAt`), and confirming a request is 403.
+        No rule is judged again. Without `reservations:admin` a hold of a service with `approval` becomes a request
+        (`pending`, without `expiresAt`), and confirming a request is 403.
         """
-        return _answer(await reservations.confirm(identity, caller_of(request), _reason(data)), reservations)
+        return _answer(await reservations.confirm(reservation_id, caller_of(request), _reason(data)), reservations)
 
-    @post("/{identity:str}/extend", responses=_EXTEND, operation_id="extendHold", **_VERB)
+    @post("/{reservation_id:str}/extend", responses=_EXTEND, operation_id="extendReservation", **_VERB)
     async def extend(
         self,
         request: Request,
-        identity: FromPath[str],
-        data: JSONBody[Extension],
+        reservation_id: FromPath[str],
+        data: JSONBody[HoldExtension],
         reservations: NamedDependency[Reservations],
     ) -> Response[ReservationAnswer]:
-        """Hold on to a live hold, from now; at most 86,400 seconds after it was made, and never shorter than before."""
-        extended = await reservations.extend(identity, data.expires_in_seconds, caller_of(request))
+        """Extend a hold.
+
+        The time counts from now, ends at most 86,400 seconds after the hold was made, and is never shortened.
+        """
+        extended = await reservations.extend(reservation_id, data.expires_in_seconds, caller_of(request))
         return _answer(extended, reservations)
 
-    @post("/{identity:str}/cancel", responses=_CANCEL, operation_id="cancelReservation", **_VERB)
+    @post("/{reservation_id:str}/cancel", responses=_CANCEL, operation_id="cancelReservation", **_VERB)
     async def cancel(
         self,
         request: Request,
-        identity: FromPath[str],
+        reservation_id: FromPath[str],
         reservations: NamedDependency[Reservations],
-        data: JSONBody[Transition | None] = None,
+        data: JSONBody[StatusChange | None] = None,
     ) -> Response[ReservationAnswer]:
-        """Give the time back; repeating it is harmless, and no overlap keeps it from being done.
+        """Cancel a reservation.
 
-        A confirmed one can be cancelled until its service's cancellation notice before the start; after that, without
-        `reservations:admin`, it is `/problems/too-late`, which says `until` when it was possible.
+        Repeating it is harmless, and no overlap keeps it from being done. A confirmed one can be cancelled until its
+        service's cancellation notice before the start; after that, without `reservations:admin`, it is
+        `/problems/too-late`, which says `until` when it was possible.
         """
-        return await _end("cancelled", request, identity, reservations, data)
+        return await _end("cancelled", request, reservation_id, reservations, data)
 
-    @post("/{identity:str}/complete", responses=_END, operation_id="completeReservation", **_VERB)
+    @post("/{reservation_id:str}/complete", responses=_END, operation_id="completeReservation", **_VERB)
     async def complete(
         self,
         request: Request,
-        identity: FromPath[str],
+        reservation_id: FromPath[str],
         reservations: NamedDependency[Reservations],
-        data: JSONBody[Transition | None] = None,
+        data: JSONBody[StatusChange | None] = None,
     ) -> Response[ReservationAnswer]:
-        """It took place: possible from its start on, not for keys that are bound to a customer."""
-        return await _end("completed", request, identity, reservations, data)
+        """Complete a reservation.
 
-    @post("/{identity:str}/no-show", responses=_END, operation_id="noteNoShow", **_VERB)
-    async def no_show(
+        It took place. Possible from its start on, and not for keys that are bound to a customer.
+        """
+        return await _end("completed", request, reservation_id, reservations, data)
+
+    @post("/{reservation_id:str}/no-show", responses=_END, operation_id="markReservationNoShow", **_VERB)
+    async def mark_no_show(
         self,
         request: Request,
-        identity: FromPath[str],
+        reservation_id: FromPath[str],
         reservations: NamedDependency[Reservations],
-        data: JSONBody[Transition | None] = None,
+        data: JSONBody[StatusChange | None] = None,
     ) -> Response[ReservationAnswer]:
-        """Nobody came: possible from its start on, not for keys that are bound to a customer."""
-        return await _end("no-show", request, identity, reservations, data)
+        """Mark a reservation as a no-show.
+
+        Nobody came. Possible from its start on, and not for keys that are bound to a customer.
+        """
+        return await _end("no-show", request, reservation_id, reservations, data)
 
 
 @get(
-    "/customers/{identity:str}/reservations",
+    "/customers/{customer_id:str}/reservations",
     guards=[needs("reservations:read")],
     responses=problems("not-found", "overloaded"),
-    operation_id="listReservationsOfCustomer",
+    operation_id="listCustomerReservations",
     tags=["Reservations"],
 )
-async def of_customer(
+async def list_customer_reservations(
     request: Request,
-    identity: FromPath[str],
+    customer_id: FromPath[str],
     reservations: NamedDependency[Reservations],
     limit: LimitParameter = LIMIT,
     cursor: CursorParameter = None,
 ) -> Response[Page[ReservationAnswer]]:
-    """A customer's reservations, newest start first."""
-    found, following = await list_of_customer(reservations.store, identity, caller_of(request), limit, cursor)
+    """List the reservations of a customer, the newest start first."""
+    found, following = await list_of_customer(reservations.store, customer_id, caller_of(request), limit, cursor)
     return await _page(request, found, following, reservations)
 
 
 async def _end(
-    to: Status, request: Request, identity: str, reservations: Reservations, data: Transition | None
+    to: Status, request: Request, reservation_id: str, reservations: Reservations, data: StatusChange | None
 ) -> Response[ReservationAnswer]:
-    return _answer(await reservations.finish(identity, to, caller_of(request), _reason(data)), reservations)
+    return _answer(await reservations.finish(reservation_id, to, caller_of(request), _reason(data)), reservations)
 
 
-def _reason(data: Transition | None) -> str | None:
+def _reason(data: StatusChange | None) -> str | None:
     return data.reason if data else None
 
 
 def _shown(reservation: Reservation, reservations: Reservations) -> ReservationAnswer:
-    return shown(reservation, reservations.store.clock.now())
+    return reservation_answer(reservation, reservations.store.clock.now())
 
 
 def _rendered(reservation: Reservation, reservations: Reservations) -> Rendered:
@@ -271,7 +293,7 @@ async def _page(
     now = reservations.store.clock.now()
 
     def page() -> Page[ReservationAnswer]:
-        items = [shown(as_it_is(row), now) for row in found]
+        items = [reservation_answer(as_it_is(row), now) for row in found]
         return Page[ReservationAnswer](items=items, next=following)
 
     histories = [row.get("history") for row in found]
@@ -284,4 +306,4 @@ def _answer(reservation: Reservation, reservations: Reservations, *, status: int
     return versioned(_shown(reservation, reservations), reservation.version, status=status, location=location)
 
 
-router = Router("/v1", route_handlers=[ReservationRoutes, of_customer])
+router = Router("/v1", route_handlers=[ReservationRoutes, list_customer_reservations])

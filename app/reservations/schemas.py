@@ -61,7 +61,7 @@ HoldSeconds: TypeAlias = Annotated[
 Reason: TypeAlias = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-class Timed(Body):
+class ReservationTime(Body):
     """A time: instants, or what the clocks of a place show then."""
 
     start_time: Annotated[Instant | None, Field(description="Required, or `localStart` instead.")] = None
@@ -75,7 +75,7 @@ class Timed(Body):
     ] = None
 
 
-class NewReservation(Timed):
+class NewReservation(ReservationTime):
     """A time wanted on a resource, or on any that offers the service."""
 
     resource: Annotated[
@@ -121,19 +121,19 @@ class ReservationPatch(Body):
         return patch
 
 
-class Extension(Body):
+class HoldExtension(Body):
     """How long to hold on, from now."""
 
     expires_in_seconds: HoldSeconds
 
 
-class Transition(Body):
+class StatusChange(Body):
     """Why the status changes, if you want that kept."""
 
     reason: Reason | None = None
 
 
-class HistoryLine(Answer):
+class ReservationHistoryEntry(Answer):
     """One change: who made it (a key's prefix, `import` or `worker`), when, and what it was."""
 
     at: Instant
@@ -170,10 +170,10 @@ class ReservationAnswer(Answer):
     version: int
     created_at: Instant
     updated_at: Instant
-    history: list[HistoryLine]
+    history: list[ReservationHistoryEntry]
 
 
-def shown(reservation: Reservation, now: datetime) -> ReservationAnswer:
+def reservation_answer(reservation: Reservation, now: datetime) -> ReservationAnswer:
     """A reservation as it reads at an instant: a hold whose time has come is expired; odd values of others are text."""
     expires = to_millis(at) if isinstance(at := reservation.expires_at, datetime) else None
     fields = {name: getattr(reservation, name) for name in _PLAIN}
@@ -186,7 +186,7 @@ def shown(reservation: Reservation, now: datetime) -> ReservationAnswer:
     try:
         return ReservationAnswer.model_validate(fields)
     except ValidationError:  # checked and never mended: what can be read of it was read before
-        lines = [HistoryLine.model_validate(entry) for entry in reservation.history]
+        lines = [ReservationHistoryEntry.model_validate(entry) for entry in reservation.history]
         return ReservationAnswer.model_construct(**fields | {"history": lines})
 
 
@@ -204,6 +204,6 @@ def _is_plain(value: object) -> bool:
 _PLAIN = [name for name in ReservationAnswer.model_fields if name not in {"id", "status", "group", "metadata"}]
 
 
-def shown_made(reservations: Sequence[Reservation]) -> list[ReservationAnswer]:
+def stored_answers(reservations: Sequence[Reservation]) -> list[ReservationAnswer]:
     """Reservations as they read when they were last changed: by no clock, so an answer that is kept says the same."""
-    return [shown(each, each.updated_at) for each in reservations]
+    return [reservation_answer(each, each.updated_at) for each in reservations]

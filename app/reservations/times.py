@@ -12,7 +12,7 @@ from app.domain.instants import from_millis, render, to_millis
 from app.domain.rules import length_flaw
 from app.domain.zones import choices, parse_wall, zone
 from app.errors import Fault, Problem, invalid
-from app.reservations.schemas import Timed
+from app.reservations.schemas import ReservationTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class When:
     timezone: str | None
 
 
-def when(wanted: Timed) -> When:
+def when(wanted: ReservationTime) -> When:
     """The time that a body names.
 
     Raises:
@@ -47,7 +47,7 @@ def check_span(start: datetime, end: datetime | None) -> None:
         raise invalid("/endTime", flaw)
 
 
-def _zone(wanted: Timed) -> ZoneInfo | None:
+def _zone(wanted: ReservationTime) -> ZoneInfo | None:
     if wanted.timezone is None:
         if wanted.local_start is not None or wanted.local_end is not None:
             raise invalid("/timezone", "A local time needs the `timezone` of its clock, like Europe/Berlin.")

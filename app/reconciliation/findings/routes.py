@@ -16,21 +16,21 @@ from app.http.etags import IfMatch, OptionalIfMatchHeader
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter
 from app.http.parameters import read_instant
-from app.http.problems import ProblemBody, problem_body
+from app.http.problems import ProblemAnswer, problem_body
 from app.http.request import Request, request_id
 from app.http.request_checks import HARMLESS_KEY
 from app.reconciliation.findings.listing import MAX_VALUES, Filters, Order
 from app.reconciliation.findings.schemas import (
-    AcceptingWord,
-    AssigningWord,
+    FindingAcceptance,
     FindingAnswer,
+    FindingAssignment,
+    FindingNote,
     FindingPage,
-    ManyWords,
-    To,
-    Word,
-    WordAnswer,
-    WordAnswers,
-    shown_finding,
+    FindingsTransition,
+    FindingTransitionResult,
+    FindingTransitionResults,
+    TransitionTarget,
+    finding_answer,
 )
 from app.reconciliation.findings.service import Findings, Shown
 from app.reconciliation.findings.transitions import Said
@@ -40,7 +40,7 @@ _WORD: dict[str, Any] = {
     "status_code": HTTP_200_OK,
     "responses": problems("not-found", "forbidden-transition", "stale", "overloaded", "outcome-unknown", body=True),
 }
-_ONLY: dict[str, To] = {"until": "accepted", "assignee": "assigned"}
+_ONLY: dict[str, TransitionTarget] = {"until": "accepted", "assignee": "assigned"}
 """Fields of a word on many that only one word takes."""
 
 StatesParameter = Annotated[
@@ -73,7 +73,7 @@ class FindingRoutes(Controller):
     """Resources that are booked above their capacity, and what people have said of that."""
 
     path = "/findings"
-    tags = ("Reconciliation",)
+    tags = ("Findings",)
     guards = (needs("findings:review"),)
 
     @get(operation_id="listFindings", responses=problems("overloaded"))
@@ -110,11 +110,13 @@ class FindingRoutes(Controller):
 
         return await built(request, page, parts=shown.parts)
 
-    @get("/{finding_id:str}", operation_id="readFinding", responses=problems("not-found", "overloaded"))
+    @get("/{finding_id:str}", operation_id="getFinding", responses=problems("not-found", "overloaded"))
     async def read(
         self, request: Request, finding_id: FromPath[str], findings: NamedDependency[Findings]
     ) -> Response[FindingAnswer]:
-        """Read a finding: its reservations side by side, and `proposals`, moves that would be done at this moment.
+        """Get a finding.
+
+        With its reservations side by side, and with `proposals`: moves that would be done at this moment.
 
         Its tag is that of its version; as long as it is not resolved, reservations and proposals change without one.
         """
@@ -123,26 +125,27 @@ class FindingRoutes(Controller):
             request.answer_anew()
         return _answer(found)
 
-    @post("/words", operation_id="sayOfFindings", **_WORD | {"responses": problems("outcome-unknown", body=True)})
-    async def say_of_all(
-        self, request: Request, findings: NamedDependency[Findings], data: JSONBody[ManyWords]
-    ) -> Response[WordAnswers]:
-        """Say one thing of up to 200 findings, each by itself; there is an answer for each.
+    @post("/words", operation_id="transitionFindings", **_WORD | {"responses": problems("outcome-unknown", body=True)})
+    async def transition_all(
+        self, request: Request, findings: NamedDependency[Findings], data: JSONBody[FindingsTransition]
+    ) -> Response[FindingTransitionResults]:
+        """Transition many findings.
 
-        What is not reached within the time of a request is answered `overloaded`: say it again.
+        Up to 200. Each is transitioned by itself and has an answer of its own. What is not reached within the time of a
+        request is answered `overloaded`; repeat it.
         """
         for field, to in _ONLY.items():
             if field in data.model_fields_set and data.to != to:
                 raise invalid(f"/{field}", f"`{field}` is only for findings that are to be {to}.")
         came, shown = await findings.transition_many(data.ids, _said(request, data.to, data))
 
-        def answers() -> WordAnswers:
+        def answers() -> FindingTransitionResults:
             findings_ = iter(_answers(shown))
             items = [
                 _refused(identity, each, request) if isinstance(each, Problem) else _taken(identity, next(findings_))
                 for identity, each in zip(data.ids, came, strict=True)
             ]
-            return WordAnswers(items=items)
+            return FindingTransitionResults(items=items)
 
         return await built(request, answers, parts=shown.parts + len(came))
 
@@ -152,11 +155,14 @@ class FindingRoutes(Controller):
         request: Request,
         finding_id: FromPath[str],
         findings: NamedDependency[Findings],
-        data: JSONBody[Word | None] = None,
+        data: JSONBody[FindingNote | None] = None,
         if_match: OptionalIfMatchHeader = None,
     ) -> Response[FindingAnswer]:
-        """Say that somebody has seen an open finding; repeating it is harmless."""
-        return await _say(findings, finding_id, _said(request, "acknowledged", data or Word()), if_match)
+        """Acknowledge an open finding.
+
+        Somebody has seen it. Repeating it is harmless.
+        """
+        return await _say(findings, finding_id, _said(request, "acknowledged", data or FindingNote()), if_match)
 
     @post("/{finding_id:str}/accept", operation_id="acceptFinding", **_WORD)
     async def accept(
@@ -164,15 +170,16 @@ class FindingRoutes(Controller):
         request: Request,
         finding_id: FromPath[str],
         findings: NamedDependency[Findings],
-        data: JSONBody[AcceptingWord | None] = None,
+        data: JSONBody[FindingAcceptance | None] = None,
         if_match: OptionalIfMatchHeader = None,
     ) -> Response[FindingAnswer]:
-        """Say that it may stay like this: these reservations or fewer, up to the peak and the excess that it has now.
+        """Accept a finding.
 
-        Whoever joins, a higher peak, a lower capacity, and `until`, make it open again. Repeating it accepts what it
-        is by then.
+        It may stay like this: these reservations or fewer, up to the peak and the excess that it has now. Whoever
+        joins, a higher peak, a lower capacity, and `until`, make it open again. Repeating it accepts what it is by
+        then.
         """
-        return await _say(findings, finding_id, _said(request, "accepted", data or AcceptingWord()), if_match)
+        return await _say(findings, finding_id, _said(request, "accepted", data or FindingAcceptance()), if_match)
 
     @post("/{finding_id:str}/resolve", operation_id="resolveFinding", **_WORD)
     async def resolve(
@@ -180,11 +187,14 @@ class FindingRoutes(Controller):
         request: Request,
         finding_id: FromPath[str],
         findings: NamedDependency[Findings],
-        data: JSONBody[Word | None] = None,
+        data: JSONBody[FindingNote | None] = None,
         if_match: OptionalIfMatchHeader = None,
     ) -> Response[FindingAnswer]:
-        """Say that it is over; refused while the reservations still overlap. The next run would see it by itself."""
-        return await _say(findings, finding_id, _said(request, "resolved", data or Word()), if_match)
+        """Resolve a finding.
+
+        Refused while the reservations still overlap. The next run would see by itself that it is over.
+        """
+        return await _say(findings, finding_id, _said(request, "resolved", data or FindingNote()), if_match)
 
     @post("/{finding_id:str}/reopen", operation_id="reopenFinding", **_WORD)
     async def reopen(
@@ -192,11 +202,14 @@ class FindingRoutes(Controller):
         request: Request,
         finding_id: FromPath[str],
         findings: NamedDependency[Findings],
-        data: JSONBody[Word | None] = None,
+        data: JSONBody[FindingNote | None] = None,
         if_match: OptionalIfMatchHeader = None,
     ) -> Response[FindingAnswer]:
-        """Take back that it was acknowledged, accepted or resolved; a resolved one only if it still overlaps."""
-        return await _say(findings, finding_id, _said(request, "open", data or Word()), if_match)
+        """Reopen a finding that was acknowledged, accepted or resolved.
+
+        A resolved one only if its reservations still overlap.
+        """
+        return await _say(findings, finding_id, _said(request, "open", data or FindingNote()), if_match)
 
     @post("/{finding_id:str}/assign", operation_id="assignFinding", **_WORD)
     async def assign(
@@ -204,14 +217,17 @@ class FindingRoutes(Controller):
         request: Request,
         finding_id: FromPath[str],
         findings: NamedDependency[Findings],
-        data: JSONBody[AssigningWord | None] = None,
+        data: JSONBody[FindingAssignment | None] = None,
         if_match: OptionalIfMatchHeader = None,
     ) -> Response[FindingAnswer]:
-        """Say who takes care of it; without `assignee`, nobody does. Its state stays as it is."""
-        return await _say(findings, finding_id, _said(request, "assigned", data or AssigningWord()), if_match)
+        """Assign a finding to a person.
+
+        Without `assignee`, to nobody. Its state stays as it is.
+        """
+        return await _say(findings, finding_id, _said(request, "assigned", data or FindingAssignment()), if_match)
 
 
-def _said(request: Request, to: To, data: Word) -> Said:
+def _said(request: Request, to: TransitionTarget, data: FindingNote) -> Said:
     """A word as its body says it, by the person behind the key."""
     key = caller_of(request).prefix
     until, assignee = getattr(data, "until", None), getattr(data, "assignee", None)
@@ -228,14 +244,14 @@ def _answer(shown: Shown) -> Response[FindingAnswer]:
 
 
 def _answers(shown: Shown) -> Sequence[FindingAnswer]:
-    return [shown_finding(each, shown.beside, shown.now, shown.proposals) for each in shown.findings]
+    return [finding_answer(each, shown.beside, shown.now, shown.proposals) for each in shown.findings]
 
 
-def _taken(identity: str, finding: FindingAnswer) -> WordAnswer:
-    return WordAnswer(id=identity, status=HTTP_200_OK, finding=finding)
+def _taken(identity: str, finding: FindingAnswer) -> FindingTransitionResult:
+    return FindingTransitionResult(id=identity, status=HTTP_200_OK, finding=finding)
 
 
-def _refused(identity: str, problem: Problem, request: Request) -> WordAnswer:
+def _refused(identity: str, problem: Problem, request: Request) -> FindingTransitionResult:
     body = problem_body(problem, request_id(request.scope))
-    shown = ProblemBody.model_validate({**body, "request_id": body["requestId"]})
-    return WordAnswer(id=identity, status=problem.kind.status, problem=shown)
+    shown = ProblemAnswer.model_validate({**body, "request_id": body["requestId"]})
+    return FindingTransitionResult(id=identity, status=problem.kind.status, problem=shown)

@@ -11,7 +11,7 @@ from app.domain.finding_identity import State
 from app.domain.instants import from_millis, render, to_millis
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body, Instant, ObjectIdText
-from app.http.problems import ProblemBody
+from app.http.problems import ProblemAnswer
 from app.reconciliation.finding_history import BY
 from app.reconciliation.findings.context import Surroundings
 from app.reconciliation.findings.listing import MAX_VALUES, SHOWN_RESERVATIONS
@@ -22,7 +22,7 @@ from app.storage.values import count, identity, instant, row_key, shown_text
 
 NOTE_LENGTH, NAME_LENGTH = 500, 100
 
-To: TypeAlias = Literal["acknowledged", "accepted", "resolved", "open", "assigned"]
+TransitionTarget: TypeAlias = Literal["acknowledged", "accepted", "resolved", "open", "assigned"]
 """What a word brings: a state, or an assignee."""
 
 
@@ -51,7 +51,7 @@ ShownInstant = Annotated[
 """An instant that others may have written: one of ours, or a text."""
 
 
-class Word(Body):
+class FindingNote(Body):
     """What you want to have noted, and who you are if several people share the key."""
 
     note: Annotated[str | None, Field(min_length=1, max_length=NOTE_LENGTH)] = None
@@ -62,19 +62,19 @@ class Word(Body):
     ] = None
 
 
-class AcceptingWord(Word):
+class FindingAcceptance(FindingNote):
     """How long it may stay like this; left out: for good."""
 
     until: Annotated[Instant | None, Field(description="In the future; from then on it is open again.")] = None
 
 
-class AssigningWord(Word):
+class FindingAssignment(FindingNote):
     """Who takes care of it; left out: nobody."""
 
     assignee: Annotated[str | None, Field(min_length=1, max_length=NAME_LENGTH)] = None
 
 
-class ManyWords(AcceptingWord, AssigningWord):
+class FindingsTransition(FindingAcceptance, FindingAssignment):
     """One word on many findings. `until` is for `accepted` alone, `assignee` for `assigned`."""
 
     ids: Annotated[
@@ -83,10 +83,12 @@ class ManyWords(AcceptingWord, AssigningWord):
         AfterValidator(_without_repetition),
         Field(json_schema_extra={"uniqueItems": True}),
     ]
-    to: Annotated[To, Field(description="What all of them are to be; `open` takes back what was said before.")]
+    to: Annotated[
+        TransitionTarget, Field(description="What all of them are to be; `open` takes back what was said before.")
+    ]
 
 
-class FoundReservation(Answer):
+class FindingReservation(Answer):
     """A reservation of a finding as it is now; `by` is the prefix of the key that made it.
 
     What somebody put into the database past the API is shown as it can be read, and may lack some of it; of one that is
@@ -104,7 +106,7 @@ class FoundReservation(Answer):
     by: str | None = None
 
 
-class ProposalAnswer(Answer):
+class MoveProposal(Answer):
     """A move that `/v1/moves` would do at this moment."""
 
     reservation: str
@@ -113,7 +115,7 @@ class ProposalAnswer(Answer):
     end_time: Instant
 
 
-class FindingLine(Answer):
+class FindingHistoryEntry(Answer):
     """A word on a finding or a change of it: whose, when, and which state it had then.
 
     `by` is the person if they said who they are, else the prefix of their key; `worker` is a run. `from` to `capacity`
@@ -148,15 +150,15 @@ class FindingAnswer(Answer):
     capacity: int
     state: State
     assignee: str | None = None
-    reservations: Annotated[list[FoundReservation], Field(description=f"The first {SHOWN_RESERVATIONS}.")]
+    reservations: Annotated[list[FindingReservation], Field(description=f"The first {SHOWN_RESERVATIONS}.")]
     reservation_count: int
-    proposals: list[ProposalAnswer] | None = None
+    proposals: list[MoveProposal] | None = None
     merged_into: Annotated[str | None, Field(description="The finding that it is part of by now.")] = None
     split_from: Annotated[str | None, Field(description="The finding that it was part of.")] = None
     first_seen: Instant
     last_seen: Instant
     run: str
-    history: list[FindingLine]
+    history: list[FindingHistoryEntry]
 
 
 class FindingPage(Answer):
@@ -167,22 +169,22 @@ class FindingPage(Answer):
     total: int
 
 
-class WordAnswer(Answer):
+class FindingTransitionResult(Answer):
     """What came of a word on one of many: the finding as it is now, or the problem."""
 
     id: str
     status: Annotated[int, Field(description="What the word on this finding alone would have been answered.")]
     finding: FindingAnswer | None = None
-    problem: ProblemBody | None = None
+    problem: ProblemAnswer | None = None
 
 
-class WordAnswers(Answer):
+class FindingTransitionResults(Answer):
     """An answer for each finding, in the order in which they were named."""
 
-    items: list[WordAnswer]
+    items: list[FindingTransitionResult]
 
 
-def shown_finding(
+def finding_answer(
     finding: Finding, beside: Surroundings, now: datetime, proposals: Sequence[Proposal] | None = None
 ) -> FindingAnswer:
     """A finding with its first reservations side by side, whatever is stored in them."""
@@ -207,17 +209,17 @@ _MADE = {"id", "resource_name", "reservations", "reservation_count", "proposals"
 _PLAIN = FindingAnswer.model_fields.keys() - _MADE
 
 
-def _found(reservation: Any, finding: Finding, beside: Surroundings, reader: Reader) -> FoundReservation:
+def _found(reservation: Any, finding: Finding, beside: Surroundings, reader: Reader) -> FindingReservation:
     """A reservation as it can be read: its own times, or where it has items those of the one that is in the way."""
     row = beside.reservations.get(row_key(reservation))
     if row is None:
-        return FoundReservation(id=shown_text(reservation))
+        return FindingReservation(id=shown_text(reservation))
     customer = row.get("customer")
     taken = None if _is_plain(row) else _taken(row, finding, beside)
     start, end = row.get("startTime"), row.get("endTime")
     if taken is not None and row.get("items"):
         start, end = from_millis(taken.start), from_millis(taken.end)
-    return FoundReservation.model_construct(
+    return FindingReservation.model_construct(
         id=shown_text(reservation),
         customer=_text(customer),
         customer_name=beside.customers.get(identity(customer) or ""),

@@ -16,7 +16,7 @@ from app.errors import Problem, invalid, not_found
 from app.http.etags import IfMatch
 from app.reconciliation.finding_history import bounded
 from app.reconciliation.findings.overlap import still_overlaps
-from app.reconciliation.findings.schemas import To
+from app.reconciliation.findings.schemas import TransitionTarget
 from app.reconciliation.stored_findings import FINDINGS, accepted
 from app.storage.client import Store
 from app.storage.documents import Finding
@@ -25,7 +25,7 @@ from app.storage.values import label
 TRIES = 10
 """How often the sweep or somebody else may be faster before a word is refused as overloaded."""
 
-FROM: dict[To, tuple[State, ...]] = {
+FROM: dict[TransitionTarget, tuple[State, ...]] = {
     "acknowledged": ("open",),
     "accepted": ("open", "acknowledged"),
     "resolved": ("open", "acknowledged", "accepted"),
@@ -50,7 +50,7 @@ class Said:
         assignee: Of an assignment: whose it is; None: nobody's.
     """
 
-    to: To
+    to: TransitionTarget
     by: str
     key: str | None = None
     note: str | None = None

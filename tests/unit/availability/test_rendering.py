@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.availability.rendering import slots_json
-from app.availability.schemas import SlotAnswer, SlotsAnswer
+from app.availability.schemas import AvailabilityAnswer, SlotAnswer
 from app.domain.instants import EARLIEST, LATEST, from_millis
 from app.domain.slots import Slot
 from app.domain.zones import local, render_wall, zone
@@ -31,7 +31,7 @@ def by_model(tz: ZoneInfo, slots: list[Slot]) -> bytes:
         )
         for slot in slots
     ]
-    return SlotsAnswer(timezone=tz.key, items=items).to_json()
+    return AvailabilityAnswer(timezone=tz.key, items=items).to_json()
 
 
 @given(st.sampled_from(ZONES).map(zone), st.lists(found, max_size=5))
