@@ -9,10 +9,12 @@ from bson import ObjectId
 from app.booking import expiry
 from app.cluster import worker_heartbeat
 from app.cron import parse
-from app.reconciliation import engine, run_store, schedule
+from app.reconciliation import engine, schedule
 from app.reconciliation.alerts import Alerts
 from app.storage.client import Store
 from app.storage.documents import Run
+from app.storage.leases import OWNER
+from app.storage.runs import RunStore
 
 Context = dict[Any, Any]
 """arq's; `store`, `alerts` and `settings` are ours."""
@@ -20,7 +22,7 @@ Context = dict[Any, Any]
 
 async def beat(ctx: Context) -> None:
     """Say in MongoDB that this worker lives: its schedule goes on, and the database takes what it writes."""
-    await worker_heartbeat.beat(ctx["store"], engine.OWNER, socket.gethostname())
+    await worker_heartbeat.beat(ctx["store"], OWNER, socket.gethostname())
 
 
 async def reconcile_reservations(ctx: Context) -> dict[str, int]:
@@ -43,8 +45,8 @@ async def pick_up_reconciliations(ctx: Context) -> int:
 
     That is also what a dead process left behind, what failed a while ago, and what was due while no worker ran.
     """
-    await run_store.give_up_dead(ctx["store"])
-    await run_store.ask_again(ctx["store"])
+    await RunStore(ctx["store"]).abandon_dead()
+    await RunStore(ctx["store"]).enqueue_retries()
     await _due(ctx)
     return await _carry_out_all(ctx)
 
@@ -68,7 +70,7 @@ async def tidy_up(ctx: Context) -> dict[str, int]:
     return {
         "expired": await _until_none(lambda: expiry.expire_lapsed(store)),
         "completed": await expiry.complete_ended(store, hours),
-        "pruned": await _until_none(lambda: run_store.prune(store, days)),
+        "pruned": await _until_none(lambda: RunStore(store).prune(days)),
     }
 
 

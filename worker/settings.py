@@ -20,9 +20,9 @@ from app.cron import parse
 from app.errors import Problem
 from app.migration.migrate import verify
 from app.reconciliation.alerts import Alerts
-from app.reconciliation.engine import OWNER
 from app.settings import read_settings
 from app.storage.client import connect
+from app.storage.leases import OWNER
 from worker import jobs
 from worker.crons import LineJob
 

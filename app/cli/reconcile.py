@@ -15,10 +15,10 @@ from app.reconciliation import engine
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings.context import Surroundings, surroundings
 from app.reconciliation.findings.listing import Filters, listed
-from app.reconciliation.run_store import Kind, LostRun
 from app.reconciliation.schemas import ReconciliationAnswer
 from app.storage.client import Store
-from app.storage.documents import Finding, Run
+from app.storage.documents import Finding, Run, RunKind
+from app.storage.leases import OwnershipLost
 from app.storage.row_reader import TRASH
 from app.storage.values import identity, printable, row_key, shown_text
 
@@ -50,7 +50,7 @@ async def reconcile(*, full: bool, incremental: bool, resource: str | None, as_j
     """
     if full + incremental + (resource is not None) > 1:
         raise CouldNot("Choose one of --full, --incremental and --resource.")
-    kind: Kind = "resource" if resource is not None else "incremental" if incremental else "full"
+    kind: RunKind = "resource" if resource is not None else "incremental" if incremental else "full"
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     settings = configured()
     async with opened(settings) as store, aclosing(Alerts(settings)) as alerts:
@@ -65,7 +65,7 @@ async def reconcile(*, full: bool, incremental: bool, resource: str | None, as_j
 
             try:
                 run = await engine.reconcile_reservations(store, kind, resource, watch, alerts)
-            except LostRun as lost:
+            except OwnershipLost as lost:
                 raise CouldNot(f"This process stood still for too long. {lost}") from lost
         await _announce(store, alerts)
         lines = [] if as_json else await _unaccepted(store, resource)

@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.reconciliation.metrics import AlertFigures, Figures, KindFigures, QueueFigures
-from app.reconciliation.run_store import Kind
 from app.storage.capabilities import StoreMode
+from app.storage.documents import RunKind
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -29,7 +29,7 @@ def rendered(figures: Figures, mode: StoreMode) -> bytes:
     return generate_latest(registry)
 
 
-def _runs(kinds: Mapping[Kind, KindFigures], registry: CollectorRegistry) -> None:
+def _runs(kinds: Mapping[RunKind, KindFigures], registry: CollectorRegistry) -> None:
     def gauge(name: str, words: str, *labels: str) -> Gauge:
         return Gauge(f"reserva_reconciliation_{name}", words, ["kind", *labels], registry=registry)
 

@@ -7,14 +7,11 @@ be told twice.
 """
 
 import asyncio
-import os
 import random
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from secrets import token_hex
 from typing import Any, TypeAlias
 
 import structlog
@@ -24,22 +21,19 @@ from pymongo.errors import PyMongoError
 from app import cron, job_queue
 from app.domain.instants import render
 from app.job_queue import Queue
-from app.reconciliation import lease as leases
 from app.reconciliation.findings.context import surroundings
-from app.reconciliation.lease import Lease
 from app.reconciliation.messages import LINES, described, listed, overlap
 from app.reconciliation.receiver import Message, NotTaken, Receiver
-from app.reconciliation.run_store import LostRun
 from app.reconciliation.stored_findings import FINDINGS
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Delivery, Finding
+from app.storage.leases import ALERTS, Grant, LeaseStore, OwnershipLost, new_owner
 from app.storage.values import printable, shown_text
 
 Teller: TypeAlias = Callable[[Sequence[Finding], int], None]
 """Told of findings that a run opened, and of how many it had opened before; returns at once."""
 
-LEASE = "alerts"
 MOST = 100_000
 """Findings of one message."""
 MARKED = 1_000
@@ -52,7 +46,6 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
 """Between two attempts, doubling."""
 _DOUBLINGS = 10
 
-OWNER = f"{socket.gethostname()}:{os.getpid()}"
 UNTOLD: dict[str, Any] = {"state": "open", "toldAt": None}
 """What nobody was told of; MongoDB takes a field that is not there for null."""
 
@@ -132,7 +125,7 @@ class Alerts:
         if self._receiver is None or self._reminders is None:
             return 0
         due = cron.previous(self._reminders, store.clock.now())
-        if not _is_due(await delivery_of(store), due):
+        if not _is_due(await LeaseStore(store).delivery(), due):
             return 0
         total = 0
         async with _channel(store, self._receiver) as channel:  # which a lost lease leaves early
@@ -179,7 +172,7 @@ class _Channel:
     """The way to the receiver for as long as this process has the lease, and how it went until now."""
 
     store: Store
-    lease: Lease
+    lease: Grant
     receiver: Receiver
     delivery: Delivery
 
@@ -191,7 +184,7 @@ class _Channel:
 
     async def send(self, message: Message) -> bool:
         """Send a message once; whether it was taken. The log hears of the first, second, fourth, … failure."""
-        await leases.renew(self.store, self.lease)
+        await LeaseStore(self.store).renew(self.lease)
         try:
             await self.receiver.take(message)
         except NotTaken as failure:
@@ -226,32 +219,25 @@ class _Channel:
         """Write down how it goes.
 
         Raises:
-            LostRun: somebody else has the lease.
+            OwnershipLost: somebody else has the lease.
         """
-        delivery = self.delivery.model_dump(by_alias=True, exclude_none=True)
-        await leases.renew(self.store, self.lease, delivery=delivery)
+        await LeaseStore(self.store).renew(self.lease, delivery=self.delivery)
 
 
 @asynccontextmanager
 async def _channel(store: Store, receiver: Receiver) -> AsyncIterator[_Channel | None]:
     """The way to the receiver; None while another process has it. Who was paused until it was lost leaves quietly."""
-    lease = await leases.acquire(store, f"{OWNER}:{token_hex(4)}", LEASE)
+    lease = await LeaseStore(store).acquire(new_owner(), ALERTS)
     if lease is None:
         yield None
         return
     try:
-        yield _Channel(store, lease, receiver, await delivery_of(store))
-    except LostRun:
+        yield _Channel(store, lease, receiver, await LeaseStore(store).delivery())
+    except OwnershipLost:
         log.warning("another process sends the alerts by now")
     finally:
         with suppress(PyMongoError):
-            await asyncio.shield(leases.release(store, lease))
-
-
-async def delivery_of(store: Store) -> Delivery:
-    """How sending alerts goes."""
-    row = await store.database[leases.LEASES].find_one({"_id": LEASE}, {"delivery": 1})
-    return Delivery.model_validate((row or {}).get("delivery") or {})
+            await asyncio.shield(LeaseStore(store).release(lease))
 
 
 def _is_due(delivery: Delivery, due: datetime) -> bool:
@@ -269,8 +255,8 @@ async def _mark(channel: _Channel, ids: Sequence[ObjectId], where: dict[str, Any
     for place in range(0, len(ids), MARKED):
         some = {"_id": {"$in": ids[place : place + MARKED]}}
         await channel.store.database[FINDINGS].update_many({**some, **where}, change)
-        with suppress(LostRun):  # what was sent was sent; whether more may be, `send` asks
-            await leases.renew(channel.store, channel.lease)
+        with suppress(OwnershipLost):  # what was sent was sent; whether more may be, `send` asks
+            await LeaseStore(channel.store).renew(channel.lease)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

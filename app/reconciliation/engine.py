@@ -1,36 +1,33 @@
 """Reconciliation: looks for what the write path should never let happen, and tells. It never changes a reservation."""
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from secrets import token_hex
 from typing import Any, TypeAlias
 
 import structlog
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from app.reconciliation import lease as leases
-from app.reconciliation import run_store, scan
+from app.cluster.worker_heartbeat import BEAT_SECONDS
+from app.reconciliation import scan
 from app.reconciliation.alerts import WARNED, Teller, warn
 from app.reconciliation.findings_writer import record
 from app.reconciliation.guard_updates import keep_foreign, raise_reaches
-from app.reconciliation.lease import Lease
 from app.reconciliation.recheck import confirm_windows, windows_of
 from app.reconciliation.row_batches import Example, Tally
-from app.reconciliation.run_store import Kind, LostRun
 from app.reconciliation.stored_findings import FINDINGS, unresolved_resources
 from app.storage.capacities import read_limits
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind
 from app.storage.foreign_occupancies import OCCUPANCIES, marked
+from app.storage.leases import Grant, LeaseStore, OwnershipLost, new_owner
 from app.storage.reach import Reach
 from app.storage.row_reader import TRASH
+from app.storage.runs import RunStore
 from app.storage.values import forms
 
 LATE_COMMITS = timedelta(minutes=5)
@@ -46,8 +43,6 @@ log = structlog.get_logger()
 
 TURN_SECONDS = 0.5
 """Between two attempts to get the lease."""
-
-OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
 
 @dataclass(slots=True)
@@ -79,7 +74,7 @@ Watcher: TypeAlias = Callable[[Progress], None]
 
 async def reconcile_reservations(
     store: Store,
-    kind: Kind,
+    kind: RunKind,
     resource: str | None = None,
     watch: Watcher | None = None,
     tell: Teller = warn,
@@ -88,9 +83,9 @@ async def reconcile_reservations(
 
     While another process reconciles, this waits for its turn. See `execute`.
     """
-    await run_store.give_up_dead(store)
+    await RunStore(store).abandon_dead()
     while True:
-        asked = await run_store.ask_for(store, kind, resource)
+        asked = await RunStore(store).enqueue(kind, resource)
         run = await carry_out(store, asked.id, watch, tell)
         if run is not None:
             return run
@@ -104,16 +99,16 @@ async def carry_out(
 
     None if there is none, or while another run has the lease; whoever looks into MongoDB finds it later.
     """
-    owner = f"{OWNER}:{token_hex(4)}"
-    lease = await leases.acquire(store, owner)
+    owner = new_owner()
+    lease = await LeaseStore(store).acquire(owner)
     if lease is None:
         return None
     try:
-        run = await run_store.claim(store, owner, identity)
+        run = await RunStore(store).claim(owner, identity)
         return None if run is None else await execute(store, run, lease, watch, tell)
     finally:
         with suppress(PyMongoError):
-            await asyncio.shield(leases.release(store, lease))
+            await asyncio.shield(LeaseStore(store).release(lease))
 
 
 async def is_known(store: Store, resource: str) -> bool:
@@ -132,7 +127,7 @@ async def is_known(store: Store, resource: str) -> bool:
     return False
 
 
-async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = None, tell: Teller = warn) -> Run:
+async def execute(store: Store, run: Run, lease: Grant, watch: Watcher | None = None, tell: Teller = warn) -> Run:
     """Carry out a claimed run to its end and return it as it then stands: succeeded, or failed with its error.
 
     Args:
@@ -143,7 +138,7 @@ async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = 
         tell: Told of the findings that it opens, as soon as they are kept; must not wait for anybody.
 
     Raises:
-        LostRun: it was given up by somebody else meanwhile.
+        OwnershipLost: it was given up by somebody else meanwhile.
         asyncio.CancelledError: this process is ending; the run waits again.
     """
     progress = Progress()
@@ -161,23 +156,23 @@ async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = 
     log.info("reconciliation begins", **about, **({"tries": run.tries} if run.tries > 1 else {}))
     try:
         await work.look(step)
-        await run_store.write(store, run, state="succeeded", finishedAt=store.clock.now(), **progress.counts())
-    except LostRun:
+        await RunStore(store).succeed(run, **progress.counts())
+    except OwnershipLost:
         raise
     except asyncio.CancelledError:
-        await asyncio.shield(run_store.give_back(store, run))
+        await asyncio.shield(RunStore(store).requeue(run))
         raise
     except Exception as error:  # whatever it was, the record must say so
         log.exception("reconciliation failed", **about)
         said = f"{type(error).__name__}: {error}"[:500]
         with suppress(PyMongoError):
-            await run_store.fail(store, run, said, **progress.counts())
+            await RunStore(store).fail(run, said, **progress.counts())
     finally:
         if progress.new > WARNED:
             log.warning("more findings than have a line each", **about, more=progress.new - WARNED)
         beats.cancel()
         await asyncio.gather(beats, return_exceptions=True)
-    ended = await run_store.get(store, str(run.id))
+    ended = await RunStore(store).get(str(run.id))
     log.info(
         "reconciliation ended",
         **about,
@@ -188,13 +183,13 @@ async def execute(store: Store, run: Run, lease: Lease, watch: Watcher | None = 
     return ended
 
 
-async def _beat(store: Store, run: Run, lease: Lease, progress: Progress) -> None:
+async def _beat(store: Store, run: Run, lease: Grant, progress: Progress) -> None:
     """Say that the run lives, until it ends or is not ours any more; then `step` hears of it."""
     while True:
-        await asyncio.sleep(run_store.BEAT_SECONDS)
+        await asyncio.sleep(BEAT_SECONDS)
         with suppress(PyMongoError):
-            await leases.renew(store, lease)
-            await run_store.write(store, run, **progress.counts())
+            await LeaseStore(store).renew(lease)
+            await RunStore(store).update(run, **progress.counts())
 
 
 @dataclass(slots=True)
@@ -203,7 +198,7 @@ class _Work:
 
     store: Store
     run: Run
-    lease: Lease
+    lease: Grant
     progress: Progress
     tell: Teller
     known: set[str] = field(default_factory=set)
@@ -217,7 +212,7 @@ class _Work:
         """The whole of it. Resources with findings are looked at again, whatever the cursor saw of them."""
         self.opaque = await scan.read_opaque(self.store)
         self.known = await self._known()
-        last = await run_store.watermark(self.store) if self.run.kind == "incremental" else None
+        last = await RunStore(self.store).watermark() if self.run.kind == "incremental" else None
         if self.run.resource is not None:
             await self._look_at([self.run.resource], step)
         elif last is not None and last.started_at is not None:

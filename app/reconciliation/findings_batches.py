@@ -7,13 +7,13 @@ from typing import Any, TypeAlias
 
 from pymongo import UpdateOne
 
-from app.reconciliation import lease as leases
 from app.reconciliation.finding_changes import Change
 from app.reconciliation.finding_history import bounded
-from app.reconciliation.lease import Lease, Session
 from app.reconciliation.stored_findings import FINDINGS
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
+from app.storage.leases import Grant, LeaseStore
+from app.storage.transactions import Session
 
 BATCH = 500
 """Findings that one transaction writes; those with many reservations count for several."""
@@ -34,7 +34,7 @@ class Writer:
     """Writes for a run, and adds the findings that it opens to `opened`, batch by batch."""
 
     store: Store
-    lease: Lease
+    lease: Grant
     run: Run
     opened: list[Finding] = field(default_factory=list)
 
@@ -42,13 +42,13 @@ class Writer:
         """Write the changes, in the order in which an interruption does no harm, and mark the others as seen.
 
         Raises:
-            LostRun: somebody else has the lease.
+            OwnershipLost: somebody else has the lease.
             Overtaken: a finding was changed by somebody else; with transactions its batch was not written.
         """
         for batch in _batches(sorted(changes, key=attrgetter("order"))):
             await self._change(batch)
         for place in range(0, len(seen), SEEN):
-            await leases.under(self.store, self.lease, self._mark(seen[place : place + SEEN]))
+            await LeaseStore(self.store).under(self.lease, self._mark(seen[place : place + SEEN]))
 
     async def _change(self, batch: Sequence[Change]) -> None:
         findings = self.store.database[FINDINGS]
@@ -67,7 +67,7 @@ class Writer:
             if updates:
                 await self._update(updates, session)
 
-        await leases.under(self.store, self.lease, write)
+        await LeaseStore(self.store).under(self.lease, write)
         self._open(batch if self.store.mode == "strict" else changed, before)
 
     def _open(self, changes: Sequence[Change], before: dict[Any, dict[str, Any]]) -> None:

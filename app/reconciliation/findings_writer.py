@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from pymongo.errors import PyMongoError
+from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from app.domain import finding_identity
 from app.domain.finding_identity import Matched, StoredFinding
@@ -21,13 +21,14 @@ from app.domain.instants import Millis
 from app.domain.sweep import Window
 from app.reconciliation.finding_changes import Change, Planner
 from app.reconciliation.findings_batches import Overtaken, Writer
-from app.reconciliation.lease import Lease
 from app.reconciliation.stored_findings import changed, resolved, stored_finding, unresolved
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
+from app.storage.leases import Grant
+from app.storage.transactions import is_transient
 
-TRIES = 20
-"""How often others may be faster before a run gives up."""
+TRIES_MAX = 20
+"""How often people may be faster before a run fails."""
 
 STEP = 200
 """Findings that are read or planned at a stretch."""
@@ -45,7 +46,7 @@ class Recorded:
 
 async def record(
     store: Store,
-    lease: Lease,
+    lease: Grant,
     run: Run,
     resources: Sequence[str],
     windows: Sequence[Window],
@@ -56,24 +57,24 @@ async def record(
     `ids` are what the ids of reservations are in the database, by their labels, which windows have.
 
     Raises:
-        LostRun: somebody else has the lease; nothing more was written then.
+        OwnershipLost: somebody else has the lease; nothing more was written then.
     """
     recorded = Recorded()
     writer = Writer(store, lease, run, recorded.opened)
-    for left in reversed(range(TRIES)):
-        try:
-            plan = await _plan(store, run, resources, windows, ids)
-            await writer.write(plan.changes, plan.seen)
-        except Overtaken:
-            if not left:
-                raise
-        except PyMongoError as error:
-            if not left or not error.has_error_label("TransientTransactionError"):
-                raise
-        else:
-            recorded.unaccepted = plan.unaccepted
-            return recorded
-    raise AssertionError("The last try returns or raises.")
+
+    @retry(stop=stop_after_attempt(TRIES_MAX), retry=retry_if_exception(_is_overtaken), reraise=True)
+    async def plan_and_write() -> int:
+        plan = await _plan(store, run, resources, windows, ids)
+        await writer.write(plan.changes, plan.seen)
+        return plan.unaccepted
+
+    recorded.unaccepted = await plan_and_write()
+    return recorded
+
+
+def _is_overtaken(error: BaseException) -> bool:
+    """Whether a person or another transaction was faster, so that the findings have to be read again."""
+    return isinstance(error, Overtaken) or is_transient(error)
 
 
 @dataclass(slots=True)

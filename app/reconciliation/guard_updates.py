@@ -4,22 +4,19 @@ So nobody books over what it has reported: whoever books after it looks far enou
 meanwhile loses the guard and looks again.
 """
 
-import asyncio
-import random
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 import structlog
 from bson import ObjectId
-from pymongo.errors import PyMongoError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
-from app.reconciliation import lease as leases
-from app.reconciliation.lease import Lease
 from app.storage import foreign_occupancies, reach
 from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy, Step
+from app.storage.leases import Grant, LeaseStore
 from app.storage.reach import Reach
+from app.storage.transactions import is_transient
 
 PATIENCE_SECONDS = 20.0
 """For so long bookers may be faster before a run gives up: where many book, one of them always has the guard."""
@@ -40,12 +37,12 @@ async def raise_reaches(store: Store, needs: Mapping[str, Reach]) -> None:
 
 
 async def keep_foreign(
-    store: Store, lease: Lease, run: ObjectId, resources: Sequence[str], those: Sequence[ForeignOccupancy]
+    store: Store, lease: Grant, run: ObjectId, resources: Sequence[str], those: Sequence[ForeignOccupancy]
 ) -> None:
     """Let these be all that is kept of what the conflict lookup does not find on these resources.
 
     Raises:
-        LostRun: somebody else has the lease.
+        OwnershipLost: somebody else has the lease.
     """
     difference = await foreign_occupancies.compare(store, resources, those)
     for step in foreign_occupancies.steps(difference, run):
@@ -53,15 +50,12 @@ async def keep_foreign(
     await raise_reaches(store, reach.listed_reaches(difference.fresh))  # for guards that were made meanwhile
 
 
-async def _under(store: Store, lease: Lease, step: Step) -> None:
-    """Do a step as the one who has the lease; bookers may be faster again and again."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            await leases.under(store, lease, partial(step, store))
-        except PyMongoError as error:
-            if time.monotonic() >= until or not error.has_error_label("TransientTransactionError"):
-                raise
-        else:
-            return
-        await asyncio.sleep(random.uniform(0, PAUSE_SECONDS))  # noqa: S311 -- jitter
+async def _under(store: Store, lease: Grant, step: Step) -> None:
+    """Write a step as the owner of the lease. Where many book, one of them may have the guard again and again."""
+    attempts = AsyncRetrying(
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        wait=wait_random(0, PAUSE_SECONDS),
+        retry=retry_if_exception(is_transient),
+        reraise=True,
+    )
+    await attempts(LeaseStore(store).under, lease, partial(step, store))

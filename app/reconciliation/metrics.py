@@ -7,11 +7,12 @@ from itertools import takewhile
 from typing import Any
 
 from app.cluster.worker_heartbeat import Workers, workers
-from app.reconciliation import run_store
-from app.reconciliation.alerts import UNTOLD, delivery_of
+from app.reconciliation.alerts import UNTOLD
 from app.reconciliation.stored_findings import FINDINGS
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind
+from app.storage.leases import LeaseStore
+from app.storage.runs import KINDS, RunStore
 
 OLDEST = 100
 """Findings among which the one that waits longest is looked for; those with the least ids are nearly always it."""
@@ -54,7 +55,7 @@ class Figures:
 
     findings_open: int
     oldest_seconds: float
-    runs: Mapping[run_store.Kind, KindFigures]
+    runs: Mapping[RunKind, KindFigures]
     queue: QueueFigures
     alerts: AlertFigures
 
@@ -65,22 +66,20 @@ async def read_figures(store: Store) -> Figures:
     count = await store.database[FINDINGS].count_documents(where)
     oldest = await store.database[FINDINGS].find_one(where, {"firstSeen": 1}, sort=[("firstSeen", 1)])
     age = 0.0 if oldest is None else (store.clock.now() - oldest["firstSeen"]).total_seconds()
-    kinds = {kind: await _of_kind(store, kind) for kind in run_store.KINDS}
+    kinds = {kind: await _of_kind(store, kind) for kind in KINDS}
     return Figures(count, age, kinds, await _queue(store), await _alerts(store))
 
 
-async def _of_kind(store: Store, kind: run_store.Kind) -> KindFigures:
-    failure = await run_store.last(store, ["failed", "abandoned"], [kind])
+async def _of_kind(store: Store, kind: RunKind) -> KindFigures:
+    failure = await RunStore(store).last(["failed", "abandoned"], [kind])
     return KindFigures(
-        await run_store.last(store, ["succeeded"], [kind]), None if failure is None else failure.finished_at
+        await RunStore(store).last(["succeeded"], [kind]), None if failure is None else failure.finished_at
     )
 
 
 async def _queue(store: Store) -> QueueFigures:
-    where = {"state": "queued"}
-    count = await store.database[run_store.RUNS].count_documents(where)
-    oldest = await store.database[run_store.RUNS].find_one(where, {"createdAt": 1}, sort=[("_id", 1)])
-    age = 0.0 if oldest is None else max((store.clock.now() - oldest["createdAt"]).total_seconds(), 0.0)
+    count, oldest = await RunStore(store).queued()
+    age = 0.0 if oldest is None else max((store.clock.now() - oldest.created_at).total_seconds(), 0.0)
     return QueueFigures(count, age, await workers(store))
 
 
@@ -90,7 +89,7 @@ async def _alerts(store: Store) -> AlertFigures:
     some = store.database[FINDINGS].find(UNTOLD, fields, sort=[("_id", 1)], limit=OLDEST)
     oldest = min([_opened(row) async for row in some], default=None)
     age = 0.0 if oldest is None else max((store.clock.now() - oldest).total_seconds(), 0.0)
-    delivery = await delivery_of(store)
+    delivery = await LeaseStore(store).delivery()
     return AlertFigures(count, age, delivery.failures, delivery.succeeded_at)
 
 

@@ -14,8 +14,8 @@ from pymongo.errors import PyMongoError
 from app import job_queue
 from app.deadline import detached
 from app.job_queue import Queue
-from app.reconciliation import run_store
 from app.storage.client import Store
+from app.storage.runs import RunStore
 
 PAUSE_SECONDS = 5.0
 """Between two runs that a process asks for."""
@@ -61,7 +61,7 @@ class Suspects:
         while self._resources:
             resources, self._resources = self._resources, set()  # whoever writes from here on asks again
             try:
-                run = await run_store.ask_for(self._store, "incremental")
+                run = await RunStore(self._store).enqueue("incremental")
             except PyMongoError as error:
                 log.warning("what was written waits for the next run", resources=len(resources), error=str(error))
             else:

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from pymongo.errors import PyMongoError
-from pymongo.read_concern import ReadConcern
-from pymongo.read_preferences import ReadPreference
+from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from app.domain.sweep import Plain, Window, sweep
 from app.reconciliation import scan
@@ -20,6 +18,7 @@ from app.storage.capacities import Limits
 from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy
 from app.storage.reach import Reach
+from app.storage.transactions import is_transient, snapshot
 
 TRIES = 5
 """Snapshots that the server may fail to give; and, without snapshots, pairs of reads that may disagree."""
@@ -56,18 +55,13 @@ async def confirm_windows(store: Store, resources: Sequence[str], opaque: Opaque
 
 
 async def _in_a_snapshot(store: Store, resources: Sequence[str], opaque: Opaque) -> ConfirmedWindows:
-    for left in reversed(range(TRIES)):
-        async with await store.client.start_session() as session:
-            session.start_transaction(ReadConcern("snapshot"), read_preference=ReadPreference.PRIMARY)
-            try:
-                seen = await scan.scan_resources(store, resources, opaque, session=session)
-                await session.abort_transaction()
-            except PyMongoError as error:
-                if left and error.has_error_label("TransientTransactionError"):
-                    continue
-                raise
-            return _settled(seen, await windows_of(seen.rows, seen.limits))
-    raise AssertionError("The last try returns or raises.")
+    @retry(stop=stop_after_attempt(TRIES), retry=retry_if_exception(is_transient), reraise=True)
+    async def read() -> ResourceScan:
+        async with snapshot(store) as session:
+            return await scan.scan_resources(store, resources, opaque, session=session)
+
+    seen = await read()
+    return _settled(seen, await windows_of(seen.rows, seen.limits))
 
 
 async def _in_agreement(store: Store, resources: Sequence[str], opaque: Opaque) -> ConfirmedWindows:

@@ -10,10 +10,9 @@ from app.access.routes import needs
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor
 from app.reconciliation.findings.routes import FindingRoutes
-from app.reconciliation.run_store import Kind, RunState
 from app.reconciliation.schemas import NewReconciliation, ReconciliationAnswer
 from app.reconciliation.service import Reconciliations
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind, RunState
 
 _MOST = 100
 """Values of one filter."""
@@ -22,7 +21,7 @@ StatesParameter = Annotated[
     list[RunState] | None, QueryParameter(name="state", max_items=_MOST, description="In one of these states.")
 ]
 KindsParameter = Annotated[
-    list[Kind] | None, QueryParameter(name="kind", max_items=_MOST, description="Of one of these kinds.")
+    list[RunKind] | None, QueryParameter(name="kind", max_items=_MOST, description="Of one of these kinds.")
 ]
 
 

@@ -9,10 +9,9 @@ from datetime import datetime
 import structlog
 
 from app.cron import Times, previous
-from app.reconciliation import run_store
-from app.reconciliation.run_store import Kind
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind
+from app.storage.runs import STATES, RunStore
 
 log = structlog.get_logger()
 
@@ -28,19 +27,19 @@ async def ask(store: Store, times: Times) -> Run | None:
     if await _is_met(store, kind, time):
         return None
     log.info("a reconciliation is due", kind=kind, since=time.isoformat())
-    return await run_store.ask_for(store, kind)
+    return await RunStore(store).enqueue(kind)
 
 
-async def kind_at(store: Store, time: datetime) -> Kind:
+async def kind_at(store: Store, time: datetime) -> RunKind:
     """What the run of that time has to be: the day's first one (UTC) is full."""
     midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
-    full = await run_store.last(store, ["queued", "running", "succeeded"], ["full"], createdAt={"$gte": midnight})
+    full = await RunStore(store).last(["queued", "running", "succeeded"], ["full"], created_since=midnight)
     return "full" if full is None else "incremental"
 
 
-async def _is_met(store: Store, kind: Kind, time: datetime) -> bool:
+async def _is_met(store: Store, kind: RunKind, time: datetime) -> bool:
     """Whether a run that looks at as much waits, or was begun since then. Of one that failed, `runs` takes care."""
-    kinds: list[Kind] = ["full"] if kind == "full" else ["full", "incremental"]
-    if await run_store.last(store, ["queued"], kinds) is not None:
+    kinds: list[RunKind] = ["full"] if kind == "full" else ["full", "incremental"]
+    if await RunStore(store).last(["queued"], kinds) is not None:
         return True
-    return await run_store.last(store, run_store.STATES, kinds, startedAt={"$gte": time}) is not None
+    return await RunStore(store).last(STATES, kinds, started_since=time) is not None

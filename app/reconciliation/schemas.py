@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from app.http.models import Answer, Body, CatalogueId, Instant
-from app.reconciliation.run_store import Kind, RunState
+from app.storage.documents import RunKind, RunState
 
 
 class NewReconciliation(Body):
@@ -23,7 +23,7 @@ class ReconciliationAnswer(Answer):
     """
 
     id: Annotated[str, BeforeValidator(str)]
-    kind: Kind
+    kind: RunKind
     resource: str | None = None
     state: RunState
     scanned: int

@@ -10,11 +10,11 @@ from app import job_queue
 from app.errors import invalid
 from app.http.paging import bad_cursor
 from app.job_queue import Queue
-from app.reconciliation import engine, run_store
-from app.reconciliation.run_store import Kind, RunState
+from app.reconciliation import engine
 from app.reconciliation.schemas import NewReconciliation
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind, RunState
+from app.storage.runs import RunStore
 
 
 class Reconciliations:
@@ -39,8 +39,8 @@ class Reconciliations:
             raise invalid("/resource", "A full reconciliation looks at every resource; leave out one of the two.")
         if wanted.resource is not None and not await engine.is_known(self.store, wanted.resource):
             raise invalid("/resource", f"There is no resource {wanted.resource!r}.")
-        kind: Kind = "full" if wanted.full else "resource" if wanted.resource is not None else "incremental"
-        run = await run_store.ask_for(self.store, kind, wanted.resource)
+        kind: RunKind = "full" if wanted.full else "resource" if wanted.resource is not None else "incremental"
+        run = await RunStore(self.store).enqueue(kind, wanted.resource)
         await self._queue.put(job_queue.RUN, str(run.id), identity=str(run.id))
         return run
 
@@ -51,10 +51,10 @@ class Reconciliations:
             Problem: `not-found`.
         """
         await self._give_up_dead()
-        return await run_store.get(self.store, identity)
+        return await RunStore(self.store).get(identity)
 
     async def page(
-        self, states: Sequence[RunState], kinds: Sequence[Kind], limit: int, after: str | None
+        self, states: Sequence[RunState], kinds: Sequence[RunKind], limit: int, after: str | None
     ) -> Sequence[Run]:
         """Up to `limit` runs, the newest first, those after one; of these states and kinds, or of all if none is named.
 
@@ -63,7 +63,7 @@ class Reconciliations:
         """
         place = _place(after)
         await self._give_up_dead()
-        return await run_store.listed(self.store, states, kinds, place, limit)
+        return await RunStore(self.store).newest(states, kinds, place, limit)
 
     async def _give_up_dead(self) -> None:
         """Nobody is to read that a run goes on whose process is dead, also where no worker runs that would see to it.
@@ -71,7 +71,7 @@ class Reconciliations:
         What cannot be written is no reason not to read.
         """
         with suppress(PyMongoError):
-            await run_store.give_up_dead(self.store)
+            await RunStore(self.store).abandon_dead()
 
 
 def _place(after: str | None) -> ObjectId | None:

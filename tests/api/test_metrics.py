@@ -5,9 +5,10 @@ from datetime import timedelta
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.cluster import worker_heartbeat
-from app.reconciliation import engine, run_store
+from app.reconciliation import engine
 from app.reconciliation.alerts import Alerts
 from app.settings import Settings
+from app.storage.runs import RunStore
 from tests.support.alert_receiver import receiving
 from tests.support.api_client import HOUR, NINE, Visitor, problem
 
@@ -56,7 +57,7 @@ async def test_that_it_stopped_can_be_seen(visitor: Visitor) -> None:
     await engine.reconcile_reservations(store, "full")
     row = {"kind": "full", "startedAt": now, "createdAt": now, "finishedAt": now - HOUR}
     await store.database["reconciliations"].insert_many([{**row, "state": "abandoned"}])
-    await run_store.ask_for(store, "incremental")
+    await RunStore(store).enqueue("incremental")
     await store.database["reconciliations"].update_one({"state": "queued"}, {"$set": {"createdAt": now - HOUR}})
     await worker_heartbeat.beat(store, "one:1", "one")
     await worker_heartbeat.beat(store, "two:1", "two")

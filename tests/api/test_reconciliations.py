@@ -10,9 +10,10 @@ from bson import ObjectId
 from redis import Redis
 
 from app import job_queue
-from app.reconciliation import engine, run_store
 from app.settings import Settings
 from app.storage.client import Store
+from app.storage.leases import DEAD_SECONDS, OWNER
+from app.storage.runs import RunStore
 from tests.support.http_client import make_key, serving
 from tests.support.step_driver import add_resource
 
@@ -56,7 +57,7 @@ async def test_what_waits_is_not_asked_for_twice(client: httpx.AsyncClient, mock
 
     assert len(ids) == len(bodies)
     assert sorted(answer.json()["kind"] for answer in answers[:4]) == ["full", "incremental", "resource", "resource"]
-    await run_store.claim(mock_store, engine.OWNER)
+    await RunStore(mock_store).claim(OWNER)
     again = {(await client.post(URL, json=body)).json()["id"] for body in bodies}
     assert len(again - ids) == 1
 
@@ -89,7 +90,7 @@ async def test_runs_are_listed_newest_first(client: httpx.AsyncClient, mock_stor
     made = []
     for full in (True, False, True, False, True):
         made.append((await client.post(URL, json={"full": full})).json()["id"])
-        await run_store.claim(mock_store, engine.OWNER)
+        await RunStore(mock_store).claim(OWNER)
     first = (await client.get(URL, params={"limit": 3})).json()
     second = (await client.get(URL, params={"limit": 3, "cursor": first["next"]})).json()
 
@@ -119,16 +120,16 @@ async def test_lists_of_nothing_are_refused(client: httpx.AsyncClient, query: st
 async def test_whoever_looks_gives_up_what_is_dead(client: httpx.AsyncClient, mock_store: Store, path: str) -> None:
     """A run whose process fell silent reads as abandoned, alone and in a list, though no worker runs; another waits."""
     identity = (await client.post(URL, json={"full": True})).json()["id"]
-    await run_store.claim(mock_store, "the dead")
+    await RunStore(mock_store).claim("the dead")
     assert (await client.get(f"{URL}/{identity}")).json()["state"] == "running"
-    silent = {"beatAt": mock_store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)}
+    silent = {"beatAt": mock_store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)}
     await mock_store.database["reconciliations"].update_one({}, {"$set": silent})
     answer = (await client.get(f"{URL}/{identity}" if path else URL)).json()
     rows = [answer] if path else answer["items"]
 
     assert [row["state"] for row in rows if row["id"] == identity] == ["abandoned"]
     assert "the dead" in rows[-1]["error"]
-    assert [run.kind for run in await run_store.listed(mock_store, ["queued"], [], None, 5)] == ["full"]
+    assert [run.kind for run in await RunStore(mock_store).newest(["queued"], [], None, 5)] == ["full"]
 
 
 async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
@@ -170,6 +171,6 @@ async def test_a_redis_that_is_down_keeps_nobody_from_asking(mock_store: Store) 
         asked = await client.post(URL, json={"full": True})
 
     assert asked.status_code == 202
-    claimed = await run_store.claim(mock_store, engine.OWNER)
+    claimed = await RunStore(mock_store).claim(OWNER)
     assert claimed is not None
     assert str(claimed.id) == asked.json()["id"]

@@ -16,8 +16,7 @@ from structlog.testing import capture_logs
 
 from app import job_queue
 from app.domain.instants import MINUTE, to_millis
-from app.reconciliation import alerts, engine, run_store
-from app.reconciliation import lease as leases
+from app.reconciliation import alerts, engine
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings import transitions
 from app.reconciliation.findings.transitions import Said
@@ -25,6 +24,8 @@ from app.settings import Settings
 from app.storage.client import Store
 from app.storage.clock import Clock
 from app.storage.documents import Finding
+from app.storage.leases import ALERTS, DEAD_SECONDS, LeaseStore
+from app.storage.runs import RunStore
 from tests.support import alert_receiver as theirs
 from tests.support.alert_receiver import receiving, says
 from tests.support.commands import eventually, kept_running, run, running
@@ -81,7 +82,7 @@ async def untold(store: Store) -> int:
 
 async def state(store: Store) -> dict[str, Any]:
     """What is kept of how it goes."""
-    row = await store.database["leases"].find_one({"_id": alerts.LEASE})
+    row = await store.database["leases"].find_one({"_id": ALERTS})
     assert row is not None
     assert "owner" not in row
     return dict(row.get("delivery", {}))
@@ -309,7 +310,7 @@ async def test_a_sender_that_was_taken_for_dead(store: Store, clock: Moved, hook
 
     async def meanwhile(writer: asyncio.StreamWriter) -> None:
         hook.answer = taken
-        clock.to(SEVEN + timedelta(seconds=run_store.DEAD_SECONDS + 1))
+        clock.to(SEVEN + timedelta(seconds=DEAD_SECONDS + 1))
         others.append(await sender.announce(store))
         ids.extend(await opened(store, "b"))
         await taken(writer)
@@ -423,13 +424,13 @@ class TestReminder:
 
         async def late(writer: asyncio.StreamWriter) -> None:
             clock.at += MINUTE
-            assert await leases.acquire(store, "another", alerts.LEASE) is not None
+            assert await LeaseStore(store).acquire("another", ALERTS) is not None
             await says(204)(writer)
 
         hook.answer = late
 
         assert await sender.remind(store) == 1
-        reminded = (await alerts.delivery_of(store)).reminded_at
+        reminded = (await LeaseStore(store).delivery()).reminded_at
         assert reminded is not None
         assert reminded < SEVEN + HOUR
 
@@ -465,8 +466,8 @@ class TestProcesses:
             await asyncio.to_thread(it.said, f"at {stage}")
             it.process.kill()
             it.process.wait()
-        silent = {"beatAt": store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)}
-        await store.database["leases"].update_one({"_id": alerts.LEASE}, {"$set": silent})
+        silent = {"beatAt": store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)}
+        await store.database["leases"].update_one({"_id": ALERTS}, {"$set": silent})
         await Alerts(Settings(alert_url=hook.url)).announce(store)
         ids = [str(row["_id"]) async for row in store.database["findings"].find().sort("_id")]
 
@@ -501,7 +502,7 @@ class TestProcesses:
         with running("worker", cwd=None, **env):
             assert await asyncio.to_thread(eventually, lambda: len(hook.got) == 1)
             await store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
-            asked = await run_store.ask_for(store, "full")
+            asked = await RunStore(store).enqueue("full")
             jobs = job_queue.Queue(redis_url)
             await jobs.put(job_queue.RUN, str(asked.id), identity=str(asked.id))
             await jobs.close()

@@ -11,15 +11,15 @@ from bson import ObjectId
 
 from app.domain.instants import render
 from app.domain.sweep import Window
-from app.reconciliation import engine, findings_writer, run_store
-from app.reconciliation import lease as leases
+from app.reconciliation import engine, findings_writer
 from app.reconciliation.finding_changes import Change
 from app.reconciliation.findings.transitions import Said, transition
 from app.reconciliation.findings_batches import Writer
-from app.reconciliation.lease import Lease, Session
-from app.reconciliation.run_store import LostRun
 from app.storage.client import Store
 from app.storage.documents import Finding
+from app.storage.leases import DEAD_SECONDS, Grant, LeaseStore, OwnershipLost
+from app.storage.runs import RunStore
+from app.storage.transactions import Session
 from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
 from tests.support.findings import URL, at_a_room_and_a_desk, doubled, only, run_of, word
 
@@ -319,15 +319,15 @@ async def test_a_word_in_between_hides_no_new_finding(reviewer: Visitor, monkeyp
     finding = await only(reviewer)
     await doubled(reviewer, first, startTime=NINE, endTime=NINE + HOUR / 2, blockEnd=NINE + HOUR / 2)
     await doubled(reviewer, await reviewer.booked(resource="desk"))
-    under = leases.under
+    under = LeaseStore.under
     said: list[Finding] = []
 
-    async def interrupted(store: Store, lease: Lease, work: Callable[[Session], Awaitable[None]]) -> None:
+    async def interrupted(leases: LeaseStore, lease: Grant, work: Callable[[Session], Awaitable[None]]) -> None:
         if not said:
-            said.append(await transition(store, finding["id"], Said("accepted", "me")))
-        await under(store, lease, work)
+            said.append(await transition(leases.store, finding["id"], Said("accepted", "me")))
+        await under(leases, lease, work)
 
-    monkeypatch.setattr(leases, "under", interrupted)
+    monkeypatch.setattr(LeaseStore, "under", interrupted)
     run = await run_of(reviewer)
 
     assert (run.findings, run.new) == (2, 2)
@@ -337,21 +337,21 @@ async def test_a_paused_run_writes_nothing(reviewer: Visitor) -> None:
     """Whoever fell silent loses the lease; what it still wants to write down afterwards is refused."""
     await doubled(reviewer, await reviewer.booked())
     store = reviewer.store
-    paused = await leases.acquire(store, "paused")
+    paused = await LeaseStore(store).acquire("paused")
     assert paused is not None
-    run = await run_store.ask_for(store, "full")
-    assert await leases.acquire(store, "other") is None
+    run = await RunStore(store).enqueue("full")
+    assert await LeaseStore(store).acquire("other") is None
     assert await engine.carry_out(store, run.id) is None
-    await _silence(store, store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1))
-    other = await leases.acquire(store, "other")
+    await _silence(store, store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1))
+    other = await LeaseStore(store).acquire("other")
     assert other is not None
     ids = {str(each): each for each in (ObjectId(), ObjectId())}
     window = Window("room", 0, 1, 2, 1, tuple(ids), 1)
 
     for _ in range(2):
-        with pytest.raises(LostRun):
+        with pytest.raises(OwnershipLost):
             await findings_writer.record(store, paused, run, ["room"], [window], ids)
-        await leases.release(store, paused)
+        await LeaseStore(store).release(paused)
     assert await store.database["findings"].count_documents({}) == 0
     await findings_writer.record(store, other, run, ["room"], [window], ids)
     assert await store.database["findings"].count_documents({}) == 1

@@ -9,13 +9,14 @@ import pytest
 from bson import ObjectId, encode
 
 from app.domain import finding_identity
-from app.reconciliation import engine, findings_batches, run_store
+from app.reconciliation import engine, findings_batches
 from app.reconciliation.engine import reconcile_reservations
 from app.reconciliation.findings.transitions import Said, transition
 from app.reconciliation.findings_batches import Writer
 from app.reconciliation.stored_findings import LISTED
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind
+from app.storage.runs import RunStore
 from tests.support.api_client import HOUR, MINUTE, NINE
 
 
@@ -46,7 +47,7 @@ async def cancel(store: Store, *reservations: ObjectId) -> None:
     await store.database["reservations"].update_many({"_id": {"$in": list(reservations)}}, change)
 
 
-async def reconciled(store: Store, kind: run_store.Kind = "full") -> Run:
+async def reconciled(store: Store, kind: RunKind = "full") -> Run:
     """A run that succeeds."""
     run = await reconcile_reservations(store, kind)
     assert run.state == "succeeded", run.error
@@ -133,7 +134,7 @@ async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest
     times = [(NINE + at * HOUR, NINE + at * HOUR + HOUR / 2) for at in range(2_500) for _ in range(2)]
     await book(store, *times)
     original, taken = finding_identity.steps, []
-    asked = await run_store.ask_for(store, "full")
+    asked = await RunStore(store).enqueue("full")
 
     def steps(*arguments: Any) -> Generator[None, None, Any]:
         working = original(*arguments)
@@ -152,7 +153,7 @@ async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest
         await carrying_out
 
     assert taken == [1]
-    assert (await run_store.get(store, str(asked.id))).state == "queued"
+    assert (await RunStore(store).get(str(asked.id))).state == "queued"
     assert await stored(store) == []
 
 

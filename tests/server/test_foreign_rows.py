@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 from app.audit import audit
 from app.domain.instants import render
 from app.domain.sweep import Window
-from app.reconciliation import engine, run_store, scan
+from app.reconciliation import engine, scan
 from app.reconciliation.row_batches import PROJECTION
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind
 from app.storage.readonly import open_for_reading
 from tests.support.commands import run
 from tests.support.servers import DATA
@@ -40,7 +40,7 @@ async def put(store: Store, *documents: dict[str, Any]) -> list[Any]:
     return list(inserted.inserted_ids)
 
 
-async def reconciled(store: Store, kind: run_store.Kind = "full", resource: str | None = None) -> Run:
+async def reconciled(store: Store, kind: RunKind = "full", resource: str | None = None) -> Run:
     """Run one to its end."""
     run = await engine.reconcile_reservations(store, kind, resource)
     assert run.state == "succeeded", run.error

@@ -13,14 +13,15 @@ from structlog.testing import capture_logs
 
 from app.domain.instants import parse, render
 from app.domain.sweep import sweep
-from app.reconciliation import engine, recheck, run_store, scan, schedule
+from app.reconciliation import engine, recheck, scan, schedule
 from app.reconciliation.recheck import ConfirmedWindows
 from app.reconciliation.row_batches import PASSING
-from app.reconciliation.run_store import LostRun
 from app.reconciliation.scan import Opaque
 from app.reconciliation.stored_findings import unresolved_resources
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind
+from app.storage.leases import DEAD_SECONDS, OwnershipLost
+from app.storage.runs import RunStore
 from tests.support.flights import flights
 from tests.support.step_driver import HOUR, NINE, add_resource, book
 
@@ -38,7 +39,7 @@ async def put(store: Store, *documents: dict[str, Any]) -> list[ObjectId]:
     return list(inserted.inserted_ids)
 
 
-async def reconciled(store: Store, kind: run_store.Kind = "full", resource: str | None = None) -> tuple[Run, list[Any]]:
+async def reconciled(store: Store, kind: RunKind = "full", resource: str | None = None) -> tuple[Run, list[Any]]:
     """Run one; with the warnings that it gave."""
     with capture_logs() as logged:
         run = await engine.reconcile_reservations(store, kind, resource)
@@ -256,36 +257,36 @@ async def test_bookings_are_no_conflicts(store: Store) -> None:
 
 async def test_only_one_takes_a_run(store: Store) -> None:
     """However many workers reach for it."""
-    run = await run_store.ask_for(store, "full")
-    taken_by = await asyncio.gather(*(run_store.claim(store, f"worker-{number}", run.id) for number in range(8)))
+    run = await RunStore(store).enqueue("full")
+    taken_by = await asyncio.gather(*(RunStore(store).claim(f"worker-{number}", run.id) for number in range(8)))
 
     assert sum(each is not None for each in taken_by) == 1
 
 
 async def test_equal_requests_at_once_wait_as_one(store: Store) -> None:
     """However they interleave, one run waits, and everybody is told of it."""
-    asked = await asyncio.gather(*(run_store.ask_for(store, "resource", "room") for _ in range(12)))
+    asked = await asyncio.gather(*(RunStore(store).enqueue("resource", "room") for _ in range(12)))
 
     assert len({run.id for run in asked}) == 1
 
 
 async def test_a_dead_run_is_given_up_and_asked_for_anew(store: Store) -> None:
     """Its record says so; another waits in its place; whoever was thought dead can write no more."""
-    await run_store.ask_for(store, "resource", "room")
-    run = await run_store.claim(store, "the dead")
+    await RunStore(store).enqueue("resource", "room")
+    run = await RunStore(store).claim("the dead")
     assert run is not None
-    assert await run_store.give_up_dead(store) == []
-    silent = store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)
+    assert await RunStore(store).abandon_dead() == []
+    silent = store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)
     await store.database["reconciliations"].update_one({"_id": run.id}, {"$set": {"beatAt": silent}})
-    (waiting,) = await run_store.give_up_dead(store)
-    given_up = await run_store.get(store, str(run.id))
+    (waiting,) = await RunStore(store).abandon_dead()
+    given_up = await RunStore(store).get(str(run.id))
 
     assert (waiting.kind, waiting.resource, waiting.state) == ("resource", "room", "queued")
     assert given_up.state == "abandoned"
     assert "the dead" in (given_up.error or "")
-    with pytest.raises(LostRun):
-        await run_store.write(store, run, state="succeeded")
-    assert (await run_store.get(store, str(run.id))).state == "abandoned"
+    with pytest.raises(OwnershipLost):
+        await RunStore(store).update(run, state="succeeded")
+    assert (await RunStore(store).get(str(run.id))).state == "abandoned"
 
 
 async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,11 +11,11 @@ from app.domain.instants import to_millis
 from app.importing.known import Known
 from app.migration.migrate import migrate
 from app.reconciliation import engine, scan
-from app.reconciliation import lease as leases
 from app.reconciliation.guard_updates import keep_foreign
 from app.storage.client import Store
 from app.storage.documents import Run
 from app.storage.foreign_occupancies import ForeignOccupancy, compare, steps
+from app.storage.leases import LeaseStore
 from tests.server.test_migrate import kinds
 from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
 
@@ -71,8 +71,8 @@ async def test_a_run_outlasts_those_who_book(visitor: Visitor, monkeypatch: pyte
                 await session.abort_transaction()
             await leases_under(*args)
 
-        leases_under = leases.under
-        monkeypatch.setattr(leases, "under", under)
+        leases_under = LeaseStore.under
+        monkeypatch.setattr(LeaseStore, "under", under)
         await reconciled(store)
 
     assert tried > 50
@@ -164,7 +164,7 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> N
     """Whatever was raised before: a guard that was made meanwhile knew nothing of it."""
     store = visitor.store
     start = to_millis(NINE)
-    lease = await leases.acquire(store, "somebody")
+    lease = await LeaseStore(store).acquire("somebody")
     assert lease is not None
     await keep_foreign(
         store, lease, ObjectId(), ["room"], [ForeignOccupancy("room", start, start + 5 * 3_600_000, ObjectId())]

@@ -8,10 +8,11 @@ import pytest
 from bson import ObjectId
 
 from app.cron import parse, previous
-from app.reconciliation import engine, run_store, schedule
-from app.reconciliation.run_store import Kind
+from app.reconciliation import engine, schedule
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind
+from app.storage.leases import DEAD_SECONDS
+from app.storage.runs import ENDED, RETRY_MINUTES, RunStore
 from tests.support.step_driver import HOUR
 
 pytestmark = pytest.mark.servers("any")
@@ -20,10 +21,10 @@ HOURLY = parse("0 * * * *")
 MINUTE = timedelta(minutes=1)
 
 
-async def made(store: Store, kind: Kind, at: datetime, state: str = "succeeded", **fields: Any) -> ObjectId:
+async def made(store: Store, kind: RunKind, at: datetime, state: str = "succeeded", **fields: Any) -> ObjectId:
     """A run that was asked for and begun at that time."""
     row = {"kind": kind, "state": state, "createdAt": at, "startedAt": at, "beatAt": at, **fields}
-    if state in run_store.ENDED:
+    if state in ENDED:
         row["finishedAt"] = at
     identity = ObjectId(ObjectId.from_datetime(at).binary[:4] + ObjectId().binary[4:])
     await store.database["reconciliations"].insert_one({"_id": identity, **row})
@@ -37,7 +38,7 @@ async def states(store: Store) -> dict[ObjectId, str]:
 
 async def waiting(store: Store) -> list[Run]:
     """The runs that wait."""
-    return list(await run_store.listed(store, ["queued"], [], None, 100))
+    return list(await RunStore(store).newest(["queued"], [], None, 100))
 
 
 async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> None:
@@ -92,22 +93,22 @@ async def test_what_failed_is_tried_again_after_pauses_that_grow(store: Store, m
         raise ValueError("it breaks")
 
     monkeypatch.setattr(engine._Work, "look", broken)
-    await run_store.ask_for(store, "full")
+    await RunStore(store).enqueue("full")
     pauses = []
-    for _ in run_store.RETRY_MINUTES:
+    for _ in RETRY_MINUTES:
         failed = await engine.carry_out(store)
         assert failed is not None
         assert failed.finished_at is not None
         assert failed.retry_at is not None
         pauses.append((failed.retry_at - failed.finished_at) / MINUTE)
-        assert await run_store.ask_again(store) == []
+        assert await RunStore(store).enqueue_retries() == []
         past = {"retryAt": store.clock.now() - MINUTE}
         await store.database["reconciliations"].update_one({"_id": failed.id}, {"$set": past})
-        (again,) = await run_store.ask_again(store)
+        (again,) = await RunStore(store).enqueue_retries()
         assert (again.kind, again.tries) == ("full", failed.tries + 1)
     last = await engine.carry_out(store)
 
-    assert pauses == list(run_store.RETRY_MINUTES)
+    assert pauses == list(RETRY_MINUTES)
     assert last is not None
     assert (last.state, last.error, last.retry_at) == ("failed", "ValueError: it breaks", None)
     assert await waiting(store) == []
@@ -130,20 +131,20 @@ async def test_what_somebody_asked_for_since_is_not_tried_again(
     now = store.clock.now()
     await made(store, at=now - HOUR, state="failed", retryAt=now - MINUTE, **failed)
     await made(store, at=now - MINUTE, **since)
-    again = await run_store.ask_again(store)
+    again = await RunStore(store).enqueue_retries()
 
     assert bool(again) == tried
     assert await store.database["reconciliations"].count_documents({"retryAt": {"$exists": True}}) == 0
-    assert await run_store.ask_again(store) == []
+    assert await RunStore(store).enqueue_retries() == []
 
 
 async def test_the_silent_are_given_up_so_often_and_no_more(store: Store) -> None:
     """Another run takes the place of one whose process died, but not of one that ended a process again and again."""
-    silent = store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)
+    silent = store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)
     await made(store, "full", silent, "running", owner="somebody", tries=1)
-    await made(store, "incremental", silent, "running", owner="somebody", tries=1 + len(run_store.RETRY_MINUTES))
+    await made(store, "incremental", silent, "running", owner="somebody", tries=1 + len(RETRY_MINUTES))
     await made(store, "resource", store.clock.now(), "running", owner="somebody", resource="a")
-    asked = await run_store.give_up_dead(store)
+    asked = await RunStore(store).abandon_dead()
 
     assert [(run.kind, run.tries) for run in asked] == [("full", 2)]
     assert sorted((await states(store)).values()) == ["abandoned", "abandoned", "queued", "running"]
@@ -157,11 +158,11 @@ async def test_old_runs_are_pruned_but_never_the_last_that_succeeded(store: Stor
     gone.append(await made(store, "incremental", older, "abandoned"))
     stay = [await made(store, "full", old), await made(store, "resource", older, resource="a")]
     stay += [await made(store, "incremental", older, "queued"), await made(store, "incremental", now, "failed")]
-    assert await run_store.prune(store, 0) == 0
-    assert await run_store.prune(store, 93) == 0
-    assert await run_store.prune(store, 90) == len(gone)
+    assert await RunStore(store).prune(0) == 0
+    assert await RunStore(store).prune(93) == 0
+    assert await RunStore(store).prune(90) == len(gone)
 
     assert set(await states(store)) == set(stay)
-    mark = await run_store.watermark(store)
+    mark = await RunStore(store).watermark()
     assert mark is not None
     assert mark.id == stay[0]

@@ -13,20 +13,22 @@ from bson import ObjectId
 
 from app import job_queue
 from app.job_queue import Queue
-from app.reconciliation import engine, recheck, run_store
+from app.reconciliation import engine, recheck
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings.listing import Filters, listed
 from app.reconciliation.findings.transitions import Said, transition
 from app.settings import Settings
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind
+from app.storage.leases import DEAD_SECONDS
+from app.storage.runs import RunStore
 from tests.support.commands import eventually, kept_running, run, running
 from tests.support.redis_server import OwnRedis
 from tests.support.step_driver import HOUR, NINE, add_resource
 from worker import jobs
 
 pytestmark = pytest.mark.servers("rust")
-KINDS: tuple[run_store.Kind, ...] = ("full", "incremental")
+KINDS: tuple[RunKind, ...] = ("full", "incremental")
 
 
 def context(store: Store) -> dict[str, Any]:
@@ -51,10 +53,10 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
     """What stands in MongoDB alone when it starts, and what it is told of by Redis later; SIGTERM ends it."""
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
-    silent = await run_store.ask_for(store, "full")
+    silent = await RunStore(store).enqueue("full")
     with running("worker", MONGODB_URL=database_url, REDIS_URL=redis_url) as worker:
         assert await succeeds(store, silent)
-        told = await run_store.ask_for(store, "resource", "r")
+        told = await RunStore(store).enqueue("resource", "r")
         jobs = Queue(redis_url)
         assert await jobs.put(job_queue.RUN, str(told.id), identity=str(told.id))
         await jobs.close()
@@ -62,8 +64,8 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
         assert run("health", "worker", MONGODB_URL=database_url).returncode == 0
         assert worker.ended(signal.SIGTERM) == 0
     assert run("health", "worker", MONGODB_URL=database_url).returncode == 1
-    assert (await run_store.get(store, str(silent.id))).findings == 1
-    assert (await run_store.get(store, str(told.id))).conflicts == 1
+    assert (await RunStore(store).get(str(silent.id))).findings == 1
+    assert (await RunStore(store).get(str(told.id))).conflicts == 1
     assert any("Conflict detected" in line for line in worker.err)
     assert worker.out == []
 
@@ -72,11 +74,11 @@ async def test_it_outlives_redis(store: Store, database_url: str, tmp_path: Path
     """It starts without Redis and carries out what waits in MongoDB; so too after Redis came and was killed."""
     redis = OwnRedis(tmp_path)
     with running("worker", MONGODB_URL=database_url, REDIS_URL=redis.url) as worker:
-        assert await succeeds(store, await run_store.ask_for(store, "full"))
+        assert await succeeds(store, await RunStore(store).enqueue("full"))
         redis.start()
         await asyncio.to_thread(worker.said, "Redis can be used again")
         redis.kill()
-        assert await succeeds(store, await run_store.ask_for(store, "incremental"))
+        assert await succeeds(store, await RunStore(store).enqueue("incremental"))
         assert worker.ended(signal.SIGTERM) == 0
 
 
@@ -120,10 +122,10 @@ async def test_the_scheduled_job_tells_what_the_seed_told(store: Store) -> None:
 
 async def test_the_dead_are_taken_over_and_a_told_run_is_done_once(store: Store) -> None:
     """A look into MongoDB finds what a dead worker left; a job whose run was done meanwhile does nothing."""
-    await run_store.ask_for(store, "full")
-    dead = await run_store.claim(store, "the dead")
+    await RunStore(store).enqueue("full")
+    dead = await RunStore(store).claim("the dead")
     assert dead is not None
-    silent = store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)
+    silent = store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)
     await store.database["reconciliations"].update_one({"_id": dead.id}, {"$set": {"beatAt": silent}})
 
     assert await jobs.pick_up_reconciliations(context(store)) == 1
@@ -189,7 +191,7 @@ async def test_a_killed_run_leaves_no_trace_in_the_findings(
         sweeper.process.wait()
     half = await findings.count_documents({})
     (dead,) = await store.database["reconciliations"].find().to_list(None)
-    silent = {"beatAt": store.clock.now() - timedelta(seconds=run_store.DEAD_SECONDS + 1)}
+    silent = {"beatAt": store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)}
     await store.database["reconciliations"].update_one({"_id": dead["_id"]}, {"$set": silent})
     await store.database["leases"].update_one({}, {"$set": silent})
     assert await jobs.pick_up_reconciliations(context(store)) == 1
@@ -199,7 +201,7 @@ async def test_a_killed_run_leaves_no_trace_in_the_findings(
     assert [(each["resource"], each["state"], each["version"]) for each in found] == [
         (name, "open", 1) for name in "abc"
     ]
-    assert (await run_store.get(store, str(dead["_id"]))).state == "abandoned"
+    assert (await RunStore(store).get(str(dead["_id"]))).state == "abandoned"
 
 
 async def test_the_command_ends_with_1_for_what_nobody_accepted(store: Store, database_url: str) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 from bson import ObjectId
 
-from app.reconciliation import engine, run_store
+from app.reconciliation import engine
 from app.storage.client import Store
-from app.storage.documents import Run
+from app.storage.documents import Run, RunKind
 from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good
 
 URL = "/v1/findings"
@@ -32,7 +32,7 @@ async def doubled(visitor: Visitor, reservation: dict[str, Any], **fields: Any) 
     return str(copy["_id"])
 
 
-async def run_of(visitor: Visitor, kind: run_store.Kind = "full") -> Run:
+async def run_of(visitor: Visitor, kind: RunKind = "full") -> Run:
     """Reconcile, and succeed."""
     run = await engine.reconcile_reservations(visitor.store, kind)
     assert run.state == "succeeded", run.error

@@ -11,15 +11,16 @@ from typing import Any
 
 import click
 
-from app.reconciliation import engine, run_store
+from app.reconciliation import engine
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect
+from app.storage.runs import RunStore
 
 STAGES = {
     "read": (engine, "confirm_windows", 1),
     "read again": (engine, "confirm_windows", 2),
     "settled": (engine, "record", 2),
-    "recorded": (run_store, "write", 1),
+    "recorded": (RunStore, "update", 1),
 }
 """Before which call of what: rows read, some resources written down and others not, all but the run's own end."""
 

@@ -27,7 +27,7 @@ from app.storage.documents.guards import Guard, Occupancy, service_row
 from app.storage.documents.keys import Key
 from app.storage.documents.processes import Beat, Deployment, Process
 from app.storage.documents.reservations import Group, HistoryEntry, IdempotencyRecord, Reservation, StoredAnswer
-from app.storage.documents.runs import Delivery, Lease, QueuedRun, Run
+from app.storage.documents.runs import Delivery, Lease, QueuedRun, Run, RunKind, RunState
 
 DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Resource,
@@ -76,6 +76,8 @@ __all__ = [
     "Reservation",
     "Resource",
     "Run",
+    "RunKind",
+    "RunState",
     "Schedule",
     "Service",
     "StoredAnswer",

@@ -1,13 +1,17 @@
 """Runs of reconciliation, the queue of them, and the leases of what one process does at a time."""
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 from beanie import PydanticObjectId
 from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
 from app.storage.documents.base import Name, StoredDocument, SubDocument
+
+RunKind: TypeAlias = Literal["full", "incremental", "resource"]
+"""What a run reads: everything, what has changed since the last run, or one resource."""
+RunState: TypeAlias = Literal["queued", "running", "succeeded", "failed", "abandoned"]
 
 
 class Run(StoredDocument):
@@ -20,9 +24,9 @@ class Run(StoredDocument):
     """
 
     id: PydanticObjectId = Field(alias="_id")
-    kind: Literal["full", "incremental", "resource"]
+    kind: RunKind
     resource: str | None = None
-    state: Literal["queued", "running", "succeeded", "failed", "abandoned"] = "queued"
+    state: RunState = "queued"
     scanned: int = 0
     resources: int = 0
     findings: int = 0
