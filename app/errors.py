@@ -4,9 +4,39 @@ One exception carries them all. Its name is stable and becomes the `type`; a tes
 documentation, and `app.http.problems` turns it into `application/problem+json`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+ProblemName: TypeAlias = Literal[
+    "malformed",
+    "unauthenticated",
+    "forbidden",
+    "not-found",
+    "method-not-allowed",
+    "too-large",
+    "unsupported-media-type",
+    "conflict",
+    "too-late",
+    "forbidden-transition",
+    "hold-expired",
+    "hold-limit",
+    "stranded-bookings",
+    "exists",
+    "stale",
+    "precondition-required",
+    "invalid",
+    "rule",
+    "idempotency-mismatch",
+    "local-time",
+    "strict-only",
+    "rate-limited",
+    "internal",
+    "overloaded",
+    "outcome-unknown",
+    "unavailable",
+]
+"""The last segment of a problem's `type`; it never changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +48,7 @@ class Kind:
     retry_after_seconds: int | None = None
 
 
-KINDS: dict[str, Kind] = {
+KINDS: Mapping[ProblemName, Kind] = {
     "malformed": Kind(400, "The body is not the JSON that it should be"),
     "unauthenticated": Kind(401, "No valid API key"),
     "forbidden": Kind(403, "The API key may not do this"),
@@ -60,15 +90,15 @@ class Problem(Exception):  # noqa: N818  # named as RFC 9457 names it, it is wha
     """A refusal with its reason.
 
     Args:
-        name: A key of `KINDS`; the last segment of the `type`.
+        name: The last segment of the `type`.
         detail: One sentence that a person can act on.
         faults: The fields or rules to blame, where there are any.
         extra: Further members, already in their JSON form and camelCase.
     """
 
-    def __init__(self, name: str, detail: str, *, faults: Sequence[Fault] = (), **extra: Any) -> None:
+    def __init__(self, name: ProblemName, detail: str, *, faults: Sequence[Fault] = (), **extra: Any) -> None:
         super().__init__(detail)
-        self.name = name
+        self.name: ProblemName = name
         self.kind = KINDS[name]
         self.detail = detail
         self.faults = tuple(faults)

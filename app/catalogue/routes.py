@@ -29,7 +29,7 @@ from app.catalogue.service import Catalogue
 from app.errors import Problem, not_found
 from app.http.answers import versioned
 from app.http.etags import IfMatch, IfMatchHeader, OptionalIfMatchHeader, etag
-from app.http.openapi import problems
+from app.http.openapi import ProblemNames, problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor, split_page
 from app.http.request import Request
 from app.storage.documents import CatalogueObject, Customer, Resource, Service, TimeOff
@@ -40,8 +40,8 @@ A = TypeVar("A", bound=CatalogueAnswer)
 _ADD = problems("exists", body=True)
 _LIST = problems()
 _READ = problems("not-found")
-_EDITED = ("not-found", "stale", "precondition-required")
-_WRITE_PATH = ("overloaded", "outcome-unknown")
+_EDITED: ProblemNames = ("not-found", "stale", "precondition-required")
+_WRITE_PATH: ProblemNames = ("overloaded", "outcome-unknown")
 _ETAG = [ResponseHeader("ETag", description="The version of the resource, for `If-Match`.", documentation_only=True)]
 
 Force: TypeAlias = Annotated[

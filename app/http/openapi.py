@@ -6,7 +6,7 @@ may be left out; its responses know no problem documents. Both are put right her
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from litestar import Litestar
 from litestar.openapi import ResponseSpec
@@ -14,11 +14,12 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
-from app.errors import KINDS
+from app.errors import KINDS, ProblemName
 from app.http.models import Answer, Body
 from app.http.problems import MEDIA_TYPE, ProblemAnswer
 
-Schema = dict[str, Any]
+Schema: TypeAlias = dict[str, Any]
+ProblemNames: TypeAlias = tuple[ProblemName, ...]
 
 SECURITY_SCHEME = "key"
 _REFERENCE = "#/components/schemas/{model}"
@@ -35,12 +36,12 @@ _IF_NONE_MATCH: Schema = {
 }
 _TAG: Schema = {"description": "A tag of what is shown, for `If-None-Match`.", "schema": {"type": "string"}}
 
-_ALWAYS = ("invalid", "internal", "unavailable")
-_WITH_KEY = ("unauthenticated", "forbidden")
-_WITH_BODY = ("malformed", "too-large", "unsupported-media-type", "overloaded")
+_ALWAYS: ProblemNames = ("invalid", "internal", "unavailable")
+_WITH_KEY: ProblemNames = ("unauthenticated", "forbidden")
+_WITH_BODY: ProblemNames = ("malformed", "too-large", "unsupported-media-type", "overloaded")
 
 
-def problems(*names: str, body: bool = False, key: bool = True) -> dict[int, ResponseSpec]:
+def problems(*names: ProblemName, body: bool = False, key: bool = True) -> dict[int, ResponseSpec]:
     """What a route can answer instead, for its `responses`.
 
     Args:
@@ -48,7 +49,7 @@ def problems(*names: str, body: bool = False, key: bool = True) -> dict[int, Res
         body: It reads a body.
         key: It needs an API key.
     """
-    by_status: dict[int, list[str]] = {}
+    by_status: dict[int, list[ProblemName]] = {}
     for name in (*(_WITH_KEY if key else ()), *(_WITH_BODY if body else ()), *names, *_ALWAYS):
         by_status.setdefault(KINDS[name].status, []).append(name)
     return {

@@ -84,7 +84,7 @@ def _answer_problem(request: Request[Any, Any, Any], error: Problem) -> Response
     return render_problem(error, request)
 
 
-_BY_STATUS = {kind.status: name for name, kind in reversed(KINDS.items())} | {422: "invalid"}
+_BY_STATUS = {kind.status: name for name, kind in reversed([*KINDS.items()])} | {422: "invalid"}
 _DETAILS = {
     404: "There is nothing at this path; /openapi.json lists what there is.",
     413: "The body is larger than 1 MiB.",

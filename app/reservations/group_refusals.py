@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from app.booking import MembersRefused, Refused
 from app.caller import Caller
-from app.errors import Fault, Problem
+from app.errors import Fault, Problem, ProblemName
 from app.http.strict_json import MAX_FAULTS
 from app.http.validation_messages import from_faults
 from app.refusals import refusal
@@ -55,7 +55,7 @@ def members_refused(
     if wrong:
         return members_wrong(wrong, members)
     told = [(place, refusal(reason, caller)) for place, reason in refused.members if isinstance(reason, Refused)]
-    name = "conflict" if all(problem.name == "conflict" for _, problem in told) else "rule"
+    name: ProblemName = "conflict" if all(problem.name == "conflict" for _, problem in told) else "rule"
     listed = [{"index": place, **_verdict(problem, unborn)} for place, problem in told]
     return Problem(name, _detail(told, members), faults=_faults(told, members), members=listed)
 

@@ -11,7 +11,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from app.access.routes import caller_of, needs
 from app.booking import Replay
 from app.http.answers import stored_response, versioned
-from app.http.openapi import problems
+from app.http.openapi import ProblemNames, problems
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
 from app.reservations.group_schemas import GroupAnswer, NewGroup, group_answer
@@ -20,7 +20,7 @@ from app.reservations.idempotency import Rendered, rendered, token_of
 from app.reservations.schemas import StatusChange, reservation_answer, stored_answers
 from app.storage.documents import Reservation
 
-_WRITE = ("overloaded", "outcome-unknown", "strict-only")
+_WRITE: ProblemNames = ("overloaded", "outcome-unknown", "strict-only")
 _BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRITE, body=True)
 _CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
 _CANCEL = problems("not-found", "forbidden-transition", "too-late", *_WRITE, body=True)

@@ -13,7 +13,7 @@ from app.booking import Replay
 from app.domain.lifecycle import Status
 from app.http.answers import built, stored_response, versioned
 from app.http.etags import IfMatch, IfMatchHeader
-from app.http.openapi import problems
+from app.http.openapi import ProblemNames, problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
 from app.http.parameters import read_instant
 from app.http.request import Request
@@ -32,7 +32,7 @@ from app.reservations.service import Reservations
 from app.storage.documents import Reservation
 from app.storage.stored_reservations import as_it_is
 
-_WRITE = ("overloaded", "outcome-unknown")
+_WRITE: ProblemNames = ("overloaded", "outcome-unknown")
 _BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRITE, body=True)
 _CHANGE = problems(
     "not-found",

@@ -11,7 +11,7 @@ from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, S
 from structlog.testing import capture_logs
 
 from app.access.routes import open_to_all
-from app.errors import KINDS, Problem
+from app.errors import KINDS, Problem, ProblemName
 from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
@@ -29,7 +29,7 @@ async def client(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def assert_problem(answer: httpx.Response, name: str) -> dict[str, Any]:
+def assert_problem(answer: httpx.Response, name: ProblemName) -> dict[str, Any]:
     """Hold an answer to RFC 9457 and the contract, and give its members."""
     body: dict[str, Any] = answer.json()
     kind = KINDS[name]

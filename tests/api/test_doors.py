@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from app.catalogue.schemas import NewResource
 from app.domain.instants import parse
-from app.errors import Problem
+from app.errors import Problem, ProblemName
 from app.http.middleware import MAX_PATH
 from app.http.request import LARGE_BODY_BYTES, _read
 from app.main import create_app
@@ -145,7 +145,7 @@ async def test_a_weak_tag_counts_as_its_strong_one(shop: Visitor) -> None:
         ("Idempotency-Key", "invalid"),
     ],
 )
-async def test_a_header_that_stands_once_is_refused_twice(shop: Visitor, name: str, kind: str) -> None:
+async def test_a_header_that_stands_once_is_refused_twice(shop: Visitor, name: str, kind: ProblemName) -> None:
     """Whichever of the two would win, somebody between here and there may have taken the other; nothing is done."""
     ours = {
         "Authorization": f"Bearer {shop.token}",

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.domain.instants import render
+from app.errors import ProblemName
 from app.settings import Settings
 from app.storage.client import Store
 from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, at, good, made, problem, wanted
@@ -363,7 +364,9 @@ class TestMoves:
             ({"resource": None}, "invalid", "/moves/0/resource"),
         ],
     )
-    async def test_where_it_cannot_go(self, visitor: Visitor, fields: dict[str, Any], name: str, pointer: str) -> None:
+    async def test_where_it_cannot_go(
+        self, visitor: Visitor, fields: dict[str, Any], name: ProblemName, pointer: str
+    ) -> None:
         """Each problem points into the list, and nothing is written."""
         await visitor.resource()
         await visitor.resource("closed", active=False)
@@ -425,7 +428,7 @@ class TestMoves:
         good(await move(visitor, later))
 
     @pytest.mark.parametrize(("verb", "name"), [("cancel", "forbidden-transition"), (None, "hold-expired")])
-    async def test_what_has_ended_stays(self, visitor: Visitor, verb: str | None, name: str) -> None:
+    async def test_what_has_ended_stays(self, visitor: Visitor, verb: str | None, name: ProblemName) -> None:
         """Neither a final reservation nor an expired hold moves."""
         await visitor.resource()
         reservation = await visitor.booked(expiresInSeconds=60)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.errors import ProblemName
 from app.migration.migrate import migrate
 from app.storage.client import Store
 from tests.support.api_client import NINE, RESERVATIONS, Visitor, at, problem, wanted
@@ -256,7 +257,8 @@ async def test_a_body_above_a_mebibyte_is_too_large(shop: Visitor, sending: str)
         for start in range(0, len(body), 65_536):
             yield body[start : start + 65_536]
 
-    for size, name in ((1_048_577, "too-large"), (1_048_576, "invalid")):
+    sizes: dict[int, ProblemName] = {1_048_577: "too-large", 1_048_576: "invalid"}
+    for size, name in sizes.items():
         body = sent({"notes": ""})
         body = body[:-2] + b"x" * (size - len(body)) + body[-2:]
         content = bytes if sending == "whole" else chunks

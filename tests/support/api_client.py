@@ -7,7 +7,7 @@ import httpx
 from bson import ObjectId
 
 from app.domain.instants import render
-from app.errors import KINDS
+from app.errors import KINDS, ProblemName
 from app.storage.client import Store
 from tests.support.http_client import make_key
 
@@ -156,7 +156,7 @@ def good(answer: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def problem(answer: httpx.Response, name: str, *pointers: str) -> dict[str, Any]:
+def problem(answer: httpx.Response, name: ProblemName, *pointers: str) -> dict[str, Any]:
     """The body of a problem of that name that blames these places, where any are said."""
     assert answer.headers["Content-Type"] == "application/problem+json", answer.text
     body: dict[str, Any] = answer.json()

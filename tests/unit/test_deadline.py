@@ -8,7 +8,7 @@ import pytest
 from pymongo import _csot
 
 from app.deadline import LEAST_SECONDS, Deadline, bound, current, detached, sending, within
-from app.errors import KINDS, Problem
+from app.errors import KINDS, Problem, ProblemName
 from app.http import deadlines
 from app.http.deadlines import Deadlines
 from app.main import create_app
@@ -138,7 +138,7 @@ class TestAnswersInTime:
         ("method", "sends", "name"),
         [("GET", False, "overloaded"), ("POST", False, "overloaded"), ("POST", True, "outcome-unknown")],
     )
-    async def test_a_wait_without_end_has_one(self, method: str, name: str, *, sends: bool) -> None:
+    async def test_a_wait_without_end_has_one(self, method: str, name: ProblemName, *, sends: bool) -> None:
         """It is answered while it still waits; what comes after that reaches nobody, and is not cut short.
 
         Only where something was sent nobody knows what came of it.

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from app.errors import Problem
+from app.errors import Problem, ProblemName
 from app.http.failure_log import AGAIN_SECONDS, QUIET_SECONDS, FailureLog
 
 
@@ -49,11 +49,12 @@ async def test_a_storm_is_three_lines() -> None:
 
 
 @pytest.mark.parametrize("name", ["overloaded", "outcome-unknown", "unavailable"])
-async def test_each_kind_has_its_own_lines(name: str) -> None:
+async def test_each_kind_has_its_own_lines(name: ProblemName) -> None:
     """One kind does not hide another."""
     troubles = FailureLog(now=Clock())
     with capture_logs() as said:
-        for kind in ("overloaded", "outcome-unknown", "unavailable", name):
+        kinds: tuple[ProblemName, ...] = ("overloaded", "outcome-unknown", "unavailable", name)
+        for kind in kinds:
             troubles.note(Problem(kind, "No."), "request")
     troubles.close()
 
