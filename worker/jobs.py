@@ -6,7 +6,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking import expiry
+from app.booking import complete_ended, expire_lapsed
 from app.cluster import worker_heartbeat
 from app.cron import parse
 from app.reconciliation import engine, schedule
@@ -68,8 +68,8 @@ async def tidy_up(ctx: Context) -> dict[str, int]:
     hours: int = ctx["settings"].complete_after_hours
     days: int = ctx["settings"].runs_kept_days
     return {
-        "expired": await _until_none(lambda: expiry.expire_lapsed(store)),
-        "completed": await expiry.complete_ended(store, hours),
+        "expired": await _until_none(lambda: expire_lapsed(store)),
+        "completed": await complete_ended(store, hours),
         "pruned": await _until_none(lambda: RunStore(store).prune(days)),
     }
 

@@ -10,7 +10,7 @@ from heapq import merge
 import pymongo
 from pymongo.errors import PyMongoError
 
-from app.availability.queries import Place, Rows, read_places, read_rows
+from app.availability.queries import Place, read_places, read_rows
 from app.deadline import detached, within
 from app.domain.instants import DAY, Millis
 from app.domain.load import Profile
@@ -18,6 +18,7 @@ from app.domain.rules import BookingRequest, ServiceRules, block_of
 from app.domain.slots import Asked, Budget, Candidates, longest_of, slots
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.reservations import Row
 from app.storage.rule_cache import RuleReader
 from app.work import WorkPool
 
@@ -92,7 +93,7 @@ class NextFree:
         except (PyMongoError, Problem):
             return []  # a refusal stands without advice
 
-    async def _taken(self, search: "_Search") -> tuple[dict[str, Profile], Mapping[str, Rows]]:
+    async def _taken(self, search: "_Search") -> tuple[dict[str, Profile], Mapping[str, list[Row]]]:
         """Who is there: the profiles that are remembered, and the reservations of the other resources."""
         now = time.monotonic()
         known: dict[str, Profile] = {}
@@ -101,10 +102,10 @@ class NextFree:
             if entry is not None and entry.until > now and entry.changes == place.changes:
                 known[place.room.id] = entry.profile
         unknown = [place for place in search.places if place.room.id not in known]
-        return known, await read_rows(self._store, unknown, *search.span, most=ROWS_MAX)
+        return known, await read_rows(self._store, unknown, *search.span, rows_max=ROWS_MAX)
 
     def _find(
-        self, search: "_Search", profiles: dict[str, Profile], rows: Mapping[str, Rows], budget: Budget
+        self, search: "_Search", profiles: dict[str, Profile], rows: Mapping[str, list[Row]], budget: Budget
     ) -> list[Millis]:
         """Search, in a thread; one at a time."""
         now, until = self._store.clock.millis(), time.monotonic() + REMEMBERED_SECONDS

@@ -13,7 +13,7 @@ from bson import ObjectId
 
 from app.availability.admission import Admission
 from app.availability.next_free import NextFree
-from app.availability.queries import ROWS_MAX, Place, Rows, read_places, read_rows
+from app.availability.queries import ROWS_MAX, Place, read_places, read_rows
 from app.availability.questions import Question, TimeQuestion, answer_zone, asked_of, end_of, span_of
 from app.availability.rendering import Written, slots_json
 from app.caller import Caller
@@ -24,11 +24,12 @@ from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
 from app.domain.slots import Asked, Budget, Candidates, Slot, longest_of, slots
 from app.domain.zones import zone
-from app.errors import Problem, invalid
-from app.reservations.queries import read_reservation
+from app.errors import invalid
 from app.storage.client import Store
 from app.storage.occupancy import occupancies_on
+from app.storage.reservations import ReservationStore, Row
 from app.storage.rule_cache import RuleReader, too_long
+from app.storage.stored_reservations import as_it_is, customer_of
 from app.work import WorkPool
 
 P = ParamSpec("P")
@@ -79,7 +80,7 @@ class Availability:
                 asked = replace(asked, ignore=await self._ignored(question.ignore, caller))
                 block = block_of(after, before + longest_of(asked, offer), offer)
                 _require_time(until)
-                rows = await read_rows(self.store, places, *block, most=ROWS_MAX)
+                rows = await read_rows(self.store, places, *block, rows_max=ROWS_MAX)
             return await self._beside(_answer, grids, offer, asked, _Taken(rows, self.store.clock.millis()), tz, budget)
 
     async def explain(self, question: TimeQuestion, caller: Caller) -> Verdict:
@@ -97,7 +98,7 @@ class Availability:
                 wish = BookingRequest(start, end_of(start, end, offer, zone(place.room.timezone)), question.guests)
                 block = block_of(wish.start, wish.end, offer)
                 _require_time(until)
-                rows = await read_rows(self.store, [place], *block, most=ROWS_MAX)
+                rows = await read_rows(self.store, [place], *block, rows_max=ROWS_MAX)
             return await self._beside(_explain, wish, place, offer, _Taken(rows, self.store.clock.millis()))
 
     async def pool(self, service: str) -> tuple[ServiceRules | None, Sequence[str]]:
@@ -137,18 +138,23 @@ class Availability:
         return offer, places
 
     async def _ignored(self, identity: str | None, caller: Caller) -> ObjectId | None:
+        """The id of the reservation that a question ignores.
+
+        Raises:
+            Problem: `invalid` where there is none, also for a stranger's.
+        """
         if identity is None:
             return None
-        try:
-            return (await read_reservation(self.store, identity, caller)).id
-        except Problem:
-            raise invalid("?ignore", f"There is no reservation {identity!r}.") from None
+        row = await ReservationStore(self.store).find_row(identity)
+        if row is None or not caller.sees(customer_of(row)):
+            raise invalid("?ignore", f"There is no reservation {identity!r}.")
+        return as_it_is(row).id
 
 
 class _Taken:
     """What is booked, as it was read, and when."""
 
-    def __init__(self, rows: Mapping[str, Rows], now: Millis) -> None:
+    def __init__(self, rows: Mapping[str, list[Row]], now: Millis) -> None:
         self._rows = rows
         self._now = now
 

@@ -9,10 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.booking import Stranded
-from app.booking.edit import Plan
-from app.booking.snapshot import missing_guard
-from app.booking.stranding_survey import Stretch, Survey, read_blocking_rows, survey_of
+from app.booking import Plan, Stranded, Stretch, Survey, missing_guard, read_blocking_rows, survey_of
 from app.catalogue.changes import Changes, Row, Wanted
 from app.catalogue.queries import HOURS, read_row
 from app.domain.instants import LATEST, Millis

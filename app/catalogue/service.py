@@ -11,8 +11,7 @@ from weakref import WeakValueDictionary
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from app.booking import DEADLINE_SECONDS, BookingService, Stranded, overloaded
-from app.booking.edit import EditResource, PlanOutdated
+from app.booking import DEADLINE_SECONDS, BookingService, EditResource, PlanOutdated, Stranded, overloaded
 from app.caller import Caller
 from app.catalogue.changes import Row, Wanted, patched
 from app.catalogue.merge_patch import merging

@@ -8,9 +8,8 @@ from app.errors import Problem
 from app.http.models import read_body
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource
-from app.storage.foreign_occupancies import OCCUPANCIES
 from app.storage.guards import insert_new, make_fresh_guards, make_guard
-from app.storage.values import identity
+from app.storage.reservations import ReservationStore
 
 REMEMBERED = 50_000
 """Ids of a kind that are remembered at most; a file may name millions of customers."""
@@ -54,7 +53,8 @@ class Known:
         """Make them, guards first; those whose id may not be one are left out."""
         allowed = [identity for identity in identities if _allowed(NewResource, identity)]
         if self._booked is None:
-            self._booked = await self._read_booked()
+            # These may be older than their resource, and its guard must reach as far as they do.
+            self._booked = await ReservationStore(self._store).named_resources()
         for each in self._booked.intersection(allowed):
             await make_guard(self._store, each)
         await make_fresh_guards(self._store, [each for each in allowed if each not in self._booked])
@@ -62,15 +62,6 @@ class Known:
         made = [Resource(id=each, name=each, created_at=now, updated_at=now).to_mongo() for each in allowed]
         await insert_new(self._store, "resources", made)
         return allowed
-
-    async def _read_booked(self) -> set[str]:
-        """The texts of what reservations name: they may be older than their resource, and its guard must reach so far.
-
-        What they name in other ways is listed in `occupancies`.
-        """
-        named = await self._store.lenient("reservations").distinct("resource")
-        listed = await self._store.database[OCCUPANCIES].distinct("resource")
-        return {text for value in named if (text := identity(value)) is not None} | {*listed}
 
     async def _make_customers(self, identities: list[str]) -> list[str]:
         allowed = [identity for identity in identities if _allowed(NewCustomer, identity)]

@@ -18,12 +18,11 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 
-from app.booking import BookingService, BookRow, ChangeRow, Refused, Replay
-from app.booking.import_rows import ACTOR_IMPORT
+from app.booking import ACTOR_IMPORT, BookingService, BookRow, ChangeRow, Refused, Replay
 from app.domain.rules import FORCED
 from app.errors import Problem
 from app.errors import invalid as invalid_field
-from app.importing.booked import Booked, find_booked, has_keyless, references_of
+from app.importing.imported import any_keyless, changed_by, described, find_imported, patch_to, references_of
 from app.importing.known import Known
 from app.importing.records import Record
 from app.importing.report import Complaint, Outcome, Report, differing, invalid, refused
@@ -31,6 +30,7 @@ from app.importing.rows import Row, Zone, names_of, read_row
 from app.importing.source import UnreadableError
 from app.storage.client import Store
 from app.storage.documents import Customer, Reservation, Resource
+from app.storage.imported_reservations import ImportedReservation
 
 CHUNK = 200
 """Rows whose references, resources and customers are looked up together."""
@@ -86,7 +86,7 @@ class Importer:
                 the report says what was done until then, and is `unchanged` when the file is imported again.
         """
         known = Known(self.store, create=self.create)
-        self._keyless = await has_keyless(self.store)
+        self._keyless = await any_keyless(self.store)
         chunks = _chunks(records)
         try:
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
@@ -102,7 +102,7 @@ class Importer:
         rows = [read_row(record, self.timezone) for record in chunk]
         valid = [row for row in rows if isinstance(row, Row)]
         before = set(self._pending)  # what is looked up of these is what they were before
-        booked = await find_booked(self.store, valid, keyless=self._keyless)
+        booked = await find_imported(self.store, valid, keyless=self._keyless)
         fresh = [row for row in valid if row.key not in booked]
         await known.look(
             (row.wanted.resource for row in fresh), (row.wanted.customer for row in fresh if row.wanted.customer)
@@ -115,13 +115,13 @@ class Importer:
             if row.key in before:
                 # The file has it twice, and what becomes of this one depends on what became of that one.
                 await self._settle(0)
-                booked |= await find_booked(self.store, [row], keyless=self._keyless)
+                booked |= await find_imported(self.store, [row], keyless=self._keyless)
             before.add(row.key)
             self._window.append((record, row, self._fate(row, booked.get(row.key), known)))
 
-    def _fate(self, row: Row, booked: Booked | None, known: Known) -> Fated:
+    def _fate(self, row: Row, booked: ImportedReservation | None, known: Known) -> Fated:
         """What becomes of a row: told at once where nothing is to be written, else as a task that writes."""
-        if booked is not None and (not self.update or not booked.patch_to(row)):
+        if booked is not None and (not self.update or not patch_to(booked, row)):
             return _compared(row, booked)
         if booked is None and (unknown := _unknown(row, known)) is not None:
             return invalid(unknown)
@@ -165,15 +165,15 @@ class Importer:
             raise TypeError("A row has no Idempotency-Key.")
         if made.id == intent.reservation:
             return Outcome("accepted")
-        booked = Booked.of(made.to_mongo())
+        booked = ImportedReservation.of(made.to_mongo())
         return await self._change(row, booked, ObjectId()) if self.update else _compared(row, booked)
 
-    async def _change(self, row: Row, booked: Booked, operation: ObjectId) -> Outcome:
+    async def _change(self, row: Row, booked: ImportedReservation, operation: ObjectId) -> Outcome:
         """Change a known row; whoever changed it since it was read is looked at again."""
         for _ in range(TRIES):
-            patch = booked.patch_to(row)
+            patch = patch_to(booked, row)
             if not patch:
-                return Outcome("updated" if booked.changed_by(operation) else "unchanged")
+                return Outcome("updated" if changed_by(booked, operation) else "unchanged")
             try:
                 await _insist(row, self.booking.change_row, self._changing(row, booked, patch, operation))
             except Problem as no:
@@ -183,13 +183,15 @@ class Importer:
                 return _refusal(no)
             else:
                 return Outcome("updated")
-            again = (await find_booked(self.store, [row], keyless=self._keyless)).get(row.key)
+            again = (await find_imported(self.store, [row], keyless=self._keyless)).get(row.key)
             if again is None:
                 break
             booked = again
-        return differing("stale", "Others are changing it at this moment; nothing was done.", [*booked.patch_to(row)])
+        return differing("stale", "Others are changing it at this moment; nothing was done.", [*patch_to(booked, row)])
 
-    def _changing(self, row: Row, booked: Booked, patch: dict[str, object], operation: ObjectId) -> ChangeRow:
+    def _changing(
+        self, row: Row, booked: ImportedReservation, patch: dict[str, object], operation: ObjectId
+    ) -> ChangeRow:
         if "startTime" in patch and row.wanted.end_time is not None:
             patch = {**patch, "endTime": row.wanted.end_time}  # else a new start keeps the length
         if booked.import_key is None:
@@ -231,12 +233,12 @@ def _unknown(row: Row, known: Known) -> Problem | None:
     return None
 
 
-def _compared(row: Row, booked: Booked) -> Outcome:
+def _compared(row: Row, booked: ImportedReservation) -> Outcome:
     """A known row to which nothing is done."""
-    patch = booked.patch_to(row)
+    patch = patch_to(booked, row)
     if not patch:
         return Outcome("unchanged")
-    return differing("differs", f"It is booked as {booked.said(patch)}; --update changes it.", [*patch])
+    return differing("differs", f"It is booked as {described(booked, patch)}; --update changes it.", [*patch])
 
 
 def _refusal(no: Refused | Problem, patch: Iterable[str] = ()) -> Outcome:

@@ -1,48 +1,31 @@
 """Following the changes of reservations by `updatedSince`: in the order in which they were made, and none is missed.
 
-A change is stamped a little before it can be seen (see `booking.stamps`), so the last ten seconds are held back: what
-is shown is complete. Every page has a `next`. On the last one it is the instant up to which all was shown, whether
-anything matched or not, so a follower that goes on from it never reads the same stretch again.
+A change is stamped a little before it can be seen (see `booking.timestamps`), so the last ten seconds are withheld:
+what is shown is complete. Every page has a `next`. On the last page it is the instant up to which all was shown,
+whether anything matched or not, so a follower that goes on from it never reads the same stretch again.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from app.domain.instants import Millis, from_millis, to_millis
 from app.errors import Problem
 from app.http.paging import bad_cursor, read_cursor, write_cursor
-from app.storage.sort_keys import after, mark_of, value_of
+from app.storage.reservation_filters import ChangePosition
+from app.storage.sort_keys import mark_of, value_of
 
 KIND = "updatedAt"
-"""Tells its cursors from those of the list by start."""
-BEHIND_ALL = "f" * 24
-"""The last id there is: a position behind everything of its instant."""
+"""Tells cursors of changes from those of the list by start."""
 
 
-class Position(NamedTuple):
-    """Everything up to here was shown: an instant in milliseconds, and the last id at it."""
-
-    at: Millis
-    identity: str = BEHIND_ALL
-
-    @property
-    def cursor(self) -> str:
-        """The position as a `next`."""
-        return write_cursor(KIND, self.at, self.identity)
-
-    @property
-    def beyond(self) -> list[dict[str, Any]]:
-        """The conditions for what comes after it: always a range of `updatedAt`, which every server bounds."""
-        if self.identity == BEHIND_ALL:
-            return [{"updatedAt": {"$gt": from_millis(self.at)}}]
-        ties = after("_id", value_of(self.identity), 1)
-        last = {"$or": [{"updatedAt": {"$gt": from_millis(self.at)}}, *ties]}
-        return [{"updatedAt": {"$gte": from_millis(self.at)}}, last]
+def cursor_of(position: ChangePosition) -> str:
+    """A position as a `next`."""
+    return write_cursor(KIND, position.at, position.identity)
 
 
-def begin(since: datetime | None, cursor: str | None) -> Position | None:
+def first_position(since: datetime | None, cursor: str | None) -> ChangePosition | None:
     """Where to go on: behind the cursor's position, and behind everything before `since`; None if nobody follows.
 
     Raises:
@@ -51,7 +34,7 @@ def begin(since: datetime | None, cursor: str | None) -> Position | None:
     position = None if cursor is None else _position_of(cursor)
     if since is None:
         return position
-    first = Position(to_millis(since) - 1)
+    first = ChangePosition(to_millis(since) - 1)
     if cursor is None:
         return first
     if position is None:
@@ -59,7 +42,7 @@ def begin(since: datetime | None, cursor: str | None) -> Position | None:
     return max(position, first)
 
 
-def _position_of(cursor: str) -> Position | None:
+def _position_of(cursor: str) -> ChangePosition | None:
     """The position that a cursor names; None if it may be the cursor of another list."""
     marks: Sequence[str | Millis] = ()
     with suppress(Problem):
@@ -69,17 +52,18 @@ def _position_of(cursor: str) -> Position | None:
     _, instant, identity = marks
     try:
         from_millis(int(instant))
-        return Position(int(instant), mark_of(value_of(str(identity))))
+        return ChangePosition(int(instant), mark_of(value_of(str(identity))))
     except (ValueError, OverflowError):
         raise bad_cursor() from None
 
 
-def following(position: Position, until: datetime, rows: Sequence[dict[str, Any]], limit: int) -> Position:
+def next_position(
+    position: ChangePosition, until: datetime, rows: Sequence[dict[str, Any]], limit: int
+) -> ChangePosition:
     """The position behind a page of `limit` at most, whose query found `rows`, one more if there are more.
 
     Never before the position from which the page was asked for: the clocks of two processes may differ a little.
     """
     if len(rows) > limit:
-        last = rows[limit - 1]
-        return Position(to_millis(last["updatedAt"]), mark_of(last["_id"]))
-    return max(position, Position(to_millis(until)))
+        return ChangePosition.of(rows[limit - 1])
+    return max(position, ChangePosition(to_millis(until)))

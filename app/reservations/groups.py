@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bson import ObjectId
 
@@ -18,7 +17,7 @@ from app.reservations.schemas import NewReservation
 from app.reservations.service import Pools, Reservations
 from app.storage.client import Store
 from app.storage.documents import Reservation
-from app.storage.stored_reservations import as_it_is
+from app.storage.reservations import ReservationStore
 
 _SENT, _STORED = Members("reservations"), Members("reservations", sent=False)
 
@@ -73,14 +72,10 @@ class Groups:
             Problem: `not-found`, also for a stranger's.
         """
         group = object_id("group", identity)
-        row = await self.store.database["groups"].find_one({"_id": group})
-        named = row.get("reservations") if row else None
-        found = await read_shown(
-            self.store, [each for each in named if isinstance(each, ObjectId)] if isinstance(named, list) else []
-        )
-        if not found or not all(caller.sees(reservation.customer) for reservation in found.values()):
+        members = await ReservationStore(self.store).find_group(group)
+        if not members or not all(caller.sees(reservation.customer) for reservation in members):
             raise not_found("group", identity)
-        return Group(group, [*found.values()])
+        return Group(group, members)
 
     async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Group:
         """Make all of them firm that have not ended, or none. A hold that has expired keeps all from it.
@@ -160,10 +155,3 @@ def _with_group_hold(wanted: NewGroup, body: NewReservation) -> NewReservation:
         raise invalid("/expiresInSeconds", "The group says how long all of it is held; leave it out here.")
     member: NewReservation = body.model_copy(update={"expires_in_seconds": wanted.expires_in_seconds})
     return member
-
-
-async def read_shown(store: Store, ids: Sequence[ObjectId]) -> dict[ObjectId, Reservation]:
-    """The reservations of these ids that exist, in the order of the ids; odd values of others are text."""
-    rows = await store.database["reservations"].find({"_id": {"$in": [*ids]}}).to_list(None)
-    found: dict[Any, Reservation] = {row["_id"]: as_it_is(row) for row in rows}
-    return {each: found[each] for each in ids if each in found}

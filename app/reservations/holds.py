@@ -18,6 +18,7 @@ from app.domain.lifecycle import status_at
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation
+from app.storage.reservations import ReservationStore
 
 WAIT_SECONDS = 2.0
 """How long a request stands in lines before it is told that nothing was done; the rest of its time is for booking."""
@@ -38,11 +39,6 @@ class Owner:
     def of(cls, customer: str | None, key: str) -> "Owner":
         """The customer, or where there is none the key."""
         return cls(customer) if customer else cls(None, key)
-
-    @property
-    def query(self) -> dict[str, Any]:
-        """What finds their reservations."""
-        return {"customer": self.customer} if self.customer else {"key": self.key, "customer": {"$exists": False}}
 
     def too_many(self, held: int, wanted: int, limit: int) -> Problem:
         """The refusal, which says whose limit it is."""
@@ -87,7 +83,7 @@ class HoldLimits:
     """The limits of one process, each 0 for none."""
 
     def __init__(self, store: Store, *, of_a_customer: int, of_a_key: int) -> None:
-        self._store = store
+        self._reservations = ReservationStore(store)
         self._of_a_customer = of_a_customer
         self._of_a_key = of_a_key
         self._lines: dict[Owner, _Line] = {}
@@ -148,7 +144,9 @@ class HoldLimits:
                 raise owner.too_many(line.held, count, limit)
             while True:
                 flying, counted_at = dict(line.flying), asyncio.get_running_loop().time()
-                held = await self._held(owner, limit)
+                held = await self._reservations.count_live_holds(
+                    customer=owner.customer, key=owner.key, count_max=limit
+                )
                 if held + count > limit:
                     line.full_at, line.held = counted_at, held
                     raise owner.too_many(held, count, limit)
@@ -157,8 +155,3 @@ class HoldLimits:
                     line.flying[settled] = count
                     return
                 await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
-
-    async def _held(self, owner: Owner, limit: int) -> int:
-        """How many live, as far as the limit."""
-        live = {"status": "pending", **owner.query, "expiresAt": {"$gt": self._store.clock.now()}}
-        return await self._store.database["reservations"].count_documents(live, limit=limit)

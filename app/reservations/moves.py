@@ -8,11 +8,11 @@ from app.booking import BookingService, MembersRefused, Replay, Token
 from app.caller import Caller
 from app.errors import Problem, invalid
 from app.reservations.group_refusals import Members, Placed, members_refused, members_wrong
-from app.reservations.groups import read_shown
 from app.reservations.move_schemas import NewMoves, ReservationMove
 from app.reservations.service import Reservations
 from app.storage.client import Store
 from app.storage.documents import Reservation
+from app.storage.reservations import ReservationStore
 
 _MOVES = Members("moves")
 
@@ -57,7 +57,7 @@ class Moves:
             Problem: `invalid`.
         """
         wrong: list[Placed] = []
-        found = await read_shown(self.store, [ObjectId(move.reservation) for move in moves])
+        found = await ReservationStore(self.store).find_shown([ObjectId(move.reservation) for move in moves])
         seen: set[str] = set()
         for place, move in enumerate(moves):
             stored = found.get(ObjectId(move.reservation))

@@ -19,7 +19,7 @@ from app.http.parameters import read_instant
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
 from app.reservations.idempotency import Rendered, rendered, token_of
-from app.reservations.queries import Filters, Row, check_span, list_of_customer, list_reservations, read_reservation
+from app.reservations.queries import Filters, check_span, list_of_customer, list_reservations, read_reservation
 from app.reservations.schemas import (
     HoldExtension,
     NewReservation,
@@ -30,7 +30,8 @@ from app.reservations.schemas import (
 )
 from app.reservations.service import Reservations
 from app.storage.documents import Reservation
-from app.storage.stored_reservations import as_it_is
+from app.storage.reservations import Row
+from app.storage.stored_reservations import as_it_is, history_length
 
 _WRITE: ProblemNames = ("overloaded", "outcome-unknown")
 _BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRITE, body=True)
@@ -296,9 +297,7 @@ async def _page(
         items = [reservation_answer(as_it_is(row), now) for row in found]
         return Page[ReservationAnswer](items=items, next=following)
 
-    histories = [row.get("history") for row in found]
-    parts = sum(1 + len(history) for history in histories if isinstance(history, list))
-    return await built(request, page, parts=parts)
+    return await built(request, page, parts=sum(map(history_length, found)) + len(found))
 
 
 def _answer(reservation: Reservation, reservations: Reservations, *, status: int = 200) -> Response[ReservationAnswer]:

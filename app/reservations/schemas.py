@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from app.booking.change import METADATA_KEYS_MAX
+from app.booking import METADATA_KEYS_MAX
 from app.domain.instants import to_millis
 from app.domain.lifecycle import Status, status_at
 from app.errors import invalid

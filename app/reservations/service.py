@@ -7,8 +7,16 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from app.availability.service import Availability
-from app.booking import ATTENDANCE_STATUSES, Book, BookingService, Refused, Replay, Token, check_service_given
-from app.booking.snapshot import missing_guard
+from app.booking import (
+    ATTENDANCE_STATUSES,
+    Book,
+    BookingService,
+    Refused,
+    Replay,
+    Token,
+    check_service_given,
+    missing_guard,
+)
 from app.caller import Caller
 from app.domain.instants import render, to_millis
 from app.domain.lifecycle import Status

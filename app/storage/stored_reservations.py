@@ -87,6 +87,16 @@ def as_it_is(row: Mapping[str, Any]) -> Reservation:
     return known
 
 
+def customer_of(row: Mapping[str, Any]) -> str | None:
+    """Whose reservation a row is, as text; None for nobody's."""
+    return None if (customer := row.get("customer")) is None else identity(customer) or shown_text(customer)
+
+
+def history_length(row: Mapping[str, Any]) -> int:
+    """How many entries the history of a row has; 0 where it is no list."""
+    return len(history) if isinstance(history := row.get("history"), list) else 0
+
+
 def unreadable(odd: Mapping[str, Any]) -> Problem:
     """That a reservation cannot be changed as long as these fields are as they are."""
     faults = [Fault(f"/{name.removeprefix('_')}", _flaw(name.removeprefix("_"), odd[name])) for name in odd]

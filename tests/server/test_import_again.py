@@ -12,7 +12,7 @@ from app.booking import Book, BookingService, BookRow, ChangeRow, import_key
 from app.booking.intents import Accepted
 from app.domain.instants import render
 from app.importing import service
-from app.importing.booked import Booked, find_booked
+from app.importing.imported import find_imported
 from app.importing.records import Record
 from app.importing.report import Report
 from app.importing.rows import Row
@@ -20,6 +20,7 @@ from app.importing.service import CHUNK, IN_FLIGHT, Importer
 from app.storage.client import Store
 from app.storage.documents import Schedule, Service
 from app.storage.guards import make_service_row
+from app.storage.imported_reservations import ImportedReservation
 from tests.support.commands import running
 from tests.support.database_check import peak_load
 from tests.support.import_rows import imported, row
@@ -308,15 +309,15 @@ async def test_the_last_row_of_a_reference_counts(store: Store, monkeypatch: pyt
     await imported(booking, [row("a")])
     looked = 0
 
-    async def find(store: Store, rows: Collection[Row], **options: Any) -> dict[str, Booked]:
+    async def find(store: Store, rows: Collection[Row], **options: Any) -> dict[str, ImportedReservation]:
         nonlocal looked
-        found = await find_booked(store, rows, **options)
+        found = await find_imported(store, rows, **options)
         looked += 1
         if looked == 2:
             booking.go.set()
         return found
 
-    monkeypatch.setattr(service, "find_booked", find)
+    monkeypatch.setattr(service, "find_imported", find)
     report, _ = await imported(booking, [row("a", 3), row("x", 5), row("y", 7), row("a")], update=True)
     await booking.stop()
 

@@ -1,0 +1,171 @@
+"""Reading reservations outside of the write path's transaction; only `app.booking` writes them.
+
+Rows that others wrote, or edited since, hold values that no document takes: ids and dates of other types, statuses
+spelled otherwise. What lists, shows or compares stored reservations therefore reads raw rows, which
+`stored_reservations` and `row_reader` turn into what they mean. What only counts rows of ours goes through Beanie.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from bson import ObjectId
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo import ReadPreference
+
+from app.domain.instants import Millis
+from app.errors import Problem
+from app.storage.client import Store
+from app.storage.documents import Group, Reservation
+from app.storage.foreign_occupancies import OCCUPANCIES
+from app.storage.occupancy import BRANCHES, FIELDS, branches, read_foreign, window
+from app.storage.reach import Reach
+from app.storage.reservation_filters import (
+    ChangePosition,
+    Direction,
+    ReservationFilters,
+    StartPosition,
+    after_all_dates,
+    all_of,
+)
+from app.storage.span import Span
+from app.storage.stored_reservations import as_it_is
+from app.storage.values import identity as relation
+
+Row: TypeAlias = dict[str, Any]
+"""A stored reservation as it is; a page of them is made into models where that holds nobody up."""
+
+RESERVATIONS: str = Reservation.Settings.name
+
+
+class ReservationStore:
+    """The reservations of a database.
+
+    Rows are raw documents, sorted as a method says; ids that were asked for and do not exist are left out.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def _rows(self) -> "AsyncIOMotorCollection[Row]":
+        """The raw collection: rows may be others'."""
+        return self._store.database[RESERVATIONS]
+
+    async def find_row(self, identity: str) -> Row | None:
+        """One by its ObjectId, else by the text that others gave it as its id."""
+        row: Row | None = None
+        if ObjectId.is_valid(identity):
+            row = await self._rows.find_one({"_id": ObjectId(identity)})
+        return row or await self._rows.find_one({"_id": identity})
+
+    async def find_shown(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Reservation]:
+        """Those of these ids, in the order of the ids; odd values of others are text."""
+        rows = await self._rows.find({"_id": {"$in": [*ids]}}).to_list(None)
+        found: dict[Any, Reservation] = {row["_id"]: as_it_is(row) for row in rows}
+        return {each: found[each] for each in ids if each in found}
+
+    async def find_group(self, group: ObjectId) -> list[Reservation]:
+        """The members of a group in its order, as `find_shown` has them; none where there is no such group."""
+        # Raw: a collection of that name may have been others' before, and its documents no groups.
+        row = await self._store.database[Group.Settings.name].find_one({"_id": group})
+        members = row.get("reservations") if row else None
+        ids = [each for each in members if isinstance(each, ObjectId)] if isinstance(members, list) else []
+        return [*(await self.find_shown(ids)).values()]
+
+    async def list_by_start(
+        self, filters: ReservationFilters, after: StartPosition | None, *, direction: Direction = 1, rows_max: int
+    ) -> list[Row]:
+        """Those that pass the filters, by `startTime` and id, upwards or downwards (-1)."""
+        conditions = self._conditions(filters)
+        beyond = [] if after is None else after.beyond(direction)
+        rows = await self._sorted([*beyond, *conditions], direction, rows_max)
+        if after is not None and direction < 0 and isinstance(after.start, datetime) and len(rows) < rows_max:
+            # Dates come before everything else downwards, and a range of dates finds nothing but dates.
+            rows += await self._sorted([*conditions, after_all_dates()], direction, rows_max - len(rows))
+        return rows
+
+    async def _sorted(self, conditions: list[Row], direction: Direction, rows_max: int) -> list[Row]:
+        order: list[tuple[str, int]] = [("startTime", direction), ("_id", direction)]
+        return await self._rows.find(all_of(conditions)).sort(order).limit(rows_max).to_list(None)
+
+    async def list_changes(
+        self, filters: ReservationFilters, after: ChangePosition, until: datetime, *, rows_max: int
+    ) -> list[Row]:
+        """Those that pass the filters and were changed after a position, but not after `until`; by change and id.
+
+        They are read from the primary whatever the address says: a secondary may not know yet of what lies before
+        `until`.
+        """
+        query = all_of([{"updatedAt": {"$lte": until}}, *after.beyond(), *self._conditions(filters)])
+        reservations = self._store.database.get_collection(RESERVATIONS, read_preference=ReadPreference.PRIMARY)
+        order: list[tuple[str, int]] = [("updatedAt", 1), ("_id", 1)]
+        return await reservations.find(query).sort(order).limit(rows_max).to_list(None)
+
+    def _conditions(self, filters: ReservationFilters) -> list[Row]:
+        """A server that scans for anything but equality is asked for a customer's id as text only."""
+        return filters.conditions(self._store.clock.now(), by_object_id=self._store.shape == "or")
+
+    async def count_live_holds(self, *, customer: str | None, key: str | None, count_max: int) -> int:
+        """How many holds of a customer are not over, or those without a customer that a key made; up to `count_max`."""
+        owner = {"customer": customer} if customer else {"key": key, "customer": {"$exists": False}}
+        live = {"status": "pending", **owner, "expiresAt": {"$gt": self._store.clock.now()}}
+        return int(await self._store.of(Reservation).find(live, limit=count_max).count())
+
+    async def find_occupying(
+        self, reaches: Mapping[str, Reach], start: Millis, end: Millis, *, rows_max: int
+    ) -> dict[str, list[Row]]:
+        """What may occupy each resource during `[start, end)` in block times, with the fields of `occupancy.FIELDS`.
+
+        One find, whatever the number of resources; a server that scans for anything but equality (see `Store.shape`)
+        is asked once per resource and status. The rows are raw: the one reader of rows says what they occupy.
+
+        Args:
+            reaches: The reach of each resource, by its id.
+            start: In milliseconds.
+            end: In milliseconds.
+            rows_max: How many rows are read at most.
+
+        Raises:
+            Problem: `overloaded` where there are more than `rows_max`.
+        """
+        found: dict[str, list[Row]] = {resource: [] for resource in reaches}
+        if not reaches:
+            return found
+        spans = [Span(resource, start, end) for resource in reaches]
+        left = rows_max
+        for query in self._occupying(spans, reaches, start, end):
+            rows = await self._rows.find(query, dict.fromkeys(FIELDS, 1)).limit(left + 1).to_list(None)
+            left -= len(rows)
+            if left < 0:
+                raise _too_many(rows_max)
+            for row in rows:
+                if (resource := relation(row["resource"])) in found:  # an array is found by each of its values
+                    found[resource].append(row)
+        foreign = await read_foreign(self._store, spans, reaches, left)
+        if len(foreign) > left:
+            raise _too_many(rows_max)
+        for resource, reach in reaches.items():
+            if reach.foreign:  # which of them lie here is known only once they are read
+                found[resource] += map(dict, foreign)
+        return found
+
+    def _occupying(
+        self, spans: Sequence[Span], reaches: Mapping[str, Reach], start: Millis, end: Millis
+    ) -> list[dict[str, Any]]:
+        queries = branches(spans, reaches)
+        if self._store.shape != "or":
+            return queries
+        # Few branches of equalities stay inside the index on every server; many cost more than `$in`.
+        return [{"$or": queries} if len(queries) <= BRANCHES else window([*reaches], start, end, reaches)]
+
+    async def named_resources(self) -> set[str]:
+        """The ids of all resources that any reservation names, in whatever form, whether they exist or not."""
+        # Leniently decoded: what others wrote may be no text of UTF-8.
+        named = await self._store.lenient(RESERVATIONS).distinct("resource")
+        listed = await self._store.database[OCCUPANCIES].distinct("resource")
+        return {text for value in named if (text := relation(value)) is not None} | {*listed}
+
+
+def _too_many(rows_max: int) -> Problem:
+    return Problem("overloaded", f"More than {rows_max:,} reservations lie in that span; ask for a shorter one.")
