@@ -5,9 +5,10 @@ from app.booking.change import METADATA_KEYS_MAX
 from app.booking.edit import EditResource, Plan, PlanOutdated
 from app.booking.expiry import complete_ended, expire_lapsed
 from app.booking.group import BookGroup, MembersRefused
-from app.booking.idempotency import Replay, key_hash, request_hash
+from app.booking.idempotency import Replay, Token, key_hash, request_hash
 from app.booking.import_rows import ACTOR_IMPORT, BookRow, ChangeRow, import_key
-from app.booking.intents import DEADLINE_SECONDS, Refused, Stranded, Token, overloaded
+from app.booking.intents import DEADLINE_SECONDS
+from app.booking.outcomes import Refused, Stranded, overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_service_given
 from app.booking.service import BookingService
 from app.booking.snapshot import missing_guard

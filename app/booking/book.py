@@ -8,7 +8,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.booking.intents import TYPICAL_BYTES, Accepted, Intent, Refused, View
+from app.booking.intents import TYPICAL_BYTES, Intent, Lane, View, guard_lanes
+from app.booking.outcomes import Accepted, Refused
 from app.domain.instants import SECOND, Millis, from_millis, to_millis
 from app.domain.lifecycle import BLOCKING, Status
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
@@ -26,7 +27,7 @@ DRAWS = random.Random()  # noqa: S311  # who is served by whom is no secret
 
 
 @dataclass(slots=True, kw_only=True)
-class Book(Intent):
+class Book(Intent[Reservation]):
     """A new reservation on a named resource, or on whichever of a `pool` is free.
 
     `end` may be left out where the service sets it. `hold_seconds` makes it a hold; `status` is what an import says it
@@ -57,13 +58,13 @@ class Book(Intent):
     place: str | None = None
     """Which of the pool it is to be, where a group found out that all fit so."""
 
-    def lanes(self) -> frozenset[str]:
+    def lanes(self) -> frozenset[Lane]:
         """The guard of the resource, or of every member of the pool."""
-        return frozenset(self.candidates)
+        return guard_lanes(*self.candidates)
 
-    def guards(self) -> frozenset[str]:
+    def guards(self) -> frozenset[Lane]:
         """The guard of the resource; of a pool only the chosen one's is changed, after the choice."""
-        return frozenset((self.resource,)) if self.resource else frozenset()
+        return guard_lanes(self.resource) if self.resource else frozenset()
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -121,7 +122,7 @@ class Book(Intent):
                 spans.append(Span(candidate, *block_of(to_millis(self.start), end, offer)))
         return spans
 
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[Reservation]:
         """Every rule, then the document. Of a pool the first member in turn that is free is taken.
 
         Raises:
@@ -151,7 +152,7 @@ class Book(Intent):
         wish = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_until(end, calendar.now))
         return judge(wish, room, offer, calendar)
 
-    def _judge_on(self, resource: str, view: View) -> Accepted:
+    def _judge_on(self, resource: str, view: View) -> Accepted[Reservation]:
         verdict = self.verdict_on(resource, view)
         if not verdict.bookable:
             raise Refused(verdict)

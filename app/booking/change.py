@@ -5,7 +5,8 @@ from typing import Any
 
 from app.booking.confirm_extend_end import hold_expired
 from app.booking.existing import ExistingIntent, check_version
-from app.booking.intents import Accepted, Refused, View
+from app.booking.intents import Lane, View, guard_lanes
+from app.booking.outcomes import Accepted, Refused
 from app.booking.permission import check_cancellation_notice, check_service_change, check_service_given
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import is_final
@@ -48,9 +49,9 @@ class Change(ExistingIntent):
     reason: str | None = None
     lifted: frozenset[str] = field(default_factory=frozenset)
 
-    def lanes(self) -> frozenset[str]:
+    def lanes(self) -> frozenset[Lane]:
         """The guards of the resource that it is on, and of the one that it goes to."""
-        return frozenset((self.resource, self.patch.get("resource", self.resource)))
+        return guard_lanes(self.resource, self.patch.get("resource", self.resource))
 
     def services(self) -> frozenset[str]:
         """The service it has and the one it gets."""
@@ -64,7 +65,7 @@ class Change(ExistingIntent):
         after, _, _ = self._after(stored, view)
         return [Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))]
 
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[Reservation]:
         """The changed reservation.
 
         Raises:
@@ -104,11 +105,11 @@ class Change(ExistingIntent):
     def _touches_load(self) -> bool:
         return not self.patch.keys() <= FREE_FIELDS | {"customer"}
 
-    def _beside(self, stored: Reservation, now: Millis) -> Accepted:
+    def _beside(self, stored: Reservation, now: Millis) -> Accepted[Reservation]:
         """Nothing but what lies beside the time."""
         return self.written(stored, _patched(stored, self.patch), now, taken=[], reason=self.reason)
 
-    def _moved(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> Accepted:
+    def _moved(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> Accepted[Reservation]:
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
         view.calendar(stored.resource).remove(stored.id)
         view.calendar(after.resource).add(occupancy(after))

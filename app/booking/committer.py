@@ -11,7 +11,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
 from bson import ObjectId
@@ -20,9 +20,10 @@ from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
 from app.booking.drivers import Driver
 from app.booking.idempotency import Replay
-from app.booking.intents import Accepted, Intent, overloaded, unreachable
+from app.booking.intents import AnyIntent, Intent, Lane
+from app.booking.outcomes import Accepted, overloaded, unreachable
 from app.booking.priority import Priority
-from app.booking.queue import INTENTS_LIMIT, BatchBuilder, Ticket, answer, lanes_of
+from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, answer, lanes_of
 from app.booking.timestamps import COMMIT_SECONDS
 from app.booking.transaction import Batch, Outcome, WriteConflict, attempt
 from app.deadline import detached, sending, within
@@ -32,6 +33,9 @@ from app.outages import codes_of, is_breakdown, is_outage
 from app.storage.rule_cache import RuleCache
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 QUEUE_LIMIT = 8_192
 SLOTS = 2
@@ -59,7 +63,7 @@ class Committer:
         driver: Driver,
         branches_a_find: int,
         *,
-        clock: Callable[[], Millis] = lambda: 0,
+        clock: Callable[[], Millis],
         way: Priority | None = None,
         rules: RuleCache | None = None,
     ) -> None:
@@ -69,9 +73,9 @@ class Committer:
         self.owner = ObjectId()
         self.rules = rules or RuleCache(atomic=driver.atomic)
         self.branches_a_find = branches_a_find
-        self.waiting: deque[Ticket] = deque()
-        self.held: set[str] = set()
-        self.not_before: dict[str, float] = {}
+        self.waiting: deque[AnyTicket] = deque()
+        self.held: set[Lane] = set()
+        self.not_before: dict[Lane, float] = {}
         self.width = INTENTS_LIMIT
         """How many resources the next batch may span; conflicts narrow it, success widens it."""
         self.free_slots = list(range(SLOTS))
@@ -84,7 +88,7 @@ class Committer:
         """Transactions that somebody else's came before."""
         self._pumping = False
 
-    async def submit(self, intent: Intent) -> Any:
+    async def submit(self, intent: Intent[T]) -> T | Replay:
         """What came of the intent.
 
         A caller that goes away loses its answer and nothing else.
@@ -111,11 +115,11 @@ class Committer:
         self.stopping = True
         while self.waiting or self.batches:
             self._pump()
-            pending = [*self.batches, *(ticket.answer for ticket in self.waiting)]
+            pending: list[asyncio.Future[Any]] = [*self.batches, *(ticket.answer for ticket in self.waiting)]
             await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         await self.driver.close()
 
-    def _time_is_up(self, ticket: Ticket) -> None:
+    def _time_is_up(self, ticket: AnyTicket) -> None:
         """Nobody took it in time, so it is never run; or its batch runs on, and nobody knows yet what comes of it."""
         if not ticket.taken:
             self.waiting.remove(ticket)
@@ -141,17 +145,17 @@ class Committer:
             if not tickets:
                 return
             slot = self.free_slots.pop()
-            lanes = frozenset[str]().union(*(ticket.lanes for ticket in tickets))
+            lanes = frozenset[Lane]().union(*(ticket.lanes for ticket in tickets))
             self.held |= lanes
             task = detached(self._run(slot, tickets, lanes))
             self.batches.add(task)
             task.add_done_callback(self.batches.discard)
 
-    def _take(self) -> list[Ticket]:
+    def _take(self) -> list[AnyTicket]:
         """The next batch, in order of arrival; whoever cannot go yet keeps its lanes from those behind it."""
         blocked = self.held | self.not_before.keys()
         chosen = BatchBuilder(self.width if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1)
-        left: deque[Ticket] = deque()
+        left: deque[AnyTicket] = deque()
         while self.waiting and not chosen.full:
             ticket = self.waiting.popleft()
             if blocked.isdisjoint(ticket.lanes) and chosen.fits(ticket):
@@ -165,7 +169,7 @@ class Committer:
             ticket.taken = True
         return chosen.tickets
 
-    async def _run(self, slot: int, tickets: list[Ticket], lanes: frozenset[str]) -> None:
+    async def _run(self, slot: int, tickets: list[AnyTicket], lanes: frozenset[Lane]) -> None:
         """Run one batch and answer everybody in it."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -198,7 +202,7 @@ class Committer:
                 answer(ticket, outcome)
 
     async def _outcomes(
-        self, slot: int, tickets: list[Ticket], *, duplicate: bool = False
+        self, slot: int, tickets: list[AnyTicket], *, duplicate: bool = False
     ) -> "list[Outcome | WriteConflict]":
         """One outcome a ticket. A failure that names nobody halves the batch until its cause is alone with it.
 
@@ -206,7 +210,7 @@ class Committer:
         """
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
-        batch = Batch(intents, self.rules, self.branches_a_find, self.driver.atomic, self.clock(), self.owner)
+        batch = Batch(intents, self.rules, self.branches_a_find, self.clock(), self.owner, self.driver.atomic)
         for ticket in tickets:
             ticket.batch = batch
         batch.given_up = any(ticket.answer.done() for ticket in tickets)
@@ -229,18 +233,18 @@ class Committer:
         half = len(tickets) // 2
         return [*await self._outcomes(slot, tickets[:half]), *await self._outcomes(slot, tickets[half:])]
 
-    def _lost(self, lost: "list[tuple[Ticket, WriteConflict]]") -> None:
+    def _lost(self, lost: "list[tuple[AnyTicket, WriteConflict]]") -> None:
         """Back to the front in their order; their resources rest a moment, and fewer of them share a batch.
 
         Fewer resources, never fewer intents of one: a hot resource then goes alone, with all who want it.
         """
         self.lost += 1
-        lanes = frozenset[str]().union(*(ticket.lanes for ticket, _ in lost))
+        lanes = frozenset[Lane]().union(*(ticket.lanes for ticket, _ in lost))
         self.width = max(len(lanes) // 2, 1)
         losses = max(ticket.losses for ticket, _ in lost)
         rest = min(BACKOFF_SECONDS * BACKOFF_GROWTH**losses, BACKOFF_LIMIT_SECONDS) * random.random()  # noqa: S311  # jitter
         self._rest(dict.fromkeys(lanes, rest))
-        stuck = frozenset[str]().union(*(t.intent.lanes() for t, _ in lost if t.losses >= LOSSES_BEFORE_A_MARK))
+        stuck = frozenset[Lane]().union(*(t.intent.lanes() for t, _ in lost if t.losses >= LOSSES_BEFORE_A_MARK))
         if stuck and self.way is not None:
             self._ask_for_way(self.way, stuck)
         for ticket, why in reversed(lost):
@@ -249,21 +253,21 @@ class Committer:
             ticket.too_late = why.problem
             self._back(ticket)
 
-    def _ask_for_way(self, way: Priority, lanes: frozenset[str]) -> None:
+    def _ask_for_way(self, way: Priority, lanes: frozenset[Lane]) -> None:
         """Mark the guards, so that the other processes leave them alone for a moment, and go as soon as that stands."""
         task = detached(way(lanes, self.owner))
         self.marks.add(task)
         task.add_done_callback(self.marks.discard)
         task.add_done_callback(lambda _: self._rested(lanes, math.inf))
 
-    def _rest(self, seconds: Mapping[str, float]) -> None:
+    def _rest(self, seconds: Mapping[Lane, float]) -> None:
         """Start nothing on these lanes for so long."""
         loop = asyncio.get_running_loop()
         for lane, rest in seconds.items():
             self.not_before[lane] = until = loop.time() + rest
             _call_at(until, self._rested, (lane,), until)
 
-    def _rested(self, lanes: Collection[str], until: float) -> None:
+    def _rested(self, lanes: Collection[Lane], until: float) -> None:
         """They may go again, but for those that rest for longer by now.
 
         Compared with the time that was set, not with the clock: the loop calls a little early, and nobody else would.
@@ -273,7 +277,7 @@ class Committer:
                 self.not_before.pop(lane, None)
         self._pump_soon()
 
-    def _back(self, ticket: Ticket) -> None:
+    def _back(self, ticket: AnyTicket) -> None:
         """To the front of the line again, unless its time is over."""
         ticket.taken = False
         if ticket.answer.done():  # it was told that nobody knows: it is not tried again behind its caller's back
@@ -284,17 +288,17 @@ class Committer:
         self.waiting.appendleft(ticket)
 
 
-def _call_at(when: float, call: Callable[..., None], *arguments: Any) -> asyncio.TimerHandle:
+def _call_at(when: float, call: Callable[[*Ts], None], *arguments: *Ts) -> asyncio.TimerHandle:
     """A timer that is not bound to the deadline of whoever sets it."""
     return asyncio.get_running_loop().call_at(when, call, *arguments, context=Context())
 
 
-def _unknown(intent: Intent) -> OutcomeUnknown:
+def _unknown(intent: AnyIntent) -> OutcomeUnknown:
     """What is told of an intent that is on its way when its time ends."""
     return OutcomeUnknown([str(identity) for identity in intent.reservations()], keyed=intent.token is not None)
 
 
-def _log_late(ticket: Ticket, outcome: "Outcome | WriteConflict") -> None:
+def _log_late(ticket: AnyTicket, outcome: "Outcome | WriteConflict") -> None:
     """Say what became of an intent whose caller was told that nobody knows."""
     if isinstance(ticket.answer.exception(), OutcomeUnknown) and not isinstance(outcome, OutcomeUnknown):
         ids = [str(identity) for identity in ticket.intent.reservations()]

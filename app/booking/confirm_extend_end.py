@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 
 from app.booking.existing import ExistingIntent
-from app.booking.intents import Accepted, View
+from app.booking.intents import View
+from app.booking.outcomes import Accepted
 from app.booking.permission import check_begun, check_cancellation_notice, is_request
 from app.domain.instants import SECOND, Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, is_final, may_follow
 from app.errors import Problem, invalid
+from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
-from app.storage.span import Span
 
 HOLD_LIMIT: Millis = 86_400 * SECOND
 """How long after it was made a hold can last."""
@@ -35,20 +36,7 @@ class Confirm(ExistingIntent):
     admin: bool = False
     spares_final: bool = False
 
-    def lanes(self) -> frozenset[str]:
-        """The guard of the resource."""
-        return frozenset((self.resource,))
-
-    def services(self) -> frozenset[str]:
-        """The service, which may want approval."""
-        return frozenset((self.service,)) if self.service else frozenset()
-
-    def spans(self, view: View) -> list[Span]:
-        """Nobody else's time is touched."""
-        del view
-        return []
-
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[Reservation]:
         """The confirmed reservation, or the request; one that is confirmed already stays as it is.
 
         Raises:
@@ -79,20 +67,7 @@ class Extend(ExistingIntent):
 
     seconds: int
 
-    def lanes(self) -> frozenset[str]:
-        """The guard of the resource."""
-        return frozenset((self.resource,))
-
-    def services(self) -> frozenset[str]:
-        """The service that it is of: a hold that got another one meanwhile is looked at again."""
-        return frozenset((self.service,)) if self.service else frozenset()
-
-    def spans(self, view: View) -> list[Span]:
-        """Nobody else's time is touched: a live hold blocks already."""
-        del view
-        return []
-
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[Reservation]:
         """The hold with its new end, or as it is if that is later.
 
         Raises:
@@ -128,20 +103,7 @@ class Close(ExistingIntent):
     reason: str | None = None
     admin: bool = False
 
-    def lanes(self) -> frozenset[str]:
-        """The guard of the resource."""
-        return frozenset((self.resource,))
-
-    def services(self) -> frozenset[str]:
-        """The service, which may want to know earlier."""
-        return frozenset((self.service,)) if self.service else frozenset()
-
-    def spans(self, view: View) -> list[Span]:
-        """Nobody else's time is touched."""
-        del view
-        return []
-
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[Reservation]:
         """The ended reservation.
 
         Raises:

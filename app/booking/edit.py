@@ -1,13 +1,14 @@
 """Editing a resource or a service: under its guard, so that "shrink" and "book" cannot cross."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
 
 from app.booking.existing import ReservationMoved, check_version
-from app.booking.intents import Accepted, Intent, Update, View
+from app.booking.intents import Intent, Lane, Target, View, guard_lanes
+from app.booking.outcomes import Accepted, Update
 from app.booking.snapshot import forget
 from app.booking.stranding_survey import Survey, is_to_come
 from app.domain.instants import Millis
@@ -62,7 +63,7 @@ class Plan:
 
 
 @dataclass(slots=True, kw_only=True)
-class EditResource(Intent):
+class EditResource(Intent[int]):
     """An edit that was planned: it is done if the resource is still as it was, and nobody came who would be stranded.
 
     `version` is the one that the caller has seen; None: whichever it is. `rules` is the guard's id from then on. The
@@ -74,11 +75,11 @@ class EditResource(Intent):
     version: int | None = None
     rules: str = field(default_factory=new_rules)
 
-    def lanes(self) -> frozenset[str]:
+    def lanes(self) -> frozenset[Lane]:
         """The guard of the resource: nobody books on it meanwhile."""
-        return frozenset((self.identity,))
+        return guard_lanes(self.identity)
 
-    def targets(self) -> frozenset[tuple[str, Hashable]]:
+    def targets(self) -> frozenset[Target]:
         """The stored resource, for its version."""
         return frozenset((("resources", self.identity),))
 
@@ -89,7 +90,7 @@ class EditResource(Intent):
             return []
         return [Span(self.identity, start, end, survey.since) for start, end in self.plan.stretches]
 
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[int]:
         """The edit.
 
         Raises:
@@ -112,7 +113,7 @@ class EditResource(Intent):
         fresh = [each for each in calendar.taken.values() if is_to_come(each, calendar.now)]
         return self.plan.strands_one_of(fresh, calendar.now)
 
-    def _accepted(self) -> Accepted:
+    def _accepted(self) -> Accepted[int]:
         version = self.plan.version + 1
         change = self.plan.change
         fields = {"$set": {**change.get("$set", {}), "version": version}, "$push": {**change.get("$push", {})}}
@@ -134,7 +135,7 @@ def _remembering(operation: ObjectId) -> dict[str, Any]:
 
 
 @dataclass(slots=True, kw_only=True)
-class EditService(Intent):
+class EditService(Intent[Service]):
     """A new version of a service: `apply` makes it from the stored one and may raise Problem.
 
     It moves nothing that is booked: blocks are stored. `version` is the one that the caller has seen; None: whichever
@@ -145,15 +146,15 @@ class EditService(Intent):
     apply: Callable[[Service], Service]
     version: int | None = None
 
-    def lanes(self) -> frozenset[str]:
+    def lanes(self) -> frozenset[Lane]:
         """The service's row among the guards."""
-        return frozenset((service_row(self.identity),))
+        return guard_lanes(service_row(self.identity))
 
     def services(self) -> frozenset[str]:
         """Itself, so that a missing row is noticed."""
         return frozenset((self.identity,))
 
-    def targets(self) -> frozenset[tuple[str, Hashable]]:
+    def targets(self) -> frozenset[Target]:
         """The stored service."""
         return frozenset((("services", self.identity),))
 
@@ -162,7 +163,7 @@ class EditService(Intent):
         del view
         return []
 
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[Service]:
         """The edit.
 
         Raises:

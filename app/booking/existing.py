@@ -1,13 +1,14 @@
 """What the intents share that change one stored reservation: finding it, telling its status, writing it."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar
 
 from bson import ObjectId
 
-from app.booking.intents import Accepted, Intent, Update, View
-from app.booking.transitions import HISTORY_KEPT, history_line
+from app.booking.intents import Intent, Lane, Target, View, guard_lanes
+from app.booking.outcomes import Accepted, Update
+from app.booking.transitions import HISTORY_LINES_MAX, HistoryLine, reservation_update
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, status_at
 from app.domain.rules import ResourceRules, ServiceRules
@@ -38,7 +39,7 @@ class ReservationMoved(Exception):  # noqa: N818  # it moved; the intent comes b
 
 
 @dataclass(slots=True, kw_only=True)
-class ExistingIntent(Intent):
+class ExistingIntent(Intent[Reservation]):
     """An intent that changes the reservation `reservation`, last seen on `resource` with `service`."""
 
     reservation: ObjectId
@@ -49,7 +50,20 @@ class ExistingIntent(Intent):
     without_resource: ClassVar[bool] = False
     """Whether that can be done on a resource that does not exist, as with rows that others have put there."""
 
-    def targets(self) -> frozenset[tuple[str, Hashable]]:
+    def lanes(self) -> frozenset[Lane]:
+        """The guard of the resource."""
+        return guard_lanes(self.resource)
+
+    def services(self) -> frozenset[str]:
+        """The service, so that a reservation that got another one meanwhile is judged again."""
+        return frozenset((self.service,)) if self.service else frozenset()
+
+    def spans(self, view: View) -> list[Span]:
+        """Needs no occupants."""
+        del view
+        return []
+
+    def targets(self) -> frozenset[Target]:
         """The stored reservation."""
         return frozenset(((COLLECTION, self.reservation),))
 
@@ -102,13 +116,13 @@ class ExistingIntent(Intent):
             raise invalid("/service", f"There is no service {after.service!r}.")
         return room, offer
 
-    def unchanged(self, stored: Reservation) -> Accepted:
+    def unchanged(self, stored: Reservation) -> Accepted[Reservation]:
         """It is already as the caller wants it: nothing is written."""
         return Accepted(stored, proof=(COLLECTION, {"_id": stored.id}))
 
     def written(
         self, stored: Reservation, after: Reservation, now: Millis, *, taken: list[Span], reason: str | None = None
-    ) -> Accepted:
+    ) -> Accepted[Reservation]:
         """The change as a guarded update, with its line in the history."""
         before, kept = stored.to_mongo(), after.to_mongo()
         changed = {name: value for name, value in kept.items() if not _same(before.get(name), value)}
@@ -116,18 +130,13 @@ class ExistingIntent(Intent):
         if not changed and not unset:
             return self.unchanged(stored)
         at = from_millis(now)
-        entry = self._entry(stored, after, sorted((changed.keys() | unset) - SILENT)) | {"at": at}
+        line = self._history_line(stored, after, sorted((changed.keys() | unset) - SILENT), at)
         if taken:
             changed |= {**_looked_up(self.row, kept)}
         if reason:
-            entry["reason"] = reason
-        change: dict[str, Any] = {
-            "$set": {**changed, "updatedAt": at, "version": stored.version + 1},
-            "$push": history_line(entry),
-        }
-        if unset:
-            change["$unset"] = dict.fromkeys(unset, "")
-        history = [*before["history"], entry][-HISTORY_KEPT:]
+            line["reason"] = reason
+        change = reservation_update(line, stamp=at, fields=changed, unset=unset)
+        history = [*before["history"], line][-HISTORY_LINES_MAX:]
         value = Reservation.model_validate(kept | {"updatedAt": at, "version": stored.version + 1, "history": history})
         return Accepted(
             value,
@@ -137,11 +146,10 @@ class ExistingIntent(Intent):
             taken=taken,
         )
 
-    def _entry(self, stored: Reservation, after: Reservation, changed: list[str]) -> dict[str, Any]:
-        entry: dict[str, Any] = {"by": self.by, "operation": self.operation}
-        if after.status != stored.status:
-            return entry | {"from": stored.status, "to": after.status}
-        return entry | {"changed": changed}
+    def _history_line(self, stored: Reservation, after: Reservation, changed: list[str], at: datetime) -> HistoryLine:
+        if after.status == stored.status:
+            return {"at": at, "by": self.by, "operation": self.operation, "changed": changed}
+        return {"at": at, "by": self.by, "operation": self.operation, "from": stored.status, "to": after.status}
 
 
 _LOOKED_UP = ("resource", "status", "startTime", "endTime", "blockStart", "blockEnd", "units")

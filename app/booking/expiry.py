@@ -1,9 +1,9 @@
-"""What the worker writes down because time went by: holds that are over, bookings that took place.
+"""What the worker writes because time went by: holds that have expired, bookings that took place.
 
-Neither adds load, and neither changes what is free: a hold is over at its instant, whoever has written that down.
+Neither adds load or changes what is free: a hold is over at its instant, whether or not that has been written.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -12,49 +12,51 @@ from bson import ObjectId
 from pymongo.errors import WriteError
 
 from app.booking.drivers import MAJORITY
-from app.booking.transitions import status_update
+from app.booking.transitions import HistoryLine, reservation_update
 from app.domain.lifecycle import Status
 from app.storage.client import Store
 from app.storage.clock import stamped
 
-BY = "worker"
-AT_ONCE = 500
-"""How many reservations a server gives at a time."""
-RESOURCES = 200
-"""How many resources one query is about."""
+ACTOR_WORKER = "worker"
+"""The name of the worker in a history."""
+RESERVATIONS_PER_FETCH = 500
+"""The size of a cursor's batch."""
+RESOURCES_PER_QUERY = 200
 
 
 async def expire_lapsed(store: Store) -> int:
-    """Mark holds whose time has come, by the database's own clock; how many. Their index knows none that is over.
+    """Mark the holds whose time has come, by the database's own clock; how many were marked.
 
-    What this process knows of that clock can be ahead of it, and a hold that was marked early could not be confirmed.
+    This process's idea of that clock can be ahead of it, and a hold that was marked early could not be confirmed. The
+    index of holds has none that is marked.
     """
     over = {"expiresAt": {"$lte": await stamped(store.database)}}
-    return await _bring(store, {"status": "pending"} | over, "pending", "expired", still=over)
+    return await _transition_all(store, {"status": "pending"} | over, "pending", "expired", still=over)
 
 
 async def complete_ended(store: Store, hours: int) -> int:
-    """Complete what was confirmed and ended so many hours ago; how many. 0 hours: never.
+    """Complete the confirmed bookings that ended at least `hours` ago (0: never); how many were completed.
 
-    Goes through the catalogue, some resources at a time: what is confirmed there and began that long ago is what is
-    to be completed or still goes on, however long the history is, and the conflict lookup finds it.
+    The pass goes through the catalogue, some resources at a time. The conflict lookup finds what is confirmed there
+    and began that long ago, however long the history is: all of it has to be completed or is still going on.
     """
     if not hours:
         return 0
     past = {"$lte": store.clock.now() - timedelta(hours=hours)}
-    written = 0
-    async for resources in _catalogue(store):
-        for where in _of_status(store, resources, "confirmed"):
-            query = where | {"startTime": past, "endTime": past}
-            written += await _bring(store, query, "confirmed", "completed")
-    return written
+    completed = 0
+    async for resources in _resource_ids(store):
+        for lookup in _lookups(store, resources, "confirmed"):
+            query = lookup | {"startTime": past, "endTime": past}
+            completed += await _transition_all(store, query, "confirmed", "completed")
+    return completed
 
 
-async def _catalogue(store: Store) -> AsyncIterator[list[str]]:
-    """The ids of all resources, in lists of some hundreds."""
+async def _resource_ids(store: Store) -> AsyncIterator[list[str]]:
+    """The ids of all resources, `RESOURCES_PER_QUERY` at a time."""
     last = ""
     while True:
-        found = store.database["resources"].find({"_id": {"$gt": last}}, {"_id": 1}).sort("_id", 1).limit(RESOURCES)
+        query = {"_id": {"$gt": last}}
+        found = store.database["resources"].find(query, {"_id": 1}).sort("_id", 1).limit(RESOURCES_PER_QUERY)
         resources = [row["_id"] async for row in found]
         if not resources:
             return
@@ -62,26 +64,38 @@ async def _catalogue(store: Store) -> AsyncIterator[list[str]]:
         last = resources[-1]
 
 
-def _of_status(store: Store, resources: Sequence[str], status: Status) -> list[dict[str, Any]]:
+def _lookups(store: Store, resources: Sequence[str], status: Status) -> list[dict[str, Any]]:
     """The filters by which this server finds the reservations of resources in one status from the conflict lookup."""
     if store.shape == "or":
         return [{"resource": {"$in": [*resources]}, "status": status}]
     return [{"resource": resource, "status": status} for resource in resources]
 
 
-async def _bring(
-    store: Store, query: dict[str, Any], before: Status, to: Status, *, still: dict[str, Any] | None = None
+async def _transition_all(
+    store: Store,
+    query: Mapping[str, Any],
+    before: Status,
+    to: Status,
+    *,
+    still: Mapping[str, Any] | None = None,
 ) -> int:
-    """Each by compare-and-set on its version, and on what must `still` hold: whoever changed it meanwhile was right.
+    """Bring each reservation that matches to a status, by compare-and-set; how many were.
 
-    One cursor goes through them all, so that those that cannot be written stand in nobody's way.
+    The write requires the version that was read, and that the condition `still` holds: another writer's change since
+    then prevails. One cursor goes through all of them, so that a reservation that cannot be written blocks no other.
     """
-    collection = store.database.get_collection("reservations", write_concern=MAJORITY)
-    entry = {"at": store.clock.now(), "by": BY, "operation": ObjectId(), "from": before, "to": to}
-    change = status_update(entry)
+    reservations = store.database.get_collection("reservations", write_concern=MAJORITY)
+    line: HistoryLine = {
+        "at": store.clock.now(),
+        "by": ACTOR_WORKER,
+        "operation": ObjectId(),
+        "from": before,
+        "to": to,
+    }
+    update = reservation_update(line)
     written = 0
-    async for row in collection.find(query, {"version": 1}, batch_size=AT_ONCE):
-        known = {"_id": row["_id"], "version": row.get("version"), "status": before} | (still or {})
+    async for row in reservations.find(query, {"version": 1}, batch_size=RESERVATIONS_PER_FETCH):
+        known = {"_id": row["_id"], "version": row.get("version"), "status": before, **(still or {})}
         with suppress(WriteError):  # others wrote a version that is no number, or a history that is no list
-            written += (await collection.update_one(known, change)).modified_count
+            written += (await reservations.update_one(known, update)).modified_count
     return written

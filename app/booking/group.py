@@ -1,6 +1,6 @@
 """Several reservations as one wish: all of them or none, judged against the state in which all are there."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -9,7 +9,8 @@ from bson import ObjectId
 from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.existing import ReservationMoved
-from app.booking.intents import Accepted, Intent, Refused, View
+from app.booking.intents import Intent, Lane, Target, View
+from app.booking.outcomes import Accepted, Refused
 from app.booking.packing import Seeker, arrange
 from app.domain.lifecycle import BLOCKING
 from app.errors import Problem
@@ -32,10 +33,10 @@ class MembersRefused(Exception):  # noqa: N818  # verdicts, not an error
 
 
 @dataclass(slots=True, kw_only=True)
-class AllOrNothing(Intent):
+class AllOrNothing(Intent[list[Reservation]]):
     """Intents that are accepted together or not at all. The value is a list of theirs, in their order."""
 
-    members: Sequence[Intent]
+    members: Sequence[Intent[Reservation]]
 
     @property
     def writes(self) -> int:
@@ -47,21 +48,21 @@ class AllOrNothing(Intent):
         """What all of them write, in bytes."""
         return sum(member.size for member in self.members)
 
-    def lanes(self) -> frozenset[str]:
+    def lanes(self) -> frozenset[Lane]:
         """Everybody's."""
-        return frozenset[str]().union(*(member.lanes() for member in self.members))
+        return frozenset[Lane]().union(*(member.lanes() for member in self.members))
 
-    def guards(self) -> frozenset[str]:
+    def guards(self) -> frozenset[Lane]:
         """Everybody's."""
-        return frozenset[str]().union(*(member.guards() for member in self.members))
+        return frozenset[Lane]().union(*(member.guards() for member in self.members))
 
     def services(self) -> frozenset[str]:
         """Everybody's."""
         return frozenset[str]().union(*(member.services() for member in self.members))
 
-    def targets(self) -> frozenset[tuple[str, Hashable]]:
+    def targets(self) -> frozenset[Target]:
         """Everybody's."""
-        return frozenset[tuple[str, Hashable]]().union(*(member.targets() for member in self.members))
+        return frozenset[Target]().union(*(member.targets() for member in self.members))
 
     def reservations(self) -> list[ObjectId]:
         """Everybody's, in their order."""
@@ -75,7 +76,7 @@ class AllOrNothing(Intent):
                 spans += member.spans(view)
         return spans
 
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[list[Reservation]]:
         """All of them; each sees those before it.
 
         Raises:
@@ -84,11 +85,11 @@ class AllOrNothing(Intent):
         """
         return self._judge_in(range(len(self.members)), view)
 
-    def _judge_in(self, order: Sequence[int], view: View) -> Accepted:
+    def _judge_in(self, order: Sequence[int], view: View) -> Accepted[list[Reservation]]:
         """All of them, in this order of their places."""
         with view.undoing(MembersRefused, ReservationMoved):
             self._prepare(view)
-            accepted: dict[int, Accepted] = {}
+            accepted: dict[int, Accepted[Reservation]] = {}
             refused: dict[int, Reason] = {}
             for place in order:
                 try:
@@ -102,7 +103,7 @@ class AllOrNothing(Intent):
     def _prepare(self, view: View) -> None:
         """What must be so before the first member is judged."""
 
-    def _joined(self, accepted: Sequence[Accepted]) -> Accepted:
+    def _joined(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
         writing = next((each for each in accepted if each.writes), accepted[0])
         return Accepted(
             [each.value for each in accepted],
@@ -121,7 +122,7 @@ class BookGroup(AllOrNothing):
     members: Sequence[Book]
     group: ObjectId = field(default_factory=ObjectId)
 
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[list[Reservation]]:
         """All of them, in the first of several orders in which all find a place.
 
         Where members may choose from a pool, one that could have gone elsewhere is no reason for a refusal: those of
@@ -155,7 +156,7 @@ class BookGroup(AllOrNothing):
             sorted(places, key=lambda place: (choices[place] > 1, starts[place])),
         ]
 
-    def _arranged(self, view: View) -> Accepted | None:
+    def _arranged(self, view: View) -> Accepted[list[Reservation]] | None:
         """All of them, where a search finds a place for each."""
         with suppress(Problem):  # it will be raised again, and told, when all are judged
             found = arrange([self._seeker(member, view) for member in self.members])
@@ -179,7 +180,7 @@ class BookGroup(AllOrNothing):
                 places[candidate] = verdict.units, free - verdict.units
         return Seeker(start, end, places)
 
-    def _tried(self, order: Sequence[int], number: int, view: View) -> Accepted | list[int]:
+    def _tried(self, order: Sequence[int], number: int, view: View) -> Accepted[list[Reservation]] | list[int]:
         """All of them, or the places of those who found nothing."""
         for member in self.members:
             member.round = number
@@ -188,7 +189,7 @@ class BookGroup(AllOrNothing):
         except MembersRefused as refused:
             return [place for place, _ in refused.members]
 
-    def _joined(self, accepted: Sequence[Accepted]) -> Accepted:
+    def _joined(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
         joined = AllOrNothing._joined(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
         joined.documents = [("groups", {"_id": self.group, "reservations": [row.id for row in joined.inserts]})]
         return joined

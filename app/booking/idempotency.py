@@ -1,65 +1,112 @@
-"""Idempotency keys: the first answer again, byte for byte, whatever happened to the reservation since.
+"""Idempotency keys: a repeated request gets its first answer again, byte for byte, whatever was changed since.
 
-A key and what it made commit together, on the same document, so there is never a key without its booking. Keys are
-kept as hashes of the API key's id, the route and the client's key: those of other callers are invisible. A refused
+A key and what its request made commit together, so there is never a key without its booking. The answer stands on the
+reservation that was made; an answer about several reservations has a document of its own. Keys are stored as hashes
+of the API key's id, the route and the client's key, so that one caller's keys are invisible to another. A refused
 request stores nothing, so that its repetition is judged afresh.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Never, TypeVar
 
 from pydantic import ValidationError
 
-from app.booking.intents import Token
+from app.booking.outcomes import Accepted
 from app.errors import Problem
-from app.storage.documents import StoredAnswer
+from app.storage.documents import Reservation, StoredAnswer
 from app.storage.steps import Steps, find
+
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What the first request of this key was answered."""
+    """The answer that the first request with the key was given."""
 
     answer: StoredAnswer
 
 
+@dataclass(frozen=True, slots=True)
+class Token(Generic[T_contra]):
+    """What the write path knows of a request with an Idempotency-Key.
+
+    Args:
+        key: The hash of the key; see `key_hash`.
+        request_hash: The hash of body and query; see `request_hash`.
+        render: Makes the answer of what was made.
+        own_document: The answer is about several reservations, so that it is stored in a document of its own.
+    """
+
+    key: str
+    request_hash: str
+    render: Callable[[T_contra], StoredAnswer]
+    own_document: bool = False
+
+    def store_answer(self, accepted: Accepted[T_contra]) -> StoredAnswer:
+        """Put the answer among the writes of what it answers, so that both commit together.
+
+        Raises:
+            TypeError: the answer is to stand on the reservation that was made, and what was made is none.
+        """
+        answer = self.render(accepted.value)
+        if self.own_document:
+            if not accepted.writes:  # nothing had to change: the answer alone is new
+                accepted.proof = ("answers", {"_id": self.key})
+            accepted.documents.append(("answers", {"_id": self.key, **answer.model_dump(by_alias=True)}))
+        elif isinstance(accepted.value, Reservation):
+            accepted.value.idempotency_key, accepted.value.idempotency = self.key, answer
+        else:
+            raise TypeError("only a reservation can carry its answer")
+        return answer
+
+
+AnyToken = Token[Never]
+"""A token whose answer is not rendered here."""
+
+
 def key_hash(caller: str, route: str, key: str) -> str:
-    """How a client's key is kept: nobody else's route or key can name it."""
+    """The hash under which a client's key is stored; no other caller's or route's key has the same.
+
+    Args:
+        caller: The id of the API key.
+        route: The path of the request.
+        key: The client's Idempotency-Key.
+    """
     return hashlib.sha256(json.dumps([caller, route, key]).encode()).hexdigest()
 
 
 def request_hash(body: Any, query: Sequence[tuple[str, str]]) -> str:
-    """The same for equal JSON and equal parameters, however they were written.
+    """The hash of a request, the same for equal JSON and equal parameters in whatever order.
 
     Args:
         body: The parsed body, an object.
         query: The parameters, sorted.
     """
-    asked = [body, query] if query else body
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    request = [body, query] if query else body
+    return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def answers_of(tokens: Sequence[Token]) -> Steps[dict[str, StoredAnswer]]:
-    """What is stored under the keys of these tokens."""
-    told: dict[str, StoredAnswer] = {}
-    beside = [token.key for token in tokens if not token.apart]
-    if beside:
-        query = {"idempotencyKey": {"$in": beside}}
+def read_answers(tokens: Sequence[AnyToken]) -> Steps[dict[str, StoredAnswer]]:
+    """The stored answers of these tokens, by key; a key without an answer is left out."""
+    answers: dict[str, StoredAnswer] = {}
+    on_reservations = [token.key for token in tokens if not token.own_document]
+    if on_reservations:
+        query = {"idempotencyKey": {"$in": on_reservations}}
         for row in (yield find("replays.read", "reservations", query, "idempotencyKey", "idempotency")):
             if "idempotency" in row:
-                told[row["idempotencyKey"]] = _answer(row["idempotency"])
-    apart = [token.key for token in tokens if token.apart]
-    if apart:
-        for row in (yield find("replays.read", "answers", {"_id": {"$in": apart}})):
-            told[row["_id"]] = _answer(row)
-    return told
+                answers[row["idempotencyKey"]] = _parse_answer(row["idempotency"])
+    in_documents = [token.key for token in tokens if token.own_document]
+    if in_documents:
+        for row in (yield find("replays.read", "answers", {"_id": {"$in": in_documents}})):
+            answers[row["_id"]] = _parse_answer(row)
+    return answers
 
 
-def _answer(stored: Any) -> StoredAnswer:
-    """The answer as it is kept; one that somebody has spoilt is that of another request, and nothing is done twice."""
+def _parse_answer(stored: Any) -> StoredAnswer:
+    """The stored answer; one that others have damaged matches no request, so that nothing is done twice."""
     try:
         answer: StoredAnswer = StoredAnswer.model_validate(stored)
     except ValidationError:
@@ -67,8 +114,8 @@ def _answer(stored: Any) -> StoredAnswer:
     return answer
 
 
-def replay(token: Token, stored: StoredAnswer) -> Replay | Problem:
-    """The stored answer, or that the key was used for something else."""
+def replay(token: AnyToken, stored: StoredAnswer) -> Replay | Problem:
+    """The stored answer, or `idempotency-mismatch` where the key was used for another request."""
     if stored.request_hash == token.request_hash:
         return Replay(stored)
     return Problem(

@@ -6,16 +6,17 @@ the guard of its resource and looks for that key under it, so two runs at once c
 on the field does the same for servers without transactions.
 """
 
-from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
 
 from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.existing import COLLECTION, ExistingIntent, check_version
 from app.booking.idempotency import key_hash
-from app.booking.intents import Accepted, View
+from app.booking.intents import Target, View
+from app.booking.outcomes import Accepted
 from app.booking.permission import check_begun
+from app.booking.transitions import HistoryLine
 from app.domain.instants import Millis, to_millis
 from app.domain.lifecycle import BLOCKING, Status, is_final, may_become
 from app.domain.rules import RULES
@@ -55,11 +56,11 @@ class BookRow(Book):
     import_key: str
     status: Status
 
-    def targets(self) -> frozenset[tuple[str, Hashable]]:
+    def targets(self) -> frozenset[Target]:
         """The reservation that an import made of this row meanwhile."""
         return frozenset(((BY_IMPORT_KEY, self.import_key),))
 
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[Reservation]:
         """The reservation as it is there, else as it is booked.
 
         Raises:
@@ -85,7 +86,7 @@ class ChangeRow(Change):
 
     status: Status
 
-    def judge(self, view: View) -> Accepted:
+    def judge(self, view: View) -> Accepted[Reservation]:
         """The reservation as the row has it.
 
         Raises:
@@ -116,6 +117,8 @@ class ChangeRow(Change):
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
         return self.written(stored, after, now, taken=[taken])
 
-    def _entry(self, stored: Reservation, after: Reservation, changed: list[str]) -> dict[str, Any]:
-        entry = ExistingIntent._entry(self, stored, after, changed)  # noqa: SLF001  # slots leave no zero-argument super
-        return entry | ({"changed": changed} if changed else {})
+    def _history_line(self, stored: Reservation, after: Reservation, changed: list[str], at: datetime) -> HistoryLine:
+        line = ExistingIntent._history_line(self, stored, after, changed, at)  # noqa: SLF001  # slots leave no zero-argument super
+        if changed:
+            line["changed"] = changed
+        return line

@@ -1,190 +1,130 @@
-"""What callers want of the write path, as data, and what may come of it."""
+"""What callers want of the write path, as data, and what a transaction shows an intent."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, NewType, Protocol, TypeAlias, TypeVar
 
 from bson import ObjectId
 
+from app.booking.idempotency import Token
+from app.booking.outcomes import Accepted
 from app.domain.instants import Millis
-from app.domain.load import Calendar, Occupancy
-from app.domain.rules import ResourceRules, ServiceRules, Verdict
-from app.errors import Problem
-from app.storage.documents import Reservation, StoredAnswer
+from app.domain.load import Calendar
+from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.span import Span
+
+T_co = TypeVar("T_co", covariant=True)
 
 DEADLINE_SECONDS = 3.0
 TYPICAL_BYTES = 2_048
 
+Lane = NewType("Lane", str)
+"""What two running batches of a process never share: the id of a guard, or `key:` and the hash of an Idempotency-Key.
 
-@dataclass(frozen=True, slots=True)
-class Update:
-    """A change of one document; matching none means that somebody was there first."""
+Intents that have a lane in common run one after the other or in one batch, in their order of arrival.
+"""
 
-    collection: str
-    query: dict[str, Any]
-    change: dict[str, Any]
-
-
-@dataclass(slots=True)
-class Accepted:
-    """What an intent writes, and what its caller gets once that is committed.
-
-    `proof` finds something that only this intent wrote: a collection and a query. `blocks` are the reservations whose
-    block is new or moved, which the reach must cover; `taken` are their spans, from which expired holds must go;
-    `documents` go into other collections.
-    """
-
-    value: Any
-    proof: tuple[str, dict[str, Any]]
-    inserts: list[Reservation] = field(default_factory=list)
-    updates: list[Update] = field(default_factory=list)
-    blocks: list[Reservation] = field(default_factory=list)
-    taken: list[Span] = field(default_factory=list)
-    documents: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-
-    @property
-    def writes(self) -> bool:
-        """Whether there is anything to write."""
-        return bool(self.inserts or self.updates or self.documents)
+Target: TypeAlias = tuple[str, Hashable]
+"""A document that an intent changes: (collection, id), or (collection.field, value) where a unique field names it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A request with an Idempotency-Key: the key's hash, the body's hash, and how its success is answered.
-
-    `apart`: the answer is about several reservations, so it is kept in a document of its own.
-    """
-
-    key: str
-    request_hash: str
-    render: Callable[[Any], StoredAnswer]
-    apart: bool = False
-
-    def keep(self, accepted: Accepted) -> StoredAnswer:
-        """Put the answer where it commits together with what it answers: on the one reservation, or beside many."""
-        answer = self.render(accepted.value)
-        if self.apart:
-            if not accepted.writes:  # all of it was so already: the answer alone is new
-                accepted.proof = ("answers", {"_id": self.key})
-            accepted.documents.append(("answers", {"_id": self.key, **answer.model_dump(by_alias=True)}))
-        else:
-            accepted.value.idempotency_key, accepted.value.idempotency = self.key, answer
-        return answer
+def guard_lanes(*guards: str) -> frozenset[Lane]:
+    """The lanes of guards, by their ids."""
+    return frozenset(map(Lane, guards))
 
 
 class View(Protocol):
-    """What a transaction shows an intent: everything in one snapshot, and what earlier intents of it did."""
+    """What a transaction shows an intent: one snapshot, with what earlier intents of the batch changed."""
 
     def resource_rules(self, resource: str) -> ResourceRules | None:
-        """The resource's facts; None if there is no such resource."""
+        """The rules of a resource; None if there is no such resource."""
 
-    def replace(self, room: ResourceRules) -> None:
-        """From here on the resource is like this, for the intents that follow in the same transaction."""
+    def replace(self, rules: ResourceRules) -> None:
+        """Show these rules of their resource to the intents that follow in the transaction."""
 
     def undoing(self, *failures: type[Exception]) -> AbstractContextManager[None]:
-        """What is entered into calendars inside is taken back if one of these failures leaves the block."""
+        """Take back what the block enters into calendars if one of these failures leaves it."""
 
     def service_rules(self, service: str) -> ServiceRules | None:
-        """The service's facts; None if there is no such service."""
+        """The rules of a service; None if there is no such service."""
 
     def calendar(self, resource: str) -> Calendar:
-        """Who occupies the resource in the spans that were asked for."""
+        """The occupants of a resource in the spans that the batch's intents asked for."""
 
     def now(self, resource: str) -> Millis:
         """The database's clock, as the resource's guard has it in this transaction."""
 
     def seq(self, resource: str) -> int:
-        """How many transactions have changed the resource's guard, with this one."""
+        """How many transactions have changed the resource's guard, this one included."""
 
     def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
-        """A document that the intent named as its target; of a resource its version is enough."""
+        """A document that an intent named as its target; of a resource only its version."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Intent(ABC):
-    """One wish, with its identity over every attempt. `by` is who is written into the history.
+class Intent(ABC, Generic[T_co]):
+    """One change that a caller wants, with the value of type T that the caller gets of it.
 
-    Subclasses say which guards they need (`lanes`), which documents they change (`targets`), which occupants they
-    must see (`spans`) and, with all that in view, what comes of it (`judge`).
+    An intent is the same over all its attempts: `operation` is its id, `by` the actor that the history names. A
+    subclass declares the guards that it needs (`lanes`), the documents that it changes (`targets`), the occupants that
+    it must see (`spans`) and how it is decided with all that in view (`judge`).
     """
 
     by: str
     operation: ObjectId = field(default_factory=ObjectId)
-    token: Token | None = None
+    token: Token[T_co] | None = None
     deadline_seconds: float = DEADLINE_SECONDS
 
     @property
     def writes(self) -> int:
-        """How many documents it may write, guards apart."""
+        """How many documents the intent writes at most, guards apart."""
         return 1
 
     @property
     def size(self) -> int:
-        """About how many bytes it may write."""
+        """About how many bytes the intent writes at most."""
         return TYPICAL_BYTES
 
     @abstractmethod
-    def lanes(self) -> frozenset[str]:
-        """The ids of the guards that this intent may change; two batches of a process never share one."""
+    def lanes(self) -> frozenset[Lane]:
+        """The guards that the intent may change."""
 
-    def guards(self) -> frozenset[str]:
-        """Those that it changes before anything is read. The others it only reads, and changes the one it chose."""
+    def guards(self) -> frozenset[Lane]:
+        """The guards that are changed before anything is read; of the others only that of a chosen resource is."""
         return self.lanes()
 
     def services(self) -> frozenset[str]:
-        """The services whose facts it needs."""
+        """The services whose rules the intent needs."""
         return frozenset()
 
     @property
     def lengthy(self) -> bool:
-        """Whether it may have to look at so many others that it shares no batch; see `LENGTHY`."""
+        """Whether the intent may have so many occupants to read that it shares no batch; see `LENGTHY`."""
         return False
 
-    def targets(self) -> frozenset[tuple[str, Hashable]]:
-        """Documents to read; one intent at a time changes each.
-
-        As (collection, id), or as (collection.field, value) where a unique field names it.
-        """
+    def targets(self) -> frozenset[Target]:
+        """The documents that the intent reads and changes; a batch has at most one intent for each."""
         return frozenset()
 
     def reservations(self) -> list[ObjectId]:
-        """The ids of those that it makes or changes, for a caller that nobody can tell what came of it."""
+        """The ids of the reservations that the intent makes or changes, for an `outcome-unknown`."""
         return []
 
     @abstractmethod
     def spans(self, view: View) -> list[Span]:
-        """The occupants it must see, known once facts and targets are."""
+        """The spans whose occupants the intent must see; rules and targets are in view."""
 
     @abstractmethod
-    def judge(self, view: View) -> Accepted:
-        """Decide. Raises Problem, or Refused with the verdict, and has then changed nothing."""
+    def judge(self, view: View) -> Accepted[T_co]:
+        """Decide; an intent that is refused has changed nothing in the view.
+
+        Raises:
+            Problem: the intent cannot be done.
+            Refused: with the verdict of the rules.
+        """
 
 
-class Refused(Exception):  # noqa: N818  # a verdict, not an error
-    """The rules say no. Who may see what of it is decided where the caller is known."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__("; ".join(check.detail for check in verdict.failed))
-        self.verdict = verdict
-
-
-class Stranded(Exception):  # noqa: N818  # a verdict, not an error
-    """An edit of the catalogue would leave these bookings without room or against a rule."""
-
-    def __init__(self, stranded: list[Occupancy], *, forcible: bool) -> None:
-        super().__init__(f"{len(stranded)} bookings would be stranded")
-        self.stranded = stranded
-        self.forcible = forcible
-
-
-def overloaded(detail: str) -> Problem:
-    """Surely nothing was done."""
-    return Problem("overloaded", detail)
-
-
-def unreachable() -> Problem:
-    """Surely nothing was done, because nobody was there."""
-    return Problem("unavailable", "The database cannot be reached; nothing was done.")
+AnyIntent: TypeAlias = Intent[object]
+"""An intent of a batch, whatever its value."""

@@ -11,20 +11,21 @@ import pymongo
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
+from app.booking.intents import Lane
 from app.storage.client import Store
 
 YIELD_MILLISECONDS = 20
 """For how long guards are asked for, and how long at most whoever reads a mark leaves one alone, whatever it says."""
 WRITE_SECONDS = 0.5
 
-Priority: TypeAlias = Callable[[frozenset[str], ObjectId], Coroutine[Any, Any, None]]
+Priority: TypeAlias = Callable[[frozenset[Lane], ObjectId], Coroutine[Any, Any, None]]
 """How a process asks the others to leave guards to it for a moment."""
 
 
 def priority_of(store: Store) -> Priority:
     """The way to ask through this store; where it cannot be asked, things go on without."""
 
-    async def ask(lanes: frozenset[str], owner: ObjectId) -> None:
+    async def ask(lanes: frozenset[Lane], owner: ObjectId) -> None:
         until = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": YIELD_MILLISECONDS}}
         mark = [{"$set": {"yieldUntil": until, "yieldTo": owner}}]
         with suppress(PyMongoError), pymongo.timeout(WRITE_SECONDS):

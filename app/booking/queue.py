@@ -2,12 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from app.booking.idempotency import Replay
-from app.booking.intents import Accepted, Intent
+from app.booking.intents import Intent, Lane, Target
+from app.booking.outcomes import Accepted
 from app.booking.transaction import Batch, Outcome
 from app.errors import Problem
+
+T = TypeVar("T")
 
 INTENTS_LIMIT = 64
 WRITES_LIMIT = 128
@@ -15,35 +18,39 @@ BYTES_LIMIT = 4 * 1024 * 1024
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class Ticket(Generic[T]):
     """An intent on its way, with its place in line and the future that its caller waits for.
 
     `until` is when the caller must be told something, `last_call` when it is too late to begin: by the loop's clock.
     `taken` says whether it is in a batch, and `batch` which one was the last.
     """
 
-    intent: Intent
-    lanes: frozenset[str]
+    intent: Intent[T]
+    lanes: frozenset[Lane]
     until: float
     last_call: float
-    answer: "asyncio.Future[Any]"
+    answer: "asyncio.Future[T | Replay]"
     losses: int = 0
     taken: bool = False
     batch: Batch | None = None
     timer: asyncio.TimerHandle | None = None
     too_late: Problem | None = None
-    targets: frozenset[Any] = field(default_factory=frozenset)
+    targets: frozenset[Target] = field(default_factory=frozenset)
+
+
+AnyTicket: TypeAlias = Ticket[Any]
+"""A ticket of a queue, whatever its intent gives."""
 
 
 class BatchBuilder:
     """A batch being put together, within its limits; an intent above a limit goes alone, and so does a lengthy one."""
 
     def __init__(self, width: int, intents: int) -> None:
-        self.tickets: list[Ticket] = []
+        self.tickets: list[AnyTicket] = []
         self._width = width
         self._intents = intents
-        self._guards: set[str] = set()
-        self._targets: set[Any] = set()
+        self._guards: set[Lane] = set()
+        self._targets: set[Target] = set()
         self._writes = 0
         self._bytes = 0
         self._alone = False
@@ -53,7 +60,7 @@ class BatchBuilder:
         """Whether nobody else fits, whoever it is."""
         return self._alone or len(self.tickets) >= self._intents or self._writes >= WRITES_LIMIT
 
-    def fits(self, ticket: Ticket) -> bool:
+    def fits(self, ticket: AnyTicket) -> bool:
         """Whether the limits allow it, and nobody in the batch changes the same document."""
         if not self.tickets:
             return True
@@ -65,7 +72,7 @@ class BatchBuilder:
             and self._targets.isdisjoint(ticket.targets)
         )
 
-    def add(self, ticket: Ticket) -> None:
+    def add(self, ticket: AnyTicket) -> None:
         """Take it in."""
         self.tickets.append(ticket)
         self._guards |= ticket.intent.lanes()
@@ -75,12 +82,12 @@ class BatchBuilder:
         self._alone = ticket.intent.lengthy
 
 
-def lanes_of(intent: Intent) -> frozenset[str]:
+def lanes_of(intent: Intent[object]) -> frozenset[Lane]:
     """What two batches never share: guards, and the Idempotency-Key."""
-    return intent.lanes() | ({f"key:{intent.token.key}"} if intent.token else frozenset())
+    return intent.lanes() | ({Lane(f"key:{intent.token.key}")} if intent.token else frozenset())
 
 
-def answer(ticket: Ticket, outcome: "Outcome | BaseException") -> None:
+def answer(ticket: AnyTicket, outcome: "Outcome | BaseException") -> None:
     """Tell the caller, if it still listens."""
     if ticket.timer is not None:
         ticket.timer.cancel()

@@ -7,7 +7,8 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
-from app.booking.intents import Intent, Update, View
+from app.booking.intents import AnyIntent, Lane, View
+from app.booking.outcomes import Update
 from app.booking.priority import YIELD_MILLISECONDS
 from app.booking.timestamps import check_skew
 from app.domain.instants import SECOND, Millis, to_millis
@@ -42,7 +43,7 @@ class Snapshot(View):
         self.rules = rules
         self.clock = clock
         """The database's clock as this process knows it, for guards that are only read."""
-        self.changed: frozenset[str] = frozenset()
+        self.changed: frozenset[Lane] = frozenset()
         """The guards that this transaction has changed."""
         self.guards: dict[str, dict[str, Any]] = {}
         self.reaches: dict[str, Reach] = {}
@@ -125,17 +126,17 @@ class Snapshot(View):
         """A document that an intent named as its target."""
         return self._targets.get((collection, identity))
 
-    def load(self, intents: Sequence[Intent]) -> Steps[None]:
+    def load(self, intents: Sequence[AnyIntent]) -> Steps[None]:
         """Take the guards, then read everything that these intents need but for the occupants."""
-        lanes = frozenset[str]().union(*(intent.lanes() for intent in intents))
+        lanes = frozenset[Lane]().union(*(intent.lanes() for intent in intents))
         services = frozenset[str]().union(*(intent.services() for intent in intents))
-        self.changed = frozenset[str]().union(*(intent.guards() for intent in intents))
+        self.changed = frozenset[Lane]().union(*(intent.guards() for intent in intents))
         rows = lanes - self.changed | {service_row(service) for service in services}
         yield from self._take_guards(sorted(self.changed), sorted(rows - self.changed))
         yield from self._read_facts(lanes, services)
         yield from self._read_targets(intents)
 
-    def asked_for_way(self, owner: ObjectId) -> dict[str, float]:
+    def asked_for_way(self, owner: ObjectId) -> dict[Lane, float]:
         """The guards that others wait for, with the seconds for which to leave them alone.
 
         Measured by the database's clock in this batch: `at` of a guard that is only read can be days old.
@@ -143,14 +144,14 @@ class Snapshot(View):
         now = self._clock_of_batch()
         marked = [guard for guard in self.guards.values() if guard.get("yieldUntil") and guard["yieldTo"] != owner]
         left = {guard["_id"]: to_millis(guard["yieldUntil"]) - now for guard in marked}
-        return {guard: min(wait, YIELD_MILLISECONDS) / SECOND for guard, wait in left.items() if wait > 0}
+        return {Lane(guard): min(wait, YIELD_MILLISECONDS) / SECOND for guard, wait in left.items() if wait > 0}
 
     def _clock_of_batch(self) -> Millis:
         """The database's clock: at this batch's own change of a guard, else as this process knows it."""
         stamps = [to_millis(at) for guard in self.changed if (at := self.guards.get(guard, {}).get("at"))]
         return max(stamps, default=self.clock)
 
-    def _spans(self, intent: Intent) -> list[Span]:
+    def _spans(self, intent: AnyIntent) -> list[Span]:
         try:
             return intent.spans(self)
         except Problem:  # it will be raised again, and answered, when the intent is judged
@@ -183,7 +184,7 @@ class Snapshot(View):
             if "reachBack" in guard:
                 self.reaches[identity] = Reach.of_guard(guard)
 
-    def _read_facts(self, lanes: frozenset[str], services: frozenset[str]) -> Steps[None]:
+    def _read_facts(self, lanes: frozenset[Lane], services: frozenset[str]) -> Steps[None]:
         """Rules as they are now: cached for the guard's `rules` id, else read in this snapshot."""
         self._rooms = yield from self._read_rules(self.rules.rooms, [lane for lane in sorted(lanes) if ":" not in lane])
         self._offers = yield from self._read_rules(self.rules.offers, sorted(services))
@@ -202,7 +203,7 @@ class Snapshot(View):
                     self._unreadable[cache.collection, row["_id"]] = problem
         return found
 
-    def _read_targets(self, intents: Sequence[Intent]) -> Steps[None]:
+    def _read_targets(self, intents: Sequence[AnyIntent]) -> Steps[None]:
         wanted: dict[str, list[Hashable]] = {}
         for intent in intents:
             for place, identity in intent.targets():
@@ -214,12 +215,12 @@ class Snapshot(View):
             for row in (yield find("targets.read", collection, query, *TARGET_FIELDS.get(place, ()))):
                 self._targets[place, row[field]] = row
 
-    def read_occupants(self, intents: Sequence[Intent], branches_a_find: int) -> Steps[None]:
+    def read_occupants(self, intents: Sequence[AnyIntent], branches_a_find: int) -> Steps[None]:
         """Read all whom these intents must see."""
         spans = [span for intent in intents for span in self._spans(intent)]
         self._enter((yield from read(spans, self.reaches, branches_a_find)) if spans else ())
 
-    def glimpse(self, intents: Sequence[Intent]) -> Steps[bool | None]:
+    def glimpse(self, intents: Sequence[AnyIntent]) -> Steps[bool | None]:
         """Read the first of those whom a lengthy intent must see; whether these are all. None: it must read all.
 
         With fewer in its way it is judged too mildly, and never too hard.

@@ -13,7 +13,8 @@ from typing import Any
 import pymongo
 from pymongo.errors import PyMongoError
 
-from app.booking.intents import DEADLINE_SECONDS, overloaded
+from app.booking.intents import DEADLINE_SECONDS
+from app.booking.outcomes import overloaded
 from app.domain.instants import MINUTE, Millis, to_millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules

@@ -14,11 +14,12 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 
 from app.booking.existing import ReservationMoved
 from app.booking.group import MembersRefused
-from app.booking.idempotency import Replay, answers_of, replay
-from app.booking.intents import Accepted, Intent, Refused, Stranded, Update, overloaded
+from app.booking.idempotency import Replay, read_answers, replay
+from app.booking.intents import AnyIntent, Lane
+from app.booking.outcomes import Accepted, Refused, Stranded, Update, overloaded
 from app.booking.snapshot import BUMP, ClockSkew, Snapshot
 from app.booking.timestamps import FRESH_SECONDS, Age, StaleTimestamp, renewed
-from app.booking.transitions import status_update
+from app.booking.transitions import HistoryLine, reservation_update
 from app.domain.instants import Millis, from_millis, to_millis
 from app.errors import OutcomeUnknown, Problem
 from app.storage.documents import Reservation, StoredAnswer
@@ -27,7 +28,7 @@ from app.storage.rule_cache import RuleCache
 from app.storage.span import Span
 from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, find, insert, update
 
-Outcome: TypeAlias = Accepted | Replay | Problem | Refused | MembersRefused | Stranded | ReservationMoved
+Outcome: TypeAlias = Accepted[Any] | Replay | Problem | Refused | MembersRefused | Stranded | ReservationMoved
 
 
 class WriteConflict(Exception):  # noqa: N818  # the ordinary fate of the second of two
@@ -51,13 +52,13 @@ class Batch:
     sent, or is about to be, that stands whether or not its answer is heard.
     """
 
-    intents: Sequence[Intent]
+    intents: Sequence[AnyIntent]
     rules: RuleCache
     branches_a_find: int
+    clock: Millis
+    owner: ObjectId
     atomic: bool = True
-    clock: Millis = 0
-    owner: ObjectId = field(default_factory=ObjectId)
-    yields: dict[str, float] = field(default_factory=dict)
+    yields: dict[Lane, float] = field(default_factory=dict)
     age: Age = field(default_factory=Age)
     written: list[Any] = field(default_factory=list)
     sent: bool = False
@@ -102,7 +103,7 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
         PyMongoError: anything else before the commit; surely nothing was written.
     """
     batch.check()
-    told = yield from answers_of([intent.token for intent in batch.intents if intent.token])
+    told = yield from read_answers([intent.token for intent in batch.intents if intent.token])
     fresh = [intent for intent in batch.intents if not (intent.token and intent.token.key in told)]
     outcomes: dict[ObjectId, Outcome] = {}
     if fresh:
@@ -115,16 +116,16 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
     ]
 
 
-def _replay(intent: Intent, told: dict[str, StoredAnswer]) -> Replay | Problem:
+def _replay(intent: AnyIntent, told: dict[str, StoredAnswer]) -> Replay | Problem:
     if intent.token is None:  # pragma: no cover  # only keyed intents are told anything
         raise RuntimeError("an intent without a key has no stored answer")
     return replay(intent.token, told[intent.token.key])
 
 
-def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId, Outcome]]:
+def _transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[ObjectId, Outcome]]:
     """Look, judge, write, commit."""
     snapshot = Snapshot(batch.rules, batch.clock)
-    accepted: list[Accepted] = []
+    accepted: list[Accepted[object]] = []
     try:
         yield BEGIN
         yield from snapshot.load(intents)
@@ -153,7 +154,7 @@ def _transaction(intents: Sequence[Intent], batch: Batch) -> Steps[dict[ObjectId
     return (yield from _commit(outcomes, intents, accepted, min(snapshot.guards, default="")))
 
 
-def _verdicts(intents: Sequence[Intent], snapshot: Snapshot, branches_a_find: int) -> Steps[dict[ObjectId, Outcome]]:
+def _verdicts(intents: Sequence[AnyIntent], snapshot: Snapshot, branches_a_find: int) -> Steps[dict[ObjectId, Outcome]]:
     """What comes of each; a lengthy intent that the first in its way keep out is refused before all are read."""
     complete = yield from snapshot.glimpse(intents)
     if complete is not None:
@@ -164,7 +165,7 @@ def _verdicts(intents: Sequence[Intent], snapshot: Snapshot, branches_a_find: in
     return (yield from _judge_all(intents, snapshot))
 
 
-def _stands(intent: Intent, outcome: Outcome) -> bool:
+def _stands(intent: AnyIntent, outcome: Outcome) -> bool:
     """Whether it would be the same if more were in the way.
 
     A verdict with the capacity among what fails fails by nothing else then. Of a pool that is certain only where
@@ -176,7 +177,7 @@ def _stands(intent: Intent, outcome: Outcome) -> bool:
     return verdict.is_conflict or (len(intent.lanes()) == 1 and "capacity" in {check.rule for check in verdict.failed})
 
 
-def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:
+def _judge_all(intents: Sequence[AnyIntent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:
     """Each in its turn, seeing what those before it did; equal keys take the first one's answer.
 
     Who is refused is looked up by key once more: a stranger with the same key may have booked in between.
@@ -189,16 +190,16 @@ def _judge_all(intents: Sequence[Intent], snapshot: Snapshot) -> Steps[dict[Obje
             continue
         outcome = outcomes[intent.operation] = _judge(intent, snapshot)
         if intent.token and isinstance(outcome, Accepted):
-            told[intent.token.key] = intent.token.keep(outcome)
+            told[intent.token.key] = intent.token.store_answer(outcome)
     refused = [intent for intent in intents if intent.token and intent.token.key not in told]
-    late = yield from answers_of([intent.token for intent in refused if intent.token])
+    late = yield from read_answers([intent.token for intent in refused if intent.token])
     for intent in refused:
         if intent.token and intent.token.key in late:
             outcomes[intent.operation] = _replay(intent, late)
     return outcomes
 
 
-def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
+def _judge(intent: AnyIntent, snapshot: Snapshot) -> Outcome:
     try:
         accepted = intent.judge(snapshot)
     except (Problem, Refused, MembersRefused, Stranded, ReservationMoved) as refusal:
@@ -206,7 +207,9 @@ def _judge(intent: Intent, snapshot: Snapshot) -> Outcome:
     return accepted
 
 
-def _write(accepted: Sequence[Accepted], snapshot: Snapshot, first: Intent, written: list[Any]) -> Steps[None]:
+def _write(
+    accepted: Sequence[Accepted[object]], snapshot: Snapshot, first: AnyIntent, written: list[Any]
+) -> Steps[None]:
     """Reach first, so that no reader can miss what follows; then the inserts and the guarded updates.
 
     The ids of the reservations go into `written`.
@@ -258,7 +261,7 @@ def _by_reach(raised: dict[str, Reach]) -> dict[Reach, list[str]]:
     return alike
 
 
-def _expire(spans: Sequence[Span], snapshot: Snapshot, intent: Intent) -> Steps[list[Update]]:
+def _expire(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent) -> Steps[list[Update]]:
     """Marks for the expired holds whose place is taken: clocks decide who is early, never whether two overlap.
 
     What others wrote so that no mark can be put on it is over without one: nobody can confirm it here either.
@@ -277,15 +280,21 @@ def _expire(spans: Sequence[Span], snapshot: Snapshot, intent: Intent) -> Steps[
     return [marks[row["_id"]] for row in histories if isinstance(row.get("history"), list)]
 
 
-def expiry(identity: Any, version: int, now: datetime, intent: Intent) -> Update:
+def expiry(identity: Any, version: int, now: datetime, intent: AnyIntent) -> Update:
     """Write down what is already so: the hold is over."""
-    entry = {"at": now, "by": intent.by, "operation": intent.operation, "from": "pending", "to": "expired"}
+    line: HistoryLine = {
+        "at": now,
+        "by": intent.by,
+        "operation": intent.operation,
+        "from": "pending",
+        "to": "expired",
+    }
     known = {"_id": identity, "version": version, "status": "pending"}
-    return Update("reservations", known, status_update(entry, now))
+    return Update("reservations", known, reservation_update(line, stamp=now))
 
 
 def _commit(
-    outcomes: dict[ObjectId, Outcome], intents: Sequence[Intent], accepted: Sequence[Accepted], guard: str
+    outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent], accepted: Sequence[Accepted[object]], guard: str
 ) -> Steps[dict[ObjectId, Outcome]]:
     """Commit, and believe a failure of it only after looking.
 
@@ -302,7 +311,7 @@ def _commit(
     return outcomes
 
 
-def _settled(accepted: Accepted, guard: str) -> Steps[bool | None]:
+def _settled(accepted: Accepted[object], guard: str) -> Steps[bool | None]:
     """Whether an unanswered transaction is in the majority's data, for good; None if nobody can say.
 
     Killing its session ends what is still open. The plain write that follows waits for whatever holds the guard, and
@@ -319,7 +328,7 @@ def _settled(accepted: Accepted, guard: str) -> Steps[bool | None]:
 
 
 def _after_plain_failure(
-    outcomes: dict[ObjectId, Outcome], intents: Sequence[Intent], accepted: Accepted, error: PyMongoError
+    outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent], accepted: Accepted[object], error: PyMongoError
 ) -> Steps[dict[ObjectId, Outcome]]:
     """Without a transaction a failed write may have come through: also our own row, met by the driver's own retry."""
     collection, query = accepted.proof
@@ -333,7 +342,7 @@ def _after_plain_failure(
     raise error
 
 
-def _unknown(outcomes: dict[ObjectId, Outcome], intents: Sequence[Intent]) -> dict[ObjectId, Outcome]:
+def _unknown(outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent]) -> dict[ObjectId, Outcome]:
     """What was accepted may be booked, and so may what was to get the same answer by its key.
 
     What was refused was refused because of that, so nobody knows, but nothing was done for it.
@@ -355,7 +364,7 @@ def _unknown(outcomes: dict[ObjectId, Outcome], intents: Sequence[Intent]) -> di
     return unknown
 
 
-def _touched(accepted: Accepted) -> list[Any]:
+def _touched(accepted: Accepted[object]) -> list[Any]:
     """The ids of the reservations that it makes or changes."""
     made = [reservation.id for reservation in accepted.inserts]
     return made + [change.query["_id"] for change in accepted.updates if change.collection == "reservations"]

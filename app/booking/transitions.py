@@ -1,28 +1,231 @@
-"""A new status of a stored reservation as an update document: the same whoever brings it about, and why."""
+"""Changes of status: the one update document that every change of a reservation is written by, and closing.
 
+Closing (cancel, complete, no-show) adds no load: the status stops blocking, and times, resource and units stay. It is
+one compare-and-set on `version`, outside every transaction, and is never refused for an overlap: a reservation on a
+double-booked resource can always be cancelled. What the worker closes because time went by is in `expiry`.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
+import pymongo
+from bson import ObjectId
+from pymongo.errors import AutoReconnect, PyMongoError
+
+from app.booking.drivers import MAJORITY
+from app.booking.intents import DEADLINE_SECONDS
+from app.booking.outcomes import overloaded
+from app.booking.permission import ATTENDANCE_STATUSES, check_begun, check_cancellation_notice
 from app.booking.timestamps import STAMP
+from app.deadline import LEAST_SECONDS, sending, within
+from app.domain.instants import Millis, to_millis
+from app.domain.lifecycle import Status, may_follow, status_at
+from app.errors import OutcomeUnknown, Problem, not_found
+from app.outages import is_unheard
+from app.storage.client import Store
+from app.storage.clock import stamped
+from app.storage.documents import Reservation
+from app.storage.stored_reservations import as_it_is, known_status, unreadable
+from app.storage.stored_rules import offer_of_row
+from app.storage.values import count, identity, instant
 
-HISTORY_KEPT = 50
-"""Lines of its history that a reservation keeps: the latest."""
+HISTORY_LINES_MAX = 50
+"""A reservation keeps the latest lines of its history."""
+ATTEMPTS_MAX = 20
+WRITE_SECONDS = 1.0
+"""A plain write waits for a transaction that has locked the document."""
+READ_BACK_SECONDS = 0.3
+"""The time at the end of a request for the read that tells whether the write was applied."""
+
+HistoryLine = TypedDict(
+    "HistoryLine",
+    {
+        "at": datetime,
+        "by": str,
+        "operation": ObjectId,
+        "from": NotRequired[Status],
+        "to": NotRequired[Status],
+        "changed": NotRequired[list[str]],
+        "reason": NotRequired[str],
+    },
+)
+"""A line of a stored history: a change of status has `from` and `to`, any other the names of the fields `changed`."""
 
 
-def history_line(entry: dict[str, Any]) -> dict[str, Any]:
-    """What is pushed to a stored reservation to add a line to its history."""
-    return {"history": {"$each": [entry], "$slice": -HISTORY_KEPT}}
-
-
-def status_update(entry: dict[str, Any], stamp: datetime | None = None) -> dict[str, Any]:
-    """The update that brings a stored reservation to the status `to` of a line of history, with that line.
+def reservation_update(
+    line: HistoryLine,
+    *,
+    stamp: datetime | None = None,
+    fields: Mapping[str, Any] | None = None,
+    unset: Collection[str] = (),
+) -> dict[str, Any]:
+    """The update document of a stored reservation: status, fields, version, `updatedAt` and a line of history.
 
     Args:
-        entry: The line.
-        stamp: What `updatedAt` becomes; None: the database's clock as it applies the update.
+        line: The line; its `to`, if it has one, is the new status.
+        stamp: The new `updatedAt`; None: the database's clock as it applies the update.
+        fields: Other fields to set, under their stored names.
+        unset: The stored names of the fields to remove.
     """
-    update: dict[str, Any] = {"$set": {"status": entry["to"]}, "$inc": {"version": 1}, "$push": history_line(entry)}
+    changed: dict[str, Any] = {**(fields or {})}
+    if "to" in line:
+        changed["status"] = line["to"]
+    if stamp is not None:
+        changed["updatedAt"] = stamp
+    update: dict[str, Any] = {
+        "$set": changed,
+        "$inc": {"version": 1},
+        "$push": {"history": {"$each": [line], "$slice": -HISTORY_LINES_MAX}},
+    }
     if stamp is None:
-        return update | {"$currentDate": STAMP}
-    update["$set"]["updatedAt"] = stamp
+        update["$currentDate"] = STAMP
+    if unset:
+        update["$unset"] = dict.fromkeys(unset, "")
     return update
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """The status that ends a reservation, by whom and why; `admin` may cancel inside the cancellation notice."""
+
+    to: Status
+    by: str
+    reason: str | None = None
+    admin: bool = False
+
+
+async def close(
+    store: Store, identity: ObjectId, closure: Closure, reap_orphans: Callable[[], Awaitable[None]]
+) -> Reservation:
+    """Bring a reservation to a status that does not block: cancelled, completed, no-show.
+
+    Repeating a closure is harmless. A reservation that another writer changes between our read and our write is read
+    and judged again. A write that times out may be waiting for the transaction of a dead process, so `reap_orphans`
+    runs before the next attempt. Whether an unanswered write was applied shows in the history, by the operation's id.
+
+    Raises:
+        Problem: `not-found`, `forbidden-transition`, `too-late`, `overloaded`, `unavailable`; `outcome-unknown` where a
+            write was not answered and the time is over.
+    """
+    deadline = time.monotonic() + within(DEADLINE_SECONDS)
+    attempts = _ClosingAttempts(store, identity, closure)
+    try:
+        for _ in range(ATTEMPTS_MAX):
+            with pymongo.timeout(max(deadline - time.monotonic(), LEAST_SECONDS)):
+                closed = await attempts.run(deadline - READ_BACK_SECONDS)
+            if closed is not None:
+                return closed
+            if attempts.unheard:
+                with suppress(TimeoutError):
+                    left = deadline - READ_BACK_SECONDS - time.monotonic()
+                    await asyncio.wait_for(reap_orphans(), max(left, LEAST_SECONDS))
+            if time.monotonic() >= deadline:
+                break
+    except PyMongoError as error:
+        if not attempts.unheard:
+            raise
+        raise OutcomeUnknown([str(identity)]) from error
+    if attempts.unheard:
+        raise OutcomeUnknown([str(identity)])
+    raise overloaded("Too many others change this reservation; nothing was done.")
+
+
+class _ClosingAttempts:
+    """One closure over all its attempts, under one operation id.
+
+    `unheard`: some write was not answered, so that it may have been applied or may yet be.
+    """
+
+    def __init__(self, store: Store, identity: ObjectId, closure: Closure) -> None:
+        self.store = store
+        self.identity = identity
+        self.closure = closure
+        self.operation = ObjectId()
+        self.unheard = False
+        self.reservations = store.database.get_collection("reservations", write_concern=MAJORITY)
+
+    async def run(self, write_until: float) -> Reservation | None:
+        """Read, judge and write once; None if that has to be done again.
+
+        Raises:
+            Problem: `not-found`, `forbidden-transition`, `too-late`.
+            pymongo.errors.PyMongoError: the database does not answer, or refuses.
+        """
+        row = await self.reservations.find_one({"_id": self.identity})
+        if row is None:
+            raise not_found("reservation", str(self.identity))
+        history = row.get("history", [])
+        if not isinstance(history, list):
+            raise unreadable({"history": history})
+        ours = any(isinstance(line, dict) and line.get("operation") == self.operation for line in history)
+        if ours or row.get("status") == self.closure.to:
+            return as_it_is(row)
+        await _check_closure(self.store, row, self.closure)
+        if not await self._write(row, write_until):
+            return None
+        row = await self.reservations.find_one({"_id": self.identity})
+        return None if row is None else as_it_is(row)
+
+    async def _write(self, row: Mapping[str, Any], write_until: float) -> bool:
+        """Update the version that was read; whether the update was surely applied."""
+        line: HistoryLine = {
+            "at": self.store.clock.now(),
+            "by": self.closure.by,
+            "operation": self.operation,
+            "from": row["status"],
+            "to": self.closure.to,
+        }
+        if self.closure.reason:
+            line["reason"] = self.closure.reason
+        query = {"_id": self.identity, "version": row["version"]}
+        sending()
+        try:
+            with pymongo.timeout(max(min(WRITE_SECONDS, write_until - time.monotonic()), LEAST_SECONDS)):
+                result = await self.reservations.update_one(query, reservation_update(line))
+        except PyMongoError as error:
+            if not (error.timeout or isinstance(error, AutoReconnect)):
+                raise
+            self.unheard = self.unheard or is_unheard(error)
+            return False
+        return bool(result.matched_count)
+
+
+async def _check_closure(store: Store, row: Mapping[str, Any], closure: Closure) -> None:
+    """Refuse what the lifecycle, the start or the cancellation notice forbids.
+
+    A hold that is over by this process's idea of the database's clock is judged again by the database's own: a hold
+    that is live there is live.
+    """
+    if count(row.get("version")) is None:
+        raise unreadable({"version": row.get("version")})
+    now = store.clock.millis()
+    status = _status_at(row, now)
+    if status == "expired" != known_status(row["status"]):
+        status = _status_at(row, to_millis(await stamped(store.database)))
+    if not may_follow(status, closure.to):
+        raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {closure.to}.")
+    if closure.to in ATTENDANCE_STATUSES:
+        check_begun(_start_of(row), closure.to, now)
+    if closure.to == "cancelled" and status == "confirmed" and row.get("service") is not None and not closure.admin:
+        service = await store.database["services"].find_one({"_id": identity(row["service"])})
+        if service is not None:
+            check_cancellation_notice(_start_of(row), offer_of_row(service), now)
+
+
+def _start_of(row: Mapping[str, Any]) -> Millis:
+    start = instant(row.get("startTime"))
+    if start is None:
+        raise unreadable({"startTime": row.get("startTime")})
+    return start
+
+
+def _status_at(row: Mapping[str, Any], now: Millis) -> Status:
+    status = known_status(row.get("status"))
+    if status is None:
+        raise unreadable({"status": row.get("status")})
+    return status_at(status, instant(row.get("expiresAt")), now)

@@ -16,7 +16,7 @@ from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
 from app.reservations.group_schemas import GroupAnswer, NewGroup, group_answer
 from app.reservations.groups import Group, Groups
-from app.reservations.idempotency import Rendered, rendered, token_of
+from app.reservations.idempotency import RenderedAnswer, rendered, token_of
 from app.reservations.schemas import StatusChange, reservation_answer, stored_answers
 from app.storage.documents import Reservation
 
@@ -49,7 +49,7 @@ class GroupRoutes(Controller):
         """
         del key  # declared for the description; it is part of the token
         caller = caller_of(request)
-        token = await token_of(request, caller, _rendered_group, apart=True)
+        token = await token_of(request, caller, _rendered_group, own_document=True)
         made = await groups.book(data, caller, token)
         if isinstance(made, Replay):
             return stored_response(made.answer, replayed=True)
@@ -115,7 +115,7 @@ def _made(reservations: Sequence[Reservation]) -> GroupAnswer:
     return group_answer(reservations[0].group, stored_answers(reservations))
 
 
-def _rendered_group(reservations: Sequence[Reservation]) -> Rendered:
+def _rendered_group(reservations: Sequence[Reservation]) -> RenderedAnswer:
     answer = _made(reservations)
     return rendered(answer, _location(answer), answer.version)
 

@@ -38,7 +38,9 @@ class Groups:
         self.booking = booking
         self.reservations = reservations
 
-    async def book(self, wanted: NewGroup, caller: Caller, token: Token | None) -> Sequence[Reservation] | Replay:
+    async def book(
+        self, wanted: NewGroup, caller: Caller, token: Token[list[Reservation]] | None
+    ) -> Sequence[Reservation] | Replay:
         """Book all of them, or none; a token's first answer is given again.
 
         Raises:
@@ -109,7 +111,7 @@ class Groups:
             raise members_refused(refused, _STORED, caller) from None
         return _check_reached(Group(group.id, ended), "cancelled")
 
-    async def _group_of(self, wanted: NewGroup, caller: Caller, token: Token | None) -> BookGroup:
+    async def _group_of(self, wanted: NewGroup, caller: Caller, token: Token[list[Reservation]] | None) -> BookGroup:
         """What the write path is asked for.
 
         Raises:

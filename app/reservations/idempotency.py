@@ -1,7 +1,7 @@
-"""Answers that are kept under an Idempotency-Key with what they made, to be given again byte for byte."""
+"""The Idempotency-Key of a request that makes something, and the answer that is stored under it."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypedDict, TypeVar
 
 from app.booking import Token, key_hash, request_hash
 from app.caller import Caller
@@ -11,31 +11,44 @@ from app.http.request import Request
 from app.http.request_checks import idempotency_key
 from app.storage.documents import StoredAnswer
 
+T = TypeVar("T")
+
+
+class RenderedAnswer(TypedDict):
+    """An answer as it is sent."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
 
 async def token_of(
-    request: Request, caller: Caller, render: Callable[[Any], "Rendered"], *, apart: bool = False
-) -> Token | None:
-    """What the write path must know of a request with a key; None without one.
+    request: Request, caller: Caller, render: Callable[[T], RenderedAnswer], *, own_document: bool = False
+) -> Token[T] | None:
+    """The token of a request with an Idempotency-Key; None without one.
 
-    `apart`: the answer is about several reservations, so that none of them can keep it.
+    Args:
+        request: The request, with its body.
+        caller: Whose key it is.
+        render: Makes the answer of what was made.
+        own_document: The answer is about several reservations, so that it is stored in a document of its own.
+
+    Raises:
+        Problem: `invalid` if the key is not 1 to 255 visible ASCII characters.
     """
     key = idempotency_key(request)
     if key is None:
         return None
     body_hash = await request.beside(request_hash, await request.shape(), sorted(request.query_params.multi_items()))
 
-    def answer(made: Any) -> StoredAnswer:
-        rendered = render(made)
-        return StoredAnswer(request_hash=body_hash, **rendered)
+    def answer(made: T) -> StoredAnswer:
+        return StoredAnswer(request_hash=body_hash, **render(made))
 
-    return Token(key_hash(caller.key_id, request.scope["path"].rstrip("/"), key), body_hash, answer, apart)
-
-
-Rendered: TypeAlias = dict[str, Any]
+    return Token(key_hash(caller.key_id, request.scope["path"].rstrip("/"), key), body_hash, answer, own_document)
 
 
-def rendered(answer: Answer, location: str | None, version: int | None, *, status: int = 201) -> Rendered:
-    """Status, headers and body of what was made."""
+def rendered(answer: Answer, location: str | None, version: int | None, *, status: int = 201) -> RenderedAnswer:
+    """Status, headers and body of the answer to what was made."""
     headers = {} if location is None else {"Location": location}
     if version is not None:
         headers["ETag"] = etag(version)

@@ -14,7 +14,7 @@ from app.http.answers import stored_response
 from app.http.openapi import problems
 from app.http.request import Request
 from app.http.request_checks import KEPT_KEY, IdempotencyKeyHeader
-from app.reservations.idempotency import Rendered, rendered, token_of
+from app.reservations.idempotency import RenderedAnswer, rendered, token_of
 from app.reservations.move_schemas import MovedReservations, NewMoves
 from app.reservations.moves import Moves
 from app.reservations.schemas import stored_answers
@@ -58,7 +58,7 @@ async def create_moves(
     """
     del key  # declared for the description; it is part of the token
     caller = caller_of(request)
-    token = await token_of(request, caller, _rendered_moves, apart=True)
+    token = await token_of(request, caller, _rendered_moves, own_document=True)
     moved = await moves.move(data, caller, token)
     if isinstance(moved, Replay):
         return stored_response(moved.answer, replayed=True)
@@ -69,7 +69,7 @@ def _moved(reservations: Sequence[Reservation]) -> MovedReservations:
     return MovedReservations(reservations=stored_answers(reservations))
 
 
-def _rendered_moves(reservations: Sequence[Reservation]) -> Rendered:
+def _rendered_moves(reservations: Sequence[Reservation]) -> RenderedAnswer:
     return rendered(_moved(reservations), None, None, status=HTTP_200_OK)
 
 

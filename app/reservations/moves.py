@@ -25,7 +25,9 @@ class Moves:
         self.booking = booking
         self.reservations = reservations
 
-    async def move(self, wanted: NewMoves, caller: Caller, token: Token | None) -> Sequence[Reservation] | Replay:
+    async def move(
+        self, wanted: NewMoves, caller: Caller, token: Token[list[Reservation]] | None
+    ) -> Sequence[Reservation] | Replay:
         """Move all of them, or none; a request whose token was answered before gets that answer.
 
         Raises:

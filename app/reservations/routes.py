@@ -18,7 +18,7 @@ from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
 from app.http.parameters import read_instant
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
-from app.reservations.idempotency import Rendered, rendered, token_of
+from app.reservations.idempotency import RenderedAnswer, rendered, token_of
 from app.reservations.queries import Filters, check_span, list_of_customer, list_reservations, read_reservation
 from app.reservations.schemas import (
     HoldExtension,
@@ -93,7 +93,11 @@ class ReservationRoutes(Controller):
         """
         del key  # declared for the description; it is part of the token
         caller = caller_of(request)
-        token = await token_of(request, caller, lambda made: _rendered(made, reservations))
+
+        def render(made: Reservation) -> RenderedAnswer:
+            return rendered(_shown(made, reservations), _location(made), made.version)
+
+        token = await token_of(request, caller, render)
         made = await reservations.create(data, caller, force=force, token=token)
         if isinstance(made, Replay):
             return stored_response(made.answer, replayed=True)
@@ -278,10 +282,6 @@ def _reason(data: StatusChange | None) -> str | None:
 
 def _shown(reservation: Reservation, reservations: Reservations) -> ReservationAnswer:
     return reservation_answer(reservation, reservations.store.clock.now())
-
-
-def _rendered(reservation: Reservation, reservations: Reservations) -> Rendered:
-    return rendered(_shown(reservation, reservations), _location(reservation), reservation.version)
 
 
 def _location(reservation: Reservation) -> str:

@@ -78,7 +78,7 @@ class Reservations:
         self.customers = Customers(store)
 
     async def create(
-        self, wanted: NewReservation, caller: Caller, *, force: bool = False, token: Token | None = None
+        self, wanted: NewReservation, caller: Caller, *, force: bool = False, token: Token[Reservation] | None = None
     ) -> Reservation | Replay:
         """Book a time; with `expiresInSeconds` hold it. A token's first answer is given again.
 
@@ -112,7 +112,7 @@ class Reservations:
         for reservation in (made,) if isinstance(made, Reservation) else made:
             self.written(reservation.resource)
 
-    async def replayed_answer(self, token: Token | None, problem: Problem) -> Replay:
+    async def replayed_answer(self, token: Token[Reservation] | None, problem: Problem) -> Replay:
         """What the first request of a key was answered, if it was; else the problem that this one meets is raised."""
         told = await self.booking.replayed_answer(token)
         if told is None:
@@ -125,7 +125,7 @@ class Reservations:
         caller: Caller,
         *,
         force: bool = False,
-        token: Token | None = None,
+        token: Token[Reservation] | None = None,
         group: ObjectId | None = None,
         pools: Pools | None = None,
     ) -> Book:

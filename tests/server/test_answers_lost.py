@@ -13,7 +13,8 @@ from pymongo.errors import AutoReconnect
 from app.booking import BookingService, Refused, Replay, Token
 from app.booking.drivers import PlainDriver
 from app.booking.edit import EditService
-from app.booking.intents import Accepted, Intent
+from app.booking.intents import AnyIntent
+from app.booking.outcomes import Accepted
 from app.catalogue.changes import Changes
 from app.errors import OutcomeUnknown, Problem
 from app.storage.client import Store
@@ -72,7 +73,7 @@ async def changed(store: Store, before: dict[str, Any] | None) -> dict[str, Any]
             return row
 
 
-def keyed(**fields: Any) -> Intent:
+def keyed(**fields: Any) -> AnyIntent:
     """A booking under the same key as the others."""
 
     def render(made: Reservation) -> StoredAnswer:
@@ -142,7 +143,7 @@ def name_of_service(value: str, version: int | None = None) -> EditService:
 class TestEdit:
     """An edit that was committed, and edited again by somebody else before it was known to be."""
 
-    async def _edited_twice(self, store: Store, mine: Intent, other: Intent) -> Any:
+    async def _edited_twice(self, store: Store, mine: AnyIntent, other: AnyIntent) -> Any:
         first, second = Overtaken(store, [mine]), Actor(store, [other])
         try:
             first.overtaken_by(second)

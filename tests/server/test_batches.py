@@ -14,7 +14,8 @@ from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.confirm_extend_end import Close, Confirm, Extend
 from app.booking.group import AllOrNothing, BookGroup, MembersRefused, Move
-from app.booking.intents import Accepted, Intent, Refused
+from app.booking.intents import AnyIntent
+from app.booking.outcomes import Accepted, Refused
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from tests.support.database_check import peak_load
@@ -30,7 +31,7 @@ def to(reservation: Reservation, **patch: Any) -> Change:
     return Change(by="test", reservation=reservation.id, resource="room", patch=patch)
 
 
-def cancelled(reservation: Reservation) -> Intent:
+def cancelled(reservation: Reservation) -> AnyIntent:
     """The end of a group of one."""
     return AllOrNothing(
         by="test", members=[Close(by="test", to="cancelled", reservation=reservation.id, resource="room")]
@@ -124,18 +125,18 @@ async def test_a_very_long_one_is_seen_by_later_batches(store: Store) -> None:
     assert won([(await run(store, booking_of(start)))[0] for start in wishes]) == [False, False, False, True]
 
 
-def confirmed(held: ObjectId) -> Intent:
+def confirmed(held: ObjectId) -> AnyIntent:
     """Make the hold firm."""
     return Confirm(by="test", reservation=held, resource="room")
 
 
-def extended(held: ObjectId) -> Intent:
+def extended(held: ObjectId) -> AnyIntent:
     """Hold on to it for an hour more."""
     return Extend(by="test", reservation=held, resource="room", seconds=7_200)
 
 
 @pytest.mark.parametrize("change", [confirmed, extended])
-async def test_a_hold_that_goes_on_stays_in_the_way(store: Store, change: Callable[[ObjectId], Intent]) -> None:
+async def test_a_hold_that_goes_on_stays_in_the_way(store: Store, change: Callable[[ObjectId], AnyIntent]) -> None:
     """Whoever comes behind its confirmation, or behind its prolongation, is refused."""
     await add_resource(store)
     held = await hold(store, timedelta(minutes=10))

@@ -7,18 +7,17 @@ import pytest
 from bson import ObjectId
 
 from app.booking import expiry, snapshot
-from app.booking.closing import Closing, close
 from app.booking.committer import Committer
-from app.booking.intents import Accepted
+from app.booking.outcomes import Accepted
 from app.booking.timestamps import COMMIT_SECONDS, FRESH_SECONDS, SKEW_SECONDS, Age
-from app.booking.transaction import Batch, WriteConflict, attempt
+from app.booking.transaction import WriteConflict, attempt
+from app.booking.transitions import Closure, close
 from app.caller import Caller
 from app.domain.instants import SECOND
 from app.reservations.queries import Filters, list_reservations
 from app.storage.client import Store
-from app.storage.rule_cache import RuleCache
 from app.storage.steps import COMMIT, Step
-from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of
+from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of, plain_batch
 
 EVERYBODY = Caller("test", frozenset({"admin"}))
 LONG_AGO = NINE.replace(year=2020)
@@ -162,7 +161,7 @@ async def test_plain_changes_are_stamped_by_the_database(store: Store, monkeypat
     async def nobody() -> None:
         """There are no orphans here."""
 
-    await close(store, rows[0]["_id"], Closing("cancelled", "test"), nobody)
+    await close(store, rows[0]["_id"], Closure("cancelled", "test"), nobody)
     assert await expiry.complete_ended(store, 1) == 1
     assert await expiry.expire_lapsed(store) == 1
     kept = await store.database["reservations"].find().to_list(None)
@@ -176,7 +175,7 @@ async def test_without_transactions_a_late_writer_writes_nothing(store: Store) -
     """In optimistic mode what is written is seen at once, so what is old by then is judged again."""
     await add_resource(store)
     paused = 0.0
-    body = attempt(Batch([booking_of()], RuleCache(atomic=False), 1, atomic=False, age=Age(lambda: paused)))
+    body = attempt(plain_batch(booking_of(), age=Age(lambda: paused)))
     step = next(body)
     with pytest.raises(WriteConflict):  # noqa: PT012  # the body goes on step by step
         while True:
@@ -216,7 +215,7 @@ class Budgeted:
 async def test_no_batch_may_take_longer_than_its_stamp_holds() -> None:
     """An import's row may wait a minute for its turn, but its transaction ends in time as anybody's."""
     driver = Budgeted()
-    committer = Committer(driver, 16)
+    committer = Committer(driver, 16, clock=lambda: 0)
     with pytest.raises(Exception, match="nothing was done"):
         await committer.submit(booking_of(deadline_seconds=60.0))
     await committer.drain()

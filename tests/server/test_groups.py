@@ -14,7 +14,7 @@ from bson import ObjectId
 from app.booking import BookGroup, MembersRefused
 from app.booking.change import Change
 from app.booking.group import Move
-from app.booking.intents import Accepted, Refused
+from app.booking.outcomes import Accepted, Refused
 from app.booking.transaction import Outcome, WriteConflict
 from app.domain.instants import render
 from app.errors import Problem

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.booking import Book, BookingService, BookRow, ChangeRow, import_key
-from app.booking.intents import Accepted
+from app.booking.outcomes import Accepted
 from app.domain.instants import render
 from app.importing import service
 from app.importing.imported import find_imported

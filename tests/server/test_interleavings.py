@@ -11,7 +11,7 @@ from app.booking import BookingService
 from app.booking.change import Change
 from app.booking.confirm_extend_end import Confirm
 from app.booking.edit import EditResource
-from app.booking.intents import Accepted, Refused
+from app.booking.outcomes import Accepted, Refused
 from app.catalogue.changes import Changes
 from app.errors import Problem
 from app.storage.client import Store

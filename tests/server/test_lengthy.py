@@ -9,7 +9,7 @@ from bson import ObjectId
 from app.booking.change import Change
 from app.booking.confirm_extend_end import Close
 from app.booking.group import BookGroup, MembersRefused
-from app.booking.intents import Accepted, Refused
+from app.booking.outcomes import Accepted, Refused
 from app.booking.queue import BatchBuilder, Ticket, lanes_of
 from app.storage.client import Store
 from app.storage.occupancy import GLIMPSE

@@ -14,14 +14,15 @@ from app.booking.change import Change
 from app.booking.confirm_extend_end import Close, Confirm, Extend
 from app.booking.existing import ReservationMoved
 from app.booking.group import AllOrNothing, Move
-from app.booking.intents import Accepted, Intent
+from app.booking.intents import AnyIntent
+from app.booking.outcomes import Accepted
 from app.errors import Problem
 from app.storage.client import Store
 from tests.support.step_driver import HOUR, NINE, add_resource, add_service, book, run
 
 pytestmark = pytest.mark.servers("transactions")
 
-Make = Callable[..., Intent]
+Make = Callable[..., AnyIntent]
 
 
 def confirm(**held: Any) -> Confirm:
@@ -105,7 +106,7 @@ async def test_what_moves_on_its_way_is_found_again(store: Store, monkeypatch: p
     await desk.start()
     submit, lanes = desk.committer.submit, list[frozenset[str]]()
 
-    async def after_a_move(intent: Intent) -> Any:
+    async def after_a_move(intent: AnyIntent) -> Any:
         lanes.append(intent.lanes())
         if len(lanes) == 1:
             away = Change(by="other", reservation=made.id, resource="room", patch={"resource": "desk"})
@@ -129,7 +130,7 @@ async def test_what_never_rests_is_given_up(store: Store, monkeypatch: pytest.Mo
     desk = BookingService(store)
     await desk.start()
 
-    async def elsewhere(intent: Intent) -> Any:
+    async def elsewhere(intent: AnyIntent) -> Any:
         raise ReservationMoved
 
     monkeypatch.setattr(desk.committer, "submit", elsewhere)

@@ -5,13 +5,14 @@ import threading
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo.errors import AutoReconnect, ExecutionTimeout, OperationFailure
 from pymongo.synchronous.client_session import ClientSession
 
 from app.booking import BookingService, Replay, Token
 from app.booking.change import Change
 from app.booking.drivers import PlainDriver, SessionDriver
-from app.booking.intents import Accepted
+from app.booking.outcomes import Accepted
 from app.booking.transaction import Batch, Outcome, WriteConflict, attempt
 from app.catalogue.changes import Changes
 from app.errors import OutcomeUnknown, Problem
@@ -19,7 +20,18 @@ from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
 from app.storage.steps import BEGIN, Step
-from tests.support.step_driver import HOUR, NINE, Unlucky, add_resource, book, booking_of, edit_of, run, unanswered
+from tests.support.step_driver import (
+    HOUR,
+    NINE,
+    Unlucky,
+    add_resource,
+    book,
+    booking_of,
+    edit_of,
+    plain_batch,
+    run,
+    unanswered,
+)
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -132,7 +144,9 @@ async def test_what_a_cut_off_transaction_held_is_free_at_once(
     with monkeypatch.context() as patch:
         patch.setattr(ClientSession, "_finish_transaction_with_retry", lost)
         with pytest.raises(type(error())):
-            await asyncio.to_thread(driver.drive, 0, attempt(Batch([booking_of()], RuleCache(), 1)), 10.0)
+            await asyncio.to_thread(
+                driver.drive, 0, attempt(Batch([booking_of()], RuleCache(), 1, clock=0, owner=ObjectId())), 10.0
+            )
     booked = await book(store)
     await driver.close()
 
@@ -268,7 +282,7 @@ async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: 
         await desk.finish(made.id, "cancelled", by="other")
 
     with pytest.raises(WriteConflict):
-        await plain_steps(mock_store, Batch([change], RuleCache(atomic=False), 1, atomic=False), cancel)
+        await plain_steps(mock_store, plain_batch(change), cancel)
     await desk.stop()
 
     row = await mock_store.database["reservations"].find_one({"_id": made.id})
@@ -292,7 +306,7 @@ async def test_a_hold_that_went_on_is_not_marked_as_over(mock_store: Store, mean
     async def go_on() -> None:
         await rows.update_one({"_id": held.id}, {"$set": meanwhile})
 
-    batch = Batch([booking_of()], RuleCache(atomic=False), 1, atomic=False, clock=mock_store.clock.millis())
+    batch = plain_batch(booking_of(), clock=mock_store.clock.millis())
     with pytest.raises(WriteConflict):
         await plain_steps(mock_store, batch, go_on)
 
@@ -311,7 +325,7 @@ async def test_an_edit_does_not_undo_another(mock_store: Store) -> None:
         await resources.update_one({"_id": "room"}, {"$set": {"name": "other", "version": 2}})
 
     edit = await edit_of(mock_store, Changes({"capacity": 5}))
-    batch = Batch([edit], RuleCache(atomic=False), 1, atomic=False, clock=mock_store.clock.millis())
+    batch = plain_batch(edit, clock=mock_store.clock.millis())
     with pytest.raises(WriteConflict):
         await plain_steps(mock_store, batch, rename)
 
@@ -334,6 +348,6 @@ async def test_a_row_of_our_own_is_no_conflict(mock_store: Store) -> None:
 
     driver._perform = unlucky  # type: ignore[method-assign]  # that is the fault
     wish = booking_of()
-    (outcome,) = await driver.run(0, attempt(Batch([wish], RuleCache(atomic=False), 1, atomic=False)), 10)
+    (outcome,) = await driver.run(0, attempt(plain_batch(wish)), 10)
 
     assert isinstance(outcome, Accepted)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from app.booking.intents import Accepted, Intent, Refused
+from app.booking.intents import AnyIntent
+from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
 from app.booking.transaction import WriteConflict
 from app.catalogue.changes import Changes
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.servers("transactions")
 HOUR_MILLIS = 3_600_000
 
 
-def any_room(*pool: str, **fields: Any) -> Intent:
+def any_room(*pool: str, **fields: Any) -> AnyIntent:
     """A wish for nine o'clock on whichever of these is free."""
     return booking_of(resource=None, pool=pool or ("room",), **fields)
 
@@ -48,7 +49,7 @@ async def add_room(store: Store) -> None:
     await book(store, start=NINE - 50 * HOUR)
 
 
-async def race(store: Store, *wishes: Intent) -> int:
+async def race(store: Store, *wishes: AnyIntent) -> int:
     """Let everybody read who is there, then let one after the other go on; the highest load that came of it."""
     actors = [Actor(store, [wish]) for wish in wishes]
     for actor in actors:
@@ -63,11 +64,11 @@ async def race(store: Store, *wishes: Intent) -> int:
     return await peak_load(store)
 
 
-RIVALS: list[Callable[[], Intent]] = [any_room, booking_of]
+RIVALS: list[Callable[[], AnyIntent]] = [any_room, booking_of]
 
 
 @pytest.mark.parametrize("rival", RIVALS)
-async def test_a_member_that_was_read_free_is_not_taken_twice(store: Store, rival: Callable[[], Intent]) -> None:
+async def test_a_member_that_was_read_free_is_not_taken_twice(store: Store, rival: Callable[[], AnyIntent]) -> None:
     """A taker of a pool that read a member free loses to whoever booked it since, by its name or out of a pool."""
     await add_room(store)
 

@@ -10,7 +10,8 @@ from bson import ObjectId
 from app.booking import BookingService
 from app.booking import priority as module
 from app.booking.committer import LOSSES_BEFORE_A_MARK
-from app.booking.intents import Accepted
+from app.booking.intents import Lane, guard_lanes
+from app.booking.outcomes import Accepted
 from app.booking.priority import YIELD_MILLISECONDS, priority_of
 from app.booking.transaction import WriteConflict
 from app.storage.client import Store
@@ -22,7 +23,7 @@ MOMENT_SECONDS = YIELD_MILLISECONDS / 1000
 POOL = ("room", "other")
 
 
-async def rested(store: Store, **wish: Any) -> dict[str, float]:
+async def rested(store: Store, **wish: Any) -> dict[Lane, float]:
     """For how long the guards are left alone that somebody marked, by the batch of one booking."""
     actor = Actor(store, [booking_of(**wish)])
     (outcome,) = await actor.finish()
@@ -42,7 +43,7 @@ async def test_a_pool_that_lay_still_rests_no_longer_than_any_other(store: Store
     for name in POOL:
         await add_resource(store, name)
     await last_changed(store, quiet)
-    await priority_of(store)(frozenset(POOL), ObjectId())
+    await priority_of(store)(guard_lanes(*POOL), ObjectId())
 
     waits = await rested(store, resource=None, pool=POOL)
 
@@ -88,7 +89,7 @@ class Rests:
         self.lanes: list[str] = []
         rest = desk.committer._rest
 
-        def noting(seconds: Mapping[str, float]) -> None:
+        def noting(seconds: Mapping[Lane, float]) -> None:
             self.lanes += seconds
             rest(dict.fromkeys(seconds, 0.0))
 
@@ -137,7 +138,7 @@ async def test_the_mark_is_by_the_clock_of_the_database_and_names_its_owner(
         await add_resource(store, name)
     before = {row["_id"]: row async for row in store.database["guards"].find()}
     owner = ObjectId()
-    await priority_of(store)(frozenset({"room", "desk"}), owner)
+    await priority_of(store)(guard_lanes("room", "desk"), owner)
     after = {row["_id"]: row async for row in store.database["guards"].find()}
 
     assert after["other"] == before["other"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.booking import snapshot
-from app.booking.intents import Accepted, Refused
+from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
 from app.booking.transaction import WriteConflict
 from app.catalogue.changes import Changes

@@ -16,7 +16,7 @@ from bson import ObjectId
 
 from app.booking import Book, Replay, Token
 from app.booking.change import Change
-from app.booking.intents import Accepted, Refused
+from app.booking.outcomes import Accepted, Refused
 from app.domain import instants
 from app.domain.lifecycle import STATUSES
 from app.storage.documents import StoredAnswer

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from app.booking.edit import EditResource, PlanOutdated
-from app.booking.intents import Accepted, Intent, Refused, Stranded
+from app.booking.intents import AnyIntent
+from app.booking.outcomes import Accepted, Refused, Stranded
 from app.booking.transaction import Outcome, WriteConflict
 from app.catalogue.changes import Changes
 from app.errors import KINDS
@@ -31,7 +32,7 @@ async def close_the_day(store: Store) -> EditResource:
     return await edit_of(store, Changes(added={"id": "sick", **DAY}))
 
 
-async def race(store: Store, paused: Intent, other: Intent) -> list[Outcome | None]:
+async def race(store: Store, paused: AnyIntent, other: AnyIntent) -> list[Outcome | None]:
     """One stands after it has read who is there, the other goes by, then the first goes on; None is who has lost."""
     first, second = Actor(store, [paused]), Actor(store, [other])
     outcomes: list[Outcome | None] = [None, None]
@@ -87,7 +88,7 @@ async def test_the_race_notices_an_edit_without_its_guard(
     await add_resource(store)
     await accepted(store, start=NINE - 50 * HOUR)  # raises the reach, which would be a write of the guard as well
     without_the_bump(monkeypatch)
-    intents: list[Intent] = [await close_the_day(store), booking_of()]
+    intents: list[AnyIntent] = [await close_the_day(store), booking_of()]
     outcomes = await race(store, *(intents if edit_first else intents[::-1]))
 
     assert [type(outcome) for outcome in outcomes] == [Accepted, Accepted]

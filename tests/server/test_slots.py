@@ -16,7 +16,8 @@ import click
 import pytest
 
 from app.booking import Book
-from app.booking.intents import Accepted, Intent, Refused
+from app.booking.intents import AnyIntent
+from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
 from app.booking.transaction import Outcome, WriteConflict
 from app.domain.instants import parse, render
@@ -196,7 +197,7 @@ def taker(*pool: str) -> Book:
     return booking_of(resource=None, pool=pool, service="cut")
 
 
-async def race(store: Store, *pool: str) -> tuple[list[Intent], list[Outcome | None]]:
+async def race(store: Store, *pool: str) -> tuple[list[AnyIntent], list[Outcome | None]]:
     """One stands after it has read who is where, another goes by, then the first goes on; None is who has lost."""
     intents = [taker(*pool), taker(*pool)]
     first, second = Actor(store, intents[:1]), Actor(store, intents[1:])

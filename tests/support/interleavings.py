@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from app.booking.intents import Intent
+from app.booking.intents import AnyIntent
 from app.booking.transaction import Outcome, WriteConflict
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from tests.support.step_driver import Actor, run
 
-Make = Callable[[], Intent]
+Make = Callable[[], AnyIntent]
 
 SAMPLE = 40
 

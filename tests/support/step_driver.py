@@ -13,7 +13,8 @@ from pymongo.errors import AutoReconnect
 from app.booking import Book, BookingService
 from app.booking.drivers import SessionDriver
 from app.booking.edit import EditResource
-from app.booking.intents import Accepted, Intent
+from app.booking.intents import AnyIntent
+from app.booking.outcomes import Accepted
 from app.booking.timestamps import Age
 from app.booking.transaction import Batch, Outcome, attempt
 from app.catalogue.changes import Changes, Wanted
@@ -65,6 +66,11 @@ def booking_of(start: datetime = NINE, length: timedelta = HOUR, **fields: Any) 
     return Book(**(wanted | fields))
 
 
+def plain_batch(*intents: AnyIntent, clock: Millis = 0, age: Age | None = None) -> Batch:
+    """A batch without a transaction, of a process that knows no rules yet."""
+    return Batch(intents, RuleCache(atomic=False), 1, clock, ObjectId(), atomic=False, age=age or Age())
+
+
 class Actor:
     """A process that books: a driver of its own, a body that stands before its next step.
 
@@ -72,7 +78,7 @@ class Actor:
     """
 
     def __init__(
-        self, store: Store, intents: Sequence[Intent], rules: RuleCache | None = None, *, clock: Millis | None = None
+        self, store: Store, intents: Sequence[AnyIntent], rules: RuleCache | None = None, *, clock: Millis | None = None
     ) -> None:
         self.driver = SessionDriver(store.client.delegate, store.database.name, 1)
         self.paused_seconds = 0.0
@@ -81,6 +87,7 @@ class Actor:
             rules or RuleCache(),
             BRANCHES if store.shape == "or" else 1,
             clock=store.clock.millis() if clock is None else clock,
+            owner=ObjectId(),
             age=Age(lambda: self.paused_seconds),
         )
         self.body = attempt(self.batch)
@@ -136,7 +143,7 @@ class Actor:
         await self.driver.close()
 
 
-async def run(store: Store, *intents: Intent, rules: RuleCache | None = None) -> list[Outcome]:
+async def run(store: Store, *intents: AnyIntent, rules: RuleCache | None = None) -> list[Outcome]:
     """One batch from beginning to end."""
     actor = Actor(store, intents, rules)
     try:

@@ -15,7 +15,9 @@ from app.booking import committer as module
 from app.booking.committer import LEAST_BUDGET_SECONDS, Committer
 from app.booking.confirm_extend_end import Confirm
 from app.booking.group import BookGroup
-from app.booking.intents import Accepted, Intent, Token
+from app.booking.idempotency import Token
+from app.booking.intents import AnyIntent, Intent, Lane, guard_lanes
+from app.booking.outcomes import Accepted
 from app.booking.queue import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, BatchBuilder, Ticket, lanes_of
 from app.booking.transaction import Batch, Outcome, WriteConflict
 from app.deadline import Deadline, bound, current
@@ -24,6 +26,9 @@ from app.storage.steps import Steps
 from tests.support.step_driver import booking_of
 
 Script = Callable[[Batch], list[Outcome]]
+
+
+LANE = Lane("a")
 
 
 def accept(batch: Batch) -> list[Outcome]:
@@ -80,6 +85,11 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     return Scripted()
 
 
+def committer_over(driver: Scripted) -> Committer:
+    """A committer without a database."""
+    return Committer(driver, 16, clock=lambda: 0)
+
+
 def submit(committer: Committer, *resources: str, **fields: Any) -> "list[asyncio.Task[Any]]":
     """Wishes for these resources, in this order."""
     return [asyncio.create_task(committer.submit(booking_of(resource=name, **fields))) for name in resources]
@@ -106,7 +116,7 @@ def names(intents: list[Any]) -> list[str]:
 
 async def test_who_arrives_together_shares_a_transaction(driver: Scripted) -> None:
     """All that waits goes in one batch, in order of arrival."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, "a", "b", "a", "c")
 
     intents, go = await driver.next_batch()
@@ -118,7 +128,7 @@ async def test_who_arrives_together_shares_a_transaction(driver: Scripted) -> No
 
 async def test_running_batches_never_share_a_lane_and_nobody_overtakes(driver: Scripted) -> None:
     """While one batch holds a resource, who wants it waits, and so does a younger wish; others go ahead."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     first = submit(committer, "a")
     _, go_first = await driver.next_batch()
     rest = submit(committer, "a", "b", "a")
@@ -137,7 +147,7 @@ async def test_running_batches_never_share_a_lane_and_nobody_overtakes(driver: S
 
 async def test_a_group_does_not_starve_behind_singles(driver: Scripted) -> None:
     """While it waits for one of its resources nobody younger gets ahead of it on any; then it goes before them."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     first = submit(committer, "a")
     _, go_first = await driver.next_batch()
     group = BookGroup(by="test", members=[booking_of(resource=name) for name in "ab"])
@@ -162,7 +172,7 @@ async def test_a_group_does_not_starve_behind_singles(driver: Scripted) -> None:
 
 async def test_who_is_not_taken_in_time_is_never_run(driver: Scripted) -> None:
     """A deadline that passes in the queue is `overloaded`, and no batch ever sees that intent."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     (first,) = submit(committer, "a")
     _, go = await driver.next_batch()
     (late,) = submit(committer, "a", deadline_seconds=0.01)
@@ -178,7 +188,7 @@ async def test_who_is_not_taken_in_time_is_never_run(driver: Scripted) -> None:
 
 async def test_who_has_less_time_left_than_a_batch_takes_is_in_none(driver: Scripted) -> None:
     """Where batches are slow nobody is taken who would run out of time in one; a slow one is forgotten."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     (first,) = submit(committer, "a")
     _, go = await driver.next_batch()
     calls, waiting = list[float](), list[asyncio.Task[Any]]()
@@ -198,7 +208,7 @@ async def test_who_has_less_time_left_than_a_batch_takes_is_in_none(driver: Scri
 
 async def test_who_was_taken_is_told_at_the_end_of_its_time_that_nobody_knows(driver: Scripted) -> None:
     """While the batch goes on the caller gets the ids to look for; what comes of it later is not told to anybody."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     wish = booking_of(resource="a", deadline_seconds=0.05)
     task = asyncio.create_task(committer.submit(wish))
     _, go = await driver.next_batch()
@@ -215,7 +225,7 @@ async def test_who_was_taken_is_told_at_the_end_of_its_time_that_nobody_knows(dr
 async def test_a_batch_that_has_sent_nothing_at_the_end_of_somebodys_time_never_does(driver: Scripted) -> None:
     """Nothing was done, the caller is told so, and that stays true; who shared the batch goes again."""
     driver.sends = False
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = [*submit(committer, "a", deadline_seconds=0.05), *submit(committer, "a", deadline_seconds=60.0)]
     _, go = await driver.next_batch()
 
@@ -237,7 +247,7 @@ async def test_a_batch_that_has_sent_nothing_at_the_end_of_somebodys_time_never_
 async def test_who_was_told_is_in_no_half_of_a_batch_that_failed(driver: Scripted) -> None:
     """A failure that names nobody halves the batch; a half with somebody whose time ended meanwhile sends nothing."""
     driver.sends = False
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = [*submit(committer, "a", deadline_seconds=60.0), *submit(committer, "a", deadline_seconds=0.05)]
     _, go = await driver.next_batch()
     sent = list[list[Any]]()
@@ -262,7 +272,7 @@ async def test_who_was_told_is_in_no_half_of_a_batch_that_failed(driver: Scripte
 
 async def test_what_nobody_knew_is_not_tried_again(driver: Scripted) -> None:
     """If its batch then fails after all, the intent is not run behind the back of who was told."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     (task,) = submit(committer, "a", deadline_seconds=0.05)
     _, go = await driver.next_batch()
     with pytest.raises(OutcomeUnknown):
@@ -280,7 +290,7 @@ async def test_what_nobody_knew_is_not_tried_again(driver: Scripted) -> None:
 
 async def test_a_batch_is_not_bound_to_the_time_of_who_brought_it_about(driver: Scripted) -> None:
     """The time of a request ends its waiting, and no operation of a batch that it shares with others."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     with bound(Deadline(0.05)):
         (hurried,) = submit(committer, "a", deadline_seconds=60.0)
     _, go = await driver.next_batch()
@@ -296,7 +306,7 @@ async def test_a_batch_is_not_bound_to_the_time_of_who_brought_it_about(driver: 
 async def test_a_full_queue_refuses_at_once(driver: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the queue's limit nothing is taken in."""
     monkeypatch.setattr(module, "QUEUE_LIMIT", 2)
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     first = submit(committer, "a")
     _, go = await driver.next_batch()
     waiting = submit(committer, "a", "a")
@@ -314,7 +324,7 @@ async def test_a_full_queue_refuses_at_once(driver: Scripted, monkeypatch: pytes
 
 async def test_a_caller_that_leaves_loses_only_its_answer(driver: Scripted) -> None:
     """Cancelling the one who waits does not cancel the intent."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     (gone,) = submit(committer, "a")
     intents, go = await driver.next_batch()
 
@@ -328,7 +338,7 @@ async def test_a_caller_that_leaves_loses_only_its_answer(driver: Scripted) -> N
 
 async def test_who_lost_a_race_goes_again_first_and_with_fewer_resources(driver: Scripted) -> None:
     """After a conflict the intents keep their order, and a batch spans fewer resources, not fewer intents of one."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, "a", "a", "b", "c", "d", "a")
     _, go = await driver.next_batch()
 
@@ -345,7 +355,7 @@ async def test_who_lost_a_race_goes_again_first_and_with_fewer_resources(driver:
 
 async def test_one_bad_intent_among_many_harms_nobody_else(driver: Scripted) -> None:
     """A failure that names nobody halves the batch until its cause is alone; the others answer as without it."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, *"abcdefgh")
 
     def choke(batch: Batch) -> list[Outcome]:
@@ -362,7 +372,7 @@ async def test_one_bad_intent_among_many_harms_nobody_else(driver: Scripted) -> 
 
 async def test_a_database_that_is_gone_is_said_so(driver: Scripted) -> None:
     """Without a connection the intents try until their time is over, and are then told that nothing was done."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, "a", deadline_seconds=0.05)
 
     def gone(batch: Batch) -> list[Outcome]:
@@ -376,7 +386,7 @@ async def test_a_database_that_is_gone_is_said_so(driver: Scripted) -> None:
 
 async def test_stopping_finishes_what_was_taken_in(driver: Scripted) -> None:
     """A drain takes nothing new and waits for everybody who is in."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, "a", "a", "b")
     _, go = await driver.next_batch()
     late = submit(committer, "a")
@@ -398,17 +408,17 @@ async def test_a_lane_that_rested_goes_on_though_the_loop_calls_early(
     driver: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loop may call a moment before the time; with nobody else arriving, that call is the only one there is."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     loop = asyncio.get_running_loop()
-    committer._rest({"a": 60.0})
-    until = committer.not_before["a"]
+    committer._rest({LANE: 60.0})
+    until = committer.not_before[LANE]
     (task,) = submit(committer, "a")
     await asyncio.sleep(0)
     assert driver.seen == []
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "time", lambda: until - 1e-9)
-        committer._rested(("a",), until)
+        committer._rested((LANE,), until)
     await settle(driver, [task], accept)
 
     assert [names(batch) for batch in driver.seen] == [["a"]]
@@ -427,7 +437,7 @@ def duplicates() -> BulkWriteError:
 @pytest.mark.parametrize("error", [duplicate, duplicates])
 async def test_a_duplicate_key_goes_again_from_the_first_step(driver: Scripted, error: Callable[[], Exception]) -> None:
     """Whole and once: the second time its replays and its own rows are found, or the index names somebody."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, "a", "b")
 
     def first_only(batch: Batch) -> list[Outcome]:
@@ -443,7 +453,7 @@ async def test_a_duplicate_key_goes_again_from_the_first_step(driver: Scripted, 
 
 async def test_a_duplicate_that_stays_one_ends(driver: Scripted) -> None:
     """A row that the index refuses each time is nobody's replay: its intent fails alone, the others do not."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, "a", "b")
 
     def refuse(batch: Batch) -> list[Outcome]:
@@ -461,48 +471,48 @@ async def test_a_duplicate_that_stays_one_ends(driver: Scripted) -> None:
 
 async def test_a_lane_that_rests_is_left_alone(driver: Scripted) -> None:
     """Nothing is begun there before its time, and whoever wants something else goes ahead."""
-    committer = Committer(driver, 16)
-    committer._rest({"a": 60.0})
+    committer = committer_over(driver)
+    committer._rest({LANE: 60.0})
     resting, other = submit(committer, "a", "b")
     _, go = await driver.next_batch()
     go.set_result(accept)
     await other
 
     assert [names(batch) for batch in driver.seen] == [["b"]]
-    committer._rested(("a",), committer.not_before["a"])
+    committer._rested((LANE,), committer.not_before[LANE])
     await settle(driver, [resting], accept)
     assert [names(batch) for batch in driver.seen] == [["b"], ["a"]]
 
 
 async def test_the_end_of_a_shorter_rest_does_not_end_a_longer_one(driver: Scripted) -> None:
     """Of two reasons to rest the later end counts."""
-    committer = Committer(driver, 16)
-    committer._rest({"a": 10.0})
-    first = committer.not_before["a"]
-    committer._rest({"a": 60.0})
-    second = committer.not_before["a"]
-    committer._rested(("a",), first)
+    committer = committer_over(driver)
+    committer._rest({LANE: 10.0})
+    first = committer.not_before[LANE]
+    committer._rest({LANE: 60.0})
+    second = committer.not_before[LANE]
+    committer._rested((LANE,), first)
 
-    assert committer.not_before == {"a": second}
-    committer._rested(("a",), second)
+    assert committer.not_before == {LANE: second}
+    committer._rested((LANE,), second)
     assert committer.not_before == {}
 
 
 async def test_a_mark_that_stands_ends_the_rest(driver: Scripted) -> None:
     """Whoever has asked for way goes as soon as the others can read it."""
-    committer = Committer(driver, 16)
-    asked: list[frozenset[str]] = []
+    committer = committer_over(driver)
+    asked: list[frozenset[Lane]] = []
 
-    async def way(lanes: frozenset[str], owner: Any) -> None:
+    async def way(lanes: frozenset[Lane], owner: Any) -> None:
         asked.append(lanes)
 
-    committer._rest({"a": 60.0})
+    committer._rest({LANE: 60.0})
     (task,) = submit(committer, "a")
     await asyncio.sleep(0)
-    committer._ask_for_way(way, frozenset("a"))
+    committer._ask_for_way(way, frozenset((LANE,)))
     await settle(driver, [task], accept)
 
-    assert asked == [frozenset("a")]
+    assert asked == [{LANE}]
     assert [names(batch) for batch in driver.seen] == [["a"]]
 
 
@@ -511,7 +521,7 @@ async def test_the_last_call_is_none_for_who_is_in_a_batch(driver: Scripted, mon
     loop, minded, calls = asyncio.get_running_loop(), list[dict[str, Any]](), list[tuple[Any, ...]]()
     loop.set_exception_handler(lambda _, context: minded.append(context))
     monkeypatch.setattr(module, "_call_at", lambda *call: calls.append(call))
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     (task,) = submit(committer, "a", deadline_seconds=60.0)
     _, go = await driver.next_batch()
     (_, time_is_up, ticket) = calls[0]
@@ -530,7 +540,7 @@ async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted, m
     """After a conflict a batch spans half of the resources, after each success twice as many."""
     monkeypatch.setattr(module, "BACKOFF_SECONDS", 60.0)
     monkeypatch.setattr(module, "BACKOFF_LIMIT_SECONDS", 60.0)
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, *"abcdefgh")
     _, go = await driver.next_batch()
 
@@ -541,7 +551,7 @@ async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted, m
     for _ in range(5):
         await asyncio.sleep(0)
     assert committer.not_before.keys() == {*"abcdefgh"}
-    committer._rested("abcdefgh", math.inf)
+    committer._rested(guard_lanes(*"abcdefgh"), math.inf)
     await settle(driver, tasks, accept)
     await settle(driver, submit(committer, *"abcdefgh"), accept)
 
@@ -550,7 +560,7 @@ async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted, m
 
 async def test_a_batch_gets_the_time_of_whoever_has_most(driver: Scripted) -> None:
     """One that is nearly out of time does not shorten the others' transaction."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, "a", deadline_seconds=0.6) + submit(committer, "b", deadline_seconds=3.0)
     await settle(driver, tasks, accept)
 
@@ -560,7 +570,7 @@ async def test_a_batch_gets_the_time_of_whoever_has_most(driver: Scripted) -> No
 
 async def test_who_is_nearly_out_of_time_is_run_for_real(driver: Scripted) -> None:
     """What a batch has taken gets time enough to succeed."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     await settle(driver, submit(committer, "a", deadline_seconds=0.0), accept)
 
     assert driver.budgets == [LEAST_BUDGET_SECONDS]
@@ -579,7 +589,7 @@ def gave_up() -> ExecutionTimeout:
 @pytest.mark.parametrize("error", [out_of_time, gave_up])
 async def test_a_database_that_is_slow_is_overloaded(driver: Scripted, error: Callable[[], Exception]) -> None:
     """An operation that took too long is no fault of its intent, and the database is not gone: it goes again."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     tasks = submit(committer, "a", deadline_seconds=0.05)
 
     def slow(batch: Batch) -> list[Outcome]:
@@ -594,7 +604,7 @@ async def test_a_database_that_is_slow_is_overloaded(driver: Scripted, error: Ca
 async def test_without_transactions_each_goes_alone(driver: Scripted) -> None:
     """Writes that happen one after the other must not be those of several intents."""
     driver.atomic = False
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
     await settle(driver, submit(committer, "a", "a", "b"), accept)
 
     assert sorted(names(batch) for batch in driver.seen) == [["a"], ["a"], ["b"]]
@@ -602,7 +612,7 @@ async def test_without_transactions_each_goes_alone(driver: Scripted) -> None:
 
 async def test_a_process_that_must_not_book_says_so_to_all(driver: Scripted) -> None:
     """A problem of the process itself is everybody's answer, and is not looked for in one of the intents."""
-    committer = Committer(driver, 16)
+    committer = committer_over(driver)
 
     def refuse(batch: Batch) -> list[Outcome]:
         raise Problem("unavailable", "This process must be restarted.")
@@ -616,7 +626,7 @@ async def test_a_process_that_must_not_book_says_so_to_all(driver: Scripted) -> 
 class TestLimits:
     """What fits into one batch."""
 
-    def batch(self, *intents: Intent, width: int = 64) -> list[Intent]:
+    def batch(self, *intents: AnyIntent, width: int = 64) -> list[AnyIntent]:
         """Those of them that are taken together, in order."""
         chosen = BatchBuilder(width, INTENTS_LIMIT)
         loop = asyncio.get_running_loop()

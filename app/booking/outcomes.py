@@ -1,0 +1,79 @@
+"""What may come of an intent: accepted with its writes, refused by the rules, or not done."""
+
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from app.domain.load import Occupancy
+from app.domain.rules import Verdict
+from app.errors import Problem
+from app.storage.documents import Reservation
+from app.storage.span import Span
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A change of one document; that none matches `query` means that another writer was first."""
+
+    collection: str
+    query: dict[str, Any]
+    change: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Accepted(Generic[T_co]):
+    """What an intent writes, and the `value` that its caller gets once that is committed.
+
+    Args:
+        value: What the caller gets.
+        proof: A collection and a query that finds only what this intent wrote.
+        inserts: New reservations.
+        updates: Changes of stored documents.
+        blocks: The reservations whose block is new or moved, which the reach must cover.
+        taken: The spans of those blocks, in which no expired hold may stay unmarked.
+        documents: New documents of other collections.
+    """
+
+    value: T_co
+    proof: tuple[str, dict[str, Any]]
+    inserts: list[Reservation] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
+    blocks: list[Reservation] = field(default_factory=list)
+    taken: list[Span] = field(default_factory=list)
+    documents: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.inserts or self.updates or self.documents)
+
+
+class Refused(Exception):  # noqa: N818  # a verdict, not an error
+    """The rules refuse the booking. How much of the verdict a caller may see is decided where the caller is known."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__("; ".join(check.detail for check in verdict.failed))
+        self.verdict = verdict
+
+
+class Stranded(Exception):  # noqa: N818  # a verdict, not an error
+    """An edit of the catalogue would leave these bookings without capacity or against a rule.
+
+    `forcible`: the edit may be done nevertheless if its caller forces it.
+    """
+
+    def __init__(self, stranded: list[Occupancy], *, forcible: bool) -> None:
+        super().__init__(f"{len(stranded)} bookings would be stranded")
+        self.stranded = stranded
+        self.forcible = forcible
+
+
+def overloaded(detail: str) -> Problem:
+    """The problem of an intent that was surely not done."""
+    return Problem("overloaded", detail)
+
+
+def unreachable() -> Problem:
+    """The problem of an intent that was surely not done, because the database could not be reached."""
+    return Problem("unavailable", "The database cannot be reached; nothing was done.")
