@@ -51,7 +51,7 @@ def stranding(stranded: Stranded, caller: Caller) -> Problem:
 
 def conflict_json(taken: Occupancy, caller: Caller) -> dict[str, Any]:
     """Who is in the way: the times for everybody, the rest for those who may read it."""
-    told: dict[str, Any] = {"startTime": render(taken.from_), "endTime": render(taken.to)}
+    told: dict[str, Any] = {"startTime": render(taken.own_start), "endTime": render(taken.own_end)}
     if _may_read(taken, caller):
         told |= {"status": taken.status, "reservation": str(taken.id)}
     return told
@@ -63,8 +63,8 @@ def stranded_json(taken: Occupancy) -> dict[str, Any]:
     return {
         "id": str(taken.id),
         **{name: value for name, value in known.items() if value is not None},
-        "startTime": render(taken.from_),
-        "endTime": render(taken.to),
+        "startTime": render(taken.own_start),
+        "endTime": render(taken.own_end),
         "status": taken.status,
     }
 

@@ -15,7 +15,7 @@ from app.deadline import detached, within
 from app.domain.instants import DAY, Millis
 from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ServiceRules, block_of
-from app.domain.slots import Asked, Budget, Candidates, longest_of, slots
+from app.domain.slots import Budget, Candidates, SlotQuery, longest_of, slots
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.reservations import Row
@@ -129,7 +129,7 @@ class _Search:
         self.places = places
         self._offer = offer
         self._before = wish.start + DAYS * DAY + 1
-        self._asked = Asked(length, wish.guests, max(round(length / DAY), 1), wish.ignore, wish.lifted)
+        self._asked = SlotQuery(length, wish.guests, max(round(length / DAY), 1), wish.ignore, wish.lifted)
         first, end = block_of(wish.start, self._before + longest_of(self._asked, offer), offer)
         self.span = (first // DAY * DAY, -(-end // DAY) * DAY)
         """Whole days, so that searches for other starts of a day can share what was read."""

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 from app.availability.queries import Place
 from app.domain.instants import DAY, MINUTE, Millis
-from app.domain.rules import ServiceRules, length_flaw
+from app.domain.rules import ServiceRules, length_fault
 from app.domain.schedule_json import read_span
-from app.domain.slots import Asked
+from app.domain.slots import SlotQuery
 from app.domain.zones import ONE_DAY, day_of, next_day, start_of_day, zone
 from app.errors import Fault, Problem, invalid
 
@@ -42,7 +42,7 @@ class TimeQuestion:
     guests: int = 1
 
 
-def asked_of(question: Question, offer: ServiceRules | None) -> Asked:
+def asked_of(question: Question, offer: ServiceRules | None) -> SlotQuery:
     """How long, and for how many.
 
     Raises:
@@ -53,8 +53,8 @@ def asked_of(question: Question, offer: ServiceRules | None) -> Asked:
     if offer is not None and offer.kind == "full-day":
         if question.minutes is not None:
             raise invalid("?minutes", "A full-day service is asked for by `days`.")
-        return Asked(DAY, question.guests, question.days or 1)
-    return Asked(_length(question.minutes, offer), question.guests)
+        return SlotQuery(DAY, question.guests, question.days or 1)
+    return SlotQuery(_length(question.minutes, offer), question.guests)
 
 
 def _length(minutes: int | None, offer: ServiceRules | None) -> Millis:
@@ -63,7 +63,7 @@ def _length(minutes: int | None, offer: ServiceRules | None) -> Millis:
             raise invalid("?minutes", "Without a service, say how long: `minutes`.")
         return minutes * MINUTE
     if offer.kind == "flexible":
-        return offer.minimum if minutes is None else minutes * MINUTE
+        return offer.duration_min if minutes is None else minutes * MINUTE
     if minutes not in (None, offer.duration // MINUTE):
         raise invalid("?minutes", f"The service takes {offer.duration // MINUTE} minutes; leave `minutes` out.")
     return offer.duration
@@ -79,7 +79,7 @@ def end_of(start: Millis, end: Millis | None, offer: ServiceRules | None, tz: Zo
         if offer is None or offer.kind == "flexible":
             raise invalid("?endTime", "Say when it ends: without a service of fixed length nothing else tells.")
         return next_day(start, tz) if offer.kind == "full-day" else start + offer.duration
-    if (flaw := length_flaw(start, end)) is not None:
+    if (flaw := length_fault(start, end)) is not None:
         raise invalid("?endTime", flaw)
     return end
 

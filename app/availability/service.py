@@ -22,7 +22,7 @@ from app.domain.grid import STARTS_MAX
 from app.domain.instants import Millis, to_millis
 from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
-from app.domain.slots import Asked, Budget, Candidates, Slot, longest_of, slots
+from app.domain.slots import Budget, Candidates, Slot, SlotQuery, longest_of, slots
 from app.domain.zones import zone
 from app.errors import invalid
 from app.storage.client import Store
@@ -164,7 +164,7 @@ class _Taken:
 
 
 def _grids(
-    places: Sequence[Place], offer: ServiceRules | None, asked: Asked, span: tuple[Millis, Millis], budget: Budget
+    places: Sequence[Place], offer: ServiceRules | None, asked: SlotQuery, span: tuple[Millis, Millis], budget: Budget
 ) -> list[Candidates]:
     """Where each resource has starts.
 
@@ -184,7 +184,12 @@ def _grids(
 
 
 def _answer(
-    grids: Sequence[Candidates], offer: ServiceRules | None, asked: Asked, taken: _Taken, tz: ZoneInfo, budget: Budget
+    grids: Sequence[Candidates],
+    offer: ServiceRules | None,
+    asked: SlotQuery,
+    taken: _Taken,
+    tz: ZoneInfo,
+    budget: Budget,
 ) -> Written:
     """All slots, as bytes.
 
@@ -193,7 +198,7 @@ def _answer(
     """
     found: list[Slot] = []
     for grid in grids:
-        found += slots(grid, offer, asked, taken.profile(grid.room, asked.ignore), budget)
+        found += slots(grid, offer, asked, taken.profile(grid.resource, asked.ignore), budget)
         if budget.spent or budget.late():
             raise too_long()
     if len(grids) > 1:

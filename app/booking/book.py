@@ -158,7 +158,7 @@ class Book(Intent[Reservation]):
             raise Refused(verdict)
         room, offer = self._facts(resource, view)
         calendar = view.calendar(resource)
-        reservation = self._reservation(verdict, verdict.wish.end, room, offer, calendar.now)
+        reservation = self._reservation(verdict, verdict.request.end, room, offer, calendar.now)
         accepted = Accepted(reservation, proof=("reservations", {"_id": self.reservation}), inserts=[reservation])
         if self._blocking:
             accepted.taken = [Span(resource, verdict.block_start, verdict.block_end)]
@@ -197,7 +197,7 @@ class Book(Intent[Reservation]):
         self, verdict: Verdict, end: Millis, room: ResourceRules, offer: ServiceRules | None, now_millis: Millis
     ) -> Reservation:
         now = from_millis(now_millis)
-        status = self.status or ("pending" if self.hold_seconds or (offer and offer.approval) else "confirmed")
+        status = self.status or ("pending" if self.hold_seconds or (offer and offer.requires_approval) else "confirmed")
         return Reservation(
             id=self.reservation,
             resource=room.id,

@@ -11,16 +11,16 @@ from app.booking.permission import check_cancellation_notice, check_service_chan
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import is_final
 from app.domain.rules import (
-    AHEAD,
+    LEAD_TIME_RULES,
+    LENGTH_MIN,
     RULES,
-    SHORTEST,
     BookingRequest,
     ResourceRules,
     ServiceRules,
     block_of,
     end_of_same_length,
     judge,
-    length_flaw,
+    length_fault,
 )
 from app.errors import Problem, invalid
 from app.storage.documents import Reservation
@@ -152,8 +152,8 @@ class Change(ExistingIntent):
             elif "startTime" in self.patch:
                 before = (to_millis(stored.start_time), to_millis(stored.end_time))
                 end = end_of_same_length(start, before, offer, home.timezone, room.timezone)
-        shortest = SHORTEST if self.patch.keys() & {"startTime", "endTime"} else 0  # it may be older than that bound
-        if (flaw := length_flaw(start, end, shortest)) is not None:
+        shortest = LENGTH_MIN if self.patch.keys() & {"startTime", "endTime"} else 0  # it may be older than that bound
+        if (flaw := length_fault(start, end, shortest)) is not None:
             raise invalid("/endTime", flaw)
         return start, end
 
@@ -207,7 +207,7 @@ def _lifted_of(stored: Reservation, after: Reservation) -> frozenset[str]:
     where the first one did without.
     """
     stays = after.start_time == stored.start_time
-    ahead = AHEAD if stays else frozenset()
+    ahead = LEAD_TIME_RULES if stays else frozenset()
     if _could_add_load(stored, after):
         return ahead
     grows = after.start_time < stored.start_time or after.end_time > stored.end_time

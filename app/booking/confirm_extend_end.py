@@ -55,7 +55,7 @@ class Confirm(ExistingIntent):
         if is_request(stored) and not self.admin:
             raise Problem("forbidden", "It is a request: confirming it needs the scope reservations:admin.")
         offer = view.service_rules(stored.service) if stored.service else None
-        asks = offer is not None and offer.approval and not self.admin
+        asks = offer is not None and offer.requires_approval and not self.admin
         after = stored.model_copy(update={"status": "pending" if asks else "confirmed", "expires_at": None})
         view.calendar(stored.resource).add(occupancy(after))
         return self.written(stored, after, now, taken=[], reason=self.reason)

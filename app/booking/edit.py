@@ -48,7 +48,7 @@ class Plan:
 
     def lost(self, bookings: Iterable[Occupancy], now: Millis) -> list[Occupancy]:
         """Those that the edit strands. What has ended still takes room while its buffer lasts, but loses nothing."""
-        return [each for each in stranded(bookings, self.before, self.after, self.daily) if each.to > now]
+        return [each for each in stranded(bookings, self.before, self.after, self.daily) if each.own_end > now]
 
     def strands_one_of(self, fresh: Sequence[Occupancy], now: Millis) -> bool:
         """Whether it strands somebody now that these have come, or are changed, since the survey."""
@@ -110,7 +110,7 @@ class EditResource(Intent[int]):
     def _strands(self, view: View) -> bool:
         """Whether it strands whom this transaction knows: those who came since, and those its neighbours asked for."""
         calendar = view.calendar(self.identity)
-        fresh = [each for each in calendar.taken.values() if is_to_come(each, calendar.now)]
+        fresh = [each for each in calendar.live.values() if is_to_come(each, calendar.now)]
         return self.plan.strands_one_of(fresh, calendar.now)
 
     def _accepted(self) -> Accepted[int]:

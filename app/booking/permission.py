@@ -70,7 +70,7 @@ def check_service_change(stored: Reservation, wanted: ServiceRules | None, *, ad
         return
     if is_request(stored):
         raise Problem("forbidden", "The service of a request is changed with the scope reservations:admin.")
-    if stored.status == "confirmed" and wanted is not None and wanted.approval:
+    if stored.status == "confirmed" and wanted is not None and wanted.requires_approval:
         raise Problem("forbidden", "The service needs approval: a change to it needs the scope reservations:admin.")
 
 

@@ -111,12 +111,12 @@ class Snapshot(View):
     @contextmanager
     def undoing(self, *failures: type[Exception]) -> Iterator[None]:
         """Take back what is entered into calendars inside, if one of these failures leaves the block."""
-        before = {resource: (calendar.taken.copy(), calendar.lapsed.copy()) for resource, calendar in self._known()}
+        before = {resource: (calendar.live.copy(), calendar.expired.copy()) for resource, calendar in self._known()}
         try:
             yield
         except failures:
             for resource, calendar in self._known():
-                calendar.taken, calendar.lapsed = before.get(resource, ({}, {}))
+                calendar.live, calendar.expired = before.get(resource, ({}, {}))
             raise
 
     def _known(self) -> list[tuple[str, Calendar]]:
@@ -169,7 +169,7 @@ class Snapshot(View):
         for resource in sorted(resources - self.changed):
             yield update("guards.choose", "guards", {"_id": resource}, BUMP)
             [guard] = yield find("guards.chosen", "guards", {"_id": resource})
-            holds = self.calendar(resource).lapsed.values()
+            holds = self.calendar(resource).expired.values()
             if any(hold.expires is not None and hold.expires > to_millis(guard["at"]) for hold in holds):
                 raise ClockSkew
             check_skew(self.now(resource), to_millis(guard["at"]))

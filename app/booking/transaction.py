@@ -269,7 +269,7 @@ def _expire(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent) -> Ste
     marks: dict[Hashable, Update] = {}
     for taken in spans:
         calendar = snapshot.calendar(taken.resource)
-        for hold in [hold for hold in calendar.lapsed.values() if hold.meets(taken.start, taken.end)]:
+        for hold in [hold for hold in calendar.expired.values() if hold.meets(taken.start, taken.end)]:
             calendar.remove(hold.id)
             if hold.version is not None:
                 marks[hold.id] = expiry(hold.id, hold.version, from_millis(calendar.now), intent)

@@ -1,7 +1,7 @@
-"""What a person accepted, and whether a window is still only that.
+"""What a person accepted, and whether a window is still within it.
 
-An acceptance names reservations. It hides a window of these or fewer of them, never one that anybody else is in; and
-two acceptances do not add up, because nobody accepted that those of the one overlap those of the other.
+An acceptance names reservations. It hides a window of these or fewer of them, never one with any other reservation in
+it. Two acceptances do not add up: nobody accepted that the reservations of one overlap those of the other.
 """
 
 from collections.abc import Hashable, Iterable
@@ -22,7 +22,8 @@ LOWER = "the capacity is lower"
 class Acceptance:
     """These reservations or fewer, up to a peak and an excess over capacity, both in units, before `until`.
 
-    Of very many, the digest of all stands for them: then exactly these, because fewer could not be told from others.
+    Where there are very many, their digest stands for them. It matches exactly these, not fewer: a digest cannot tell a
+    subset from other reservations.
     """
 
     reservations: frozenset[Hashable]
@@ -32,11 +33,11 @@ class Acceptance:
     digest: str | None = None
 
     def is_over(self, now: Millis) -> bool:
-        """Whether it has run out at that instant."""
+        """Whether the acceptance has run out at that instant."""
         return self.until is not None and now >= self.until
 
     def exceeded(self, window: Window, now: Millis) -> tuple[str, ...]:
-        """Why it does not hide a window at that instant; empty if it does."""
+        """The reasons why the acceptance does not hide a window at that instant; empty if it hides it."""
         reasons = [RAN_OUT] if self.is_over(now) else []
         if self.digest is not None:
             reasons += [TOO_MANY] if digest(window.reservations) != self.digest else []

@@ -1,23 +1,23 @@
-"""Which window is which finding: what people were told of keeps its name while it grows, shrinks, splits and merges.
+"""Matches windows with findings, so that a finding keeps its id while its window grows, shrinks, splits and merges.
 
 The windows of one resource, in order of their start, each take a finding that shares a reservation and an instant with
 them and that no earlier window took. It is the first, in this order and the oldest among equals, of
 
-1. unresolved ones, by what they were before others merged into them;
-2. those that merged into an unresolved one, by what they were then: the windows have parted again;
-3. unresolved ones, by all that they are;
+1. unresolved ones, by their extent before others merged into them;
+2. those that merged into an unresolved one, by their extent then: the windows have parted again;
+3. unresolved ones, by their whole extent;
 4. resolved ones, which return.
 
-A window that finds none is new, and split from the unresolved one that it is part of. An unresolved finding that no
-window took is part of another one (it merged), or nothing of it overlaps any more.
+A window that takes none is a new finding, split from the unresolved one that it was part of, if any. An unresolved
+finding that no window took has merged into another one, or nothing of it overlaps any more.
 
-What people said of a finding stays with it, and with one that merged into another for as long as that is unresolved;
-one that returns has nothing said of it any more. A window is hidden if its own finding's acceptance covers it, or for a
-part that has left another finding that one's; acceptances of findings that merged into it are not asked. An
-acknowledgement stays with its finding while others join and leave, and is nobody else's.
+Acceptance and acknowledgement stay with their finding, also with one that merged into another for as long as the other
+is unresolved; a finding that returns has neither. A window is hidden if the acceptance of its own finding covers it, or
+that of the finding it split from; acceptances of findings that merged into it do not count. An acknowledgement stays
+with its finding while reservations join and leave, and never passes to another.
 
-It takes n log n for n windows, findings and their reservations together: a sweep along the time with a heap for each
-reservation. Nothing here knows a database; the same windows a second time change nothing.
+It takes n log n steps for n windows, findings and their reservations together: a sweep along the time with a heap for
+each reservation. Matching the same windows a second time changes nothing.
 """
 
 from bisect import bisect_right
@@ -35,7 +35,7 @@ from app.domain.sweep import Window
 State: TypeAlias = Literal["open", "acknowledged", "accepted", "resolved"]
 
 STEP = 2_000
-"""Reservations that are looked at in one step, or those of one window: a few milliseconds."""
+"""Reservations that one step examines, or all of one window: a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class StoredFinding:
-    """A finding as it was left, with its window then.
+    """A finding as it is stored, with its last window.
 
     `acceptance` is what somebody accepted, also where it does not cover the window at present; `acknowledged` whether
     one that has merged was acknowledged before. `own` is the window before others merged into it.
@@ -77,11 +77,10 @@ class StoredFinding:
 class MatchedWindow:
     """A window and the finding that it is; `finding` is None for a new one.
 
-    `opened`: this puts it before people, as new, as one that has returned, or because it outgrew what was accepted.
-    `acceptance` names the finding whose acceptance this one has from now on, None if it has none; `exceeded` says why
-    that does not cover it. `split_from` is the unresolved finding that it was part of, `merged` those that are part of
-    it from now on. `own` is its window before others merged into it: what it was so far (`own_as_before`), or as it is
-    known until now.
+    `opened`: people have to look at it, since it is new, has returned, or exceeds what was accepted. `acceptance` names
+    the finding whose acceptance this one has from now on, None if it has none; `exceeded` says why that does not cover
+    it. `split_from` is the unresolved finding that it was part of, `merged` those that are part of it from now on.
+    `own` is its window before others merged into it; `own_as_before` tells that this has not changed.
     """
 
     window: Window
@@ -98,7 +97,7 @@ class MatchedWindow:
 
 @dataclass(frozen=True, slots=True)
 class VanishedFinding:
-    """A finding that is none any more: nothing of it overlaps now, or it is part of the finding `into`."""
+    """A finding without a window: nothing of it overlaps any more, or it has merged into the finding `into`."""
 
     finding: Hashable
     into: Hashable | None
@@ -108,14 +107,14 @@ Matched: TypeAlias = tuple[list[MatchedWindow], list[VanishedFinding]]
 
 
 def match(windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis) -> Matched:
-    """Say which finding each window is, and which findings have none.
+    """Match windows with findings.
 
     Args:
         windows: All windows of one resource as they stand; no two share an instant.
         known: The findings of that resource, the oldest first: all unresolved ones, and the resolved that may return.
         now: The instant at which acceptances are asked.
     """
-    working = steps(windows, known, now)
+    working = match_in_steps(windows, known, now)
     while True:
         try:
             next(working)
@@ -124,8 +123,10 @@ def match(windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis
             return matched
 
 
-def steps(windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis) -> Generator[None, None, Matched]:
-    """Do what `match` does, step by step, for those who have something else to do in between."""
+def match_in_steps(
+    windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis
+) -> Generator[None, None, Matched]:
+    """Do what `match` does in steps of a few milliseconds, for callers that have other work in between."""
     matching = _Matching(sorted(windows, key=attrgetter("start")), known, now)
     done = 0
     for looked_at in chain(matching.index(), matching.take(), matching.leave(), matching.place()):
@@ -137,7 +138,7 @@ def steps(windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis
 
 
 class _Matching:
-    """The parts of a match, to be done one after the other; each says how many reservations it looks at."""
+    """The phases of a match, to be run in order; each yields how many reservations it has examined."""
 
     def __init__(self, windows: Sequence[Window], known: Sequence[StoredFinding], now: Millis) -> None:
         self._windows, self._known, self._now = windows, known, now
@@ -151,14 +152,14 @@ class _Matching:
         self.gone: list[VanishedFinding] = []
 
     def index(self) -> Iterator[int]:
-        """Note the windows of each reservation."""
+        """Index the windows by reservation."""
         for place, window in enumerate(self._windows):
             for reservation in window.reservations:
                 self._places.setdefault(reservation, []).append(place)
             yield len(window.reservations)
 
     def take(self) -> Iterator[int]:
-        """Let each window take a finding; for those that get no unresolved one, note which they were part of."""
+        """Give each window a finding; for windows that get no unresolved one, record which they were part of."""
         claims = _Claims(_claims(self._known, self._parts), self._places)
         wholes = _Claims(_wholes(self._known), self._places)
         for window in self._windows:
@@ -171,7 +172,7 @@ class _Matching:
             yield len(window.reservations)
 
     def leave(self) -> Iterator[int]:
-        """Say of the unresolved findings that nobody took where they are now."""
+        """Record the unresolved findings that no window got, and what they merged into."""
         for finding in self._known:
             if finding.state == "resolved" or finding.id in self._taken:
                 continue
@@ -183,11 +184,11 @@ class _Matching:
             yield len(finding.extent.reservations)
 
     def place(self) -> Iterator[int]:
-        """Say what each window is from now on."""
+        """Record the match of each window."""
         for place, (window, taker, source) in enumerate(zip(self._windows, self._takers, self._sources, strict=True)):
             stands = taker is not None and (taker.state != "resolved" or taker.id in self._parts)
             merged = tuple(self._merged.get(place, ()))
-            self.placed.append(_placed(window, taker, source, merged, self._now, returns=not stands))
+            self.placed.append(_matched_window(window, taker, source, merged, self._now, returns=not stands))
             yield len(window.reservations)
 
 
@@ -197,7 +198,7 @@ def _anybody(_: StoredFinding) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A finding asks for windows that share with this extent, before those of a higher rank."""
+    """A finding's claim to a window that meets this extent; a lower rank comes first."""
 
     rank: tuple[int, int]
     extent: Extent
@@ -205,7 +206,7 @@ class _Claim:
 
 
 def _claims(known: Sequence[StoredFinding], merged: set[Hashable]) -> list[_Claim]:
-    """What findings may ask for, as the four parts of the order say."""
+    """The claims of all findings, ranked as the module says."""
     claims: list[_Claim] = []
     for age, finding in enumerate(known):
         own = finding.own or finding.extent
@@ -230,25 +231,25 @@ def _wholes(known: Sequence[StoredFinding]) -> list[_Claim]:
 
 
 def _merged(known: Iterable[StoredFinding]) -> set[Hashable]:
-    """The resolved findings that are part of an unresolved one, perhaps by way of others."""
+    """The resolved findings that have merged into an unresolved one, directly or through others."""
     findings = {finding.id: finding for finding in known}
     part_of = {identity: True for identity, finding in findings.items() if finding.state != "resolved"}
     for finding in findings.values():
-        way: list[Hashable] = []
+        path: list[Hashable] = []
         at: Hashable | None = finding.id
         while at in findings and at not in part_of:
-            way.append(at)
-            part_of[at] = False  # until the end of the way says more, and for good where it leads back here
+            path.append(at)
+            part_of[at] = False  # until the end of the path decides, and for good where the path is a circle
             at = findings[at].merged_into
-        part_of.update(dict.fromkeys(way, part_of.get(at, False)))
+        part_of.update(dict.fromkeys(path, part_of.get(at, False)))
     return {identity for identity, part in part_of.items() if part and findings[identity].state == "resolved"}
 
 
 class _Claims:
-    """Claims that meet windows, asked by windows in order of their start.
+    """Claims, to be queried by windows in order of their start.
 
-    Each reservation has a heap of the claims with it that have begun, by rank. What has ended, or was taken, is dropped
-    when it comes to the top: no later window can have it.
+    Each reservation has a heap, by rank, of its claims that have begun. A claim that has ended, or whose finding is
+    taken, is dropped when it comes to the top: no later window can use it.
     """
 
     def __init__(self, claims: list[_Claim], wanted: dict[Hashable, list[int]]) -> None:
@@ -259,7 +260,7 @@ class _Claims:
         self._wanted = wanted
 
     def first(self, window: Window, is_free: Callable[[StoredFinding], bool]) -> StoredFinding | None:
-        """The finding that a window gets; one that is not free now will not be later either."""
+        """The finding that a window gets; a finding that is not free now never becomes free again."""
         self._begin(window.end)
         best: int | None = None
         for reservation in window.reservations:
@@ -273,7 +274,7 @@ class _Claims:
         return None if best is None else self._ranked[best].finding
 
     def _begin(self, end: Millis) -> None:
-        """Put into the heaps what begins before an instant."""
+        """Put the claims that begin before an instant into the heaps."""
         while self._begun < len(self._order):
             rank = self._order[self._begun]
             extent = self._ranked[rank].extent
@@ -286,20 +287,20 @@ class _Claims:
 
 
 def _home(finding: StoredFinding, windows: Sequence[Window], places: dict[Hashable, list[int]]) -> int | None:
-    """The first window that a finding is in, by what it was before others merged into it, else by all that it is."""
+    """The first window that a finding lies in, by its extent before others merged into it, else by its whole extent."""
     for extent in (finding.extent,) if finding.own is None else (finding.own, finding.extent):
         found: int | None = None
         for reservation in extent.reservations:
-            those = places.get(reservation, ())
-            at = bisect_right(those, extent.start, key=lambda place: windows[place].end)
-            if at < len(those) and windows[those[at]].start < extent.end:
-                found = those[at] if found is None else min(found, those[at])
+            indexes = places.get(reservation, ())
+            at = bisect_right(indexes, extent.start, key=lambda place: windows[place].end)
+            if at < len(indexes) and windows[indexes[at]].start < extent.end:
+                found = indexes[at] if found is None else min(found, indexes[at])
         if found is not None:
             return found
     return None
 
 
-def _placed(
+def _matched_window(
     window: Window,
     taker: StoredFinding | None,
     source: StoredFinding | None,
@@ -308,7 +309,7 @@ def _placed(
     *,
     returns: bool,
 ) -> MatchedWindow:
-    """The finding that a window is, with what people said of it, or of what it has parted from."""
+    """The match of a window, with the acceptance and acknowledgement of its finding or of the one it split from."""
     stands = None if returns else taker
     bearers = [each for each in (stands, source) if each and each.acceptance and not each.acceptance.is_over(now)]
     excesses = [(each, _exceeded(each, window, now)) for each in bearers]
@@ -341,12 +342,12 @@ def _exceeded(bearer: StoredFinding, window: Window, now: Millis) -> tuple[str, 
 
 
 def _is_acknowledged(finding: StoredFinding) -> bool:
-    """Whether a finding is acknowledged, or was when it merged."""
+    """Whether a finding is acknowledged, or was acknowledged when it merged."""
     return finding.acknowledged if finding.state == "resolved" else finding.state == "acknowledged"
 
 
 def _own(taker: StoredFinding, window: Window, *, swallows: bool) -> Extent | None:
-    """What a finding was before others merged into it; None where it stands alone, or nothing is left of that."""
+    """A finding's extent before others merged into it; None where it stands alone, or nothing of that is left."""
     for own in (taker.own, taker.extent if swallows else None):
         if own is not None:
             inside = [reservation in own.reservations for reservation in window.reservations]

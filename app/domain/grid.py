@@ -1,7 +1,8 @@
 """The grid: the starts that are offered, before any rule has judged them.
 
-From each opening of a window (without a schedule, of each local day) and every interval of elapsed time after it, up
-to the next opening, while the slot ends in the open stretch. Full-day services have the local days for a grid.
+The grid starts at each opening of a window (without a schedule, at each local day) and goes on every interval of
+elapsed time, up to the next opening, while the slot ends in the open stretch. Full-day services have the local days
+for a grid.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,9 +14,9 @@ from app.domain.schedule import Schedule, Window, windows
 from app.domain.zones import ONE_DAY, day_of, days, start_of_day
 
 _SKIPPED_DAYS = 3
-"""More than a zone ever skipped between two days that it has."""
+"""More days than any zone ever skipped in a row."""
 STARTS_MAX = 50_000
-"""Starts that one request may ask to be judged, over all its resources."""
+"""Starts that one request may have judged, over all its resources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +29,21 @@ class Grid:
     interval: Millis
 
     def __post_init__(self) -> None:
-        """Refuse what would never come to an end."""
+        """Refuse lengths and intervals that would give infinitely many starts."""
         if self.length <= 0 or self.interval <= 0:
             raise ValueError(f"A slot and its interval take time, not {self.length} and {self.interval} ms.")
 
     def starts(self, after: Millis, before: Millis) -> Iterator[Millis]:
-        """The starts in `[after, before)`, sorted, each once, made as they are asked for."""
+        """The starts in `[after, before)`, sorted and distinct, made lazily."""
         for run in self.runs(self.windows(after, before), after, before):
             yield from run
 
     def windows(self, after: Millis, before: Millis) -> list[Window]:
-        """The open stretches in which the slots lie that start in `[after, before)`."""
+        """The open stretches that contain the slots that start in `[after, before)`."""
         return windows(self.schedule, self.tz, after, before + self.length)
 
     def runs(self, open_windows: Iterable[Window], after: Millis, before: Millis) -> Iterator[range]:
-        """The starts in `[after, before)` by the opening that they are counted from; none of them is empty."""
+        """The starts in `[after, before)`, a non-empty range for each opening that they are counted from."""
         for window in open_windows:
             stop = min(before, window.end - self.length + 1)
             for opening, following in zip(window.openings, (*window.openings[1:], window.end), strict=True):
@@ -55,7 +56,7 @@ class Grid:
 def full_days(tz: ZoneInfo, after: Millis, before: Millis, count: int = 1) -> Iterator[tuple[Millis, Millis]]:
     """The slots of `count` local days that start in `[after, before)`, from first instant to first instant.
 
-    The schedule has no part in it: the rule that each day needs a window is judged like the others.
+    The schedule plays no part: that each day needs a window is a rule, and judged like the others.
     """
     if before <= after:
         return

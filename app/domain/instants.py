@@ -1,6 +1,6 @@
 """Instants as whole milliseconds since the epoch.
 
-Everything on this floor counts in `Millis`: comparison and subtraction then mean elapsed time, always. (Python
+The domain counts in `Millis`: comparison and subtraction then mean elapsed time, always. (Python
 subtracts two datetimes of one zone by their wall clocks, which is wrong by an hour twice a year.)
 """
 
@@ -24,7 +24,7 @@ LATEST: Millis = 7_289_654_400_000  # 2201-01-01T00:00:00Z, excluded: instants l
 _MILLISECOND = timedelta(milliseconds=1)
 FIRST: Millis = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND
 LAST: Millis = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND
-"""What Python's calendar has, from year 1 to 9999; rows of others may lie anywhere in it."""
+"""The ends of Python's calendar, years 1 to 9999; rows that other programs wrote may lie anywhere in it."""
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.(\d+))?(?:[Zz]|[+-](\d{2}):(\d{2}))", re.ASCII)
 
 
@@ -39,13 +39,13 @@ def from_millis(instant: Millis) -> datetime:
 
 
 def render(instant: datetime | Millis) -> str:
-    """An instant as it leaves us: UTC with milliseconds, `2026-03-08T09:00:00.000Z`."""
+    """An instant as it is written in answers: UTC with milliseconds, `2026-03-08T09:00:00.000Z`."""
     moment = from_millis(instant) if isinstance(instant, int) else instant.astimezone(UTC)
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse(text: str) -> datetime:
-    """An instant as it reaches us: RFC 3339 with an offset, 1970 to 2200, nothing finer than milliseconds.
+    """Parse an instant of a request: RFC 3339 with an offset, 1970 to 2200, nothing finer than milliseconds.
 
     Raises:
         ValueError: with a sentence that says what is wrong and shows the right form.

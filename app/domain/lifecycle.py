@@ -3,8 +3,8 @@
     pending ──> confirmed ──> completed | cancelled | no-show
        └──────> cancelled | expired
 
-Everything after the last arrow is final. A pending one with `expiresAt` is a hold: from that instant it is over,
-whether or not somebody has written `expired` yet.
+Every status after the last arrow is final. A pending reservation with `expiresAt` is a hold: from that instant it
+counts as expired, whether or not `expired` has been written.
 """
 
 from typing import Literal, TypeAlias, get_args
@@ -26,7 +26,7 @@ FOLLOWS: dict[Status, tuple[Status, ...]] = {
 
 
 def status_at(status: Status, expires_at: Millis | None, now: Millis) -> Status:
-    """The status as it counts at an instant: a hold whose time has come is expired."""
+    """The effective status at an instant: a hold is expired from its `expiresAt` on."""
     return "expired" if status == "pending" and expires_at is not None and expires_at <= now else status
 
 
@@ -36,7 +36,7 @@ def blocks(status: Status, expires_at: Millis | None, now: Millis) -> bool:
 
 
 def is_final(status: Status) -> bool:
-    """Whether nothing can follow."""
+    """Whether no status can follow."""
     return not FOLLOWS[status]
 
 

@@ -1,8 +1,8 @@
-"""How full a resource is: occupancies, their peak, and which of them are in the way.
+"""How full a resource is: occupancies, their peak load, and which of them conflict.
 
 Intervals are half-open, `[start, end)`: touching is no overlap. Capacity is judged by the peak, the highest load at
-any one instant, never by the number of neighbours: with capacity 2, and 9 to 10 and 10 to 11 taken, there is room for
-9 to 11.
+any one instant, never by the number of neighbours: a resource of capacity 2 with one occupancy from 9 to 10 and another
+from 10 to 11 still takes one from 9 to 11.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,9 +16,10 @@ from app.domain.instants import Millis
 class Occupancy(NamedTuple):
     """`units` of a resource taken during `[start, end)`, buffers included, by the reservation `id`.
 
-    A hold counts until `expires`. The rest is for those who are told who is in the way: the reservation's own times
-    without its buffers, its status, customer, service and version. The version is None where nobody can change it;
-    `place` tells the occupancies of one reservation apart that others wrote: 0 is its own, n that of its nth item.
+    A hold counts until `expires`. `own_start` and `own_end` are the reservation's times without its buffers; they, its
+    status, customer, service and version describe it in the answer to a conflicting request. `version` is None where
+    the reservation cannot be changed here. `item` numbers the occupancies of one reservation that another program
+    wrote: 0 is its own, n that of its nth item.
     """
 
     id: Hashable
@@ -26,18 +27,18 @@ class Occupancy(NamedTuple):
     end: Millis
     units: int = 1
     expires: Millis | None = None
-    from_: Millis = 0
-    to: Millis = 0
+    own_start: Millis = 0
+    own_end: Millis = 0
     status: str = "confirmed"
     customer: str | None = None
     service: str | None = None
     version: int | None = 1
-    place: int = 0
+    item: int = 0
 
     @property
     def key(self) -> Hashable:
-        """What no other occupancy has."""
-        return (self.id, self.place) if self.place else self.id
+        """Unique among the occupancies of a resource."""
+        return (self.id, self.item) if self.item else self.id
 
     def meets(self, start: Millis, end: Millis) -> bool:
         """Whether the two share an instant."""
@@ -47,11 +48,11 @@ class Occupancy(NamedTuple):
 def _steps(occupancies: Iterable[Occupancy], start: Millis, end: Millis) -> list[tuple[Millis, int]]:
     """Every change of load inside `[start, end)`; at one instant the ends come first (their change is negative)."""
     steps: list[tuple[Millis, int]] = []
-    for taken in occupancies:
-        if taken.start < end and start < taken.end:
-            steps.append((max(taken.start, start), taken.units))
-            if taken.end < end:
-                steps.append((taken.end, -taken.units))
+    for occupancy in occupancies:
+        if occupancy.start < end and start < occupancy.end:
+            steps.append((max(occupancy.start, start), occupancy.units))
+            if occupancy.end < end:
+                steps.append((occupancy.end, -occupancy.units))
     steps.sort()
     return steps
 
@@ -65,93 +66,93 @@ def peak(occupancies: Iterable[Occupancy], start: Millis, end: Millis) -> int:
     return highest
 
 
-def conflicts_in(occupancies: Iterable[Occupancy], start: Millis, end: Millis, room: int) -> list[Occupancy]:
-    """Those who are there at some instant of `[start, end)` at which the load is above `room`, by start.
+def conflicts_in(occupancies: Iterable[Occupancy], start: Millis, end: Millis, limit: int) -> list[Occupancy]:
+    """The occupancies at some instant of `[start, end)` at which the load is above `limit` units, by start.
 
-    A neighbour is to blame only where the resource is too full, not because it lies in the same day.
+    An occupancy conflicts only where the resource is too full, not because it lies within the same span.
     """
-    there = [taken for taken in occupancies if taken.meets(start, end)]
+    present = [occupancy for occupancy in occupancies if occupancy.meets(start, end)]
     load, since = 0, None
     full: list[tuple[Millis, Millis]] = []
-    for instant, change in _steps(there, start, end):
+    for instant, change in _steps(present, start, end):
         load += change
-        if load > room and since is None:
+        if load > limit and since is None:
             since = instant
-        elif load <= room and since is not None:
+        elif load <= limit and since is not None:
             full.append((since, instant))
             since = None
     if since is not None:
         full.append((since, end))
-    blamed = [taken for taken in there if meets_any(taken, full)]
-    return sorted(blamed, key=lambda taken: (taken.start, taken.end, str(taken.id)))
+    conflicts = [occupancy for occupancy in present if meets_any(occupancy, full)]
+    return sorted(conflicts, key=lambda occupancy: (occupancy.start, occupancy.end, str(occupancy.id)))
 
 
 CHUNK = 256
-"""Loads of which a profile knows the peak together."""
+"""How many loads in a row a profile knows the peak of."""
 _Stretches: TypeAlias = tuple[list[Millis], list[Millis]]
 
 
-def meets_any(taken: Occupancy, stretches: Sequence[tuple[Millis, Millis]]) -> bool:
-    """Whether it shares an instant with one of the stretches, which are sorted and apart."""
-    index = bisect_left(stretches, taken.end, key=lambda stretch: stretch[0]) - 1
-    return index >= 0 and taken.start < stretches[index][1]
+def meets_any(occupancy: Occupancy, stretches: Sequence[tuple[Millis, Millis]]) -> bool:
+    """Whether an occupancy shares an instant with one of the stretches, which are sorted and disjoint."""
+    index = bisect_left(stretches, occupancy.end, key=lambda stretch: stretch[0]) - 1
+    return index >= 0 and occupancy.start < stretches[index][1]
 
 
 class Calendar:
-    """What is known to occupy one resource, at one `now`: those who count, and holds whose time has come."""
+    """The occupancies of one resource at one `now`: `live` ones, and holds that have `expired`."""
 
     def __init__(self, now: Millis, occupancies: Iterable[Occupancy] = ()) -> None:
         self.now = now
-        self.taken: dict[Hashable, Occupancy] = {}
-        self.lapsed: dict[Hashable, Occupancy] = {}
+        self.live: dict[Hashable, Occupancy] = {}
+        self.expired: dict[Hashable, Occupancy] = {}
         self._items: dict[Hashable, list[Hashable]] = {}
         for occupancy in occupancies:
             self.add(occupancy)
 
     def add(self, occupancy: Occupancy) -> None:
-        """Enter an occupancy, or enter it anew where it was."""
+        """Add an occupancy, or replace the one with its key."""
         key = occupancy.key
         self._drop(key)
-        if occupancy.place:
+        if occupancy.item:
             self._items.setdefault(occupancy.id, []).append(key)
         live = occupancy.expires is None or occupancy.expires > self.now
-        (self.taken if live else self.lapsed)[key] = occupancy
+        (self.live if live else self.expired)[key] = occupancy
 
     def remove(self, identity: Hashable) -> None:
-        """Take out all that a reservation occupies here; that it may not be there is no fault."""
+        """Remove all that a reservation occupies here, if it occupies anything."""
         self._drop(identity)
         for key in self._items.pop(identity, ()):
             self._drop(key)
 
     def _drop(self, key: Hashable) -> None:
-        self.taken.pop(key, None)
-        self.lapsed.pop(key, None)
+        self.live.pop(key, None)
+        self.expired.pop(key, None)
 
     def others(self, ignore: Hashable | None) -> Iterable[Occupancy]:
-        """Everybody who counts, but for the one that is to be moved."""
+        """The live occupancies, without those of the reservation `ignore`, which is to be moved."""
         if ignore is None:
-            return self.taken.values()
-        return [taken for taken in self.taken.values() if taken.id != ignore]
+            return self.live.values()
+        return [occupancy for occupancy in self.live.values() if occupancy.id != ignore]
 
     def peak(self, start: Millis, end: Millis, ignore: Hashable | None = None) -> int:
-        """The highest load during `[start, end)`, without the one that is to be moved."""
+        """The highest load during `[start, end)`, without the reservation `ignore`."""
         return peak(self.others(ignore), start, end)
 
 
 class Profile(Calendar):
-    """A calendar that is asked many times and not changed: its load is worked out once.
+    """A calendar for many queries and no changes: its load over time is computed once.
 
-    `times[i]` is when the load becomes `loads[i]`; a peak is then two binary searches and what lies between them, of
-    long spans by the peaks of whole chunks.
+    The load becomes `_loads[i]` at `_times[i]`; a peak is two binary searches and a maximum over what lies between
+    them, for long spans over the peaks of whole chunks.
     """
 
     def __init__(self, now: Millis, occupancies: Iterable[Occupancy], ignore: Hashable | None = None) -> None:
         super().__init__(now, occupancies)
         self._ignored = ignore
         changes: dict[Millis, int] = {}
-        for taken in self.others(ignore):
-            changes[taken.start] = changes.get(taken.start, 0) + taken.units
-            changes[taken.end] = changes.get(taken.end, 0) - taken.units
+        for occupancy in self.others(ignore):
+            changes[occupancy.start] = changes.get(occupancy.start, 0) + occupancy.units
+            changes[occupancy.end] = changes.get(occupancy.end, 0) - occupancy.units
         self._times = sorted(changes)
         self._loads = [*accumulate(changes[time] for time in self._times)]
         self._chunks: list[int] = []
@@ -168,31 +169,31 @@ class Profile(Calendar):
         return self._long_peak(first, last)
 
     def _long_peak(self, first: int, last: int) -> int:
-        """The highest of many loads: of the chunks that lie within, and of what is left at both ends."""
+        """The highest of many loads: over the chunks that lie within, and what remains at both ends."""
         if not self._chunks:
             self._chunks = [max(self._loads[at : at + CHUNK]) for at in range(0, len(self._loads), CHUNK)]
         inner, outer = -(-first // CHUNK), last // CHUNK
         edges = self._loads[first : inner * CHUNK] + self._loads[outer * CHUNK : last]
         return max(self._chunks[inner:outer] + edges, default=0)
 
-    def full_until(self, start: Millis, end: Millis, room: int) -> Millis | None:
-        """The end of the last stretch in `[start, end)` with a load above `room`, maybe later; None if there is none.
+    def full_until(self, start: Millis, end: Millis, limit: int) -> Millis | None:
+        """The end of the last stretch of load above `limit` that begins before `end`; None if it ends by `start`.
 
-        Whatever begins before it, and ends at `end` or later, meets that stretch.
+        Every time that starts before the answer and ends at `end` or later meets that stretch.
         """
-        if room not in self._full:
-            self._full[room] = self._stretches(room)
-        starts, ends = self._full[room]
+        if limit not in self._full:
+            self._full[limit] = self._full_stretches(limit)
+        starts, ends = self._full[limit]
         index = bisect_left(starts, end) - 1
         return ends[index] if index >= 0 and ends[index] > start else None
 
-    def _stretches(self, room: int) -> "_Stretches":
-        """The stretches with a load above `room`, which is not negative: the starts of all, and the ends."""
+    def _full_stretches(self, limit: int) -> "_Stretches":
+        """The starts and the ends of the stretches with a load above `limit`, which is not negative."""
         starts: list[Millis] = []
         ends: list[Millis] = []
         for time, load in zip(self._times, self._loads, strict=True):
-            if load > room and len(starts) == len(ends):
+            if load > limit and len(starts) == len(ends):
                 starts.append(time)
-            elif load <= room and len(starts) > len(ends):
+            elif load <= limit and len(starts) > len(ends):
                 ends.append(time)
         return starts, ends

@@ -1,10 +1,10 @@
-"""When an edit of a resource can strand a booking at all, told from the rules before and after it alone.
+"""The stretches of time in which an edit of a resource can strand bookings, from the rules before and after it alone.
 
-Whoever may be stranded meets one of these stretches; whoever meets one need not be. An edit that opens or widens
-everything it touches gives none, and then nobody has to be looked for.
+Every booking that the edit strands meets one of these stretches; not every booking that meets one is stranded. An edit
+that only opens or widens gives no stretches, and then no bookings have to be read.
 
-The windows of a date are compared in wall time. Around changes of the clocks that does not do (in a gap a longer
-window can become a shorter one), so those dates are resolved and compared as instants.
+The windows of a date are compared in wall time. Near changes of the clocks that is not enough (in a gap a longer window
+can become a shorter one), so those dates are resolved and compared as instants.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,8 +21,8 @@ from app.domain.zones import FIRST_DAY, LAST_DAY, start_of_day, zone
 
 Stretch = tuple[Millis, Millis]
 
-MOST = 32
-"""Stretches that are told apart; more are one, from the first to the last."""
+STRETCHES_MAX = 32
+"""Stretches that are returned separately; more of them become one, from the first to the last."""
 _WHOLE_DAY: Day = (Hours(0, MINUTES_A_DAY),)
 _REACH_DAYS = 3
 """A window that starts on a date ends within so many days of the date's start, also where a zone skips a day."""
@@ -31,18 +31,18 @@ _REACH_DAYS = 3
 def narrowed(before: ResourceRules, after: ResourceRules, daily: AbstractSet[str], now: Millis) -> list[Stretch]:
     """The stretches in which the edit can strand bookings that have not ended by `now`; `daily`: full-day services.
 
-    That a resource counts its units otherwise strands nobody here; it is refused by itself.
+    A change of the capacity mode strands nothing here: it is refused elsewhere.
     """
     if _everywhere(before, after, daily):
         return [(now, LATEST)]
-    found = _away(before, after)
+    stretches = _new_time_off(before, after)
     if before.schedule is not after.schedule:
-        found += _closed(before, after)
-    return _from(now, found)
+        stretches += _closed(before, after)
+    return _from(now, stretches)
 
 
 def _everywhere(before: ResourceRules, after: ResourceRules, daily: AbstractSet[str]) -> bool:
-    """Whether the edit can strand anybody at any time."""
+    """Whether the edit can strand bookings at any time."""
     if before.active > after.active or after.capacity < before.capacity or before.services - after.services:
         return True
     if before.timezone == after.timezone:
@@ -54,13 +54,13 @@ def _is_always(schedule: Schedule) -> bool:
     return schedule.weekly is None and not schedule.overrides
 
 
-def _away(before: ResourceRules, after: ResourceRules) -> list[Stretch]:
+def _new_time_off(before: ResourceRules, after: ResourceRules) -> list[Stretch]:
     known = {(off.start, off.end) for off in before.time_off}
     return [(off.start, off.end) for off in after.time_off if (off.start, off.end) not in known]
 
 
 def _closed(before: ResourceRules, after: ResourceRules) -> list[Stretch]:
-    """The dates on which less is open than before; all of time where some day of the week is."""
+    """The stretches of dates with less open than before; all of time where a day of the week has less."""
     tz = zone(after.timezone)
     if any(_shrinks(old, new) for old, new in zip(_of_week(before.schedule), _of_week(after.schedule), strict=True)):
         return [(EARLIEST, LATEST)]
@@ -79,7 +79,7 @@ def _of_week(schedule: Schedule) -> Sequence[Day]:
 
 
 def _less_is_open(before: Schedule, after: Schedule, day: date, tz: ZoneInfo) -> bool:
-    """Whether some instant of a window that started on that date lies in none that starts on it now."""
+    """Whether some instant of the old windows of that date lies in none of its new ones."""
     old, new = hours_of(before, day), hours_of(after, day)
     if old == new:
         return False
@@ -105,7 +105,7 @@ def _covers(wide: Iterable[Stretch], narrow: Iterable[Stretch]) -> bool:
 
 
 def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """Sorted and apart; those that touch are one."""
+    """The stretches sorted and disjoint; those that touch are merged."""
     apart: list[Stretch] = []
     for start, end in sorted(stretches):
         if apart and start <= apart[-1][1]:
@@ -116,12 +116,12 @@ def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
 
 
 def _from(now: Millis, stretches: Iterable[Stretch]) -> list[Stretch]:
-    """The stretches from `now` on, sorted and apart, and few.
+    """The stretches from `now` on, sorted and disjoint, at most `STRETCHES_MAX`.
 
-    What lies in the past can strand whoever was there and has not left: that is who is there now.
+    A stretch in the past becomes the instant `now`: it can strand bookings that have not ended yet.
     """
-    left = joined((max(start, now), max(end, now + 1)) for start, end in stretches)
-    return left if len(left) <= MOST else [(left[0][0], left[-1][1])]
+    clipped = joined((max(start, now), max(end, now + 1)) for start, end in stretches)
+    return clipped if len(clipped) <= STRETCHES_MAX else [(clipped[0][0], clipped[-1][1])]
 
 
 @lru_cache(maxsize=64)

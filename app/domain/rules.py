@@ -1,4 +1,4 @@
-"""Whether a time can be booked, and why not: one verdict for slots, for explain and for the write path.
+"""Whether a time can be booked, and why not: one verdict for slots, for explanations and for the write path.
 
 Every rule is judged every time, in one fixed order, so that a refusal names all that is wrong at once. Nothing here
 knows a database or a clock: `now` is the caller's.
@@ -26,14 +26,14 @@ RULES = (
     "guests",
     "capacity",
 )
-FORCED = frozenset({"notice", "horizon", "schedule", "time-off"})
-"""What `force` lifts. Capacity is never lifted."""
-AHEAD = frozenset({"notice", "horizon"})
-"""The rules about how far ahead a start is booked: not judged of a start that stays."""
-LONGEST = 366 * DAY
-SHORTEST = MINUTE
+LIFTED_BY_FORCE = frozenset({"notice", "horizon", "schedule", "time-off"})
+"""The rules that `force` lifts; capacity is never lifted."""
+LEAD_TIME_RULES = frozenset({"notice", "horizon"})
+"""The rules about how far ahead a start lies; a change that keeps the start is not judged by them."""
+LENGTH_MAX = 366 * DAY
+LENGTH_MIN = MINUTE
 Assignment: TypeAlias = Literal["even", "first", "smallest"]
-"""Which free member of a pool is taken: each as often, the first by id, or the one of the least capacity that fits."""
+"""Which free member of a pool is booked: the least used, the first by id, or the smallest capacity that suffices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,15 @@ class ResourceRules:
     timezone: str = "UTC"
     schedule: Schedule = ALWAYS
     time_off: tuple[TimeOff, ...] = ()
-    times_off: TimeOffIndex = field(init=False, repr=False, compare=False)
-    """`time_off`, to be searched."""
+    time_off_index: TimeOffIndex = field(init=False, repr=False, compare=False)
+    """`time_off`, indexed for searches."""
 
     def __post_init__(self) -> None:
-        """Sort the times off once for all who search them."""
-        object.__setattr__(self, "times_off", TimeOffIndex(self.time_off))
+        """Index the times off once."""
+        object.__setattr__(self, "time_off_index", TimeOffIndex(self.time_off))
 
     def units(self, guests: int) -> int:
-        """What a reservation of so many guests takes of the capacity."""
+        """The units of capacity that a reservation for so many guests takes."""
         return guests if self.by_guests else 1
 
 
@@ -67,24 +67,24 @@ class ServiceRules:
     id: str
     kind: Literal["fixed", "flexible", "full-day"]
     duration: Millis = 0
-    minimum: Millis = 0
-    step: Millis = MINUTE
-    maximum: Millis = 0
+    duration_min: Millis = 0
+    duration_step: Millis = MINUTE
+    duration_max: Millis = 0
     max_days: int = 1
-    before: Millis = 0
-    after: Millis = 0
+    buffer_before: Millis = 0
+    buffer_after: Millis = 0
     interval: Millis = 0
     notice: Millis = 0
     horizon: Millis | None = None
     cancellation_notice: Millis = 0
-    approval: bool = False
+    requires_approval: bool = False
     active: bool = True
     assignment: Assignment = "even"
 
 
 @dataclass(frozen=True, slots=True)
 class BookingRequest:
-    """A time that somebody wants; `lifted` names the rules that are not to be judged for it."""
+    """A requested time. `lifted` names the rules that do not apply; `ignore` is the reservation that is to be moved."""
 
     start: Millis
     end: Millis
@@ -95,7 +95,7 @@ class BookingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule's verdict, with what is in the way where it says no."""
+    """One rule's verdict; where it fails, the reservation, time off or override date to blame."""
 
     rule: str
     ok: bool
@@ -107,16 +107,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All rules' verdicts on a wish and its block, and those who occupy it where it is too full."""
+    """All rules' verdicts on a request and its block, with the conflicting occupancies where the block is too full."""
 
-    wish: BookingRequest
+    request: BookingRequest
     checks: tuple[Check, ...]
     block_start: Millis
     block_end: Millis
     units: int
     conflicts: tuple[Occupancy, ...] = ()
     load: int = 0
-    """The peak in the block, without ours."""
+    """The peak load in the block, without the request's own units."""
 
     @property
     def bookable(self) -> bool:
@@ -125,84 +125,89 @@ class Verdict:
 
     @property
     def failed(self) -> list[Check]:
-        """The rules that say no."""
+        """The rules that do not hold."""
         return [check for check in self.checks if not check.ok]
 
     @property
     def is_conflict(self) -> bool:
-        """Whether nothing but the capacity is in the way: the time is taken, the wish itself is fine."""
+        """Whether the capacity alone refuses the request: the time is taken, the request itself is in order."""
         return [check.rule for check in self.failed] == ["capacity"]
 
 
-def block_of(start: Millis, end: Millis, offer: ServiceRules | None) -> tuple[Millis, Millis]:
-    """What `[start, end)` occupies: the service's buffers added on both sides."""
-    return (start - offer.before, end + offer.after) if offer else (start, end)
+def block_of(start: Millis, end: Millis, service: ServiceRules | None) -> tuple[Millis, Millis]:
+    """The block that `[start, end)` occupies: the service's buffers added on both sides."""
+    return (start - service.buffer_before, end + service.buffer_after) if service else (start, end)
 
 
-def length_flaw(start: Millis, end: Millis, shortest: Millis = SHORTEST) -> str | None:
-    """What is wrong with the length of a reservation, for whoever asked for it; None if it can be had."""
+def length_fault(start: Millis, end: Millis, shortest: Millis = LENGTH_MIN) -> str | None:
+    """A sentence for the client about a length that no reservation can have; None if it is in order."""
     if end <= start:
         return "`endTime` must lie after `startTime`."
     if end - start < shortest:
         return "A reservation lasts at least a minute."
-    if end - start > LONGEST:
-        return f"A reservation lasts at most {LONGEST // DAY} days."
+    if end - start > LENGTH_MAX:
+        return f"A reservation lasts at most {LENGTH_MAX // DAY} days."
     return None
 
 
 def end_of_same_length(
-    start: Millis, before: tuple[Millis, Millis], offer: ServiceRules | None, zone_before: str, zone_after: str
+    start: Millis, before: tuple[Millis, Millis], service: ServiceRules | None, zone_before: str, zone_after: str
 ) -> Millis:
     """Where a reservation ends that is moved to `start` and keeps its length: elapsed time, or for whole days as many.
 
     Days are those of the resource, before and after: in another zone a day of 25 hours may touch two dates.
     """
-    if offer is not None and offer.kind == "full-day":
+    if service is not None and service.kind == "full-day":
         days = days_between(*before, zone(zone_before))
         return next_day(start, zone(zone_after), max(days, 1))
     return start + before[1] - before[0]
 
 
 def judge(
-    wish: BookingRequest,
-    room: ResourceRules,
-    offer: ServiceRules | None,
+    request: BookingRequest,
+    resource: ResourceRules,
+    service: ServiceRules | None,
     calendar: Calendar,
     *,
     block: tuple[Millis, Millis] | None = None,
     open_windows: Sequence[Window] = (),
-    blame: bool = True,
+    list_conflicts: bool = True,
 ) -> Verdict:
-    """Judge every rule. Notice and horizon include their ends; buffers may reach outside the schedule.
+    """Judge every rule. Notice and horizon include their bounds; buffers may reach outside the schedule.
 
-    `block` is what the wish would occupy where that is not what the service says now: buffers once stored stay.
-    `open_windows` are stretches that `schedule.windows` gave for the room: who judges many times resolves them once.
-    Without `blame` nobody is looked for who is in the way.
+    Args:
+        request: The requested time.
+        resource: The resource that it is to be booked on.
+        service: The service, if one is requested.
+        calendar: The occupancies of the resource, and `now`.
+        block: What the request would occupy, where that is not what the service says now: stored buffers stay.
+        open_windows: Stretches that `schedule.windows` gave for the resource, for callers that judge many requests.
+        list_conflicts: Whether the verdict names the conflicting occupancies.
     """
-    block_start, block_end = block or block_of(wish.start, wish.end, offer)
-    units = room.units(wish.guests)
-    load = calendar.peak(block_start, block_end, wish.ignore)
-    capacity, conflicts = _capacity(wish, room, calendar, (block_start, block_end), load, blame=blame)
+    block_start, block_end = block or block_of(request.start, request.end, service)
+    units = resource.units(request.guests)
+    load = calendar.peak(block_start, block_end, request.ignore)
+    capacity, conflicts = _capacity(request, resource, calendar, (block_start, block_end), load, blame=list_conflicts)
     checks: tuple[Check, ...] = (
-        _resource_active(room),
-        _service_active(offer),
-        _service_offered(room, offer),
-        _duration(wish, room, offer),
-        _notice(wish, offer, calendar.now),
-        _horizon(wish, offer, calendar.now),
-        _schedule(wish, room, offer, open_windows),
-        _time_off(wish, room),
-        _guests(wish, room),
+        _resource_active(resource),
+        _service_active(service),
+        _service_offered(resource, service),
+        _duration(request, resource, service),
+        _notice(request, service, calendar.now),
+        _horizon(request, service, calendar.now),
+        _schedule(request, resource, service, open_windows),
+        _time_off(request, resource),
+        _guests(request, resource),
         capacity,
     )
-    if wish.lifted:
-        checks = tuple(_lift(check) if check.rule in wish.lifted and not check.ok else check for check in checks)
-    return Verdict(wish, checks, block_start, block_end, units, conflicts, load)
+    if request.lifted:
+        checks = tuple(_lift(check) if check.rule in request.lifted and not check.ok else check for check in checks)
+    return Verdict(request, checks, block_start, block_end, units, conflicts, load)
 
 
 @lru_cache(maxsize=1 << 14)
 def _passes(rule: str, detail: str) -> Check:
-    """The verdict of a rule that holds, made once: a month of slots asks for many thousands."""
+    """The verdict of a rule that holds, cached: a month of slots needs many thousands of them."""
     return Check(rule, ok=True, detail=detail)
 
 
@@ -210,118 +215,125 @@ def _lift(check: Check) -> Check:
     return replace(check, ok=True, detail=f"Lifted: {check.detail}")
 
 
-def _resource_active(room: ResourceRules) -> Check:
-    if room.active:
+def _resource_active(resource: ResourceRules) -> Check:
+    if resource.active:
         return _passes("resource-active", "The resource takes bookings.")
-    return Check("resource-active", ok=False, detail=f"The resource {room.id!r} is deactivated and takes no bookings.")
-
-
-def _service_active(offer: ServiceRules | None) -> Check:
-    if offer is None:
-        return _passes("service-active", "No service is asked for.")
-    if offer.active:
-        return _passes("service-active", "The service can be booked.")
-    return Check("service-active", ok=False, detail=f"The service {offer.id!r} is deactivated and cannot be booked.")
-
-
-def _service_offered(room: ResourceRules, offer: ServiceRules | None) -> Check:
-    if offer is None:
-        return _passes("service-offered", "No service is asked for.")
-    if offer.id in room.services:
-        return _passes("service-offered", "The resource offers the service.")
-    detail = f"The resource {room.id!r} does not offer the service {offer.id!r}."
-    return Check("service-offered", ok=False, detail=detail)
-
-
-def _duration(wish: BookingRequest, room: ResourceRules, offer: ServiceRules | None) -> Check:
-    said = _wrong_length(wish, room, offer) if offer else None
-    return _passes("duration", "The length is allowed.") if said is None else Check("duration", ok=False, detail=said)
-
-
-def _wrong_length(wish: BookingRequest, room: ResourceRules, offer: ServiceRules) -> str | None:
-    length = wish.end - wish.start
-    if offer.kind == "fixed":
-        return None if length == offer.duration else f"The service takes {offer.duration // MINUTE} minutes."
-    if offer.kind == "full-day":
-        tz = zone(room.timezone)
-        if not (is_day_start(wish.start, tz) and is_day_start(wish.end, tz)):
-            return f"The service takes whole local days: both ends are first instants of days in {room.timezone}."
-        days = days_between(wish.start, wish.end, tz)
-        return None if days <= offer.max_days else f"The service takes at most {offer.max_days} days."
-    if offer.minimum <= length <= offer.maximum and (length - offer.minimum) % offer.step == 0:
-        return None
-    return (
-        f"The service takes {offer.minimum // MINUTE} to {offer.maximum // MINUTE} minutes"
-        f" in steps of {offer.step // MINUTE}."
+    return Check(
+        "resource-active", ok=False, detail=f"The resource {resource.id!r} is deactivated and takes no bookings."
     )
 
 
-def _notice(wish: BookingRequest, offer: ServiceRules | None, now: Millis) -> Check:
-    if offer is None:
+def _service_active(service: ServiceRules | None) -> Check:
+    if service is None:
+        return _passes("service-active", "No service is asked for.")
+    if service.active:
+        return _passes("service-active", "The service can be booked.")
+    return Check("service-active", ok=False, detail=f"The service {service.id!r} is deactivated and cannot be booked.")
+
+
+def _service_offered(resource: ResourceRules, service: ServiceRules | None) -> Check:
+    if service is None:
+        return _passes("service-offered", "No service is asked for.")
+    if service.id in resource.services:
+        return _passes("service-offered", "The resource offers the service.")
+    detail = f"The resource {resource.id!r} does not offer the service {service.id!r}."
+    return Check("service-offered", ok=False, detail=detail)
+
+
+def _duration(request: BookingRequest, resource: ResourceRules, service: ServiceRules | None) -> Check:
+    detail = _wrong_length(request, resource, service) if service else None
+    return (
+        _passes("duration", "The length is allowed.") if detail is None else Check("duration", ok=False, detail=detail)
+    )
+
+
+def _wrong_length(request: BookingRequest, resource: ResourceRules, service: ServiceRules) -> str | None:
+    length = request.end - request.start
+    if service.kind == "fixed":
+        return None if length == service.duration else f"The service takes {service.duration // MINUTE} minutes."
+    if service.kind == "full-day":
+        tz = zone(resource.timezone)
+        if not (is_day_start(request.start, tz) and is_day_start(request.end, tz)):
+            return f"The service takes whole local days: both ends are first instants of days in {resource.timezone}."
+        days = days_between(request.start, request.end, tz)
+        return None if days <= service.max_days else f"The service takes at most {service.max_days} days."
+    if (
+        service.duration_min <= length <= service.duration_max
+        and (length - service.duration_min) % service.duration_step == 0
+    ):
+        return None
+    return (
+        f"The service takes {service.duration_min // MINUTE} to {service.duration_max // MINUTE} minutes"
+        f" in steps of {service.duration_step // MINUTE}."
+    )
+
+
+def _notice(request: BookingRequest, service: ServiceRules | None, now: Millis) -> Check:
+    if service is None:
         return _passes("notice", "Without a service there is no notice.")
-    if wish.start < now:
+    if request.start < now:
         return Check("notice", ok=False, detail="The start lies in the past.")
-    if wish.start < now + offer.notice:
-        detail = f"The service wants to be booked at least {offer.notice // MINUTE} minutes ahead."
+    if request.start < now + service.notice:
+        detail = f"The service wants to be booked at least {service.notice // MINUTE} minutes ahead."
         return Check("notice", ok=False, detail=detail)
     return _passes("notice", "The start is far enough ahead.")
 
 
-def _horizon(wish: BookingRequest, offer: ServiceRules | None, now: Millis) -> Check:
-    if offer is None or offer.horizon is None:
+def _horizon(request: BookingRequest, service: ServiceRules | None, now: Millis) -> Check:
+    if service is None or service.horizon is None:
         return _passes("horizon", "There is no horizon.")
-    if wish.start > now + offer.horizon:
-        detail = f"The service can be booked at most {offer.horizon // DAY} days ahead."
+    if request.start > now + service.horizon:
+        detail = f"The service can be booked at most {service.horizon // DAY} days ahead."
         return Check("horizon", ok=False, detail=detail)
     return _passes("horizon", "The start is near enough.")
 
 
 def _schedule(
-    wish: BookingRequest, room: ResourceRules, offer: ServiceRules | None, open_windows: Sequence[Window]
+    request: BookingRequest, resource: ResourceRules, service: ServiceRules | None, open_windows: Sequence[Window]
 ) -> Check:
-    tz = zone(room.timezone)
-    if offer and offer.kind == "full-day":
-        open_then = is_open_daily(room.schedule, tz, wish.start, wish.end)
+    tz = zone(resource.timezone)
+    if service and service.kind == "full-day":
+        open_then = is_open_daily(resource.schedule, tz, request.start, request.end)
     else:
-        open_then = is_open(room.schedule, tz, wish.start, wish.end, open_windows)
+        open_then = is_open(resource.schedule, tz, request.start, request.end, open_windows)
     if open_then.ok:
         return _passes("schedule", open_then.detail)
     override = open_then.override.isoformat() if open_then.override else None
     return Check("schedule", ok=open_then.ok, detail=open_then.detail, override=override)
 
 
-def _time_off(wish: BookingRequest, room: ResourceRules) -> Check:
-    off = room.times_off.first(wish.start, wish.end)
+def _time_off(request: BookingRequest, resource: ResourceRules) -> Check:
+    off = resource.time_off_index.first(request.start, request.end)
     if off is None:
         return _passes("time-off", "The resource has no time off then.")
     return Check("time-off", ok=False, detail="The resource has time off then.", time_off=off.id)
 
 
-def _guests(wish: BookingRequest, room: ResourceRules) -> Check:
-    if not room.by_guests:
+def _guests(request: BookingRequest, resource: ResourceRules) -> Check:
+    if not resource.by_guests:
         return _passes("guests", "The resource does not count guests.")
-    if wish.guests > room.capacity:
-        detail = f"{wish.guests} guests are more than the {room.capacity} that the resource can take."
+    if request.guests > resource.capacity:
+        detail = f"{request.guests} guests are more than the {resource.capacity} that the resource can take."
         return Check("guests", ok=False, detail=detail)
-    return _passes("guests", f"The resource can take {room.capacity} guests.")
+    return _passes("guests", f"The resource can take {resource.capacity} guests.")
 
 
 def _capacity(
-    wish: BookingRequest,
-    room: ResourceRules,
+    request: BookingRequest,
+    resource: ResourceRules,
     calendar: Calendar,
     block: tuple[Millis, Millis],
     load: int,
     *,
     blame: bool,
 ) -> tuple[Check, tuple[Occupancy, ...]]:
-    units = room.units(wish.guests)
-    if load + units <= room.capacity:
-        return _passes("capacity", f"{room.capacity - load} of {room.capacity} are free."), ()
+    units = resource.units(request.guests)
+    if load + units <= resource.capacity:
+        return _passes("capacity", f"{resource.capacity - load} of {resource.capacity} are free."), ()
     conflicts: tuple[Occupancy, ...] = ()
     if blame:
-        conflicts = tuple(conflicts_in(calendar.others(wish.ignore), *block, room.capacity - units))
-    free = max(room.capacity - load, 0)
+        conflicts = tuple(conflicts_in(calendar.others(request.ignore), *block, resource.capacity - units))
+    free = max(resource.capacity - load, 0)
     wanted = "1 is" if units == 1 else f"{units} are"
-    detail = f"{wanted} wanted, {free} of {room.capacity} are free at the fullest moment of that time."
+    detail = f"{wanted} wanted, {free} of {resource.capacity} are free at the fullest moment of that time."
     return Check("capacity", ok=False, detail=detail, reservation=conflicts[0].id if conflicts else None), conflicts

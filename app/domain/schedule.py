@@ -49,7 +49,7 @@ ALWAYS = Schedule()
 
 @dataclass(frozen=True, slots=True)
 class TimeOff:
-    """A time at which a resource is away whatever its schedule says, `[start, end)`."""
+    """A time `[start, end)` at which a resource cannot be booked whatever its schedule says."""
 
     id: str
     start: Millis
@@ -57,9 +57,9 @@ class TimeOff:
 
 
 class TimeOffIndex:
-    """Times off, searched in a few steps however many there are.
+    """Times off, indexed for searches in logarithmic time.
 
-    Sorted by start; `_latest[i]` is the latest end among the first `i + 1`.
+    They are sorted by start; `_latest[i]` is the latest end among the first `i + 1`.
     """
 
     __slots__ = ("_latest", "_starts", "_times")
@@ -72,13 +72,13 @@ class TimeOffIndex:
     def first(self, start: Millis, end: Millis) -> TimeOff | None:
         """The first time off that shares an instant with `[start, end)`."""
         index = bisect_right(self._latest, start)
-        there = index < len(self._times) and self._starts[index] < end
-        return self._times[index] if there else None
+        meets = index < len(self._times) and self._starts[index] < end
+        return self._times[index] if meets else None
 
     def until(self, start: Millis, end: Millis) -> Millis | None:
         """The latest end of those that share an instant with `[start, end)`; None if there is none.
 
-        Whatever begins before it, and ends at `end` or later, meets that time off.
+        Every time that starts before the answer and ends at `end` or later meets that time off.
         """
         index = bisect_left(self._starts, end) - 1
         return self._latest[index] if index >= 0 and self._latest[index] > start else None
@@ -88,12 +88,12 @@ class TimeOffIndex:
 class Window:
     """A stretch `[start, end)` that is open at every instant, and the instants at which a window of it opened.
 
-    Overlapping windows are one and open once. Windows that only touch make one stretch, since nobody who books over
-    the joint is ever outside, but each keeps its opening: 09:00 to 12:30 and 12:30 to 17:00 have a grid from 09:00 and
-    another from 12:30, and 00:00 to 24:00 every day means what no weekly hours mean, a grid from each midnight (as one
-    window it would have no opening at all). Windows that overlap without end have none to count from either: one that
-    starts a week or more after the opening it would belong to opens anew, so that no grid depends on how far one looks
-    back. `override` is the first date whose override has a part in the stretch.
+    Overlapping windows are merged and have one opening. Windows that only touch make one stretch, since a booking
+    across the joint is never outside, but each keeps its opening: 09:00 to 12:30 and 12:30 to 17:00 have a grid from
+    09:00 and another from 12:30, and 00:00 to 24:00 every day has a grid from each midnight, like a resource without
+    weekly hours. Where windows overlap without end, one that starts a week or more after the opening of its stretch is
+    an opening as well, so that no grid depends on how far back the windows are resolved. `override` is the first date
+    whose override contributes to the stretch.
     """
 
     start: Millis
@@ -118,8 +118,8 @@ _ALWAYS_OPEN = Openness(ok=True, detail="The resource has no schedule: it is alw
 def windows(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis) -> list[Window]:
     """The open stretches that share an instant with `[start, end)`, sorted and apart.
 
-    A stretch that goes on beyond `end` may be cut there or later; one that began more than a week before `start`, there
-    or earlier. `end` before `start` is nothing.
+    A stretch that goes on beyond `end` may be cut there or later; one that began more than a week before `start` may be
+    cut there or earlier. Where `end` is not after `start` there are none.
     """
     return _windows(schedule, tz, start, end, _DAYS_BEFORE_OPENING)
 
@@ -136,7 +136,7 @@ def _windows(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis, days_
 
 
 def _merged(found: Sequence[Span], overrides: Container[date]) -> Iterator[Window]:
-    """Stretches of windows that are sorted by their opening."""
+    """Merge windows, which are sorted by their opening, into stretches."""
     begin = until = first = 0
     openings: list[Millis] = []
     override: date | None = None
@@ -158,7 +158,7 @@ def _merged(found: Sequence[Span], overrides: Container[date]) -> Iterator[Windo
 
 
 def hours_of(schedule: Schedule, day: date) -> Day | None:
-    """The windows of a date; None: the whole of the local day."""
+    """The windows of a date; None means the whole local day."""
     override = schedule.overrides.get(day)
     if override is not None:
         return override
@@ -167,7 +167,7 @@ def hours_of(schedule: Schedule, day: date) -> Day | None:
 
 @lru_cache(maxsize=1 << 16)
 def resolved(hours: Day | None, day: date, tz: ZoneInfo) -> tuple[Span, ...]:
-    """The windows of a date as instants, none where the zone skipped it."""
+    """The windows of a date as instants; none where the zone skipped the date."""
     start, end = start_of_day(day, tz), start_of_day(day + ONE_DAY, tz)
     if hours is None or start == end:
         return ((start, end, day),) if start < end else ()
@@ -185,14 +185,16 @@ def covers(open_windows: Sequence[Window], start: Millis, end: Millis) -> bool:
     return index >= 0 and end <= open_windows[index].end
 
 
-def is_open(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis, known: Sequence[Window] = ()) -> Openness:
+def is_open(
+    schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis, open_windows: Sequence[Window] = ()
+) -> Openness:
     """Whether every instant of `[start, end)` is open.
 
-    `known` are stretches that `windows` gave for the same schedule: who judges many times resolves them once.
+    `open_windows` are stretches that `windows` gave for the same schedule, for callers that ask about many times.
     """
     if schedule.weekly is None and not schedule.overrides:
         return _ALWAYS_OPEN
-    if covers(known, start, end):
+    if covers(open_windows, start, end):
         return _OPEN
     around = _windows(schedule, tz, start, end, _DAYS_BEFORE)
     if covers(around, start, end):
@@ -203,20 +205,20 @@ def is_open(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis, known:
 def is_open_daily(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis) -> Openness:
     """Whether some window starts on each local day from that of `start` to that of `end`, which is excluded.
 
-    The rule of full-day services. The tail of a window of the night before does not open a day, as an override that
-    closes the day leaves that tail.
+    This is the rule of full-day services. A window that began the evening before does not open a day: an override that
+    closes the day leaves it untouched.
     """
     if schedule.weekly is None and not schedule.overrides:
         return _ALWAYS_OPEN
     for day in days(day_of(start, tz), day_of(end, tz), tz):
         if not resolved(hours_of(schedule, day), day, tz):
             override = day if day in schedule.overrides else None
-            return Openness(ok=False, detail=f"Nothing is open on {day}, {_by(override)}.", override=override)
+            return Openness(ok=False, detail=f"Nothing is open on {day}, {_cause(override)}.", override=override)
     return _OPEN
 
 
 def _closed(schedule: Schedule, tz: ZoneInfo, instant: Millis) -> Openness:
-    """Why the resource is closed at an instant: the override of that day, or of the day whose night it would be."""
+    """Why the resource is closed at an instant: the override of that day or of the day before, or the weekly hours."""
     day = day_of(instant, tz)
     evening = day - ONE_DAY
     override: date | None = None
@@ -226,8 +228,8 @@ def _closed(schedule: Schedule, tz: ZoneInfo, instant: Millis) -> Openness:
         usual = resolved(schedule.weekly[evening.weekday()], evening, tz)
         override = evening if any(opens <= instant < closes for opens, closes, _ in usual) else None
     wall = render_wall(local(instant, tz))
-    return Openness(ok=False, detail=f"It is closed at {wall} ({tz.key}), {_by(override)}.", override=override)
+    return Openness(ok=False, detail=f"It is closed at {wall} ({tz.key}), {_cause(override)}.", override=override)
 
 
-def _by(override: date | None) -> str:
+def _cause(override: date | None) -> str:
     return f"by the override of {override}" if override else "by its weekly hours"

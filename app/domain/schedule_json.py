@@ -1,7 +1,7 @@
 """Schedules and time off from their JSON shapes, with what is wrong in them named all at once.
 
-A `Flaw` is a pointer into what was read and a sentence. Nothing is believed about the types of what comes in. What was
-read with a flaw is not to be used.
+A `Flaw` is a pointer into what was read and a sentence. The types of the input are not trusted. A result that came
+with flaws must not be used.
 """
 
 import re
@@ -25,7 +25,7 @@ OVERRIDES_MAX = 3_660
 WEEKLY_MAX = WINDOWS_MAX * len(DAYS)
 """Entries of `weekly`."""
 FLAWS_MAX = 20
-"""Flaws that are told of: with the last of them reading ends, for who sent more has one cause for them."""
+"""Flaws that are reported; reading ends with the last of them, since more of them mostly have one cause."""
 
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _DATE = re.compile(r"\d+-\d+-\d+", re.ASCII)
@@ -53,8 +53,8 @@ def read_schedule(shape: Any) -> tuple[Schedule, list[Flaw]]:
 def stored_schedule(shape: Mapping[str, Any]) -> Schedule:
     """A schedule that was checked before it was stored: read five times as fast as by `read_schedule`.
 
-    Windows and dates that were put there past all checks, and cannot be understood, have no part in it. Days
-    of the same hours share them.
+    Windows and dates that another program stored and that cannot be understood are left out. Days with equal hours
+    share one object.
     """
     week: dict[str, list[Hours]] = {day: [] for day in DAYS}
     for window in _listed(shape, "weekly"):
@@ -83,7 +83,7 @@ def _stored_window(shape: Any) -> tuple[Hours, ...]:
 
 @lru_cache(maxsize=1 << 12)
 def _hours(opens: str, closes: str) -> tuple[Hours, ...]:
-    """The window of two texts, shared by all that are alike; none if they are no times."""
+    """The window of two texts, one object for equal ones; empty if they are no times."""
     return tuple(_Reader().window({"from": opens, "to": closes}, ""))
 
 
@@ -99,7 +99,7 @@ def read_span(first: str, last: str, tz: ZoneInfo, at: str = "/") -> tuple[tuple
 
 
 class _EnoughError(Exception):
-    """There are as many flaws as will be told of."""
+    """As many flaws were found as are reported."""
 
 
 _window = lru_cache(maxsize=1 << 14)(Hours)
@@ -107,7 +107,7 @@ _window = lru_cache(maxsize=1 << 14)(Hours)
 
 @lru_cache(maxsize=1 << 12)
 def _shared(day: Day) -> Day:
-    """Let equal days be one object.
+    """One object for all equal days.
 
     Years of overrides of a pool mostly repeat a few days. One object each would be millions, and the garbage collector
     stops the whole process while it walks them.
@@ -116,13 +116,13 @@ def _shared(day: Day) -> Day:
 
 
 class _Reader:
-    """Reads part by part and remembers what was wrong."""
+    """Reads the parts of a schedule and collects their flaws."""
 
     def __init__(self) -> None:
         self.flaws: list[Flaw] = []
 
     def blame(self, pointer: str, detail: str) -> None:
-        """Add a flaw. Raises `_EnoughError` with the last one that will be told of."""
+        """Add a flaw. Raises `_EnoughError` with the last one that is reported."""
         self.flaws.append(Flaw(pointer, detail))
         if len(self.flaws) >= FLAWS_MAX:
             raise _EnoughError
@@ -130,7 +130,7 @@ class _Reader:
     def members(
         self, shape: Any, pointer: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
     ) -> Mapping[str, Any]:
-        """An object with these members and no others; what it lacks is missing in what is given back, too."""
+        """An object with these members and no others; members that it lacks are flaws, and missing in the result."""
         if not isinstance(shape, Mapping):
             self.blame(pointer, "This must be an object.")
             return {}
@@ -146,7 +146,7 @@ class _Reader:
         return shape
 
     def items(self, shape: Any, pointer: str, most: int, what: str) -> Iterator[tuple[str, Any]]:
-        """The items of a list, each with its pointer; none of them where the list is too long."""
+        """The items of a list, each with its pointer; none where the list is too long."""
         if not isinstance(shape, list | tuple):
             self.blame(pointer, "This must be a list.")
             return
@@ -182,7 +182,7 @@ class _Reader:
         return named
 
     def overrides(self, shape: Any) -> dict[date, Day]:
-        """Windows by the date that they replace."""
+        """Windows by the date whose hours they replace."""
         found: dict[date, Day] = {}
         for pointer, item in self.items(shape, "/overrides", OVERRIDES_MAX, "dates can have an override"):
             members = self.members(item, pointer, ("date", "windows"))

@@ -1,7 +1,7 @@
-"""Slots: the starts on the grid that every rule lets pass, with what remains of the capacity.
+"""Slots: the starts on the grid that every rule allows, with what remains of the capacity.
 
-Whether a start can be booked is `rules.judge`'s alone to say. What is never asked about are starts of which it is known
-beforehand that judge refuses them: those that meet the same full stretch or the same time off as the one before.
+`rules.judge` alone says whether a start can be booked. The search skips starts that `judge` is known to refuse: those
+that meet the same full stretch or the same time off as the start before.
 """
 
 from bisect import bisect_left
@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from app.domain.grid import Grid, full_days
 from app.domain.instants import DAY, EARLIEST, LATEST, Millis
 from app.domain.load import Profile
-from app.domain.rules import LONGEST, BookingRequest, ResourceRules, ServiceRules, block_of, judge
+from app.domain.rules import LENGTH_MAX, BookingRequest, ResourceRules, ServiceRules, block_of, judge
 from app.domain.schedule import TimeOffIndex, Window
 from app.domain.zones import zone
 
-TIMELESS = frozenset({"resource-active", "service-active", "service-offered", "guests"})
-"""Rules that say the same of every start; so does `duration`, but of whole days."""
-STARTS_BETWEEN_LOOKS = 64
-"""At the clock."""
+SAME_FOR_EVERY_START = frozenset({"resource-active", "service-active", "service-offered", "guests"})
+"""Rules whose verdict is the same for every start; so is that of `duration`, unless days are counted."""
+STARTS_PER_CLOCK_READ = 64
+"""A budget asks whether it is late once in so many starts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked for: so many guests, for so long (`length` in milliseconds, or `days` of a full-day service)."""
+class SlotQuery:
+    """The slots to search for: `length` in milliseconds, or `days` of a full-day service, for so many guests."""
 
     length: Millis
     guests: int = 1
@@ -34,7 +34,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A time that can be booked; `remaining`: capacity less the peak in its block, without ours."""
+    """A time that can be booked. `remaining` is the capacity less the peak load in its block, before it is booked."""
 
     resource: str
     start: Millis
@@ -44,34 +44,35 @@ class Slot:
 
 @dataclass(slots=True)
 class Budget:
-    """How much work one question may be: starts to look at, and time. All of its searches share it.
+    """How much work all searches of one query may be.
 
     Args:
-        starts: That may still be looked at.
-        late: Whether the time is over.
+        starts: How many starts may still be examined.
+        late: Tells whether the time is over.
     """
 
     starts: int
     late: Callable[[], bool] = lambda: False
     spent: bool = False
-    """Whether something was left undone."""
+    """Whether a search ended early because of it."""
 
     def take(self) -> bool:
-        """Take one start; False if there is none left."""
+        """Count one start; False if none is left, or it is late."""
         self.starts -= 1
-        if self.starts < 0 or (self.starts % STARTS_BETWEEN_LOOKS == 0 and self.late()):
+        if self.starts < 0 or (self.starts % STARTS_PER_CLOCK_READ == 0 and self.late()):
             self.spent = True
         return not self.spent
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The times on the grid of one resource, judged by nothing yet: `runs` of starts, sorted and apart.
+    """The times on the grid of one resource, before any rule has judged them: `runs` of starts, sorted and disjoint.
 
-    `ends` of full days; else a slot ends a `length` after its start. `open_windows` are where the grid was made.
+    `ends` maps starts of full-day slots to their ends; other slots end `length` milliseconds after their start.
+    `open_windows` are the open stretches that the grid was made from.
     """
 
-    room: ResourceRules
+    resource: ResourceRules
     runs: Sequence[Sequence[Millis]]
     length: Millis = 0
     ends: Mapping[Millis, Millis] = field(default_factory=dict)
@@ -79,50 +80,56 @@ class Candidates:
 
     @classmethod
     def of(
-        cls, room: ResourceRules, offer: ServiceRules | None, asked: Asked, after: Millis, before: Millis
+        cls, resource: ResourceRules, service: ServiceRules | None, query: SlotQuery, after: Millis, before: Millis
     ) -> "Candidates":
-        """Those that start in `[after, before)`, and can be written down."""
-        tz, after = zone(room.timezone), max(after, EARLIEST)
-        if offer and offer.kind == "full-day":
-            slots = full_days(tz, after, before, asked.days)
-            ends = {start: end for start, end in slots if end - start <= LONGEST and end < LATEST}
-            return cls(room, [[*ends]] if ends else [], ends=ends)
-        before = min(before, LATEST - asked.length)
-        if asked.length > LONGEST or before <= after:
-            return cls(room, [])
-        grid = Grid(room.schedule, tz, asked.length, offer.interval if offer and offer.interval else asked.length)
+        """The candidates that start in `[after, before)`, and end within the years that instants can have."""
+        tz, after = zone(resource.timezone), max(after, EARLIEST)
+        if service and service.kind == "full-day":
+            slots = full_days(tz, after, before, query.days)
+            ends = {start: end for start, end in slots if end - start <= LENGTH_MAX and end < LATEST}
+            return cls(resource, [[*ends]] if ends else [], ends=ends)
+        before = min(before, LATEST - query.length)
+        if query.length > LENGTH_MAX or before <= after:
+            return cls(resource, [])
+        grid = Grid(
+            resource.schedule, tz, query.length, service.interval if service and service.interval else query.length
+        )
         open_windows = grid.windows(after, before)
-        return cls(room, [*grid.runs(open_windows, after, before)], asked.length, open_windows=open_windows)
+        return cls(resource, [*grid.runs(open_windows, after, before)], query.length, open_windows=open_windows)
 
     @property
     def count(self) -> int:
-        """How many there are, told without making them."""
+        """How many candidates there are, counted without making them."""
         return sum(len(run) for run in self.runs)
 
     def end(self, start: Millis) -> Millis:
-        """When the slot ends that begins then."""
+        """The end of the slot that starts at `start`."""
         return self.ends[start] if self.ends else start + self.length
 
     def __iter__(self) -> Iterator[tuple[Millis, Millis]]:
-        """All of them, start and end."""
+        """The candidates as pairs of start and end."""
         return ((start, self.end(start)) for run in self.runs for start in run)
 
 
-def longest_of(asked: Asked, offer: ServiceRules | None) -> Millis:
-    """The most time that a slot can take: a local day may have more than 24 hours."""
-    return (asked.days + 1) * DAY if offer and offer.kind == "full-day" else asked.length
+def longest_of(query: SlotQuery, service: ServiceRules | None) -> Millis:
+    """An upper bound of a slot's length: a local day may have more than 24 hours."""
+    return (query.days + 1) * DAY if service and service.kind == "full-day" else query.length
 
 
 def slots(
-    candidates: Candidates, offer: ServiceRules | None, asked: Asked, profile: Profile, budget: Budget | None = None
+    candidates: Candidates,
+    service: ServiceRules | None,
+    query: SlotQuery,
+    profile: Profile,
+    budget: Budget | None = None,
 ) -> Iterator[Slot]:
     """The candidates that can be booked, by start; fewer where the budget is spent.
 
-    `profile` is that of the resource, without what is asked to be ignored.
+    `profile` is the resource's, without the reservation that the query ignores.
     """
-    room = candidates.room
-    hurdles = _Hurdles(room, offer, asked, profile)
-    timeless = TIMELESS if candidates.ends else TIMELESS | {"duration"}
+    resource = candidates.resource
+    hurdles = _Hurdles(resource, service, query, profile)
+    timeless = SAME_FOR_EVERY_START if candidates.ends else SAME_FOR_EVERY_START | {"duration"}
     possible = hurdles.earliest
     for run in candidates.runs:
         index = bisect_left(run, possible)
@@ -135,38 +142,42 @@ def slots(
             if possible > start:
                 index = bisect_left(run, possible, index + 1)
                 continue
-            wish = BookingRequest(start, end, asked.guests, asked.lifted, asked.ignore)
-            verdict = judge(wish, room, offer, profile, open_windows=candidates.open_windows, blame=False)
+            request = BookingRequest(start, end, query.guests, query.lifted, query.ignore)
+            verdict = judge(
+                request, resource, service, profile, open_windows=candidates.open_windows, list_conflicts=False
+            )
             if verdict.bookable:
-                yield Slot(room.id, start, end, room.capacity - verdict.load)
+                yield Slot(resource.id, start, end, resource.capacity - verdict.load)
             elif any(check.rule in timeless for check in verdict.failed):
                 return
             index += 1
 
 
 class _Hurdles:
-    """What keeps many starts in a row from being bookable, known without judging each."""
+    """What makes many starts in a row unbookable, computed without judging each."""
 
-    def __init__(self, room: ResourceRules, offer: ServiceRules | None, asked: Asked, profile: Profile) -> None:
-        self._offer = offer
+    def __init__(
+        self, resource: ResourceRules, service: ServiceRules | None, query: SlotQuery, profile: Profile
+    ) -> None:
+        self._service = service
         self._profile = profile
-        self._free = -1 if "capacity" in asked.lifted else room.capacity - room.units(asked.guests)
-        self._time_off = TimeOffIndex() if "time-off" in asked.lifted else room.times_off
+        self._free = -1 if "capacity" in query.lifted else resource.capacity - resource.units(query.guests)
+        self._time_off = TimeOffIndex() if "time-off" in query.lifted else resource.time_off_index
         self.earliest: Millis = EARLIEST
-        """What starts before it fails `notice`."""
+        """Earlier starts fail `notice`."""
         self.latest: Millis = LATEST
-        """What starts after it fails `horizon`."""
-        if offer is not None and "notice" not in asked.lifted:
-            self.earliest = max(profile.now + offer.notice, EARLIEST)
-        if offer is not None and offer.horizon is not None and "horizon" not in asked.lifted:
-            self.latest = profile.now + offer.horizon
+        """Later starts fail `horizon`."""
+        if service is not None and "notice" not in query.lifted:
+            self.earliest = max(profile.now + service.notice, EARLIEST)
+        if service is not None and service.horizon is not None and "horizon" not in query.lifted:
+            self.latest = profile.now + service.horizon
 
     def passed(self, start: Millis, end: Millis) -> Millis:
-        """The first start, from this one on, that meets none of what is in the way of this one."""
+        """The first start, from this one on, that is past the full stretch and the time off that this one meets."""
         first = start
         if self._free >= 0:
-            full_until = self._profile.full_until(*block_of(start, end, self._offer), self._free)
+            full_until = self._profile.full_until(*block_of(start, end, self._service), self._free)
             if full_until is not None:
-                first = max(first, full_until + (self._offer.before if self._offer else 0))
-        away_until = self._time_off.until(start, end)
-        return first if away_until is None else max(first, away_until)
+                first = max(first, full_until + (self._service.buffer_before if self._service else 0))
+        off_until = self._time_off.until(start, end)
+        return first if off_until is None else max(first, off_until)

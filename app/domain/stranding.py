@@ -1,4 +1,4 @@
-"""Which bookings an edit of their resource would strand: those that held before it and would not after it."""
+"""Which bookings an edit of their resource strands: those that obeyed the rules before it and would not after it."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
@@ -12,28 +12,28 @@ from app.domain.rules import ResourceRules
 from app.domain.schedule import Window, is_open, is_open_daily, windows
 from app.domain.zones import is_day_start, zone
 
-KNOWN: Millis = 2 * 366 * DAY
-"""For how long hours are worked out at once, from the first booking in that time on."""
-FEW = 30
-"""So many bookings in that time are looked at one by one."""
+PERIOD: Millis = 2 * 366 * DAY
+"""Opening hours are resolved at once for bookings that begin within this time of each other."""
+UNRESOLVED_MAX = 30
+"""Up to so many bookings of a period are checked one by one, without resolving its hours beforehand."""
 
 
 def stranded(
     bookings: Iterable[Occupancy], before: ResourceRules, after: ResourceRules, daily: Container[str] = ()
 ) -> list[Occupancy]:
-    """The bookings that lose their room or newly break a rule, by start; `daily` are the full-day services.
+    """The bookings that newly exceed the capacity or newly break a rule, by start; `daily` are the full-day services.
 
-    What was wrong before the edit is not its fault, and is not counted: neither a rule that was broken already, nor an
-    instant that was too full already. Only rules that the edit touches are judged.
+    A rule that was broken before the edit, or an instant that was too full before it, strands nothing. Only rules that
+    the edit touches are judged.
     """
-    bookings = sorted(bookings, key=lambda booking: booking.from_)
+    bookings = sorted(bookings, key=lambda booking: booking.own_start)
     lost = {booking.id for booking in bookings if _is_given_up(booking, before, after)}
     if before.time_off != after.time_off:
-        lost |= _newly_away(bookings, before, after)
+        lost |= _newly_off(bookings, before, after)
     if (before.timezone, before.schedule) != (after.timezone, after.schedule):
-        for some in _of_a_time(bookings):
-            old, new = _Version.of(before, some), _Version.of(after, some)
-            lost |= {booking.id for booking in some if _is_newly_closed(booking, old, new, daily)}
+        for period in _by_period(bookings):
+            old, new = _Version.of(before, period), _Version.of(after, period)
+            lost |= {booking.id for booking in period if _is_newly_closed(booking, old, new, daily)}
     if after.capacity < before.capacity:
         lost |= {booking.id for booking in bookings if after.capacity < booking.units <= before.capacity}
         lost |= _crowded(bookings, before.capacity, after.capacity)
@@ -41,58 +41,63 @@ def stranded(
 
 
 def _is_given_up(booking: Occupancy, before: ResourceRules, after: ResourceRules) -> bool:
-    """Whether the resource is not active any more, or does not offer what was booked."""
+    """Whether the resource is no longer active, or no longer offers the booked service."""
     return before.active > after.active or (
         booking.service is not None and booking.service in before.services and booking.service not in after.services
     )
 
 
-def _newly_away(bookings: Iterable[Occupancy], before: ResourceRules, after: ResourceRules) -> set[Hashable]:
-    """Those with a time off now that had none."""
-    old, new = before.times_off, after.times_off
+def _newly_off(bookings: Iterable[Occupancy], before: ResourceRules, after: ResourceRules) -> set[Hashable]:
+    """The ids of bookings that meet a time off after the edit and met none before."""
+    old, new = before.time_off_index, after.time_off_index
     return {
         booking.id
         for booking in bookings
-        if new.first(booking.from_, booking.to) is not None and old.first(booking.from_, booking.to) is None
+        if new.first(booking.own_start, booking.own_end) is not None
+        and old.first(booking.own_start, booking.own_end) is None
     }
 
 
-def _of_a_time(bookings: Sequence[Occupancy]) -> Iterator[Sequence[Occupancy]]:
-    """Bookings that are sorted by `from_`, in lists of those that begin within the same years."""
+def _by_period(bookings: Sequence[Occupancy]) -> Iterator[Sequence[Occupancy]]:
+    """Bookings, sorted by `own_start`, in lists of those that begin within one `PERIOD`."""
     first = 0
     while first < len(bookings):
-        end = bisect_left(bookings, bookings[first].from_ + KNOWN, lo=first, key=lambda booking: booking.from_)
+        end = bisect_left(bookings, bookings[first].own_start + PERIOD, lo=first, key=lambda booking: booking.own_start)
         yield bookings[first:end]
         first = end
 
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """A resource before or after the edit, with the stretches of some years, worked out once for many bookings."""
+    """A resource before or after the edit, with its open windows of one period, resolved once for many bookings."""
 
-    room: ResourceRules
+    resource: ResourceRules
     tz: ZoneInfo
-    known: Sequence[Window]
+    open_windows: Sequence[Window]
 
     @classmethod
-    def of(cls, room: ResourceRules, bookings: Sequence[Occupancy]) -> "_Version":
-        tz = zone(room.timezone)
-        if len(bookings) <= FEW:
-            return cls(room, tz, ())
-        last = max(booking.to for booking in bookings)
-        return cls(room, tz, windows(room.schedule, tz, bookings[0].from_, min(last, bookings[0].from_ + 2 * KNOWN)))
+    def of(cls, resource: ResourceRules, bookings: Sequence[Occupancy]) -> "_Version":
+        tz = zone(resource.timezone)
+        if len(bookings) <= UNRESOLVED_MAX:
+            return cls(resource, tz, ())
+        last = max(booking.own_end for booking in bookings)
+        return cls(
+            resource,
+            tz,
+            windows(resource.schedule, tz, bookings[0].own_start, min(last, bookings[0].own_start + 2 * PERIOD)),
+        )
 
     def is_open(self, booking: Occupancy) -> bool:
-        """Whether the schedule is open all the time."""
-        return is_open(self.room.schedule, self.tz, booking.from_, booking.to, self.known).ok
+        """Whether the schedule is open during the whole booking."""
+        return is_open(self.resource.schedule, self.tz, booking.own_start, booking.own_end, self.open_windows).ok
 
     def is_open_daily(self, booking: Occupancy) -> bool:
-        """Whether some window starts on each of its days."""
-        return is_open_daily(self.room.schedule, self.tz, booking.from_, booking.to).ok
+        """Whether some window starts on each day of the booking."""
+        return is_open_daily(self.resource.schedule, self.tz, booking.own_start, booking.own_end).ok
 
     def has_whole_days(self, booking: Occupancy) -> bool:
-        """Local days end elsewhere in another zone."""
-        return is_day_start(booking.from_, self.tz) and is_day_start(booking.to, self.tz)
+        """Whether the booking starts and ends with local days; in another zone they begin at other instants."""
+        return is_day_start(booking.own_start, self.tz) and is_day_start(booking.own_end, self.tz)
 
 
 def _is_newly_closed(booking: Occupancy, before: _Version, after: _Version, daily: Container[str]) -> bool:
@@ -106,7 +111,7 @@ def _is_newly_closed(booking: Occupancy, before: _Version, after: _Version, dail
 
 
 def _crowded(bookings: list[Occupancy], before: int, after: int) -> set[Hashable]:
-    """Those who are there at some instant that fitted the capacity before the edit and no longer does."""
+    """The ids of bookings at some instant whose load fitted the capacity before the edit and no longer does."""
     steps = [(booking.start, booking.units) for booking in bookings]
     steps += [(booking.end, -booking.units) for booking in bookings]
     load, full = 0, []

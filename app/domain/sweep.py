@@ -1,8 +1,8 @@
 """The sweep: every stretch of time in which a resource carries more than its capacity.
 
 One pass over occupancies in order of their start, with a heap of the ends of those that are active: O(n log a) time
-for a active at once, and no more memory than they take. Nothing here looks at pairs: three that share an hour on a
-capacity of one are one window, and ten that legally share a capacity of ten are none.
+for a active at once, and no more memory than they take. Pairs are never compared: three reservations that share an
+hour on a capacity of one are one window, and ten that legally share a capacity of ten are none.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from app.domain.former_capacities import Era
 from app.domain.instants import Millis
 
 _BEGINNING: Millis = -(2**63)
-"""Before every instant, also those of databases that we did not write."""
+"""Before every instant, also those that other programs wrote."""
 
 
 class Row(NamedTuple):
@@ -26,14 +26,14 @@ class Row(NamedTuple):
     resource: str
     start: Millis
     id: Any
-    """The reservation's; of any type that sorts, the same for all of a resource: as text, where others wrote it."""
+    """The reservation's id: of any sortable type, the same within a resource; text where others wrote it."""
     end: Millis
     units: int
 
 
-Plain: TypeAlias = tuple[str, Millis, Any, Millis, int]
-"""A row without its names, which a million of them can do without."""
-NONE: Mapping[str, Sequence[Era]] = MappingProxyType({})
+PlainRow: TypeAlias = tuple[str, Millis, Any, Millis, int]
+"""A `Row` as a plain tuple, which is cheaper to make a million times."""
+NO_FORMER_CAPACITIES: Mapping[str, Sequence[Era]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ _Drop: TypeAlias = tuple[Millis, int]
 
 @dataclass(slots=True)
 class _Open:
-    """A window that is being swept. `ends` is set once the load fell, until time moves on or the load is back."""
+    """The current window of the sweep. `ends` is set while the load has fallen, until the sweep leaves that instant."""
 
     start: Millis
     peak: int
@@ -74,24 +74,28 @@ class _Open:
     conflicts: int
     ends: Millis | None = None
     at_the_joint: list[Any] = field(default_factory=list)
-    """Those that start at `ends`: in the window only if it goes on."""
+    """The ids that start at `ends`; they belong to the window only if it goes on."""
 
     def close(self, resource: str) -> Window:
-        """The window as it is known, once the load fell."""
+        """The finished window.
+
+        Raises:
+            ValueError: the load has not fallen.
+        """
         if self.ends is None:
             raise ValueError("A window closes where the load falls, and it has not fallen.")
         once = tuple(dict.fromkeys(self.reservations))
         return Window(resource, self.start, self.ends, self.peak, self.capacity, once, self.conflicts)
 
     def join(self, identity: Any, load: int, capacity: int, others: int) -> None:
-        """Take in one that starts now; `load` counts it, `others` are active with it."""
+        """Add a reservation that starts now; `load` includes it, `others` is how many are active beside it."""
         self.at_the_joint.append(identity)
         if load > capacity:
             self.conflicts += others
             self.go_on(load, capacity)
 
     def go_on(self, load: int, capacity: int) -> None:
-        """The load is above capacity from here on."""
+        """Extend the window: the load is above capacity from here on."""
         self.reservations += self.at_the_joint
         self.at_the_joint.clear()
         self.ends = None
@@ -102,7 +106,7 @@ class _Open:
 
 
 def sweep(
-    rows: Iterable[Plain], capacities: Mapping[str, int], former: Mapping[str, Sequence[Era]] = NONE
+    rows: Iterable[PlainRow], capacities: Mapping[str, int], former: Mapping[str, Sequence[Era]] = NO_FORMER_CAPACITIES
 ) -> Iterator[Window]:
     """Yield the windows above capacity, by resource as they come, then by start.
 
@@ -119,14 +123,14 @@ def sweep(
             yield from _sweep_one(resource, own, capacity)
 
 
-def _sweep_one(resource: str, rows: Iterator[Plain], capacity: int) -> Iterator[Window]:
+def _sweep_one(resource: str, rows: Iterator[PlainRow], capacity: int) -> Iterator[Window]:
     active: list[_Active] = []
     load = 0
     latest: Millis = _BEGINNING
     window: _Open | None = None
     for place, (_, start, identity, end, units) in enumerate(rows):
         if window is None and start >= latest:
-            # Nothing is active any more. The legal life of a capacity of one never gets beyond this branch.
+            # Nothing is active any more. Rows that obey a capacity of one never leave this branch.
             active.clear()
             load, latest = 0, end
         else:
@@ -147,9 +151,9 @@ def _sweep_one(resource: str, rows: Iterator[Plain], capacity: int) -> Iterator[
         yield window.close(resource)
 
 
-def _sweep_eras(resource: str, rows: Iterator[Plain], capacity: int, former: Sequence[Era]) -> Iterator[Window]:
-    """The same where the capacity was lowered: at each of those instants the load may be too high without a start."""
-    later = [held for _, held in former[1:]]
+def _sweep_eras(resource: str, rows: Iterator[PlainRow], capacity: int, former: Sequence[Era]) -> Iterator[Window]:
+    """Sweep a resource whose capacity was lowered: at those instants the load may become too high without a start."""
+    later = [before for _, before in former[1:]]
     drops = [(until, lower) for (until, _), lower in zip(former, [*later, capacity], strict=True)]
     active: list[_Active] = []
     load, capacity = 0, former[0][1]
@@ -179,22 +183,22 @@ def _sweep_eras(resource: str, rows: Iterator[Plain], capacity: int, former: Seq
 
 
 _DROP = object()
-"""In place of an id: from here on the capacity is that of the row's units."""
+"""Marks a row that is no reservation: from its start on the capacity is its `units`."""
 
 
-def _with_drops(rows: Iterator[Plain], drops: Sequence[_Drop]) -> Iterator[Plain]:
+def _with_drops(rows: Iterator[PlainRow], drops: Sequence[_Drop]) -> Iterator[PlainRow]:
     """The rows with each drop before those that start then."""
-    marks: list[Plain] = [("", instant, _DROP, instant, capacity) for instant, capacity in drops]
+    marks: list[PlainRow] = [("", instant, _DROP, instant, capacity) for instant, capacity in drops]
     return merge(rows, marks, key=lambda row: (row[1], row[2] is not _DROP))
 
 
 def _by_start(active: list[_Active]) -> list[Any]:
-    """The ids of those who are active, in the order of the sweep."""
+    """The ids of the active reservations, by start."""
     return [identity for _, _, _, identity in sorted(active, key=itemgetter(1))]
 
 
 def _release(active: list[_Active], load: int, capacity: int, until: Millis, window: _Open | None) -> int:
-    """Let go of all that have ended at `until`, and return the load that is left; marks where the window falls."""
+    """Drop what has ended at `until`; returns the load that is left, and sets the window's `ends` where it fell."""
     while active and active[0][0] <= until:
         moment, _, gone, _ = heappop(active)
         load -= gone

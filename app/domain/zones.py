@@ -17,7 +17,7 @@ from app.domain.instants import DAY, Millis, from_millis, to_millis
 
 ONE_DAY = timedelta(days=1)
 
-_NOT_PLACES = frozenset({"Factory", "localtime"})  # "not set", and whatever this machine happens to be set to
+_NOT_PLACES = frozenset({"Factory", "localtime"})  # "not set", and the setting of this machine
 _SHOWN_MAX = 64
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2200, 12, 31)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -26,7 +26,7 @@ _WALL = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?",
 
 @cache
 def _names() -> frozenset[str]:
-    """Every name of the IANA database. Only these are ever opened, so that no name is a path to somewhere else."""
+    """Every name of the IANA database. Only these are opened, so that no name can be a path to another file."""
     return frozenset(available_timezones()) - _NOT_PLACES
 
 
@@ -48,7 +48,7 @@ def resolve(wall: datetime, tz: ZoneInfo) -> Millis:
 
 
 def choices(wall: datetime, tz: ZoneInfo) -> tuple[Millis, ...]:
-    """What a wall time can mean: one instant, or two by the offset before and after the change.
+    """The instants that a wall time can mean: one, or two by the offset before and after a change of the clocks.
 
     Two that ascend are a fold (the wall time exists twice); two that descend are a gap (it does not exist).
     """
@@ -58,13 +58,13 @@ def choices(wall: datetime, tz: ZoneInfo) -> tuple[Millis, ...]:
 
 
 def local(instant: Millis, tz: ZoneInfo) -> datetime:
-    """What the clocks of a zone show at an instant, as a naive datetime."""
+    """The wall time of an instant in a zone, as a naive datetime."""
     return from_millis(instant).astimezone(tz).replace(tzinfo=None, fold=0)
 
 
 @lru_cache(maxsize=1 << 16)
 def start_of_day(day: date, tz: ZoneInfo) -> Millis:
-    """The first instant of a local day; of a day that a zone skipped, that of the next one."""
+    """The first instant of a local day; for a day that the zone skipped, that of the next day."""
     midnight = datetime.combine(day, time.min)
     instants = choices(midnight, tz)
     if len(instants) == 1 or instants[0] < instants[1]:
@@ -81,8 +81,8 @@ def exists(day: date, tz: ZoneInfo) -> bool:
 def day_of(instant: Millis, tz: ZoneInfo) -> date:
     """The local day that an instant lies in.
 
-    It is the date that the clocks show, but where they fall back over midnight: what they then show of the old date
-    for a second time belongs to the new day, which had begun.
+    It is the date that the clocks show, except where they fall back over midnight: the part of the old date that they
+    show a second time belongs to the new day, which has begun.
     """
     day = local(instant, tz).date()
     while start_of_day(day + ONE_DAY, tz) <= instant:
@@ -104,10 +104,10 @@ def next_day(instant: Millis, tz: ZoneInfo, days: int = 1) -> Millis:
 
 
 def days_between(start: Millis, end: Millis, tz: ZoneInfo) -> int:
-    """How many local days there are from that of `start` to that of `end`, which is not counted, nor are skipped ones.
+    """How many local days there are from that of `start` to that of `end`, without the last and without skipped ones.
 
-    Days are 24 hours but for what offsets differ at the two ends, which is far below half a day, unless a zone changed
-    sides of the date line; and then it skipped a day, which does not count.
+    The elapsed time is whole days but for the difference of the offsets at both ends, which is far below half a day,
+    unless the zone crossed the date line; and then it skipped a day, which does not count.
     """
     elapsed = start_of_day(day_of(end, tz), tz) - start_of_day(day_of(start, tz), tz)
     return max(0, (elapsed + DAY // 2) // DAY)
@@ -122,7 +122,7 @@ def days(first: date, end: date, tz: ZoneInfo) -> Iterator[date]:
 
 
 def parse_day(text: str) -> date:
-    """A local date as it reaches us, `2026-03-08`, 1970 to 2200.
+    """Parse a local date of a request, `2026-03-08`, 1970 to 2200.
 
     Raises:
         ValueError: with a sentence that shows the right form.
@@ -139,7 +139,7 @@ def parse_day(text: str) -> date:
 
 
 def parse_wall(text: str) -> datetime:
-    """A local wall time as it reaches us, `2026-03-08T02:30` (seconds and milliseconds may follow), 1970 to 2200.
+    """Parse a wall time of a request, `2026-03-08T02:30` (seconds and milliseconds may follow), 1970 to 2200.
 
     Raises:
         ValueError: with a sentence that shows the right form.
@@ -154,6 +154,6 @@ def parse_wall(text: str) -> datetime:
 
 
 def render_wall(wall: datetime) -> str:
-    """A wall time as it leaves us: `2026-03-08T02:30`, with seconds only where there are any."""
+    """A wall time as it is written in answers: `2026-03-08T02:30`, with seconds only where there are any."""
     whole = wall.second == 0 and wall.microsecond == 0
     return wall.isoformat(timespec="minutes" if whole else "seconds" if wall.microsecond == 0 else "milliseconds")

@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 
 from app.booking import ACTOR_IMPORT, BookingService, BookRow, ChangeRow, Refused, Replay
-from app.domain.rules import FORCED
+from app.domain.rules import LIFTED_BY_FORCE
 from app.errors import Problem
 from app.errors import invalid as invalid_field
 from app.importing.imported import any_keyless, changed_by, described, find_imported, patch_to, references_of
@@ -156,7 +156,7 @@ class Importer:
 
     async def _book(self, row: Row) -> Outcome:
         """Book a row that was unknown; another run, or a try whose answer was lost, may have booked it meanwhile."""
-        intent = _intent(row, FORCED if self.force else frozenset())
+        intent = _intent(row, LIFTED_BY_FORCE if self.force else frozenset())
         try:
             made: Reservation | Replay = await _insist(row, self.booking.book, intent)
         except (Refused, Problem) as no:
@@ -206,7 +206,7 @@ class Importer:
             version=booked.version,
             patch={name: value for name, value in patch.items() if name != "status"},
             status=row.wanted.status if "status" in patch else booked.status,
-            lifted=FORCED if self.force else frozenset(),
+            lifted=LIFTED_BY_FORCE if self.force else frozenset(),
         )
 
 

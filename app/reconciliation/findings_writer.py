@@ -122,7 +122,7 @@ async def _matched_one(store: Store, resource: str, windows: Sequence[Window], r
 
 async def _matched(windows: Sequence[Window], known: Sequence[StoredFinding], now: Millis) -> Matched:
     """Match step by step, with everything else that this process does in between."""
-    working = finding_identity.steps(windows, known, now)
+    working = finding_identity.match_in_steps(windows, known, now)
     while True:
         try:
             next(working)

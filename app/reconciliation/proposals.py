@@ -15,7 +15,7 @@ from app.availability.service import Availability
 from app.domain.instants import from_millis, to_millis
 from app.domain.lifecycle import BLOCKING, status_at
 from app.domain.load import Calendar
-from app.domain.rules import AHEAD, BookingRequest, ServiceRules, end_of_same_length, judge
+from app.domain.rules import LEAD_TIME_RULES, BookingRequest, ServiceRules, end_of_same_length, judge
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Finding, Reservation
@@ -116,8 +116,8 @@ async def _elsewhere(
     taken = await read_occupancies(store, places, *block)
     for place in places:
         calendar = Calendar(store.clock.millis(), taken[place.room.id])
-        wish = BookingRequest(start, end, reservation.guests, AHEAD, ignore=reservation.id)
-        if judge(wish, place.room, offer, calendar, block=block, blame=False).bookable:
+        wish = BookingRequest(start, end, reservation.guests, LEAD_TIME_RULES, ignore=reservation.id)
+        if judge(wish, place.room, offer, calendar, block=block, list_conflicts=False).bookable:
             return Proposal(str(reservation.id), place.room.id, reservation.start_time, reservation.end_time)
     return None
 

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from tenacity import retry, retry_if_exception, stop_after_attempt
 
-from app.domain.sweep import Plain, Window, sweep
+from app.domain.sweep import PlainRow, Window, sweep
 from app.reconciliation import scan
 from app.reconciliation.scan import Opaque, ResourceScan
 from app.storage.capacities import Limits
@@ -80,7 +80,7 @@ async def _in_agreement(store: Store, resources: Sequence[str], opaque: Opaque) 
     return _settled(seen, both)
 
 
-async def windows_of(rows: Sequence[Plain], limits: Limits) -> list[Window]:
+async def windows_of(rows: Sequence[PlainRow], limits: Limits) -> list[Window]:
     """The windows of rows in the order of the sweep; in a thread where one resource has many of them."""
     if len(rows) <= AT_ONCE:
         return [*sweep(rows, limits.capacities, limits.former)]

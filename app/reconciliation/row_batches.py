@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from app.domain.instants import Millis, from_millis
-from app.domain.sweep import Plain
+from app.domain.sweep import PlainRow
 from app.storage.capacities import Limits
 from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
 from app.storage.reach import Reach, doubled
@@ -82,7 +82,7 @@ class Rows:
     limits: Limits
     tally: Tally
     wanted: Collection[str] | None = None
-    rows: list[Plain] = field(default_factory=list)
+    rows: list[PlainRow] = field(default_factory=list)
     """Of `wanted`, or of each row's own resource where the cursor meets it in its place."""
     again: Counter[str] = field(default_factory=Counter)
     """Resources that have to be read by themselves: rows that lie elsewhere, or that a booking could not find, count

@@ -12,7 +12,7 @@ from bson import Binary, decode_all
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo.errors import PyMongoError
 
-from app.domain.sweep import Plain
+from app.domain.sweep import PlainRow
 from app.reconciliation.row_batches import PASSING, PROJECTION, Rows, Tally, is_idle, without_zone
 from app.storage.capacities import Limits, read_limits
 from app.storage.client import LENIENT, Store
@@ -51,7 +51,7 @@ class Scan:
     sizes: Counter[str] = field(default_factory=Counter)
     again: Counter[str] = field(default_factory=Counter)
 
-    async def chunks(self) -> AsyncIterator[tuple[list[Plain], dict[str, Reach]]]:
+    async def chunks(self) -> AsyncIterator[tuple[list[PlainRow], dict[str, Reach]]]:
         """The rows, in chunks of whole resources, each chunk in the order of the sweep; and the reach that they need.
 
         The rows have no ids, and they are no snapshot: what is found in them has to be looked at again. The cursor goes
@@ -59,7 +59,7 @@ class Scan:
         forward, are put in order here. Memory is that of the largest resource.
         """
         reader = Rows(self.store.clock.millis(), self.limits, self.tally, again=self.again)
-        begun: list[Plain] = []
+        begun: list[PlainRow] = []
         async for batch in _ahead(batches(self.store, OCCUPYING, PASSING, sort=ORDER, batch_size=BATCH)):
             reader.rows, reader.needs = [], {}
             reader.read(batch)
@@ -78,7 +78,7 @@ class Scan:
         yield self._ordered(begun), {}
         self.tally.resources = len(self.sizes.keys() | self.again.keys())
 
-    def _ordered(self, chunk: list[Plain]) -> list[Plain]:
+    def _ordered(self, chunk: list[PlainRow]) -> list[PlainRow]:
         chunk.sort()
         sizes = Counter(row[0] for row in chunk)
         for resource in sizes.keys() & self.sizes.keys():  # it has rows under another form of its id
@@ -96,7 +96,7 @@ class ResourceScan:
     must have, `foreign` what it does not find.
     """
 
-    rows: list[Plain]
+    rows: list[PlainRow]
     limits: Limits
     ids: Mapping[str, Any]
     needs: Mapping[str, Reach]

@@ -20,7 +20,7 @@ from app.booking import (
 from app.caller import Caller
 from app.domain.instants import render, to_millis
 from app.domain.lifecycle import Status
-from app.domain.rules import FORCED, BookingRequest
+from app.domain.rules import LIFTED_BY_FORCE, BookingRequest
 from app.errors import Problem, invalid
 from app.http.etags import IfMatch
 from app.refusals import refusal
@@ -156,7 +156,7 @@ class Reservations:
             hold_seconds=wanted.expires_in_seconds,
             group=group,
             token=token,
-            lifted=FORCED if force else frozenset(),
+            lifted=LIFTED_BY_FORCE if force else frozenset(),
         )
 
     async def change(
@@ -183,7 +183,7 @@ class Reservations:
                 by=caller.prefix,
                 admin=caller.may("reservations:admin"),
                 bound=caller.customer is not None,
-                lifted=FORCED if force else frozenset(),
+                lifted=LIFTED_BY_FORCE if force else frozenset(),
             )
 
         try:
@@ -227,7 +227,7 @@ class Reservations:
         """The refusal, and where only the time is taken the next free ones."""
         problem = refusal(refused, caller)
         if problem.name == "conflict":
-            problem.extra["nextFree"] = await self._next_free(refused.verdict.wish, service, resources)
+            problem.extra["nextFree"] = await self._next_free(refused.verdict.request, service, resources)
         return problem
 
     async def _expired(self, problem: Problem, stored: Reservation) -> Problem:

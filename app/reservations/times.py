@@ -9,7 +9,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import from_millis, render, to_millis
-from app.domain.rules import length_flaw
+from app.domain.rules import length_fault
 from app.domain.zones import choices, parse_wall, zone
 from app.errors import Fault, Problem, invalid
 from app.reservations.schemas import ReservationTime
@@ -43,7 +43,7 @@ def check_span(start: datetime, end: datetime | None) -> None:
     """What no rule needs to judge: an end after the start, not too near it and not too far from it."""
     if end is None:
         return
-    if (flaw := length_flaw(to_millis(start), to_millis(end))) is not None:
+    if (flaw := length_fault(to_millis(start), to_millis(end))) is not None:
         raise invalid("/endTime", flaw)
 
 

@@ -250,13 +250,13 @@ def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
             end=taken.end,
             units=taken.units,
             expires=instant(row.get("expiresAt")) if status == "pending" else None,
-            from_=taken.start if start is None else start,
-            to=taken.end if end is None else end,
+            own_start=taken.start if start is None else start,
+            own_end=taken.end if end is None else end,
             status=status,
             customer=_name(row.get("customer")),
             service=_name(row.get("service")),
             version=_version(row),
-            place=taken.place,
+            item=taken.place,
         )
         found.append((taken.resource, occupancy))
     return found
@@ -286,8 +286,8 @@ def occupancy(reservation: Reservation) -> Occupancy:
         end=to_millis(reservation.block_end),
         units=reservation.units,
         expires=None if expires is None else to_millis(expires),
-        from_=to_millis(reservation.start_time),
-        to=to_millis(reservation.end_time),
+        own_start=to_millis(reservation.start_time),
+        own_end=to_millis(reservation.end_time),
         status=reservation.status,
         customer=reservation.customer,
         service=reservation.service,

@@ -47,12 +47,12 @@ class Known(View):
     @contextmanager
     def undoing(self, *failures: type[Exception]) -> Iterator[None]:
         """As they were, after one of the failures."""
-        before = {name: dict(calendar.taken) for name, calendar in self.calendars.items()}
+        before = {name: dict(calendar.live) for name, calendar in self.calendars.items()}
         try:
             yield
         except failures:
             for name, calendar in self.calendars.items():
-                calendar.taken = before[name]
+                calendar.live = before[name]
             raise
 
     def service_rules(self, service: str) -> ServiceRules | None:
@@ -101,7 +101,9 @@ def taker(rooms: Sequence[ResourceRules], start: int = 0, length: int = 4, **fie
 
 def offering(**fields: Any) -> ServiceRules:
     """A service of a quarter of an hour to a day."""
-    return ServiceRules("cut", "flexible", minimum=QUARTER, step=QUARTER, maximum=96 * QUARTER, **fields)
+    return ServiceRules(
+        "cut", "flexible", duration_min=QUARTER, duration_step=QUARTER, duration_max=96 * QUARTER, **fields
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -133,7 +133,7 @@ async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest
     """Whoever ends the process is heard after a step, not after all of them; the run waits for another process."""
     times = [(NINE + at * HOUR, NINE + at * HOUR + HOUR / 2) for at in range(2_500) for _ in range(2)]
     await book(store, *times)
-    original, taken = finding_identity.steps, []
+    original, taken = finding_identity.match_in_steps, []
     asked = await RunStore(store).enqueue("full")
 
     def steps(*arguments: Any) -> Generator[None, None, Any]:
@@ -147,7 +147,7 @@ async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest
             carrying_out.cancel()
             yield
 
-    monkeypatch.setattr(finding_identity, "steps", steps)
+    monkeypatch.setattr(finding_identity, "match_in_steps", steps)
     carrying_out = asyncio.create_task(engine.carry_out(store, asked.id))
     with pytest.raises(asyncio.CancelledError):
         await carrying_out

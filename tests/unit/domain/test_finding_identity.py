@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.acceptance import JOINED, LOWER, RAN_OUT, TOO_MANY, Acceptance, digest
-from app.domain.finding_identity import Extent, MatchedWindow, State, StoredFinding, VanishedFinding, match, steps
+from app.domain.finding_identity import (
+    Extent,
+    MatchedWindow,
+    State,
+    StoredFinding,
+    VanishedFinding,
+    match,
+    match_in_steps,
+)
 from app.domain.sweep import Row, Window, sweep
 
 NOW = 1_000
@@ -301,7 +309,7 @@ def test_it_takes_little_more_than_each_once() -> None:
 def test_it_stops_often_enough() -> None:
     """A process with very many windows has its event loop back after a few thousand reservations each time."""
     windows = [window(4 * at, 4 * at + 2, "all day", f"r{at}") for at in range(10_000)]
-    pauses = sum(1 for _ in steps(windows, [], NOW))
+    pauses = sum(1 for _ in match_in_steps(windows, [], NOW))
 
     assert pauses >= 3 * 20_000 // 2_000
 

@@ -99,8 +99,8 @@ class TestCalendar:
         """One that ends now is over; one that ends a millisecond later is not."""
         calendar = Calendar(100, [taken(0, 9, name="over", expires=100), taken(0, 9, name="live", expires=101)])
 
-        assert set(calendar.taken) == {"live"}
-        assert set(calendar.lapsed) == {"over"}
+        assert set(calendar.live) == {"live"}
+        assert set(calendar.expired) == {"over"}
 
     def test_entering_anew_replaces(self) -> None:
         """The same one read twice, or extended meanwhile, counts once and as it is now."""
@@ -109,7 +109,7 @@ class TestCalendar:
         calendar.add(taken(0, 9, 2, name="a"))
 
         assert [one.units for one in calendar.others(None)] == [2]
-        assert not calendar.lapsed
+        assert not calendar.expired
 
     def test_others_leave_out_the_one_that_moves(self) -> None:
         """Its own time is no obstacle to itself."""
@@ -124,5 +124,5 @@ class TestCalendar:
         for name in ("a", "b", "c"):
             calendar.remove(name)
 
-        assert not calendar.taken
-        assert not calendar.lapsed
+        assert not calendar.live
+        assert not calendar.expired

@@ -114,7 +114,7 @@ def bookings(draw: st.DrawFn, middle: date, place: str, now: Millis) -> list[Occ
             end = start + draw(st.integers(1, 120)) * 30 * MINUTE
         buffer = draw(st.sampled_from([0, 30 * MINUTE]))
         if now < end and start < end:
-            found.append(Occupancy(number, start - buffer, end + buffer, from_=start, to=end, service=service))
+            found.append(Occupancy(number, start - buffer, end + buffer, own_start=start, own_end=end, service=service))
     return found
 
 
@@ -123,13 +123,13 @@ def holds(room: ResourceRules, booking: Occupancy) -> list[bool]:
     tz = zone(room.timezone)
     whole = booking.service in DAILY
     if whole:
-        days = is_day_start(booking.from_, tz) and is_day_start(booking.to, tz)
-        opened = is_open_daily(room.schedule, tz, booking.from_, booking.to).ok
+        days = is_day_start(booking.own_start, tz) and is_day_start(booking.own_end, tz)
+        opened = is_open_daily(room.schedule, tz, booking.own_start, booking.own_end).ok
     else:
         days = True
-        opened = is_open(room.schedule, tz, booking.from_, booking.to).ok
+        opened = is_open(room.schedule, tz, booking.own_start, booking.own_end).ok
     offered = booking.service is None or booking.service in room.services
-    return [room.active, offered, days, opened, room.times_off.first(booking.from_, booking.to) is None]
+    return [room.active, offered, days, opened, room.time_off_index.first(booking.own_start, booking.own_end) is None]
 
 
 def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRules) -> set[object]:

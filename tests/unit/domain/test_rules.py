@@ -8,13 +8,22 @@ from hypothesis import strategies as st
 
 from app.domain.instants import DAY, HOUR, MINUTE, Millis, parse, to_millis
 from app.domain.load import Calendar, Occupancy
-from app.domain.rules import FORCED, RULES, BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
+from app.domain.rules import (
+    LIFTED_BY_FORCE,
+    RULES,
+    BookingRequest,
+    ResourceRules,
+    ServiceRules,
+    Verdict,
+    block_of,
+    judge,
+)
 
 NOW: Millis = 1_900_000_000_000
 NINE: Millis = NOW + 10 * DAY
 ROOM = ResourceRules("room", services=frozenset({"cut"}))
 CUT = ServiceRules("cut", "fixed", duration=HOUR)
-STAY = ServiceRules("cut", "flexible", minimum=20 * MINUTE, step=15 * MINUTE, maximum=95 * MINUTE)
+STAY = ServiceRules("cut", "flexible", duration_min=20 * MINUTE, duration_step=15 * MINUTE, duration_max=95 * MINUTE)
 
 
 def wish(start: Millis = NINE, length: Millis = HOUR, guests: int = 1, *lifted: str) -> BookingRequest:
@@ -47,7 +56,7 @@ CROWDS = st.lists(
     max_size=10,
 )
 BUFFERS = st.integers(0, 3).map(lambda minutes: minutes * MINUTE)
-OFFERS = st.builds(lambda before, after: replace(CUT, before=before, after=after), BUFFERS, BUFFERS)
+OFFERS = st.builds(lambda before, after: replace(CUT, buffer_before=before, buffer_after=after), BUFFERS, BUFFERS)
 ROOMS = st.booleans().map(lambda by_guests: replace(ROOM, capacity=4, by_guests=by_guests))
 
 
@@ -103,7 +112,7 @@ class TestVerdict:
 
     def test_force_never_lifts_capacity(self) -> None:
         """Nor what the resource or service is."""
-        assert {"notice", "horizon", "schedule", "time-off"} == FORCED
+        assert {"notice", "horizon", "schedule", "time-off"} == LIFTED_BY_FORCE
 
 
 class TestDuration:
@@ -214,8 +223,8 @@ class TestCapacity:
         offer = replace(offer, duration=length * MINUTE)
         verdict = judge(wish(NINE + start * MINUTE, length * MINUTE, units), room, offer, Calendar(NOW, crowd))
         ours = units if room.by_guests else 1
-        end = start + length + offer.after // MINUTE
-        block = [NINE + minute * MINUTE for minute in range(start - offer.before // MINUTE, end)]
+        end = start + length + offer.buffer_after // MINUTE
+        block = [NINE + minute * MINUTE for minute in range(start - offer.buffer_before // MINUTE, end)]
         loads = {instant: sum(one.units for one in crowd if one.start <= instant < one.end) for instant in block}
         full = [instant for instant, load in loads.items() if load + ours > room.capacity]
 
@@ -226,14 +235,14 @@ class TestCapacity:
 
     def test_the_block_is_the_time_with_its_buffers(self) -> None:
         """Before and after are each added on its side."""
-        offer = replace(CUT, before=10 * MINUTE, after=20 * MINUTE)
+        offer = replace(CUT, buffer_before=10 * MINUTE, buffer_after=20 * MINUTE)
 
         assert block_of(NINE, NINE + HOUR, offer) == (NINE - 10 * MINUTE, NINE + HOUR + 20 * MINUTE)
         assert block_of(NINE, NINE + HOUR, None) == (NINE, NINE + HOUR)
 
     def test_a_block_that_is_stored_is_judged_as_it_is(self) -> None:
         """A change that leaves the buffers alone is not given the service's new ones."""
-        offer = replace(CUT, after=20 * MINUTE)
+        offer = replace(CUT, buffer_after=20 * MINUTE)
         next_one = Calendar(NOW, [occupied(NINE + HOUR, NINE + 2 * HOUR)])
 
         def verdict(block: tuple[Millis, Millis] | None) -> Verdict:

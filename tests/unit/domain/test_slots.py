@@ -13,7 +13,7 @@ from app.domain.instants import DAY, EARLIEST, HOUR, LATEST, MINUTE, Millis
 from app.domain.load import Calendar, Occupancy, Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, judge
 from app.domain.schedule import Hours, Schedule, TimeOff
-from app.domain.slots import STARTS_BETWEEN_LOOKS, Asked, Budget, Candidates, Slot, slots
+from app.domain.slots import STARTS_PER_CLOCK_READ, Budget, Candidates, Slot, SlotQuery, slots
 from app.domain.zones import ONE_DAY, start_of_day, zone
 
 ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia", "Asia/Kathmandu")
@@ -62,21 +62,21 @@ offers = st.none() | st.builds(
     kind=st.sampled_from(["fixed", "full-day"]),
     duration=lengths,
     max_days=st.just(2),
-    before=st.sampled_from([0, 10 * MINUTE, HOUR]),
-    after=st.sampled_from([0, 25 * MINUTE]),
+    buffer_before=st.sampled_from([0, 10 * MINUTE, HOUR]),
+    buffer_after=st.sampled_from([0, 25 * MINUTE]),
     interval=st.sampled_from([30 * MINUTE, 80 * MINUTE]),
     notice=st.sampled_from([0, 20 * HOUR]),
     horizon=st.none() | st.just(2 * DAY),
 )
 
 
-wishes = st.builds(Asked, lengths, st.integers(1, 5), st.integers(1, 3), st.none() | st.integers(0, 7))
+wishes = st.builds(SlotQuery, lengths, st.integers(1, 5), st.integers(1, 3), st.none() | st.integers(0, 7))
 
 
 def found(
     room: ResourceRules,
     offer: ServiceRules | None,
-    asked: Asked,
+    asked: SlotQuery,
     profile: Profile,
     span: tuple[Millis, Millis],
     budget: Budget | None = None,
@@ -90,7 +90,7 @@ def test_slots_are_the_candidates_that_every_rule_lets_pass(
     room: ResourceRules,
     offer: ServiceRules | None,
     taken: list[Occupancy],
-    asked: Asked,
+    asked: SlotQuery,
 ) -> None:
     """Judged one by one, by a plain calendar and with nothing resolved before; what remains is summed up anew."""
     asked = replace(asked, length=offer.duration) if offer else asked
@@ -118,7 +118,9 @@ def test_candidates_are_counted_without_being_made(
     room: ResourceRules, offer: ServiceRules | None, length: Millis, days: int
 ) -> None:
     """As many as there are, each after the one before, and none outside of the span."""
-    candidates = Candidates.of(room, offer, Asked(offer.duration if offer else length, days=days), FIRST, FIRST + SPAN)
+    candidates = Candidates.of(
+        room, offer, SlotQuery(offer.duration if offer else length, days=days), FIRST, FIRST + SPAN
+    )
     starts = [start for start, _ in candidates]
 
     assert candidates.count == len(starts)
@@ -131,7 +133,7 @@ def test_a_span_may_be_asked_for_in_two_parts(
     room: ResourceRules, offer: ServiceRules | None, length: Millis, cut: int
 ) -> None:
     """What starts before an instant and what starts from it are together what starts in all."""
-    asked = Asked(offer.duration if offer else length)
+    asked = SlotQuery(offer.duration if offer else length)
     middle = FIRST + cut * HOUR
 
     def some(after: Millis, before: Millis) -> list[Millis]:
@@ -145,7 +147,7 @@ def test_no_slot_begins_or_ends_where_no_instant_is_read() -> None:
     for name, day in (("Asia/Tokyo", date(1970, 1, 1)), ("America/New_York", date(2200, 12, 31))):
         tz = zone(name)
         after, before = start_of_day(day, tz), start_of_day(day + ONE_DAY, tz)
-        offered = found(ResourceRules("room", timezone=name), None, Asked(HOUR), Profile(0, ()), (after, before))
+        offered = found(ResourceRules("room", timezone=name), None, SlotQuery(HOUR), Profile(0, ()), (after, before))
 
         assert offered
         assert all(slot.start >= EARLIEST and slot.end < LATEST for slot in offered)
@@ -160,7 +162,9 @@ def test_full_days_across_a_change_of_clocks() -> None:
     offer = ServiceRules("stay", "full-day", max_days=2)
     noon = start_of_day(date(2026, 3, 9), tz) + 12 * HOUR
     taken = [Occupancy("x", noon, noon + HOUR)]
-    offered = found(room, offer, Asked(DAY, days=2), Profile(0, taken), (after, start_of_day(date(2026, 3, 10), tz)))
+    offered = found(
+        room, offer, SlotQuery(DAY, days=2), Profile(0, taken), (after, start_of_day(date(2026, 3, 10), tz))
+    )
 
     assert [(slot.start - after, slot.end - slot.start) for slot in offered] == [(0, 47 * HOUR)]
 
@@ -193,7 +197,7 @@ def test_a_full_stretch_is_jumped_over(judged: Judged) -> None:
         ResourceRules("room", services=frozenset({"cut"})),
         ServiceRules("cut", "fixed", duration=HOUR, interval=MINUTE),
     )
-    offered = found(room, offer, Asked(HOUR), Profile(NINE, taken), (NINE, NINE + 7 * DAY))
+    offered = found(room, offer, SlotQuery(HOUR), Profile(NINE, taken), (NINE, NINE + 7 * DAY))
 
     assert [slot.start for slot in offered] == [*range(free, free + HOUR + 1, MINUTE)]
     assert judged.count == len(offered)
@@ -208,7 +212,7 @@ def test_many_short_bookings_are_jumped_over_one_by_one(judged: Judged, count: i
         ServiceRules("cut", "fixed", duration=5 * MINUTE, interval=MINUTE),
     )
     budget = Budget(2 * count + 10)
-    [first, *_] = found(room, offer, Asked(5 * MINUTE), Profile(0, taken), (NINE, NINE + 8 * DAY), budget)
+    [first, *_] = found(room, offer, SlotQuery(5 * MINUTE), Profile(0, taken), (NINE, NINE + 8 * DAY), budget)
 
     assert first.start >= taken[-1].end
     assert budget.spent
@@ -220,7 +224,7 @@ def test_times_off_notice_and_horizon_are_jumped_over(judged: Judged) -> None:
     off = tuple(TimeOff(str(n), NINE + n * HOUR, NINE + (n + 1) * HOUR) for n in range(3, 50))
     room = ResourceRules("room", services=frozenset({"cut"}), time_off=off)
     offer = ServiceRules("cut", "fixed", duration=MINUTE, interval=MINUTE, notice=2 * HOUR, horizon=51 * HOUR)
-    offered = found(room, offer, Asked(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY))
+    offered = found(room, offer, SlotQuery(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY))
 
     assert [slot.start - NINE for slot in (offered[0], offered[-1])] == [2 * HOUR, 51 * HOUR]
     assert judged.count == len(offered) == 121
@@ -238,13 +242,13 @@ def test_what_refuses_every_start_is_asked_once(judged: Judged, room: ResourceRu
     """A resource that is off, that does not offer the service, or that is too small."""
     offer = ServiceRules("cut", "fixed", duration=MINUTE, interval=MINUTE)
 
-    assert found(room, offer, Asked(MINUTE, guests=3), Profile(NINE, ()), (NINE, NINE + 9 * DAY)) == []
+    assert found(room, offer, SlotQuery(MINUTE, guests=3), Profile(NINE, ()), (NINE, NINE + 9 * DAY)) == []
     assert judged.count == 1
 
 
 @given(rooms, offers, occupancies, wishes, st.integers(0, 40))
 def test_a_budget_cuts_the_end_off(
-    room: ResourceRules, offer: ServiceRules | None, taken: list[Occupancy], asked: Asked, starts: int
+    room: ResourceRules, offer: ServiceRules | None, taken: list[Occupancy], asked: SlotQuery, starts: int
 ) -> None:
     """What is found within it is the beginning of what is found without one, and it says whether that is all."""
     asked = replace(asked, length=offer.duration) if offer else asked
@@ -262,7 +266,7 @@ def test_time_that_is_over_ends_the_search() -> None:
     """It is looked at every few starts."""
     room, looks = ResourceRules("room"), iter([False, False, True])
     budget = Budget(10_000, late=lambda: next(looks))
-    offered = found(room, None, Asked(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY), budget)
+    offered = found(room, None, SlotQuery(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY), budget)
 
     assert budget.spent
-    assert 2 * STARTS_BETWEEN_LOOKS <= len(offered) < 3 * STARTS_BETWEEN_LOOKS
+    assert 2 * STARTS_PER_CLOCK_READ <= len(offered) < 3 * STARTS_PER_CLOCK_READ

@@ -119,7 +119,9 @@ def test_who_was_crowded_elsewhere_can_still_lose_room() -> None:
 
 def at(start: Millis, end: Millis, service: str | None = None) -> Occupancy:
     """A booking from one instant after Monday's midnight to another, without buffers."""
-    return Occupancy("it", MONDAY + start, MONDAY + end, from_=MONDAY + start, to=MONDAY + end, service=service)
+    return Occupancy(
+        "it", MONDAY + start, MONDAY + end, own_start=MONDAY + start, own_end=MONDAY + end, service=service
+    )
 
 
 def test_only_full_day_services_need_no_more_than_a_window_a_day() -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.former_capacities import MOST, Era, capacity_at, eras_after
+from app.domain.former_capacities import ERAS_MAX, Era, capacity_at, eras_after
 from app.domain.sweep import Row, Window, sweep
 
 RESOURCES = ("a", "b", "c")
@@ -117,7 +117,7 @@ def test_lowering_never_makes_the_past_worse(capacities: list[int]) -> None:
         eras, current = eras_after(eras, current, capacity, now), capacity
         history.append(capacity)
 
-        assert len(eras) <= MOST
+        assert len(eras) <= ERAS_MAX
         assert [until for until, _ in eras] == sorted({until for until, _ in eras})
         assert [held for _, held in eras] == sorted({held for _, held in eras}, reverse=True)
         assert all(held > current for _, held in eras)
@@ -131,7 +131,7 @@ def test_of_many_eras_the_oldest_become_one() -> None:
     for now in range(100):
         eras = eras_after(eras, 200 - now, 199 - now, now + 1)
 
-    assert (len(eras), eras[0], eras[-1]) == (MOST, (51, 200), (100, 101))
+    assert (len(eras), eras[0], eras[-1]) == (ERAS_MAX, (51, 200), (100, 101))
     assert capacity_at(eras, 100, 20) == 200
 
 
