@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import pymongo
 
-from app.access.service import Token, hash_of, is_over, key_of
+from app.access.service import Token, hash_of, is_over
 from app.caller import Caller
 from app.deadline import detached, within
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Key
+from app.storage.keys import KeyStore
 
 SECONDS = 1.0
 """How long a revoked or rotated key may go on working."""
@@ -80,8 +81,7 @@ class Keyring:
         # The second begins before the question: an answer may be as old as that.
         until = self._clock() + SECONDS
         with pymongo.timeout(ANSWER_SECONDS):
-            row = await self._store.database["keys"].find_one({"_id": prefix})
-        key = None if row is None else key_of(row)
+            key = await KeyStore(self._store).find(prefix)
         caller = None if key is None else Caller(key.id, frozenset(key.scopes), key.customer)
         known = _Known(until, key, caller)
         self._known[prefix] = known

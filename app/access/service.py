@@ -1,4 +1,4 @@
-"""API keys: made, listed, rotated and revoked. `rsv_<prefix>_<secret>`; only a hash of the secret is kept.
+"""API keys: created, listed, rotated and revoked. `rsv_<prefix>_<secret>`; only a hash of the secret is stored.
 
 The secret has 256 random bits, so a plain SHA-256 is all it needs: there is nothing to guess from.
 """
@@ -6,22 +6,16 @@ The secret has 256 random bits, so a plain SHA-256 is all it needs: there is not
 import hashlib
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
-
-import structlog
-from pydantic import ValidationError
-from pymongo import ReturnDocument
+from typing import NamedTuple
 
 from app.caller import CUSTOMER_SCOPES, SCOPES
-from app.deadline import sending
 from app.errors import invalid, not_found
+from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
-from app.storage.documents import Key
-from app.storage.values import shown_text
-
-log = structlog.get_logger()
+from app.storage.documents import Customer, Key
+from app.storage.keys import KeyStore
 
 MAX_NAME = 100
 MAX_DAYS = 36_500
@@ -48,14 +42,14 @@ class Token(NamedTuple):
 
 
 class MadeKey(NamedTuple):
-    """A key and its token, which is not kept anywhere."""
+    """A new key or a rotated one, and its token, which is stored nowhere."""
 
     key: Key
     token: str
 
 
 def hash_of(secret: str) -> str:
-    """What is kept of a secret."""
+    """The hash of a secret, as it is stored."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -67,14 +61,14 @@ async def create_key(
     customer: str | None = None,
     expires_days: int | None = None,
 ) -> MadeKey:
-    """Make a key.
+    """Create a key.
 
     Args:
-        store: Where it is kept.
+        store: The database.
         name: What people call it, 1 to 100 characters.
         scopes: At least one of `SCOPES`.
-        customer: Binds it to a customer; it can then only read and write reservations.
-        expires_days: After so many days it is over; None: never.
+        customer: The customer whose reservations alone it may read and write; None: those of all.
+        expires_days: The days after which it expires; None: never.
 
     Raises:
         Problem: `invalid`, with a pointer to the argument.
@@ -84,7 +78,7 @@ async def create_key(
     if expires_days is not None and not 1 <= expires_days <= MAX_DAYS:
         raise invalid("/expiresDays", f"A key expires after 1 to {MAX_DAYS:,} days.")
     _check_scopes(scopes, customer)
-    if customer is not None and await store.database["customers"].find_one({"_id": customer}, {"_id": 1}) is None:
+    if customer is not None and not await CatalogueStore(store).exists(Customer, customer):
         raise invalid("/customer", f"There is no customer {customer!r}.")
     now = store.clock.now()
     token = Token("".join(secrets.choice(_ALPHABET) for _ in range(_PREFIX_LENGTH)), secrets.token_urlsafe(32))
@@ -97,8 +91,7 @@ async def create_key(
         created_at=now,
         expires_at=None if expires_days is None else now + timedelta(days=expires_days),
     )
-    sending()
-    await store.database["keys"].insert_one(key.to_mongo())
+    await KeyStore(store).insert_key(key)
     return MadeKey(key, str(token))
 
 
@@ -113,34 +106,19 @@ def _check_scopes(scopes: Collection[str], customer: str | None) -> None:
 
 
 async def list_keys(store: Store) -> list[Key]:
-    """All keys, also those that are over, oldest first."""
-    rows = store.database["keys"].find().sort([("createdAt", 1), ("_id", 1)])
-    return [key async for row in rows if (key := key_of(row)) is not None]
-
-
-def key_of(row: Mapping[str, Any]) -> Key | None:
-    """A stored key; one that somebody has spoilt is nobody's."""
-    try:
-        key: Key = Key.model_validate(row)
-    except ValidationError:
-        log.warning("key left out, it cannot be read", prefix=shown_text(row["_id"]))
-        return None
-    return key
+    """All keys, also those that are over, the oldest first."""
+    return await KeyStore(store).find_all()
 
 
 async def revoke_key(store: Store, prefix: str) -> Key:
-    """End a key for good, in all processes within a second. Repeating it is harmless.
+    """Revoke a key for good, in all processes within a second; one that is revoked stays as it is.
 
     Raises:
         Problem: `not-found`.
     """
-    keys = store.database["keys"]
-    sending()
-    await keys.update_one({"_id": prefix, "revokedAt": {"$exists": False}}, {"$set": {"revokedAt": store.clock.now()}})
-    row = await keys.find_one({"_id": prefix})
-    if row is None:
+    key = await KeyStore(store).revoke_key(prefix, store.clock.now())
+    if key is None:
         raise not_found("key", prefix)
-    key: Key = Key.model_validate(row)
     return key
 
 
@@ -151,18 +129,10 @@ async def rotate_key(store: Store, prefix: str) -> MadeKey:
         Problem: `not-found`, also for a key that is over.
     """
     secret = secrets.token_urlsafe(32)
-    live = {
-        "_id": prefix,
-        "revokedAt": {"$exists": False},
-        "$or": [{"expiresAt": {"$exists": False}}, {"expiresAt": {"$gt": store.clock.now()}}],
-    }
-    sending()
-    row = await store.database["keys"].find_one_and_update(
-        live, {"$set": {"secretHash": hash_of(secret)}}, return_document=ReturnDocument.AFTER
-    )
-    if row is None:
+    key = await KeyStore(store).replace_secret(prefix, hash_of(secret), store.clock.now())
+    if key is None:
         raise not_found("live key", prefix)
-    return MadeKey(Key.model_validate(row), str(Token(prefix, secret)))
+    return MadeKey(key, str(Token(prefix, secret)))
 
 
 def is_over(key: Key, now: datetime) -> bool:

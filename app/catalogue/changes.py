@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from app.catalogue.merge_patch import merging
-from app.catalogue.queries import HOURS
 from app.catalogue.schemas import NewResource, ResourcePatch
 from app.domain.former_capacities import eras_after
 from app.domain.instants import from_millis, to_millis
@@ -20,7 +19,7 @@ from app.domain.zones import zone
 from app.storage.capacities import former_capacities, stated_capacity
 from app.storage.documents import Resource
 from app.storage.row_reader import LeftOut
-from app.storage.stored_catalogue import object_of
+from app.storage.stored_catalogue import HOURS_FIELDS, object_of
 from app.storage.stored_rules import room_of_row, time_off_of_row
 
 Row: TypeAlias = Mapping[str, Any]
@@ -42,7 +41,7 @@ class Changes:
     def short(self, row: Row) -> dict[str, Any]:
         """The short parts of the stored resource, changed."""
         changed = {**row, **self.fields}
-        return {name: value for name, value in changed.items() if value is not None and name not in HOURS}
+        return {name: value for name, value in changed.items() if value is not None and name not in HOURS_FIELDS}
 
     def rules(self, row: Row, before: ResourceRules) -> ResourceRules:
         """What the rules are from then on. Only in another zone times off mean other instants and are parsed again."""
@@ -107,7 +106,7 @@ def patched(patch: ResourcePatch) -> Wanted:
 
     def changes(row: Row, before: ResourceRules) -> Changes | None:
         del before
-        short = {name: value for name, value in row.items() if name not in HOURS}
+        short = {name: value for name, value in row.items() if name not in HOURS_FIELDS}
         current = object_of(Resource, short)
         after = merge(current)
         changed = {

@@ -11,15 +11,16 @@ from typing import Any
 
 from app.booking import Plan, Stranded, Stretch, Survey, missing_guard, read_blocking_rows, survey_of
 from app.catalogue.changes import Changes, Row, Wanted
-from app.catalogue.queries import HOURS, read_row
+from app.catalogue.queries import read_row
 from app.domain.instants import LATEST, Millis
 from app.domain.load import Occupancy
 from app.domain.narrowing import narrowed
 from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.client import Store
 from app.storage.documents import Resource
+from app.storage.guards import read_guard
 from app.storage.rule_cache import RuleReader
-from app.storage.stored_catalogue import version_of
+from app.storage.stored_catalogue import HOURS_FIELDS, version_of
 from app.work import WorkPool
 
 SHORT = 200
@@ -59,8 +60,8 @@ class Planner:
             Problem: `not-found`; `invalid` where others wrote it so that it cannot be read; `unavailable` where the
                 guard is missing.
         """
-        guard = await self.store.database["guards"].find_one({"_id": identity})
-        row = await read_row(self.store, Resource, identity, {part: 0 for part in HOURS if part not in needs})
+        guard = await read_guard(self.store, identity)
+        row = await read_row(self.store, Resource, identity, without=HOURS_FIELDS - needs)
         if guard is None:
             raise missing_guard(identity)
         version_of(Resource, row)

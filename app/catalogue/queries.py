@@ -1,4 +1,4 @@
-"""Reads of the catalogue."""
+"""Reads of the catalogue for requests."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
@@ -6,81 +6,74 @@ from typing import Any, TypeVar
 import structlog
 
 from app.errors import Problem, not_found
+from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject
-from app.storage.stored_catalogue import collection_of, noun_of, object_of
+from app.storage.stored_catalogue import noun_of, object_of
 
 log = structlog.get_logger()
 
 C = TypeVar("C", bound=CatalogueObject)
 
-HOURS = ("schedule", "timeOff")
-"""The long parts of a resource, which are shown under paths of their own."""
-
 FURTHER = 200
 """Objects that are read at a time behind those that cannot be read, however few are lacking."""
 
+_logged_kinds: set[type[CatalogueObject]] = set()
+
 
 async def read(store: Store, kind: type[C], identity: str, *, without: Collection[str] = ()) -> C:
-    """One object, less the parts that nobody will look at.
+    """One object, without some of its stored fields.
 
     Raises:
         Problem: `not-found`; `invalid` where others wrote it so that it cannot be read.
     """
-    return object_of(kind, await read_row(store, kind, identity, dict.fromkeys(without, 0)))
+    return object_of(kind, await read_row(store, kind, identity, without=without))
 
 
-async def read_row(store: Store, kind: type[C], identity: str, fields: Mapping[str, int]) -> dict[str, Any]:
-    """These fields of one object, as they are stored.
+async def read_row(
+    store: Store, kind: type[C], identity: str, *, fields: Collection[str] = (), without: Collection[str] = ()
+) -> dict[str, Any]:
+    """One object as it is stored: all of it, some fields and `_id`, or all without some fields.
 
     Raises:
         Problem: `not-found`.
     """
-    row: dict[str, Any] | None = await store.database[collection_of(kind)].find_one(
-        {"_id": identity}, dict(fields) or None
-    )
+    row = await CatalogueStore(store).find_row(kind, identity, fields=fields, without=without)
     if row is None:
         raise not_found(noun_of(kind), identity)
     return row
 
 
 async def read_some(
-    store: Store, kind: type[C], query: dict[str, Any], limit: int, *, after: str | None, without: Collection[str] = ()
+    store: Store,
+    kind: type[C],
+    query: Mapping[str, Any],
+    limit: int,
+    *,
+    after: str | None,
+    without: Collection[str] = (),
 ) -> list[C]:
-    """Up to `limit` objects that match and come after an id, by id, less the parts that nobody will look at.
+    """Up to `limit` objects, by id, that match a query and come after an id, without some of their stored fields.
 
-    What has no text for its id was put there by others and is none of ours; what cannot be read is left out.
+    An object whose id is no text was written by another program and is not listed; one that cannot be read is left
+    out, with a warning in the log.
     """
-    fields = dict.fromkeys(without, 0) or None
     found: list[C] = []
-    last: dict[str, Any] = {"$gte": ""} if after is None else {"$gt": after}
-    most = limit
+    size = limit
     while True:
-        wanted = query | {"_id": query.get("_id", {}) | last}
-        read = await store.database[collection_of(kind)].find(wanted, fields).sort("_id", 1).limit(most).to_list(None)
-        for row in read:
+        rows = await CatalogueStore(store).find_rows(kind, query, size, after=after, without=without)
+        for row in rows:
             try:
                 found.append(object_of(kind, row))
             except Problem as problem:
-                _leave_out(kind, problem)
-        if len(found) >= limit or len(read) < most:
+                _log_left_out(kind, problem)
+        if len(found) >= limit or len(rows) < size:
             return found[:limit]
-        last, most = {"$gt": read[-1]["_id"]}, FURTHER
+        after, size = rows[-1]["_id"], FURTHER
 
 
-def _leave_out(kind: type[CatalogueObject], problem: Problem) -> None:
-    """Tell the operator, once a process and kind: lists are read all day."""
-    if kind not in _TOLD:
-        _TOLD.add(kind)
+def _log_left_out(kind: type[CatalogueObject], problem: Problem) -> None:
+    """Log the first object of a kind that is left out in this process: lists are read all day."""
+    if kind not in _logged_kinds:
+        _logged_kinds.add(kind)
         log.warning("left out of lists, and others like it", why=problem.detail)
-
-
-_TOLD: set[type[CatalogueObject]] = set()
-
-
-async def missing(store: Store, kind: type[CatalogueObject], identities: Collection[str]) -> set[str]:
-    """Those of the ids that nothing has."""
-    if not identities:
-        return set()
-    rows = store.database[collection_of(kind)].find({"_id": {"$in": list(identities)}}, {"_id": 1})
-    return set(identities) - {row["_id"] async for row in rows}

@@ -10,7 +10,6 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from app.access.routes import any_key, caller_of, needs
-from app.catalogue.queries import HOURS
 from app.catalogue.schedule_schemas import NewSchedule, NewTimeOff, ScheduleAnswer, TimeOffAnswer
 from app.catalogue.schedules import add_time_off, remove_time_off, replace_schedule, time_off_of, times_off_after
 from app.catalogue.schemas import (
@@ -33,6 +32,7 @@ from app.http.openapi import ProblemNames, problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor, split_page
 from app.http.request import Request
 from app.storage.documents import CatalogueObject, Customer, Resource, Service, TimeOff
+from app.storage.stored_catalogue import HOURS_FIELDS
 from app.storage.values import shown_text
 
 A = TypeVar("A", bound=CatalogueAnswer)
@@ -89,7 +89,7 @@ class Resources(Controller):
     @get("/{resource_id:str}", operation_id="getResource", guards=[any_key()], responses=_READ)
     async def read(self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[ResourceAnswer]:
         """Get a resource."""
-        return _shown(ResourceAnswer.model_validate(await catalogue.read(Resource, resource_id, without=HOURS)))
+        return _shown(ResourceAnswer.model_validate(await catalogue.read(Resource, resource_id, without=HOURS_FIELDS)))
 
     @patch(
         "/{resource_id:str}",

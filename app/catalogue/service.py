@@ -9,14 +9,13 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from bson import ObjectId
-from pymongo.errors import DuplicateKeyError
 
 from app.booking import DEADLINE_SECONDS, BookingService, EditResource, PlanOutdated, Stranded, overloaded
 from app.caller import Caller
 from app.catalogue.changes import Row, Wanted, patched
 from app.catalogue.merge_patch import merging
 from app.catalogue.planning import Planner
-from app.catalogue.queries import HOURS, missing, read, read_row, read_some
+from app.catalogue.queries import read, read_row, read_some
 from app.catalogue.schemas import (
     CustomerPatch,
     NewCustomer,
@@ -25,16 +24,17 @@ from app.catalogue.schemas import (
     ResourcePatch,
     ServicePatch,
 )
-from app.deadline import sending, within
+from app.deadline import within
 from app.errors import Fault, Problem, invalid
 from app.http.etags import IfMatch, stale
 from app.http.models import Body
 from app.http.validation_messages import from_faults
 from app.refusals import stranding
+from app.storage.catalogue import CatalogueStore
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.guards import make_guard, make_service_row
 from app.storage.pools import join_pools
-from app.storage.stored_catalogue import collection_of, noun_of, object_of, version_of
+from app.storage.stored_catalogue import HOURS_FIELDS, noun_of, object_of, version_of
 from app.storage.values import excerpt
 
 C = TypeVar("C", bound=CatalogueObject)
@@ -52,6 +52,7 @@ class Catalogue:
 
     def __init__(self, booking: BookingService, planner: Planner) -> None:
         self.store = booking.store
+        self._stored = CatalogueStore(booking.store)
         self._editing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._booking = booking
         self._planner = planner
@@ -66,7 +67,7 @@ class Catalogue:
         Raises:
             Problem: `not-found`.
         """
-        row = await read_row(self.store, Resource, resource, {"schedule": 1, "version": 1})
+        row = await read_row(self.store, Resource, resource, fields=("schedule", "version"))
         schedule = row.get("schedule") or {}
         if not isinstance(schedule, dict):
             raise invalid("/schedule", f"The schedule of {resource!r} cannot be read: it is {excerpt(schedule)}.")
@@ -82,7 +83,7 @@ class Catalogue:
     ) -> list[C]:
         """Up to `limit` objects by id, without hours: what matches a query, comes after an id, or `only` the one."""
         bounds = {} if only is None else {"_id": {"$eq": only}}
-        return await read_some(self.store, kind, {**(query or {}), **bounds}, limit, after=after, without=HOURS)
+        return await read_some(self.store, kind, {**(query or {}), **bounds}, limit, after=after, without=HOURS_FIELDS)
 
     async def add_resource(self, wanted: NewResource) -> Resource:
         """Add a resource, after its guard and its place in pools, so that none is ever without them.
@@ -192,17 +193,13 @@ class Catalogue:
         """
         apply: Callable[[Customer], Customer] = merging(NewCustomer, patch)
         for _ in range(TRIES):
-            row = await read_row(self.store, Customer, identity, {})
+            row = await read_row(self.store, Customer, identity)
             current = object_of(Customer, row)
             version = if_match.expected(version_of(Customer, row))
             if apply(current) == current:
                 return current
             after: Customer = self._dated(apply)(current).model_copy(update={"version": current.version + 1})
-            sending()
-            done = await self.store.database["customers"].update_one(
-                {"_id": identity, "version": current.version}, _to(after)
-            )
-            if done.matched_count:
+            if await self._stored.update_customer(after, current.version):
                 return after
             if version is not None:
                 raise stale((await self.read(Customer, identity)).version)
@@ -214,18 +211,12 @@ class Catalogue:
         return kind(id=identity or str(ObjectId()), created_at=now, updated_at=now, **values)
 
     async def _insert(self, made: C) -> C:
-        rows, row = self.store.database[collection_of(type(made))], made.to_mongo()
-        sending()
-        try:
-            await rows.insert_one(dict(row))
-        except DuplicateKeyError:
-            # After a restart of the server the driver's own second try can meet what its first one has written.
-            if await rows.find_one(row, {"_id": 1}) is None:
-                raise Problem("exists", f"There is a {noun_of(type(made))} {made.id!r} already.") from None
+        if not await self._stored.insert_object(made):
+            raise Problem("exists", f"There is a {noun_of(type(made))} {made.id!r} already.")
         return made
 
     async def _know_services(self, identities: list[str]) -> None:
-        unknown = await missing(self.store, Service, identities)
+        unknown = await self._stored.find_missing(Service, identities)
         if unknown:
             raise from_faults(
                 [
@@ -241,10 +232,3 @@ class Catalogue:
 
 def _crowded() -> Problem:
     return overloaded("Too many others are changing this resource; nothing was done.")
-
-
-def _to(customer: Customer) -> dict[str, Any]:
-    """The update that makes a stored customer this one; what is unset is taken out, never null."""
-    kept = customer.to_mongo()
-    gone = {"email", "phone", "externalId"} - kept.keys()
-    return {"$set": kept} | ({"$unset": dict.fromkeys(gone, "")} if gone else {})

@@ -69,9 +69,9 @@ def worker() -> None:
         url = read.get("MONGODB_URL") or _of_the_trial("mongodb_url")
     if not url:
         raise _CouldNot("MONGODB_URL is not set, and no trial runs in ./.reserva.")
-    beats = import_module("app.cluster.worker_heartbeat")
+    liveness = import_module("app.cluster.worker_liveness")
     try:
-        found = beats.lives(url, socket.gethostname(), _SECONDS)
+        found = liveness.worker_lives(url, socket.gethostname(), _SECONDS)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"[:_SHOWN].rstrip(".")
         raise _CouldNot(

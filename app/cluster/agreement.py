@@ -7,15 +7,13 @@ every beat, and only `reserva migrate` changes it, while none runs.
 
 import hashlib
 import json
-from contextlib import suppress
-
-from pymongo.errors import DuplicateKeyError
 
 from app.domain.lifecycle import BLOCKING, FOLLOWS
 from app.storage.capabilities import without_transactions
 from app.storage.client import Store
 from app.storage.documents import Deployment
 from app.storage.errors import StorageError
+from app.storage.processes import DeploymentStore
 
 WRITE_PATH = 2
 """Raised with every version of the write path that must not run beside the one before it."""
@@ -24,20 +22,18 @@ LIFECYCLE = hashlib.sha256(
     json.dumps({"follows": FOLLOWS, "blocking": BLOCKING, "writePath": WRITE_PATH}, sort_keys=True).encode()
 ).hexdigest()[:16]
 
-_IDENTITY = {"_id": "deployment"}
-
 
 async def agree(store: Store) -> str | None:
     """Compare with what was agreed on; the first process settles it. What differs, in a sentence, if anything."""
-    if await _agreed(store) is None:
-        with suppress(DuplicateKeyError):  # somebody may be first at the same moment
-            await store.database["deployment"].insert_one(_ours(store).to_mongo())
+    deployments = DeploymentStore(store)
+    if await deployments.find() is None:
+        await deployments.insert_first(_ours(store))
     return await difference(store)
 
 
 async def difference(store: Store) -> str | None:
     """How this process would book otherwise than the database's others do, in a sentence with the remedy."""
-    agreed = await _agreed(store)
+    agreed = await DeploymentStore(store).find()
     if agreed is None or (agreed.mode, agreed.lifecycle) == (store.mode, LIFECYCLE):
         return None
     if agreed.mode != store.mode:
@@ -60,7 +56,7 @@ async def join(store: Store, *, lasting: bool = True) -> None:
     Raises:
         StorageError: the others rely on transactions, and this server has none.
     """
-    agreed = await _agreed(store)
+    agreed = await DeploymentStore(store).find()
     if agreed is None or agreed.mode == store.mode:
         return
     if agreed.mode == "strict":
@@ -71,16 +67,8 @@ async def join(store: Store, *, lasting: bool = True) -> None:
 
 async def change(store: Store) -> None:
     """Have everybody book as this process would; nobody may be running."""
-    await store.database["deployment"].replace_one(_IDENTITY, _ours(store).to_mongo(), upsert=True)
+    await DeploymentStore(store).put_deployment(_ours(store))
 
 
 def _ours(store: Store) -> Deployment:
     return Deployment(mode=store.mode, lifecycle=LIFECYCLE)
-
-
-async def _agreed(store: Store) -> Deployment | None:
-    row = await store.database["deployment"].find_one(_IDENTITY)
-    if row is None:
-        return None
-    agreed: Deployment = Deployment.model_validate(row)
-    return agreed

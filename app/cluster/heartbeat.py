@@ -26,6 +26,7 @@ from app.pids import PLACE, started
 from app.storage.client import Store
 from app.storage.documents import Process
 from app.storage.errors import StorageError
+from app.storage.processes import ProcessStore
 
 log = structlog.get_logger()
 
@@ -67,6 +68,7 @@ class Heartbeat:
 
     def __init__(self, store: Store, driver: Holder) -> None:
         self._store = store
+        self._rows = ProcessStore(store)
         self._driver = driver
         self._row = Process(
             id=ObjectId(),
@@ -120,7 +122,7 @@ class Heartbeat:
         if self._driver.doubted():
             return
         with suppress(PyMongoError), pymongo.timeout(ANSWER_SECONDS):
-            await self._store.database["processes"].delete_one({"_id": self._row.id})
+            await self._rows.delete_process(self._row.id)
 
     def _must_agree(self) -> None:
         if self._difference is not None:
@@ -209,10 +211,7 @@ class Heartbeat:
         """Write the row. If it is not there any more we were taken for dead: our sessions are ended, we need others."""
         held = self._driver.held()
         self._row = self._row.model_copy(update={"sessions": held, "beat": self._row.beat + 1})
-        result = await self._store.database["processes"].replace_one(
-            {"_id": self._row.id}, self._row.to_mongo(), upsert=True
-        )
-        if result.upserted_id is not None and self._registered is not None:
+        if await self._rows.put_process(self._row) and self._registered is not None:
             log.warning("this process was taken for dead; it goes on with other sessions")
             self._driver.retire()
         self._registered = held

@@ -18,6 +18,7 @@ from pymongo.errors import OperationFailure
 from app.pids import PLACE, is_gone
 from app.storage.client import Store
 from app.storage.documents import Process
+from app.storage.processes import ProcessStore
 
 log = structlog.get_logger()
 
@@ -61,8 +62,7 @@ class Reaper:
             pymongo.errors.PyMongoError: if the database does not answer.
         """
         asked = self._clock()
-        others = self._store.database["processes"].find({"_id": {"$ne": self._own}})
-        rows: list[Process] = [Process.model_validate(row) async for row in others]
+        rows = await ProcessStore(self._store).find_others(self._own)
         heard = self._clock()
         self._seen = {row.id: (row.beat, self._since(row, heard)) for row in rows}
         living = []
@@ -95,7 +95,7 @@ async def reap(store: Store, dead: Process, why: str, adopt: Adopt | None = None
             await kill_sessions(store, dead.sessions)
         except OperationFailure as error:  # not allowed, or not known here: the server's own limit ends them
             log.warning("the server does not end them; what they hold is free within a minute", error=str(error))
-    await store.database["processes"].delete_one({"_id": dead.id, "beat": dead.beat})
+    await ProcessStore(store).delete_process(dead.id, beat=dead.beat)
 
 
 async def kill_sessions(store: Store, sessions: list[bytes]) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
-from app.catalogue.queries import missing
 from app.catalogue.schemas import NewCustomer, NewResource
 from app.errors import Problem
 from app.http.models import read_body
+from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource
 from app.storage.guards import insert_new, make_fresh_guards, make_guard
@@ -44,7 +44,7 @@ class Known:
         if len(self._seen[kind]) > REMEMBERED:
             self._seen[kind].clear()
         new = wanted - self._seen[kind]
-        unknown = await missing(self._store, kind, new)
+        unknown = await CatalogueStore(self._store).find_missing(kind, new)
         self._seen[kind] |= new - unknown
         if self._create and unknown:
             self._seen[kind].update(await make(sorted(unknown)))

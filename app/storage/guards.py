@@ -44,6 +44,13 @@ def new_rules() -> str:
     return token_hex(12)
 
 
+async def read_guard(store: Store, identity: str) -> dict[str, Any] | None:
+    """The guard of a resource as it is stored; None where there is none."""
+    # As a row: the write path compares it field by field with what its transaction reads.
+    row: dict[str, Any] | None = await store.database["guards"].find_one({"_id": identity})
+    return row
+
+
 async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[ForeignOccupancy]]:
     """The reach that needs what is booked on a resource: what the conflict lookup finds, and what is listed beside.
 

@@ -11,6 +11,9 @@ from app.storage.values import excerpt, shown_text
 
 C = TypeVar("C", bound=CatalogueObject)
 
+HOURS_FIELDS = frozenset({"schedule", "timeOff"})
+"""The long parts of a stored resource, which are shown under paths of their own."""
+
 
 def collection_of(kind: type[CatalogueObject]) -> str:
     """Where objects of a kind are kept: `resources`, `services`, `customers`."""

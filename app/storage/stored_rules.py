@@ -18,12 +18,12 @@ from app.domain.schedule_json import read_span, stored_schedule
 from app.domain.zones import zone
 from app.errors import Problem, invalid
 from app.storage.documents import Resource, Service
+from app.storage.stored_catalogue import HOURS_FIELDS
 from app.storage.values import excerpt, shown_text
 
 MOST_CAPACITY, MOST_DAYS = 2**31, 366 * 100
 MOST_MINUTES = MOST_DAYS * 24 * 60
 
-_LONG_PARTS = frozenset({"schedule", "timeOff"})
 _MINUTES = [name for name in Service.model_fields if name.endswith("_minutes")]
 
 
@@ -34,7 +34,7 @@ def room_of_row(row: Mapping[str, Any], schedule: Schedule | None = None) -> Res
         Problem: `invalid` where others wrote it so that it cannot be read.
     """
     with _readable("resource", row):
-        resource = Resource.model_validate({name: value for name, value in row.items() if name not in _LONG_PARTS})
+        resource = Resource.model_validate({name: value for name, value in row.items() if name not in HOURS_FIELDS})
         _bounded(capacity=(resource.capacity, MOST_CAPACITY))
         tz = zone(resource.timezone)
         if schedule is None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.cluster import worker_heartbeat
+from app.cluster.worker_liveness import DEAD_SECONDS
 from app.reconciliation import engine
 from app.reconciliation.alerts import Alerts
 from app.settings import Settings
@@ -72,7 +73,7 @@ async def test_that_it_stopped_can_be_seen(visitor: Visitor) -> None:
     assert figures["reserva_reconciliations_queued"] == 1
     assert figures["reserva_reconciliations_queued_seconds"] >= 3600
     assert figures["reserva_workers"] == 1
-    assert 0 <= figures["reserva_worker_heartbeat_seconds"] < worker_heartbeat.DEAD_SECONDS
+    assert 0 <= figures["reserva_worker_heartbeat_seconds"] < DEAD_SECONDS
 
 
 async def test_alerts_in_numbers(visitor: Visitor) -> None:

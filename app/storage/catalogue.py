@@ -1,0 +1,93 @@
+"""The store of resources, services and customers, outside transactions.
+
+Objects are read as rows, and validated by `object_of`: other programs may have written what pydantic refuses, and the
+answer then names each field at fault. Where only ids are read, and for inserts, Beanie is used.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from motor.motor_asyncio import AsyncIOMotorCollection
+from pydantic import BaseModel, Field
+from pymongo.errors import DuplicateKeyError
+
+from app.deadline import sending
+from app.storage.client import Store
+from app.storage.documents import CatalogueObject, Customer
+from app.storage.stored_catalogue import collection_of
+
+Kind: TypeAlias = type[CatalogueObject]
+
+_OPTIONAL_OF_CUSTOMER = frozenset({"email", "phone", "externalId"})
+
+
+class _Identity(BaseModel):
+    """The id of an object, and nothing else of it."""
+
+    id: Any = Field(alias="_id")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueStore:
+    """The catalogue of one database."""
+
+    store: Store
+
+    async def find_row(
+        self, kind: Kind, identity: str, *, fields: Collection[str] = (), without: Collection[str] = ()
+    ) -> dict[str, Any] | None:
+        """An object as it is stored: all of it, these fields and `_id`, or all without some fields."""
+        projection = dict.fromkeys(fields, 1) or dict.fromkeys(without, 0) or None
+        row: dict[str, Any] | None = await self._collection(kind).find_one({"_id": identity}, projection)
+        return row
+
+    async def find_rows(
+        self, kind: Kind, query: Mapping[str, Any], limit: int, *, after: str | None, without: Collection[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Up to `limit` objects as they are stored, by id, that match a query and have a text after `after` as id."""
+        last: dict[str, Any] = {"$gte": ""} if after is None else {"$gt": after}
+        wanted = {**query, "_id": query.get("_id", {}) | last}
+        found = self._collection(kind).find(wanted, dict.fromkeys(without, 0) or None)
+        rows: list[dict[str, Any]] = await found.sort("_id", 1).limit(limit).to_list(None)
+        return rows
+
+    async def exists(self, kind: Kind, identity: str) -> bool:
+        """Whether there is an object of this id, whatever else is in it."""
+        found = await self.store.of(kind).find_one({"_id": identity}, projection_model=_Identity)
+        return found is not None
+
+    async def find_missing(self, kind: Kind, identities: Collection[str]) -> set[str]:
+        """Those of the ids that no object has."""
+        if not identities:
+            return set()
+        found = self.store.of(kind).find({"_id": {"$in": list(identities)}}, projection_model=_Identity)
+        return set(identities) - {each.id async for each in found}
+
+    async def insert_object(self, made: CatalogueObject) -> bool:
+        """Insert a new object; false where another one has its id."""
+        sending()
+        try:
+            await self.store.insert(made)
+        except DuplicateKeyError:
+            # After a restart of the server the driver's own second try can meet what its first one has written.
+            same = await self.store.of(type(made)).find_one(made.to_mongo(), projection_model=_Identity)
+            return same is not None
+        return True
+
+    async def update_customer(self, after: Customer, version: int) -> bool:
+        """Write all fields of a customer over a stored one of this version; whether there is one.
+
+        What is unset is taken out, never null.
+        """
+        stored = after.to_mongo()
+        unset = dict.fromkeys(_OPTIONAL_OF_CUSTOMER - stored.keys(), "")
+        sending()
+        # Guarded by the version: `save()` would overwrite what somebody else changed meanwhile.
+        done = await self._collection(Customer).update_one(
+            {"_id": after.id, "version": version}, {"$set": stored} | ({"$unset": unset} if unset else {})
+        )
+        return bool(done.matched_count)
+
+    def _collection(self, kind: Kind) -> "AsyncIOMotorCollection[dict[str, Any]]":
+        return self.store.database[collection_of(kind)]

@@ -1,0 +1,82 @@
+"""The stores of what the processes of a deployment know of each other: who runs, and what all agree on."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from app.storage.client import Store
+from app.storage.documents import Beat, Deployment, Process
+
+_DEPLOYMENT = {"_id": "deployment"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessStore:
+    """The rows of the processes that book."""
+
+    store: Store
+
+    async def find_others(self, own: ObjectId | None) -> list[Process]:
+        """The rows of all processes but one."""
+        found: list[Process] = await self.store.of(Process).find({"_id": {"$ne": own}}).to_list()
+        return found
+
+    async def put_process(self, row: Process) -> bool:
+        """Write the row of a process; whether it was not there before."""
+        # Beanie has no replacement that inserts what is missing, and `save()` does not tell which of both it did.
+        result = await self.store.database["processes"].replace_one({"_id": row.id}, row.to_mongo(), upsert=True)
+        return result.upserted_id is not None
+
+    async def delete_process(self, identity: ObjectId, *, beat: int | None = None) -> None:
+        """Delete the row of a process; where a beat is given, only if it was the last."""
+        guarded = {} if beat is None else {"beat": beat}
+        await self.store.database["processes"].delete_one({"_id": identity, **guarded})
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentStore:
+    """The one document of what all processes of a database agree on."""
+
+    store: Store
+
+    async def find(self) -> Deployment | None:
+        """What was agreed on, if anything."""
+        found: Deployment | None = await self.store.of(Deployment).find_one(_DEPLOYMENT)
+        return found
+
+    async def insert_first(self, deployment: Deployment) -> None:
+        """Settle what is agreed on; where another process was first, its word stands."""
+        with suppress(DuplicateKeyError):
+            await self.store.insert(deployment)
+
+    async def put_deployment(self, deployment: Deployment) -> None:
+        """Settle what is agreed on, whatever was before."""
+        # Beanie has no replacement that inserts what is missing.
+        await self.store.database["deployment"].replace_one(_DEPLOYMENT, deployment.to_mongo(), upsert=True)
+
+
+@dataclass(frozen=True, slots=True)
+class BeatStore:
+    """The last heartbeats of workers."""
+
+    store: Store
+
+    async def put_beat(self, beat: Beat) -> None:
+        """Write the heartbeat of a worker over its last one."""
+        # Beanie has no replacement that inserts what is missing.
+        await self.store.database["beats"].replace_one({"_id": beat.id}, beat.to_mongo(), upsert=True)
+
+    async def delete_before(self, at: datetime) -> None:
+        """Forget the workers that were silent since."""
+        await self.store.of(Beat).find({"at": {"$lt": at}}).delete()
+
+    async def delete_beat(self, worker: str) -> None:
+        """Forget a worker."""
+        await self.store.of(Beat).find({"_id": worker}).delete()
+
+    async def find_ages(self, now: datetime) -> list[timedelta]:
+        """How long ago the last heartbeat of each worker was."""
+        return [now - beat.at async for beat in self.store.of(Beat).find()]
