@@ -9,9 +9,9 @@ from app.domain.load import Occupancy
 from app.domain.rules import Check, Verdict
 from app.errors import Fault, Problem
 
-CONFLICTS = 10
-STRANDED = 100
-BLAMED = {
+CONFLICTS_MAX = 10
+STRANDED_MAX = 100
+FIELD_OF_RULE = {
     "resource-active": "/resource",
     "service-active": "/service",
     "service-offered": "/service",
@@ -30,39 +30,39 @@ def refusal(refused: Refused, caller: Caller) -> Problem:
     """`conflict` where only the time is taken, else `rule`; both with every rule's verdict."""
     verdict = refused.verdict
     failed = verdict.failed
-    faults = [Fault(BLAMED[check.rule], check.detail) for check in failed]
+    faults = [Fault(FIELD_OF_RULE[check.rule], check.detail) for check in failed]
     checks = [check_json(check, verdict, caller) for check in verdict.checks]
     if verdict.is_conflict:
-        conflicts = [conflict_json(taken, caller) for taken in verdict.conflicts[:CONFLICTS]]
+        conflicts = [conflict_json(taken, caller) for taken in verdict.conflicts[:CONFLICTS_MAX]]
         return Problem("conflict", failed[0].detail, faults=faults, conflicts=conflicts, checks=checks)
     return Problem("rule", " ".join(check.detail for check in failed), faults=faults, checks=checks)
 
 
 def stranding(stranded: Stranded, caller: Caller) -> Problem:
-    """The bookings that an edit would leave without room, for those who may read them."""
+    """The bookings that an edit would leave without capacity, listed for callers that may read them."""
     total = len(stranded.stranded)
-    way_out = "repeat with ?force=true to leave them as they are" if stranded.forcible else "cancel or move them first"
+    remedy = "repeat with ?force=true to leave them as they are" if stranded.forcible else "cancel or move them first"
     extra: dict[str, Any] = {"total": total}
     if caller.may("reservations:read"):
-        extra["reservations"] = [stranded_json(taken) for taken in stranded.stranded[:STRANDED]]
+        extra["reservations"] = [stranded_json(taken) for taken in stranded.stranded[:STRANDED_MAX]]
     bookings = "1 booking" if total == 1 else f"{total} bookings"
-    return Problem("stranded-bookings", f"{bookings} would be stranded; {way_out}.", **extra)
+    return Problem("stranded-bookings", f"{bookings} would be stranded; {remedy}.", **extra)
 
 
 def conflict_json(taken: Occupancy, caller: Caller) -> dict[str, Any]:
-    """Who is in the way: the times for everybody, the rest for those who may read it."""
-    told: dict[str, Any] = {"startTime": render(taken.own_start), "endTime": render(taken.own_end)}
+    """A conflicting reservation: its times for everybody, its status and id for callers that may read it."""
+    shown: dict[str, Any] = {"startTime": render(taken.own_start), "endTime": render(taken.own_end)}
     if _may_read(taken, caller):
-        told |= {"status": taken.status, "reservation": str(taken.id)}
-    return told
+        shown |= {"status": taken.status, "reservation": str(taken.id)}
+    return shown
 
 
 def stranded_json(taken: Occupancy) -> dict[str, Any]:
     """A stranded booking, with what is needed to move it."""
-    known = {"version": taken.version, "customer": taken.customer or None}
+    optional = {"version": taken.version, "customer": taken.customer or None}
     return {
         "id": str(taken.id),
-        **{name: value for name, value in known.items() if value is not None},
+        **{name: value for name, value in optional.items() if value is not None},
         "startTime": render(taken.own_start),
         "endTime": render(taken.own_end),
         "status": taken.status,
@@ -71,14 +71,19 @@ def stranded_json(taken: Occupancy) -> dict[str, Any]:
 
 def check_json(check: Check, verdict: Verdict, caller: Caller) -> dict[str, Any]:
     """One rule's verdict, less what the caller may not read."""
-    told: dict[str, Any] = {"rule": check.rule, "ok": check.ok, "detail": check.detail}
-    if any(taken.id == check.reservation and _may_read(taken, caller) for taken in verdict.conflicts):
-        told["reservation"] = str(check.reservation)
-    if check.time_off is not None:
-        told["timeOff"] = check.time_off
-    if check.override is not None:
-        told["override"] = check.override
-    return told
+    optional = {
+        "reservation": blamed_reservation(check, verdict, caller),
+        "timeOff": check.time_off,
+        "override": check.override,
+    }
+    present = {name: value for name, value in optional.items() if value is not None}
+    return {"rule": check.rule, "ok": check.ok, "detail": check.detail, **present}
+
+
+def blamed_reservation(check: Check, verdict: Verdict, caller: Caller) -> str | None:
+    """The id of the reservation for which a rule says no; None if there is none that the caller may read."""
+    readable = any(taken.id == check.reservation and _may_read(taken, caller) for taken in verdict.conflicts)
+    return str(check.reservation) if readable else None
 
 
 def _may_read(taken: Occupancy, caller: Caller) -> bool:

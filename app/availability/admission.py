@@ -1,4 +1,4 @@
-"""How many long questions a process answers at once: a few, with a short queue, and no key takes all places."""
+"""Admission of long questions: a process answers a few at once, queues a few more, and no key takes all of them."""
 
 import asyncio
 from collections import Counter, deque
@@ -7,70 +7,78 @@ from contextlib import asynccontextmanager
 
 from app.errors import Problem
 
-PLACES = 3
-"""Questions that are answered at once: while one computes, the others read."""
-PLACES_OF_A_KEY = 2
-QUEUE_LIMIT = 64
-QUEUE_LIMIT_OF_A_KEY = 32
+PERMITS_MAX = 3
+"""Questions that are answered at once: while one computes, the others read from the database."""
+PERMITS_PER_KEY_MAX = 2
+QUEUE_LENGTH_MAX = 64
+QUEUE_LENGTH_PER_KEY_MAX = 32
 WAIT_SECONDS = 5.0
 
 
 class Admission:
-    """Places, and a queue in which keys take turns, so that who asks much does not keep the others waiting."""
+    """Permits, and a queue in which API keys take turns, so that a busy key does not keep the others waiting.
 
-    def __init__(self, places: int = PLACES, wait_seconds: float = WAIT_SECONDS) -> None:
-        self._free = places
+    Args:
+        permits: Questions that are answered at once.
+        wait_seconds: How long a question waits for a permit.
+    """
+
+    def __init__(self, permits: int = PERMITS_MAX, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._free = permits
         self._wait_seconds = wait_seconds
         self._answering: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
-    async def turn(self, key: str) -> AsyncIterator[None]:
-        """Wait for a place, and have it inside.
+    async def permit(self, key: str) -> AsyncIterator[None]:
+        """Wait for a permit, and hold it inside.
 
         Raises:
-            Problem: `overloaded` where the queue is full, or no place becomes free in time; nothing was begun.
+            Problem: `overloaded` where the queue is full, or no permit becomes free in time; nothing was begun.
         """
-        place = self._join(key)
+        waiter = self._enqueue(key)
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await place
-        except (asyncio.CancelledError, TimeoutError) as gone:
-            if place.done() and not place.cancelled():  # it became free at that very moment
-                self._leave(key)
-            place.cancel()
-            if isinstance(gone, TimeoutError):
+                await waiter
+        except (asyncio.CancelledError, TimeoutError) as error:
+            if waiter.done() and not waiter.cancelled():  # the permit was granted at that very moment
+                self._release(key)
+            waiter.cancel()
+            if isinstance(error, TimeoutError):
                 raise _overloaded() from None
             raise
         try:
             yield
         finally:
-            self._leave(key)
+            self._release(key)
 
-    def _join(self, key: str) -> "asyncio.Future[None]":
-        if self._length(*self._waiting) >= QUEUE_LIMIT or self._length(key) >= QUEUE_LIMIT_OF_A_KEY:
+    def _enqueue(self, key: str) -> "asyncio.Future[None]":
+        if (
+            self._waiting_count(*self._waiting) >= QUEUE_LENGTH_MAX
+            or self._waiting_count(key) >= QUEUE_LENGTH_PER_KEY_MAX
+        ):
             raise _overloaded()
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, deque()).append(place)
-        self._call()
-        return place
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, deque()).append(waiter)
+        self._grant()
+        return waiter
 
-    def _length(self, *keys: str) -> int:
-        """How many of these wait; those that went away do not."""
-        return sum(not place.done() for key in keys for place in self._waiting.get(key, ()))
+    def _waiting_count(self, *keys: str) -> int:
+        """How many questions of these keys wait; those whose client went away do not count."""
+        return sum(not waiter.done() for key in keys for waiter in self._waiting.get(key, ()))
 
-    def _leave(self, key: str) -> None:
+    def _release(self, key: str) -> None:
         self._free += 1
         self._answering[key] -= 1
-        self._call()
+        self._grant()
 
-    def _call(self) -> None:
-        """Give the free places to those who wait, one key after the other."""
+    def _grant(self) -> None:
+        """Grant the free permits to the queue, one key after the other."""
         for key in [*self._waiting]:
             queue = self._waiting[key]
             while queue and queue[0].done():
                 queue.popleft()
-            if queue and self._free and self._answering[key] < PLACES_OF_A_KEY:
+            if queue and self._free and self._answering[key] < PERMITS_PER_KEY_MAX:
                 self._free -= 1
                 self._answering[key] += 1
                 queue.popleft().set_result(None)

@@ -1,4 +1,4 @@
-"""When a refused booking could be had instead: advice, which never keeps the refusal waiting for long."""
+"""The next free starts for a refused booking: advice, for which a refusal never waits longer than `WAIT_SECONDS`."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from heapq import merge
 import pymongo
 from pymongo.errors import PyMongoError
 
-from app.availability.queries import Place, read_places, read_rows
+from app.availability.queries import BookableResource, read_resources, read_rows
 from app.deadline import detached, within
 from app.domain.instants import DAY, Millis
 from app.domain.load import Profile
@@ -22,26 +22,26 @@ from app.storage.reservations import Row
 from app.storage.rule_cache import RuleReader
 from app.work import WorkPool
 
-STARTS = 3
-DAYS = 7
-LOOKED_AT_MAX = 5_000
-"""Starts that one search looks at, over all resources."""
+STARTS_MAX = 3
+SEARCHED_DAYS = 7
+CANDIDATES_MAX = 5_000
+"""Starts that one search judges, over all resources."""
 ROWS_MAX = 20_000
 """Reservations that one search reads."""
-SECONDS = 0.5
-"""How long a refusal waits for it."""
-QUESTIONS_MAX = 32
-"""Searches at a time; who comes later gets no advice."""
-REMEMBERED_SECONDS = 1.0
-REMEMBERED_MAX = 1_000
-"""Resources of which it is remembered who occupies them."""
+WAIT_SECONDS = 0.5
+"""How long a refusal waits for its advice."""
+SEARCHES_MAX = 32
+"""Searches at a time; a refusal beyond them gets no advice."""
+CACHE_SECONDS = 1.0
+CACHED_PROFILES_MAX = 1_000
+"""Profiles that the cache holds, one per resource and span."""
 
-_Question = tuple[BookingRequest, str | None, tuple[str, ...]]
+_Key = tuple[BookingRequest, str | None, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
-    """How full a resource was in a span, valid while its guard has this count of changes, and for a moment."""
+class _CachedProfile:
+    """How full a resource was in a span; valid until a monotonic time, while its guard has this count of changes."""
 
     changes: int
     until: float
@@ -49,104 +49,108 @@ class _Remembered:
 
 
 class NextFree:
-    """Looks for the next free starts, one search after the other.
+    """Searches the next free starts, one search after the other.
 
-    Refusals of a full pool come in crowds, for the same start and for others. Of those that ask the same, one asks and
-    all are told; the others share what was read of the pool, until something is booked there.
+    Refusals of a full pool come in crowds, for the same start and for others. Equal requests share one search; the
+    others share the cached profiles of the pool, until something is booked there.
     """
 
     def __init__(self, store: Store, rules: RuleReader, work: WorkPool) -> None:
         self._store = store
         self._rules = rules
         self._work = work
-        self._asking: dict[_Question, asyncio.Task[list[Millis]]] = {}
-        self._searching = asyncio.Lock()
-        self._remembered: OrderedDict[tuple[str, Millis, Millis], _Remembered] = OrderedDict()
+        self._searches: dict[_Key, asyncio.Task[list[Millis]]] = {}
+        self._lock = asyncio.Lock()
+        self._cache: OrderedDict[tuple[str, Millis, Millis], _CachedProfile] = OrderedDict()
 
-    async def starts(self, wish: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
-        """Up to three starts on the grid, from the wished one to 7 days on, that are free for the same request.
+    async def starts(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
+        """Up to three starts on the grid, from the requested one to 7 days on, that are free for the same request.
 
         Fewer or none where it would take long: to read what is booked, to search it, or to wait for other searches.
         """
-        question = (wish, service, tuple(resources))
-        task = self._asking.get(question)
+        key = (request, service, tuple(resources))
+        task = self._searches.get(key)
         if task is None:
-            if len(self._asking) >= QUESTIONS_MAX:
+            if len(self._searches) >= SEARCHES_MAX:
                 return []
-            task = self._asking[question] = detached(self._search(*question))
-            task.add_done_callback(lambda _: self._asking.pop(question, None))
-        await asyncio.wait([task], timeout=within(SECONDS))
+            task = self._searches[key] = detached(self._search(*key))
+            task.add_done_callback(lambda _: self._searches.pop(key, None))
+        await asyncio.wait([task], timeout=within(WAIT_SECONDS))
         return task.result() if task.done() else []
 
-    async def _search(self, wish: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
-        until = time.monotonic() + SECONDS
-        budget = Budget(LOOKED_AT_MAX, late=lambda: time.monotonic() > until)
+    async def _search(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
+        until = time.monotonic() + WAIT_SECONDS
+        budget = Budget(CANDIDATES_MAX, late=lambda: time.monotonic() > until)
         try:
-            async with self._searching:
+            async with self._lock:
                 if budget.late():
                     return []
-                with pymongo.timeout(SECONDS):
-                    offer, places = await read_places(self._store, self._rules, resources=resources, service=service)
-                    search = _Search(wish, offer, places)
-                    profiles, rows = await self._taken(search)
+                with pymongo.timeout(WAIT_SECONDS):
+                    rules, bookable = await read_resources(
+                        self._store, self._rules, resources=resources, service=service
+                    )
+                    search = _Search(request, rules, bookable)
+                    profiles, rows = await self._read_profiles(search)
                 return await self._work.run(self._find, search, profiles, rows, budget)
         except (PyMongoError, Problem):
             return []  # a refusal stands without advice
 
-    async def _taken(self, search: "_Search") -> tuple[dict[str, Profile], Mapping[str, list[Row]]]:
-        """Who is there: the profiles that are remembered, and the reservations of the other resources."""
+    async def _read_profiles(self, search: "_Search") -> tuple[dict[str, Profile], Mapping[str, list[Row]]]:
+        """The profiles that are cached, and the reservations of the other resources."""
         now = time.monotonic()
         known: dict[str, Profile] = {}
-        for place in search.places if search.wish.ignore is None else ():
-            entry = self._remembered.get((place.room.id, *search.span))
-            if entry is not None and entry.until > now and entry.changes == place.changes:
-                known[place.room.id] = entry.profile
-        unknown = [place for place in search.places if place.room.id not in known]
+        for resource in search.resources if search.request.ignore is None else ():
+            entry = self._cache.get((resource.rules.id, *search.span))
+            if entry is not None and entry.until > now and entry.changes == resource.changes:
+                known[resource.rules.id] = entry.profile
+        unknown = [resource for resource in search.resources if resource.rules.id not in known]
         return known, await read_rows(self._store, unknown, *search.span, rows_max=ROWS_MAX)
 
     def _find(
         self, search: "_Search", profiles: dict[str, Profile], rows: Mapping[str, list[Row]], budget: Budget
     ) -> list[Millis]:
-        """Search, in a thread; one at a time."""
-        now, until = self._store.clock.millis(), time.monotonic() + REMEMBERED_SECONDS
-        for place in search.places:
-            name = place.room.id
+        """Search and fill the cache, in a thread; one search at a time."""
+        now, until = self._store.clock.millis(), time.monotonic() + CACHE_SECONDS
+        for resource in search.resources:
+            name = resource.rules.id
             if name in rows:
-                profiles[name] = Profile(now, place.occupancies(rows[name]), search.wish.ignore)
-                if search.wish.ignore is None:
-                    self._remembered[name, *search.span] = _Remembered(place.changes, until, profiles[name])
-        while len(self._remembered) > REMEMBERED_MAX:
-            self._remembered.popitem(last=False)
+                profiles[name] = Profile(now, resource.occupancies(rows[name]), search.request.ignore)
+                if search.request.ignore is None:
+                    self._cache[name, *search.span] = _CachedProfile(resource.changes, until, profiles[name])
+        while len(self._cache) > CACHED_PROFILES_MAX:
+            self._cache.popitem(last=False)
         return search.run(profiles, budget)
 
 
 class _Search:
-    """One search: what is asked, where, and the span in which something may be in the way."""
+    """One search: the request, its resources, and the span in which a reservation may conflict with it."""
 
-    def __init__(self, wish: BookingRequest, offer: ServiceRules | None, places: Sequence[Place]) -> None:
-        length = wish.end - wish.start
-        self.wish = wish
-        self.places = places
-        self._offer = offer
-        self._before = wish.start + DAYS * DAY + 1
-        self._asked = SlotQuery(length, wish.guests, max(round(length / DAY), 1), wish.ignore, wish.lifted)
-        first, end = block_of(wish.start, self._before + longest_of(self._asked, offer), offer)
+    def __init__(
+        self, request: BookingRequest, service: ServiceRules | None, resources: Sequence[BookableResource]
+    ) -> None:
+        length = request.end - request.start
+        self.request = request
+        self.resources = resources
+        self._service = service
+        self._before = request.start + SEARCHED_DAYS * DAY + 1
+        self._asked = SlotQuery(length, request.guests, max(round(length / DAY), 1), request.ignore, request.lifted)
+        first, end = block_of(request.start, self._before + longest_of(self._asked, service), service)
         self.span = (first // DAY * DAY, -(-end // DAY) * DAY)
         """Whole days, so that searches for other starts of a day can share what was read."""
 
     def run(self, profiles: Mapping[str, Profile], budget: Budget) -> list[Millis]:
-        """The first starts, whichever resource they are on."""
+        """The first free starts on any of the resources, without duplicates."""
         starts: list[Millis] = []
-        for start in merge(*[self._on(place, profiles[place.room.id], budget) for place in self.places]):
+        for start in merge(*[self._on(resource, profiles[resource.rules.id], budget) for resource in self.resources]):
             if start not in starts[-1:]:
                 starts.append(start)
-            if len(starts) == STARTS:
+            if len(starts) == STARTS_MAX:
                 break
         return starts
 
-    def _on(self, place: Place, profile: Profile, budget: Budget) -> Iterator[Millis]:
+    def _on(self, resource: BookableResource, profile: Profile, budget: Budget) -> Iterator[Millis]:
         if budget.late():
             return
-        grid = Candidates.of(place.room, self._offer, self._asked, self.wish.start, self._before)
-        for slot in slots(grid, self._offer, self._asked, profile, budget):
+        grid = Candidates.of(resource.rules, self._service, self._asked, self.request.start, self._before)
+        for slot in slots(grid, self._service, self._asked, profile, budget):
             yield slot.start

@@ -1,4 +1,4 @@
-"""What availability reads: the catalogue, the guards' reach, and the reservations of a span, once for all resources."""
+"""What availability reads: rules, the guards' reach, and the reservations of a span, once for all resources."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,33 +20,34 @@ ROWS_MAX = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A resource with what the rules need to know of it, how far its blocks reach, and how often it was booked."""
+class BookableResource:
+    """A resource with its rules, how far its blocks reach, and the count of changes of its guard."""
 
-    room: ResourceRules
+    rules: ResourceRules
     reach: Reach
     changes: int
 
     def occupancies(self, rows: Iterable[Row]) -> list[Occupancy]:
-        """What these rows occupy of it."""
-        return occupancies_on(self.room.id, rows, by_guests=self.room.by_guests)
+        """What stored reservations occupy of it."""
+        return occupancies_on(self.rules.id, rows, by_guests=self.rules.by_guests)
 
 
-async def read_places(
+async def read_resources(
     store: Store,
     rules: RuleReader,
     *,
     resources: Sequence[str] | None,
     service: str | None,
     until: float = math.inf,
-) -> tuple[ServiceRules | None, list[Place]]:
-    """The service, None if there is no such; and these resources, or its pool: what offers it and is active.
+) -> tuple[ServiceRules | None, list[BookableResource]]:
+    """A service, None if there is no such; and these resources, or its pool: what offers it and is active.
 
-    Places are sorted by id. One find of the pool, and one of the guards; what was edited is read as well.
+    Sorted by id. One find of the pool, and one of the guards; rules that were edited are read as well.
 
     Raises:
-        Problem: `overloaded` where that is not done at `until`, of the monotonic clock; `invalid` where the service,
-            or a resource that was named, cannot be read. Of a pool such a resource is left out, if there are others.
+        Problem: `overloaded` where that is not done at `until`, in seconds of the monotonic clock; `invalid` where
+            the service, or a resource that was named, cannot be read. Of a pool such a resource is left out, if there
+            are others.
     """
     if resources is None and service is not None:
         wanted: Sequence[str] = await members_of(store.database, service)
@@ -55,30 +56,30 @@ async def read_places(
     read = await rules.read(wanted, [] if service is None else [service], until=until)
     if service is not None and service_row(service) in read.unreadable:
         raise read.unreadable[service_row(service)]
-    rooms = [read.rooms[one] for one in sorted(read.rooms)]
-    if read.unreadable and (resources is not None or not rooms):
+    found = [read.rooms[each] for each in sorted(read.rooms)]
+    if read.unreadable and (resources is not None or not found):
         raise min(read.unreadable.items())[1]
     if resources is None:
-        rooms = [room for room in rooms if room.active and service in room.services]
-    places = [Place(room, Reach.of_guard(guard := read.guards[room.id]), guard["seq"]) for room in rooms]
-    return None if service is None else read.offers.get(service), places
+        found = [each for each in found if each.active and service in each.services]
+    bookable = [BookableResource(each, Reach.of_guard(guard := read.guards[each.id]), guard["seq"]) for each in found]
+    return None if service is None else read.offers.get(service), bookable
 
 
 async def read_rows(
-    store: Store, places: Sequence[Place], start: Millis, end: Millis, *, rows_max: int
+    store: Store, resources: Sequence[BookableResource], start: Millis, end: Millis, *, rows_max: int
 ) -> dict[str, list[Row]]:
-    """What may occupy each place during `[start, end)` in block times, by the id of the resource.
+    """What may occupy each resource during `[start, end)` in block times, by the id of the resource.
 
     Raises:
         Problem: `overloaded` where there are more than `rows_max`.
     """
-    reaches = {place.room.id: place.reach for place in places}
+    reaches = {resource.rules.id: resource.reach for resource in resources}
     return await ReservationStore(store).find_occupying(reaches, start, end, rows_max=rows_max)
 
 
 async def read_occupancies(
-    store: Store, places: Sequence[Place], start: Millis, end: Millis
+    store: Store, resources: Sequence[BookableResource], start: Millis, end: Millis
 ) -> dict[str, list[Occupancy]]:
-    """Who may occupy each place during `[start, end)` in block times; see `read_rows`."""
-    found = await read_rows(store, places, start, end, rows_max=ROWS_MAX)
-    return {place.room.id: place.occupancies(found[place.room.id]) for place in places}
+    """Who may occupy each resource during `[start, end)` in block times; see `read_rows`."""
+    found = await read_rows(store, resources, start, end, rows_max=ROWS_MAX)
+    return {resource.rules.id: resource.occupancies(found[resource.rules.id]) for resource in resources}

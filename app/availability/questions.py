@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from app.availability.queries import Place
+from app.availability.queries import BookableResource
 from app.domain.instants import DAY, MINUTE, Millis
 from app.domain.rules import ServiceRules, length_fault
 from app.domain.schedule_json import read_span
@@ -42,49 +42,49 @@ class TimeQuestion:
     guests: int = 1
 
 
-def asked_of(question: Question, offer: ServiceRules | None) -> SlotQuery:
+def asked_of(question: Question, service: ServiceRules | None) -> SlotQuery:
     """How long, and for how many.
 
     Raises:
         Problem: `invalid`.
     """
-    if question.days is not None and (offer is None or offer.kind != "full-day"):
+    if question.days is not None and (service is None or service.kind != "full-day"):
         raise invalid("?days", "`days` is for full-day services.")
-    if offer is not None and offer.kind == "full-day":
+    if service is not None and service.kind == "full-day":
         if question.minutes is not None:
             raise invalid("?minutes", "A full-day service is asked for by `days`.")
         return SlotQuery(DAY, question.guests, question.days or 1)
-    return SlotQuery(_length(question.minutes, offer), question.guests)
+    return SlotQuery(_length(question.minutes, service), question.guests)
 
 
-def _length(minutes: int | None, offer: ServiceRules | None) -> Millis:
-    if offer is None:
+def _length(minutes: int | None, service: ServiceRules | None) -> Millis:
+    if service is None:
         if minutes is None:
             raise invalid("?minutes", "Without a service, say how long: `minutes`.")
         return minutes * MINUTE
-    if offer.kind == "flexible":
-        return offer.duration_min if minutes is None else minutes * MINUTE
-    if minutes not in (None, offer.duration // MINUTE):
-        raise invalid("?minutes", f"The service takes {offer.duration // MINUTE} minutes; leave `minutes` out.")
-    return offer.duration
+    if service.kind == "flexible":
+        return service.duration_min if minutes is None else minutes * MINUTE
+    if minutes not in (None, service.duration // MINUTE):
+        raise invalid("?minutes", f"The service takes {service.duration // MINUTE} minutes; leave `minutes` out.")
+    return service.duration
 
 
-def end_of(start: Millis, end: Millis | None, offer: ServiceRules | None, tz: ZoneInfo) -> Millis:
+def end_of(start: Millis, end: Millis | None, service: ServiceRules | None, tz: ZoneInfo) -> Millis:
     """When a time ends, which a service of fixed length says itself.
 
     Raises:
         Problem: `invalid` where nothing says it, or it lies where nothing can be booked.
     """
     if end is None:
-        if offer is None or offer.kind == "flexible":
+        if service is None or service.kind == "flexible":
             raise invalid("?endTime", "Say when it ends: without a service of fixed length nothing else tells.")
-        return next_day(start, tz) if offer.kind == "full-day" else start + offer.duration
+        return next_day(start, tz) if service.kind == "full-day" else start + service.duration
     if (flaw := length_fault(start, end)) is not None:
         raise invalid("?endTime", flaw)
     return end
 
 
-def answer_zone(question: Question, places: Sequence[Place]) -> ZoneInfo:
+def answer_zone(question: Question, resources: Sequence[BookableResource]) -> ZoneInfo:
     """The zone asked for, or the resource's, or the pool's if all agree, else UTC.
 
     Raises:
@@ -95,7 +95,7 @@ def answer_zone(question: Question, places: Sequence[Place]) -> ZoneInfo:
             return zone(question.timezone)
         except ValueError as error:
             raise invalid("?timezone", str(error)) from None
-    names = {place.room.timezone for place in places}
+    names = {resource.rules.timezone for resource in resources}
     return zone(names.pop() if len(names) == 1 else "UTC")
 
 

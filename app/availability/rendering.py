@@ -1,4 +1,4 @@
-"""The answer of up to 50,000 slots as bytes, written without a model for each; `AvailabilityAnswer` describes it."""
+"""Up to 50,000 slots encoded as JSON, without a model for each slot; `AvailabilityAnswer` describes it."""
 
 import json
 from collections.abc import Iterable
@@ -12,20 +12,20 @@ from app.domain.slots import Slot
 from app.domain.zones import local, render_wall
 
 
-class Written(NamedTuple):
-    """An answer as it goes out, and the `ETag` of its content: to hash megabytes takes long as well."""
+class EncodedAnswer(NamedTuple):
+    """The bytes of an answer with the `ETag` of its content: both are made in a thread, since megabytes take long."""
 
     body: bytes
     tag: str
 
     @classmethod
     def of(cls, body: bytes) -> Self:
-        """With its tag."""
+        """The answer with its tag."""
         return cls(body, f'"{blake2b(body, digest_size=12).hexdigest()}"')
 
 
-def slots_json(tz: ZoneInfo, slots: Iterable[Slot]) -> bytes:
-    """Slots that are sorted by start, as they go out; their local starts are those of a zone."""
+def encoded_slots(tz: ZoneInfo, slots: Iterable[Slot]) -> bytes:
+    """Slots, sorted by start, as the JSON of the answer; local starts are those of the zone."""
     names: dict[str, str] = {}
     items: list[str] = []
     known: Millis | None = None
@@ -48,7 +48,7 @@ def _text(value: str) -> str:
 
 
 def _instant(instant: Millis) -> str:
-    """What `instants.render` gives; dates and times of day repeat, so each is written once."""
+    """What `instants.render` gives; dates and times of day repeat, so each is formatted once."""
     day, rest = divmod(instant, DAY)
     return _date(day) + _time(rest)
 

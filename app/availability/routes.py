@@ -10,11 +10,13 @@ from app.access.routes import any_key, caller_of
 from app.availability.questions import Question, TimeQuestion
 from app.availability.schemas import AvailabilityAnswer, AvailabilityExplanation, RuleCheckAnswer
 from app.availability.service import Availability
+from app.caller import Caller
+from app.domain.rules import Check, Verdict
 from app.errors import invalid
 from app.http.openapi import problems
 from app.http.parameters import read_instant
 from app.http.request import Request
-from app.refusals import check_json
+from app.refusals import blamed_reservation
 
 _MINUTES = 366 * 24 * 60
 
@@ -95,15 +97,19 @@ class AvailabilityRoutes(Controller):
             raise invalid("?startTime", "Say when it would begin.")
         end = read_instant("endTime", end_time)
         verdict = await availability.explain(TimeQuestion(resource, service, start, end, guests), caller_of(request))
-        checks = [
-            RuleCheckAnswer.model_validate(_named(check_json(c, verdict, caller_of(request)))) for c in verdict.checks
-        ]
+        checks = [_shown(check, verdict, caller_of(request)) for check in verdict.checks]
         return AvailabilityExplanation(bookable=verdict.bookable, checks=checks)
 
 
-def _named(check: dict[str, object]) -> dict[str, object]:
-    """The names that the model has here."""
-    return {"time_off" if name == "timeOff" else name: value for name, value in check.items()}
+def _shown(check: Check, verdict: Verdict, caller: Caller) -> RuleCheckAnswer:
+    return RuleCheckAnswer(
+        rule=check.rule,
+        ok=check.ok,
+        detail=check.detail,
+        reservation=blamed_reservation(check, verdict, caller),
+        time_off=check.time_off,
+        override=check.override,
+    )
 
 
 router = AvailabilityRoutes

@@ -1,4 +1,4 @@
-"""Slots, explanations and the next free starts: all by `rules.judge`, which is what booking asks as well."""
+"""Slots, explanations and the next free starts: all judged by `rules.judge`, as bookings are."""
 
 import asyncio
 import time
@@ -13,9 +13,9 @@ from bson import ObjectId
 
 from app.availability.admission import Admission
 from app.availability.next_free import NextFree
-from app.availability.queries import ROWS_MAX, Place, read_places, read_rows
+from app.availability.queries import ROWS_MAX, BookableResource, read_resources, read_rows
 from app.availability.questions import Question, TimeQuestion, answer_zone, asked_of, end_of, span_of
-from app.availability.rendering import Written, slots_json
+from app.availability.rendering import EncodedAnswer, encoded_slots
 from app.caller import Caller
 from app.deadline import LEAST_SECONDS, within
 from app.domain.grid import STARTS_MAX
@@ -35,21 +35,21 @@ from app.work import WorkPool
 P = ParamSpec("P")
 T = TypeVar("T")
 
-SECONDS = 8.5
+QUESTION_SECONDS = 8.5
 """What a question may take, waiting, reading and computing; then it is `overloaded`."""
 POOL_SECONDS = 1.5
-"""What a booking waits at most for the rules of a pool that nobody has asked for before."""
-READ_SECONDS = 1.0
-"""What a read has at least: with less time left it is not begun, so that one that is late tells of the database."""
+"""How long a booking waits at most for the rules of a pool that are not cached."""
+READ_SECONDS_MIN = 1.0
+"""With less time left no read is begun: a timeout then means that the database is slow, not that we began late."""
 
 
 class Availability:
     """When something can be booked, and which rule says no.
 
     Args:
-        store: Where it is booked.
-        rules: How its rules are read.
-        work: Where answers are computed, one at a time: bookings share the processor with them.
+        store: The database.
+        rules: Reads the rules of resources and services.
+        work: The threads in which answers are computed, one at a time: bookings share the processor with them.
     """
 
     def __init__(self, store: Store, rules: RuleReader, work: WorkPool) -> None:
@@ -60,28 +60,30 @@ class Availability:
         self._admission = Admission()
         self._next_free = NextFree(store, rules, work)
 
-    async def slots(self, question: Question, caller: Caller) -> Written:
+    async def slots(self, question: Question, caller: Caller) -> EncodedAnswer:
         """The answer to a question, as JSON: the slots that start in a span, by start, then resource.
 
         Raises:
-            Problem: `invalid`, before anything but the catalogue is read; `forbidden` for who asks to ignore a
-                reservation and may not read any; `overloaded`.
+            Problem: `invalid`, before anything but the catalogue is read; `forbidden` where a
+                caller that may not read reservations asks to ignore one; `overloaded`.
         """
         if question.ignore is not None:
             caller.require("reservations:read")
-        until = time.monotonic() + within(SECONDS)
-        async with self._admission.turn(caller.key_id):
+        until = time.monotonic() + within(QUESTION_SECONDS)
+        async with self._admission.permit(caller.key_id):
             with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
-                offer, places = await self._places(question.service, question.resource, until)
-                asked, tz = asked_of(question, offer), answer_zone(question, places)
+                service, resources = await self._resources(question.service, question.resource, until)
+                asked, tz = asked_of(question, service), answer_zone(question, resources)
                 after, before = span_of(question, tz)
                 budget = Budget(STARTS_MAX + 1, late=lambda: time.monotonic() > until)
-                grids = await self._beside(_grids, places, offer, asked, (after, before), budget)
-                asked = replace(asked, ignore=await self._ignored(question.ignore, caller))
-                block = block_of(after, before + longest_of(asked, offer), offer)
+                grids = await self._compute(_grids, resources, service, asked, (after, before), budget)
+                asked = replace(asked, ignore=await self._ignored_id(question.ignore, caller))
+                block = block_of(after, before + longest_of(asked, service), service)
                 _require_time(until)
-                rows = await read_rows(self.store, places, *block, rows_max=ROWS_MAX)
-            return await self._beside(_answer, grids, offer, asked, _Taken(rows, self.store.clock.millis()), tz, budget)
+                rows = await read_rows(self.store, resources, *block, rows_max=ROWS_MAX)
+            return await self._compute(
+                _encode, grids, service, asked, _Occupants(rows, self.store.clock.millis()), tz, budget
+            )
 
     async def explain(self, question: TimeQuestion, caller: Caller) -> Verdict:
         """Every rule's verdict on one time.
@@ -89,55 +91,59 @@ class Availability:
         Raises:
             Problem: `invalid`, `overloaded`.
         """
-        until = time.monotonic() + within(SECONDS)
-        async with self._admission.turn(caller.key_id):
+        until = time.monotonic() + within(QUESTION_SECONDS)
+        async with self._admission.permit(caller.key_id):
             with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
-                offer, [place] = await self._places(question.service, question.resource, until)
+                service, [resource] = await self._resources(question.service, question.resource, until)
                 start = to_millis(question.start)
                 end = None if question.end is None else to_millis(question.end)
-                wish = BookingRequest(start, end_of(start, end, offer, zone(place.room.timezone)), question.guests)
-                block = block_of(wish.start, wish.end, offer)
+                request = BookingRequest(
+                    start, end_of(start, end, service, zone(resource.rules.timezone)), question.guests
+                )
+                block = block_of(request.start, request.end, service)
                 _require_time(until)
-                rows = await read_rows(self.store, [place], *block, rows_max=ROWS_MAX)
-            return await self._beside(_explain, wish, place, offer, _Taken(rows, self.store.clock.millis()))
+                rows = await read_rows(self.store, [resource], *block, rows_max=ROWS_MAX)
+            return await self._compute(
+                _explain, request, resource, service, _Occupants(rows, self.store.clock.millis())
+            )
 
     async def pool(self, service: str) -> tuple[ServiceRules | None, Sequence[str]]:
-        """A service, and the ids of who offers it and is active; their rules are known then.
+        """A service, and the ids of the active resources that offer it; their rules are cached then.
 
         Raises:
-            Problem: `overloaded` where these could not all be read in the time that a booking has; whoever asks again
-                gets further.
+            Problem: `overloaded` where these could not all be read in the time that a booking has; what was read stays
+                cached, so a repeated request gets further.
         """
         until = time.monotonic() + within(POOL_SECONDS)
-        offer, places = await read_places(self.store, self.rules, resources=None, service=service, until=until)
-        return offer, [place.room.id for place in places]
+        rules, resources = await read_resources(self.store, self.rules, resources=None, service=service, until=until)
+        return rules, [resource.rules.id for resource in resources]
 
-    async def next_free(self, wish: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
-        """Up to three starts, from the wished one on, that are free for the same request; see `NextFree`."""
-        return await self._next_free.starts(wish, service, resources)
+    async def next_free(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
+        """Up to three starts, from the requested one on, that are free for the same request; see `NextFree`."""
+        return await self._next_free.starts(request, service, resources)
 
-    async def _beside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Compute beside the event loop, after what others are computing."""
+    async def _compute(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Compute in a thread, one answer at a time."""
         async with self._computing:
             return await self._work.run(work, *args, **kwargs)
 
-    async def _places(
+    async def _resources(
         self, service: str | None, resource: str | None, until: float
-    ) -> tuple[ServiceRules | None, list[Place]]:
+    ) -> tuple[ServiceRules | None, list[BookableResource]]:
         if service is None and resource is None:
             raise invalid("?resource", "Name a resource, or a service for its whole pool.")
-        resources = None if resource is None else [resource]
+        wanted = None if resource is None else [resource]
         _require_time(until)
-        offer, places = await read_places(
-            self.store, self.rules, resources=resources, service=service, until=until - READ_SECONDS
+        rules, resources = await read_resources(
+            self.store, self.rules, resources=wanted, service=service, until=until - READ_SECONDS_MIN
         )
-        if service is not None and offer is None:
+        if service is not None and rules is None:
             raise invalid("?service", f"There is no service {service!r}.")
-        if resource is not None and not places:
+        if resource is not None and not resources:
             raise invalid("?resource", f"There is no resource {resource!r}.")
-        return offer, places
+        return rules, resources
 
-    async def _ignored(self, identity: str | None, caller: Caller) -> ObjectId | None:
+    async def _ignored_id(self, identity: str | None, caller: Caller) -> ObjectId | None:
         """The id of the reservation that a question ignores.
 
         Raises:
@@ -151,30 +157,36 @@ class Availability:
         return as_it_is(row).id
 
 
-class _Taken:
-    """What is booked, as it was read, and when."""
+class _Occupants:
+    """The stored reservations of each resource, and when they were read."""
 
     def __init__(self, rows: Mapping[str, list[Row]], now: Millis) -> None:
         self._rows = rows
         self._now = now
 
-    def profile(self, room: ResourceRules, ignore: Any = None) -> Profile:
-        """How full a resource is."""
-        return Profile(self._now, occupancies_on(room.id, self._rows[room.id], by_guests=room.by_guests), ignore)
+    def profile(self, resource: ResourceRules, ignore: Any = None) -> Profile:
+        """How full a resource is, without the reservation to ignore."""
+        return Profile(
+            self._now, occupancies_on(resource.id, self._rows[resource.id], by_guests=resource.by_guests), ignore
+        )
 
 
 def _grids(
-    places: Sequence[Place], offer: ServiceRules | None, asked: SlotQuery, span: tuple[Millis, Millis], budget: Budget
+    resources: Sequence[BookableResource],
+    service: ServiceRules | None,
+    asked: SlotQuery,
+    span: tuple[Millis, Millis],
+    budget: Budget,
 ) -> list[Candidates]:
-    """Where each resource has starts.
+    """The candidate starts of each resource.
 
     Raises:
         Problem: `invalid` where they are too many, `overloaded` where already that takes too long.
     """
     grids: list[Candidates] = []
     count = 0
-    for place in places:
-        grids.append(Candidates.of(place.room, offer, asked, *span))
+    for resource in resources:
+        grids.append(Candidates.of(resource.rules, service, asked, *span))
         count += grids[-1].count
         if count > STARTS_MAX:
             raise invalid("?to", f"More than {STARTS_MAX:,} starts would have to be judged; ask for a shorter span.")
@@ -183,38 +195,40 @@ def _grids(
     return grids
 
 
-def _answer(
+def _encode(
     grids: Sequence[Candidates],
-    offer: ServiceRules | None,
+    service: ServiceRules | None,
     asked: SlotQuery,
-    taken: _Taken,
+    occupants: _Occupants,
     tz: ZoneInfo,
     budget: Budget,
-) -> Written:
-    """All slots, as bytes.
+) -> EncodedAnswer:
+    """All slots, encoded.
 
     Raises:
         Problem: `overloaded`.
     """
     found: list[Slot] = []
     for grid in grids:
-        found += slots(grid, offer, asked, taken.profile(grid.resource, asked.ignore), budget)
+        found += slots(grid, service, asked, occupants.profile(grid.resource, asked.ignore), budget)
         if budget.spent or budget.late():
             raise too_long()
     if len(grids) > 1:
         found.sort(key=attrgetter("start", "resource"))
-    return Written.of(slots_json(tz, found))
+    return EncodedAnswer.of(encoded_slots(tz, found))
 
 
-def _explain(wish: BookingRequest, place: Place, offer: ServiceRules | None, taken: _Taken) -> Verdict:
-    return judge(wish, place.room, offer, taken.profile(place.room))
+def _explain(
+    request: BookingRequest, resource: BookableResource, service: ServiceRules | None, occupants: _Occupants
+) -> Verdict:
+    return judge(request, resource.rules, service, occupants.profile(resource.rules))
 
 
 def _require_time(until: float) -> None:
-    """Refuse to begin what could not be told from a database that does not answer.
+    """Refuse to begin a read whose timeout could not be told from a database that does not answer.
 
     Raises:
         Problem: `overloaded`.
     """
-    if time.monotonic() > until - READ_SECONDS:
+    if time.monotonic() > until - READ_SECONDS_MIN:
         raise too_long()

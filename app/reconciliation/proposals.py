@@ -10,7 +10,7 @@ from datetime import datetime
 
 from bson import ObjectId
 
-from app.availability.queries import Place, read_occupancies, read_places
+from app.availability.queries import BookableResource, read_occupancies, read_resources
 from app.availability.service import Availability
 from app.domain.instants import from_millis, to_millis
 from app.domain.lifecycle import BLOCKING, status_at
@@ -56,7 +56,7 @@ async def proposals(store: Store, availability: Availability, finding: Finding) 
 
 async def _of_one(store: Store, availability: Availability, reservation: Reservation) -> list[Proposal]:
     """Where one reservation could go: elsewhere at its time, or later where it is."""
-    offer, places = await read_places(
+    offer, places = await read_resources(
         store, availability.rules, resources=[reservation.resource], service=reservation.service
     )
     if not places or (reservation.service and offer is None) or await _fits(store, reservation, places[0]):
@@ -67,12 +67,12 @@ async def _of_one(store: Store, availability: Availability, reservation: Reserva
     return [each for each in (elsewhere, later) if each is not None]
 
 
-async def _fits(store: Store, reservation: Reservation, home: Place) -> bool:
+async def _fits(store: Store, reservation: Reservation, home: BookableResource) -> bool:
     """Whether there is room for it where it is: somebody else has gone since the run."""
     block = to_millis(reservation.block_start), to_millis(reservation.block_end)
     taken = await read_occupancies(store, [home], *block)
-    calendar = Calendar(store.clock.millis(), taken[home.room.id])
-    return calendar.peak(*block, ignore=reservation.id) + reservation.units <= home.room.capacity
+    calendar = Calendar(store.clock.millis(), taken[home.rules.id])
+    return calendar.peak(*block, ignore=reservation.id) + reservation.units <= home.rules.capacity
 
 
 async def _movable(store: Store, finding: Finding) -> Sequence[Reservation]:
@@ -97,16 +97,16 @@ async def _movable(store: Store, finding: Finding) -> Sequence[Reservation]:
 
 async def _pool(
     store: Store, availability: Availability, reservation: Reservation
-) -> tuple[ServiceRules | None, list[Place]]:
+) -> tuple[ServiceRules | None, list[BookableResource]]:
     """Its service, and who else offers that; none without a service."""
     if reservation.service is None:
         return None, []
-    offer, places = await read_places(store, availability.rules, resources=None, service=reservation.service)
-    return offer, [place for place in places if place.room.id != reservation.resource]
+    offer, places = await read_resources(store, availability.rules, resources=None, service=reservation.service)
+    return offer, [place for place in places if place.rules.id != reservation.resource]
 
 
 async def _elsewhere(
-    store: Store, reservation: Reservation, offer: ServiceRules | None, places: Sequence[Place]
+    store: Store, reservation: Reservation, offer: ServiceRules | None, places: Sequence[BookableResource]
 ) -> Proposal | None:
     """The first of the service's pool that takes it at the same time, with the buffers that it has."""
     if offer is None:
@@ -115,15 +115,19 @@ async def _elsewhere(
     start, end = to_millis(reservation.start_time), to_millis(reservation.end_time)
     taken = await read_occupancies(store, places, *block)
     for place in places:
-        calendar = Calendar(store.clock.millis(), taken[place.room.id])
+        calendar = Calendar(store.clock.millis(), taken[place.rules.id])
         wish = BookingRequest(start, end, reservation.guests, LEAD_TIME_RULES, ignore=reservation.id)
-        if judge(wish, place.room, offer, calendar, block=block, list_conflicts=False).bookable:
-            return Proposal(str(reservation.id), place.room.id, reservation.start_time, reservation.end_time)
+        if judge(wish, place.rules, offer, calendar, block=block, list_conflicts=False).bookable:
+            return Proposal(str(reservation.id), place.rules.id, reservation.start_time, reservation.end_time)
     return None
 
 
 async def _later(
-    store: Store, availability: Availability, reservation: Reservation, offer: ServiceRules | None, home: Place
+    store: Store,
+    availability: Availability,
+    reservation: Reservation,
+    offer: ServiceRules | None,
+    home: BookableResource,
 ) -> Proposal | None:
     """The next free time on its own resource, on the grid, within a week; of what has not begun, and not when it is."""
     start, end = to_millis(reservation.start_time), to_millis(reservation.end_time)
@@ -134,6 +138,6 @@ async def _later(
     later = next((each for each in free if each != start), None)
     if later is None:
         return None
-    zone = home.room.timezone
+    zone = home.rules.timezone
     finish = end_of_same_length(later, (start, end), offer, zone, zone)
     return Proposal(str(reservation.id), reservation.resource, from_millis(later), from_millis(finish))

@@ -10,7 +10,7 @@ import pytest
 
 from app.availability import next_free
 from app.availability import service as availability
-from app.availability.admission import PLACES_OF_A_KEY, QUEUE_LIMIT_OF_A_KEY
+from app.availability.admission import PERMITS_PER_KEY_MAX, QUEUE_LENGTH_PER_KEY_MAX
 from app.availability.queries import read_rows
 from app.booking import book
 from app.domain import slots as pure_slots
@@ -363,17 +363,17 @@ class TestMuchAtOnce:
         await visitor.resource()
         go_on = Event()
 
-        answer = availability._answer
+        answer = availability._encode
 
         def slow(*arguments: Any) -> Any:
             go_on.wait()
             return answer(*arguments)
 
-        monkeypatch.setattr(availability, "_answer", slow)
+        monkeypatch.setattr(availability, "_encode", slow)
         query = {"resource": "room", "minutes": 60, **MONDAY}
         asking = [asyncio.create_task(visitor.get(AVAILABILITY, **query)) for _ in range(40)]
         try:
-            turned_away = 40 - PLACES_OF_A_KEY - QUEUE_LIMIT_OF_A_KEY
+            turned_away = 40 - PERMITS_PER_KEY_MAX - QUEUE_LENGTH_PER_KEY_MAX
             for refused in asyncio.as_completed(asking):
                 problem(await refused, "overloaded")
                 turned_away -= 1
@@ -384,13 +384,13 @@ class TestMuchAtOnce:
         finally:
             go_on.set()
         answers = [answer for answer in await asyncio.gather(*asking) if answer.status_code == 200]
-        assert len(answers) == PLACES_OF_A_KEY + QUEUE_LIMIT_OF_A_KEY
+        assert len(answers) == PERMITS_PER_KEY_MAX + QUEUE_LENGTH_PER_KEY_MAX
 
     async def test_all_of_it_is_computed_beside_the_loop(
         self, room: Visitor, judged: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Counting, judging and writing the bytes, of slots as of an explanation."""
-        for function in ("_grids", "slots_json"):
+        for function in ("_grids", "encoded_slots"):
             _noting(monkeypatch, availability, function, judged)
         await slots(room, **MONDAY)
         good(await room.get(EXPLAIN, **wanted()))
@@ -398,7 +398,7 @@ class TestMuchAtOnce:
         assert len(judged) == 1 + 3 + 1 + 1
         assert {thread.partition("_")[0] for thread in judged} == {"work"}
 
-    @pytest.mark.parametrize(("bound", "value"), [("SECONDS", 0), ("ROWS_MAX", 1)])
+    @pytest.mark.parametrize(("bound", "value"), [("QUESTION_SECONDS", 0), ("ROWS_MAX", 1)])
     async def test_what_takes_too_long_is_overloaded(
         self, room: Visitor, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
     ) -> None:
@@ -593,7 +593,7 @@ class TestNextFree:
         for n in range(10):
             await visitor.booked(NINE + n * HOUR, HOUR - 20 * MINUTE)
         for most, count in ((30, 3), (10, 0)):
-            monkeypatch.setattr(next_free, "LOOKED_AT_MAX", most)
+            monkeypatch.setattr(next_free, "CANDIDATES_MAX", most)
             told = problem(await visitor.book(NINE, 30 * MINUTE, service="cut"), "conflict")["nextFree"]
             assert len(told) == count
 
@@ -609,7 +609,7 @@ class TestNextFree:
             return await read_rows(*arguments, **more)
 
         with monkeypatch.context() as patch:
-            patch.setattr(next_free, "SECONDS", 0.01)
+            patch.setattr(next_free, "WAIT_SECONDS", 0.01)
             patch.setattr(next_free, "read_rows", slow)
             assert problem(await room.book(), "conflict")["nextFree"] == []
             hangs.set()
@@ -621,12 +621,12 @@ class TestNextFree:
         """Each other start of the day is told from what the first one read, until something is booked there."""
         read: list[list[str]] = []
 
-        async def noted(store: Any, places: Any, *arguments: Any, **more: Any) -> Any:
-            read.append([place.room.id for place in places])
-            return await read_rows(store, places, *arguments, **more)
+        async def noted(store: Any, resources: Any, *arguments: Any, **more: Any) -> Any:
+            read.append([resource.rules.id for resource in resources])
+            return await read_rows(store, resources, *arguments, **more)
 
         monkeypatch.setattr(next_free, "read_rows", noted)
-        monkeypatch.setattr(next_free, "REMEMBERED_SECONDS", 3_600)
+        monkeypatch.setattr(next_free, "CACHE_SECONDS", 3_600)
         await visitor.service()
         for name in ("a", "b", "c"):
             await visitor.resource(name, services=["cut"])

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from app.availability.admission import (
-    PLACES,
-    PLACES_OF_A_KEY,
-    QUEUE_LIMIT,
-    QUEUE_LIMIT_OF_A_KEY,
+    PERMITS_MAX,
+    PERMITS_PER_KEY_MAX,
+    QUEUE_LENGTH_MAX,
+    QUEUE_LENGTH_PER_KEY_MAX,
     Admission,
 )
 from app.errors import Problem
@@ -33,7 +33,7 @@ class Hall:
         return task
 
     async def _stay(self, key: str) -> None:
-        async with self.admission.turn(key):
+        async with self.admission.permit(key):
             self.served.append(key)
             leave = asyncio.Event()
             self.left.setdefault(key, []).append(leave)
@@ -69,9 +69,9 @@ async def test_one_key_does_not_get_all_places() -> None:
     async with hall() as here:
         for _ in range(5):
             await here.ask("much")
-        assert here.served == ["much"] * PLACES_OF_A_KEY
+        assert here.served == ["much"] * PERMITS_PER_KEY_MAX
         await here.ask("little")
-        assert here.served[PLACES_OF_A_KEY:] == ["little"] * (PLACES - PLACES_OF_A_KEY)
+        assert here.served[PERMITS_PER_KEY_MAX:] == ["little"] * (PERMITS_MAX - PERMITS_PER_KEY_MAX)
 
 
 async def test_keys_take_turns() -> None:
@@ -88,24 +88,24 @@ async def test_keys_take_turns() -> None:
 async def test_beyond_the_queue_it_is_overloaded() -> None:
     """Of one key sooner than of all together; who was sent away has taken no place."""
     async with hall() as here:
-        for key, places in (("a", PLACES_OF_A_KEY), ("b", PLACES - PLACES_OF_A_KEY)):
-            for _ in range(places + QUEUE_LIMIT_OF_A_KEY):
+        for key, places in (("a", PERMITS_PER_KEY_MAX), ("b", PERMITS_MAX - PERMITS_PER_KEY_MAX)):
+            for _ in range(places + QUEUE_LENGTH_PER_KEY_MAX):
                 assert not (await here.ask(key)).done()
             with pytest.raises(Problem) as refused:
                 await (await here.ask(key))
             assert refused.value.name == "overloaded"
-        assert QUEUE_LIMIT == 2 * QUEUE_LIMIT_OF_A_KEY
+        assert QUEUE_LENGTH_MAX == 2 * QUEUE_LENGTH_PER_KEY_MAX
         with pytest.raises(Problem):
             await (await here.ask("c"))
         await here.leave("b")
         assert not (await here.ask("c")).done()
-        assert here.served == ["a"] * PLACES_OF_A_KEY + ["b"] * (PLACES - PLACES_OF_A_KEY) + ["b"]
+        assert here.served == ["a"] * PERMITS_PER_KEY_MAX + ["b"] * (PERMITS_MAX - PERMITS_PER_KEY_MAX) + ["b"]
 
 
 async def test_who_waits_too_long_is_overloaded() -> None:
     """Nothing was begun for it."""
     with pytest.raises(Problem) as refused:
-        async with Admission(places=0, wait_seconds=0).turn("a"):
+        async with Admission(permits=0, wait_seconds=0).permit("a"):
             pytest.fail("there is no place")
 
     assert refused.value.name == "overloaded"

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.availability.rendering import slots_json
+from app.availability.rendering import encoded_slots
 from app.availability.schemas import AvailabilityAnswer, SlotAnswer
 from app.domain.instants import EARLIEST, LATEST, from_millis
 from app.domain.slots import Slot
@@ -37,4 +37,4 @@ def by_model(tz: ZoneInfo, slots: list[Slot]) -> bytes:
 @given(st.sampled_from(ZONES).map(zone), st.lists(found, max_size=5))
 def test_bytes_are_those_of_the_model(tz: ZoneInfo, slots: list[Slot]) -> None:
     """Byte for byte, in every zone, at every instant, whatever a resource is called."""
-    assert slots_json(tz, slots) == by_model(tz, slots)
+    assert encoded_slots(tz, slots) == by_model(tz, slots)
