@@ -65,8 +65,11 @@ class PatientWorker(Worker):
         """Nothing: that a worker lives stands in MongoDB, where it does not depend on Redis."""
 
     async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
-        """Start what is due in this process. What a pause of the process has missed is due once, and not twice."""
-        del delay, num_windows  # arq queues a job ahead of its time
+        """Start what is due in this process. What a pause of the process has missed is due once, and not twice.
+
+        arq queues a job up to `delay` seconds ahead of its time; here it starts at its time, so both are unused.
+        """
+        del delay, num_windows
         for job in self.cron_jobs:
             if job.next_run is None and job.run_at_startup:
                 job.next_run = n

@@ -107,7 +107,11 @@ class ExistingIntent(Intent[Reservation]):
         return status_at(stored.status, None if stored.expires_at is None else to_millis(stored.expires_at), now)
 
     def facts(self, view: View, after: Reservation) -> tuple[ResourceRules, ServiceRules | None]:
-        """What the changed reservation is judged by."""
+        """What the changed reservation is judged by.
+
+        Raises:
+            Problem: `invalid`, for a resource or a service that is not there.
+        """
         room = view.resource_rules(after.resource)
         if room is None:
             raise invalid("/resource", f"There is no resource {after.resource!r}.")

@@ -150,7 +150,11 @@ def asynchronous(body: Callable[P, Coroutine[Any, Any, int]]) -> Callable[P, Non
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn what an operator can mend into `CouldNot`."""
+    """Turn what an operator can mend into `CouldNot`.
+
+    Raises:
+        CouldNot: for any of these.
+    """
     try:
         yield
     except StorageError as error:

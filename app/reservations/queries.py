@@ -40,7 +40,11 @@ class Filters:
 
 
 def object_id(what: str, text: str) -> ObjectId:
-    """An id from a path; one that is none names nothing."""
+    """An id from a path; one that is none names nothing.
+
+    Raises:
+        Problem: `not-found`, for a text that is no id.
+    """
     try:
         return ObjectId(text)
     except (InvalidId, TypeError):

@@ -45,7 +45,11 @@ class Customers:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     async def require(self, customer: str, pointer: str = "/customer") -> None:
-        """Refuse a reference to nobody; absence is never remembered."""
+        """Refuse a reference to nobody; absence is never remembered.
+
+        Raises:
+            Problem: `invalid`, at the pointer.
+        """
         if customer in self._seen:
             return
         if await self._store.database["customers"].find_one({"_id": customer}, {"_id": 1}) is None:
@@ -113,7 +117,11 @@ class Reservations:
             self.written(reservation.resource)
 
     async def replayed_answer(self, token: Token[Reservation] | None, problem: Problem) -> Replay:
-        """What the first request of a key was answered, if it was; else the problem that this one meets is raised."""
+        """What the first request of a key was answered, if it was; else the problem that this one meets is raised.
+
+        Raises:
+            Problem: the given one, if the key has no answer.
+        """
         told = await self.booking.replayed_answer(token)
         if told is None:
             raise problem

@@ -40,7 +40,11 @@ def when(wanted: ReservationTime) -> When:
 
 
 def check_span(start: datetime, end: datetime | None) -> None:
-    """What no rule needs to judge: an end after the start, not too near it and not too far from it."""
+    """What no rule needs to judge: an end after the start, not too near it and not too far from it.
+
+    Raises:
+        Problem: `invalid`, at `/endTime`.
+    """
     if end is None:
         return
     if (flaw := length_fault(to_millis(start), to_millis(end))) is not None:

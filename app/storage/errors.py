@@ -28,7 +28,11 @@ def shown(url: str) -> str:
 
 
 def unusable(url: str, error: Exception, *, given: str = "MONGODB_URL") -> StorageError:
-    """What a failed attempt to connect means for whoever set the address; `given` is where they wrote it."""
+    """What a failed attempt to connect means for whoever set the address; `given` is where they wrote it.
+
+    Raises:
+        Exception: the given error, if it is none of those that an operator can mend.
+    """
     where = shown(url)
     if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure):
         cause = re.split(r" \(configured timeouts|, Timeout: ", str(error), maxsplit=1)[0]

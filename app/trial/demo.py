@@ -26,7 +26,11 @@ _DEMO: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 async def fill(http: httpx.AsyncClient) -> None:
-    """Make what is not there yet; what is there stays as people have changed it."""
+    """Make what is not there yet; what is there stays as people have changed it.
+
+    Raises:
+        TrialError: if the app refuses one of them.
+    """
     for collection, body in _DEMO:
         answer = await http.post(f"/v1/{collection}", json=body)
         if not answer.is_success and answer.status_code != _TAKEN:

@@ -30,7 +30,11 @@ class Server:
 
 
 def mongodb(data: Path) -> Server:
-    """SecantusDB over a folder."""
+    """SecantusDB over a folder.
+
+    Raises:
+        TrialError: if the program is not installed.
+    """
     program = Path(sys.executable).with_name("secantusd-py")
     if not program.exists():
         raise TrialError(
