@@ -8,7 +8,7 @@ from app.audit.paths import dig, outermost
 from app.audit.report import Report
 from app.audit.shape import Shape, ShapeError
 from app.storage.capacities import FIELDS, Former, counts_guests, former_capacities, stated_capacity
-from app.storage.readonly import DeniedError, Reading
+from app.storage.readonly import DeniedError, ReadOnlyDatabase
 from app.storage.row_reader import LeftOut
 from app.storage.values import identity
 
@@ -58,7 +58,7 @@ class Resources:
         return self.every is None and bool(self.capacities) and resource not in self.capacities
 
 
-async def read_resources(reading: Reading, shape: Shape, report: Report) -> Resources:
+async def read_resources(reading: ReadOnlyDatabase, shape: Shape, report: Report) -> Resources:
     """The capacity, mode and name of each.
 
     Raises:
@@ -85,14 +85,14 @@ async def read_resources(reading: Reading, shape: Shape, report: Report) -> Reso
     return resources
 
 
-async def _split(reading: Reading, given: str) -> tuple[str, str]:
+async def _split(reading: ReadOnlyDatabase, given: str) -> tuple[str, str]:
     """Collection and field: the names of collections may have dots as well."""
     known = [name for name in await reading.collections() if given.startswith(f"{name}.")]
     collection = max(known, key=len, default=given.partition(".")[0])
     return collection, given[len(collection) + 1 :]
 
 
-async def _why_not(reading: Reading, collection: str, path: str) -> str:
+async def _why_not(reading: ReadOnlyDatabase, collection: str, path: str) -> str:
     known = await reading.collections()
     if known and collection not in known:
         return f"--capacity-from: there is no collection {collection!r}; there are: {', '.join(known)}."

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from app.audit.kinds import Kind, Seen, at_midnight, look
 from app.audit.survey import Survey, survey
 from app.domain.lifecycle import BLOCKING
-from app.storage.readonly import DeniedError, Reading
+from app.storage.readonly import DeniedError, ReadOnlyDatabase
 from app.storage.row_reader import IDLE, folded
 from app.storage.values import count, identity
 
@@ -52,7 +52,7 @@ class Guess:
         self.options += [option, value]
 
 
-async def guess(reading: Reading, found: Survey) -> Guess:
+async def guess(reading: ReadOnlyDatabase, found: Survey) -> Guess:
     """Guess the options for the documents of a sample; none, if nothing looks like a resource and a time."""
     seen = [look(path, its) for path, its in found.fields.items()]
     guessed = Guess()
@@ -199,7 +199,7 @@ def _blocking(status: Seen, guessed: Guess) -> None:
         guessed.hints.append("Leave out of --blocking what does not occupy; --free-if says so of a status.")
 
 
-async def _units(reading: Reading, seen: Sequence[Seen], resource: Seen, guessed: Guess) -> None:
+async def _units(reading: ReadOnlyDatabase, seen: Sequence[Seen], resource: Seen, guessed: Guess) -> None:
     """How much one takes, and what there is."""
     numbers = [each for each in seen if each.kind is Kind.NUMBER and each is not resource]
     several = [each for each in numbers if each.has(*_SHARES) and any(count(value, 2) for value in each.values)]

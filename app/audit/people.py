@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from app.storage.errors import StorageError
-from app.storage.readonly import Reading
+from app.storage.readonly import ReadOnlyDatabase
 from app.storage.values import forms, identity, printable
 
 CUSTOMERS = "customers"
 _AT_ONCE = 1_000
 
 
-async def people(reading: Reading, collection: str, reservations: Iterable[str]) -> dict[str, str]:
+async def people(reading: ReadOnlyDatabase, collection: str, reservations: Iterable[str]) -> dict[str, str]:
     """A name for each of these reservations that has one: its customer's, a guest's, else the customer's id."""
     names: dict[str, str] = {}
     customers: dict[str, str] = {}
@@ -44,7 +44,7 @@ def _text(person: Mapping[str, Any], name: str) -> str:
 
 
 async def _these(
-    reading: Reading, collection: str, fields: tuple[str, ...], ids: Iterable[str]
+    reading: ReadOnlyDatabase, collection: str, fields: tuple[str, ...], ids: Iterable[str]
 ) -> AsyncIterator[dict[str, Any]]:
     """The documents with these ids; none if they may not be read, because a report without names is one as well."""
     wanted = list(dict.fromkeys(ids))

@@ -20,7 +20,7 @@ from app.audit.translation import NO_STATUS, Translated, Translation
 from app.domain.instants import to_millis
 from app.domain.lifecycle import BLOCKING
 from app.domain.sweep import Row, sweep
-from app.storage.readonly import Reading
+from app.storage.readonly import ReadOnlyDatabase
 from app.storage.row_reader import TRASH, LeftOut, OccupiedTime, Reader, folded, occupancies
 from app.storage.values import excerpt, instant, label
 
@@ -59,7 +59,7 @@ class _Load:
 
 
 async def audit(
-    reading: Reading,
+    reading: ReadOnlyDatabase,
     collection: str = "reservations",
     blocking: Sequence[str] = BLOCKING,
     watch: Callable[[Report], None] = lambda _: None,

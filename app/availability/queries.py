@@ -56,13 +56,13 @@ async def read_resources(
     read = await rules.read(wanted, [] if service is None else [service], until=until)
     if service is not None and service_row(service) in read.unreadable:
         raise read.unreadable[service_row(service)]
-    found = [read.rooms[each] for each in sorted(read.rooms)]
+    found = [read.resources[each] for each in sorted(read.resources)]
     if read.unreadable and (resources is not None or not found):
         raise min(read.unreadable.items())[1]
     if resources is None:
         found = [each for each in found if each.active and service in each.services]
     bookable = [BookableResource(each, Reach.of_guard(guard := read.guards[each.id]), guard["seq"]) for each in found]
-    return None if service is None else read.offers.get(service), bookable
+    return None if service is None else read.services.get(service), bookable
 
 
 async def read_rows(

@@ -28,7 +28,7 @@ from app.errors import invalid
 from app.storage.client import Store
 from app.storage.occupancy import occupancies_on
 from app.storage.reservations import ReservationStore, Row
-from app.storage.rule_cache import RuleReader, too_long
+from app.storage.rule_cache import RuleReader, took_too_long
 from app.storage.stored_reservations import as_it_is, customer_of
 from app.work import WorkPool
 
@@ -191,7 +191,7 @@ def _grids(
         if count > STARTS_MAX:
             raise invalid("?to", f"More than {STARTS_MAX:,} starts would have to be judged; ask for a shorter span.")
         if budget.late():
-            raise too_long()
+            raise took_too_long()
     return grids
 
 
@@ -212,7 +212,7 @@ def _encode(
     for grid in grids:
         found += slots(grid, service, asked, occupants.profile(grid.resource, asked.ignore), budget)
         if budget.spent or budget.late():
-            raise too_long()
+            raise took_too_long()
     if len(grids) > 1:
         found.sort(key=attrgetter("start", "resource"))
     return EncodedAnswer.of(encoded_slots(tz, found))
@@ -231,4 +231,4 @@ def _require_time(until: float) -> None:
         Problem: `overloaded`.
     """
     if time.monotonic() > until - READ_SECONDS_MIN:
-        raise too_long()
+        raise took_too_long()

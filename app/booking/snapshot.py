@@ -186,8 +186,10 @@ class Snapshot(View):
 
     def _read_facts(self, lanes: frozenset[Lane], services: frozenset[str]) -> Steps[None]:
         """Rules as they are now: cached for the guard's `rules` id, else read in this snapshot."""
-        self._rooms = yield from self._read_rules(self.rules.rooms, [lane for lane in sorted(lanes) if ":" not in lane])
-        self._offers = yield from self._read_rules(self.rules.offers, sorted(services))
+        self._rooms = yield from self._read_rules(
+            self.rules.resources, [lane for lane in sorted(lanes) if ":" not in lane]
+        )
+        self._offers = yield from self._read_rules(self.rules.services, sorted(services))
 
     def _read_rules(self, cache: VersionedCache[F], identities: Sequence[str]) -> Steps[dict[str, F]]:
         rows: Sequence[Row] = [{"_id": identity} for identity in identities]

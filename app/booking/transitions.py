@@ -31,7 +31,7 @@ from app.storage.client import Store
 from app.storage.clock import stamped
 from app.storage.documents import Reservation
 from app.storage.stored_reservations import as_it_is, known_status, unreadable
-from app.storage.stored_rules import offer_of_row
+from app.storage.stored_rules import service_rules_of
 from app.storage.values import count, identity, instant
 
 HISTORY_LINES_MAX = 50
@@ -214,7 +214,7 @@ async def _check_closure(store: Store, row: Mapping[str, Any], closure: Closure)
     if closure.to == "cancelled" and status == "confirmed" and row.get("service") is not None and not closure.admin:
         service = await store.database["services"].find_one({"_id": identity(row["service"])})
         if service is not None:
-            check_cancellation_notice(_start_of(row), offer_of_row(service), now)
+            check_cancellation_notice(_start_of(row), service_rules_of(service), now)
 
 
 def _start_of(row: Mapping[str, Any]) -> Millis:

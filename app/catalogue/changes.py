@@ -20,7 +20,7 @@ from app.storage.capacities import former_capacities, stated_capacity
 from app.storage.documents import Resource
 from app.storage.row_reader import LeftOut
 from app.storage.stored_catalogue import HOURS_FIELDS, object_of
-from app.storage.stored_rules import room_of_row, time_off_of_row
+from app.storage.stored_rules import resource_rules_of, time_off_of
 
 Row: TypeAlias = Mapping[str, Any]
 
@@ -49,10 +49,10 @@ class Changes:
         if self.fields.keys() - {"name"}:
             moves = "timezone" in self.fields
             long = {"timeOff": row["timeOff"]} if moves and "timeOff" in row else {}
-            after = room_of_row({**self.short(row), **long}, self.schedule or before.schedule)
+            after = resource_rules_of({**self.short(row), **long}, self.schedule or before.schedule)
             after = after if moves else replace(after, time_off=before.time_off)
         if self.added is not None:
-            after = replace(after, time_off=(*after.time_off, time_off_of_row(self.added, zone(after.timezone))))
+            after = replace(after, time_off=(*after.time_off, time_off_of(self.added, zone(after.timezone))))
         if self.removed is not None:
             after = replace(after, time_off=tuple(off for off in after.time_off if off.id != self.removed))
         return after

@@ -70,10 +70,10 @@ class Planner:
         read = await self.rules.read([identity], services)
         if identity in read.unreadable:
             raise read.unreadable[identity]
-        before = read.rooms.get(identity)
+        before = read.resources.get(identity)
         if before is None or read.guards[identity]["rules"] != guard["rules"]:
             return None
-        return Basis(guard, row, before, _full_day(read.offers.values()))
+        return Basis(guard, row, before, _full_day(read.services.values()))
 
     async def plan(self, basis: Basis, wanted: Wanted, *, force: bool) -> Plan | None:
         """The edit, if it strands nobody or is forced; None if it changes nothing.

@@ -14,7 +14,7 @@ from app.cli.audit_options import PIPELINE, Grouped, shape_of, shape_options
 from app.cli.audit_report import more, summary, table, write
 from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, environment, result, say, shown
 from app.domain.lifecycle import BLOCKING
-from app.storage.readonly import open_for_reading
+from app.storage.readonly import open_read_only
 
 
 def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ async def audit_(
     shape = shape_of(click.get_current_context(), fields)
     with _sentences():
         stages = [] if pipeline is None else read_pipeline(pipeline)
-    asked = Asked(await open_for_reading(mongodb, database), collection, blocking, shape, pipeline, stages)
+    asked = Asked(await open_read_only(mongodb, database), collection, blocking, shape, pipeline, stages)
     try:
         return await _audit(asked, as_json=as_json, file=file)
     finally:

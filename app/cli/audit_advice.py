@@ -11,7 +11,7 @@ from app.audit import Report, Shape
 from app.audit.guess import guess
 from app.audit.survey import Survey, survey
 from app.cli.audit_report import counted
-from app.storage.readonly import Reading
+from app.storage.readonly import ReadOnlyDatabase
 from app.storage.values import printable
 
 _BOOKINGS = ("booking", "reserv", "appointment", "rental", "meeting", "order", "visit", "schedul", "session", "event")
@@ -25,7 +25,7 @@ _SAMPLED = 300
 class Asked:
     """What somebody wants to know: of which collection, and how it is to be read."""
 
-    reading: Reading
+    reading: ReadOnlyDatabase
     collection: str
     blocking: Sequence[str]
     shape: Shape

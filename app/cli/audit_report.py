@@ -15,7 +15,7 @@ from app.cli.common import console
 from app.cli.output import Beside
 from app.domain.instants import MINUTE, Millis, from_millis, render
 from app.domain.sweep import Window
-from app.storage.readonly import Reading
+from app.storage.readonly import ReadOnlyDatabase
 from app.storage.values import printable
 
 SHOWN = 50
@@ -24,7 +24,7 @@ _WHO = 6
 _COLUMNS = ("resource", "name", "from", "to", "peak", "capacity", "excess", "reservations")
 
 
-async def table(reading: Reading, collection: str, report: Report) -> Table:
+async def table(reading: ReadOnlyDatabase, collection: str, report: Report) -> Table:
     """Resource, window, who, and how many too many."""
     shown = report.windows[:SHOWN]
     wanted = [identity for window in shown for identity in window.reservations[:_WHO]]

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from app.cli.common import DONE, FOUND, asynchronous, console, opened, say
 from app.migration.migrate import migrate as bring_up
-from app.migration.report import STRAY, Finding, Report, Watch, examples
+from app.migration.report import DUPLICATE_KEY_KINDS, MigrationFinding, MigrationReport, OnProgress, examples
 from app.storage.values import printable
 
 LINES = 100
@@ -30,7 +30,7 @@ async def migrate(*, check: bool, apply: bool) -> int:
         raise click.UsageError("--check only reports and --apply changes; choose one.")
     async with opened(verified=False) as store:
         with _bar() as watch:
-            report = await bring_up(store, check=check, apply=apply, watch=watch)
+            report = await bring_up(store, check=check, apply=apply, on_progress=watch)
         name = store.database.name
     _tell(report)
     if report.clean:
@@ -43,15 +43,15 @@ async def migrate(*, check: bool, apply: bool) -> int:
     return FOUND
 
 
-def _helps(report: Report) -> str:
+def _helps(report: MigrationReport) -> str:
     """What to do about what is in the way."""
-    if all(finding.kind in STRAY for finding in report.obstacles):
+    if all(finding.kind in DUPLICATE_KEY_KINDS for finding in report.obstacles):
         return "`reserva migrate --apply` unsets these keys and builds the rest."
-    kinds = ", ".join(sorted({finding.kind for finding in report.obstacles} - STRAY))
+    kinds = ", ".join(sorted({finding.kind for finding in report.obstacles} - DUPLICATE_KEY_KINDS))
     return f"First take out of the way what is found under {kinds}, each with what helps."
 
 
-def _tell(report: Report) -> None:
+def _tell(report: MigrationReport) -> None:
     """A line for each thing, on standard output; of very many alike the first ones, and how many there are."""
     lines: dict[str, list[tuple[str, str]]] = {
         "changed": [("", line) for line in report.changed],
@@ -70,13 +70,13 @@ def _tell(report: Report) -> None:
                 say(f"{verb:9}… and {count - LINES:,} more{kind and ' of ' + kind}")
 
 
-def _line(finding: Finding) -> str:
-    ids = f" Reservations: {examples(finding.ids, LINES)}" if finding.kind in STRAY else ""
+def _line(finding: MigrationFinding) -> str:
+    ids = f" Reservations: {examples(finding.ids, LINES)}" if finding.kind in DUPLICATE_KEY_KINDS else ""
     return f"{finding.kind}: {finding.detail}{ids}"
 
 
 @contextmanager
-def _bar() -> Iterator[Watch]:
+def _bar() -> Iterator[OnProgress]:
     """Progress on a terminal: what is done, and how much of it."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"))
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:

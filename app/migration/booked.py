@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.instants import Millis
-from app.migration.report import Watch, unwatched
+from app.migration.report import OnProgress, ignore_progress
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
 from app.storage.raw_batches import documents
-from app.storage.reach import NOWHERE, Reach
+from app.storage.reach import NO_REACH, Reach
 from app.storage.row_reader import FIELDS, SURE, OccupiedTime, Reader, is_found_by_lookup
 
 
@@ -31,10 +31,10 @@ class Booked:
         if (missed := foreign_occupancy(row, taken, now)) is not None:
             self.foreign.setdefault(taken.resource, []).append(missed)
         if taken.resource in resources and (missed or is_found_by_lookup(row, taken)):
-            self.reaches[taken.resource] = self.reaches.get(taken.resource, NOWHERE).including(row, taken)
+            self.reaches[taken.resource] = self.reaches.get(taken.resource, NO_REACH).including(row, taken)
 
 
-async def read_booked(store: Store, resources: Collection[str], watch: Watch = unwatched) -> Booked:
+async def read_booked(store: Store, resources: Collection[str], on_progress: OnProgress = ignore_progress) -> Booked:
     """Read every reservation that may occupy something; its reach counts on these resources, which have guards."""
     booked = Booked()
     now = store.clock.millis()
@@ -48,5 +48,5 @@ async def read_booked(store: Store, resources: Collection[str], watch: Watch = u
                 if isinstance(taken, OccupiedTime):
                     booked.enter(row, taken, now, resources)
         done += len(batch)
-        watch("reading what is booked", done, max(total, done))
+        on_progress("reading what is booked", done, max(total, done))
     return booked

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from app.migration.booked import Booked, read_booked
-from app.migration.report import Finding, Note, NoteKind, Report, Watch, counted, number
+from app.migration.report import MigrationFinding, MigrationReport, Note, NoteKind, OnProgress, counted, number
 from app.storage.client import Store
 from app.storage.documents import service_row
 from app.storage.foreign_occupancies import Difference, compare, steps
 from app.storage.guards import insert_new, new_rules
-from app.storage.pools import complete_pools, lacking, pool_row
+from app.storage.pools import complete_pools, incomplete_pools, pool_row
 from app.storage.raw_batches import documents
-from app.storage.reach import NOWHERE, covers, listed_reaches, raise_reaches
+from app.storage.reach import NO_REACH, covers, listed_reaches, raise_reaches
 from app.storage.values import excerpt, identity
 
 AT_ONCE = 1_000
@@ -55,35 +55,35 @@ class Coverage:
     pools: Mapping[str, int] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[MigrationFinding]:
         """What is not as it must be, one sentence a kind."""
         if self.missing:
             detail = (
                 f"Missing: {counted('guard', self.missing)}. What they guard cannot be booked until "
                 "`reserva migrate` makes them."
             )
-            yield Finding("guard-missing", detail, tuple(self.missing))
+            yield MigrationFinding("guard-missing", detail, tuple(self.missing))
         if self.low:
             detail = (
                 f"The reach of {counted('guard', self.low)} is smaller than what is booked there, which bookings can "
                 "overlook until `reserva migrate` raises it."
             )
-            yield Finding("reach-low", detail, tuple(self.low))
+            yield MigrationFinding("reach-low", detail, tuple(self.low))
         if self.unlisted:
             detail = (
                 f"On {counted('resource', self.unlisted)} something is booked in a form that the conflict lookup does "
                 "not find, so that bookings can overlook it until `reserva migrate` lists it."
             )
-            yield Finding("occupancy-missing", detail, tuple(self.unlisted))
+            yield MigrationFinding("occupancy-missing", detail, tuple(self.unlisted))
         if self.pools:
             detail = (
                 f"Not complete: {counted('pool', [*self.pools])}, which lack {sum(self.pools.values()):,} resources "
                 "that offer these services. `reserva migrate` completes them."
             )
-            yield Finding("pool-incomplete", detail, tuple(self.pools))
+            yield MigrationFinding("pool-incomplete", detail, tuple(self.pools))
 
 
-async def look_at_coverage(store: Store, watch: Watch) -> Coverage:
+async def survey_coverage(store: Store, on_progress: OnProgress) -> Coverage:
     """Look at all of it; nothing is changed.
 
     What is guarded is read first and its guards second: who makes a resource makes its guard before it.
@@ -91,17 +91,17 @@ async def look_at_coverage(store: Store, watch: Watch) -> Coverage:
     coverage = Coverage()
     resources = await _named(store, "resources", coverage.notes, "resource-foreign", _RESOURCE_REMEDY)
     services = await _named(store, "services", coverage.notes, "service-foreign", _SERVICE_REMEDY)
-    watch("looking at guards", 0, None)
+    on_progress("looking at guards", 0, None)
     rows = [row async for batch in documents(store, "guards", _KNOWN) for row in batch]
     guards = {row["_id"]: row for row in rows if type(row["_id"]) is str}
     wanted = [*resources, *map(service_row, services)]
     coverage.missing = [each for each in wanted if each not in guards]
-    coverage.pools = await lacking(store.database, services)
-    coverage.booked = await read_booked(store, frozenset(resources), watch)
+    coverage.pools = await incomplete_pools(store.database, services)
+    coverage.booked = await read_booked(store, frozenset(resources), on_progress)
     reaches = coverage.booked.reaches
     coverage.low = sorted(each for each in reaches.keys() & guards.keys() if not covers(guards[each], reaches[each]))
     async for difference in _unlisted(store, coverage.booked):
-        coverage.unlisted += {each.resource for each in difference.fresh} | {*difference.flags}
+        coverage.unlisted += {each.resource for each in difference.missing} | {*difference.wrong_flags}
     coverage.unlisted.sort()
     return coverage
 
@@ -112,14 +112,18 @@ async def _unlisted(store: Store, booked: Booked) -> AsyncIterator[Difference]:
     for first in range(0, len(names), AT_ONCE):
         some = names[first : first + AT_ONCE]
         difference = await compare(store, some, [each for name in some for each in booked.foreign[name]])
-        yield replace(difference, gone=[], flags=[each for each in difference.flags if each in difference.there])
+        yield replace(
+            difference,
+            obsolete=[],
+            wrong_flags=[each for each in difference.wrong_flags if each in difference.occupied],
+        )
 
 
-async def cover(store: Store, coverage: Coverage, report: Report, watch: Watch) -> None:
+async def complete_coverage(store: Store, coverage: Coverage, report: MigrationReport, on_progress: OnProgress) -> None:
     """Make what is missing, a thousand at a time; what somebody else makes meanwhile is left as it is."""
     made = 0
     for first in range(0, len(coverage.missing), AT_ONCE):
-        watch("making guards", first, len(coverage.missing))
+        on_progress("making guards", first, len(coverage.missing))
         those = coverage.missing[first : first + AT_ONCE]
         made += await insert_new(store, "guards", [_guard(each, coverage.booked) for each in those])
     if made == len(coverage.missing) > 0:
@@ -127,18 +131,18 @@ async def cover(store: Store, coverage: Coverage, report: Report, watch: Watch) 
     elif made:
         report.built.append(f"{number(made, 'guard')} of {len(coverage.missing):,}; somebody else made the others")
     if coverage.low:
-        watch("raising reaches", 0, len(coverage.low))
+        on_progress("raising reaches", 0, len(coverage.low))
         await raise_reaches(store, {each: coverage.booked.reaches[each] for each in coverage.low})
         report.built.append(f"a greater reach of {counted('guard', coverage.low)}")
     if coverage.unlisted:
-        watch("listing what the conflict lookup does not find", 0, len(coverage.unlisted))
+        on_progress("listing what the conflict lookup does not find", 0, len(coverage.unlisted))
         async for difference in _unlisted(store, coverage.booked):
             for step in steps(difference):
                 await step(store)
-            await raise_reaches(store, listed_reaches(difference.fresh))  # for guards that were made meanwhile
+            await raise_reaches(store, listed_reaches(difference.missing))  # for guards that were made meanwhile
         report.built.append(f"a list of what else is booked on {counted('resource', coverage.unlisted)}")
     if coverage.pools:
-        watch("completing pools", 0, len(coverage.pools))
+        on_progress("completing pools", 0, len(coverage.pools))
         # A pool is there before its members are read, so that whoever joins meanwhile is entered as well.
         await insert_new(store, "guards", [{"_id": pool_row(each), "members": []} for each in coverage.pools])
         await complete_pools(store, coverage.pools)
@@ -148,7 +152,7 @@ async def cover(store: Store, coverage: Coverage, report: Report, watch: Watch) 
 def _guard(identity: str, booked: Booked) -> dict[str, Any]:
     if ":" in identity:
         return {"_id": identity, "rules": new_rules()}
-    reach = booked.reaches.get(identity, NOWHERE)
+    reach = booked.reaches.get(identity, NO_REACH)
     marks = {name: True for name, said in (("long", reach.long), ("foreign", reach.foreign)) if said}
     known = {"reachBack": reach.back, "reachAhead": reach.ahead}
     return {"_id": identity, "seq": 0, "rules": new_rules(), **known, **marks}

@@ -15,7 +15,7 @@ from bson import Binary, Code, Decimal128, ObjectId
 from bson.dbref import DBRef
 
 from app.domain.instants import Millis, to_millis
-from app.migration.report import Watch, examples, number, unwatched
+from app.migration.report import OnProgress, examples, ignore_progress, number
 from app.storage.client import Store
 from app.storage.raw_batches import documents
 from app.storage.values import excerpt, instant, row_key
@@ -49,37 +49,39 @@ class DuplicateKey:
 
     field: str
     key: Any
-    keeps: Holder | None
-    loses: tuple[Holder, ...]
+    keeper: Holder | None
+    losers: tuple[Holder, ...]
 
     @property
     def ids(self) -> tuple[str, ...]:
         """All of them, the oldest first."""
-        return tuple(str(each.id) for each in ((self.keeps, *self.loses) if self.keeps else self.loses))
+        return tuple(str(each.id) for each in ((self.keeper, *self.losers) if self.keeper else self.losers))
 
     @property
-    def found(self) -> str:
+    def detail(self) -> str:
         """A sentence for the operator, before."""
-        remedy = f"`reserva migrate --apply` unsets it on {number(len(self.loses), 'reservation')}"
-        if self.keeps is None:
+        remedy = f"`reserva migrate --apply` unsets it on {number(len(self.losers), 'reservation')}"
+        if self.keeper is None:
             return f"{self.field} is null where it must be left out; {remedy}."
         return (
-            f"{self.field} {excerpt(self.key)} is on {len(self.loses) + 1:,} reservations; {remedy} and keeps it on "
-            f"the oldest, {self.keeps.id}."
+            f"{self.field} {excerpt(self.key)} is on {len(self.losers) + 1:,} reservations; {remedy} and keeps it on "
+            f"the oldest, {self.keeper.id}."
         )
 
     @property
-    def settled(self) -> str:
+    def change(self) -> str:
         """The same, afterwards."""
-        on = examples([str(each.id) for each in self.loses], _LISTED)
-        if self.keeps is None:
+        on = examples([str(each.id) for each in self.losers], _LISTED)
+        if self.keeper is None:
             return f"unset the null {self.field} on {on}"
-        return f"unset {self.field} {excerpt(self.key)} on {on}; the oldest, {self.keeps.id}, keeps it"
+        return f"unset {self.field} {excerpt(self.key)} on {on}; the oldest, {self.keeper.id}, keeps it"
 
 
-async def find_duplicate_keys(store: Store, field: str, watch: Watch = unwatched) -> list[DuplicateKey]:
+async def find_duplicate_keys(
+    store: Store, field: str, on_progress: OnProgress = ignore_progress
+) -> list[DuplicateKey]:
     """All of them, nulls first; reads every reservation, because there is no index to ask."""
-    repeated = await _repeated(store, field, watch)
+    repeated = await _repeated_hashes(store, field, on_progress)
     nulls: list[Holder] = []
     rows: list[tuple[tuple[Millis, str], Holder]] = []
     async for row in _rows(store, field, "createdAt"):
@@ -90,11 +92,11 @@ async def find_duplicate_keys(store: Store, field: str, watch: Watch = unwatched
             rows.append((_age(row), holder))
     rows.sort(key=lambda row: row[0])
     nulls.sort(key=lambda holder: str(holder.id))
-    strays = sorted(_rivals(field, [holder for _, holder in rows]), key=lambda stray: excerpt(stray.key))
+    strays = sorted(_duplicates_among(field, [holder for _, holder in rows]), key=lambda stray: excerpt(stray.key))
     return [DuplicateKey(field, None, None, tuple(nulls)), *strays] if nulls else strays
 
 
-def _rivals(field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
+def _duplicates_among(field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
     """Let each reservation, the oldest first, keep its keys if no older one keeps one of them."""
     owners: dict[Hashable, Holder] = {}
     losers: dict[Hashable, tuple[Any, list[Holder]]] = {}
@@ -109,18 +111,20 @@ def _rivals(field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
         yield DuplicateKey(field, value, owners[key], tuple(lost))
 
 
-async def unset_duplicates(store: Store, strays: Sequence[DuplicateKey], watch: Watch = unwatched) -> None:
+async def unset_duplicates(
+    store: Store, duplicates: Sequence[DuplicateKey], on_progress: OnProgress = ignore_progress
+) -> None:
     """Take the keys off all but the oldest, where they are still the same; compared here, since servers differ in that.
 
     Args:
         store: The database.
-        strays: Of one field.
-        watch: Told how far it is.
+        duplicates: All of one field.
+        on_progress: Called with the progress.
     """
-    losers = [(stray.field, holder) for stray in strays for holder in stray.loses]
+    losers = [(stray.field, holder) for stray in duplicates for holder in stray.losers]
     for first in range(0, len(losers), IDS_AN_UPDATE):
         field = losers[first][0]
-        watch(f"unsetting {field}", first, len(losers))
+        on_progress(f"unsetting {field}", first, len(losers))
         some = [holder for _, holder in losers[first : first + IDS_AN_UPDATE]]
         lost: dict[Hashable, Hashable] = {row_key(each.id): comparable(each.value) for each in some}
         those = {"_id": {"$in": [each.id for each in some]}}
@@ -133,27 +137,29 @@ def _is_same(row: Mapping[str, Any], field: str, lost: Mapping[Hashable, Hashabl
     return comparable(row[field]) == lost.get(row_key(row["_id"]))
 
 
-async def _repeated(store: Store, field: str, watch: Watch) -> set[int]:
+async def _repeated_hashes(store: Store, field: str, on_progress: OnProgress) -> set[int]:
     """The hashes of all keys that are on more than one reservation, and now and then of one that is not."""
     rows = await store.database["reservations"].estimated_document_count()
     passes = 1 + rows // AT_ONCE
     repeated: set[int] = set()
     for part in range(passes):
         seen: set[int] = set()
-        async for row in _rows(store, field, watch=watch):
+        async for row in _rows(store, field, on_progress=on_progress):
             for key in {hash(key) for key, _ in _keys(row[field])}:
                 if key % passes == part:
                     (repeated if key in seen else seen).add(key)
     return repeated
 
 
-async def _rows(store: Store, field: str, *fields: str, watch: Watch = unwatched) -> AsyncIterator[Mapping[str, Any]]:
+async def _rows(
+    store: Store, field: str, *fields: str, on_progress: OnProgress = ignore_progress
+) -> AsyncIterator[Mapping[str, Any]]:
     done = 0
     async for batch in documents(store, "reservations", (field, *fields), {field: {"$exists": True}}):
         for row in batch:
             yield row
         done += len(batch)
-        watch(f"looking for {field} on several reservations", done, None)
+        on_progress(f"looking for {field} on several reservations", done, None)
 
 
 def _keys(value: Any) -> Iterator[tuple[Hashable, Any]]:

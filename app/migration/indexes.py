@@ -8,7 +8,7 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
-from app.migration.report import Finding, Note, examples
+from app.migration.report import MigrationFinding, Note, examples
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
 from app.storage.errors import UNAUTHORIZED
@@ -59,7 +59,7 @@ class Inventory:
 
     missing: list[Declared] = field(default_factory=list)
     absent: list[Declared] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[MigrationFinding] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
 
@@ -79,7 +79,7 @@ async def take_inventory(store: Store, without: Collection[str] = (), *, everywh
         there = await _indexes(store, name)
         declared = [Declared(name, model) for model in document.Settings.indexes]
         known = {each for index in declared for each in _compare(store, index, there, inventory)}
-        inventory.notes += _strangers(name, {other: there[other] for other in there.keys() - known})
+        inventory.notes += _foreign_index_notes(name, {other: there[other] for other in there.keys() - known})
     return inventory
 
 
@@ -106,19 +106,19 @@ def _compare(store: Store, index: Declared, there: Mapping[str, Meaning], invent
     if not same_keys:
         inventory.missing.append(index)
         detail = f"The index {index.name} of {index.collection} is missing; `reserva migrate` builds it."
-        inventory.findings.append(Finding("index-missing", detail, (index.name,)))
+        inventory.findings.append(MigrationFinding("index-missing", detail, (index.name,)))
 
 
-def _differs(index: Declared, name: str, has: Meaning, want: Meaning) -> Finding:
+def _differs(index: Declared, name: str, has: Meaning, want: Meaning) -> MigrationFinding:
     stands = "" if name == index.name else f", which stands in the place of {index.name},"
     detail = (
         f"The index {name} of {index.collection}{stands} has {_words(has)} where it must have {_words(want)}. "
         f'Drop it yourself (db.{index.collection}.dropIndex("{name}")), then run `reserva migrate` again.'
     )
-    return Finding("index-differs", detail, (index.name,))
+    return MigrationFinding("index-differs", detail, (index.name,))
 
 
-def _strangers(collection: str, those: Mapping[str, Meaning]) -> Iterator[Note]:
+def _foreign_index_notes(collection: str, those: Mapping[str, Meaning]) -> Iterator[Note]:
     """Indexes of others that refuse or remove what Reserva writes."""
     for name, has in sorted(those.items()):
         effects = {
@@ -132,7 +132,7 @@ def _strangers(collection: str, those: Mapping[str, Meaning]) -> Iterator[Note]:
                 yield Note("index-foreign", detail, (name,))
 
 
-async def lists_in_the_way(store: Store, index: Declared) -> Finding | None:
+async def find_list_values(store: Store, index: Declared) -> MigrationFinding | None:
     """Documents with lists in two fields of one index, which MongoDB cannot index."""
     fields = [name for name in index.model.document["key"] if name != "_id"]
     pairs = [{key: {"$type": "array"} for key in pair} for pair in combinations(fields, 2)]
@@ -147,10 +147,10 @@ async def lists_in_the_way(store: Store, index: Declared) -> Finding | None:
         f"The index {index.name} of {index.collection} cannot be built where two of {', '.join(fields)} are "
         f"lists, as in {examples(ids, _LISTED)}. Put one value into each, then run `reserva migrate` again."
     )
-    return Finding("list-values", detail, tuple(ids[:_LISTED]))
+    return MigrationFinding("list-values", detail, tuple(ids[:_LISTED]))
 
 
-async def build(store: Store, index: Declared) -> Finding | None:
+async def build(store: Store, index: Declared) -> MigrationFinding | None:
     """Build one index; a finding if the server refuses."""
     try:
         await store.database[index.collection].create_indexes([index.model])
@@ -162,7 +162,7 @@ async def build(store: Store, index: Declared) -> Finding | None:
             f"The server refuses to build the index {index.name} of {index.collection}: {reason}. "
             "Mend what it names, then run `reserva migrate` again, which goes on from there."
         )
-        return Finding("index-refused", detail, (index.name,))
+        return MigrationFinding("index-refused", detail, (index.name,))
     return None
 
 

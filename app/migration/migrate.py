@@ -14,10 +14,19 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from app.cluster import agreement
 from app.cluster.reaper import running
-from app.migration.coverage import Coverage, cover, look_at_coverage
+from app.migration.coverage import Coverage, complete_coverage, survey_coverage
 from app.migration.duplicate_keys import DuplicateKey, find_duplicate_keys, unset_duplicates
-from app.migration.indexes import Inventory, build, lists_in_the_way, take_inventory
-from app.migration.report import OBSTACLES, STRAY, Finding, FindingKind, Report, Watch, counted, unwatched
+from app.migration.indexes import Inventory, build, find_list_values, take_inventory
+from app.migration.report import (
+    DUPLICATE_KEY_KINDS,
+    OBSTACLES,
+    FindingKind,
+    MigrationFinding,
+    MigrationReport,
+    OnProgress,
+    counted,
+    ignore_progress,
+)
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
 from app.storage.errors import StorageError
@@ -40,33 +49,35 @@ class _Survey:
 
     collections: list[str] = field(default_factory=list)
     inventory: Inventory = field(default_factory=Inventory)
-    strays: list[list[DuplicateKey]] = field(default_factory=list)
+    duplicates: list[list[DuplicateKey]] = field(default_factory=list)
     coverage: Coverage = field(default_factory=Coverage)
 
 
-async def migrate(store: Store, *, check: bool = False, apply: bool = False, watch: Watch = unwatched) -> Report:
+async def migrate(
+    store: Store, *, check: bool = False, apply: bool = False, on_progress: OnProgress = ignore_progress
+) -> MigrationReport:
     """Build what is missing and report the rest.
 
     Args:
         store: The database; what its server can do is asked again afterwards.
         check: Only report.
         apply: Also take off the keys that keep a unique index from being built.
-        watch: Told how far it is.
+        on_progress: Called with what is done, how much of it, and of how much.
     """
-    report = Report()
-    survey = await _look(store, report, watch)
+    report = MigrationReport()
+    survey = await _survey_database(store, report, on_progress)
     if not check:
-        report.findings += await _in_use(store)
+        report.findings += await _running_differently(store)
     report.findings.sort(key=lambda finding: finding.kind not in OBSTACLES)
-    obstacles = [finding for finding in report.obstacles if not (apply and finding.kind in STRAY)]
+    obstacles = [finding for finding in report.obstacles if not (apply and finding.kind in DUPLICATE_KEY_KINDS)]
     if check or obstacles:
         return report
     report.findings.clear()
-    for strays in survey.strays:
-        await unset_duplicates(store, strays, watch)
-        report.changed += [stray.settled for stray in strays]
-    await _build(store, survey, report, watch)
-    await store.look()
+    for strays in survey.duplicates:
+        await unset_duplicates(store, strays, on_progress)
+        report.changed += [stray.change for stray in strays]
+    await _build(store, survey, report, on_progress)
+    await store.refresh_capabilities()
     return report
 
 
@@ -89,29 +100,29 @@ async def verify(store: Store) -> None:
         raise StorageError(difference)
 
 
-async def _look(store: Store, report: Report, watch: Watch) -> _Survey:
+async def _survey_database(store: Store, report: MigrationReport, on_progress: OnProgress) -> _Survey:
     """Look at everything; nothing is changed."""
     survey = _Survey()
-    watch("looking at collections and indexes", 0, None)
-    unfit = await _look_at_collections(store, survey, report)
+    on_progress("looking at collections and indexes", 0, None)
+    unfit = await _survey_collections(store, survey, report)
     survey.inventory = await take_inventory(store, unfit, everywhere=True)
     for index in survey.inventory.absent:
         if index.unique:
-            survey.strays.append(await find_duplicate_keys(store, index.field, watch))
-        elif (finding := await lists_in_the_way(store, index)) is not None:
+            survey.duplicates.append(await find_duplicate_keys(store, index.field, on_progress))
+        elif (finding := await find_list_values(store, index)) is not None:
             report.findings.append(finding)
-    for stray in chain(*survey.strays):
-        kind: FindingKind = "null-key" if stray.keeps is None else "duplicate-key"
-        report.findings.append(Finding(kind, stray.found, stray.ids))
-    survey.coverage = await look_at_coverage(store, watch)
+    for stray in chain(*survey.duplicates):
+        kind: FindingKind = "null-key" if stray.keeper is None else "duplicate-key"
+        report.findings.append(MigrationFinding(kind, stray.detail, stray.ids))
+    survey.coverage = await survey_coverage(store, on_progress)
     report.findings += [*survey.inventory.findings, *survey.coverage.findings()]
     report.notes += [*survey.inventory.notes, *survey.coverage.notes]
     if (difference := await agreement.difference(store)) is not None:
-        report.findings.append(Finding("deployment-differs", difference, ("deployment",)))
+        report.findings.append(MigrationFinding("deployment-differs", difference, ("deployment",)))
     return survey
 
 
-async def _look_at_collections(store: Store, survey: _Survey, report: Report) -> list[str]:
+async def _survey_collections(store: Store, survey: _Survey, report: MigrationReport) -> list[str]:
     """What is missing, and what has a name of ours and cannot be used, whose names are returned."""
     there = await _collections(store)
     unfit = []
@@ -120,21 +131,21 @@ async def _look_at_collections(store: Store, survey: _Survey, report: Report) ->
         if name not in there:
             survey.collections.append(name)
             detail = f"There is no collection {name}; `reserva migrate` makes it."
-            report.findings.append(Finding("collection-missing", detail, (name,)))
+            report.findings.append(MigrationFinding("collection-missing", detail, (name,)))
         elif oddity := _oddity(there[name]):
             unfit.append(name)
             detail = (
                 f"{name} is not a plain collection: {oddity}. Let MONGODB_URL name a database of Reserva's own, or put "
                 f"what is there elsewhere and drop it (db.{name}.drop()); then run `reserva migrate` again."
             )
-            report.findings.append(Finding("collection-differs", detail, (name,)))
+            report.findings.append(MigrationFinding("collection-differs", detail, (name,)))
         elif name in _OURS and (misfits := await _misfits(store, name)):
             detail = (
                 f"{name} holds documents that Reserva cannot use ({counted('document', misfits)}). If they are of "
                 "another program, let MONGODB_URL name a database of Reserva's own; else remove them, and run "
                 "`reserva migrate` again, which makes what is missing."
             )
-            report.findings.append(Finding("collection-differs", detail, (name,)))
+            report.findings.append(MigrationFinding("collection-differs", detail, (name,)))
     return unfit
 
 
@@ -161,19 +172,19 @@ def _oddity(collection: Mapping[str, Any]) -> str | None:
     return None if collation == "simple" else f"its collation is {collation}, by which different ids can be equal"
 
 
-async def _build(store: Store, survey: _Survey, report: Report, watch: Watch) -> None:
+async def _build(store: Store, survey: _Survey, report: MigrationReport, on_progress: OnProgress) -> None:
     for name in survey.collections:
         if await _make_collection(store, name):
             report.built.append(f"collection {name}")
     missing = sorted(survey.inventory.missing, key=lambda index: not index.unique)  # those first that may be refused
     for done, index in enumerate(missing):
-        watch(f"building the index {index.name}", done, len(missing))
+        on_progress(f"building the index {index.name}", done, len(missing))
         finding = await build(store, index)
         if finding is None:
             report.built.append(f"index {index.name}")
         else:
             report.findings.append(finding)
-    await cover(store, survey.coverage, report, watch)
+    await complete_coverage(store, survey.coverage, report, on_progress)
     await _agree(store, report)
 
 
@@ -190,25 +201,25 @@ async def _make_collection(store: Store, name: str) -> bool:
     return True
 
 
-async def _agree(store: Store, report: Report) -> None:
+async def _agree(store: Store, report: MigrationReport) -> None:
     """Another mode or lifecycle than was agreed on is settled while nobody runs.
 
     Who starts at that very moment finds it with its next beat.
     """
     if await agreement.difference(store) is None:
         return
-    if obstacles := await _in_use(store):
+    if obstacles := await _running_differently(store):
         report.findings += obstacles
         return
     await agreement.change(store)
     report.built.append(f"deployment in {store.mode} mode")
 
 
-async def _in_use(store: Store) -> list[Finding]:
+async def _running_differently(store: Store) -> list[MigrationFinding]:
     """Processes that book otherwise than this one would."""
     difference = await agreement.difference(store)
     rows = await running(store) if difference is not None else []
     if not rows:
         return []
     names = tuple(f"{row.host}, process {row.pid} ({row.mode})" for row in rows)
-    return [Finding("processes-running", f"{difference} Running: {'; '.join(names)}.", names)]
+    return [MigrationFinding("processes-running", f"{difference} Running: {'; '.join(names)}.", names)]

@@ -22,19 +22,24 @@ FindingKind = Literal[
 ]
 NoteKind = Literal["index-twin", "index-foreign", "resource-foreign", "service-foreign"]
 
-STRAY: frozenset[FindingKind] = frozenset({"null-key", "duplicate-key"})
+DUPLICATE_KEY_KINDS: frozenset[FindingKind] = frozenset({"null-key", "duplicate-key"})
 """What `--apply` takes out of the way."""
-OBSTACLES: frozenset[FindingKind] = STRAY | {"collection-differs", "index-differs", "list-values", "processes-running"}
+OBSTACLES: frozenset[FindingKind] = DUPLICATE_KEY_KINDS | {
+    "collection-differs",
+    "index-differs",
+    "list-values",
+    "processes-running",
+}
 """What a migration must not touch by itself: while there is one, it builds nothing."""
 
 EXAMPLES = 3
 
-Watch: TypeAlias = Callable[[str, int, int | None], None]
+OnProgress: TypeAlias = Callable[[str, int, int | None], None]
 """Told what is done now, how much of it, and of how much, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class MigrationFinding:
     """Something that is not as it must be.
 
     Args:
@@ -58,7 +63,7 @@ class Note:
 
 
 @dataclass(slots=True)
-class Report:
+class MigrationReport:
     """What a migration found and did.
 
     Args:
@@ -68,7 +73,7 @@ class Report:
         changed: What was done to reservations, one sentence each.
     """
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[MigrationFinding] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     built: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
@@ -79,7 +84,7 @@ class Report:
         return not self.findings
 
     @property
-    def obstacles(self) -> list[Finding]:
+    def obstacles(self) -> list[MigrationFinding]:
         """What keeps a migration from building anything."""
         return [finding for finding in self.findings if finding.kind in OBSTACLES]
 
@@ -100,5 +105,5 @@ def counted(noun: str, ids: Sequence[str]) -> str:
     return f"{number(len(ids), noun)}: {examples(ids)}"
 
 
-def unwatched(_what: str, _done: int, _total: int | None) -> None:
+def ignore_progress(_what: str, _done: int, _total: int | None) -> None:
     """Nobody watches."""

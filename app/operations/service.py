@@ -66,7 +66,7 @@ class Operations:
         """What is in the way, for everybody and in detail for the log."""
         if self._closing.leaving:
             return LEAVING, LEAVING
-        if not await self._store.answers():
+        if not await self._store.is_answering():
             return SILENT, SILENT
         try:
             with pymongo.timeout(LOOK_SECONDS):

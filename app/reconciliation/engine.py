@@ -23,7 +23,7 @@ from app.reconciliation.stored_findings import FINDINGS, unresolved_resources
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
-from app.storage.foreign_occupancies import OCCUPANCIES, marked
+from app.storage.foreign_occupancies import OCCUPANCIES, resources_with_foreign_occupancies
 from app.storage.leases import Grant, LeaseStore, OwnershipLost, new_owner
 from app.storage.reach import Reach
 from app.storage.row_reader import TRASH
@@ -228,7 +228,9 @@ class _Work:
     async def _known(self) -> set[str]:
         """The resources of which earlier runs have said something that may not be so any more."""
         among = None if self.run.resource is None else [self.run.resource]
-        return await unresolved_resources(self.store, among) | await marked(self.store, among)
+        return await unresolved_resources(self.store, among) | await resources_with_foreign_occupancies(
+            self.store, among
+        )
 
     async def _look_at_everything(self, step: Callable[[], None]) -> None:
         limits = await read_limits(self.store)

@@ -47,7 +47,7 @@ async def keep_foreign(
     difference = await foreign_occupancies.compare(store, resources, those)
     for step in foreign_occupancies.steps(difference, run):
         await _under(store, lease, step)
-    await raise_reaches(store, reach.listed_reaches(difference.fresh))  # for guards that were made meanwhile
+    await raise_reaches(store, reach.listed_reaches(difference.missing))  # for guards that were made meanwhile
 
 
 async def _under(store: Store, lease: Grant, step: Step) -> None:

@@ -45,7 +45,7 @@ class Capabilities:
     lack: str = ""
 
 
-async def ask(client: "AsyncIOMotorClient[Any]", database: "AsyncIOMotorDatabase[Any]") -> Capabilities:
+async def probe_capabilities(client: "AsyncIOMotorClient[Any]", database: "AsyncIOMotorDatabase[Any]") -> Capabilities:
     """Ask the server, by a handful of reads; nothing is written.
 
     Raises:
@@ -66,7 +66,7 @@ async def ask(client: "AsyncIOMotorClient[Any]", database: "AsyncIOMotorDatabase
     )
 
 
-def choose(mode: Mode, capabilities: Capabilities) -> StoreMode:
+def choose_mode(mode: Mode, capabilities: Capabilities) -> StoreMode:
     """The mode that the operator wants and the server allows.
 
     Raises:

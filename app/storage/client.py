@@ -21,7 +21,7 @@ from pymongo.errors import PyMongoError
 
 from app.settings import Mode, Settings
 from app.storage import DATABASE
-from app.storage.capabilities import Capabilities, Shape, StoreMode, ask, choose
+from app.storage.capabilities import Capabilities, Shape, StoreMode, choose_mode, probe_capabilities
 from app.storage.clock import Clock
 from app.storage.documents import DOCUMENTS, StoredDocument, bound
 from app.storage.errors import StorageError, unusable
@@ -77,8 +77,8 @@ class Store:
             pymongo.errors.PyMongoError: if the server cannot be reached.
         """
         database = client.get_database(name)
-        capabilities = await ask(client, database)
-        store = cls(client, database, choose(mode, capabilities), capabilities)
+        capabilities = await probe_capabilities(client, database)
+        store = cls(client, database, choose_mode(mode, capabilities), capabilities)
         await init_beanie(database, document_models=[*store._bound.values()], skip_indexes=True)
         await store.clock.refresh()
         store.clock.start()
@@ -114,11 +114,11 @@ class Store:
         lenient: AsyncIOMotorCollection[dict[str, Any]] = found.with_options(codec_options=LENIENT)
         return lenient
 
-    async def look(self) -> None:
+    async def refresh_capabilities(self) -> None:
         """Ask again what the server can do: with the indexes built it plans better. The mode stays."""
-        self.capabilities = await ask(self.client, self.database)
+        self.capabilities = await probe_capabilities(self.client, self.database)
 
-    async def answers(self) -> bool:
+    async def is_answering(self) -> bool:
         """Whether the server answers within a second."""
         if not self.capabilities.native:
             return True

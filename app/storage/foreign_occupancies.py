@@ -21,9 +21,9 @@ from app.storage.values import row_key
 T = TypeVar("T")
 
 OCCUPANCIES = "occupancies"
-KEPT_FOR: Millis = DAY
+RETENTION: Millis = DAY
 """What ended longer ago is in nobody's way."""
-SLICE = 1_000
+ROWS_A_WRITE = 1_000
 """Rows that are written at once."""
 
 Session: TypeAlias = AsyncIOMotorClientSession | None
@@ -45,7 +45,7 @@ class ForeignOccupancy(NamedTuple):
         return self.resource, self.start, self.end, row_key(self.reservation)
 
 
-async def marked(store: Store, among: Sequence[str] | None = None) -> set[str]:
+async def resources_with_foreign_occupancies(store: Store, among: Sequence[str] | None = None) -> set[str]:
     """The resources of which such rows are kept."""
     where = {} if among is None else {"resource": {"$in": list(among)}}
     return {str(name) for name in await store.database[OCCUPANCIES].distinct("resource", where)}
@@ -58,14 +58,14 @@ class Difference:
     `there` are the resources that will have some; `flags` those of which the guard says the opposite.
     """
 
-    fresh: list[ForeignOccupancy]
-    gone: list[Any]
-    there: set[str]
-    flags: list[str]
+    missing: list[ForeignOccupancy]
+    obsolete: list[Any]
+    occupied: set[str]
+    wrong_flags: list[str]
 
     def __bool__(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.fresh or self.gone or self.flags)
+        return bool(self.missing or self.obsolete or self.wrong_flags)
 
 
 async def compare(store: Store, resources: Sequence[str], foreign: Sequence[ForeignOccupancy]) -> Difference:
@@ -89,24 +89,24 @@ def steps(difference: Difference, run: ObjectId | None = None) -> Iterator[Step]
     Guards say that there is something before it is there, and once more when all of it is: like a booking, so that
     whoever is about to book there looks again, and for a guard that was made meanwhile.
     """
-    for resource in difference.flags:
-        if resource in difference.there:
+    for resource in difference.wrong_flags:
+        if resource in difference.occupied:
             yield partial(_flag, resource, {"$set": {"foreign": True}})
-    for those in _slices(difference.fresh):
+    for those in _slices(difference.missing):
         yield partial(_insert, [_stored(each, run) for each in those])
-    for resource in sorted({each.resource for each in difference.fresh}):
+    for resource in sorted({each.resource for each in difference.missing}):
         yield partial(_flag, resource, {"$set": {"foreign": True}})
-    for some in _slices(difference.gone):
+    for some in _slices(difference.obsolete):
         yield partial(_delete, [*some])
-    for resource in difference.flags:
-        if resource not in difference.there:
+    for resource in difference.wrong_flags:
+        if resource not in difference.occupied:
             yield partial(_flag, resource, {"$unset": {"foreign": ""}})
 
 
-async def add(store: Store, those: Sequence[ForeignOccupancy]) -> None:
+async def add_foreign_occupancies(store: Store, those: Sequence[ForeignOccupancy]) -> None:
     """Keep these as well, those that are not yet; the next run sees whether they are still so."""
     difference = await compare(store, sorted({each.resource for each in those}), those) if those else None
-    for some in _slices(difference.fresh if difference else ()):
+    for some in _slices(difference.missing if difference else ()):
         await _insert([_stored(each, None) for each in some], store)
 
 
@@ -124,13 +124,13 @@ async def _delete(ids: list[Any], store: Store, session: Session = None) -> None
 
 def foreign_occupancy(row: Mapping[str, Any], taken: OccupiedTime, now: Millis) -> ForeignOccupancy | None:
     """An occupancy of a row, if it lies ahead, or did until lately, and the conflict lookup does not find it."""
-    if is_found_by_lookup(row, taken) or taken.end <= now - KEPT_FOR:
+    if is_found_by_lookup(row, taken) or taken.end <= now - RETENTION:
         return None
     return ForeignOccupancy(taken.resource, taken.start, taken.end, row.get("_id"))
 
 
 def _slices(those: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (those[begin : begin + SLICE] for begin in range(0, len(those), SLICE))
+    return (those[begin : begin + ROWS_A_WRITE] for begin in range(0, len(those), ROWS_A_WRITE))
 
 
 def _stored(each: ForeignOccupancy, run: ObjectId | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.domain.instants import to_millis
 from app.domain.lifecycle import BLOCKING
 from app.storage.client import Store
 from app.storage.documents import service_row
-from app.storage.foreign_occupancies import OCCUPANCIES, ForeignOccupancy, add, foreign_occupancy
+from app.storage.foreign_occupancies import OCCUPANCIES, ForeignOccupancy, add_foreign_occupancies, foreign_occupancy
 from app.storage.pools import complete_pool
 from app.storage.reach import Reach
 from app.storage.row_reader import EVERYBODY, FIELDS, OccupiedTime, is_found_by_lookup
@@ -59,7 +59,7 @@ async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[ForeignO
     reach, missing, now = Reach(), list[ForeignOccupancy](), store.clock.millis()
     async for row in store.database[OCCUPANCIES].find({"resource": resource_id}, {"startTime": 1, "endTime": 1}):
         reach = reach.listing(to_millis(row["startTime"]), to_millis(row["endTime"]))
-    async for row in _booked(store, resource_id):
+    async for row in _find_booked(store, resource_id):
         for taken in EVERYBODY.occupancies(row):
             if not isinstance(taken, OccupiedTime) or taken.resource != resource_id:
                 continue
@@ -78,10 +78,10 @@ async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClient
     """
     # Rows may be older than their resource: loaded straight into the database, or kept from another system.
     reach, missing = await reach_of(store, resource_id)
-    await add(store, missing)
+    await add_foreign_occupancies(store, missing)
     guard: dict[str, Any] = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
     guard |= {name: True for name in ("long", "foreign") if getattr(reach, name)}
-    return await _put(store, resource_id, guard, session)
+    return await _insert_guard(store, resource_id, guard, session)
 
 
 async def make_fresh_guards(store: Store, resource_ids: Collection[str]) -> None:
@@ -107,10 +107,12 @@ async def insert_new(store: Store, collection: str, documents: list[dict[str, An
 async def make_service_row(store: Store, service_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
     """Make the row of a service among the guards if it has none, and its pool; whether it was made."""
     await complete_pool(store.database, service_id)
-    return await _put(store, service_row(service_id), {"rules": new_rules()}, session)
+    return await _insert_guard(store, service_row(service_id), {"rules": new_rules()}, session)
 
 
-async def _put(store: Store, identity: str, guard: dict[str, Any], session: AsyncIOMotorClientSession | None) -> bool:
+async def _insert_guard(
+    store: Store, identity: str, guard: dict[str, Any], session: AsyncIOMotorClientSession | None
+) -> bool:
     try:
         made = await store.database["guards"].update_one(
             {"_id": identity}, {"$setOnInsert": guard}, upsert=True, session=session
@@ -122,7 +124,7 @@ async def _put(store: Store, identity: str, guard: dict[str, Any], session: Asyn
     return made.upserted_id is not None
 
 
-async def _booked(store: Store, resource_id: str) -> AsyncIterator[dict[str, Any]]:
+async def _find_booked(store: Store, resource_id: str) -> AsyncIterator[dict[str, Any]]:
     """What blocks a resource, one status a find: equality on both is what every server answers from the index."""
     for resource, status in product(lookup_ids(resource_id), BLOCKING):
         query = {"resource": resource, "status": status}

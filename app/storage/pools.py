@@ -64,7 +64,7 @@ async def complete_pools(store: Store, services: Collection[str]) -> None:
     guards = store.database["guards"]
     changes = [
         ({"_id": pool_row(service)}, {"$addToSet": {"members": {"$each": sorted(those)}}, "$set": {"complete": True}})
-        for service, those in (await _offered(store.database, services)).items()
+        for service, those in (await _resources_by_service(store.database, services)).items()
     ]
     if not store.capabilities.native:  # mongomock does not know the bulk writes of this driver
         for where, change in changes:
@@ -75,9 +75,9 @@ async def complete_pools(store: Store, services: Collection[str]) -> None:
         await guards.bulk_write(some, ordered=False)
 
 
-async def lacking(database: Database, services: Collection[str]) -> Mapping[str, int]:
+async def incomplete_pools(database: Database, services: Collection[str]) -> Mapping[str, int]:
     """The services whose pools are not complete, each with the number of resources that are missing in it."""
-    offered = await _offered(database, services)
+    offered = await _resources_by_service(database, services)
     entered: dict[str, set[Any]] = {}
     for first in range(0, len(offered), AT_ONCE):
         those = [pool_row(service) for service in [*offered][first : first + AT_ONCE]]
@@ -91,7 +91,7 @@ async def lacking(database: Database, services: Collection[str]) -> Mapping[str,
     return found
 
 
-async def _offered(database: Database, services: Iterable[str]) -> dict[str, set[str]]:
+async def _resources_by_service(database: Database, services: Iterable[str]) -> dict[str, set[str]]:
     """Who offers each of these services, by one pass over all that offer something."""
     offered: dict[str, set[str]] = {service: set() for service in services}
     where = {"services.0": {"$exists": True}}

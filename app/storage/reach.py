@@ -15,7 +15,7 @@ from app.storage.row_reader import OccupiedTime, is_found_by_lookup, is_long, st
 GUARDS_AN_UPDATE = 1_000
 
 
-REACH: Millis = 15 * MINUTE
+REACH_MIN: Millis = 15 * MINUTE
 """The least reach that is not zero; it grows by doubling, so that raises are rare.
 
 A lookup reads what starts within the reach, so one that fits what is really booked reads the fewest rows: with a day's
@@ -76,20 +76,20 @@ def doubled(need: Millis) -> Millis:
     """The smallest reach that covers `need`: zero, or a doubling of the least one."""
     if need <= 0:
         return 0
-    reach = REACH
+    reach = REACH_MIN
     while reach < need:
         reach *= 2
     return reach
 
 
-NOWHERE = Reach()
+NO_REACH = Reach()
 
 
 def listed_reaches(those: Iterable[ForeignOccupancy]) -> dict[str, Reach]:
     """The reach that finds these in `occupancies`, by resource."""
     reaches: dict[str, Reach] = {}
     for each in those:
-        reaches[each.resource] = reaches.get(each.resource, NOWHERE).listing(each.start, each.end)
+        reaches[each.resource] = reaches.get(each.resource, NO_REACH).listing(each.start, each.end)
     return reaches
 
 

@@ -30,7 +30,7 @@ class DeniedError(StorageError):
     """A collection that this user may not read."""
 
 
-class Reading:
+class ReadOnlyDatabase:
     """A database to read.
 
     Attributes:
@@ -130,7 +130,7 @@ class Reading:
         self._client.close()
 
 
-async def open_for_reading(url: str, database: str | None = None) -> Reading:
+async def open_read_only(url: str, database: str | None = None) -> ReadOnlyDatabase:
     """Open a database; that it answers is known afterwards. A secondary is read where there is one.
 
     Args:
@@ -143,7 +143,7 @@ async def open_for_reading(url: str, database: str | None = None) -> Reading:
     prefer = {} if "readpreference" in url.lower() else {"readPreference": "secondaryPreferred"}
     client = make_client(url, appname="reserva audit", given=_GIVEN, **prefer)
     try:
-        reading = Reading(client, database or client.get_default_database(DATABASE).name, shown(url))
+        reading = ReadOnlyDatabase(client, database or client.get_default_database(DATABASE).name, shown(url))
         await reading.now()
     except PyMongoError as error:
         client.close()

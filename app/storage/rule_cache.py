@@ -20,15 +20,15 @@ from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
 from app.storage.documents import service_row
-from app.storage.stored_rules import offer_of_row, room_of_row
+from app.storage.stored_rules import resource_rules_of, service_rules_of
 from app.work import WorkPool
 
 F = TypeVar("F", ResourceRules, ServiceRules)
 
-LIMIT = 1_000_000
+CACHE_SIZE_MAX = 1_000_000
 """The size of what is kept of each kind: an entry counts one, and one more for each override and time off."""
 
-SHORT = 200
+PARSED_INLINE_MAX = 200
 """Objects, overrides and times off that are parsed on the event loop: a millisecond."""
 
 PORTION = 4
@@ -60,7 +60,7 @@ class VersionedCache(Generic[F]):
         guard: Callable[[str], str],
         *,
         atomic: bool,
-        limit: int = LIMIT,
+        limit: int = CACHE_SIZE_MAX,
     ) -> None:
         self.collection = collection
         self.guard = guard
@@ -118,8 +118,8 @@ class RuleCache:
     """What one process keeps of the catalogue. `atomic`: whether edits are transactions, see above."""
 
     def __init__(self, *, atomic: bool = True) -> None:
-        self.rooms = VersionedCache("resources", room_of_row, str, atomic=atomic)
-        self.offers = VersionedCache("services", offer_of_row, service_row, atomic=atomic)
+        self.resources = VersionedCache("resources", resource_rules_of, str, atomic=atomic)
+        self.services = VersionedCache("services", service_rules_of, service_row, atomic=atomic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,8 @@ class Rules:
     What does not exist, or has no guard, is left out.
     """
 
-    rooms: Mapping[str, ResourceRules]
-    offers: Mapping[str, ServiceRules]
+    resources: Mapping[str, ResourceRules]
+    services: Mapping[str, ServiceRules]
     guards: Guards
     unreadable: Mapping[str, Problem]
     """What is to be said of those that nobody can read, by the ids of their guards."""
@@ -168,19 +168,21 @@ class RuleReader:
         """
         guards = await self._guards(resources, services)
         unreadable: dict[str, Problem] = {}
-        rooms = await self._load(self._cache.rooms, resources, guards, unreadable, until)
-        offers = await self._load(self._cache.offers, services, guards, unreadable, until)
+        rooms = await self._load(self._cache.resources, resources, guards, unreadable, until)
+        offers = await self._load(self._cache.services, services, guards, unreadable, until)
         return Rules(rooms, offers, guards, unreadable)
 
     def keep_resource_rules(self, room: ResourceRules, rules: str, version: int) -> None:
         """Keep the rules of a resource that was edited here under the guard's new id: they need not be parsed again."""
-        rooms = self._cache.rooms
+        rooms = self._cache.resources
         stamp = rooms.stamp({rooms.guard(room.id): {"rules": rules}}, {"_id": room.id, "version": version})
         if stamp is not None:
             rooms.keep(room.id, stamp, room)
 
     async def _guards(self, resources: Iterable[str], services: Iterable[str]) -> Guards:
-        return await self._rows([*map(self._cache.rooms.guard, resources), *map(self._cache.offers.guard, services)])
+        return await self._rows(
+            [*map(self._cache.resources.guard, resources), *map(self._cache.services.guard, services)]
+        )
 
     async def _rows(self, identities: Sequence[str]) -> Guards:
         found = self._database["guards"].find({"_id": {"$in": identities}}) if identities else None
@@ -205,7 +207,7 @@ class RuleReader:
         size = PORTION
         while unknown:
             portion, unknown = unknown[:size], unknown[size:]
-            async with self._turn(until):  # who asks for the same meanwhile finds it when their turn comes
+            async with self._turn_to_read(until):  # who asks for the same meanwhile finds it when their turn comes
                 known |= (parsed_by_others := cache.valid(guards, portion))
                 portion = [row for row in portion if row["_id"] not in parsed_by_others]
                 began = self._clock()
@@ -222,14 +224,14 @@ class RuleReader:
         fresh = await self._objects(cache).find({"_id": {"$in": wanted}}).batch_size(PORTION).to_list(None)
         # An edit that came in between gave rules that are newer than their guard: right, but not to be kept.
         rows_again = await self._rows([cache.guard(row["_id"]) for row in fresh])
-        loaded = _Loaded(cache, guards, rows_again, fresh, unreadable)
-        return loaded.parse() if loaded.size <= SHORT else await self._work.run(loaded.parse)
+        loaded = _UnparsedRules(cache, guards, rows_again, fresh, unreadable)
+        return loaded.parse() if loaded.size <= PARSED_INLINE_MAX else await self._work.run(loaded.parse)
 
     def _objects(self, cache: VersionedCache[F]) -> "AsyncIOMotorCollection[dict[str, Any]]":
         return self._database[cache.collection]
 
     @asynccontextmanager
-    async def _turn(self, until: float) -> AsyncIterator[None]:
+    async def _turn_to_read(self, until: float) -> AsyncIterator[None]:
         """One of many portions is read at a time.
 
         Raises:
@@ -239,17 +241,17 @@ class RuleReader:
             async with asyncio.timeout(None if until == math.inf else max(until - self._clock(), 0)):
                 await self._reading.acquire()
         except TimeoutError:
-            raise too_long() from None
+            raise took_too_long() from None
         try:
             if self._clock() > until:
-                raise too_long()
+                raise took_too_long()
             yield
         finally:
             self._reading.release()
 
 
 @dataclass(frozen=True, slots=True)
-class _Loaded(Generic[F]):
+class _UnparsedRules(Generic[F]):
     """Stored objects that are yet to be parsed, with the guards as they were before and after these were read."""
 
     cache: VersionedCache[F]
@@ -276,7 +278,7 @@ class _Loaded(Generic[F]):
         return parsed
 
 
-def too_long() -> Problem:
+def took_too_long() -> Problem:
     """What is told of a question whose answer was not ready in time."""
     return Problem("overloaded", "This takes too long to work out at the moment; ask for less, or again in a moment.")
 

@@ -27,7 +27,7 @@ MOST_MINUTES = MOST_DAYS * 24 * 60
 _MINUTES = [name for name in Service.model_fields if name.endswith("_minutes")]
 
 
-def room_of_row(row: Mapping[str, Any], schedule: Schedule | None = None) -> ResourceRules:
+def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) -> ResourceRules:
     """What the rules need to know of a resource as it is stored; `schedule` is its parsed one where that is known.
 
     Raises:
@@ -47,7 +47,7 @@ def room_of_row(row: Mapping[str, Any], schedule: Schedule | None = None) -> Res
             active=resource.active,
             timezone=resource.timezone,
             schedule=schedule,
-            time_off=tuple(time_off_of_row(off, tz) for off in row.get("timeOff") or ()),
+            time_off=tuple(time_off_of(off, tz) for off in row.get("timeOff") or ()),
         )
 
 
@@ -78,13 +78,13 @@ def _bounded(**values: tuple[int | None, int]) -> None:
             raise ValueError(f"{name} is {value}")
 
 
-def time_off_of_row(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
+def time_off_of(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
     """Stored as it was said, so that a day stays that day when the zone of the resource changes."""
     (start, end), _ = read_span(stored["from"], stored["to"], tz)
     return TimeOff(stored["id"], start, end)
 
 
-def offer_of_row(row: Mapping[str, Any]) -> ServiceRules:
+def service_rules_of(row: Mapping[str, Any]) -> ServiceRules:
     """What the rules need to know of a service as it is stored.
 
     Raises:

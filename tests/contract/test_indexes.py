@@ -10,7 +10,7 @@ from app.domain.instants import DAY, HOUR, from_millis, to_millis
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
-from app.storage.foreign_occupancies import ForeignOccupancy, add
+from app.storage.foreign_occupancies import ForeignOccupancy, add_foreign_occupancies
 from app.storage.occupancy import BRANCHES, branches, foreign_branches
 from app.storage.reach import Reach
 from app.storage.span import Span
@@ -154,7 +154,7 @@ async def test_no_lookup_of_what_is_listed_scans(store: Store) -> None:
         ForeignOccupancy(ROOMS[number % 3], start, start + (DAY if number % 9 else 4000 * DAY), 1)
         for number in range(300)
     ]
-    await add(store, rows)
+    await add_foreign_occupancies(store, rows)
     reach = Reach(HOUR, 0, long=True, foreign=True)
     near, long = foreign_branches([Span(ROOMS[0], start + 90 * DAY, start + 91 * DAY)], {ROOMS[0]: reach})
 

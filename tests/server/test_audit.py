@@ -19,7 +19,7 @@ from app.domain.instants import render, to_millis
 from app.reconciliation import engine
 from app.storage.client import Store
 from app.storage.errors import StorageError
-from app.storage.readonly import DeniedError, Reading, open_for_reading
+from app.storage.readonly import DeniedError, ReadOnlyDatabase, open_read_only
 from tests.support import servers
 from tests.support.commands import run
 from tests.support.servers import BIN, ROOT
@@ -44,9 +44,9 @@ async def put(store: Store, collection: str, documents: Iterable[dict[str, Any]]
 
 
 @pytest.fixture
-async def reading(bare_store: Store, database_url: str) -> AsyncIterator[Reading]:
+async def reading(bare_store: Store, database_url: str) -> AsyncIterator[ReadOnlyDatabase]:
     """The database of `bare_store`, open for reading."""
-    opened = await open_for_reading(database_url, bare_store.database.name)
+    opened = await open_read_only(database_url, bare_store.database.name)
     yield opened
     await opened.close()
 
@@ -122,7 +122,7 @@ class TestPayloadReserve:
         assert len(expected) == truth["totalWindows"] == 5
         assert said["conflicts"] == 34
 
-    async def test_the_samples_pairs(self, bare_store: Store, reading: Reading) -> None:
+    async def test_the_samples_pairs(self, bare_store: Store, reading: ReadOnlyDatabase) -> None:
         """On resources that hold one, conflicts are the truth's pairs."""
         if not SAMPLE.exists():
             pytest.skip("the sample of payload-reserve is not at hand")
@@ -139,7 +139,7 @@ class TestPayloadReserve:
         assert dict(report.idle) == {"cancelled": 3, "completed": 1, "no-show": 1}
 
     @pytest.mark.parametrize("seed", range(3))
-    async def test_all_shapes(self, bare_store: Store, reading: Reading, seed: int) -> None:
+    async def test_all_shapes(self, bare_store: Store, reading: ReadOnlyDatabase, seed: int) -> None:
         """Bookings in every form that ids, times and items take are found where counting each quarter finds them."""
         history = History(seed)
         await put(bare_store, "resources", history.resources)
@@ -275,7 +275,7 @@ class TestReserva:
             documents.append(found)
         await put(store, "reservations", documents)
         ran = await engine.reconcile_reservations(store, "full", None)
-        reading = await open_for_reading(database_url, store.database.name)
+        reading = await open_read_only(database_url, store.database.name)
         report = await audit(reading)
         await reading.close()
 
@@ -512,7 +512,7 @@ def test_a_user_who_may_not(guarded: str) -> None:
     assert not [word for word in ("secret", "wr0ng", "Traceback") if word in denied.stderr + unknown.stderr]
 
 
-class Half(Reading):
+class Half(ReadOnlyDatabase):
     """A database of which only the reservations may be read: none of these servers denies single collections."""
 
     def documents(
@@ -528,7 +528,7 @@ class Half(Reading):
         return super().documents(collection, fields, where, pipeline)
 
 
-async def test_resources_that_may_not_be_read(bare_store: Store, reading: Reading) -> None:
+async def test_resources_that_may_not_be_read(bare_store: Store, reading: ReadOnlyDatabase) -> None:
     """Without the resources every capacity is 1, and the report says so."""
     await put(bare_store, "reservations", [taken("a", 0, 4), taken("a", 3, 5)])
     report = await audit(Half(reading._client, reading.name, reading.where))
@@ -540,4 +540,4 @@ async def test_resources_that_may_not_be_read(bare_store: Store, reading: Readin
 async def test_an_address_that_is_none() -> None:
     """Opening says what is wrong with the address, and where it was given."""
     with pytest.raises(StorageError, match="--mongodb is not an address of MongoDB"):
-        await open_for_reading("mongodb://host/?nonsense=1")
+        await open_read_only("mongodb://host/?nonsense=1")

@@ -15,7 +15,7 @@ from app.audit import Shape, audit, read_pipeline
 from app.cli.audit import audit_
 from app.reconciliation import engine
 from app.storage.client import Store
-from app.storage.readonly import Reading, open_for_reading
+from app.storage.readonly import ReadOnlyDatabase, open_read_only
 from tests.server.test_audit import NINE, QUARTER, arguments, everything, put, taken
 from tests.support.booking_shapes import SHAPES, Database, database
 from tests.support.commands import run
@@ -61,9 +61,9 @@ SECTIONS = sections()
 
 
 @pytest.fixture
-async def reading(bare_store: Store, database_url: str) -> AsyncIterator[Reading]:
+async def reading(bare_store: Store, database_url: str) -> AsyncIterator[ReadOnlyDatabase]:
     """The database of `bare_store`, open for reading."""
-    opened = await open_for_reading(database_url, bare_store.database.name)
+    opened = await open_read_only(database_url, bare_store.database.name)
     yield opened
     await opened.close()
 
@@ -115,7 +115,7 @@ async def test_by_chance(bare_store: Store, server: str, name: str, tmp_path: Pa
     given = context.params
     shape = Shape(**{each.name: given[each.name] for each in fields(Shape)})
     stages = read_pipeline(given["pipeline"]) if given["pipeline"] else []
-    reading = await open_for_reading(given["mongodb"], given["database"])
+    reading = await open_read_only(given["mongodb"], given["database"])
     for seed in range(2, 12):
         made = database(name, seed)
         for collection in made.collections:
@@ -213,7 +213,7 @@ async def test_capacities_that_are_not_there(bare_store: Store, server: str, giv
 
 
 @pytest.mark.servers("rust")
-async def test_one_capacity_for_all(bare_store: Store, reading: Reading) -> None:
+async def test_one_capacity_for_all(bare_store: Store, reading: ReadOnlyDatabase) -> None:
     """`--capacity` holds for every resource, whatever the collection of resources says."""
     rooms = [{"room": "a", "startTime": NINE, "endTime": NINE + QUARTER, "status": "confirmed"} for _ in range(3)]
     await bare_store.database["reservations"].insert_many(rooms)
@@ -234,7 +234,7 @@ async def test_former_capacities(store: Store, database_url: str) -> None:
     await put(store, "resources", [{"_id": "a", "name": "A", "capacity": 1, "formerCapacities": [lowered]}])
     await put(store, "reservations", [taken("a", 0, 2), taken("a", 1, 2), taken("a", 4, 6), taken("a", 5, 7)])
     ran = await engine.reconcile_reservations(store, "full", None)
-    opened = await open_for_reading(database_url, store.database.name)
+    opened = await open_read_only(database_url, store.database.name)
     report, for_all = await audit(opened), await audit(opened, shape=Shape(capacity=1))
     await opened.close()
 
@@ -270,7 +270,7 @@ class TestReadable:
         assert "Not blocking: status=waitlisted 1." in known.stderr
         assert (json.loads(both.stdout)["conflicts"], json.loads(known.stdout)["unknownStatuses"]) == (1, {})
 
-    async def test_many_unknown_statuses(self, bare_store: Store, reading: Reading) -> None:
+    async def test_many_unknown_statuses(self, bare_store: Store, reading: ReadOnlyDatabase) -> None:
         """Of very many different ones the later ones are counted together, and long ones are cut."""
         await put(bare_store, "reservations", [taken("a", 0, 4, status=f"state {number}") for number in range(300)])
         await put(bare_store, "reservations", [taken("a", 0, 4, status="x" * 100_000)])

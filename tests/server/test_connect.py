@@ -47,7 +47,7 @@ class TestMode:
         assert mock_store.mode == "optimistic"
         assert mock_store.shape == "single"
         assert not mock_store.capabilities.native
-        assert await mock_store.answers()
+        assert await mock_store.is_answering()
 
 
 class TestAddress:
@@ -111,7 +111,7 @@ class TestStore:
 
     async def test_it_answers_until_its_server_is_gone(self, bare_store: Store) -> None:
         """`/readyz` asks this."""
-        assert await bare_store.answers()
+        assert await bare_store.is_answering()
 
     async def test_datetimes_come_back_aware(self, bare_store: Store) -> None:
         """What is read compares with what was written, to the millisecond, on every server."""

@@ -18,7 +18,7 @@ from app.reconciliation import engine, scan
 from app.reconciliation.row_batches import PROJECTION
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
-from app.storage.readonly import open_for_reading
+from app.storage.readonly import open_read_only
 from tests.support.commands import run
 from tests.support.servers import DATA
 from tests.support.step_driver import HOUR, NINE
@@ -78,7 +78,7 @@ def shown(windows: Iterable[Window]) -> list[Found]:
 
 async def audited(store: Store, url: str) -> Any:
     """The audit of the same database."""
-    reading = await open_for_reading(url, store.database.name)
+    reading = await open_read_only(url, store.database.name)
     try:
         return await audit(reading)
     finally:
@@ -321,7 +321,7 @@ async def test_a_resource_in_two_forms_holds_what_bookings_are_held_to(
         await store.database["resources"].insert_one(row)
     await put(store, taken(ROOM), taken(str(ROOM)))
     await reconciled(store)
-    reading = await open_for_reading(database_url, store.database.name)
+    reading = await open_read_only(database_url, store.database.name)
     report = await audit(reading)
     await reading.close()
 

@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from app.domain.instants import HOUR, MINUTE
 from app.migration.migrate import migrate, verify
-from app.migration.report import Report
+from app.migration.report import MigrationReport
 from app.storage.client import Store, connect
 from app.storage.documents import DOCUMENTS, service_row
 from app.storage.errors import StorageError
@@ -34,7 +34,7 @@ async def contents(store: Store) -> dict[str, Any]:
     return found
 
 
-def kinds(report: Report) -> dict[str, list[tuple[str, ...]]]:
+def kinds(report: MigrationReport) -> dict[str, list[tuple[str, ...]]]:
     """What a report found: the ids by kind."""
     found: dict[str, list[tuple[str, ...]]] = {}
     for finding in report.findings:
@@ -55,7 +55,7 @@ async def test_an_empty_database_is_built_and_then_left_alone(bare_store: Store)
 
     assert first.clean
     assert {f"index {name}" for name in INDEXES} <= set(first.built)
-    assert second == Report()
+    assert second == MigrationReport()
     await verify(bare_store)
 
 
@@ -81,7 +81,7 @@ async def test_two_at_once_do_not_disturb_each_other(bare_store: Store) -> None:
 
     assert all(report.clean for report in both)
     assert await bare_store.database["guards"].count_documents({}) == 5
-    assert (await migrate(bare_store)) == Report()
+    assert (await migrate(bare_store)) == MigrationReport()
 
 
 async def test_processes_refuse_to_start_without_an_index(store: Store) -> None:

@@ -9,7 +9,7 @@ from pymongo.errors import DuplicateKeyError
 
 from app.domain.instants import HOUR
 from app.migration.migrate import migrate, verify
-from app.migration.report import Report
+from app.migration.report import MigrationReport
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
 from tests.server.test_migrate import FIRST, contents, kinds, row
@@ -221,7 +221,7 @@ async def test_a_real_one_is_prepared(bare_store: Store) -> None:
     assert report.clean
     assert {note.ids for note in report.notes if note.kind == "index-twin"} == TWINS
     assert all(documents == after[name][0] for name, (documents, _) in before.items())
-    assert await migrate(bare_store) == Report(notes=report.notes)
+    assert await migrate(bare_store) == MigrationReport(notes=report.notes)
     assert {document.Settings.name for document in DOCUMENTS} <= after.keys()
 
 

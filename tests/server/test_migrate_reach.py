@@ -11,9 +11,9 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener
 
 from app.domain.instants import DAY, HOUR, MINUTE
-from app.migration.coverage import cover, look_at_coverage
+from app.migration.coverage import complete_coverage, survey_coverage
 from app.migration.migrate import migrate
-from app.migration.report import Report, unwatched
+from app.migration.report import MigrationReport, ignore_progress
 from app.storage.client import Store
 from app.storage.guards import insert_new, make_guard
 from app.storage.pools import members_of
@@ -91,10 +91,10 @@ async def test_one_row_for_ages_stretches_no_guard(store: Store) -> None:
 async def test_a_resource_that_comes_while_migrate_lists_is_reached(store: Store) -> None:
     """What was listed counts for its guard, though the look at the catalogue did not know it."""
     await store.database["reservations"].insert_one(long_row(6) | {"resource": "x", "items": [{"resource": "room-1"}]})
-    coverage = await look_at_coverage(store, unwatched)
+    coverage = await survey_coverage(store, ignore_progress)
     await store.database["resources"].insert_one({"_id": "room-1"})
     await make_guard(store, "room-1")
-    await cover(store, coverage, Report(), unwatched)
+    await complete_coverage(store, coverage, MigrationReport(), ignore_progress)
     guard = await guard_of(store)
 
     assert guard["foreign"] is True
@@ -299,7 +299,7 @@ async def test_what_was_interrupted_is_completed_by_the_next(bare_store: Store, 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await migrate(bare_store, watch=watch)
+        await migrate(bare_store, on_progress=watch)
     report = await migrate(bare_store)
 
     assert report.clean

@@ -14,7 +14,7 @@ from app.errors import Problem
 from app.storage.client import Store
 from app.storage.pools import join_pools, pool_row
 from app.storage.rule_cache import PORTION, RuleCache, RuleReader, VersionedCache
-from app.storage.stored_rules import room_of_row
+from app.storage.stored_rules import resource_rules_of
 from app.work import WorkPool
 from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
 from tests.support.command_log import Commands, listening
@@ -45,7 +45,7 @@ class Parsed:
     def __call__(self, stored: Row) -> ResourceRules:
         """Parse."""
         self.ids.append(stored["_id"])
-        return room_of_row(stored)
+        return resource_rules_of(stored)
 
     def taken(self) -> list[str]:
         """What was parsed since the last look."""
@@ -140,11 +140,11 @@ async def test_what_an_edit_in_between_gave_is_not_kept(database: Any) -> None:
     cache, work = RuleCache(), WorkPool()
     rules = await Between(database, cache, work).read(["room"])
 
-    assert rules.rooms["room"].capacity == 2
-    assert cache.rooms.valid(guards("r1"), [row()]) == {}
+    assert rules.resources["room"].capacity == 2
+    assert cache.resources.valid(guards("r1"), [row()]) == {}
     await database["resources"].update_one({"_id": "room"}, {"$set": {"capacity": 1}})
     await database["guards"].update_one({"_id": "room"}, {"$set": {"rules": "r1"}})
-    assert (await RuleReader(database, cache, work).read(["room"])).rooms["room"].capacity == 1
+    assert (await RuleReader(database, cache, work).read(["room"])).resources["room"].capacity == 1
     work.close()
 
 
@@ -154,9 +154,9 @@ async def test_absence_is_never_kept(database: Any) -> None:
     work = WorkPool()
     reader = RuleReader(database, RuleCache(), work)
 
-    assert (await reader.read(["room", "nowhere"])).rooms == {}
+    assert (await reader.read(["room", "nowhere"])).resources == {}
     await database["resources"].insert_one(row(capacity=7))
-    assert (await reader.read(["room", "nowhere"])).rooms["room"].capacity == 7
+    assert (await reader.read(["room", "nowhere"])).resources["room"].capacity == 7
     work.close()
 
 
@@ -167,15 +167,15 @@ async def test_only_what_was_edited_is_parsed_again(database: Any, *, atomic: bo
     await database["resources"].insert_many([row(name) for name in names])
     await database["guards"].insert_many([{"_id": name, "rules": "r1"} for name in names])
     cache, work, parse = RuleCache(atomic=atomic), WorkPool(), Parsed()
-    cache.rooms = rooms(parse, atomic=atomic)
+    cache.resources = rooms(parse, atomic=atomic)
     reader = RuleReader(database, cache, work)
 
     for expected in (names, [], []):
-        assert set((await reader.read(names)).rooms) == set(names)
+        assert set((await reader.read(names)).resources) == set(names)
         assert parse.taken() == expected
     await edit(database, capacity=2)
     for expected in (["room"], []):
-        assert (await reader.read(names)).rooms["room"].capacity == 2
+        assert (await reader.read(names)).resources["room"].capacity == 2
         assert parse.taken() == expected
     work.close()
 
@@ -289,7 +289,7 @@ async def test_what_was_parsed_in_time_is_kept(database: Any) -> None:
     """Who asks for more than can be parsed in time is told so, and whoever asks again gets further, to the end."""
     names = await furnish_long(database)
     cache, work, parse = RuleCache(), WorkPool(), Parsed()
-    cache.rooms = rooms(parse, limit=1_000_000)
+    cache.resources = rooms(parse, limit=1_000_000)
     reader = RuleReader(database, cache, work, clock=lambda: float(len(parse.ids)))
 
     for parsed in (PORTION, 2 * PORTION):
@@ -297,7 +297,7 @@ async def test_what_was_parsed_in_time_is_kept(database: Any) -> None:
             await reader.read(names, until=len(parse.ids) + 0.5)
         assert told.value.name == "overloaded"
         assert len(parse.ids) == parsed
-    assert set((await reader.read(names, until=len(parse.ids) + 0.5)).rooms) == set(names)
+    assert set((await reader.read(names, until=len(parse.ids) + 0.5)).resources) == set(names)
     assert sorted(parse.ids) == names
     work.close()
 
@@ -306,11 +306,11 @@ async def test_two_who_ask_at_once_parse_each_once(database: Any) -> None:
     """A pool that nobody has asked for before is read by those who ask, together and not twice."""
     names = await furnish_long(database)
     cache, work, parse = RuleCache(), WorkPool(), Parsed()
-    cache.rooms = rooms(parse, limit=1_000_000)
+    cache.resources = rooms(parse, limit=1_000_000)
     reader = RuleReader(database, cache, work)
 
     for answer in await asyncio.gather(reader.read(names), reader.read(names)):
-        assert set(answer.rooms) == set(names)
+        assert set(answer.resources) == set(names)
     assert sorted(parse.ids) == names
     work.close()
 

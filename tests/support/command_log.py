@@ -44,7 +44,7 @@ async def listening(database_url: str) -> AsyncIterator[tuple[Store, Commands]]:
     store = await Store.over(client, client.get_default_database().name)
     try:
         await migrate(store)
-        await store.look()
+        await store.refresh_capabilities()
         yield store, commands
     finally:
         await client.drop_database(store.database.name)
