@@ -38,7 +38,7 @@ from app.reservations import group_routes as groups
 from app.reservations import move_routes as moves
 from app.reservations import routes as reservations
 from app.reservations.groups import Groups
-from app.reservations.holds import HoldLimits
+from app.reservations.hold_limits import HoldLimits
 from app.reservations.moves import Moves
 from app.reservations.service import Reservations
 from app.settings import Settings, read_settings
@@ -126,7 +126,7 @@ def _rooms(
     """What is built once the database is open, under the names by which handlers ask for it."""
     store = booking.store
     holds = HoldLimits(store, of_a_customer=settings.max_holds, of_a_key=settings.max_anonymous_holds)
-    one_by_one = Reservations(store, booking, free, holds=holds, written=suspects)
+    one_by_one = Reservations(store, booking, free, holds=holds, on_write=suspects)
     return {
         "operations": Operations(store, closing),
         "reconciliations": Reconciliations(store, queue),

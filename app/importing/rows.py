@@ -15,8 +15,8 @@ from app.domain.zones import choices, parse_wall
 from app.errors import Fault, Problem, invalid
 from app.http.models import Body, CatalogueId, Instant, read_body
 from app.importing.records import Record
+from app.reservations.requested_times import check_span
 from app.reservations.schemas import Guests, Notes
-from app.reservations.times import check_span
 
 REFERENCE_LENGTH = 200
 

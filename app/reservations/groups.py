@@ -9,9 +9,9 @@ from app.booking import Book, BookGroup, BookingService, MembersRefused, Replay,
 from app.caller import Caller
 from app.domain.lifecycle import Status
 from app.errors import Problem, invalid, not_found
-from app.reservations.group_refusals import Members, Placed, members_refused, members_wrong
+from app.reservations.group_refusals import MemberProblem, Members, members_refused, members_wrong
 from app.reservations.group_schemas import NewGroup
-from app.reservations.holds import holds_of
+from app.reservations.hold_limits import holds_of
 from app.reservations.queries import object_id
 from app.reservations.schemas import NewReservation
 from app.reservations.service import Pools, Reservations
@@ -31,7 +31,7 @@ class Group:
 
 
 class Groups:
-    """What callers do with several reservations at once; each becomes an intent as it would alone."""
+    """What callers do with several reservations at once; each becomes the intent that it would be alone."""
 
     def __init__(self, store: Store, booking: BookingService, reservations: Reservations) -> None:
         self.store = store
@@ -41,10 +41,10 @@ class Groups:
     async def book(
         self, wanted: NewGroup, caller: Caller, token: Token[list[Reservation]] | None
     ) -> Sequence[Reservation] | Replay:
-        """Book all of them, or none; a token's first answer is given again.
+        """Book all of them, or none; a request whose token was answered before gets that answer.
 
         Raises:
-            Problem: `conflict`, `rule`, `invalid`, `hold-limit`, `strict-only`, or what the write path says.
+            Problem: `conflict`, `rule`, `invalid`, `hold-limit`, `strict-only`, or what the write path raises.
         """
         try:
             group = await self._group_of(wanted, caller, token)
@@ -56,10 +56,10 @@ class Groups:
             return await self.booking.book_group(group)
 
         try:
-            made = await self.reservations.holds.within(holds_of(group.members), book)
+            made = await self.reservations.holds.book_within(holds_of(group.members), book)
         except MembersRefused as refused:
-            unborn = {str(member.reservation) for member in group.members}
-            raise members_refused(refused, _SENT, caller, unborn=unborn) from None
+            uncreated = {str(member.reservation) for member in group.members}
+            raise members_refused(refused, _SENT, caller, uncreated=uncreated) from None
         except Problem as problem:
             if problem.name != "hold-limit":
                 raise
@@ -80,12 +80,12 @@ class Groups:
         return Group(group, members)
 
     async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Group:
-        """Make all of them firm that have not ended, or none. A hold that has expired keeps all from it.
+        """Confirm all members that have not ended, or none: one hold that has expired refuses all.
 
-        What needs an approval that the caller cannot give becomes a request, and what is one keeps all from it.
+        A hold that needs an approval that the caller cannot give becomes a request; one request refuses all then.
 
         Raises:
-            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path says.
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path raises.
         """
         group = await self.read(identity, caller)
         admin = caller.may("reservations:admin")
@@ -100,7 +100,7 @@ class Groups:
         """Give back the times of all of them that have not ended, or of none.
 
         Raises:
-            Problem: `not-found`, `forbidden-transition`, `too-late`, or what the write path says.
+            Problem: `not-found`, `forbidden-transition`, `too-late`, or what the write path raises.
         """
         group = await self.read(identity, caller)
         admin = caller.may("reservations:admin")
@@ -112,21 +112,21 @@ class Groups:
         return _check_reached(Group(group.id, ended), "cancelled")
 
     async def _group_of(self, wanted: NewGroup, caller: Caller, token: Token[list[Reservation]] | None) -> BookGroup:
-        """What the write path is asked for.
+        """The intent of a group.
 
         Raises:
             Problem: `invalid`.
         """
         identity = ObjectId()
         intents: list[Book] = []
-        wrong: list[Placed] = []
+        wrong: list[MemberProblem] = []
         pools: Pools = {}
         for place, body in enumerate(wanted.reservations):
             try:
                 member = _with_group_hold(wanted, body)
-                intents.append(await self.reservations.intent_of(member, caller, group=identity, pools=pools))
+                intents.append(await self.reservations.to_intent(member, caller, group=identity, pools=pools))
             except Problem as problem:
-                if problem.name == "overloaded":  # no fault of the member's, and the next would meet it as well
+                if problem.name == "overloaded":  # not this member's fault, and the next one would meet it as well
                     raise
                 wrong.append((place, problem))
         if wrong:

@@ -7,7 +7,7 @@ from bson import ObjectId
 from app.booking import BookingService, MembersRefused, Replay, Token
 from app.caller import Caller
 from app.errors import Problem, invalid
-from app.reservations.group_refusals import Members, Placed, members_refused, members_wrong
+from app.reservations.group_refusals import MemberProblem, Members, members_refused, members_wrong
 from app.reservations.move_schemas import NewMoves, ReservationMove
 from app.reservations.service import Reservations
 from app.storage.client import Store
@@ -58,7 +58,7 @@ class Moves:
         Raises:
             Problem: `invalid`.
         """
-        wrong: list[Placed] = []
+        wrong: list[MemberProblem] = []
         found = await ReservationStore(self.store).find_shown([ObjectId(move.reservation) for move in moves])
         seen: set[str] = set()
         for place, move in enumerate(moves):

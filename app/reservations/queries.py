@@ -14,8 +14,9 @@ from app.domain.instants import LATEST, from_millis, to_millis
 from app.errors import Problem, invalid, not_found
 from app.http.paging import Mark, bad_cursor, read_cursor, split_page
 from app.reservations.changes import cursor_of, first_position, next_position
+from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
-from app.storage.documents import Reservation
+from app.storage.documents import Customer, Reservation
 from app.storage.reservation_filters import ChangePosition, Direction, ReservationFilters, StartPosition
 from app.storage.reservations import ReservationStore, Row
 from app.storage.sort_keys import mark_of, value_of
@@ -95,7 +96,7 @@ async def _changes(
     return rows[:limit], cursor_of(next_position(position, until, rows, limit))
 
 
-async def list_of_customer(
+async def list_reservations_of_customer(
     store: Store, customer: str, caller: Caller, limit: int, cursor: str | None
 ) -> tuple[Sequence[Row], str | None]:
     """A customer's reservations, newest start first.
@@ -103,7 +104,7 @@ async def list_of_customer(
     Raises:
         Problem: `not-found`, also for a stranger.
     """
-    if not caller.sees(customer) or await store.database["customers"].find_one({"_id": customer}, {"_id": 1}) is None:
+    if not caller.sees(customer) or not await CatalogueStore(store).exists(Customer, customer):
         raise not_found("customer", customer)
     return await _page(store, ReservationFilters(customers=[customer]), -1, limit, cursor)
 

@@ -19,7 +19,13 @@ from app.http.parameters import read_instant
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
-from app.reservations.queries import Filters, check_span, list_of_customer, list_reservations, read_reservation
+from app.reservations.queries import (
+    Filters,
+    check_span,
+    list_reservations,
+    list_reservations_of_customer,
+    read_reservation,
+)
 from app.reservations.schemas import (
     HoldExtension,
     NewReservation,
@@ -266,7 +272,9 @@ async def list_customer_reservations(
     cursor: CursorParameter = None,
 ) -> Response[Page[ReservationAnswer]]:
     """List the reservations of a customer, the newest start first."""
-    found, following = await list_of_customer(reservations.store, customer_id, caller_of(request), limit, cursor)
+    found, following = await list_reservations_of_customer(
+        reservations.store, customer_id, caller_of(request), limit, cursor
+    )
     return await _page(request, found, following, reservations)
 
 

@@ -205,5 +205,5 @@ _PLAIN = [name for name in ReservationAnswer.model_fields if name not in {"id", 
 
 
 def stored_answers(reservations: Sequence[Reservation]) -> list[ReservationAnswer]:
-    """Reservations as they read when they were last changed: by no clock, so an answer that is kept says the same."""
+    """Reservations as they read when they were last changed: by no clock, so a replayed answer says the same."""
     return [reservation_answer(each, each.updated_at) for each in reservations]

@@ -1,6 +1,5 @@
-"""Booking, reading and ending reservations for a caller."""
+"""Booking, changing and closing reservations for a caller."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -24,45 +23,29 @@ from app.domain.rules import LIFTED_BY_FORCE, BookingRequest
 from app.errors import Problem, invalid
 from app.http.etags import IfMatch
 from app.refusals import refusal
-from app.reservations.holds import HoldLimits, handed_on, holds_of
+from app.reservations.customer_cache import CustomerCache
+from app.reservations.hold_limits import HoldLimits, holds_of, transferred_holds
 from app.reservations.queries import read_reservation, read_to_change
+from app.reservations.requested_times import requested_time
 from app.reservations.schemas import NewReservation
-from app.reservations.times import when
+from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
-from app.storage.documents import Reservation, service_row
+from app.storage.documents import Reservation, Service, service_row
 
 ANY = "any"
 Pools: TypeAlias = dict[str, tuple[str, ...]]
-"""Who offers which service, as far as one request has looked it up."""
-REMEMBERED_CUSTOMERS = 50_000
-
-
-class Customers:
-    """Which customers exist. None is ever deleted, so who was once seen need not be looked up again."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._seen: OrderedDict[str, None] = OrderedDict()
-
-    async def require(self, customer: str, pointer: str = "/customer") -> None:
-        """Refuse a reference to nobody; absence is never remembered.
-
-        Raises:
-            Problem: `invalid`, at the pointer.
-        """
-        if customer in self._seen:
-            return
-        if await self._store.database["customers"].find_one({"_id": customer}, {"_id": 1}) is None:
-            raise invalid(pointer, f"There is no customer {customer!r}.")
-        self._seen[customer] = None
-        if len(self._seen) > REMEMBERED_CUSTOMERS:
-            self._seen.popitem(last=False)
+"""The ids of the active resources that offer a service, by service, as far as one request has read them."""
 
 
 class Reservations:
-    """What callers do with reservations; all of it goes through the one write path.
+    """What callers do with single reservations; all of it goes through the write path.
 
-    `written` is told of each resource that got a reservation, or had one changed.
+    Args:
+        store: The database.
+        booking: The write path.
+        availability: Finds pools, and the next free starts for a refusal.
+        holds: How many holds may be live at once.
+        on_write: Called with each resource that got a reservation, or had one changed.
     """
 
     def __init__(
@@ -72,25 +55,25 @@ class Reservations:
         availability: Availability,
         *,
         holds: HoldLimits,
-        written: Callable[[str], None],
+        on_write: Callable[[str], None],
     ) -> None:
         self.store = store
-        self.written = written
+        self.on_write = on_write
         self.availability = availability
         self.holds = holds
         self.booking = booking
-        self.customers = Customers(store)
+        self.customers = CustomerCache(store)
 
     async def create(
         self, wanted: NewReservation, caller: Caller, *, force: bool = False, token: Token[Reservation] | None = None
     ) -> Reservation | Replay:
-        """Book a time; with `expiresInSeconds` hold it. A token's first answer is given again.
+        """Book a time; with `expiresInSeconds` hold it. A request whose token was answered before gets that answer.
 
         Raises:
-            Problem: `conflict`, `rule`, `invalid`, `forbidden`, `hold-limit`, or what the write path says.
+            Problem: `conflict`, `rule`, `invalid`, `forbidden`, `hold-limit`, or what the write path raises.
         """
         try:
-            intent = await self.intent_of(wanted, caller, force=force, token=token)
+            intent = await self.to_intent(wanted, caller, force=force, token=token)
         except Problem as problem:
             return await self.replayed_answer(token, problem)
 
@@ -99,7 +82,7 @@ class Reservations:
             return await self.booking.book(intent)
 
         try:
-            made = await self.holds.within(holds_of([intent]), book)
+            made = await self.holds.book_within(holds_of([intent]), book)
         except Refused as refused:
             raise await self._refusal(refused, caller, intent.service, intent.candidates) from None
         except Problem as problem:
@@ -110,24 +93,24 @@ class Reservations:
         return made
 
     def report_writes(self, made: Reservation | Sequence[Reservation] | Replay) -> None:
-        """Tell `written` of each resource that was written to; a replayed answer wrote nothing."""
+        """Call `on_write` with each resource that was written to; a replayed answer wrote nothing."""
         if isinstance(made, Replay):
             return
         for reservation in (made,) if isinstance(made, Reservation) else made:
-            self.written(reservation.resource)
+            self.on_write(reservation.resource)
 
     async def replayed_answer(self, token: Token[Reservation] | None, problem: Problem) -> Replay:
-        """What the first request of a key was answered, if it was; else the problem that this one meets is raised.
+        """The answer of the first request with this token.
 
         Raises:
-            Problem: the given one, if the key has no answer.
+            Problem: the given one, where there was no such request.
         """
-        told = await self.booking.replayed_answer(token)
-        if told is None:
+        replay = await self.booking.replayed_answer(token)
+        if replay is None:
             raise problem
-        return told
+        return replay
 
-    async def intent_of(
+    async def to_intent(
         self,
         wanted: NewReservation,
         caller: Caller,
@@ -137,7 +120,7 @@ class Reservations:
         group: ObjectId | None = None,
         pools: Pools | None = None,
     ) -> Book:
-        """What the write path is asked for a body, alone or as a member of a group with pools that are looked up once.
+        """The intent of a body, alone or as a member of a group, whose `pools` are read once for all members.
 
         Raises:
             Problem: `invalid`, `forbidden`.
@@ -147,7 +130,7 @@ class Reservations:
         customer = await self._customer(wanted.customer, caller)
         if caller.customer is not None:
             check_service_given(wanted.service, said=True)
-        time = when(wanted)
+        time = requested_time(wanted)
         resource = None if wanted.resource == ANY else wanted.resource
         return Book(
             by=caller.prefix,
@@ -174,7 +157,7 @@ class Reservations:
 
         Raises:
             Problem: `not-found`, `stale`, `conflict`, `rule`, `hold-expired`, `hold-limit`, `forbidden-transition`,
-                `too-late`, `forbidden`, `invalid`, or what the write path says.
+                `too-late`, `forbidden`, `invalid`, or what the write path raises.
         """
         if force:
             caller.require("reservations:admin")
@@ -195,86 +178,95 @@ class Reservations:
             )
 
         try:
-            changed = await self.holds.within(handed_on(stored, patch, self.store.clock.millis()), apply)
+            changed = await self.holds.book_within(transferred_holds(stored, patch, self.store.clock.millis()), apply)
         except Refused as refused:
             service = patch.get("service", stored.service)
             raise await self._refusal(refused, caller, service, [patch.get("resource", stored.resource)]) from None
         except Problem as problem:
-            raise await self._expired(problem, stored) from None
-        self.written(changed.resource)
+            raise await self._with_next_free(problem, stored) from None
+        self.on_write(changed.resource)
         return changed
 
     async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Reservation:
-        """Make a live hold or a request firm, or a hold a request.
+        """Confirm a live hold or a request; without an approval that it needs, a hold becomes a request.
 
         Raises:
-            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path says.
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path raises.
         """
         stored = await read_to_change(self.store, identity, caller)
         admin = caller.may("reservations:admin")
         try:
             return await self.booking.confirm(stored.id, by=caller.prefix, admin=admin, reason=reason)
         except Problem as problem:
-            raise await self._expired(problem, stored) from None
+            raise await self._with_next_free(problem, stored) from None
 
     async def extend(self, identity: str, seconds: int, caller: Caller) -> Reservation:
-        """Hold on to a live hold for at least so many seconds from now.
+        """Let a live hold expire no earlier than so many seconds from now.
 
         Raises:
-            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`, or what the write path says.
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`, or what the write path raises.
         """
         stored = await read_to_change(self.store, identity, caller)
         try:
             return await self.booking.extend(stored.id, seconds, by=caller.prefix)
         except Problem as problem:
-            raise await self._expired(problem, stored) from None
+            raise await self._with_next_free(problem, stored) from None
 
     async def _refusal(
         self, refused: Refused, caller: Caller, service: str | None, resources: Sequence[str]
     ) -> Problem:
-        """The refusal, and where only the time is taken the next free ones."""
+        """The refusal, with the next free starts where only the time is taken."""
         problem = refusal(refused, caller)
         if problem.name == "conflict":
             problem.extra["nextFree"] = await self._next_free(refused.verdict.request, service, resources)
         return problem
 
-    async def _expired(self, problem: Problem, stored: Reservation) -> Problem:
-        """What came too late is told when it could be had again."""
+    async def _with_next_free(self, problem: Problem, stored: Reservation) -> Problem:
+        """The problem, with the next free starts where a hold has expired."""
         if problem.name == "hold-expired":
-            wish = BookingRequest(to_millis(stored.start_time), to_millis(stored.end_time), stored.guests)
-            problem.extra["nextFree"] = await self._next_free(wish, stored.service, [stored.resource])
+            request = BookingRequest(to_millis(stored.start_time), to_millis(stored.end_time), stored.guests)
+            problem.extra["nextFree"] = await self._next_free(request, stored.service, [stored.resource])
         return problem
 
-    async def _next_free(self, wish: BookingRequest, service: str | None, resources: Sequence[str]) -> list[str]:
-        return [render(start) for start in await self.availability.next_free(wish, service, resources)]
+    async def _next_free(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[str]:
+        return [render(start) for start in await self.availability.next_free(request, service, resources)]
 
-    async def _pool(self, service: str | None, known: Pools) -> tuple[str, ...]:
-        """Whoever offers the service and is active, by id."""
+    async def _pool(self, service: str | None, pools: Pools) -> tuple[str, ...]:
+        """The ids of the active resources that offer a service, sorted.
+
+        Raises:
+            Problem: `invalid` where no service is named, or nothing offers it; what `_read_pool` raises.
+        """
         if service is None:
             raise invalid("/resource", "Name a resource, or a service whose pool is meant.")
-        if service not in known:
-            known[service] = await self._looked_up(service)
-        return known[service]
+        if service not in pools:
+            pools[service] = await self._read_pool(service)
+        return pools[service]
 
-    async def _looked_up(self, service: str) -> tuple[str, ...]:
-        """The pool as it is now; where nobody can be booked, what lacks its guard is told to the operator."""
-        offer, pool = await self.availability.pool(service)
-        if offer is None:
-            if await self.store.database["services"].find_one({"_id": service}, {"_id": 1}):
+    async def _read_pool(self, service: str) -> tuple[str, ...]:
+        """The pool as it is now.
+
+        Raises:
+            Problem: `invalid` where there is no such service, or nothing offers it; what an operator must mend where
+                the service, or all that offers it, lacks its guard.
+        """
+        rules, pool = await self.availability.pool(service)
+        catalogue = CatalogueStore(self.store)
+        if rules is None:
+            if await catalogue.exists(Service, service):
                 raise missing_guard(service_row(service))
             raise invalid("/service", f"There is no service {service!r}.")
         if not pool:
-            offering = {"services": service, "active": True}
-            if row := await self.store.database["resources"].find_one(offering, {"_id": 1}):
-                raise missing_guard(row["_id"])
+            if (resource := await catalogue.find_offering(service)) is not None:
+                raise missing_guard(resource)
             raise invalid("/service", f"No active resource offers the service {service!r}.")
         return tuple(pool)
 
     async def finish(self, identity: str, to: Status, caller: Caller, reason: str | None) -> Reservation:
-        """Cancel it, complete it, or note that nobody came.
+        """Cancel or complete a reservation, or mark it as a no-show.
 
         Raises:
-            Problem: `not-found`, `forbidden-transition`, `too-late`, `forbidden`, or what the write path says.
+            Problem: `not-found`, `forbidden-transition`, `too-late`, `forbidden`, or what the write path raises.
         """
         reservation = await read_reservation(self.store, identity, caller)
         if to in ATTENDANCE_STATUSES and caller.customer is not None:
@@ -284,6 +276,11 @@ class Reservations:
         return await self.booking.finish(reservation.id, to, by=caller.prefix, reason=reason, admin=admin)
 
     async def _customer(self, customer: str | None, caller: Caller) -> str | None:
+        """The customer of a reservation: the one that the key is bound to, or the named one, which must exist.
+
+        Raises:
+            Problem: `invalid`.
+        """
         if caller.customer is not None:
             if customer not in (None, caller.customer):
                 raise invalid("/customer", f"There is no customer {customer!r}.")

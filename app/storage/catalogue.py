@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from app.deadline import sending
 from app.storage.client import Store
-from app.storage.documents import CatalogueObject, Customer
+from app.storage.documents import CatalogueObject, Customer, Resource
 from app.storage.stored_catalogue import collection_of
 
 Kind: TypeAlias = type[CatalogueObject]
@@ -56,6 +56,12 @@ class CatalogueStore:
         """Whether there is an object of this id, whatever else is in it."""
         found = await self.store.of(kind).find_one({"_id": identity}, projection_model=_Identity)
         return found is not None
+
+    async def find_offering(self, service: str) -> str | None:
+        """The id of any active resource that offers a service."""
+        offering = {"services": service, "active": True}
+        found = await self.store.of(Resource).find_one(offering, projection_model=_Identity)
+        return None if found is None else found.id
 
     async def find_missing(self, kind: Kind, identities: Collection[str]) -> set[str]:
         """Those of the ids that no object has."""

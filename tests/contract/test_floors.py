@@ -343,8 +343,6 @@ NOT_YET = [
     "app/reconciliation/proposals.py",
     "app/reconciliation/scan.py",
     "app/reconciliation/stored_findings.py",
-    "app/reservations/queries.py",
-    "app/reservations/service.py",
 ]
 """Modules above storage that still name collections themselves."""
 

@@ -1,7 +1,7 @@
-"""When a body wants its time: instants, or the clocks of a place.
+"""The time that a body requests, by instants or by the local clocks of a time zone.
 
-A local time that does not exist, or exists twice, is never guessed for a booking: the two instants that it could mean
-are told, by the offset before and after the change (RFC 5545 and Temporal resolve it; we ask).
+A local time that does not exist, or exists twice, is never guessed for a booking: the refusal has the two instants that
+it could mean, by the offset before and after the change (RFC 5545 and Temporal resolve it; we ask).
 """
 
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from app.reservations.schemas import ReservationTime
 
 
 @dataclass(frozen=True, slots=True)
-class When:
-    """A wanted time: `end` may be for the service to say, `timezone` is the one it was said in, if it was."""
+class RequestedTime:
+    """A requested time: `end` is None where the service sets it, `timezone` is that of local times, if any."""
 
     start: datetime
     end: datetime | None
     timezone: str | None
 
 
-def when(wanted: ReservationTime) -> When:
-    """The time that a body names.
+def requested_time(wanted: ReservationTime) -> RequestedTime:
+    """The time that a body requests.
 
     Raises:
         Problem: `invalid`, or `local-time` with the choices.
@@ -36,14 +36,14 @@ def when(wanted: ReservationTime) -> When:
         raise invalid("/startTime", "Say when it starts: `startTime`, or `localStart` with `timezone`.")
     end = _instant(wanted.end_time, wanted.local_end, tz, "End")
     check_span(start, end)
-    return When(start, end, None if tz is None else tz.key)
+    return RequestedTime(start, end, None if tz is None else tz.key)
 
 
 def check_span(start: datetime, end: datetime | None) -> None:
-    """What no rule needs to judge: an end after the start, not too near it and not too far from it.
+    """Refuse an end that no rules need to judge: before the start, too near it or too far from it.
 
     Raises:
-        Problem: `invalid`, at `/endTime`.
+        Problem: `invalid`.
     """
     if end is None:
         return

@@ -1,0 +1,32 @@
+"""Which customers exist, remembered from earlier requests."""
+
+from collections import OrderedDict
+
+from app.errors import invalid
+from app.storage.catalogue import CatalogueStore
+from app.storage.client import Store
+from app.storage.documents import Customer
+
+CACHED_CUSTOMERS_MAX = 50_000
+
+
+class CustomerCache:
+    """Customers that were found to exist: none is ever deleted, so a customer is looked up once."""
+
+    def __init__(self, store: Store) -> None:
+        self._catalogue = CatalogueStore(store)
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    async def require(self, customer: str, pointer: str = "/customer") -> None:
+        """Refuse an id that no customer has; that a customer is missing is never remembered.
+
+        Raises:
+            Problem: `invalid`, with the pointer.
+        """
+        if customer in self._seen:
+            return
+        if not await self._catalogue.exists(Customer, customer):
+            raise invalid(pointer, f"There is no customer {customer!r}.")
+        self._seen[customer] = None
+        if len(self._seen) > CACHED_CUSTOMERS_MAX:
+            self._seen.popitem(last=False)
