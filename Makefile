@@ -3,11 +3,12 @@
 # make bench   storms, ratios and kills on a database of its own (needs wrk)
 # make fuzz    half an hour of requests made from the description of the API
 # make lint    style, format, types and spelling
+# make server  builds the fast server of the tests, once, if its script is at hand (about six minutes)
 # make setup   only .venv, from requirements.lock (hashes checked)
 # make lock    renews requirements.lock from pyproject.toml
 # make help    these lines
 
-.PHONY: run test bench fuzz lint setup lock help
+.PHONY: run test bench fuzz lint server setup lock help
 .DEFAULT_GOAL := run
 SHELL := /bin/sh
 
@@ -17,6 +18,10 @@ ARGS ?=
 # How many processes share the tests, file by file, each with servers of its own; 0: all in one. They are more than the
 # cores, because tests of processes mostly wait.
 JOBS ?= 4
+
+# Servers and files that are too large for the repository, where they are at hand beside it.
+export TEST_SERVER_SCRIPTS ?= $(wildcard $(CURDIR)/../shared/mongo)
+export TEST_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 
 ready := .venv/ready
 lint_paths := app worker tests
@@ -41,6 +46,9 @@ lint: $(ready)
 	.venv/bin/mypy
 	.venv/bin/basedpyright
 	.venv/bin/codespell $(spelled)
+
+server:
+	@script="$$TEST_SERVER_SCRIPTS/secantusd"; [ ! -x "$$script" ] || "$$script" --build
 
 setup: $(ready)
 

@@ -20,11 +20,13 @@ from redis import Redis
 from app.migration.migrate import migrate
 from app.storage.client import Store, connect
 from tests.support.mongomock import let_calls_yield, mock_client
-from tests.support.servers import KINDS, NotAtHand, Servers, fitting, is_rust_at_hand
+from tests.support.servers import KINDS, TRAITS, NotAtHand, Servers, fitting, is_rust_at_hand, new_database
 
-_URL = os.environ.get("MONGODB_URL") or None
+_URL = os.environ.get("TEST_MONGODB_URL") or os.environ.get("MONGODB_URL") or None
+if _URL:
+    os.environ["TEST_MONGODB_URL"] = _URL  # for the processes that share the tests: they start with what is left here
 for _name in [name for name in os.environ if name in {"MONGODB_URL", "REDIS_URL"} or name.startswith("RESERVA_")]:
-    del os.environ[_name]  # `tests.support.servers` has read those that are for the tests
+    del os.environ[_name]
 
 settings.register_profile("reserva", deadline=None, print_blob=True)  # a busy machine is no failure
 settings.load_profile("reserva")
@@ -38,8 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     let_calls_yield()
     config.addinivalue_line(
         "markers",
-        "servers(*traits): run on each server that has all of these traits: "
-        + "; ".join(f"{name}: {', '.join(sorted(kind.traits))}" for name, kind in KINDS.items()),
+        "servers(*traits, once=False): run on each server that has all of these traits, or on the first of them: "
+        + "; ".join(f"{trait}: {meaning}" for trait, meaning in TRAITS.items()),
     )
 
 
@@ -47,8 +49,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `server_name` (as `server` and `store` do) once on each server that fits."""
     if "server_name" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("servers")
-        traits = marker.args if marker else ("transactions",)
-        names = fitting(traits, _URL)
+        names = fitting(marker.args, _URL, **marker.kwargs) if marker else fitting(("transactions",), _URL)
         metafunc.parametrize("server_name", _by_turns(names, metafunc.definition.nodeid), scope="session")
 
 
@@ -61,6 +62,13 @@ def _by_turns(names: list[str], test: str) -> list[str]:
         return names
     left_out = ("trial", "rust")[crc32(test.encode()) % 2]
     return [name for name in names if name != left_out]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note the server of a test for the summary."""
+    callspec = getattr(item, "callspec", None)
+    if callspec and (name := callspec.params.get("server_name")):
+        item.user_properties.append((_USED, name))
 
 
 def pytest_sessionfinish() -> None:
@@ -88,9 +96,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def server(server_name: str, request: pytest.FixtureRequest) -> str:
+def server(server_name: str) -> str:
     """The address of the server that this test runs on; empty for mongomock."""
-    request.node.user_properties.append((_USED, server_name))
     if server_name == "mock":
         return ""
     try:
@@ -102,12 +109,7 @@ def server(server_name: str, request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def database_url(server: str) -> str:
     """The address of a database of its own for this test; nobody has made it yet. Real servers only."""
-    head, _, options = server.partition("?")
-    scheme, _, rest = head.partition("://")
-    hosts, _, login = rest.partition("/")
-    if "@" in hosts and "authsource" not in options.lower():
-        options += f"{'&' if options else ''}authSource={login or 'admin'}"
-    return f"{scheme}://{hosts}/reserva_test_{token_hex(6)}{'?' if options else ''}{options}"
+    return new_database(server, "reserva_test")
 
 
 @pytest.fixture

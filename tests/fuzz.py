@@ -25,9 +25,9 @@ from app.cli.common import CouldNot
 from app.domain.instants import render
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect
-from tests.bench.clients import Call, Client
-from tests.bench.stage import Stage, scratch, staged
-from tests.support.servers import BIN, ROOT, NotAtHand, Servers
+from tests.support.load_client import Call, Client
+from tests.support.servers import BIN, ROOT, NotAtHand, Servers, new_database
+from tests.support.staged_app import Stage, staged
 
 SEEDS = (7, 11)
 MINUTE_SECONDS = 60
@@ -57,7 +57,7 @@ class Scene:
 @contextmanager
 def serving(server_url: str) -> Iterator[Scene]:
     """The app on a database of its own, with a small catalogue, bookings, a group and a finding."""
-    with staged(scratch(server_url)) as stage, stage.app(1) as app:
+    with staged(new_database(server_url, "reserva_bench")) as stage, stage.app(1) as app:
         for path, body in CATALOGUE:
             _made(app.client, path, body)
         bookings = [_made(app.client, "/v1/reservations", each) for each in _bookings()]

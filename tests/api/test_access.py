@@ -14,7 +14,7 @@ from app.access.service import create_key, hash_of, list_keys, revoke_key, rotat
 from app.caller import SCOPES, Caller, Scope
 from app.errors import Problem
 from app.storage.client import Store
-from tests.api.test_conventions import assert_problem
+from tests.support.api_client import problem
 from tests.support.http_client import make_key, serving
 
 READ, WRITE = "reservations:read", "reservations:write"
@@ -107,7 +107,7 @@ async def test_without_a_key_nobody_gets_in(client: httpx.AsyncClient) -> None:
     wrong += [f"Bearer rsv_{prefix}_", f"Bearer {token}x", f"Bearer rsv_aaaaaaaa_{secret}", f"Bearer {token} {token}"]
     for header in (None, *wrong):
         answer = await client.get("/v1/resources", headers={} if header is None else {"Authorization": header})
-        assert_problem(answer, "unauthenticated")
+        problem(answer, "unauthenticated")
         assert answer.headers["www-authenticate"] == "Bearer"
     for scheme in ("Bearer", "bearer", "BEARER"):
         assert (await client.get("/v1/resources", headers={"Authorization": f"{scheme} {token}"})).status_code == 200
@@ -117,7 +117,7 @@ async def test_a_stranger_learns_nothing_of_the_request(client: httpx.AsyncClien
     """The key comes first: not even the body is looked at without one."""
     del client.headers["Authorization"]
 
-    assert_problem(await client.post("/v1/resources?x=1", content=b"{"), "unauthenticated")
+    problem(await client.post("/v1/resources?x=1", content=b"{"), "unauthenticated")
 
 
 ROUTES: list[tuple[str, str, Scope]] = [
@@ -148,7 +148,7 @@ async def test_each_scope_opens_its_own_routes(client: httpx.AsyncClient, mock_s
         if scope in {needed, "admin"}:
             assert answer.status_code not in {401, 403}, path
         else:
-            assert needed in assert_problem(answer, "forbidden")["detail"]
+            assert needed in problem(answer, "forbidden")["detail"]
 
 
 @pytest.mark.parametrize("scope", SCOPES)
@@ -157,7 +157,7 @@ async def test_any_key_reads_the_catalogue(client: httpx.AsyncClient, mock_store
     client.headers.update(bearer(await make_key(mock_store, scope)))
     for path in ("/v1/resources", "/v1/services"):
         assert (await client.get(path)).status_code == 200
-        assert_problem(await client.get(f"{path}/nothing"), "not-found")
+        problem(await client.get(f"{path}/nothing"), "not-found")
 
 
 def test_admin_contains_all_and_no_other_contains_another() -> None:
@@ -178,11 +178,11 @@ async def test_a_bound_key_sees_its_own_customer_alone(client: httpx.AsyncClient
     assert (await client.get("/v1/customers/ada")).status_code == 200
     assert [each["id"] for each in (await client.get("/v1/customers")).json()["items"]] == ["ada"]
     assert strangers.text.replace("bob", "eve") != strangers.text
-    nobody = assert_problem(await client.get("/v1/customers/eve"), "not-found")
-    assert assert_problem(strangers, "not-found")["detail"].replace("bob", "eve") == nobody["detail"]
-    assert_problem(await client.patch("/v1/customers/bob", **edit), "not-found")
-    assert_problem(await client.patch("/v1/customers/ada", **edit), "forbidden")
-    assert_problem(await client.post("/v1/customers", json={"name": "x"}), "forbidden")
+    nobody = problem(await client.get("/v1/customers/eve"), "not-found")
+    assert problem(strangers, "not-found")["detail"].replace("bob", "eve") == nobody["detail"]
+    problem(await client.patch("/v1/customers/bob", **edit), "not-found")
+    problem(await client.patch("/v1/customers/ada", **edit), "forbidden")
+    problem(await client.post("/v1/customers", json={"name": "x"}), "forbidden")
 
 
 async def test_a_revoked_key_ends_within_a_second(mock_store: Store) -> None:

@@ -16,7 +16,7 @@ from app.booking import book
 from app.domain import slots as pure_slots
 from app.domain.instants import parse, render
 from app.domain.rules import RULES
-from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
+from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, failed_rules, good, made, problem, wanted
 
 AVAILABILITY = "/v1/availability"
 EXPLAIN = "/v1/availability/explain"
@@ -43,12 +43,6 @@ async def slots(visitor: Visitor, **asked: Any) -> list[dict[str, Any]]:
 def starts(items: list[dict[str, Any]]) -> list[str]:
     """What the clocks show when they begin."""
     return [item["localStart"] for item in items]
-
-
-def failed(body: dict[str, Any]) -> list[str]:
-    """The rules that say no; all of them must be there, in their order."""
-    assert [check["rule"] for check in body["checks"]] == list(RULES)
-    return [check["rule"] for check in body["checks"] if not check["ok"]]
 
 
 @pytest.fixture
@@ -299,7 +293,7 @@ class TestWhatIsOffered:
         assert await remaining(guests=3) == {"09:00": 3}
         assert await remaining(guests=7) == {}
         wish = wanted(NINE + 5 * DAY, guests=7)
-        assert failed(good(await visitor.get(EXPLAIN, **wish))) == ["guests", "capacity"]
+        assert failed_rules(good(await visitor.get(EXPLAIN, **wish))) == ["guests", "capacity"]
 
     async def test_holds_count_until_their_time_is_over(self, room: Visitor) -> None:
         """And whoever gave up not at all."""
@@ -348,11 +342,11 @@ class TestWhatIsOffered:
         for path, rule in (("/v1/services/cut", "service-active"), ("/v1/resources/room", "resource-active")):
             good(await visitor.edit(path, active=False))
             assert await slots(visitor, service="cut", resource="room", **MONDAY) == []
-            assert failed(good(await visitor.get(EXPLAIN, **wish))) == [rule]
-            assert failed(problem(await visitor.post(wish), "rule")) == [rule]
+            assert failed_rules(good(await visitor.get(EXPLAIN, **wish))) == [rule]
+            assert failed_rules(problem(await visitor.post(wish), "rule")) == [rule]
             good(await visitor.edit(path, active=True))
         assert await slots(visitor, service="wash", resource="room", **MONDAY) == []
-        assert failed(good(await visitor.get(EXPLAIN, **wanted(service="wash")))) == ["service-offered"]
+        assert failed_rules(good(await visitor.get(EXPLAIN, **wanted(service="wash")))) == ["service-offered"]
 
 
 class TestMuchAtOnce:
@@ -436,7 +430,7 @@ class TestExplain:
         wish = wanted(start, 2 * HOUR, service="cut", guests=2)
         told = good(await visitor.get(EXPLAIN, **wish))
         assert told["bookable"] is False
-        assert failed(told) == list(RULES)
+        assert failed_rules(told) == list(RULES)
         checks = {check["rule"]: check for check in told["checks"]}
         assert all(check["detail"].strip() for check in told["checks"])
         assert checks["schedule"]["override"] == f"{start:%Y-%m-%d}"
@@ -451,7 +445,7 @@ class TestExplain:
         told = good(await room.get(EXPLAIN, **wanted()))
 
         assert told["bookable"] is True
-        assert failed(told) == []
+        assert failed_rules(told) == []
         assert all(set(check) == {"rule", "ok", "detail"} for check in told["checks"])
 
     async def test_the_reservation_is_named_to_whoever_may_read_it(self, room: Visitor) -> None:
@@ -482,7 +476,7 @@ class TestExplain:
         for start, service in ((NINE, "cut"), (midnight, "stay")):
             told = good(await visitor.get(EXPLAIN, **wanted(start, None, service=service)))
             assert told["bookable"] is True
-        assert failed(good(await visitor.get(EXPLAIN, **wanted(NINE, None, service="stay")))) == ["duration"]
+        assert failed_rules(good(await visitor.get(EXPLAIN, **wanted(NINE, None, service="stay")))) == ["duration"]
 
     @pytest.mark.parametrize(
         ("changed", "pointer"),
@@ -668,7 +662,7 @@ class TestPool:
         body = {"service": "cut", "startTime": render(NINE), **named}
 
         assert {made(await visitor.post(body))["resource"] for _ in range(3)} == {"a", "b", "c"}
-        assert failed(problem(await visitor.post(body), "conflict")) == ["capacity"]
+        assert failed_rules(problem(await visitor.post(body), "conflict")) == ["capacity"]
 
     async def test_the_one_with_the_fewest_failed_rules_answers(self, visitor: Visitor) -> None:
         """Who is merely taken, rather than who is closed and away as well."""

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from app.storage.client import Store
-from tests.api.test_conventions import assert_problem, pointers
+from tests.support.api_client import pointers, problem
 from tests.support.http_client import make_key, serving
 
 KINDS = ("resources", "services", "customers")
@@ -88,7 +88,7 @@ async def test_an_id_is_taken_once(client: httpx.AsyncClient, kind: str) -> None
         assert (await add(client, kind, id=identity)).json()["id"] == identity
     answer = await client.post(f"/v1/{kind}", json=SMALLEST[kind] | {"id": "a", "name": "Other"})
 
-    assert "'a'" in assert_problem(answer, "exists")["detail"]
+    assert "'a'" in problem(answer, "exists")["detail"]
     assert (await client.get(f"/v1/{kind}/a")).json()["name"] == SMALLEST[kind]["name"]
 
 
@@ -103,8 +103,8 @@ async def test_other_ids_are_invalid(client: httpx.AsyncClient, kind: str, ident
 async def test_nothing_of_an_id_is_not_found(client: httpx.AsyncClient, kind: str) -> None:
     """Read or changed, possible or impossible."""
     for identity in ("nobody", "any", "x" * 100, "%00", "%F0%9F%98%80"):
-        assert_problem(await client.get(f"/v1/{kind}/{identity}"), "not-found")
-        assert_problem(await edit(client, f"/v1/{kind}/{identity}", name="x"), "not-found")
+        problem(await client.get(f"/v1/{kind}/{identity}"), "not-found")
+        problem(await edit(client, f"/v1/{kind}/{identity}", name="x"), "not-found")
 
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
@@ -245,14 +245,14 @@ async def test_what_a_customer_unsets_is_gone(client: httpx.AsyncClient, mock_st
 async def test_versions_keep_edits_apart(client: httpx.AsyncClient, kind: str) -> None:
     """428 without If-Match, 412 with an old one; the right one counts on and gives the next ETag."""
     path = (await add(client, kind)).headers["location"]
-    assert_problem(await client.patch(path, json={"name": "b"}), "precondition-required")
+    problem(await client.patch(path, json={"name": "b"}), "precondition-required")
 
     edited = await edit(client, path, '"1"', name="b")
     assert (edited.json()["version"], edited.headers["etag"]) == (2, '"2"')
     assert edited.json()["updatedAt"] >= edited.json()["createdAt"]
-    assert_problem(await edit(client, path, '"1"', name="c"), "stale")
-    assert_problem(await edit(client, path, '"1", "3"', name="c"), "stale")
-    assert_problem(await edit(client, path, "2", name="c"), "invalid")
+    problem(await edit(client, path, '"1"', name="c"), "stale")
+    problem(await edit(client, path, '"1", "3"', name="c"), "stale")
+    problem(await edit(client, path, "2", name="c"), "invalid")
     assert (await edit(client, path, '"1", "2"', name="c")).json()["version"] == 3
     assert (await edit(client, path, "*", name="d")).json()["version"] == 4
 
@@ -266,7 +266,7 @@ async def test_a_patch_that_changes_nothing_is_no_change(client: httpx.AsyncClie
     for fields in ({}, {"name": made.json()["name"]}):
         same = await edit(client, path, '"1"', **fields)
         assert (same.json(), same.headers["etag"]) == (made.json(), '"1"')
-    assert_problem(await edit(client, path, '"2"'), "stale")
+    problem(await edit(client, path, '"2"'), "stale")
 
 
 async def test_a_resource_names_services_that_exist(client: httpx.AsyncClient) -> None:
@@ -340,7 +340,7 @@ async def test_nothing_is_deleted(client: httpx.AsyncClient) -> None:
     """Resources and services are deactivated instead."""
     path = (await add(client, "resources")).headers["location"]
 
-    assert_problem(await client.delete(path), "method-not-allowed")
+    problem(await client.delete(path), "method-not-allowed")
     assert (await edit(client, path, active=False)).json()["active"] is False
 
 
@@ -360,7 +360,7 @@ async def test_an_edit_that_strands_bookings_lists_them(client: httpx.AsyncClien
     stranded = [await book(client, 5), await book(client, 5, customer="ada")]
     await book(client, 6)
 
-    told = assert_problem(await edit(client, "/v1/resources/room", capacity=1), "stranded-bookings")
+    told = problem(await edit(client, "/v1/resources/room", capacity=1), "stranded-bookings")
     assert told["total"] == 2
     assert sorted(told["reservations"], key=lambda each: each["id"]) == sorted(
         [
@@ -383,7 +383,7 @@ async def test_who_may_not_read_reservations_learns_only_how_many(client: httpx.
     await add(client, "resources", id="room")
     await book(client, 5)
     client.headers["Authorization"] = f"Bearer {await make_key(mock_store, 'catalogue:write')}"
-    told = assert_problem(await edit(client, "/v1/resources/room", capacityMode="guests"), "stranded-bookings")
+    told = problem(await edit(client, "/v1/resources/room", capacityMode="guests"), "stranded-bookings")
 
     assert told["total"] == 1
     assert "reservations" not in told
@@ -397,4 +397,4 @@ async def test_what_units_mean_stays_while_bookings_are_to_come(client: httpx.As
         "/v1/resources/room?force=true", json={"capacityMode": "guests"}, headers={"If-Match": "*"}
     )
 
-    assert_problem(answer, "stranded-bookings")
+    problem(answer, "stranded-bookings")

@@ -11,11 +11,12 @@ from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, S
 from structlog.testing import capture_logs
 
 from app.access.routes import open_to_all
-from app.errors import KINDS, Problem, ProblemName
+from app.errors import Problem
 from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.errors import StorageError
+from tests.support.api_client import pointers, problem
 from tests.support.http_client import make_key, running, serving
 
 RESOURCES = "/v1/resources"
@@ -29,34 +30,17 @@ async def client(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def assert_problem(answer: httpx.Response, name: ProblemName) -> dict[str, Any]:
-    """Hold an answer to RFC 9457 and the contract, and give its members."""
-    body: dict[str, Any] = answer.json()
-    kind = KINDS[name]
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert (body["type"], body["title"]) == (f"/problems/{name}", kind.title)
-    assert body["status"] == answer.status_code == kind.status
-    assert body["detail"].endswith((".", ")", "…"))
-    assert body["requestId"] == answer.headers["x-request-id"]
-    return body
-
-
-def pointers(answer: httpx.Response) -> list[str]:
-    """The places to blame."""
-    return [fault["pointer"] for fault in assert_problem(answer, "invalid")["errors"]]
-
-
 @pytest.mark.parametrize("path", ["/", "/nope", "/v1", "/v1/nope", "/v1/resources/a/b", "/v2/resources"])
 async def test_unknown_paths_are_not_found(client: httpx.AsyncClient, path: str) -> None:
     """With a problem, whatever the path."""
-    assert_problem(await client.get(path), "not-found")
+    problem(await client.get(path), "not-found")
 
 
 async def test_other_methods_are_told_which_there_are(client: httpx.AsyncClient) -> None:
     """405 has an Allow header."""
     answer = await client.delete(RESOURCES)
 
-    assert_problem(answer, "method-not-allowed")
+    problem(answer, "method-not-allowed")
     assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
 
 
@@ -116,11 +100,9 @@ async def test_a_body_has_its_type(client: httpx.AsyncClient) -> None:
         headers = {"Content-Type": kind} if kind else {}
         assert (await client.post(RESOURCES, content=body, headers=headers)).status_code == 201, kind
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/xml", "application/merge-patch+json"):
-        assert_problem(
-            await client.post(RESOURCES, content=body, headers={"Content-Type": kind}), "unsupported-media-type"
-        )
+        problem(await client.post(RESOURCES, content=body, headers={"Content-Type": kind}), "unsupported-media-type")
     latin = {"Content-Type": "application/json; charset=latin-1"}
-    assert_problem(await client.post(RESOURCES, content=body, headers=latin), "unsupported-media-type")
+    problem(await client.post(RESOURCES, content=body, headers=latin), "unsupported-media-type")
 
 
 async def test_a_patch_comes_as_json_or_merge_patch(client: httpx.AsyncClient) -> None:
@@ -130,7 +112,7 @@ async def test_a_patch_comes_as_json_or_merge_patch(client: httpx.AsyncClient) -
         answer = await client.patch(made, content=b"{}", headers={"Content-Type": kind, "If-Match": "*"})
         assert answer.status_code == 200
     answer = await client.patch(made, content=b"[]", headers={"Content-Type": "application/json-patch+json"})
-    assert "merge-patch" in assert_problem(answer, "unsupported-media-type")["detail"]
+    assert "merge-patch" in problem(answer, "unsupported-media-type")["detail"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"name": "a", "name": "b"}', b"[" * 100, b'{"name": NaN}', b"\xff"])
@@ -138,7 +120,7 @@ async def test_what_is_no_json_is_malformed(client: httpx.AsyncClient, body: byt
     """Nothing written, no pointer, a sentence."""
     answer = await client.post(RESOURCES, content=body, headers={"Content-Type": "application/json"})
 
-    assert "errors" not in assert_problem(answer, "malformed")
+    assert "errors" not in problem(answer, "malformed")
     assert (await client.get(RESOURCES)).json() == {"items": []}
 
 
@@ -164,8 +146,8 @@ async def test_the_body_has_a_size(client: httpx.AsyncClient) -> None:
     whole = at_most % (b"x" * (MIB - len(at_most) + 2))
     assert pointers(await client.post(RESOURCES, content=whole)) == ["/x"]
     assert pointers(await client.post(RESOURCES, content=pieces(MIB))) == ["/x"]
-    assert_problem(await client.post(RESOURCES, content=whole + b" "), "too-large")
-    assert_problem(await client.post(RESOURCES, content=pieces(MIB + 1)), "too-large")
+    problem(await client.post(RESOURCES, content=whole + b" "), "too-large")
+    problem(await client.post(RESOURCES, content=pieces(MIB + 1)), "too-large")
 
 
 async def test_a_client_that_leaves_is_no_error_of_ours(mock_store: Store) -> None:
@@ -230,8 +212,8 @@ async def test_an_idempotency_key_is_refused_where_it_would_be_ignored(client: h
     """On POSTs that make things of the catalogue; verbs accept it, because repeating them is harmless."""
     headers = {"Idempotency-Key": "k"}
     for path in (RESOURCES, "/v1/services", "/v1/customers", "/v1/reconciliations"):
-        assert_problem(await client.post(path, json={"name": "a"}, headers=headers), "invalid")
-    assert_problem(await client.post(f"/v1/reservations/{'0' * 24}/cancel", headers=headers), "not-found")
+        problem(await client.post(path, json={"name": "a"}, headers=headers), "invalid")
+    problem(await client.post(f"/v1/reservations/{'0' * 24}/cancel", headers=headers), "not-found")
     assert (await client.get(RESOURCES)).json() == {"items": []}
 
 
@@ -306,7 +288,7 @@ async def test_what_nobody_expected_is_internal_and_logged(failing: httpx.AsyncC
     for how in ("unexpected", "operation"):
         with capture_logs() as logged:
             answer = await failing.get(f"/fails/{how}", headers={"X-Request-Id": f"id-{how}"})
-        assert_problem(answer, "internal")
+        problem(answer, "internal")
         assert "secret" not in answer.text
         assert [(line["log_level"], line["request_id"]) for line in logged] == [("error", f"id-{how}")]
         assert logged[0]["exc_info"] is FAILURES[how]
@@ -318,7 +300,7 @@ async def test_a_database_out_of_reach_is_unavailable(failing: httpx.AsyncClient
     with capture_logs() as logged:
         answer = await failing.get(f"/fails/{how}")
 
-    assert_problem(answer, "unavailable")
+    problem(answer, "unavailable")
     assert int(answer.headers["retry-after"]) >= 1
     assert "secret" not in answer.text
     assert [line["log_level"] for line in logged] == ["warning"]
@@ -328,5 +310,5 @@ async def test_a_problem_keeps_its_members(failing: httpx.AsyncClient) -> None:
     """What a kind tells besides goes out as it is, and so does Retry-After."""
     answer = await failing.get("/fails/overloaded")
 
-    assert assert_problem(answer, "overloaded")["someMember"] == 1
+    assert problem(answer, "overloaded")["someMember"] == 1
     assert answer.headers["retry-after"] == "1"

@@ -6,7 +6,6 @@ What several of them promise is held in tests/server.
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from app.domain.instants import render
@@ -14,28 +13,10 @@ from app.errors import ProblemName
 from app.settings import Settings
 from app.storage.client import Store
 from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, at, good, made, problem, wanted
+from tests.support.group_requests import GROUPS, MOVES, group, move, to
 from tests.support.http_client import serving
 
-GROUPS, MOVES = "/v1/groups", "/v1/moves"
 NOBODY = "0" * 24
-
-
-async def group(visitor: Visitor, *members: dict[str, Any], key: str | None = None, **fields: Any) -> httpx.Response:
-    """Try to book these together; the room at nine if nothing is said."""
-    headers = {} if key is None else {"Idempotency-Key": key}
-    body = {"reservations": [*members] or [wanted()], **fields}
-    return await visitor.ask("POST", GROUPS, json=body, headers=headers)
-
-
-async def move(visitor: Visitor, *moves: dict[str, Any], key: str | None = None, **fields: Any) -> httpx.Response:
-    """Try to move these."""
-    headers = {} if key is None else {"Idempotency-Key": key}
-    return await visitor.ask("POST", MOVES, json={"moves": [*moves], **fields}, headers=headers)
-
-
-def to(known: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A move of a reservation as it was read."""
-    return {"reservation": known["id"], "version": known["version"]} | fields
 
 
 class TestBooking:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.domain.instants import render
-from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, at, good, made, problem
+from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, at, failed_rules, good, made, problem
 
 DAY = timedelta(days=1)
 TEN = NINE + HOUR
@@ -16,11 +16,6 @@ FINAL = ("cancel", "complete", "no-show")
 def times(body: dict[str, Any]) -> list[str]:
     """Time and block, as `HH:MM` of one day."""
     return [body[name][11:16] for name in ("startTime", "endTime", "blockStart", "blockEnd")]
-
-
-def failed(body: dict[str, Any]) -> list[str]:
-    """The rules that say no."""
-    return [check["rule"] for check in body["checks"] if not check["ok"]]
 
 
 @pytest.fixture
@@ -262,14 +257,14 @@ class TestTimes:
         reservation = await shop.booked(length=30 * MINUTE)
 
         refused = problem(await shop.change(reservation, service="cut", endTime=render(NINE + 30 * MINUTE)), "rule")
-        assert failed(refused) == ["duration"]
+        assert failed_rules(refused) == ["duration"]
         good(await shop.change(reservation, service="cut", endTime=render(TEN)))
 
     async def test_a_new_flexible_service_keeps_the_length_and_judges_it(self, shop: Visitor) -> None:
         """It says what is allowed, not what it is."""
         reservation = await shop.booked(length=50 * MINUTE)
 
-        assert failed(problem(await shop.change(reservation, service="wash"), "rule", "/endTime")) == ["duration"]
+        assert failed_rules(problem(await shop.change(reservation, service="wash"), "rule", "/endTime")) == ["duration"]
         good(await shop.change(reservation, service="wash", endTime=render(NINE + 45 * MINUTE)))
 
     async def test_without_its_service_it_has_no_buffers(self, shop: Visitor) -> None:
@@ -290,7 +285,7 @@ class TestTimes:
         assert (body["startTime"], body["endTime"]) == ("2030-03-29T23:00:00.000Z", "2030-03-31T22:00:00.000Z")
         body = good(await shop.change(reservation, startTime="2030-01-07T05:00:00Z", resource="cabin"))
         assert body["endTime"] == "2030-01-09T05:00:00.000Z"
-        assert failed(problem(await shop.change(reservation, resource="tent"), "rule")) == ["duration"]
+        assert failed_rules(problem(await shop.change(reservation, resource="tent"), "rule")) == ["duration"]
 
     @pytest.mark.parametrize("spoken", ["Europe/London", "UTC", "Pacific/Auckland", None])
     async def test_a_long_day_stays_one_day(self, shop: Visitor, spoken: str | None) -> None:
@@ -374,7 +369,7 @@ class TestLoad:
 
         assert good(await shop.change(reservation, guests=3))["units"] == 3
         problem(await shop.change(reservation, guests=4), "conflict")
-        assert failed(problem(await shop.change(reservation, guests=5), "rule")) == ["guests", "capacity"]
+        assert failed_rules(problem(await shop.change(reservation, guests=5), "rule")) == ["guests", "capacity"]
         plain = await shop.booked()
         assert good(await shop.change(plain, guests=10_000))["units"] == 1
 
@@ -446,7 +441,9 @@ class TestLoad:
         )
 
         for patch in ({"startTime": render(NINE + MINUTE)}, {"endTime": render(TEN + MINUTE)}):
-            assert failed(problem(await shop.change(reservation, **patch), "rule", "/resource")) == ["resource-active"]
+            assert failed_rules(problem(await shop.change(reservation, **patch), "rule", "/resource")) == [
+                "resource-active"
+            ]
         good(await shop.change(reservation, endTime=render(NINE + 30 * MINUTE)))
         good(await shop.change(reservation, resource="hall"))
         good(await shop.change(stay, notes="x"))
@@ -456,7 +453,7 @@ class TestLoad:
         """A service's length is no overlap."""
         reservation = await shop.booked(service="wash")
 
-        assert failed(problem(await shop.change(reservation, endTime=render(NINE + 50 * MINUTE)), "rule")) == [
+        assert failed_rules(problem(await shop.change(reservation, endTime=render(NINE + 50 * MINUTE)), "rule")) == [
             "duration"
         ]
         good(await shop.change(reservation, endTime=render(NINE + 45 * MINUTE)))
@@ -468,10 +465,12 @@ class TestLoad:
         good(await shop.edit("/v1/resources/room", services=["cut", "wash", "gone"]))
         reservation = await shop.booked()
 
-        assert failed(problem(await shop.change(reservation, service="short"), "rule", "/service")) == [
+        assert failed_rules(problem(await shop.change(reservation, service="short"), "rule", "/service")) == [
             "service-offered"
         ]
-        assert failed(problem(await shop.change(reservation, service="gone"), "rule", "/service")) == ["service-active"]
+        assert failed_rules(problem(await shop.change(reservation, service="gone"), "rule", "/service")) == [
+            "service-active"
+        ]
 
     async def test_a_time_grows_into_its_buffers_only_where_a_booking_could(self, shop: Visitor) -> None:
         """That its block is its own already opens no closed hours, by another service as little as by none."""
@@ -485,10 +484,10 @@ class TestLoad:
         for service in (None, "bare"):
             for times in ({"endTime": render(TEN + HOUR)}, {"startTime": render(NINE - HOUR), "endTime": render(TEN)}):
                 refused = problem(await shop.change(reservation, service=service, **times), "rule", "/startTime")
-                assert failed(refused) == ["schedule"]
+                assert failed_rules(refused) == ["schedule"]
         good(await shop.edit("/v1/services/bare", horizonDays=1))
         earlier = {"startTime": render(NINE - 30 * MINUTE), "endTime": render(TEN)}
-        assert failed(problem(await shop.change(reservation, service="bare", **earlier), "rule")) == [
+        assert failed_rules(problem(await shop.change(reservation, service="bare", **earlier), "rule")) == [
             "horizon",
             "schedule",
         ]
@@ -505,7 +504,7 @@ class TestLoad:
 
         for service in ("wash", None):
             night = {"startTime": render(midnight + HOUR), "endTime": render(midnight + 2 * HOUR), "service": service}
-            assert failed(problem(await shop.change(reservation, **night), "rule", "/startTime")) == ["schedule"]
+            assert failed_rules(problem(await shop.change(reservation, **night), "rule", "/startTime")) == ["schedule"]
         day = {"startTime": render(NINE), "endTime": render(TEN), "service": "wash"}
         good(await shop.change(reservation, **day))
 
@@ -518,9 +517,9 @@ class TestLoad:
         clerk = await shop.other("reservations:write", "reservations:read")
 
         for start, rule in ((now + HOUR, "notice"), (now - DAY, "notice"), (now + 6 * DAY, "horizon")):
-            assert failed(problem(await shop.change(reservation, startTime=render(start)), "rule", "/startTime")) == [
-                rule
-            ]
+            assert failed_rules(
+                problem(await shop.change(reservation, startTime=render(start)), "rule", "/startTime")
+            ) == [rule]
         path, patch = at(reservation), {"startTime": render(now + HOUR)}
         forced = {"json": patch, "params": {"force": "true"}, "headers": {"If-Match": "*"}}
         assert "reservations:admin" in problem(await clerk.ask("PATCH", path, **forced), "forbidden")["detail"]
@@ -542,7 +541,7 @@ class TestLoad:
         move = {"reservation": begun["id"], "version": 4, "endTime": render(now + 2 * HOUR + 30 * MINUTE)}
         good(await clerk.ask("POST", "/v1/moves", json={"moves": [move]}))
         earlier = render(now - 31 * MINUTE)
-        assert failed(problem(await clerk.change(begun, startTime=earlier), "rule", "/startTime")) == ["notice"]
+        assert failed_rules(problem(await clerk.change(begun, startTime=earlier), "rule", "/startTime")) == ["notice"]
 
     async def test_a_start_stays_within_the_horizon(self, shop: Visitor) -> None:
         """A long time that begins inside it is not cut to a short one that begins beyond; a stay may outlast it."""
@@ -552,7 +551,7 @@ class TestLoad:
         reservation = await shop.booked(start, 9 * DAY, service="week", resource="salon")
 
         beyond = await shop.change(reservation, startTime=render(start + 8 * DAY), endTime=render(start + 9 * DAY))
-        assert failed(problem(beyond, "rule", "/startTime")) == ["horizon"]
+        assert failed_rules(problem(beyond, "rule", "/startTime")) == ["horizon"]
         good(await shop.change(reservation, startTime=render(start + HOUR), endTime=render(start + 9 * DAY)))
         good(await shop.edit("/v1/services/week", horizonDays=1))
         good(await shop.change(reservation, endTime=render(start + 10 * DAY)))

@@ -40,7 +40,7 @@ async def go(visitor: Visitor, off: Any = DAY, headers: dict[str, str] | None = 
     return await visitor.ask("POST", TIME_OFF, json=off, headers=headers, params=parameters)
 
 
-def failed(answer: httpx.Response) -> list[dict[str, Any]]:
+def failed_checks(answer: httpx.Response) -> list[dict[str, Any]]:
     """The checks that say no to a booking for another reason than that the time is taken."""
     return [check for check in problem(answer, "rule")["checks"] if not check["ok"]]
 
@@ -56,7 +56,7 @@ async def fits(visitor: Visitor, start: str, end: str) -> bool:
     if answer.status_code == 201:
         good(await visitor.verb(answer.json(), "cancel"))
         return True
-    assert {check["rule"] for check in failed(answer)} <= {"schedule", "time-off"}
+    assert {check["rule"] for check in failed_checks(answer)} <= {"schedule", "time-off"}
     return False
 
 
@@ -362,17 +362,17 @@ async def test_a_booking_obeys_at_once(visitor: Visitor) -> None:
     await visitor.booked(NINE - HOUR)
     good(await put(visitor, NINE_TO_FIVE, force=True))
 
-    (check,) = failed(await visitor.book(NINE - 2 * HOUR))
+    (check,) = failed_checks(await visitor.book(NINE - 2 * HOUR))
     assert check["rule"] == "schedule"
     assert "override" not in check
     assert "07:00 (UTC)" in check["detail"]
     await visitor.booked(NINE)
     await visitor.booked(NINE + 7 * HOUR)
-    assert [each["rule"] for each in failed(await visitor.book(NINE + 8 * HOUR))] == ["schedule"]
-    assert [each["rule"] for each in failed(await visitor.book(NINE + 7.5 * HOUR))] == ["schedule", "capacity"]
+    assert [each["rule"] for each in failed_checks(await visitor.book(NINE + 8 * HOUR))] == ["schedule"]
+    assert [each["rule"] for each in failed_checks(await visitor.book(NINE + 7.5 * HOUR))] == ["schedule", "capacity"]
 
     off = made(await go(visitor, {"from": "2030-01-07T12:00:00Z", "to": "2030-01-07T13:00:00Z"}))
-    (check,) = failed(await visitor.book(NINE + 3.5 * HOUR))
+    (check,) = failed_checks(await visitor.book(NINE + 3.5 * HOUR))
     assert (check["rule"], check["timeOff"]) == ("time-off", off["id"])
     await visitor.booked(NINE + 2 * HOUR)
     await visitor.booked(NINE + 4 * HOUR)
@@ -402,7 +402,7 @@ async def test_force_lets_somebody_in_after_hours(visitor: Visitor) -> None:
     made(await go(visitor))
     clerk = await visitor.other("reservations:write", "catalogue:write")
 
-    assert [check["rule"] for check in failed(await visitor.book())] == ["schedule", "time-off"]
+    assert [check["rule"] for check in failed_checks(await visitor.book())] == ["schedule", "time-off"]
     problem(await clerk.post(wanted(), force=True), "forbidden")
     made(await visitor.post(wanted(), force=True))
     problem(await visitor.post(wanted(), force=True), "conflict")
@@ -414,7 +414,7 @@ async def test_a_move_obeys_as_well(visitor: Visitor) -> None:
     booked = await visitor.booked()
     good(await put(visitor, {**NINE_TO_FIVE, "overrides": [{"date": "2030-01-07", "windows": []}]}, force=True))
 
-    (check,) = failed(await visitor.change(booked, startTime=render(NINE + HOUR)))
+    (check,) = failed_checks(await visitor.change(booked, startTime=render(NINE + HOUR)))
     assert (check["rule"], check["override"]) == ("schedule", "2030-01-07")
     assert good(await visitor.change(booked, startTime=render(NINE + 24 * HOUR)))["version"] == 2
 
@@ -461,7 +461,7 @@ async def test_an_override_replaces_its_date(visitor: Visitor) -> None:
     assert await fits(visitor, "01-08 09:00", "01-08 17:00")
     assert await fits(visitor, "01-12 10:00", "01-12 11:00")
     for start, override in (("01-07 09:00", "2030-01-07"), ("01-09 09:00", "2030-01-09"), ("01-13 09:00", None)):
-        (check,) = failed(await visitor.book(utc(start)))
+        (check,) = failed_checks(await visitor.book(utc(start)))
         assert check.get("override") == override
 
 
@@ -654,5 +654,5 @@ async def test_a_sick_day_is_three_calls(visitor: Visitor) -> None:
     good(await visitor.verb(affected[2], "cancel", reason="the doctor is ill"))
     made(await go(visitor, {**DAY, "reason": "flu"}))
 
-    assert [check["rule"] for check in failed(await visitor.book(NINE))] == ["time-off"]
+    assert [check["rule"] for check in failed_checks(await visitor.book(NINE))] == ["time-off"]
     assert good(await visitor.get(RESERVATIONS, status="confirmed", to="2030-01-08T00:00:00Z"))["items"] == []

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 from bson import ObjectId
 from pymongo.database import Database
 
-from tests.bench.clients import Call, Client
 from tests.bench.report import Bench, Report
-from tests.bench.slots import LENGTH, require
+from tests.support.load_client import Call, Client
+from tests.support.slot_bookings import LENGTH, require
 
 HISTORY = 50_000
 POOL, POOL_RESERVATIONS = 20, 10_000

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 from pymongo.database import Database
 
-from tests.bench.slots import LENGTH, start_of
+from tests.support.slot_bookings import LENGTH, start_of
 
 EACH = 100
 """Reservations of one resource."""

@@ -16,9 +16,9 @@ from bson import ObjectId, encode
 from pymongo.database import Database
 
 from tests.bench.report import Bench, Report
-from tests.bench.stage import Stage
 from tests.support.commands import eventually, running, surroundings
 from tests.support.redis_server import OwnRedis
+from tests.support.staged_app import Stage
 
 MOST_SECONDS = 60.0
 MOST_SILENCE = 5.0

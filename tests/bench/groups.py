@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from statistics import median
 
-from tests.bench.clients import Call, Client
 from tests.bench.load import CONNECTIONS, Calendar
 from tests.bench.report import Bench, Report, told
-from tests.bench.slots import booking, make_rooms
 from tests.support.database_check import peak_loads
+from tests.support.load_client import Call, Client
+from tests.support.slot_bookings import booking, make_rooms
 
 ROOMS, MEMBERS = 10, 8
 PROCESSES = 2

@@ -13,12 +13,12 @@ from http.client import HTTPException
 from statistics import median
 from typing import Any
 
-from tests.bench.clients import Client
 from tests.bench.report import Bench, Report
-from tests.bench.slots import booking, make_rooms
-from tests.bench.stage import App, Stage
 from tests.support.database_check import lost_ids, peak_loads
+from tests.support.load_client import Client
 from tests.support.servers import free_port
+from tests.support.slot_bookings import booking, make_rooms
+from tests.support.staged_app import App, Stage
 
 ROOMS = 4
 BOOKERS = 16

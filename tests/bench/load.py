@@ -6,8 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.clients import Client
-from tests.bench.slots import FIRST, LENGTH
+from tests.support.load_client import Client
+from tests.support.slot_bookings import FIRST, LENGTH
 
 CONNECTIONS = 32
 SCRIPT = Path(__file__).with_name("creates.lua")

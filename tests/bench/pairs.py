@@ -8,7 +8,7 @@ from typing import Any
 from app.domain.instants import to_millis
 from app.domain.sweep import Row, sweep
 from tests.bench.report import Bench, Report
-from tests.bench.slots import LENGTH, start_of
+from tests.support.slot_bookings import LENGTH, start_of
 
 SIZES = (1_000, 4_000, 16_000)
 OVERLAPPING = 100

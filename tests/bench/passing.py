@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 
-from tests.bench.clients import Answer, Call, Client
 from tests.bench.prefill import fill
 from tests.bench.report import Bench, Report
-from tests.bench.slots import BOOKINGS, FIRST, LENGTH
 from tests.support.commands import reserva, surroundings
 from tests.support.database_check import peak_loads
+from tests.support.load_client import Answer, Call, Client
+from tests.support.slot_bookings import BOOKINGS, FIRST, LENGTH
 
 ROOMS, BOOKED = 20, 500
 PROCESSES, CLIENTS = 2, 8

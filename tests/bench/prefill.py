@@ -6,8 +6,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo.database import Database
 
-from tests.bench.clients import Client
-from tests.bench.slots import booking, make_rooms, require, start_of
+from tests.support.load_client import Client
+from tests.support.slot_bookings import booking, make_rooms, require, start_of
 
 RESERVATIONS = 10_000
 BATCH = 1_000

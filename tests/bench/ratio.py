@@ -5,7 +5,6 @@ from statistics import median
 from tests.bench.load import CONNECTIONS, Calendar, Load
 from tests.bench.prefill import RESERVATIONS, copy_all, fill
 from tests.bench.report import Bench, Report
-from tests.bench.stage import UNCHECKED
 from tests.support.database_check import peak_loads
 
 ROOMS = 200
@@ -48,3 +47,6 @@ def _medians(rounds: list[Load]) -> tuple[str, str, str, str]:
     created = sum(load.answered - load.refused for load in rounds) / sum(load.answered for load in rounds)
     p50, p99 = (median(getattr(load, name) for load in rounds) for name in ("p50", "p99"))
     return f"{median(load.rate for load in rounds):,.0f}", f"{p50:.1f}", f"{p99:.1f}", f"{created:.1%}"
+
+
+UNCHECKED = "tests.bench.unchecked:application"

@@ -1,32 +1,13 @@
 """One Idempotency-Key, many posts at once: one booking, and everybody gets its answer."""
 
-from collections.abc import Sequence
-
-from tests.bench.clients import Answer, Client
 from tests.bench.report import Bench, Report
-from tests.bench.slots import booking, make_rooms
-from tests.bench.stage import WATCHED
+from tests.bench.watched import WATCHED
 from tests.support.database_check import booked_count
+from tests.support.slot_bookings import make_rooms
+from tests.support.storms import alike, same_key, split
 
 POSTS = 128
 PROCESSES = 2
-
-
-def same_key(client: Client, room: str, posts: int) -> list[Answer]:
-    """The same request with the same key, at the same moment."""
-    return client.at_once([booking(room, key=f"key-of-{room}")] * posts)
-
-
-def split(answers: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
-    """First answers and replays, of those that are 201."""
-    made = [answer for answer in answers if answer.status == 201]
-    replays = [answer for answer in made if answer.headers.get("idempotent-replayed") == "true"]
-    return [answer for answer in made if answer not in replays], replays
-
-
-def alike(answers: Sequence[Answer]) -> bool:
-    """Whether all say the same, byte for byte."""
-    return len({(each.content, each.headers.get("location"), each.headers.get("etag")) for each in answers}) == 1
 
 
 def run(bench: Bench) -> Report:

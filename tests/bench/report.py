@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.clients import Answer
-from tests.bench.stage import Stage, scratch, staged
 from tests.bench.watched import Watch
+from tests.support.servers import new_database
+from tests.support.staged_app import Stage, staged
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Bench:
     @contextmanager
     def stage(self) -> Iterator[Stage]:
         """A new database, prepared."""
-        with staged(scratch(self.server_url)) as stage:
+        with staged(new_database(self.server_url, "reserva_bench")) as stage:
             yield stage
 
     @contextmanager
@@ -72,11 +72,6 @@ class Bench:
         """Notes of what transactions do."""
         with TemporaryDirectory(prefix="reserva-bench-") as folder:
             yield Watch(Path(folder) / "notes")
-
-
-def statuses(answers: Sequence[Answer]) -> Counter[int]:
-    """How many answers of each status."""
-    return Counter(answer.status for answer in answers)
 
 
 def told(counts: Counter[int]) -> str:

@@ -7,10 +7,10 @@ from statistics import median
 
 from tests.bench.load import CONNECTIONS, Calendar, Load
 from tests.bench.report import Bench, Report
-from tests.bench.slots import make_rooms
-from tests.bench.stage import WATCHED, App
-from tests.bench.watched import Seen, Watch
+from tests.bench.watched import WATCHED, Seen, Watch
 from tests.support.database_check import peak_loads
+from tests.support.slot_bookings import make_rooms
+from tests.support.staged_app import App
 
 PROCESSES = (1, 2, 4)
 ROOMS = (200, 10)

@@ -1,24 +1,14 @@
 """Everybody wants one slot at once, and everybody wants another slot of one resource."""
 
-from tests.bench.clients import Answer, Client
-from tests.bench.report import Bench, Report, statuses, told
-from tests.bench.slots import booking, make_rooms
+from tests.bench.report import Bench, Report, told
 from tests.support.database_check import booked_count, peak_loads
+from tests.support.slot_bookings import make_rooms
+from tests.support.storms import neighbours, one_slot, statuses
 
 EVERYBODY = 1_000
 CAPACITIES = (1, 5)
 DISJOINT, WIDTH = 200, 40
 PROCESSES = 2
-
-
-def one_slot(client: Client, room: str, callers: int) -> list[Answer]:
-    """All of them ask for the same slot at the same moment."""
-    return client.at_once([booking(room)] * callers)
-
-
-def neighbours(client: Client, room: str, slots: int, width: int) -> list[Answer]:
-    """Slots that touch but do not overlap, so many requests at a time."""
-    return client.in_flow([booking(room, slot) for slot in range(slots)], width)
 
 
 def run(bench: Bench) -> Report:

@@ -10,12 +10,12 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from tests.bench.clients import Client
 from tests.bench.load import CONNECTIONS, Calendar, Load
 from tests.bench.report import Bench, Report
-from tests.bench.slots import make_rooms
 from tests.support.commands import reserva, running, surroundings
-from tests.support.flights import flights_file
+from tests.support.data_files import flights_file
+from tests.support.load_client import Client
+from tests.support.slot_bookings import make_rooms
 
 ROOMS = 50
 ENOUGH = 0.8

@@ -14,7 +14,6 @@ from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandS
 
 from app.cli.process import Process
 from app.cli.serve import application as product
-from tests.bench.stage import WATCH_FILE
 
 _WRITE_CONFLICT = 112
 
@@ -103,3 +102,9 @@ class Watch:
             count[step] += 1
             micros[step] += int(took)
         return Seen(count, micros)
+
+
+WATCHED = "tests.bench.watched:application"
+
+
+WATCH_FILE = "BENCH_WATCH"

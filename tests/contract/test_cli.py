@@ -129,7 +129,7 @@ def test_misspelt_setting(command: str, tmp_path: Path) -> None:
     assert ended.stderr == "Error: RESERVA_MOED is no setting of Reserva; the nearest one is RESERVA_MODE.\n"
 
 
-@pytest.mark.servers("engine")
+@pytest.mark.servers("standalone")
 def test_strict_is_the_default(migrated: str, redis_url: str) -> None:
     """App and worker refuse a server without transactions unless they are told otherwise; then they warn and say so."""
     env = {"MONGODB_URL": migrated, "REDIS_URL": redis_url}
@@ -149,7 +149,7 @@ def test_strict_is_the_default(migrated: str, redis_url: str) -> None:
         assert 'reserva_mode{mode="optimistic"} 1.0' in metrics
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 @pytest.mark.parametrize(
     ("redis", "words"),
     [
@@ -166,7 +166,7 @@ def test_wrong_queue(migrated: str, redis: str, words: str) -> None:
     assert words in ended.stderr
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 @pytest.mark.parametrize("command", ["serve --port 0", "worker", "keys list"])
 def test_database_that_is_not_migrated(database_url: str, redis_url: str, command: str) -> None:
     """A database that nobody has prepared is refused with the command that helps."""
@@ -176,7 +176,7 @@ def test_database_that_is_not_migrated(database_url: str, redis_url: str, comman
     assert "Run `reserva migrate`" in ended.stderr
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 def test_keys(migrated: str) -> None:
     """A key is printed alone and once; list shows no secret; rotate changes the secret only; revoke ends it."""
     made = run("keys", "create", "--name", "web", "--scope", "admin", "--expires-days", "9", MONGODB_URL=migrated)
@@ -200,7 +200,7 @@ def test_keys(migrated: str) -> None:
     assert "There is no live key" in again.stderr
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 def test_serve(migrated: str) -> None:
     """The app answers from all its processes, a lost one is replaced, and SIGTERM is exit code 0."""
     port = free_port()
@@ -222,7 +222,7 @@ def test_serve(migrated: str) -> None:
     assert eventually(lambda: group_is_empty(app.process.pid))
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 def test_serve_by_name(migrated: str) -> None:
     """A name of this machine is as good as its address, and HEAD on one connection leaves it whole for the next."""
     port = free_port()
@@ -249,7 +249,7 @@ def test_serve_by_no_name(host: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties processes to the one that started them")
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 def test_serve_is_killed(migrated: str) -> None:
     """No process of the app goes on answering when the one that started it is gone."""
     with running("serve", "--port", str(free_port()), MONGODB_URL=migrated) as app:

@@ -135,7 +135,7 @@ def test_who_sits_at_the_terminal(monkeypatch: pytest.MonkeyPatch, error: Except
     assert _user() == "terminal"
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 @pytest.mark.parametrize(
     ("arguments", "blamed"),
     [
@@ -159,7 +159,6 @@ def test_nonsense_is_exit_2(url: str, arguments: list[str], blamed: str) -> None
     assert ended.stdout == ""
 
 
-@pytest.mark.servers("mock")
 @pytest.mark.parametrize("command", ["list", "show", *VERBS])
 def test_help_of_each(command: str) -> None:
     """Every command below it explains itself with an example of itself."""

@@ -19,7 +19,7 @@ from tests.support.commands import SECONDS, Running, eventually, listens, run, r
 from tests.support.http_client import make_key
 from tests.support.servers import BIN, free_port
 
-pytestmark = pytest.mark.servers("trial")
+pytestmark = pytest.mark.servers("transactions", once=True)
 
 BODY = b'{"resource": "room", "startTime": "2030-03-04T09:00:00Z", "endTime": "2030-03-04T10:00:00Z"}'
 

@@ -125,7 +125,7 @@ def test_only_the_app_is_sent_to_the_build() -> None:
     assert {pattern[1:] for pattern in patterns if pattern.startswith("!")} == {one for each in copied for one in each}
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 def test_commands(database_url: str, redis_url: str, tmp_path: Path) -> None:
     """Migration, app and worker run by the commands of compose, their health checks see it, SIGTERM ends them well."""
     env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_LOG_FORMAT": "json", "TMPDIR": str(tmp_path)}

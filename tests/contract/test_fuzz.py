@@ -8,7 +8,7 @@ import pytest
 
 from tests.fuzz import SEEDS, Scene, fuzz, serving
 
-pytestmark = pytest.mark.servers("trial")
+pytestmark = pytest.mark.servers("transactions", once=True)
 
 
 @pytest.fixture(scope="module")

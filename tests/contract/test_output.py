@@ -16,7 +16,7 @@ from app.importing.source import Source
 from app.storage.client import Store
 from tests.support.commands import SECONDS, eventually, reserva, run, surroundings
 
-pytestmark = pytest.mark.servers("rust")
+pytestmark = pytest.mark.servers("transactions", once=True)
 
 FULL = Path("/dev/full")
 ROWS = (

@@ -202,7 +202,7 @@ def test_problems() -> None:
     assert told == {name: kind.status for name, kind in KINDS.items()}
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 async def test_requests(app_client: httpx.AsyncClient) -> None:
     """Each `curl`, in order, on the trial's database with its demo: the status before the block, the lines in it."""
     await fill(app_client)

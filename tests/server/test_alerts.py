@@ -6,58 +6,34 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from bson import ObjectId
 from redis import Redis
 from structlog.testing import capture_logs
 
 from app import job_queue
-from app.domain.instants import MINUTE, to_millis
+from app.domain.instants import MINUTE
 from app.reconciliation import alerts, engine
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings import transitions
 from app.reconciliation.findings.transitions import Said
 from app.settings import Settings
 from app.storage.client import Store
-from app.storage.clock import Clock
 from app.storage.documents import Finding
 from app.storage.leases import ALERTS, DEAD_SECONDS, LeaseStore
 from app.storage.runs import RunStore
 from tests.support import alert_receiver as theirs
+from tests.support.alert_findings import SEVEN, Moved, opened, untold
 from tests.support.alert_receiver import receiving, says
 from tests.support.commands import eventually, kept_running, run, running
 from tests.support.step_driver import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
 
-SEVEN = datetime(2030, 1, 7, 7, tzinfo=UTC)
 KILLED = {"committed": (1, 1), "marked": (1, 1), "sent": (2, 2), "half told": (1, 2)}
 """How often the first and the second of two findings are told in all when their teller is killed at a stage."""
-
-
-class Moved(Clock):
-    """A clock that stands until a test moves it."""
-
-    at = to_millis(SEVEN)
-
-    def millis(self) -> int:
-        """Where it stands."""
-        return self.at
-
-    def to(self, instant: datetime) -> None:
-        """Move it."""
-        self.at = to_millis(instant)
-
-
-@pytest.fixture
-async def clock(store: Store) -> Moved:
-    """The clock of `store` from now on; seven in the morning."""
-    await store.clock.stop()
-    moved = store.clock = Moved(store.client, native=False)
-    return moved
 
 
 @pytest.fixture
@@ -65,19 +41,6 @@ async def hook() -> AsyncIterator[theirs.Receiver]:
     """A receiver that takes everything until it is told otherwise."""
     async with receiving() as server:
         yield server
-
-
-async def opened(store: Store, *names: str, **fields: Any) -> list[ObjectId]:
-    """Open findings of these resources, as a run leaves them."""
-    times = {"from": NINE, "to": NINE + HOUR, "firstSeen": store.clock.now(), "lastSeen": store.clock.now()}
-    state = {"state": "open", "peak": 2, "capacity": 1, "version": 1, "history": [], "run": ObjectId()}
-    rows = [{"resource": name, "reservations": [ObjectId(), ObjectId()], **times, **state, **fields} for name in names]
-    return list((await store.database["findings"].insert_many(rows)).inserted_ids)
-
-
-async def untold(store: Store) -> int:
-    """How many are open and untold."""
-    return await store.database["findings"].count_documents(alerts.UNTOLD)
 
 
 async def state(store: Store) -> dict[str, Any]:
@@ -449,7 +412,7 @@ class TestReminder:
         assert len(hook.got) == 1
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("fast")
 class TestProcesses:
     """Whole processes, killed and side by side."""
 

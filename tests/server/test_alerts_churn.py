@@ -14,13 +14,11 @@ from app.reconciliation import alerts, messages
 from app.reconciliation.alerts import Alerts
 from app.settings import Settings
 from app.storage.client import Store
-from tests.server.test_alerts import Moved, clock, opened, untold
 from tests.support import alert_receiver as theirs
+from tests.support.alert_findings import Moved, opened, untold
 from tests.support.alert_receiver import receiving, says
 
-pytestmark = pytest.mark.servers("rust")
-
-__all__ = ["clock"]
+pytestmark = pytest.mark.servers("fast")
 
 STEPS = 100
 SEEDS = range(2)

@@ -4,14 +4,14 @@ import csv
 import json
 import random
 import subprocess
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bson import Code, DatetimeMS, ObjectId, Regex, json_util
+from bson import Code, DatetimeMS, ObjectId, Regex
 from pymongo import MongoClient
 
 from app.audit import Report, audit
@@ -21,26 +21,15 @@ from app.storage.client import Store
 from app.storage.errors import StorageError
 from app.storage.readonly import DeniedError, ReadOnlyDatabase, open_read_only
 from tests.support import servers
+from tests.support.api_client import NINE
+from tests.support.audit_rows import QUARTER, arguments, everything, put, taken
 from tests.support.commands import run
-from tests.support.servers import BIN, ROOT
+from tests.support.data_files import payload_sample, payload_truth
+from tests.support.servers import BIN
 
 pytestmark = pytest.mark.servers("wire")
 
-NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
-QUARTER = timedelta(minutes=15)
 NOTHING = {"read": 2, "leftOut": {}, "unknownStatuses": {}, "conflicts": 0, "findings": []}
-SAMPLE = ROOT.parent / "shared" / "data" / "payload-reserve-sample.json"
-
-
-def taken(resource: Any, start: int, end: int | None, **fields: Any) -> dict[str, Any]:
-    """A reservation of others; its times are quarters of an hour from nine."""
-    times = {"startTime": NINE + start * QUARTER, **({} if end is None else {"endTime": NINE + end * QUARTER})}
-    return {"resource": resource, "status": "confirmed"} | times | fields
-
-
-async def put(store: Store, collection: str, documents: Iterable[dict[str, Any]]) -> None:
-    """Insert as somebody else would."""
-    await store.database[collection].insert_many([dict(each) for each in documents])
 
 
 @pytest.fixture
@@ -49,25 +38,6 @@ async def reading(bare_store: Store, database_url: str) -> AsyncIterator[ReadOnl
     opened = await open_read_only(database_url, bare_store.database.name)
     yield opened
     await opened.close()
-
-
-def arguments(server: str, store: Store) -> list[str]:
-    """The command for the database of a store."""
-    return ["audit", "--mongodb", server, "--database", store.database.name]
-
-
-async def everything(store: Store) -> dict[str, Any]:
-    """All that is in a database: options, indexes and documents of each collection."""
-    listed = await store.database.list_collections()
-    return {
-        each["name"]: (
-            each["type"],
-            each.get("options"),
-            None if each["type"] == "view" else await store.database[each["name"]].index_information(),
-            [json_util.dumps(found) async for found in store.database[each["name"]].find(sort=[("_id", 1)])],
-        )
-        async for each in listed
-    }
 
 
 def windows(report: Report) -> list[tuple[str, int, int, int, int, set[str]]]:
@@ -91,12 +61,10 @@ class TestPayloadReserve:
 
     async def test_the_sample(self, bare_store: Store, server: str) -> None:
         """What payload-reserve itself wrote is judged as its truth says, and stays as it was."""
-        if not SAMPLE.exists():
-            pytest.skip("the sample of payload-reserve is not at hand")
-        for name, collection in json_util.loads(SAMPLE.read_text())["collections"].items():
+        for name, collection in payload_sample().items():
             if collection["documents"]:
                 await put(bare_store, name, collection["documents"])
-        truth = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
+        truth = payload_truth()
         before = await everything(bare_store)
         ended = run(*arguments(server, bare_store), "--json")
         said = json.loads(ended.stdout)
@@ -124,12 +92,10 @@ class TestPayloadReserve:
 
     async def test_the_samples_pairs(self, bare_store: Store, reading: ReadOnlyDatabase) -> None:
         """On resources that hold one, conflicts are the truth's pairs."""
-        if not SAMPLE.exists():
-            pytest.skip("the sample of payload-reserve is not at hand")
-        collections = json_util.loads(SAMPLE.read_text())["collections"]
+        collections = payload_sample()
         for name in ("resources", "reservations"):
             await put(bare_store, name, collections[name]["documents"])
-        truth = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
+        truth = payload_truth()
         report = await audit(reading)
 
         assert sum(each.conflicts for each in report.windows if each.capacity == 1) == 17
@@ -412,7 +378,7 @@ class TestBadInput:
         ],
         ids=lambda value: value[0] if isinstance(value, list) else "",
     )
-    @pytest.mark.servers("rust")
+    @pytest.mark.servers("wire", once=True)
     async def test_bad_options(self, bare_store: Store, server: str, more: list[str], words: str) -> None:
         """Where it cannot look it says so in a sentence, with exit code 2 and nothing on standard output."""
         ended = run(*arguments(server, bare_store), *more)

@@ -16,7 +16,8 @@ from app.cli.audit import audit_
 from app.reconciliation import engine
 from app.storage.client import Store
 from app.storage.readonly import ReadOnlyDatabase, open_read_only
-from tests.server.test_audit import NINE, QUARTER, arguments, everything, put, taken
+from tests.support.api_client import NINE
+from tests.support.audit_rows import QUARTER, arguments, everything, put, taken
 from tests.support.booking_shapes import SHAPES, Database, database
 from tests.support.commands import run
 from tests.support.servers import ROOT
@@ -129,7 +130,7 @@ async def test_by_chance(bare_store: Store, server: str, name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", [name for name in SHAPES if name != "slots"])
-@pytest.mark.servers("rust")
+@pytest.mark.servers("wire", once=True)
 async def test_the_guess(bare_store: Store, server: str, name: str) -> None:
     """Without any option each is unreadable, and the guessed command reads it, but for what is in no document."""
     made, section = database(name), SECTIONS[name]
@@ -160,7 +161,7 @@ async def test_the_guess(bare_store: Store, server: str, name: str) -> None:
     ],
     ids=str,
 )
-@pytest.mark.servers("rust")
+@pytest.mark.servers("wire", once=True)
 async def test_options_that_contradict(bare_store: Store, server: str, options: list[str], words: str) -> None:
     """Options that make no sense are exit code 2 with a sentence, before anything is asked."""
     ended = run(*arguments(server, bare_store), *options)
@@ -201,7 +202,7 @@ async def test_a_field_that_is_not_there(bare_store: Store, server: str) -> None
         ("roomtypes.quantity", "no document of 'roomtypes' has a field 'quantity'"),
     ],
 )
-@pytest.mark.servers("rust")
+@pytest.mark.servers("wire", once=True)
 async def test_capacities_that_are_not_there(bare_store: Store, server: str, given: str, words: str) -> None:
     """A collection or field that should say what a resource holds and is not there is exit code 2, not a 1."""
     await fill(bare_store, database("room-types"))
@@ -212,7 +213,7 @@ async def test_capacities_that_are_not_there(bare_store: Store, server: str, giv
     assert words in ended.stderr
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("wire", once=True)
 async def test_one_capacity_for_all(bare_store: Store, reading: ReadOnlyDatabase) -> None:
     """`--capacity` holds for every resource, whatever the collection of resources says."""
     rooms = [{"room": "a", "startTime": NINE, "endTime": NINE + QUARTER, "status": "confirmed"} for _ in range(3)]
@@ -227,7 +228,7 @@ async def test_one_capacity_for_all(bare_store: Store, reading: ReadOnlyDatabase
     assert peaks == [[], [(3, 2)], []]
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("wire", once=True)
 async def test_former_capacities(store: Store, database_url: str) -> None:
     """What was in order when a capacity was lowered is no finding, as in a reconciliation; `--capacity` is for all."""
     lowered = {"until": NINE + 3 * QUARTER, "capacity": 2}
@@ -241,7 +242,7 @@ async def test_former_capacities(store: Store, database_url: str) -> None:
     assert (len(report.windows), len(for_all.windows), ran.findings) == (1, 2, 1)
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("wire", once=True)
 class TestReadable:
     """When an audit may say that all is well."""
 
@@ -286,7 +287,7 @@ class TestReadable:
         '[{"$match": {"$where": "sleep(1000)"}}]',
     ],
 )
-@pytest.mark.servers("rust")
+@pytest.mark.servers("wire", once=True)
 async def test_a_pipeline_that_does_more(bare_store: Store, server: str, pipeline: str, tmp_path: Path) -> None:
     """A pipeline that writes or runs code, wherever that stands, is exit code 2 before anything is asked."""
     await fill(bare_store, database("slots"))

@@ -18,6 +18,7 @@ from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import Store, connect
 from app.storage.documents import Reservation, StoredAnswer
 from tests.support.command_log import listening
+from tests.support.servers import with_options
 from tests.support.step_driver import Unlucky, add_resource, book, booking_of, run, unanswered
 
 pytestmark = pytest.mark.servers("transactions")
@@ -167,7 +168,7 @@ async def test_what_a_run_finds_is_of_one_snapshot_and_kept_by_a_majority(databa
 async def test_an_address_cannot_weaken_what_is_read_and_written(database_url: str) -> None:
     """Neither reads from secondaries nor fast and unsafe writes reach reservations, whatever the address asks for."""
     weak = "readPreference=secondaryPreferred&w=1&journal=false"
-    store = await connect(f"{database_url}{'&' if '?' in database_url else '?'}{weak}")
+    store = await connect(with_options(database_url, weak))
     driver = driver_for(store, 1)
     assert isinstance(driver, SessionDriver)
     databases: list[Any] = [store.database, driver.database]

@@ -1,5 +1,6 @@
 """Connecting: what a server can do is found out by asking, and what cannot be used is told in a sentence."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from app.storage.client import Store, connect
 from app.storage.clock import Clock
 from app.storage.documents import Customer
 from app.storage.errors import StorageError, shown
-from tests.support.servers import free_port
+from tests.support.servers import free_port, with_options
 
 
 class TestMode:
@@ -23,7 +24,7 @@ class TestMode:
         assert bare_store.mode == "strict"
         assert bare_store.capabilities.lack == ""
 
-    @pytest.mark.servers("engine")
+    @pytest.mark.servers("standalone")
     async def test_without_transactions_it_is_optimistic(self, database_url: str) -> None:
         """A server without sessions is used all the same, unless the operator wants to be sure."""
         store = await connect(database_url)
@@ -33,7 +34,7 @@ class TestMode:
         with pytest.raises(StorageError, match="no transactions: it is a standalone server"):
             await connect(Settings(mongodb_url=database_url, mode="strict"))
 
-    @pytest.mark.servers("trial")
+    @pytest.mark.servers("transactions", once=True)
     async def test_optimistic_can_be_forced(self, database_url: str) -> None:
         """`RESERVA_MODE=optimistic` does not use transactions where there are some."""
         store = await connect(Settings(mongodb_url=database_url, mode="optimistic"))
@@ -53,7 +54,7 @@ class TestMode:
 class TestAddress:
     """What `MONGODB_URL` may say."""
 
-    @pytest.mark.servers("trial")
+    @pytest.mark.servers("wire", "local", once=True)
     async def test_the_path_names_the_database(self, server: str, database_url: str) -> None:
         """The database is the address's, or `reserva`."""
         named, unnamed = await connect(database_url), await connect(server)
@@ -63,10 +64,10 @@ class TestAddress:
         assert named.database.name == database_url.rsplit("/", 1)[1]
         assert unnamed.database.name == DATABASE
 
-    @pytest.mark.servers("trial")
+    @pytest.mark.servers("transactions", once=True)
     async def test_writes_are_durable_whatever_the_address_says(self, database_url: str) -> None:
         """An address cannot weaken the promise that no accepted booking is lost."""
-        store = await connect(f"{database_url}?w=1&journal=false")
+        store = await connect(with_options(database_url, "w=1&journal=false"))
         await store.close()
 
         assert store.database.write_concern.document == {"w": "majority", "j": True}
@@ -86,11 +87,11 @@ class TestAddress:
         with pytest.raises(StorageError, match=says):
             await connect(f"{url}".replace("PORT", str(free_port())))
 
-    @pytest.mark.servers("rust")
+    @pytest.mark.servers("login")
     async def test_a_refused_login_is_told(self, database_url: str) -> None:
         """The message names the server, never the password."""
         with pytest.raises(StorageError, match="refuses the user name or the password") as refused:
-            await connect(database_url.replace("//", "//me:secret@"))
+            await connect(re.sub("//([^/@]*@)?", "//me:secret@", database_url, count=1))
 
         assert "secret" not in str(refused.value)
 

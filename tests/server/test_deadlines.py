@@ -11,7 +11,7 @@ from app.migration.migrate import migrate
 from app.storage.client import connect
 from tests.support.api_client import NINE, Visitor, wanted
 from tests.support.http_client import serving
-from tests.support.servers import KINDS, NotAtHand, Servers
+from tests.support.servers import NotAtHand, Servers, fitting
 
 WRITE_SECONDS, READ_SECONDS = 3.0, 10.0
 """What is promised."""
@@ -44,9 +44,9 @@ READS = [
 ]
 
 
-@pytest.fixture(params=[name for name, kind in KINDS.items() if "transactions" in kind.traits and name != "url"])
+@pytest.fixture(params=fitting(("transactions", "local"), None))
 def own(request: pytest.FixtureRequest) -> Iterator[tuple[Servers, str]]:
-    """A server of this test's own."""
+    """A server of this test's own, which it can suspend."""
     servers = Servers()
     try:
         servers.address(request.param)

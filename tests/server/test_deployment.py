@@ -155,7 +155,7 @@ class TestJoin:
         assert migrated.stdout == "built    deployment in strict mode\n"
         assert await agreed(store) == ("strict", agreement.LIFECYCLE)
 
-    @pytest.mark.servers("engine")
+    @pytest.mark.servers("standalone")
     async def test_it_does_not_take_less(self, store: Store, database_url: str) -> None:
         """Where the others rely on transactions, a server without them is refused, by `migrate` as well."""
         await store.database["deployment"].insert_one(

@@ -17,12 +17,12 @@ from app.migration.migrate import migrate
 from app.storage.client import Store, connect
 from tests.support.commands import eventually, listens
 from tests.support.http_client import serving
-from tests.support.servers import free_port
+from tests.support.servers import fitting, free_port
 
 MIB = 24
 
 
-@pytest.fixture
+@pytest.fixture(params=fitting(("packaged", "local"), None))
 def small_server() -> Iterator[str]:
     """The address of a server with 24 MiB of disk, in a mount namespace of its own."""
     program = Path(sys.executable).with_name("secantusd-py")

@@ -22,7 +22,7 @@ from tests.support.command_log import Commands, listening
 from tests.support.http_client import serving
 from tests.support.step_driver import HOUR
 
-pytestmark = pytest.mark.servers("rust")
+pytestmark = pytest.mark.servers("fast")
 
 BOOKINGS = 25_000
 OVERRIDES = 3_660

@@ -88,7 +88,6 @@ async def test_what_cannot_be_marked_is_in_nobodys_way(
     assert await store.database["reservations"].count_documents({"status": {"$in": ["pending", "confirmed"]}}) == 6
 
 
-@pytest.mark.servers("mock")
 class TestClock:
     """What a process knows of the database's clock, by what it was told and how long that took."""
 

@@ -14,10 +14,10 @@ from app.reconciliation.findings import listing
 from app.reconciliation.findings.listing import Filters, listed
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
-from tests.server.test_plans import filters_of, is_found
 from tests.support.api_client import HOUR, NINE, Visitor, good, problem
 from tests.support.command_log import listening
 from tests.support.findings import URL, found
+from tests.support.query_plans import filters_of, is_found
 
 pytestmark = pytest.mark.servers("any")
 ORDERS = ("from", "-from", "newest", "excess")

@@ -10,7 +10,7 @@ from app.reconciliation import engine, scan
 from app.storage.client import Store
 from app.storage.row_reader import TRASH, UNKNOWN_STATUS
 from app.storage.values import label
-from tests.server.test_foreign_rows import audited, reconciled
+from tests.support.foreign_checks import audited, reconciled
 from tests.support.foreign_model import Expected, World, world
 
 pytestmark = pytest.mark.servers("wire")

@@ -7,25 +7,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from bson import Decimal128, Int64, ObjectId, json_util
+from bson import Decimal128, Int64, ObjectId
 from pymongo.errors import PyMongoError
 from structlog.testing import capture_logs
 
 from app.audit import audit
 from app.domain.instants import render
 from app.domain.sweep import Window
-from app.reconciliation import engine, scan
+from app.reconciliation import scan
 from app.reconciliation.row_batches import PROJECTION
 from app.storage.client import Store
-from app.storage.documents import Run, RunKind
 from app.storage.readonly import open_read_only
 from tests.support.commands import run
-from tests.support.servers import DATA
+from tests.support.data_files import payload_sample, payload_truth
+from tests.support.foreign_checks import audited, reconciled
 from tests.support.step_driver import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
 
-SAMPLE = DATA / "payload-reserve-sample.json"
 ROOM = ObjectId("6b045bb7d61c1aa0be9c5d04")
 
 
@@ -38,13 +37,6 @@ async def put(store: Store, *documents: dict[str, Any]) -> list[Any]:
     """Insert past all checks."""
     inserted = await store.database["reservations"].insert_many([dict(each) for each in documents])
     return list(inserted.inserted_ids)
-
-
-async def reconciled(store: Store, kind: RunKind = "full", resource: str | None = None) -> Run:
-    """Run one to its end."""
-    run = await engine.reconcile_reservations(store, kind, resource)
-    assert run.state == "succeeded", run.error
-    return run
 
 
 Found = tuple[str, str, str, int, int, tuple[str, ...]]
@@ -76,23 +68,12 @@ def shown(windows: Iterable[Window]) -> list[Found]:
     )
 
 
-async def audited(store: Store, url: str) -> Any:
-    """The audit of the same database."""
-    reading = await open_read_only(url, store.database.name)
-    try:
-        return await audit(reading)
-    finally:
-        await reading.close()
-
-
 async def test_the_sample_of_payload(store: Store, server: str) -> None:
     """What payload-reserve wrote, put into our database, gives the windows that the audit finds: the truth's."""
-    if not SAMPLE.exists():
-        pytest.skip("the sample of payload-reserve is not at hand")
-    for name, collection in json_util.loads(SAMPLE.read_text())["collections"].items():
+    for name, collection in payload_sample().items():
         if name in {"reservations", "resources"}:
             await store.database[name].insert_many(collection["documents"])
-    truth = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
+    truth = payload_truth()
     run = await reconciled(store)
     report = await audited(store, server)
 

@@ -20,9 +20,9 @@ from app.domain.instants import render
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
-from tests.api.test_groups import GROUPS, group, move, to
 from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
 from tests.support.database_check import peak_load
+from tests.support.group_requests import GROUPS, group, move, to
 from tests.support.http_client import serving
 from tests.support.step_driver import Actor, add_resource, book, booking_of, run
 

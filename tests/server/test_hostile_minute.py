@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.clients import Client
-from tests.bench.slots import BOOKINGS
-from tests.bench.stage import LOOP, scratch, staged
 from tests.support.hostile_requests import BASE, Heavy, heavy_requests, stage_catalogue
+from tests.support.load_client import Client
 from tests.support.loop_meter import FILE, METERED, read_stretches
+from tests.support.servers import new_database
+from tests.support.slot_bookings import BOOKINGS
+from tests.support.staged_app import LOOP, staged
 
 EVERY_SECONDS = 0.1
 LIMIT_MS = 50.0
@@ -64,7 +65,7 @@ def booker_thread() -> Iterator[list[threading.Thread]]:
         thread.join()
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("fast")
 def test_nobody_is_held_up_by_the_heaviest_requests(
     server: str, tmp_path: Path, booker_thread: list[threading.Thread]
 ) -> None:
@@ -74,7 +75,7 @@ def test_nobody_is_held_up_by_the_heaviest_requests(
     """
     notes = tmp_path / "stretches"
     env = {FILE: str(notes), LOOP: "asyncio"}
-    with staged(scratch(server)) as stage, stage.app(1, METERED, env=env) as app:
+    with staged(new_database(server, "reserva_bench")) as stage, stage.app(1, METERED, env=env) as app:
         stage_catalogue(app.client, stage.database)
         assert read_stretches(notes), "the meter notes what the app's start and its catalogue take"
         os.truncate(notes, 0)

@@ -18,7 +18,7 @@ from app.storage.client import Store
 from app.storage.documents import Service
 from app.storage.guards import make_service_row
 from tests.support.commands import run
-from tests.support.flights import flights_file
+from tests.support.data_files import flights_file
 from tests.support.import_rows import imported, row
 from tests.support.step_driver import HOUR, NINE, add_resource
 
@@ -39,7 +39,7 @@ async def references(store: Store, **where: Any) -> set[str]:
     return {each["reference"] async for each in store.database["reservations"].find(where)}
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("fast")
 async def test_a_month_of_flights(booking: BookingService) -> None:
     """Of 26,223 flights six are refused, each naming the flight in its way; the second time nothing changes."""
 

@@ -364,7 +364,7 @@ async def test_two_runs_step_by_step(store: Store) -> None:
         assert (made, len(await stored(store))) == (1, 1), stop
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("fast")
 async def test_two_processes(database_url: str, store: Store, tmp_path: Path) -> None:
     """Two processes that import one file at once book each of 600 rows once, though the resource has room for five."""
     file = tmp_path / "rows.jsonl"
@@ -383,7 +383,7 @@ async def test_two_processes(database_url: str, store: Store, tmp_path: Path) ->
     assert len(await stored(store)) == 600
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("fast")
 async def test_the_file_is_not_read_far_ahead(booking: BookingService) -> None:
     """However long a file is, no more rows of it are held than are in flight and looked up together."""
     read = 0

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,35 +17,12 @@ from app.storage.documents import DOCUMENTS, service_row
 from app.storage.errors import StorageError
 from app.storage.guards import make_guard, make_service_row
 from app.storage.pools import members_of, pool_row
+from tests.support.migration_rows import FIRST, contents, kinds, row
 from tests.support.servers import ROOT
 
 pytestmark = pytest.mark.servers("any")
 
-FIRST = datetime(2026, 5, 1, 9, tzinfo=UTC)
 INDEXES = {model.document["name"] for document in DOCUMENTS for model in document.Settings.indexes}
-
-
-async def contents(store: Store) -> dict[str, Any]:
-    """All documents and the names of all indexes of a database, to compare before and after."""
-    found: dict[str, Any] = {}
-    for name in await store.database.list_collection_names():
-        rows = await store.database[name].find({}).sort("_id", 1).to_list(None)
-        found[name] = (rows, {index["name"] async for index in store.database[name].list_indexes()})
-    return found
-
-
-def kinds(report: MigrationReport) -> dict[str, list[tuple[str, ...]]]:
-    """What a report found: the ids by kind."""
-    found: dict[str, list[tuple[str, ...]]] = {}
-    for finding in report.findings:
-        found.setdefault(finding.kind, []).append(finding.ids)
-    return found
-
-
-def row(**fields: Any) -> dict[str, Any]:
-    """An hour on room 1, confirmed."""
-    times = {"startTime": FIRST, "endTime": FIRST + timedelta(hours=1)}
-    return {"_id": ObjectId(), "resource": "room-1", "status": "confirmed", **times, **fields}
 
 
 async def test_an_empty_database_is_built_and_then_left_alone(bare_store: Store) -> None:
@@ -323,7 +300,7 @@ class TestGuards:
         assert guard["reachBack"] >= 30 * 24 * HOUR
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("transactions", once=True)
 class TestCommand:
     """The command around it: its exit codes and what it prints where."""
 

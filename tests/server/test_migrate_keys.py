@@ -13,7 +13,7 @@ from app.migration import duplicate_keys
 from app.migration.duplicate_keys import comparable, find_duplicate_keys
 from app.migration.migrate import migrate, verify
 from app.storage.client import Store, connect
-from tests.server.test_migrate import FIRST, kinds, row
+from tests.support.migration_rows import FIRST, kinds, row
 from tests.support.servers import ROOT
 
 pytestmark = pytest.mark.servers("wire")
@@ -189,7 +189,7 @@ async def test_what_changes_meanwhile_is_left_alone(bare_store: Store) -> None:
     assert (await having(bare_store))[1]["idempotencyKey"] == "abc"
 
 
-@pytest.mark.servers("trial")
+@pytest.mark.servers("wire", once=True)
 async def test_the_command_never_fails(database_url: str) -> None:
     """With all of them at once: exit code 1 while they are found, 0 once they are settled, and no control character."""
     store = await connect(database_url)

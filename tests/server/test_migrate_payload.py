@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bson import ObjectId, json_util
+from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from app.domain.instants import HOUR
@@ -12,13 +12,12 @@ from app.migration.migrate import migrate, verify
 from app.migration.report import MigrationReport
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
-from tests.server.test_migrate import FIRST, contents, kinds, row
+from tests.support.data_files import payload_sample
 from tests.support.http_client import serving
-from tests.support.servers import DATA
+from tests.support.migration_rows import FIRST, contents, kinds, row
 
 pytestmark = pytest.mark.servers("wire")
 
-SAMPLE = DATA / "payload-reserve-sample.json"
 TWINS = {("reservation_idempotency", "idempotencyKey_1"), ("resource_updated", "updatedAt_1")}
 
 
@@ -203,11 +202,9 @@ async def test_lists_that_no_index_can_take_are_found_first(payload: Store) -> N
     assert (await migrate(payload)).clean
 
 
-@pytest.mark.skipif(not SAMPLE.exists(), reason=f"there is no {SAMPLE.name}; RESERVA_TEST_DATA names its folder")
 async def test_a_real_one_is_prepared(bare_store: Store) -> None:
     """A dump of payload-reserve's own database, its indexes and documents: prepared in one run and left as it is."""
-    dump = json_util.loads(SAMPLE.read_text(encoding="utf-8"))
-    for name, collection in dump["collections"].items():
+    for name, collection in payload_sample().items():
         await bare_store.database.create_collection(name)
         indexes = [index for index in collection["indexes"] if index["name"] != "_id_"]
         await bare_store.database.command({"createIndexes": name, "indexes": indexes})

@@ -17,18 +17,12 @@ from app.migration.report import MigrationReport, ignore_progress
 from app.storage.client import Store
 from app.storage.guards import insert_new, make_guard
 from app.storage.pools import members_of
-from tests.server.test_migrate import FIRST, contents, kinds, row
+from tests.support.migration_rows import SOON, catalogue, contents, kinds, long_row
 
 pytestmark = pytest.mark.servers("any")
 
-SOON = FIRST.replace(year=2090)
 AGES = {"endTime": SOON.replace(year=9999)}
 HEX = "6b045bb9d61c1aa0be9c5d21"
-
-
-def long_row(hours: float, **fields: Any) -> dict[str, Any]:
-    """A reservation of so many hours that begins at nine, years ahead."""
-    return row(startTime=SOON, endTime=SOON + timedelta(hours=hours), **fields)
 
 
 async def guard_of(store: Store, resource: str = "room-1") -> dict[str, Any]:
@@ -202,18 +196,6 @@ class Counter(CommandListener):
 
     def failed(self, event: Any) -> None:
         """Nothing."""
-
-
-async def catalogue(store: Store, size: int) -> None:
-    """So many resources, each offering one of ten services and with one booking."""
-    ids = [f"room-{number:05}" for number in range(size)]
-    await store.database["services"].insert_many([{"_id": f"cut-{number}"} for number in range(10)])
-    await store.database["resources"].insert_many(
-        [{"_id": each, "services": [f"cut-{place % 10}"]} for place, each in enumerate(ids)]
-    )
-    await store.database["reservations"].insert_many(
-        [long_row(place % 5, resource=each) for place, each in enumerate(ids)]
-    )
 
 
 @pytest.mark.servers("wire")

@@ -16,9 +16,9 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from app.migration.migrate import migrate
 from app.storage.client import connect
 from app.storage.errors import failed
-from tests.server.test_migrate_reach import catalogue
 from tests.support.commands import eventually
-from tests.support.servers import ROOT, SCRIPTS, NotAtHand, Servers, free_port
+from tests.support.migration_rows import catalogue
+from tests.support.servers import ROOT, NotAtHand, fitting, free_port, rust_script
 
 RUN = [sys.executable, "-c", "from app.cli.main import main; main()", "migrate"]
 
@@ -30,17 +30,17 @@ def command(url: str, *options: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.fixture
+@pytest.fixture(params=fitting(("login", "local"), None))
 def guarded_server() -> Iterator[str]:
-    """The address of a server on which a user may only read."""
+    """The address of a server, started with the demand to log in, on which a user may only read."""
     try:
-        Servers(None).address("rust")
+        program = rust_script()
     except NotAtHand as reason:
         pytest.skip(str(reason))
     with tempfile.TemporaryDirectory() as folder:
         for users in (True, False):
             flags = [] if users else ["--auth"]
-            script = [str(SCRIPTS / "secantusd"), folder, str(free_port()), *flags]
+            script = [str(program), folder, str(free_port()), *flags]
             process = subprocess.Popen(script, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             try:
                 assert process.stdout is not None
@@ -86,7 +86,7 @@ def test_failures_are_sentences_of_bounded_length(error: OperationFailure, sente
     assert len(failed(error)) < 600
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("fast")
 async def test_ctrl_c_leaves_what_the_next_run_completes(database_url: str) -> None:
     """On a terminal it shows how far it is; Ctrl-C ends it with one sentence and 130, and the next run completes it."""
     store = await connect(database_url)
@@ -118,7 +118,7 @@ async def test_ctrl_c_leaves_what_the_next_run_completes(database_url: str) -> N
         await store.close()
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("fast")
 async def test_thousands_of_a_kind_are_a_bounded_report(database_url: str) -> None:
     """Thousands of keys, ids and guards are a report of a few hundred lines, none of which is long."""
     store = await connect(database_url)

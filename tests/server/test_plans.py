@@ -1,6 +1,5 @@
 """What booking, changing, cancelling and reading asks of MongoDB is answered from indexes, on every server."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,32 +7,18 @@ from bson import Binary
 
 from app.booking import expiry
 from app.reconciliation.engine import is_known, reconcile_reservations
-from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
 from tests.support.command_log import Commands, listening
 from tests.support.findings import doubled, only, run_of, word
 from tests.support.http_client import serving
+from tests.support.query_plans import filters_of, is_found
 from tests.support.step_driver import add_resource
 
 GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
 """The collections that grow with use."""
 HISTORY = {"reservations", "findings", "reconciliations"}
 """Those that the worker reads and that grow as time goes by."""
-
-
-def filters_of(command: Any) -> Iterator[dict[str, Any]]:
-    """The filters by which a command reads or writes."""
-    if "find" in command:
-        yield command["filter"]
-    for each in [*command.get("updates", ()), *command.get("deletes", ())]:
-        yield each["q"]
-    if "findAndModify" in command:
-        yield command["query"]
-    if "count" in command or "distinct" in command:
-        yield command["query"]
-    for stage in command.get("pipeline", ())[:1]:
-        yield stage["$match"]
 
 
 async def a_days_work(visitor: Visitor) -> None:
@@ -55,20 +40,6 @@ async def a_days_work(visitor: Visitor) -> None:
     good(await visitor.ask("POST", f"/v1/groups/{group['id']}/cancel"))
     await visitor.read(first)
     good(await visitor.get(RESERVATIONS, resource="room"))
-
-
-async def is_found(store: Store, collection: str, where: dict[str, Any]) -> bool:
-    """Whether a filter is answered without a scan.
-
-    PyPI's SecantusDB explains a scan where it takes the first of several conditions that has an index, `_id` too.
-    """
-    some = [where] if store.shape == "or" else [where, *({name: value} for name, value in where.items())]
-    for each in some:
-        asked = {"explain": {"find": collection, "filter": each}, "verbosity": "queryPlanner"}
-        plan = (await store.database.command(asked))["queryPlanner"]["winningPlan"]
-        if "COLLSCAN" not in set(stages_of(plan)):
-            return True
-    return False
 
 
 @pytest.mark.servers("explain", "transactions")

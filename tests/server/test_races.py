@@ -18,9 +18,9 @@ from app.storage import occupancy
 from app.storage.client import Store
 from app.storage.reach import Reach
 from app.storage.span import Span
-from app.storage.steps import Steps, find
 from tests.support.database_check import peak_load
 from tests.support.step_driver import HOUR, NINE, Actor, add_resource, add_service, book, booking_of, edit_of, run
+from tests.support.unguarded import without_the_bump
 
 MILLISECOND = timedelta(milliseconds=1)
 Mutation = Callable[[pytest.MonkeyPatch], None]
@@ -45,17 +45,6 @@ async def race(store: Store, *, stop_at: str = "occupants.read") -> int:
         for actor in actors:
             await actor.close()
     return await peak_load(store)
-
-
-def without_the_bump(patch: pytest.MonkeyPatch) -> None:
-    """Read the guard instead of changing it."""
-
-    def only_read(self: Snapshot, lanes: list[str], rows: list[str]) -> Steps[None]:
-        found = yield find("guards.read", "guards", {"_id": {"$in": lanes + rows}})
-        self.guards = {guard["_id"]: guard | {"at": NINE} for guard in found}
-        self.reaches = {guard["_id"]: Reach(guard["reachBack"], guard["reachAhead"]) for guard in found}
-
-    patch.setattr(Snapshot, "_take_guards", only_read)
 
 
 def with_a_bump_that_changes_nothing(patch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from app.storage.client import Store
 from app.storage.documents import Run, RunKind
 from app.storage.leases import DEAD_SECONDS, OwnershipLost
 from app.storage.runs import RunStore
-from tests.support.flights import flights
+from tests.support.data_files import flights
 from tests.support.step_driver import HOUR, NINE, add_resource, book
 
 pytestmark = pytest.mark.servers("wire")

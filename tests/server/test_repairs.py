@@ -12,7 +12,7 @@ from app.storage.client import Store
 from tests.support.api_client import HOUR, NINE, Visitor, at, good
 from tests.support.findings import at_a_room_and_a_desk, doubled, only, run_of
 
-pytestmark = pytest.mark.servers("trial")
+pytestmark = pytest.mark.servers("transactions", once=True)
 
 
 @pytest.fixture

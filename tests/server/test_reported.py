@@ -16,8 +16,8 @@ from app.storage.client import Store
 from app.storage.documents import Run
 from app.storage.foreign_occupancies import ForeignOccupancy, compare, steps
 from app.storage.leases import LeaseStore
-from tests.server.test_migrate import kinds
 from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
+from tests.support.migration_rows import kinds
 
 pytestmark = pytest.mark.servers("any")
 

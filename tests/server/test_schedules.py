@@ -15,11 +15,11 @@ from app.booking.transaction import Outcome, WriteConflict
 from app.catalogue.changes import Changes
 from app.errors import KINDS
 from app.storage.client import Store
-from tests.server.test_races import without_the_bump
 from tests.support.api_client import good, made, problem, wanted
 from tests.support.http_client import serving
 from tests.support.step_driver import HOUR, NINE, Actor, add_resource, booking_of, edit_of, run
 from tests.support.step_driver import book as accepted
+from tests.support.unguarded import without_the_bump
 
 ROOM = "/v1/resources/room"
 DAY = {"from": "2030-01-07", "to": "2030-01-08"}

@@ -147,7 +147,7 @@ async def _judge(shop: Visitor, body: dict[str, Any], *, offered: bool, full: bo
     return "refused"
 
 
-@pytest.mark.servers("rust")
+@pytest.mark.servers("fast")
 async def test_every_slot_books_and_no_other_start_does(shop: Visitor) -> None:
     """Random catalogues around changes of clocks: what is offered is booked, what is not fails a rule."""
     figures: Counter[str] = Counter()

@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import pytest
 from pymongo.database import Database
 
-from tests.bench import holds
-from tests.bench.clients import Client
-from tests.bench.replays import alike, same_key, split
-from tests.bench.report import statuses
-from tests.bench.slots import make_rooms
-from tests.bench.stage import scratch, staged
-from tests.bench.storms import neighbours, one_slot
+from tests.support import hold_storms as holds
 from tests.support.database_check import booked_count, peak_loads
+from tests.support.load_client import Client
+from tests.support.servers import new_database
+from tests.support.slot_bookings import make_rooms
+from tests.support.staged_app import staged
+from tests.support.storms import alike, neighbours, one_slot, same_key, split, statuses
 
 PROCESSES = 2
 CALLERS = 128
@@ -43,7 +42,7 @@ def playing() -> Iterator[Callable[[str], Play]]:
 
         @cache
         def on(server_url: str) -> Play:
-            stage = stack.enter_context(staged(scratch(server_url)))
+            stage = stack.enter_context(staged(new_database(server_url, "reserva_bench")))
             return Play(stage.database, stack.enter_context(stage.app(PROCESSES)).client)
 
         yield on

@@ -27,7 +27,7 @@ from tests.support.redis_server import OwnRedis
 from tests.support.step_driver import HOUR, NINE, add_resource
 from worker import jobs
 
-pytestmark = pytest.mark.servers("rust")
+pytestmark = pytest.mark.servers("fast")
 KINDS: tuple[RunKind, ...] = ("full", "incremental")
 
 

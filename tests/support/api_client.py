@@ -7,6 +7,7 @@ import httpx
 from bson import ObjectId
 
 from app.domain.instants import render
+from app.domain.rules import RULES
 from app.errors import KINDS, ProblemName
 from app.storage.client import Store
 from tests.support.http_client import make_key
@@ -163,8 +164,19 @@ def problem(answer: httpx.Response, name: ProblemName, *pointers: str) -> dict[s
     assert (body["type"], answer.status_code) == (f"/problems/{name}", KINDS[name].status), answer.text
     assert body["status"] == answer.status_code
     assert body["title"] == KINDS[name].title
-    assert body["detail"].strip()
+    assert body["detail"].endswith((".", ")", "…"))
     assert body["requestId"] == answer.headers["X-Request-Id"]
     if pointers:
         assert [fault["pointer"] for fault in body["errors"]] == [*pointers], answer.text
     return body
+
+
+def pointers(answer: httpx.Response) -> list[str]:
+    """The places to blame."""
+    return [fault["pointer"] for fault in problem(answer, "invalid")["errors"]]
+
+
+def failed_rules(body: dict[str, Any]) -> list[str]:
+    """The rules that say no; the verdicts of all of them must be there, in their order."""
+    assert [check["rule"] for check in body["checks"]] == list(RULES)
+    return [check["rule"] for check in body["checks"] if not check["ok"]]

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from bson import ObjectId
 from pymongo.database import Database
 
-from tests.bench.clients import Call, Client
-from tests.bench.slots import require
+from tests.support.load_client import Call, Client
+from tests.support.slot_bookings import require
 
 MEBIBYTE = 1024 * 1024
 POOL = 200

@@ -1,7 +1,8 @@
 """The database servers that tests run on: found, started on demand as child processes, ended with the session.
 
-A test asks for traits, never for a server by luck: `@pytest.mark.servers("transactions")` runs on each server that has
-transactions. What is not at hand is skipped with the reason, and the end of the run says how many ran where.
+A test asks for traits, never for a server by name: `@pytest.mark.servers("transactions")` runs on each server that has
+transactions, the one of `MONGODB_URL` among them. A server that cannot be started here is skipped with the reason, and
+the end of the run says how many tests ran on each.
 """
 
 import atexit
@@ -18,14 +19,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import IO
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-SCRIPTS = Path(os.environ.get("RESERVA_TEST_SERVERS", ROOT.parent / "shared" / "mongo"))
-"""Where the scripts lie that start servers which no package brings."""
-DATA = Path(os.environ.get("RESERVA_TEST_DATA", ROOT.parent / "shared" / "data"))
-"""Where files lie that are too large for the repository. Both are read here, before the tests clear the environment."""
+SCRIPTS = os.environ.get("TEST_SERVER_SCRIPTS")
+"""The folder of the scripts that start servers which no package brings."""
 START_SECONDS = 120.0
 """How long a server may take to its first answer; MongoDB's engine fetches its parts on its first start."""
 
@@ -34,13 +35,31 @@ class NotAtHand(Exception):  # noqa: N818 -- not an error: the test is skipped w
     """Why a server cannot be used here."""
 
 
+TRAITS = {
+    "any": "every server, mongomock included",
+    "wire": "speaks MongoDB's protocol over a socket",
+    "explain": "explains its plans",
+    "transactions": "has transactions",
+    "standalone": "has no transactions",
+    "or": "looks up an $or by an index",
+    "mongod": "plans as MongoDB does",
+    "fast": "stores tens of thousands of documents within seconds",
+    "login": "refuses a wrong password",
+    "local": "started by the tests, which may stop it, kill it, or start another one with other options",
+    "packaged": "a program that a Python package installs",
+}
+"""What tests may ask of a server."""
+NOT_OF_A_URL = frozenset({"standalone", "local", "packaged"})
+"""The traits that the server of `MONGODB_URL` lacks; every other test runs there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A server that tests know.
 
     Args:
         title: What the summary calls it.
-        traits: What tests may ask of it; its own name is one more.
+        traits: What tests may ask of it, of `TRAITS`.
     """
 
     title: str
@@ -49,26 +68,62 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "mock": Kind("mongomock-motor, in process", frozenset({"any"})),
-    "trial": Kind("SecantusDB of PyPI (the trial's)", frozenset({"any", "wire", "explain", "transactions"})),
-    "rust": Kind("SecantusDB in Rust", frozenset({"any", "wire", "explain", "transactions", "or"})),
-    "engine": Kind("MongoDB's own engine", frozenset({"any", "wire", "explain", "or", "mongod"})),
-    "url": Kind("the server of MONGODB_URL", frozenset({"any", "wire", "explain", "transactions", "or", "mongod"})),
+    "trial": Kind(
+        "SecantusDB of PyPI (the trial's)",
+        frozenset({"any", "wire", "explain", "transactions", "local", "packaged"}),
+    ),
+    "rust": Kind(
+        "SecantusDB in Rust",
+        frozenset({"any", "wire", "explain", "transactions", "or", "fast", "login", "local"}),
+    ),
+    "engine": Kind(
+        "MongoDB's own engine",
+        frozenset({"any", "wire", "explain", "or", "mongod", "standalone", "local"}),
+    ),
+    "url": Kind("the server of MONGODB_URL", frozenset(TRAITS) - NOT_OF_A_URL),
 }
+"""All of them, the lightest first."""
 
 
-def fitting(traits: Sequence[str], url: str | None) -> list[str]:
-    """The servers that have all these traits; that of MONGODB_URL only if there is one."""
-    known = {trait for name, kind in KINDS.items() for trait in (name, *kind.traits)}
-    if unknown := set(traits) - known:
-        raise ValueError(f"no server has {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}")
-    names = [name for name, kind in KINDS.items() if set(traits) <= kind.traits | {name}]
-    return [name for name in names if name != "url" or url]
+def fitting(traits: Sequence[str], url: str | None, *, once: bool = False) -> list[str]:
+    """The servers on which a test with these traits runs; that of MONGODB_URL only if there is one.
+
+    Args:
+        traits: What the test needs.
+        url: The value of MONGODB_URL.
+        once: Whether of the servers that tests start the first one will do, because the test is not about the server.
+
+    Raises:
+        ValueError: if a trait is none.
+    """
+    if unknown := set(traits) - set(TRAITS):
+        raise ValueError(f"no server has {', '.join(sorted(unknown))}; known: {', '.join(sorted(TRAITS))}")
+    names = [name for name, kind in KINDS.items() if set(traits) <= kind.traits]
+    started = [name for name in names if name != "url"][: 1 if once else None]
+    return started + (["url"] if url and "url" in names else [])
 
 
 def is_rust_at_hand() -> bool:
     """Whether SecantusDB in Rust is built here."""
-    home = Path(os.environ.get("SECANTUSD_HOME", Path.home() / ".cache" / "secantusd"))
-    return (SCRIPTS / "secantusd").exists() and any(home.glob("*/bin/secantusd-rs"))
+    try:
+        rust_script()
+    except NotAtHand:
+        return False
+    return True
+
+
+def new_database(server_url: str, prefix: str) -> str:
+    """The address of a database on a server that nobody has made yet; who logs in there does so as before."""
+    parts = urlsplit(server_url)
+    options = parts.query
+    if parts.username and "authsource" not in options.lower():
+        options += f"{'&' if options else ''}authSource={parts.path.strip('/') or 'admin'}"
+    return parts._replace(path=f"/{prefix}_{token_hex(6)}", query=options).geturl()
+
+
+def with_options(url: str, options: str) -> str:
+    """An address with more options, `name=value` joined by `&`."""
+    return f"{url}{'&' if '?' in url else '?'}{options}"
 
 
 @dataclass(slots=True)
@@ -151,21 +206,33 @@ def _trial(data: Path, log: IO[str]) -> Child:
     return _listening([str(program), *flags], port, f"mongodb://127.0.0.1:{port}/", log)
 
 
-def _rust(data: Path, log: IO[str]) -> Child:
-    script = SCRIPTS / "secantusd"
-    if not script.exists():
-        raise NotAtHand(f"there is no {script.name} script; RESERVA_TEST_SERVERS names its folder")
+def _script(name: str) -> Path:
+    script = Path(SCRIPTS, name) if SCRIPTS else None
+    if script is None or not script.exists():
+        raise NotAtHand(f"there is no {name} script; TEST_SERVER_SCRIPTS names its folder")
+    return script
+
+
+def rust_script() -> Path:
+    """The script that starts SecantusDB in Rust, which is built.
+
+    Raises:
+        NotAtHand: if there is no script, or nothing built.
+    """
+    script = _script("secantusd")
     version = re.search(r"^version=(\S+)", script.read_text(encoding="utf-8"), re.MULTILINE)
     home = Path(os.environ.get("SECANTUSD_HOME", Path.home() / ".cache" / "secantusd"))
     if version is None or not (home / version[1] / "bin" / "secantusd-rs").exists():
         raise NotAtHand(f"it is not built; `{script.name} --build` does so within minutes")
-    return _announcing([str(script), str(data), "0"], log)
+    return script
+
+
+def _rust(data: Path, log: IO[str]) -> Child:
+    return _announcing([str(rust_script()), str(data), "0"], log)
 
 
 def _engine(data: Path, log: IO[str]) -> Child:
-    script = SCRIPTS / "start"
-    if not script.exists():
-        raise NotAtHand(f"there is no {script.name} script; RESERVA_TEST_SERVERS names its folder")
+    script = _script("start")
     if lacking := [tool for tool in ("node", "npm") if shutil.which(tool) is None]:
         raise NotAtHand(f"it needs {' and '.join(lacking)}")
     return _announcing([str(script), str(data), str(free_port())], log)

@@ -31,7 +31,7 @@ def wish(start: Millis = NINE, length: Millis = HOUR, guests: int = 1, *lifted: 
     return BookingRequest(start, start + length, guests, frozenset(lifted))
 
 
-def failed(
+def failing_rules(
     wanted: BookingRequest, room: ResourceRules = ROOM, offer: ServiceRules | None = CUT, *taken: Occupancy
 ) -> list[str]:
     """The rules that say no."""
@@ -123,7 +123,7 @@ class TestDuration:
     )
     def test_fixed_is_exact(self, minutes: int, expected: list[str]) -> None:
         """Not a minute more or less."""
-        assert failed(wish(length=minutes * MINUTE)) == expected
+        assert failing_rules(wish(length=minutes * MINUTE)) == expected
 
     @pytest.mark.parametrize(
         ("minutes", "expected"),
@@ -140,11 +140,11 @@ class TestDuration:
     )
     def test_flexible_is_the_least_plus_whole_steps(self, minutes: int, expected: list[str]) -> None:
         """Up to the most, both included; steps count from the least, not from zero."""
-        assert failed(wish(length=minutes * MINUTE), offer=STAY) == expected
+        assert failing_rules(wish(length=minutes * MINUTE), offer=STAY) == expected
 
     def test_flexible_is_exact_to_the_millisecond(self) -> None:
         """A millisecond over a step is no step."""
-        assert failed(wish(length=20 * MINUTE + 1), offer=STAY) == ["duration"]
+        assert failing_rules(wish(length=20 * MINUTE + 1), offer=STAY) == ["duration"]
 
     @pytest.mark.parametrize(
         ("first", "last", "hours"),
@@ -174,8 +174,8 @@ class TestDuration:
         start = NINE // DAY * DAY
         days = ServiceRules("cut", "full-day", max_days=3)
 
-        assert failed(wish(start, 3 * DAY), offer=days) == []
-        assert failed(wish(start, 4 * DAY), offer=days) == ["duration"]
+        assert failing_rules(wish(start, 3 * DAY), offer=days) == []
+        assert failing_rules(wish(start, 4 * DAY), offer=days) == ["duration"]
 
 
 class TestNoticeAndHorizon:
@@ -193,7 +193,7 @@ class TestNoticeAndHorizon:
     )
     def test_notice(self, notice: Millis, start: Millis, expected: list[str]) -> None:
         """Exactly so far ahead is enough; the past never is."""
-        assert failed(wish(start), offer=replace(CUT, notice=notice)) == expected
+        assert failing_rules(wish(start), offer=replace(CUT, notice=notice)) == expected
 
     @pytest.mark.parametrize(
         ("days", "start", "expected"),
@@ -209,7 +209,7 @@ class TestNoticeAndHorizon:
         """24 hours a day, to the millisecond; no horizon is no limit."""
         horizon = None if days is None else days * DAY
 
-        assert failed(wish(start), offer=replace(CUT, horizon=horizon)) == expected
+        assert failing_rules(wish(start), offer=replace(CUT, horizon=horizon)) == expected
 
 
 class TestCapacity:
@@ -262,9 +262,9 @@ class TestCapacity:
         """Where guests count, more of them than ever fit is no conflict with anybody."""
         counting = replace(ROOM, capacity=4, by_guests=True)
 
-        assert failed(wish(guests=4), counting) == []
-        assert failed(wish(guests=5), counting) == ["guests", "capacity"]
-        assert failed(wish(guests=5), replace(counting, by_guests=False)) == []
+        assert failing_rules(wish(guests=4), counting) == []
+        assert failing_rules(wish(guests=5), counting) == ["guests", "capacity"]
+        assert failing_rules(wish(guests=5), replace(counting, by_guests=False)) == []
 
 
 @pytest.mark.parametrize(
@@ -279,4 +279,4 @@ def test_what_is_switched_off_or_not_offered_cannot_be_booked(
     room: ResourceRules, offer: ServiceRules, expected: list[str]
 ) -> None:
     """Each for itself."""
-    assert failed(wish(), room, offer) == expected
+    assert failing_rules(wish(), room, offer) == expected

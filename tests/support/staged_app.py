@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
-from urllib.parse import urlsplit
 
 from pymongo import MongoClient
 from pymongo.database import Database
@@ -17,14 +15,11 @@ from pymongo.database import Database
 from app.access.service import create_key
 from app.migration.migrate import migrate
 from app.storage.client import connect
-from tests.bench.clients import Client
 from tests.support.commands import Running, eventually, kept_running, reserva
+from tests.support.load_client import Client
 from tests.support.servers import free_port
 
-UNCHECKED = "tests.bench.unchecked:application"
-WATCHED = "tests.bench.watched:application"
-WATCH_FILE = "BENCH_WATCH"
-LOOP = "BENCH_LOOP"
+LOOP = "STAGED_LOOP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,9 @@ class Stage:
     ) -> Iterator[App]:
         """`reserva serve` with so many processes, or with the same settings another factory; ended by SIGTERM."""
         port = port or free_port()
-        command = reserva("serve") if factory is None else [sys.executable, "-m", "tests.bench.serve", factory]
+        command = (
+            reserva("serve") if factory is None else [sys.executable, "-m", "tests.support.serve_process", factory]
+        )
         command += ["--port", str(port), "--workers", str(workers)]
         told = {"MONGODB_URL": self.url, "RESERVA_MODE": "auto", "RESERVA_MAX_HOLDS": "0", "RESERVA_LOG_FORMAT": "json"}
         told["RESERVA_MAX_ANONYMOUS_HOLDS"] = "0"
@@ -89,12 +86,3 @@ async def _prepare(url: str) -> str:
         return (await create_key(store, "bench", ("admin",))).token
     finally:
         await store.close()
-
-
-def scratch(server_url: str) -> str:
-    """The address of a new database on a server; who logs in there does so as before."""
-    parts = urlsplit(server_url)
-    options = parts.query
-    if parts.username and "authsource" not in options.lower():
-        options += f"{'&' if options else ''}authSource={parts.path.strip('/') or 'admin'}"
-    return parts._replace(path=f"/reserva_bench_{token_hex(4)}", query=options).geturl()

@@ -1,6 +1,7 @@
 """`reserva serve` with another factory in place of the app's: the same processes, the same settings of the server.
 
-`python -m tests.bench.serve FACTORY [OPTIONS OF RESERVA SERVE]`; `BENCH_LOOP=asyncio` serves on asyncio's own loop.
+`python -m tests.support.serve_process FACTORY [OPTIONS OF RESERVA SERVE]`; `STAGED_LOOP=asyncio` serves on asyncio's
+own loop.
 """
 
 import os
@@ -12,7 +13,7 @@ from granian.constants import Loops
 
 from app.cli import serve as product
 from app.cli.supervisor import Supervisor
-from tests.bench.stage import LOOP
+from tests.support.staged_app import LOOP
 
 
 def main(factory: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.bench.clients import Call, Client
+from tests.support.load_client import Call, Client
 
 FIRST = datetime(2030, 1, 1, tzinfo=UTC)
 LENGTH = timedelta(minutes=45)
