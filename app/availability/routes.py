@@ -8,13 +8,14 @@ from litestar.params import QueryParameter
 
 from app.access.routes import any_key, caller_of
 from app.availability.questions import Question, TimeQuestion
-from app.availability.schemas import AvailabilityAnswer, AvailabilityExplanation, RuleCheckAnswer
+from app.availability.schemas import AvailabilityAnswer, AvailabilityExplanation
 from app.availability.service import Availability
 from app.caller import Caller
 from app.domain.rules import Check, Verdict
 from app.errors import invalid
 from app.http.openapi import problems
 from app.http.parameters import read_instant
+from app.http.problem_schemas import RuleCheckAnswer
 from app.http.request import Request
 from app.refusals import blamed_reservation
 

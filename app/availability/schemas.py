@@ -5,14 +5,18 @@ from typing import Annotated
 from pydantic import Field
 
 from app.http.models import Answer, Instant
+from app.http.problem_schemas import RuleCheckAnswer
 
 
 class SlotAnswer(Answer):
     """A time that can be booked."""
 
     resource: str
+    """The resource that is free."""
     start_time: Instant
+    """When it would begin."""
     end_time: Instant
+    """When it would end."""
     local_start: Annotated[str, Field(description="The start on the clocks of `timezone`.")]
     remaining: Annotated[int, Field(description="Capacity less the peak in the block, without yours.")]
 
@@ -21,22 +25,15 @@ class AvailabilityAnswer(Answer):
     """Slots by start, then resource."""
 
     timezone: str
+    """The zone of `localStart`."""
     items: list[SlotAnswer]
-
-
-class RuleCheckAnswer(Answer):
-    """One rule's verdict, and what is in the way as far as the key may read it."""
-
-    rule: str
-    ok: bool
-    detail: str
-    reservation: str | None = None
-    time_off: str | None = None
-    override: str | None = None
+    """The slots, by start, then resource."""
 
 
 class AvailabilityExplanation(Answer):
     """All rules, always in the same order."""
 
     bookable: bool
+    """Whether every rule allows it."""
     checks: list[RuleCheckAnswer]
+    """Every rule's verdict."""

@@ -40,20 +40,25 @@ class NewOpeningWindow(Body):
     """Open from one wall time to another, in the zone of the resource."""
 
     from_: Opens
+    """When it opens: local wall time."""
     to: Closes
+    """When it closes: local wall time; at or before `from` it is one of the next day."""
 
 
 class NewWeeklyOpeningWindow(NewOpeningWindow):
     """A window that starts on each of these days."""
 
     days: Annotated[list[Weekday], Bounded(len(DAYS), least=1)]
+    """The days on which it opens."""
 
 
 class NewScheduleOverride(Body):
     """The windows that start on one date, instead of the weekly ones; without weekly ones, instead of the whole day."""
 
     date: Day
+    """The local date."""
     windows: Annotated[list[NewOpeningWindow], Bounded(WINDOWS_MAX), Field(description="None: closed.")]
+    """Closed on that date if there is none."""
 
 
 class NewSchedule(Body):
@@ -85,41 +90,54 @@ class NewTimeOff(Body):
     """A time at which a resource is away, whatever its schedule says: `to` is excluded."""
 
     from_: Annotated[Edge, Field(alias="from")]
+    """A local date or an instant."""
     to: Edge
+    """A local date or an instant, as `from` is; excluded."""
     reason: Reason | None = None
+    """Shown only to keys with `catalogue:write`."""
 
 
 class OpeningWindow(Answer):
     """Open from one wall time to another."""
 
     from_: Annotated[str, Field(alias="from")]
+    """When it opens: local wall time."""
     to: str
+    """When it closes: local wall time; at or before `from` it is one of the next day."""
 
 
 class WeeklyOpeningWindow(OpeningWindow):
     """A window that starts on each of these days."""
 
     days: list[Weekday]
+    """The days on which it opens."""
 
 
 class ScheduleOverride(Answer):
     """The windows that start on one date, instead of the weekly ones."""
 
     date: str
+    """The local date."""
     windows: list[OpeningWindow]
+    """Closed on that date if there is none."""
 
 
 class ScheduleAnswer(Answer):
     """When a resource is open, as it was said. No `weekly`: always; an empty one: never."""
 
     weekly: list[WeeklyOpeningWindow] | None = None
+    """The windows of every week; always open if there is no such list, never if it is empty."""
     overrides: list[ScheduleOverride] | None = None
+    """The dates that have windows of their own."""
 
 
 class TimeOffAnswer(Answer):
     """A time at which a resource is away, `to` excluded: dates as they were said, instants in UTC."""
 
     id: str
+    """Its id."""
     from_: Annotated[str, Field(alias="from")]
+    """When it begins: a local date or an instant."""
     to: str
+    """When it is over, excluded: a local date or an instant."""
     reason: Annotated[str | None, Field(description="Only for keys with `catalogue:write`.")] = None

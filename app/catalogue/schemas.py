@@ -9,7 +9,7 @@ from app.domain.rules import Assignment
 from app.domain.zones import zone
 from app.errors import Fault
 from app.http.bounds import Bounded
-from app.http.models import Answer, Body, CatalogueId, Instant
+from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull
 from app.http.validation_messages import from_faults
 
 LONGEST_MINUTES = 366 * 24 * 60
@@ -61,19 +61,27 @@ ExternalId = Annotated[str, Field(min_length=1, max_length=200, description="You
 class ResourcePatch(Body):
     """A merge patch of a resource: what is left out stays, null unsets, arrays are replaced."""
 
-    name: Name | None = None
+    name: Annotated[Name | None, NeverNull()] = None
+    """What people call it."""
     timezone: Zone | None = None
+    """An IANA time zone; UTC if left out."""
     capacity: Capacity | None = None
+    """How much can be booked at the same time; 1 if left out."""
     capacity_mode: CapacityMode | None = None
+    """What the capacity counts: `reservations` (if left out), or their `guests`."""
     services: Services | None = None
+    """The services that can be booked here; none if left out."""
     active: bool | None = None
+    """Whether it can be booked anew; true if left out."""
 
 
 class NewResource(ResourcePatch):
     """Something that can be booked."""
 
     id: NewId | None = None
+    """Made if left out; never `any`, `.` or `..`."""
     name: Name
+    """What people call it."""
 
 
 _ASSIGNMENT = (
@@ -85,21 +93,36 @@ _ASSIGNMENT = (
 class ServicePatch(Body):
     """A merge patch of a service: what is left out stays, null unsets."""
 
-    name: Name | None = None
-    duration_type: DurationType | None = None
+    name: Annotated[Name | None, NeverNull()] = None
+    """What people call it."""
+    duration_type: Annotated[DurationType | None, NeverNull()] = None
+    """`fixed`: of one length; `flexible`: of the length that is asked for; `full-day`: of whole local days."""
     duration_minutes: Length | None = None
+    """The length of a `fixed` service, in minutes."""
     min_minutes: Length | None = None
+    """The least length of a `flexible` service, in minutes."""
     step_minutes: Length | None = None
+    """By how many minutes a `flexible` service can be longer; 1 if left out."""
     max_minutes: Length | None = None
+    """The greatest length of a `flexible` service, in minutes."""
     max_days: Days | None = None
+    """How many days a `full-day` service can take; 1 if left out."""
     buffer_before_minutes: Buffer | None = None
+    """Minutes before each booking in which nothing else fits; 0 if left out."""
     buffer_after_minutes: Buffer | None = None
+    """Minutes after each booking in which nothing else fits; 0 if left out."""
     slot_interval_minutes: Length | None = None
+    """Minutes from one slot to the next; the duration, or `minMinutes`, if left out."""
     minimum_notice_minutes: Buffer | None = None
+    """How many minutes ahead it must be booked; 0 if left out."""
     horizon_days: Horizon | None = None
+    """How many days of 24 hours ahead it can be booked; no limit if left out."""
     cancellation_notice_minutes: Buffer | None = None
+    """Until how many minutes before its start it can be cancelled; 0 if left out."""
     approval: bool | None = None
+    """Whether bookings are requests until somebody confirms them; false if left out."""
     active: bool | None = None
+    """Whether it can be booked anew; true if left out."""
     assignment: Annotated[Assignment | None, Field(description=_ASSIGNMENT)] = None
 
 
@@ -120,8 +143,11 @@ class NewService(ServicePatch):
     """What can be done with a resource. Which lengths it has depends on `durationType`."""
 
     id: NewId | None = None
+    """Made if left out; never `any`, `.` or `..`."""
     name: Name
+    """What people call it."""
     duration_type: DurationType
+    """`fixed` needs `durationMinutes`, `flexible` needs `minMinutes` and `maxMinutes`; `full-day` takes `maxDays`."""
 
     @model_validator(mode="after")
     def _lengths_fit_the_type(self) -> "NewService":
@@ -146,62 +172,96 @@ class NewService(ServicePatch):
 class CustomerPatch(Body):
     """A merge patch of a customer: what is left out stays, null unsets."""
 
-    name: Name | None = None
+    name: Annotated[Name | None, NeverNull()] = None
+    """What people call them."""
     email: Email | None = None
+    """Their e-mail address."""
     phone: Phone | None = None
+    """Their telephone number, in any form."""
     external_id: ExternalId | None = None
+    """Your own system's id."""
 
 
 class NewCustomer(CustomerPatch):
     """Who books."""
 
     id: NewId | None = None
+    """Made if left out; never `any`, `.` or `..`."""
     name: Name
+    """What people call them."""
 
 
 class CatalogueAnswer(Answer):
     """What resources, services and customers share."""
 
     id: str
+    """Its id; it never changes."""
     name: str
+    """What people call it."""
     version: int
+    """From 1, one more with each change; its `ETag`."""
     created_at: Instant
+    """When it was made."""
     updated_at: Instant
+    """When it was last changed."""
 
 
 class ResourceAnswer(CatalogueAnswer):
     """A resource."""
 
     timezone: str
+    """Its IANA time zone."""
     capacity: int
+    """How much can be booked at the same time."""
     capacity_mode: CapacityMode
+    """What the capacity counts: `reservations`, or their `guests`."""
     services: list[str]
+    """The ids of the services that can be booked here."""
     active: bool
+    """Whether it can be booked anew."""
 
 
 class ServiceAnswer(CatalogueAnswer):
     """A service; lengths are whole minutes."""
 
     duration_type: DurationType
+    """`fixed`, `flexible` or `full-day`."""
     duration_minutes: int | None = None
+    """The length, if it is `fixed`."""
     min_minutes: int | None = None
+    """The least length, if it is `flexible`."""
     step_minutes: int | None = None
+    """By how much it can be longer, if it is `flexible`; 1 if there is none."""
     max_minutes: int | None = None
+    """The greatest length, if it is `flexible`."""
     max_days: int | None = None
+    """How many days it can take, if it is `full-day`; 1 if there is none."""
     buffer_before_minutes: int
+    """Minutes before each booking in which nothing else fits."""
     buffer_after_minutes: int
+    """Minutes after each booking in which nothing else fits."""
     slot_interval_minutes: int | None = None
+    """Minutes from one slot to the next, if that is not its length."""
     minimum_notice_minutes: int
+    """How many minutes ahead it must be booked."""
     horizon_days: int | None = None
+    """How many days of 24 hours ahead it can be booked; no limit if there is none."""
     cancellation_notice_minutes: int
+    """Until how many minutes before its start it can be cancelled."""
     approval: bool
+    """Whether bookings are requests until somebody confirms them."""
     active: bool
+    """Whether it can be booked anew."""
     assignment: Assignment
+    """Which free resource is taken where none is named."""
 
 
 class CustomerAnswer(CatalogueAnswer):
     """A customer."""
 
     email: str | None = None
+    """Their e-mail address."""
     phone: str | None = None
+    """Their telephone number."""
     external_id: str | None = None
+    """Your own system's id."""

@@ -49,7 +49,7 @@ class StoredResponse(Protocol):
     body: str
 
 
-def stored_response(answer: StoredResponse, *, replayed: bool) -> Response[bytes]:
-    """The answer as it was kept."""
+def stored_response(answer: StoredResponse, *, replayed: bool) -> Response[Any]:
+    """The answer as it was kept: the bytes of what the route declares."""
     headers = answer.headers | ({"Idempotent-Replayed": "true"} if replayed else {})
     return Response(answer.body.encode(), status_code=answer.status, headers=headers, media_type="application/json")

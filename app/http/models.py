@@ -9,18 +9,31 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
     ValidationError,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from app.domain.instants import parse, render
 from app.http.bounds import check_fields
 from app.http.validation_messages import invalid_body
 
 B = TypeVar("B", bound="Body")
+
+
+class NeverNull:
+    """`Annotated[X | None, NeverNull()]` of a field in a patch that can be left out and cannot be unset."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema of X."""
+        described = handler(schema)
+        choices = [choice for choice in described.get("anyOf", []) if choice != {"type": "null"}]
+        return choices[0] if len(choices) == 1 else described
 
 
 class Body(BaseModel):
@@ -30,7 +43,9 @@ class Body(BaseModel):
     `model_fields_set` tells what was unset from what was not mentioned.
     """
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -53,6 +68,7 @@ class Answer(BaseModel):
         serialize_by_alias=True,
         from_attributes=True,
         frozen=True,
+        use_attribute_docstrings=True,
     )
 
     def to_json(self) -> bytes:

@@ -1,31 +1,31 @@
 """The description of the API: what routes declare, by Litestar's generator, with pydantic's own schemas of the bodies.
 
-Litestar's schemas of pydantic models forget bounds and patterns of optional fields and call every field nullable that
-may be left out; its responses know no problem documents. Both are put right here, once, when somebody first asks.
+Litestar's generator knows neither the bounds of optional fields, nor headers that every answer has, nor names for
+clients. They are put right here, once, when somebody first asks.
 """
 
+import operator
 import re
-from collections.abc import Iterator
-from typing import Any, TypeAlias
+from functools import reduce
+from typing import TypeAlias
 
 from litestar import Litestar
 from litestar.openapi import ResponseSpec
-from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
-from pydantic.json_schema import models_json_schema
 
 from app.errors import KINDS, ProblemName
-from app.http.models import Answer, Body
-from app.http.problems import MEDIA_TYPE, ProblemAnswer
+from app.http.openapi_examples import ANSWERS, BODIES, PARAMETERS, PATH_PARAMETERS
+from app.http.openapi_schemas import Schema, component_schemas, rename_references
+from app.http.problem_schemas import GROUP_PROBLEMS, PROBLEMS
+from app.http.problems import MEDIA_TYPE
 
-Schema: TypeAlias = dict[str, Any]
 ProblemNames: TypeAlias = tuple[ProblemName, ...]
 
 SECURITY_SCHEME = "key"
-_REFERENCE = "#/components/schemas/{model}"
 _DOCUMENT = "openapi"
+_JSON = "application/json"
+_MERGE_PATCH = "application/merge-patch+json"
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
-_PAGE = re.compile(r"Page_(\w+)_")
 
 _IF_NONE_MATCH: Schema = {
     "name": "If-None-Match",
@@ -35,26 +35,36 @@ _IF_NONE_MATCH: Schema = {
     "schema": {"type": "string"},
 }
 _TAG: Schema = {"description": "A tag of what is shown, for `If-None-Match`.", "schema": {"type": "string"}}
+_DONE = {
+    "200": "What was asked for, or what it is now.",
+    "201": "It was made; this is what it is now.",
+    "202": "It will be done soon.",
+    "204": "It is gone; there is no body.",
+}
 
-_ALWAYS: ProblemNames = ("invalid", "internal", "unavailable")
+_ALWAYS: ProblemNames = ("invalid", "internal", "overloaded", "unavailable")
 _WITH_KEY: ProblemNames = ("unauthenticated", "forbidden")
-_WITH_BODY: ProblemNames = ("malformed", "too-large", "unsupported-media-type", "overloaded")
+_WITH_BODY: ProblemNames = ("malformed", "too-large", "unsupported-media-type", "outcome-unknown")
 
 
-def problems(*names: ProblemName, body: bool = False, key: bool = True) -> dict[int, ResponseSpec]:
+def problems(
+    *names: ProblemName, body: bool = False, key: bool = True, members: bool = False
+) -> dict[int, ResponseSpec]:
     """What a route can answer instead, for its `responses`.
 
     Args:
         names: The problems of its own.
         body: It reads a body.
         key: It needs an API key.
+        members: It books or moves several at once, so the rules' verdicts are those of each member.
     """
     by_status: dict[int, list[ProblemName]] = {}
     for name in (*(_WITH_KEY if key else ()), *(_WITH_BODY if body else ()), *names, *_ALWAYS):
         by_status.setdefault(KINDS[name].status, []).append(name)
+    schemas = GROUP_PROBLEMS if members else PROBLEMS
     return {
         status: ResponseSpec(
-            data_container=ProblemAnswer,
+            data_container=reduce(operator.or_, [schemas[name] for name in dict.fromkeys(which)]),
             generate_examples=False,
             media_type=MEDIA_TYPE,
             description=" · ".join(f"`/problems/{name}`: {KINDS[name].title}." for name in dict.fromkeys(which)),
@@ -68,13 +78,13 @@ def document(app: Litestar) -> Schema:
     known: Schema | None = app.state.get(_DOCUMENT)
     if known is None:
         known = app.openapi_schema.to_schema()
-        known["components"]["schemas"].update(_schemas(known["components"]["schemas"], _patches(known["paths"])))
+        models = known["components"]["schemas"]
         for path in known["paths"].values():
             for method, operation in path.items():
-                _describe(method, operation, known["components"]["schemas"])
+                _describe(method, operation, models)
         known["paths"] = {_path(path): item for path, item in sorted(known["paths"].items())}
-        known["components"]["schemas"] = _named(known["components"]["schemas"])
-        _rename_references(known)
+        known["components"]["schemas"] = component_schemas(models, _patches(known["paths"]), ANSWERS)
+        rename_references(known)
         app.state[_DOCUMENT] = known
     return known
 
@@ -84,123 +94,63 @@ def _path(path: str) -> str:
     return _PATH_PARAMETER.sub(lambda match: f"{{{to_camel(match[1])}}}", path)
 
 
-def _named(schemas: Schema) -> Schema:
-    """Components under the names that clients see, in their order."""
-    named = {component_name(name): schema for name, schema in schemas.items()}
-    if len(named) < len(schemas):
-        raise RuntimeError("Two models have the same name in the description.")
-    for schema in named.values():
-        schema.pop("title", None)
-    return dict(sorted(named.items()))
-
-
-def component_name(model: str) -> str:
-    """What a model is called in the description: `ReservationAnswer` is `Reservation`, a page of it `ReservationPage`.
-
-    Here the document that is stored has the bare noun; clients know no document.
-    """
-    page = _PAGE.fullmatch(model)
-    return f"{component_name(page[1])}Page" if page else model.removesuffix("Answer")
-
-
-def _rename_references(part: Any) -> None:
-    if isinstance(part, list):
-        for member in part:
-            _rename_references(member)
-    elif isinstance(part, dict):
-        reference = part.get("$ref")
-        if isinstance(reference, str):
-            part["$ref"] = _REFERENCE.format(model=component_name(reference.rpartition("/")[2]))
-        for member in part.values():
-            _rename_references(member)
-
-
 def _patches(paths: Schema) -> set[str]:
     """The names of the bodies in which null means something."""
     patches = [path["patch"] for path in paths.values() if "patch" in path]
-    bodies = [patch["requestBody"]["content"]["application/json"]["schema"]["$ref"] for patch in patches]
+    bodies = [patch["requestBody"]["content"][_MERGE_PATCH]["schema"]["$ref"] for patch in patches]
     return {reference.rpartition("/")[2] for reference in bodies}
 
 
-def _schemas(wanted: Schema, patches: set[str]) -> Schema:
-    """Pydantic's schemas of our models that are among the wanted ones, and of what these refer to."""
-    bodies = [model for model in _models(Body) if _name(model) in wanted]
-    answers = [model for model in _models(Answer) if _name(model) in wanted]
-    _, definitions = models_json_schema(
-        [*((model, "validation") for model in bodies), *((model, "serialization") for model in answers)],
-        ref_template=_REFERENCE,
-    )
-    schemas: Schema = definitions["$defs"]
-    for name, schema in schemas.items():
-        _tidy(schema, nulls=name in patches)
-    return schemas
-
-
-def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for model in base.__subclasses__():
-        yield model
-        yield from _models(model)
-
-
-def _name(model: type[BaseModel]) -> str:
-    """The name of a component, as Litestar and pydantic both make it: `Page[A]` is `Page_A_`."""
-    return "".join(character if character.isalnum() else "_" for character in model.__name__)
-
-
-def _tidy(schema: Schema, *, nulls: bool) -> None:
-    """Absent means unset: but in a patch, `X | None` says that there is an X or nothing."""
-    for name, field in schema.get("properties", {}).items():
-        field.pop("title", None)
-        if field.get("default", ...) is None:
-            del field["default"]
-        if nulls:
-            continue
-        choices = [choice for choice in field.get("anyOf", []) if choice != {"type": "null"}]
-        if len(choices) == 1:
-            del field["anyOf"]
-            schema["properties"][name] = choices[0] | field
-
-
-def _describe(method: str, operation: Schema, schemas: Schema) -> None:
+def _describe(method: str, operation: Schema, models: Schema) -> None:
     """Put right what Litestar says of one operation."""
     summary, _, more = operation.pop("description", "").partition("\n")
     operation["summary"] = summary.rstrip(".")
     if more.strip():
         operation["description"] = more.strip()
+    operation.pop("deprecated", None)
     for parameter in operation.get("parameters", []):
-        _describe_parameter(method, parameter)
+        _describe_parameter(method, operation["operationId"], parameter)
     if "requestBody" in operation:
-        _describe_body(method, operation["requestBody"])
+        _describe_body(method, operation["operationId"], operation["requestBody"])
+    _describe_responses(method, operation, models)
+
+
+def _describe_responses(method: str, operation: Schema, models: Schema) -> None:
     responses = operation["responses"]
-    if method == "get" and "application/json" in responses["200"].get("content", {}):
+    if method == "get" and _JSON in responses["200"].get("content", {}):
         operation.setdefault("parameters", []).append(dict(_IF_NONE_MATCH))
         responses["304"] = {"description": "The client has this answer already; there is no body."}
-    for status in [status for status in responses if status >= "400"]:
-        # Litestar's own guess at a validation error, where the route declares none of that status.
-        if "application/json" in responses[status].get("content", {}) and status == "400":
-            del responses[status]
+    # Litestar's own guess at a validation error, where the route declares none of that status.
+    if _JSON in responses.get("400", {}).get("content", {}):
+        del responses["400"]
+    responses.get("204", {}).pop("content", None)
+    kept = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
     for status, response in responses.items():
-        response["headers"] = _headers(status, response, schemas) | _own(response)
+        response["description"] = _DONE.get(status, response["description"])
+        response["headers"] = _headers(status, response, models, kept=kept) | _own(response)
         if "304" in responses and status in {"200", "304"}:
             response["headers"].setdefault("ETag", _TAG)
+    operation["responses"] = dict(sorted(responses.items()))
 
 
-def _describe_body(method: str, body: Schema) -> None:
-    content = body["content"]
-    choices = content["application/json"]["schema"].get("oneOf")
+def _describe_body(method: str, name: str, body: Schema) -> None:
+    content = body["content"][_JSON]
+    choices = content["schema"].get("oneOf")
     if choices is not None:  # `X | None` of a handler: the body may be left out
         body["required"] = False
-        content["application/json"]["schema"] = next(choice for choice in choices if "$ref" in choice)
+        content["schema"] = next(choice for choice in choices if "$ref" in choice)
+    content["examples"] = {key: {"summary": text, "value": value} for key, (text, value) in BODIES[name].items()}
     if method == "patch":
-        content["application/merge-patch+json"] = content["application/json"]
-        body["description"] = "A merge patch (RFC 7396): null unsets, arrays are replaced."
+        body["content"] = {_MERGE_PATCH: content}
+        body["description"] = "A merge patch (RFC 7396): null unsets, arrays are replaced. Also as `application/json`."
 
 
-def _describe_parameter(method: str, parameter: Schema) -> None:
+def _describe_parameter(method: str, operation: str, parameter: Schema) -> None:
     for noise in ("deprecated", "allowEmptyValue", "allowReserved"):
         parameter.pop(noise, None)
     if parameter["in"] == "path":
         parameter["name"] = to_camel(parameter["name"])
+        parameter["description"], parameter["example"] = PATH_PARAMETERS[parameter["name"]]
     if parameter["name"] == "If-Match":
         parameter["required"] = method in {"patch", "put"}
     schema = parameter["schema"]
@@ -208,6 +158,11 @@ def _describe_parameter(method: str, parameter: Schema) -> None:
     choices = [choice for choice in schema.get("oneOf", []) if choice != {"type": "null"}]
     if len(choices) == 1:
         parameter["schema"] = choices[0]
+    example = PARAMETERS.get(operation, {}).get(parameter["name"])
+    if parameter["required"] and parameter["name"] == "If-Match":
+        example = "*"
+    if example is not None:
+        parameter["example"] = example
 
 
 def _own(response: Schema) -> Schema:
@@ -218,13 +173,17 @@ def _own(response: Schema) -> Schema:
     }
 
 
-def _headers(status: str, response: Schema, schemas: Schema) -> Schema:
+def _headers(status: str, response: Schema, models: Schema, *, kept: bool) -> Schema:
     headers = {"X-Request-Id": "The id of the request: yours, or one that was made."}
     if status in {"429", "503"}:
         headers["Retry-After"] = "Seconds after which it is worth trying again."
+    if status == "401":
+        headers["WWW-Authenticate"] = "`Bearer`"
     if status in {"201", "202"}:
         headers["Location"] = "Where it can be read."
-    reference = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
-    if status < "400" and "version" in schemas.get(reference.rpartition("/")[2], {}).get("properties", {}):
+    if status < "300" and kept:
+        headers["Idempotent-Replayed"] = "`true` if this is the first answer under the Idempotency-Key once more."
+    reference = response.get("content", {}).get(_JSON, {}).get("schema", {}).get("$ref", "")
+    if status < "400" and "version" in models.get(reference.rpartition("/")[2], {}).get("properties", {}):
         headers["ETag"] = 'The version, like `"3"`, for `If-Match`.'
     return {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}

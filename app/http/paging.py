@@ -35,7 +35,9 @@ class Page(Answer, Generic[A]):
     """A page of a list; the last one has no `next`."""
 
     items: list[A]
+    """What is on the page."""
     next: str | None = None
+    """The `cursor` of the next page."""
 
     @classmethod
     def of(cls, found: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]) -> Self:

@@ -1,7 +1,7 @@
 """Everything that can go wrong with a request, as `application/problem+json` (RFC 9457): mapped here alone."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Any
 
 import structlog
 from litestar import Request, Response
@@ -10,13 +10,11 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
-from pydantic import Field
 from pymongo.errors import PyMongoError
 
 from app.errors import KINDS, Fault, Problem
 from app.http.failure_log import FailureLog
 from app.http.methods import asked_method, methods_of
-from app.http.models import Answer
 from app.http.request import request_id
 from app.http.validation_messages import cut, from_faults
 from app.outages import problem_of
@@ -30,24 +28,6 @@ _DETAIL_LENGTH, _POINTER_LENGTH = 500, 300
 """Characters; sentences and pointers may name what a client sent, and that is not sent back at any length."""
 
 _log = structlog.get_logger("reserva.http")
-
-
-class FaultAnswer(Answer):
-    """A field or rule that is to blame."""
-
-    pointer: Annotated[str, Field(description="RFC 6901 into the body, like `/guests`; `?name` for a parameter.")]
-    detail: str
-
-
-class ProblemAnswer(Answer):
-    """What went wrong (RFC 9457). `type` never changes; further members depend on it."""
-
-    type: Annotated[str, Field(description="`/problems/<name>`")]
-    title: str
-    status: int
-    detail: Annotated[str, Field(description="One sentence that a person can act on.")]
-    request_id: Annotated[str, Field(description="The `X-Request-Id` of the answer.")]
-    errors: list[FaultAnswer] | None = None
 
 
 def render_problem(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> Response[dict[str, Any]]:

@@ -17,14 +17,17 @@ from app.operations.service import Operations
 class HealthAnswer(Answer):
     """The process runs."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"]
+    """Always this."""
 
 
 class ReadinessAnswer(Answer):
     """Whether requests can be served, and in which mode bookings are made."""
 
     ready: bool
+    """Whether requests can be served."""
     mode: Literal["strict", "optimistic"]
+    """How bookings are made: `strict` by transactions, `optimistic` without them."""
     reason: Annotated[str | None, Field(description="Why not; only if it is not ready.")] = None
 
 
@@ -34,7 +37,7 @@ async def health() -> HealthAnswer:
 
     Nothing else is asked.
     """
-    return HealthAnswer()
+    return HealthAnswer(status="ok")
 
 
 _NOT_READY = ResponseSpec(ReadinessAnswer, generate_examples=False, description="Not ready, with the same body.")

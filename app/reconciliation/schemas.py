@@ -23,19 +23,31 @@ class ReconciliationAnswer(Answer):
     """
 
     id: Annotated[str, BeforeValidator(str)]
+    """Its id."""
     kind: RunKind
+    """What it looks at: every resource, what has changed, or one resource."""
     resource: str | None = None
+    """The resource that it looks at, if it is one."""
     state: RunState
+    """How far it is; `abandoned` if its process has not been heard of."""
     scanned: int
+    """How many reservations it has read."""
     left_out: Annotated[
         dict[str, int],
         Field(description="What could not be read, or lies in the trash: how often, by reason."),
         BeforeValidator(lambda counts: counts or {}),
     ]
     resources: int
+    """How many resources it has looked at."""
     findings: int
+    """How many windows have load above capacity."""
     conflicts: int
+    """How many pairs of reservations are in conflict."""
     new: int
+    """How many of the findings it has opened."""
     started_at: Instant | None = None
+    """When it began."""
     finished_at: Instant | None = None
+    """When it ended."""
     error: str | None = None
+    """Why it failed."""

@@ -21,9 +21,11 @@ from app.reservations.schemas import StatusChange, reservation_answer, stored_an
 from app.storage.documents import Reservation
 
 _WRITE: ProblemNames = ("overloaded", "outcome-unknown", "strict-only")
-_BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRITE, body=True)
-_CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
-_CANCEL = problems("not-found", "forbidden-transition", "too-late", *_WRITE, body=True)
+_BOOK = problems(
+    "conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", *_WRITE, body=True, members=True
+)
+_CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True, members=True)
+_CANCEL = problems("not-found", "forbidden-transition", "too-late", *_WRITE, body=True, members=True)
 _VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLESS_KEY, "status_code": HTTP_200_OK}
 
 
@@ -40,7 +42,7 @@ class GroupRoutes(Controller):
         data: JSONBody[NewGroup],
         groups: NamedDependency[Groups],
         key: IdempotencyKeyHeader = None,
-    ) -> Response[Any]:
+    ) -> Response[GroupAnswer]:
         """Create a group of reservations, all or none.
 
         Members see each other: two of them cannot have the same place. `/problems/conflict` if capacity is all that

@@ -16,6 +16,7 @@ class NewGroup(Body):
     """Reservations that are booked together or not at all."""
 
     reservations: Annotated[list[NewReservation], Bounded(MEMBERS, least=1)]
+    """What is to be booked, 1 to 20."""
     expires_in_seconds: Annotated[
         HoldSeconds | None, Field(description="Makes all of them holds; no member then has one of its own.")
     ] = None
@@ -28,8 +29,11 @@ class GroupAnswer(Answer):
     """
 
     id: str
+    """Its id."""
     reservations: list[ReservationAnswer]
+    """Its members, in the order of the request."""
     version: int
+    """From 1, one more with each change of a member; its `ETag`."""
 
 
 def group_answer(identity: ObjectId | None, reservations: list[ReservationAnswer]) -> GroupAnswer:

@@ -1,7 +1,6 @@
 """`/v1/moves`."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from litestar import Response, Router, post
 from litestar.di import NamedDependency
@@ -32,6 +31,7 @@ _MOVE = problems(
     "outcome-unknown",
     "strict-only",
     body=True,
+    members=True,
 )
 
 
@@ -49,7 +49,7 @@ async def create_moves(
     data: JSONBody[NewMoves],
     moves: NamedDependency[Moves],
     key: IdempotencyKeyHeader = None,
-) -> Response[Any]:
+) -> Response[MovedReservations]:
     """Move several reservations at once, all or none.
 
     They are judged by where all are in the end, so two can swap, and fourteen can leave a closed day. Each names the

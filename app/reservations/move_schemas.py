@@ -16,10 +16,14 @@ class ReservationMove(Body):
     """Where one reservation goes: what is absent stays as it is, a new start alone keeps the length."""
 
     reservation: ObjectIdText
+    """The id of the reservation."""
     version: Annotated[int, Field(ge=1, description="The version that you have read.")]
     start_time: Instant | None = None
+    """Its new start; alone it keeps the length."""
     end_time: Instant | None = None
+    """Its new end."""
     resource: CatalogueId | None = None
+    """Where it goes."""
 
     def to_patch(self) -> dict[str, Any]:
         """The change, with the names that the fields are stored under."""
@@ -31,10 +35,13 @@ class NewMoves(Body):
     """Reservations that change their places together or not at all."""
 
     moves: Annotated[list[ReservationMove], Bounded(MOVES, least=1)]
+    """What is to be moved, 1 to 50, each reservation once."""
     reason: Reason | None = None
+    """Why; kept in the history of each."""
 
 
 class MovedReservations(Answer):
     """The reservations that were moved, in the order of the request."""
 
     reservations: list[ReservationAnswer]
+    """As they are now, in the order of the request."""

@@ -40,7 +40,7 @@ from app.storage.reservations import Row
 from app.storage.stored_reservations import as_it_is, history_length
 
 _WRITE: ProblemNames = ("overloaded", "outcome-unknown")
-_BOOK = problems("conflict", "hold-limit", "rule", "idempotency-mismatch", *_WRITE, body=True)
+_BOOK = problems("conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", *_WRITE, body=True)
 _CHANGE = problems(
     "not-found",
     "conflict",
@@ -92,7 +92,7 @@ class ReservationRoutes(Controller):
         reservations: NamedDependency[Reservations],
         key: IdempotencyKeyHeader = None,
         force: Force = False,
-    ) -> Response[Any]:
+    ) -> Response[ReservationAnswer]:
         """Create a reservation, or a hold with `expiresInSeconds`.
 
         With an Idempotency-Key the first answer is kept, and is the answer to each repetition.

@@ -13,7 +13,7 @@ from app.domain.instants import to_millis
 from app.domain.lifecycle import Status, status_at
 from app.errors import invalid
 from app.http.bounds import Bounded
-from app.http.models import Answer, Body, CatalogueId, Instant
+from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull
 from app.storage.documents import Reservation
 from app.storage.values import shown_text
 
@@ -85,8 +85,11 @@ class NewReservation(ReservationTime):
         CatalogueId | None, Field(description="Required for keys that are bound to a customer, and without `resource`.")
     ] = None
     customer: CatalogueId | None = None
+    """Whose it is."""
     guests: Guests = 1
+    """How many people come; 1 if left out."""
     notes: Notes | None = None
+    """For people."""
     metadata: Metadata | None = None
     expires_in_seconds: HoldSeconds | None = None
 
@@ -94,13 +97,19 @@ class NewReservation(ReservationTime):
 class ReservationPatch(Body):
     """What changes: absent stays as it is, null unsets; metadata merges by key."""
 
-    resource: CatalogueId | None = None
-    start_time: Annotated[Instant | None, Field(description="Alone it keeps the length.")] = None
-    end_time: Instant | None = None
+    resource: Annotated[CatalogueId | None, NeverNull()] = None
+    """Where it goes."""
+    start_time: Annotated[Instant | None, NeverNull(), Field(description="Alone it keeps the length.")] = None
+    end_time: Annotated[Instant | None, NeverNull()] = None
+    """When it is to end."""
     service: CatalogueId | None = None
+    """What is to be done; null: nothing of the catalogue."""
     customer: CatalogueId | None = None
+    """Whose it is."""
     guests: Guests | None = None
+    """How many people come; null is 1."""
     notes: Notes | None = None
+    """For people."""
     metadata: Annotated[
         Annotated[dict[MetadataKey, MetadataValue | None], Bounded(2 * METADATA_KEYS_MAX)] | None,
         Field(description="Merged by key; null takes a key out. All keys may be taken out and as many put in."),
@@ -131,17 +140,24 @@ class StatusChange(Body):
     """Why the status changes, if you want that kept."""
 
     reason: Reason | None = None
+    """Kept in the history."""
 
 
 class ReservationHistoryEntry(Answer):
     """One change: who made it (a key's prefix, `import` or `worker`), when, and what it was."""
 
     at: Instant
+    """When."""
     by: str
+    """Who: the prefix of a key, `import` or `worker`."""
     from_: Annotated[Status | None, Field(alias="from")] = None
+    """The status before."""
     to: Status | None = None
+    """The status after."""
     changed: list[str] | None = None
+    """The names of the fields that were changed."""
     reason: str | None = None
+    """Why, if that was said."""
 
 
 class ReservationAnswer(Answer):
@@ -151,26 +167,46 @@ class ReservationAnswer(Answer):
     """
 
     id: str
+    """Its id."""
     resource: str
+    """The resource that it takes."""
     service: str | None = None
+    """What is to be done."""
     customer: str | None = None
+    """Whose it is."""
     reference: Annotated[str | None, Field(description="The number in the file that it was imported from.")] = None
     status: Status
+    """`pending` is a hold if it has `expiresAt`, else a request."""
     start_time: Instant
+    """When it begins."""
     end_time: Instant
+    """When it ends, excluded."""
     block_start: Instant
+    """When what it occupies begins."""
     block_end: Instant
+    """When what it occupies ends, excluded."""
     guests: int
+    """How many people come."""
     units: int
+    """What it takes of the capacity."""
     timezone: str
+    """Whose wall time it was booked by."""
     notes: str | None = None
+    """For people."""
     metadata: dict[str, Any] | None = None
+    """Yours."""
     group: str | None = None
+    """The group that it was booked with."""
     expires_at: Instant | None = None
+    """When the hold is free again."""
     version: int
+    """From 1, one more with each change; its `ETag`."""
     created_at: Instant
+    """When it was made."""
     updated_at: Instant
+    """When it was last changed."""
     history: list[ReservationHistoryEntry]
+    """What has become of it, the oldest first."""
 
 
 def reservation_answer(reservation: Reservation, now: datetime) -> ReservationAnswer:

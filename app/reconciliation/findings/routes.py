@@ -16,7 +16,8 @@ from app.http.etags import IfMatch, OptionalIfMatchHeader
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter
 from app.http.parameters import read_instant
-from app.http.problems import ProblemAnswer, problem_body
+from app.http.problem_schemas import ProblemAnswer
+from app.http.problems import problem_body
 from app.http.request import Request, request_id
 from app.http.request_checks import HARMLESS_KEY
 from app.reconciliation.findings.listing import MAX_VALUES, Filters, Order

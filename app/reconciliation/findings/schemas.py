@@ -11,7 +11,7 @@ from app.domain.finding_identity import State
 from app.domain.instants import from_millis, render, to_millis
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body, Instant, ObjectIdText
-from app.http.problems import ProblemAnswer
+from app.http.problem_schemas import ProblemAnswer
 from app.reconciliation.finding_history import BY
 from app.reconciliation.findings.context import Surroundings
 from app.reconciliation.findings.listing import MAX_VALUES, SHOWN_RESERVATIONS
@@ -55,6 +55,7 @@ class FindingNote(Body):
     """What you want to have noted, and who you are if several people share the key."""
 
     note: Annotated[str | None, Field(min_length=1, max_length=NOTE_LENGTH)] = None
+    """What you want to be read in the history."""
     actor: Annotated[
         str | None,
         AfterValidator(_person),
@@ -72,6 +73,7 @@ class FindingAssignment(FindingNote):
     """Who takes care of it; left out: nobody."""
 
     assignee: Annotated[str | None, Field(min_length=1, max_length=NAME_LENGTH)] = None
+    """The name of the person; nobody if left out."""
 
 
 class FindingsTransition(FindingAcceptance, FindingAssignment):
@@ -83,6 +85,7 @@ class FindingsTransition(FindingAcceptance, FindingAssignment):
         AfterValidator(_without_repetition),
         Field(json_schema_extra={"uniqueItems": True}),
     ]
+    """The findings, each once."""
     to: Annotated[
         TransitionTarget, Field(description="What all of them are to be; `open` takes back what was said before.")
     ]
@@ -96,23 +99,35 @@ class FindingReservation(Answer):
     """
 
     id: str
+    """Its id."""
     customer: str | None = None
+    """Whose it is."""
     customer_name: str | None = None
+    """The name of the customer."""
     start_time: ShownInstant | None = None
+    """When it begins."""
     end_time: ShownInstant | None = None
+    """When it ends."""
     units: Annotated[int | None, Field(description="What it takes of the resource, if that can be read.")] = None
     status: str | None = None
+    """Its status."""
     created_at: ShownInstant | None = None
+    """When it was made."""
     by: str | None = None
+    """The prefix of the key that made it."""
 
 
 class MoveProposal(Answer):
     """A move that `/v1/moves` would do at this moment."""
 
     reservation: str
+    """The reservation that would move."""
     resource: str
+    """Where it would be."""
     start_time: Instant
+    """When it would begin."""
     end_time: Instant
+    """When it would end."""
 
 
 class FindingHistoryEntry(Answer):
@@ -123,15 +138,25 @@ class FindingHistoryEntry(Answer):
     """
 
     at: Instant
+    """When."""
     by: str
+    """Who: a person, the prefix of a key, or `worker`."""
     to: State
+    """The state that it had then."""
     note: str | None = None
+    """What was noted."""
     from_: Annotated[Instant | None, Field(alias="from")] = None
+    """Where the window began."""
     until: Instant | None = None
+    """Where the window ended, or until when it was accepted."""
     peak: int | None = None
+    """The highest load in the window."""
     capacity: int | None = None
+    """The capacity that was exceeded."""
     joined: list[str] | None = None
+    """The ids of reservations that came into the window."""
     left: list[str] | None = None
+    """The ids of reservations that left it."""
 
 
 class FindingAnswer(Answer):
@@ -141,47 +166,70 @@ class FindingAnswer(Answer):
     """
 
     id: str
+    """Its id; it stays while the window grows, shrinks or merges."""
     version: int
+    """From 1, one more with each change; its `ETag`."""
     resource: str
+    """The resource that is booked above its capacity."""
     resource_name: str | None = None
+    """The name of the resource."""
     from_: Annotated[Instant, Field(alias="from")]
+    """Where the window begins."""
     to: Instant
+    """Where the window ends."""
     peak: int
+    """The highest load in the window, in units."""
     capacity: int
+    """The capacity that is exceeded."""
     state: State
+    """What has been decided about it."""
     assignee: str | None = None
+    """Who takes care of it."""
     reservations: Annotated[list[FindingReservation], Field(description=f"The first {SHOWN_RESERVATIONS}.")]
     reservation_count: int
+    """How many reservations are in the window."""
     proposals: list[MoveProposal] | None = None
+    """Moves that would be done at this moment; of single findings only."""
     merged_into: Annotated[str | None, Field(description="The finding that it is part of by now.")] = None
     split_from: Annotated[str | None, Field(description="The finding that it was part of.")] = None
     first_seen: Instant
+    """When it was opened."""
     last_seen: Instant
+    """When a reconciliation last saw it."""
     run: str
+    """The reconciliation that last saw it."""
     history: list[FindingHistoryEntry]
+    """What has become of it, and what was noted."""
 
 
 class FindingPage(Answer):
     """A page of findings; the last one has no `next`. `total` is how many match the filters, on all pages."""
 
     items: list[FindingAnswer]
+    """The findings, in the order that was asked for."""
     next: str | None = None
+    """The `cursor` of the next page."""
     total: int
+    """How many match the filters, on all pages."""
 
 
 class FindingTransitionResult(Answer):
     """What came of a word on one of many: the finding as it is now, or the problem."""
 
     id: str
+    """The finding."""
     status: Annotated[int, Field(description="What the word on this finding alone would have been answered.")]
     finding: FindingAnswer | None = None
+    """The finding as it is now."""
     problem: ProblemAnswer | None = None
+    """Why it was refused."""
 
 
 class FindingTransitionResults(Answer):
     """An answer for each finding, in the order in which they were named."""
 
     items: list[FindingTransitionResult]
+    """One for each finding, in the order of the request."""
 
 
 def finding_answer(

@@ -1,0 +1,369 @@
+"""The examples of the description: one story on the demo catalogue, so that `/docs` can send each as it stands.
+
+Of what the server names itself (reservations, groups, findings, runs, times off) the ids are made up: take those of
+the answers that you got.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from app.errors import KINDS, ProblemName
+from app.http.problem_schemas import problem_schema
+
+Example: TypeAlias = tuple[str, dict[str, Any]]
+"""What it shows, and the body."""
+
+_RESERVATION, _OTHER = "665f1f77bcf86cd799439011", "665f1f77bcf86cd799439012"
+_GROUP, _TIME_OFF = "665f1f77bcf86cd799439021", "665f1f77bcf86cd799439031"
+_RUN, _FINDING = "665f1f77bcf86cd799439041", "665f1f77bcf86cd799439051"
+_MADE = "2035-05-02T07:30:00.000Z"
+
+PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
+    "resourceId": ("The id of the resource.", "room-1"),
+    "serviceId": ("The id of the service.", "consultation"),
+    "customerId": ("The id of the customer.", "mia"),
+    "timeOffId": ("The id of the time off.", _TIME_OFF),
+    "reservationId": ("The id of the reservation.", _RESERVATION),
+    "groupId": ("The id of the group.", _GROUP),
+    "reconciliationId": ("The id of the reconciliation.", _RUN),
+    "findingId": ("The id of the finding.", _FINDING),
+}
+"""Each with its description and an example."""
+
+PARAMETERS: Mapping[str, Mapping[str, Any]] = {
+    "listAvailability": {"service": "consultation", "from": "2035-06-11", "to": "2035-06-12"},
+    "explainAvailability": {
+        "resource": "ada",
+        "service": "consultation",
+        "startTime": "2035-06-11T09:00:00Z",
+    },
+}
+"""Of other parameters, by operation and name: those without which an answer would say little."""
+
+_REASON: Mapping[str, Example] = {"reason": ("With a reason", {"reason": "Asked for by phone"})}
+
+BODIES: Mapping[str, Mapping[str, Example]] = {
+    "createResource": {
+        "room": (
+            "A room",
+            {"name": "Room 3", "timezone": "Europe/Berlin", "capacity": 1, "services": ["room-hire"]},
+        ),
+        "class": (
+            "A room for a class, counted by guests",
+            {"name": "Garden", "timezone": "Europe/Berlin", "capacity": 20, "capacityMode": "guests"},
+        ),
+    },
+    "updateResource": {"name": ("Another name", {"name": "Room 1, ground floor"})},
+    "replaceResourceSchedule": {
+        "weekdays": (
+            "Weekdays, closed on a holiday",
+            {
+                "weekly": [{"days": ["mon", "tue", "wed", "thu", "fri"], "from": "08:00", "to": "20:00"}],
+                "overrides": [{"date": "2035-12-24", "windows": []}],
+            },
+        ),
+        "always": ("Always open", {}),
+    },
+    "createTimeOff": {
+        "days": ("Whole days", {"from": "2035-08-01", "to": "2035-08-15", "reason": "Renovation"}),
+        "hours": ("Some hours", {"from": "2035-09-03T12:00:00Z", "to": "2035-09-03T14:00:00Z"}),
+    },
+    "createService": {
+        "fixed": (
+            "Of one length",
+            {"name": "Massage", "durationType": "fixed", "durationMinutes": 60, "bufferAfterMinutes": 15},
+        ),
+        "flexible": (
+            "Of the length that is asked for",
+            {"name": "Rehearsal", "durationType": "flexible", "minMinutes": 60, "stepMinutes": 30, "maxMinutes": 240},
+        ),
+        "fullDay": ("By the day", {"name": "Boat hire", "durationType": "full-day", "maxDays": 7}),
+    },
+    "updateService": {"buffer": ("A longer buffer", {"bufferAfterMinutes": 15})},
+    "createCustomer": {"customer": ("A customer", {"name": "Noah", "email": "noah@example.com"})},
+    "updateCustomer": {"phone": ("A telephone number", {"phone": "+49 30 1234567"})},
+    "createReservation": {
+        "booking": (
+            "A booking; the service says when it ends",
+            {"resource": "ada", "service": "consultation", "customer": "mia", "startTime": "2035-06-04T09:00:00Z"},
+        ),
+        "anyone": (
+            "A booking with whoever is free",
+            {"service": "consultation", "customer": "mia", "startTime": "2035-06-05T15:00:00Z"},
+        ),
+        "hold": (
+            "A hold for a quarter of an hour",
+            {
+                "resource": "room-1",
+                "service": "room-hire",
+                "startTime": "2035-06-04T10:00:00Z",
+                "endTime": "2035-06-04T12:00:00Z",
+                "expiresInSeconds": 900,
+            },
+        ),
+        "localTime": (
+            "A booking by local time, for several guests",
+            {
+                "resource": "studio",
+                "service": "yoga",
+                "localStart": "2035-06-04T18:00",
+                "timezone": "Europe/Berlin",
+                "guests": 3,
+            },
+        ),
+        "walkIn": (
+            "What has begun already, without a service",
+            {
+                "resource": "room-2",
+                "startTime": "2026-01-05T09:00:00Z",
+                "endTime": "2026-01-05T10:00:00Z",
+                "notes": "Walk-in",
+            },
+        ),
+    },
+    "updateReservation": {
+        "move": ("Another time of the same length", {"startTime": "2035-06-04T13:00:00Z"}),
+        "notes": ("Notes and metadata", {"notes": "Window seat", "metadata": {"channel": "phone"}}),
+    },
+    "confirmReservation": _REASON,
+    "cancelReservation": _REASON,
+    "completeReservation": _REASON,
+    "markReservationNoShow": _REASON,
+    "extendReservation": {"hold": ("Another quarter of an hour", {"expiresInSeconds": 900})},
+    "createGroup": {
+        "rooms": (
+            "Two rooms at the same time",
+            {
+                "reservations": [
+                    {
+                        "resource": room,
+                        "service": "room-hire",
+                        "startTime": "2035-06-06T09:00:00Z",
+                        "endTime": "2035-06-06T12:00:00Z",
+                    }
+                    for room in ("room-1", "room-2")
+                ]
+            },
+        ),
+    },
+    "confirmGroup": _REASON,
+    "cancelGroup": _REASON,
+    "createMoves": {
+        "later": (
+            "A day later",
+            {
+                "moves": [{"reservation": _RESERVATION, "version": 1, "startTime": "2035-06-07T09:00:00Z"}],
+                "reason": "Ada is away",
+            },
+        ),
+    },
+    "createReconciliation": {
+        "changes": ("What has changed since the last one", {}),
+        "full": ("Every resource", {"full": True}),
+        "resource": ("One resource", {"resource": "room-1"}),
+    },
+    "acknowledgeFinding": {"note": ("With a note", {"note": "Asked the front desk.", "actor": "Noah"})},
+    "acceptFinding": {
+        "until": ("For some time", {"note": "They share the room.", "until": "2035-12-31T00:00:00Z"}),
+    },
+    "resolveFinding": {"note": ("With a note", {"note": "One of them was cancelled."})},
+    "reopenFinding": {"note": ("With a note", {"note": "They do not share it after all."})},
+    "assignFinding": {"person": ("To a person", {"assignee": "Noah"})},
+    "transitionFindings": {
+        "acknowledge": ("Acknowledge", {"ids": [_FINDING], "to": "acknowledged", "note": "Seen in the morning."}),
+    },
+}
+"""Of bodies, by operation and name."""
+
+_ENTRY = {"at": _MADE, "by": "3kTqX9aB", "to": "confirmed"}
+_BOOKED = {
+    "id": _RESERVATION,
+    "resource": "ada",
+    "service": "consultation",
+    "customer": "mia",
+    "status": "confirmed",
+    "startTime": "2035-06-04T09:00:00.000Z",
+    "endTime": "2035-06-04T09:30:00.000Z",
+    "blockStart": "2035-06-04T09:00:00.000Z",
+    "blockEnd": "2035-06-04T09:40:00.000Z",
+    "guests": 1,
+    "units": 1,
+    "timezone": "Europe/Berlin",
+    "version": 1,
+    "createdAt": _MADE,
+    "updatedAt": _MADE,
+    "history": [_ENTRY],
+}
+_SHARED = {"version": 1, "createdAt": _MADE, "updatedAt": _MADE}
+_RESOURCE = {
+    "id": "room-1",
+    "name": "Room 1",
+    "timezone": "Europe/Berlin",
+    "capacity": 1,
+    "capacityMode": "reservations",
+    "services": ["room-hire"],
+    "active": True,
+    **_SHARED,
+}
+_SERVICE = {
+    "id": "consultation",
+    "name": "Consultation",
+    "durationType": "fixed",
+    "durationMinutes": 30,
+    "bufferBeforeMinutes": 0,
+    "bufferAfterMinutes": 10,
+    "minimumNoticeMinutes": 0,
+    "cancellationNoticeMinutes": 0,
+    "approval": False,
+    "active": True,
+    "assignment": "even",
+    **_SHARED,
+}
+_CUSTOMER = {"id": "mia", "name": "Mia", "email": "mia@example.com", **_SHARED}
+_OPENING = {"from": "08:00", "to": "20:00"}
+_WEEKLY = {"days": ["mon", "tue", "wed", "thu", "fri"], **_OPENING}
+_CLOSED = {"date": "2035-12-24", "windows": []}
+_AWAY = {"id": _TIME_OFF, "from": "2035-08-01", "to": "2035-08-15", "reason": "Renovation"}
+_SLOT = {
+    "resource": "ada",
+    "startTime": "2035-06-11T07:00:00.000Z",
+    "endTime": "2035-06-11T07:30:00.000Z",
+    "localStart": "2035-06-11T09:00",
+    "remaining": 1,
+}
+_CHECK = {"rule": "capacity", "ok": False, "detail": "The time is taken.", "reservation": _OTHER}
+_TAKEN = {
+    "startTime": "2035-06-04T09:00:00.000Z",
+    "endTime": "2035-06-04T09:40:00.000Z",
+    "status": "confirmed",
+    "reservation": _OTHER,
+}
+_RECONCILIATION = {
+    "id": _RUN,
+    "kind": "incremental",
+    "state": "succeeded",
+    "scanned": 1200,
+    "leftOut": {},
+    "resources": 4,
+    "findings": 1,
+    "conflicts": 1,
+    "new": 1,
+    "startedAt": "2035-06-04T10:00:00.000Z",
+    "finishedAt": "2035-06-04T10:00:01.250Z",
+}
+_INVOLVED = {
+    "id": _RESERVATION,
+    "customer": "mia",
+    "customerName": "Mia",
+    "startTime": "2035-06-04T09:00:00.000Z",
+    "endTime": "2035-06-04T09:30:00.000Z",
+    "units": 1,
+    "status": "confirmed",
+    "createdAt": _MADE,
+    "by": "import",
+}
+_PROPOSED = {
+    "reservation": _OTHER,
+    "resource": "grace",
+    "startTime": "2035-06-04T09:00:00.000Z",
+    "endTime": "2035-06-04T09:30:00.000Z",
+}
+_SEEN = {"at": "2035-06-04T10:00:01.000Z", "by": "worker", "to": "open", "peak": 2, "capacity": 1}
+_FOUND = {
+    "id": _FINDING,
+    "version": 1,
+    "resource": "ada",
+    "resourceName": "Ada",
+    "from": "2035-06-04T09:00:00.000Z",
+    "to": "2035-06-04T09:40:00.000Z",
+    "peak": 2,
+    "capacity": 1,
+    "state": "open",
+    "reservations": [_INVOLVED, _INVOLVED | {"id": _OTHER}],
+    "reservationCount": 2,
+    "firstSeen": "2035-06-04T10:00:01.000Z",
+    "lastSeen": "2035-06-04T10:00:01.000Z",
+    "run": _RUN,
+    "history": [_SEEN],
+}
+_GROUPED = {"id": _GROUP, "reservations": [_BOOKED | {"group": _GROUP}], "version": 1}
+
+_PROBLEM_MEMBERS: Mapping[ProblemName, dict[str, Any]] = {
+    "conflict": {"conflicts": [_TAKEN], "checks": [_CHECK]},
+    "rule": {"checks": [_CHECK | {"rule": "schedule", "detail": "Ada is closed then."}]},
+    "too-late": {"until": "2035-06-03T09:00:00.000Z"},
+    "local-time": {"choices": ["2035-10-28T00:30:00.000Z", "2035-10-28T01:30:00.000Z"]},
+    "stranded-bookings": {
+        "total": 1,
+        "reservations": [
+            {
+                "id": _RESERVATION,
+                "version": 1,
+                "customer": "mia",
+                "startTime": "2035-06-04T09:00:00.000Z",
+                "endTime": "2035-06-04T09:40:00.000Z",
+                "status": "confirmed",
+            }
+        ],
+    },
+    "outcome-unknown": {"reservations": [_RESERVATION]},
+}
+_MEMBER = {"index": 0, "conflicts": [_TAKEN], "checks": [_CHECK]}
+
+
+def _problem(name: ProblemName, **members: Any) -> dict[str, Any]:
+    kind = KINDS[name]
+    return {
+        "type": f"/problems/{name}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": f"{kind.title}.",
+        "requestId": "9f86d081884c7d659a2feaa0",
+        **members,
+    }
+
+
+ANSWERS: Mapping[str, Any] = {
+    "Reservation": _BOOKED,
+    "ReservationPage": {"items": [_BOOKED]},
+    "ReservationHistoryEntry": _ENTRY,
+    "Group": _GROUPED,
+    "MovedReservations": {"reservations": [_BOOKED]},
+    "Resource": _RESOURCE,
+    "ResourcePage": {"items": [_RESOURCE]},
+    "Service": _SERVICE,
+    "ServicePage": {"items": [_SERVICE]},
+    "Customer": _CUSTOMER,
+    "CustomerPage": {"items": [_CUSTOMER]},
+    "Schedule": {"weekly": [_WEEKLY], "overrides": [_CLOSED]},
+    "OpeningWindow": _OPENING,
+    "WeeklyOpeningWindow": _WEEKLY,
+    "ScheduleOverride": _CLOSED,
+    "TimeOff": _AWAY,
+    "TimeOffPage": {"items": [_AWAY]},
+    "Availability": {"timezone": "Europe/Berlin", "items": [_SLOT]},
+    "Slot": _SLOT,
+    "AvailabilityExplanation": {"bookable": False, "checks": [_CHECK]},
+    "RuleCheck": _CHECK,
+    "Conflict": _TAKEN,
+    "Reconciliation": _RECONCILIATION,
+    "ReconciliationPage": {"items": [_RECONCILIATION]},
+    "Finding": _FOUND | {"proposals": [_PROPOSED]},
+    "FindingPage": {"items": [_FOUND], "total": 1},
+    "FindingHistoryEntry": _SEEN,
+    "FindingReservation": _INVOLVED,
+    "MoveProposal": _PROPOSED,
+    "FindingTransitionResult": {"id": _FINDING, "status": 200, "finding": _FOUND},
+    "FindingTransitionResults": {"items": [{"id": _FINDING, "status": 200, "finding": _FOUND}]},
+    "Health": {"status": "ok"},
+    "Readiness": {"ready": True, "mode": "strict"},
+    "Fault": {"pointer": "/guests", "detail": "`guests` must be at least 1."},
+    "MemberVerdict": _MEMBER,
+    "MemberProblem": {"index": 0, "detail": "The hold has expired."},
+    "StrandedReservation": _PROBLEM_MEMBERS["stranded-bookings"]["reservations"][0],
+    "Problem": _problem("not-found"),
+    **{problem_schema(name): _problem(name, **_PROBLEM_MEMBERS.get(name, {})) for name in KINDS},
+    "GroupConflictProblem": _problem("conflict", members=[_MEMBER]),
+    "GroupRuleProblem": _problem("rule", members=[_MEMBER]),
+}
+"""Of answers, by component."""
