@@ -20,9 +20,9 @@ from app.storage.occupancy import occupancy
 from app.storage.row_reader import is_long
 from app.storage.span import LENGTHY, Span
 
-BYTES_A_CHARACTER = 4
+BYTES_PER_CHARACTER = 4
 """At most, in UTF-8."""
-DRAWS = random.Random()  # noqa: S311  # who is served by whom is no secret
+POOL_SEEDS = random.Random()  # noqa: S311  # who is served by whom is no secret
 """Where the takers of pools draw their turns from."""
 
 
@@ -47,15 +47,15 @@ class Book(Intent[Reservation]):
     metadata: dict[str, Any] | None = None
     hold_seconds: int | None = None
     status: Status | None = None
-    lifted: frozenset[str] = frozenset()
+    lifted_rules: frozenset[str] = frozenset()
     timezone: str | None = None
     group: ObjectId | None = None
     reservation: ObjectId = field(default_factory=ObjectId)
-    draw: int = field(default_factory=lambda: DRAWS.getrandbits(64))
+    pool_seed: int = field(default_factory=lambda: POOL_SEEDS.getrandbits(64))
     """Of an even assignment it says in which order the pool is tried, the same over every attempt."""
-    round: int | None = 0
+    pool_round: int | None = 0
     """How often it was tried in the same transaction, in another order each time; None: by id."""
-    place: str | None = None
+    pool_choice: str | None = None
     """Which of the pool it is to be, where a group found out that all fit so."""
 
     def lanes(self) -> frozenset[Lane]:
@@ -71,20 +71,20 @@ class Book(Intent[Reservation]):
         """Where it may be booked, by id."""
         return (self.resource,) if self.resource else self.pool
 
-    def _in_turn(self, view: View) -> Sequence[str]:
+    def _candidates_in_order(self, view: View) -> Sequence[str]:
         """Where it may be booked, in the order in which it is tried.
 
         Even is drawn anew for each booking and not a rotation from a drawn start, in which whoever follows somebody
         who is full would be taken twice as often.
         """
-        if self.place is not None:
-            return (self.place,)
+        if self.pool_choice is not None:
+            return (self.pool_choice,)
         offer = view.service_rules(self.service) if self.service else None
         if self.resource or offer is None or offer.assignment == "first":
             return self.candidates
         turns = [*self.pool]
-        if self.round is not None:
-            random.Random(self.draw + self.round).shuffle(turns)  # noqa: S311  # as above
+        if self.pool_round is not None:
+            random.Random(self.pool_seed + self.pool_round).shuffle(turns)  # noqa: S311  # as above
         if offer.assignment == "smallest":
             rooms = {candidate: view.resource_rules(candidate) for candidate in turns}
             turns.sort(key=lambda candidate: room.capacity if (room := rooms[candidate]) else 0)
@@ -94,7 +94,7 @@ class Book(Intent[Reservation]):
     def size(self) -> int:
         """Notes and metadata make the difference; with a key they are kept in its answer as well."""
         extra = sum(len(key) + len(str(value)) for key, value in (self.metadata or {}).items()) + len(self.notes or "")
-        return TYPICAL_BYTES + BYTES_A_CHARACTER * extra * (2 if self.token else 1)
+        return TYPICAL_BYTES + BYTES_PER_CHARACTER * extra * (2 if self.token else 1)
 
     @property
     def lengthy(self) -> bool:
@@ -131,12 +131,12 @@ class Book(Intent[Reservation]):
                 that fails the capacity alone, then of the first by id: whoever asks again is refused in the same way.
         """
         refused: dict[str, Refused] = {}
-        for candidate in self._in_turn(view):
+        for candidate in self._candidates_in_order(view):
             try:
                 return self._judge_on(candidate, view)
             except Refused as no:
                 refused[candidate] = no
-        raise min(refused.items(), key=_nearest)[1]
+        raise min(refused.items(), key=_fewest_failures)[1]
 
     def verdict_on(self, resource: str, view: View) -> Verdict:
         """Every rule on one of the resources.
@@ -144,19 +144,19 @@ class Book(Intent[Reservation]):
         Raises:
             Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
         """
-        room, offer = self._facts(resource, view)
+        room, offer = self._rules_for(resource, view)
         end = self._end(room, offer)
         if end is None:
             raise invalid("/endTime", "Say when it ends: without a service of fixed length nothing else tells.")
         calendar = view.calendar(resource)
-        wish = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_until(end, calendar.now))
+        wish = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_rules_until(end, calendar.now))
         return judge(wish, room, offer, calendar)
 
     def _judge_on(self, resource: str, view: View) -> Accepted[Reservation]:
         verdict = self.verdict_on(resource, view)
         if not verdict.bookable:
             raise Refused(verdict)
-        room, offer = self._facts(resource, view)
+        room, offer = self._rules_for(resource, view)
         calendar = view.calendar(resource)
         reservation = self._reservation(verdict, verdict.request.end, room, offer, calendar.now)
         accepted = Accepted(reservation, proof=("reservations", {"_id": self.reservation}), inserts=[reservation])
@@ -170,12 +170,12 @@ class Book(Intent[Reservation]):
     def _blocking(self) -> bool:
         return self.status is None or self.status in BLOCKING
 
-    def lifted_until(self, end: Millis, now: Millis) -> frozenset[str]:
+    def lifted_rules_until(self, end: Millis, now: Millis) -> frozenset[str]:
         """The rules that are not judged for a time that ends then."""
         del end, now
-        return self.lifted
+        return self.lifted_rules
 
-    def _facts(self, resource: str, view: View) -> tuple[ResourceRules, ServiceRules | None]:
+    def _rules_for(self, resource: str, view: View) -> tuple[ResourceRules, ServiceRules | None]:
         room = view.resource_rules(resource)
         if room is None:
             raise invalid("/resource", f"There is no resource {resource!r}.")
@@ -224,7 +224,7 @@ class Book(Intent[Reservation]):
         )
 
 
-def _nearest(refused: tuple[str, Refused]) -> tuple[int, bool, str]:
+def _fewest_failures(refused: tuple[str, Refused]) -> tuple[int, bool, str]:
     """By what the member of a pool that answers for all is found."""
     candidate, no = refused
     return len(no.verdict.failed), not no.verdict.is_conflict, candidate

@@ -30,7 +30,7 @@ from app.storage.span import Span
 
 METADATA_KEYS_MAX = 20
 
-FREE_FIELDS = frozenset({"notes", "metadata"})
+DETAIL_FIELDS = frozenset({"notes", "metadata"})
 """What even a final reservation takes."""
 
 
@@ -47,7 +47,7 @@ class Change(ExistingIntent):
     admin: bool = False
     bound: bool = False
     reason: str | None = None
-    lifted: frozenset[str] = field(default_factory=frozenset)
+    lifted_rules: frozenset[str] = field(default_factory=frozenset)
 
     def lanes(self) -> frozenset[Lane]:
         """The guards of the resource that it is on, and of the one that it goes to."""
@@ -62,7 +62,7 @@ class Change(ExistingIntent):
         stored = self.stored(view)
         if stored is None or not self._touches_load or is_final(stored.status):
             return []
-        after, _, _ = self._after(stored, view)
+        after, _, _ = self._changed(stored, view)
         return [Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))]
 
     def judge(self, view: View) -> Accepted[Reservation]:
@@ -73,22 +73,22 @@ class Change(ExistingIntent):
             Refused: with the verdict, where the rules say no.
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
-        stored = self.required(view)
+        stored = self.require_stored(view)
         check_version(self.version, stored.version)
         now = view.now(stored.resource)
         status = self.status_now(stored, now)
         if status == "expired":
             raise hold_expired()
-        if is_final(status) and not self.patch.keys() <= FREE_FIELDS:
+        if is_final(status) and not self.patch.keys() <= DETAIL_FIELDS:
             raise Problem("forbidden-transition", f"It is {status}; only its notes and metadata can be changed.")
         if not self._touches_load or is_final(status):
-            return self._beside(stored, now)
+            return self._change_details(stored, now)
         if self.row.get("items"):
             raise invalid("/items", "It has items, which say where it is; move it in the system that wrote it.")
-        after, room, offer = self._after(stored, view)
+        after, room, offer = self._changed(stored, view)
         self._check_permission(stored, after, offer, view)
         self._check_rules(stored, after, room, offer, view)
-        return self._moved(stored, after, view, now)
+        return self._change_time(stored, after, view, now)
 
     def without_load(self, stored: Reservation, view: View) -> Reservation | None:
         """What becomes of it if no instant of any resource becomes fuller by that; None if one could.
@@ -98,27 +98,27 @@ class Change(ExistingIntent):
         """
         if not self._touches_load:
             return stored
-        after, _, _ = self._after(stored, view)
+        after, _, _ = self._changed(stored, view)
         return None if _could_add_load(stored, after) else after
 
     @property
     def _touches_load(self) -> bool:
-        return not self.patch.keys() <= FREE_FIELDS | {"customer"}
+        return not self.patch.keys() <= DETAIL_FIELDS | {"customer"}
 
-    def _beside(self, stored: Reservation, now: Millis) -> Accepted[Reservation]:
+    def _change_details(self, stored: Reservation, now: Millis) -> Accepted[Reservation]:
         """Nothing but what lies beside the time."""
-        return self.written(stored, _patched(stored, self.patch), now, taken=[], reason=self.reason)
+        return self.accept_change(stored, _patched(stored, self.patch), now, taken=[], reason=self.reason)
 
-    def _moved(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> Accepted[Reservation]:
+    def _change_time(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> Accepted[Reservation]:
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
         view.calendar(stored.resource).remove(stored.id)
         view.calendar(after.resource).add(occupancy(after))
-        return self.written(stored, after, now, taken=[taken], reason=self.reason)
+        return self.accept_change(stored, after, now, taken=[taken], reason=self.reason)
 
-    def _after(self, stored: Reservation, view: View) -> tuple[Reservation, ResourceRules, ServiceRules | None]:
+    def _changed(self, stored: Reservation, view: View) -> tuple[Reservation, ResourceRules, ServiceRules | None]:
         """The reservation as it would be, with the facts that it is judged by."""
         after = _patched(stored, self.patch)
-        room, offer = self.facts(view, after)
+        room, offer = self.rules_for(view, after)
         home = view.resource_rules(stored.resource) or room
         start, end = self._times(stored, after, offer, home, room)
         after = after.model_copy(update={"start_time": from_millis(start), "end_time": from_millis(end)})
@@ -165,7 +165,7 @@ class Change(ExistingIntent):
         The start and the service that are stored count: else a client would first change them and then cancel.
         """
         if self.bound:
-            check_service_given(after.service, said="service" in self.patch)
+            check_service_given(after.service, is_in_request="service" in self.patch)
         if after.service != stored.service:
             check_service_change(stored, offer, admin=self.admin)
         if stored.status == "confirmed" and not self.admin and _gives_up(stored, after):
@@ -179,7 +179,7 @@ class Change(ExistingIntent):
             to_millis(after.start_time),
             to_millis(after.end_time),
             after.guests,
-            self.lifted | _lifted_of(stored, after),
+            self.lifted_rules | _lifted_rules_of(stored, after),
             ignore=stored.id,
         )
         block = (to_millis(after.block_start), to_millis(after.block_end))
@@ -198,7 +198,7 @@ def _gives_up(stored: Reservation, after: Reservation) -> bool:
     return moved or after.end_time < stored.end_time or after.guests < stored.guests
 
 
-def _lifted_of(stored: Reservation, after: Reservation) -> frozenset[str]:
+def _lifted_rules_of(stored: Reservation, after: Reservation) -> frozenset[str]:
     """What is not judged again: how far ahead a start lies that stays, and nearly all of a time that is held already.
 
     Of a part of that time its length is judged, and a new start for its horizon: else who may book long would book

@@ -22,8 +22,8 @@ from app.booking.drivers import Driver
 from app.booking.idempotency import Replay
 from app.booking.intents import AnyIntent, Intent, Lane
 from app.booking.outcomes import Accepted, overloaded, unreachable
-from app.booking.priority import Priority
-from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, answer, lanes_of
+from app.booking.priority import RequestPriority
+from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, lanes_of, resolve
 from app.booking.timestamps import COMMIT_SECONDS
 from app.booking.transaction import Batch, Outcome, WriteConflict, attempt
 from app.deadline import detached, sending, within
@@ -40,17 +40,17 @@ Ts = TypeVarTuple("Ts")
 QUEUE_LIMIT = 8_192
 SLOTS = 2
 DUPLICATE_KEY = 11_000
-LEAST_BUDGET_SECONDS = 0.5
+BUDGET_MIN_SECONDS = 0.5
 """What a batch gets even if its youngest intent is nearly out of time: it was taken, so it is run for real."""
-LAST_CALL_SECONDS = 0.6
+START_RESERVE_SECONDS = 0.6
 """With less time than that left (or a quarter of all its time) an intent is not taken any more: it would leave its
 caller without knowing what came of it."""
 PACES, PACE_KEPT = 1.5, 0.8
 """As many times what a batch takes must be left as well, or half of all the time: who runs out of it in a batch makes
 all go again. A slow batch is remembered for some that are not."""
-SETTLE_SECONDS = 0.4
+COMMIT_RESERVE_SECONDS = 0.4
 """What a batch leaves of its youngest intent's time, for the commit and the question whether it came through."""
-LOSSES_BEFORE_A_MARK = 3
+CONFLICTS_BEFORE_PRIORITY = 3
 BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
 """The drivers' own values (mongo-java-driver, PR 1852), with full jitter."""
 
@@ -61,30 +61,30 @@ class Committer:
     def __init__(
         self,
         driver: Driver,
-        branches_a_find: int,
+        branches_per_find: int,
         *,
         clock: Callable[[], Millis],
-        way: Priority | None = None,
+        request_priority: RequestPriority | None = None,
         rules: RuleCache | None = None,
     ) -> None:
         self.driver = driver
         self.clock = clock
-        self.way = way
+        self.request_priority = request_priority
         self.owner = ObjectId()
         self.rules = rules or RuleCache(atomic=driver.atomic)
-        self.branches_a_find = branches_a_find
+        self.branches_per_find = branches_per_find
         self.waiting: deque[AnyTicket] = deque()
-        self.held: set[Lane] = set()
-        self.not_before: dict[Lane, float] = {}
-        self.width = INTENTS_LIMIT
+        self.busy_lanes: set[Lane] = set()
+        self.backoff_until: dict[Lane, float] = {}
+        self.resources_max = INTENTS_LIMIT
         """How many resources the next batch may span; conflicts narrow it, success widens it."""
         self.free_slots = list(range(SLOTS))
         self.batches: set[asyncio.Task[None]] = set()
-        self.marks: set[asyncio.Task[None]] = set()
+        self.priority_requests: set[asyncio.Task[None]] = set()
         self.stopping = False
-        self.pace = 0.0
+        self.batch_seconds = 0.0
         """The seconds that a batch takes at the moment."""
-        self.lost = 0
+        self.write_conflicts = 0
         """Transactions that somebody else's came before."""
         self._pumping = False
 
@@ -103,35 +103,39 @@ class Committer:
         loop = asyncio.get_running_loop()
         seconds = within(intent.deadline_seconds)
         until = loop.time() + seconds
-        last_call = until - max(min(LAST_CALL_SECONDS, seconds / 4), min(PACES * self.pace, seconds / 2))
+        last_call = until - max(min(START_RESERVE_SECONDS, seconds / 4), min(PACES * self.batch_seconds, seconds / 2))
         ticket = Ticket(intent, lanes_of(intent), until, last_call, loop.create_future(), targets=intent.targets())
-        ticket.timer = _call_at(last_call, self._time_is_up, ticket)
+        ticket.timer = _call_at(last_call, self._on_deadline, ticket)
         self.waiting.append(ticket)
-        self._pump_soon()
-        return await asyncio.shield(ticket.answer)
+        self._schedule_pump()
+        return await asyncio.shield(ticket.future)
 
     async def drain(self) -> None:
         """Take nothing new, finish everything that was taken in, end."""
         self.stopping = True
         while self.waiting or self.batches:
             self._pump()
-            pending: list[asyncio.Future[Any]] = [*self.batches, *(ticket.answer for ticket in self.waiting)]
+            pending: list[asyncio.Future[Any]] = [*self.batches, *(ticket.future for ticket in self.waiting)]
             await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         await self.driver.close()
 
-    def _time_is_up(self, ticket: AnyTicket) -> None:
+    def _on_deadline(self, ticket: AnyTicket) -> None:
         """Nobody took it in time, so it is never run; or its batch runs on, and nobody knows yet what comes of it."""
-        if not ticket.taken:
+        if not ticket.in_batch:
             self.waiting.remove(ticket)
-            answer(ticket, ticket.too_late or overloaded("It did not come to its turn in time; nothing was done."))
-        elif asyncio.get_running_loop().time() < ticket.until:
-            ticket.timer = _call_at(ticket.until, self._time_is_up, ticket)
-        elif ticket.batch is None or ticket.batch.give_up():
-            answer(ticket, ticket.too_late or overloaded("The database did not answer in time; nothing was done."))
+            resolve(
+                ticket, ticket.timeout_problem or overloaded("It did not come to its turn in time; nothing was done.")
+            )
+        elif asyncio.get_running_loop().time() < ticket.deadline:
+            ticket.timer = _call_at(ticket.deadline, self._on_deadline, ticket)
+        elif ticket.batch is None or ticket.batch.abandon():
+            resolve(
+                ticket, ticket.timeout_problem or overloaded("The database did not answer in time; nothing was done.")
+            )
         else:
-            answer(ticket, _unknown(ticket.intent))
+            resolve(ticket, _outcome_unknown(ticket.intent))
 
-    def _pump_soon(self) -> None:
+    def _schedule_pump(self) -> None:
         """Let everybody arrive who is about to, in this turn of the loop, before a batch is closed."""
         if not self._pumping:
             self._pumping = True
@@ -146,17 +150,19 @@ class Committer:
                 return
             slot = self.free_slots.pop()
             lanes = frozenset[Lane]().union(*(ticket.lanes for ticket in tickets))
-            self.held |= lanes
+            self.busy_lanes |= lanes
             task = detached(self._run(slot, tickets, lanes))
             self.batches.add(task)
             task.add_done_callback(self.batches.discard)
 
     def _take(self) -> list[AnyTicket]:
         """The next batch, in order of arrival; whoever cannot go yet keeps its lanes from those behind it."""
-        blocked = self.held | self.not_before.keys()
-        chosen = BatchBuilder(self.width if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1)
+        blocked = self.busy_lanes | self.backoff_until.keys()
+        chosen = BatchBuilder(
+            self.resources_max if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1
+        )
         left: deque[AnyTicket] = deque()
-        while self.waiting and not chosen.full:
+        while self.waiting and not chosen.is_full:
             ticket = self.waiting.popleft()
             if blocked.isdisjoint(ticket.lanes) and chosen.fits(ticket):
                 chosen.add(ticket)
@@ -166,7 +172,7 @@ class Committer:
         left.extend(self.waiting)
         self.waiting = left
         for ticket in chosen.tickets:
-            ticket.taken = True
+            ticket.in_batch = True
         return chosen.tickets
 
     async def _run(self, slot: int, tickets: list[AnyTicket], lanes: frozenset[Lane]) -> None:
@@ -178,28 +184,28 @@ class Committer:
         except BaseException as failure:  # every caller must hear of it, whatever it was
             log.exception("batch failed")
             for ticket in tickets:
-                answer(ticket, failure)
+                resolve(ticket, failure)
             raise
         finally:
             if not tickets[0].intent.lengthy:
-                self.pace = max(loop.time() - began, self.pace * PACE_KEPT)
-            self.held -= lanes
+                self.batch_seconds = max(loop.time() - began, self.batch_seconds * PACE_KEPT)
+            self.busy_lanes -= lanes
             self.free_slots.append(slot)
-            self._pump_soon()
+            self._schedule_pump()
         lost = [
             (ticket, outcome)
             for ticket, outcome in zip(tickets, outcomes, strict=True)
             if isinstance(outcome, WriteConflict)
         ]
         if lost:
-            self._lost(lost)
+            self._retry(lost)
         else:
-            self.width = min(self.width * 2, INTENTS_LIMIT)
+            self.resources_max = min(self.resources_max * 2, INTENTS_LIMIT)
         for ticket, outcome in zip(tickets, outcomes, strict=True):
-            if ticket.answer.done():
-                _log_late(ticket, outcome)
+            if ticket.future.done():
+                _log_late_outcome(ticket, outcome)
             elif not isinstance(outcome, WriteConflict):
-                answer(ticket, outcome)
+                resolve(ticket, outcome)
 
     async def _outcomes(
         self, slot: int, tickets: list[AnyTicket], *, duplicate: bool = False
@@ -210,80 +216,82 @@ class Committer:
         """
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
-        batch = Batch(intents, self.rules, self.branches_a_find, self.clock(), self.owner, self.driver.atomic)
+        batch = Batch(intents, self.rules, self.branches_per_find, self.clock(), self.owner, self.driver.atomic)
         for ticket in tickets:
             ticket.batch = batch
-        batch.given_up = any(ticket.answer.done() for ticket in tickets)
-        left = max(ticket.until for ticket in tickets) - loop.time() - SETTLE_SECONDS
-        budget = max(left, LEAST_BUDGET_SECONDS)
+        batch.abandoned = any(ticket.future.done() for ticket in tickets)
+        left = max(ticket.deadline for ticket in tickets) - loop.time() - COMMIT_RESERVE_SECONDS
+        budget = max(left, BUDGET_MIN_SECONDS)
         budget = min(budget, COMMIT_SECONDS)  # later it would not commit, however long its intents may wait
         try:
             outcomes: list[Outcome | WriteConflict] = [*await self.driver.run(slot, attempt(batch), budget)]
-            self._rest(batch.yields)
+            self._back_off(batch.yield_requests)
             return outcomes  # noqa: TRY300  # an else would be far away
         except (WriteConflict, Problem) as same:  # a problem of all: this process must not book
             return [same] * len(tickets)
         except Exception as error:  # noqa: BLE001  # whatever it was, it must not reach the neighbours
             if DUPLICATE_KEY in codes_of(error) and not duplicate:
                 return await self._outcomes(slot, tickets, duplicate=True)
-            if (passing := _passing(error)) is not None:
+            if (passing := _transient_failure(error)) is not None:
                 return [passing] * len(tickets)
             if len(tickets) == 1:
-                return [_culprit(error)]
+                return [_intent_problem(error)]
         half = len(tickets) // 2
         return [*await self._outcomes(slot, tickets[:half]), *await self._outcomes(slot, tickets[half:])]
 
-    def _lost(self, lost: "list[tuple[AnyTicket, WriteConflict]]") -> None:
+    def _retry(self, lost: "list[tuple[AnyTicket, WriteConflict]]") -> None:
         """Back to the front in their order; their resources rest a moment, and fewer of them share a batch.
 
         Fewer resources, never fewer intents of one: a hot resource then goes alone, with all who want it.
         """
-        self.lost += 1
+        self.write_conflicts += 1
         lanes = frozenset[Lane]().union(*(ticket.lanes for ticket, _ in lost))
-        self.width = max(len(lanes) // 2, 1)
-        losses = max(ticket.losses for ticket, _ in lost)
+        self.resources_max = max(len(lanes) // 2, 1)
+        losses = max(ticket.conflicts for ticket, _ in lost)
         rest = min(BACKOFF_SECONDS * BACKOFF_GROWTH**losses, BACKOFF_LIMIT_SECONDS) * random.random()  # noqa: S311  # jitter
-        self._rest(dict.fromkeys(lanes, rest))
-        stuck = frozenset[Lane]().union(*(t.intent.lanes() for t, _ in lost if t.losses >= LOSSES_BEFORE_A_MARK))
-        if stuck and self.way is not None:
-            self._ask_for_way(self.way, stuck)
+        self._back_off(dict.fromkeys(lanes, rest))
+        stuck = frozenset[Lane]().union(
+            *(t.intent.lanes() for t, _ in lost if t.conflicts >= CONFLICTS_BEFORE_PRIORITY)
+        )
+        if stuck and self.request_priority is not None:
+            self._send_priority_request(self.request_priority, stuck)
         for ticket, why in reversed(lost):
             ticket.batch = None
-            ticket.losses += 1
-            ticket.too_late = why.problem
-            self._back(ticket)
+            ticket.conflicts += 1
+            ticket.timeout_problem = why.problem
+            self._requeue(ticket)
 
-    def _ask_for_way(self, way: Priority, lanes: frozenset[Lane]) -> None:
+    def _send_priority_request(self, way: RequestPriority, lanes: frozenset[Lane]) -> None:
         """Mark the guards, so that the other processes leave them alone for a moment, and go as soon as that stands."""
         task = detached(way(lanes, self.owner))
-        self.marks.add(task)
-        task.add_done_callback(self.marks.discard)
-        task.add_done_callback(lambda _: self._rested(lanes, math.inf))
+        self.priority_requests.add(task)
+        task.add_done_callback(self.priority_requests.discard)
+        task.add_done_callback(lambda _: self._end_backoff(lanes, math.inf))
 
-    def _rest(self, seconds: Mapping[Lane, float]) -> None:
+    def _back_off(self, seconds: Mapping[Lane, float]) -> None:
         """Start nothing on these lanes for so long."""
         loop = asyncio.get_running_loop()
         for lane, rest in seconds.items():
-            self.not_before[lane] = until = loop.time() + rest
-            _call_at(until, self._rested, (lane,), until)
+            self.backoff_until[lane] = until = loop.time() + rest
+            _call_at(until, self._end_backoff, (lane,), until)
 
-    def _rested(self, lanes: Collection[Lane], until: float) -> None:
+    def _end_backoff(self, lanes: Collection[Lane], until: float) -> None:
         """They may go again, but for those that rest for longer by now.
 
         Compared with the time that was set, not with the clock: the loop calls a little early, and nobody else would.
         """
         for lane in lanes:
-            if self.not_before.get(lane, until) <= until:
-                self.not_before.pop(lane, None)
-        self._pump_soon()
+            if self.backoff_until.get(lane, until) <= until:
+                self.backoff_until.pop(lane, None)
+        self._schedule_pump()
 
-    def _back(self, ticket: AnyTicket) -> None:
+    def _requeue(self, ticket: AnyTicket) -> None:
         """To the front of the line again, unless its time is over."""
-        ticket.taken = False
-        if ticket.answer.done():  # it was told that nobody knows: it is not tried again behind its caller's back
+        ticket.in_batch = False
+        if ticket.future.done():  # it was told that nobody knows: it is not tried again behind its caller's back
             return
-        if asyncio.get_running_loop().time() >= ticket.last_call and ticket.too_late is not None:
-            answer(ticket, ticket.too_late)
+        if asyncio.get_running_loop().time() >= ticket.start_by and ticket.timeout_problem is not None:
+            resolve(ticket, ticket.timeout_problem)
             return
         self.waiting.appendleft(ticket)
 
@@ -293,19 +301,19 @@ def _call_at(when: float, call: Callable[[*Ts], None], *arguments: *Ts) -> async
     return asyncio.get_running_loop().call_at(when, call, *arguments, context=Context())
 
 
-def _unknown(intent: AnyIntent) -> OutcomeUnknown:
+def _outcome_unknown(intent: AnyIntent) -> OutcomeUnknown:
     """What is told of an intent that is on its way when its time ends."""
     return OutcomeUnknown([str(identity) for identity in intent.reservations()], keyed=intent.token is not None)
 
 
-def _log_late(ticket: AnyTicket, outcome: "Outcome | WriteConflict") -> None:
+def _log_late_outcome(ticket: AnyTicket, outcome: "Outcome | WriteConflict") -> None:
     """Say what became of an intent whose caller was told that nobody knows."""
-    if isinstance(ticket.answer.exception(), OutcomeUnknown) and not isinstance(outcome, OutcomeUnknown):
+    if isinstance(ticket.future.exception(), OutcomeUnknown) and not isinstance(outcome, OutcomeUnknown):
         ids = [str(identity) for identity in ticket.intent.reservations()]
         log.info("an unknown outcome is known", reservations=ids, done=isinstance(outcome, Accepted | Replay))
 
 
-def _passing(error: Exception) -> WriteConflict | Problem | None:
+def _transient_failure(error: Exception) -> WriteConflict | Problem | None:
     """A failure of the moment, after which the same batch may go again; None for one that it brought upon itself.
 
     A server that answers that it cannot write is believed at once: its disk is not emptied within a deadline.
@@ -316,21 +324,21 @@ def _passing(error: Exception) -> WriteConflict | Problem | None:
         return WriteConflict(problem)
     if getattr(error, "timeout", False):
         return WriteConflict(overloaded("The database did not answer in time; nothing was done."))
-    return _unusable(error) if is_outage(error) else None
+    return _database_unusable(error) if is_outage(error) else None
 
 
-def _unusable(error: Exception) -> Problem:
+def _database_unusable(error: Exception) -> Problem:
     """What is told where the database answers that it cannot work, because its disk is full for example."""
     problem = Problem("unavailable", "The database cannot work at the moment; nothing was done.")
     problem.__cause__ = error
     return problem
 
 
-def _culprit(error: Exception) -> Problem:
+def _intent_problem(error: Exception) -> Problem:
     """What a single intent is told whose own data the database would not take."""
     if isinstance(error, BSONError | OverflowError | DocumentTooLarge):
         return Problem("invalid", f"The database cannot keep this: {error}.")
     if is_breakdown(error):
-        return _unusable(error)
+        return _database_unusable(error)
     log.error("transaction failed", exc_info=error)
     return Problem("internal", "The database refused this for a reason that is not yours; nothing was done.")

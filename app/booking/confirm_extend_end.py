@@ -43,13 +43,13 @@ class Confirm(ExistingIntent):
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`.
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
-        stored = self.required(view)
+        stored = self.require_stored(view)
         now = view.now(stored.resource)
         status = self.status_now(stored, now)
         if status == "expired":
             raise hold_expired()
         if status == "confirmed" or (self.spares_final and is_final(status)):
-            return self.unchanged(stored)
+            return self.accept_unchanged(stored)
         if status != "pending":
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become confirmed.")
         if is_request(stored) and not self.admin:
@@ -58,7 +58,7 @@ class Confirm(ExistingIntent):
         asks = offer is not None and offer.requires_approval and not self.admin
         after = stored.model_copy(update={"status": "pending" if asks else "confirmed", "expires_at": None})
         view.calendar(stored.resource).add(occupancy(after))
-        return self.written(stored, after, now, taken=[], reason=self.reason)
+        return self.accept_change(stored, after, now, taken=[], reason=self.reason)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Extend(ExistingIntent):
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`.
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
-        stored = self.required(view)
+        stored = self.require_stored(view)
         now = view.now(stored.resource)
         status = self.status_now(stored, now)
         if status == "expired":
@@ -85,9 +85,9 @@ class Extend(ExistingIntent):
         if until > to_millis(stored.created_at) + HOLD_LIMIT:
             raise invalid("/expiresInSeconds", "A hold ends at most 86,400 seconds after it was made.")
         if until <= to_millis(stored.expires_at):
-            return self.unchanged(stored)
+            return self.accept_unchanged(stored)
         after = stored.model_copy(update={"expires_at": from_millis(until)})
-        return self.written(stored, after, now, taken=[])
+        return self.accept_change(stored, after, now, taken=[])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,11 +110,11 @@ class Close(ExistingIntent):
             Problem: `not-found`, `forbidden-transition`, `too-late`.
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
-        stored = self.required(view)
+        stored = self.require_stored(view)
         now = view.now(stored.resource)
         status = self.status_now(stored, now)
         if is_final(status):
-            return self.unchanged(stored)
+            return self.accept_unchanged(stored)
         if not may_follow(status, self.to):
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {self.to}.")
         check_begun(to_millis(stored.start_time), self.to, now)
@@ -123,4 +123,4 @@ class Close(ExistingIntent):
             check_cancellation_notice(to_millis(stored.start_time), offer, now)
         view.calendar(stored.resource).remove(stored.id)
         after = stored.model_copy(update={"status": self.to})
-        return self.written(stored, after, now, taken=[], reason=self.reason)
+        return self.accept_change(stored, after, now, taken=[], reason=self.reason)

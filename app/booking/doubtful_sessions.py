@@ -15,11 +15,11 @@ from pymongo.synchronous.mongo_client import MongoClient
 
 from app.cluster.reaper import kill_command
 
-LATE_SECONDS = 120.0
+LATE_PACKET_SECONDS = 120.0
 """How late a packet can be: a kernel goes on sending for a closed connection for about 100 s."""
 
 
-class Doubts:
+class DoubtfulSessions:
     """The doubtful sessions of one process; any thread may add and end them.
 
     Args:
@@ -57,5 +57,5 @@ class Doubts:
         self._client.admin.command(*kill_command(sessions))
         with self._lock:
             for session in sessions:
-                if asked - self._since.get(session, asked) >= LATE_SECONDS:
+                if asked - self._since.get(session, asked) >= LATE_PACKET_SECONDS:
                     del self._since[session]

@@ -20,8 +20,8 @@ from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.write_concern import WriteConcern
 
-from app.booking.doubtful_sessions import Doubts
-from app.cluster.heartbeat import Vouch
+from app.booking.doubtful_sessions import DoubtfulSessions
+from app.cluster.heartbeat import EnsureRegistered
 from app.deadline import LEAST_SECONDS
 from app.outages import is_unheard
 from app.storage.client import Store
@@ -32,7 +32,7 @@ T = TypeVar("T")
 MAJORITY = WriteConcern("majority", j=True)
 GRACE_SECONDS = 1.0
 """What a commit, and the question whether it came through, get beyond the budget of their batch."""
-SETTLING = frozenset({"commit", "kill", "commit.fence", "commit.prove", "plain.prove", "reservations.stamp"})
+GRACE_STEPS = frozenset({"commit", "kill", "commit.fence", "commit.prove", "plain.prove", "reservations.stamp"})
 """The steps that get that grace."""
 NO_SUCH_TRANSACTION = 251
 
@@ -49,7 +49,7 @@ class Driver(Protocol):
         """Give back what the driver holds."""
 
 
-async def _unasked() -> None:
+async def _no_registration() -> None:
     """Nobody wants to be asked before a batch."""
 
 
@@ -69,23 +69,23 @@ class SessionDriver:
         self.database: Database[dict[str, Any]] = client.get_database(
             database, read_concern=ReadConcern("majority"), write_concern=MAJORITY
         )
-        self.vouch: Vouch = _unasked
-        self.doubts = Doubts(client)
+        self.ensure_registered: EnsureRegistered = _no_registration
+        self.doubtful_sessions = DoubtfulSessions(client)
         self.sessions = [self._new_session() for _ in range(slots)]
-        self._retired: set[int] = set()
-        self._unbegun: set[int] = set()
+        self._retired_slots: set[int] = set()
+        self._unbegun_slots: set[int] = set()
         """The slots in whose transaction the server has answered nothing yet."""
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="booking")
-        self._ender = ThreadPoolExecutor(1, thread_name_prefix="doubts")
+        self._session_ender = ThreadPoolExecutor(1, thread_name_prefix="doubts")
 
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
         """Run the whole body in one hop to a thread."""
         until = time.monotonic() + budget_seconds
-        await self.vouch()
-        if slot in self._retired:
-            self._retired.discard(slot)
+        await self.ensure_registered()
+        if slot in self._retired_slots:
+            self._retired_slots.discard(slot)
             self.sessions[slot] = self._new_session()
-            await self.vouch()
+            await self.ensure_registered()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self.drive, slot, body, until - time.monotonic())
 
@@ -112,81 +112,81 @@ class SessionDriver:
         finally:
             body.close()
             if self.sessions[slot].in_transaction:
-                self._give_up(slot) if cut_off else self._abort(slot, GRACE_SECONDS)
+                self._doubt_session(slot) if cut_off else self._abort(slot, GRACE_SECONDS)
 
     def perform(self, step: Step, slot: int, until: float) -> Any:
         """Do one step, within what is left of the budget."""
         session = self.sessions[slot]
-        left = max(until - time.monotonic(), GRACE_SECONDS if step.name in SETTLING else LEAST_SECONDS)
+        left = max(until - time.monotonic(), GRACE_SECONDS if step.name in GRACE_STEPS else LEAST_SECONDS)
         if step is ABORT:
             return self._abort(slot, left)
         with pymongo.timeout(left):
             if step is BEGIN:
-                self._unbegun.add(slot)
+                self._unbegun_slots.add(slot)
                 return session.start_transaction(ReadConcern("snapshot"), MAJORITY, ReadPreference.PRIMARY)
             if step is COMMIT:
                 return session.commit_transaction()
             if step is KILL:
-                self.doubts.add([self._replaced(slot)], late=False)  # a commit begins nothing
-                return self.doubts.end()
+                self.doubtful_sessions.add([self._replace_session(slot)], late=False)  # a commit begins nothing
+                return self.doubtful_sessions.end()
             within = session if session.in_transaction else None
             method = getattr(self.database[step.collection], step.method)
             result = method(*step.arguments, session=within, **step.options)
             rows = list(result) if step.method == "find" else result
         if within is not None:
-            self._unbegun.discard(slot)
+            self._unbegun_slots.discard(slot)
         return rows
 
     def _abort(self, slot: int, seconds: float) -> None:
         """Abort; a session that does not confirm that nothing of it is open is in doubt from then on."""
         try:
             with pymongo.timeout(min(seconds, GRACE_SECONDS)):
-                _abort_aloud(self.sessions[slot])
+                _abort_or_raise(self.sessions[slot])
         except OperationFailure as error:
             if error.code != NO_SUCH_TRANSACTION:
-                self._give_up(slot)
+                self._doubt_session(slot)
         except PyMongoError:
-            self._give_up(slot)
+            self._doubt_session(slot)
 
-    def _give_up(self, slot: int) -> None:
+    def _doubt_session(self, slot: int) -> None:
         """Go on in another session; end the old one beside the batches, so that its guards are free at once."""
-        self.doubts.add([self._replaced(slot)], late=slot in self._unbegun)
-        self._ender.submit(self._end_doubted)
+        self.doubtful_sessions.add([self._replace_session(slot)], late=slot in self._unbegun_slots)
+        self._session_ender.submit(self._end_doubtful_sessions)
 
-    def _replaced(self, slot: int) -> bytes:
+    def _replace_session(self, slot: int) -> bytes:
         """Put another session in the slot's place; the old one, which does not go back to the pool."""
         old, self.sessions[slot] = self.sessions[slot], self._new_session()
         return _id_of(old)
 
-    def _end_doubted(self) -> None:
+    def _end_doubtful_sessions(self) -> None:
         with suppress(PyMongoError), pymongo.timeout(GRACE_SECONDS):
-            self.doubts.end()
+            self.doubtful_sessions.end()
 
-    async def settle(self) -> None:
+    async def end_doubtful_sessions(self) -> None:
         """Have the server end what is in doubt, as far as it answers; asked with every beat."""
-        if self.doubts.ids():
-            await asyncio.get_running_loop().run_in_executor(self._ender, self._end_doubted)
+        if self.doubtful_sessions.ids():
+            await asyncio.get_running_loop().run_in_executor(self._session_ender, self._end_doubtful_sessions)
 
-    def adopt(self, sessions: list[bytes]) -> None:
+    def adopt_sessions(self, sessions: list[bytes]) -> None:
         """Take over the sessions of a dead process: what it sent last may be late."""
-        self.doubts.add(sessions, late=True)
+        self.doubtful_sessions.add(sessions, late=True)
 
     def _new_session(self) -> ClientSession:
         session = self.client.start_session()
         _id_of(session)  # it gets its id when somebody asks for it
         return session
 
-    def held(self) -> list[bytes]:
+    def session_ids(self) -> list[bytes]:
         """The ids of the sessions that may hold guards now, or after the next call of `run`, or by what is late."""
-        return [*(_id_of(session) for session in self.sessions), *self.doubts.ids()]
+        return [*(_id_of(session) for session in self.sessions), *self.doubtful_sessions.ids()]
 
-    def doubted(self) -> list[bytes]:
+    def doubtful_session_ids(self) -> list[bytes]:
         """Those of them that are in doubt."""
-        return self.doubts.ids()
+        return self.doubtful_sessions.ids()
 
-    def retire(self) -> None:
+    def retire_sessions(self) -> None:
         """Begin no further batch in the present sessions: somebody has ended them."""
-        self._retired.update(range(len(self.sessions)))
+        self._retired_slots.update(range(len(self.sessions)))
 
     async def close(self) -> None:
         """End the sessions; no body may be running."""
@@ -194,8 +194,8 @@ class SessionDriver:
         for session in ended:
             with suppress(PyMongoError):
                 session.end_session()
-        await self.settle()
-        for threads in (self._threads, self._ender):
+        await self.end_doubtful_sessions()
+        for threads in (self._threads, self._session_ender):
             threads.shutdown(wait=False)
 
 
@@ -203,7 +203,7 @@ def _id_of(session: ClientSession) -> bytes:
     return bytes(session.session_id["id"])
 
 
-def _abort_aloud(session: ClientSession) -> None:
+def _abort_or_raise(session: ClientSession) -> None:
     """Abort a transaction, and hear of it where that failed: the driver's own way keeps quiet about it.
 
     Raises:
@@ -234,13 +234,13 @@ class PlainDriver:
     atomic = False
 
     def __init__(self, store: Store) -> None:
-        self.vouch: Vouch = _unasked
+        self.ensure_registered: EnsureRegistered = _no_registration
         self._database = store.database
 
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
         """Step through the body; sessions and transactions mean nothing here."""
         del slot
-        await self.vouch()
+        await self.ensure_registered()
         until = time.monotonic() + budget_seconds
         try:
             step = next(body)
@@ -267,21 +267,21 @@ class PlainDriver:
             result = method(*step.arguments, **step.options)
             return await (result.to_list(None) if step.method == "find" else result)
 
-    def held(self) -> list[bytes]:
+    def session_ids(self) -> list[bytes]:
         """Nothing."""
         return []
 
-    def doubted(self) -> list[bytes]:
+    def doubtful_session_ids(self) -> list[bytes]:
         """Nothing."""
         return []
 
-    def retire(self) -> None:
+    def retire_sessions(self) -> None:
         """There is nothing to retire."""
 
-    def adopt(self, sessions: list[bytes]) -> None:
+    def adopt_sessions(self, sessions: list[bytes]) -> None:
         """Without transactions nothing of a session is locked."""
 
-    async def settle(self) -> None:
+    async def end_doubtful_sessions(self) -> None:
         """Nothing is in doubt."""
 
     async def close(self) -> None:

@@ -9,8 +9,8 @@ from bson import ObjectId
 from app.booking.existing import ReservationMoved, check_version
 from app.booking.intents import Intent, Lane, Target, View, guard_lanes
 from app.booking.outcomes import Accepted, Update
-from app.booking.snapshot import forget
-from app.booking.stranding_survey import Survey, is_to_come
+from app.booking.snapshot import invalidate_rules
+from app.booking.stranding_survey import Survey, is_upcoming
 from app.domain.instants import Millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
@@ -21,7 +21,7 @@ from app.storage.guards import new_rules
 from app.storage.span import Span
 from app.storage.stored_catalogue import object_of, version_of
 
-OPERATIONS_KEPT = 50
+OPERATIONS_MAX = 50
 """How many edits an object remembers by their ids, so that one whose answer was lost is found after others came."""
 
 
@@ -46,20 +46,20 @@ class Plan:
     survey: Survey | None = None
     daily: frozenset[str] = frozenset()
 
-    def lost(self, bookings: Iterable[Occupancy], now: Millis) -> list[Occupancy]:
+    def stranded_among(self, bookings: Iterable[Occupancy], now: Millis) -> list[Occupancy]:
         """Those that the edit strands. What has ended still takes room while its buffer lasts, but loses nothing."""
         return [each for each in stranded(bookings, self.before, self.after, self.daily) if each.own_end > now]
 
-    def strands_one_of(self, fresh: Sequence[Occupancy], now: Millis) -> bool:
+    def strands_any_of(self, fresh: Sequence[Occupancy], now: Millis) -> bool:
         """Whether it strands somebody now that these have come, or are changed, since the survey."""
         if not fresh:
             return False
         if self.before.by_guests != self.after.by_guests:
             return True
         if self.survey is None or self.after.capacity >= self.before.capacity:
-            return bool(self.lost(fresh, now))
+            return bool(self.stranded_among(fresh, now))
         known = {each.key: each for each in (*self.survey.bookings, *fresh)}
-        return bool(self.lost(known.values(), now))
+        return bool(self.stranded_among(known.values(), now))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -110,28 +110,28 @@ class EditResource(Intent[int]):
     def _strands(self, view: View) -> bool:
         """Whether it strands whom this transaction knows: those who came since, and those its neighbours asked for."""
         calendar = view.calendar(self.identity)
-        fresh = [each for each in calendar.live.values() if is_to_come(each, calendar.now)]
-        return self.plan.strands_one_of(fresh, calendar.now)
+        fresh = [each for each in calendar.live.values() if is_upcoming(each, calendar.now)]
+        return self.plan.strands_any_of(fresh, calendar.now)
 
     def _accepted(self) -> Accepted[int]:
         version = self.plan.version + 1
         change = self.plan.change
         fields = {"$set": {**change.get("$set", {}), "version": version}, "$push": {**change.get("$push", {})}}
-        fields["$push"] |= _remembering(self.operation)
+        fields["$push"] |= _operation_push(self.operation)
         query = {"_id": self.identity, "version": self.plan.version}
         return Accepted(
             version,
             proof=("resources", {"_id": self.identity, "operations": self.operation}),
             updates=[
                 Update("resources", query, {**change, **fields}),
-                forget(self.identity, self.rules),
+                invalidate_rules(self.identity, self.rules),
             ],
         )
 
 
-def _remembering(operation: ObjectId) -> dict[str, Any]:
+def _operation_push(operation: ObjectId) -> dict[str, Any]:
     """What is pushed to an object, so that an edit whose answer was lost is found after others came."""
-    return {"operations": {"$each": [operation], "$slice": -OPERATIONS_KEPT}}
+    return {"operations": {"$each": [operation], "$slice": -OPERATIONS_MAX}}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,18 +178,21 @@ class EditService(Intent[Service]):
         after = self.apply(before).model_copy(update={"version": before.version + 1})
         view.service_rules(self.identity)  # says so if the guard is missing
         kept = after.to_mongo()
-        unset = dict.fromkeys(_OPTIONAL - kept.keys(), "")
-        change: dict[str, Any] = {"$set": kept, "$push": _remembering(self.operation)}
+        unset = dict.fromkeys(_OPTIONAL_FIELDS - kept.keys(), "")
+        change: dict[str, Any] = {"$set": kept, "$push": _operation_push(self.operation)}
         change |= {"$unset": unset} if unset else {}
         return Accepted(
             after,
             proof=("services", {"_id": self.identity, "operations": self.operation}),
             updates=[
                 Update("services", {"_id": self.identity, "version": before.version}, change),
-                forget(service_row(self.identity)),
+                invalidate_rules(service_row(self.identity)),
             ],
         )
 
 
-_OPTIONAL = {each.alias or "" for each in Service.model_fields.values() if each.default is None} - {"", "revisionId"}
+_OPTIONAL_FIELDS = {each.alias or "" for each in Service.model_fields.values() if each.default is None} - {
+    "",
+    "revisionId",
+}
 """The stored names of the fields that may be absent."""

@@ -18,7 +18,7 @@ from app.storage.span import Span
 from app.storage.stored_reservations import reservation_of
 
 COLLECTION = "reservations"
-SILENT = frozenset(
+DERIVED_FIELDS = frozenset(
     {"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status", "importKey"}
 )
 """Fields that follow from others; the history names only what the caller changed."""
@@ -47,7 +47,7 @@ class ExistingIntent(Intent[Reservation]):
     service: str | None = None
     row: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     """The document, once it was read."""
-    without_resource: ClassVar[bool] = False
+    allows_missing_resource: ClassVar[bool] = False
     """Whether that can be done on a resource that does not exist, as with rows that others have put there."""
 
     def lanes(self) -> frozenset[Lane]:
@@ -83,7 +83,7 @@ class ExistingIntent(Intent[Reservation]):
         self.row = row
         return reservation_of(row)
 
-    def required(self, view: View) -> Reservation:
+    def require_stored(self, view: View) -> Reservation:
         """The reservation, on a resource whose guard is held.
 
         Raises:
@@ -95,7 +95,7 @@ class ExistingIntent(Intent[Reservation]):
             raise not_found("reservation", str(self.reservation))
         if stored.resource not in self.lanes() or stored.service not in {None, *self.services()}:
             raise ReservationMoved
-        if not self.without_resource and view.resource_rules(stored.resource) is None:
+        if not self.allows_missing_resource and view.resource_rules(stored.resource) is None:
             detail = (
                 f"Its resource {stored.resource!r} does not exist; add one with that id, or cancel the reservation."
             )
@@ -106,7 +106,7 @@ class ExistingIntent(Intent[Reservation]):
         """The status as it counts in this transaction."""
         return status_at(stored.status, None if stored.expires_at is None else to_millis(stored.expires_at), now)
 
-    def facts(self, view: View, after: Reservation) -> tuple[ResourceRules, ServiceRules | None]:
+    def rules_for(self, view: View, after: Reservation) -> tuple[ResourceRules, ServiceRules | None]:
         """What the changed reservation is judged by.
 
         Raises:
@@ -120,23 +120,23 @@ class ExistingIntent(Intent[Reservation]):
             raise invalid("/service", f"There is no service {after.service!r}.")
         return room, offer
 
-    def unchanged(self, stored: Reservation) -> Accepted[Reservation]:
+    def accept_unchanged(self, stored: Reservation) -> Accepted[Reservation]:
         """It is already as the caller wants it: nothing is written."""
         return Accepted(stored, proof=(COLLECTION, {"_id": stored.id}))
 
-    def written(
+    def accept_change(
         self, stored: Reservation, after: Reservation, now: Millis, *, taken: list[Span], reason: str | None = None
     ) -> Accepted[Reservation]:
         """The change as a guarded update, with its line in the history."""
         before, kept = stored.to_mongo(), after.to_mongo()
-        changed = {name: value for name, value in kept.items() if not _same(before.get(name), value)}
+        changed = {name: value for name, value in kept.items() if not _is_same_json(before.get(name), value)}
         unset = before.keys() - kept.keys()
         if not changed and not unset:
-            return self.unchanged(stored)
+            return self.accept_unchanged(stored)
         at = from_millis(now)
-        line = self._history_line(stored, after, sorted((changed.keys() | unset) - SILENT), at)
+        line = self._history_line(stored, after, sorted((changed.keys() | unset) - DERIVED_FIELDS), at)
         if taken:
-            changed |= {**_looked_up(self.row, kept)}
+            changed |= {**_lookup_fields(self.row, kept)}
         if reason:
             line["reason"] = reason
         change = reservation_update(line, stamp=at, fields=changed, unset=unset)
@@ -156,19 +156,19 @@ class ExistingIntent(Intent[Reservation]):
         return {"at": at, "by": self.by, "operation": self.operation, "from": stored.status, "to": after.status}
 
 
-_LOOKED_UP = ("resource", "status", "startTime", "endTime", "blockStart", "blockEnd", "units")
+_LOOKUP_FIELDS = ("resource", "status", "startTime", "endTime", "blockStart", "blockEnd", "units")
 
 
-def _looked_up(row: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+def _lookup_fields(row: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
     """What of a row has to be written as Reserva writes it, so that the lookup finds it in its new place."""
-    fields = {name: kept[name] for name in _LOOKED_UP if not _same(row.get(name), kept[name])}
+    fields = {name: kept[name] for name in _LOOKUP_FIELDS if not _is_same_json(row.get(name), kept[name])}
     if isinstance(named := row.get("resource"), ObjectId) and str(named) == kept["resource"]:
         del fields["resource"]  # found as it is, and others may need it so
     return fields
 
 
-def _same(one: Any, other: Any) -> bool:
+def _is_same_json(one: Any, other: Any) -> bool:
     """Whether they are the same JSON: Python takes true for 1."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+        return one.keys() == other.keys() and all(_is_same_json(value, other[name]) for name, value in one.items())
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)

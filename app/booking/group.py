@@ -20,7 +20,7 @@ from app.storage.span import Span
 
 Reason = Refused | Problem
 
-VERDICTS = 2_000
+VERDICTS_MAX = 2_000
 """About how many are given at most before a group that could be arranged in many ways is refused."""
 
 
@@ -98,12 +98,12 @@ class AllOrNothing(Intent[list[Reservation]]):
                     refused[place] = reason
             if refused:
                 raise MembersRefused(sorted(refused.items()))
-        return self._joined([each for _, each in sorted(accepted.items())])
+        return self._combine([each for _, each in sorted(accepted.items())])
 
     def _prepare(self, view: View) -> None:
         """What must be so before the first member is judged."""
 
-    def _joined(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
+    def _combine(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
         writing = next((each for each in accepted if each.writes), accepted[0])
         return Accepted(
             [each.value for each in accepted],
@@ -137,14 +137,14 @@ class BookGroup(AllOrNothing):
         if max(choices) == 1:
             return self._judge_in(range(len(self.members)), view)
         orders = self._orders(choices)
-        for number, order in enumerate(orders[: max(VERDICTS // sum(choices), 1)]):
-            left = self._tried(order, number, view)
+        for number, order in enumerate(orders[: max(VERDICTS_MAX // sum(choices), 1)]):
+            left = self._try_order(order, number, view)
             if isinstance(left, Accepted):
                 return left
-        if sum(choices) * (len(orders) + 1) <= VERDICTS and (found := self._arranged(view)) is not None:
+        if sum(choices) * (len(orders) + 1) <= VERDICTS_MAX and (found := self._search_places(view)) is not None:
             return found
         for member in self.members:
-            member.round = None
+            member.pool_round = None
         return self._judge_in(orders[0], view)
 
     def _orders(self, choices: Sequence[int]) -> list[list[int]]:
@@ -156,15 +156,15 @@ class BookGroup(AllOrNothing):
             sorted(places, key=lambda place: (choices[place] > 1, starts[place])),
         ]
 
-    def _arranged(self, view: View) -> Accepted[list[Reservation]] | None:
+    def _search_places(self, view: View) -> Accepted[list[Reservation]] | None:
         """All of them, where a search finds a place for each."""
         with suppress(Problem):  # it will be raised again, and told, when all are judged
             found = arrange([self._seeker(member, view) for member in self.members])
             for member, place in zip(self.members, found or [], strict=found is not None):
-                member.place = place
-            accepted = self._tried(range(len(self.members)), 0, view) if found else None
+                member.pool_choice = place
+            accepted = self._try_order(range(len(self.members)), 0, view) if found else None
             for member in self.members:
-                member.place = None
+                member.pool_choice = None
             return accepted if isinstance(accepted, Accepted) else None
         return None
 
@@ -180,17 +180,17 @@ class BookGroup(AllOrNothing):
                 places[candidate] = verdict.units, free - verdict.units
         return Seeker(start, end, places)
 
-    def _tried(self, order: Sequence[int], number: int, view: View) -> Accepted[list[Reservation]] | list[int]:
+    def _try_order(self, order: Sequence[int], number: int, view: View) -> Accepted[list[Reservation]] | list[int]:
         """All of them, or the places of those who found nothing."""
         for member in self.members:
-            member.round = number
+            member.pool_round = number
         try:
             return self._judge_in(order, view)
         except MembersRefused as refused:
             return [place for place, _ in refused.members]
 
-    def _joined(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
-        joined = AllOrNothing._joined(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
+    def _combine(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
+        joined = AllOrNothing._combine(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
         joined.documents = [("groups", {"_id": self.group, "reservations": [row.id for row in joined.inserts]})]
         return joined
 
@@ -209,7 +209,7 @@ class Move(AllOrNothing):
         staying: list[Reservation] = []
         for member in self.members:
             with suppress(Problem):  # it will be raised again, and told, when the member is judged
-                stored = member.required(view)
+                stored = member.require_stored(view)
                 view.calendar(stored.resource).remove(stored.id)
                 kept = member.without_load(stored, view)
                 if kept is not None and kept.status in BLOCKING:

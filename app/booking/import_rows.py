@@ -29,7 +29,7 @@ from app.storage.stored_reservations import reservation_of
 ACTOR_IMPORT = "import"
 """Who the history of a row says it was."""
 
-BY_IMPORT_KEY = f"{COLLECTION}.importKey"
+IMPORT_KEY_TARGET = f"{COLLECTION}.importKey"
 """Where an import's reservations are looked up, as targets name it."""
 
 
@@ -38,7 +38,7 @@ def import_key(resource: str, reference: str) -> str:
     return key_hash(ACTOR_IMPORT, resource, reference)
 
 
-def lifted_for_row(status: Status, end: Millis, now: Millis, lifted: frozenset[str]) -> frozenset[str]:
+def lifted_rules_for_row(status: Status, end: Millis, now: Millis, lifted: frozenset[str]) -> frozenset[str]:
     """The rules that are not judged for a row.
 
     What does not block, and what has ended, is history: the one is only written down, and of the other only the
@@ -58,7 +58,7 @@ class BookRow(Book):
 
     def targets(self) -> frozenset[Target]:
         """The reservation that an import made of this row meanwhile."""
-        return frozenset(((BY_IMPORT_KEY, self.import_key),))
+        return frozenset(((IMPORT_KEY_TARGET, self.import_key),))
 
     def judge(self, view: View) -> Accepted[Reservation]:
         """The reservation as it is there, else as it is booked.
@@ -67,7 +67,7 @@ class BookRow(Book):
             Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
             Refused: with the verdict.
         """
-        row = view.target(BY_IMPORT_KEY, self.import_key)
+        row = view.target(IMPORT_KEY_TARGET, self.import_key)
         if row is not None:
             known = reservation_of(row)
             return Accepted(known, proof=(COLLECTION, {"_id": known.id}))
@@ -77,7 +77,7 @@ class BookRow(Book):
 
     def lifted_until(self, end: Millis, now: Millis) -> frozenset[str]:
         """See `lifted_for_row`."""
-        return lifted_for_row(self.status, end, now, self.lifted)
+        return lifted_rules_for_row(self.status, end, now, self.lifted_rules)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class ChangeRow(Change):
             Refused: with the verdict, where the rules say no.
             Elsewhere: the reservation lies on a resource whose guard is not held.
         """
-        stored = self.required(view)
+        stored = self.require_stored(view)
         check_version(self.version, stored.version)
         now = view.now(stored.resource)
         was = self.status_now(stored, now)
@@ -102,20 +102,20 @@ class ChangeRow(Change):
             raise Problem("forbidden-transition", f"It is {was}, which is final.")
         if was != self.status and not may_become(was, self.status):
             raise Problem("forbidden-transition", f"It is {was}; from there it cannot become {self.status}.")
-        after, room, offer = self._after(stored, view)
+        after, room, offer = self._changed(stored, view)
         if was != self.status:
             check_begun(to_millis(after.start_time), self.status, now)
         after = after.model_copy(update={"status": self.status})
         calendar = view.calendar(stored.resource)
         if self.status not in BLOCKING:
             calendar.remove(stored.id)
-            return self.written(stored, after, now, taken=[])
-        lifted = lifted_for_row(self.status, to_millis(after.end_time), now, self.lifted)
-        replace(self, lifted=lifted)._check_rules(stored, after, room, offer, view)  # noqa: SLF001  # its own
+            return self.accept_change(stored, after, now, taken=[])
+        lifted = lifted_rules_for_row(self.status, to_millis(after.end_time), now, self.lifted_rules)
+        replace(self, lifted_rules=lifted)._check_rules(stored, after, room, offer, view)  # noqa: SLF001  # its own
         calendar.remove(stored.id)
         view.calendar(after.resource).add(occupancy(after))
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
-        return self.written(stored, after, now, taken=[taken])
+        return self.accept_change(stored, after, now, taken=[taken])
 
     def _history_line(self, stored: Reservation, after: Reservation, changed: list[str], at: datetime) -> HistoryLine:
         line = ExistingIntent._history_line(self, stored, after, changed, at)  # noqa: SLF001  # slots leave no zero-argument super

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from app.domain.instants import Millis
 
-NODES = 400
+NODES_MAX = 400
 """How many placings a search tries at most."""
 
 
@@ -22,22 +22,22 @@ class Seeker:
     end: Millis
     places: Mapping[str, tuple[int, int]]
     """By resource: the units that it takes, and those that are free in its block besides."""
-    beside: dict[str, int] = field(default_factory=dict)
+    neighbour_units: dict[str, int] = field(default_factory=dict)
     """By resource: the units of the seekers that were placed there and meet it."""
 
-    def may_go_to(self, place: str) -> bool:
+    def fits_at(self, place: str) -> bool:
         """Whether it still fits."""
-        return self.beside.get(place, 0) <= self.places[place][1]
+        return self.neighbour_units.get(place, 0) <= self.places[place][1]
 
     @property
-    def open(self) -> list[str]:
+    def open_places(self) -> list[str]:
         """The places that are left."""
-        return [place for place in self.places if self.may_go_to(place)]
+        return [place for place in self.places if self.fits_at(place)]
 
 
 def arrange(seekers: Sequence[Seeker]) -> list[str] | None:
     """A place for each, or None where none was found."""
-    return Search(seekers).found()
+    return Search(seekers).places()
 
 
 class Search:
@@ -52,28 +52,28 @@ class Search:
         self._placed: dict[int, str] = {}
         self._nodes = 0
 
-    def found(self) -> list[str] | None:
+    def places(self) -> list[str] | None:
         """The places, in the order of the seekers."""
-        if not self._go_on():
+        if not self._place_rest():
             return None
         return [self._placed[number] for number in range(len(self._seekers))]
 
-    def _go_on(self) -> bool:
+    def _place_rest(self) -> bool:
         """Place all who are left: who has the fewest places first, of these who begins first."""
         left = [number for number in range(len(self._seekers)) if number not in self._placed]
         if not left:
             return True
-        number = min(left, key=lambda each: (len(self._seekers[each].open), self._seekers[each].start))
-        for place in self._seekers[number].open:
+        number = min(left, key=lambda each: (len(self._seekers[each].open_places), self._seekers[each].start))
+        for place in self._seekers[number].open_places:
             self._nodes += 1
-            if self._nodes > NODES:
+            if self._nodes > NODES_MAX:
                 return False
-            if self._put(number, place, 1) and self._go_on():
+            if self._place(number, place, 1) and self._place_rest():
                 return True
-            self._put(number, place, -1)
+            self._place(number, place, -1)
         return False
 
-    def _put(self, number: int, place: str, sign: int) -> bool:
+    def _place(self, number: int, place: str, sign: int) -> bool:
         """Place one, or take it back; whether those who are there already still fit."""
         if sign > 0:
             self._placed[number] = place
@@ -82,7 +82,7 @@ class Search:
         units, fits = self._seekers[number].places[place][0], True
         for other in self._meeting[number]:
             if place in other.places:
-                other.beside[place] = other.beside.get(place, 0) + sign * units
+                other.neighbour_units[place] = other.neighbour_units.get(place, 0) + sign * units
         for there, where in self._placed.items():
-            fits = fits and (where != place or self._seekers[there].may_go_to(place))
+            fits = fits and (where != place or self._seekers[there].fits_at(place))
         return fits

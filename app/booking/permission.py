@@ -74,18 +74,18 @@ def check_service_change(stored: Reservation, wanted: ServiceRules | None, *, ad
         raise Problem("forbidden", "The service needs approval: a change to it needs the scope reservations:admin.")
 
 
-def check_service_given(service: str | None, *, said: bool) -> None:
+def check_service_given(service: str | None, *, is_in_request: bool) -> None:
     """Refuse a customer's own key a time without a service, which no notice, horizon, length or approval would bind.
 
     Args:
         service: What it would be booked for.
-        said: Whether the request names the field, so that it is to blame.
+        is_in_request: Whether the request names the field, so that it is to blame.
 
     Raises:
         Problem: `invalid`, or `forbidden` where the reservation itself has no service.
     """
     if service is not None:
         return
-    if said:
+    if is_in_request:
         raise invalid("/service", "A key that is bound to a customer books only with a service; name one.")
     raise Problem("forbidden", "A key that is bound to a customer moves and changes only what has a service.")

@@ -18,11 +18,11 @@ YIELD_MILLISECONDS = 20
 """For how long guards are asked for, and how long at most whoever reads a mark leaves one alone, whatever it says."""
 WRITE_SECONDS = 0.5
 
-Priority: TypeAlias = Callable[[frozenset[Lane], ObjectId], Coroutine[Any, Any, None]]
+RequestPriority: TypeAlias = Callable[[frozenset[Lane], ObjectId], Coroutine[Any, Any, None]]
 """How a process asks the others to leave guards to it for a moment."""
 
 
-def priority_of(store: Store) -> Priority:
+def priority_requester(store: Store) -> RequestPriority:
     """The way to ask through this store; where it cannot be asked, things go on without."""
 
     async def ask(lanes: frozenset[Lane], owner: ObjectId) -> None:

@@ -27,14 +27,14 @@ class Ticket(Generic[T]):
 
     intent: Intent[T]
     lanes: frozenset[Lane]
-    until: float
-    last_call: float
-    answer: "asyncio.Future[T | Replay]"
-    losses: int = 0
-    taken: bool = False
+    deadline: float
+    start_by: float
+    future: "asyncio.Future[T | Replay]"
+    conflicts: int = 0
+    in_batch: bool = False
     batch: Batch | None = None
     timer: asyncio.TimerHandle | None = None
-    too_late: Problem | None = None
+    timeout_problem: Problem | None = None
     targets: frozenset[Target] = field(default_factory=frozenset)
 
 
@@ -47,18 +47,18 @@ class BatchBuilder:
 
     def __init__(self, width: int, intents: int) -> None:
         self.tickets: list[AnyTicket] = []
-        self._width = width
-        self._intents = intents
+        self._resources_max = width
+        self._intents_max = intents
         self._guards: set[Lane] = set()
         self._targets: set[Target] = set()
         self._writes = 0
         self._bytes = 0
-        self._alone = False
+        self._is_exclusive = False
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         """Whether nobody else fits, whoever it is."""
-        return self._alone or len(self.tickets) >= self._intents or self._writes >= WRITES_LIMIT
+        return self._is_exclusive or len(self.tickets) >= self._intents_max or self._writes >= WRITES_LIMIT
 
     def fits(self, ticket: AnyTicket) -> bool:
         """Whether the limits allow it, and nobody in the batch changes the same document."""
@@ -68,7 +68,7 @@ class BatchBuilder:
             not ticket.intent.lengthy
             and self._writes + ticket.intent.writes <= WRITES_LIMIT
             and self._bytes + ticket.intent.size <= BYTES_LIMIT
-            and len(self._guards | ticket.intent.lanes()) <= max(self._width, len(self._guards))
+            and len(self._guards | ticket.intent.lanes()) <= max(self._resources_max, len(self._guards))
             and self._targets.isdisjoint(ticket.targets)
         )
 
@@ -79,7 +79,7 @@ class BatchBuilder:
         self._targets |= ticket.targets
         self._writes += ticket.intent.writes
         self._bytes += ticket.intent.size
-        self._alone = ticket.intent.lengthy
+        self._is_exclusive = ticket.intent.lengthy
 
 
 def lanes_of(intent: Intent[object]) -> frozenset[Lane]:
@@ -87,16 +87,16 @@ def lanes_of(intent: Intent[object]) -> frozenset[Lane]:
     return intent.lanes() | ({Lane(f"key:{intent.token.key}")} if intent.token else frozenset())
 
 
-def answer(ticket: AnyTicket, outcome: "Outcome | BaseException") -> None:
+def resolve(ticket: AnyTicket, outcome: "Outcome | BaseException") -> None:
     """Tell the caller, if it still listens."""
     if ticket.timer is not None:
         ticket.timer.cancel()
-    if ticket.answer.done():
+    if ticket.future.done():
         return
     if isinstance(outcome, Accepted):
-        ticket.answer.set_result(outcome.value)
+        ticket.future.set_result(outcome.value)
     elif isinstance(outcome, Replay):
-        ticket.answer.set_result(outcome)
+        ticket.future.set_result(outcome)
     else:
-        ticket.answer.set_exception(outcome)
-        ticket.answer.exception()  # a caller that went away is no reason for a warning
+        ticket.future.set_exception(outcome)
+        ticket.future.exception()  # a caller that went away is no reason for a warning

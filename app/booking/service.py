@@ -17,7 +17,7 @@ from app.booking.idempotency import AnyToken, Replay, Token, read_answers, repla
 from app.booking.import_rows import ChangeRow
 from app.booking.intents import Intent
 from app.booking.outcomes import overloaded
-from app.booking.priority import priority_of
+from app.booking.priority import priority_requester
 from app.booking.transitions import Closure, close
 from app.cluster.heartbeat import Heartbeat
 from app.domain.lifecycle import Status
@@ -31,10 +31,10 @@ from app.storage.values import identity as identity_of
 
 T = TypeVar("T")
 
-TRIES = 5
+ATTEMPTS_MAX = 5
 
 
-class Held(TypedDict):
+class ExistingFields(TypedDict):
     """What an intent is told of the reservation that it changes."""
 
     reservation: ObjectId
@@ -43,14 +43,14 @@ class Held(TypedDict):
     operation: ObjectId
 
 
-class Where(TypedDict):
+class GuardedBy(TypedDict):
     """The guards that a change of a reservation needs."""
 
     resource: str
     service: str | None
 
 
-def _where(row: Mapping[str, Any]) -> Where:
+def _guards_of(row: Mapping[str, Any]) -> GuardedBy:
     """Where a stored reservation is.
 
     Raises:
@@ -59,7 +59,7 @@ def _where(row: Mapping[str, Any]) -> Where:
     resource = identity_of(row.get("resource"))
     if resource is None:
         raise unreadable({"resource": row.get("resource")})
-    return Where(resource=resource, service=identity_of(row.get("service")))
+    return GuardedBy(resource=resource, service=identity_of(row.get("service")))
 
 
 class BookingService:
@@ -69,8 +69,10 @@ class BookingService:
         self.store = store
         branches = BRANCHES if store.shape == "or" else 1
         driver = driver_for(store, SLOTS)
-        self.presence = Heartbeat(store, driver)
-        self.committer = Committer(driver, branches, clock=store.clock.millis, way=priority_of(store), rules=rules)
+        self.heartbeat = Heartbeat(store, driver)
+        self.committer = Committer(
+            driver, branches, clock=store.clock.millis, request_priority=priority_requester(store), rules=rules
+        )
 
     async def start(self) -> None:
         """Be known to the other processes before anything is booked, and watch them.
@@ -78,12 +80,12 @@ class BookingService:
         Raises:
             StorageError: they book in another mode or by another lifecycle; the sentence names the remedy.
         """
-        await self.presence.start()
+        await self.heartbeat.start()
 
     async def stop(self) -> None:
         """Finish what was taken in, take nothing new."""
         await self.committer.drain()
-        await self.presence.stop()
+        await self.heartbeat.stop()
 
     async def replayed_answer(self, token: AnyToken | None) -> Replay | None:
         """What the first request of a key was answered, whatever would be said of it today; None if there was none.
@@ -119,7 +121,7 @@ class BookingService:
         by: str,
         admin: bool = False,
         bound: bool = False,
-        lifted: frozenset[str] = frozenset(),
+        lifted_rules: frozenset[str] = frozenset(),
     ) -> Reservation:
         """Merge a patch into a reservation, for somebody with `reservations:admin` or bound to a customer, or neither.
 
@@ -129,8 +131,10 @@ class BookingService:
                 `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: Held) -> Change:
-            return Change(**held, by=by, patch=patch, version=version, admin=admin, bound=bound, lifted=lifted)
+        def intent(held: ExistingFields) -> Change:
+            return Change(
+                **held, by=by, patch=patch, version=version, admin=admin, bound=bound, lifted_rules=lifted_rules
+            )
 
         return await self._change(identity, intent)
 
@@ -167,8 +171,8 @@ class BookingService:
         except ReservationMoved as moved:
             raise Problem("stale", "It was moved since it was read; read it again and repeat the change.") from moved
 
-    async def _change(self, identity: ObjectId, intent: Callable[[Held], ExistingIntent]) -> Reservation:
-        return await self._where_they_are([identity], lambda held: intent(held[0]))
+    async def _change(self, identity: ObjectId, intent: Callable[[ExistingFields], ExistingIntent]) -> Reservation:
+        return await self._submit_for_existing([identity], lambda held: intent(held[0]))
 
     async def _submit(self, intent: Intent[T]) -> T:
         """Submit an intent without a key, which no stored answer can replay."""
@@ -177,10 +181,12 @@ class BookingService:
             raise TypeError("an intent without a key was replayed")
         return value
 
-    async def _where_they_are(self, identities: Sequence[ObjectId], intent: Callable[[list[Held]], Intent[T]]) -> T:
+    async def _submit_for_existing(
+        self, identities: Sequence[ObjectId], intent: Callable[[list[ExistingFields]], Intent[T]]
+    ) -> T:
         """Ask for the guards of the resources where these are; if one was moved meanwhile, for the new ones."""
         operations = [ObjectId() for _ in identities]
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS_MAX):
             query = {"_id": {"$in": [*identities]}}
             found = await self.store.database["reservations"].find(query, {"resource": 1, "service": 1}).to_list(None)
             rows = {row["_id"]: row for row in found}
@@ -188,7 +194,7 @@ class BookingService:
                 if identity not in rows:
                     raise not_found("reservation", str(identity))
             held = [
-                Held(reservation=identity, operation=operation, **_where(rows[identity]))
+                ExistingFields(reservation=identity, operation=operation, **_guards_of(rows[identity]))
                 for identity, operation in zip(identities, operations, strict=True)
             ]
             try:
@@ -204,7 +210,7 @@ class BookingService:
             MembersRefused: with everybody who cannot be had.
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-        self._check_together(len(group.members))
+        self._check_transactions(len(group.members))
         return await self.committer.submit(group)
 
     async def confirm_all(
@@ -217,14 +223,14 @@ class BookingService:
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: list[Held]) -> AllOrNothing:
+        def intent(held: list[ExistingFields]) -> AllOrNothing:
             return AllOrNothing(
                 by=by, members=[Confirm(**each, by=by, admin=admin, reason=reason, spares_final=True) for each in held]
             )
 
-        return await self._together(identities, intent)
+        return await self._submit_together(identities, intent)
 
-    async def finish_all(
+    async def close_all(
         self, identities: Sequence[ObjectId], to: Status, *, by: str, admin: bool = False, reason: str | None = None
     ) -> list[Reservation]:
         """Bring all of these to a status that does not block, or none; those that have ended stay as they are.
@@ -234,12 +240,12 @@ class BookingService:
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: list[Held]) -> AllOrNothing:
+        def intent(held: list[ExistingFields]) -> AllOrNothing:
             return AllOrNothing(
                 by=by, members=[Close(**each, by=by, to=to, admin=admin, reason=reason) for each in held]
             )
 
-        return await self._together(identities, intent)
+        return await self._submit_together(identities, intent)
 
     async def move(
         self,
@@ -258,33 +264,35 @@ class BookingService:
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: list[Held]) -> Move:
+        def intent(held: list[ExistingFields]) -> Move:
             members = [
                 Change(**each, by=by, patch=patch, version=version, admin=admin, bound=bound, reason=reason)
                 for each, (_, patch, version) in zip(held, moves, strict=True)
             ]
             return Move(by=by, members=members, token=token)
 
-        self._check_together(len(moves))
-        moved: list[Reservation] | Replay = await self._where_they_are([identity for identity, _, _ in moves], intent)
+        self._check_transactions(len(moves))
+        moved: list[Reservation] | Replay = await self._submit_for_existing(
+            [identity for identity, _, _ in moves], intent
+        )
         return moved
 
-    async def _together(
-        self, identities: Sequence[ObjectId], intent: Callable[[list[Held]], AllOrNothing]
+    async def _submit_together(
+        self, identities: Sequence[ObjectId], intent: Callable[[list[ExistingFields]], AllOrNothing]
     ) -> list[Reservation]:
-        self._check_together(len(identities))
-        return await self._where_they_are(identities, intent)
+        self._check_transactions(len(identities))
+        return await self._submit_for_existing(identities, intent)
 
-    def _check_together(self, count: int) -> None:
+    def _check_transactions(self, count: int) -> None:
         if count > 1 and not self.committer.driver.atomic:
             raise Problem("strict-only", "This server has no transactions, so only one reservation can change at once.")
 
-    async def finish(
+    async def close(
         self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False
     ) -> Reservation:
         """Cancel or complete a reservation, or note that nobody came; see `plain.finish`."""
-        self.presence.check()
-        return await close(self.store, identity, Closure(to, by, reason, admin=admin), self.presence.check_others)
+        self.heartbeat.check()
+        return await close(self.store, identity, Closure(to, by, reason, admin=admin), self.heartbeat.check_others)
 
     async def edit_resource(self, edit: EditResource) -> int:
         """Edit a resource as it was planned; its new version.

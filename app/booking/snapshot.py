@@ -47,8 +47,8 @@ class Snapshot(View):
         """The guards that this transaction has changed."""
         self.guards: dict[str, dict[str, Any]] = {}
         self.reaches: dict[str, Reach] = {}
-        self._rooms: dict[str, ResourceRules] = {}
-        self._offers: dict[str, ServiceRules] = {}
+        self._resource_rules: dict[str, ResourceRules] = {}
+        self._service_rules: dict[str, ServiceRules] = {}
         self._calendars: dict[str, Calendar] = {}
         self._unreadable: dict[tuple[str, str], Problem] = {}
         self._targets: dict[tuple[str, Hashable], dict[str, Any]] = {}
@@ -60,14 +60,14 @@ class Snapshot(View):
             Problem: `invalid` where nobody can read it, `unavailable` where its guard is missing.
         """
         self._check_readable("resources", resource)
-        room = self._rooms.get(resource)
+        room = self._resource_rules.get(resource)
         if room is not None:
-            self._guarded(resource)
+            self._check_guard(resource)
         return room
 
     def replace(self, room: ResourceRules) -> None:
         """From here on the resource is like this."""
-        self._rooms[room.id] = room
+        self._resource_rules[room.id] = room
 
     def service_rules(self, service: str) -> ServiceRules | None:
         """The service's facts; None if there is no such service.
@@ -76,16 +76,16 @@ class Snapshot(View):
             Problem: `invalid` where nobody can read it, `unavailable` where its guard is missing.
         """
         self._check_readable("services", service)
-        offer = self._offers.get(service)
+        offer = self._service_rules.get(service)
         if offer is not None:
-            self._guarded(service_row(service))
+            self._check_guard(service_row(service))
         return offer
 
     def _check_readable(self, collection: str, identity: str) -> None:
         if (collection, identity) in self._unreadable:
             raise self._unreadable[collection, identity]
 
-    def _guarded(self, identity: str) -> None:
+    def _check_guard(self, identity: str) -> None:
         """A guard is made with what it guards, and never here: without it nothing holds two bookers apart."""
         if identity not in self.guards:
             raise missing_guard(identity)
@@ -133,10 +133,10 @@ class Snapshot(View):
         self.changed = frozenset[Lane]().union(*(intent.guards() for intent in intents))
         rows = lanes - self.changed | {service_row(service) for service in services}
         yield from self._take_guards(sorted(self.changed), sorted(rows - self.changed))
-        yield from self._read_facts(lanes, services)
+        yield from self._read_rules(lanes, services)
         yield from self._read_targets(intents)
 
-    def asked_for_way(self, owner: ObjectId) -> dict[Lane, float]:
+    def yield_requests(self, owner: ObjectId) -> dict[Lane, float]:
         """The guards that others wait for, with the seconds for which to leave them alone.
 
         Measured by the database's clock in this batch: `at` of a guard that is only read can be days old.
@@ -157,7 +157,7 @@ class Snapshot(View):
         except Problem:  # it will be raised again, and answered, when the intent is judged
             return []
 
-    def choose(self, resources: frozenset[str]) -> Steps[None]:
+    def take_chosen_guards(self, resources: frozenset[str]) -> Steps[None]:
         """Change the guards of what was chosen from pools, after it was read.
 
         Whoever changed one since this snapshot began makes us fail here: what we read of it is then still so.
@@ -184,21 +184,21 @@ class Snapshot(View):
             if "reachBack" in guard:
                 self.reaches[identity] = Reach.of_guard(guard)
 
-    def _read_facts(self, lanes: frozenset[Lane], services: frozenset[str]) -> Steps[None]:
+    def _read_rules(self, lanes: frozenset[Lane], services: frozenset[str]) -> Steps[None]:
         """Rules as they are now: cached for the guard's `rules` id, else read in this snapshot."""
-        self._rooms = yield from self._read_rules(
+        self._resource_rules = yield from self._read_rules_of(
             self.rules.resources, [lane for lane in sorted(lanes) if ":" not in lane]
         )
-        self._offers = yield from self._read_rules(self.rules.services, sorted(services))
+        self._service_rules = yield from self._read_rules_of(self.rules.services, sorted(services))
 
-    def _read_rules(self, cache: VersionedCache[F], identities: Sequence[str]) -> Steps[dict[str, F]]:
+    def _read_rules_of(self, cache: VersionedCache[F], identities: Sequence[str]) -> Steps[dict[str, F]]:
         rows: Sequence[Row] = [{"_id": identity} for identity in identities]
         if identities and not cache.atomic:
-            rows = yield find(f"{cache.collection}.versions", cache.collection, _those(identities), "version")
+            rows = yield find(f"{cache.collection}.versions", cache.collection, _by_ids(identities), "version")
         found = cache.valid(self.guards, rows)
         unknown = [identity for identity in identities if identity not in found]
         if unknown:
-            for row in (yield find(f"{cache.collection}.read", cache.collection, _those(unknown))):
+            for row in (yield find(f"{cache.collection}.read", cache.collection, _by_ids(unknown))):
                 try:
                     found[row["_id"]] = cache.put(row, cache.stamp(self.guards, row))
                 except Problem as problem:  # others in this batch may have nothing to do with it
@@ -220,9 +220,9 @@ class Snapshot(View):
     def read_occupants(self, intents: Sequence[AnyIntent], branches_a_find: int) -> Steps[None]:
         """Read all whom these intents must see."""
         spans = [span for intent in intents for span in self._spans(intent)]
-        self._enter((yield from read(spans, self.reaches, branches_a_find)) if spans else ())
+        self._add_occupants((yield from read(spans, self.reaches, branches_a_find)) if spans else ())
 
-    def glimpse(self, intents: Sequence[AnyIntent]) -> Steps[bool | None]:
+    def read_first_occupants(self, intents: Sequence[AnyIntent]) -> Steps[bool | None]:
         """Read the first of those whom a lengthy intent must see; whether these are all. None: it must read all.
 
         With fewer in its way it is judged too mildly, and never too hard.
@@ -234,20 +234,20 @@ class Snapshot(View):
         if found is None:
             return None
         rows, complete = found
-        self._enter(rows)
+        self._add_occupants(rows)
         return complete
 
-    def _enter(self, rows: Sequence[Row]) -> None:
+    def _add_occupants(self, rows: Sequence[Row]) -> None:
         """Rows of others may lie on several resources at once; those that nobody asked for have no reach here."""
         self._calendars = {}
-        by_guest = {room.id for room in self._rooms.values() if room.by_guests}
+        by_guest = {room.id for room in self._resource_rules.values() if room.by_guests}
         for row in rows:
             for resource, occupancy in occupancies_of(row, by_guest):
                 if resource in self.reaches:
                     self.calendar(resource).add(occupancy)
 
 
-def _those(identities: Sequence[str]) -> dict[str, Any]:
+def _by_ids(identities: Sequence[str]) -> dict[str, Any]:
     return {"_id": {"$in": [*identities]}}
 
 
@@ -257,6 +257,6 @@ def missing_guard(identity: str) -> Problem:
     return Problem("unavailable", "This cannot be booked until the operator has run `reserva migrate`.")
 
 
-def forget(identity: str, rules: str | None = None) -> Update:
+def invalidate_rules(identity: str, rules: str | None = None) -> Update:
     """Make every process forget what it remembers of a resource or service; `rules` is the new id, if it is known."""
     return Update("guards", {"_id": identity}, {"$set": {"rules": rules or new_rules()}})

@@ -26,7 +26,7 @@ from app.storage.span import Span
 Stretch = tuple[Millis, Millis]
 
 READ_SECONDS = DEADLINE_SECONDS
-FEW = 2
+STRETCHES_READ_SINGLY_MAX = 2
 """So many stretches are asked for one by one."""
 
 CLOCK_STEP: Millis = MINUTE
@@ -53,7 +53,7 @@ async def read_blocking_rows(
     reaches = {resource: Reach.of_guard(guard)}
     spans = [Span(resource, start, end) for start, end in stretches]
     # A server looks for what two branches have in common, which for many rows takes as long as reading them.
-    at_once = BRANCHES if store.shape == "or" and len(stretches) > FEW else 1
+    at_once = BRANCHES if store.shape == "or" and len(stretches) > STRETCHES_READ_SINGLY_MAX else 1
     rows: list[Mapping[str, Any]] = []
     try:
         with pymongo.timeout(READ_SECONDS):
@@ -73,9 +73,9 @@ def survey_of(guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], room:
     known = {each.key: each for row in rows for name, each in occupancies_of(row, by_guest) if name == room.id}
     at = guard.get("at")
     since = 0 if at is None else to_millis(at) - CLOCK_STEP
-    return Survey(guard["seq"], since, [each for each in known.values() if is_to_come(each, now)])
+    return Survey(guard["seq"], since, [each for each in known.values() if is_upcoming(each, now)])
 
 
-def is_to_come(booking: Occupancy, now: Millis) -> bool:
+def is_upcoming(booking: Occupancy, now: Millis) -> bool:
     """Whether it blocks and has not left the resource."""
     return booking.end > now and (booking.expires is None or booking.expires > now)

@@ -31,7 +31,7 @@ SKEW_SECONDS = 2.0
 STAMP: dict[str, Any] = {"updatedAt": True}
 """For `$currentDate`: the database's clock at the moment at which it applies the change."""
 
-Ticks: TypeAlias = Callable[[], float]
+MonotonicClock: TypeAlias = Callable[[], float]
 """A clock in seconds that only goes forward."""
 
 
@@ -42,7 +42,7 @@ class StaleTimestamp(Exception):  # noqa: N818  # the batch goes again, with a n
 class Age:
     """The age of a batch's stamps, at most: seconds since before the first of them was taken."""
 
-    def __init__(self, ticks: Ticks = time.monotonic) -> None:
+    def __init__(self, ticks: MonotonicClock = time.monotonic) -> None:
         self._ticks = ticks
         self._began = ticks()
 
@@ -72,7 +72,7 @@ def check_skew(stamp: Millis, now: Millis) -> None:
         raise StaleTimestamp
 
 
-def renewed(reservations: Sequence[Any]) -> Steps[None]:
+def restamp(reservations: Sequence[Any]) -> Steps[None]:
     """Stamp reservations anew that became visible late: followers who have passed the old stamp find the new one."""
     change = {"$currentDate": STAMP}
     try:

@@ -18,7 +18,7 @@ from app.booking.idempotency import Replay, read_answers, replay
 from app.booking.intents import AnyIntent, Lane
 from app.booking.outcomes import Accepted, Refused, Stranded, Update, overloaded
 from app.booking.snapshot import BUMP, ClockSkew, Snapshot
-from app.booking.timestamps import FRESH_SECONDS, Age, StaleTimestamp, renewed
+from app.booking.timestamps import FRESH_SECONDS, Age, StaleTimestamp, restamp
 from app.booking.transitions import HistoryLine, reservation_update
 from app.domain.instants import Millis, from_millis, to_millis
 from app.errors import OutcomeUnknown, Problem
@@ -54,42 +54,42 @@ class Batch:
 
     intents: Sequence[AnyIntent]
     rules: RuleCache
-    branches_a_find: int
+    branches_per_find: int
     clock: Millis
     owner: ObjectId
     atomic: bool = True
-    yields: dict[Lane, float] = field(default_factory=dict)
+    yield_requests: dict[Lane, float] = field(default_factory=dict)
     age: Age = field(default_factory=Age)
-    written: list[Any] = field(default_factory=list)
+    written_ids: list[Any] = field(default_factory=list)
     sent: bool = False
-    given_up: bool = False
+    abandoned: bool = False
 
-    def give_up(self) -> bool:
+    def abandon(self) -> bool:
         """Keep it from changing anything; whether that was in time.
 
         The loop sets one flag and then reads the other, the thread that sends the other way round: one of them sees.
         """
-        self.given_up = True
+        self.abandoned = True
         return not self.sent
 
-    def send(self) -> None:
+    def begin_sending(self) -> None:
         """Send what cannot be taken back, unless somebody was told already that nothing was done.
 
         Raises:
             Lost: it was given up.
         """
         self.sent = True
-        if self.given_up:
+        if self.abandoned:
             self.sent = False
             raise WriteConflict
 
-    def check(self) -> None:
+    def check_abandoned(self) -> None:
         """Do nothing for a batch that was given up.
 
         Raises:
             Lost: it was.
         """
-        if self.given_up:
+        if self.abandoned:
             raise WriteConflict
 
 
@@ -102,52 +102,52 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
         Lost: another transaction was first; surely nothing was written.
         PyMongoError: anything else before the commit; surely nothing was written.
     """
-    batch.check()
+    batch.check_abandoned()
     told = yield from read_answers([intent.token for intent in batch.intents if intent.token])
     fresh = [intent for intent in batch.intents if not (intent.token and intent.token.key in told)]
     outcomes: dict[ObjectId, Outcome] = {}
     if fresh:
-        outcomes = yield from _transaction(fresh, batch)
-        if batch.written and batch.age.seconds > FRESH_SECONDS:
-            yield from renewed(batch.written)
+        outcomes = yield from _run_transaction(fresh, batch)
+        if batch.written_ids and batch.age.seconds > FRESH_SECONDS:
+            yield from restamp(batch.written_ids)
     return [
-        outcomes[intent.operation] if intent.operation in outcomes else _replay(intent, told)
+        outcomes[intent.operation] if intent.operation in outcomes else _replay_of(intent, told)
         for intent in batch.intents
     ]
 
 
-def _replay(intent: AnyIntent, told: dict[str, StoredAnswer]) -> Replay | Problem:
+def _replay_of(intent: AnyIntent, told: dict[str, StoredAnswer]) -> Replay | Problem:
     if intent.token is None:  # pragma: no cover  # only keyed intents are told anything
         raise RuntimeError("an intent without a key has no stored answer")
     return replay(intent.token, told[intent.token.key])
 
 
-def _transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[ObjectId, Outcome]]:
+def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[ObjectId, Outcome]]:
     """Look, judge, write, commit."""
     snapshot = Snapshot(batch.rules, batch.clock)
     accepted: list[Accepted[object]] = []
     try:
         yield BEGIN
         yield from snapshot.load(intents)
-        batch.yields = snapshot.asked_for_way(batch.owner)
-        outcomes = yield from _verdicts(intents, snapshot, batch.branches_a_find)
+        batch.yield_requests = snapshot.yield_requests(batch.owner)
+        outcomes = yield from _verdicts(intents, snapshot, batch.branches_per_find)
         accepted = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted) and outcome.writes]
         if not accepted:
             yield ABORT
             return outcomes
-        yield from snapshot.choose(frozenset(span.resource for each in accepted for span in each.taken))
+        yield from snapshot.take_chosen_guards(frozenset(span.resource for each in accepted for span in each.taken))
         batch.age.check()
         if not batch.atomic:
-            batch.send()
-        yield from _write(accepted, snapshot, intents[0], batch.written)
+            batch.begin_sending()
+        yield from _write(accepted, snapshot, intents[0], batch.written_ids)
         if batch.atomic:
             batch.age.check()
-            batch.send()
+            batch.begin_sending()
     except (ClockSkew, StaleTimestamp) as early:
         raise WriteConflict from early
     except PyMongoError as error:
         if not batch.atomic and accepted:
-            return (yield from _after_plain_failure(outcomes, intents, accepted[0], error))
+            return (yield from _after_failed_write(outcomes, intents, accepted[0], error))
         if error.has_error_label("TransientTransactionError") and not error.timeout:
             raise WriteConflict from error
         raise
@@ -156,16 +156,16 @@ def _transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[Objec
 
 def _verdicts(intents: Sequence[AnyIntent], snapshot: Snapshot, branches_a_find: int) -> Steps[dict[ObjectId, Outcome]]:
     """What comes of each; a lengthy intent that the first in its way keep out is refused before all are read."""
-    complete = yield from snapshot.glimpse(intents)
+    complete = yield from snapshot.read_first_occupants(intents)
     if complete is not None:
         outcomes = yield from _judge_all(intents, snapshot)
-        if complete or _stands(intents[0], outcomes[intents[0].operation]):
+        if complete or _is_conclusive(intents[0], outcomes[intents[0].operation]):
             return outcomes
     yield from snapshot.read_occupants(intents, branches_a_find)
     return (yield from _judge_all(intents, snapshot))
 
 
-def _stands(intent: AnyIntent, outcome: Outcome) -> bool:
+def _is_conclusive(intent: AnyIntent, outcome: Outcome) -> bool:
     """Whether it would be the same if more were in the way.
 
     A verdict with the capacity among what fails fails by nothing else then. Of a pool that is certain only where
@@ -186,7 +186,7 @@ def _judge_all(intents: Sequence[AnyIntent], snapshot: Snapshot) -> Steps[dict[O
     told: dict[str, StoredAnswer] = {}
     for intent in intents:
         if intent.token and intent.token.key in told:
-            outcomes[intent.operation] = _replay(intent, told)
+            outcomes[intent.operation] = _replay_of(intent, told)
             continue
         outcome = outcomes[intent.operation] = _judge(intent, snapshot)
         if intent.token and isinstance(outcome, Accepted):
@@ -195,7 +195,7 @@ def _judge_all(intents: Sequence[AnyIntent], snapshot: Snapshot) -> Steps[dict[O
     late = yield from read_answers([intent.token for intent in refused if intent.token])
     for intent in refused:
         if intent.token and intent.token.key in late:
-            outcomes[intent.operation] = _replay(intent, late)
+            outcomes[intent.operation] = _replay_of(intent, late)
     return outcomes
 
 
@@ -216,16 +216,16 @@ def _write(
     """
     inserts = [reservation for each in accepted for reservation in each.inserts]
     blocks = [reservation for each in accepted for reservation in each.blocks]
-    for reach, resources in _by_reach(_raised(blocks, snapshot)).items():
+    for reach, resources in _resources_by_reach(_raised_reaches(blocks, snapshot)).items():
         raised: dict[str, Any] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}}
         if reach.long:
             raised["$set"] = {"long": True}
         yield Step("guards.reach", "guards", "update_many", ({"_id": {"$in": resources}}, raised))
     spans = [span for each in accepted for span in each.taken]
-    for lapsed in (yield from _expire(spans, snapshot, first)):
+    for lapsed in (yield from _expiry_updates(spans, snapshot, first)):
         written.append(lapsed.query["_id"])
         yield from _apply(lapsed)
-    written += [identity for each in accepted for identity in _touched(each)]
+    written += [identity for each in accepted for identity in _reservation_ids(each)]
     if inserts:
         yield insert("reservations.insert", "reservations", [reservation.to_mongo() for reservation in inserts])
     for each in accepted:
@@ -241,7 +241,7 @@ def _apply(change: Update) -> Steps[None]:
         raise WriteConflict
 
 
-def _raised(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reach]:
+def _raised_reaches(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reach]:
     """The guards whose reach does not yet find one of the new blocks."""
     raised: dict[str, Reach] = {}
     for reservation in blocks:
@@ -253,7 +253,7 @@ def _raised(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reac
     return raised
 
 
-def _by_reach(raised: dict[str, Reach]) -> dict[Reach, list[str]]:
+def _resources_by_reach(raised: dict[str, Reach]) -> dict[Reach, list[str]]:
     """One write for all guards that need the same: an import meets thousands of new resources at once."""
     alike: dict[Reach, list[str]] = {}
     for resource, reach in raised.items():
@@ -261,7 +261,7 @@ def _by_reach(raised: dict[str, Reach]) -> dict[Reach, list[str]]:
     return alike
 
 
-def _expire(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent) -> Steps[list[Update]]:
+def _expiry_updates(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent) -> Steps[list[Update]]:
     """Marks for the expired holds whose place is taken: clocks decide who is early, never whether two overlap.
 
     What others wrote so that no mark can be put on it is over without one: nobody can confirm it here either.
@@ -272,7 +272,7 @@ def _expire(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent) -> Ste
         for hold in [hold for hold in calendar.expired.values() if hold.meets(taken.start, taken.end)]:
             calendar.remove(hold.id)
             if hold.version is not None:
-                marks[hold.id] = expiry(hold.id, hold.version, from_millis(calendar.now), intent)
+                marks[hold.id] = expiry_update(hold.id, hold.version, from_millis(calendar.now), intent)
     if not marks:
         return []
     query = {"_id": {"$in": [*marks]}}
@@ -280,7 +280,7 @@ def _expire(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent) -> Ste
     return [marks[row["_id"]] for row in histories if isinstance(row.get("history"), list)]
 
 
-def expiry(identity: Any, version: int, now: datetime, intent: AnyIntent) -> Update:
+def expiry_update(identity: Any, version: int, now: datetime, intent: AnyIntent) -> Update:
     """Write down what is already so: the hold is over."""
     line: HistoryLine = {
         "at": now,
@@ -303,15 +303,15 @@ def _commit(
     try:
         yield COMMIT
     except PyMongoError as error:
-        found = yield from _settled(accepted[0], guard)
+        found = yield from _was_committed(accepted[0], guard)
         if found is None:
-            return _unknown(outcomes, intents)
+            return _unknown_outcomes(outcomes, intents)
         if not found:
             raise WriteConflict from error
     return outcomes
 
 
-def _settled(accepted: Accepted[object], guard: str) -> Steps[bool | None]:
+def _was_committed(accepted: Accepted[object], guard: str) -> Steps[bool | None]:
     """Whether an unanswered transaction is in the majority's data, for good; None if nobody can say.
 
     Killing its session ends what is still open. The plain write that follows waits for whatever holds the guard, and
@@ -327,7 +327,7 @@ def _settled(accepted: Accepted[object], guard: str) -> Steps[bool | None]:
         return None
 
 
-def _after_plain_failure(
+def _after_failed_write(
     outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent], accepted: Accepted[object], error: PyMongoError
 ) -> Steps[dict[ObjectId, Outcome]]:
     """Without a transaction a failed write may have come through: also our own row, met by the driver's own retry."""
@@ -336,13 +336,13 @@ def _after_plain_failure(
         if (yield Step("plain.prove", collection, "find_one", (query,))) is not None:
             return outcomes
     except PyMongoError:
-        return _unknown(outcomes, intents)
+        return _unknown_outcomes(outcomes, intents)
     if error.timeout or isinstance(error, ConnectionFailure):
-        return _unknown(outcomes, intents)
+        return _unknown_outcomes(outcomes, intents)
     raise error
 
 
-def _unknown(outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent]) -> dict[ObjectId, Outcome]:
+def _unknown_outcomes(outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent]) -> dict[ObjectId, Outcome]:
     """What was accepted may be booked, and so may what was to get the same answer by its key.
 
     What was refused was refused because of that, so nobody knows, but nothing was done for it.
@@ -352,7 +352,7 @@ def _unknown(outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent]) ->
     for intent in intents:
         outcome = outcomes[intent.operation]
         if isinstance(outcome, Accepted):
-            ids = [str(identity) for identity in _touched(outcome)]
+            ids = [str(identity) for identity in _reservation_ids(outcome)]
             told = OutcomeUnknown(ids, keyed=intent.token is not None)
             unknown[intent.operation] = told
             if intent.token:
@@ -364,7 +364,7 @@ def _unknown(outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent]) ->
     return unknown
 
 
-def _touched(accepted: Accepted[object]) -> list[Any]:
+def _reservation_ids(accepted: Accepted[object]) -> list[Any]:
     """The ids of the reservations that it makes or changes."""
     made = [reservation.id for reservation in accepted.inserts]
     return made + [change.query["_id"] for change in accepted.updates if change.collection == "reservations"]

@@ -130,7 +130,7 @@ def _judge(
     plan: Plan, guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], now: Millis
 ) -> tuple[Survey, list[Occupancy]]:
     survey = survey_of(guard, rows, plan.before, now)
-    return survey, plan.lost(survey.bookings, now)
+    return survey, plan.stranded_among(survey.bookings, now)
 
 
 def _full_day(offers: Iterable[ServiceRules]) -> frozenset[str]:

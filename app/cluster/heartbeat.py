@@ -32,41 +32,41 @@ log = structlog.get_logger()
 
 BEAT_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
-VOUCH_SECONDS = 1.5
+REGISTRATION_WAIT_SECONDS = 1.5
 """How long a batch waits for a beat, which may wait for another one."""
 GAP_SECONDS = SILENT_SECONDS / 2
 """Whose own beats are further apart than this was away, or cut off: it beats before it books, and judges nobody by
 what it saw before."""
 
-Vouch: TypeAlias = Callable[[], Awaitable[None]]
+EnsureRegistered: TypeAlias = Callable[[], Awaitable[None]]
 """Asked before every batch; raises if this process must not book now."""
 
 
-class Holder(Protocol):
+class SessionOwner(Protocol):
     """A driver, as far as its sessions are concerned."""
 
-    vouch: Vouch
+    ensure_registered: EnsureRegistered
 
-    def held(self) -> list[bytes]:
+    def session_ids(self) -> list[bytes]:
         """The ids of the sessions that may hold something."""
 
-    def doubted(self) -> list[bytes]:
+    def doubtful_session_ids(self) -> list[bytes]:
         """The ids of those of them that were given up in doubt."""
 
-    def retire(self) -> None:
+    def retire_sessions(self) -> None:
         """Use none of the present sessions for another batch."""
 
-    def adopt(self, sessions: list[bytes]) -> None:
+    def adopt_sessions(self, sessions: list[bytes]) -> None:
         """Take over the sessions of a dead process, to be ended as long as something of it may be late."""
 
-    async def settle(self) -> None:
+    async def end_doubtful_sessions(self) -> None:
         """End the sessions in doubt, as far as the database answers."""
 
 
 class Heartbeat:
     """The row of one write path, and the task that keeps it."""
 
-    def __init__(self, store: Store, driver: Holder) -> None:
+    def __init__(self, store: Store, driver: SessionOwner) -> None:
         self._store = store
         self._rows = ProcessStore(store)
         self._driver = driver
@@ -89,7 +89,7 @@ class Heartbeat:
         self._left = False
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        driver.vouch = self.ensure_registered
+        driver.ensure_registered = self.ensure_registered
 
     async def start(self) -> None:
         """Make this process known, end those of this machine that are gone, and beat from now on.
@@ -119,7 +119,7 @@ class Heartbeat:
         if self._task is not None:
             with suppress(asyncio.CancelledError):
                 await self._task
-        if self._driver.doubted():
+        if self._driver.doubtful_session_ids():
             return
         with suppress(PyMongoError), pymongo.timeout(ANSWER_SECONDS):
             await self._rows.delete_process(self._row.id)
@@ -144,7 +144,7 @@ class Heartbeat:
             Problem: `unavailable`, as `check` says.
             pymongo.errors.PyMongoError: if the database does not answer.
         """
-        unnamed = set(self._driver.held()) - set(self._registered or ())
+        unnamed = set(self._driver.session_ids()) - set(self._registered or ())
         if self._registered is None or unnamed or time.monotonic() - self._beaten > GAP_SECONDS:
             await self._beat_soon()
         self.check()
@@ -154,7 +154,7 @@ class Heartbeat:
         beat = detached(self._beat())
         beat.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
-            await asyncio.wait_for(asyncio.shield(beat), VOUCH_SECONDS)
+            await asyncio.wait_for(asyncio.shield(beat), REGISTRATION_WAIT_SECONDS)
         except TimeoutError:
             raise NetworkTimeout("the database did not take a beat in time") from None
 
@@ -172,7 +172,7 @@ class Heartbeat:
 
     async def _look(self) -> None:
         try:
-            await self._driver.settle()
+            await self._driver.end_doubtful_sessions()
             await self._beat()
             with pymongo.timeout(ANSWER_SECONDS):
                 await self._watch.find_dead()
@@ -183,7 +183,7 @@ class Heartbeat:
 
     async def _adopt(self, sessions: list[bytes]) -> None:
         """Name the sessions of a dead process in our row, before its own row goes."""
-        self._driver.adopt(sessions)
+        self._driver.adopt_sessions(sessions)
         await self._beat()
 
     async def _beat(self) -> None:
@@ -209,11 +209,11 @@ class Heartbeat:
 
     async def _write(self) -> None:
         """Write the row. If it is not there any more we were taken for dead: our sessions are ended, we need others."""
-        held = self._driver.held()
+        held = self._driver.session_ids()
         self._row = self._row.model_copy(update={"sessions": held, "beat": self._row.beat + 1})
         if await self._rows.put_process(self._row) and self._registered is not None:
             log.warning("this process was taken for dead; it goes on with other sessions")
-            self._driver.retire()
+            self._driver.retire_sessions()
         self._registered = held
 
     def _differs(self, difference: str | None) -> None:

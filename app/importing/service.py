@@ -206,7 +206,7 @@ class Importer:
             version=booked.version,
             patch={name: value for name, value in patch.items() if name != "status"},
             status=row.wanted.status if "status" in patch else booked.status,
-            lifted=LIFTED_BY_FORCE if self.force else frozenset(),
+            lifted_rules=LIFTED_BY_FORCE if self.force else frozenset(),
         )
 
 
@@ -292,5 +292,5 @@ def _intent(row: Row, lifted: frozenset[str]) -> BookRow:
         notes=row.wanted.notes,
         reference=row.reference,
         status=row.wanted.status,
-        lifted=lifted,
+        lifted_rules=lifted,
     )

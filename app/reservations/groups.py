@@ -106,7 +106,7 @@ class Groups:
         admin = caller.may("reservations:admin")
         members = [reservation.id for reservation in group.reservations]
         try:
-            ended = await self.booking.finish_all(members, "cancelled", by=caller.prefix, admin=admin, reason=reason)
+            ended = await self.booking.close_all(members, "cancelled", by=caller.prefix, admin=admin, reason=reason)
         except MembersRefused as refused:
             raise members_refused(refused, _STORED, caller) from None
         return _check_reached(Group(group.id, ended), "cancelled")

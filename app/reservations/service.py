@@ -129,7 +129,7 @@ class Reservations:
             caller.require("reservations:admin")
         customer = await self._customer(wanted.customer, caller)
         if caller.customer is not None:
-            check_service_given(wanted.service, said=True)
+            check_service_given(wanted.service, is_in_request=True)
         time = requested_time(wanted)
         resource = None if wanted.resource == ANY else wanted.resource
         return Book(
@@ -147,7 +147,7 @@ class Reservations:
             hold_seconds=wanted.expires_in_seconds,
             group=group,
             token=token,
-            lifted=LIFTED_BY_FORCE if force else frozenset(),
+            lifted_rules=LIFTED_BY_FORCE if force else frozenset(),
         )
 
     async def change(
@@ -174,7 +174,7 @@ class Reservations:
                 by=caller.prefix,
                 admin=caller.may("reservations:admin"),
                 bound=caller.customer is not None,
-                lifted=LIFTED_BY_FORCE if force else frozenset(),
+                lifted_rules=LIFTED_BY_FORCE if force else frozenset(),
             )
 
         try:
@@ -273,7 +273,7 @@ class Reservations:
             detail = "A key that is bound to a customer cancels its bookings; whether they took place others say."
             raise Problem("forbidden", detail)
         admin = caller.may("reservations:admin")
-        return await self.booking.finish(reservation.id, to, by=caller.prefix, reason=reason, admin=admin)
+        return await self.booking.close(reservation.id, to, by=caller.prefix, reason=reason, admin=admin)
 
     async def _customer(self, customer: str | None, caller: Caller) -> str | None:
         """The customer of a reservation: the one that the key is bound to, or the named one, which must exist.

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from app.booking import Book, BookGroup, MembersRefused, Refused
-from app.booking.group import VERDICTS
+from app.booking.group import VERDICTS_MAX
 from app.booking.intents import View
-from app.booking.packing import NODES, Search
+from app.booking.packing import NODES_MAX, Search
 from app.domain.instants import MINUTE, Millis, render, to_millis
 from app.domain.load import Calendar, Occupancy
 from app.domain.rules import ResourceRules, ServiceRules
@@ -109,7 +109,7 @@ def offering(**fields: Any) -> ServiceRules:
 @pytest.fixture(autouse=True)
 def _seeded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same draws every time."""
-    monkeypatch.setattr("app.booking.book.DRAWS", Random(SEED), raising=False)
+    monkeypatch.setattr("app.booking.book.POOL_SEEDS", Random(SEED), raising=False)
 
 
 def shares(view: Known, bookings: int, **fields: Any) -> Counter[str]:
@@ -284,7 +284,7 @@ class TestPackings:
     def test_the_search_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A group that has no place costs so many verdicts and placings at most, and is refused alike each time."""
         counts: Counter[str] = Counter()
-        verdict_on, put = Book.verdict_on, Search._put
+        verdict_on, put = Book.verdict_on, Search._place
 
         def counting(book: Book, resource: str, view: View) -> Any:
             counts["verdicts"] += 1
@@ -295,7 +295,7 @@ class TestPackings:
             return put(search, number, place, sign)
 
         monkeypatch.setattr(Book, "verdict_on", counting)
-        monkeypatch.setattr(Search, "_put", placing)
+        monkeypatch.setattr(Search, "_place", placing)
         rooms = pool(6)
         told = set()
         for _ in range(5):
@@ -304,5 +304,5 @@ class TestPackings:
                 group.judge(Known(rooms, offering()))
             told.add(tuple(place for place, _ in refused.value.members))
         assert len(told) == 1
-        assert counts["verdicts"] <= 5 * VERDICTS
-        assert counts["placings"] <= 5 * NODES
+        assert counts["verdicts"] <= 5 * VERDICTS_MAX
+        assert counts["placings"] <= 5 * NODES_MAX

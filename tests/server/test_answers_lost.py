@@ -41,7 +41,7 @@ class TestCancel:
         made = await book(store)
         async with faulty(database_url) as (proxy, booking):
             lost = proxy.lose_answer(update_of("reservations"), times=2)
-            cancelled = await booking.finish(made.id, "cancelled", by="test")
+            cancelled = await booking.close(made.id, "cancelled", by="test")
 
         assert lost.met.is_set()
         assert [entry.to for entry in cancelled.history] == ["confirmed", "cancelled"]
@@ -53,7 +53,7 @@ class TestCancel:
         async with faulty(database_url) as (proxy, booking):
             late = proxy.hold(update_of("reservations"), times=None)
             with pytest.raises(Problem) as unknown:
-                await booking.finish(made.id, "cancelled", by="test")
+                await booking.close(made.id, "cancelled", by="test")
             before = await store.database["reservations"].find_one({"_id": made.id})
             late.end()
             row = await changed(store, before)

@@ -109,7 +109,7 @@ async def test_the_question_whether_it_was_done_is_asked_of_the_majority(databas
 async def _cancel(store: Store, identity: ObjectId) -> None:
     booking = BookingService(store)
     await booking.start()
-    await booking.finish(identity, "cancelled", by="test")
+    await booking.close(identity, "cancelled", by="test")
     await booking.stop()
 
 

@@ -106,16 +106,16 @@ async def test_one_that_finds_it_changed_takes_no_more_bookings(store: Store, ap
     async with running(store) as booking:
         await booking.book(booking_of(held.start_time + 5 * (held.end_time - held.start_time)))
         await say_another_lifecycle(store)
-        await booking.presence.check_others()
+        await booking.heartbeat.check_others()
         told = [
             await refusal(lambda: booking.book(booking_of())),
-            await refusal(lambda: booking.finish(held.id, "cancelled", by="test")),
+            await refusal(lambda: booking.close(held.id, "cancelled", by="test")),
         ]
         ready = [(await app_client.get("/readyz")).status_code]
         await agreement.change(store)
-        await booking.presence.check_others()
+        await booking.heartbeat.check_others()
         ready.append((await app_client.get("/readyz")).status_code)
-        cancelled = await booking.finish(held.id, "cancelled", by="test")
+        cancelled = await booking.close(held.id, "cancelled", by="test")
 
     assert told == ["unavailable", "unavailable"]
     assert ready == [503, 200]
@@ -127,7 +127,7 @@ async def test_one_that_was_away_looks_before_it_books(store: Store, monkeypatch
     await add_resource(store)
     async with running(store) as booking:
         await say_another_lifecycle(store)
-        monkeypatch.setattr(booking.presence, "_beaten", time.monotonic() - 60)
+        monkeypatch.setattr(booking.heartbeat, "_beaten", time.monotonic() - 60)
 
         assert await refusal(lambda: booking.book(booking_of())) == "unavailable"
     assert await store.database["reservations"].count_documents({}) == 0

@@ -93,12 +93,12 @@ async def test_who_finds_the_doubter_dead_ends_what_it_doubted(
         late = proxy.hold(first_statement("guards"), times=None)
         with pytest.raises(Problem):
             await dying.book(booking_of(deadline_seconds=1.0))
-        doubted = set(driver_of(dying).doubted())
-        await dying.presence.check_others()
-        assert dying.presence._task is not None
-        dying.presence._task.cancel()
-        while not doubted <= set(driver_of(other).doubted()):
-            await other.presence.check_others()
+        doubted = set(driver_of(dying).doubtful_session_ids())
+        await dying.heartbeat.check_others()
+        assert dying.heartbeat._task is not None
+        dying.heartbeat._task.cancel()
+        while not doubted <= set(driver_of(other).doubtful_session_ids()):
+            await other.heartbeat.check_others()
             named = await store.database["processes"].distinct("sessions")
             assert doubted <= {bytes(each) for each in named}
         late.end()

@@ -48,7 +48,7 @@ class TestAhead:
         await booking.start()
         hold = await held(store, booking, monkeypatch)
 
-        cancelled = await booking.finish(hold, "cancelled", by="test")  # type: ignore[arg-type]  # an id
+        cancelled = await booking.close(hold, "cancelled", by="test")  # type: ignore[arg-type]  # an id
         await booking.stop()
 
         assert [entry.to for entry in cancelled.history] == ["pending", "cancelled"]

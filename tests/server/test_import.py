@@ -133,7 +133,7 @@ async def test_a_second_time_changes_nothing(store: Store, booking: BookingServi
     second, _ = await imported(booking, rows)
     after = await store.database["reservations"].find().sort("_id").to_list(None)
     (taken,) = [each for each in before if each["reference"] == "a"]
-    await booking.finish(taken["_id"], "cancelled", by="somebody")
+    await booking.close(taken["_id"], "cancelled", by="somebody")
     third, complaints = await imported(booking, rows)
 
     assert (first.accepted, first.refused) == (2, 1)

@@ -145,7 +145,7 @@ async def test_what_is_final_stays(booking: BookingService, store: Store) -> Non
     """A cancelled reservation is not revived by its row, with `update` either: the row differs and says why."""
     await imported(booking, [row("a", status="cancelled"), row("b", 2)])
     (other,) = await stored(store, reference="b")
-    await booking.finish(other["_id"], "cancelled", by="somebody")
+    await booking.close(other["_id"], "cancelled", by="somebody")
     report, complaints = await imported(booking, [row("a"), row("b", 2)], update=True)
 
     assert report == Report(rows=2, differs=2)
@@ -159,7 +159,7 @@ async def test_what_was_completed_since_is_as_it_was(store: Store, booking: Book
     await imported(booking, rows)
     for reference, status in (("a", "completed"), ("b", "no-show")):
         (found,) = await stored(store, reference=reference)
-        await booking.finish(found["_id"], status, by="worker")  # type: ignore[arg-type]  # two literals
+        await booking.close(found["_id"], status, by="worker")  # type: ignore[arg-type]  # two literals
     report, complaints = await imported(booking, rows)
 
     assert report == Report(rows=2, unchanged=1, differs=1)

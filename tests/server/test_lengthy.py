@@ -121,5 +121,5 @@ def test_a_lengthy_wish_shares_no_batch() -> None:
         tickets = [Ticket(each, lanes_of(each), 0, 0, None) for each in (first, second)]  # type: ignore[arg-type]  # nobody waits
         chosen = BatchBuilder(64, 64)
         chosen.add(tickets[0])
-        assert chosen.full is (first is year)
-        assert not (chosen.fits(tickets[1]) and not chosen.full)
+        assert chosen.is_full is (first is year)
+        assert not (chosen.fits(tickets[1]) and not chosen.is_full)

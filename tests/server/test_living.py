@@ -75,7 +75,7 @@ async def test_a_process_looks_for_the_dead_as_it_starts(mock_store: Store) -> N
     left = await rows(mock_store)
     await booking.stop()
 
-    assert [row["_id"] for row in left] == [booking.presence._row.id]
+    assert [row["_id"] for row in left] == [booking.heartbeat._row.id]
 
 
 async def test_nobody_who_has_left_beats_again(mock_store: Store) -> None:
@@ -83,7 +83,7 @@ async def test_nobody_who_has_left_beats_again(mock_store: Store) -> None:
     booking = BookingService(mock_store)
     await booking.start()
     await booking.stop()
-    await booking.presence.check_others()
+    await booking.heartbeat.check_others()
 
     assert await rows(mock_store) == []
 
@@ -95,15 +95,15 @@ async def test_who_could_not_watch_judges_nobody(mock_store: Store, monkeypatch:
     booking = BookingService(mock_store)
     await booking.start()
     await put(mock_store)
-    await booking.presence.check_others()
-    watch = booking.presence._watch
+    await booking.heartbeat.check_others()
+    watch = booking.heartbeat._watch
     known = len(watch._seen)
     if why == "away":
-        booking.presence._beaten -= heartbeat.GAP_SECONDS + 1
+        booking.heartbeat._beaten -= heartbeat.GAP_SECONDS + 1
         monkeypatch.setattr(watch, "find_dead", _nothing)
     else:
         monkeypatch.setattr(watch, "find_dead", _cut_off)
-    await booking.presence.check_others()
+    await booking.heartbeat.check_others()
     left = len(watch._seen)
     await booking.stop()
 
@@ -124,10 +124,10 @@ async def test_whoever_was_away_beats_before_it_books(mock_store: Store, monkeyp
     booking = BookingService(mock_store)
     await booking.start()
     beats = [row["beat"] for row in await rows(mock_store)]
-    await booking.presence.ensure_registered()
+    await booking.heartbeat.ensure_registered()
     beats += [row["beat"] for row in await rows(mock_store)]
-    booking.presence._beaten -= heartbeat.GAP_SECONDS + 1
-    await booking.presence.ensure_registered()
+    booking.heartbeat._beaten -= heartbeat.GAP_SECONDS + 1
+    await booking.heartbeat.ensure_registered()
     beats += [row["beat"] for row in await rows(mock_store)]
     await booking.stop()
 

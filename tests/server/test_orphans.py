@@ -14,7 +14,7 @@ import click
 import pytest
 
 from app.booking import BookingService
-from app.booking.doubtful_sessions import LATE_SECONDS, Doubts
+from app.booking.doubtful_sessions import LATE_PACKET_SECONDS, DoubtfulSessions
 from app.booking.drivers import SessionDriver
 from app.cluster import heartbeat
 from app.cluster.reaper import SILENT_SECONDS, Reaper
@@ -112,7 +112,7 @@ class TestKilled:
         async with booking_over(store) as booking:
             async with booker(database_url, "reservations.update", "here", str(held.id)) as dead:
                 await asyncio.to_thread(dead.ended, signal.SIGKILL)
-            cancelled = await booking.finish(held.id, "cancelled", by="test")
+            cancelled = await booking.close(held.id, "cancelled", by="test")
 
         assert cancelled.status == "cancelled"
         assert [entry.to for entry in cancelled.history] == ["pending", "cancelled"]
@@ -256,7 +256,7 @@ class TestRow:
                 await asyncio.to_thread(driver.perform, KILL, slot, 0.0)
             await booking.book(booking_of())
             await store.database["processes"].delete_many({})
-            await booking.presence.check_others()
+            await booking.heartbeat.check_others()
             await booking.book(booking_of())
 
         assert len(set(used)) == 3
@@ -272,17 +272,17 @@ class TestRow:
         async with booking_over(store) as booking:
             driver, clock = booking.committer.driver, Hands()
             assert isinstance(driver, SessionDriver)
-            driver.doubts = Doubts(driver.client, clock)
+            driver.doubtful_sessions = DoubtfulSessions(driver.client, clock)
             old = bytes(driver.sessions[0].session_id["id"])
             with pytest.MonkeyPatch.context() as cut:
-                cut.setattr(driver.doubts, "end", lambda: None)
+                cut.setattr(driver.doubtful_sessions, "end", lambda: None)
                 driver.perform(BEGIN, 0, 0.0)
-                driver._give_up(0)
+                driver._doubt_session(0)
             named = []
-            for seconds in (0, LATE_SECONDS - 1, LATE_SECONDS):
+            for seconds in (0, LATE_PACKET_SECONDS - 1, LATE_PACKET_SECONDS):
                 clock.seconds = seconds
-                await booking.presence.check_others()
-                await booking.presence.check_others()
+                await booking.heartbeat.check_others()
+                await booking.heartbeat.check_others()
                 named += [row["sessions"] for row in await rows(store)]
 
         assert [old in sessions for sessions in named] == [True, True, False]

@@ -279,7 +279,7 @@ async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: 
     change = Change(by="test", reservation=made.id, resource="room", patch={"guests": 2})
 
     async def cancel() -> None:
-        await desk.finish(made.id, "cancelled", by="other")
+        await desk.close(made.id, "cancelled", by="other")
 
     with pytest.raises(WriteConflict):
         await plain_steps(mock_store, plain_batch(change), cancel)

@@ -40,7 +40,7 @@ def without_the_late_change(patch: pytest.MonkeyPatch) -> None:
         for resource in sorted(resources - self.changed):
             yield find("guards.chosen", "guards", {"_id": resource})
 
-    patch.setattr(Snapshot, "choose", only_read)
+    patch.setattr(Snapshot, "take_chosen_guards", only_read)
 
 
 async def add_room(store: Store) -> None:

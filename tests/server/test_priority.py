@@ -9,10 +9,10 @@ from bson import ObjectId
 
 from app.booking import BookingService
 from app.booking import priority as module
-from app.booking.committer import LOSSES_BEFORE_A_MARK
+from app.booking.committer import CONFLICTS_BEFORE_PRIORITY
 from app.booking.intents import Lane, guard_lanes
 from app.booking.outcomes import Accepted
-from app.booking.priority import YIELD_MILLISECONDS, priority_of
+from app.booking.priority import YIELD_MILLISECONDS, priority_requester
 from app.booking.transaction import WriteConflict
 from app.storage.client import Store
 from tests.support.step_driver import HOUR, NINE, Actor, add_resource, booking_of
@@ -29,7 +29,7 @@ async def rested(store: Store, **wish: Any) -> dict[Lane, float]:
     (outcome,) = await actor.finish()
     await actor.close()
     assert isinstance(outcome, Accepted)
-    return actor.batch.yields
+    return actor.batch.yield_requests
 
 
 async def last_changed(store: Store, ago: timedelta) -> None:
@@ -43,7 +43,7 @@ async def test_a_pool_that_lay_still_rests_no_longer_than_any_other(store: Store
     for name in POOL:
         await add_resource(store, name)
     await last_changed(store, quiet)
-    await priority_of(store)(guard_lanes(*POOL), ObjectId())
+    await priority_requester(store)(guard_lanes(*POOL), ObjectId())
 
     waits = await rested(store, resource=None, pool=POOL)
 
@@ -87,13 +87,13 @@ class Rests:
 
     def __init__(self, desk: BookingService, patch: pytest.MonkeyPatch) -> None:
         self.lanes: list[str] = []
-        rest = desk.committer._rest
+        rest = desk.committer._back_off
 
         def noting(seconds: Mapping[Lane, float]) -> None:
             self.lanes += seconds
             rest(dict.fromkeys(seconds, 0.0))
 
-        patch.setattr(desk.committer, "_rest", noting)
+        patch.setattr(desk.committer, "_back_off", noting)
 
 
 async def test_who_reads_the_mark_of_another_leaves_the_resource_alone(
@@ -138,7 +138,7 @@ async def test_the_mark_is_by_the_clock_of_the_database_and_names_its_owner(
         await add_resource(store, name)
     before = {row["_id"]: row async for row in store.database["guards"].find()}
     owner = ObjectId()
-    await priority_of(store)(guard_lanes("room", "desk"), owner)
+    await priority_requester(store)(guard_lanes("room", "desk"), owner)
     after = {row["_id"]: row async for row in store.database["guards"].find()}
 
     assert after["other"] == before["other"]
@@ -158,7 +158,7 @@ async def test_who_loses_again_and_again_asks_for_way(store: Store, monkeypatch:
 
     async def beaten(slot: int, body: Any, budget_seconds: float) -> Any:
         tries.append(slot)
-        if len(tries) <= LOSSES_BEFORE_A_MARK + 1:
+        if len(tries) <= CONFLICTS_BEFORE_PRIORITY + 1:
             body.close()
             raise WriteConflict
         return await run(slot, body, budget_seconds)
@@ -171,7 +171,7 @@ async def test_who_loses_again_and_again_asks_for_way(store: Store, monkeypatch:
 
     assert guard is not None
     assert guard["yieldTo"] == owner
-    assert len(tries) == LOSSES_BEFORE_A_MARK + 2
+    assert len(tries) == CONFLICTS_BEFORE_PRIORITY + 2
 
 
 async def test_who_lost_less_often_asks_for_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ async def test_who_lost_less_often_asks_for_nothing(store: Store, monkeypatch: p
 
     async def beaten(slot: int, body: Any, budget_seconds: float) -> Any:
         tries.append(slot)
-        if len(tries) <= LOSSES_BEFORE_A_MARK:
+        if len(tries) <= CONFLICTS_BEFORE_PRIORITY:
             body.close()
             raise WriteConflict
         return await run(slot, body, budget_seconds)

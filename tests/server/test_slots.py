@@ -259,7 +259,7 @@ async def test_the_race_for_the_last_one_notices_a_missing_guard(store: Store, m
     for name in ("a", "b"):  # raises the reach, which would be a write of the guard as well
         await run(store, booking_of(NINE - 50 * HOUR, resource=name))
     await run(store, booking_of(resource="a"))
-    monkeypatch.setattr(Snapshot, "choose", lambda *_: iter(()))
+    monkeypatch.setattr(Snapshot, "take_chosen_guards", lambda *_: iter(()))
     _, outcomes = await race(store, "a", "b")
 
     assert [type(outcome) for outcome in outcomes] == [Accepted, Accepted]

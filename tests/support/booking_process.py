@@ -69,7 +69,7 @@ async def main(url: str, step: str, place: str, reservation: str | None = None) 
     wish: Awaitable[Any] = booking.book(booking_of(by="booker", deadline_seconds=DEADLINE_SECONDS))
     if reservation is not None:
         wish = booking.confirm(ObjectId(reservation), by="booker")
-    click.echo(f"first: {await told(wish)} after {booking.committer.lost} losses")
+    click.echo(f"first: {await told(wish)} after {booking.committer.write_conflicts} losses")
     click.echo(f"second: {await told(booking.book(booking_of(LATER, by='booker')))}")
     await ended.wait()
     await booking.stop()

@@ -12,7 +12,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, Exe
 from structlog.testing import capture_logs
 
 from app.booking import committer as module
-from app.booking.committer import LEAST_BUDGET_SECONDS, Committer
+from app.booking.committer import BUDGET_MIN_SECONDS, Committer
 from app.booking.confirm_extend_end import Confirm
 from app.booking.group import BookGroup
 from app.booking.idempotency import Token
@@ -56,7 +56,7 @@ class Scripted:
         future: asyncio.Future[Script] = asyncio.get_running_loop().create_future()
         batch: Batch = body
         if self.sends:
-            batch.send()
+            batch.begin_sending()
         self.running.append(([*batch.intents], future))
         self.seen.append([*batch.intents])
         self.deadlines.append(current())
@@ -193,16 +193,16 @@ async def test_who_has_less_time_left_than_a_batch_takes_is_in_none(driver: Scri
     _, go = await driver.next_batch()
     calls, waiting = list[float](), list[asyncio.Task[Any]]()
     for pace in (0.0, 1.0, 10.0):
-        committer.pace = pace
+        committer.batch_seconds = pace
         waiting += submit(committer, "a", deadline_seconds=4.0)
         await asyncio.sleep(0)
         last = committer.waiting[-1]
-        calls.append(round(last.until - last.last_call, 3))
+        calls.append(round(last.deadline - last.start_by, 3))
     go.set_result(accept)
     await first
 
     assert calls == [0.6, 1.5, 2.0]
-    assert committer.pace == 8.0
+    assert committer.batch_seconds == 8.0
     await settle(driver, waiting, accept)
 
 
@@ -230,7 +230,7 @@ async def test_a_batch_that_has_sent_nothing_at_the_end_of_somebodys_time_never_
     _, go = await driver.next_batch()
 
     def send(batch: Batch) -> list[Outcome]:
-        batch.send()
+        batch.begin_sending()
         return accept(batch)
 
     with pytest.raises(Problem) as undone:
@@ -256,7 +256,7 @@ async def test_who_was_told_is_in_no_half_of_a_batch_that_failed(driver: Scripte
         raise InvalidDocument("nobody's name")
 
     def send(batch: Batch) -> list[Outcome]:
-        batch.send()
+        batch.begin_sending()
         sent.append([*batch.intents])
         return accept(batch)
 
@@ -410,15 +410,15 @@ async def test_a_lane_that_rested_goes_on_though_the_loop_calls_early(
     """The loop may call a moment before the time; with nobody else arriving, that call is the only one there is."""
     committer = committer_over(driver)
     loop = asyncio.get_running_loop()
-    committer._rest({LANE: 60.0})
-    until = committer.not_before[LANE]
+    committer._back_off({LANE: 60.0})
+    until = committer.backoff_until[LANE]
     (task,) = submit(committer, "a")
     await asyncio.sleep(0)
     assert driver.seen == []
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "time", lambda: until - 1e-9)
-        committer._rested((LANE,), until)
+        committer._end_backoff((LANE,), until)
     await settle(driver, [task], accept)
 
     assert [names(batch) for batch in driver.seen] == [["a"]]
@@ -472,14 +472,14 @@ async def test_a_duplicate_that_stays_one_ends(driver: Scripted) -> None:
 async def test_a_lane_that_rests_is_left_alone(driver: Scripted) -> None:
     """Nothing is begun there before its time, and whoever wants something else goes ahead."""
     committer = committer_over(driver)
-    committer._rest({LANE: 60.0})
+    committer._back_off({LANE: 60.0})
     resting, other = submit(committer, "a", "b")
     _, go = await driver.next_batch()
     go.set_result(accept)
     await other
 
     assert [names(batch) for batch in driver.seen] == [["b"]]
-    committer._rested((LANE,), committer.not_before[LANE])
+    committer._end_backoff((LANE,), committer.backoff_until[LANE])
     await settle(driver, [resting], accept)
     assert [names(batch) for batch in driver.seen] == [["b"], ["a"]]
 
@@ -487,15 +487,15 @@ async def test_a_lane_that_rests_is_left_alone(driver: Scripted) -> None:
 async def test_the_end_of_a_shorter_rest_does_not_end_a_longer_one(driver: Scripted) -> None:
     """Of two reasons to rest the later end counts."""
     committer = committer_over(driver)
-    committer._rest({LANE: 10.0})
-    first = committer.not_before[LANE]
-    committer._rest({LANE: 60.0})
-    second = committer.not_before[LANE]
-    committer._rested((LANE,), first)
+    committer._back_off({LANE: 10.0})
+    first = committer.backoff_until[LANE]
+    committer._back_off({LANE: 60.0})
+    second = committer.backoff_until[LANE]
+    committer._end_backoff((LANE,), first)
 
-    assert committer.not_before == {LANE: second}
-    committer._rested((LANE,), second)
-    assert committer.not_before == {}
+    assert committer.backoff_until == {LANE: second}
+    committer._end_backoff((LANE,), second)
+    assert committer.backoff_until == {}
 
 
 async def test_a_mark_that_stands_ends_the_rest(driver: Scripted) -> None:
@@ -506,10 +506,10 @@ async def test_a_mark_that_stands_ends_the_rest(driver: Scripted) -> None:
     async def way(lanes: frozenset[Lane], owner: Any) -> None:
         asked.append(lanes)
 
-    committer._rest({LANE: 60.0})
+    committer._back_off({LANE: 60.0})
     (task,) = submit(committer, "a")
     await asyncio.sleep(0)
-    committer._ask_for_way(way, frozenset((LANE,)))
+    committer._send_priority_request(way, frozenset((LANE,)))
     await settle(driver, [task], accept)
 
     assert asked == [{LANE}]
@@ -532,7 +532,7 @@ async def test_the_last_call_is_none_for_who_is_in_a_batch(driver: Scripted, mon
     loop.set_exception_handler(None)
 
     assert isinstance(outcome, Intent)
-    assert [when for when, *_ in calls] == [ticket.last_call, ticket.until]
+    assert [when for when, *_ in calls] == [ticket.start_by, ticket.deadline]
     assert minded == []
 
 
@@ -550,8 +550,8 @@ async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted, m
     go.set_result(lose)
     for _ in range(5):
         await asyncio.sleep(0)
-    assert committer.not_before.keys() == {*"abcdefgh"}
-    committer._rested(guard_lanes(*"abcdefgh"), math.inf)
+    assert committer.backoff_until.keys() == {*"abcdefgh"}
+    committer._end_backoff(guard_lanes(*"abcdefgh"), math.inf)
     await settle(driver, tasks, accept)
     await settle(driver, submit(committer, *"abcdefgh"), accept)
 
@@ -573,7 +573,7 @@ async def test_who_is_nearly_out_of_time_is_run_for_real(driver: Scripted) -> No
     committer = committer_over(driver)
     await settle(driver, submit(committer, "a", deadline_seconds=0.0), accept)
 
-    assert driver.budgets == [LEAST_BUDGET_SECONDS]
+    assert driver.budgets == [BUDGET_MIN_SECONDS]
 
 
 def out_of_time() -> NetworkTimeout:
@@ -632,7 +632,7 @@ class TestLimits:
         loop = asyncio.get_running_loop()
         for intent in intents:
             ticket = Ticket(intent, lanes_of(intent), 0.0, 0.0, loop.create_future(), targets=intent.targets())
-            if not chosen.full and chosen.fits(ticket):
+            if not chosen.is_full and chosen.fits(ticket):
                 chosen.add(ticket)
         return [ticket.intent for ticket in chosen.tickets]
 
