@@ -1,8 +1,7 @@
-"""Processes told apart by id and start time, since ids come again."""
+"""Processes identified by id and start time, since ids are reused."""
 
 import os
 import socket
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,10 @@ from secrets import token_hex
 
 
 def started(pid: int) -> str | None:
-    """When the process of that id started, in a form that only compares for equality.
+    """When the process of that id started, in a form to compare for equality only.
 
-    None if there is none, or only its exit status is left.
+    None if there is no such process, or only its exit status is left. On Linux these are the ticks since boot and the
+    boot's id: psutil's time of creation there is reckoned from the wall clock and moves when that is set.
     """
     if sys.platform == "linux":
         try:
@@ -22,16 +22,19 @@ def started(pid: int) -> str | None:
             return None
         state, *fields = stat.rpartition(")")[2].split()
         return None if state in {"Z", "X"} else f"{boot}:{fields[18]}"
-    told = subprocess.run(  # noqa: S603  # a fixed program and a number
-        ["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return told.stdout.strip() or None
+    import psutil  # noqa: PLC0415  # a health check on Linux, which must be quick, does without it
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else str(process.create_time())
+    except psutil.NoSuchProcess:  # also raised for zombies
+        return None
 
 
 def is_gone(pid: int, since: str) -> bool:
-    """Whether the process that had that id and start time surely runs no more.
+    """Whether the process that had that id and start time has certainly ended.
 
-    False where this cannot be told, as with another user's processes under `hidepid`.
+    False where that is unknown, as for other users' processes under `hidepid`.
     """
     try:
         os.kill(pid, 0)
@@ -76,11 +79,11 @@ def _place() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}:{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        return token_hex(8)  # nobody else's
+        return token_hex(8)  # unique: no process can be compared with ours
 
 
 PLACE = _place()
-"""Within which process ids mean the same: this machine since its boot, and in it this container.
+"""The scope within which process ids are comparable: this machine since its boot, and in it this container.
 
-Not the host's name: two containers may share one and have different processes of the same id.
+It is not the host's name: two containers may share one and have different processes of the same id.
 """

@@ -1,4 +1,4 @@
-"""Tracebacks of the log that are alike: one a minute is shown, the others are counted.
+"""Repeated tracebacks in the log: one a minute is shown, the others are counted.
 
 A database whose disk is full fails every request at the same place; a traceback for each would fill the next disk.
 """
@@ -7,13 +7,14 @@ import logging
 import re
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MINUTE = 60.0
-KEPT = 256
-"""Different tracebacks that are remembered; the one that was shown first is forgotten for another."""
+from cachetools import FIFOCache
+
+WINDOW_SECONDS = 60.0
+TRACEBACKS_MAX = 256
+"""Different tracebacks that are remembered; the one that was shown longest ago is evicted."""
 
 _FRAMES = re.compile(r"^ +File \"(?P<file>[^\"]*)\", line (?P<line>\d+)", re.MULTILINE)
 _NAMES = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?=:|$)", re.MULTILINE)
@@ -21,27 +22,27 @@ _NAMES = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?=:|$)", re.MULTILINE)
 
 @dataclass(slots=True)
 class _Shown:
-    """When it was shown, and how often it came since."""
+    """When a traceback was last shown, and how often it occurred since."""
 
     at: float
     since: int = 0
 
 
 class Repeats(logging.Filter):
-    """On a handler: lets one of each traceback through a minute, with `repeated`, how many came since the last one.
+    """A filter for a handler that passes one of each traceback a minute, with `repeated`, how many it held back before.
 
-    Alike are those of the same exceptions at the same places, whatever their messages say. Lines without a traceback
-    all pass.
+    Tracebacks are the same if they have the same exceptions at the same places, whatever the messages. Lines without a
+    traceback always pass.
     """
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._now = now
-        self._shown: OrderedDict[int, _Shown] = OrderedDict()
+        self._shown: FIFOCache[int, _Shown] = FIFOCache(TRACEBACKS_MAX)
         self._lock = threading.Lock()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this line is shown."""
+        """Whether the line is shown."""
         traceback = _traceback(record)
         if traceback is None:
             return True
@@ -49,15 +50,12 @@ class Repeats(logging.Filter):
         with self._lock:
             shown = self._shown.get(key)
             now = self._now()
-            if shown is not None and now - shown.at < MINUTE:
+            if shown is not None and now - shown.at < WINDOW_SECONDS:
                 shown.since += 1
                 return False
-            self._shown.pop(key, None)
             self._shown[key] = _Shown(now)
-            if len(self._shown) > KEPT:
-                self._shown.popitem(last=False)
         if shown is not None and shown.since:
-            _say(record, shown.since)
+            _add_count(record, shown.since)
         return True
 
 
@@ -73,7 +71,7 @@ def _traceback(record: logging.LogRecord) -> str | None:
     return record.exc_text
 
 
-def _say(record: logging.LogRecord, times: int) -> None:
+def _add_count(record: logging.LogRecord, times: int) -> None:
     if isinstance(record.msg, dict):
         record.msg = {**record.msg, "repeated": times}
     else:

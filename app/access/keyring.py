@@ -1,41 +1,44 @@
-"""The keys that this process has seen within the last second, so that requests do not each ask the database."""
+"""A cache of API keys for a second, so that not every request reads its key from the database."""
 
 import asyncio
 import hmac
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pymongo
+from cachetools import LRUCache
 
 from app.access.service import Token, hash_of, is_over
 from app.caller import Caller
-from app.deadline import detached, within
+from app.deadline import within
 from app.errors import Problem
+from app.single_flight import SingleFlight
 from app.storage.client import Store
 from app.storage.documents import Key
 from app.storage.keys import KeyStore
 
-SECONDS = 1.0
+CACHE_SECONDS = 1.0
 """How long a revoked or rotated key may go on working."""
 
-ANSWER_SECONDS = 2.5
-"""How long the database may take to tell a key."""
+LOOKUP_SECONDS = 2.5
+"""How long the database may take to look a key up."""
 
-REMEMBERED = 10_000
-"""Prefixes; strangers may send what they like, so there must be an end to it."""
+CACHED_MAX = 10_000
+"""Key prefixes in the cache: strangers can send any prefix, so it is bounded."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _Lookup:
+    """The key of a prefix, if there is one, valid until a time of the keyring's clock."""
+
     until: float
     key: Key | None
     caller: Caller | None
 
 
 class Keyring:
-    """Tells callers from tokens, with one question to the database per key and second.
+    """Finds the caller of a token, with at most one read of the database per key and second.
 
     Args:
         store: Where the keys are.
@@ -45,47 +48,39 @@ class Keyring:
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock
-        self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._asked: dict[str, asyncio.Task[_Known]] = {}
+        # The least recently used entry is evicted: prefixes of strangers come once, those of callers again and again.
+        self._cache: LRUCache[str, _Lookup] = LRUCache(CACHED_MAX)
+        self._lookups: SingleFlight[str, _Lookup] = SingleFlight()
 
     async def caller(self, text: str) -> Caller | None:
-        """Whose token this is; None if it is nobody's, or over."""
+        """The caller that a token belongs to; None if there is no such key, or it has expired or was revoked.
+
+        Raises:
+            Problem: `unavailable`, if the key could not be read in time.
+        """
         token = Token.read(text)
         if token is None:
             return None
-        known = self._known.get(token.prefix)
-        if known is None or known.until < self._clock():
-            known = await self._ask_once(token.prefix)
-        if known.key is None or not hmac.compare_digest(hash_of(token.secret), known.key.secret_hash):
+        lookup = self._cache.get(token.prefix)
+        if lookup is None or lookup.until < self._clock():
+            lookup = await self._look_up_once(token.prefix)
+        if lookup.key is None or not hmac.compare_digest(hash_of(token.secret), lookup.key.secret_hash):
             return None
-        return None if is_over(known.key, self._store.clock.now()) else known.caller
+        return None if is_over(lookup.key, self._store.clock.now()) else lookup.caller
 
-    async def _ask_once(self, prefix: str) -> _Known:
-        """Ask the database; who needs the same key meanwhile waits for the same answer."""
-        task = self._asked.get(prefix)
-        if task is None:
-            task = detached(self._ask(prefix))
-            self._asked[prefix] = task
-            task.add_done_callback(lambda done: self._answered(prefix, done))
-        try:  # a request that is given up must not take the others' answer with it
-            return await asyncio.wait_for(asyncio.shield(task), within(ANSWER_SECONDS))
+    async def _look_up_once(self, prefix: str) -> _Lookup:
+        """Read a key; requests that need the same key meanwhile share the read."""
+        task = self._lookups.task(prefix, lambda: self._look_up(prefix))
+        try:  # shielded: a request that is given up must not cancel the lookup that others wait for
+            return await asyncio.wait_for(asyncio.shield(task), within(LOOKUP_SECONDS))
         except TimeoutError:
             raise Problem("unavailable", "The API key could not be looked up; nothing was done.") from None
 
-    def _answered(self, prefix: str, task: asyncio.Task[_Known]) -> None:
-        self._asked.pop(prefix, None)
-        if not task.cancelled():
-            task.exception()  # looked at here, in case that nobody is waiting any more
-
-    async def _ask(self, prefix: str) -> _Known:
-        # The second begins before the question: an answer may be as old as that.
-        until = self._clock() + SECONDS
-        with pymongo.timeout(ANSWER_SECONDS):
+    async def _look_up(self, prefix: str) -> _Lookup:
+        # The second begins before the read: the answer may be as old as that.
+        until = self._clock() + CACHE_SECONDS
+        with pymongo.timeout(LOOKUP_SECONDS):
             key = await KeyStore(self._store).find(prefix)
         caller = None if key is None else Caller(key.id, frozenset(key.scopes), key.customer)
-        known = _Known(until, key, caller)
-        self._known[prefix] = known
-        self._known.move_to_end(prefix)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
-        return known
+        lookup = self._cache[prefix] = _Lookup(until, key, caller)
+        return lookup

@@ -2,21 +2,22 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 
 import pymongo
+from cachetools import FIFOCache
 from pymongo.errors import PyMongoError
 
 from app.availability.queries import BookableResource, read_resources, read_rows
-from app.deadline import detached, within
+from app.deadline import within
 from app.domain.instants import DAY, Millis
 from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ServiceRules, block_of
 from app.domain.slots import Budget, Candidates, SlotQuery, longest_of, slots
 from app.errors import Problem
+from app.single_flight import SingleFlight
 from app.storage.client import Store
 from app.storage.reservations import Row
 from app.storage.rule_cache import RuleReader
@@ -59,9 +60,9 @@ class NextFree:
         self._store = store
         self._rules = rules
         self._work = work
-        self._searches: dict[_Key, asyncio.Task[list[Millis]]] = {}
+        self._searches: SingleFlight[_Key, list[Millis]] = SingleFlight()
         self._lock = asyncio.Lock()
-        self._cache: OrderedDict[tuple[str, Millis, Millis], _CachedProfile] = OrderedDict()
+        self._cache: FIFOCache[tuple[str, Millis, Millis], _CachedProfile] = FIFOCache(CACHED_PROFILES_MAX)
 
     async def starts(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
         """Up to three starts on the grid, from the requested one to 7 days on, that are free for the same request.
@@ -69,12 +70,9 @@ class NextFree:
         Fewer or none where it would take long: to read what is booked, to search it, or to wait for other searches.
         """
         key = (request, service, tuple(resources))
-        task = self._searches.get(key)
-        if task is None:
-            if len(self._searches) >= SEARCHES_MAX:
-                return []
-            task = self._searches[key] = detached(self._search(*key))
-            task.add_done_callback(lambda _: self._searches.pop(key, None))
+        if key not in self._searches and len(self._searches) >= SEARCHES_MAX:
+            return []
+        task = self._searches.task(key, lambda: self._search(*key))
         await asyncio.wait([task], timeout=within(WAIT_SECONDS))
         return task.result() if task.done() else []
 
@@ -117,8 +115,6 @@ class NextFree:
                 profiles[name] = Profile(now, resource.occupancies(rows[name]), search.request.ignore)
                 if search.request.ignore is None:
                     self._cache[name, *search.span] = _CachedProfile(resource.changes, until, profiles[name])
-        while len(self._cache) > CACHED_PROFILES_MAX:
-            self._cache.popitem(last=False)
         return search.run(profiles, budget)
 
 

@@ -1,6 +1,6 @@
 """Which customers exist, remembered from earlier requests."""
 
-from collections import OrderedDict
+from cachetools import FIFOCache
 
 from app.errors import invalid
 from app.storage.catalogue import CatalogueStore
@@ -15,7 +15,8 @@ class CustomerCache:
 
     def __init__(self, store: Store) -> None:
         self._catalogue = CatalogueStore(store)
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        # The oldest entry is evicted: an entry never becomes wrong, so none is worth more than another.
+        self._found: FIFOCache[str, None] = FIFOCache(CACHED_CUSTOMERS_MAX)
 
     async def require(self, customer: str, pointer: str = "/customer") -> None:
         """Refuse an id that no customer has; that a customer is missing is never remembered.
@@ -23,10 +24,8 @@ class CustomerCache:
         Raises:
             Problem: `invalid`, with the pointer.
         """
-        if customer in self._seen:
+        if customer in self._found:
             return
         if not await self._catalogue.exists(Customer, customer):
             raise invalid(pointer, f"There is no customer {customer!r}.")
-        self._seen[customer] = None
-        if len(self._seen) > CACHED_CUSTOMERS_MAX:
-            self._seen.popitem(last=False)
+        self._found[customer] = None

@@ -8,13 +8,13 @@ second may get lost: there the `version` in the object itself is part of the sta
 import asyncio
 import math
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from cachetools import FIFOCache
 from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
 from app.domain.rules import ResourceRules, ServiceRules
@@ -43,7 +43,7 @@ Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
 
 
 class VersionedCache(Generic[F]):
-    """Parsed rules by id, each valid for the stamp that it was read under; the oldest entries make room.
+    """Parsed rules by id, each valid for the stamp that it was read under.
 
     Args:
         collection: Where the objects are kept.
@@ -66,9 +66,8 @@ class VersionedCache(Generic[F]):
         self.guard = guard
         self.atomic = atomic
         self._parse: Callable[[Row], F] = parse
-        self._limit = limit
-        self._size = 0
-        self._entries: OrderedDict[str, tuple[str, F]] = OrderedDict()
+        # The oldest entry is evicted: edits replace entries anyway, and reads, also in threads, then change nothing.
+        self._entries: FIFOCache[str, tuple[str, F]] = FIFOCache(limit, getsizeof=_size)
         self._lock = Lock()
 
     def stamp(self, guards: Guards, row: Row) -> str | None:
@@ -82,10 +81,11 @@ class VersionedCache(Generic[F]):
     def valid(self, guards: Guards, rows: Iterable[Row]) -> dict[str, F]:
         """The rules of those that nobody edited since; of a row its id is enough, without transactions its version."""
         found: dict[str, F] = {}
-        for row in rows:
-            known = self._entries.get(row["_id"])
-            if known is not None and known[0] == self.stamp(guards, row):
-                found[row["_id"]] = known[1]
+        with self._lock:
+            for row in rows:
+                known = self._entries.get(row["_id"])
+                if known is not None and known[0] == self.stamp(guards, row):
+                    found[row["_id"]] = known[1]
         return found
 
     def put(self, row: Row, stamp: str | None) -> F:
@@ -97,20 +97,13 @@ class VersionedCache(Generic[F]):
 
     def keep(self, identity: str, stamp: str, rules: F) -> None:
         """Keep rules that are parsed already for their stamp."""
-        with self._lock:  # batches put as well, in threads of their own
-            self._drop(identity)
+        # Batches do so in threads of their own. Rules that are larger than the limit are not kept.
+        with self._lock, suppress(ValueError):
             self._entries[identity] = (stamp, rules)
-            self._size += _size(rules)
-            while self._size > self._limit and len(self._entries) > 1:
-                self._drop(next(iter(self._entries)))
-
-    def _drop(self, identity: str) -> None:
-        known = self._entries.pop(identity, None)
-        if known is not None:
-            self._size -= _size(known[1])
 
 
-def _size(rules: ResourceRules | ServiceRules) -> int:
+def _size(entry: tuple[str, ResourceRules | ServiceRules]) -> int:
+    rules = entry[1]
     return 1 + len(rules.schedule.overrides) + len(rules.time_off) if isinstance(rules, ResourceRules) else 1
 
 

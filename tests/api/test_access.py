@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.access.keyring import REMEMBERED, SECONDS, Keyring
+from app.access.keyring import CACHE_SECONDS, CACHED_MAX, Keyring
 from app.access.service import create_key, hash_of, list_keys, revoke_key, rotate_key
 from app.caller import SCOPES, Caller, Scope
 from app.errors import Problem
@@ -194,7 +194,7 @@ async def test_a_revoked_key_ends_within_a_second(mock_store: Store) -> None:
 
     first = await revoke_key(mock_store, made.key.id)
     assert (await revoke_key(mock_store, made.key.id)).revoked_at == first.revoked_at
-    clock.now += SECONDS * 1.01
+    clock.now += CACHE_SECONDS * 1.01
     assert await ring.caller(made.token) is None
 
 
@@ -205,7 +205,7 @@ async def test_a_rotated_key_keeps_its_id(mock_store: Store) -> None:
     made = await create_key(mock_store, "x", [READ], expires_days=3)
     before = await ring.caller(made.token)
     rotated = await rotate_key(mock_store, made.key.id)
-    clock.now += SECONDS * 1.01
+    clock.now += CACHE_SECONDS * 1.01
 
     assert await ring.caller(made.token) is None
     assert await ring.caller(rotated.token) == before
@@ -246,10 +246,10 @@ async def test_many_at_once_ask_the_database_once(mock_store: Store) -> None:
     wrong = made.token[:-2] + ("AA" if made.token[-2:] != "AA" else "BB")
 
     class Counting(Keyring):
-        async def _ask(self, prefix: str) -> Any:
+        async def _look_up(self, prefix: str) -> Any:
             nonlocal asked
             asked += 1
-            return await super()._ask(prefix)
+            return await super()._look_up(prefix)
 
     ring = Counting(mock_store, clock)
     callers = await asyncio.gather(*(ring.caller(token) for token in [made.token, wrong] * 50))
@@ -258,7 +258,7 @@ async def test_many_at_once_ask_the_database_once(mock_store: Store) -> None:
     assert [caller is not None for caller in callers] == [True, False] * 50
     await ring.caller(made.token)
     assert asked == 1
-    clock.now += SECONDS * 1.01
+    clock.now += CACHE_SECONDS * 1.01
     await ring.caller(made.token)
     assert asked == 2
 
@@ -277,12 +277,12 @@ async def test_who_gives_up_does_not_take_the_answer_along(mock_store: Store) ->
 
 
 async def test_strangers_cannot_fill_the_memory(mock_store: Store) -> None:
-    """What they send is forgotten again, the oldest first."""
+    """The cache of prefixes is bounded."""
     ring = Keyring(mock_store)
     alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
     size = len(alphabet)
-    for number in range(REMEMBERED + 50):
+    for number in range(CACHED_MAX + 50):
         prefix = "".join(alphabet[number // size**place % size] for place in range(8))
         assert await ring.caller(f"rsv_{prefix}_{'x' * 43}") is None
 
-    assert len(ring._known) == REMEMBERED
+    assert len(ring._cache) == CACHED_MAX

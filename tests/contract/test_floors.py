@@ -48,6 +48,7 @@ BESIDE = {
     "app.pids": set[str](),
     "app.repeats": set[str](),
     "app.settings": {"app.cron", "app.environment"},
+    "app.single_flight": {"app.deadline"},
     "app.trial_state": {"app.pids"},
     "app.work": {"app.errors"},
 }

@@ -91,7 +91,7 @@ def test_different_ones_are_shown(written: io.StringIO) -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many different ones there are, only the latest are remembered."""
-    monkeypatch.setattr(repeats, "KEPT", 3)
+    monkeypatch.setattr(repeats, "TRACEBACKS_MAX", 3)
     seen = Repeats(now=Clock())
     made = [
         logging.makeLogRecord({"msg": {"exception": f'  File "x.py", line {number}\nValueError: y'}})
