@@ -1,7 +1,7 @@
-"""What an edit makes of a stored resource: the fields that it changes, and the rules that follow from that.
+"""Edits of resources as differences: the fields that they change, and the rules that follow.
 
-A resource can carry a schedule of thousands of dates and a thousand times off. So an edit is a difference: nothing
-that it leaves alone is read, copied or parsed.
+A resource can have a schedule of thousands of dates and a thousand times off. So what an edit does not change is
+neither read nor copied nor parsed.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,8 +29,8 @@ Row: TypeAlias = Mapping[str, Any]
 class Changes:
     """The difference that an edit makes to a stored resource.
 
-    `fields` are new values by their stored names, None where one is unset; `schedule` is the parsed one where they have
-    one. `added` is a time off, as it is stored, and `removed` the id of one.
+    `fields` are new values by their stored names, None where one is unset; `schedule` is the parsed schedule where
+    `fields` has one. `added` is a time off as it is stored, `removed` the id of one.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -38,19 +38,19 @@ class Changes:
     added: Row | None = None
     removed: str | None = None
 
-    def short(self, row: Row) -> dict[str, Any]:
-        """The short parts of the stored resource, changed."""
+    def short_fields(self, row: Row) -> dict[str, Any]:
+        """The fields of the stored resource, changed, without its hours."""
         changed = {**row, **self.fields}
         return {name: value for name, value in changed.items() if value is not None and name not in HOURS_FIELDS}
 
     def rules(self, row: Row, before: ResourceRules) -> ResourceRules:
-        """What the rules are from then on. Only in another zone times off mean other instants and are parsed again."""
+        """The rules after the edit. Only a change of the time zone, which moves local dates, parses times off again."""
         after = before
         if self.fields.keys() - {"name"}:
-            moves = "timezone" in self.fields
-            long = {"timeOff": row["timeOff"]} if moves and "timeOff" in row else {}
-            after = resource_rules_of({**self.short(row), **long}, self.schedule or before.schedule)
-            after = after if moves else replace(after, time_off=before.time_off)
+            zone_changes = "timezone" in self.fields
+            long = {"timeOff": row["timeOff"]} if zone_changes and "timeOff" in row else {}
+            after = resource_rules_of({**self.short_fields(row), **long}, self.schedule or before.schedule)
+            after = after if zone_changes else replace(after, time_off=before.time_off)
         if self.added is not None:
             after = replace(after, time_off=(*after.time_off, time_off_of(self.added, zone(after.timezone))))
         if self.removed is not None:
@@ -58,7 +58,7 @@ class Changes:
         return after
 
     def update(self, row: Row, after: ResourceRules, now: datetime) -> dict[str, Any]:
-        """The update of the stored document; what is unset is taken out, never null."""
+        """The update of the stored document; what is unset is removed, never null."""
         fields = {**self.fields, **_former(row, after, now)}
         unset = [name for name, value in fields.items() if value is None]
         update: dict[str, Any] = {
@@ -74,7 +74,7 @@ class Changes:
 
 
 def _former(row: Row, after: ResourceRules, now: datetime) -> dict[str, Any]:
-    """The former capacities, where another capacity changes them: what was in order when it took place stays so."""
+    """The former capacities where the capacity changes, so that past bookings are judged by the one of their time."""
     stated = stated_capacity(row)
     before = 1 if isinstance(stated, LeftOut) else stated
     known = former_capacities(row.get(FORMER), before)
@@ -89,9 +89,10 @@ FORMER = "formerCapacities"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a caller wants of a resource: `changes` says it of the stored one, None if it is so already.
+    """A change of a resource that a caller wants: `changes` gives the difference, None if there is none.
 
-    `needs` are the long parts that it must see of the stored resource; `heavy` that it takes the processor for long.
+    `needs` are the hours fields of the stored resource that `changes` reads; `heavy` says that it needs much processor
+    time, so that it runs in a thread.
     """
 
     changes: Callable[[Row, ResourceRules], Changes | None]
@@ -100,7 +101,7 @@ class Wanted:
 
 
 def patched(patch: ResourcePatch) -> Wanted:
-    """A merge patch; the outcome is validated as if it were sent anew."""
+    """The change by a merge patch; the result is validated like the body of a POST."""
     merge: Callable[[Resource], Resource] = merging(NewResource, patch)
     names = {name: info.alias or name for name, info in NewResource.model_fields.items() if name != "id"}
 
@@ -116,5 +117,5 @@ def patched(patch: ResourcePatch) -> Wanted:
         }
         return Changes(changed) if changed else None
 
-    moves = "timezone" in patch.model_fields_set
-    return Wanted(changes, needs=frozenset({"timeOff"}) if moves else frozenset(), heavy=moves)
+    zone_changes = "timezone" in patch.model_fields_set
+    return Wanted(changes, needs=frozenset({"timeOff"}) if zone_changes else frozenset(), heavy=zone_changes)

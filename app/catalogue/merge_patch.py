@@ -10,16 +10,16 @@ C = TypeVar("C", bound=CatalogueObject)
 
 
 def merging(whole: type[Body], patch: Body) -> Callable[[C], C]:
-    """How a patch changes an object.
+    """The function by which a patch changes an object.
 
-    The result is validated as if it were sent anew, so that no sequence of patches leads where a POST could not.
+    The result is validated like the body of a POST, so that no sequence of patches makes what a POST could not.
 
     Args:
-        whole: The model of a new object of that kind; documents have the same names and say what is left out.
-        patch: What is to change; None unsets.
+        whole: The model of a new object of that kind, which has the names of the document's fields.
+        patch: The new values; None unsets a field, which then has the default of the document.
 
     Returns:
-        A pure function from the object to the patched one; it raises the Problem `invalid`.
+        A pure function from the object to the patched one, which raises the Problem `invalid`.
     """
     names = [name for name in whole.model_fields if name != "id"]
 

@@ -1,8 +1,8 @@
-"""Planning an edit of a resource before its transaction: who would be stranded, and what is written if nobody is.
+"""Plans an edit of a resource before its transaction: which bookings it would strand, and what it writes.
 
-Everything that takes long happens here, outside the transaction and beside the event loop: parsing, comparing the
-rules before and after, reading who may be stranded, judging them. The transaction then only sees whether it still is
-so.
+Everything that takes long happens here, outside the transaction and outside the event loop: parsing, comparing the
+rules before and after, reading and judging the bookings that may be stranded. The transaction only checks that the
+plan is still valid.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,13 +23,13 @@ from app.storage.rule_cache import RuleReader
 from app.storage.stored_catalogue import HOURS_FIELDS, version_of
 from app.work import WorkPool
 
-SHORT = 200
-"""So many bookings are judged on the event loop: a few milliseconds."""
+JUDGED_INLINE_MAX = 200
+"""The number of bookings that are judged on the event loop, in a few milliseconds; more are judged in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """A resource as it is stored, with its guard and rules, all of one moment."""
+    """A resource as it is stored, with its guard and rules, all of one moment; `daily` are its full-day services."""
 
     guard: Mapping[str, Any]
     row: Row
@@ -52,9 +52,9 @@ class Planner:
     work: WorkPool
 
     async def basis(self, identity: str, needs: frozenset[str]) -> Basis | None:
-        """What a plan starts from; None if it was edited while it was read.
+        """What a plan starts from; None if the resource was edited while it was read.
 
-        The guard is read first, and once more with the rules: whoever edits the resource changes it.
+        The guard is read first, and once more with the rules: every edit of the resource changes it.
 
         Raises:
             Problem: `not-found`; `invalid` where others wrote it so that it cannot be read; `unavailable` where the
@@ -79,8 +79,8 @@ class Planner:
         """The edit, if it strands nobody or is forced; None if it changes nothing.
 
         Raises:
-            Stranded: with the bookings that would lose their room or break a rule, or with all that are to come where
-                the unit of counting would change.
+            Stranded: with the bookings that would exceed the capacity or break a rule, or with all future ones where
+                the capacity mode would change.
             Problem: what the caller's change is refused with.
         """
         compared = await self.work.run(_compare, basis, wanted) if wanted.heavy else _compare(basis, wanted)
@@ -100,7 +100,7 @@ class Planner:
         return await self._surveyed(plan, basis, now, force=force) if stretches else plan
 
     async def _stretches(self, basis: Basis, after: ResourceRules, now: Millis, *, force: bool) -> Sequence[Stretch]:
-        """Where anybody has to be looked for."""
+        """The times at which bookings may be stranded."""
         if basis.before.by_guests != after.by_guests:
             return [(now, LATEST)]
         if force:
@@ -110,10 +110,14 @@ class Planner:
         return await self.work.run(narrowed, basis.before, after, basis.daily, now)
 
     async def _surveyed(self, plan: Plan, basis: Basis, now: Millis, *, force: bool) -> Plan:
-        """The plan with its survey, which strands nobody."""
+        """The plan with the survey of the bookings, none of which it strands unless it is forced.
+
+        Raises:
+            Stranded: as `plan` says.
+        """
         rows = await read_blocking_rows(self.store, plan.before.id, basis.guard, plan.stretches)
         judge = (plan, basis.guard, rows, now)
-        survey, lost = await self.work.run(_judge, *judge) if len(rows) > SHORT else _judge(*judge)
+        survey, lost = await self.work.run(_judge, *judge) if len(rows) > JUDGED_INLINE_MAX else _judge(*judge)
         if plan.before.by_guests != plan.after.by_guests and survey.bookings:
             raise Stranded(sorted(survey.bookings, key=lambda each: each.start), forcible=False)
         if lost and not force:
@@ -134,5 +138,5 @@ def _judge(
 
 
 def _full_day(offers: Iterable[ServiceRules]) -> frozenset[str]:
-    """The services of which whole days are booked."""
+    """The ids of the full-day services."""
     return frozenset(offer.id for offer in offers if offer.kind == "full-day")

@@ -1,7 +1,7 @@
-"""When a resource is there: its schedule and its times off.
+"""When a resource is open: its schedule and its times off.
 
-Both are parts of the resource and share its version. Every change is an edit under the resource's guard, so that
-"close the day" and "book" cannot cross.
+Both are parts of the resource and share its version. Every change is an edit under the resource's guard, so that it
+cannot cross with a booking.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from app.storage.documents import Resource, TimeOff
 async def replace_schedule(
     catalogue: Catalogue, resource: str, wanted: NewSchedule, if_match: IfMatch, caller: Caller, *, force: bool
 ) -> tuple[dict[str, Any], int]:
-    """Give a resource this schedule; one that says nothing makes it always open. As stored, and the new version.
+    """Replace the schedule of a resource; an empty one makes it always open. The stored schedule and the new version.
 
     Raises:
         Problem: `not-found`, `stale`, `stranded-bookings`, or what the write path answers.
@@ -34,10 +34,10 @@ async def replace_schedule(
 
     def changes(row: Row, before: ResourceRules) -> Changes | None:
         del before
-        said = wanted.model_dump(by_alias=True, exclude_none=True) or None
-        if row.get("schedule") == said:
+        stored = wanted.model_dump(by_alias=True, exclude_none=True) or None
+        if row.get("schedule") == stored:
             return None
-        return Changes({"schedule": said}, schedule=stored_schedule(said) if said else ALWAYS)
+        return Changes({"schedule": stored}, schedule=stored_schedule(stored) if stored else ALWAYS)
 
     replaced = Wanted(changes, needs=frozenset({"schedule"}), heavy=True)
     row = await catalogue.change_resource(resource, replaced, if_match, caller, force=force)
@@ -47,7 +47,7 @@ async def replace_schedule(
 async def add_time_off(
     catalogue: Catalogue, resource: str, wanted: NewTimeOff, if_match: IfMatch, caller: Caller, *, force: bool
 ) -> tuple[int, TimeOff]:
-    """Add a time off: the resource's version, and what was added.
+    """Add a time off, and return the resource's new version and the time off.
 
     Raises:
         Problem: `not-found`, `stale`, `invalid`, `stranded-bookings`, or what the write path answers.
@@ -58,14 +58,14 @@ async def add_time_off(
         if len(before.time_off) >= TIMES_OFF_MAX:
             raise Problem("invalid", f"A resource has at most {TIMES_OFF_MAX:,} times off; delete some that are past.")
         _check(wanted, row.get("timezone", "UTC"))
-        return Changes(added=_said(identity, wanted).model_dump(by_alias=True, exclude_none=True))
+        return Changes(added=_stored_time_off(identity, wanted).model_dump(by_alias=True, exclude_none=True))
 
     row = await catalogue.change_resource(resource, Wanted(changes), if_match, caller, force=force)
-    return row["version"], _said(identity, wanted)
+    return row["version"], _stored_time_off(identity, wanted)
 
 
 async def remove_time_off(catalogue: Catalogue, resource: str, identity: str, if_match: IfMatch, caller: Caller) -> int:
-    """Take a time off out; that opens time, so it strands nobody. The resource's version.
+    """Remove a time off, which cannot strand a booking, and return the resource's new version.
 
     Raises:
         Problem: `not-found`, `stale`, or what the write path answers.
@@ -95,26 +95,30 @@ def time_off_of(resource: Resource, identity: str) -> TimeOff:
 
 
 def times_off_after(resource: Resource, identity: str | None) -> list[TimeOff]:
-    """All times off by id, which is the order in which they were added; those after one where it is given."""
+    """The times off by id, in the order in which they were added; where an id is given, those after it."""
     times = sorted(resource.time_off or (), key=lambda off: off.id)
     return [off for off in times if identity is None or off.id > identity]
 
 
 def _check(wanted: NewTimeOff, timezone: str) -> None:
-    """Refuse edges that are none in the zone of the resource."""
+    """Check that both edges exist in the zone of the resource, and are in order.
+
+    Raises:
+        Problem: `invalid`.
+    """
     _, flaws = read_span(wanted.from_, wanted.to, zone(timezone))
     if flaws:
         raise from_faults([Fault(*flaw) for flaw in flaws])
 
 
-def _said(identity: str, wanted: NewTimeOff) -> TimeOff:
+def _stored_time_off(identity: str, wanted: NewTimeOff) -> TimeOff:
     """A time off as it is stored; its edges are checked already."""
     edges = {"from": _edge(wanted.from_), "to": _edge(wanted.to)}
     return TimeOff.model_validate({"id": identity, **edges, "reason": wanted.reason})
 
 
 def _edge(edge: str) -> str:
-    """A date as it is, so that it stays that day when the resource changes its zone; an instant in UTC."""
+    """A date as it is, so that it stays that date when the time zone of the resource changes; an instant in UTC."""
     try:
         return parse_day(edge).isoformat()
     except ValueError:

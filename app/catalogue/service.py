@@ -1,4 +1,4 @@
-"""What can be done with the catalogue: resources, services and customers are added and edited, never deleted.
+"""The catalogue: resources, services and customers are added, read and edited, never deleted.
 
 Edits of resources and services change what may be booked, so they go through the write path; customers do not.
 """
@@ -39,15 +39,15 @@ from app.storage.values import excerpt
 
 C = TypeVar("C", bound=CatalogueObject)
 
-TRIES = 20
-"""How often an edit with `If-Match: *` begins anew because somebody was faster."""
+EDIT_ATTEMPTS = 20
+"""How often an edit with `If-Match: *` is tried while others change the same object."""
 
 
 class Catalogue:
     """The catalogue of one store.
 
-    Edits of a resource stand in a line: each is planned for one version of it, so those that come at once would all
-    but one be planned in vain.
+    Edits of one resource are made one after the other in a process: each is planned for a version of the resource, so
+    of those that are planned at once all but one would be in vain.
     """
 
     def __init__(self, booking: BookingService, planner: Planner) -> None:
@@ -58,14 +58,18 @@ class Catalogue:
         self._planner = planner
 
     async def read(self, kind: type[C], identity: str, *, without: Collection[str] = ()) -> C:
-        """One object, less the parts that nobody will look at; `not-found` if there is none."""
+        """One object, without some of its stored fields.
+
+        Raises:
+            Problem: `not-found`; `invalid` where others wrote it so that it cannot be read.
+        """
         return await read(self.store, kind, identity, without=without)
 
     async def read_schedule(self, resource: str) -> tuple[dict[str, Any], int]:
-        """The schedule of a resource as it was said, empty if there is none, and the version of the resource.
+        """The schedule of a resource as it is stored, empty if there is none, and the version of the resource.
 
         Raises:
-            Problem: `not-found`.
+            Problem: `not-found`; `invalid` where others wrote it so that it cannot be read.
         """
         row = await read_row(self.store, Resource, resource, fields=("schedule", "version"))
         schedule = row.get("schedule") or {}
@@ -81,17 +85,17 @@ class Catalogue:
         query: Mapping[str, Any] | None = None,
         only: str | None = None,
     ) -> list[C]:
-        """Up to `limit` objects by id, without hours: what matches a query, comes after an id, or `only` the one."""
+        """Up to `limit` objects by id, without hours, that match a query and come after an id; `only` that one."""
         bounds = {} if only is None else {"_id": {"$eq": only}}
         return await read_some(self.store, kind, {**(query or {}), **bounds}, limit, after=after, without=HOURS_FIELDS)
 
     async def add_resource(self, wanted: NewResource) -> Resource:
-        """Add a resource, after its guard and its place in pools, so that none is ever without them.
+        """Add a resource, after its guard and its entries in pools, so that it is never without them.
 
         Raises:
             Problem: `invalid` for unknown services, `exists`.
         """
-        await self._know_services(wanted.services or [])
+        await self._check_services(wanted.services or [])
         resource = self._new(Resource, wanted, wanted.id)
         await make_guard(self.store, resource.id)
         await join_pools(self.store.database, resource.id, resource.services)
@@ -123,35 +127,35 @@ class Catalogue:
         Raises:
             Problem: `not-found`, `stale`, `invalid`, `stranded-bookings`, or what the write path answers.
         """
-        await self._know_services(patch.services or [])
+        await self._check_services(patch.services or [])
         row = await self.change_resource(identity, patched(patch), if_match, caller, force=force)
         return object_of(Resource, row)
 
     async def change_resource(
         self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool = False
     ) -> Row:
-        """Change a resource; if that is no change, none is written. What was read of the stored one, as it is then.
+        """Change a resource, and return what was read of its row, changed. Nothing is written if nothing changes.
 
         Raises:
             Problem: `not-found`, `stale`, what the change is refused with, `stranded-bookings`, or what the write path
                 answers.
         """
-        line = self._editing.setdefault(identity, asyncio.Lock())
+        lock = self._editing.setdefault(identity, asyncio.Lock())
         try:
             async with asyncio.timeout(within(DEADLINE_SECONDS)):
-                await line.acquire()
+                await lock.acquire()
         except TimeoutError:
-            raise _crowded() from None
+            raise _contended() from None
         try:
             return await self._change_resource(identity, wanted, if_match, caller, force=force)
         finally:
-            line.release()
+            lock.release()
 
     async def _change_resource(
         self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool
     ) -> Row:
-        """The same, for who is alone in this process."""
-        for _ in range(TRIES):
+        """Change a resource that this process changes nowhere else at the moment."""
+        for _ in range(EDIT_ATTEMPTS):
             basis = await self._planner.basis(identity, wanted.needs)
             if basis is None:
                 continue
@@ -170,7 +174,7 @@ class Catalogue:
             self._planner.rules.keep_resource_rules(plan.after, edit.rules, changed)
             row = {**basis.row, **plan.change["$set"], "version": changed}
             return {name: value for name, value in row.items() if name not in plan.change.get("$unset", ())}
-        raise _crowded()
+        raise _contended()
 
     async def edit_service(self, identity: str, patch: ServicePatch, if_match: IfMatch, caller: Caller) -> Service:
         """Merge a patch into a service; what is booked stays as it is.
@@ -192,7 +196,7 @@ class Catalogue:
             Problem: `not-found`, `stale`, `invalid`.
         """
         apply: Callable[[Customer], Customer] = merging(NewCustomer, patch)
-        for _ in range(TRIES):
+        for _ in range(EDIT_ATTEMPTS):
             row = await read_row(self.store, Customer, identity)
             current = object_of(Customer, row)
             version = if_match.expected(version_of(Customer, row))
@@ -215,7 +219,7 @@ class Catalogue:
             raise Problem("exists", f"There is a {noun_of(type(made))} {made.id!r} already.")
         return made
 
-    async def _know_services(self, identities: list[str]) -> None:
+    async def _check_services(self, identities: list[str]) -> None:
         unknown = await self._stored.find_missing(Service, identities)
         if unknown:
             raise from_faults(
@@ -230,5 +234,5 @@ class Catalogue:
         return lambda current: apply(current).model_copy(update={"updated_at": self.store.clock.now()})
 
 
-def _crowded() -> Problem:
+def _contended() -> Problem:
     return overloaded("Too many others are changing this resource; nothing was done.")

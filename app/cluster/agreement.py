@@ -1,8 +1,8 @@
 """What all processes of a database must agree on: how they book, and what the life of a reservation is.
 
-A process that books without transactions beside one that relies on them, or one that lets other statuses block, would
-break the other's promise. So the first process writes down how it books, the others compare at their start and with
-every beat, and only `reserva migrate` changes it, while none runs.
+A process that books without transactions beside one that relies on them, or with other blocking statuses, would break
+the other's promise. So the first process stores how it books, the others compare at their start and with every
+heartbeat, and only `reserva migrate` changes what is stored, while no process runs.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from app.storage.errors import StorageError
 from app.storage.processes import DeploymentStore
 
 WRITE_PATH = 2
-"""Raised with every version of the write path that must not run beside the one before it."""
+"""Incremented with every version of the write path that must not run beside the version before it."""
 
 LIFECYCLE = hashlib.sha256(
     json.dumps({"follows": FOLLOWS, "blocking": BLOCKING, "writePath": WRITE_PATH}, sort_keys=True).encode()
@@ -24,7 +24,7 @@ LIFECYCLE = hashlib.sha256(
 
 
 async def agree(store: Store) -> str | None:
-    """Compare with what was agreed on; the first process settles it. What differs, in a sentence, if anything."""
+    """Store how this process books if no process did before; else compare, as `difference` does."""
     deployments = DeploymentStore(store)
     if await deployments.find() is None:
         await deployments.insert_first(_ours(store))
@@ -32,7 +32,7 @@ async def agree(store: Store) -> str | None:
 
 
 async def difference(store: Store) -> str | None:
-    """How this process would book otherwise than the database's others do, in a sentence with the remedy."""
+    """A sentence that says how this process books otherwise than is stored, with the remedy; None if it does not."""
     agreed = await DeploymentStore(store).find()
     if agreed is None or (agreed.mode, agreed.lifecycle) == (store.mode, LIFECYCLE):
         return None
@@ -47,14 +47,14 @@ async def difference(store: Store) -> str | None:
 
 
 async def join(store: Store, *, lasting: bool = True) -> None:
-    """Book as the others of the database do, where nobody asked for a mode; without others, as the server allows.
+    """Take over the mode that is stored, where the operator asked for none.
 
     Args:
-        store: Opened in mode `auto`; its mode is changed.
-        lasting: What is agreed on stays, even if the server can do better by now. `migrate` has it otherwise.
+        store: A store of mode `auto`; its mode is changed.
+        lasting: Whether a stored `optimistic` counts although the server has transactions; false for `migrate`.
 
     Raises:
-        StorageError: the others rely on transactions, and this server has none.
+        StorageError: the stored mode is `strict`, and this server has no transactions.
     """
     agreed = await DeploymentStore(store).find()
     if agreed is None or agreed.mode == store.mode:
@@ -66,7 +66,7 @@ async def join(store: Store, *, lasting: bool = True) -> None:
 
 
 async def change(store: Store) -> None:
-    """Have everybody book as this process would; nobody may be running."""
+    """Store how this process books, whatever was stored; no process may be running."""
     await DeploymentStore(store).put_deployment(_ours(store))
 
 

@@ -1,8 +1,8 @@
-"""Who runs, and who has died without a word.
+"""Finds processes that have died, and ends their sessions.
 
-A transaction whose process died keeps its guards locked for the server's transaction lifetime, a minute. So whoever
-reads the rows of `processes` ends the sessions of the dead: their guards are free at once, and a process that was only
-taken for dead fails with its next statement and with its commit (251).
+A transaction whose process died keeps its guards locked for the server's transaction lifetime, a minute. So each
+process watches the rows of the others and kills the sessions of those that are dead: their guards are free at once. A
+process that was dead by mistake fails with its next statement or its commit (error 251), so it cannot write either.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from app.storage.processes import ProcessStore
 log = structlog.get_logger()
 
 SILENT_SECONDS = 5.0
-"""A process beats each second. Who stood still for so long, by the clock of whoever watches, is dead."""
+"""A process beats every second. One whose beat has not changed for so long, by the watcher's clock, is dead."""
 
 _POLL_SECONDS = 0.2
 
@@ -32,14 +32,14 @@ Adopt: TypeAlias = Callable[[list[bytes]], Awaitable[None]]
 
 
 class Reaper:
-    """Tells the living from the dead, by the monotonic clock of this process alone.
+    """Finds the dead among the processes, by the monotonic clock of this process alone.
 
     Args:
         store: The database.
-        own: The row of this process, which needs no watching.
+        own: The id of this process's own row, which is not watched.
         clock: Seconds.
-        adopt: Asked to take over the sessions of a dead process before its row goes: what that process sent last may
-            be late, and begin a transaction in one of them after it was ended.
+        adopt: Takes over the sessions of a dead process before its row is deleted: a late statement of that process
+            may begin a transaction in one of them after they were killed.
     """
 
     def __init__(
@@ -56,37 +56,37 @@ class Reaper:
         self._seen: dict[ObjectId, tuple[int, float]] = {}
 
     async def find_dead(self) -> list[Process]:
-        """End the dead; the others, of whom some may yet turn out to be dead.
+        """Reap the dead processes; return the others, some of which may turn out to be dead later.
 
         Raises:
             pymongo.errors.PyMongoError: if the database does not answer.
         """
-        asked = self._clock()
+        asked_at = self._clock()
         rows = await ProcessStore(self._store).find_others(self._own)
-        heard = self._clock()
-        self._seen = {row.id: (row.beat, self._since(row, heard)) for row in rows}
+        answered_at = self._clock()
+        self._seen = {row.id: (row.beat, self._since(row, answered_at)) for row in rows}
         living = []
         for row in rows:
             if row.place == PLACE and is_gone(row.pid, row.started):
                 await reap(self._store, row, "its process is gone", self._adopt)
-            elif asked - self._seen[row.id][1] >= SILENT_SECONDS:
+            elif asked_at - self._seen[row.id][1] >= SILENT_SECONDS:
                 await reap(self._store, row, f"silent for {SILENT_SECONDS:.0f} s", self._adopt)
             else:
                 living.append(row)
         return living
 
     def _since(self, row: Process, now: float) -> float:
-        """Since when its counter stands where it stands, as far as was seen here."""
+        """When this process first saw the present beat of a row, in seconds of its clock."""
         beat, since = self._seen.get(row.id, (None, now))
         return since if beat == row.beat else now
 
     def forget(self) -> None:
-        """Begin anew: this process was not there itself, and cannot tell who else was not."""
+        """Forget all beats seen so far: this process was paused or cut off, so the others need not be silent."""
         self._seen.clear()
 
 
 async def reap(store: Store, dead: Process, why: str, adopt: Adopt | None = None) -> None:
-    """End the sessions of a dead process, and then its row; one that beats again meanwhile keeps its row."""
+    """Kill the sessions of a dead process, then delete its row; the row of one that beats meanwhile stays."""
     log.warning("ending the sessions of a dead process", host=dead.host, pid=dead.pid, why=why)
     if dead.sessions:
         if adopt is not None:
@@ -99,17 +99,17 @@ async def reap(store: Store, dead: Process, why: str, adopt: Adopt | None = None
 
 
 async def kill_sessions(store: Store, sessions: list[bytes]) -> None:
-    """Abort whatever transactions these sessions have."""
+    """Kill sessions, which aborts their transactions."""
     await store.client.admin.command(*kill_command(sessions))
 
 
 def kill_command(sessions: Iterable[bytes]) -> tuple[str, list[dict[str, Any]]]:
-    """The command that aborts whatever transactions these sessions have, for either of the clients."""
+    """The command `killSessions` and its value, for the asynchronous and the synchronous client."""
     return "killSessions", [{"id": Binary(each, UUID_SUBTYPE)} for each in sessions]
 
 
 async def running(store: Store) -> list[Process]:
-    """The processes that surely live: each has beaten while we watched. Takes five seconds where some do not."""
+    """The processes that live: each has beaten while this one watched. It takes up to `SILENT_SECONDS`."""
     watch = Reaper(store)
     first: dict[ObjectId, int] = {}
     while True:

@@ -1,4 +1,4 @@
-"""What guards must know of all that is booked, by one pass over the reservations: reach, and what no lookup finds."""
+"""The reach that guards need and the foreign occupancies, by one pass over the reservations."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,18 +16,18 @@ from app.storage.row_reader import FIELDS, SURE, OccupiedTime, Reader, is_found_
 
 @dataclass(slots=True)
 class Booked:
-    """What is booked, as far as guards must know it.
+    """What guards must know of the bookings.
 
     Args:
-        reaches: The reach that a resource needs, by its id; none where nothing needs any.
-        foreign: What the conflict lookup does not find, by the text of the resource's id.
+        reaches: The reach that a resource needs, by its id; resources that need none are left out.
+        foreign: The occupancies that the conflict lookup does not find, by the text of the resource's id.
     """
 
     reaches: dict[str, Reach] = field(default_factory=dict)
     foreign: dict[str, list[ForeignOccupancy]] = field(default_factory=dict)
 
     def enter(self, row: Mapping[str, Any], taken: OccupiedTime, now: Millis, resources: Collection[str]) -> None:
-        """Take in what a row occupies."""
+        """Add one occupancy of a reservation."""
         if (missed := foreign_occupancy(row, taken, now)) is not None:
             self.foreign.setdefault(taken.resource, []).append(missed)
         if taken.resource in resources and (missed or is_found_by_lookup(row, taken)):
@@ -35,7 +35,7 @@ class Booked:
 
 
 async def read_booked(store: Store, resources: Collection[str], on_progress: OnProgress = ignore_progress) -> Booked:
-    """Read every reservation that may occupy something; its reach counts on these resources, which have guards."""
+    """Read every reservation that may occupy a resource; reaches are computed for these resources."""
     booked = Booked()
     now = store.clock.millis()
     reader = Reader(now, (await read_limits(store)).by_guest)

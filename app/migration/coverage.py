@@ -1,6 +1,6 @@
-"""Whether all of the catalogue can be booked: a guard for each resource, a row and a pool for each service, and reach.
+"""Whether all of the catalogue can be booked: guards of resources with their reach, rows and pools of services.
 
-A database can have ten thousand of each, so they are looked at and made many at a time.
+A database can have ten thousand of each, so they are read and made many at a time.
 """
 
 import re
@@ -23,7 +23,7 @@ AT_ONCE = 1_000
 """Guards that are made by one command."""
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""What the API can name; see `CatalogueId` in `app.http`, which stands above."""
+"""The ids that the API accepts, as `CatalogueId` in `app.http`, which this room may not import."""
 
 _KNOWN = ("reachBack", "reachAhead", "long")
 _RESOURCE_REMEDY = (
@@ -37,13 +37,13 @@ _SERVICE_REMEDY = (
 
 @dataclass(slots=True)
 class Coverage:
-    """What a look at the catalogue and its guards showed.
+    """What the catalogue lacks to be booked.
 
     Args:
-        missing: The ids of guards that are not there: of resources, and of services' rows.
-        low: The resources whose guards know a smaller reach than what is booked needs.
-        booked: What guards must know of all that is booked.
-        unlisted: The resources with something that the conflict lookup does not find and that is not listed for it.
+        missing: The ids of missing guards of resources and rows of services.
+        low: The resources whose guards have a smaller reach than their bookings need.
+        booked: The reach and the foreign occupancies of all bookings.
+        unlisted: The resources with foreign occupancies that are not stored.
         pools: The services whose pools are not complete, each with the number of resources that are missing in it.
         notes: Ids that nobody can book under.
     """
@@ -56,7 +56,7 @@ class Coverage:
     notes: list[Note] = field(default_factory=list)
 
     def findings(self) -> Iterator[MigrationFinding]:
-        """What is not as it must be, one sentence a kind."""
+        """What is missing, one finding a kind."""
         if self.missing:
             detail = (
                 f"Missing: {counted('guard', self.missing)}. What they guard cannot be booked until "
@@ -84,9 +84,9 @@ class Coverage:
 
 
 async def survey_coverage(store: Store, on_progress: OnProgress) -> Coverage:
-    """Look at all of it; nothing is changed.
+    """Survey the catalogue and its guards; nothing is changed.
 
-    What is guarded is read first and its guards second: who makes a resource makes its guard before it.
+    Resources are read before guards: a resource that is made meanwhile has its guard before it.
     """
     coverage = Coverage()
     resources = await _named(store, "resources", coverage.notes, "resource-foreign", _RESOURCE_REMEDY)
@@ -107,7 +107,7 @@ async def survey_coverage(store: Store, on_progress: OnProgress) -> Coverage:
 
 
 async def _unlisted(store: Store, booked: Booked) -> AsyncIterator[Difference]:
-    """What has to be listed, for some resources at a time. What is over stays listed: runs take it off."""
+    """The foreign occupancies to be stored, some resources at a time. A reconciliation deletes those that are over."""
     names = sorted(booked.foreign)
     for first in range(0, len(names), AT_ONCE):
         some = names[first : first + AT_ONCE]
@@ -120,12 +120,12 @@ async def _unlisted(store: Store, booked: Booked) -> AsyncIterator[Difference]:
 
 
 async def complete_coverage(store: Store, coverage: Coverage, report: MigrationReport, on_progress: OnProgress) -> None:
-    """Make what is missing, a thousand at a time; what somebody else makes meanwhile is left as it is."""
+    """Make what is missing, a thousand at a time; what others make meanwhile is left as it is."""
     made = 0
     for first in range(0, len(coverage.missing), AT_ONCE):
         on_progress("making guards", first, len(coverage.missing))
-        those = coverage.missing[first : first + AT_ONCE]
-        made += await insert_new(store, "guards", [_guard(each, coverage.booked) for each in those])
+        ids = coverage.missing[first : first + AT_ONCE]
+        made += await insert_new(store, "guards", [_guard(each, coverage.booked) for each in ids])
     if made == len(coverage.missing) > 0:
         report.built.append(counted("guard", coverage.missing))
     elif made:
@@ -159,7 +159,7 @@ def _guard(identity: str, booked: Booked) -> dict[str, Any]:
 
 
 async def _named(store: Store, collection: str, notes: list[Note], kind: NoteKind, remedy: str) -> list[str]:
-    """The ids that the API can name, sorted; the others are noted, but for those that have a namesake of ours."""
+    """The ids that the API accepts, sorted. The others are noted, unless an accepted id has the same text."""
     ids = [row["_id"] async for batch in documents(store, collection, ()) for row in batch]
     named = {each for each in ids if type(each) is str and _NAME.fullmatch(each)}  # BSON's code is text without a hash
     foreign = [each for each in ids if not (type(each) is str and each in named) and identity(each) not in named]

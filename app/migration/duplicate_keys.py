@@ -1,8 +1,8 @@
-"""Values that a unique sparse index of reservations cannot take: explicit nulls, and keys on more than one reservation.
+"""Values that a unique sparse index of reservations refuses: explicit nulls, and keys of more than one reservation.
 
-They are found only in a database made before the index. Taking a key off a reservation loses what a replay of it
-would be answered (of an import's key: that its row is booked already) and nothing else; so the oldest keeps it, and no
-document is removed.
+They are found only in a database that is older than the index. Unsetting the key of a reservation loses the answer to
+a replay (for an import's key: that its row is booked already) and nothing else. So the oldest reservation keeps the
+key, and no document is deleted.
 """
 
 from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ from app.storage.raw_batches import documents
 from app.storage.values import excerpt, instant, row_key
 
 AT_ONCE = 2_000_000
-"""Keys that are remembered at a time, some 150 MB; more of them are read in several passes."""
+"""Keys that are compared in one pass, some 150 MB; more of them need several passes."""
 
 IDS_AN_UPDATE = 500
 _NEVER: Millis = 2**63
@@ -30,7 +30,7 @@ _LISTED = 100
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A reservation with its value of the field."""
+    """A reservation with its value of the key's field."""
 
     id: Any
     value: Any
@@ -38,7 +38,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateKey:
-    """One key, or null, and the reservations that have it.
+    """A key of several reservations, or an explicit null.
 
     Args:
         field: Where it is.
@@ -54,12 +54,12 @@ class DuplicateKey:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """All of them, the oldest first."""
+        """The ids of the reservations, the oldest first."""
         return tuple(str(each.id) for each in ((self.keeper, *self.losers) if self.keeper else self.losers))
 
     @property
     def detail(self) -> str:
-        """A sentence for the operator, before."""
+        """The sentence for the operator while the key is not unset."""
         remedy = f"`reserva migrate --apply` unsets it on {number(len(self.losers), 'reservation')}"
         if self.keeper is None:
             return f"{self.field} is null where it must be left out; {remedy}."
@@ -70,7 +70,7 @@ class DuplicateKey:
 
     @property
     def change(self) -> str:
-        """The same, afterwards."""
+        """The sentence for the operator after the key was unset."""
         on = examples([str(each.id) for each in self.losers], _LISTED)
         if self.keeper is None:
             return f"unset the null {self.field} on {on}"
@@ -80,7 +80,7 @@ class DuplicateKey:
 async def find_duplicate_keys(
     store: Store, field: str, on_progress: OnProgress = ignore_progress
 ) -> list[DuplicateKey]:
-    """All of them, nulls first; reads every reservation, because there is no index to ask."""
+    """All duplicate keys of a field, nulls first. It reads every reservation, because the index is not there yet."""
     repeated = await _repeated_hashes(store, field, on_progress)
     nulls: list[Holder] = []
     rows: list[tuple[tuple[Millis, str], Holder]] = []
@@ -92,12 +92,13 @@ async def find_duplicate_keys(
             rows.append((_age(row), holder))
     rows.sort(key=lambda row: row[0])
     nulls.sort(key=lambda holder: str(holder.id))
-    strays = sorted(_duplicates_among(field, [holder for _, holder in rows]), key=lambda stray: excerpt(stray.key))
-    return [DuplicateKey(field, None, None, tuple(nulls)), *strays] if nulls else strays
+    found = _duplicates_among(field, [holder for _, holder in rows])
+    duplicates = sorted(found, key=lambda duplicate: excerpt(duplicate.key))
+    return [DuplicateKey(field, None, None, tuple(nulls)), *duplicates] if nulls else duplicates
 
 
 def _duplicates_among(field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
-    """Let each reservation, the oldest first, keep its keys if no older one keeps one of them."""
+    """Let each reservation, the oldest first, keep its keys if no older one has any of them."""
     owners: dict[Hashable, Holder] = {}
     losers: dict[Hashable, tuple[Any, list[Holder]]] = {}
     for holder in rows:
@@ -114,22 +115,22 @@ def _duplicates_among(field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
 async def unset_duplicates(
     store: Store, duplicates: Sequence[DuplicateKey], on_progress: OnProgress = ignore_progress
 ) -> None:
-    """Take the keys off all but the oldest, where they are still the same; compared here, since servers differ in that.
+    """Unset the keys of all but the oldest, where they are unchanged; compared here, since servers compare differently.
 
     Args:
         store: The database.
         duplicates: All of one field.
         on_progress: Called with the progress.
     """
-    losers = [(stray.field, holder) for stray in duplicates for holder in stray.losers]
+    losers = [(duplicate.field, holder) for duplicate in duplicates for holder in duplicate.losers]
     for first in range(0, len(losers), IDS_AN_UPDATE):
         field = losers[first][0]
         on_progress(f"unsetting {field}", first, len(losers))
         some = [holder for _, holder in losers[first : first + IDS_AN_UPDATE]]
         lost: dict[Hashable, Hashable] = {row_key(each.id): comparable(each.value) for each in some}
-        those = {"_id": {"$in": [each.id for each in some]}}
-        now = [row async for batch in documents(store, "reservations", (field,), those) for row in batch]
-        same = [row["_id"] for row in now if field in row and _is_same(row, field, lost)]
+        where = {"_id": {"$in": [each.id for each in some]}}
+        rows = [row async for batch in documents(store, "reservations", (field,), where) for row in batch]
+        same = [row["_id"] for row in rows if field in row and _is_same(row, field, lost)]
         await store.database["reservations"].update_many({"_id": {"$in": same}}, {"$unset": {field: ""}})
 
 
@@ -138,7 +139,7 @@ def _is_same(row: Mapping[str, Any], field: str, lost: Mapping[Hashable, Hashabl
 
 
 async def _repeated_hashes(store: Store, field: str, on_progress: OnProgress) -> set[int]:
-    """The hashes of all keys that are on more than one reservation, and now and then of one that is not."""
+    """The hashes of all keys of more than one reservation; by collision, rarely, that of another key."""
     rows = await store.database["reservations"].estimated_document_count()
     passes = 1 + rows // AT_ONCE
     repeated: set[int] = set()
@@ -163,7 +164,7 @@ async def _rows(
 
 
 def _keys(value: Any) -> Iterator[tuple[Hashable, Any]]:
-    """The keys that an index makes of a value, each in a form to compare and as it is: a list has one an element."""
+    """The keys that an index makes of a value, each as `comparable` and as stored: a list has one for each element."""
     if isinstance(value, list) and value:
         yield from ((comparable(each), each) for each in value)
     else:
@@ -171,7 +172,7 @@ def _keys(value: Any) -> Iterator[tuple[Hashable, Any]]:
 
 
 def comparable(value: Any) -> Hashable:
-    """A form in which two values are equal where MongoDB takes them for equal: numbers of any type by their value."""
+    """A form of a value that is equal to another where MongoDB compares them as equal, numbers across types."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
@@ -194,7 +195,7 @@ def _is_nan(value: float | Decimal) -> bool:
 
 
 def _age(row: Mapping[str, Any]) -> tuple[Millis, str]:
-    """Sorts the oldest first: by when it was created, or else by the time within its id."""
+    """The sort key of a reservation, the oldest first: its `createdAt`, or else the time in its id."""
     identity, created = row["_id"], instant(row.get("createdAt"))
     if created is None:
         created = to_millis(identity.generation_time) if isinstance(identity, ObjectId) else _NEVER

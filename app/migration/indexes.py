@@ -1,4 +1,4 @@
-"""The indexes that a database has and those that Reserva needs, compared by what they mean."""
+"""The indexes of a database and those that Reserva needs, compared by their meaning."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,13 +30,13 @@ class Declared:
 
     @property
     def name(self) -> str:
-        """Its own name."""
+        """The declared name."""
         name: str = self.model.document["name"]
         return name
 
     @property
     def field(self) -> str:
-        """The path of its first key."""
+        """The path of the first key."""
         path: str = next(iter(self.model.document["key"]))
         return path
 
@@ -48,13 +48,13 @@ class Declared:
 
 @dataclass(slots=True)
 class Inventory:
-    """What a look at all indexes showed.
+    """The declared indexes that a database lacks.
 
     Args:
-        missing: What can be built.
-        absent: What is not there, be it missing or in the place of another one.
-        findings: Both, in sentences.
-        notes: Indexes of others that stand for ours, or that can be in somebody's way.
+        missing: Those that can be built.
+        absent: All of them: the missing ones, and those in whose place is a different index.
+        findings: The absent indexes, in sentences.
+        notes: Indexes of others that are equivalent to a declared one, or that can refuse or delete documents.
     """
 
     missing: list[Declared] = field(default_factory=list)
@@ -64,35 +64,35 @@ class Inventory:
 
 
 async def take_inventory(store: Store, without: Collection[str] = (), *, everywhere: bool = False) -> Inventory:
-    """Compare what is declared with what is there.
+    """Compare the declared indexes with those of the database.
 
     Args:
         store: The database.
         without: Collections that cannot have indexes.
-        everywhere: Look for what others made in the collections that need no index of ours, too.
+        everywhere: Also read the indexes of collections that have no declared one.
     """
     inventory = Inventory()
     for document in DOCUMENTS:
         name = document.Settings.name
         if name in without or not (everywhere or document.Settings.indexes):
             continue
-        there = await _indexes(store, name)
+        existing = await _indexes(store, name)
         declared = [Declared(name, model) for model in document.Settings.indexes]
-        known = {each for index in declared for each in _compare(store, index, there, inventory)}
-        inventory.notes += _foreign_index_notes(name, {other: there[other] for other in there.keys() - known})
+        known = {each for index in declared for each in _compare(store, index, existing, inventory)}
+        inventory.notes += _foreign_index_notes(name, {other: existing[other] for other in existing.keys() - known})
     return inventory
 
 
-def _compare(store: Store, index: Declared, there: Mapping[str, Meaning], inventory: Inventory) -> Iterator[str]:
-    """Judge one index; the names of those that stand for it."""
+def _compare(store: Store, index: Declared, existing: Mapping[str, Meaning], inventory: Inventory) -> Iterator[str]:
+    """Compare one declared index; yield the names of the indexes that match it or are in its place."""
     want = meaning(store, index.model.document)
-    if (has := there.get(index.name)) is not None:
+    if (has := existing.get(index.name)) is not None:
         yield index.name
         if has != want:
             inventory.absent.append(index)
             inventory.findings.append(_differs(index, index.name, has, want))
         return
-    same_keys = {name: has for name, has in there.items() if has["key"] == want["key"]}
+    same_keys = {name: has for name, has in existing.items() if has["key"] == want["key"]}
     twin = next((name for name, has in same_keys.items() if has == want), None)
     if twin is not None:
         yield twin
@@ -119,7 +119,7 @@ def _differs(index: Declared, name: str, has: Meaning, want: Meaning) -> Migrati
 
 
 def _foreign_index_notes(collection: str, those: Mapping[str, Meaning]) -> Iterator[Note]:
-    """Indexes of others that refuse or remove what Reserva writes."""
+    """Notes on indexes of others that refuse or remove what Reserva writes."""
     for name, has in sorted(those.items()):
         effects = {
             "unique": "refuses what Reserva writes where another document has the same values, or lacks them too",
@@ -133,7 +133,7 @@ def _foreign_index_notes(collection: str, those: Mapping[str, Meaning]) -> Itera
 
 
 async def find_list_values(store: Store, index: Declared) -> MigrationFinding | None:
-    """Documents with lists in two fields of one index, which MongoDB cannot index."""
+    """A finding where documents have lists in two fields of an index, which MongoDB cannot index."""
     fields = [name for name in index.model.document["key"] if name != "_id"]
     pairs = [{key: {"$type": "array"} for key in pair} for pair in combinations(fields, 2)]
     if not pairs or not store.capabilities.native:
@@ -151,7 +151,11 @@ async def find_list_values(store: Store, index: Declared) -> MigrationFinding | 
 
 
 async def build(store: Store, index: Declared) -> MigrationFinding | None:
-    """Build one index; a finding if the server refuses."""
+    """Build one index; a finding if the server refuses.
+
+    Raises:
+        pymongo.errors.OperationFailure: the user may not build indexes.
+    """
     try:
         await store.database[index.collection].create_indexes([index.model])
     except OperationFailure as error:
@@ -167,12 +171,12 @@ async def build(store: Store, index: Declared) -> MigrationFinding | None:
 
 
 async def _indexes(store: Store, collection: str) -> dict[str, Meaning]:
-    """What the indexes of a collection mean, by name; none where there is no collection."""
+    """The meanings of the indexes of a collection, by name; empty where there is no collection."""
     return {index["name"]: meaning(store, index) async for index in store.database[collection].list_indexes()}
 
 
 def meaning(store: Store, index: Mapping[str, Any]) -> Meaning:
-    """Keys with their order and the options that count, in one form whoever tells them."""
+    """The keys of an index with their order, and the options that change its meaning, whichever server lists it."""
     found: Meaning = {"key": list(index["key"].items())}
     for option in _OPTIONS:
         value = index.get(option)
@@ -184,7 +188,7 @@ def meaning(store: Store, index: Mapping[str, Any]) -> Meaning:
 
 
 def _words(index: Meaning) -> str:
-    """An index in the words of a shell."""
+    """An index as the MongoDB shell would show it."""
 
     def parts() -> Iterator[str]:
         yield "{" + ", ".join(f"{name}: {order}" for name, order in index["key"]) + "}"

@@ -1,8 +1,8 @@
-"""Brings a database to what Reserva needs: collections, indexes, guards. `reserva migrate` and the trial call it.
+"""Builds what Reserva needs in a database: collections, indexes, guards. `reserva migrate` and the trial call it.
 
-Everything is looked at before anything is built, and nothing is built while something is in the way. No index is ever
-dropped and no document removed; the one change to reservations, keys that stand in the way of a unique index, waits
-for `apply`. Each step finds what the one before it left, so that a migration that was ended goes on with the next one.
+The whole database is surveyed before anything is built, and nothing is built while there is an obstacle. No index is
+dropped and no document deleted; the one change to reservations, unsetting duplicate keys that a unique index would
+refuse, needs `apply`. A migration that was interrupted is continued by the next one.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,12 +40,12 @@ _OURS: dict[str, tuple[Callable[[Mapping[str, Any]], bool], tuple[str, ...]]] = 
     "guards": (is_guard, ("rules", "seq", "members")),
     OCCUPANCIES: (is_occupancy, ("resource", "startTime", "endTime", "reservation")),
 }
-"""Collections that nobody but Reserva writes: how their documents are known, and the fields that takes."""
+"""Collections that only Reserva writes: the test for their documents, and the fields that the test reads."""
 
 
 @dataclass(slots=True)
 class _Survey:
-    """What a look at the whole database showed, and what is to be built."""
+    """The state of the whole database, and what is to be built."""
 
     collections: list[str] = field(default_factory=list)
     inventory: Inventory = field(default_factory=Inventory)
@@ -61,7 +61,7 @@ async def migrate(
     Args:
         store: The database; what its server can do is asked again afterwards.
         check: Only report.
-        apply: Also take off the keys that keep a unique index from being built.
+        apply: Also unset the duplicate keys that keep a unique index from being built.
         on_progress: Called with what is done, how much of it, and of how much.
     """
     report = MigrationReport()
@@ -73,21 +73,21 @@ async def migrate(
     if check or obstacles:
         return report
     report.findings.clear()
-    for strays in survey.duplicates:
-        await unset_duplicates(store, strays, on_progress)
-        report.changed += [stray.change for stray in strays]
+    for duplicates in survey.duplicates:
+        await unset_duplicates(store, duplicates, on_progress)
+        report.changed += [duplicate.change for duplicate in duplicates]
     await _build(store, survey, report, on_progress)
     await store.refresh_capabilities()
     return report
 
 
 async def verify(store: Store) -> None:
-    """Refuse to start on a database whose indexes are not as they must be, or whose processes book in another way.
+    """Check that the indexes are as declared, and that the deployment books as this process does.
 
-    A missing guard is no reason to refuse everybody: bookings of that resource are refused, with a line in the log.
+    A missing guard is no fault here: only bookings of its resource are refused, with a line in the log.
 
     Raises:
-        StorageError: naming the command that helps.
+        StorageError: they are not; the sentence names the command that helps.
     """
     findings = (await take_inventory(store)).findings
     if findings:
@@ -101,7 +101,7 @@ async def verify(store: Store) -> None:
 
 
 async def _survey_database(store: Store, report: MigrationReport, on_progress: OnProgress) -> _Survey:
-    """Look at everything; nothing is changed."""
+    """Survey the whole database; nothing is changed."""
     survey = _Survey()
     on_progress("looking at collections and indexes", 0, None)
     unfit = await _survey_collections(store, survey, report)
@@ -111,9 +111,9 @@ async def _survey_database(store: Store, report: MigrationReport, on_progress: O
             survey.duplicates.append(await find_duplicate_keys(store, index.field, on_progress))
         elif (finding := await find_list_values(store, index)) is not None:
             report.findings.append(finding)
-    for stray in chain(*survey.duplicates):
-        kind: FindingKind = "null-key" if stray.keeper is None else "duplicate-key"
-        report.findings.append(MigrationFinding(kind, stray.detail, stray.ids))
+    for duplicate in chain(*survey.duplicates):
+        kind: FindingKind = "null-key" if duplicate.keeper is None else "duplicate-key"
+        report.findings.append(MigrationFinding(kind, duplicate.detail, duplicate.ids))
     survey.coverage = await survey_coverage(store, on_progress)
     report.findings += [*survey.inventory.findings, *survey.coverage.findings()]
     report.notes += [*survey.inventory.notes, *survey.coverage.notes]
@@ -123,16 +123,16 @@ async def _survey_database(store: Store, report: MigrationReport, on_progress: O
 
 
 async def _survey_collections(store: Store, survey: _Survey, report: MigrationReport) -> list[str]:
-    """What is missing, and what has a name of ours and cannot be used, whose names are returned."""
-    there = await _collections(store)
+    """Report missing and unusable collections; the names of those that cannot be used."""
+    existing = await _collections(store)
     unfit = []
     for document in DOCUMENTS:
         name = document.Settings.name
-        if name not in there:
+        if name not in existing:
             survey.collections.append(name)
             detail = f"There is no collection {name}; `reserva migrate` makes it."
             report.findings.append(MigrationFinding("collection-missing", detail, (name,)))
-        elif oddity := _oddity(there[name]):
+        elif oddity := _oddity(existing[name]):
             unfit.append(name)
             detail = (
                 f"{name} is not a plain collection: {oddity}. Let MONGODB_URL name a database of Reserva's own, or put "
@@ -150,7 +150,7 @@ async def _survey_collections(store: Store, survey: _Survey, report: MigrationRe
 
 
 async def _misfits(store: Store, name: str) -> list[str]:
-    """The ids of documents in a collection of ours that cannot be ours as they are."""
+    """The ids of documents in one of Reserva's own collections that Reserva did not write."""
     is_ours, fields = _OURS[name]
     return [label(row["_id"]) async for batch in documents(store, name, fields) for row in batch if not is_ours(row)]
 
@@ -162,7 +162,7 @@ async def _collections(store: Store) -> dict[str, Mapping[str, Any]]:
 
 
 def _oddity(collection: Mapping[str, Any]) -> str | None:
-    """What makes a collection one that guards, keys and reservations cannot be kept in."""
+    """Why a collection cannot be used for guards, keys or reservations; None if it can."""
     options = collection.get("options", {})
     if collection.get("type", "collection") != "collection":
         return f"it is a {collection['type']}"
@@ -189,7 +189,7 @@ async def _build(store: Store, survey: _Survey, report: MigrationReport, on_prog
 
 
 async def _make_collection(store: Store, name: str) -> bool:
-    """Collections are made here, since making one inside a transaction collides with everybody else's."""
+    """Make a collection; whether it was missing. Making one within a transaction would conflict with all others."""
     try:
         await store.database.create_collection(name)
     except CollectionInvalid:  # somebody else made it meanwhile
@@ -202,9 +202,9 @@ async def _make_collection(store: Store, name: str) -> bool:
 
 
 async def _agree(store: Store, report: MigrationReport) -> None:
-    """Another mode or lifecycle than was agreed on is settled while nobody runs.
+    """Store the mode and lifecycle of this process, unless others run.
 
-    Who starts at that very moment finds it with its next beat.
+    A process that starts meanwhile finds them with its next heartbeat.
     """
     if await agreement.difference(store) is None:
         return
@@ -216,7 +216,7 @@ async def _agree(store: Store, report: MigrationReport) -> None:
 
 
 async def _running_differently(store: Store) -> list[MigrationFinding]:
-    """Processes that book otherwise than this one would."""
+    """The running processes, where they book otherwise than this one would."""
     difference = await agreement.difference(store)
     rows = await running(store) if difference is not None else []
     if not rows:

@@ -1,4 +1,4 @@
-"""What a migration finds, notes and does, in sentences for the operator; each finding says what helps."""
+"""What a migration finds, notes and changes, in sentences for the operator; each finding names its remedy."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -23,29 +23,29 @@ FindingKind = Literal[
 NoteKind = Literal["index-twin", "index-foreign", "resource-foreign", "service-foreign"]
 
 DUPLICATE_KEY_KINDS: frozenset[FindingKind] = frozenset({"null-key", "duplicate-key"})
-"""What `--apply` takes out of the way."""
+"""Findings that `--apply` removes."""
 OBSTACLES: frozenset[FindingKind] = DUPLICATE_KEY_KINDS | {
     "collection-differs",
     "index-differs",
     "list-values",
     "processes-running",
 }
-"""What a migration must not touch by itself: while there is one, it builds nothing."""
+"""Findings that a migration does not change by itself: while there is one, it builds nothing."""
 
 EXAMPLES = 3
 
 OnProgress: TypeAlias = Callable[[str, int, int | None], None]
-"""Told what is done now, how much of it, and of how much, where that is known."""
+"""Called with what is done now, how much of it is done, and of how much, None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class MigrationFinding:
-    """Something that is not as it must be.
+    """Something in the database that Reserva cannot use as it is.
 
     Args:
-        kind: What sort of thing.
-        detail: A sentence for the operator, with what helps.
-        ids: What it is about: a collection, index or guards; or reservations, the oldest first.
+        kind: The kind of finding.
+        detail: A sentence for the operator, with the remedy.
+        ids: A collection, an index or guards that it is about; or reservations, the oldest first.
     """
 
     kind: FindingKind
@@ -55,7 +55,7 @@ class MigrationFinding:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that an operator should know, and that is no fault."""
+    """Something that an operator should know, though it is no fault."""
 
     kind: NoteKind
     detail: str
@@ -67,10 +67,10 @@ class MigrationReport:
     """What a migration found and did.
 
     Args:
-        findings: What is not as it must be, still.
-        notes: What is as it may be, but worth to know.
+        findings: The findings that remain.
+        notes: The notes.
         built: What was made, as `index reservation_start` or `2 guards: room-1, room-2`.
-        changed: What was done to reservations, one sentence each.
+        changed: The changes to reservations, one sentence each.
     """
 
     findings: list[MigrationFinding] = field(default_factory=list)
@@ -80,12 +80,12 @@ class MigrationReport:
 
     @property
     def clean(self) -> bool:
-        """Whether the database is as it must be."""
+        """Whether no finding remains."""
         return not self.findings
 
     @property
     def obstacles(self) -> list[MigrationFinding]:
-        """What keeps a migration from building anything."""
+        """The findings that keep a migration from building anything."""
         return [finding for finding in self.findings if finding.kind in OBSTACLES]
 
 
@@ -95,7 +95,7 @@ def number(count: int, noun: str) -> str:
 
 
 def examples(ids: Collection[str], most: int = EXAMPLES) -> str:
-    """The first few of them, and a sign that there are more."""
+    """The first few ids, and an ellipsis if there are more."""
     shown = ", ".join([each for each, _ in zip(ids, range(most), strict=False)])
     return f"{shown}, …" if len(ids) > most else shown
 
@@ -106,4 +106,4 @@ def counted(noun: str, ids: Sequence[str]) -> str:
 
 
 def ignore_progress(_what: str, _done: int, _total: int | None) -> None:
-    """Nobody watches."""
+    """Show no progress."""

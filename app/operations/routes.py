@@ -56,7 +56,7 @@ async def ready(operations: NamedDependency[Operations]) -> Response[ReadinessAn
     The database answers and has its indexes; 503 with the same body and a `reason` if not, or when the process is
     about to end.
     """
-    state = await operations.state()
+    state = await operations.readiness()
     return Response(
         ReadinessAnswer(ready=state.ready, mode=state.mode, reason=state.reason),
         status_code=200 if state.ready else 503,

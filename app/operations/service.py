@@ -13,7 +13,7 @@ from app.storage.capabilities import StoreMode
 from app.storage.client import Store
 from app.storage.errors import StorageError
 
-LOOK_SECONDS = 3.0
+VERIFY_SECONDS = 3.0
 
 LEAVING = "This process has been asked to end."
 SILENT = "The database does not answer."
@@ -23,8 +23,11 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """Ready or not, in which mode bookings are made, and why not: a sentence that names nothing of the database."""
+class Readiness:
+    """Whether a process is ready, the mode in which it books, and why it is not ready.
+
+    The reason is a sentence for clients, so it names nothing of the database.
+    """
 
     ready: bool
     mode: StoreMode
@@ -32,44 +35,44 @@ class State:
 
 
 class Operations:
-    """What an operator asks of a process."""
+    """What an operator asks a process: its readiness and its metrics."""
 
     def __init__(self, store: Store, closing: Shutdown) -> None:
         self._store = store
         self._closing = closing
-        self._told: str | None = None
+        self._logged_reason: str | None = None
 
-    async def state(self) -> State:
-        """Ready means: the database answers, its indexes are as they must be, and nobody has asked us to end.
+    async def readiness(self) -> Readiness:
+        """Whether the database answers, its indexes are as declared, and the process was not asked to end.
 
-        A change of it is a line in the log.
+        A change of the answer is logged.
         """
         reason, detail = await self._obstacle()
-        if reason != self._told:
-            self._told = reason
+        if reason != self._logged_reason:
+            self._logged_reason = reason
             if reason is None:
                 log.info("ready again")
             else:
                 log.warning("not ready", reason=detail)
-        return State(reason is None, self._store.mode, reason)
+        return Readiness(reason is None, self._store.mode, reason)
 
     @property
     def mode(self) -> StoreMode:
-        """How this process books."""
+        """The mode in which this process books."""
         return self._store.mode
 
     async def figures(self) -> Figures:
-        """Findings and reconciliations in numbers."""
+        """The numbers of findings and reconciliations."""
         return await read_figures(self._store)
 
     async def _obstacle(self) -> tuple[str | None, str]:
-        """What is in the way, for everybody and in detail for the log."""
+        """Why the process is not ready: the sentence for clients, or None, and the detail for the log."""
         if self._closing.leaving:
             return LEAVING, LEAVING
         if not await self._store.is_answering():
             return SILENT, SILENT
         try:
-            with pymongo.timeout(LOOK_SECONDS):
+            with pymongo.timeout(VERIFY_SECONDS):
                 await verify(self._store)
         except StorageError as error:
             return UNPREPARED, str(error)
