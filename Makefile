@@ -25,7 +25,7 @@ export TEST_DATA ?= $(wildcard $(CURDIR)/../shared/data)
 
 ready := .venv/ready
 lint_paths := app worker tests
-spelled := $(lint_paths) docs .ci Makefile pyproject.toml Dockerfile compose.yaml README.md
+spelled := $(lint_paths) docs .ci Makefile pyproject.toml Dockerfile compose.yaml CHANGELOG.md CONTRIBUTING.md README.md SECURITY.md
 
 # `exec` makes make itself the parent, and --tied ends the trial with it, even when make is killed.
 run: $(ready)

@@ -23,11 +23,18 @@ from app.trial.demo import fill
 from tests.support.servers import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDES = {path: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md"))}
-PAGES = [README, *GUIDES.values()]
+OTHERS = {
+    path: path.read_text(encoding="utf-8")
+    for path in (*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "app" / "README.md")
+    if path != ROOT / "README.md"
+}
+PAGES = [README, *OTHERS.values()]
 LEFT_OUT = "…"
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 PROSE = BLOCK.sub("", README)
+PROGRAMS = ("reserva", ".venv/bin/reserva", "app")
+"""How the command is called: installed, in a checkout, and as the service of `compose.yaml`."""
+
 VOLATILE = re.compile(r'("(?:id|reservation|requestId|createdAt|updatedAt|at|by)": )"[^"]*"')
 """Members that are another value every time."""
 
@@ -104,8 +111,9 @@ def slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-ANCHORS = {slug(heading) for heading in re.findall(r"^##+ (.+)$", PROSE, re.MULTILINE)}
-"""The headings of the README, as links name them."""
+def anchors_of(page: str) -> set[str]:
+    """The headings of a page, as links name them."""
+    return {slug(heading) for heading in re.findall(r"^##+ (.+)$", BLOCK.sub("", page), re.MULTILINE)}
 
 
 def alike(answered: list[str], printed: list[str]) -> bool:
@@ -147,7 +155,7 @@ def test_command_lines() -> None:
     """What is shown to be typed is a command of ours with options that it has, or a target of the Makefile."""
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     lines = [shlex.split(each.command) for each in shown()]
-    ours = [line[line.index(start) + 1 :] for line in lines for start in ("reserva", "app") if start in line]
+    ours = [line[line.index(start) + 1 :] for line in lines for start in PROGRAMS if start in line]
 
     assert len(ours) > 5
     for words in ours:
@@ -258,19 +266,41 @@ def test_links() -> None:
     inside = [target.removeprefix("#") for target in targets if target.startswith("#")]
     files = [target for target in targets if not target.startswith("#") and "://" not in target]
 
-    assert [anchor for anchor in inside if anchor not in ANCHORS] == []
+    assert [anchor for anchor in inside if anchor not in anchors_of(README)] == []
     assert [file for file in files if not (ROOT / file).exists()] == []
     assert {slug(heading) for heading in re.findall(r"^## (.+)$", PROSE, re.MULTILINE)} <= set(inside)
 
 
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.name)
-def test_links_of_guides(guide: Path) -> None:
-    """Every link of a guide leads to a file, or to a heading of the README, which leads to the guide."""
-    targets = [target.partition("#") for target in re.findall(r"\]\(([^)]+)\)", GUIDES[guide]) if "://" not in target]
+@pytest.mark.parametrize("page", OTHERS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_of_pages(page: Path) -> None:
+    """Every link of a page leads to a file, and to a heading that is in it."""
+    for link in re.findall(r"\]\(([^)]+)\)", BLOCK.sub("", OTHERS[page])):
+        file, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors_of(target.read_text(encoding="utf-8")), link
 
-    assert [file for file, _, _ in targets if not (guide.parent / file).exists()] == []
-    assert {anchor for _, _, anchor in targets} <= ANCHORS
-    assert f"]({guide.relative_to(ROOT).as_posix()})" in README
+
+def test_pages_are_found() -> None:
+    """Each page is linked from the README, and each decision from the index of them."""
+    index = ROOT / "docs" / "decisions" / "README.md"
+    decisions = [page for page in OTHERS if page.parent == index.parent and page != index]
+
+    assert len(decisions) > 10
+    assert [page.name for page in decisions if f"]({page.name})" not in OTHERS[index]] == []
+    others = [page.relative_to(ROOT).as_posix() for page in OTHERS if page not in decisions]
+    assert [page for page in others if f"]({page})" not in README] == []
+
+
+def test_decisions_have_one_form() -> None:
+    """A decision says when it was taken, why, what follows and what else was weighed."""
+    for page in sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md")):
+        text = OTHERS[page]
+
+        assert re.match(rf"# {int(page.name[:4])}\. .+\n\nDate: \d{{4}}-\d\d-\d\d\.", text), page.name
+        assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences", "Alternatives"]
 
 
 def test_named_tests_exist() -> None:
@@ -291,7 +321,6 @@ def test_reads_the_same_everywhere() -> None:
 def test_changelog() -> None:
     """The newest entry, but for what is not released yet, is this version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    newest = re.search(r"^### (?!Unreleased$)(\S+)$", section("Changelog"), re.MULTILINE)
+    entries = re.findall(r"^## \[(.+?)\](?: - \d{4}-\d\d-\d\d)?$", OTHERS[ROOT / "CHANGELOG.md"], re.MULTILINE)
 
-    assert newest
-    assert newest[1] == project["version"]
+    assert entries[:2] == ["Unreleased", project["version"]]
