@@ -1,0 +1,82 @@
+"""The services that request handlers ask for by name."""
+
+from dataclasses import dataclass
+
+from litestar.di import Provide
+
+from app.availability.service import Availability
+from app.catalogue.service import Catalogue
+from app.operations.service import Operations
+from app.reconciliation.findings.service import Findings
+from app.reconciliation.service import Reconciliations
+from app.reservations.groups import Groups
+from app.reservations.moves import Moves
+from app.reservations.service import Reservations
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One service for each group of routes, built once the database is open."""
+
+    availability: Availability
+    catalogue: Catalogue
+    findings: Findings
+    groups: Groups
+    moves: Moves
+    operations: Operations
+    reconciliations: Reconciliations
+    reservations: Reservations
+
+
+class Providers:
+    """Litestar's providers of the services; `services` is set when the application starts.
+
+    A handler takes one service: Litestar resolves two in a task group, which costs more than the handler itself.
+    """
+
+    services: Services
+
+    def availability(self) -> Availability:
+        """The service behind slots and explanations."""
+        return self.services.availability
+
+    def catalogue(self) -> Catalogue:
+        """The service behind resources, services and customers."""
+        return self.services.catalogue
+
+    def findings(self) -> Findings:
+        """The service behind the review of findings."""
+        return self.services.findings
+
+    def groups(self) -> Groups:
+        """The service behind reservations that are booked together."""
+        return self.services.groups
+
+    def moves(self) -> Moves:
+        """The service behind moves of several reservations."""
+        return self.services.moves
+
+    def operations(self) -> Operations:
+        """The service behind health and metrics."""
+        return self.services.operations
+
+    def reconciliations(self) -> Reconciliations:
+        """The service behind runs of the reconciliation."""
+        return self.services.reconciliations
+
+    def reservations(self) -> Reservations:
+        """The service behind single reservations."""
+        return self.services.reservations
+
+    def dependencies(self) -> dict[str, Provide]:
+        """The providers by the names that handlers use for their services."""
+        return {
+            "availability": Provide(self.availability, sync_to_thread=False),
+            "catalogue": Provide(self.catalogue, sync_to_thread=False),
+            "findings": Provide(self.findings, sync_to_thread=False),
+            "groups": Provide(self.groups, sync_to_thread=False),
+            "moves": Provide(self.moves, sync_to_thread=False),
+            "operations": Provide(self.operations, sync_to_thread=False),
+            "reconciliations": Provide(self.reconciliations, sync_to_thread=False),
+            "reservations": Provide(self.reservations, sync_to_thread=False),
+        }
