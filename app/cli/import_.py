@@ -28,9 +28,9 @@ from app.cli.common import (
 from app.cli.output import Beside
 from app.cli.start import warn_if_optimistic
 from app.domain.zones import zone
-from app.importing.naming import Naming, parse_naming
+from app.importing.column_names import ColumnNames, parse_column_names
 from app.importing.records import records_of
-from app.importing.report import Complaint, Report
+from app.importing.report import Report, RowProblem
 from app.importing.rows import Zone
 from app.importing.service import Importer
 from app.importing.source import InterruptedReadingError, Source, UnreadableError
@@ -63,7 +63,7 @@ def _read(parse: Callable[[str], Any]) -> ReadOption:
     "--columns",
     "naming",
     metavar="OURS=THEIRS,…",
-    callback=_read(parse_naming),
+    callback=_read(parse_column_names),
     help="What the file calls the columns, like startTime=from,resource=room.",
 )
 @click.option(
@@ -103,7 +103,7 @@ async def _import(  # one argument an option
     create: bool,
     update: bool,
     force: bool,
-    naming: Naming | None,
+    naming: ColumnNames | None,
     timezone: Zone,
     as_json: bool,
 ) -> int:
@@ -120,8 +120,8 @@ async def _import(  # one argument an option
                 update=update,
                 force=force,
                 timezone=timezone,
-                complain=complaints.take,
-                watch=watch,
+                on_problem=complaints.take,
+                on_progress=watch,
             )
             failure = await _ended(booking, importer, source, naming)
     seconds = time.monotonic() - began
@@ -136,7 +136,7 @@ async def _import(  # one argument an option
         raise failure
     if complaints.lost:
         raise CouldNot("The counts are right, but the file of --refused is not whole; importing again writes it anew.")
-    return FOUND if report.complaints else DONE
+    return FOUND if report.problems else DONE
 
 
 class _Interrupted(click.ClickException):
@@ -158,7 +158,7 @@ _SIGNALS = {signal.SIGINT: _Interrupted, signal.SIGTERM: _Terminated}
 
 
 async def _ended(
-    booking: BookingService, importer: Importer, source: Source, naming: Naming | None
+    booking: BookingService, importer: Importer, source: Source, naming: ColumnNames | None
 ) -> click.ClickException | None:
     """Import; what ended it early, if something did. What was booked until then is in the importer's report."""
     try:
@@ -231,10 +231,10 @@ class _Complaints:
     """The rows that are not booked as the file has them: all into the file, some for people."""
 
     def __init__(self, file: IO[str] | None) -> None:
-        self._shown: list[Complaint] = []
+        self._shown: list[RowProblem] = []
         self._file = None if file is None else Beside(file, _REPORT, _warn)
 
-    def take(self, complaint: Complaint) -> None:
+    def take(self, complaint: RowProblem) -> None:
         """One more."""
         if self._file is not None:
             self._file.write(json.dumps(complaint, ensure_ascii=False) + "\n")
@@ -253,7 +253,7 @@ class _Complaints:
             way = f" In the way: {', '.join(complaint['inTheWay'])}." if "inTheWay" in complaint else ""
             row = " ".join([f"line {complaint['line']}", *(complaint[name] for name in _NAMES if name in complaint)])
             _warn(printable(f"{row}: {complaint['problem']}. {complaint['detail']}{way}"))
-        more = report.complaints - len(self._shown)
+        more = report.problems - len(self._shown)
         if more > 0:
             _warn(f"… and {more:,} more; --refused FILE writes all of them.")
 
@@ -288,7 +288,7 @@ class Watch:
         if self._progress.disable:
             return
         speed = report.rows / max(time.monotonic() - self._began, 0.001)
-        said = f"{report.rows:,} rows, {speed:,.0f} a second, {report.complaints:,} not as they say"
+        said = f"{report.rows:,} rows, {speed:,.0f} a second, {report.problems:,} not as they say"
         self._progress.update(self._task, completed=self._source.read_bytes, description=said)
 
 

@@ -1,8 +1,7 @@
 """The elements of a JSON array, one by one, so that an array of millions need not be in memory.
 
-Only brackets, commas and quotes are looked at: what an element is, and whether it is JSON at all, is for its reader to
-say, and is that element's fault alone. A quote that is open at a line's end was never closed, because no JSON text
-has line ends in it.
+The scanner reads brackets, commas and quotes only. Whether an element is valid JSON its own reader decides, so one bad
+element spoils no other. A quote that is open at a line's end was never closed: no JSON string has line ends in it.
 """
 
 import re
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 
 from app.importing.source import Piece, UnreadableError
 
-LONGEST_ELEMENT = 1 << 20
+ELEMENT_CHARACTERS_MAX = 1 << 20
 """Characters."""
 
 _MARKS = re.compile(r'\\.|["{}\[\],]', re.DOTALL)
@@ -29,34 +28,34 @@ def elements(pieces: Iterator[Piece]) -> Iterator[tuple[int, str]]:
 
 
 class _Scanner:
-    """Where in the array we are: `depth` is 1 between its elements, and 0 before it and behind it."""
+    """The position in the array: `depth` is 1 between its elements, and 0 before and behind it."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._quoted = False
         self._ended = False
-        self._cut = ""
+        self._carry = ""
         self._line = 1
         self._parts: list[str] = []
         self._size = 0
 
     def read(self, number: int, piece: str) -> Iterator[tuple[int, str]]:
         """The elements that end in this piece."""
-        text = self._cut + piece
-        self._cut = "\\" if (len(text) - len(text.rstrip("\\"))) % 2 else ""  # its other half is in the next piece
-        text = text.removesuffix(self._cut)
+        text = self._carry + piece
+        self._carry = "\\" if (len(text) - len(text.rstrip("\\"))) % 2 else ""  # the escaped sign is in the next piece
+        text = text.removesuffix(self._carry)
         begin = 0
         for mark in _MARKS.finditer(text):
             self._check_inside(number, mark[0])
             before = self._depth
             ends = self._step(mark[0])
             if ends:
-                self._keep(number, text[begin : mark.start()])
-                yield from self._taken()
+                self._append(number, text[begin : mark.start()])
+                yield from self._finish_element()
             if ends or not before:
                 begin = mark.end()
         self._check_inside(number, text[begin:])
-        self._keep(number, text[begin:])
+        self._append(number, text[begin:])
         if text.endswith(("\n", "\r")):
             self._quoted = False
 
@@ -68,7 +67,7 @@ class _Scanner:
             )
 
     def _step(self, sign: str) -> bool:
-        """Go past a sign; whether an element ends there."""
+        """Go past a sign, and return whether an element ends there."""
         if sign == '"':
             self._quoted = not self._quoted
         if self._quoted:
@@ -80,17 +79,17 @@ class _Scanner:
             self._ended = not self._depth
         return self._ended or (sign == "," and self._depth == 1)
 
-    def _keep(self, number: int, text: str) -> None:
+    def _append(self, number: int, text: str) -> None:
         if not self._parts and not text.strip():
             return
         if not self._parts:
             self._line = number
         self._parts.append(text)
         self._size += len(text)
-        if self._size > LONGEST_ELEMENT:
+        if self._size > ELEMENT_CHARACTERS_MAX:
             raise UnreadableError(f"The row that begins on line {self._line} is longer than any can be; check its end.")
 
-    def _taken(self) -> Iterator[tuple[int, str]]:
+    def _finish_element(self) -> Iterator[tuple[int, str]]:
         """The element that has ended; before the end of the array there may be none."""
         text = "".join(self._parts).strip()
         self._parts, self._size = [], 0

@@ -10,37 +10,37 @@ from typing import Any
 
 from app.errors import Problem
 from app.http.strict_json import read_json
+from app.importing.column_names import ColumnNames
+from app.importing.csv_table import Table
 from app.importing.json_text import elements
-from app.importing.naming import Naming
-from app.importing.separated import Table
-from app.importing.source import Source, empty, is_text, whole_lines
+from app.importing.source import Source, empty_file, is_text, whole_lines
 
 _DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What stands on a line (the first one is 1) and those that a quoted cell or an element continues it on.
+    """One record of a file, with the number of its first line (from 1).
 
-    `values` has what is not empty, under the column's name; a problem says why there are none.
+    `values` has the cells that are not empty, by our names of the columns; or the problem why there are none.
     """
 
     line: int
     values: dict[str, Any] | Problem
 
 
-def records_of(source: Source, naming: Naming | None = None) -> Iterator[Record]:
+def records_of(source: Source, naming: ColumnNames | None = None) -> Iterator[Record]:
     """The records, empty lines and rows left out.
 
     Raises:
         UnreadableError: for a file without text, a header that lacks a column or has an unknown one, a broken archive,
             and an array that does not end.
     """
-    naming = naming or Naming()
+    naming = naming or ColumnNames()
     pieces = source.pieces()
     first = next(((number, piece) for number, piece in pieces if piece.strip()), None)
     if first is None:
-        raise empty()
+        raise empty_file()
     pieces = chain([first], pieces)
     start = first[1].lstrip()[:1]
     if start == "[":
@@ -59,7 +59,7 @@ def records_of(source: Source, naming: Naming | None = None) -> Iterator[Record]
 _TOO_LONG = Problem("invalid", "The line is longer than any row can be.")
 
 
-def _json(text: str, naming: Naming) -> dict[str, Any] | Problem:
+def _json(text: str, naming: ColumnNames) -> dict[str, Any] | Problem:
     try:
         value = read_json(text.encode("utf-8", "surrogateescape"), nulls=True)
     except UnicodeEncodeError:
@@ -72,13 +72,13 @@ def _json(text: str, naming: Naming) -> dict[str, Any] | Problem:
     for name, cell in value.items():
         ours = naming.ours(name)
         if ours is None:
-            return Problem("invalid", f"There is no column {name!r}; there are {naming.known}.")
+            return Problem("invalid", f"There is no column {name!r}; there are {naming.known_names}.")
         values[ours] = cell.strip() if isinstance(cell, str) else cell
     return {name: cell for name, cell in values.items() if cell is not None and cell != ""}
 
 
 def _typed(cells: Mapping[str, str]) -> dict[str, Any] | Problem:
-    """Cells are text; the one that is a number becomes it, if it is one."""
+    """The values of a row of text cells: `guests` as a number, if it is one."""
     text = "".join(cells.values())
     if "\0" in text or not (text.isascii() or is_text(text)):
         return Problem("invalid", "The row is not UTF-8 text.")

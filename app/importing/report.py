@@ -1,4 +1,4 @@
-"""What becomes of rows: the fate of each, and how many had which."""
+"""The results of rows, and how many rows had which."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from bson import ObjectId
 from app.booking import Refused
 from app.errors import Problem
 
-Fate: TypeAlias = Literal["accepted", "updated", "unchanged", "differs", "refused", "invalid"]
+RowResult: TypeAlias = Literal["accepted", "updated", "unchanged", "differs", "refused", "invalid"]
 
-Complaint: TypeAlias = dict[str, Any]
+RowProblem: TypeAlias = dict[str, Any]
 """A refused, invalid or differing row as JSON, what does not apply left out.
 
 `line`, `reference`, `resource`, `problem`, `detail`, `rules` (those that say no), `inTheWay` (references, or ids of
@@ -21,34 +21,34 @@ what was not imported), `errors` (pointers into the row), `choices` (what a loca
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a row; why, if it is not as the row says; and the reservations in its way."""
+    """The result of a row; the reason, if the reservation is not as the row says; and the reservations in conflict."""
 
-    fate: Fate
+    result: RowResult
     problem: str = ""
     detail: str = ""
     more: dict[str, Any] = field(default_factory=dict)
-    in_the_way: tuple[ObjectId, ...] = ()
+    conflicts: tuple[ObjectId, ...] = ()
 
 
-def refused(no: Refused) -> Outcome:
-    """A row that the rules refuse: `conflict` where the time is taken and nothing else is wrong, else `rule`."""
-    failed = no.verdict.failed
+def refused(refusal: Refused) -> Outcome:
+    """The outcome of a row that the rules refuse: `conflict` where only the time is taken, else `rule`."""
+    failed = refusal.verdict.failed
     return Outcome(
         "refused",
-        "conflict" if no.verdict.is_conflict else "rule",
+        "conflict" if refusal.verdict.is_conflict else "rule",
         " ".join(check.detail for check in failed),
         {"rules": [check.rule for check in failed]},
-        tuple(taken.id for taken in no.verdict.conflicts if isinstance(taken.id, ObjectId)),
+        tuple(taken.id for taken in refusal.verdict.conflicts if isinstance(taken.id, ObjectId)),
     )
 
 
 def invalid(problem: Problem) -> Outcome:
-    """A row that makes no reservation."""
+    """The outcome of a row that is no valid reservation."""
     return Outcome("invalid", problem.name, problem.detail, _more(problem))
 
 
 def differing(problem: str, detail: str, fields: Sequence[str]) -> Outcome:
-    """A row that says otherwise than its reservation, which stays as it is."""
+    """The outcome of a row that differs from its reservation, which stays as it is."""
     return Outcome(
         "differs", problem, detail, {"errors": [{"pointer": f"/{name}", "detail": detail} for name in fields]}
     )
@@ -61,7 +61,7 @@ def _more(problem: Problem) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Report:
-    """How many rows there were, and what became of them."""
+    """Counts of rows: all, and by result."""
 
     rows: int = 0
     accepted: int = 0
@@ -71,12 +71,12 @@ class Report:
     refused: int = 0
     invalid: int = 0
 
-    def count(self, fate: Fate) -> None:
-        """One more row with that fate."""
+    def count(self, result: RowResult) -> None:
+        """Count one more row with a result."""
         self.rows += 1
-        setattr(self, fate, getattr(self, fate) + 1)
+        setattr(self, result, getattr(self, result) + 1)
 
     @property
-    def complaints(self) -> int:
-        """How many rows are not as the file has them."""
+    def problems(self) -> int:
+        """How many rows are not booked as the file has them."""
         return self.differs + self.refused + self.invalid

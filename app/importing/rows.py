@@ -1,4 +1,4 @@
-"""Rows: records that were found to be reservations, held to the same shapes and bounds as a request."""
+"""Rows: records that are valid reservations, by the same shapes and bounds as a request."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from app.reservations.schemas import Guests, Notes
 REFERENCE_LENGTH = 200
 
 Zone: TypeAlias = ZoneInfo | None
-"""Whose local times a file has, if any."""
+"""The zone of a file's local times, if it has any."""
 
 _OFFSET = re.compile(r".*(?:[Zz]|[+-]\d{2}:\d{2})", re.DOTALL)
 
@@ -42,21 +42,21 @@ class Columns(Body):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A reservation that somebody else has booked and wants to see here."""
+    """A reservation of another system that an import books here."""
 
     line: int
     wanted: Columns
     key: str
-    """What an import knows it by, in every run: a hash of its reference and its resource."""
+    """The key by which every run of an import finds it again: a hash of its reference and its resource."""
 
     @property
     def reference(self) -> str:
-        """How the file knows it."""
+        """Its reference in the file."""
         return self.wanted.reference
 
 
 def read_row(record: Record, timezone: Zone = None) -> Row | Problem:
-    """The row of a record, or why there is none. With a `timezone` times without an offset are its local times."""
+    """The row of a record, or the problem why it is none. With a `timezone`, times without offset are local to it."""
     if isinstance(record.values, Problem):
         return record.values
     try:

@@ -1,8 +1,7 @@
 """Imports a file: many rows in flight, those of one resource in the order of the file, each judged like any booking.
 
-The order is the committer's: what arrives first for a resource is judged first. So rows are handed to it in the order
-of the file, and it shares transactions out among them. What is kept in memory is what is in flight, however long the
-file is.
+The committer judges first what arrives first for a resource. So rows are submitted to it in the order of the file, and
+it batches them into transactions. Only the rows in flight are in memory, however long the file is.
 """
 
 import asyncio
@@ -22,31 +21,31 @@ from app.booking import ACTOR_IMPORT, BookingService, BookRow, ChangeRow, Refuse
 from app.domain.rules import LIFTED_BY_FORCE
 from app.errors import Problem
 from app.errors import invalid as invalid_field
+from app.importing.catalogue_ids import CatalogueIds
 from app.importing.imported import any_keyless, changed_by, described, find_imported, patch_to, references_of
-from app.importing.known import Known
 from app.importing.records import Record
-from app.importing.report import Complaint, Outcome, Report, differing, invalid, refused
+from app.importing.report import Outcome, Report, RowProblem, differing, invalid, refused
 from app.importing.rows import Row, Zone, names_of, read_row
 from app.importing.source import UnreadableError
 from app.storage.client import Store
 from app.storage.documents import Customer, Reservation, Resource
 from app.storage.imported_reservations import ImportedReservation
 
-CHUNK = 200
+CHUNK_ROWS = 200
 """Rows whose references, resources and customers are looked up together."""
-IN_FLIGHT = 512
-"""Rows that are handed to the committer before the oldest of them is answered."""
+IN_FLIGHT_ROWS = 512
+"""Rows that are submitted before the oldest of them is answered."""
 DEADLINE_SECONDS = 60.0
-"""How long a row may wait for its turn; nobody stands at a counter."""
-TRIES = 6
-"""How often a row is handed in while the database has trouble; then the import ends."""
+"""How long a row may queue in the committer; no interactive caller is waiting."""
+ATTEMPTS_MAX = 6
+"""How often a row is submitted while the database has trouble; then the import ends."""
 
 log = structlog.get_logger()
 
 W = TypeVar("W")
 R = TypeVar("R")
 
-Fated: TypeAlias = "Outcome | asyncio.Task[Outcome]"
+PendingOutcome: TypeAlias = "Outcome | asyncio.Task[Outcome]"
 
 
 @dataclass(slots=True)
@@ -56,12 +55,12 @@ class Importer:
     Args:
         store: The database.
         booking: The write path.
-        create: Make unknown resources and customers.
+        create: Create missing resources and customers.
         update: Change what is booked already where its row says otherwise.
         force: Lift for all rows what `?force=true` lifts for a request.
-        timezone: Whose local times are meant; without it every time needs an offset.
-        complain: Told of each refused, invalid or differing row, in the order of the file.
-        watch: Called as rows are done.
+        timezone: The zone of local times; without it every time needs an offset.
+        on_problem: Called with each refused, invalid or differing row, in the order of the file.
+        on_progress: Called with the report after each row.
     """
 
     store: Store
@@ -70,120 +69,120 @@ class Importer:
     update: bool = False
     force: bool = False
     timezone: Zone = None
-    complain: Callable[[Complaint], None] = lambda _: None
-    watch: Callable[[Report], None] = lambda _: None
+    on_problem: Callable[[RowProblem], None] = lambda _: None
+    on_progress: Callable[[Report], None] = lambda _: None
     report: Report = field(default_factory=Report)
-    _keyless: bool = True
-    _pending: "dict[str, asyncio.Task[Outcome]]" = field(default_factory=dict)
-    _window: "deque[tuple[Record, Row | None, Fated]]" = field(default_factory=deque)
+    _find_keyless: bool = True
+    _writing: "dict[str, asyncio.Task[Outcome]]" = field(default_factory=dict)
+    _in_flight: "deque[tuple[Record, Row | None, PendingOutcome]]" = field(default_factory=deque)
 
     async def run(self, records: Iterable[Record]) -> Report:
-        """Book all records. What they are read from may make us wait, so they are read in a thread.
+        """Book all records. Reading them may block, so they are read in a thread.
 
         Raises:
             UnreadableError: the file ends in the middle.
             Problem: `overloaded`, `outcome-unknown` or `unavailable`, if the database stays in trouble. In both cases
                 the report says what was done until then, and is `unchanged` when the file is imported again.
         """
-        known = Known(self.store, create=self.create)
-        self._keyless = await any_keyless(self.store)
+        ids = CatalogueIds(self.store, create=self.create)
+        self._find_keyless = await any_keyless(self.store)
         chunks = _chunks(records)
         try:
             while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-                await self._take_all(chunk, known)
-            await self._settle(0)
+                await self._submit_chunk(chunk, ids)
+            await self._finish_rows(0)
         except BaseException:
-            await self._end()
+            await self._drain()
             raise
         return self.report
 
-    async def _take_all(self, chunk: list[Record], known: Known) -> None:
-        """Look up what these rows name, and hand them in."""
+    async def _submit_chunk(self, chunk: list[Record], ids: CatalogueIds) -> None:
+        """Look up what the rows of a chunk name, and submit them."""
         rows = [read_row(record, self.timezone) for record in chunk]
         valid = [row for row in rows if isinstance(row, Row)]
-        before = set(self._pending)  # what is looked up of these is what they were before
-        booked = await find_imported(self.store, valid, keyless=self._keyless)
+        submitted = set(self._writing)  # the lookup finds these as they were before they are written
+        booked = await find_imported(self.store, valid, keyless=self._find_keyless)
         fresh = [row for row in valid if row.key not in booked]
-        await known.look(
+        await ids.resolve(
             (row.wanted.resource for row in fresh), (row.wanted.customer for row in fresh if row.wanted.customer)
         )
         for record, row in zip(chunk, rows, strict=True):
-            await self._settle(IN_FLIGHT)
+            await self._finish_rows(IN_FLIGHT_ROWS)
             if isinstance(row, Problem):
-                self._window.append((record, None, invalid(row)))
+                self._in_flight.append((record, None, invalid(row)))
                 continue
-            if row.key in before:
-                # The file has it twice, and what becomes of this one depends on what became of that one.
-                await self._settle(0)
-                booked |= await find_imported(self.store, [row], keyless=self._keyless)
-            before.add(row.key)
-            self._window.append((record, row, self._fate(row, booked.get(row.key), known)))
+            if row.key in submitted:
+                # The file has the row twice, and the outcome of this one depends on that of the earlier one.
+                await self._finish_rows(0)
+                booked |= await find_imported(self.store, [row], keyless=self._find_keyless)
+            submitted.add(row.key)
+            self._in_flight.append((record, row, self._outcome_of(row, booked.get(row.key), ids)))
 
-    def _fate(self, row: Row, booked: ImportedReservation | None, known: Known) -> Fated:
-        """What becomes of a row: told at once where nothing is to be written, else as a task that writes."""
+    def _outcome_of(self, row: Row, booked: ImportedReservation | None, ids: CatalogueIds) -> PendingOutcome:
+        """The outcome of a row: at once where nothing is to be written, else as a task that writes."""
         if booked is not None and (not self.update or not patch_to(booked, row)):
-            return _compared(row, booked)
-        if booked is None and (unknown := _unknown(row, known)) is not None:
-            return invalid(unknown)
-        writing = self._book(row) if booked is None else self._change(row, booked, ObjectId())
-        self._pending[row.key] = task = asyncio.ensure_future(writing)
+            return _difference(row, booked)
+        if booked is None and (missing := _missing_name(row, ids)) is not None:
+            return invalid(missing)
+        work = self._book(row) if booked is None else self._change(row, booked, ObjectId())
+        self._writing[row.key] = task = asyncio.ensure_future(work)
         return task
 
-    async def _settle(self, left: int) -> None:
-        """Wait for the oldest rows until no more than so many are left, and count them in the order of the file."""
-        while len(self._window) > left:
-            record, row, outcome = self._window.popleft()
+    async def _finish_rows(self, left: int) -> None:
+        """Wait for the oldest rows until at most `left` are in flight, and count them in the order of the file."""
+        while len(self._in_flight) > left:
+            record, row, outcome = self._in_flight.popleft()
             if isinstance(outcome, asyncio.Task):
                 if row is not None:
-                    del self._pending[row.key]
+                    del self._writing[row.key]
                 outcome = await outcome
             await self._count(record, row, outcome)
 
-    async def _end(self) -> None:
-        """Count what is still to be counted; what fails now is told by the failure that ended the import."""
-        while self._window:
+    async def _drain(self) -> None:
+        """Count the rows that are still in flight; their failures are those of the one that ended the import."""
+        while self._in_flight:
             with suppress(Problem, PyMongoError):
-                await self._settle(0)
+                await self._finish_rows(0)
 
     async def _count(self, record: Record, row: Row | None, outcome: Outcome) -> None:
-        self.report.count(outcome.fate)
+        self.report.count(outcome.result)
         if outcome.problem:
-            complaint: Complaint = {"line": record.line, **names_of(record, row), "problem": outcome.problem}
-            in_the_way = await references_of(self.store, outcome.in_the_way)
-            complaint |= {"detail": outcome.detail, "inTheWay": in_the_way, **outcome.more}
-            self.complain({name: value for name, value in complaint.items() if value not in (None, [])})
-        self.watch(self.report)
+            problem: RowProblem = {"line": record.line, **names_of(record, row), "problem": outcome.problem}
+            in_the_way = await references_of(self.store, outcome.conflicts)
+            problem |= {"detail": outcome.detail, "inTheWay": in_the_way, **outcome.more}
+            self.on_problem({name: value for name, value in problem.items() if value not in (None, [])})
+        self.on_progress(self.report)
 
     async def _book(self, row: Row) -> Outcome:
-        """Book a row that was unknown; another run, or a try whose answer was lost, may have booked it meanwhile."""
+        """Book a new row; another run, or an attempt whose answer was lost, may have booked it meanwhile."""
         intent = _intent(row, LIFTED_BY_FORCE if self.force else frozenset())
         try:
-            made: Reservation | Replay = await _insist(row, self.booking.book, intent)
-        except (Refused, Problem) as no:
-            return _refusal(no)
-        if isinstance(made, Replay):  # pragma: no cover  # only requests with an Idempotency-Key are told again
+            made: Reservation | Replay = await _submit(row, self.booking.book, intent)
+        except (Refused, Problem) as refusal:
+            return _outcome(refusal)
+        if isinstance(made, Replay):  # pragma: no cover  # only requests with an Idempotency-Key are replayed
             raise TypeError("A row has no Idempotency-Key.")
         if made.id == intent.reservation:
             return Outcome("accepted")
         booked = ImportedReservation.of(made.to_mongo())
-        return await self._change(row, booked, ObjectId()) if self.update else _compared(row, booked)
+        return await self._change(row, booked, ObjectId()) if self.update else _difference(row, booked)
 
     async def _change(self, row: Row, booked: ImportedReservation, operation: ObjectId) -> Outcome:
-        """Change a known row; whoever changed it since it was read is looked at again."""
-        for _ in range(TRIES):
+        """Change the reservation of a row; if it was changed since it was read, read and compare it again."""
+        for _ in range(ATTEMPTS_MAX):
             patch = patch_to(booked, row)
             if not patch:
                 return Outcome("updated" if changed_by(booked, operation) else "unchanged")
             try:
-                await _insist(row, self.booking.change_row, self._changing(row, booked, patch, operation))
-            except Problem as no:
-                if no.name != "stale":
-                    return _refusal(no, patch)
-            except Refused as no:
-                return _refusal(no)
+                await _submit(row, self.booking.change_row, self._changing(row, booked, patch, operation))
+            except Problem as refusal:
+                if refusal.name != "stale":
+                    return _outcome(refusal, patch)
+            except Refused as refusal:
+                return _outcome(refusal)
             else:
                 return Outcome("updated")
-            again = (await find_imported(self.store, [row], keyless=self._keyless)).get(row.key)
+            again = (await find_imported(self.store, [row], keyless=self._find_keyless)).get(row.key)
             if again is None:
                 break
             booked = again
@@ -215,7 +214,7 @@ def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
     try:
         for record in records:
             chunk.append(record)
-            if len(chunk) == CHUNK:
+            if len(chunk) == CHUNK_ROWS:
                 yield chunk
                 chunk = []
     except UnreadableError:
@@ -225,53 +224,57 @@ def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield chunk
 
 
-def _unknown(row: Row, known: Known) -> Problem | None:
-    if not known.has(Resource, row.wanted.resource):
+def _missing_name(row: Row, ids: CatalogueIds) -> Problem | None:
+    if not ids.has(Resource, row.wanted.resource):
         return invalid_field("/resource", f"There is no resource {row.wanted.resource!r}.")
-    if row.wanted.customer and not known.has(Customer, row.wanted.customer):
+    if row.wanted.customer and not ids.has(Customer, row.wanted.customer):
         return invalid_field("/customer", f"There is no customer {row.wanted.customer!r}.")
     return None
 
 
-def _compared(row: Row, booked: ImportedReservation) -> Outcome:
-    """A known row to which nothing is done."""
+def _difference(row: Row, booked: ImportedReservation) -> Outcome:
+    """The outcome of a row whose reservation exists and is not changed."""
     patch = patch_to(booked, row)
     if not patch:
         return Outcome("unchanged")
     return differing("differs", f"It is booked as {described(booked, patch)}; --update changes it.", [*patch])
 
 
-def _refusal(no: Refused | Problem, patch: Iterable[str] = ()) -> Outcome:
-    """What a row is told that was not done.
+def _outcome(refusal: Refused | Problem, patch: Iterable[str] = ()) -> Outcome:
+    """The outcome of a row that was refused.
 
     Raises:
         Problem: the database has trouble.
     """
-    if isinstance(no, Refused):
-        return refused(no)
-    if _passes(no):
-        raise no
-    return differing(no.name, no.detail, [*patch]) if no.name == "forbidden-transition" else invalid(no)
+    if isinstance(refusal, Refused):
+        return refused(refusal)
+    if _is_transient(refusal):
+        raise refusal
+    return (
+        differing(refusal.name, refusal.detail, [*patch])
+        if refusal.name == "forbidden-transition"
+        else invalid(refusal)
+    )
 
 
-def _passes(error: BaseException) -> bool:
-    """Whether it is trouble of the database, which passes."""
+def _is_transient(error: BaseException) -> bool:
+    """Whether a problem is trouble of the database, after which the same intent may succeed."""
     return isinstance(error, Problem) and error.kind.retry_after_seconds is not None
 
 
-async def _insist(row: Row, step: Callable[[W], Awaitable[R]], intent: W) -> R:
-    """Hand an intent in, and again as long as the database has trouble, though not for ever."""
+async def _submit(row: Row, step: Callable[[W], Awaitable[R]], intent: W) -> R:
+    """Submit an intent; while the database has trouble, up to `ATTEMPTS_MAX` times."""
     try:
         return await step(intent)
     except Problem as trouble:
-        if not _passes(trouble):
+        if not _is_transient(trouble):
             raise
         log.info("a row is handed in again", line=row.line, reason=trouble.detail)
         pause = trouble.kind.retry_after_seconds or 1
     again = AsyncRetrying(
-        retry=retry_if_exception(_passes),
+        retry=retry_if_exception(_is_transient),
         wait=wait_random(0.5 * pause, 1.5 * pause),
-        stop=stop_after_attempt(TRIES - 1),
+        stop=stop_after_attempt(ATTEMPTS_MAX - 1),
         reraise=True,
     )
     await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter

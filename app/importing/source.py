@@ -1,7 +1,7 @@
 """A file as numbered pieces of text, wherever it comes from: a path, a pipe, gzipped or not, UTF-8 or UTF-16.
 
-What is no such text is refused with what it is and how to save it. It is read once and piece by piece; only a regular
-file is looked through before, so that one in a wrong encoding is refused before anything of it is booked.
+Anything else is refused with what it is and how to save it as such a text. A file is read once, piece by piece; only a
+regular file is scanned before, so that one in a wrong encoding is refused before anything of it is booked.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-LONGEST_PIECE = 1 << 20
+PIECE_CHARACTERS_MAX = 1 << 20
 """Characters. A line that is longer comes in several pieces; no row is."""
 
 Piece: TypeAlias = tuple[int, str]
@@ -41,22 +41,22 @@ _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"\x00\x00\xfe\xff", "UTF-32", "save it as UTF-8"),
 )
 _MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<table")
-_NO_TEXT = frozenset(range(32)) - frozenset(b"\t\n\v\f\r")
+_CONTROL_CHARACTERS = frozenset(range(32)) - frozenset(b"\t\n\v\f\r")
 """Control characters that no header has."""
 _MARK = "\ufeff"
 _UTF8_MARK, _UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 class UnreadableError(Exception):
-    """Nothing can be made of the file, or no more of it; the message says what to do."""
+    """The file, or the rest of it, cannot be read; the message says what to do."""
 
 
 class InterruptedReadingError(UnreadableError):
-    """Somebody wants no more of the file."""
+    """Reading was stopped."""
 
 
-def empty() -> UnreadableError:
-    """Nothing was written into it."""
+def empty_file() -> UnreadableError:
+    """The error of a file without content."""
     return UnreadableError("The file is empty: not even a header is in it. Check what wrote it.")
 
 
@@ -67,8 +67,8 @@ class _Bytes(Protocol):
         """Read into a buffer; 0 at the end."""
 
 
-class _Waiting:
-    """A pipe, or whatever else may make its reader wait, until somebody wants no more of it."""
+class _StoppablePipe:
+    """A pipe, or anything else whose reads may block, that another thread can stop."""
 
     def __init__(self, raw: io.FileIO) -> None:
         self._raw = raw
@@ -78,24 +78,24 @@ class _Waiting:
         """Read what comes.
 
         Raises:
-            InterruptedReadingError: nothing more is wanted.
+            InterruptedReadingError: it was stopped.
         """
         if self._stopped in select.select([self._raw.fileno(), self._stopped], [], [])[0]:
             raise InterruptedReadingError
         return self._raw.readinto(buffer)
 
     def stop(self) -> None:
-        """Want no more, from whatever thread."""
+        """Let the reader, in whatever thread, read no more."""
         os.write(self._stop, b".")
 
     def close(self) -> None:
-        """Give back what the waiting takes."""
+        """Close what `stop` needs."""
         os.close(self._stop)
         os.close(self._stopped)
 
 
-class _Counted(io.RawIOBase):
-    """Bytes that can be looked at before they are read, also those of a pipe, and are counted."""
+class _CountedBytes(io.RawIOBase):
+    """Counted bytes whose beginning can be peeked at before they are read, also those of a pipe."""
 
     def __init__(self, raw: _Bytes) -> None:
         self._raw = raw
@@ -114,7 +114,7 @@ class _Counted(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read what was looked at, then the rest."""
+        """Read what was peeked at, then the rest."""
         view = memoryview(buffer).cast("B")
         found, self._left = self._left[: len(view)], self._left[len(view) :]
         size = len(found)
@@ -135,25 +135,25 @@ class Source:
 
     def __init__(self, path: Path) -> None:
         self._stopped = False
-        self._waiting: _Waiting | None = None
+        self._pipe: _StoppablePipe | None = None
         with self._reasons():
             self._file = io.FileIO(0, closefd=False) if path == STANDARD_INPUT else io.FileIO(path)
             try:
                 found = os.fstat(self._file.fileno())
                 self.size = found.st_size if stat.S_ISREG(found.st_mode) else None
-                self._waiting = _Waiting(self._file) if self.size is None else None
-                self._counted = _Counted(self._waiting or self._file)
+                self._pipe = _StoppablePipe(self._file) if self.size is None else None
+                self._counted = _CountedBytes(self._pipe or self._file)
                 self._text, self._undecided = _opened(self._counted)
                 if self.size is not None and path != STANDARD_INPUT and self._undecided:
                     with io.FileIO(path) as again:
-                        _check_encoding(_opened(_Counted(again))[0])
+                        _check_encoding(_opened(_CountedBytes(again))[0])
             except BaseException:
                 self.close()
                 raise
 
     @property
     def read_bytes(self) -> int:
-        """How far the reader is."""
+        """How many bytes were read."""
         return self._counted.count
 
     def is_at(self, path: Path) -> bool:
@@ -164,20 +164,20 @@ class Source:
             return False
 
     def stop(self) -> None:
-        """Let whoever reads get no more pieces, from whatever thread, also where a pipe keeps them waiting."""
+        """Stop the reader from another thread, also where it is blocked on a pipe."""
         self._stopped = True
-        if self._waiting is not None:
-            self._waiting.stop()
+        if self._pipe is not None:
+            self._pipe.stop()
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-        if self._waiting is not None:
-            self._waiting.close()
-            self._waiting = None
+        if self._pipe is not None:
+            self._pipe.close()
+            self._pipe = None
 
     def pieces(self) -> Iterator[Piece]:
-        """The text, line by line; what is not UTF-8 is in it as lone surrogates, each of which spoils its row only.
+        """The text, line by line; what is not UTF-8 is in it as lone surrogates, which spoil only their own row.
 
         A byte order mark before a line, as it gets into files that were put together, is no part of it.
 
@@ -201,14 +201,14 @@ class Source:
             raise UnreadableError(f"The file cannot be read to its end: {error}") from error
 
 
-def _opened(counted: _Counted) -> tuple[io.TextIOWrapper, bool]:
+def _opened(counted: _CountedBytes) -> tuple[io.TextIOWrapper, bool]:
     """The text, and whether its encoding is still a guess.
 
     Raises:
         UnreadableError: it is empty, or something else than text.
     """
     if counted.head.startswith(_GZIP):
-        counted = _Counted(gzip.GzipFile(fileobj=io.BufferedReader(counted)))
+        counted = _CountedBytes(gzip.GzipFile(fileobj=io.BufferedReader(counted)))
         if counted.head.startswith(_GZIP):
             raise UnreadableError("The file is gzipped twice; decompress it once.")
     head = counted.head
@@ -222,7 +222,7 @@ def _opened(counted: _Counted) -> tuple[io.TextIOWrapper, bool]:
 
 def _refuse_foreign(head: bytes) -> None:
     if not head.removeprefix(_UTF8_MARK).strip() and len(head) < _HEAD_BYTES:
-        raise empty()
+        raise empty_file()
     for start, what, remedy in _FOREIGN:
         if head.startswith(start):
             raise UnreadableError(f"The file is {what}, not CSV or JSON; {remedy}.")
@@ -230,13 +230,13 @@ def _refuse_foreign(head: bytes) -> None:
         raise UnreadableError(f"The file is HTML or XML, not CSV or JSON; if it is a workbook, {_WORKBOOK}.")
     if not head.startswith(_UTF16_MARKS) and b"\0" in head[:2]:
         raise UnreadableError("The file is UTF-16 or UTF-32 without its mark; save it as UTF-8 (in Excel: CSV UTF-8).")
-    if not head.startswith(_UTF16_MARKS) and not _NO_TEXT.isdisjoint(head.split(b"\n", 1)[0]):
+    if not head.startswith(_UTF16_MARKS) and not _CONTROL_CHARACTERS.isdisjoint(head.split(b"\n", 1)[0]):
         raise UnreadableError("The file is binary, not CSV or JSON; export it as CSV.")
 
 
 def _numbered(text: io.TextIOWrapper) -> Iterator[Piece]:
     number = 1
-    while piece := text.readline(LONGEST_PIECE):
+    while piece := text.readline(PIECE_CHARACTERS_MAX):
         yield number, piece
         number += piece.endswith(("\n", "\r"))
 
@@ -259,7 +259,11 @@ def _checked(pieces: Iterator[Piece], *, decided: bool) -> Iterator[Piece]:
 
 
 def _check_encoding(text: io.TextIOWrapper) -> None:
-    """Read until the encoding is decided."""
+    """Read until the encoding is decided.
+
+    Raises:
+        UnreadableError: it is not UTF-8.
+    """
     for _, piece in _checked(_numbered(text), decided=False):
         if not piece.isascii():
             return
@@ -277,10 +281,10 @@ def is_text(text: str) -> bool:
 def whole_lines(pieces: Iterator[Piece]) -> Iterator[tuple[int, str | None]]:
     """Each line with its number; None for one that is longer than any row."""
     for number, piece in pieces:
-        if len(piece) < LONGEST_PIECE or piece.endswith(("\n", "\r")):
+        if len(piece) < PIECE_CHARACTERS_MAX or piece.endswith(("\n", "\r")):
             yield number, piece
             continue
         for _, more in pieces:
-            if len(more) < LONGEST_PIECE or more.endswith(("\n", "\r")):
+            if len(more) < PIECE_CHARACTERS_MAX or more.endswith(("\n", "\r")):
                 break
         yield number, None

@@ -12,9 +12,9 @@ import pytest
 
 from app.booking import BookingService
 from app.domain.zones import zone
-from app.importing.naming import parse_naming
+from app.importing.column_names import parse_column_names
 from app.importing.records import records_of
-from app.importing.report import Complaint
+from app.importing.report import RowProblem
 from app.importing.service import Importer
 from app.importing.source import Source, UnreadableError
 from app.storage.client import Store
@@ -148,13 +148,13 @@ async def booking(mock_store: Store) -> Any:
 
 async def imported(
     booking: BookingService, path: Path, expected: Expected
-) -> tuple[dict[str, int], list[Complaint], str]:
+) -> tuple[dict[str, int], list[RowProblem], str]:
     """Import a file: rows by their fate, complaints, and why it was refused, if it was."""
-    complaints: list[Complaint] = []
+    complaints: list[RowProblem] = []
     refusal = ""
     timezone = None if expected.timezone is None else zone(expected.timezone)
-    naming = None if expected.columns is None else parse_naming(expected.columns)
-    importer = Importer(booking.store, booking, create=True, timezone=timezone, complain=complaints.append)
+    naming = None if expected.columns is None else parse_column_names(expected.columns)
+    importer = Importer(booking.store, booking, create=True, timezone=timezone, on_problem=complaints.append)
     try:
         source = Source(path)
         try:

@@ -11,7 +11,7 @@ import pytest
 from app.booking import Book, BookingService
 from app.errors import Problem
 from app.importing.records import records_of
-from app.importing.report import Complaint, Report
+from app.importing.report import Report, RowProblem
 from app.importing.service import Importer
 from app.importing.source import Source
 from app.storage.client import Store
@@ -43,11 +43,11 @@ async def references(store: Store, **where: Any) -> set[str]:
 async def test_a_month_of_flights(booking: BookingService) -> None:
     """Of 26,223 flights six are refused, each naming the flight in its way; the second time nothing changes."""
 
-    async def fly() -> tuple[Report, list[Complaint]]:
-        complaints: list[Complaint] = []
+    async def fly() -> tuple[Report, list[RowProblem]]:
+        complaints: list[RowProblem] = []
         source = Source(flights_file())
         try:
-            importer = Importer(booking.store, booking, create=True, complain=complaints.append)
+            importer = Importer(booking.store, booking, create=True, on_problem=complaints.append)
             return await importer.run(records_of(source)), complaints
         finally:
             source.close()

@@ -16,7 +16,7 @@ from app.importing.imported import find_imported
 from app.importing.records import Record
 from app.importing.report import Report
 from app.importing.rows import Row
-from app.importing.service import CHUNK, IN_FLIGHT, Importer
+from app.importing.service import CHUNK_ROWS, IN_FLIGHT_ROWS, Importer
 from app.storage.client import Store
 from app.storage.documents import Schedule, Service
 from app.storage.guards import make_service_row
@@ -302,8 +302,8 @@ class Late(BookingService):
 
 async def test_the_last_row_of_a_reference_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that was looked up while one before it was still being written is compared with what that one wrote."""
-    monkeypatch.setattr(service, "CHUNK", 2)
-    monkeypatch.setattr(service, "IN_FLIGHT", 2)
+    monkeypatch.setattr(service, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(service, "IN_FLIGHT_ROWS", 2)
     booking = Late(store)
     await booking.start()
     await imported(booking, [row("a")])
@@ -394,8 +394,10 @@ async def test_the_file_is_not_read_far_ahead(booking: BookingService) -> None:
             yield Record(read, row(f"a{read}", resource=f"room-{read % 7}", status="cancelled"))
 
     ahead: list[int] = []
-    importer = Importer(booking.store, booking, create=True, watch=lambda report: ahead.append(read - report.rows))
+    importer = Importer(
+        booking.store, booking, create=True, on_progress=lambda report: ahead.append(read - report.rows)
+    )
     await importer.run(records())
 
     assert importer.report.accepted == 2_000
-    assert max(ahead) <= IN_FLIGHT + CHUNK
+    assert max(ahead) <= IN_FLIGHT_ROWS + CHUNK_ROWS

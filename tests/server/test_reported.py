@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from app.domain.instants import to_millis
-from app.importing.known import Known
+from app.importing.catalogue_ids import CatalogueIds
 from app.migration.migrate import migrate
 from app.reconciliation import engine, scan
 from app.reconciliation.guard_updates import keep_foreign
@@ -298,7 +298,7 @@ async def test_a_resource_is_not_booked_over_what_was_reported_before_it_was_mad
     await put(visitor.store, {"relationTo": "resources", "value": "late"})
     await reconciled(visitor.store)
     if imported:
-        await Known(visitor.store, create=True).look(["late", ROOM], [])
+        await CatalogueIds(visitor.store, create=True).resolve(["late", ROOM], [])
     else:
         await visitor.resource("late")
         await visitor.resource(ROOM)

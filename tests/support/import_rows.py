@@ -6,7 +6,7 @@ from typing import Any
 from app.booking import BookingService
 from app.domain.instants import render
 from app.importing.records import Record
-from app.importing.report import Complaint, Report
+from app.importing.report import Report, RowProblem
 from app.importing.service import Importer
 from tests.support.step_driver import HOUR, NINE
 
@@ -25,9 +25,9 @@ def row(reference: str, hours: float = 0, resource: str = "room", length: float 
 
 async def imported(
     booking: BookingService, rows: Iterable[dict[str, Any]], *, create: bool = True, **options: Any
-) -> tuple[Report, list[Complaint]]:
+) -> tuple[Report, list[RowProblem]]:
     """Import rows as if they stood in a file from line 2 on."""
-    complaints: list[Complaint] = []
-    importer = Importer(booking.store, booking, create=create, complain=complaints.append, **options)
+    complaints: list[RowProblem] = []
+    importer = Importer(booking.store, booking, create=create, on_problem=complaints.append, **options)
     records = (Record(line, values) for line, values in enumerate(rows, start=2))
     return await importer.run(records), complaints

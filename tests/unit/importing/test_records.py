@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Problem
-from app.importing.naming import COLUMNS, NEEDED
+from app.importing.column_names import COLUMNS, REQUIRED
+from app.importing.csv_table import ROW_LINES_MAX
 from app.importing.records import Record, records_of
 from app.importing.rows import Columns, Row, read_row
-from app.importing.separated import LONGEST_ROW_LINES
 from app.importing.source import Source, UnreadableError
 
 HEADER = "reference,resource,startTime,endTime,guests,notes\n"
@@ -135,11 +135,11 @@ def test_quoted_cells(file: Path) -> None:
 
 def test_an_open_quote_looks_only_so_far(file: Path) -> None:
     """A quote that closes within the longest record is one; one that closes later was never open."""
-    inside, outside = (HEADER + 'a,room,x,y,,"' + "\n" * length + '"\n' + GOOD for length in (9, LONGEST_ROW_LINES + 9))
+    inside, outside = (HEADER + 'a,room,x,y,,"' + "\n" * length + '"\n' + GOOD for length in (9, ROW_LINES_MAX + 9))
 
     assert lines_of(read(file, inside))[0] == (2, True)
     assert lines_of(read(file, outside))[0] == (2, False)
-    assert lines_of(read(file, outside))[-1] == (LONGEST_ROW_LINES + 12, True)
+    assert lines_of(read(file, outside))[-1] == (ROW_LINES_MAX + 12, True)
 
 
 @pytest.mark.parametrize(
@@ -207,14 +207,14 @@ def test_the_columns_are_those_that_a_row_has() -> None:
     fields = Columns.model_fields
 
     assert {field.alias or name for name, field in fields.items()} == set(COLUMNS)
-    assert {field.alias or name for name, field in fields.items() if field.is_required()} | {"endTime"} == set(NEEDED)
+    assert {field.alias or name for name, field in fields.items() if field.is_required()} | {"endTime"} == set(REQUIRED)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8))
 def test_no_bytes_break_the_reader(tmp_path_factory: pytest.TempPathFactory, rows: list[bytes]) -> None:
     """Whatever stands between two good rows, both are read, and every record is of a known shape."""
     path = tmp_path_factory.getbasetemp() / "bytes"
-    records = read(path, (HEADER + GOOD).encode() + b"\n".join(rows) + b"\n" * (LONGEST_ROW_LINES + 1) + GOOD.encode())
+    records = read(path, (HEADER + GOOD).encode() + b"\n".join(rows) + b"\n" * (ROW_LINES_MAX + 1) + GOOD.encode())
 
     assert isinstance(records[0].values, dict)
     assert isinstance(records[-1].values, dict)

@@ -3,36 +3,36 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-NEEDED = ("reference", "resource", "startTime", "endTime")
-COLUMNS = (*NEEDED, "customer", "service", "guests", "status", "notes")
+REQUIRED = ("reference", "resource", "startTime", "endTime")
+COLUMNS = (*REQUIRED, "customer", "service", "guests", "status", "notes")
 
 
 @dataclass(frozen=True, slots=True)
-class Naming:
-    """What a file calls the columns: `theirs` has their names by ours, where they differ."""
+class ColumnNames:
+    """The names of the columns in a file: `theirs` has the file's names by ours, where they differ."""
 
     theirs: Mapping[str, str] = field(default_factory=dict)
 
     def ours(self, name: str) -> str | None:
-        """The column that is meant by a name in the file; None if none is."""
+        """Our name of a column of the file; None if it is none of our columns."""
         for ours, theirs in self.theirs.items():
             if name == theirs:
                 return ours
         return name if name in COLUMNS and name not in self.theirs else None
 
     @property
-    def known(self) -> str:
-        """The names that a file may have, for people."""
+    def known_names(self) -> str:
+        """The names that columns of the file may have, for people."""
         return ", ".join(self.theirs.get(name, name) for name in COLUMNS)
 
-    def lacking(self, names: Iterable[str]) -> list[str]:
-        """What the needed columns are called that are not among these."""
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """The file's names of the required columns that are not among these."""
         there = {self.ours(name) for name in names}
-        return [self.theirs.get(name, name) for name in NEEDED if name not in there]
+        return [self.theirs.get(name, name) for name in REQUIRED if name not in there]
 
 
-def parse_naming(text: str) -> Naming:
-    """What `startTime=from,resource=room` says.
+def parse_column_names(text: str) -> ColumnNames:
+    """The names in a text like `startTime=from,resource=room`.
 
     Raises:
         ValueError: with a sentence.
@@ -49,4 +49,4 @@ def parse_naming(text: str) -> Naming:
         if name in theirs.values():
             raise ValueError(f"{name!r} cannot be two columns.")
         theirs[ours] = name
-    return Naming(theirs)
+    return ColumnNames(theirs)

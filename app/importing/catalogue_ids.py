@@ -1,4 +1,4 @@
-"""Which resources and customers there are, looked up in bulk, and made on the way where that is wanted."""
+"""The ids of resources and customers that exist, looked up in bulk; missing ones are created where that is wanted."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -11,16 +11,16 @@ from app.storage.documents import CatalogueObject, Customer, Resource
 from app.storage.guards import insert_new, make_fresh_guards, make_guard
 from app.storage.reservations import ReservationStore
 
-REMEMBERED = 50_000
-"""Ids of a kind that are remembered at most; a file may name millions of customers."""
+CACHED_IDS_MAX = 50_000
+"""Ids of a kind that are cached at most; a file may name millions of customers."""
 
 
-class Known:
-    """The resources and customers that rows may name. None is ever deleted, so who was seen stays known.
+class CatalogueIds:
+    """The resources and customers that rows may name. None is ever deleted, so an id that was found stays valid.
 
     Args:
-        store: Where they are.
-        create: Make those that are unknown: resources of capacity 1 in UTC; all are named by their id.
+        store: The database.
+        create: Create those that are missing: resources of capacity 1 in UTC; all are named by their id.
     """
 
     def __init__(self, store: Store, *, create: bool) -> None:
@@ -30,30 +30,30 @@ class Known:
         self._booked: set[str] | None = None
 
     def has(self, kind: type[CatalogueObject], identity: str) -> bool:
-        """Whether it exists, of those that were looked for last."""
+        """Whether an object exists, of those that were resolved last."""
         return identity in self._seen[kind]
 
-    async def look(self, resources: Iterable[str], customers: Iterable[str]) -> None:
-        """Learn which of these exist, or make them exist."""
-        await self._look(Resource, set(resources), self._make_resources)
-        await self._look(Customer, set(customers), self._make_customers)
+    async def resolve(self, resources: Iterable[str], customers: Iterable[str]) -> None:
+        """Look up which of these exist, and create the missing ones where that is wanted."""
+        await self._resolve(Resource, set(resources), self._create_resources)
+        await self._resolve(Customer, set(customers), self._create_customers)
 
-    async def _look(
-        self, kind: type[CatalogueObject], wanted: set[str], make: Callable[[list[str]], Awaitable[list[str]]]
+    async def _resolve(
+        self, kind: type[CatalogueObject], wanted: set[str], create: Callable[[list[str]], Awaitable[list[str]]]
     ) -> None:
-        if len(self._seen[kind]) > REMEMBERED:
+        if len(self._seen[kind]) > CACHED_IDS_MAX:
             self._seen[kind].clear()
-        new = wanted - self._seen[kind]
-        unknown = await CatalogueStore(self._store).find_missing(kind, new)
-        self._seen[kind] |= new - unknown
-        if self._create and unknown:
-            self._seen[kind].update(await make(sorted(unknown)))
+        unseen = wanted - self._seen[kind]
+        missing = await CatalogueStore(self._store).find_missing(kind, unseen)
+        self._seen[kind] |= unseen - missing
+        if self._create and missing:
+            self._seen[kind].update(await create(sorted(missing)))
 
-    async def _make_resources(self, identities: list[str]) -> list[str]:
-        """Make them, guards first; those whose id may not be one are left out."""
+    async def _create_resources(self, identities: list[str]) -> list[str]:
+        """Create resources, guards first, and return their ids; those whose id is not allowed are left out."""
         allowed = [identity for identity in identities if _allowed(NewResource, identity)]
         if self._booked is None:
-            # These may be older than their resource, and its guard must reach as far as they do.
+            # Reservations may be older than their resource, whose guard must reach as far as they do.
             self._booked = await ReservationStore(self._store).named_resources()
         for each in self._booked.intersection(allowed):
             await make_guard(self._store, each)
@@ -63,7 +63,7 @@ class Known:
         await insert_new(self._store, "resources", made)
         return allowed
 
-    async def _make_customers(self, identities: list[str]) -> list[str]:
+    async def _create_customers(self, identities: list[str]) -> list[str]:
         allowed = [identity for identity in identities if _allowed(NewCustomer, identity)]
         now = self._store.clock.now()
         made = [Customer(id=each, name=each, created_at=now, updated_at=now).to_mongo() for each in allowed]
@@ -72,7 +72,7 @@ class Known:
 
 
 def _allowed(kind: type[NewResource] | type[NewCustomer], identity: str) -> bool:
-    """Whether one could be made by this id over the API: words that mean something else there cannot be ids here."""
+    """Whether the API would take this id: words that mean something else there cannot be ids here."""
     try:
         read_body(kind, {"id": identity, "name": identity})
     except Problem:

@@ -1,4 +1,4 @@
-"""Rows of cells: CSV as spreadsheets and databases write it, whichever sign is between the cells."""
+"""CSV as spreadsheets and databases write it, with whichever separator."""
 
 import csv
 import io
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from app.errors import Problem
-from app.importing.naming import Naming
+from app.importing.column_names import ColumnNames
 from app.importing.source import UnreadableError
 
-LONGEST_ROW_LINES = 100
-"""A quoted cell may contain line ends, but not more than that: an unclosed quote does not eat the file."""
+ROW_LINES_MAX = 100
+"""Lines of one row: a quoted cell may contain line ends, but an unclosed quote must not swallow the file."""
 
 SEPARATORS = (",", ";", "\t")
-_SAID = re.compile(r'"?sep=([^\r\n])"?\s*', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n])"?\s*', re.IGNORECASE)
 
 Cells: TypeAlias = dict[str, str]
 Lines: TypeAlias = Iterator[tuple[int, str | None]]
@@ -24,15 +24,15 @@ Lines: TypeAlias = Iterator[tuple[int, str | None]]
 class Table:
     """A header and rows below it.
 
-    The separator is what a first line `sep=;` says, else the one by which most cells of the header are columns.
+    The separator is that of a first line `sep=;`, else the one by which most cells of the header are columns.
 
     Args:
         lines: Numbered; one that is too long for a row is None.
-        naming: What the columns are called.
+        naming: The file's names of the columns.
     """
 
-    def __init__(self, lines: Lines, naming: Naming) -> None:
-        self._lines = _Back(lines)
+    def __init__(self, lines: Lines, naming: ColumnNames) -> None:
+        self._lines = _PushbackLines(lines)
         self._naming = naming
 
     def rows(self) -> Iterator[tuple[int, Cells | Problem]]:
@@ -56,10 +56,10 @@ class Table:
         first = self._lines.next()
         if first is None:
             return SEPARATORS[0]
-        said = _SAID.fullmatch(first[1] or "")
-        if said is not None:
-            return said[1]
-        self._lines.back([first])
+        declared = _SEPARATOR_LINE.fullmatch(first[1] or "")
+        if declared is not None:
+            return declared[1]
+        self._lines.push_back([first])
         header = self._lines.skip_blank()
         found = {each: [self._naming.ours(name) for name in _cells(header, each)] for each in SEPARATORS}
         return max(SEPARATORS, key=lambda each: (sum(name is not None for name in found[each]), len(found[each])))
@@ -74,19 +74,19 @@ class Table:
         return [self._naming.ours(name) or name for name in cells]
 
     def _check(self, names: list[str], separator: str) -> None:
-        lacking = self._naming.lacking(names)
+        missing = self._naming.missing(names)
         unknown = [name for name in names if self._naming.ours(name) is None]
-        if lacking:
+        if missing:
             raise UnreadableError(
-                f"The header lacks {', '.join(lacking)}; separated by {_NAMES.get(separator, separator)} it has"
+                f"The header lacks {', '.join(missing)}; separated by {_NAMES.get(separator, separator)} it has"
                 f" {', '.join(name[:_SHOWN] for name in names[:_SHOWN]) or 'nothing'}. The columns are"
-                f" {self._naming.known}; --columns startTime=from,resource=room names them otherwise."
+                f" {self._naming.known_names}; --columns startTime=from,resource=room names them otherwise."
             )
         if "" in unknown:
             raise UnreadableError(f"Column {names.index('') + 1} of the header has no name; name it or leave it out.")
         if unknown:
             raise UnreadableError(
-                f"The header has unknown columns: {', '.join(unknown)}. There are {self._naming.known}; leave the"
+                f"The header has unknown columns: {', '.join(unknown)}. There are {self._naming.known_names}; leave the"
                 " others out, or say by --columns which they are."
             )
         ours = [self._naming.ours(name) for name in names]
@@ -108,19 +108,19 @@ class Table:
                     yield number, trimmed
 
     def _row(self, line: str, separator: str) -> list[str] | Problem:
-        taken: list[tuple[int, str | None]] = []
+        ahead: list[tuple[int, str | None]] = []
         text = line
         while True:
             try:
                 return next(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator))
             except csv.Error as error:
-                said = str(error)
-            more = self._lines.next() if said == _UNCLOSED and len(taken) < LONGEST_ROW_LINES else None
+                reason = str(error)
+            more = self._lines.next() if reason == _UNCLOSED and len(ahead) < ROW_LINES_MAX else None
             if more is not None:
-                taken.append(more)
+                ahead.append(more)
             if more is None or more[1] is None:
-                self._lines.back(taken)
-                return Problem("invalid", f"The row cannot be read: {said}.")
+                self._lines.push_back(ahead)
+                return Problem("invalid", f"The row cannot be read: {reason}.")
             text += more[1]
 
 
@@ -130,12 +130,12 @@ _SHOWN = 40
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    """About what the cells of a header are, to tell which separator it has."""
+    """Roughly the cells of a header, to tell which separator it has."""
     return [cell.strip().strip('"').strip() for cell in line.split(separator)]
 
 
-class _Back:
-    """Lines that can be put back, so that a row may look ahead for the end of a quoted cell."""
+class _PushbackLines:
+    """Lines that can be pushed back, so that a row may look ahead for the end of a quoted cell."""
 
     def __init__(self, lines: Lines) -> None:
         self._ahead: deque[tuple[int, str | None]] = deque()
@@ -145,21 +145,21 @@ class _Back:
         """The next line; None at the end."""
         return self._ahead.popleft() if self._ahead else next(self._lines, None)
 
-    def back(self, lines: list[tuple[int, str | None]]) -> None:
-        """They come again."""
+    def push_back(self, lines: list[tuple[int, str | None]]) -> None:
+        """Let `next` return these lines again, in their order."""
         self._ahead.extendleft(reversed(lines))
 
     def skip_blank(self) -> str:
-        """Leave out lines without a cell, and look at the next one."""
+        """Skip lines without a cell, and return the next one without taking it; empty at the end."""
         while (found := self.next()) is not None:
             if found[1] is None or found[1].strip(_BLANK):
-                self.back([found])
+                self.push_back([found])
                 return found[1] or ""
         return ""
 
 
 def _unclosed() -> str:
-    """What this Python's csv module says of a quote that nobody closes."""
+    """The message of this Python's csv module for a quote that is never closed."""
     try:
         next(csv.reader(['"'], strict=True))
     except csv.Error as error:
