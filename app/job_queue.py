@@ -1,6 +1,6 @@
-"""The queue in Redis: names of jobs, how they are written, and the one way to put them there.
+"""The queue in Redis: the names of jobs, their serialization, and the only way to enqueue them.
 
-Redis is a hint. What must not be lost stands in MongoDB before it is put here, and the worker looks there too.
+Redis is a hint. What must not be lost is stored in MongoDB before it is enqueued here, and workers search there too.
 """
 
 import asyncio
@@ -12,33 +12,33 @@ from arq.connections import ArqRedis
 from redis.exceptions import RedisError
 
 RECONCILE = "reconcile_reservations"
-"""Scheduled: makes the run that is due and carries it out."""
+"""Scheduled: enqueues the run that is due and carries it out."""
 RUN = "run_reconciliation"
 """Carries out the run of the id that it is given."""
 PICK_UP = "pick_up_reconciliations"
-"""Scheduled: carries out what waits in MongoDB and takes over from the dead."""
+"""Scheduled: carries out the runs that wait in MongoDB, also in the place of those whose process died."""
 ALERT = "send_alerts"
-"""Scheduled, and rung by runs: tells the alert URL of what it was not told yet."""
+"""Scheduled, and enqueued by runs that open findings: sends alerts."""
 BEAT = "beat"
-"""Scheduled: says that the worker lives."""
+"""Scheduled: writes the heartbeat of the worker."""
 TIDY = "tidy_up"
-"""Scheduled: writes down holds that are over, and what took place."""
+"""Scheduled: stores expired holds, completes reservations that have ended, and prunes old runs."""
 
 QUEUE = "reserva:jobs"
 ANSWER_SECONDS = 3.0
 """How long one command waits for Redis."""
 ENQUEUE_SECONDS = 1.0
-"""How long a request waits for Redis before it leaves the job to whoever looks into MongoDB."""
+"""How long a request waits for Redis before it leaves the job to a worker that finds it in MongoDB."""
 
-_SHAPE: dict[str, set[type]] = {"f": {str}, "a": {list}, "k": {dict}, "t": {int, type(None)}, "et": {int}}
+_JOB_FIELDS: dict[str, set[type]] = {"f": {str}, "a": {list}, "k": {dict}, "t": {int, type(None)}, "et": {int}}
 """A job of arq's: function, its arguments, which try it is, and when it was put there, in milliseconds."""
-_LATEST = 2**53
+_MILLIS_MAX = 2**53
 
 log = structlog.get_logger()
 
 
 def connection(url: str) -> ArqRedis:
-    """A client of the Redis at an address; nobody is asked yet whether there is one.
+    """A client of the Redis at an address; it connects with its first command.
 
     Raises:
         ValueError: it is no address of Redis.
@@ -50,36 +50,36 @@ def connection(url: str) -> ArqRedis:
 
 
 def serialize(job: dict[str, Any]) -> bytes:
-    """A job as Redis keeps it: JSON, never pickle; an exception becomes its text."""
+    """A job as Redis stores it: JSON, never pickle; an exception becomes its text."""
     return json.dumps(job, default=repr).encode()
 
 
-def deserialize(kept: bytes) -> dict[str, Any]:
+def deserialize(stored: bytes) -> dict[str, Any]:
     """The opposite of `serialize`.
 
     Raises:
-        ValueError: this is no job of arq's. Whoever can write into Redis can write anything there.
+        ValueError: this is no job of arq's. Whoever has access to Redis can write anything into it.
     """
-    job = json.loads(kept)
-    if not isinstance(job, dict) or any(type(job.get(name)) not in types for name, types in _SHAPE.items()):
+    job = json.loads(stored)
+    if not isinstance(job, dict) or any(type(job.get(name)) not in types for name, types in _JOB_FIELDS.items()):
         raise ValueError("this is no job")
-    if not 0 <= job["et"] <= _LATEST:
+    if not 0 <= job["et"] <= _MILLIS_MAX:
         raise ValueError("this is no time")
     return job
 
 
 class Queue:
-    """Where a process puts jobs for the worker.
+    """Enqueues jobs for the worker.
 
     Args:
-        url: The address of Redis; None: there is none, and everything is left to those who look into MongoDB.
+        url: The address of Redis; None: there is none, and workers find everything in MongoDB.
     """
 
     def __init__(self, url: str | None) -> None:
         self._redis = None if url is None else connection(url)
 
     async def put(self, job: str, *arguments: str, identity: str) -> bool:
-        """Put a job into the queue, unless one of that identity is there; whether Redis answered."""
+        """Enqueue a job, unless one of that identity waits; whether Redis answered."""
         if self._redis is None:
             return False
         try:
@@ -91,6 +91,6 @@ class Queue:
         return True
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         if self._redis is not None:
             await self._redis.aclose(close_connection_pool=True)

@@ -30,7 +30,7 @@ from app.operations import routes as operations_routes
 from app.operations.service import Operations
 from app.reconciliation import routes as reconciliation_routes
 from app.reconciliation.findings.service import Findings
-from app.reconciliation.optimistic_followups import Suspects
+from app.reconciliation.optimistic_followups import OptimisticFollowups
 from app.reconciliation.service import Reconciliations
 from app.reservations import group_routes, move_routes
 from app.reservations import routes as reservation_routes
@@ -66,7 +66,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             await verify(opened)
             rules = RuleCache(atomic=opened.mode == "strict")
             booking, queue = BookingService(opened, rules), Queue(settings.redis_url)
-            followups = Suspects(opened, queue)
+            followups = OptimisticFollowups(opened, queue)
             app.state[WORK] = work = WorkPool()
             app.state[TROUBLES] = failures = FailureLog()
             reader = RuleReader(opened.database, rules, work)

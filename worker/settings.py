@@ -24,21 +24,22 @@ from app.settings import read_settings
 from app.storage.client import connect
 from app.storage.leases import OWNER
 from worker import jobs
-from worker.crons import LineJob
+from worker.cron_line_job import CronLineJob
 
 RUN_SECONDS = 6 * 3600
-"""The longest reconciliation. A worker that dies in one is missed by its beats, not by this."""
+"""The longest reconciliation. A worker that dies in one is noticed by its missing heartbeats, not by this timeout."""
 
 PICK_UP_SECONDS = 20
-"""Between two looks into MongoDB: what a dead worker left is given up after half a minute and taken over in one."""
+"""Between two searches for runs in MongoDB: those of a dead worker are abandoned after half a minute, and carried out
+by another within a minute."""
 
 TIDY_SECOND = 30
 """Once a minute, away from the runs that begin with it."""
 TIDY_SECONDS = 55
 
 ALERT_SECONDS = 10
-"""Between two looks for what the alert URL was not told; a run rings as well."""
-ALERT_LONGEST = 300
+"""Between two searches for findings without an alert; a run that opens findings queues the job as well."""
+ALERT_TIMEOUT_SECONDS = 300
 
 _settings = read_settings()
 
@@ -51,7 +52,7 @@ async def startup(ctx: dict[Any, Any]) -> None:
 
 
 async def shutdown(ctx: dict[Any, Any]) -> None:
-    """Close it; it was never opened if the startup failed."""
+    """Close the database; it was never opened if the startup failed."""
     if "alerts" in ctx:
         await ctx["alerts"].aclose()
     if "store" in ctx:
@@ -67,14 +68,14 @@ def _redis() -> ArqRedis:
 
 
 class WorkerSettings:
-    """What arq reads, by name; everything that is not here is as arq has it."""
+    """What arq reads, by name; all other settings have arq's defaults."""
 
     redis_pool: ClassVar[ArqRedis] = _redis()
     queue_name = job_queue.QUEUE
     functions: ClassVar[list[Function]] = [
-        # The second try is for a worker that was stopped: it gave its run back, and the next one begins at once.
+        # The second try is for a worker that was stopped: it requeued its run, which the next one begins at once.
         func(jobs.run_reconciliation, name=job_queue.RUN, timeout=RUN_SECONDS, max_tries=2),
-        func(jobs.send_alerts, name=job_queue.ALERT, timeout=ALERT_LONGEST),
+        func(jobs.send_alerts, name=job_queue.ALERT, timeout=ALERT_TIMEOUT_SECONDS),
     ]
     cron_jobs: ClassVar[list[CronJob]] = [
         cron(
@@ -84,7 +85,7 @@ class WorkerSettings:
             timeout=BEAT_SECONDS,
             run_at_startup=True,
         ),
-        LineJob(
+        CronLineJob(
             jobs.reconcile_reservations,
             parse(_settings.reconcile_cron),
             name=job_queue.RECONCILE,
@@ -102,7 +103,7 @@ class WorkerSettings:
             jobs.send_alerts,
             name=f"{job_queue.ALERT}:look",
             second=set(range(5, 60, ALERT_SECONDS)),
-            timeout=ALERT_LONGEST,
+            timeout=ALERT_TIMEOUT_SECONDS,
         ),
         cron(jobs.tidy_up, name=job_queue.TIDY, second=TIDY_SECOND, timeout=TIDY_SECONDS),
     ]
@@ -112,6 +113,6 @@ class WorkerSettings:
     job_serializer = job_queue.serialize
     job_deserializer = job_queue.deserialize
     keep_result = 0
-    """A kept result would block the id of its job."""
+    """A stored result would block the id of its job."""
     job_completion_wait = 5
-    """Seconds that jobs get to finish on SIGTERM; what takes longer gives its run back."""
+    """Seconds that jobs have to finish on SIGTERM; a reconciliation that takes longer requeues its run."""

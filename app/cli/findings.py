@@ -17,8 +17,8 @@ from app.domain.instants import parse
 from app.errors import Problem
 from app.http.models import read_body
 from app.http.paging import MAX_LIMIT
-from app.reconciliation.finding_history import BY
-from app.reconciliation.findings.listing import Filters, Order
+from app.reconciliation.finding_changes import ChangeOrder
+from app.reconciliation.finding_history import ACTOR_WORKER
 from app.reconciliation.findings.schemas import (
     FindingAcceptance,
     FindingAnswer,
@@ -27,8 +27,9 @@ from app.reconciliation.findings.schemas import (
     TransitionTarget,
     finding_answer,
 )
-from app.reconciliation.findings.service import Findings, Shown
-from app.reconciliation.findings.transitions import Said
+from app.reconciliation.findings.service import Findings, ShownFindings
+from app.reconciliation.findings.transitions import FindingTransition
+from app.storage.finding_pages import FindingFilters, FindingOrder
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.work import WorkPool
 
@@ -81,7 +82,7 @@ def findings() -> None:
 @click.option("--from", "from_", type=Instant(), help="Windows that end after this instant (or date, in UTC).")
 @click.option("--to", type=Instant(), help="Windows that begin before this instant (or date, in UTC).")
 @click.option(
-    "--order", type=click.Choice(get_args(Order)), default="from", show_default=True, help="What comes first."
+    "--order", type=click.Choice(get_args(ChangeOrder)), default="from", show_default=True, help="What comes first."
 )
 @click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="How many at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
@@ -93,12 +94,12 @@ async def list_(
     customer: str | None,
     from_: datetime | None,
     to: datetime | None,
-    order: Order,
+    order: FindingOrder,
     limit: int,
     as_json: bool,
 ) -> int:
     """List findings: where, when, how many on how much, and who."""
-    filters = Filters(states, resources, customer, from_, to)
+    filters = FindingFilters(states, resources, customer, from_, to)
     async with _review() as review:
         answers, total = await _read(review, filters, order, limit)
     if as_json:
@@ -186,7 +187,9 @@ async def _review() -> AsyncIterator[Findings]:
         work.close()
 
 
-async def _read(review: Findings, filters: Filters, order: Order, limit: int) -> tuple[list[FindingAnswer], int]:
+async def _read(
+    review: Findings, filters: FindingFilters, order: FindingOrder, limit: int
+) -> tuple[list[FindingAnswer], int]:
     """The first findings, page by page, and how many there are."""
     answers: list[FindingAnswer] = []
     cursor: str | None = None
@@ -211,7 +214,7 @@ async def _say(
     """Say something of findings, each by itself; 1 if it was refused of any."""
     given = {"actor": actor or _user(), "note": note, **more}
     word = read_body(model, {name: value for name, value in given.items() if value is not None})
-    said = Said(to, word.actor or _user(), None, word.note, more.get("until"), more.get("assignee"))
+    said = FindingTransition(to, word.actor or _user(), None, word.note, more.get("until"), more.get("assignee"))
     those = [*dict.fromkeys(ids)]
     async with _review() as review:
         came, seen = await review.transition_many(those, said)
@@ -246,11 +249,11 @@ def _user() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name
         return "terminal"
-    return "terminal" if user == BY else user
+    return "terminal" if user == ACTOR_WORKER else user
 
 
-def _answers(seen: Shown) -> list[FindingAnswer]:
-    return [finding_answer(each, seen.beside, seen.now, seen.proposals) for each in seen.findings]
+def _answers(seen: ShownFindings) -> list[FindingAnswer]:
+    return [finding_answer(each, seen.context, seen.now, seen.proposals) for each in seen.findings]
 
 
 def _json(answer: FindingAnswer) -> dict[str, Any]:

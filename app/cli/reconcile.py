@@ -13,13 +13,16 @@ from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, cons
 from app.domain.instants import render
 from app.reconciliation import engine
 from app.reconciliation.alerts import Alerts
-from app.reconciliation.findings.context import Surroundings, surroundings
-from app.reconciliation.findings.listing import Filters, listed
+from app.reconciliation.findings.context import FindingsContext, read_context
+from app.reconciliation.findings.listing import list_findings
+from app.reconciliation.progress import RunProgress
 from app.reconciliation.schemas import ReconciliationAnswer
 from app.storage.client import Store
 from app.storage.documents import Finding, Run, RunKind
+from app.storage.finding_pages import FindingFilters
 from app.storage.leases import OwnershipLost
 from app.storage.row_reader import TRASH
+from app.storage.sweep_rows import is_known_resource
 from app.storage.values import identity, printable, row_key, shown_text
 
 LINES, NAMES = 50, 10
@@ -54,17 +57,17 @@ async def reconcile(*, full: bool, incremental: bool, resource: str | None, as_j
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     settings = configured()
     async with opened(settings) as store, aclosing(Alerts(settings)) as alerts:
-        if resource is not None and not await engine.is_known(store, resource):
+        if resource is not None and not await is_known_resource(store, resource):
             raise CouldNot(f"There is no resource {resource!r}.")
-        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-            task = progress.add_task("starting")
+        with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+            task = bar.add_task("starting")
 
-            def watch(seen: engine.Progress) -> None:
-                said = f"{seen.tally.scanned:,} reservations of {seen.tally.resources:,} resources"
-                progress.update(task, description=f"{said}, {seen.findings:,} findings")
+            def on_progress(run: RunProgress) -> None:
+                read = f"{run.tally.scanned:,} reservations of {run.tally.resources:,} resources"
+                bar.update(task, description=f"{read}, {run.findings:,} findings")
 
             try:
-                run = await engine.reconcile_reservations(store, kind, resource, watch, alerts)
+                run = await engine.reconcile_reservations(store, kind, resource, on_progress, alerts)
             except OwnershipLost as lost:
                 raise CouldNot(f"This process stood still for too long. {lost}") from lost
         await _announce(store, alerts)
@@ -93,15 +96,15 @@ async def _announce(store: Store, alerts: Alerts) -> None:
 
 async def _unaccepted(store: Store, resource: str | None) -> list[str]:
     """A line for each of the first findings that stand and that nobody accepted, and one for how many are left."""
-    filters = Filters(states=("open", "acknowledged"), resources=() if resource is None else (resource,))
-    found = await listed(store, filters, "from", LINES, None)
-    around = await surroundings(store, found.findings)
+    filters = FindingFilters(states=("open", "acknowledged"), resources=() if resource is None else (resource,))
+    found = await list_findings(store, filters, "from", LINES, None)
+    around = await read_context(store, found.findings)
     lines = [_line(finding, around) for finding in found.findings]
     more = found.total - len(lines)
     return [*lines, f"… and {more:,} findings more"] if more > 0 else lines
 
 
-def _line(finding: Finding, around: Surroundings) -> str:
+def _line(finding: Finding, around: FindingsContext) -> str:
     name = around.resources.get(finding.resource)
     place = finding.resource if name is None else f"{finding.resource} ({name})"
     named = [_whose(each, around) for each in finding.reservations[:NAMES]]
@@ -111,7 +114,7 @@ def _line(finding: Finding, around: Surroundings) -> str:
     return printable(f"{finding.id}  {place}  {time}  {finding.peak} of {finding.capacity}  {finding.state}  {who}")
 
 
-def _whose(reservation: Any, around: Surroundings) -> str:
+def _whose(reservation: Any, around: FindingsContext) -> str:
     """Who has booked: the customer's name, else their id, else the reservation's."""
     customer = identity(around.reservations.get(row_key(reservation), {}).get("customer"))
     return shown_text(reservation) if customer is None else around.customers.get(customer, customer)

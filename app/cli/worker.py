@@ -28,7 +28,7 @@ def worker() -> None:
         # Imported only now: it takes its settings from the environment.
         arguments = get_kwargs(import_module("worker.settings").WorkerSettings)
         log.info("worker started", reconcile_cron=settings.reconcile_cron)
-        import_module("worker.patient").PatientWorker(**arguments).run()
+        import_module("worker.resilient_worker").ResilientWorker(**arguments).run()
         log.info("worker stopped")
 
 

@@ -9,7 +9,7 @@ from app.migration.report import OnProgress, ignore_progress
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
-from app.storage.raw_batches import documents
+from app.storage.raw_batches import find_batches
 from app.storage.reach import NO_REACH, Reach
 from app.storage.row_reader import FIELDS, SURE, OccupiedTime, Reader, is_found_by_lookup
 
@@ -42,7 +42,7 @@ async def read_booked(store: Store, resources: Collection[str], on_progress: OnP
     total = await store.database["reservations"].estimated_document_count()
     done = 0
     where = {"status": {"$nin": [*SURE]}}
-    async for batch in documents(store, "reservations", (*FIELDS, "long"), where):
+    async for batch in find_batches(store, "reservations", (*FIELDS, "long"), where):
         for row in batch:
             for taken in reader.occupancies(row):
                 if isinstance(taken, OccupiedTime):

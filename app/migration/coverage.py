@@ -15,7 +15,7 @@ from app.storage.documents import service_row
 from app.storage.foreign_occupancies import Difference, compare, steps
 from app.storage.guards import insert_new, new_rules
 from app.storage.pools import complete_pools, incomplete_pools, pool_row
-from app.storage.raw_batches import documents
+from app.storage.raw_batches import find_batches
 from app.storage.reach import NO_REACH, covers, listed_reaches, raise_reaches
 from app.storage.values import excerpt, identity
 
@@ -92,7 +92,7 @@ async def survey_coverage(store: Store, on_progress: OnProgress) -> Coverage:
     resources = await _named(store, "resources", coverage.notes, "resource-foreign", _RESOURCE_REMEDY)
     services = await _named(store, "services", coverage.notes, "service-foreign", _SERVICE_REMEDY)
     on_progress("looking at guards", 0, None)
-    rows = [row async for batch in documents(store, "guards", _KNOWN) for row in batch]
+    rows = [row async for batch in find_batches(store, "guards", _KNOWN) for row in batch]
     guards = {row["_id"]: row for row in rows if type(row["_id"]) is str}
     wanted = [*resources, *map(service_row, services)]
     coverage.missing = [each for each in wanted if each not in guards]
@@ -160,7 +160,7 @@ def _guard(identity: str, booked: Booked) -> dict[str, Any]:
 
 async def _named(store: Store, collection: str, notes: list[Note], kind: NoteKind, remedy: str) -> list[str]:
     """The ids that the API accepts, sorted. The others are noted, unless an accepted id has the same text."""
-    ids = [row["_id"] async for batch in documents(store, collection, ()) for row in batch]
+    ids = [row["_id"] async for batch in find_batches(store, collection, ()) for row in batch]
     named = {each for each in ids if type(each) is str and _NAME.fullmatch(each)}  # BSON's code is text without a hash
     foreign = [each for each in ids if not (type(each) is str and each in named) and identity(each) not in named]
     if foreign:

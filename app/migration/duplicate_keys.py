@@ -17,7 +17,7 @@ from bson.dbref import DBRef
 from app.domain.instants import Millis, to_millis
 from app.migration.report import OnProgress, examples, ignore_progress, number
 from app.storage.client import Store
-from app.storage.raw_batches import documents
+from app.storage.raw_batches import find_batches
 from app.storage.values import excerpt, instant, row_key
 
 AT_ONCE = 2_000_000
@@ -129,7 +129,7 @@ async def unset_duplicates(
         some = [holder for _, holder in losers[first : first + IDS_AN_UPDATE]]
         lost: dict[Hashable, Hashable] = {row_key(each.id): comparable(each.value) for each in some}
         where = {"_id": {"$in": [each.id for each in some]}}
-        rows = [row async for batch in documents(store, "reservations", (field,), where) for row in batch]
+        rows = [row async for batch in find_batches(store, "reservations", (field,), where) for row in batch]
         same = [row["_id"] for row in rows if field in row and _is_same(row, field, lost)]
         await store.database["reservations"].update_many({"_id": {"$in": same}}, {"$unset": {field: ""}})
 
@@ -156,7 +156,7 @@ async def _rows(
     store: Store, field: str, *fields: str, on_progress: OnProgress = ignore_progress
 ) -> AsyncIterator[Mapping[str, Any]]:
     done = 0
-    async for batch in documents(store, "reservations", (field, *fields), {field: {"$exists": True}}):
+    async for batch in find_batches(store, "reservations", (field, *fields), {field: {"$exists": True}}):
         for row in batch:
             yield row
         done += len(batch)

@@ -32,7 +32,7 @@ from app.storage.documents import DOCUMENTS
 from app.storage.errors import StorageError
 from app.storage.foreign_occupancies import OCCUPANCIES, is_occupancy
 from app.storage.guards import is_guard
-from app.storage.raw_batches import documents
+from app.storage.raw_batches import find_batches
 from app.storage.values import label
 
 _NAMESPACE_EXISTS = 48
@@ -152,7 +152,7 @@ async def _survey_collections(store: Store, survey: _Survey, report: MigrationRe
 async def _misfits(store: Store, name: str) -> list[str]:
     """The ids of documents in one of Reserva's own collections that Reserva did not write."""
     is_ours, fields = _OURS[name]
-    return [label(row["_id"]) async for batch in documents(store, name, fields) for row in batch if not is_ours(row)]
+    return [label(row["_id"]) async for batch in find_batches(store, name, fields) for row in batch if not is_ours(row)]
 
 
 async def _collections(store: Store) -> dict[str, Mapping[str, Any]]:

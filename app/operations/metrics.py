@@ -1,4 +1,4 @@
-"""`/metrics`, as Prometheus reads it; everything in it is read from the database when somebody asks."""
+"""`/metrics`, as Prometheus reads it, from figures that are read from the database for each scrape."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -62,7 +62,7 @@ def _queue(queue: QueueFigures, registry: CollectorRegistry) -> None:
 
 def _alerts(alerts: AlertFigures, registry: CollectorRegistry) -> None:
     gauge = Gauge("reserva_findings_untold", "Open findings that the alert URL was not told yet.", registry=registry)
-    gauge.set(alerts.untold)
+    gauge.set(alerts.unalerted)
     words = "For how long the oldest of them is open."
     Gauge("reserva_findings_untold_seconds", words, registry=registry).set(alerts.oldest_seconds)
     words = "Messages in a row that the alert URL did not take."

@@ -1,17 +1,17 @@
-"""Telling people of findings: a warning in the log at once, and messages to the alert URL until it took them.
+"""Alerts about findings: a warning in the log at once, and messages to the alert URL until it accepts them.
 
-Nothing is sent by a run. What is open and was not told yet stands in MongoDB, and whoever is called to `announce` it
-looks there, under a lease of its own: a process that dies at any moment loses nothing, and two of them side by side
-never send at once. Only a process that dies between the receiver's answer and the mark that follows makes a finding
-be told twice.
+A run sends no message. Findings that are open and without an accepted alert are in MongoDB; the worker sends them
+under a lease of its own. So a process that dies at any moment loses nothing, and two of them never send at once. Only
+a process that dies between the receiver's answer and the mark that follows causes a finding to be sent twice.
 """
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
@@ -21,43 +21,41 @@ from pymongo.errors import PyMongoError
 from app import cron, job_queue
 from app.domain.instants import render
 from app.job_queue import Queue
-from app.reconciliation.findings.context import surroundings
-from app.reconciliation.messages import LINES, described, listed, overlap
-from app.reconciliation.receiver import Message, NotTaken, Receiver
-from app.reconciliation.stored_findings import FINDINGS
+from app.reconciliation.findings.context import read_context
+from app.reconciliation.messages import LINES_MAX, finding_line, message_text, overlap_text
+from app.reconciliation.receiver import DeliveryFailed, Message, Receiver
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Delivery, Finding
+from app.storage.findings import FindingStore
 from app.storage.leases import ALERTS, Grant, LeaseStore, OwnershipLost, new_owner
 from app.storage.values import printable, shown_text
 
-Teller: TypeAlias = Callable[[Sequence[Finding], int], None]
-"""Told of findings that a run opened, and of how many it had opened before; returns at once."""
+OnFindings: TypeAlias = Callable[[Sequence[Finding], int], None]
+"""Called with findings that a run opened, and how many it had opened before; returns at once."""
 
-MOST = 100_000
+FINDINGS_MAX = 100_000
 """Findings of one message."""
-MARKED = 1_000
+MARK_BATCH = 1_000
 """Findings that one write marks."""
-WARNED = 100
-"""Findings of one run that have a line in the log; the rest is counted."""
-NAMED = 20
+LOGGED_FINDINGS_MAX = 100
+"""Findings of one run that have a line in the log; the others are counted."""
+LOGGED_RESERVATIONS_MAX = 20
 """Reservations of one finding that its line in the log names."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
 """Between two attempts, doubling."""
-_DOUBLINGS = 10
+_DOUBLINGS_MAX = 10
 
-UNTOLD: dict[str, Any] = {"state": "open", "toldAt": None}
-"""What nobody was told of; MongoDB takes a field that is not there for null."""
 
 log = structlog.get_logger()
 
 
-def warn(findings: Sequence[Finding], before: int = 0) -> None:
-    """The seed's line for each of the first of a run, with all that it left out."""
-    for finding in findings[: max(WARNED - before, 0)]:
-        shown = [printable(shown_text(each)) for each in finding.reservations[:NAMED]]
+def log_findings(findings: Sequence[Finding], before: int = 0) -> None:
+    """Log a warning for each of the first findings of a run."""
+    for finding in findings[: max(LOGGED_FINDINGS_MAX - before, 0)]:
+        ids = [printable(shown_text(each)) for each in finding.reservations[:LOGGED_RESERVATIONS_MAX]]
         log.warning(
-            overlap(shown, len(finding.reservations)),
+            overlap_text(ids, len(finding.reservations)),
             finding=str(finding.id),
             run=str(finding.run),
             resource=printable(finding.resource),
@@ -65,16 +63,17 @@ def warn(findings: Sequence[Finding], before: int = 0) -> None:
             end=render(finding.to),
             peak=finding.peak,
             capacity=finding.capacity,
-            reservations=shown,
+            reservations=ids,
         )
 
 
 class Alerts:
-    """Who is told of findings.
+    """Sends alerts about findings.
 
     Args:
-        settings: Where to send, the secret to sign with, and when to remind. Without a URL the log is all.
-        jobs: Where the worker hears at once that a run opened findings; without, it looks now and then.
+        settings: The URL, the secret that signs messages, and the times of reminders. Without a URL findings are
+            only logged.
+        jobs: Where a run that opens findings enqueues the sending; without it, the worker's schedule does.
     """
 
     def __init__(self, settings: Settings, jobs: Queue | None = None) -> None:
@@ -83,41 +82,41 @@ class Alerts:
         self._public_url = settings.public_url
         self._reminders = cron.parse(settings.alert_reminder) if settings.alert_reminder else None
         self._jobs = jobs
-        self._ringing: set[asyncio.Task[bool]] = set()
+        self._notifying: set[asyncio.Task[bool]] = set()
 
     def __call__(self, findings: Sequence[Finding], before: int = 0) -> None:
-        """Warn of findings that a run opened, and let the worker hear of them on the side."""
-        warn(findings, before)
-        if self._jobs is not None and self._receiver is not None and not self._ringing:
+        """Log findings that a run opened, and enqueue the sending in the background."""
+        log_findings(findings, before)
+        if self._jobs is not None and self._receiver is not None and not self._notifying:
             task = asyncio.create_task(self._jobs.put(job_queue.ALERT, identity=job_queue.ALERT))
-            self._ringing.add(task)
-            task.add_done_callback(self._ringing.discard)
+            self._notifying.add(task)
+            task.add_done_callback(self._notifying.discard)
 
     async def aclose(self) -> None:
-        """Give back the connections; whoever was not heard is no loss."""
-        await asyncio.gather(*self._ringing)
+        """Close the connections, once what is being enqueued is."""
+        await asyncio.gather(*self._notifying)
         if self._jobs is not None:
             await self._jobs.close()
 
     async def announce(self, store: Store) -> int:
-        """Tell of what is open and untold, if there is any and the receiver is not to be left alone. Returns how many.
+        """Send alerts for all open findings that have none, unless the receiver must be left alone. Returns how many.
 
         Raises:
-            pymongo.errors.PyMongoError: the database failed; what was not marked as told is told again.
+            pymongo.errors.PyMongoError: the database failed; what was not marked as alerted is sent again.
         """
-        if self._receiver is None or await store.database[FINDINGS].find_one(UNTOLD, {"_id": 1}) is None:
+        if self._receiver is None or not await FindingStore(store).has_unalerted():
             return 0
-        told = 0
-        async with _channel(store, self._receiver) as channel:
-            while channel is not None and channel.is_open():
-                untold = await _untold(store)
-                if not untold or not await self._told(channel, untold):
+        sent = 0
+        async with _sender(store, self._receiver) as sender:
+            while sender is not None and sender.may_send():
+                unalerted = await FindingStore(store).unalerted(FINDINGS_MAX)
+                if not unalerted or not await self._send_alert(sender, unalerted):
                     break
-                told += len(untold)
-        return told
+                sent += len(unalerted)
+        return sent
 
     async def remind(self, store: Store) -> int:
-        """Tell once more what was told before the last time of reminders and is still open. Returns how many.
+        """Remind of findings that are still open, once per time of reminders. Returns how many.
 
         Raises:
             pymongo.errors.PyMongoError: the database failed.
@@ -128,68 +127,70 @@ class Alerts:
         if not _is_due(await LeaseStore(store).delivery(), due):
             return 0
         total = 0
-        async with _channel(store, self._receiver) as channel:  # which a lost lease leaves early
-            if channel is None or not channel.is_open() or not _is_due(channel.delivery, due):
+        async with _sender(store, self._receiver) as sender:  # which a lost lease leaves early
+            if sender is None or not sender.may_send() or not _is_due(sender.delivery, due):
                 return 0
-            # Before the first start nobody was told of anything, so that nothing was missed.
-            where = {"state": "open", "toldAt": {"$lt": due}}
-            if channel.delivery.reminded_at is not None:
-                total = await store.database[FINDINGS].count_documents(where)
+            # Before the first start no alert was sent, so no reminder is due.
+            findings = FindingStore(store)
+            if sender.delivery.reminded_at is not None:
+                total = await findings.count_alerted_before(due)
             if total:
-                text = await self._text(store, where, total)
+                text = await self._text(store, await findings.alerted_before(due, LINES_MAX), total)
                 number = "1 finding" if total == 1 else f"{total:,} findings"
-                if not await channel.send(Message(f"Still open: {number}.\n{text}", f"reminder of {render(due)}")):
+                if not await sender.send(Message(f"Still open: {number}.\n{text}", f"reminder of {render(due)}")):
                     return 0
-            channel.delivery.reminded_at = due
-            await channel.keep()
+            sender.delivery.reminded_at = due
+            await sender.store_delivery()
         return total
 
-    async def _told(self, channel: "_Channel", untold: Mapping[ObjectId, int]) -> bool:
-        """Send one message about all of these, and mark them; whether it was taken."""
-        store, ids = channel.store, list(untold)
-        text = await self._text(store, {"_id": {"$in": ids[:LINES]}}, len(ids))
-        # With the versions: what is opened again is another message, though it reads alike.
-        message = Message(text, " ".join(f"{each}:{version}" for each, version in untold.items()))
-        # Whoever opens a finding again takes this mark off, and it is untold whatever was sent meanwhile.
-        await _mark(channel, ids, UNTOLD, {"$set": {"alert": message.id}})
-        if not await channel.send(message):
+    async def _send_alert(self, sender: "_Sender", unalerted: Mapping[ObjectId, int]) -> bool:
+        """Send one message about all of these findings, and mark them; whether it was accepted."""
+        store, ids = sender.store, list(unalerted)
+        findings = FindingStore(store)
+        text = await self._text(store, await findings.for_message(ids[:LINES_MAX]), len(ids))
+        # The versions make a finding that was opened again another message, though its text may be the same.
+        message = Message(text, " ".join(f"{each}:{version}" for each, version in unalerted.items()))
+        # Opening a finding again removes the id of its alert, so it needs another alert, whatever was sent meanwhile.
+        await _mark(sender, ids, partial(findings.assign_alert, alert=message.id))
+        if not await sender.send(message):
             return False
-        told = {"$set": {"toldAt": store.clock.now()}, "$unset": {"alert": ""}}
-        await _to_its_end(_mark(channel, ids, {"alert": message.id}, told))
-        await channel.keep()
+        await _uncancelled(_mark(sender, ids, partial(findings.mark_alerted, alert=message.id)))
+        await sender.store_delivery()
         return True
 
-    async def _text(self, store: Store, where: dict[str, Any], total: int) -> str:
-        """Lines of the first of these findings, of so many in all."""
-        found = store.lenient(FINDINGS).find(where, {"history": 0}, sort=[("_id", 1)], limit=LINES)
-        findings: list[Finding] = [Finding.model_validate({**row, "history": []}) async for row in found]
-        around = await surroundings(store, findings)
-        return listed((described(each, around, self._public_url) for each in findings), total)
+    async def _text(self, store: Store, findings: Sequence[Finding], total: int) -> str:
+        """Lines of these findings, which are the first of so many in all."""
+        context = await read_context(store, findings)
+        return message_text((finding_line(each, context, self._public_url) for each in findings), total)
 
 
 @dataclass(slots=True)
-class _Channel:
-    """The way to the receiver for as long as this process has the lease, and how it went until now."""
+class _Sender:
+    """Sends messages for as long as this process has the lease, and stores how that goes."""
 
     store: Store
     lease: Grant
     receiver: Receiver
     delivery: Delivery
 
-    def is_open(self) -> bool:
-        """Whether it may be tried: nothing failed, or the pause after it is over, or somebody else is to be told."""
+    def may_send(self) -> bool:
+        """Whether to try: nothing failed, the pause after a failure is over, or the receiver is another one."""
         delivery = self.delivery
         paused = delivery.next_at is not None and self.store.clock.now() < delivery.next_at
         return not paused or delivery.receiver != self.receiver.fingerprint
 
     async def send(self, message: Message) -> bool:
-        """Send a message once; whether it was taken. The log hears of the first, second, fourth, … failure."""
+        """Send a message once; whether it was accepted. The first, second, fourth, … failure is logged.
+
+        Raises:
+            OwnershipLost: another process has the lease.
+        """
         await LeaseStore(self.store).renew(self.lease)
         try:
-            await self.receiver.take(message)
-        except NotTaken as failure:
-            self._fails(failure)
-            await self.keep()
+            await self.receiver.post(message)
+        except DeliveryFailed as failure:
+            self._note_failure(failure)
+            await self.store_delivery()
             return False
         if self.delivery.failures:
             since = self.delivery.failing_since or self.store.clock.now()
@@ -198,9 +199,9 @@ class _Channel:
         self.delivery = Delivery(succeeded_at=now, reminded_at=self.delivery.reminded_at)
         return True
 
-    def _fails(self, failure: NotTaken) -> None:
+    def _note_failure(self, failure: DeliveryFailed) -> None:
         delivery, now = self.delivery, self.store.clock.now()
-        pause = min(FIRST_PAUSE * 2 ** min(delivery.failures, _DOUBLINGS), LONGEST_PAUSE) * random.uniform(0.8, 1)  # noqa: S311 -- jitter
+        pause = min(FIRST_PAUSE * 2 ** min(delivery.failures, _DOUBLINGS_MAX), LONGEST_PAUSE) * random.uniform(0.8, 1)  # noqa: S311 -- jitter
         delivery.failures += 1
         delivery.failing_since = delivery.failing_since or now
         delivery.next_at = now + max(pause, failure.pause)
@@ -215,24 +216,24 @@ class _Channel:
                 next=render(delivery.next_at),
             )
 
-    async def keep(self) -> None:
-        """Write down how it goes.
+    async def store_delivery(self) -> None:
+        """Store how sending goes.
 
         Raises:
-            OwnershipLost: somebody else has the lease.
+            OwnershipLost: another process has the lease.
         """
         await LeaseStore(self.store).renew(self.lease, delivery=self.delivery)
 
 
 @asynccontextmanager
-async def _channel(store: Store, receiver: Receiver) -> AsyncIterator[_Channel | None]:
-    """The way to the receiver; None while another process has it. Who was paused until it was lost leaves quietly."""
+async def _sender(store: Store, receiver: Receiver) -> AsyncIterator[_Sender | None]:
+    """The right to send; None while another process has it. A process that loses the lease logs that, and goes on."""
     lease = await LeaseStore(store).acquire(new_owner(), ALERTS)
     if lease is None:
         yield None
         return
     try:
-        yield _Channel(store, lease, receiver, await LeaseStore(store).delivery())
+        yield _Sender(store, lease, receiver, await LeaseStore(store).delivery())
     except OwnershipLost:
         log.warning("another process sends the alerts by now")
     finally:
@@ -244,22 +245,17 @@ def _is_due(delivery: Delivery, due: datetime) -> bool:
     return delivery.reminded_at is None or delivery.reminded_at < due
 
 
-async def _untold(store: Store) -> dict[ObjectId, int]:
-    """The versions of what is open and untold by ids, the oldest first."""
-    found = store.database[FINDINGS].find(UNTOLD, {"version": 1}, sort=[("_id", 1)], limit=MOST)
-    return {row["_id"]: row.get("version", 1) async for row in found}
-
-
-async def _mark(channel: _Channel, ids: Sequence[ObjectId], where: dict[str, Any], change: dict[str, Any]) -> None:
-    """Change those of these findings that are so, some at a time; the lease is kept meanwhile."""
-    for place in range(0, len(ids), MARKED):
-        some = {"_id": {"$in": ids[place : place + MARKED]}}
-        await channel.store.database[FINDINGS].update_many({**some, **where}, change)
+async def _mark(
+    sender: _Sender, ids: Sequence[ObjectId], write: Callable[[Sequence[ObjectId]], Awaitable[None]]
+) -> None:
+    """Write a mark on these findings, a portion at a time; the lease is renewed after each."""
+    for place in range(0, len(ids), MARK_BATCH):
+        await write(ids[place : place + MARK_BATCH])
         with suppress(OwnershipLost):  # what was sent was sent; whether more may be, `send` asks
-            await LeaseStore(channel.store).renew(channel.lease)
+            await LeaseStore(sender.store).renew(sender.lease)
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
     """Do something that must not be left half-way when this process is about to end."""
     task = asyncio.ensure_future(work)
     try:

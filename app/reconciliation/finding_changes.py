@@ -1,4 +1,4 @@
-"""What has to be written for a placed window, or for a finding that has none any more."""
+"""The changes to write for a matched window, or for a finding that has no window any more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +13,17 @@ from app.domain.finding_identity import MatchedWindow, VanishedFinding
 from app.domain.instants import from_millis
 from app.domain.sweep import Window
 from app.reconciliation import finding_history
-from app.reconciliation.stored_findings import is_cut, listed
+from app.reconciliation.stored_findings import is_sampled, listed_ids
 from app.storage.values import label
 
-_UNKNOWN = "what was accepted is not known"
+_UNKNOWN_ACCEPTANCE = "what was accepted is not known"
 
 
-class Order(IntEnum):
-    """What is written before what. A run that ends in between is repeated, and must still find what it parts from."""
+class ChangeOrder(IntEnum):
+    """The order in which changes are written.
+
+    A run that ends in between is repeated, and must still find the finding from which another was split.
+    """
 
     NEW = 0
     RETURNED = 1
@@ -30,12 +33,12 @@ class Order(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A finding to make (`version` is None), or to change if it is still at that version.
+    """A finding to insert (`version` is None), or to change if it is still at that version.
 
-    `entry` goes into its history; `opened`: people have to hear of it.
+    `entry` goes into its history; `opened`: an alert has to be sent.
     """
 
-    order: Order
+    order: ChangeOrder
     id: ObjectId
     version: int | None
     fields: dict[str, Any]
@@ -45,14 +48,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Planner:
-    """Says what to write for the windows of one resource.
+class ChangePlanner:
+    """Plans the changes for the windows of one resource.
 
     Args:
         now: When the run sees them.
         run: Its id.
         rows: The findings that were read, by id.
-        ids: What the ids of reservations are in the database, by their labels.
+        ids: The ids of reservations as they are in the database, by their labels.
     """
 
     now: datetime
@@ -60,34 +63,34 @@ class Planner:
     rows: Mapping[Any, Mapping[str, Any]]
     ids: Mapping[str, Any]
 
-    def placed(self, placed: MatchedWindow) -> Change | None:
-        """Make or change the finding of a window; None where nothing but the time of the last look is new."""
-        return self._new(placed) if placed.finding is None else self._changed(placed, self.rows[placed.finding])
+    def change_for(self, matched: MatchedWindow) -> Change | None:
+        """Insert or change the finding of a window; None where nothing is new but that a run has seen it."""
+        return self._new(matched) if matched.finding is None else self._changed(matched, self.rows[matched.finding])
 
-    def gone(self, gone: VanishedFinding) -> Change:
-        """Resolve what has no window. What people said of it is kept only where it became part of another finding."""
-        row = self.rows[gone.finding]
+    def resolution_of(self, vanished: VanishedFinding) -> Change:
+        """Resolve a finding without a window. Its annotations remain only where it became part of another finding."""
+        row = self.rows[vanished.finding]
         fields: dict[str, Any] = {"state": "resolved", "updatedAt": self.now}
         unset = {"acceptance", "acknowledged", "own", "mergedInto"}
         note = "nothing overlaps any more"
-        if gone.into is not None:
-            note = f"merged into {gone.into}"
-            fields["mergedInto"] = gone.into
+        if vanished.into is not None:
+            note = f"merged into {vanished.into}"
+            fields["mergedInto"] = vanished.into
             unset -= {"acceptance", "own", "mergedInto"}
             if row["state"] == "acknowledged":
                 unset.discard("acknowledged")
                 fields["acknowledged"] = row.get("acknowledged") or self.now
-        entry = finding_history.entry(self.now, "resolved", row, [note])
-        return Change(Order.RESOLVED, row["_id"], row["version"], fields, _there(row, unset), entry)
+        entry = finding_history.run_entry(self.now, "resolved", row, [note])
+        return Change(ChangeOrder.RESOLVED, row["_id"], row["version"], fields, _present(row, unset), entry)
 
-    def _new(self, placed: MatchedWindow) -> Change:
-        identity, window = ObjectId(), self._window(placed.window)
+    def _new(self, matched: MatchedWindow) -> Change:
+        identity, window = ObjectId(), self._window(matched.window)
         fields = {
             "_id": identity,
-            "resource": placed.window.resource,
+            "resource": matched.window.resource,
             **window,
-            **self._words(placed, {}),
-            "state": placed.state,
+            **self._annotations(matched, {}),
+            "state": matched.state,
             "firstSeen": self.now,
             "lastSeen": self.now,
             "updatedAt": self.now,
@@ -95,58 +98,58 @@ class Planner:
             "version": 1,
         }
         notes = []
-        if placed.split_from is not None:
-            fields["splitFrom"] = placed.split_from
-            notes = [f"split from {placed.split_from}"]
-        entry = finding_history.entry(self.now, placed.state, window, notes, window["reservations"])
-        return Change(Order.NEW, identity, None, fields, (), entry, placed.opened)
+        if matched.split_from is not None:
+            fields["splitFrom"] = matched.split_from
+            notes = [f"split from {matched.split_from}"]
+        entry = finding_history.run_entry(self.now, matched.state, window, notes, window["reservations"])
+        return Change(ChangeOrder.NEW, identity, None, fields, (), entry, matched.opened)
 
-    def _changed(self, placed: MatchedWindow, row: Mapping[str, Any]) -> Change | None:
-        same = _is_same(placed.window, row)
-        window = dict(row) if same else self._window(placed.window)
-        fields = ({} if same else window) | self._words(placed, row) | {"state": placed.state}
+    def _changed(self, matched: MatchedWindow, row: Mapping[str, Any]) -> Change | None:
+        is_same = _is_unchanged(matched.window, row)
+        window = dict(row) if is_same else self._window(matched.window)
+        fields = ({} if is_same else window) | self._annotations(matched, row) | {"state": matched.state}
         fields = {name: value for name, value in fields.items() if row.get(name) != value}
-        unset = {"mergedInto"} | _unsaid(placed) | ({"digest"} if "digest" not in window else set())
-        unset |= {"toldAt", "alert"} if placed.opened else set()
-        gone = _there(row, unset - fields.keys())
-        if not fields and not gone:
+        unset = {"mergedInto"} | _annotations_to_remove(matched) | ({"digest"} if "digest" not in window else set())
+        unset |= {"toldAt", "alert"} if matched.opened else set()
+        removed = _present(row, unset - fields.keys())
+        if not fields and not removed:
             return None
-        joined, left = self._difference(placed.window, row, window)
-        entry = finding_history.entry(self.now, placed.state, window, _notes(placed, row), joined, left)
+        joined, left = self._difference(matched.window, row, window)
+        entry = finding_history.run_entry(self.now, matched.state, window, _notes(matched, row), joined, left)
         fields |= {"lastSeen": self.now, "updatedAt": self.now, "run": self.run}
-        order = Order.RETURNED if row["state"] == "resolved" else Order.CHANGED
-        return Change(order, row["_id"], row["version"], fields, gone, entry, placed.opened)
+        order = ChangeOrder.RETURNED if row["state"] == "resolved" else ChangeOrder.CHANGED
+        return Change(order, row["_id"], row["version"], fields, removed, entry, matched.opened)
 
     def _window(self, window: Window) -> dict[str, Any]:
-        """What the window itself says."""
+        """The fields of the window itself."""
         fields = {
             "from": from_millis(window.start),
             "to": from_millis(window.end),
             "peak": window.peak,
             "capacity": window.capacity,
             "excess": window.peak - window.capacity,
-            "reservations": listed(window.reservations, self.ids),
+            "reservations": listed_ids(window.reservations, self.ids),
             "reservationCount": len(window.reservations),
         }
-        return fields | ({"digest": digest(window.reservations)} if is_cut(window.reservations) else {})
+        return fields | ({"digest": digest(window.reservations)} if is_sampled(window.reservations) else {})
 
-    def _words(self, placed: MatchedWindow, row: Mapping[str, Any]) -> dict[str, Any]:
-        """What people said of it, or of what it parts from, and what it was before others merged into it."""
-        words: dict[str, Any] = {}
-        source = self.rows.get(placed.split_from, {})
-        if placed.acceptance is not None:
-            words["acceptance"] = self.rows[placed.acceptance]["acceptance"]
-        if placed.state == "acknowledged" and row.get("state") != "acknowledged":
-            words["acknowledged"] = row.get("acknowledged") or source.get("acknowledged") or self.now
-        if placed.own is not None:
-            before = row.get("own") if placed.own_as_before else None
-            words["own"] = before or {name: row[name] for name in ("from", "to", "reservations")}
-        return words
+    def _annotations(self, matched: MatchedWindow, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What people noted on it, or on the finding from which it is split, and its window before others merged."""
+        annotations: dict[str, Any] = {}
+        source = self.rows.get(matched.split_from, {})
+        if matched.acceptance is not None:
+            annotations["acceptance"] = self.rows[matched.acceptance]["acceptance"]
+        if matched.state == "acknowledged" and row.get("state") != "acknowledged":
+            annotations["acknowledged"] = row.get("acknowledged") or source.get("acknowledged") or self.now
+        if matched.own is not None:
+            before = row.get("own") if matched.own_as_before else None
+            annotations["own"] = before or {name: row[name] for name in ("from", "to", "reservations")}
+        return annotations
 
     def _difference(
         self, window: Window, row: Mapping[str, Any], stored: Mapping[str, Any]
     ) -> tuple[list[Any], list[Any]]:
-        """The ids that joined and those that left; none, where not all are listed."""
+        """The ids that joined and those that left; none where not all are listed."""
         if "digest" in row or "digest" in stored:
             return [], []
         before = {label(each): each for each in row["reservations"]}
@@ -155,45 +158,45 @@ class Planner:
         return joined, [each for key, each in before.items() if key not in after]
 
 
-def _unsaid(placed: MatchedWindow) -> set[str]:
-    """What a finding does not bear from now on."""
-    unsaid = {"acceptance"} if placed.acceptance is None else set()
-    unsaid |= {"acknowledged"} if placed.state != "acknowledged" else set()
-    return unsaid | ({"own"} if placed.own is None else set())
+def _annotations_to_remove(matched: MatchedWindow) -> set[str]:
+    """The annotations that a finding loses."""
+    unset = {"acceptance"} if matched.acceptance is None else set()
+    unset |= {"acknowledged"} if matched.state != "acknowledged" else set()
+    return unset | ({"own"} if matched.own is None else set())
 
 
-def _there(row: Mapping[str, Any], names: set[str]) -> tuple[str, ...]:
+def _present(row: Mapping[str, Any], names: set[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if name in row))
 
 
-def _is_same(window: Window, row: Mapping[str, Any]) -> bool:
-    """Whether a finding was this window when it was left."""
-    alike = (
+def _is_unchanged(window: Window, row: Mapping[str, Any]) -> bool:
+    """Whether a stored finding is exactly this window."""
+    same = (
         from_millis(window.start) == row["from"]
         and from_millis(window.end) == row["to"]
         and (window.peak, window.capacity) == (row["peak"], row["capacity"])
     )
-    if not alike or is_cut(window.reservations) != ("digest" in row):
+    if not same or is_sampled(window.reservations) != ("digest" in row):
         return False
     if "digest" in row:
         return bool(digest(window.reservations) == row["digest"])
     return set(window.reservations) == set(map(label, row["reservations"]))
 
 
-def _notes(placed: MatchedWindow, row: Mapping[str, Any]) -> list[str | None]:
-    """Why a finding changes, in words."""
+def _notes(matched: MatchedWindow, row: Mapping[str, Any]) -> list[str | None]:
+    """Why a finding changes, for its history."""
     notes: list[str | None] = []
     if row["state"] == "resolved":
-        parted = placed.split_from is not None and "mergedInto" in row
-        notes.append(f"parted from {placed.split_from}" if parted else "it is back")
-    elif row["state"] == "accepted" != placed.state:
-        notes.append("; ".join(placed.exceeded) or _UNKNOWN)
-    elif placed.state == "accepted" != row["state"]:
+        parted = matched.split_from is not None and "mergedInto" in row
+        notes.append(f"parted from {matched.split_from}" if parted else "it is back")
+    elif row["state"] == "accepted" != matched.state:
+        notes.append("; ".join(matched.exceeded) or _UNKNOWN_ACCEPTANCE)
+    elif matched.state == "accepted" != row["state"]:
         notes.append("only what was accepted is left")
-    elif "acceptance" in row and placed.acceptance is None:
+    elif "acceptance" in row and matched.acceptance is None:
         notes.append(RAN_OUT)
-    if placed.merged:
-        notes.append(f"merged with {finding_history.some(placed.merged)}")
-    if len(placed.window.reservations) != row.get("reservationCount") and is_cut(placed.window.reservations):
-        notes.append(f"{len(placed.window.reservations)} reservations")
+    if matched.merged:
+        notes.append(f"merged with {finding_history.first_ids(matched.merged)}")
+    if len(matched.window.reservations) != row.get("reservationCount") and is_sampled(matched.window.reservations):
+        notes.append(f"{len(matched.window.reservations)} reservations")
     return notes

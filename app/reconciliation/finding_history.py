@@ -1,4 +1,4 @@
-"""What the sweep writes into the history of a finding: what became of it, and the window as it was then."""
+"""The entries that runs write into the history of a finding: its state and the window from then on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -7,15 +7,15 @@ from typing import Any
 from app.domain.finding_identity import State
 from app.storage.values import shown_text
 
-BY = "worker"
-MOST = 50
-"""Entries that a finding keeps: beyond that many the oldest of the sweep's go first, then people's."""
-NAMED = 20
-"""Ids that one entry names; of more it says how many."""
-NOTE_MOST = 500
+ACTOR_WORKER = "worker"
+ENTRIES_MAX = 50
+"""Entries of a history: beyond that many the oldest of runs are dropped first, then people's."""
+IDS_MAX = 20
+"""Ids that one entry names; the others are counted."""
+NOTE_LENGTH_MAX = 500
 
 
-def entry(
+def run_entry(
     at: datetime,
     to: State,
     window: Mapping[str, Any],
@@ -23,44 +23,44 @@ def entry(
     joined: Sequence[Any] = (),
     left: Sequence[Any] = (),
 ) -> dict[str, Any]:
-    """One change of a finding.
+    """The entry of a change by a run.
 
     Args:
-        at: When the sweep saw it.
+        at: When the run saw it.
         to: The state from then on.
         window: The stored window as it was then.
-        notes: What else there is to say; None is nothing.
+        notes: What else to note; None is nothing.
         joined: Ids of reservations that were not in the window before.
         left: Ids of those that are not any more.
     """
-    more = [_more(joined, "joined"), _more(left, "left")]
-    note = "; ".join(each for each in (*notes, *more) if each)[:NOTE_MOST]
+    more = [_count_of_others(joined, "joined"), _count_of_others(left, "left")]
+    note = "; ".join(each for each in (*notes, *more) if each)[:NOTE_LENGTH_MAX]
     fields = {
         "note": note,
         "from": window["from"],
         "until": window["to"],
         "peak": window["peak"],
         "capacity": window["capacity"],
-        "joined": [shown_text(each) for each in joined[:NAMED]],
-        "left": [shown_text(each) for each in left[:NAMED]],
+        "joined": [shown_text(each) for each in joined[:IDS_MAX]],
+        "left": [shown_text(each) for each in left[:IDS_MAX]],
     }
-    said = {name: value for name, value in fields.items() if value not in ("", [])}
-    return {"at": at, "by": BY, "to": to, **said}
+    present = {name: value for name, value in fields.items() if value not in ("", [])}
+    return {"at": at, "by": ACTOR_WORKER, "to": to, **present}
 
 
-def some(ids: Sequence[Any]) -> str:
+def first_ids(ids: Sequence[Any]) -> str:
     """The first of these ids, and how many more there are."""
-    more = f" and {len(ids) - NAMED} more" if len(ids) > NAMED else ""
-    return ", ".join(shown_text(each) for each in ids[:NAMED]) + more
+    more = f" and {len(ids) - IDS_MAX} more" if len(ids) > IDS_MAX else ""
+    return ", ".join(shown_text(each) for each in ids[:IDS_MAX]) + more
 
 
 def bounded(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The entries that are kept of these: what people said outlasts what the sweep saw."""
-    surplus = len(history) - MOST
-    mute = [place for place, each in enumerate(history[:-1]) if each["by"] == BY]
-    dropped = set(mute[: max(surplus, 0)])
-    return [each for place, each in enumerate(history) if place not in dropped][-MOST:]
+    """The entries that a history keeps: those of people outlast those of runs."""
+    surplus = len(history) - ENTRIES_MAX
+    droppable = [place for place, each in enumerate(history[:-1]) if each["by"] == ACTOR_WORKER]
+    dropped = set(droppable[: max(surplus, 0)])
+    return [each for place, each in enumerate(history) if place not in dropped][-ENTRIES_MAX:]
 
 
-def _more(ids: Sequence[Any], verb: str) -> str | None:
-    return f"{len(ids) - NAMED} more {verb}" if len(ids) > NAMED else None
+def _count_of_others(ids: Sequence[Any], verb: str) -> str | None:
+    return f"{len(ids) - IDS_MAX} more {verb}" if len(ids) > IDS_MAX else None

@@ -5,32 +5,28 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, TypeAlias
 
-from pymongo import UpdateOne
+from bson import ObjectId
 
 from app.reconciliation.finding_changes import Change
 from app.reconciliation.finding_history import bounded
-from app.reconciliation.stored_findings import FINDINGS
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
+from app.storage.findings import FindingStore, FindingUpdate, VersionConflict
 from app.storage.leases import Grant, LeaseStore
 from app.storage.transactions import Session
 
-BATCH = 500
-"""Findings that one transaction writes; those with many reservations count for several."""
-LIGHT = 100
-"""As many reservations of a finding count for one."""
-SEEN = 2_000
+BATCH_WEIGHT_MAX = 500
+"""The weight of the findings that one transaction writes; one without many reservations weighs 1."""
+RESERVATIONS_PER_WEIGHT = 100
+"""So many reservations of a finding weigh as much as another finding."""
+SEEN_MAX = 2_000
 """Findings that one transaction marks as seen."""
 
-_Work: TypeAlias = Callable[[Session], Awaitable[None]]
-
-
-class Overtaken(Exception):  # noqa: N818 -- an event: somebody said something in between
-    """A finding is not at the version that was read."""
+_Write: TypeAlias = Callable[[Session], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
+class BatchWriter:
     """Writes for a run, and adds the findings that it opens to `opened`, batch by batch."""
 
     store: Store
@@ -42,96 +38,80 @@ class Writer:
         """Write the changes, in the order in which an interruption does no harm, and mark the others as seen.
 
         Raises:
-            OwnershipLost: somebody else has the lease.
-            Overtaken: a finding was changed by somebody else; with transactions its batch was not written.
+            OwnershipLost: another process has the lease.
+            VersionConflict: a person changed a finding; with transactions its batch was not written.
         """
         for batch in _batches(sorted(changes, key=attrgetter("order"))):
-            await self._change(batch)
-        for place in range(0, len(seen), SEEN):
-            await LeaseStore(self.store).under(self.lease, self._mark(seen[place : place + SEEN]))
+            await self._write_batch(batch)
+        for place in range(0, len(seen), SEEN_MAX):
+            await LeaseStore(self.store).under(self.lease, self._marking_seen(seen[place : place + SEEN_MAX]))
 
-    async def _change(self, batch: Sequence[Change]) -> None:
-        findings = self.store.database[FINDINGS]
-        known = [change.id for change in batch if change.version is not None]
-        before = {row["_id"]: row async for row in findings.find({"_id": {"$in": known}})}
+    async def _write_batch(self, batch: Sequence[Change]) -> None:
+        findings = FindingStore(self.store)
+        before = await findings.rows([change.id for change in batch if change.version is not None])
         inserted = [change for change in batch if change.version is None]
         changed = [change for change in batch if change.version is not None]
-        new = [_made(change) for change in inserted]
-        updates = [_update(change, before) for change in changed]
+        new = [_new_row(change) for change in inserted]
+        updates = [_update_of(change, before) for change in changed]
 
         async def write(session: Session) -> None:
-            if new:
-                await findings.insert_many(new, session=session)
-            if session is None:  # these stay, whatever becomes of the others
-                self._open(inserted, before)
-            if updates:
-                await self._update(updates, session)
+            await findings.insert_many(new, session)
+            if session is None:  # without a transaction these stay, whatever becomes of the others
+                self._add_opened(inserted, before)
+            await findings.change_many(updates, session)
 
         await LeaseStore(self.store).under(self.lease, write)
-        self._open(batch if self.store.mode == "strict" else changed, before)
+        self._add_opened(batch if self.store.mode == "strict" else changed, before)
 
-    def _open(self, changes: Sequence[Change], before: dict[Any, dict[str, Any]]) -> None:
-        self.opened.extend(_after(change, before) for change in changes if change.opened)
+    def _add_opened(self, changes: Sequence[Change], before: dict[ObjectId, dict[str, Any]]) -> None:
+        self.opened.extend(_finding_after(change, before) for change in changes if change.opened)
 
-    async def _update(self, updates: Sequence[tuple[dict[str, Any], dict[str, Any]]], session: Session) -> None:
-        findings = self.store.database[FINDINGS]
-        if self.store.capabilities.native:
-            result = await findings.bulk_write([UpdateOne(*each) for each in updates], session=session)
-            matched = result.matched_count
-        else:  # mongomock's bulk writes are older than today's driver
-            matched = 0
-            for where, change in updates:
-                matched += (await findings.update_one(where, change)).matched_count
-        if matched != len(updates):
-            raise Overtaken
-
-    def _mark(self, seen: Sequence[Any]) -> _Work:
-        change = {"$set": {"lastSeen": self.store.clock.now(), "run": self.run.id}}
-
+    def _marking_seen(self, seen: Sequence[Any]) -> _Write:
         async def write(session: Session) -> None:
-            await self.store.database[FINDINGS].update_many({"_id": {"$in": list(seen)}}, change, session=session)
+            await FindingStore(self.store).mark_seen(seen, self.run.id, session)
 
         return write
 
 
 def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
-    """These in their order, each batch bounded in what it writes."""
+    """The changes in their order, in batches of bounded weight."""
     batch: list[Change] = []
     weight = 0
     for change in changes:
-        heavy = 1 + len(change.fields.get("reservations", ())) // LIGHT
-        if batch and weight + heavy > BATCH:
+        own = 1 + len(change.fields.get("reservations", ())) // RESERVATIONS_PER_WEIGHT
+        if batch and weight + own > BATCH_WEIGHT_MAX:
             yield batch
             batch, weight = [], 0
         batch.append(change)
-        weight += heavy
+        weight += own
     if batch:
         yield batch
 
 
-def _made(change: Change) -> dict[str, Any]:
+def _new_row(change: Change) -> dict[str, Any]:
     return change.fields | {"history": [] if change.entry is None else [change.entry]}
 
 
-def _update(change: Change, before: dict[Any, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The filter and the update of a finding that is there."""
+def _update_of(change: Change, before: dict[ObjectId, dict[str, Any]]) -> FindingUpdate:
+    """The update of a stored finding.
+
+    Raises:
+        VersionConflict: it was changed since the change was planned.
+    """
     row = before.get(change.id)
     if row is None or row["version"] != change.version:
-        raise Overtaken
+        raise VersionConflict
     fields = change.fields
     if change.entry is not None:
         fields = fields | {"history": bounded([*row["history"], change.entry])}
-    update: dict[str, Any] = {"$set": fields, "$inc": {"version": 1}}
-    if change.unset:
-        update["$unset"] = dict.fromkeys(change.unset, "")
-    return {"_id": change.id, "version": change.version}, update
+    return FindingUpdate(change.id, row["version"], fields, change.unset)
 
 
-def _after(change: Change, before: dict[Any, dict[str, Any]]) -> Finding:
-    """A finding as it stands once that is written."""
+def _finding_after(change: Change, before: dict[ObjectId, dict[str, Any]]) -> Finding:
+    """A finding as it is once its change is written."""
     row = before.get(change.id, {"history": [], "version": 0})
-    kept = {name: value for name, value in row.items() if name not in change.unset} | change.fields
-    kept["history"] = [*row["history"], *([] if change.entry is None else [change.entry])]
-    kept["version"] = row["version"] + 1
-    finding: Finding = Finding.model_validate(kept)
+    fields = {name: value for name, value in row.items() if name not in change.unset} | change.fields
+    fields["history"] = [*row["history"], *([] if change.entry is None else [change.entry])]
+    fields["version"] = row["version"] + 1
+    finding: Finding = Finding.model_validate(fields)
     return finding

@@ -1,7 +1,7 @@
-"""What a run tells the guards before it tells people: how far what it saw reaches, and what no lookup finds.
+"""What a run writes to guards before it writes findings: how far the conflict lookup must reach, and what it misses.
 
-So nobody books over what it has reported: whoever books after it looks far enough, and whoever was about to book
-meanwhile loses the guard and looks again.
+So no booking goes over what a finding reports: a later booking looks far enough, and one in progress conflicts on the
+guard and looks again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,42 +19,40 @@ from app.storage.reach import Reach
 from app.storage.transactions import is_transient
 
 PATIENCE_SECONDS = 20.0
-"""For so long bookers may be faster before a run gives up: where many book, one of them always has the guard."""
-PAUSE_SECONDS = 0.05
+"""How long bookings may have the guard first before a run fails: where many book, one of them always has it."""
+PAUSE_SECONDS_MAX = 0.05
 """The longest between two attempts."""
 
 log = structlog.get_logger()
 
 
-async def raise_reaches(store: Store, needs: Mapping[str, Reach]) -> None:
-    """Raise the reach of the guards that do not reach as far as these resources need; it is never lowered."""
-    fields = {"reachBack": 1, "reachAhead": 1, "long": 1}
-    guards = store.database["guards"].find({"_id": {"$in": [*needs]}}, fields)
-    short = [guard["_id"] async for guard in guards if not reach.covers(guard, needs[guard["_id"]])]
+async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
+    """Raise the reach of those guards that do not reach over all that is booked; it is never lowered."""
+    short = await reach.guards_short_of(store, reaches)
     if short:
-        await reach.raise_reaches(store, {resource: needs[resource] for resource in short})
+        await reach.raise_reaches(store, {resource: reaches[resource] for resource in short})
         log.warning("guards did not reach over all that is booked; they do now", resources=len(short))
 
 
-async def keep_foreign(
-    store: Store, lease: Grant, run: ObjectId, resources: Sequence[str], those: Sequence[ForeignOccupancy]
+async def replace_foreign_occupancies(
+    store: Store, lease: Grant, run: ObjectId, resources: Sequence[str], foreign: Sequence[ForeignOccupancy]
 ) -> None:
-    """Let these be all that is kept of what the conflict lookup does not find on these resources.
+    """Store these as all that the conflict lookup does not find on these resources.
 
     Raises:
-        OwnershipLost: somebody else has the lease.
+        OwnershipLost: another process has the lease.
     """
-    difference = await foreign_occupancies.compare(store, resources, those)
+    difference = await foreign_occupancies.compare(store, resources, foreign)
     for step in foreign_occupancies.steps(difference, run):
-        await _under(store, lease, step)
+        await _write_under_lease(store, lease, step)
     await raise_reaches(store, reach.listed_reaches(difference.missing))  # for guards that were made meanwhile
 
 
-async def _under(store: Store, lease: Grant, step: Step) -> None:
+async def _write_under_lease(store: Store, lease: Grant, step: Step) -> None:
     """Write a step as the owner of the lease. Where many book, one of them may have the guard again and again."""
     attempts = AsyncRetrying(
         stop=stop_after_delay(PATIENCE_SECONDS),
-        wait=wait_random(0, PAUSE_SECONDS),
+        wait=wait_random(0, PAUSE_SECONDS_MAX),
         retry=retry_if_exception(is_transient),
         reraise=True,
     )

@@ -1,7 +1,7 @@
-"""What a message about findings says: a line for each of the first ones, safe to show in any chat system.
+"""The text of a message about findings: a line for each of the first ones, safe to show in any chat system.
 
-Ids and names are what somebody wrote into a database. In a message nobody is called by them, no link hides where it
-goes, and none is longer than a person reads; a system may still show `*bold*` as such, or link a bare domain.
+Ids and names are text that others wrote into a database. In a message they mention no person, hide no link, and are
+shortened to what a person reads; a chat system may still render `*bold*`, or link a bare domain.
 """
 
 import re
@@ -9,64 +9,66 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.domain.instants import render
-from app.reconciliation.findings.context import Surroundings
+from app.reconciliation.findings.context import FindingsContext
 from app.storage.documents import Finding
 from app.storage.values import identity, printable, row_key, shown_text
 
-LINES = 20
-"""Findings that one message names; of more it says how many."""
-CHARACTERS = 12_000
-"""Of a message, about: the least that a chat system takes is some 16,000."""
-RESERVATIONS = 4
-"""Of one finding, that its line names."""
+LINES_MAX = 20
+"""Findings that one message names; the others are counted."""
+CHARACTERS_MAX = 12_000
+"""The length of a message, about: the lowest limit of a chat system is some 16,000."""
+RESERVATIONS_MAX = 4
+"""Reservations of one finding that its line names; the others are counted."""
 
-_WORD = 80
+_WORD_LENGTH_MAX = 80
 _ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "`": "'"})
-"""What Slack and its like want escaped, and the mark of code, which would take in all that follows."""
+"""What Slack and its like require to be escaped, and the backtick, which would make code of all that follows."""
 _GAP = "\N{ZERO WIDTH SPACE}"
-_CALLS = re.compile(r"@(?=\w)|\](?=\()|:(?=//)")
-"""Where a call (`@channel`), a link of Markdown or an address would begin."""
+_MENTIONS_AND_LINKS = re.compile(r"@(?=\w)|\](?=\()|:(?=//)")
+"""Where a mention (`@channel`), a link of Markdown or an address would begin."""
 
 
-def plain(value: Any) -> str:
-    """Text of others as a word in a message."""
+def escaped(value: Any) -> str:
+    """Text that others wrote, as it may stand in a message."""
     text = printable(shown_text(value))
-    text = text if len(text) <= _WORD else text[: _WORD - 1] + "…"
-    return _CALLS.sub(lambda match: match[0] + _GAP, text.translate(_ENTITIES))
+    text = text if len(text) <= _WORD_LENGTH_MAX else text[: _WORD_LENGTH_MAX - 1] + "…"
+    return _MENTIONS_AND_LINKS.sub(lambda match: match[0] + _GAP, text.translate(_ENTITIES))
 
 
-def described(finding: Finding, around: Surroundings, public_url: str | None) -> str:
-    """One finding in a line: where, when, how much, who, and where to read on."""
-    name = around.resources.get(finding.resource)
-    place = plain(finding.resource) if name is None else f"{plain(name)} ({plain(finding.resource)})"
+def finding_line(finding: Finding, context: FindingsContext, public_url: str | None) -> str:
+    """One finding in a line: resource, time, load, reservations with customers, and its address."""
+    name = context.resources.get(finding.resource)
+    place = escaped(finding.resource) if name is None else f"{escaped(name)} ({escaped(finding.resource)})"
     time = f"{render(finding.from_)} to {render(finding.to)}"
-    shown = [_reservation(each, around) for each in finding.reservations[:RESERVATIONS]]
-    line = f"{place}, {time}: {finding.peak} of {finding.capacity} taken. {overlap(shown, len(finding.reservations))}"
+    named = [_reservation_text(each, context) for each in finding.reservations[:RESERVATIONS_MAX]]
+    line = (
+        f"{place}, {time}: {finding.peak} of {finding.capacity} taken. {overlap_text(named, len(finding.reservations))}"
+    )
     link = "" if public_url is None else f" {printable(public_url).translate(_ENTITIES)}/v1/findings/{finding.id}"
     return f"{line} (finding {finding.id}){link}"
 
 
-def overlap(shown: Sequence[str], total: int) -> str:
-    """The seed's words about this many reservations, of which the first are shown."""
-    first, *others = shown or ["nothing"]
-    more = f" and {total - len(shown):,} more" if total > len(shown) else ""
+def overlap_text(named: Sequence[str], total: int) -> str:
+    """The sentence about so many reservations, of which the first are named."""
+    first, *others = named or ["nothing"]
+    more = f" and {total - len(named):,} more" if total > len(named) else ""
     what = f"overlaps {', '.join(others)}{more}" if others else "is more than the resource holds"
     return f"Conflict detected: {first} {what}"
 
 
-def _reservation(reservation: Any, around: Surroundings) -> str:
-    customer = identity(around.reservations.get(row_key(reservation), {}).get("customer"))
-    name = None if customer is None else around.customers.get(customer)
-    return plain(reservation) if name is None else f"{plain(reservation)} ({plain(name)})"
+def _reservation_text(reservation: Any, context: FindingsContext) -> str:
+    customer = identity(context.reservations.get(row_key(reservation), {}).get("customer"))
+    name = None if customer is None else context.customers.get(customer)
+    return escaped(reservation) if name is None else f"{escaped(reservation)} ({escaped(name)})"
 
 
-def listed(lines: Iterable[str], total: int) -> str:
-    """The first lines that fit into a message, and how many there are besides."""
+def message_text(lines: Iterable[str], total: int) -> str:
+    """The first lines that fit into a message, and how many others there are."""
     taken: list[str] = []
     size = 0
     for line in lines:
         size += len(line) + 1
-        if len(taken) == LINES or (taken and size > CHARACTERS):
+        if len(taken) == LINES_MAX or (taken and size > CHARACTERS_MAX):
             break
         taken.append(line)
     more = total - len(taken)

@@ -1,21 +1,19 @@
-"""What an operator watches of reconciliation, read from what is kept: the same whichever process is asked."""
+"""Figures of reconciliation for `/metrics`, read from the database: the same whichever process is asked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import Any
 
 from app.cluster.worker_heartbeat import Workers, workers
-from app.reconciliation.alerts import UNTOLD
-from app.reconciliation.stored_findings import FINDINGS
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
+from app.storage.findings import FindingAge, FindingStore
 from app.storage.leases import LeaseStore
 from app.storage.runs import KINDS, RunStore
 
-OLDEST = 100
-"""Findings among which the one that waits longest is looked for; those with the least ids are nearly always it."""
+FINDINGS_READ_MAX = 100
+"""Findings without an alert among which the oldest is searched; it is nearly always among those with the least ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class KindFigures:
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """Runs that wait, for how long the oldest of them does (0 without one), and the workers that could begin them."""
+    """Runs that wait, the age of the oldest of them in seconds (0 without one), and the workers that live."""
 
     waiting: int
     oldest_seconds: float
@@ -37,13 +35,13 @@ class QueueFigures:
 
 @dataclass(frozen=True, slots=True)
 class AlertFigures:
-    """What the alert URL was not told yet.
+    """Open findings without an accepted alert.
 
-    `oldest_seconds`: for how long the oldest of these findings is open, 0 without one; `failures`: how often in a row
-    the alert URL has failed by now; `succeeded`: when it last took a message.
+    `oldest_seconds`: for how long the oldest of these findings is open, 0 without one; `failures`: how many
+    messages in a row the alert URL refused; `succeeded`: when it last accepted one.
     """
 
-    untold: int
+    unalerted: int
     oldest_seconds: float
     failures: int
     succeeded: datetime | None
@@ -51,7 +49,7 @@ class AlertFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Findings that are open, the age of the oldest of them (0 without one), runs, workers and alerts."""
+    """Findings that are open, the age of the oldest of them in seconds (0 without one), runs, workers and alerts."""
 
     findings_open: int
     oldest_seconds: float
@@ -62,39 +60,36 @@ class Figures:
 
 async def read_figures(store: Store) -> Figures:
     """The figures as they are now."""
-    where = {"state": "open"}
-    count = await store.database[FINDINGS].count_documents(where)
-    oldest = await store.database[FINDINGS].find_one(where, {"firstSeen": 1}, sort=[("firstSeen", 1)])
-    age = 0.0 if oldest is None else (store.clock.now() - oldest["firstSeen"]).total_seconds()
-    kinds = {kind: await _of_kind(store, kind) for kind in KINDS}
-    return Figures(count, age, kinds, await _queue(store), await _alerts(store))
+    findings = FindingStore(store)
+    count, oldest = await findings.count_open(), await findings.first_seen_of_oldest_open()
+    age = 0.0 if oldest is None else (store.clock.now() - oldest).total_seconds()
+    kinds = {kind: await _kind_figures(store, kind) for kind in KINDS}
+    return Figures(count, age, kinds, await _queue_figures(store), await _alert_figures(store))
 
 
-async def _of_kind(store: Store, kind: RunKind) -> KindFigures:
+async def _kind_figures(store: Store, kind: RunKind) -> KindFigures:
     failure = await RunStore(store).last(["failed", "abandoned"], [kind])
     return KindFigures(
         await RunStore(store).last(["succeeded"], [kind]), None if failure is None else failure.finished_at
     )
 
 
-async def _queue(store: Store) -> QueueFigures:
+async def _queue_figures(store: Store) -> QueueFigures:
     count, oldest = await RunStore(store).queued()
     age = 0.0 if oldest is None else max((store.clock.now() - oldest.created_at).total_seconds(), 0.0)
     return QueueFigures(count, age, await workers(store))
 
 
-async def _alerts(store: Store) -> AlertFigures:
-    count = await store.database[FINDINGS].count_documents(UNTOLD)
-    fields = {"firstSeen": 1, "history.at": 1, "history.to": 1}
-    some = store.database[FINDINGS].find(UNTOLD, fields, sort=[("_id", 1)], limit=OLDEST)
-    oldest = min([_opened(row) async for row in some], default=None)
+async def _alert_figures(store: Store) -> AlertFigures:
+    findings = FindingStore(store)
+    count = await findings.count_unalerted()
+    oldest = min(map(_opened_at, await findings.unalerted_ages(FINDINGS_READ_MAX)), default=None)
     age = 0.0 if oldest is None else max((store.clock.now() - oldest).total_seconds(), 0.0)
     delivery = await LeaseStore(store).delivery()
     return AlertFigures(count, age, delivery.failures, delivery.succeeded_at)
 
 
-def _opened(row: dict[str, Any]) -> datetime:
+def _opened_at(finding: FindingAge) -> datetime:
     """Since when a finding is open, which may have been opened again."""
-    last = takewhile(lambda entry: entry["to"] == "open", reversed(row.get("history") or []))
-    opened: datetime = min((entry["at"] for entry in last), default=row["firstSeen"])
-    return opened
+    openings = takewhile(lambda entry: entry.to == "open", reversed(finding.history))
+    return min((entry.at for entry in openings), default=finding.first_seen)

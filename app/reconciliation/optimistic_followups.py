@@ -1,8 +1,8 @@
-"""Optimistic mode closes its loop: after a write a reconciliation of what has changed is asked for.
+"""Optimistic mode reconciles after it writes: each write enqueues a run that reads what has changed.
 
-Without transactions two processes may both find a time free. Whoever wrote last asks, so a double booking is seen
-within seconds of a worker's time; nobody who books waits for it. One run is for all that was written until it begins,
-by whatever process, and a process asks for one at most every few seconds.
+Without transactions two processes may both find a time free. The one that writes last enqueues a run, so a double
+booking is found within seconds; no request waits for it. One run covers all that any process wrote until it begins,
+and a process enqueues one at most every few seconds.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from app.storage.client import Store
 from app.storage.runs import RunStore
 
 PAUSE_SECONDS = 5.0
-"""Between two runs that a process asks for."""
-LAST_SECONDS = 5.0
-"""How long a process that ends may still ask."""
+"""Between two runs that a process enqueues."""
+CLOSE_SECONDS = 5.0
+"""How long a process that ends may still take to enqueue a run."""
 
 log = structlog.get_logger()
 
 
-class Suspects:
-    """That this process has written and that nobody has been asked to look at it; call it with a resource.
+class OptimisticFollowups:
+    """The resources that this process wrote to and for which no run is enqueued yet; call it with a resource.
 
     Args:
-        store: Where runs are kept. With transactions nothing is suspected, and nothing happens here.
-        queue: Where the worker hears of them.
+        store: The database. In strict mode nothing happens here.
+        queue: Where the run is enqueued for the worker.
     """
 
     def __init__(self, store: Store, queue: Queue) -> None:
@@ -38,28 +38,28 @@ class Suspects:
         self._queue = queue
         self._resources: set[str] = set()
         self._closing = asyncio.Event()
-        self._asking: asyncio.Task[None] | None = None
+        self._enqueueing: asyncio.Task[None] | None = None
 
     def __call__(self, resource: str) -> None:
-        """Have it looked at, soon and once for all that was written until then."""
+        """Have a resource reconciled, soon and in one run with all that is written until then."""
         if self._store.mode == "strict":
             return
         self._resources.add(resource)
-        if self._asking is None or self._asking.done():
-            self._asking = detached(self._ask(), name="suspects")
+        if self._enqueueing is None or self._enqueueing.done():
+            self._enqueueing = detached(self._enqueue(), name="suspects")
 
     async def close(self) -> None:
-        """Ask for what waits, if the database is quick about it."""
+        """Enqueue the last run, if the database answers in time."""
         self._closing.set()
-        if self._asking is not None:
-            _, late = await asyncio.wait({self._asking}, timeout=LAST_SECONDS)
+        if self._enqueueing is not None:
+            _, late = await asyncio.wait({self._enqueueing}, timeout=CLOSE_SECONDS)
             for task in late:
                 task.cancel()
 
-    async def _ask(self) -> None:
-        """Ask at once, and then, as long as something was written meanwhile, again after a pause."""
+    async def _enqueue(self) -> None:
+        """Enqueue a run at once, and after each pause another, as long as something was written meanwhile."""
         while self._resources:
-            resources, self._resources = self._resources, set()  # whoever writes from here on asks again
+            resources, self._resources = self._resources, set()  # a write from here on enqueues another run
             try:
                 run = await RunStore(self._store).enqueue("incremental")
             except PyMongoError as error:

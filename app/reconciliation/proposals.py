@@ -1,6 +1,6 @@
-"""What could be done about a finding: for each of its reservations another resource, or the next free time.
+"""Proposals for a finding: moves of its reservations to another resource, or to the next free time.
 
-Nothing is done here. Every proposal has passed the rules by which `/v1/moves` would judge it at this moment.
+Nothing is written. Every proposal has passed the rules by which `/v1/moves` would judge it at this moment.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,19 @@ from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Finding, Reservation
 from app.storage.row_reader import EVERYBODY
+from app.storage.rows_by_id import rows_by_id
 from app.storage.stored_reservations import reservation_of
 
-MOST = 10
-"""Reservations of one finding for which repairs are looked for: those that were booked last."""
+PROPOSED_RESERVATIONS_MAX = 10
+"""Reservations of one finding for which proposals are searched: those that were booked last."""
 
-LOOKED_AT = 200
-"""Reservations of one finding that are read for that."""
+READ_RESERVATIONS_MAX = 200
+"""Reservations of one finding that are read to find those."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A reservation could be moved to that resource and time; whatever else is wrong stays as it is."""
+    """A move of one reservation to a resource and a time; other conflicts of the finding may remain."""
 
     reservation: str
     resource: str
@@ -40,35 +41,35 @@ class Proposal:
 
 
 async def proposals(store: Store, availability: Availability, finding: Finding) -> list[Proposal]:
-    """Repairs of a finding, those of the reservation that was booked last first.
+    """Proposals for a finding, those for the reservation that was booked last first.
 
-    None once it is resolved, for what has ended, for what fits where it is by now, and for what cannot be moved: where
-    others wrote it so that it cannot be read, or with items that say where it is.
+    None for a resolved finding, for a reservation that has ended or fits where it is by now, and for one that cannot be
+    moved: rows that others wrote so that they cannot be read, or with items.
     """
     if finding.state == "resolved":
         return []
     found: list[Proposal] = []
-    for reservation in (await _movable(store, finding))[:MOST]:
-        with suppress(Problem):  # its service or resource cannot be read, or too much is going on
-            found += await _of_one(store, availability, reservation)
+    for reservation in (await _movable(store, finding))[:PROPOSED_RESERVATIONS_MAX]:
+        with suppress(Problem):  # its service or resource cannot be read, or the process is overloaded
+            found += await _proposals_for(store, availability, reservation)
     return found
 
 
-async def _of_one(store: Store, availability: Availability, reservation: Reservation) -> list[Proposal]:
-    """Where one reservation could go: elsewhere at its time, or later where it is."""
+async def _proposals_for(store: Store, availability: Availability, reservation: Reservation) -> list[Proposal]:
+    """Moves of one reservation: to another resource at its time, or to a later time on its own."""
     offer, places = await read_resources(
         store, availability.rules, resources=[reservation.resource], service=reservation.service
     )
     if not places or (reservation.service and offer is None) or await _fits(store, reservation, places[0]):
         return []
-    _, pool = await _pool(store, availability, reservation)
-    elsewhere = await _elsewhere(store, reservation, offer, pool)
-    later = await _later(store, availability, reservation, offer, places[0])
+    _, pool = await _other_places(store, availability, reservation)
+    elsewhere = await _on_another_resource(store, reservation, offer, pool)
+    later = await _at_a_later_time(store, availability, reservation, offer, places[0])
     return [each for each in (elsewhere, later) if each is not None]
 
 
 async def _fits(store: Store, reservation: Reservation, home: BookableResource) -> bool:
-    """Whether there is room for it where it is: somebody else has gone since the run."""
+    """Whether it fits where it is by now, because another reservation has gone since the run."""
     block = to_millis(reservation.block_start), to_millis(reservation.block_end)
     taken = await read_occupancies(store, [home], *block)
     calendar = Calendar(store.clock.millis(), taken[home.rules.id])
@@ -76,16 +77,18 @@ async def _fits(store: Store, reservation: Reservation, home: BookableResource) 
 
 
 async def _movable(store: Store, finding: Finding) -> Sequence[Reservation]:
-    """Those that still block there and have not ended, the last booked first.
+    """The reservations that still block there and have not ended, the last booked first.
 
-    Of many only those with the newest ids are read: these were booked last.
+    Of many only those with the newest ids are read, which were booked last.
     """
-    newest = sorted((each for each in finding.reservations if isinstance(each, ObjectId)), reverse=True)[:LOOKED_AT]
-    rows = await store.database["reservations"].find({"_id": {"$in": newest}}).to_list(None)
+    newest = sorted((each for each in finding.reservations if isinstance(each, ObjectId)), reverse=True)[
+        :READ_RESERVATIONS_MAX
+    ]
+    rows = await rows_by_id(store, Reservation, newest)
     now = store.clock.millis()
     movable: list[Reservation] = []
     for row in rows:
-        with suppress(Problem):  # others wrote it so that nobody can move it
+        with suppress(Problem):  # others wrote it so that it cannot be moved
             reservation = reservation_of(row)
             expires = None if reservation.expires_at is None else to_millis(reservation.expires_at)
             blocks = status_at(reservation.status, expires, now) in BLOCKING and EVERYBODY.standing(row) == "active"
@@ -95,20 +98,20 @@ async def _movable(store: Store, finding: Finding) -> Sequence[Reservation]:
     return sorted(movable, key=lambda each: (each.created_at, each.id), reverse=True)
 
 
-async def _pool(
+async def _other_places(
     store: Store, availability: Availability, reservation: Reservation
 ) -> tuple[ServiceRules | None, list[BookableResource]]:
-    """Its service, and who else offers that; none without a service."""
+    """The rules of its service, and the other resources that offer it; none without a service."""
     if reservation.service is None:
         return None, []
     offer, places = await read_resources(store, availability.rules, resources=None, service=reservation.service)
     return offer, [place for place in places if place.rules.id != reservation.resource]
 
 
-async def _elsewhere(
+async def _on_another_resource(
     store: Store, reservation: Reservation, offer: ServiceRules | None, places: Sequence[BookableResource]
 ) -> Proposal | None:
-    """The first of the service's pool that takes it at the same time, with the buffers that it has."""
+    """The first other resource of its service that is free at the same time, with the buffers that it has."""
     if offer is None:
         return None
     block = to_millis(reservation.block_start), to_millis(reservation.block_end)
@@ -122,14 +125,14 @@ async def _elsewhere(
     return None
 
 
-async def _later(
+async def _at_a_later_time(
     store: Store,
     availability: Availability,
     reservation: Reservation,
     offer: ServiceRules | None,
     home: BookableResource,
 ) -> Proposal | None:
-    """The next free time on its own resource, on the grid, within a week; of what has not begun, and not when it is."""
+    """The next other free time on its own resource, on the grid, within a week; None for one that has begun."""
     start, end = to_millis(reservation.start_time), to_millis(reservation.end_time)
     if start <= store.clock.millis():
         return None

@@ -40,7 +40,7 @@ class ReconciliationRoutes(Controller):
 
         The worker runs it soon; read it at its `Location`. If the same is waiting already, it is that one.
         """
-        run = await reconciliations.ask(data or NewReconciliation())
+        run = await reconciliations.request(data or NewReconciliation())
         return Response(
             ReconciliationAnswer.model_validate(run),
             status_code=202,

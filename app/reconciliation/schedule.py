@@ -1,7 +1,7 @@
-"""The schedule of reconciliations: which run is due by now and was not begun, whoever should have asked for it.
+"""The schedule of reconciliations: which run is due and has not begun.
 
-What is due follows from the clock and from the runs there are. So it does not matter how often this is asked and by how
-many workers, and a time that passed while none of them ran is caught up as soon as one starts.
+That follows from the clock and from the stored runs. So it does not matter how often and by how many workers it is
+evaluated, and a time that passed while no worker ran is caught up as soon as one starts.
 """
 
 from datetime import datetime
@@ -16,29 +16,28 @@ from app.storage.runs import STATES, RunStore
 log = structlog.get_logger()
 
 
-async def ask(store: Store, times: Times) -> Run | None:
-    """The run that is due, which waits now; None if it has been begun, or waits already.
+async def enqueue_due(store: Store, times: Times) -> Run | None:
+    """Enqueue the run that is due; None if it has begun, or waits already.
 
-    At the same moment two workers may both ask; then they get the same run, or the second one looks once more at what
-    changed.
+    Two workers may do so at the same moment: both get the same run, or the second one gets another, incremental run.
     """
     time = previous(times, store.clock.now())
     kind = await kind_at(store, time)
-    if await _is_met(store, kind, time):
+    if await _is_covered(store, kind, time):
         return None
     log.info("a reconciliation is due", kind=kind, since=time.isoformat())
     return await RunStore(store).enqueue(kind)
 
 
 async def kind_at(store: Store, time: datetime) -> RunKind:
-    """What the run of that time has to be: the day's first one (UTC) is full."""
+    """The kind of the run of that time: the day's first one (UTC) is full."""
     midnight = time.replace(hour=0, minute=0, second=0, microsecond=0)
     full = await RunStore(store).last(["queued", "running", "succeeded"], ["full"], created_since=midnight)
     return "full" if full is None else "incremental"
 
 
-async def _is_met(store: Store, kind: RunKind, time: datetime) -> bool:
-    """Whether a run that looks at as much waits, or was begun since then. Of one that failed, `runs` takes care."""
+async def _is_covered(store: Store, kind: RunKind, time: datetime) -> bool:
+    """Whether a run that reads as much waits, or has begun since then. Failed runs are retried by `RunStore`."""
     kinds: list[RunKind] = ["full"] if kind == "full" else ["full", "incremental"]
     if await RunStore(store).last(["queued"], kinds) is not None:
         return True

@@ -1,4 +1,4 @@
-"""What can be asked of reconciliation. Carrying a run out is the worker's."""
+"""Reconciliations of a store, for the API; the worker carries them out."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,34 +10,34 @@ from app import job_queue
 from app.errors import invalid
 from app.http.paging import bad_cursor
 from app.job_queue import Queue
-from app.reconciliation import engine
 from app.reconciliation.schemas import NewReconciliation
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind, RunState
 from app.storage.runs import RunStore
+from app.storage.sweep_rows import is_known_resource
 
 
 class Reconciliations:
     """The reconciliations of one store.
 
     Args:
-        store: Where runs are kept.
-        queue: Where the worker hears of them at once; without an answer there, it looks into the store.
+        store: The database.
+        queue: Where runs are enqueued for the worker, which finds them in the store if Redis does not answer.
     """
 
     def __init__(self, store: Store, queue: Queue) -> None:
         self.store = store
         self._queue = queue
 
-    async def ask(self, wanted: NewReconciliation) -> Run:
-        """Ask for a run; one of the same kind and resource that still waits is that run.
+    async def request(self, wanted: NewReconciliation) -> Run:
+        """Enqueue a run; if one of the same kind and resource waits already, it is that run.
 
         Raises:
             Problem: `invalid` for an unknown resource, and for both `full` and `resource`.
         """
         if wanted.full and wanted.resource is not None:
             raise invalid("/resource", "A full reconciliation looks at every resource; leave out one of the two.")
-        if wanted.resource is not None and not await engine.is_known(self.store, wanted.resource):
+        if wanted.resource is not None and not await is_known_resource(self.store, wanted.resource):
             raise invalid("/resource", f"There is no resource {wanted.resource!r}.")
         kind: RunKind = "full" if wanted.full else "resource" if wanted.resource is not None else "incremental"
         run = await RunStore(self.store).enqueue(kind, wanted.resource)
@@ -50,25 +50,25 @@ class Reconciliations:
         Raises:
             Problem: `not-found`.
         """
-        await self._give_up_dead()
+        await self._abandon_dead()
         return await RunStore(self.store).get(identity)
 
     async def page(
         self, states: Sequence[RunState], kinds: Sequence[RunKind], limit: int, after: str | None
     ) -> Sequence[Run]:
-        """Up to `limit` runs, the newest first, those after one; of these states and kinds, or of all if none is named.
+        """Up to `limit` runs, the newest first, those after a cursor; of all states or kinds if none is named.
 
         Raises:
             Problem: `invalid` for a cursor that is none of ours.
         """
         place = _place(after)
-        await self._give_up_dead()
+        await self._abandon_dead()
         return await RunStore(self.store).newest(states, kinds, place, limit)
 
-    async def _give_up_dead(self) -> None:
-        """Nobody is to read that a run goes on whose process is dead, also where no worker runs that would see to it.
+    async def _abandon_dead(self) -> None:
+        """Abandon runs whose process is dead, so that no client reads that they go on, even where no worker runs.
 
-        What cannot be written is no reason not to read.
+        A write that fails does not fail the read.
         """
         with suppress(PyMongoError):
             await RunStore(self.store).abandon_dead()

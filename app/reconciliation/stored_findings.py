@@ -1,7 +1,7 @@
-"""Findings as matching knows them: which are read for a run, and how their reservations are kept.
+"""Stored findings as matching needs them: which are read for a run, and which of their reservations they list.
 
-All unresolved findings of a resource are read. Resolved ones can return only to windows that are not what an
-unresolved one was; they are read where those lie, so that a resource where nothing changes costs nothing for its past.
+All unresolved findings of a resource are read. Resolved ones can return only to windows that differ from all unresolved
+ones; they are read only where such windows are, so that a resource where nothing changes costs nothing for its past.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -14,34 +14,30 @@ from app.domain.instants import from_millis, to_millis
 from app.domain.sweep import Window
 from app.storage.client import Store
 from app.storage.documents import Acceptance, Finding
+from app.storage.findings import FindingStore
 from app.storage.values import label
 
-FINDINGS = "findings"
-UNRESOLVED = ["open", "acknowledged", "accepted"]
+LISTED_IDS_MAX = 5_000
+LISTED_CHARACTERS_MAX = 2**19
+"""The number of ids, and of their characters together, that a finding lists; of more it lists a sample."""
 
-LISTED = 5_000
-LISTED_LETTERS = 2**19
-"""As many ids, and as many letters of them, does a finding list; of more, a sample."""
-
-RESOLVED_MOST = 20_000
-"""Resolved findings of a resource that may return: those that lie last in time."""
-
-_FIELDS = {"history": 0}
+RESOLVED_MAX = 20_000
+"""Resolved findings of a resource that are read, because they may return: those that lie last in time."""
 
 
-def is_cut(labels: Sequence[str]) -> bool:
-    """Whether a finding lists only some of these reservations."""
-    return len(labels) > LISTED or sum(map(len, labels)) > LISTED_LETTERS
+def is_sampled(labels: Sequence[str]) -> bool:
+    """Whether a finding lists only a sample of these reservations."""
+    return len(labels) > LISTED_IDS_MAX or sum(map(len, labels)) > LISTED_CHARACTERS_MAX
 
 
-def listed(labels: Sequence[str], ids: Mapping[str, Any]) -> list[Any]:
+def listed_ids(labels: Sequence[str], ids: Mapping[str, Any]) -> list[Any]:
     """The ids that a finding lists: all, or the first of them and some at even distances from the rest.
 
-    Whatever stretch of a long window is left later, some of those who occupy it are among them.
+    Whatever part of a long window is left later, some of the reservations that occupy it are among them.
     """
-    most = LISTED
+    most = LISTED_IDS_MAX
     chosen = labels
-    while is_cut(chosen):
+    while is_sampled(chosen):
         head, rest = labels[: most // 2], labels[most // 2 :]
         chosen = [*head, *rest[:: len(rest) * 2 // most + 1]]
         most //= 2
@@ -49,7 +45,7 @@ def listed(labels: Sequence[str], ids: Mapping[str, Any]) -> list[Any]:
 
 
 def stored_finding(row: Mapping[str, Any]) -> StoredFinding:
-    """A stored finding, as far as matching must know it."""
+    """A stored finding, as matching needs it."""
     own = row.get("own")
     return StoredFinding(
         row["_id"],
@@ -66,22 +62,22 @@ def _extent(part: Mapping[str, Any]) -> Extent:
     return Extent(to_millis(part["from"]), to_millis(part["to"]), frozenset(map(label, part["reservations"])))
 
 
-def _acceptance(said: Mapping[str, Any] | None) -> acceptance.Acceptance | None:
-    if said is None:
+def _acceptance(stored: Mapping[str, Any] | None) -> acceptance.Acceptance | None:
+    if stored is None:
         return None
-    until: datetime | None = said.get("until")
+    until: datetime | None = stored.get("until")
     return acceptance.Acceptance(
-        frozenset(map(label, said["reservations"])),
-        said["peak"],
-        said["excess"],
+        frozenset(map(label, stored["reservations"])),
+        stored["peak"],
+        stored["excess"],
         None if until is None else to_millis(until),
-        said.get("digest"),
+        stored.get("digest"),
     )
 
 
-def accepted(finding: Finding, by: str, at: datetime, until: datetime | None = None) -> dict[str, Any]:
-    """The acceptance of a finding as it is, as it is stored."""
-    said = Acceptance(
+def new_acceptance(finding: Finding, by: str, at: datetime, until: datetime | None = None) -> dict[str, Any]:
+    """The acceptance of a finding as it is now, in the form in which it is stored."""
+    new = Acceptance(
         reservations=finding.reservations if finding.digest is None else [],
         digest=finding.digest,
         peak=finding.peak,
@@ -90,54 +86,37 @@ def accepted(finding: Finding, by: str, at: datetime, until: datetime | None = N
         by=by,
         at=at,
     )
-    stored: dict[str, Any] = said.model_dump(by_alias=True, exclude_none=True)
-    return stored
+    fields: dict[str, Any] = new.model_dump(by_alias=True, exclude_none=True)
+    return fields
 
 
-async def unresolved_resources(store: Store, among: Sequence[str] | None = None) -> set[str]:
-    """The resources that have findings which a run may have to resolve, or to open again."""
-    where: dict[str, Any] = {"state": {"$in": UNRESOLVED}}
-    if among is not None:
-        where["resource"] = {"$in": list(among)}
-    return {str(name) for name in await store.database[FINDINGS].distinct("resource", where)}
-
-
-async def unresolved(store: Store, resources: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
-    """The unresolved findings of these resources, without their histories."""
-    where = {"resource": {"$in": list(resources)}, "state": {"$in": UNRESOLVED}}
-    async for row in store.database[FINDINGS].find(where, _FIELDS):
-        yield row
-
-
-async def resolved(store: Store, resource: str, windows: Sequence[Window]) -> AsyncIterator[dict[str, Any]]:
+async def returning(store: Store, resource: str, windows: Sequence[Window]) -> AsyncIterator[dict[str, Any]]:
     """The resolved findings of a resource that may return to one of these windows, and those into which they merged."""
     if not windows:
         return
+    findings = FindingStore(store)
     start, end = min(window.start for window in windows), max(window.end for window in windows)
-    where = {"resource": resource, "state": "resolved", "from": {"$lt": from_millis(end)}}
-    where["to"] = {"$gt": from_millis(start)}
     wanted = {reservation for window in windows for reservation in window.reservations}
     read: set[Any] = set()
-    homes: set[Any] = set()
-    findings = store.database[FINDINGS]
-    async for row in findings.find(where, _FIELDS, sort=[("from", -1)], limit=RESOLVED_MOST):
+    merged_into: set[Any] = set()
+    async for row in findings.resolved_between(resource, from_millis(start), from_millis(end), RESOLVED_MAX):
         if not wanted.isdisjoint(map(label, row["reservations"])):
             read.add(row["_id"])
-            homes.add(row.get("mergedInto"))
+            merged_into.add(row.get("mergedInto"))
             yield row
-    while missing := sorted(homes - read - {None})[:RESOLVED_MOST]:
-        homes = set()
+    while missing := sorted(merged_into - read - {None})[:RESOLVED_MAX]:
+        merged_into = set()
         read.update(missing)
-        async for row in findings.find({"_id": {"$in": missing}, "state": "resolved"}, _FIELDS):
-            homes.add(row.get("mergedInto"))
+        async for row in findings.resolved(missing):
+            merged_into.add(row.get("mergedInto"))
             yield row
 
 
-def changed(windows: Iterable[Window], known: Iterable[StoredFinding]) -> list[Window]:
-    """The windows that are not what an unresolved finding was: only they can take another one."""
+def changed_windows(windows: Iterable[Window], known: Iterable[StoredFinding]) -> list[Window]:
+    """The windows that differ from all unresolved findings: only to them can a resolved one return."""
     same = {(each.extent.start, each.extent.end): each.extent for each in known}
-    return [window for window in windows if not _is_as_it_was(window, same.get((window.start, window.end)))]
+    return [window for window in windows if not _is_unchanged(window, same.get((window.start, window.end)))]
 
 
-def _is_as_it_was(window: Window, extent: Extent | None) -> bool:
+def _is_unchanged(window: Window, extent: Extent | None) -> bool:
     return extent is not None and extent.is_in(window)

@@ -103,6 +103,12 @@ def steps(difference: Difference, run: ObjectId | None = None) -> Iterator[Step]
             yield partial(_flag, resource, {"$unset": {"foreign": ""}})
 
 
+async def occupancies_matching(store: Store, where: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The reservations of the occupancies that match a filter, raw: ids of any type, which Beanie does not encode."""
+    rows: list[dict[str, Any]] = await store.database[OCCUPANCIES].find(where, {"reservation": 1}).to_list(None)
+    return rows
+
+
 async def add_foreign_occupancies(store: Store, those: Sequence[ForeignOccupancy]) -> None:
     """Keep these as well, those that are not yet; the next run sees whether they are still so."""
     difference = await compare(store, sorted({each.resource for each in those}), those) if those else None

@@ -34,7 +34,7 @@ _COLLECTION = Lease.Settings.name
 
 
 def new_owner() -> str:
-    """A name for one owner of a lease: two of one process are told apart."""
+    """A name for one owner of a lease: two owners in one process have different names."""
     return f"{OWNER}:{token_hex(4)}"
 
 

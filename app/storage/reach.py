@@ -101,6 +101,19 @@ def covers(guard: Mapping[str, Any], reach: Reach) -> bool:
     return back >= reach.back and ahead >= reach.ahead and (guard.get("long") is True or not reach.long)
 
 
+async def reach_of_guard(store: Store, resource: str) -> Reach:
+    """The reach that the guard of a resource knows, none where it has no guard; raw, as others may have spoilt it."""
+    guard = await store.database["guards"].find_one({"_id": resource})
+    return Reach() if guard is None else Reach.of_guard(guard)
+
+
+async def guards_short_of(store: Store, reaches: Mapping[str, Reach]) -> list[str]:
+    """Those of these resources whose guard does not know as large a reach; raw, as others may have spoilt it."""
+    fields = {"reachBack": 1, "reachAhead": 1, "long": 1}
+    guards = store.database["guards"].find({"_id": {"$in": [*reaches]}}, fields)
+    return [guard["_id"] async for guard in guards if not covers(guard, reaches[guard["_id"]])]
+
+
 async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
     """Raise what guards know to these reaches; whoever knows a larger one keeps it.
 

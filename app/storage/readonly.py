@@ -15,9 +15,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from app.storage import DATABASE
 from app.storage.client import LENIENT, make_client
 from app.storage.errors import UNAUTHORIZED, StorageError, shown, unusable
-
-BATCH = 2_000
-"""Documents that are decoded at a stretch."""
+from app.storage.raw_batches import BATCH, decoded
 
 _FEW = 20
 _MOST_SAMPLED = 1 << 24
@@ -77,8 +75,8 @@ class ReadOnlyDatabase:
         else:
             cursor = stored.find_raw_batches(dict(where or {}), projection, batch_size=BATCH)
         try:
-            async for batch in cursor:
-                yield decode_all(batch, LENIENT)
+            async for batch in decoded(cursor):
+                yield batch
         except OperationFailure as error:
             raise self._failure(error, collection, pipeline) from error
 

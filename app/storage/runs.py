@@ -4,7 +4,7 @@ Every change of a run names the state and the owner that it expects, so that a p
 dead cannot write over what happened since.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, get_args
@@ -88,17 +88,13 @@ class RunStore:
         await self._dequeue(run)
         return run
 
-    async def update(self, run: Run, **fields: Any) -> None:
-        """Write that the run lives, and these fields of it, by their names in the database.
+    async def write_progress(self, run: Run, **counts: Any) -> None:
+        """Write that the run lives, and how far it is, by the names of the counts in the database.
 
         Raises:
             OwnershipLost: another process has given the run up.
         """
-        result = await self.store.database[_RUNS].update_one(
-            _owned(run), {"$set": {"beatAt": self.store.clock.now(), **fields}}
-        )
-        if not result.matched_count:
-            raise OwnershipLost(f"The reconciliation {run.id} was given up.")
+        await self._update_owned(run, counts)
 
     async def succeed(self, run: Run, **counts: Any) -> None:
         """Write that the run has succeeded.
@@ -106,7 +102,7 @@ class RunStore:
         Raises:
             OwnershipLost: another process has given the run up.
         """
-        await self.update(run, state="succeeded", finishedAt=self.store.clock.now(), **counts)
+        await self._update_owned(run, {"state": "succeeded", "finishedAt": self.store.clock.now(), **counts})
 
     async def fail(self, run: Run, error: str, **counts: Any) -> None:
         """Write that the run has failed, and when another comes in its place, if one does.
@@ -116,7 +112,14 @@ class RunStore:
         """
         now = self.store.clock.now()
         retry = {"retryAt": now + timedelta(minutes=RETRY_MINUTES[run.tries - 1])} if _may_be_retried(run) else {}
-        await self.update(run, state="failed", finishedAt=now, error=error, **retry, **counts)
+        await self._update_owned(run, {"state": "failed", "finishedAt": now, "error": error, **retry, **counts})
+
+    async def _update_owned(self, run: Run, fields: Mapping[str, Any]) -> None:
+        result = await self.store.database[_RUNS].update_one(
+            _owned(run), {"$set": {"beatAt": self.store.clock.now(), **fields}}
+        )
+        if not result.matched_count:
+            raise OwnershipLost(f"The reconciliation {run.id} was given up.")
 
     async def requeue(self, run: Run) -> None:
         """Let the run wait again, for whichever process claims it next: this one is about to end."""

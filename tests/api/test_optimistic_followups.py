@@ -6,7 +6,7 @@ import pytest
 
 from app.job_queue import Queue
 from app.reconciliation import engine, optimistic_followups
-from app.reconciliation.optimistic_followups import Suspects
+from app.reconciliation.optimistic_followups import OptimisticFollowups
 from app.storage.client import Store
 from tests.support.api_client import HOUR, NINE, Visitor, good
 
@@ -71,7 +71,7 @@ async def test_a_double_booking_is_found_without_being_asked_for(visitor: Visito
 async def test_many_writes_ask_for_few_runs(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of them asks at once, and no other one until a pause is over or the process ends; nothing is lost."""
     monkeypatch.setattr(optimistic_followups, "PAUSE_SECONDS", 3_600)
-    written = Suspects(mock_store, Queue(None))
+    written = OptimisticFollowups(mock_store, Queue(None))
     for number in range(100):
         written(f"room-{number}")
     assert await looked_at(mock_store) == ["incremental"]

@@ -4,16 +4,15 @@ import asyncio
 import sys
 import time
 
-from app.reconciliation import scan
-from app.reconciliation.row_batches import PASSING
 from app.storage.client import connect
+from app.storage.sweep_rows import pass_batches
 
 
 async def main(url: str) -> None:
     """All batches of the sweep's own cursor, decoded."""
     store = await connect(url)
     count, began = 0, time.perf_counter()
-    async for batch in scan.batches(store, scan.OCCUPYING, PASSING, sort=scan.ORDER, batch_size=scan.BATCH):
+    async for batch in pass_batches(store):
         count += len(batch)
     sys.stdout.write(f"{count} {time.perf_counter() - began}\n")
     await store.close()

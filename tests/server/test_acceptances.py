@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from app.errors import Problem
 from app.reconciliation.engine import reconcile_reservations
-from app.reconciliation.findings.transitions import Said, transition
+from app.reconciliation.findings.transitions import FindingTransition, transition
 from app.storage.client import Store
 from tests.support.acceptance_model import HOURS, Model, stretches
 from tests.support.api_client import HOUR, NINE
@@ -101,7 +101,7 @@ async def test_acceptances_hide_whom_they_name_and_nobody_else(
         hidden += sum(row["state"] == "accepted" for row in rows)
         standing = [row for row in rows if row["state"] != "resolved"]
         for row in churn.dice.sample(standing, min(len(standing), churn.dice.randrange(3))):
-            word = Said(churn.dice.choice(WORDS), "ann", until=churn.until())
+            word = FindingTransition(churn.dice.choice(WORDS), "ann", until=churn.until())
             with suppress(Problem):
                 await transition(store, str(row["_id"]), word)
                 stored = await findings.find_one({"_id": row["_id"]})

@@ -18,10 +18,11 @@ from app.domain.instants import MINUTE
 from app.reconciliation import alerts, engine
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings import transitions
-from app.reconciliation.findings.transitions import Said
+from app.reconciliation.findings.transitions import FindingTransition
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Finding
+from app.storage.findings import UNALERTED
 from app.storage.leases import ALERTS, DEAD_SECONDS, LeaseStore
 from app.storage.runs import RunStore
 from tests.support import alert_receiver as theirs
@@ -90,8 +91,8 @@ async def test_without_an_address_nothing_is_sent(store: Store, hook: theirs.Rec
 
 async def test_a_crowd_is_one_message(store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """It names the first and counts the rest; beyond the limit of a message comes another one at once."""
-    monkeypatch.setattr(alerts, "MOST", 60)
-    monkeypatch.setattr(alerts, "MARKED", 7)
+    monkeypatch.setattr(alerts, "FINDINGS_MAX", 60)
+    monkeypatch.setattr(alerts, "MARK_BATCH", 7)
     await opened(store, *(f"r{number:03}" for number in range(85)))
 
     assert await Alerts(Settings(alert_url=hook.url)).announce(store) == 85
@@ -222,9 +223,9 @@ async def test_a_person_opens_one_again(store: Store, hook: theirs.Receiver) -> 
     await store.database["resources"].insert_one({"_id": "a", "name": "Blue room"})
     sender = Alerts(Settings(alert_url=hook.url))
     await sender.announce(store)
-    await transitions.transition(store, str(a), Said("acknowledged", "me"))
+    await transitions.transition(store, str(a), FindingTransition("acknowledged", "me"))
     await sender.announce(store)
-    await transitions.transition(store, str(a), Said("open", "me"))
+    await transitions.transition(store, str(a), FindingTransition("open", "me"))
     await sender.announce(store)
 
     assert told(hook) == {str(a): 2}
@@ -239,7 +240,7 @@ async def test_what_a_run_opens_again_is_told_again(store: Store, hook: theirs.R
     messages = []
     for status in ("confirmed", "confirmed", "cancelled", "confirmed", "confirmed"):
         await rows.update_one({"_id": first}, {"$set": {"status": status}})
-        await engine.reconcile_reservations(store, "full", tell=sender)
+        await engine.reconcile_reservations(store, "full", on_findings=sender)
         await sender.announce(store)
         messages.append(len(hook.got))
 
@@ -293,15 +294,15 @@ async def test_who_is_to_end_notes_what_was_taken(
     store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sender that is cancelled when the receiver has answered writes that down to the last finding before he ends."""
-    monkeypatch.setattr(alerts, "MARKED", 1)
+    monkeypatch.setattr(alerts, "MARK_BATCH", 1)
     mark, calls = alerts._mark, 0
 
-    async def marking(channel: Any, ids: Any, where: Any, change: Any) -> None:
+    async def marking(sender: Any, ids: Any, write: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == 2:
             sending.cancel()
-        await mark(channel, ids, where, change)
+        await mark(sender, ids, write)
 
     monkeypatch.setattr(alerts, "_mark", marking)
     await opened(store, *"r" * 20)
@@ -447,7 +448,7 @@ class TestProcesses:
                 await asyncio.to_thread(each.said, "at always")
             ids = [each for _ in range(60) for each in await opened(store, *"abcdef")]
             findings = store.client.delegate[store.database.name]["findings"]
-            assert await asyncio.to_thread(eventually, lambda: findings.count_documents(alerts.UNTOLD) == 0)
+            assert await asyncio.to_thread(eventually, lambda: findings.count_documents(UNALERTED) == 0)
 
         assert counted(hook) == len(ids)
         assert set(told(hook).values()) == {1}

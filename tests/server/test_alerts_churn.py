@@ -82,9 +82,9 @@ class World:
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_whatever_happens(store: Store, clock: Moved, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not open is not told, nothing is told twice but for a lost answer, and in the end all that is open is."""
-    monkeypatch.setattr(messages, "LINES", 10**6)
-    monkeypatch.setattr(alerts, "LINES", 10**6)
-    monkeypatch.setattr(messages, "CHARACTERS", 10**9)
+    monkeypatch.setattr(messages, "LINES_MAX", 10**6)
+    monkeypatch.setattr(alerts, "LINES_MAX", 10**6)
+    monkeypatch.setattr(messages, "CHARACTERS_MAX", 10**9)
     chance = random.Random(seed)
     async with receiving() as hook:
         world = World(store, hook, chance)

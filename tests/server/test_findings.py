@@ -13,8 +13,8 @@ from app.domain.instants import render
 from app.domain.sweep import Window
 from app.reconciliation import engine, findings_writer
 from app.reconciliation.finding_changes import Change
-from app.reconciliation.findings.transitions import Said, transition
-from app.reconciliation.findings_batches import Writer
+from app.reconciliation.findings.transitions import FindingTransition, transition
+from app.reconciliation.findings_batches import BatchWriter
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.leases import DEAD_SECONDS, Grant, LeaseStore, OwnershipLost
@@ -296,15 +296,17 @@ async def test_a_word_in_between_wins(reviewer: Visitor, monkeypatch: pytest.Mon
     await run_of(reviewer)
     finding = await only(reviewer)
     await doubled(reviewer, first, startTime=NINE, endTime=NINE + HOUR / 2, blockEnd=NINE + HOUR / 2)
-    write = Writer.write
+    write = BatchWriter.write
     said: list[Finding] = []
 
-    async def interrupted(writer: Writer, changes: Sequence[Change], seen: Sequence[Any]) -> None:
+    async def interrupted(writer: BatchWriter, changes: Sequence[Change], seen: Sequence[Any]) -> None:
         if not said:
-            said.append(await transition(reviewer.store, finding["id"], Said("accepted", "me", note="mine")))
+            said.append(
+                await transition(reviewer.store, finding["id"], FindingTransition("accepted", "me", note="mine"))
+            )
         await write(writer, changes, seen)
 
-    monkeypatch.setattr(Writer, "write", interrupted)
+    monkeypatch.setattr(BatchWriter, "write", interrupted)
     run = await run_of(reviewer)
     after = await only(reviewer)
     assert [each["to"] for each in after["history"]] == ["open", "accepted", "open"]
@@ -324,7 +326,7 @@ async def test_a_word_in_between_hides_no_new_finding(reviewer: Visitor, monkeyp
 
     async def interrupted(leases: LeaseStore, lease: Grant, work: Callable[[Session], Awaitable[None]]) -> None:
         if not said:
-            said.append(await transition(leases.store, finding["id"], Said("accepted", "me")))
+            said.append(await transition(leases.store, finding["id"], FindingTransition("accepted", "me")))
         await under(leases, lease, work)
 
     monkeypatch.setattr(LeaseStore, "under", interrupted)
@@ -350,10 +352,10 @@ async def test_a_paused_run_writes_nothing(reviewer: Visitor) -> None:
 
     for _ in range(2):
         with pytest.raises(OwnershipLost):
-            await findings_writer.record(store, paused, run, ["room"], [window], ids)
+            await findings_writer.write_findings(store, paused, run, ["room"], [window], ids)
         await LeaseStore(store).release(paused)
     assert await store.database["findings"].count_documents({}) == 0
-    await findings_writer.record(store, other, run, ["room"], [window], ids)
+    await findings_writer.write_findings(store, other, run, ["room"], [window], ids)
     assert await store.database["findings"].count_documents({}) == 1
 
 

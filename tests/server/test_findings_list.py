@@ -10,10 +10,11 @@ from bson import ObjectId
 
 from app.domain.instants import render
 from app.http.paging import read_cursor, write_cursor
-from app.reconciliation.findings import listing
-from app.reconciliation.findings.listing import Filters, listed
+from app.reconciliation.findings.listing import list_findings
+from app.storage import finding_pages
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
+from app.storage.finding_pages import SORTS, FindingFilters
 from tests.support.api_client import HOUR, NINE, Visitor, good, problem
 from tests.support.command_log import listening
 from tests.support.findings import URL, found
@@ -177,7 +178,7 @@ async def test_windows_that_meet_a_span(reviewer: Visitor) -> None:
 
 async def test_the_findings_of_a_customer(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """All with a reservation of theirs, however their id is stored and however many reservations they have."""
-    monkeypatch.setattr(listing, "CUSTOMER_BATCH", 3)
+    monkeypatch.setattr(finding_pages, "CUSTOMER_BATCH", 3)
     store, ann = reviewer.store, ObjectId()
     theirs = [ObjectId() for _ in range(20)]
     rows = [
@@ -248,13 +249,18 @@ async def test_no_list_walks_a_collection(database_url: str) -> None:
         for number in range(3):
             await found(store, number, reservations=[row["_id"]])
         commands.taken()
-        asked = [Filters(), Filters(["open"]), Filters(resources=["room"]), Filters(customer="ann")]
-        asked += [Filters(from_=NINE, to=NINE + HOUR), Filters(updated_since=NINE - 9999 * HOUR)]
+        asked = [
+            FindingFilters(),
+            FindingFilters(["open"]),
+            FindingFilters(resources=["room"]),
+            FindingFilters(customer="ann"),
+        ]
+        asked += [FindingFilters(from_=NINE, to=NINE + HOUR), FindingFilters(updated_since=NINE - 9999 * HOUR)]
         for filters in asked:
-            for order in listing._SORTS:
-                following = (await listed(store, filters, order, 1, None)).following
+            for order in SORTS:
+                following = (await list_findings(store, filters, order, 1, None)).following
                 if following is not None:
-                    await listed(store, filters, order, 1, following)
+                    await list_findings(store, filters, order, 1, following)
         seen = [(str(each[name]), where) for name, each in commands.taken() for where in filters_of(each)]
 
         assert {"findings", "reservations"} <= {collection for collection, _ in seen}
@@ -268,7 +274,7 @@ async def test_no_list_walks_a_collection(database_url: str) -> None:
 async def test_a_page_reads_no_more_than_it_shows(store: Store, order: str) -> None:
     """MongoDB sorts nothing and looks at as many findings as the page has, with all states as with one."""
     await many(store, 60)
-    field, direction = listing._SORTS[order]  # type: ignore[index]  # parametrize knows texts alone
+    field, direction = SORTS[order]  # type: ignore[index]  # parametrize knows texts alone
     for states in (STATES, ("open",)):
         find = {"find": "findings", "filter": {"state": {"$in": [*states]}}, "limit": 5}
         find |= {"sort": {field: direction, "_id": direction}, "projection": {field: 1}}

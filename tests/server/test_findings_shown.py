@@ -9,9 +9,10 @@ from bson import DatetimeMS, Decimal128, ObjectId
 from bson.dbref import DBRef
 
 from app.domain.instants import render
-from app.reconciliation.findings.context import surroundings
-from app.reconciliation.findings.listing import Filters, listed
+from app.reconciliation.findings.context import read_context
+from app.reconciliation.findings.listing import list_findings
 from app.storage.client import Store
+from app.storage.finding_pages import FindingFilters
 from tests.support.api_client import HOUR, NINE, Visitor, good
 from tests.support.command_log import listening
 from tests.support.findings import URL, found, run_of
@@ -225,9 +226,9 @@ async def test_a_page_asks_for_a_few_ids_at_a_time(database_url: str) -> None:
     async with listening(database_url) as (store, commands):
         ids = [[ObjectId() for _ in range(100)] for _ in range(50)]
         made = [await found(store, number, reservations=each) for number, each in enumerate(ids)]
-        page = await listed(store, Filters(), "from", len(made), None)
+        page = await list_findings(store, FindingFilters(), "from", len(made), None)
         commands.taken()
-        await surroundings(store, page.findings)
+        await read_context(store, page.findings)
         asked = [len(each["filter"]["_id"]["$in"]) for name, each in commands.taken() if name == "find"]
 
     assert sum(asked) >= 5_000

@@ -14,7 +14,7 @@ from app.deadline import Deadline
 from app.domain.instants import render
 from app.errors import Problem
 from app.reconciliation.findings import service, transitions
-from app.reconciliation.findings.transitions import Said
+from app.reconciliation.findings.transitions import FindingTransition
 from app.storage.client import Store
 from tests.support.api_client import HOUR, NINE, Visitor, good, problem
 from tests.support.findings import URL, doubled, found, only, run_of, word
@@ -187,7 +187,7 @@ async def test_a_word_says_it_of_the_version_that_was_meant(reviewer: Visitor, m
 
     async def overtaken(*args: Any) -> Any:
         monkeypatch.setattr(transitions, "_write", write)
-        await transitions.transition(store, finding["id"], Said("assigned", "bob", assignee="bob"))
+        await transitions.transition(store, finding["id"], FindingTransition("assigned", "bob", assignee="bob"))
         return await write(*args)
 
     monkeypatch.setattr(transitions, "_write", overtaken)
@@ -222,7 +222,7 @@ async def test_one_word_on_many(reviewer: Visitor) -> None:
     """Each is answered by itself, in the order of the request: the finding, or the problem that it alone would have."""
     store = reviewer.store
     ids = [str(await found(store, number)) for number in range(5)]
-    await transitions.transition(store, ids[1], Said("accepted", "me"))
+    await transitions.transition(store, ids[1], FindingTransition("accepted", "me"))
     nobody = "0" * 24
     asked = [ids[4], ids[1], nobody, ids[0]]
     body = {"ids": asked, "to": "acknowledged", "note": "seen", "actor": "Ann"}
@@ -297,8 +297,8 @@ async def test_what_there_is_no_time_for_is_overloaded(reviewer: Visitor) -> Non
 
     with pytest.MonkeyPatch.context() as patch, deadline.bound(limit):
         patch.setattr(transitions, "transition", slow)
-        patch.setattr(service, "AT_ONCE", 1)
-        came, _ = await asyncio.wait_for(review.transition_many(ids, Said("acknowledged", "me")), 30)
+        patch.setattr(service, "CONCURRENT_MAX", 1)
+        came, _ = await asyncio.wait_for(review.transition_many(ids, FindingTransition("acknowledged", "me")), 30)
 
     said = [each.name if isinstance(each, Problem) else each.state for each in came]
     assert said == ["acknowledged", "overloaded", "overloaded"]

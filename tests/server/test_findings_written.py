@@ -11,9 +11,9 @@ from bson import ObjectId, encode
 from app.domain import finding_identity
 from app.reconciliation import engine, findings_batches
 from app.reconciliation.engine import reconcile_reservations
-from app.reconciliation.findings.transitions import Said, transition
-from app.reconciliation.findings_batches import Writer
-from app.reconciliation.stored_findings import LISTED
+from app.reconciliation.findings.transitions import FindingTransition, transition
+from app.reconciliation.findings_batches import BatchWriter
+from app.reconciliation.stored_findings import LISTED_IDS_MAX
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
 from app.storage.runs import RunStore
@@ -79,7 +79,7 @@ async def test_an_acceptance_runs_out_by_itself(store: Store, monkeypatch: pytes
     await reconciled(store)
     (finding,) = await stored(store)
     await store.database["findings"].update_one({}, {"$set": {"toldAt": store.clock.now()}})
-    await transition(store, str(finding["_id"]), Said("accepted", "ann", until=store.clock.now() + HOUR))
+    await transition(store, str(finding["_id"]), FindingTransition("accepted", "ann", until=store.clock.now() + HOUR))
     in_time = await reconciled(store, "incremental")
     later = store.clock.millis() + int((2 * HOUR).total_seconds() * 1000)
     monkeypatch.setattr(store.clock, "millis", lambda: later)
@@ -97,27 +97,27 @@ async def test_a_run_that_ends_between_two_batches_is_repeated(
     store: Store, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
     """Wherever it ends, the next one finds what each part was split from, and that it was accepted."""
-    monkeypatch.setattr(findings_batches, "BATCH", 1)
+    monkeypatch.setattr(findings_batches, "BATCH_WEIGHT_MAX", 1)
     day = await book(store, (NINE, NINE + 6 * HOUR))
     hours = await book(store, *[(NINE + at * HOUR, NINE + (at + 1) * HOUR) for at in range(6)])
     await book(store, (NINE, NINE + HOUR), (NINE, NINE + HOUR), resource="desk")
     await reconciled(store)
     for row in await stored(store):
-        await transition(store, str(row["_id"]), Said("accepted", "ann"))
+        await transition(store, str(row["_id"]), FindingTransition("accepted", "ann"))
     (whole,) = await stored(store, resource="room")
     await cancel(store, hours[1], hours[3])
     await store.database["reservations"].update_many({"resource": "desk"}, {"$set": {"status": "cancelled"}})
-    change, left = Writer._change, [written]
+    change, left = BatchWriter._write_batch, [written]
 
-    async def ending(writer: Writer, batch: Any) -> None:
+    async def ending(writer: BatchWriter, batch: Any) -> None:
         if not left[0]:
             raise OSError("the process ends here")
         left[0] -= 1
         await change(writer, batch)
 
-    monkeypatch.setattr(Writer, "_change", ending)
+    monkeypatch.setattr(BatchWriter, "_write_batch", ending)
     assert (await reconcile_reservations(store, "full")).state == "failed"
-    monkeypatch.setattr(Writer, "_change", change)
+    monkeypatch.setattr(BatchWriter, "_write_batch", change)
     run = await reconciled(store)
     first, *others = await stored(store, resource="room", state="accepted")
 
@@ -160,11 +160,11 @@ async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest
 @pytest.mark.servers("or")
 async def test_a_finding_of_very_many_reservations_is_bounded(store: Store) -> None:
     """It lists a sample, is the same in the next run and as half of itself, and an acceptance is for exactly these."""
-    count = LISTED + 1_000
+    count = LISTED_IDS_MAX + 1_000
     chain = await book(store, *[(NINE + at * MINUTE, NINE + (at + 3) * MINUTE) for at in range(count)])
     await reconciled(store)
     (finding,) = await stored(store)
-    await transition(store, str(finding["_id"]), Said("accepted", "ann"))
+    await transition(store, str(finding["_id"]), FindingTransition("accepted", "ann"))
     same = await reconciled(store)
     await cancel(store, chain[-1])
     fewer = await reconciled(store)
@@ -173,7 +173,7 @@ async def test_a_finding_of_very_many_reservations_is_bounded(store: Store) -> N
     (half,) = await stored(store)
 
     assert finding["reservationCount"] == count
-    assert LISTED / 2 < len(finding["reservations"]) <= LISTED
+    assert LISTED_IDS_MAX / 2 < len(finding["reservations"]) <= LISTED_IDS_MAX
     assert len(encode(finding)) < 2**18
     assert (same.new, same.unaccepted, fewer.new, fewer.unaccepted) == (0, 0, 1, 1)
     assert (half["_id"], half["reservationCount"], "digest" in half) == (finding["_id"], 499, False)

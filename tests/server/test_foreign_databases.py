@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.domain.instants import from_millis
-from app.reconciliation import engine, scan
+from app.reconciliation import engine
+from app.storage import raw_batches
 from app.storage.client import Store
 from app.storage.row_reader import TRASH, UNKNOWN_STATUS
 from app.storage.values import label
@@ -59,7 +60,7 @@ async def test_model_run_and_audit_agree(
     """Windows, peaks, capacities, who and conflicts; a run of each resource by itself then changes nothing."""
     windows = 0
     for seed in range(begin, min(begin + TOGETHER, DATABASES)):
-        monkeypatch.setattr(scan, "BATCH", (2, 5, 2_000)[seed % 3])  # so that resources lie in several of them
+        monkeypatch.setattr(raw_batches, "BATCH", (2, 5, 2_000)[seed % 3])  # so that resources lie in several of them
         made = world(seed)
         await fill(store, made)
         expected, conflicts = made.windows(named)

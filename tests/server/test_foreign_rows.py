@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 from app.audit import audit
 from app.domain.instants import render
 from app.domain.sweep import Window
-from app.reconciliation import scan
-from app.reconciliation.row_batches import PROJECTION
+from app.storage import raw_batches
 from app.storage.client import Store
 from app.storage.readonly import open_read_only
+from app.storage.sweep_rows import OCCUPYING, ORDER, SWEPT_FIELDS
 from tests.support.commands import run
 from tests.support.data_files import payload_sample, payload_truth
 from tests.support.foreign_checks import audited, reconciled
@@ -174,7 +174,7 @@ async def test_every_form_of_a_row(store: Store, fields: dict[str, Any]) -> None
 @pytest.mark.parametrize("other", [{"resource": ROOM}, {"resource": "z", "items": [{"resource": str(ROOM)}]}], ids=repr)
 async def test_rows_that_lie_apart(store: Store, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]) -> None:
     """Two that the cursor meets far from each other, of long ago, are on one resource all the same."""
-    monkeypatch.setattr(scan, "BATCH", 2)
+    monkeypatch.setattr(raw_batches, "BATCH", 2)
     past = {"startTime": NINE.replace(year=2020), "endTime": NINE.replace(year=2020) + HOUR}
     await put(store, taken(str(ROOM)) | past, taken("z") | past | other)
     await put(store, *(taken(f"between-{number}") | past for number in range(9)))
@@ -205,13 +205,18 @@ async def test_rows_in_odd_forms_are_found_from_indexes(store: Store) -> None:
     """The pass over everything sorts nothing; a resource, an item's one too, is looked up."""
     await put(store, *(taken(f"r{number % 7}") for number in range(100)))
     for where, sort in [
-        (scan.OCCUPYING, dict(scan.ORDER)),
-        ({"resource": {"$in": [ROOM, str(ROOM)]}, **scan.OCCUPYING}, None),
+        (OCCUPYING, dict(ORDER)),
+        ({"resource": {"$in": [ROOM, str(ROOM)]}, **OCCUPYING}, None),
         ({"items.resource": {"$in": [ROOM, str(ROOM)]}}, None),
         ({"resource": {"$gte": {}}}, None),
         ({"items.resource": {"$gte": {}}}, None),
     ]:
-        asked = {"find": "reservations", "filter": where, "projection": PROJECTION, **({"sort": sort} if sort else {})}
+        asked = {
+            "find": "reservations",
+            "filter": where,
+            "projection": dict.fromkeys(SWEPT_FIELDS, 1),
+            **({"sort": sort} if sort else {}),
+        }
         plan = await store.database.command({"explain": asked, "verbosity": "queryPlanner"})
         assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
         assert "'SORT'" not in str(plan["queryPlanner"]["winningPlan"])
@@ -225,7 +230,7 @@ VALUES += [[], [1], [{}], [{"resource": {}}], [{"resource": ROOM, "startTime": "
 async def test_nothing_in_a_row_ends_a_run(store: Store) -> None:
     """Every type that BSON has, in every field that is read, as far as the server takes it."""
     await put(store, taken("other"), taken("other"))
-    for name in [*PROJECTION, "_id"]:
+    for name in [*SWEPT_FIELDS, "_id"]:
         for value in VALUES:
             with suppress(PyMongoError):
                 await store.database["reservations"].insert_one(taken("room") | {name: value})

@@ -6,8 +6,9 @@ import pytest
 from bson import Binary
 
 from app.booking import expiry
-from app.reconciliation.engine import is_known, reconcile_reservations
+from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import Store
+from app.storage.sweep_rows import is_known_resource
 from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
 from tests.support.command_log import Commands, listening
 from tests.support.findings import doubled, only, run_of, word
@@ -149,5 +150,5 @@ async def test_a_word_does_not_grow_with_history(database_url: str) -> None:
         commands.taken()
         problem(await word(visitor, finding, "resolve"), "forbidden-transition")
         await no_more_is_read(store, commands, len(finding["reservations"]))
-        assert not await is_known(store, "nowhere")
+        assert not await is_known_resource(store, "nowhere")
         await no_more_is_read(store, commands, 0)

@@ -13,15 +13,15 @@ from structlog.testing import capture_logs
 
 from app.domain.instants import parse, render
 from app.domain.sweep import sweep
-from app.reconciliation import engine, recheck, scan, schedule
+from app.reconciliation import engine, recheck, reconciler, scan, schedule
 from app.reconciliation.recheck import ConfirmedWindows
-from app.reconciliation.row_batches import PASSING
-from app.reconciliation.scan import Opaque
-from app.reconciliation.stored_findings import unresolved_resources
+from app.storage import raw_batches, sweep_rows
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
+from app.storage.findings import FindingStore
 from app.storage.leases import DEAD_SECONDS, OwnershipLost
 from app.storage.runs import RunStore
+from app.storage.sweep_rows import OCCUPYING, ORDER, SWEPT_FIELDS, OpaqueReferences
 from tests.support.data_files import flights
 from tests.support.step_driver import HOUR, NINE, add_resource, book
 
@@ -55,7 +55,7 @@ async def test_a_month_of_flights(store: Store) -> None:
 
     assert (run.scanned, run.resources, run.findings, run.conflicts) == (26_223, 3_139, 6, 6)
     assert {len(each["reservations"]) for each in warnings} == {2}
-    assert await unresolved_resources(store) == {"N439UA", "N703TW", "N704X", "N713TW", "N727TW"}
+    assert await FindingStore(store).unresolved_resources() == {"N439UA", "N703TW", "N704X", "N713TW", "N727TW"}
 
 
 def histories(seed: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
@@ -124,7 +124,7 @@ async def test_what_is_found_is_all_there_is(store: Store, seed: int) -> None:
 
 async def test_small_batches_do_not_cut_a_resource(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A resource that begins, goes on or ends in any batch of the cursor is swept whole."""
-    monkeypatch.setattr(scan, "BATCH", 3)
+    monkeypatch.setattr(raw_batches, "BATCH", 3)
     documents = []
     for place in range(8):
         starts = [NINE + (hour - (hour == place + 1)) * HOUR for hour in range(9)]
@@ -145,13 +145,13 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
     look_again = recheck.confirm_windows
     looked: list[str] = []
 
-    async def after_a_move(store: Store, resources: Sequence[str], opaque: Opaque) -> ConfirmedWindows:
+    async def after_a_move(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> ConfirmedWindows:
         looked.extend(resources)
         times = {"startTime": NINE + HOUR, "endTime": NINE + 2 * HOUR}
         await store.database["reservations"].update_one({"_id": second}, {"$set": times})
         return await look_again(store, resources, opaque)
 
-    monkeypatch.setattr(engine, "confirm_windows", after_a_move)
+    monkeypatch.setattr(reconciler, "confirm_windows", after_a_move)
     run, warnings = await reconciled(store)
 
     assert looked == ["room"]
@@ -173,7 +173,7 @@ async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pyte
     """A room that is made larger, and filled, between the two reads of a second look was never above its capacity."""
     await add_resource(store)
     await put(store, taken("room", NINE, NINE + HOUR))
-    batches = scan.batches
+    batches = sweep_rows.reservation_batches
 
     async def after_it_grew(store: Store, *arguments: Any, **options: Any) -> Any:
         if await store.database["reservations"].count_documents({}) == 1:
@@ -182,7 +182,7 @@ async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pyte
         async for batch in batches(store, *arguments, **options):
             yield batch
 
-    monkeypatch.setattr(scan, "batches", after_it_grew)
+    monkeypatch.setattr(scan, "reservation_batches", after_it_grew)
 
     assert (await recheck.confirm_windows(store, ["room"], {})).windows == []
     assert await store.database["reservations"].count_documents({}) == 2
@@ -214,7 +214,7 @@ async def test_bookings_that_move_all_the_time_are_no_findings(store: Store) -> 
 
 async def test_an_incremental_run_looks_at_what_has_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a full run it reads the changed resources whole, and those again in which something was wrong."""
-    monkeypatch.setattr(engine, "LATE_COMMITS", timedelta(0))
+    monkeypatch.setattr(reconciler, "LATE_COMMITS", timedelta(0))
     for resource in ("quiet", "wrong", "busy"):
         await add_resource(store, resource)
     old = datetime(2026, 1, 1, tzinfo=UTC)
@@ -285,7 +285,7 @@ async def test_a_dead_run_is_given_up_and_asked_for_anew(store: Store) -> None:
     assert given_up.state == "abandoned"
     assert "the dead" in (given_up.error or "")
     with pytest.raises(OwnershipLost):
-        await RunStore(store).update(run, state="succeeded")
+        await RunStore(store).succeed(run)
     assert (await RunStore(store).get(str(run.id))).state == "abandoned"
 
 
@@ -299,7 +299,7 @@ async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.Monke
         await never.wait()
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "confirm_windows", stuck)
+        patch.setattr(reconciler, "confirm_windows", stuck)
         task = asyncio.create_task(engine.reconcile_reservations(store, "full"))
         await reached.wait()
         task.cancel()
@@ -320,7 +320,7 @@ async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.Monke
         raise RuntimeError("no second look")
 
     with monkeypatch.context() as patch, capture_logs():
-        patch.setattr(engine, "confirm_windows", broken)
+        patch.setattr(reconciler, "confirm_windows", broken)
         failed = await engine.reconcile_reservations(store, "full")
     run, _ = await reconciled(store)
 
@@ -337,9 +337,9 @@ async def test_the_server_sorts_nothing(store: Store) -> None:
         {
             "explain": {
                 "find": "reservations",
-                "filter": scan.OCCUPYING,
-                "projection": PASSING,
-                "sort": dict(scan.ORDER),
+                "filter": OCCUPYING,
+                "projection": {**dict.fromkeys(SWEPT_FIELDS, 1), "_id": 0},
+                "sort": dict(ORDER),
             },
             "verbosity": "queryPlanner",
         }

@@ -10,12 +10,13 @@ from bson import ObjectId
 from app.domain.instants import to_millis
 from app.importing.catalogue_ids import CatalogueIds
 from app.migration.migrate import migrate
-from app.reconciliation import engine, scan
-from app.reconciliation.guard_updates import keep_foreign
+from app.reconciliation import engine, reconciler, scan
+from app.reconciliation.guard_updates import replace_foreign_occupancies
 from app.storage.client import Store
 from app.storage.documents import Run
 from app.storage.foreign_occupancies import ForeignOccupancy, compare, steps
 from app.storage.leases import LeaseStore
+from app.storage.sweep_rows import is_known_resource
 from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
 from tests.support.migration_rows import kinds
 
@@ -166,7 +167,7 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> N
     start = to_millis(NINE)
     lease = await LeaseStore(store).acquire("somebody")
     assert lease is not None
-    await keep_foreign(
+    await replace_foreign_occupancies(
         store, lease, ObjectId(), ["room"], [ForeignOccupancy("room", start, start + 5 * 3_600_000, ObjectId())]
     )
     guard = await guard_of(store)
@@ -178,7 +179,7 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> N
 @pytest.mark.servers("transactions")
 async def test_a_run_reads_few_large_resources_at_once(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many changed, the rows in memory are bounded; one resource alone is read whole."""
-    monkeypatch.setattr(engine, "SUSPECT_ROWS", 20)
+    monkeypatch.setattr(reconciler, "SUSPECT_ROWS_MAX", 20)
     store, sizes, these = visitor.store, list[tuple[int, int]](), scan.scan_resources
 
     async def counted(store: Store, resources: Any, *more: Any, **options: Any) -> scan.ResourceScan:
@@ -254,8 +255,8 @@ async def test_a_run_knows_the_resources_of_objects(visitor: Visitor) -> None:
     await put(visitor.store, {"relationTo": "resources", "value": "late"})
     await reconciled(visitor.store)
 
-    assert await engine.is_known(visitor.store, "late")
-    assert not await engine.is_known(visitor.store, "later")
+    assert await is_known_resource(visitor.store, "late")
+    assert not await is_known_resource(visitor.store, "later")
 
 
 async def test_migrate_lists_what_a_run_would(visitor: Visitor) -> None:

@@ -9,6 +9,7 @@ from bson import ObjectId
 
 from app.cron import parse, previous
 from app.reconciliation import engine, schedule
+from app.reconciliation.reconciler import Reconciler
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
 from app.storage.leases import DEAD_SECONDS
@@ -46,16 +47,16 @@ async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> No
     time = previous(HOURLY, store.clock.now())
     midnight = time.replace(hour=0)
     await made(store, "full", midnight - 3 * MINUTE)
-    first = await schedule.ask(store, HOURLY)
-    again = await schedule.ask(store, HOURLY)
+    first = await schedule.enqueue_due(store, HOURLY)
+    again = await schedule.enqueue_due(store, HOURLY)
     assert first is not None
     assert (first.kind, again) == ("full", None)
     assert (await engine.carry_out(store)) is not None
-    assert await schedule.ask(store, HOURLY) is None
+    assert await schedule.enqueue_due(store, HOURLY) is None
 
     yesterday = {"startedAt": time - 3 * MINUTE}
     await store.database["reconciliations"].update_many({"_id": first.id}, {"$set": yesterday})
-    second = await schedule.ask(store, HOURLY)
+    second = await schedule.enqueue_due(store, HOURLY)
     assert second is not None
     assert second.kind == "incremental"
 
@@ -66,13 +67,13 @@ async def test_what_was_begun_since_is_not_due(store: Store, state: str) -> None
     time = previous(HOURLY, store.clock.now())
     await made(store, "full", time, state)
 
-    assert await schedule.ask(store, HOURLY) is None
+    assert await schedule.enqueue_due(store, HOURLY) is None
 
 
 async def test_less_than_what_is_due_does_not_do(store: Store) -> None:
     """A look at what has changed, begun since, does not stand in the place of the day's full run."""
     await made(store, "incremental", previous(HOURLY, store.clock.now()))
-    due = await schedule.ask(store, HOURLY)
+    due = await schedule.enqueue_due(store, HOURLY)
 
     assert due is not None
     assert due.kind == "full"
@@ -80,7 +81,7 @@ async def test_less_than_what_is_due_does_not_do(store: Store) -> None:
 
 async def test_two_workers_ask_for_one_run(store: Store) -> None:
     """At the same moment."""
-    asked = await asyncio.gather(*(schedule.ask(store, HOURLY) for _ in "12345"))
+    asked = await asyncio.gather(*(schedule.enqueue_due(store, HOURLY) for _ in "12345"))
 
     assert len({run.id for run in asked if run is not None}) == 1
     assert len(await waiting(store)) == 1
@@ -92,7 +93,7 @@ async def test_what_failed_is_tried_again_after_pauses_that_grow(store: Store, m
     async def broken(*_: Any) -> None:
         raise ValueError("it breaks")
 
-    monkeypatch.setattr(engine._Work, "look", broken)
+    monkeypatch.setattr(Reconciler, "reconcile", broken)
     await RunStore(store).enqueue("full")
     pauses = []
     for _ in RETRY_MINUTES:

@@ -13,13 +13,14 @@ from bson import ObjectId
 
 from app import job_queue
 from app.job_queue import Queue
-from app.reconciliation import engine, recheck
+from app.reconciliation import engine, recheck, reconciler
 from app.reconciliation.alerts import Alerts
-from app.reconciliation.findings.listing import Filters, listed
-from app.reconciliation.findings.transitions import Said, transition
+from app.reconciliation.findings.listing import list_findings
+from app.reconciliation.findings.transitions import FindingTransition, transition
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
+from app.storage.finding_pages import FindingFilters
 from app.storage.leases import DEAD_SECONDS
 from app.storage.runs import RunStore
 from tests.support.commands import eventually, kept_running, run, running
@@ -166,8 +167,8 @@ async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPat
         running_now -= 1
         return found
 
-    monkeypatch.setattr(engine, "confirm_windows", counted)
-    monkeypatch.setattr(engine, "TURN_SECONDS", 0.01)
+    monkeypatch.setattr(reconciler, "confirm_windows", counted)
+    monkeypatch.setattr(engine, "LEASE_POLL_SECONDS", 0.01)
     await doubled(store, "r")
     asked = await asyncio.gather(*(engine.reconcile_reservations(store, kind) for kind in KINDS * 3))
     await asyncio.gather(*(jobs.pick_up_reconciliations(context(store)) for _ in "123"))
@@ -209,8 +210,8 @@ async def test_the_command_ends_with_1_for_what_nobody_accepted(store: Store, da
     codes = [run("reconcile", "--json", MONGODB_URL=database_url).returncode]
     await doubled(store, "r")
     codes += [run("reconcile", "--json", MONGODB_URL=database_url).returncode for _ in "12"]
-    (finding,) = (await listed(store, Filters(), "from", 2, None)).findings
-    await transition(store, str(finding.id), Said("accepted", "me"))
+    (finding,) = (await list_findings(store, FindingFilters(), "from", 2, None)).findings
+    await transition(store, str(finding.id), FindingTransition("accepted", "me"))
     last = run("reconcile", "--full", "--json", MONGODB_URL=database_url)
 
     assert codes == [0, 1, 1]

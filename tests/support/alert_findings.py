@@ -6,9 +6,9 @@ from typing import Any
 from bson import ObjectId
 
 from app.domain.instants import to_millis
-from app.reconciliation import alerts
 from app.storage.client import Store
 from app.storage.clock import Clock
+from app.storage.findings import UNALERTED
 from tests.support.api_client import HOUR, NINE
 
 SEVEN = datetime(2030, 1, 7, 7, tzinfo=UTC)
@@ -38,4 +38,4 @@ async def opened(store: Store, *names: str, **fields: Any) -> list[ObjectId]:
 
 async def untold(store: Store) -> int:
     """How many are open and untold."""
-    return await store.database["findings"].count_documents(alerts.UNTOLD)
+    return await store.database["findings"].count_documents(UNALERTED)

@@ -26,11 +26,11 @@ def stop_at(stage: str) -> None:
     """Have the announcement stand still before it sends, before it notes that, or when that is noted by half."""
     mark, calls = alerts._mark, 0
 
-    async def marking(channel: Any, ids: Sequence[ObjectId], where: Any, change: Any) -> None:
+    async def marking(sender: Any, ids: Sequence[ObjectId], write: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == 1 or stage == "half told":
-            await mark(channel, ids if calls == 1 else ids[: len(ids) // 2], where, change)
+            await mark(sender, ids if calls == 1 else ids[: len(ids) // 2], write)
         if stage == "marked" or calls == 2:
             await stand_still(stage)
 
@@ -52,7 +52,7 @@ async def main(database: str, receiver: str, stage: str) -> None:
         while True:
             await told.announce(store)
             await asyncio.sleep(TURN_SECONDS)
-    await reconcile_reservations(store, "full", tell=told)
+    await reconcile_reservations(store, "full", on_findings=told)
     if stage == "committed":
         await stand_still(stage)
     stop_at(stage)  # the pause is the point of this script

@@ -11,16 +11,16 @@ from typing import Any
 
 import click
 
-from app.reconciliation import engine
+from app.reconciliation import reconciler
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect
 from app.storage.runs import RunStore
 
 STAGES = {
-    "read": (engine, "confirm_windows", 1),
-    "read again": (engine, "confirm_windows", 2),
-    "settled": (engine, "record", 2),
-    "recorded": (RunStore, "update", 1),
+    "read": (reconciler, "confirm_windows", 1),
+    "read again": (reconciler, "confirm_windows", 2),
+    "settled": (reconciler, "write_findings", 2),
+    "recorded": (RunStore, "succeed", 1),
 }
 """Before which call of what: rows read, some resources written down and others not, all but the run's own end."""
 
@@ -44,7 +44,7 @@ def stop_at(stage: str) -> None:
 async def main(url: str, stage: str) -> None:
     """Reconcile, and stop there."""
     stop_at(stage)
-    engine.SUSPECTS = 1
+    reconciler.SUSPECTS_MAX = 1
     await reconcile_reservations(await connect(url), "full")
 
 

@@ -9,7 +9,7 @@ from arq import cron, func
 from app import job_queue
 from app.logs import configure
 from app.settings import Settings
-from worker.patient import PatientWorker
+from worker.resilient_worker import ResilientWorker
 
 
 async def tick(ctx: dict[Any, Any]) -> None:
@@ -28,7 +28,7 @@ async def ring(ctx: dict[Any, Any], word: str) -> None:
 
 if __name__ == "__main__":
     configure(Settings())
-    PatientWorker(
+    ResilientWorker(
         [func(ring, name="ring", max_tries=2)],
         redis_pool=job_queue.connection(sys.argv[1]),
         queue_name=job_queue.QUEUE,

@@ -20,7 +20,7 @@ from app.http.problem_schemas import ProblemAnswer
 from app.http.problems import problem_body
 from app.http.request import Request, request_id
 from app.http.request_checks import HARMLESS_KEY
-from app.reconciliation.findings.listing import MAX_VALUES, Filters, Order
+from app.reconciliation.findings.listing import MAX_VALUES
 from app.reconciliation.findings.schemas import (
     FindingAcceptance,
     FindingAnswer,
@@ -33,8 +33,9 @@ from app.reconciliation.findings.schemas import (
     TransitionTarget,
     finding_answer,
 )
-from app.reconciliation.findings.service import Findings, Shown
-from app.reconciliation.findings.transitions import Said
+from app.reconciliation.findings.service import Findings, ShownFindings
+from app.reconciliation.findings.transitions import FindingTransition
+from app.storage.finding_pages import FindingFilters, FindingOrder
 
 _WORD: dict[str, Any] = {
     "opt": HARMLESS_KEY,
@@ -54,7 +55,7 @@ CustomerParameter = Annotated[str | None, QueryParameter(description="With a res
 FromParameter = Annotated[str | None, QueryParameter(name="from", description="Windows that end after this.")]
 ToParameter = Annotated[str | None, QueryParameter(description="Windows that begin before this.")]
 OrderParameter = Annotated[
-    Order,
+    FindingOrder,
     QueryParameter(
         description="By the start of the window (`from`, or `-from` with the latest first), by when it was first seen "
         "(`newest`), or by how far the peak is above the capacity (`excess`, the most first); then by id."
@@ -96,7 +97,7 @@ class FindingRoutes(Controller):
 
         A cursor belongs to its order and filters; the size of the page may change.
         """
-        filters = Filters(
+        filters = FindingFilters(
             states or (),
             resources or (),
             customer,
@@ -138,7 +139,7 @@ class FindingRoutes(Controller):
         for field, to in _ONLY.items():
             if field in data.model_fields_set and data.to != to:
                 raise invalid(f"/{field}", f"`{field}` is only for findings that are to be {to}.")
-        came, shown = await findings.transition_many(data.ids, _said(request, data.to, data))
+        came, shown = await findings.transition_many(data.ids, _transition_of(request, data.to, data))
 
         def answers() -> FindingTransitionResults:
             findings_ = iter(_answers(shown))
@@ -163,7 +164,9 @@ class FindingRoutes(Controller):
 
         Somebody has seen it. Repeating it is harmless.
         """
-        return await _say(findings, finding_id, _said(request, "acknowledged", data or FindingNote()), if_match)
+        return await _transitioned(
+            findings, finding_id, _transition_of(request, "acknowledged", data or FindingNote()), if_match
+        )
 
     @post("/{finding_id:str}/accept", operation_id="acceptFinding", **_WORD)
     async def accept(
@@ -180,7 +183,9 @@ class FindingRoutes(Controller):
         joins, a higher peak, a lower capacity, and `until`, make it open again. Repeating it accepts what it is by
         then.
         """
-        return await _say(findings, finding_id, _said(request, "accepted", data or FindingAcceptance()), if_match)
+        return await _transitioned(
+            findings, finding_id, _transition_of(request, "accepted", data or FindingAcceptance()), if_match
+        )
 
     @post("/{finding_id:str}/resolve", operation_id="resolveFinding", **_WORD)
     async def resolve(
@@ -195,7 +200,9 @@ class FindingRoutes(Controller):
 
         Refused while the reservations still overlap. The next run would see by itself that it is over.
         """
-        return await _say(findings, finding_id, _said(request, "resolved", data or FindingNote()), if_match)
+        return await _transitioned(
+            findings, finding_id, _transition_of(request, "resolved", data or FindingNote()), if_match
+        )
 
     @post("/{finding_id:str}/reopen", operation_id="reopenFinding", **_WORD)
     async def reopen(
@@ -210,7 +217,9 @@ class FindingRoutes(Controller):
 
         A resolved one only if its reservations still overlap.
         """
-        return await _say(findings, finding_id, _said(request, "open", data or FindingNote()), if_match)
+        return await _transitioned(
+            findings, finding_id, _transition_of(request, "open", data or FindingNote()), if_match
+        )
 
     @post("/{finding_id:str}/assign", operation_id="assignFinding", **_WORD)
     async def assign(
@@ -225,27 +234,31 @@ class FindingRoutes(Controller):
 
         Without `assignee`, to nobody. Its state stays as it is.
         """
-        return await _say(findings, finding_id, _said(request, "assigned", data or FindingAssignment()), if_match)
+        return await _transitioned(
+            findings, finding_id, _transition_of(request, "assigned", data or FindingAssignment()), if_match
+        )
 
 
-def _said(request: Request, to: TransitionTarget, data: FindingNote) -> Said:
+def _transition_of(request: Request, to: TransitionTarget, data: FindingNote) -> FindingTransition:
     """A word as its body says it, by the person behind the key."""
     key = caller_of(request).prefix
     until, assignee = getattr(data, "until", None), getattr(data, "assignee", None)
-    return Said(to, data.actor or key, key, data.note, until, assignee)
+    return FindingTransition(to, data.actor or key, key, data.note, until, assignee)
 
 
-async def _say(findings: Findings, identity: str, said: Said, if_match: str | None) -> Response[FindingAnswer]:
-    return _answer(await findings.transition(identity, said, IfMatch.read_optional(if_match)))
+async def _transitioned(
+    findings: Findings, identity: str, transition: FindingTransition, if_match: str | None
+) -> Response[FindingAnswer]:
+    return _answer(await findings.transition(identity, transition, IfMatch.read_optional(if_match)))
 
 
-def _answer(shown: Shown) -> Response[FindingAnswer]:
+def _answer(shown: ShownFindings) -> Response[FindingAnswer]:
     (answer,) = _answers(shown)
     return versioned(answer, answer.version)
 
 
-def _answers(shown: Shown) -> Sequence[FindingAnswer]:
-    return [finding_answer(each, shown.beside, shown.now, shown.proposals) for each in shown.findings]
+def _answers(shown: ShownFindings) -> Sequence[FindingAnswer]:
+    return [finding_answer(each, shown.context, shown.now, shown.proposals) for each in shown.findings]
 
 
 def _taken(identity: str, finding: FindingAnswer) -> FindingTransitionResult:

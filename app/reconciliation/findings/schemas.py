@@ -12,11 +12,12 @@ from app.domain.instants import from_millis, render, to_millis
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body, Instant, ObjectIdText
 from app.http.problem_schemas import ProblemAnswer
-from app.reconciliation.finding_history import BY
-from app.reconciliation.findings.context import Surroundings
-from app.reconciliation.findings.listing import MAX_VALUES, SHOWN_RESERVATIONS
+from app.reconciliation.finding_history import ACTOR_WORKER
+from app.reconciliation.findings.context import FindingsContext
+from app.reconciliation.findings.listing import MAX_VALUES
 from app.reconciliation.proposals import Proposal
 from app.storage.documents import Finding
+from app.storage.finding_pages import SHOWN_RESERVATIONS
 from app.storage.row_reader import OccupiedTime, Reader, occupancies
 from app.storage.values import count, identity, instant, row_key, shown_text
 
@@ -27,8 +28,8 @@ TransitionTarget: TypeAlias = Literal["acknowledged", "accepted", "resolved", "o
 
 
 def _person(name: str) -> str:
-    if name == BY:
-        raise ValueError(f"{BY!r} is what runs are called; say the name of a person")
+    if name == ACTOR_WORKER:
+        raise ValueError(f"{ACTOR_WORKER!r} is what runs are called; say the name of a person")
     return name
 
 
@@ -233,7 +234,7 @@ class FindingTransitionResults(Answer):
 
 
 def finding_answer(
-    finding: Finding, beside: Surroundings, now: datetime, proposals: Sequence[Proposal] | None = None
+    finding: Finding, beside: FindingsContext, now: datetime, proposals: Sequence[Proposal] | None = None
 ) -> FindingAnswer:
     """A finding with its first reservations side by side, whatever is stored in them."""
     first = finding.reservations[:SHOWN_RESERVATIONS]
@@ -257,7 +258,7 @@ _MADE = {"id", "resource_name", "reservations", "reservation_count", "proposals"
 _PLAIN = FindingAnswer.model_fields.keys() - _MADE
 
 
-def _found(reservation: Any, finding: Finding, beside: Surroundings, reader: Reader) -> FindingReservation:
+def _found(reservation: Any, finding: Finding, beside: FindingsContext, reader: Reader) -> FindingReservation:
     """A reservation as it can be read: its own times, or where it has items those of the one that is in the way."""
     row = beside.reservations.get(row_key(reservation))
     if row is None:
@@ -285,7 +286,7 @@ def _is_plain(row: Mapping[str, Any]) -> bool:
     return not row.get("items") and type(row.get("units")) is int
 
 
-def _taken(row: Mapping[str, Any], finding: Finding, beside: Surroundings) -> OccupiedTime | None:
+def _taken(row: Mapping[str, Any], finding: Finding, beside: FindingsContext) -> OccupiedTime | None:
     """What it takes of the resource; of several items there, the first that meets the window."""
     start, end = to_millis(finding.from_), to_millis(finding.to)
     found = (each for each in occupancies(row, beside.by_guest) if isinstance(each, OccupiedTime))

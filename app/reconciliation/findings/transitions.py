@@ -1,6 +1,7 @@
-"""What people say of findings: that somebody has seen one, that it may stay, that it is over, whose it is.
+"""Transitions of findings by people: acknowledge, accept, resolve, reopen, assign.
 
-Only people acknowledge and accept. A word is a compare-and-set on the version, so that it is said of what was there.
+Only people acknowledge and accept. A transition is a compare-and-set on the version, so it applies to the finding that
+was checked.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.deadline import sending
 from app.domain.finding_identity import State
@@ -17,13 +19,14 @@ from app.http.etags import IfMatch
 from app.reconciliation.finding_history import bounded
 from app.reconciliation.findings.overlap import still_overlaps
 from app.reconciliation.findings.schemas import TransitionTarget
-from app.reconciliation.stored_findings import FINDINGS, accepted
+from app.reconciliation.stored_findings import new_acceptance
 from app.storage.client import Store
 from app.storage.documents import Finding
+from app.storage.findings import FindingStore, FindingUpdate, VersionConflict
 from app.storage.values import label
 
-TRIES = 10
-"""How often the sweep or somebody else may be faster before a word is refused as overloaded."""
+TRIES_MAX = 10
+"""How often a run or another person may be faster before a transition is refused as overloaded."""
 
 FROM: dict[TransitionTarget, tuple[State, ...]] = {
     "acknowledged": ("open",),
@@ -32,22 +35,22 @@ FROM: dict[TransitionTarget, tuple[State, ...]] = {
     "open": ("acknowledged", "accepted", "resolved"),
     "assigned": ("open", "acknowledged", "accepted", "resolved"),
 }
-"""What people can say, and of findings in which states; of one that is so already, see `_is_so`."""
+"""From which states each transition is allowed; for a finding in the wanted state already see `_is_repeated`."""
 
 _WHATEVER = IfMatch(None)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A word on a finding.
+class FindingTransition:
+    """What a person wants to do with a finding.
 
     Attributes:
-        to: What it is to be.
+        to: The wanted state, or `assigned`.
         by: The person.
-        key: The prefix of their key; None on the terminal.
+        key: The prefix of their API key; None on the terminal.
         note: Why.
-        until: Of an acceptance: when it ends.
-        assignee: Of an assignment: whose it is; None: nobody's.
+        until: When an acceptance ends; None: never.
+        assignee: To whom an assignment assigns it; None: to nobody.
     """
 
     to: TransitionTarget
@@ -58,8 +61,8 @@ class Said:
     assignee: str | None = None
 
     @property
-    def line(self) -> str | None:
-        """What the history notes of it."""
+    def history_note(self) -> str | None:
+        """The note of its entry in the history."""
         if self.to != "assigned":
             return self.note
         whose = f"assigned to {self.assignee or 'nobody'}"
@@ -72,138 +75,141 @@ async def read(store: Store, identity: str) -> Finding:
     Raises:
         Problem: `not-found`.
     """
-    row = None
-    if ObjectId.is_valid(identity):
-        row = await store.database[FINDINGS].find_one({"_id": ObjectId(identity)})
-    if row is None:
+    finding = await FindingStore(store).read(ObjectId(identity)) if ObjectId.is_valid(identity) else None
+    if finding is None:
         raise not_found("finding", identity)
-    return _finding(row)
+    return finding
 
 
-async def transition(store: Store, identity: str, said: Said, matching: IfMatch = _WHATEVER) -> Finding:
-    """Do what somebody says of a finding; repeating it is harmless.
+async def transition(store: Store, identity: str, request: FindingTransition, matching: IfMatch = _WHATEVER) -> Finding:
+    """Apply a transition to a finding; repeating it is harmless.
 
     Raises:
         Problem: `not-found`, `stale`, `forbidden-transition`, `overloaded`; `invalid` for an `until` that is over.
     """
-    check_until(store, said)
-    for _ in range(TRIES):
+    check_until(store, request)
+
+    @retry(stop=stop_after_attempt(TRIES_MAX), retry=retry_if_exception_type(VersionConflict), reraise=True)
+    async def read_and_write() -> Finding:
         finding = await read(store, identity)
         matching.expected(finding.version)
-        if _is_so(finding, said):
+        if _is_repeated(finding, request):
             return finding
-        await _check(store, finding, said)
-        changed = await _write(store, finding, said)
-        if changed is not None:
-            return changed
-    raise Problem("overloaded", "Others are changing the finding; nothing was done.")
+        await _check(store, finding, request)
+        return await _write(store, finding, request)
+
+    try:
+        return await read_and_write()
+    except VersionConflict:
+        raise Problem("overloaded", "Others are changing the finding; nothing was done.") from None
 
 
-def check_until(store: Store, said: Said) -> None:
+def check_until(store: Store, request: FindingTransition) -> None:
     """Refuse an acceptance that is over before it begins.
 
     Raises:
         Problem: `invalid`.
     """
-    if said.until is not None and said.until <= store.clock.now():
+    if request.until is not None and request.until <= store.clock.now():
         raise invalid("/until", "Say an instant in the future; left out, it stays accepted for good.")
 
 
-def _is_so(finding: Finding, said: Said) -> bool:
-    """Whether the finding is what it is to be, and nothing is said of it that was not said last."""
-    if said.to == "assigned":
-        same = finding.assignee == said.assignee
-    elif said.to == "accepted":
-        same = finding.state == said.to and _is_accepted(finding, said.until)
-    elif said.to == "open":  # what was accepted may not cover it at present, and is taken back all the same
-        same = finding.state == said.to and finding.acceptance is None
+def _is_repeated(finding: Finding, request: FindingTransition) -> bool:
+    """Whether the finding is in the wanted state already, and the last entry of its history has the same note."""
+    if request.to == "assigned":
+        same = finding.assignee == request.assignee
+    elif request.to == "accepted":
+        same = finding.state == request.to and _is_accepted(finding, request.until)
+    elif request.to == "open":  # an acceptance that does not cover it at present is removed all the same
+        same = finding.state == request.to and finding.acceptance is None
     else:
-        same = finding.state == said.to
+        same = finding.state == request.to
     last = finding.history[-1] if finding.history else None
-    return same and (said.note is None or (last is not None and (last.by, last.note) == (said.by, said.line)))
+    return same and (
+        request.note is None or (last is not None and (last.by, last.note) == (request.by, request.history_note))
+    )
 
 
 def _is_accepted(finding: Finding, until: datetime | None) -> bool:
-    """Whether just this was accepted already: these reservations, this peak, for so long."""
-    said = finding.acceptance
-    if said is None or said.digest != finding.digest:
+    """Whether the same was accepted already: these reservations, this peak, until that instant."""
+    acceptance = finding.acceptance
+    if acceptance is None or acceptance.digest != finding.digest:
         return False
-    same = (said.peak, said.excess, said.until) == (finding.peak, finding.peak - finding.capacity, until)
-    return same and (said.digest is not None or _keys(said.reservations) == _keys(finding.reservations))
+    same = (acceptance.peak, acceptance.excess, acceptance.until) == (
+        finding.peak,
+        finding.peak - finding.capacity,
+        until,
+    )
+    return same and (acceptance.digest is not None or _keys(acceptance.reservations) == _keys(finding.reservations))
 
 
 def _keys(reservations: Iterable[Any]) -> set[Any]:
     return set(map(label, reservations))
 
 
-async def _check(store: Store, finding: Finding, said: Said) -> None:
-    """Refuse what cannot be said of a finding in its state, or as its reservations are now."""
-    if finding.state != said.to and finding.state not in FROM[said.to]:
-        raise Problem("forbidden-transition", f"The finding is {finding.state}; it cannot become {said.to}.")
-    if said.to == "resolved" and finding.state != "resolved" and await still_overlaps(store, finding):
+async def _check(store: Store, finding: Finding, request: FindingTransition) -> None:
+    """Refuse a transition that the state of the finding, or its reservations as they are now, do not allow."""
+    if finding.state != request.to and finding.state not in FROM[request.to]:
+        raise Problem("forbidden-transition", f"The finding is {finding.state}; it cannot become {request.to}.")
+    if request.to == "resolved" and finding.state != "resolved" and await still_overlaps(store, finding):
         raise Problem(
             "forbidden-transition",
             "These reservations still take more than the resource has; move or cancel one of them, or accept it.",
         )
-    if said.to == "open" and finding.state == "resolved":
+    if request.to == "open" and finding.state == "resolved":
         if finding.merged_into is not None:
             raise Problem("forbidden-transition", f"It is part of the finding {finding.merged_into}; say it of that.")
         if not await still_overlaps(store, finding):
             raise Problem("forbidden-transition", "Nothing of it overlaps any more, so there is nothing to reopen.")
 
 
-async def _write(store: Store, finding: Finding, said: Said) -> Finding | None:
-    """The finding after that word; None if it changed since it was read.
+async def _write(store: Store, finding: Finding, request: FindingTransition) -> Finding:
+    """Store a transition; returns the finding after it.
 
-    The history is written as a whole, because it is bounded: nobody else writes it at the same version.
+    The history is written as a whole, because it is bounded: no other writer has the same version.
+
+    Raises:
+        VersionConflict: it has changed since it was read.
     """
     now = store.clock.now()
-    fields, gone = _changes(finding, said, now)
+    fields, unset = _changes(finding, request, now)
     before = finding.to_mongo()
-    line = _entry(finding, said, now, fields.get("state", finding.state))
-    fields |= {"updatedAt": now, "version": finding.version + 1, "history": bounded([*before["history"], line])}
-    update: dict[str, Any] = {"$set": fields}
-    if gone:
-        update["$unset"] = dict.fromkeys(gone, "")
+    entry = _history_entry(finding, request, now, fields.get("state", finding.state))
+    fields |= {"updatedAt": now, "history": bounded([*before["history"], entry])}
     sending()
-    result = await store.database[FINDINGS].update_one({"_id": finding.id, "version": finding.version}, update)
-    if not result.matched_count:
-        return None
-    return _finding({name: value for name, value in (before | fields).items() if name not in gone})
+    await FindingStore(store).change_one(FindingUpdate(finding.id, finding.version, fields, unset))
+    after = before | fields | {"version": finding.version + 1}
+    changed: Finding = Finding.model_validate({name: value for name, value in after.items() if name not in unset})
+    return changed
 
 
-def _changes(finding: Finding, said: Said, now: datetime) -> tuple[dict[str, Any], Sequence[str]]:
-    """The fields that a word sets, and those that it takes away."""
-    if said.to == "assigned":
-        return ({}, ("assignee",)) if said.assignee is None else ({"assignee": said.assignee}, ())
-    fields: dict[str, Any] = {"state": said.to}
-    if said.to == "accepted":
-        fields["acceptance"] = accepted(finding, said.by, now, said.until)
+def _changes(finding: Finding, request: FindingTransition, now: datetime) -> tuple[dict[str, Any], Sequence[str]]:
+    """The fields that a transition sets, and those that it removes."""
+    if request.to == "assigned":
+        return ({}, ("assignee",)) if request.assignee is None else ({"assignee": request.assignee}, ())
+    fields: dict[str, Any] = {"state": request.to}
+    if request.to == "accepted":
+        fields["acceptance"] = new_acceptance(finding, request.by, now, request.until)
         return fields, ("acknowledged",)
-    if said.to == "acknowledged":
-        return (fields if finding.state == said.to else fields | {"acknowledged": now}), ()
-    if said.to == "resolved":
+    if request.to == "acknowledged":
+        return (fields if finding.state == request.to else fields | {"acknowledged": now}), ()
+    if request.to == "resolved":
         return fields, ("acceptance", "acknowledged", "own")
-    untold = () if finding.state == "open" else ("toldAt", "alert")
-    return fields, ("acceptance", "acknowledged", *untold)
+    alert = () if finding.state == "open" else ("toldAt", "alert")
+    return fields, ("acceptance", "acknowledged", *alert)
 
 
-def _entry(finding: Finding, said: Said, now: datetime, state: State) -> dict[str, Any]:
-    """The line of the history: who, what, and the window of which it was said."""
+def _history_entry(finding: Finding, request: FindingTransition, now: datetime, state: State) -> dict[str, Any]:
+    """The entry of the history: who, what, and the window as it was then."""
     entry = {
         "at": now,
-        "by": said.by,
-        "key": said.key,
+        "by": request.by,
+        "key": request.key,
         "to": state,
-        "note": said.line,
+        "note": request.history_note,
         "from": finding.from_,
         "until": finding.to,
         "peak": finding.peak,
         "capacity": finding.capacity,
     }
     return {name: value for name, value in entry.items() if value is not None}
-
-
-def _finding(row: Any) -> Finding:
-    finding: Finding = Finding.model_validate(row)
-    return finding

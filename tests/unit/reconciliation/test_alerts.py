@@ -19,9 +19,9 @@ from structlog.testing import capture_logs
 
 from app.reconciliation import alerts, receiver
 from app.reconciliation.alerts import Alerts
-from app.reconciliation.findings.context import Surroundings
-from app.reconciliation.messages import CHARACTERS, LINES, described, listed, plain
-from app.reconciliation.receiver import Message, NotTaken, Receiver, retry_after
+from app.reconciliation.findings.context import FindingsContext
+from app.reconciliation.messages import CHARACTERS_MAX, LINES_MAX, escaped, finding_line, message_text
+from app.reconciliation.receiver import DeliveryFailed, Message, Receiver, retry_after
 from app.settings import Settings
 from app.storage.documents import Finding
 from tests.support import alert_receiver as theirs
@@ -30,7 +30,7 @@ from tests.support.alert_receiver import receiving, says
 NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 HELLO = Message("hello <you>", "1")
-NOBODY = Surroundings({}, {}, {}, frozenset())
+NOBODY = FindingsContext({}, {}, {}, frozenset())
 
 
 def finding(resource: str = "room", count: int = 2, **fields: Any) -> Finding:
@@ -73,7 +73,7 @@ class TestText:
     )
     def test_text_of_others_is_text_alone(self, text: Any, shown: str) -> None:
         """No markup of a chat system, no call of anybody, no line of its own, no sight of what is not there, no end."""
-        assert plain(text) == shown
+        assert escaped(text) == shown
 
     @pytest.mark.usefixtures("mock_store")
     def test_a_finding_is_one_line(self) -> None:
@@ -87,7 +87,7 @@ class TestText:
             reservations={one: {"customer": "ada"}, two: {"customer": "bob"}},
         )
 
-        assert described(found, names, "https://reserva.example.com/app") == (
+        assert finding_line(found, names, "https://reserva.example.com/app") == (
             "Blue &lt;room&gt; (room-1), 2030-01-07T09:00:00.000Z to 2030-01-07T10:00:00.000Z: 2 of 1 taken."
             f" Conflict detected: {one} (Ada) overlaps {two} (finding {found.id})"
             f" https://reserva.example.com/app/v1/findings/{found.id}"
@@ -98,10 +98,10 @@ class TestText:
         """A line names the first reservations, and says how many more there are; so does the log."""
         found = finding(count=100_000)
         with capture_logs() as logged:
-            alerts.warn([found])
+            alerts.log_findings([found])
 
-        assert f"overlaps {found.reservations[1]}, " in described(found, NOBODY, None)
-        assert " and 99,996 more (finding" in described(found, NOBODY, None)
+        assert f"overlaps {found.reservations[1]}, " in finding_line(found, NOBODY, None)
+        assert " and 99,996 more (finding" in finding_line(found, NOBODY, None)
         assert len(str(logged[0])) < 3_000
 
     @pytest.mark.usefixtures("mock_store")
@@ -109,11 +109,11 @@ class TestText:
         """A run that opens thousands has a line for each of the first hundred, however they come."""
         found = finding()
         with capture_logs() as logged:
-            alerts.warn([found] * 98)
-            alerts.warn([found] * 9, 98)
-            alerts.warn([found] * 9, 107)
+            alerts.log_findings([found] * 98)
+            alerts.log_findings([found] * 9, 98)
+            alerts.log_findings([found] * 9, 107)
 
-        assert len(logged) == alerts.WARNED == 100
+        assert len(logged) == alerts.LOGGED_FINDINGS_MAX == 100
 
     @pytest.mark.usefixtures("mock_store")
     def test_the_log_has_a_line_of_one_line(self) -> None:
@@ -129,18 +129,18 @@ class TestText:
     @pytest.mark.usefixtures("mock_store")
     def test_one_alone_is_too_much(self) -> None:
         """A finding of one reservation, of more guests than there is room, or of none at all is told as well."""
-        assert "is more than the resource holds" in described(finding(count=1), NOBODY, None)
-        assert "nothing is more than the resource holds" in described(finding(count=0), NOBODY, None)
+        assert "is more than the resource holds" in finding_line(finding(count=1), NOBODY, None)
+        assert "nothing is more than the resource holds" in finding_line(finding(count=0), NOBODY, None)
 
     def test_many_are_listed_to_a_limit(self) -> None:
         """At most so many lines and so many characters, but one at least; the rest is counted."""
-        many = listed((f"{number:03}" for number in range(1_000)), 1_000)
-        long = listed(["x" * 5_000] * 3, 3)
+        many = message_text((f"{number:03}" for number in range(1_000)), 1_000)
+        long = message_text(["x" * 5_000] * 3, 3)
 
-        assert many.splitlines() == [*(f"{number:03}" for number in range(LINES)), "… and 980 more"]
-        assert len(long) < CHARACTERS
+        assert many.splitlines() == [*(f"{number:03}" for number in range(LINES_MAX)), "… and 980 more"]
+        assert len(long) < CHARACTERS_MAX
         assert long.endswith("\n… and 1 more")
-        assert listed(["x" * CHARACTERS], 1) == "x" * CHARACTERS
+        assert message_text(["x" * CHARACTERS_MAX], 1) == "x" * CHARACTERS_MAX
 
 
 class TestSignature:
@@ -149,7 +149,7 @@ class TestSignature:
     @pytest.mark.parametrize("secret", [SECRET, SECRET.removeprefix("whsec_")])
     async def test_it_is_verified_by_the_library(self, hook: theirs.Receiver, secret: str) -> None:
         """Body and headers as they arrive pass with the secret and fail without it."""
-        await Receiver(hook.url, Settings(alert_secret=secret).alert_key()).take(HELLO)
+        await Receiver(hook.url, Settings(alert_secret=secret).alert_key()).post(HELLO)
 
         assert Webhook(SECRET).verify(hook.got[0].body, hook.got[0].headers) == {"text": "hello <you>"}
         with pytest.raises(WebhookVerificationError):
@@ -159,7 +159,7 @@ class TestSignature:
         """The same about the same has the same; another text, or the same about something else, another one."""
         to = Receiver(hook.url, None)
         for message in (HELLO, Message("hello <you>", "1"), Message("hello <you>", "2"), Message("hello", "1")):
-            await to.take(message)
+            await to.post(message)
         ids = [got.headers["webhook-id"] for got in hook.got]
 
         assert ids[0] == ids[1]
@@ -170,17 +170,17 @@ class TestSignature:
 class TestAnswers:
     """What a receiver may answer."""
 
-    async def refusal(self, url: str) -> NotTaken:
+    async def refusal(self, url: str) -> DeliveryFailed:
         """What is said of a receiver that does not take a message."""
-        with pytest.raises(NotTaken) as error:
-            await Receiver(url, None).take(HELLO)
+        with pytest.raises(DeliveryFailed) as error:
+            await Receiver(url, None).post(HELLO)
         return error.value
 
     @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
     async def test_any_2xx_is_one(self, hook: theirs.Receiver, status: int) -> None:
         """The message is taken."""
         hook.answer = says(status)
-        await Receiver(hook.url, None).take(HELLO)
+        await Receiver(hook.url, None).post(HELLO)
 
         assert [got.text for got in hook.got] == ["hello <you>"]
 
@@ -209,14 +209,14 @@ class TestAnswers:
 
         monkeypatch.setattr(httpx.Response, "aiter_raw", counted)
         hook.answer = endless
-        await Receiver(hook.url, None).take(HELLO)
+        await Receiver(hook.url, None).post(HELLO)
 
-        assert sum(read) == receiver.ANSWER_BYTES
+        assert sum(read) == receiver.DRAIN_BYTES
 
     async def test_a_trickle_is_cut_off(self, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
         """A head that never ends is a refusal in time, an answer that never ends after a good head is none."""
-        monkeypatch.setattr(receiver, "ATTEMPT_SECONDS", 0.3)
-        monkeypatch.setattr(receiver, "REST_SECONDS", 0.1)
+        monkeypatch.setattr(receiver, "POST_SECONDS", 0.3)
+        monkeypatch.setattr(receiver, "DRAIN_SECONDS", 0.1)
         first = b"HTTP/1.1 200 OK\r\nX: "
 
         async def trickle(writer: asyncio.StreamWriter) -> None:
@@ -230,7 +230,7 @@ class TestAnswers:
         assert str(await self.refusal(hook.url)) == "TimeoutError"
 
         first = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-        await Receiver(hook.url, None).take(HELLO)
+        await Receiver(hook.url, None).post(HELLO)
 
     @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n" + b"X-Y: z\r\n" * 100_000, b"SMTP ready\r\n\r\n", b""])
     async def test_nonsense_is_a_refusal(self, hook: theirs.Receiver, head: bytes) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from app.reconciliation.finding_history import BY, MOST, NAMED, bounded, entry
+from app.reconciliation.finding_history import ACTOR_WORKER, ENTRIES_MAX, IDS_MAX, bounded, run_entry
 
 AT = datetime(2030, 1, 7, tzinfo=UTC)
 WINDOW = {"from": AT, "to": AT, "peak": 3, "capacity": 1}
@@ -13,28 +13,28 @@ WINDOW = {"from": AT, "to": AT, "peak": 3, "capacity": 1}
 
 def test_an_entry_names_some_and_counts_the_others() -> None:
     """However many join, the line stays short, whatever their ids look like."""
-    joined = [ObjectId() for _ in range(NAMED + 5)]
-    said = entry(AT, "open", WINDOW, ["others joined", None], joined, ["x" * 10_000])
+    joined = [ObjectId() for _ in range(IDS_MAX + 5)]
+    said = run_entry(AT, "open", WINDOW, ["others joined", None], joined, ["x" * 10_000])
 
-    assert said["joined"] == list(map(str, joined[:NAMED]))
+    assert said["joined"] == list(map(str, joined[:IDS_MAX]))
     assert said["note"] == "others joined; 5 more joined"
     assert len(said["left"][0]) < 1_000
-    assert (said["by"], said["to"], said["from"], said["until"], said["peak"]) == (BY, "open", AT, AT, 3)
+    assert (said["by"], said["to"], said["from"], said["until"], said["peak"]) == (ACTOR_WORKER, "open", AT, AT, 3)
 
 
 def test_nothing_is_said_of_nothing() -> None:
     """No note, nobody joined, nobody left: the entry has no such fields."""
-    assert entry(AT, "open", WINDOW).keys() == {"at", "by", "to", "from", "until", "peak", "capacity"}
+    assert run_entry(AT, "open", WINDOW).keys() == {"at", "by", "to", "from", "until", "peak", "capacity"}
 
 
 def test_words_outlast_what_the_sweep_saw() -> None:
     """Beyond its bound the oldest of the sweep's entries go first; the newest entry always stays."""
-    words: list[dict[str, Any]] = [{"by": "ann", "at": number} for number in range(MOST - 2)]
-    seen: list[dict[str, Any]] = [{"by": BY, "at": number} for number in range(10)]
+    words: list[dict[str, Any]] = [{"by": "ann", "at": number} for number in range(ENTRIES_MAX - 2)]
+    seen: list[dict[str, Any]] = [{"by": ACTOR_WORKER, "at": number} for number in range(10)]
     few = bounded([seen[0], words[0], *seen[1:]])
     many = bounded([*seen, *words, seen[-1]])
     more = bounded([*words, *words, seen[0]])
 
     assert few == [seen[0], words[0], *seen[1:]]
     assert many == [seen[-1], *words, seen[-1]]
-    assert (len(more), more[-1]) == (MOST, seen[0])
+    assert (len(more), more[-1]) == (ENTRIES_MAX, seen[0])

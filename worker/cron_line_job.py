@@ -1,4 +1,4 @@
-"""Cron jobs whose times are a line, as people write it, instead of arq's sets of numbers."""
+"""Jobs of arq whose times are a cron line instead of arq's sets of numbers."""
 
 from datetime import datetime
 from typing import Any
@@ -10,13 +10,13 @@ from arq.typing import WorkerCoroutine
 from app.cron import Times, following
 
 
-class LineJob(CronJob):
-    """A job of arq that is due at the times of a line.
+class CronLineJob(CronJob):
+    """A job that is due at the times of a cron line.
 
     Args:
-        coroutine: What is to be done.
-        times: When.
-        options: Those of `arq.cron` that say nothing of times.
+        coroutine: The job.
+        times: The times, which `app.cron.parse` has read.
+        options: Those of `arq.cron`, but for its times.
     """
 
     def __init__(self, coroutine: WorkerCoroutine, times: Times, **options: Any) -> None:
@@ -24,5 +24,5 @@ class LineJob(CronJob):
         self._times = times
 
     def calculate_next(self, prev_run: datetime) -> None:
-        """Set `next_run` to the first time after another."""
+        """Set `next_run` to the first time of the line after `prev_run`."""
         self.next_run = following(self._times, prev_run)

@@ -1,0 +1,226 @@
+"""Findings, as runs, reviewers and alerts read and write them.
+
+Documents are read through Beanie. What a run matches is read raw: a resource may have a hundred thousand findings,
+and matching compares fields as they are stored. Writes go past Beanie, because each is guarded by the version, or by
+the state, that its writer has read; those of a run are bulk writes in a transaction under the epoch of its lease.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pydantic import BaseModel, Field
+from pymongo import UpdateOne
+
+from app.domain.finding_identity import State
+from app.storage.client import Store
+from app.storage.documents import Finding
+from app.storage.transactions import Session
+
+UNRESOLVED: tuple[State, ...] = ("open", "acknowledged", "accepted")
+
+UNALERTED: Mapping[str, Any] = {"state": "open", "toldAt": None}
+"""Open findings that no alert was accepted for; MongoDB takes a field that is not there for null."""
+
+_FINDINGS = Finding.Settings.name
+_WITHOUT_HISTORY = {"history": 0}
+
+
+class VersionConflict(Exception):  # noqa: N818 -- an event: another writer was faster
+    """A finding is not at the version that was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingUpdate:
+    """A change of a finding that is made only if it is still at the version that was read; the version grows by one.
+
+    `fields` are named as they are stored.
+    """
+
+    id: ObjectId
+    version: int
+    fields: Mapping[str, Any]
+    unset: Sequence[str] = ()
+
+    @property
+    def filter(self) -> dict[str, Any]:
+        """The finding at that version."""
+        return {"_id": self.id, "version": self.version}
+
+    @property
+    def change(self) -> dict[str, Any]:
+        """The update."""
+        change: dict[str, Any] = {"$set": dict(self.fields), "$inc": {"version": 1}}
+        return change | ({"$unset": dict.fromkeys(self.unset, "")} if self.unset else {})
+
+
+class Opening(BaseModel):
+    """One change of state in a history."""
+
+    at: datetime
+    to: State
+
+
+class FindingAge(BaseModel):
+    """What tells since when a finding is open."""
+
+    first_seen: datetime = Field(alias="firstSeen")
+    history: list[Opening] = []
+
+
+@dataclass(frozen=True, slots=True)
+class FindingStore:
+    """The findings of a database."""
+
+    store: Store
+
+    async def read(self, identity: ObjectId) -> Finding | None:
+        """One finding."""
+        found: Finding | None = await self.store.of(Finding).find_one({"_id": identity})
+        return found
+
+    async def has_any(self, resource: str) -> bool:
+        """Whether there is a finding of a resource, in whatever state."""
+        return await self.store.of(Finding).find_one({"resource": resource}, projection_model=FindingAge) is not None
+
+    async def change_one(self, update: FindingUpdate) -> None:
+        """Change one finding.
+
+        Raises:
+            VersionConflict: it is not at that version any more.
+        """
+        result = await self.store.database[_FINDINGS].update_one(update.filter, update.change)
+        if not result.matched_count:
+            raise VersionConflict
+
+    # What a run reads and writes.
+
+    async def unresolved_resources(self, among: Sequence[str] | None = None) -> set[str]:
+        """The resources, of all or among these, that have findings which a run may have to resolve or to open again."""
+        where: dict[str, Any] = {"state": {"$in": [*UNRESOLVED]}}
+        if among is not None:
+            where["resource"] = {"$in": [*among]}
+        return {str(name) for name in await self.store.of(Finding).distinct("resource", where)}
+
+    async def unresolved(self, resources: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
+        """The unresolved findings of these resources, raw, without their histories."""
+        where = {"resource": {"$in": [*resources]}, "state": {"$in": [*UNRESOLVED]}}
+        async for row in self.store.database[_FINDINGS].find(where, _WITHOUT_HISTORY):
+            yield row
+
+    async def resolved_between(
+        self, resource: str, start: datetime, end: datetime, most: int
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The resolved findings of a resource that meet `[start, end)`: raw, the last first, without histories."""
+        where = {"resource": resource, "state": "resolved", "from": {"$lt": end}, "to": {"$gt": start}}
+        rows = self.store.database[_FINDINGS].find(where, _WITHOUT_HISTORY, sort=[("from", -1)], limit=most)
+        async for row in rows:
+            yield row
+
+    async def resolved(self, ids: Sequence[ObjectId]) -> AsyncIterator[dict[str, Any]]:
+        """Those of these findings that are resolved, raw, without their histories."""
+        where = {"_id": {"$in": [*ids]}, "state": "resolved"}
+        async for row in self.store.database[_FINDINGS].find(where, _WITHOUT_HISTORY):
+            yield row
+
+    async def rows(self, ids: Sequence[ObjectId]) -> dict[ObjectId, dict[str, Any]]:
+        """These findings by their ids, raw, with their histories."""
+        return {row["_id"]: row async for row in self.store.database[_FINDINGS].find({"_id": {"$in": [*ids]}})}
+
+    async def insert_many(self, rows: Sequence[dict[str, Any]], session: Session) -> None:
+        """Insert findings as they are to be stored."""
+        if rows:
+            await self.store.database[_FINDINGS].insert_many(rows, session=session)
+
+    async def change_many(self, updates: Sequence[FindingUpdate], session: Session) -> None:
+        """Change findings in one bulk write.
+
+        Raises:
+            VersionConflict: one of them is not at its version any more; the others are changed, unless the session's
+                transaction is aborted.
+        """
+        if not updates:
+            return
+        findings = self.store.database[_FINDINGS]
+        if self.store.capabilities.native:
+            operations = [UpdateOne(each.filter, each.change) for each in updates]
+            matched = (await findings.bulk_write(operations, session=session)).matched_count
+        else:  # mongomock's bulk writes are older than today's driver
+            results = [await findings.update_one(each.filter, each.change) for each in updates]
+            matched = sum(result.matched_count for result in results)
+        if matched != len(updates):
+            raise VersionConflict
+
+    async def mark_seen(self, ids: Sequence[ObjectId], run: ObjectId, session: Session) -> None:
+        """Write that a run has seen these findings as they were."""
+        change = {"$set": {"lastSeen": self.store.clock.now(), "run": run}}
+        await self.store.database[_FINDINGS].update_many({"_id": {"$in": [*ids]}}, change, session=session)
+
+    # What alerts read and write.
+
+    async def has_unalerted(self) -> bool:
+        """Whether there are open findings that no alert was accepted for."""
+        return await self.store.of(Finding).find_one(UNALERTED, projection_model=FindingAge) is not None
+
+    async def unalerted(self, most: int) -> dict[ObjectId, int]:
+        """The versions of open findings that no alert was accepted for, by their ids; the oldest first.
+
+        Raw, because of up to 100,000 findings only two fields are read.
+        """
+        rows = self.store.database[_FINDINGS].find(UNALERTED, {"version": 1}, sort=[("_id", 1)], limit=most)
+        return {row["_id"]: row.get("version", 1) async for row in rows}
+
+    async def assign_alert(self, ids: Sequence[ObjectId], alert: str) -> None:
+        """Write which alert carries those of these findings that are open and that no alert was accepted for."""
+        where = {"_id": {"$in": [*ids]}, **UNALERTED}
+        await self.store.database[_FINDINGS].update_many(where, {"$set": {"alert": alert}})
+
+    async def mark_alerted(self, ids: Sequence[ObjectId], alert: str) -> None:
+        """Write that an alert was accepted, on those of these findings that it still carries."""
+        change = {"$set": {"toldAt": self.store.clock.now()}, "$unset": {"alert": ""}}
+        await self.store.database[_FINDINGS].update_many({"_id": {"$in": [*ids]}, "alert": alert}, change)
+
+    async def count_alerted_before(self, instant: datetime) -> int:
+        """How many findings are open whose alert was accepted before an instant."""
+        return int(await self.store.of(Finding).find(_alerted_before(instant)).count())
+
+    async def alerted_before(self, instant: datetime, most: int) -> list[Finding]:
+        """The open findings whose alert was accepted before an instant, the oldest first, without histories."""
+        return await self._without_histories(_alerted_before(instant), most)
+
+    async def for_message(self, ids: Sequence[ObjectId]) -> list[Finding]:
+        """The findings of these ids, the oldest first, without histories."""
+        return await self._without_histories({"_id": {"$in": [*ids]}}, len(ids))
+
+    async def _without_histories(self, where: Mapping[str, Any], most: int) -> list[Finding]:
+        """Findings with an empty history; raw, because Beanie leaves out no field that a document must have."""
+        rows = self.store.lenient(_FINDINGS).find(where, _WITHOUT_HISTORY, sort=[("_id", 1)], limit=most)
+        return [Finding.model_validate({**row, "history": []}) async for row in rows]
+
+    # What metrics read.
+
+    async def count_open(self) -> int:
+        """How many findings are open."""
+        return int(await self.store.of(Finding).find({"state": "open"}).count())
+
+    async def first_seen_of_oldest_open(self) -> datetime | None:
+        """When the oldest open finding was first seen."""
+        oldest = self.store.of(Finding).find({"state": "open"}).sort("firstSeen").limit(1)
+        ages: list[FindingAge] = await oldest.project(FindingAge).to_list()
+        return ages[0].first_seen if ages else None
+
+    async def count_unalerted(self) -> int:
+        """How many open findings no alert was accepted for."""
+        return int(await self.store.of(Finding).find(UNALERTED).count())
+
+    async def unalerted_ages(self, most: int) -> list[FindingAge]:
+        """Since when findings are open that no alert was accepted for: of those with the least ids."""
+        found = self.store.of(Finding).find(UNALERTED).sort("_id").limit(most)
+        ages: list[FindingAge] = await found.project(FindingAge).to_list()
+        return ages
+
+
+def _alerted_before(instant: datetime) -> dict[str, Any]:
+    return {"state": "open", "toldAt": {"$lt": instant}}
