@@ -11,7 +11,8 @@ from app.domain.rules import ServiceRules, length_fault
 from app.domain.schedule_json import read_span
 from app.domain.slots import SlotQuery
 from app.domain.zones import ONE_DAY, day_of, next_day, start_of_day, zone
-from app.errors import Fault, Problem, invalid
+from app.errors import Problem, invalid
+from app.http.pointers import parameter_faults
 
 SPAN_DAYS = 92
 
@@ -105,9 +106,10 @@ def span_of(question: Question, tz: ZoneInfo) -> tuple[Millis, Millis]:
     Raises:
         Problem: `invalid`.
     """
-    (after, before), flaws = read_span(question.from_, question.to, tz, "?")
-    if flaws:
-        raise Problem("invalid", flaws[0].detail, faults=[Fault(*flaw) for flaw in flaws])
+    (after, before), found = read_span(question.from_, question.to, tz)
+    if found:
+        faults = parameter_faults(found)
+        raise Problem("invalid", faults[0].detail, faults=faults)
     longest = SPAN_DAYS * DAY
     if len(question.from_) == len("2026-03-08"):  # 92 local days may have an hour more
         longest = start_of_day(day_of(after, tz) + SPAN_DAYS * ONE_DAY, tz) - after

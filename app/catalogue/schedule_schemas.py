@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from app.domain.schedule_json import DAYS, OVERRIDES_MAX, WEEKLY_MAX, WINDOWS_MAX, read_schedule
-from app.errors import Fault
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body
+from app.http.pointers import body_faults
 from app.http.validation_messages import from_faults
 
 TIMES_OFF_MAX = 1_000
@@ -80,9 +80,9 @@ class NewSchedule(Body):
     @classmethod
     def _is_a_schedule(cls, shape: Any) -> Any:
         """One reader says what a schedule is, here and where bookings are judged."""
-        _, flaws = read_schedule(shape)
-        if flaws:
-            raise from_faults([Fault(*flaw) for flaw in flaws])
+        _, faults = read_schedule(shape)
+        if faults:
+            raise from_faults(body_faults(faults))
         return shape
 
 

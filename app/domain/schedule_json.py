@@ -1,7 +1,7 @@
-"""Schedules and time off from their JSON shapes, with what is wrong in them named all at once.
+"""Schedules and time off from their JSON shapes, with all their faults named at once.
 
-A `Flaw` is a pointer into what was read and a sentence. The types of the input are not trusted. A result that came
-with flaws must not be used.
+A fault is a path into what was read and a sentence. The types of the input are not trusted. A result that came with
+faults must not be used.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from app.domain import instants
@@ -24,30 +24,29 @@ OVERRIDES_MAX = 3_660
 """Dates with hours of their own: ten years of days."""
 WEEKLY_MAX = WINDOWS_MAX * len(DAYS)
 """Entries of `weekly`."""
-FLAWS_MAX = 20
-"""Flaws that are reported; reading ends with the last of them, since more of them mostly have one cause."""
+FAULTS_MAX = 20
+"""Faults that are reported; reading ends with the last of them, since more of them mostly have one cause."""
 
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
 _DATE = re.compile(r"\d+-\d+-\d+", re.ASCII)
 _NAMES = ", ".join(DAYS)
 
 
-class Flaw(NamedTuple):
-    """What is wrong: an RFC 6901 pointer (or `?name`) and a sentence that a person can act on."""
+Path: TypeAlias = tuple[str | int, ...]
+"""Names of members and indexes of items, from the top of what was read."""
+Faults: TypeAlias = list[tuple[Path, str]]
+"""What is to blame, each with a sentence that a person can act on."""
 
-    pointer: str
-    detail: str
 
-
-def read_schedule(shape: Any) -> tuple[Schedule, list[Flaw]]:
+def read_schedule(shape: Any) -> tuple[Schedule, Faults]:
     """A schedule from `{weekly?: [{days, from, to}], overrides?: [{date, windows: [{from, to}]}]}`."""
     reader = _Reader()
     try:
-        members = reader.members(shape, "", optional=("weekly", "overrides"))
+        members = reader.members(shape, (), optional=("weekly", "overrides"))
         weekly = reader.weekly(members["weekly"]) if "weekly" in members else None
-        return Schedule(weekly, reader.overrides(members.get("overrides", []))), reader.flaws
+        return Schedule(weekly, reader.overrides(members.get("overrides", []))), reader.faults
     except _EnoughError:
-        return Schedule(None, {}), reader.flaws
+        return Schedule(None, {}), reader.faults
 
 
 def stored_schedule(shape: Mapping[str, Any]) -> Schedule:
@@ -84,22 +83,22 @@ def _stored_window(shape: Any) -> tuple[Hours, ...]:
 @lru_cache(maxsize=1 << 12)
 def _hours(opens: str, closes: str) -> tuple[Hours, ...]:
     """The window of two texts, one object for equal ones; empty if they are no times."""
-    return tuple(_Reader().window({"from": opens, "to": closes}, ""))
+    return tuple(_Reader().window({"from": opens, "to": closes}, ()))
 
 
-def read_span(first: str, last: str, tz: ZoneInfo, at: str = "/") -> tuple[tuple[Millis, Millis], list[Flaw]]:
-    """`[from, to)` from two local dates or two instants; pointers are `at` (`/` or `?`) and `from` or `to`."""
+def read_span(first: str, last: str, tz: ZoneInfo) -> tuple[tuple[Millis, Millis], Faults]:
+    """`[from, to)` from two local dates or two instants; the faults' paths are `from` and `to`."""
     reader = _Reader()
-    start, end = reader.edge(first, f"{at}from", tz), reader.edge(last, f"{at}to", tz)
-    if not reader.flaws and bool(_DATE.fullmatch(first)) != bool(_DATE.fullmatch(last)):
-        reader.blame(f"{at}to", "Give two dates or two instants, not one of each.")
-    elif not reader.flaws and start >= end:
-        reader.blame(f"{at}to", f"The end, {last}, is to be after the start, {first}, in {tz.key}.")
-    return (start, end), reader.flaws
+    start, end = reader.edge(first, ("from",), tz), reader.edge(last, ("to",), tz)
+    if not reader.faults and bool(_DATE.fullmatch(first)) != bool(_DATE.fullmatch(last)):
+        reader.add_fault(("to",), "Give two dates or two instants, not one of each.")
+    elif not reader.faults and start >= end:
+        reader.add_fault(("to",), f"The end, {last}, is to be after the start, {first}, in {tz.key}.")
+    return (start, end), reader.faults
 
 
 class _EnoughError(Exception):
-    """As many flaws were found as are reported."""
+    """As many faults were found as are reported."""
 
 
 _window = lru_cache(maxsize=1 << 14)(Hours)
@@ -116,117 +115,118 @@ def _shared(day: Day) -> Day:
 
 
 class _Reader:
-    """Reads the parts of a schedule and collects their flaws."""
+    """Reads the parts of a schedule and collects their faults."""
 
     def __init__(self) -> None:
-        self.flaws: list[Flaw] = []
+        self.faults: Faults = []
 
-    def blame(self, pointer: str, detail: str) -> None:
-        """Add a flaw. Raises `_EnoughError` with the last one that is reported."""
-        self.flaws.append(Flaw(pointer, detail))
-        if len(self.flaws) >= FLAWS_MAX:
+    def add_fault(self, path: Path, detail: str) -> None:
+        """Add a fault. Raises `_EnoughError` with the last one that is reported."""
+        self.faults.append((path, detail))
+        if len(self.faults) >= FAULTS_MAX:
             raise _EnoughError
 
     def members(
-        self, shape: Any, pointer: str, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+        self, shape: Any, path: Path, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
     ) -> Mapping[str, Any]:
-        """An object with these members and no others; members that it lacks are flaws, and missing in the result."""
+        """An object with these members and no others; members that it lacks are faults, and missing in the result."""
         if not isinstance(shape, Mapping):
-            self.blame(pointer, "This must be an object.")
+            self.add_fault(path, "This must be an object.")
             return {}
         for name in shape:
             if name not in required and name not in optional:
-                escaped = str(name).replace("~", "~0").replace("/", "~1")
-                self.blame(
-                    f"{pointer}/{escaped}", f"There is no such field; here are {', '.join(required + optional)}."
+                self.add_fault(
+                    (*path, str(name)), f"There is no such field; here are {', '.join(required + optional)}."
                 )
         for name in required:
             if name not in shape:
-                self.blame(f"{pointer}/{name}", "This field is required.")
+                self.add_fault((*path, name), "This field is required.")
         return shape
 
-    def items(self, shape: Any, pointer: str, most: int, what: str) -> Iterator[tuple[str, Any]]:
-        """The items of a list, each with its pointer; none where the list is too long."""
+    def items(self, shape: Any, path: Path, most: int, what: str) -> Iterator[tuple[Path, Any]]:
+        """The items of a list, each with its path; none where the list is too long."""
         if not isinstance(shape, list | tuple):
-            self.blame(pointer, "This must be a list.")
+            self.add_fault(path, "This must be a list.")
             return
         if len(shape) > most:
-            self.blame(pointer, f"At most {most:,} {what}; here are {len(shape):,}.")
+            self.add_fault(path, f"At most {most:,} {what}; here are {len(shape):,}.")
             return
         for index, item in enumerate(shape):
-            yield f"{pointer}/{index}", item
+            yield (*path, index), item
 
     def weekly(self, shape: Any) -> tuple[Day, ...]:
         """Seven days from Monday."""
         week: dict[str, list[Hours]] = {day: [] for day in DAYS}
-        for pointer, item in self.items(shape, "/weekly", WEEKLY_MAX, "windows may be listed"):
-            members = self.members(item, pointer, ("days", "from", "to"))
-            hours = self.window(members, pointer)
-            for day in self.days(members.get("days", DAYS), f"{pointer}/days"):
+        for path, item in self.items(shape, ("weekly",), WEEKLY_MAX, "windows may be listed"):
+            members = self.members(item, path, ("days", "from", "to"))
+            hours = self.window(members, path)
+            for day in self.days(members.get("days", DAYS), (*path, "days")):
                 week[day] += hours
         for day, windows in week.items():
             if len(windows) > WINDOWS_MAX:
-                self.blame("/weekly", f"At most {WINDOWS_MAX} windows may start on a day; {day} has {len(windows)}.")
+                self.add_fault(
+                    ("weekly",), f"At most {WINDOWS_MAX} windows may start on a day; {day} has {len(windows)}."
+                )
         return tuple(_shared(tuple(windows)) for windows in week.values())
 
-    def days(self, shape: Any, pointer: str) -> set[str]:
+    def days(self, shape: Any, path: Path) -> set[str]:
         """The days of the week that are named."""
         named: set[str] = set()
-        for place, name in self.items(shape, pointer, len(DAYS), "days may be named"):
+        for item_path, name in self.items(shape, path, len(DAYS), "days may be named"):
             if isinstance(name, str) and name in DAYS:
                 named.add(name)
             else:
-                self.blame(place, f"There is no such day; the days are {_NAMES}.")
+                self.add_fault(item_path, f"There is no such day; the days are {_NAMES}.")
         if shape in ([], ()):
-            self.blame(pointer, f"Name at least one day of {_NAMES}.")
+            self.add_fault(path, f"Name at least one day of {_NAMES}.")
         return named
 
     def overrides(self, shape: Any) -> dict[date, Day]:
         """Windows by the date whose hours they replace."""
         found: dict[date, Day] = {}
-        for pointer, item in self.items(shape, "/overrides", OVERRIDES_MAX, "dates can have an override"):
-            members = self.members(item, pointer, ("date", "windows"))
+        for path, item in self.items(shape, ("overrides",), OVERRIDES_MAX, "dates can have an override"):
+            members = self.members(item, path, ("date", "windows"))
             windows: list[Hours] = []
             listed = self.items(
-                members.get("windows", []), f"{pointer}/windows", WINDOWS_MAX, "windows may start on a day"
+                members.get("windows", []), (*path, "windows"), WINDOWS_MAX, "windows may start on a day"
             )
-            for place, window in listed:
-                windows += self.window(self.members(window, place, ("from", "to")), place)
-            day = self.day(members["date"], f"{pointer}/date") if "date" in members else None
+            for item_path, window in listed:
+                windows += self.window(self.members(window, item_path, ("from", "to")), item_path)
+            day = self.day(members["date"], (*path, "date")) if "date" in members else None
             if day in found:
-                self.blame(f"{pointer}/date", f"There is an override of {day} already; put its windows into one.")
+                self.add_fault((*path, "date"), f"There is an override of {day} already; put its windows into one.")
             elif day is not None:
                 found[day] = _shared(tuple(windows))
         return found
 
-    def window(self, members: Mapping[str, Any], pointer: str) -> list[Hours]:
-        """One window, or none where it is flawed; `to` at or before `from` is a time of the next day."""
-        opens = self.minutes(members["from"], f"{pointer}/from") if "from" in members else None
-        closes = self.minutes(members["to"], f"{pointer}/to", last=MINUTES_A_DAY) if "to" in members else None
+    def window(self, members: Mapping[str, Any], path: Path) -> list[Hours]:
+        """One window, or none where it is faulty; `to` at or before `from` is a time of the next day."""
+        opens = self.minutes(members["from"], (*path, "from")) if "from" in members else None
+        closes = self.minutes(members["to"], (*path, "to"), last=MINUTES_A_DAY) if "to" in members else None
         if opens is None or closes is None:
             return []
         return [_window(opens, closes if closes > opens else closes + MINUTES_A_DAY)]
 
-    def minutes(self, shape: Any, pointer: str, last: int = MINUTES_A_DAY - 1) -> int | None:
+    def minutes(self, shape: Any, path: Path, last: int = MINUTES_A_DAY - 1) -> int | None:
         """A local time of day, at most `last`, in minutes from midnight."""
         if shape == "24:00" and last == MINUTES_A_DAY:
             return MINUTES_A_DAY
         match = _TIME.fullmatch(shape) if isinstance(shape, str) else None
         if match is None:
             ends = "00:00 to 23:59" if last < MINUTES_A_DAY else "00:00 to 24:00"
-            self.blame(pointer, f"Write a local time of {ends} with two digits each, like 09:00.")
+            self.add_fault(path, f"Write a local time of {ends} with two digits each, like 09:00.")
             return None
         return int(match[1]) * 60 + int(match[2])
 
-    def day(self, shape: Any, pointer: str) -> date | None:
+    def day(self, shape: Any, path: Path) -> date | None:
         """A local date."""
         try:
             return parse_day(shape if isinstance(shape, str) else "")
         except ValueError as error:
-            self.blame(pointer, str(error))
+            self.add_fault(path, str(error))
             return None
 
-    def edge(self, text: str, pointer: str, tz: ZoneInfo) -> Millis:
+    def edge(self, text: str, path: Path, tz: ZoneInfo) -> Millis:
         """The first instant of a local date, or an instant."""
         try:
             if _DATE.fullmatch(text):
@@ -234,5 +234,5 @@ class _Reader:
             return instants.to_millis(instants.parse(text))
         except ValueError as error:
             otherwise = "" if _DATE.match(text) else " Or a date, like 2026-03-08."
-            self.blame(pointer, f"{error}{otherwise}")
+            self.add_fault(path, f"{error}{otherwise}")
             return 0
