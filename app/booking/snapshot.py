@@ -65,9 +65,9 @@ class Snapshot(View):
             self._check_guard(resource)
         return room
 
-    def replace(self, room: ResourceRules) -> None:
-        """From here on the resource is like this."""
-        self._resource_rules[room.id] = room
+    def replace(self, rules: ResourceRules) -> None:
+        """Show these rules of their resource to the intents that follow in the transaction."""
+        self._resource_rules[rules.id] = rules
 
     def service_rules(self, service: str) -> ServiceRules | None:
         """The service's facts; None if there is no such service.

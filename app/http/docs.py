@@ -24,12 +24,25 @@ from app.http.request import Request
 _PAGE = "/docs"
 _ASSETS = f"{_PAGE}/assets"
 _ABOUT = (
-    "Reservations that cannot double-book. Errors are problem documents (RFC 9457); lists are paged by `cursor`; "
-    "changes need `If-Match`; what is not described here is refused, as is a header that may stand once and stands "
-    "twice (`Authorization`: 401; `Content-Type`, `If-Match`, `Idempotency-Key`: 422) and a body with a "
-    "`Content-Encoding` (415). HEAD is answered wherever GET is, OPTIONS names the methods of a path, and a GET whose "
-    "`If-None-Match` names the `ETag` of the answer is 304."
+    "Reservations that cannot double-book.\n\n"
+    "**Nouns.** A resource is what can be booked, with a capacity, a schedule and times off; a service is what it is "
+    "booked for, with a length, buffers and rules. A reservation is a time on one resource. It is `pending` (a hold "
+    "until `expiresAt`, or a request that waits for approval) or `confirmed`, and ends as `completed`, `cancelled`, "
+    "`expired` or `no-show`; none is ever removed.\n\n"
+    "**What blocks.** Pending and confirmed reservations block from `blockStart` to `blockEnd`, which is their time "
+    "with the buffers, and take `units`: 1 each, or as many as `guests` where the `capacityMode` is `guests`. A "
+    "booking fits if the units of every instant are within the capacity. Intervals are half-open.\n\n"
+    "**Rules.** A booking is judged by all rules at once; `force` lifts notice, horizon, schedule and time off, never "
+    "the capacity. Confirming and ending judge none.\n\n"
+    "**Refusals** are problem documents (RFC 9457); go by their `type`. 409 `conflict`: the time is taken, choose one "
+    "of `nextFree`. 422: the request has to change. 503 `overloaded` and `unavailable`: nothing was done, wait for "
+    "`Retry-After`. 503 `outcome-unknown`: send the same again with the same `Idempotency-Key`, which books once.\n\n"
+    "**Requests.** Lists are paged by `cursor`; changes need `If-Match`; what is not described here is refused, as is "
+    "a header that may stand once and stands twice (`Authorization`: 401; `Content-Type`, `If-Match`, "
+    "`Idempotency-Key`: 422) and a body with a `Content-Encoding` (415). HEAD is answered wherever GET is, OPTIONS "
+    "names the methods of a path, and a GET whose `If-None-Match` names the `ETag` of the answer is 304."
 )
+"""What `/docs` opens with: the concepts, in short; `docs/concepts.md` has them in full."""
 
 _TAGS: Mapping[str, str] = {
     "Availability": "The times that can be booked, and why another cannot.",

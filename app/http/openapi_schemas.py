@@ -25,6 +25,9 @@ def component_schemas(wanted: Schema, patches: set[str], examples: Mapping[str, 
         wanted: Litestar's schemas, by the names of models.
         patches: The names of the bodies in which null unsets.
         examples: An example for each component, by the name that clients see.
+
+    Raises:
+        RuntimeError: two models have the same name.
     """
     bodies = [model for model in _models(Body) if model_name(model) in wanted]
     answers = [model for model in _models(Answer) if model_name(model) in wanted]
