@@ -11,7 +11,7 @@ from app.audit.kinds import Kind, Seen, at_midnight, look
 from app.audit.survey import Survey, survey
 from app.domain.lifecycle import BLOCKING
 from app.storage.readonly import DeniedError, ReadOnlyDatabase
-from app.storage.row_reader import IDLE, folded
+from app.storage.row_reader import IDLE_FOLDED, folded
 from app.storage.values import count, identity
 
 _RESOURCES = (
@@ -193,7 +193,7 @@ def _statuses(seen: Sequence[Seen], guessed: Guess) -> None:
 
 def _blocking(status: Seen, guessed: Guess) -> None:
     often = Counter(value for value in status.values if isinstance(value, str) and value.strip() and "," not in value)
-    names = {folded(value): value for value, _ in reversed(often.most_common()) if folded(value) not in IDLE}
+    names = {folded(value): value for value, _ in reversed(often.most_common()) if folded(value) not in IDLE_FOLDED}
     if names and not names.keys() <= set(BLOCKING):
         guessed.add("--blocking", ",".join(reversed(names.values())))
         guessed.hints.append("Leave out of --blocking what does not occupy; --free-if says so of a status.")

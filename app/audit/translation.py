@@ -16,7 +16,7 @@ from app.audit.shape import Shape, plain
 from app.domain.instants import MINUTE, Millis
 from app.domain.zones import ONE_DAY, zone
 from app.storage.row_reader import FIELDS, LeftOut
-from app.storage.values import MOST as MOST_COUNTED
+from app.storage.values import COUNT_MAX as MOST_COUNTED
 from app.storage.values import excerpt, instant
 
 NO_STATUS = "(no status)"

@@ -29,7 +29,7 @@ from app.storage.client import Store
 from app.storage.occupancy import occupancies_on
 from app.storage.reservations import ReservationStore, Row
 from app.storage.rule_cache import RuleReader, took_too_long
-from app.storage.stored_reservations import as_it_is, customer_of
+from app.storage.stored_reservations import customer_of, lenient_reservation
 from app.work import WorkPool
 
 P = ParamSpec("P")
@@ -154,7 +154,7 @@ class Availability:
         row = await ReservationStore(self.store).find_row(identity)
         if row is None or not caller.sees(customer_of(row)):
             raise invalid("?ignore", f"There is no reservation {identity!r}.")
-        return as_it_is(row).id
+        return lenient_reservation(row).id
 
 
 class _Occupants:

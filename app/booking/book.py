@@ -18,7 +18,7 @@ from app.errors import invalid
 from app.storage.documents import HistoryEntry, Reservation
 from app.storage.occupancy import occupancy
 from app.storage.row_reader import is_long
-from app.storage.span import LENGTHY, Span
+from app.storage.span import LENGTHY_FROM, Span
 
 BYTES_PER_CHARACTER = 4
 """At most, in UTF-8."""
@@ -99,7 +99,7 @@ class Book(Intent[Reservation]):
     @property
     def lengthy(self) -> bool:
         """By the times that were said: no service sets so long a one."""
-        return self.end is not None and to_millis(self.end) - to_millis(self.start) > LENGTHY
+        return self.end is not None and to_millis(self.end) - to_millis(self.start) > LENGTHY_FROM
 
     def services(self) -> frozenset[str]:
         """The service that sets length and buffers."""

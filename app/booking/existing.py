@@ -15,7 +15,7 @@ from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem, invalid, not_found
 from app.storage.documents import Reservation
 from app.storage.span import Span
-from app.storage.stored_reservations import reservation_of
+from app.storage.stored_reservations import strict_reservation
 
 COLLECTION = "reservations"
 DERIVED_FIELDS = frozenset(
@@ -81,7 +81,7 @@ class ExistingIntent(Intent[Reservation]):
         if row is None:
             return None
         self.row = row
-        return reservation_of(row)
+        return strict_reservation(row)
 
     def require_stored(self, view: View) -> Reservation:
         """The reservation, on a resource whose guard is held.

@@ -24,7 +24,7 @@ from app.errors import Problem
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
 from app.storage.span import Span
-from app.storage.stored_reservations import reservation_of
+from app.storage.stored_reservations import strict_reservation
 
 ACTOR_IMPORT = "import"
 """Who the history of a row says it was."""
@@ -69,7 +69,7 @@ class BookRow(Book):
         """
         row = view.target(IMPORT_KEY_TARGET, self.import_key)
         if row is not None:
-            known = reservation_of(row)
+            known = strict_reservation(row)
             return Accepted(known, proof=(COLLECTION, {"_id": known.id}))
         accepted = Book.judge(self, view)
         accepted.value.import_key = self.import_key

@@ -101,7 +101,7 @@ class Intent(ABC, Generic[T_co]):
 
     @property
     def lengthy(self) -> bool:
-        """Whether the intent may have so many occupants to read that it shares no batch; see `LENGTHY`."""
+        """Whether the intent may have so many occupants to read that it shares no batch; see `LENGTHY_FROM`."""
         return False
 
     def targets(self) -> frozenset[Target]:

@@ -24,7 +24,7 @@ from app.domain.lifecycle import Status
 from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service
-from app.storage.occupancy import BRANCHES
+from app.storage.occupancy import BRANCHES_MAX
 from app.storage.rule_cache import RuleCache
 from app.storage.stored_reservations import unreadable
 from app.storage.values import identity as identity_of
@@ -67,7 +67,7 @@ class BookingService:
 
     def __init__(self, store: Store, rules: RuleCache | None = None) -> None:
         self.store = store
-        branches = BRANCHES if store.shape == "or" else 1
+        branches = BRANCHES_MAX if store.shape == "or" else 1
         driver = driver_for(store, SLOTS)
         self.heartbeat = Heartbeat(store, driver)
         self.committer = Committer(

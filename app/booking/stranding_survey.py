@@ -19,7 +19,7 @@ from app.domain.instants import MINUTE, Millis, to_millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
 from app.storage.client import Store
-from app.storage.occupancy import BRANCHES, FIELDS, batched_queries, branches, occupancies_of, read_foreign
+from app.storage.occupancy import BRANCHES_MAX, FIELDS, batched_queries, branches, occupancies_of, read_foreign
 from app.storage.reach import Reach
 from app.storage.span import Span
 
@@ -53,7 +53,7 @@ async def read_blocking_rows(
     reaches = {resource: Reach.of_guard(guard)}
     spans = [Span(resource, start, end) for start, end in stretches]
     # A server looks for what two branches have in common, which for many rows takes as long as reading them.
-    at_once = BRANCHES if store.shape == "or" and len(stretches) > STRETCHES_READ_SINGLY_MAX else 1
+    at_once = BRANCHES_MAX if store.shape == "or" and len(stretches) > STRETCHES_READ_SINGLY_MAX else 1
     rows: list[Mapping[str, Any]] = []
     try:
         with pymongo.timeout(READ_SECONDS):

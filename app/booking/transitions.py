@@ -30,7 +30,7 @@ from app.outages import is_unheard
 from app.storage.client import Store
 from app.storage.clock import stamped
 from app.storage.documents import Reservation
-from app.storage.stored_reservations import as_it_is, known_status, unreadable
+from app.storage.stored_reservations import known_status, lenient_reservation, unreadable
 from app.storage.stored_rules import service_rules_of
 from app.storage.values import count, identity, instant
 
@@ -164,12 +164,12 @@ class _ClosingAttempts:
             raise unreadable({"history": history})
         ours = any(isinstance(line, dict) and line.get("operation") == self.operation for line in history)
         if ours or row.get("status") == self.closure.to:
-            return as_it_is(row)
+            return lenient_reservation(row)
         await _check_closure(self.store, row, self.closure)
         if not await self._write(row, write_until):
             return None
         row = await self.reservations.find_one({"_id": self.identity})
-        return None if row is None else as_it_is(row)
+        return None if row is None else lenient_reservation(row)
 
     async def _write(self, row: Mapping[str, Any], write_until: float) -> bool:
         """Update the version that was read; whether the update was surely applied."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from app.audit import Shape, ShapeError, condition
-from app.storage.values import MOST
+from app.storage.values import COUNT_MAX
 
 _Made = TypeVar("_Made", bound=Callable[..., Any])
 
@@ -60,7 +60,7 @@ _OPTIONS = (
     _option(_WHERE, "--resource-field", "resource", "What is occupied; an array: each element.", metavar="PATH"),
     _option(_WHERE, "--start", "start", "The instant at which it starts.", metavar="PATH"),
     _option(_WHERE, "--end", "end", "The instant, or the time of day, at which it ends.", metavar="PATH"),
-    _option(_WHERE, "--minutes", "minutes", "Each lasts so long.", type=click.IntRange(1, MOST), metavar="N"),
+    _option(_WHERE, "--minutes", "minutes", "Each lasts so long.", type=click.IntRange(1, COUNT_MAX), metavar="N"),
     _option(_WHERE, "--minutes-field", "minutes_field", "How many minutes one lasts.", metavar="PATH"),
     _option(
         _WHERE, "--date-field", "date", "The local day; without a time the whole day; an array: each.", metavar="PATH"
@@ -85,7 +85,7 @@ _OPTIONS = (
     ),
     _option(_HOW_MUCH, "--units-field", "units", "How many units one takes; absent: 1.", metavar="PATH"),
     _option(
-        _HOW_MUCH, "--capacity", "capacity", "What each resource holds.", type=click.IntRange(0, MOST), metavar="N"
+        _HOW_MUCH, "--capacity", "capacity", "What each resource holds.", type=click.IntRange(0, COUNT_MAX), metavar="N"
     ),
     _option(
         _HOW_MUCH,

@@ -11,7 +11,7 @@ from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
 from app.storage.raw_batches import find_batches
 from app.storage.reach import NO_REACH, Reach
-from app.storage.row_reader import FIELDS, SURE, OccupiedTime, Reader, is_found_by_lookup
+from app.storage.row_reader import FIELDS, IDLE_AS_WRITTEN, OccupiedTime, Reader, is_found_by_lookup
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ async def read_booked(store: Store, resources: Collection[str], on_progress: OnP
     reader = Reader(now, (await read_limits(store)).by_guest)
     total = await store.database["reservations"].estimated_document_count()
     done = 0
-    where = {"status": {"$nin": [*SURE]}}
+    where = {"status": {"$nin": [*IDLE_AS_WRITTEN]}}
     async for batch in find_batches(store, "reservations", (*FIELDS, "long"), where):
         for row in batch:
             for taken in reader.occupancies(row):

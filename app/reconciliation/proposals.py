@@ -19,9 +19,9 @@ from app.domain.rules import LEAD_TIME_RULES, BookingRequest, ServiceRules, end_
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Finding, Reservation
-from app.storage.row_reader import EVERYBODY
+from app.storage.row_reader import EXPIRY_IGNORING
 from app.storage.rows_by_id import rows_by_id
-from app.storage.stored_reservations import reservation_of
+from app.storage.stored_reservations import strict_reservation
 
 PROPOSED_RESERVATIONS_MAX = 10
 """Reservations of one finding for which proposals are searched: those that were booked last."""
@@ -89,9 +89,11 @@ async def _movable(store: Store, finding: Finding) -> Sequence[Reservation]:
     movable: list[Reservation] = []
     for row in rows:
         with suppress(Problem):  # others wrote it so that it cannot be moved
-            reservation = reservation_of(row)
+            reservation = strict_reservation(row)
             expires = None if reservation.expires_at is None else to_millis(reservation.expires_at)
-            blocks = status_at(reservation.status, expires, now) in BLOCKING and EVERYBODY.standing(row) == "active"
+            blocks = (
+                status_at(reservation.status, expires, now) in BLOCKING and EXPIRY_IGNORING.standing(row) == "active"
+            )
             to_come = to_millis(reservation.end_time) > now
             if reservation.resource == finding.resource and blocks and to_come and not row.get("items"):
                 movable.append(reservation)

@@ -12,8 +12,8 @@ from app.storage.capacities import Limits
 from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
 from app.storage.reach import Reach, doubled
 from app.storage.row_reader import (
+    IDLE_AS_WRITTEN,
     LONGEST_BLOCK,
-    SURE,
     TRASH,
     UNKNOWN_STATUS,
     LeftOut,
@@ -22,7 +22,7 @@ from app.storage.row_reader import (
     is_found_by_lookup,
     occupancies,
 )
-from app.storage.values import MOST, excerpt, identity, is_opaque, label
+from app.storage.values import COUNT_MAX, excerpt, identity, is_opaque, label
 
 NOWHERE = Reach()
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- BSON's instants decode fastest without a zone; they are all UTC
@@ -115,7 +115,7 @@ class SweepReader:
                 or type(end) is not datetime
                 or end <= start
                 or type(units) is not int
-                or not 1 <= units <= MOST
+                or not 1 <= units <= COUNT_MAX
                 or "items" in found
                 or "deletedAt" in found
                 or "isDeleted" in found
@@ -214,4 +214,4 @@ class SweepReader:
 
 def is_idle(found: Mapping[str, Any]) -> bool:
     """Whether a row has one of the statuses that a database leaves out by itself."""
-    return found.get("status") in SURE
+    return found.get("status") in IDLE_AS_WRITTEN

@@ -20,7 +20,7 @@ from app.storage.documents import Customer, Reservation
 from app.storage.reservation_filters import ChangePosition, Direction, ReservationFilters, StartPosition
 from app.storage.reservations import ReservationStore, Row
 from app.storage.sort_keys import mark_of, value_of
-from app.storage.stored_reservations import as_it_is, customer_of, reservation_of
+from app.storage.stored_reservations import customer_of, lenient_reservation, strict_reservation
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ async def read_reservation(store: Store, identity: str, caller: Caller) -> Reser
     Raises:
         Problem: `not-found`, also for a stranger's.
     """
-    return as_it_is(await _read_row(store, identity, caller))
+    return lenient_reservation(await _read_row(store, identity, caller))
 
 
 async def read_to_change(store: Store, identity: str, caller: Caller) -> Reservation:
@@ -67,7 +67,7 @@ async def read_to_change(store: Store, identity: str, caller: Caller) -> Reserva
     Raises:
         Problem: `not-found`, also for a stranger's; `invalid`, with each field that cannot be read.
     """
-    return reservation_of(await _read_row(store, identity, caller))
+    return strict_reservation(await _read_row(store, identity, caller))
 
 
 async def _read_row(store: Store, identity: str, caller: Caller) -> Row:

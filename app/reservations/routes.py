@@ -37,7 +37,7 @@ from app.reservations.schemas import (
 from app.reservations.service import Reservations
 from app.storage.documents import Reservation
 from app.storage.reservations import Row
-from app.storage.stored_reservations import as_it_is, history_length
+from app.storage.stored_reservations import history_length, lenient_reservation
 
 _WRITE: ProblemNames = ("overloaded", "outcome-unknown")
 _BOOK = problems("conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", *_WRITE, body=True)
@@ -302,7 +302,7 @@ async def _page(
     now = reservations.store.clock.now()
 
     def page() -> Page[ReservationAnswer]:
-        items = [reservation_answer(as_it_is(row), now) for row in found]
+        items = [reservation_answer(lenient_reservation(row), now) for row in found]
         return Page[ReservationAnswer](items=items, next=following)
 
     return await built(request, page, parts=sum(map(history_length, found)) + len(found))

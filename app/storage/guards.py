@@ -17,7 +17,7 @@ from app.storage.documents import service_row
 from app.storage.foreign_occupancies import OCCUPANCIES, ForeignOccupancy, add_foreign_occupancies, foreign_occupancy
 from app.storage.pools import complete_pool
 from app.storage.reach import Reach
-from app.storage.row_reader import EVERYBODY, FIELDS, OccupiedTime, is_found_by_lookup
+from app.storage.row_reader import EXPIRY_IGNORING, FIELDS, OccupiedTime, is_found_by_lookup
 
 _DUPLICATE_KEY = 11000
 _DIGITS = re.compile(r"[0-9a-f]{24}")
@@ -60,7 +60,7 @@ async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[ForeignO
     async for row in store.database[OCCUPANCIES].find({"resource": resource_id}, {"startTime": 1, "endTime": 1}):
         reach = reach.listing(to_millis(row["startTime"]), to_millis(row["endTime"]))
     async for row in _find_booked(store, resource_id):
-        for taken in EVERYBODY.occupancies(row):
+        for taken in EXPIRY_IGNORING.occupancies(row):
             if not isinstance(taken, OccupiedTime) or taken.resource != resource_id:
                 continue
             if (missed := foreign_occupancy(row, taken, now)) is not None:

@@ -22,45 +22,45 @@ from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.guards import lookup_ids
 from app.storage.reach import Reach
-from app.storage.row_reader import EVERYBODY, LONGEST_BLOCK, OccupiedTime, folded
+from app.storage.row_reader import EXPIRY_IGNORING, LONGEST_BLOCK, OccupiedTime, folded
 from app.storage.span import Span
 from app.storage.steps import Steps, find
-from app.storage.values import MOST, identity, instant, row_key, shown_text
+from app.storage.values import COUNT_MAX, identity, instant, row_key, shown_text
 
 Row: TypeAlias = Mapping[str, Any]
 
-BRANCHES = 16
-"""Branches of one `$or`. More cost more than another round trip."""
-GLIMPSE = 200
-"""Of so many a branch most lengthy wishes are refused."""
-GLIMPSE_BRANCHES = 4
-"""All of one resource: beyond that a glimpse would be no cheaper."""
+BRANCHES_MAX = 16
+"""Branches of one `$or`; more of them cost more than another round trip."""
+GLIMPSE_ROWS = 200
+"""Rows that a glimpse reads per branch: enough to refuse most lengthy requests."""
+GLIMPSE_BRANCHES_MAX = 4
+"""Those of one resource; beyond that a glimpse would be no cheaper than the whole lookup."""
 FIELDS = (*row_reader.FIELDS, "customer", "service", "version")
-IDS_A_FIND = 500
-"""Reservations that are read again by their ids at a time."""
+IDS_PER_FIND = 500
+"""Reservations that one find reads by their ids."""
 
 
 def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
     """The queries, one per resource, blocking status and cluster of near spans."""
-    by_change: dict[Millis | None, list[Span]] = {}
+    by_since: dict[Millis | None, list[Span]] = {}
     for span in spans:
-        by_change.setdefault(span.since, []).append(span)
+        by_since.setdefault(span.since, []).append(span)
     queries: list[dict[str, Any]] = []
-    for since, those in by_change.items():
+    for since, group in by_since.items():
         newer = {} if since is None else {"updatedAt": {"$gte": from_millis(since)}}
-        queries += [query | newer for query in _branches(those, reaches)]
+        queries += [query | newer for query in _branches(group, reaches)]
     return queries
 
 
 def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
     queries: list[dict[str, Any]] = []
     for resource, clusters in _clusters(spans, reaches).items():
-        those = [{"resource": form, "status": status} for form, status in product(lookup_ids(resource), BLOCKING)]
+        equalities = [{"resource": form, "status": status} for form, status in product(lookup_ids(resource), BLOCKING)]
         for start, end in clusters:
-            queries += [each | _starting(start, end) for each in those]
+            queries += [each | _starting(start, end) for each in equalities]
         if reaches[resource].long:
             starting = _starting(clusters[0][0] - LONGEST_BLOCK, clusters[-1][1] + LONGEST_BLOCK)
-            queries += [each | starting | {"long": True} for each in those]
+            queries += [each | starting | {"long": True} for each in equalities]
     return queries
 
 
@@ -69,11 +69,11 @@ def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mappin
     back = max(reaches[resource].back for resource in resources)
     ahead = max(reaches[resource].ahead for resource in resources)
     named = [form for resource in resources for form in lookup_ids(resource)]
-    those = {"resource": {"$in": named}, "status": {"$in": [*BLOCKING]}}
-    near = those | _starting(start - back, end + ahead)
+    blocking = {"resource": {"$in": named}, "status": {"$in": [*BLOCKING]}}
+    near = blocking | _starting(start - back, end + ahead)
     if not any(reaches[resource].long for resource in resources):
         return near
-    return {"$or": [near, those | {"long": True} | _starting(start - LONGEST_BLOCK, end + LONGEST_BLOCK)]}
+    return {"$or": [near, blocking | {"long": True} | _starting(start - LONGEST_BLOCK, end + LONGEST_BLOCK)]}
 
 
 def _starting(after: Millis, before: Millis) -> dict[str, Any]:
@@ -90,12 +90,12 @@ def _before(moment: Millis) -> dict[str, Any]:
 
 
 def _clusters(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> dict[str, list[tuple[Millis, Millis]]]:
-    """Per resource the ranges of `startTime` to look at, sorted, those that overlap made one."""
+    """Per resource the ranges of `startTime` to look up, sorted, overlapping ones merged."""
     ranges: dict[str, list[tuple[Millis, Millis]]] = {}
     for span in spans:
         reach = reaches[span.resource]
         ranges.setdefault(span.resource, []).append((span.start - reach.back, span.end + reach.ahead))
-    return {resource: _merged(sorted(those)) for resource, those in ranges.items()}
+    return {resource: _merged(sorted(found)) for resource, found in ranges.items()}
 
 
 def _merged(ranges: list[tuple[Millis, Millis]]) -> list[tuple[Millis, Millis]]:
@@ -108,15 +108,15 @@ def _merged(ranges: list[tuple[Millis, Millis]]) -> list[tuple[Millis, Millis]]:
     return merged
 
 
-def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_a_find: int) -> Steps[list[Row]]:
+def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_per_find: int) -> Steps[list[Row]]:
     """Everything that may occupy the spans, as raw documents; the same one can come twice."""
     found: list[Row] = []
-    for query in batched_queries(branches(spans, reaches), branches_a_find):
+    for query in batched_queries(branches(spans, reaches), branches_per_find):
         found += yield find("occupants.read", "reservations", query, *FIELDS)
-    noted: list[Row] = []
-    for query in batched_queries(foreign_branches(spans, reaches), branches_a_find):
-        noted += yield find("occupants.noted", "occupancies", query, "reservation")
-    for query in queries_by_id(noted):
+    listed: list[Row] = []
+    for query in batched_queries(foreign_branches(spans, reaches), branches_per_find):
+        listed += yield find("occupants.noted", "occupancies", query, "reservation")
+    for query in queries_by_id(listed):
         found += yield find("occupants.foreign", "reservations", query, *FIELDS)
     return found
 
@@ -135,18 +135,18 @@ def foreign_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> lis
     return queries
 
 
-def queries_by_id(noted: Iterable[Row]) -> Iterator[dict[str, Any]]:
-    """The queries of the reservations that rows of `occupancies` name; these may have changed since they were noted."""
-    named = [*{row_key(row["reservation"]): row["reservation"] for row in noted if "reservation" in row}.values()]
-    for first in range(0, len(named), IDS_A_FIND):
-        yield {"_id": {"$in": named[first : first + IDS_A_FIND]}}
+def queries_by_id(listed: Iterable[Row]) -> Iterator[dict[str, Any]]:
+    """The queries of the reservations that rows of `occupancies` name; the reservations may have changed since."""
+    named = [*{row_key(row["reservation"]): row["reservation"] for row in listed if "reservation" in row}.values()]
+    for first in range(0, len(named), IDS_PER_FIND):
+        yield {"_id": {"$in": named[first : first + IDS_PER_FIND]}}
 
 
-def batched_queries(queries: Sequence[dict[str, Any]], branches_a_find: int) -> Iterator[dict[str, Any]]:
-    """As few finds as the server likes."""
-    for first in range(0, len(queries), branches_a_find):
-        some = queries[first : first + branches_a_find]
-        yield some[0] if len(some) == 1 else {"$or": some}
+def batched_queries(queries: Sequence[dict[str, Any]], branches_per_find: int) -> Iterator[dict[str, Any]]:
+    """The queries in batches, each a filter of one find."""
+    for first in range(0, len(queries), branches_per_find):
+        batch = queries[first : first + branches_per_find]
+        yield batch[0] if len(batch) == 1 else {"$or": batch}
 
 
 async def read_foreign(
@@ -154,33 +154,33 @@ async def read_foreign(
 ) -> list[Row]:
     """What occupies the spans and the conflict lookup does not find, outside of a transaction; about `most`, if any."""
     database, limit = store.database, 0 if most is None else most + 1
-    noted: list[Row] = []
+    listed: list[Row] = []
     for query in foreign_branches(spans, reaches):
-        noted += await database["occupancies"].find(query, {"reservation": 1}).limit(limit).to_list(None)
+        listed += await database["occupancies"].find(query, {"reservation": 1}).limit(limit).to_list(None)
     found: list[Row] = []
-    for query in queries_by_id(noted):
+    for query in queries_by_id(listed):
         found += await database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
     return found
 
 
 def glimpse(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Steps[tuple[list[Row], bool] | None]:
-    """The first that may occupy the spans, and whether these are all; None where nothing is won by that."""
+    """The first rows that may occupy the spans, and whether they are all; None where that is no cheaper than `read`."""
     queries = branches(spans, reaches)
-    if len(queries) > GLIMPSE_BRANCHES or any(reaches[span.resource].foreign for span in spans):
+    if len(queries) > GLIMPSE_BRANCHES_MAX or any(reaches[span.resource].foreign for span in spans):
         return None
     found: list[Row] = []
     complete = True
     for query in queries:
-        some = yield find("occupants.glimpse", "reservations", query, *FIELDS, limit=GLIMPSE)
-        complete = complete and len(some) < GLIMPSE
-        found += some
+        rows = yield find("occupants.glimpse", "reservations", query, *FIELDS, limit=GLIMPSE_ROWS)
+        complete = complete and len(rows) < GLIMPSE_ROWS
+        found += rows
     return found, complete
 
 
 def occupancies_of(row: Row, by_guest: Container[str] = ()) -> Sequence[tuple[str, Occupancy]]:
     """What a stored reservation occupies, each with the id of the resource.
 
-    What Reserva wrote is taken as it is; rows of others are read by the one reader, and count as far as they can.
+    Rows with exactly the types that Reserva writes are taken as they are; all others go through `row_reader`.
 
     Args:
         row: The document, with at least `FIELDS`.
@@ -191,12 +191,12 @@ def occupancies_of(row: Row, by_guest: Container[str] = ()) -> Sequence[tuple[st
 
 
 def occupancies_on(resource: str, found: Iterable[Row], *, by_guests: bool) -> list[Occupancy]:
-    """What these rows occupy of one resource."""
+    """What stored reservations occupy of one resource."""
     by_guest = (resource,) if by_guests else ()
     return [each for row in found for name, each in occupancies_of(row, by_guest) if name == resource]
 
 
-_NOT_OURS = frozenset({"items", "deletedAt", "isDeleted", "_status"})
+_FIELDS_OF_OTHERS = frozenset({"items", "deletedAt", "isDeleted", "_status"})
 _TEXT = frozenset({str, type(None)})
 
 
@@ -212,10 +212,10 @@ def _own(row: Row) -> Occupancy | None:
         and type(start) is type(end) is type(block_start) is type(block_end) is datetime
         and block_start < block_end
         and type(units) is type(version) is int
-        and 0 < units <= MOST
+        and 0 < units <= COUNT_MAX
         and type(customer) in _TEXT
         and type(service) in _TEXT
-        and _NOT_OURS.isdisjoint(row)
+        and _FIELDS_OF_OTHERS.isdisjoint(row)
     ):
         return None
     begins, ends = to_millis(start), to_millis(end)
@@ -235,8 +235,8 @@ def _own(row: Row) -> Occupancy | None:
 
 
 def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
-    """What the one reader makes of a row."""
-    if EVERYBODY.standing(row) != "active":
+    """What `row_reader` makes of a row of others."""
+    if EXPIRY_IGNORING.standing(row) != "active":
         return []
     found: list[tuple[str, Occupancy]] = []
     status = _BY_FOLDED[folded(row["status"])]

@@ -18,7 +18,7 @@ from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Group, Reservation
 from app.storage.foreign_occupancies import OCCUPANCIES
-from app.storage.occupancy import BRANCHES, FIELDS, branches, read_foreign, window
+from app.storage.occupancy import BRANCHES_MAX, FIELDS, branches, read_foreign, window
 from app.storage.reach import Reach
 from app.storage.reservation_filters import (
     ChangePosition,
@@ -29,7 +29,7 @@ from app.storage.reservation_filters import (
     all_of,
 )
 from app.storage.span import Span
-from app.storage.stored_reservations import as_it_is
+from app.storage.stored_reservations import lenient_reservation
 from app.storage.values import identity as relation
 
 Row: TypeAlias = dict[str, Any]
@@ -62,7 +62,7 @@ class ReservationStore:
     async def find_shown(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Reservation]:
         """Those of these ids, in the order of the ids; odd values of others are text."""
         rows = await self._rows.find({"_id": {"$in": [*ids]}}).to_list(None)
-        found: dict[Any, Reservation] = {row["_id"]: as_it_is(row) for row in rows}
+        found: dict[Any, Reservation] = {row["_id"]: lenient_reservation(row) for row in rows}
         return {each: found[each] for each in ids if each in found}
 
     async def find_group(self, group: ObjectId) -> list[Reservation]:
@@ -157,7 +157,7 @@ class ReservationStore:
         if self._store.shape != "or":
             return queries
         # Few branches of equalities stay inside the index on every server; many cost more than `$in`.
-        return [{"$or": queries} if len(queries) <= BRANCHES else window([*reaches], start, end, reaches)]
+        return [{"$or": queries} if len(queries) <= BRANCHES_MAX else window([*reaches], start, end, reaches)]
 
     async def named_resources(self) -> set[str]:
         """The ids of all resources that any reservation names, in whatever form, whether they exist or not."""

@@ -1,4 +1,4 @@
-"""The one reader of rows: what a stored reservation occupies, whoever wrote it, or why nothing can be said of it.
+"""The one reader of rows: what a stored reservation occupies, whoever wrote it, or why that cannot be told.
 
 Reconciliation, audit, findings and the write path all read by it. It takes ids of any type, whole numbers of any BSON
 type, instants as dates, texts or numbers, and statuses however they are spelled; nothing in a row makes it fail.
@@ -45,13 +45,24 @@ def folded(status: str) -> str:
     return "".join(status.split()).replace("_", "").replace("-", "").casefold()
 
 
-_NEVER = {"canceled", "declined", "deleted", "denied", "draft", "failed", "refunded", "rejected", "void", "voided"}
+_NEVER = {
+    "canceled",
+    "declined",
+    "deleted",
+    "denied",
+    "draft",
+    "failed",
+    "refunded",
+    "rejected",
+    "void",
+    "voided",
+}
 _OVER = {"abandoned", "archived", "checkedout", "ended", "finished", "returned", "timedout"}
-IDLE = frozenset(_NEVER | _OVER | {*map(folded, STATUSES)} - {*BLOCKING})
+IDLE_FOLDED = frozenset(_NEVER | _OVER | {*map(folded, STATUSES)} - {*BLOCKING})
 """Statuses, folded, that are known not to occupy anything, of Reserva and of others."""
 
-SURE = tuple(status for status in STATUSES if status not in BLOCKING)
-"""Statuses, as we write them, that a database may leave out by itself: whoever reads the others misses nothing."""
+IDLE_AS_WRITTEN = tuple(status for status in STATUSES if status not in BLOCKING)
+"""Statuses, as we write them, that a query may exclude: its rows then lack nothing that occupies a resource."""
 
 _HOLD = "pending"
 
@@ -61,7 +72,7 @@ LONGEST_BLOCK: Millis = 2 * 366 * DAY
 
 
 class LeftOut(NamedTuple):
-    """Something that cannot be placed: why, and the value that is to blame, for an example."""
+    """An occupancy that cannot be read: the reason, and the value that causes it, as an example."""
 
     reason: str
     value: str = ""
@@ -112,7 +123,7 @@ class Reader:
             return LeftOut("status is missing") if status is None else LeftOut("status is not text", excerpt(status))
         plain = folded(status)
         if plain not in self.blocking:
-            return "idle" if plain in IDLE else "unknown"
+            return "idle" if plain in IDLE_FOLDED else "unknown"
         if plain == _HOLD and (expires := instant(found.get("expiresAt"))) is not None and expires <= self.now:
             return "lapsed"
         return "active"
@@ -154,13 +165,13 @@ def stretch(found: Mapping[str, Any], taken: OccupiedTime) -> tuple[Millis, Mill
     return taken.end - start, start - taken.start
 
 
-EVERYBODY = Reader(now=-(2**63))
-"""Takes every hold for live: for who looks at its end himself."""
+EXPIRY_IGNORING = Reader(now=-(2**63))
+"""Takes every hold for live, for callers that compare its expiry themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where and when a reservation or an item wants to be; each as far as it could be read."""
+    """The resource and the time of a reservation or an item, each as far as it could be read."""
 
     resource: str | LeftOut
     start: Millis | LeftOut
@@ -179,7 +190,7 @@ def occupancies(found: Mapping[str, Any], by_guest: Container[str]) -> Iterator[
         yield LeftOut("items is not a list", excerpt(items))
     own = _own(found)
     if not items or not isinstance(items, list):
-        yield _taken(own, found, found, by_guest)
+        yield _occupied(own, found, found, by_guest)
         return
     places = []
     for number, item in enumerate(items, 1):
@@ -187,10 +198,10 @@ def occupancies(found: Mapping[str, Any], by_guest: Container[str]) -> Iterator[
             yield LeftOut("item is not an object", excerpt(item))
             continue
         places.append(_item(item, own))
-        yield _taken(places[-1], item, found, by_guest, number)
+        yield _occupied(places[-1], item, found, by_guest, number)
     absent = found.get("resource") is None and bool(places)
-    if not absent and not any(_is_that(place, own) for place in places):
-        yield _taken(own, found, found, by_guest)
+    if not absent and not any(_is_same(place, own) for place in places):
+        yield _occupied(own, found, found, by_guest)
 
 
 def _own(found: Mapping[str, Any]) -> _Place:
@@ -225,8 +236,8 @@ def _instant(part: Mapping[str, Any], name: str) -> Millis | LeftOut:
     return LeftOut(f"{name} is not an instant", excerpt(value)) if moment is None else moment
 
 
-def _is_that(item: _Place, own: _Place) -> bool:
-    """Whether an item is the reservation's own resource and time once more."""
+def _is_same(item: _Place, own: _Place) -> bool:
+    """Whether an item repeats the reservation's own resource and time."""
     if item.resource != own.resource:
         return False
     if item.start == own.start:
@@ -238,7 +249,7 @@ def _is_that(item: _Place, own: _Place) -> bool:
     return item.start < own.end and own.start < item.end
 
 
-def _taken(
+def _occupied(
     place: _Place, part: Mapping[str, Any], whole: Mapping[str, Any], by_guest: Container[str], number: int = 0
 ) -> OccupiedTime | LeftOut:
     what = "item: " if number else ""

@@ -1,4 +1,4 @@
-"""Places in a sorted list, for values of any type: as text for a cursor, and as the conditions for what comes after.
+"""Positions in a sorted list, for values of any type: as text for a cursor, and as conditions for what comes after.
 
 A server sorts all types, one after the other, but its `$gt` compares within one. So what comes after a value is what is
 greater, and everything of a later type.
@@ -24,14 +24,14 @@ _TYPES: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("bool", (bool,)),
     ("date", (datetime, DatetimeMS)),
 )
-"""In the order in which they are sorted. What has another type comes last, and is not gone on from."""
+"""In the order in which servers sort them. Other types come last; no page continues after one."""
 
 _OPTIONS: JSONOptions = JSONOptions(
     json_mode=JSONMode.CANONICAL, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
 _STORED: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 _DEEPEST = 100
-"""Objects and lists in a mark, and so how deep they lie in each other; a server takes a query of up to 200."""
+"""Objects and lists in a mark, and so the depth of nesting; a server takes queries of up to 200 levels."""
 _ODD = "="
 
 

@@ -1,18 +1,18 @@
-"""Spans: the stretches of resources whose occupants somebody asks for."""
+"""Spans: stretches of resources whose occupants are looked up."""
 
 from dataclasses import dataclass
 
 from app.domain.instants import DAY, Millis
 
-LENGTHY: Millis = 31 * DAY
-"""What wants a longer time than this can meet tens of thousands."""
+LENGTHY_FROM: Millis = 31 * DAY
+"""A span longer than this can have tens of thousands of occupants."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of one resource, in block times, whose occupants an intent must see.
 
-    `since`: only those that were changed since then; the others are known already.
+    `since`: only occupants that were changed since then; the others are known already.
     """
 
     resource: str
@@ -23,4 +23,4 @@ class Span:
     @property
     def lengthy(self) -> bool:
         """Whether it may have tens of thousands of occupants."""
-        return self.since is None and self.end - self.start > LENGTHY
+        return self.since is None and self.end - self.start > LENGTHY_FROM

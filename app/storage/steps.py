@@ -1,4 +1,4 @@
-"""Database operations as data, so that one body of a transaction can be driven by anybody.
+"""Database operations as data, so that a body of a transaction does not depend on its driver.
 
 A body is a generator: it yields steps and is sent their results. The service runs the whole of it in one hop on the
 synchronous client under Motor; a test runs two of them step by step, in any order it likes.
@@ -31,7 +31,7 @@ BEGIN = Step("begin")
 COMMIT = Step("commit")
 ABORT = Step("abort")
 KILL = Step("kill")
-"""End the session, and with it whatever its transaction still holds; the next one begins in a new session."""
+"""End the session, and with it whatever its transaction still locks; the next one begins in a new session."""
 
 
 def find(name: str, collection: str, query: dict[str, Any], *fields: str, **options: Any) -> Step:

@@ -1,7 +1,7 @@
-"""Stored reservations as models, whoever wrote them: for who changes one, and for who is only shown it.
+"""Stored reservations as documents, whoever wrote them: strictly for a change, leniently for an answer.
 
-A change needs every field: what cannot be read is named. Who is shown a reservation gets its odd values as text. Both
-take what the reader of rows takes: whole numbers of any type, relations as ids, instants as dates, texts and numbers.
+A change needs every field, so what cannot be read is refused by name. An answer shows odd values as text. Both take
+what the reader of rows takes: whole numbers of any type, relations as ids, instants as dates, texts and numbers.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from app.storage.row_reader import folded
 from app.storage.values import count, excerpt, identity, instant, shown_text
 
 FIRST_YEAR, LAST_YEAR = 1968, 2203
-"""In which all that was booked here lies, with the longest buffers; instants of others outside are only shown."""
+"""The years in which all that is booked here lies, with the longest buffers; instants outside are only shown."""
 
 _DATES = ("startTime", "endTime", "blockStart", "blockEnd")
 _COUNTS = ("units", "guests", "version")
@@ -33,7 +33,7 @@ _TYPES: Mapping[str, frozenset[type]] = {
     "metadata": frozenset({dict, _NONE}),
     "history": frozenset({list}),
 }
-"""Of which types the fields are that Reserva wrote."""
+"""The types of the fields that Reserva writes."""
 
 _BY_FOLDED: Mapping[str, Status] = {folded(status): status for status in STATUSES}
 _NAMES = {field.alias or name: name for name, field in Reservation.model_fields.items()}
@@ -50,8 +50,8 @@ def _ours(row: Mapping[str, Any]) -> Reservation | None:
     return ours
 
 
-def reservation_of(row: Mapping[str, Any]) -> Reservation:
-    """A stored reservation, as far as a change of it must know it: all of it.
+def strict_reservation(row: Mapping[str, Any]) -> Reservation:
+    """A stored reservation to change: every field must be readable.
 
     Raises:
         Problem: `invalid`, with each field that cannot be read.
@@ -74,8 +74,8 @@ def reservation_of(row: Mapping[str, Any]) -> Reservation:
     raise unreadable(odd)
 
 
-def as_it_is(row: Mapping[str, Any]) -> Reservation:
-    """A stored reservation for who is shown it: odd values are text, what is missing is as it counts, or unset."""
+def lenient_reservation(row: Mapping[str, Any]) -> Reservation:
+    """A stored reservation to show: odd values are text, missing ones have the value that counts for them, or none."""
     if (ours := _ours(row)) is not None:
         return ours
     fields, odd = _read(row)
@@ -98,7 +98,7 @@ def history_length(row: Mapping[str, Any]) -> int:
 
 
 def unreadable(odd: Mapping[str, Any]) -> Problem:
-    """That a reservation cannot be changed as long as these fields are as they are."""
+    """The problem of a reservation that cannot be changed while these fields have these values."""
     faults = [Fault(f"/{name.removeprefix('_')}", _flaw(name.removeprefix("_"), odd[name])) for name in odd]
     detail = " ".join(fault.detail for fault in faults)
     return Problem("invalid", f"{detail} Correct it where it was written.", faults=faults)
@@ -109,7 +109,7 @@ def _flaw(name: str, value: Any) -> str:
 
 
 def _is_ours(row: Mapping[str, Any]) -> bool:
-    """Whether every field has exactly the type that Reserva writes, and lies where that can be."""
+    """Whether every field has exactly the type that Reserva writes, within its bounds."""
     get = row.get
     return (
         isinstance(get("_id"), ObjectId)
@@ -136,7 +136,7 @@ def _read(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _defaults(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What counts where a field is missing."""
+    """The values that count for missing fields."""
     usual = {"blockStart": row.get("startTime"), "blockEnd": row.get("endTime"), "guests": 1, "units": 1, "version": 1}
     usual |= {"timezone": "UTC", "history": [], "key": ""}
     if isinstance(row.get("_id"), ObjectId):

@@ -15,7 +15,7 @@ from app.storage.client import Store
 from app.storage.documents import Occupancy, Reservation, Resource
 from app.storage.findings import FindingStore
 from app.storage.raw_batches import ZONELESS, Batch, find_batches
-from app.storage.row_reader import FIELDS, SURE
+from app.storage.row_reader import FIELDS, IDLE_AS_WRITTEN
 from app.storage.transactions import Session
 from app.storage.values import NAMELESS, forms, identity, is_opaque, label
 
@@ -23,7 +23,7 @@ SWEPT_FIELDS = (*FIELDS, "long")
 """All that is read of a reservation."""
 ORDER = [("resource", 1), ("status", 1), ("startTime", 1)]
 """The order of the conflict lookup's index: along it the server sorts nothing."""
-OCCUPYING: Mapping[str, Any] = {"status": {"$nin": [*SURE]}}
+OCCUPYING: Mapping[str, Any] = {"status": {"$nin": [*IDLE_AS_WRITTEN]}}
 """All but what surely occupies nothing. Others spell statuses otherwise, so no filter can name those that block."""
 
 _RESERVATIONS = Reservation.Settings.name

@@ -17,17 +17,17 @@ from bson.dbref import DBRef
 
 from app.domain.instants import FIRST, LAST, SECOND, Millis, render, to_millis
 
-MOST = 2**31
-"""The largest count that is believed."""
+COUNT_MAX = 2**31
+"""The largest count that is taken for one; larger numbers are unreadable."""
 
 SECONDS_FROM, MILLIS_FROM = 10**8, 10**11
 """A number of a day in our times: below the first it can be neither, between the two only seconds since 1970 (1973 to
 5138), above only milliseconds (from 1973 on)."""
 
-_INSIDE = ("value", "id", "_id")
+_ID_FIELDS = ("value", "id", "_id")
 _YEAR = 4
-_SHOWN = 60
-_TOLD = 200
+_EXCERPT_CHARACTERS_MAX = 60
+_TEXT_CHARACTERS_MAX = 200
 _OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
@@ -40,7 +40,7 @@ def identity(value: Any) -> str | None:
     It may be the id itself, `{relationTo, value}`, a populated document with `id` or `_id`, or a DBRef.
     """
     if isinstance(value, Mapping):
-        return next((identity(value[name]) for name in _INSIDE if value.get(name) is not None), None)
+        return next((identity(value[name]) for name in _ID_FIELDS if value.get(name) is not None), None)
     if isinstance(value, DBRef):
         return identity(value.id)
     if isinstance(value, float) and value.is_integer():
@@ -115,7 +115,7 @@ def _parsed(text: str) -> Millis | None:
 def count(value: Any, least: int = 1) -> int | None:
     """A whole number from `least`, of whatever type BSON has for numbers: JavaScript stores them as doubles too."""
     number = _number(value)
-    if number is None or not least <= number <= MOST or number != int(number):
+    if number is None or not least <= number <= COUNT_MAX or number != int(number):
         return None
     return int(number)
 
@@ -143,7 +143,7 @@ def shown_text(value: Any) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= _TOLD else text[: _TOLD - 1] + "…"
+    return text if len(text) <= _TEXT_CHARACTERS_MAX else text[: _TEXT_CHARACTERS_MAX - 1] + "…"
 
 
 class OtherId(NamedTuple):
@@ -168,7 +168,7 @@ def row_key(identity: Any) -> ObjectId | str | OtherId:
 def excerpt(value: Any) -> str:
     """A value as an example of what was found: its beginning, without what would disturb a terminal."""
     text = printable(value if isinstance(value, str) else repr(value))
-    text = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    text = text if len(text) <= _EXCERPT_CHARACTERS_MAX else text[: _EXCERPT_CHARACTERS_MAX - 1] + "…"
     return f'"{text}"' if isinstance(value, str) else text
 
 

@@ -11,7 +11,7 @@ from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
 from app.storage.foreign_occupancies import ForeignOccupancy, add_foreign_occupancies
-from app.storage.occupancy import BRANCHES, branches, foreign_branches
+from app.storage.occupancy import BRANCHES_MAX, branches, foreign_branches
 from app.storage.reach import Reach
 from app.storage.span import Span
 
@@ -98,7 +98,7 @@ def lookups(store: Store, *, long: bool) -> list[dict[str, Any]]:
     queries = branches(spans, dict.fromkeys(ROOMS, reach))
     if store.shape == "single":
         return queries
-    return [{"$or": queries[first : first + BRANCHES]} for first in range(0, len(queries), BRANCHES)]
+    return [{"$or": queries[first : first + BRANCHES_MAX]} for first in range(0, len(queries), BRANCHES_MAX)]
 
 
 @pytest.mark.servers("any")

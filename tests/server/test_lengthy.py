@@ -12,14 +12,14 @@ from app.booking.group import BookGroup, MembersRefused
 from app.booking.outcomes import Accepted, Refused
 from app.booking.queue import BatchBuilder, Ticket, lanes_of
 from app.storage.client import Store
-from app.storage.occupancy import GLIMPSE
+from app.storage.occupancy import GLIMPSE_ROWS
 from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of, run, won
 
 pytestmark = pytest.mark.servers("transactions")
 
 DAY = timedelta(days=1)
 YEAR = 365 * DAY
-MANY = GLIMPSE + 50
+MANY = GLIMPSE_ROWS + 50
 
 
 async def busy(store: Store, *, capacity: int = 1, at_once: int = 1) -> list[ObjectId]:

@@ -23,7 +23,7 @@ from app.domain.instants import Millis
 from app.storage.client import Store
 from app.storage.documents import Resource
 from app.storage.guards import make_guard
-from app.storage.occupancy import BRANCHES
+from app.storage.occupancy import BRANCHES_MAX
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.storage.steps import ABORT, Step
 from app.work import WorkPool
@@ -85,7 +85,7 @@ class Actor:
         self.batch = Batch(
             intents,
             rules or RuleCache(),
-            BRANCHES if store.shape == "or" else 1,
+            BRANCHES_MAX if store.shape == "or" else 1,
             clock=store.clock.millis() if clock is None else clock,
             owner=ObjectId(),
             age=Age(lambda: self.paused_seconds),

@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 
 from app.domain.instants import HOUR, from_millis, to_millis
 from app.storage.row_reader import LeftOut, OccupiedTime, Reader, is_found_by_lookup, occupancies
-from app.storage.values import MOST, count, excerpt, forms, identity, instant, label, printable, row_key, shown_text
+from app.storage.values import (
+    COUNT_MAX,
+    count,
+    excerpt,
+    forms,
+    identity,
+    instant,
+    label,
+    printable,
+    row_key,
+    shown_text,
+)
 
 MIDNIGHT = to_millis(datetime(2030, 1, 7, tzinfo=UTC))
 OID = ObjectId("6b045bb9d61c1aa0be9c5d21")
@@ -108,7 +119,7 @@ def test_instants(value: Any, hour: int | None) -> None:
 @pytest.mark.parametrize(
     ("value", "meant"),
     [
-        *((3, 3), (3.0, 3), (Int64(3), 3), (MOST, MOST), (Decimal128("3"), 3), (Decimal128("3.00"), 3)),
+        *((3, 3), (3.0, 3), (Int64(3), 3), (COUNT_MAX, COUNT_MAX), (Decimal128("3"), 3), (Decimal128("3.00"), 3)),
         *((Decimal128(text), None) for text in ("2.5", "NaN", "-1")),
         *(
             (value, None)
@@ -119,7 +130,7 @@ def test_instants(value: Any, hour: int | None) -> None:
                 True,
                 "3",
                 None,
-                MOST + 1,
+                COUNT_MAX + 1,
                 1e300,
                 Decimal128("2.5"),
                 Decimal128("NaN"),
@@ -289,7 +300,7 @@ def test_nothing_breaks_it(found: dict[str, Any], items: Any) -> None:
     assert seen
     assert all(
         isinstance(each, LeftOut)
-        or (isinstance(each.resource, str) and each.start < each.end and 1 <= each.units <= MOST)
+        or (isinstance(each.resource, str) and each.start < each.end and 1 <= each.units <= COUNT_MAX)
         for each in seen
     )
 
