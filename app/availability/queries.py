@@ -50,7 +50,7 @@ async def read_resources(
             are others.
     """
     if resources is None and service is not None:
-        wanted: Sequence[str] = await members_of(store.database, service)
+        wanted: Sequence[str] = await members_of(store, service)
     else:
         wanted = resources or ()
     read = await rules.read(wanted, [] if service is None else [service], until=until)

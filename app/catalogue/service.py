@@ -98,7 +98,7 @@ class Catalogue:
         await self._check_services(wanted.services or [])
         resource = self._new(Resource, wanted, wanted.id)
         await make_guard(self.store, resource.id)
-        await join_pools(self.store.database, resource.id, resource.services)
+        await join_pools(self.store, resource.id, resource.services)
         return await self._insert(resource)
 
     async def add_service(self, wanted: NewService) -> Service:
@@ -164,7 +164,7 @@ class Catalogue:
                 plan = await self._planner.plan(basis, wanted, force=force)
                 if plan is None:
                     return basis.row
-                await join_pools(self.store.database, identity, plan.after.services - plan.before.services)
+                await join_pools(self.store, identity, plan.after.services - plan.before.services)
                 edit = EditResource(identity=identity, plan=plan, version=version, by=caller.prefix)
                 changed = await self._booking.edit_resource(edit)
             except Stranded as stranded:

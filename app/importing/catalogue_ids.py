@@ -8,7 +8,7 @@ from app.http.models import read_body
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource
-from app.storage.guards import insert_new, make_fresh_guards, make_guard
+from app.storage.guards import make_fresh_guards, make_guard
 from app.storage.reservations import ReservationStore
 
 CACHED_IDS_MAX = 50_000
@@ -59,15 +59,15 @@ class CatalogueIds:
             await make_guard(self._store, each)
         await make_fresh_guards(self._store, [each for each in allowed if each not in self._booked])
         now = self._store.clock.now()
-        made = [Resource(id=each, name=each, created_at=now, updated_at=now).to_mongo() for each in allowed]
-        await insert_new(self._store, "resources", made)
+        made = [Resource(id=each, name=each, created_at=now, updated_at=now) for each in allowed]
+        await CatalogueStore(self._store).insert_absent(made)
         return allowed
 
     async def _create_customers(self, identities: list[str]) -> list[str]:
         allowed = [identity for identity in identities if _allowed(NewCustomer, identity)]
         now = self._store.clock.now()
-        made = [Customer(id=each, name=each, created_at=now, updated_at=now).to_mongo() for each in allowed]
-        await insert_new(self._store, "customers", made)
+        made = [Customer(id=each, name=each, created_at=now, updated_at=now) for each in allowed]
+        await CatalogueStore(self._store).insert_absent(made)
         return allowed
 
 

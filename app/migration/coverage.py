@@ -10,10 +10,11 @@ from typing import Any
 
 from app.migration.booked import Booked, read_booked
 from app.migration.report import MigrationFinding, MigrationReport, Note, NoteKind, OnProgress, counted, number
+from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.documents import service_row
 from app.storage.foreign_occupancies import Difference, compare, steps
-from app.storage.guards import insert_new, new_rules
+from app.storage.guards import new_rules
 from app.storage.pools import complete_pools, incomplete_pools, pool_row
 from app.storage.raw_batches import find_batches
 from app.storage.reach import NO_REACH, covers, listed_reaches, raise_reaches
@@ -96,7 +97,7 @@ async def survey_coverage(store: Store, on_progress: OnProgress) -> Coverage:
     guards = {row["_id"]: row for row in rows if type(row["_id"]) is str}
     wanted = [*resources, *map(service_row, services)]
     coverage.missing = [each for each in wanted if each not in guards]
-    coverage.pools = await incomplete_pools(store.database, services)
+    coverage.pools = await incomplete_pools(store, services)
     coverage.booked = await read_booked(store, frozenset(resources), on_progress)
     reaches = coverage.booked.reaches
     coverage.low = sorted(each for each in reaches.keys() & guards.keys() if not covers(guards[each], reaches[each]))

@@ -1,4 +1,4 @@
-"""Floor 2: MongoDB. The only place that makes clients and declares documents and indexes."""
+"""Floor 2: MongoDB. Here alone clients are made, documents and indexes declared, and collections and fields named."""
 
 DATABASE = "reserva"
 """The database of an address that names none."""

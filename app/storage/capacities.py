@@ -1,4 +1,4 @@
-"""What resources hold, whoever wrote them: their capacity now, what it was before, and what is counted."""
+"""Capacities of resources, whoever wrote them: now and in the past, in reservations or guests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from app.storage.row_reader import LeftOut
 from app.storage.values import count, excerpt, forms, identity, instant
 
 FIELDS = ("quantity", "capacity", "capacityMode", "formerCapacities")
-"""All that is read of a resource, beside its id; `quantity` is payload-reserve's word for the capacity."""
+"""The fields of a resource that are read, beside its id; `quantity` is payload-reserve's word for the capacity."""
 
 Former: TypeAlias = tuple[Era, ...]
 """Capacities that were higher, each with the instant until which it held, see `app.domain.former_capacities`."""
@@ -22,9 +22,9 @@ _BY_GUEST = ("per-guest", "guests")
 
 @dataclass(slots=True)
 class Limits:
-    """Of each resource, by the text of its id: the capacity (of those not listed, 1), former ones, what is counted.
+    """Capacities (1 where none is listed), former capacities and capacity modes of resources, by the text of their ids.
 
-    Of two whose ids have the same text the one counts whose id is that text: bookings are held to it.
+    Of two resources whose ids have the same text, the one whose id is a text counts: it is the one that is booked.
     """
 
     capacities: dict[str, int] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Limits:
     _texts: set[str] = field(default_factory=set)
 
     def learn(self, found: Mapping[str, Any]) -> None:
-        """Take in a stored resource."""
+        """Add a stored resource."""
         raw = found.get("_id")
         resource = identity(raw)
         if resource is None or (raw != resource and resource in self._texts):
@@ -57,19 +57,19 @@ class Limits:
 
 
 def stated_capacity(found: Mapping[str, Any]) -> int | LeftOut:
-    """How many units a stored resource holds at once; one, where it does not say."""
+    """The capacity of a stored resource, 1 where it has none; `LeftOut` where it cannot be read."""
     stated = found.get("quantity") if found.get("quantity") is not None else found.get("capacity")
     capacity = 1 if stated is None else count(stated, 0)
     return LeftOut("capacity is not a whole number", excerpt(stated)) if capacity is None else capacity
 
 
 def counts_guests(found: Mapping[str, Any]) -> bool:
-    """Whether a stored resource is taken by guests, not by reservations."""
+    """Whether the capacity of a stored resource counts guests, not reservations."""
     return found.get("capacityMode") in _BY_GUEST
 
 
 def former_capacities(stored: Any, current: int) -> Former:
-    """The former capacities of a resource; what is not higher than all that came after it says nothing."""
+    """The former capacities of a resource that are higher than all later ones, by the instant until which they held."""
     if not isinstance(stored, list):
         return ()
     read = [
@@ -89,7 +89,7 @@ def former_capacities(stored: Any, current: int) -> Former:
 async def read_limits(
     store: Store, resources: Sequence[str] | None = None, session: AsyncIOMotorClientSession | None = None
 ) -> Limits:
-    """The limits of these resources, by the text of their ids, or of all."""
+    """The limits of some resources, by the text of their ids, or of all."""
     where = {} if resources is None else {"_id": {"$in": [form for each in resources for form in forms(each)]}}
     limits = Limits()
     async for found in store.lenient("resources").find(where, dict.fromkeys(FIELDS, 1), session=session):

@@ -4,7 +4,7 @@ Objects are read as rows, and validated by `object_of`: other programs may have 
 answer then names each field at fault. Where only ids are read, and for inserts, Beanie is used.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from pymongo.errors import DuplicateKeyError
 
 from app.deadline import sending
+from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource
 from app.storage.stored_catalogue import collection_of
@@ -80,6 +81,13 @@ class CatalogueStore:
             same = await self.store.of(type(made)).find_one(made.to_mongo(), projection_model=_Identity)
             return same is not None
         return True
+
+    async def insert_absent(self, made: Sequence[CatalogueObject]) -> int:
+        """Insert those new objects, all of one kind, whose ids are not taken; the number of these."""
+        if not made:
+            return 0
+        sending()
+        return await insert_new(self.store, collection_of(type(made[0])), [each.to_mongo() for each in made])
 
     async def update_customer(self, after: Customer, version: int) -> bool:
         """Write all fields of a customer over a stored one of this version; whether there is one.

@@ -1,7 +1,7 @@
-"""What others' rows occupy where the conflict lookup of the write path cannot find it: kept as rows of its own.
+"""The store of foreign occupancies: what reservations of other programs occupy where the conflict lookup misses it.
 
-Runs keep them resource by resource, before they write down findings, and `migrate` makes the first ones. Whoever books
-reads the reservation itself again: here is only where to look.
+Reconciliations update them resource by resource, before they write findings, and `migrate` makes the first ones. A
+booking reads the reservation itself again: the occupancy only says where to look.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
@@ -22,17 +22,17 @@ T = TypeVar("T")
 
 OCCUPANCIES = "occupancies"
 RETENTION: Millis = DAY
-"""What ended longer ago is in nobody's way."""
+"""Occupancies that ended longer ago are not stored, because nothing can be booked there any more."""
 ROWS_A_WRITE = 1_000
-"""Rows that are written at once."""
+"""Rows that one command writes."""
 
 Session: TypeAlias = AsyncIOMotorClientSession | None
 Step: TypeAlias = Callable[..., Awaitable[None]]
-"""Takes the store, and the session of a transaction."""
+"""A write; it takes the store, and the session of a transaction."""
 
 
 class ForeignOccupancy(NamedTuple):
-    """`[start, end)` of a resource, taken by a reservation that is not found by looking there; its raw id."""
+    """`[start, end)` of a resource, and the id of the reservation that occupies it, as it is stored."""
 
     resource: str
     start: Millis
@@ -41,21 +41,21 @@ class ForeignOccupancy(NamedTuple):
 
     @property
     def key(self) -> tuple[str, Millis, Millis, Hashable]:
-        """What two of them are compared by."""
+        """The value by which occupancies are compared."""
         return self.resource, self.start, self.end, row_key(self.reservation)
 
 
 async def resources_with_foreign_occupancies(store: Store, among: Sequence[str] | None = None) -> set[str]:
-    """The resources of which such rows are kept."""
+    """The ids of the resources that have stored foreign occupancies, among some or all."""
     where = {} if among is None else {"resource": {"$in": list(among)}}
     return {str(name) for name in await store.database[OCCUPANCIES].distinct("resource", where)}
 
 
 @dataclass(slots=True)
 class Difference:
-    """What has to be done so that the rows of some resources are those that they should be.
+    """What must be written so that the stored occupancies of some resources are as they should be.
 
-    `there` are the resources that will have some; `flags` those of which the guard says the opposite.
+    `occupied` are the resources that will have some; `wrong_flags` the resources whose guard says the opposite.
     """
 
     missing: list[ForeignOccupancy]
@@ -64,12 +64,12 @@ class Difference:
     wrong_flags: list[str]
 
     def __bool__(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether anything must be written."""
         return bool(self.missing or self.obsolete or self.wrong_flags)
 
 
 async def compare(store: Store, resources: Sequence[str], foreign: Sequence[ForeignOccupancy]) -> Difference:
-    """What makes these all rows of these resources."""
+    """What must be written so that resources have exactly these occupancies."""
     rows = store.lenient(OCCUPANCIES).find({"resource": {"$in": [*resources]}})
     known = {_key(row): row["_id"] async for row in rows if is_occupancy(row)}
     wanted = {each.key: each for each in foreign}
@@ -84,16 +84,16 @@ async def compare(store: Store, resources: Sequence[str], foreign: Sequence[Fore
 
 
 def steps(difference: Difference, run: ObjectId | None = None) -> Iterator[Step]:
-    """What has to be written, step by step, each by itself or in a transaction of its own.
+    """The writes of a difference, in order, each alone or in a transaction of its own.
 
-    Guards say that there is something before it is there, and once more when all of it is: like a booking, so that
-    whoever is about to book there looks again, and for a guard that was made meanwhile.
+    Guards are flagged before the occupancies are written, and once more after: like a booking, that write
+    makes transactions that are about to book read again, and it reaches a guard that was made meanwhile.
     """
     for resource in difference.wrong_flags:
         if resource in difference.occupied:
             yield partial(_flag, resource, {"$set": {"foreign": True}})
-    for those in _slices(difference.missing):
-        yield partial(_insert, [_stored(each, run) for each in those])
+    for some in _slices(difference.missing):
+        yield partial(_insert, [_stored(each, run) for each in some])
     for resource in sorted({each.resource for each in difference.missing}):
         yield partial(_flag, resource, {"$set": {"foreign": True}})
     for some in _slices(difference.obsolete):
@@ -109,10 +109,12 @@ async def occupancies_matching(store: Store, where: Mapping[str, Any]) -> list[d
     return rows
 
 
-async def add_foreign_occupancies(store: Store, those: Sequence[ForeignOccupancy]) -> None:
-    """Keep these as well, those that are not yet; the next run sees whether they are still so."""
-    difference = await compare(store, sorted({each.resource for each in those}), those) if those else None
-    for some in _slices(difference.missing if difference else ()):
+async def add_foreign_occupancies(store: Store, occupancies: Sequence[ForeignOccupancy]) -> None:
+    """Store the occupancies that are not stored yet; the next reconciliation corrects them."""
+    if not occupancies:
+        return
+    difference = await compare(store, sorted({each.resource for each in occupancies}), occupancies)
+    for some in _slices(difference.missing):
         await _insert([_stored(each, None) for each in some], store)
 
 
@@ -129,14 +131,14 @@ async def _delete(ids: list[Any], store: Store, session: Session = None) -> None
 
 
 def foreign_occupancy(row: Mapping[str, Any], taken: OccupiedTime, now: Millis) -> ForeignOccupancy | None:
-    """An occupancy of a row, if it lies ahead, or did until lately, and the conflict lookup does not find it."""
+    """An occupancy of a reservation, if the conflict lookup does not find it and it has not ended `RETENTION` ago."""
     if is_found_by_lookup(row, taken) or taken.end <= now - RETENTION:
         return None
     return ForeignOccupancy(taken.resource, taken.start, taken.end, row.get("_id"))
 
 
-def _slices(those: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (those[begin : begin + ROWS_A_WRITE] for begin in range(0, len(those), ROWS_A_WRITE))
+def _slices(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (rows[begin : begin + ROWS_A_WRITE] for begin in range(0, len(rows), ROWS_A_WRITE))
 
 
 def _stored(each: ForeignOccupancy, run: ObjectId | None) -> dict[str, Any]:
@@ -152,7 +154,7 @@ def _stored(each: ForeignOccupancy, run: ObjectId | None) -> dict[str, Any]:
 
 
 def is_occupancy(row: Mapping[str, Any]) -> bool:
-    """Whether a row of this collection is one of ours; what somebody else keeps under that name is left alone."""
+    """Whether a row of the collection is an occupancy; documents of other programs are left alone."""
     times = (row.get("startTime"), row.get("endTime"))
     return isinstance(row.get("resource"), str) and "reservation" in row and all(type(at) is datetime for at in times)
 

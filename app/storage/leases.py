@@ -14,9 +14,9 @@ from typing import Any
 
 from pymongo import ReturnDocument
 
+from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.documents import Delivery, Lease
-from app.storage.guards import insert_new
 from app.storage.transactions import Session, transaction
 
 RECONCILIATION = "reconciliation"

@@ -1,23 +1,19 @@
-"""Pools: which resources offer a service, in one small document a service, so that to find them reads no resource.
+"""Pools: the resources that offer a service, in one small document a service, so that no resource is read for them.
 
-A resource carries its schedule and times off, up to a megabyte, and many servers read the whole document for its id.
-A pool names all who offer the service, and who once did: whoever is about to offer it is entered before, so that no
-member is ever missed, and nobody is taken out. Who reads a pool looks at the rules of its members anyway, and they say
-who offers the service by now.
+A resource has its schedule and times off, up to a megabyte, and many servers read the whole document for its id. A
+resource enters the pool before it offers the service, and never leaves it: the pool has all members, and some that no
+longer offer the service. Readers of a pool read the rules of its members, which say who offers the service now.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorDatabase
 from pymongo import UpdateOne
 
 from app.storage.client import Store
 
-Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
-
 AT_ONCE = 500
-"""Pools that are read or changed by one command."""
+"""Pools that one command reads or changes."""
 
 
 def pool_row(service: str) -> str:
@@ -25,46 +21,46 @@ def pool_row(service: str) -> str:
     return f"pool:{service}"
 
 
-async def members_of(database: Database, service: str) -> list[str]:
-    """Who may offer a service, by id.
+async def members_of(store: Store, service: str) -> list[str]:
+    """The ids of the resources that may offer a service, sorted.
 
-    A pool that `migrate` has not completed yet is looked for among the resources.
+    While its pool is not complete (see `migrate`), they are looked up among the resources.
     """
-    pool = await database["guards"].find_one({"_id": pool_row(service)})
+    pool = await store.database["guards"].find_one({"_id": pool_row(service)})
     if pool is not None and pool.get("complete"):
         return sorted(pool["members"])
-    rows = await database["resources"].find({"services": service}, {"_id": 1}).to_list(None)
+    rows = await store.database["resources"].find({"services": service}, {"_id": 1}).to_list(None)
     return sorted(row["_id"] for row in rows if isinstance(row["_id"], str))
 
 
-async def join_pools(database: Database, resource: str, services: Collection[str]) -> None:
-    """Enter a resource that is about to offer these services, in those pools that are there."""
+async def join_pools(store: Store, resource: str, services: Collection[str]) -> None:
+    """Enter a resource into the existing pools of services that it is about to offer."""
     if services:
         pools = {"_id": {"$in": [pool_row(service) for service in services]}}
-        await database["guards"].update_many(pools, {"$addToSet": {"members": resource}})
+        await store.database["guards"].update_many(pools, {"$addToSet": {"members": resource}})
 
 
-async def complete_pool(database: Database, service: str) -> None:
-    """Make a service's pool, or enter who offers the service and is missing in it.
+async def complete_pool(store: Store, service: str) -> None:
+    """Make the pool of a service, or enter the resources that offer the service and are missing in it.
 
-    The document is there before the resources are read, so that whoever joins meanwhile is entered as well.
+    The document is made before the resources are read, so that a resource that joins meanwhile is entered as well.
     """
     pool = {"_id": pool_row(service)}
-    await database["guards"].update_one(pool, {"$setOnInsert": {"members": []}}, upsert=True)
-    rows = await database["resources"].find({"services": service}, {"_id": 1}).to_list(None)
+    await store.database["guards"].update_one(pool, {"$setOnInsert": {"members": []}}, upsert=True)
+    rows = await store.database["resources"].find({"services": service}, {"_id": 1}).to_list(None)
     entered = {
         "$addToSet": {"members": {"$each": [row["_id"] for row in rows if isinstance(row["_id"], str)]}},
         "$set": {"complete": True},
     }
-    await database["guards"].update_one(pool, entered)
+    await store.database["guards"].update_one(pool, entered)
 
 
 async def complete_pools(store: Store, services: Collection[str]) -> None:
-    """Enter whoever offers these services into their pools, which are there already, many at once."""
+    """Enter the resources that offer these services into their pools, which exist, many at once."""
     guards = store.database["guards"]
     changes = [
-        ({"_id": pool_row(service)}, {"$addToSet": {"members": {"$each": sorted(those)}}, "$set": {"complete": True}})
-        for service, those in (await _resources_by_service(store.database, services)).items()
+        ({"_id": pool_row(service)}, {"$addToSet": {"members": {"$each": sorted(members)}}, "$set": {"complete": True}})
+        for service, members in (await _resources_by_service(store, services)).items()
     ]
     if not store.capabilities.native:  # mongomock does not know the bulk writes of this driver
         for where, change in changes:
@@ -75,29 +71,29 @@ async def complete_pools(store: Store, services: Collection[str]) -> None:
         await guards.bulk_write(some, ordered=False)
 
 
-async def incomplete_pools(database: Database, services: Collection[str]) -> Mapping[str, int]:
-    """The services whose pools are not complete, each with the number of resources that are missing in it."""
-    offered = await _resources_by_service(database, services)
+async def incomplete_pools(store: Store, services: Collection[str]) -> Mapping[str, int]:
+    """The services whose pools are not complete, each with the number of resources that its pool lacks."""
+    offered = await _resources_by_service(store, services)
     entered: dict[str, set[Any]] = {}
     for first in range(0, len(offered), AT_ONCE):
-        those = [pool_row(service) for service in [*offered][first : first + AT_ONCE]]
-        async for pool in database["guards"].find({"_id": {"$in": those}, "complete": True}, {"members": 1}):
+        pools = [pool_row(service) for service in [*offered][first : first + AT_ONCE]]
+        async for pool in store.database["guards"].find({"_id": {"$in": pools}, "complete": True}, {"members": 1}):
             entered[pool["_id"]] = set(pool["members"])
     found: dict[str, int] = {}
     for service, members in offered.items():
-        there = entered.get(pool_row(service))
-        if there is None or members - there:
-            found[service] = len(members - (there or set()))
+        present = entered.get(pool_row(service))
+        if present is None or members - present:
+            found[service] = len(members - (present or set()))
     return found
 
 
-async def _resources_by_service(database: Database, services: Iterable[str]) -> dict[str, set[str]]:
-    """Who offers each of these services, by one pass over all that offer something."""
+async def _resources_by_service(store: Store, services: Iterable[str]) -> dict[str, set[str]]:
+    """The ids of the resources that offer each of these services, by one pass over all resources with services."""
     offered: dict[str, set[str]] = {service: set() for service in services}
     where = {"services.0": {"$exists": True}}
     if not offered:
         return offered
-    async for row in database["resources"].find(where, {"services": 1}):
+    async for row in store.database["resources"].find(where, {"services": 1}):
         for service in row["services"]:
             if type(row["_id"]) is type(service) is str and service in offered:  # BSON's code is text without a hash
                 offered[service].add(row["_id"])

@@ -1,7 +1,7 @@
-"""Reach: how far from the `startTime` of what is booked on a resource its block stretches, as guards know it.
+"""Reach: how far the blocks of reservations of a resource extend from their `startTime`, as its guard has it.
 
-A reservation meets `[S, E)` only if its `startTime` lies in `(S - reachBack, E + reachAhead)`. So a guard must never
-have a smaller reach than what is booked on its resource, whoever put it there.
+A reservation overlaps `[S, E)` only if its `startTime` lies in `(S - reachBack, E + reachAhead)`. So the reach of a
+guard must never be smaller than any reservation of its resource needs, whoever wrote it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,18 +16,18 @@ GUARDS_AN_UPDATE = 1_000
 
 
 REACH_MIN: Millis = 15 * MINUTE
-"""The least reach that is not zero; it grows by doubling, so that raises are rare.
+"""The smallest reach above zero; a reach grows by doubling, so that it is raised rarely.
 
-A lookup reads what starts within the reach, so one that fits what is really booked reads the fewest rows: with a day's
-reach a booking of an hour read twenty neighbours that could not meet it.
+A lookup reads what starts within the reach, so a small reach reads few rows: with the reach of a day, a booking of an
+hour read twenty neighbours that could not overlap it.
 """
 
 
 class Reach(NamedTuple):
-    """How far, in milliseconds, a block stretches from its `startTime`: `back` to its end, `ahead` to its beginning.
+    """How far a block extends from its `startTime`, in milliseconds: `back` to its end, `ahead` to its beginning.
 
-    `long`: whether some block is marked `long` and must be looked up by itself. `foreign`: whether something occupies
-    the resource that the conflict lookup does not find; it is in `occupancies`, and `long` there is longer than `LONG`.
+    `long`: whether a block is marked `long`, and must be looked up by that mark. `foreign`: whether something occupies
+    the resource that the conflict lookup does not find, and is stored in `occupancies`.
     """
 
     back: Millis = 0
@@ -37,17 +37,17 @@ class Reach(NamedTuple):
 
     @classmethod
     def of_guard(cls, guard: Mapping[str, Any]) -> "Reach":
-        """The one that a stored guard knows."""
+        """The reach of a stored guard."""
         return cls(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")), bool(guard.get("foreign")))
 
     def covering(self, start: Millis, block_start: Millis, block_end: Millis) -> "Reach":
-        """The reach that finds such a block of ours as well: itself, or grown by doubling so that raises are rare."""
+        """The same reach, grown where it must be to find a block that Reserva writes."""
         if is_long(block_start, block_end):
             return self._replace(long=True)
         return _grown(self, block_end - start, start - block_start)
 
     def or_more(self, other: "Reach") -> "Reach":
-        """The reach that covers both."""
+        """The smallest reach that covers both."""
         return Reach(
             max(self.back, other.back),
             max(self.ahead, other.ahead),
@@ -56,13 +56,13 @@ class Reach(NamedTuple):
         )
 
     def including(self, found: Mapping[str, Any], taken: OccupiedTime) -> "Reach":
-        """The reach that finds this occupancy of a stored row as well, whoever wrote it."""
+        """The same reach, grown where it must be to find an occupancy of a stored reservation, whoever wrote it."""
         if not is_found_by_lookup(found, taken):
             return self.listing(taken.start, taken.end)
         return self._replace(long=True) if found.get("long") is True else _grown(self, *stretch(found, taken))
 
     def listing(self, start: Millis, end: Millis) -> "Reach":
-        """The reach that finds what is listed in `occupancies` with these times as well."""
+        """The same reach, grown where it must be to find a foreign occupancy with these times."""
         if is_long(start, end):
             return self._replace(foreign=True, long=True)
         return _grown(self._replace(foreign=True), end - start, 0)
@@ -73,7 +73,7 @@ def _grown(reach: Reach, back: Millis, ahead: Millis) -> Reach:
 
 
 def doubled(need: Millis) -> Millis:
-    """The smallest reach that covers `need`: zero, or a doubling of the least one."""
+    """The smallest reach that covers `need`: zero, or `REACH_MIN` doubled until it does."""
     if need <= 0:
         return 0
     reach = REACH_MIN
@@ -85,16 +85,16 @@ def doubled(need: Millis) -> Millis:
 NO_REACH = Reach()
 
 
-def listed_reaches(those: Iterable[ForeignOccupancy]) -> dict[str, Reach]:
-    """The reach that finds these in `occupancies`, by resource."""
+def listed_reaches(occupancies: Iterable[ForeignOccupancy]) -> dict[str, Reach]:
+    """The reach that finds foreign occupancies, by resource."""
     reaches: dict[str, Reach] = {}
-    for each in those:
+    for each in occupancies:
         reaches[each.resource] = reaches.get(each.resource, NO_REACH).listing(each.start, each.end)
     return reaches
 
 
 def covers(guard: Mapping[str, Any], reach: Reach) -> bool:
-    """Whether a guard, as it is stored, knows a reach that is as large."""
+    """Whether the reach of a stored guard is at least as large as a reach."""
     back, ahead = guard.get("reachBack"), guard.get("reachAhead")
     if not isinstance(back, int | float) or not isinstance(ahead, int | float):
         return False
@@ -115,9 +115,10 @@ async def guards_short_of(store: Store, reaches: Mapping[str, Reach]) -> list[st
 
 
 async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
-    """Raise what guards know to these reaches; whoever knows a larger one keeps it.
+    """Raise the reaches of guards to these; a larger one stays.
 
-    As a booking that needs it does: a transaction that has its guard goes first, and all that begin later see it.
+    Like a booking, it increments `seq`: a transaction that has changed the guard commits first, and all later ones see
+    the new reach.
     """
     alike: dict[Reach, list[str]] = {}
     for resource, reach in reaches.items():
@@ -127,5 +128,5 @@ async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
         if reach.long:
             raised["$set"] = {"long": True}
         for first in range(0, len(ids), GUARDS_AN_UPDATE):
-            those = {"_id": {"$in": ids[first : first + GUARDS_AN_UPDATE]}}
-            await store.database["guards"].update_many(those, raised)
+            where = {"_id": {"$in": ids[first : first + GUARDS_AN_UPDATE]}}
+            await store.database["guards"].update_many(where, raised)

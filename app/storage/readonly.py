@@ -1,7 +1,7 @@
-"""Databases that Reserva may not have written, opened to be read and for nothing else.
+"""Databases of any program, opened to be read and never written.
 
-`connect` is for our own: it asks for transactions and prepares document classes. Here nothing is tried and nothing
-prepared, and a `Reading` has no method that writes.
+`connect` is for Reserva's own: it tries a transaction and binds the documents. Here nothing is tried and nothing bound,
+and a `ReadOnlyDatabase` has no method that writes.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from app.storage.raw_batches import BATCH, decoded
 
 _FEW = 20
 _MOST_SAMPLED = 1 << 24
-"""Bytes after which a sample is large enough."""
+"""Bytes after which a sample ends."""
 
 _GIVEN = "--mongodb"
 
@@ -29,10 +29,10 @@ class DeniedError(StorageError):
 
 
 class ReadOnlyDatabase:
-    """A database to read.
+    """A database that is only read.
 
     Attributes:
-        name: The database's.
+        name: The name of the database.
         where: The server, as messages name it.
     """
 
@@ -43,7 +43,7 @@ class ReadOnlyDatabase:
         self.where = where
 
     async def now(self) -> datetime:
-        """The server's clock; ours where it does not tell."""
+        """The server's time; this machine's where the server does not tell it."""
         told = (await self._client.admin.command("hello", codec_options=LENIENT)).get("localTime")
         return told if isinstance(told, datetime) else datetime.now(UTC)
 
@@ -59,8 +59,8 @@ class ReadOnlyDatabase:
         Args:
             collection: Its name.
             fields: Paths of which none lies inside of another.
-            where: Only those that fit.
-            pipeline: An aggregation that goes before everything. Whoever passes one knows that it only reads.
+            where: A query that they match.
+            pipeline: Aggregation stages before the query; the caller must know that they only read.
 
         Raises:
             DeniedError: if the user may not read it.
@@ -81,7 +81,7 @@ class ReadOnlyDatabase:
             raise self._failure(error, collection, pipeline) from error
 
     def _failure(self, error: OperationFailure, collection: str, pipeline: Sequence[object]) -> Exception:
-        """What a refusal of the server means."""
+        """The error to raise for a refusal of the server."""
         if error.code == UNAUTHORIZED:
             return DeniedError(
                 f"The user in {_GIVEN} may not read {collection!r} of the database {self.name!r} at {self.where} "
@@ -129,11 +129,11 @@ class ReadOnlyDatabase:
 
 
 async def open_read_only(url: str, database: str | None = None) -> ReadOnlyDatabase:
-    """Open a database; that it answers is known afterwards. A secondary is read where there is one.
+    """Open a database and ask it for its time. A secondary is read where there is one.
 
     Args:
-        url: The address; its own options stand above ours.
-        database: Which one; by default the address's, else `reserva`.
+        url: The address; its own options take precedence.
+        database: The name; by default that of the address, else `reserva`.
 
     Raises:
         StorageError: with a sentence that says what to check.

@@ -15,9 +15,9 @@ from pymongo import ReturnDocument
 
 from app.deadline import sending
 from app.errors import not_found
+from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.documents import QueuedRun, Run, RunKind, RunState
-from app.storage.guards import insert_new
 from app.storage.leases import DEAD_SECONDS, OwnershipLost
 
 KINDS: tuple[RunKind, ...] = get_args(RunKind)

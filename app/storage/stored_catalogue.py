@@ -1,4 +1,4 @@
-"""Stored objects of the catalogue as models; what others wrote so that it cannot be read is said so."""
+"""Stored objects of the catalogue as models, and the problems of those that others wrote so that none can be made."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -16,18 +16,18 @@ HOURS_FIELDS = frozenset({"schedule", "timeOff"})
 
 
 def collection_of(kind: type[CatalogueObject]) -> str:
-    """Where objects of a kind are kept: `resources`, `services`, `customers`."""
+    """The collection of a kind: `resources`, `services`, `customers`."""
     name: str = kind.Settings.name
     return name
 
 
 def noun_of(kind: type[CatalogueObject]) -> str:
-    """What one of them is called: `resource`."""
+    """The noun for one object of a kind: `resource`."""
     return collection_of(kind).removesuffix("s")
 
 
 def object_of(kind: type[C], row: Mapping[str, Any]) -> C:
-    """A stored object.
+    """A stored object as a model.
 
     Raises:
         Problem: `invalid`, with each field that cannot be read.

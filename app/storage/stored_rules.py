@@ -1,4 +1,4 @@
-"""From stored resources and services to what the rules need to know of them.
+"""From stored resources and services to their rules.
 
 A schedule of the largest size has 3,660 overrides, so its stored form is read straight from the document, without a
 model per window.
@@ -21,21 +21,21 @@ from app.storage.documents import Resource, Service
 from app.storage.stored_catalogue import HOURS_FIELDS
 from app.storage.values import excerpt, shown_text
 
-MOST_CAPACITY, MOST_DAYS = 2**31, 366 * 100
-MOST_MINUTES = MOST_DAYS * 24 * 60
+CAPACITY_MAX, DAYS_MAX = 2**31, 366 * 100
+MINUTES_MAX = DAYS_MAX * 24 * 60
 
 _MINUTES = [name for name in Service.model_fields if name.endswith("_minutes")]
 
 
 def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) -> ResourceRules:
-    """What the rules need to know of a resource as it is stored; `schedule` is its parsed one where that is known.
+    """The rules of a stored resource; `schedule` is its parsed schedule where that is known.
 
     Raises:
         Problem: `invalid` where others wrote it so that it cannot be read.
     """
     with _readable("resource", row):
         resource = Resource.model_validate({name: value for name, value in row.items() if name not in HOURS_FIELDS})
-        _bounded(capacity=(resource.capacity, MOST_CAPACITY))
+        _bounded(capacity=(resource.capacity, CAPACITY_MAX))
         tz = zone(resource.timezone)
         if schedule is None:
             schedule = stored_schedule(row["schedule"]) if row.get("schedule") is not None else ALWAYS
@@ -53,7 +53,7 @@ def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) 
 
 @contextmanager
 def _readable(noun: str, row: Mapping[str, Any]) -> Iterator[None]:
-    """Say of an object that cannot be read which field is to blame."""
+    """Turn errors within into a problem that names the field at fault."""
     try:
         yield
     except ValidationError as error:
@@ -65,27 +65,27 @@ def _readable(noun: str, row: Mapping[str, Any]) -> Iterator[None]:
 
 
 def unreadable_object(noun: str, identity: Any, why: str) -> Problem:
-    """That nothing can be done with an object of the catalogue as long as it is as others wrote it."""
+    """The problem of an object of the catalogue that others wrote so that it cannot be read."""
     return invalid(
         f"/{noun}", f"The {noun} {shown_text(identity)!r} cannot be read: {why}. Correct it where it was written."
     )
 
 
 def _bounded(**values: tuple[int | None, int]) -> None:
-    """Refuse what is beyond all that the API takes: nobody can calculate with it."""
+    """Refuse numbers beyond all that the API takes, which calculations could not bear."""
     for name, (value, most) in values.items():
         if value is not None and not 0 <= value <= most:
             raise ValueError(f"{name} is {value}")
 
 
 def time_off_of(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
-    """Stored as it was said, so that a day stays that day when the zone of the resource changes."""
+    """A stored time off as instants; local dates are those of the resource's present time zone."""
     (start, end), _ = read_span(stored["from"], stored["to"], tz)
     return TimeOff(stored["id"], start, end)
 
 
 def service_rules_of(row: Mapping[str, Any]) -> ServiceRules:
-    """What the rules need to know of a service as it is stored.
+    """The rules of a stored service.
 
     Raises:
         Problem: `invalid` where others wrote it so that it cannot be read.
@@ -93,8 +93,8 @@ def service_rules_of(row: Mapping[str, Any]) -> ServiceRules:
     with _readable("service", row):
         service = Service.model_validate(row)
         minutes = {name: value for name in _MINUTES if (value := getattr(service, name)) is not None}
-        _bounded(**{name: (value, MOST_MINUTES) for name, value in minutes.items()})
-        _bounded(max_days=(service.max_days, MOST_DAYS), horizon_days=(service.horizon_days, MOST_DAYS))
+        _bounded(**{name: (value, MINUTES_MAX) for name, value in minutes.items()})
+        _bounded(max_days=(service.max_days, DAYS_MAX), horizon_days=(service.horizon_days, DAYS_MAX))
         length = service.duration_minutes or service.min_minutes or 0
         if not length and service.duration_type != "full-day":
             raise ValueError("it takes no time")

@@ -287,23 +287,18 @@ def is_write(value: str, name: str) -> bool:
 
 
 def writers_among(paths: Iterable[Path], *, unless: str = "") -> set[str]:
-    """The functions of some modules that write, by themselves or by others of their module; not those that call one."""
-    found: set[str] = set()
-    for path in paths:
-        calls = {each.name: set(calls_in(each)) for each in functions_of(parsed(path))}
-        calls = {name: those for name, those in calls.items() if unless not in {called for _, called in those}}
-        writing = {name for name, those in calls.items() if any(is_write(*call) for call in those)}
-        while (
-            grown := {
-                name
-                for name, those in calls.items()
-                if any(called in writing and value in {"", "self"} for value, called in those)
-            }
-            - writing
-        ):
-            writing |= grown
-        found |= writing
-    return found
+    """The functions of some modules that write, by themselves or by others of them, but for those that call one."""
+    every = [(each.name, set(calls_in(each))) for path in paths for each in functions_of(parsed(path))]
+    calls = [(name, those) for name, those in every if unless not in {called for _, called in those}]
+    writing = {name for name, those in calls if any(is_write(*call) for call in those)}
+    while (
+        grown := {
+            name for name, those in calls if any(called in writing and value in {"", "self"} for value, called in those)
+        }
+        - writing
+    ):
+        writing |= grown
+    return writing
 
 
 def test_only_booking_writes_reservations() -> None:

@@ -251,14 +251,14 @@ class TestGuards:
         await store.database["resources"].insert_many(resources)
         services = [{"_id": service_row(name), "rules": "1"} for name in ("cut", "dye")]
         await store.database["guards"].insert_many([*services, {"_id": pool_row("dye"), "members": ["b"]}])
-        assert await members_of(store.database, "cut") == ["a", "b"]
+        assert await members_of(store, "cut") == ["a", "b"]
 
         found = kinds(await migrate(store, check=True))
         report = await migrate(store)
 
         assert found["pool-incomplete"] == [("cut", "dye", "shave")]
         assert report.built[-1] == "3 pools: cut, dye, shave"
-        members = {name: await members_of(store.database, name) for name in ("cut", "dye", "shave")}
+        members = {name: await members_of(store, name) for name in ("cut", "dye", "shave")}
         assert members == {"cut": ["a", "b"], "dye": ["b"], "shave": ["a"]}
         assert (await migrate(store, check=True)).clean
 

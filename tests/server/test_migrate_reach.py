@@ -14,8 +14,9 @@ from app.domain.instants import DAY, HOUR, MINUTE
 from app.migration.coverage import complete_coverage, survey_coverage
 from app.migration.migrate import migrate
 from app.migration.report import MigrationReport, ignore_progress
+from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
-from app.storage.guards import insert_new, make_guard
+from app.storage.guards import make_guard
 from app.storage.pools import members_of
 from tests.support.migration_rows import SOON, catalogue, contents, kinds, long_row
 
@@ -319,7 +320,7 @@ async def contents_of(store: Store) -> str:
 async def test_a_pool_counts_only_when_it_is_complete(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ended between the making of pools and the entering of who offers a service, nobody is missed in one."""
     await catalogue(store, 20)
-    offering = await members_of(store.database, "cut-3")
+    offering = await members_of(store, "cut-3")
 
     async def ended(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -328,7 +329,7 @@ async def test_a_pool_counts_only_when_it_is_complete(store: Store, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         await migrate(store)
 
-    assert await members_of(store.database, "cut-3") == offering == ["room-00003", "room-00013"]
+    assert await members_of(store, "cut-3") == offering == ["room-00003", "room-00013"]
     monkeypatch.undo()
     assert (await migrate(store)).clean
-    assert await members_of(store.database, "cut-3") == offering
+    assert await members_of(store, "cut-3") == offering

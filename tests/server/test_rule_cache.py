@@ -340,7 +340,7 @@ async def test_who_joins_a_pool_is_booked_by_the_next_request(store: Store) -> N
         await editor.service()
         await editor.resource("first", services=["cut"])
         await editor.resource("second")
-        await join_pools(store.database, "unborn", ["cut"])
+        await join_pools(store, "unborn", ["cut"])
 
         async def booked() -> str:
             answer = await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)})

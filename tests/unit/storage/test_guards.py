@@ -6,8 +6,9 @@ import pytest
 from mongomock_motor import AsyncMongoMockCollection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
-from app.storage.guards import insert_new, make_fresh_guards, make_guard
+from app.storage.guards import make_fresh_guards, make_guard
 
 DUPLICATE = {"index": 0, "code": 11000, "errmsg": "E11000 duplicate key"}
 OTHER = {"index": 1, "code": 14031, "errmsg": "no space left on device"}
