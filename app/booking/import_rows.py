@@ -75,8 +75,8 @@ class BookRow(Book):
         accepted.value.import_key = self.import_key
         return accepted
 
-    def lifted_until(self, end: Millis, now: Millis) -> frozenset[str]:
-        """See `lifted_for_row`."""
+    def lifted_rules_until(self, end: Millis, now: Millis) -> frozenset[str]:
+        """See `lifted_rules_for_row`."""
         return lifted_rules_for_row(self.status, end, now, self.lifted_rules)
 
 
