@@ -1,7 +1,8 @@
-"""A process among those that book: known to the others, watching them, in agreement with them.
+"""The heartbeat of a process that books, which makes it known to the others.
 
-Its row in `processes` names the sessions in which it may hold guards, before the first of them is used. Its beats say
-that it lives. With each it looks for those who do not, ends what they held, and compares what all must agree on.
+The row of a process names the sessions in which it may hold guards, before the first of them is used. Every beat
+increments a counter in the row. With each the process also reaps others that are dead, and compares what all processes
+must agree on.
 """
 
 import asyncio
@@ -33,38 +34,38 @@ log = structlog.get_logger()
 BEAT_SECONDS = 1.0
 ANSWER_SECONDS = 2.0
 REGISTRATION_WAIT_SECONDS = 1.5
-"""How long a batch waits for a beat, which may wait for another one."""
+"""How long a batch waits for a beat, which may have to wait for another one."""
 GAP_SECONDS = SILENT_SECONDS / 2
-"""Whose own beats are further apart than this was away, or cut off: it beats before it books, and judges nobody by
-what it saw before."""
+"""A process whose own beats are further apart was paused or cut off: it beats before it books, and forgets what it
+saw of the others."""
 
 EnsureRegistered: TypeAlias = Callable[[], Awaitable[None]]
-"""Asked before every batch; raises if this process must not book now."""
+"""Called before every batch; raises if this process must not book now."""
 
 
 class SessionOwner(Protocol):
-    """A driver, as far as its sessions are concerned."""
+    """A driver with sessions that may hold guards."""
 
     ensure_registered: EnsureRegistered
 
     def session_ids(self) -> list[bytes]:
-        """The ids of the sessions that may hold something."""
+        """The ids of the sessions that may hold guards."""
 
     def doubtful_session_ids(self) -> list[bytes]:
-        """The ids of those of them that were given up in doubt."""
+        """The ids of those sessions whose last transaction may not have ended."""
 
     def retire_sessions(self) -> None:
-        """Use none of the present sessions for another batch."""
+        """Use none of the present sessions for a further batch."""
 
     def adopt_sessions(self, sessions: list[bytes]) -> None:
-        """Take over the sessions of a dead process, to be ended as long as something of it may be late."""
+        """Take over the sessions of a dead process, to be killed as long as a statement of it may still arrive."""
 
     async def end_doubtful_sessions(self) -> None:
-        """End the sessions in doubt, as far as the database answers."""
+        """Kill the doubtful sessions, as far as the database answers."""
 
 
 class Heartbeat:
-    """The row of one write path, and the task that keeps it."""
+    """The row of one write path, and the task that beats."""
 
     def __init__(self, store: Store, driver: SessionOwner) -> None:
         self._store = store
@@ -81,39 +82,40 @@ class Heartbeat:
             mode=store.mode,
             lifecycle=agreement.LIFECYCLE,
         )
-        self._watch = Reaper(store, self._row.id, adopt=self._adopt)
+        self._reaper = Reaper(store, self._row.id, adopt=self._adopt)
         self._registered: list[bytes] | None = None
-        self._beaten = -math.inf
+        self._last_beat = -math.inf
         self._difference: str | None = None
-        self._heard = True
-        self._left = False
+        self._last_beat_succeeded = True
+        self._stopped = False
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         driver.ensure_registered = self.ensure_registered
 
     async def start(self) -> None:
-        """Make this process known, end those of this machine that are gone, and beat from now on.
+        """Register this process, reap the dead, and beat from now on.
 
         Raises:
-            StorageError: the others book in another way; the sentence names the remedy.
+            StorageError: the other processes book differently; the sentence names the remedy.
             pymongo.errors.PyMongoError: if the database does not answer.
         """
         try:
             await self._beat()
-            self._must_agree()
-            await self._watch.find_dead()
+            self._check_agreement()
+            await self._reaper.find_dead()
         except BaseException:
             await self.stop()
             raise
-        self._task = asyncio.create_task(self._keep(), name="presence")
+        self._task = asyncio.create_task(self._beat_forever(), name="presence")
 
     async def stop(self) -> None:
-        """Beat no more, and take the row away.
+        """Stop beating, and delete the row.
 
-        The sessions were given back by now; while some are in doubt the row stays, and whoever finds it ends them.
+        The driver's sessions are closed by now. While some are doubtful the row stays, and the process that reaps it
+        kills them.
         """
-        async with self._lock:  # a cancelled beat would be written all the same, later, by a thread of the driver
-            self._left = True
+        async with self._lock:  # waits for a beat, since a thread of the driver would write a cancelled one later
+            self._stopped = True
             if self._task is not None:
                 self._task.cancel()
         if self._task is not None:
@@ -124,33 +126,33 @@ class Heartbeat:
         with suppress(PyMongoError), pymongo.timeout(ANSWER_SECONDS):
             await self._rows.delete_process(self._row.id)
 
-    def _must_agree(self) -> None:
+    def _check_agreement(self) -> None:
         if self._difference is not None:
             raise StorageError(self._difference)
 
     def check(self) -> None:
-        """Whether this process may book at all.
+        """Check that this process may book.
 
         Raises:
-            Problem: `unavailable`, since the others book in another way by now.
+            Problem: `unavailable`, because the other processes book differently by now.
         """
         if self._difference is not None:
             raise Problem("unavailable", "This process must be restarted by its operator; nothing was done.")
 
     async def ensure_registered(self) -> None:
-        """Before a batch: the row is there, names all sessions, and nobody can have taken this process for dead.
+        """Make sure, before a batch, that the row names all sessions and is recent, so that no process can have reaped it.
 
         Raises:
             Problem: `unavailable`, as `check` says.
             pymongo.errors.PyMongoError: if the database does not answer.
         """
         unnamed = set(self._driver.session_ids()) - set(self._registered or ())
-        if self._registered is None or unnamed or time.monotonic() - self._beaten > GAP_SECONDS:
+        if self._registered is None or unnamed or time.monotonic() - self._last_beat > GAP_SECONDS:
             await self._beat_soon()
         self.check()
 
     async def _beat_soon(self) -> None:
-        """Beat for somebody who cannot wait for long; the beat itself comes to its own end."""
+        """Beat, and wait for a limited time; the beat itself goes on."""
         beat = detached(self._beat())
         beat.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
@@ -159,64 +161,64 @@ class Heartbeat:
             raise NetworkTimeout("the database did not take a beat in time") from None
 
     async def check_others(self) -> None:
-        """End the dead among the others now, as far as they are known to be; who waits for what they hold, tries again.
+        """Reap the dead processes now, so that a batch that waits for their guards can be tried again.
 
-        Never fails, and is not cut short by a caller that goes away.
+        It raises nothing, and goes on when its caller is cancelled.
         """
-        await asyncio.shield(detached(self._look()))
+        await asyncio.shield(detached(self._beat_and_reap()))
 
-    async def _keep(self) -> None:
+    async def _beat_forever(self) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            await self._look()
+            await self._beat_and_reap()
 
-    async def _look(self) -> None:
+    async def _beat_and_reap(self) -> None:
         try:
             await self._driver.end_doubtful_sessions()
             await self._beat()
             with pymongo.timeout(ANSWER_SECONDS):
-                await self._watch.find_dead()
+                await self._reaper.find_dead()
         except PyMongoError:
-            self._watch.forget()
+            self._reaper.forget()
         except Exception:  # the next beat may fare better, and without beats this process would be dead
-            log.exception("beat failed")
+            log.exception("heartbeat failed")
 
     async def _adopt(self, sessions: list[bytes]) -> None:
-        """Name the sessions of a dead process in our row, before its own row goes."""
+        """Add the sessions of a dead process to this row, before its own row is deleted."""
         self._driver.adopt_sessions(sessions)
         await self._beat()
 
     async def _beat(self) -> None:
-        """Say that we live, with which sessions, and compare what all agree on."""
+        """Write the row with the present sessions, and compare what all processes must agree on."""
         async with self._lock:
-            if self._left:
+            if self._stopped:
                 return
             began = time.monotonic()
-            if began - self._beaten > GAP_SECONDS:
-                self._watch.forget()
+            if began - self._last_beat > GAP_SECONDS:
+                self._reaper.forget()
             try:
                 with pymongo.timeout(ANSWER_SECONDS):
                     await self._write()
-                    self._differs(await agreement.agree(self._store))
+                    self._set_difference(await agreement.agree(self._store))
             except PyMongoError as error:
-                if self._heard:
-                    log.warning("the database does not take our beats", error=str(error))
-                self._heard = False
-                self._watch.forget()
+                if self._last_beat_succeeded:
+                    log.warning("heartbeat write failed", error=str(error))
+                self._last_beat_succeeded = False
+                self._reaper.forget()
                 raise
-            self._heard = True
-            self._beaten = began
+            self._last_beat_succeeded = True
+            self._last_beat = began
 
     async def _write(self) -> None:
-        """Write the row. If it is not there any more we were taken for dead: our sessions are ended, we need others."""
-        held = self._driver.session_ids()
-        self._row = self._row.model_copy(update={"sessions": held, "beat": self._row.beat + 1})
+        """Write the row. If another process has reaped it, the sessions were killed, and others are needed."""
+        sessions = self._driver.session_ids()
+        self._row = self._row.model_copy(update={"sessions": sessions, "beat": self._row.beat + 1})
         if await self._rows.put_process(self._row) and self._registered is not None:
-            log.warning("this process was taken for dead; it goes on with other sessions")
+            log.warning("another process took this one for dead; it goes on with other sessions")
             self._driver.retire_sessions()
-        self._registered = held
+        self._registered = sessions
 
-    def _differs(self, difference: str | None) -> None:
+    def _set_difference(self, difference: str | None) -> None:
         if difference is not None and difference != self._difference:
             log.error("no bookings are taken here", reason=difference)
         self._difference = difference

@@ -127,7 +127,7 @@ async def test_one_that_was_away_looks_before_it_books(store: Store, monkeypatch
     await add_resource(store)
     async with running(store) as booking:
         await say_another_lifecycle(store)
-        monkeypatch.setattr(booking.heartbeat, "_beaten", time.monotonic() - 60)
+        monkeypatch.setattr(booking.heartbeat, "_last_beat", time.monotonic() - 60)
 
         assert await refusal(lambda: booking.book(booking_of())) == "unavailable"
     assert await store.database["reservations"].count_documents({}) == 0

@@ -96,10 +96,10 @@ async def test_who_could_not_watch_judges_nobody(mock_store: Store, monkeypatch:
     await booking.start()
     await put(mock_store)
     await booking.heartbeat.check_others()
-    watch = booking.heartbeat._watch
+    watch = booking.heartbeat._reaper
     known = len(watch._seen)
     if why == "away":
-        booking.heartbeat._beaten -= heartbeat.GAP_SECONDS + 1
+        booking.heartbeat._last_beat -= heartbeat.GAP_SECONDS + 1
         monkeypatch.setattr(watch, "find_dead", _nothing)
     else:
         monkeypatch.setattr(watch, "find_dead", _cut_off)
@@ -126,7 +126,7 @@ async def test_whoever_was_away_beats_before_it_books(mock_store: Store, monkeyp
     beats = [row["beat"] for row in await rows(mock_store)]
     await booking.heartbeat.ensure_registered()
     beats += [row["beat"] for row in await rows(mock_store)]
-    booking.heartbeat._beaten -= heartbeat.GAP_SECONDS + 1
+    booking.heartbeat._last_beat -= heartbeat.GAP_SECONDS + 1
     await booking.heartbeat.ensure_registered()
     beats += [row["beat"] for row in await rows(mock_store)]
     await booking.stop()
