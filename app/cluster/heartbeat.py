@@ -140,7 +140,7 @@ class Heartbeat:
             raise Problem("unavailable", "This process must be restarted by its operator; nothing was done.")
 
     async def ensure_registered(self) -> None:
-        """Make sure, before a batch, that the row names all sessions and is recent, so that no process can have reaped it.
+        """Make sure, before a batch, that the row names all sessions, and that no process can have reaped it.
 
         Raises:
             Problem: `unavailable`, as `check` says.
