@@ -76,19 +76,28 @@ class Resources(Controller):
     async def create(
         self, data: JSONBody[NewResource], catalogue: NamedDependency[Catalogue]
     ) -> Response[ResourceAnswer]:
-        """Create a resource."""
+        """Create a resource.
+
+        It has an id of its own if none is given.
+        """
         return _made("/v1/resources", ResourceAnswer.model_validate(await catalogue.add_resource(data)))
 
     @get(operation_id="listResources", guards=[any_key()], responses=_LIST)
     async def find(
         self, catalogue: NamedDependency[Catalogue], limit: LimitParameter = LIMIT, cursor: CursorParameter = None
     ) -> Page[ResourceAnswer]:
-        """List resources by id."""
+        """List resources.
+
+        By id.
+        """
         return Page[ResourceAnswer].of(await catalogue.page(Resource, limit + 1, _after(cursor)), limit, _mark)
 
     @get("/{resource_id:str}", operation_id="getResource", guards=[any_key()], responses=_READ)
     async def read(self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[ResourceAnswer]:
-        """Get a resource."""
+        """Get a resource.
+
+        Its `ETag` is what a change needs.
+        """
         return _shown(ResourceAnswer.model_validate(await catalogue.read(Resource, resource_id, without=HOURS_FIELDS)))
 
     @patch(
@@ -128,7 +137,10 @@ class Hours(Controller):
     async def read_schedule(
         self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]
     ) -> Response[ScheduleAnswer]:
-        """Get the schedule of a resource."""
+        """Get the schedule of a resource.
+
+        As it was given; its `ETag` is that of the resource.
+        """
         return _schedule_of(await catalogue.read_schedule(resource_id))
 
     @put(
@@ -208,7 +220,10 @@ class Hours(Controller):
         request: Request,
         catalogue: NamedDependency[Catalogue],
     ) -> Response[TimeOffAnswer]:
-        """Get a time off of a resource."""
+        """Get a time off of a resource.
+
+        Dates as they were given, instants in UTC.
+        """
         resource = await catalogue.read(Resource, resource_id, without=["schedule"])
         return versioned(_time_off(time_off_of(resource, time_off_id), request), resource.version)
 
@@ -226,7 +241,10 @@ class Hours(Controller):
         catalogue: NamedDependency[Catalogue],
         if_match: OptionalIfMatchHeader = None,
     ) -> Response[None]:
-        """Delete a time off of a resource."""
+        """Delete a time off of a resource.
+
+        From then on its schedule alone says when it is open.
+        """
         matching = IfMatch.read_optional(if_match)
         version = await remove_time_off(catalogue, resource_id, time_off_id, matching, caller_of(request))
         return Response(None, status_code=HTTP_204_NO_CONTENT, headers={"ETag": etag(version)})
@@ -254,19 +272,28 @@ class Services(Controller):
     async def create(
         self, data: JSONBody[NewService], catalogue: NamedDependency[Catalogue]
     ) -> Response[ServiceAnswer]:
-        """Create a service."""
+        """Create a service.
+
+        It has an id of its own if none is given.
+        """
         return _made("/v1/services", ServiceAnswer.model_validate(await catalogue.add_service(data)))
 
     @get(operation_id="listServices", guards=[any_key()], responses=_LIST)
     async def find(
         self, catalogue: NamedDependency[Catalogue], limit: LimitParameter = LIMIT, cursor: CursorParameter = None
     ) -> Page[ServiceAnswer]:
-        """List services by id."""
+        """List services.
+
+        By id.
+        """
         return Page[ServiceAnswer].of(await catalogue.page(Service, limit + 1, _after(cursor)), limit, _mark)
 
     @get("/{service_id:str}", operation_id="getService", guards=[any_key()], responses=_READ)
     async def read(self, service_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[ServiceAnswer]:
-        """Get a service."""
+        """Get a service.
+
+        Its `ETag` is what a change needs.
+        """
         return _shown(ServiceAnswer.model_validate(await catalogue.read(Service, service_id)))
 
     @patch(
@@ -301,7 +328,10 @@ class Customers(Controller):
     async def create(
         self, request: Request, data: JSONBody[NewCustomer], catalogue: NamedDependency[Catalogue]
     ) -> Response[CustomerAnswer]:
-        """Create a customer."""
+        """Create a customer.
+
+        It has an id of its own if none is given.
+        """
         _require_unbound(request)
         return _made("/v1/customers", CustomerAnswer.model_validate(await catalogue.add_customer(data)))
 
@@ -314,7 +344,10 @@ class Customers(Controller):
         cursor: CursorParameter = None,
         external_id: ExternalId = None,
     ) -> Page[CustomerAnswer]:
-        """List customers by id."""
+        """List customers.
+
+        By id.
+        """
         bound = caller_of(request).customer
         query = {} if external_id is None else {"externalId": external_id}
         found = await catalogue.page(Customer, limit + 1, _after(cursor), query, only=bound)
@@ -324,7 +357,10 @@ class Customers(Controller):
     async def read(
         self, customer_id: FromPath[str], request: Request, catalogue: NamedDependency[Catalogue]
     ) -> Response[CustomerAnswer]:
-        """Get a customer."""
+        """Get a customer.
+
+        Its `ETag` is what a change needs.
+        """
         _require_sight(request, customer_id)
         return _shown(CustomerAnswer.model_validate(await catalogue.read(Customer, customer_id)))
 
@@ -342,7 +378,10 @@ class Customers(Controller):
         catalogue: NamedDependency[Catalogue],
         if_match: IfMatchHeader = None,
     ) -> Response[CustomerAnswer]:
-        """Update a customer."""
+        """Update a customer.
+
+        What is left out stays as it is.
+        """
         _require_sight(request, customer_id)
         _require_unbound(request)
         return _shown(

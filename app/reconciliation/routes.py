@@ -36,9 +36,10 @@ class ReconciliationRoutes(Controller):
     async def create(
         self, reconciliations: NamedDependency[Reconciliations], data: JSONBody[NewReconciliation | None] = None
     ) -> Response[ReconciliationAnswer]:
-        """Create a reconciliation: in full, of one resource, or of what has changed.
+        """Create a reconciliation.
 
-        The worker runs it soon; read it at its `Location`. If the same is waiting already, it is that one.
+        In full, of one resource, or of what has changed. The worker runs it soon; read it at its `Location`. If the
+        same is waiting already, it is that one.
         """
         run = await reconciliations.request(data or NewReconciliation())
         return Response(
@@ -56,7 +57,10 @@ class ReconciliationRoutes(Controller):
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
     ) -> Page[ReconciliationAnswer]:
-        """List reconciliations, the newest first."""
+        """List reconciliations.
+
+        The newest first.
+        """
         after = None if cursor is None else str(read_cursor(cursor, str)[0])
         found = await reconciliations.page(in_states or [], of_kinds or [], limit + 1, after)
         return Page[ReconciliationAnswer].of(found, limit, _mark)

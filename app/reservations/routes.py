@@ -93,9 +93,10 @@ class ReservationRoutes(Controller):
         key: IdempotencyKeyHeader = None,
         force: Force = False,
     ) -> Response[ReservationAnswer]:
-        """Create a reservation, or a hold with `expiresInSeconds`.
+        """Create a reservation.
 
-        With an Idempotency-Key the first answer is kept, and is the answer to each repetition.
+        With `expiresInSeconds` it is a hold. With an Idempotency-Key the first answer is kept, and is the answer to
+        each repetition.
         """
         del key  # declared for the description; it is part of the token
         caller = caller_of(request)
@@ -150,7 +151,10 @@ class ReservationRoutes(Controller):
     async def read(
         self, request: Request, reservation_id: FromPath[str], reservations: NamedDependency[Reservations]
     ) -> Response[ReservationAnswer]:
-        """Get a reservation."""
+        """Get a reservation.
+
+        A hold whose time is over reads as `expired`.
+        """
         found = await read_reservation(reservations.store, reservation_id, caller_of(request))
         if _shown(found, reservations).status != found.status:
             request.answer_anew()
@@ -271,7 +275,10 @@ async def list_customer_reservations(
     limit: LimitParameter = LIMIT,
     cursor: CursorParameter = None,
 ) -> Response[Page[ReservationAnswer]]:
-    """List the reservations of a customer, the newest start first."""
+    """List the reservations of a customer.
+
+    The newest start first.
+    """
     found, following = await list_reservations_of_customer(
         reservations.store, customer_id, caller_of(request), limit, cursor
     )

@@ -93,9 +93,10 @@ class FindingRoutes(Controller):
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
     ) -> Response[FindingPage]:
-        """List findings, each with its first reservations as they are now.
+        """List findings.
 
-        A cursor belongs to its order and filters; the size of the page may change.
+        Each with its first reservations as they are now. A cursor belongs to its order and filters; the size of the
+        page may change.
         """
         filters = FindingFilters(
             states or (),
