@@ -1,1 +1,1 @@
-"""Floor 5: API keys and what they may do."""
+"""Floor 5: API keys, and the guard by which every route declares the scope that it needs."""

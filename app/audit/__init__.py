@@ -1,4 +1,4 @@
-"""The audit: conflicts in databases that Reserva may never have written, first of all payload-reserve's."""
+"""Floor 5: the audit of databases that Reserva may never have written, first of all payload-reserve's."""
 
 from app.audit.pipeline import read_pipeline
 from app.audit.report import Report

@@ -1,1 +1,1 @@
-"""Floor 5: when something is free, and why not at another time."""
+"""Floor 5: free slots, explanations of every rule, and the next free starts, all in bounded work."""

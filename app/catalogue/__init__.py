@@ -1,1 +1,1 @@
-"""Floor 5: resources, services and customers."""
+"""Floor 5: resources with their schedules and times off, services, and customers."""

@@ -1,1 +1,1 @@
-"""Floor 3: the processes of a deployment: who runs, who has died, and what all of them must agree on."""
+"""Floor 3: the processes of a deployment: heartbeats, the reaper of dead processes, and what all must agree on."""

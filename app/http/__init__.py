@@ -1,1 +1,1 @@
-"""How Reserva speaks HTTP, the same for every noun: strict JSON, problems, versions, pages, parameters."""
+"""HTTP, the same for every noun: strict JSON, problems, ETags, pages, deadlines, the OpenAPI description."""

@@ -1,1 +1,1 @@
-"""Floor 5: booking the rows of a file, through the write path that everybody uses."""
+"""Floor 5: importing the rows of a file through the write path."""

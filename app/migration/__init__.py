@@ -1,1 +1,1 @@
-"""Floor 4: bringing a database to what Reserva needs, and saying what keeps it from that."""
+"""Floor 4: `reserva migrate`: builds collections, indexes and guards, and reports what is in their way."""

@@ -1,1 +1,1 @@
-"""Floor 5: health and readiness."""
+"""Floor 5: health, readiness and metrics of a process."""

@@ -1,1 +1,1 @@
-"""Floor 5: finding what is booked twice."""
+"""Floor 5: runs that look for resources above their capacity, the findings that they write, and alerts."""

@@ -1,1 +1,1 @@
-"""Floor 5: reservations as the outside sees them."""
+"""Floor 5: reservations, groups and moves as callers see them; `app.booking` writes them."""

@@ -1,1 +1,1 @@
-"""The trial: MongoDB and Redis as child processes, with their data in one folder. Not for production."""
+"""Floor 6: the trial: MongoDB and Redis as child processes, with data in one folder. Not for production."""

@@ -1,4 +1,4 @@
-"""Findings as people read them, and what people say of them.
+"""Findings as people read them, and what people decide about them.
 
-Runs write them down, see `app.reconciliation.findings_writer`.
+Runs write them, see `app.reconciliation.findings_writer`.
 """
