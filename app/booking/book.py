@@ -79,15 +79,15 @@ class Book(Intent[Reservation]):
         """
         if self.pool_choice is not None:
             return (self.pool_choice,)
-        offer = view.service_rules(self.service) if self.service else None
-        if self.resource or offer is None or offer.assignment == "first":
+        service_rules = view.service_rules(self.service) if self.service else None
+        if self.resource or service_rules is None or service_rules.assignment == "first":
             return self.candidates
         turns = [*self.pool]
         if self.pool_round is not None:
             random.Random(self.pool_seed + self.pool_round).shuffle(turns)  # noqa: S311  # as above
-        if offer.assignment == "smallest":
+        if service_rules.assignment == "smallest":
             rooms = {candidate: view.resource_rules(candidate) for candidate in turns}
-            turns.sort(key=lambda candidate: room.capacity if (room := rooms[candidate]) else 0)
+            turns.sort(key=lambda candidate: resource_rules.capacity if (resource_rules := rooms[candidate]) else 0)
         return turns
 
     @property
@@ -111,15 +111,15 @@ class Book(Intent[Reservation]):
 
     def spans(self, view: View) -> list[Span]:
         """The block on each resource where it may be, if the request makes sense at all."""
-        offer = view.service_rules(self.service) if self.service else None
-        if not self._blocking or (self.service and offer is None):
+        service_rules = view.service_rules(self.service) if self.service else None
+        if not self._blocking or (self.service and service_rules is None):
             return []
         spans = []
         for candidate in self.candidates:
-            room = view.resource_rules(candidate)
-            end = self._end(room, offer) if room else None
+            resource_rules = view.resource_rules(candidate)
+            end = self._end(resource_rules, service_rules) if resource_rules else None
             if end is not None:
-                spans.append(Span(candidate, *block_of(to_millis(self.start), end, offer)))
+                spans.append(Span(candidate, *block_of(to_millis(self.start), end, service_rules)))
         return spans
 
     def judge(self, view: View) -> Accepted[Reservation]:
@@ -144,21 +144,21 @@ class Book(Intent[Reservation]):
         Raises:
             Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
         """
-        room, offer = self._rules_for(resource, view)
-        end = self._end(room, offer)
+        resource_rules, service_rules = self._rules_for(resource, view)
+        end = self._end(resource_rules, service_rules)
         if end is None:
             raise invalid("/endTime", "Say when it ends: without a service of fixed length nothing else tells.")
         calendar = view.calendar(resource)
-        wish = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_rules_until(end, calendar.now))
-        return judge(wish, room, offer, calendar)
+        request = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_rules_until(end, calendar.now))
+        return judge(request, resource_rules, service_rules, calendar)
 
     def _judge_on(self, resource: str, view: View) -> Accepted[Reservation]:
         verdict = self.verdict_on(resource, view)
         if not verdict.bookable:
             raise Refused(verdict)
-        room, offer = self._rules_for(resource, view)
+        resource_rules, service_rules = self._rules_for(resource, view)
         calendar = view.calendar(resource)
-        reservation = self._reservation(verdict, verdict.request.end, room, offer, calendar.now)
+        reservation = self._reservation(verdict, verdict.request.end, resource_rules, service_rules, calendar.now)
         accepted = Accepted(reservation, proof=("reservations", {"_id": self.reservation}), inserts=[reservation])
         if self._blocking:
             accepted.taken = [Span(resource, verdict.block_start, verdict.block_end)]
@@ -176,31 +176,38 @@ class Book(Intent[Reservation]):
         return self.lifted_rules
 
     def _rules_for(self, resource: str, view: View) -> tuple[ResourceRules, ServiceRules | None]:
-        room = view.resource_rules(resource)
-        if room is None:
+        resource_rules = view.resource_rules(resource)
+        if resource_rules is None:
             raise invalid("/resource", f"There is no resource {resource!r}.")
-        offer = view.service_rules(self.service) if self.service else None
-        if self.service and offer is None:
+        service_rules = view.service_rules(self.service) if self.service else None
+        if self.service and service_rules is None:
             raise invalid("/service", f"There is no service {self.service!r}.")
-        return room, offer
+        return resource_rules, service_rules
 
-    def _end(self, room: ResourceRules, offer: ServiceRules | None) -> Millis | None:
+    def _end(self, resource_rules: ResourceRules, service_rules: ServiceRules | None) -> Millis | None:
         if self.end is not None:
             return to_millis(self.end)
-        if offer is None or offer.kind == "flexible":
+        if service_rules is None or service_rules.kind == "flexible":
             return None
-        if offer.kind == "full-day":
-            return next_day(to_millis(self.start), zone(room.timezone))
-        return to_millis(self.start) + offer.duration
+        if service_rules.kind == "full-day":
+            return next_day(to_millis(self.start), zone(resource_rules.timezone))
+        return to_millis(self.start) + service_rules.duration
 
     def _reservation(
-        self, verdict: Verdict, end: Millis, room: ResourceRules, offer: ServiceRules | None, now_millis: Millis
+        self,
+        verdict: Verdict,
+        end: Millis,
+        resource_rules: ResourceRules,
+        service_rules: ServiceRules | None,
+        now_millis: Millis,
     ) -> Reservation:
         now = from_millis(now_millis)
-        status = self.status or ("pending" if self.hold_seconds or (offer and offer.requires_approval) else "confirmed")
+        status = self.status or (
+            "pending" if self.hold_seconds or (service_rules and service_rules.requires_approval) else "confirmed"
+        )
         return Reservation(
             id=self.reservation,
-            resource=room.id,
+            resource=resource_rules.id,
             service=self.service,
             customer=self.customer,
             status=status,
@@ -211,7 +218,7 @@ class Book(Intent[Reservation]):
             long=is_long(verdict.block_start, verdict.block_end) or None,
             guests=self.guests,
             units=verdict.units,
-            timezone=self.timezone or room.timezone,
+            timezone=self.timezone or resource_rules.timezone,
             group=self.group,
             notes=self.notes,
             reference=self.reference,

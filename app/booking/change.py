@@ -85,9 +85,9 @@ class Change(ExistingIntent):
             return self._change_details(stored, now)
         if self.row.get("items"):
             raise invalid("/items", "It has items, which say where it is; move it in the system that wrote it.")
-        after, room, offer = self._changed(stored, view)
-        self._check_permission(stored, after, offer, view)
-        self._check_rules(stored, after, room, offer, view)
+        after, resource_rules, service_rules = self._changed(stored, view)
+        self._check_permission(stored, after, service_rules, view)
+        self._check_rules(stored, after, resource_rules, service_rules, view)
         return self._change_time(stored, after, view, now)
 
     def without_load(self, stored: Reservation, view: View) -> Reservation | None:
@@ -118,12 +118,12 @@ class Change(ExistingIntent):
     def _changed(self, stored: Reservation, view: View) -> tuple[Reservation, ResourceRules, ServiceRules | None]:
         """The reservation as it would be, with the facts that it is judged by."""
         after = _patched(stored, self.patch)
-        room, offer = self.rules_for(view, after)
-        home = view.resource_rules(stored.resource) or room
-        start, end = self._times(stored, after, offer, home, room)
+        resource_rules, service_rules = self.rules_for(view, after)
+        rules_before = view.resource_rules(stored.resource) or resource_rules
+        start, end = self._times(stored, after, service_rules, rules_before, resource_rules)
         after = after.model_copy(update={"start_time": from_millis(start), "end_time": from_millis(end)})
         if self.patch.keys() & {"startTime", "service"}:
-            block_start, block_end = block_of(start, end, offer)
+            block_start, block_end = block_of(start, end, service_rules)
         else:
             block_start = start - (to_millis(stored.start_time) - to_millis(stored.block_start))
             block_end = end + (to_millis(stored.block_end) - to_millis(stored.end_time))
@@ -131,34 +131,34 @@ class Change(ExistingIntent):
             "block_start": from_millis(block_start),
             "block_end": from_millis(block_end),
             "long": is_long(block_start, block_end) or None,
-            "units": room.units(after.guests),
-            "timezone": stored.timezone if after.resource == stored.resource else room.timezone,
+            "units": resource_rules.units(after.guests),
+            "timezone": stored.timezone if after.resource == stored.resource else resource_rules.timezone,
         }
-        return after.model_copy(update=update), room, offer
+        return after.model_copy(update=update), resource_rules, service_rules
 
     def _times(
         self,
         stored: Reservation,
         after: Reservation,
-        offer: ServiceRules | None,
-        home: ResourceRules,
-        room: ResourceRules,
+        service_rules: ServiceRules | None,
+        rules_before: ResourceRules,
+        resource_rules: ResourceRules,
     ) -> tuple[Millis, Millis]:
-        """A new start alone keeps the length that it has at `home`, a new fixed service sets it."""
+        """A new start alone keeps the length that it has at `rules_before`, a new fixed service sets it."""
         start, end = to_millis(after.start_time), to_millis(after.end_time)
         if "endTime" not in self.patch:
-            if offer and offer.kind == "fixed" and "service" in self.patch:
-                end = start + offer.duration
+            if service_rules and service_rules.kind == "fixed" and "service" in self.patch:
+                end = start + service_rules.duration
             elif "startTime" in self.patch:
                 before = (to_millis(stored.start_time), to_millis(stored.end_time))
-                end = end_of_same_length(start, before, offer, home.timezone, room.timezone)
+                end = end_of_same_length(start, before, service_rules, rules_before.timezone, resource_rules.timezone)
         shortest = LENGTH_MIN if self.patch.keys() & {"startTime", "endTime"} else 0  # it may be older than that bound
         if (flaw := length_fault(start, end, shortest)) is not None:
             raise invalid("/endTime", flaw)
         return start, end
 
     def _check_permission(
-        self, stored: Reservation, after: Reservation, offer: ServiceRules | None, view: View
+        self, stored: Reservation, after: Reservation, service_rules: ServiceRules | None, view: View
     ) -> None:
         """What is confirmed is bound like a cancellation, its service and that of a request like a confirmation.
 
@@ -167,15 +167,20 @@ class Change(ExistingIntent):
         if self.bound:
             check_service_given(after.service, is_in_request="service" in self.patch)
         if after.service != stored.service:
-            check_service_change(stored, offer, admin=self.admin)
+            check_service_change(stored, service_rules, admin=self.admin)
         if stored.status == "confirmed" and not self.admin and _gives_up(stored, after):
             promised = view.service_rules(stored.service) if stored.service else None
             check_cancellation_notice(to_millis(stored.start_time), promised, view.now(stored.resource))
 
     def _check_rules(
-        self, stored: Reservation, after: Reservation, room: ResourceRules, offer: ServiceRules | None, view: View
+        self,
+        stored: Reservation,
+        after: Reservation,
+        resource_rules: ResourceRules,
+        service_rules: ServiceRules | None,
+        view: View,
     ) -> None:
-        wish = BookingRequest(
+        request = BookingRequest(
             to_millis(after.start_time),
             to_millis(after.end_time),
             after.guests,
@@ -183,7 +188,7 @@ class Change(ExistingIntent):
             ignore=stored.id,
         )
         block = (to_millis(after.block_start), to_millis(after.block_end))
-        verdict = judge(wish, room, offer, view.calendar(after.resource), block=block)
+        verdict = judge(request, resource_rules, service_rules, view.calendar(after.resource), block=block)
         if not verdict.bookable:
             raise Refused(verdict)
 
@@ -218,18 +223,18 @@ def _lifted_rules_of(stored: Reservation, after: Reservation) -> frozenset[str]:
 
 def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:
     """The fields of a merge patch put in; metadata merges by key."""
-    kept = stored.to_mongo()
+    row = stored.to_mongo()
     for name, value in patch.items():
         if name == "metadata" and value is not None:
-            merged = {key: item for key, item in (kept.get(name, {}) | value).items() if item is not None}
+            merged = {key: item for key, item in (row.get(name, {}) | value).items() if item is not None}
             if len(merged) > METADATA_KEYS_MAX:
                 raise invalid("/metadata", f"Metadata has at most {METADATA_KEYS_MAX} keys, with those that are there.")
             value = merged or None  # noqa: PLW2901  # what is empty is unset
         if value is None:
-            kept.pop(name, None)
+            row.pop(name, None)
         else:
-            kept[name] = value
-    after: Reservation = Reservation.model_validate(kept)
+            row[name] = value
+    after: Reservation = Reservation.model_validate(row)
     return after
 
 

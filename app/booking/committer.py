@@ -1,8 +1,8 @@
-"""Who shares a transaction with whom: one queue a process, batches that never meet, answers after the outcome.
+"""The group commit: one queue a process, batches that share no lane, answers once a batch's outcome is known.
 
-An intent waits until none of its lanes is held by a running batch and nobody older waits for one of them. Until its
-batch sends what cannot be taken back, an intent whose time ends is `overloaded`, and the batch goes again without it;
-from then on only the batch knows what comes of it, and at the end of its time nobody does.
+An intent waits while a running batch or an older intent has one of its lanes. An intent whose deadline passes before
+its batch sends what cannot be taken back is `overloaded`, and the batch runs again without it. After that only the
+batch determines the outcome, and an intent whose deadline passes is `outcome-unknown`.
 """
 
 import asyncio
@@ -41,22 +41,33 @@ QUEUE_LIMIT = 8_192
 SLOTS = 2
 DUPLICATE_KEY = 11_000
 BUDGET_MIN_SECONDS = 0.5
-"""What a batch gets even if its youngest intent is nearly out of time: it was taken, so it is run for real."""
+"""The time of a batch whose last deadline is near: an intent that is in a batch is run for real."""
 START_RESERVE_SECONDS = 0.6
-"""With less time than that left (or a quarter of all its time) an intent is not taken any more: it would leave its
-caller without knowing what came of it."""
-PACES, PACE_KEPT = 1.5, 0.8
-"""As many times what a batch takes must be left as well, or half of all the time: who runs out of it in a batch makes
-all go again. A slow batch is remembered for some that are not."""
+"""An intent with less time left (or less than a quarter of its time) joins no batch: its outcome would probably be
+unknown to its caller."""
+BATCHES_RESERVE = 1.5
+"""An intent with less time left than this many batches take (or less than half of its time) joins no batch either: an
+intent whose deadline passes in a batch makes the whole batch run again."""
+BATCH_SECONDS_DECAY = 0.8
+"""The factor by which the time of a slow batch decays with each faster one after it."""
 COMMIT_RESERVE_SECONDS = 0.4
-"""What a batch leaves of its youngest intent's time, for the commit and the question whether it came through."""
+"""The end of a batch's time that is kept for the commit and for the read that tells whether it was applied."""
 CONFLICTS_BEFORE_PRIORITY = 3
+"""An intent whose batches lost so many write conflicts requests priority on its guards."""
 BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
 """The drivers' own values (mongo-java-driver, PR 1852), with full jitter."""
 
 
 class Committer:
-    """The queue and its batches. One a process; everything but the transaction itself happens on the event loop."""
+    """The queue and the batches of one process; all but the transactions themselves runs on the event loop.
+
+    Args:
+        driver: Runs the batches.
+        branches_per_find: The branches of a read of occupants, at most.
+        clock: The database's clock in milliseconds, as this process knows it.
+        request_priority: Asks other processes to leave guards alone for a moment; None: they are never asked.
+        rules: The process's cache of rules; None: one of its own.
+    """
 
     def __init__(
         self,
@@ -77,41 +88,43 @@ class Committer:
         self.busy_lanes: set[Lane] = set()
         self.backoff_until: dict[Lane, float] = {}
         self.resources_max = INTENTS_LIMIT
-        """How many resources the next batch may span; conflicts narrow it, success widens it."""
+        """The resources that the next batch may span: halved by a write conflict, doubled by a success."""
         self.free_slots = list(range(SLOTS))
         self.batches: set[asyncio.Task[None]] = set()
         self.priority_requests: set[asyncio.Task[None]] = set()
         self.stopping = False
         self.batch_seconds = 0.0
-        """The seconds that a batch takes at the moment."""
+        """The seconds that a batch takes at present."""
         self.write_conflicts = 0
-        """Transactions that somebody else's came before."""
+        """How many batches lost a write conflict so far."""
         self._pumping = False
 
     async def submit(self, intent: Intent[T]) -> T | Replay:
-        """What came of the intent.
+        """Queue an intent and await its value, or the stored answer of its Idempotency-Key.
 
-        A caller that goes away loses its answer and nothing else.
+        A caller that is cancelled loses its answer; the intent is not cancelled.
 
         Raises:
-            Problem: it was refused, or not done; `overloaded` says surely not, `outcome-unknown` perhaps.
-            Refused, Stranded: the rules say no.
+            Problem: the intent cannot be done, or was not: `overloaded` if surely not, `outcome-unknown` if perhaps.
+            Refused, Stranded, MembersRefused: the rules refuse it.
+            ReservationMoved: its reservation lies on a resource whose guard it did not name.
         """
         if self.stopping or len(self.waiting) >= QUEUE_LIMIT:
             raise overloaded("Too much is waiting already; nothing was done.")
         sending()
         loop = asyncio.get_running_loop()
         seconds = within(intent.deadline_seconds)
-        until = loop.time() + seconds
-        last_call = until - max(min(START_RESERVE_SECONDS, seconds / 4), min(PACES * self.batch_seconds, seconds / 2))
-        ticket = Ticket(intent, lanes_of(intent), until, last_call, loop.create_future(), targets=intent.targets())
-        ticket.timer = _call_at(last_call, self._on_deadline, ticket)
+        deadline = loop.time() + seconds
+        reserve = max(min(START_RESERVE_SECONDS, seconds / 4), min(BATCHES_RESERVE * self.batch_seconds, seconds / 2))
+        start_by = deadline - reserve
+        ticket = Ticket(intent, lanes_of(intent), deadline, start_by, loop.create_future(), targets=intent.targets())
+        ticket.timer = _call_at(start_by, self._on_deadline, ticket)
         self.waiting.append(ticket)
         self._schedule_pump()
         return await asyncio.shield(ticket.future)
 
     async def drain(self) -> None:
-        """Take nothing new, finish everything that was taken in, end."""
+        """Refuse new intents, finish all that are queued, and close the driver."""
         self.stopping = True
         while self.waiting or self.batches:
             self._pump()
@@ -120,7 +133,11 @@ class Committer:
         await self.driver.close()
 
     def _on_deadline(self, ticket: AnyTicket) -> None:
-        """Nobody took it in time, so it is never run; or its batch runs on, and nobody knows yet what comes of it."""
+        """Answer a ticket whose time to start, or whose deadline, has passed.
+
+        A ticket in no batch is never run. A ticket in a batch waits for its deadline; its outcome is then unknown if
+        the batch cannot be abandoned any more.
+        """
         if not ticket.in_batch:
             self.waiting.remove(ticket)
             resolve(
@@ -136,13 +153,13 @@ class Committer:
             resolve(ticket, _outcome_unknown(ticket.intent))
 
     def _schedule_pump(self) -> None:
-        """Let everybody arrive who is about to, in this turn of the loop, before a batch is closed."""
+        """Start batches after this turn of the loop, so that all intents that arrive in it can share one."""
         if not self._pumping:
             self._pumping = True
             asyncio.get_running_loop().call_soon(self._pump, context=Context())
 
     def _pump(self) -> None:
-        """Start batches while there is a slot and somebody who may go."""
+        """Start batches while there are a free slot and tickets that may run."""
         self._pumping = False
         while self.free_slots:
             tickets = self._take()
@@ -156,49 +173,49 @@ class Committer:
             task.add_done_callback(self.batches.discard)
 
     def _take(self) -> list[AnyTicket]:
-        """The next batch, in order of arrival; whoever cannot go yet keeps its lanes from those behind it."""
+        """The next batch, in order of arrival; a ticket that cannot run yet keeps its lanes from those behind it."""
         blocked = self.busy_lanes | self.backoff_until.keys()
-        chosen = BatchBuilder(
+        batch = BatchBuilder(
             self.resources_max if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1
         )
-        left: deque[AnyTicket] = deque()
-        while self.waiting and not chosen.is_full:
+        remaining: deque[AnyTicket] = deque()
+        while self.waiting and not batch.is_full:
             ticket = self.waiting.popleft()
-            if blocked.isdisjoint(ticket.lanes) and chosen.fits(ticket):
-                chosen.add(ticket)
+            if blocked.isdisjoint(ticket.lanes) and batch.fits(ticket):
+                batch.add(ticket)
             else:
                 blocked |= ticket.lanes
-                left.append(ticket)
-        left.extend(self.waiting)
-        self.waiting = left
-        for ticket in chosen.tickets:
+                remaining.append(ticket)
+        remaining.extend(self.waiting)
+        self.waiting = remaining
+        for ticket in batch.tickets:
             ticket.in_batch = True
-        return chosen.tickets
+        return batch.tickets
 
     async def _run(self, slot: int, tickets: list[AnyTicket], lanes: frozenset[Lane]) -> None:
-        """Run one batch and answer everybody in it."""
+        """Run one batch and answer its tickets."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         try:
             outcomes = await self._outcomes(slot, tickets)
-        except BaseException as failure:  # every caller must hear of it, whatever it was
+        except BaseException as failure:  # every caller gets the failure, whatever it is
             log.exception("batch failed")
             for ticket in tickets:
                 resolve(ticket, failure)
             raise
         finally:
             if not tickets[0].intent.lengthy:
-                self.batch_seconds = max(loop.time() - began, self.batch_seconds * PACE_KEPT)
+                self.batch_seconds = max(loop.time() - began, self.batch_seconds * BATCH_SECONDS_DECAY)
             self.busy_lanes -= lanes
             self.free_slots.append(slot)
             self._schedule_pump()
-        lost = [
+        conflicts = [
             (ticket, outcome)
             for ticket, outcome in zip(tickets, outcomes, strict=True)
             if isinstance(outcome, WriteConflict)
         ]
-        if lost:
-            self._retry(lost)
+        if conflicts:
+            self._retry(conflicts)
         else:
             self.resources_max = min(self.resources_max * 2, INTENTS_LIMIT)
         for ticket, outcome in zip(tickets, outcomes, strict=True):
@@ -210,9 +227,10 @@ class Committer:
     async def _outcomes(
         self, slot: int, tickets: list[AnyTicket], *, duplicate: bool = False
     ) -> "list[Outcome | WriteConflict]":
-        """One outcome a ticket. A failure that names nobody halves the batch until its cause is alone with it.
+        """One outcome a ticket. An error that cannot be attributed to one intent bisects the batch.
 
-        A duplicate key is met by going again from the first step, which finds its replays and its own rows.
+        After a duplicate key the batch runs once more from its first step, which finds the replay, or the batch's own
+        row if the driver had repeated the insert.
         """
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
@@ -222,63 +240,65 @@ class Committer:
         batch.abandoned = any(ticket.future.done() for ticket in tickets)
         left = max(ticket.deadline for ticket in tickets) - loop.time() - COMMIT_RESERVE_SECONDS
         budget = max(left, BUDGET_MIN_SECONDS)
-        budget = min(budget, COMMIT_SECONDS)  # later it would not commit, however long its intents may wait
+        budget = min(budget, COMMIT_SECONDS)  # an older batch does not commit, however late its deadlines are
         try:
             outcomes: list[Outcome | WriteConflict] = [*await self.driver.run(slot, attempt(batch), budget)]
             self._back_off(batch.yield_requests)
-            return outcomes  # noqa: TRY300  # an else would be far away
-        except (WriteConflict, Problem) as same:  # a problem of all: this process must not book
-            return [same] * len(tickets)
-        except Exception as error:  # noqa: BLE001  # whatever it was, it must not reach the neighbours
+            return outcomes  # noqa: TRY300  # try/else would separate the return from its call
+        except (WriteConflict, Problem) as error:  # a Problem of the whole batch: this process must not book
+            return [error] * len(tickets)
+        except Exception as error:  # noqa: BLE001  # an error of one intent must not reach the others
             if DUPLICATE_KEY in codes_of(error) and not duplicate:
                 return await self._outcomes(slot, tickets, duplicate=True)
-            if (passing := _transient_failure(error)) is not None:
-                return [passing] * len(tickets)
+            if (failure := _transient_failure(error)) is not None:
+                return [failure] * len(tickets)
             if len(tickets) == 1:
                 return [_intent_problem(error)]
         half = len(tickets) // 2
         return [*await self._outcomes(slot, tickets[:half]), *await self._outcomes(slot, tickets[half:])]
 
-    def _retry(self, lost: "list[tuple[AnyTicket, WriteConflict]]") -> None:
-        """Back to the front in their order; their resources rest a moment, and fewer of them share a batch.
+    def _retry(self, conflicts: "list[tuple[AnyTicket, WriteConflict]]") -> None:
+        """Queue the tickets again at the front in their order; back off on their lanes, and narrow the next batch.
 
-        Fewer resources, never fewer intents of one: a hot resource then goes alone, with all who want it.
+        A narrower batch has fewer resources, never fewer intents of one: a hot resource then gets a batch of its own,
+        with all the intents that wait for it.
         """
         self.write_conflicts += 1
-        lanes = frozenset[Lane]().union(*(ticket.lanes for ticket, _ in lost))
+        lanes = frozenset[Lane]().union(*(ticket.lanes for ticket, _ in conflicts))
         self.resources_max = max(len(lanes) // 2, 1)
-        losses = max(ticket.conflicts for ticket, _ in lost)
-        rest = min(BACKOFF_SECONDS * BACKOFF_GROWTH**losses, BACKOFF_LIMIT_SECONDS) * random.random()  # noqa: S311  # jitter
-        self._back_off(dict.fromkeys(lanes, rest))
+        attempts = max(ticket.conflicts for ticket, _ in conflicts)
+        wait = min(BACKOFF_SECONDS * BACKOFF_GROWTH**attempts, BACKOFF_LIMIT_SECONDS) * random.random()  # noqa: S311  # jitter
+        self._back_off(dict.fromkeys(lanes, wait))
         stuck = frozenset[Lane]().union(
-            *(t.intent.lanes() for t, _ in lost if t.conflicts >= CONFLICTS_BEFORE_PRIORITY)
+            *(t.intent.lanes() for t, _ in conflicts if t.conflicts >= CONFLICTS_BEFORE_PRIORITY)
         )
         if stuck and self.request_priority is not None:
             self._send_priority_request(self.request_priority, stuck)
-        for ticket, why in reversed(lost):
+        for ticket, conflict in reversed(conflicts):
             ticket.batch = None
             ticket.conflicts += 1
-            ticket.timeout_problem = why.problem
+            ticket.timeout_problem = conflict.problem
             self._requeue(ticket)
 
     def _send_priority_request(self, way: RequestPriority, lanes: frozenset[Lane]) -> None:
-        """Mark the guards, so that the other processes leave them alone for a moment, and go as soon as that stands."""
+        """Ask other processes to leave the guards alone for a moment; the back-off ends once the request is written."""
         task = detached(way(lanes, self.owner))
         self.priority_requests.add(task)
         task.add_done_callback(self.priority_requests.discard)
         task.add_done_callback(lambda _: self._end_backoff(lanes, math.inf))
 
     def _back_off(self, seconds: Mapping[Lane, float]) -> None:
-        """Start nothing on these lanes for so long."""
+        """Start no batch with one of these lanes for so many seconds."""
         loop = asyncio.get_running_loop()
-        for lane, rest in seconds.items():
-            self.backoff_until[lane] = until = loop.time() + rest
+        for lane, wait in seconds.items():
+            self.backoff_until[lane] = until = loop.time() + wait
             _call_at(until, self._end_backoff, (lane,), until)
 
     def _end_backoff(self, lanes: Collection[Lane], until: float) -> None:
-        """They may go again, but for those that rest for longer by now.
+        """End the back-off of lanes, except where a later end was set meanwhile.
 
-        Compared with the time that was set, not with the clock: the loop calls a little early, and nobody else would.
+        The end is compared with the one that was set and not with the clock: the loop's timers may fire a little
+        early, and no other call would end the back-off.
         """
         for lane in lanes:
             if self.backoff_until.get(lane, until) <= until:
@@ -286,9 +306,9 @@ class Committer:
         self._schedule_pump()
 
     def _requeue(self, ticket: AnyTicket) -> None:
-        """To the front of the line again, unless its time is over."""
+        """Put a ticket at the front of the queue again, unless its time is over."""
         ticket.in_batch = False
-        if ticket.future.done():  # it was told that nobody knows: it is not tried again behind its caller's back
+        if ticket.future.done():  # its caller has an `outcome-unknown`: the intent must not be run after that
             return
         if asyncio.get_running_loop().time() >= ticket.start_by and ticket.timeout_problem is not None:
             resolve(ticket, ticket.timeout_problem)
@@ -297,26 +317,27 @@ class Committer:
 
 
 def _call_at(when: float, call: Callable[[*Ts], None], *arguments: *Ts) -> asyncio.TimerHandle:
-    """A timer that is not bound to the deadline of whoever sets it."""
+    """A timer without the context, and so without the deadline, of the request that sets it."""
     return asyncio.get_running_loop().call_at(when, call, *arguments, context=Context())
 
 
 def _outcome_unknown(intent: AnyIntent) -> OutcomeUnknown:
-    """What is told of an intent that is on its way when its time ends."""
+    """The problem of an intent whose batch is still running at its deadline."""
     return OutcomeUnknown([str(identity) for identity in intent.reservations()], keyed=intent.token is not None)
 
 
 def _log_late_outcome(ticket: AnyTicket, outcome: "Outcome | WriteConflict") -> None:
-    """Say what became of an intent whose caller was told that nobody knows."""
+    """Log the outcome of an intent that was answered `outcome-unknown` before."""
     if isinstance(ticket.future.exception(), OutcomeUnknown) and not isinstance(outcome, OutcomeUnknown):
         ids = [str(identity) for identity in ticket.intent.reservations()]
         log.info("an unknown outcome is known", reservations=ids, done=isinstance(outcome, Accepted | Replay))
 
 
 def _transient_failure(error: Exception) -> WriteConflict | Problem | None:
-    """A failure of the moment, after which the same batch may go again; None for one that it brought upon itself.
+    """The outcome of a whole batch that failed for a reason of the moment; None for an error that its data may cause.
 
-    A server that answers that it cannot write is believed at once: its disk is not emptied within a deadline.
+    A batch whose connection or time failed runs again. A server that answers that it cannot write is not asked again:
+    a full disk is not emptied within a deadline.
     """
     if isinstance(error, ConnectionFailure) and not isinstance(error, NetworkTimeout):
         problem = unreachable()
@@ -328,14 +349,14 @@ def _transient_failure(error: Exception) -> WriteConflict | Problem | None:
 
 
 def _database_unusable(error: Exception) -> Problem:
-    """What is told where the database answers that it cannot work, because its disk is full for example."""
+    """The problem of an intent where the database answers that it cannot work, with a full disk for example."""
     problem = Problem("unavailable", "The database cannot work at the moment; nothing was done.")
     problem.__cause__ = error
     return problem
 
 
 def _intent_problem(error: Exception) -> Problem:
-    """What a single intent is told whose own data the database would not take."""
+    """The problem of a single intent whose batch failed with it alone."""
     if isinstance(error, BSONError | OverflowError | DocumentTooLarge):
         return Problem("invalid", f"The database cannot keep this: {error}.")
     if is_breakdown(error):

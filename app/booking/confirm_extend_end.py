@@ -54,8 +54,8 @@ class Confirm(ExistingIntent):
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become confirmed.")
         if is_request(stored) and not self.admin:
             raise Problem("forbidden", "It is a request: confirming it needs the scope reservations:admin.")
-        offer = view.service_rules(stored.service) if stored.service else None
-        asks = offer is not None and offer.requires_approval and not self.admin
+        service_rules = view.service_rules(stored.service) if stored.service else None
+        asks = service_rules is not None and service_rules.requires_approval and not self.admin
         after = stored.model_copy(update={"status": "pending" if asks else "confirmed", "expires_at": None})
         view.calendar(stored.resource).add(occupancy(after))
         return self.accept_change(stored, after, now, taken=[], reason=self.reason)
@@ -119,8 +119,8 @@ class Close(ExistingIntent):
             raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {self.to}.")
         check_begun(to_millis(stored.start_time), self.to, now)
         if self.to == "cancelled" and status == "confirmed" and not self.admin:
-            offer = view.service_rules(stored.service) if stored.service else None
-            check_cancellation_notice(to_millis(stored.start_time), offer, now)
+            service_rules = view.service_rules(stored.service) if stored.service else None
+            check_cancellation_notice(to_millis(stored.start_time), service_rules, now)
         view.calendar(stored.resource).remove(stored.id)
         after = stored.model_copy(update={"status": self.to})
         return self.accept_change(stored, after, now, taken=[], reason=self.reason)

@@ -47,7 +47,7 @@ class Plan:
     daily: frozenset[str] = frozenset()
 
     def stranded_among(self, bookings: Iterable[Occupancy], now: Millis) -> list[Occupancy]:
-        """Those that the edit strands. What has ended still takes room while its buffer lasts, but loses nothing."""
+        """The bookings that the edit strands; one that has ended and only occupies its buffer is not stranded."""
         return [each for each in stranded(bookings, self.before, self.after, self.daily) if each.own_end > now]
 
     def strands_any_of(self, fresh: Sequence[Occupancy], now: Millis) -> bool:
@@ -177,9 +177,9 @@ class EditService(Intent[Service]):
         check_version(self.version, before.version)
         after = self.apply(before).model_copy(update={"version": before.version + 1})
         view.service_rules(self.identity)  # says so if the guard is missing
-        kept = after.to_mongo()
-        unset = dict.fromkeys(_OPTIONAL_FIELDS - kept.keys(), "")
-        change: dict[str, Any] = {"$set": kept, "$push": _operation_push(self.operation)}
+        row_after = after.to_mongo()
+        unset = dict.fromkeys(_OPTIONAL_FIELDS - row_after.keys(), "")
+        change: dict[str, Any] = {"$set": row_after, "$push": _operation_push(self.operation)}
         change |= {"$unset": unset} if unset else {}
         return Accepted(
             after,

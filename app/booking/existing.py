@@ -112,13 +112,13 @@ class ExistingIntent(Intent[Reservation]):
         Raises:
             Problem: `invalid`, for a resource or a service that is not there.
         """
-        room = view.resource_rules(after.resource)
-        if room is None:
+        resource_rules = view.resource_rules(after.resource)
+        if resource_rules is None:
             raise invalid("/resource", f"There is no resource {after.resource!r}.")
-        offer = view.service_rules(after.service) if after.service else None
-        if after.service and offer is None:
+        service_rules = view.service_rules(after.service) if after.service else None
+        if after.service and service_rules is None:
             raise invalid("/service", f"There is no service {after.service!r}.")
-        return room, offer
+        return resource_rules, service_rules
 
     def accept_unchanged(self, stored: Reservation) -> Accepted[Reservation]:
         """It is already as the caller wants it: nothing is written."""
@@ -128,20 +128,22 @@ class ExistingIntent(Intent[Reservation]):
         self, stored: Reservation, after: Reservation, now: Millis, *, taken: list[Span], reason: str | None = None
     ) -> Accepted[Reservation]:
         """The change as a guarded update, with its line in the history."""
-        before, kept = stored.to_mongo(), after.to_mongo()
-        changed = {name: value for name, value in kept.items() if not _is_same_json(before.get(name), value)}
-        unset = before.keys() - kept.keys()
+        before, row_after = stored.to_mongo(), after.to_mongo()
+        changed = {name: value for name, value in row_after.items() if not _is_same_json(before.get(name), value)}
+        unset = before.keys() - row_after.keys()
         if not changed and not unset:
             return self.accept_unchanged(stored)
         at = from_millis(now)
         line = self._history_line(stored, after, sorted((changed.keys() | unset) - DERIVED_FIELDS), at)
         if taken:
-            changed |= {**_lookup_fields(self.row, kept)}
+            changed |= {**_lookup_fields(self.row, row_after)}
         if reason:
             line["reason"] = reason
         change = reservation_update(line, stamp=at, fields=changed, unset=unset)
         history = [*before["history"], line][-HISTORY_LINES_MAX:]
-        value = Reservation.model_validate(kept | {"updatedAt": at, "version": stored.version + 1, "history": history})
+        value = Reservation.model_validate(
+            row_after | {"updatedAt": at, "version": stored.version + 1, "history": history}
+        )
         return Accepted(
             value,
             proof=(COLLECTION, {"_id": stored.id, "history.operation": self.operation}),
@@ -159,10 +161,10 @@ class ExistingIntent(Intent[Reservation]):
 _LOOKUP_FIELDS = ("resource", "status", "startTime", "endTime", "blockStart", "blockEnd", "units")
 
 
-def _lookup_fields(row: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+def _lookup_fields(row: dict[str, Any], row_after: dict[str, Any]) -> dict[str, Any]:
     """What of a row has to be written as Reserva writes it, so that the lookup finds it in its new place."""
-    fields = {name: kept[name] for name in _LOOKUP_FIELDS if not _is_same_json(row.get(name), kept[name])}
-    if isinstance(named := row.get("resource"), ObjectId) and str(named) == kept["resource"]:
+    fields = {name: row_after[name] for name in _LOOKUP_FIELDS if not _is_same_json(row.get(name), row_after[name])}
+    if isinstance(named := row.get("resource"), ObjectId) and str(named) == row_after["resource"]:
         del fields["resource"]  # found as it is, and others may need it so
     return fields
 

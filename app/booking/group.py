@@ -173,10 +173,10 @@ class BookGroup(AllOrNothing):
         places: dict[str, tuple[int, int]] = {}
         start = end = 0
         for candidate in member.candidates:
-            verdict, room = member.verdict_on(candidate, view), view.resource_rules(candidate)
-            if verdict.bookable and room is not None:
+            verdict, resource_rules = member.verdict_on(candidate, view), view.resource_rules(candidate)
+            if verdict.bookable and resource_rules is not None:
                 start, end = verdict.block_start, verdict.block_end
-                free = room.capacity - view.calendar(candidate).peak(start, end)
+                free = resource_rules.capacity - view.calendar(candidate).peak(start, end)
                 places[candidate] = verdict.units, free - verdict.units
         return Seeker(start, end, places)
 
@@ -211,8 +211,8 @@ class Move(AllOrNothing):
             with suppress(Problem):  # it will be raised again, and told, when the member is judged
                 stored = member.require_stored(view)
                 view.calendar(stored.resource).remove(stored.id)
-                kept = member.without_load(stored, view)
-                if kept is not None and kept.status in BLOCKING:
-                    staying.append(kept)
-        for kept in staying:
-            view.calendar(kept.resource).add(occupancy(kept))
+                after = member.without_load(stored, view)
+                if after is not None and after.status in BLOCKING:
+                    staying.append(after)
+        for after in staying:
+            view.calendar(after.resource).add(occupancy(after))

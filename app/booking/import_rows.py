@@ -102,7 +102,7 @@ class ChangeRow(Change):
             raise Problem("forbidden-transition", f"It is {was}, which is final.")
         if was != self.status and not may_become(was, self.status):
             raise Problem("forbidden-transition", f"It is {was}; from there it cannot become {self.status}.")
-        after, room, offer = self._changed(stored, view)
+        after, resource_rules, service_rules = self._changed(stored, view)
         if was != self.status:
             check_begun(to_millis(after.start_time), self.status, now)
         after = after.model_copy(update={"status": self.status})
@@ -111,7 +111,7 @@ class ChangeRow(Change):
             calendar.remove(stored.id)
             return self.accept_change(stored, after, now, taken=[])
         lifted = lifted_rules_for_row(self.status, to_millis(after.end_time), now, self.lifted_rules)
-        replace(self, lifted_rules=lifted)._check_rules(stored, after, room, offer, view)  # noqa: SLF001  # its own
+        replace(self, lifted_rules=lifted)._check_rules(stored, after, resource_rules, service_rules, view)  # noqa: SLF001  # its own
         calendar.remove(stored.id)
         view.calendar(after.resource).add(occupancy(after))
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))

@@ -25,23 +25,23 @@ def check_begun(start: Millis, to: Status, now: Millis) -> None:
         raise Problem("forbidden-transition", f"It begins at {begins}; before that it can only be cancelled or moved.")
 
 
-def check_cancellation_notice(start: Millis, offer: ServiceRules | None, now: Millis) -> None:
+def check_cancellation_notice(start: Millis, service_rules: ServiceRules | None, now: Millis) -> None:
     """Refuse to give up a confirmed time when its service wants to know earlier; the last allowed instant is in time.
 
     Args:
         start: As it is stored: else a client would first move a booking and then cancel it.
-        offer: The stored service, if there is one.
+        service_rules: The rules of the stored service; None without one.
         now: The database's clock.
 
     Raises:
         Problem: `too-late`, with `until`.
     """
-    if offer is None or not offer.cancellation_notice:
+    if service_rules is None or not service_rules.cancellation_notice:
         return
-    last = start - offer.cancellation_notice
+    last = start - service_rules.cancellation_notice
     if now <= last:
         return
-    until, minutes = render(from_millis(last)), offer.cancellation_notice // MINUTE
+    until, minutes = render(from_millis(last)), service_rules.cancellation_notice // MINUTE
     raise Problem(
         "too-late",
         f"Until {until}, {minutes} minutes before its start, this confirmed booking could be cancelled, moved or made"

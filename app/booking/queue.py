@@ -1,4 +1,4 @@
-"""Intents on their way: their place in line, the batch that is being put together, the answer at the end."""
+"""The queue's tickets, and the builder of a batch from them."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -19,10 +19,20 @@ BYTES_LIMIT = 4 * 1024 * 1024
 
 @dataclass(slots=True, eq=False)
 class Ticket(Generic[T]):
-    """An intent on its way, with its place in line and the future that its caller waits for.
+    """An intent in the queue or in a batch, with the future that its caller awaits.
 
-    `until` is when the caller must be told something, `last_call` when it is too late to begin: by the loop's clock.
-    `taken` says whether it is in a batch, and `batch` which one was the last.
+    Args:
+        intent: The intent.
+        lanes: Its guards, and its Idempotency-Key if it has one.
+        deadline: When the caller must be answered, by the loop's clock.
+        start_by: When it is too late to join a batch, by the loop's clock.
+        future: The caller's.
+        conflicts: How many write conflicts its batches lost.
+        in_batch: Whether a batch has it.
+        batch: The last batch that had it.
+        timer: Fires at `start_by`, then at `deadline`.
+        timeout_problem: The answer if its time ends before it is run again; None: `overloaded`.
+        targets: The documents that it changes.
     """
 
     intent: Intent[T]
@@ -43,12 +53,17 @@ AnyTicket: TypeAlias = Ticket[Any]
 
 
 class BatchBuilder:
-    """A batch being put together, within its limits; an intent above a limit goes alone, and so does a lengthy one."""
+    """Fills a batch up to its limits; an intent above a limit, or a lengthy one, gets a batch of its own.
 
-    def __init__(self, width: int, intents: int) -> None:
+    Args:
+        resources_max: How many guards the batch may have, unless its first intent has more.
+        intents_max: How many intents it may have.
+    """
+
+    def __init__(self, resources_max: int, intents_max: int) -> None:
         self.tickets: list[AnyTicket] = []
-        self._resources_max = width
-        self._intents_max = intents
+        self._resources_max = resources_max
+        self._intents_max = intents_max
         self._guards: set[Lane] = set()
         self._targets: set[Target] = set()
         self._writes = 0
@@ -57,11 +72,11 @@ class BatchBuilder:
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody else fits, whoever it is."""
+        """Whether the batch is at a limit."""
         return self._is_exclusive or len(self.tickets) >= self._intents_max or self._writes >= WRITES_LIMIT
 
     def fits(self, ticket: AnyTicket) -> bool:
-        """Whether the limits allow it, and nobody in the batch changes the same document."""
+        """Whether a ticket can join: within the limits, and with no target in common with the others."""
         if not self.tickets:
             return True
         return (
@@ -73,7 +88,7 @@ class BatchBuilder:
         )
 
     def add(self, ticket: AnyTicket) -> None:
-        """Take it in."""
+        """Add a ticket to the batch."""
         self.tickets.append(ticket)
         self._guards |= ticket.intent.lanes()
         self._targets |= ticket.targets
@@ -83,12 +98,12 @@ class BatchBuilder:
 
 
 def lanes_of(intent: Intent[object]) -> frozenset[Lane]:
-    """What two batches never share: guards, and the Idempotency-Key."""
+    """The lanes of an intent: its guards, and its Idempotency-Key."""
     return intent.lanes() | ({Lane(f"key:{intent.token.key}")} if intent.token else frozenset())
 
 
 def resolve(ticket: AnyTicket, outcome: "Outcome | BaseException") -> None:
-    """Tell the caller, if it still listens."""
+    """Answer the caller, unless it was answered or cancelled."""
     if ticket.timer is not None:
         ticket.timer.cancel()
     if ticket.future.done():
@@ -99,4 +114,4 @@ def resolve(ticket: AnyTicket, outcome: "Outcome | BaseException") -> None:
         ticket.future.set_result(outcome)
     else:
         ticket.future.set_exception(outcome)
-        ticket.future.exception()  # a caller that went away is no reason for a warning
+        ticket.future.exception()  # so that asyncio does not warn of a caller that was cancelled

@@ -1,4 +1,4 @@
-"""What one transaction sees: guards first, then rules, targets and occupants, all in the same snapshot."""
+"""What one transaction reads: guards first, then rules, targets and occupants, all in the same snapshot."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,20 +29,27 @@ BUMP = {"$inc": {"seq": 1}, "$currentDate": {"at": True}}
 """A real change: a no-op takes no lock (SERVER-77616), and `at` is the database's clock."""
 
 TARGET_FIELDS = {"resources": ("version",)}
-"""What is read of a target; of others the whole. An edit knows its resource, but for whether it still is like that."""
+"""The fields that are read of a target, by its collection; of other targets the whole document is read.
+
+An edit of a resource was planned on a whole one, and needs only to know that the version is still the same.
+"""
 
 
-class ClockSkew(Exception):  # noqa: N818  # the clocks differ by a moment; the batch goes again
-    """Our clock was ahead of the database's."""
+class ClockSkew(Exception):  # noqa: N818  # the clocks differ by a moment; the batch runs again
+    """The process judged by a clock that was ahead of the database's."""
 
 
 class Snapshot(View):
-    """Read once per batch by `look`; accepted intents are entered as they are judged, so the next one sees them."""
+    """The view of a batch: read once by `load` and `read_occupants`, then changed by each accepted intent.
+
+    Args:
+        rules: The process's cache of rules.
+        clock: The database's clock as this process knows it, for guards that are only read.
+    """
 
     def __init__(self, rules: RuleCache, clock: Millis) -> None:
         self.rules = rules
         self.clock = clock
-        """The database's clock as this process knows it, for guards that are only read."""
         self.changed: frozenset[Lane] = frozenset()
         """The guards that this transaction has changed."""
         self.guards: dict[str, dict[str, Any]] = {}
@@ -54,39 +61,39 @@ class Snapshot(View):
         self._targets: dict[tuple[str, Hashable], dict[str, Any]] = {}
 
     def resource_rules(self, resource: str) -> ResourceRules | None:
-        """The resource's facts; None if there is no such resource.
+        """The rules of a resource; None if there is no such resource.
 
         Raises:
-            Problem: `invalid` where nobody can read it, `unavailable` where its guard is missing.
+            Problem: `invalid` where it cannot be read, `unavailable` where its guard is missing.
         """
         self._check_readable("resources", resource)
-        room = self._resource_rules.get(resource)
-        if room is not None:
+        resource_rules = self._resource_rules.get(resource)
+        if resource_rules is not None:
             self._check_guard(resource)
-        return room
+        return resource_rules
 
     def replace(self, rules: ResourceRules) -> None:
         """Show these rules of their resource to the intents that follow in the transaction."""
         self._resource_rules[rules.id] = rules
 
     def service_rules(self, service: str) -> ServiceRules | None:
-        """The service's facts; None if there is no such service.
+        """The rules of a service; None if there is no such service.
 
         Raises:
-            Problem: `invalid` where nobody can read it, `unavailable` where its guard is missing.
+            Problem: `invalid` where it cannot be read, `unavailable` where its guard is missing.
         """
         self._check_readable("services", service)
-        offer = self._service_rules.get(service)
-        if offer is not None:
+        service_rules = self._service_rules.get(service)
+        if service_rules is not None:
             self._check_guard(service_row(service))
-        return offer
+        return service_rules
 
     def _check_readable(self, collection: str, identity: str) -> None:
         if (collection, identity) in self._unreadable:
             raise self._unreadable[collection, identity]
 
     def _check_guard(self, identity: str) -> None:
-        """A guard is made with what it guards, and never here: without it nothing holds two bookers apart."""
+        """Refuse what has no guard: it is made with its resource or service and never here."""
         if identity not in self.guards:
             raise missing_guard(identity)
 
@@ -96,21 +103,21 @@ class Snapshot(View):
         return seq
 
     def now(self, resource: str) -> Millis:
-        """The database's clock at this batch's change of the guard; before that, never behind the change before."""
+        """The database's clock at this batch's change of the guard; where it is only read, not before its last."""
         at = self.guards.get(resource, {}).get("at")  # what does not exist has no guard
         if resource in self.changed or at is None:
             return self.clock if at is None else to_millis(at)
         return max(self.clock, to_millis(at))
 
     def calendar(self, resource: str) -> Calendar:
-        """Who occupies the resource in the spans that were asked for."""
+        """The occupants of a resource in the spans that the batch's intents asked for."""
         if resource not in self._calendars:
             self._calendars[resource] = Calendar(self.now(resource))
         return self._calendars[resource]
 
     @contextmanager
     def undoing(self, *failures: type[Exception]) -> Iterator[None]:
-        """Take back what is entered into calendars inside, if one of these failures leaves the block."""
+        """Take back what the block enters into calendars if one of these failures leaves it."""
         before = {resource: (calendar.live.copy(), calendar.expired.copy()) for resource, calendar in self._known()}
         try:
             yield
@@ -127,7 +134,7 @@ class Snapshot(View):
         return self._targets.get((collection, identity))
 
     def load(self, intents: Sequence[AnyIntent]) -> Steps[None]:
-        """Take the guards, then read everything that these intents need but for the occupants."""
+        """Change and read the guards, then read the rules and targets of these intents."""
         lanes = frozenset[Lane]().union(*(intent.lanes() for intent in intents))
         services = frozenset[str]().union(*(intent.services() for intent in intents))
         self.changed = frozenset[Lane]().union(*(intent.guards() for intent in intents))
@@ -137,9 +144,10 @@ class Snapshot(View):
         yield from self._read_targets(intents)
 
     def yield_requests(self, owner: ObjectId) -> dict[Lane, float]:
-        """The guards that others wait for, with the seconds for which to leave them alone.
+        """The guards on which another process requests priority, with the seconds for which to leave them alone.
 
-        Measured by the database's clock in this batch: `at` of a guard that is only read can be days old.
+        The end of a request is compared with the database's clock in this batch: `at` of a guard that is only read can
+        be days old.
         """
         now = self._clock_of_batch()
         marked = [guard for guard in self.guards.values() if guard.get("yieldUntil") and guard["yieldTo"] != owner]
@@ -147,24 +155,25 @@ class Snapshot(View):
         return {Lane(guard): min(wait, YIELD_MILLISECONDS) / SECOND for guard, wait in left.items() if wait > 0}
 
     def _clock_of_batch(self) -> Millis:
-        """The database's clock: at this batch's own change of a guard, else as this process knows it."""
+        """The database's clock at this batch's own change of a guard, else as this process knows it."""
         stamps = [to_millis(at) for guard in self.changed if (at := self.guards.get(guard, {}).get("at"))]
         return max(stamps, default=self.clock)
 
     def _spans(self, intent: AnyIntent) -> list[Span]:
         try:
             return intent.spans(self)
-        except Problem:  # it will be raised again, and answered, when the intent is judged
+        except Problem:  # raised again, and answered, when the intent is judged
             return []
 
     def take_chosen_guards(self, resources: frozenset[str]) -> Steps[None]:
-        """Change the guards of what was chosen from pools, after it was read.
+        """Change the guards of the resources that were chosen from pools, after their occupants were read.
 
-        Whoever changed one since this snapshot began makes us fail here: what we read of it is then still so.
+        If another transaction has changed one of them since this snapshot began, the change fails. So one that succeeds
+        shows that what was read is still true.
 
         Raises:
-            HoldStillLive: a hold that we take for over is not, by the clock of this change.
-            StaleStamp: what was judged with the clock that this process knows is too far behind that of the database.
+            ClockSkew: a hold that was judged as expired is live by the clock of this change.
+            StaleTimestamp: the clock by which this process judged is too far behind the database's.
         """
         for resource in sorted(resources - self.changed):
             yield update("guards.choose", "guards", {"_id": resource}, BUMP)
@@ -175,7 +184,7 @@ class Snapshot(View):
             check_skew(self.now(resource), to_millis(guard["at"]))
 
     def _take_guards(self, lanes: list[str], rows: list[str]) -> Steps[None]:
-        """Change the guards of all lanes; who comes second fails here or at its commit, and never in between."""
+        """Change these guards; the second of two transactions fails here or at its commit, and never in between."""
         if lanes:
             yield Step("guards.bump", "guards", "update_many", ({"_id": {"$in": lanes}}, BUMP))
         found = yield find("guards.read", "guards", {"_id": {"$in": lanes + rows}})
@@ -185,7 +194,7 @@ class Snapshot(View):
                 self.reaches[identity] = Reach.of_guard(guard)
 
     def _read_rules(self, lanes: frozenset[Lane], services: frozenset[str]) -> Steps[None]:
-        """Rules as they are now: cached for the guard's `rules` id, else read in this snapshot."""
+        """The rules of resources and services: cached under the guard's `rules` id, else read in this snapshot."""
         self._resource_rules = yield from self._read_rules_of(
             self.rules.resources, [lane for lane in sorted(lanes) if ":" not in lane]
         )
@@ -201,7 +210,7 @@ class Snapshot(View):
             for row in (yield find(f"{cache.collection}.read", cache.collection, _by_ids(unknown))):
                 try:
                     found[row["_id"]] = cache.put(row, cache.stamp(self.guards, row))
-                except Problem as problem:  # others in this batch may have nothing to do with it
+                except Problem as problem:  # other intents of the batch may not need it
                     self._unreadable[cache.collection, row["_id"]] = problem
         return found
 
@@ -218,14 +227,14 @@ class Snapshot(View):
                 self._targets[place, row[field]] = row
 
     def read_occupants(self, intents: Sequence[AnyIntent], branches_a_find: int) -> Steps[None]:
-        """Read all whom these intents must see."""
+        """Read all occupants of the intents' spans."""
         spans = [span for intent in intents for span in self._spans(intent)]
         self._add_occupants((yield from read(spans, self.reaches, branches_a_find)) if spans else ())
 
     def read_first_occupants(self, intents: Sequence[AnyIntent]) -> Steps[bool | None]:
-        """Read the first of those whom a lengthy intent must see; whether these are all. None: it must read all.
+        """Read the first occupants of a lengthy intent; whether these are all. None: all must be read at once.
 
-        With fewer in its way it is judged too mildly, and never too hard.
+        A judgement by some of the occupants can accept what all would refuse, and never the reverse.
         """
         spans = self._spans(intents[0]) if len(intents) == 1 else []
         if not any(span.lengthy for span in spans):
@@ -238,9 +247,9 @@ class Snapshot(View):
         return complete
 
     def _add_occupants(self, rows: Sequence[Row]) -> None:
-        """Rows of others may lie on several resources at once; those that nobody asked for have no reach here."""
+        """Enter rows into calendars; a row of others can lie on further resources, whose reach was not read."""
         self._calendars = {}
-        by_guest = {room.id for room in self._resource_rules.values() if room.by_guests}
+        by_guest = {resource_rules.id for resource_rules in self._resource_rules.values() if resource_rules.by_guests}
         for row in rows:
             for resource, occupancy in occupancies_of(row, by_guest):
                 if resource in self.reaches:
@@ -252,11 +261,16 @@ def _by_ids(identities: Sequence[str]) -> dict[str, Any]:
 
 
 def missing_guard(identity: str) -> Problem:
-    """What is said where a guard is missing; the operator is told which."""
+    """The problem where a guard is missing; the log names it to the operator."""
     log.error("guard missing", guard=identity, remedy="reserva migrate")
     return Problem("unavailable", "This cannot be booked until the operator has run `reserva migrate`.")
 
 
 def invalidate_rules(identity: str, rules: str | None = None) -> Update:
-    """Make every process forget what it remembers of a resource or service; `rules` is the new id, if it is known."""
+    """The update that invalidates every process's cached rules of a resource or service.
+
+    Args:
+        identity: The id of the guard.
+        rules: The new id of the rules; None: a random one.
+    """
     return Update("guards", {"_id": identity}, {"$set": {"rules": rules or new_rules()}})

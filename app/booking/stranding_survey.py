@@ -67,10 +67,14 @@ async def read_blocking_rows(
     return rows
 
 
-def survey_of(guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], room: ResourceRules, now: Millis) -> Survey:
+def survey_of(
+    guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], resource_rules: ResourceRules, now: Millis
+) -> Survey:
     """What counts of the rows: neither holds that are over nor what has ended, by its times and by its block."""
-    by_guest = (room.id,) if room.by_guests else ()
-    known = {each.key: each for row in rows for name, each in occupancies_of(row, by_guest) if name == room.id}
+    by_guest = (resource_rules.id,) if resource_rules.by_guests else ()
+    known = {
+        each.key: each for row in rows for name, each in occupancies_of(row, by_guest) if name == resource_rules.id
+    }
     at = guard.get("at")
     since = 0 if at is None else to_millis(at) - CLOCK_STEP
     return Survey(guard["seq"], since, [each for each in known.values() if is_upcoming(each, now)])

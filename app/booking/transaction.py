@@ -1,10 +1,10 @@
 """One batch of intents as one transaction: guards, reads, verdicts in order, writes, commit.
 
-The body is a generator of steps (see `steps`); nothing in it waits for anything but the database, and nothing can
-be cancelled half-way. It answers with an outcome per intent, or raises what kept it from a commit.
+The body is a generator of steps (see `app.storage.steps`): it awaits nothing, so nothing can cancel it half-way. It
+returns an outcome for each intent, or raises the error that prevented its commit.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -31,25 +31,34 @@ from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, find, ins
 Outcome: TypeAlias = Accepted[Any] | Replay | Problem | Refused | MembersRefused | Stranded | ReservationMoved
 
 
-class WriteConflict(Exception):  # noqa: N818  # the ordinary fate of the second of two
-    """Nothing was written and the batch can go again, most often because somebody else changed a guard first.
+class WriteConflict(Exception):  # noqa: N818  # expected of the second of two writers
+    """Nothing was written and the batch can run again, most often because another transaction changed a guard first.
 
-    `problem` is what its intents are told if their time is over.
+    `problem` is the answer of its intents if their time is over.
     """
 
     def __init__(self, problem: Problem | None = None) -> None:
-        super().__init__("lost")
+        super().__init__("write conflict")
         self.problem = problem or overloaded("Too many others wanted the same resource; nothing was done.")
 
 
 @dataclass(slots=True)
 class Batch:
-    """Intents that share a transaction, in order of arrival. At most one of them changes any one document.
+    """Intents that share a transaction, in order of arrival; no two of them change the same document.
 
-    Without transactions (`atomic` false) a batch is one intent, and its writes happen one after the other.
-    `yields` is filled by the attempt: the guards on which another process asked for way, and for how many seconds.
-    `age` counts from before its first stamp, and `written` are the reservations that bear one. `sent`: something was
-    sent, or is about to be, that stands whether or not its answer is heard.
+    Args:
+        intents: The intents.
+        rules: The process's cache of rules.
+        branches_per_find: The branches of a read of occupants, at most.
+        clock: The database's clock as this process knows it.
+        owner: The committer's id, by which it knows its own priority requests.
+        atomic: Whether it is a transaction; else it has one intent, whose writes happen one after the other.
+        yield_requests: Set by the attempt: the guards on which another process requests priority, with the seconds
+            for which it does.
+        age: Counts from before the batch's first stamp.
+        written_ids: Set by the attempt: the reservations that bear a stamp.
+        sent: Something was sent, or is about to be, that takes effect whether or not its answer arrives.
+        abandoned: The batch must not send anything more.
     """
 
     intents: Sequence[AnyIntent]
@@ -65,18 +74,19 @@ class Batch:
     abandoned: bool = False
 
     def abandon(self) -> bool:
-        """Keep it from changing anything; whether that was in time.
+        """Keep the batch from changing anything; whether that was in time.
 
-        The loop sets one flag and then reads the other, the thread that sends the other way round: one of them sees.
+        The event loop sets `abandoned` and then reads `sent`; the sending thread sets `sent` and then reads
+        `abandoned`. So at least one of the two sees the other's flag.
         """
         self.abandoned = True
         return not self.sent
 
     def begin_sending(self) -> None:
-        """Send what cannot be taken back, unless somebody was told already that nothing was done.
+        """Declare that what follows cannot be taken back.
 
         Raises:
-            Lost: it was given up.
+            WriteConflict: the batch was abandoned; a caller may have been answered that nothing was done.
         """
         self.sent = True
         if self.abandoned:
@@ -84,46 +94,46 @@ class Batch:
             raise WriteConflict
 
     def check_abandoned(self) -> None:
-        """Do nothing for a batch that was given up.
+        """Stop a batch that was abandoned.
 
         Raises:
-            Lost: it was.
+            WriteConflict: it was.
         """
         if self.abandoned:
             raise WriteConflict
 
 
 def attempt(batch: Batch) -> Steps[list[Outcome]]:
-    """Run a batch once.
+    """Run a batch once; an outcome for each intent, in their order.
 
-    Replays come before any other judgement: a repeated request must not fail because its start is now past.
+    Replays come before any other judgement: a repeated request must not fail because its start is past by now.
 
     Raises:
-        Lost: another transaction was first; surely nothing was written.
-        PyMongoError: anything else before the commit; surely nothing was written.
+        WriteConflict: another transaction was first; surely nothing was written.
+        PyMongoError: the database failed before the commit; surely nothing was written.
     """
     batch.check_abandoned()
-    told = yield from read_answers([intent.token for intent in batch.intents if intent.token])
-    fresh = [intent for intent in batch.intents if not (intent.token and intent.token.key in told)]
+    answers = yield from read_answers([intent.token for intent in batch.intents if intent.token])
+    fresh = [intent for intent in batch.intents if not (intent.token and intent.token.key in answers)]
     outcomes: dict[ObjectId, Outcome] = {}
     if fresh:
         outcomes = yield from _run_transaction(fresh, batch)
         if batch.written_ids and batch.age.seconds > FRESH_SECONDS:
             yield from restamp(batch.written_ids)
     return [
-        outcomes[intent.operation] if intent.operation in outcomes else _replay_of(intent, told)
+        outcomes[intent.operation] if intent.operation in outcomes else _replay_of(intent, answers)
         for intent in batch.intents
     ]
 
 
-def _replay_of(intent: AnyIntent, told: dict[str, StoredAnswer]) -> Replay | Problem:
-    if intent.token is None:  # pragma: no cover  # only keyed intents are told anything
+def _replay_of(intent: AnyIntent, answers: Mapping[str, StoredAnswer]) -> Replay | Problem:
+    if intent.token is None:  # pragma: no cover  # only an intent with a key is looked up
         raise RuntimeError("an intent without a key has no stored answer")
-    return replay(intent.token, told[intent.token.key])
+    return replay(intent.token, answers[intent.token.key])
 
 
 def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[ObjectId, Outcome]]:
-    """Look, judge, write, commit."""
+    """Read, judge, write and commit."""
     snapshot = Snapshot(batch.rules, batch.clock)
     accepted: list[Accepted[object]] = []
     try:
@@ -155,7 +165,7 @@ def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[O
 
 
 def _verdicts(intents: Sequence[AnyIntent], snapshot: Snapshot, branches_a_find: int) -> Steps[dict[ObjectId, Outcome]]:
-    """What comes of each; a lengthy intent that the first in its way keep out is refused before all are read."""
+    """The outcome of each intent; a lengthy one that its first occupants refuse is refused before all are read."""
     complete = yield from snapshot.read_first_occupants(intents)
     if complete is not None:
         outcomes = yield from _judge_all(intents, snapshot)
@@ -166,10 +176,10 @@ def _verdicts(intents: Sequence[AnyIntent], snapshot: Snapshot, branches_a_find:
 
 
 def _is_conclusive(intent: AnyIntent, outcome: Outcome) -> bool:
-    """Whether it would be the same if more were in the way.
+    """Whether the outcome would be the same with more occupants.
 
-    A verdict with the capacity among what fails fails by nothing else then. Of a pool that is certain only where
-    nothing but the capacity fails: with all in the way another member's verdict could be told.
+    More occupants add no failure to a verdict that the capacity fails already. For a pool that is certain only where
+    nothing but the capacity fails: with all occupants the verdict of another member could be the one to answer.
     """
     if not isinstance(outcome, Refused):
         return isinstance(outcome, Problem | Replay)
@@ -178,24 +188,24 @@ def _is_conclusive(intent: AnyIntent, outcome: Outcome) -> bool:
 
 
 def _judge_all(intents: Sequence[AnyIntent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:
-    """Each in its turn, seeing what those before it did; equal keys take the first one's answer.
+    """Judge each intent in its turn, with the changes of those before it; equal keys get the first one's answer.
 
-    Who is refused is looked up by key once more: a stranger with the same key may have booked in between.
+    The key of a refused intent is looked up once more: another process may have booked under it in between.
     """
     outcomes: dict[ObjectId, Outcome] = {}
-    told: dict[str, StoredAnswer] = {}
+    answers: dict[str, StoredAnswer] = {}
     for intent in intents:
-        if intent.token and intent.token.key in told:
-            outcomes[intent.operation] = _replay_of(intent, told)
+        if intent.token and intent.token.key in answers:
+            outcomes[intent.operation] = _replay_of(intent, answers)
             continue
         outcome = outcomes[intent.operation] = _judge(intent, snapshot)
         if intent.token and isinstance(outcome, Accepted):
-            told[intent.token.key] = intent.token.store_answer(outcome)
-    refused = [intent for intent in intents if intent.token and intent.token.key not in told]
-    late = yield from read_answers([intent.token for intent in refused if intent.token])
+            answers[intent.token.key] = intent.token.store_answer(outcome)
+    refused = [intent for intent in intents if intent.token and intent.token.key not in answers]
+    meanwhile = yield from read_answers([intent.token for intent in refused if intent.token])
     for intent in refused:
-        if intent.token and intent.token.key in late:
-            outcomes[intent.operation] = _replay_of(intent, late)
+        if intent.token and intent.token.key in meanwhile:
+            outcomes[intent.operation] = _replay_of(intent, meanwhile)
     return outcomes
 
 
@@ -210,9 +220,9 @@ def _judge(intent: AnyIntent, snapshot: Snapshot) -> Outcome:
 def _write(
     accepted: Sequence[Accepted[object]], snapshot: Snapshot, first: AnyIntent, written: list[Any]
 ) -> Steps[None]:
-    """Reach first, so that no reader can miss what follows; then the inserts and the guarded updates.
+    """Write the reach first, so that no reader misses what follows; then the inserts and the guarded updates.
 
-    The ids of the reservations go into `written`.
+    The ids of the reservations are added to `written`.
     """
     inserts = [reservation for each in accepted for reservation in each.inserts]
     blocks = [reservation for each in accepted for reservation in each.blocks]
@@ -242,7 +252,7 @@ def _apply(change: Update) -> Steps[None]:
 
 
 def _raised_reaches(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reach]:
-    """The guards whose reach does not yet find one of the new blocks."""
+    """The raised reach of each resource whose reach does not cover all of the new blocks."""
     raised: dict[str, Reach] = {}
     for reservation in blocks:
         block = (to_millis(at) for at in (reservation.start_time, reservation.block_start, reservation.block_end))
@@ -254,7 +264,7 @@ def _raised_reaches(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[s
 
 
 def _resources_by_reach(raised: dict[str, Reach]) -> dict[Reach, list[str]]:
-    """One write for all guards that need the same: an import meets thousands of new resources at once."""
+    """The resources that need the same reach, for one write: an import meets thousands of new resources at once."""
     alike: dict[Reach, list[str]] = {}
     for resource, reach in raised.items():
         alike.setdefault(reach, []).append(resource)
@@ -262,9 +272,11 @@ def _resources_by_reach(raised: dict[str, Reach]) -> dict[Reach, list[str]]:
 
 
 def _expiry_updates(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent) -> Steps[list[Update]]:
-    """Marks for the expired holds whose place is taken: clocks decide who is early, never whether two overlap.
+    """Updates that mark the expired holds in the spans as expired.
 
-    What others wrote so that no mark can be put on it is over without one: nobody can confirm it here either.
+    A booking that takes an expired hold's time marks the hold in the same transaction. So a difference between clocks
+    can let a booking in early, and can never let two overlap. A hold that others wrote without a version or a history
+    gets no mark: it cannot be confirmed here either.
     """
     marks: dict[Hashable, Update] = {}
     for taken in spans:
@@ -281,7 +293,7 @@ def _expiry_updates(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent
 
 
 def expiry_update(identity: Any, version: int, now: datetime, intent: AnyIntent) -> Update:
-    """Write down what is already so: the hold is over."""
+    """The update that marks a hold as expired."""
     line: HistoryLine = {
         "at": now,
         "by": intent.by,
@@ -296,9 +308,9 @@ def expiry_update(identity: Any, version: int, now: datetime, intent: AnyIntent)
 def _commit(
     outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent], accepted: Sequence[Accepted[object]], guard: str
 ) -> Steps[dict[ObjectId, Outcome]]:
-    """Commit, and believe a failure of it only after looking.
+    """Commit; a commit that fails counts as not committed only after a read that does not find its proof.
 
-    A server restarted at that moment answers "no such transaction" (251) although it was committed.
+    A server that is restarted at that moment answers "no such transaction" (251) for a transaction that was committed.
     """
     try:
         yield COMMIT
@@ -312,11 +324,11 @@ def _commit(
 
 
 def _was_committed(accepted: Accepted[object], guard: str) -> Steps[bool | None]:
-    """Whether an unanswered transaction is in the majority's data, for good; None if nobody can say.
+    """Whether an unanswered transaction was committed, for good; None if that cannot be determined.
 
-    Killing its session ends what is still open. The plain write that follows waits for whatever holds the guard, and
-    its majority acknowledgement means that everything before it has reached a majority as well: so a read that then
-    finds nothing will never find anything.
+    Killing its session ends a transaction that is still open. The plain write that follows waits for whatever has
+    locked the guard, and its majority acknowledgement means that everything before it has reached a majority as well:
+    a read that then finds nothing will never find anything.
     """
     collection, query = accepted.proof
     try:
@@ -330,7 +342,10 @@ def _was_committed(accepted: Accepted[object], guard: str) -> Steps[bool | None]
 def _after_failed_write(
     outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent], accepted: Accepted[object], error: PyMongoError
 ) -> Steps[dict[ObjectId, Outcome]]:
-    """Without a transaction a failed write may have come through: also our own row, met by the driver's own retry."""
+    """The outcomes after a failed write without a transaction, which may have been applied nevertheless.
+
+    A duplicate key can be that of our own row, if the driver repeated the insert.
+    """
     collection, query = accepted.proof
     try:
         if (yield Step("plain.prove", collection, "find_one", (query,))) is not None:
@@ -343,9 +358,10 @@ def _after_failed_write(
 
 
 def _unknown_outcomes(outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent]) -> dict[ObjectId, Outcome]:
-    """What was accepted may be booked, and so may what was to get the same answer by its key.
+    """The outcomes of a batch of which it is unknown whether it was committed.
 
-    What was refused was refused because of that, so nobody knows, but nothing was done for it.
+    What was accepted may be booked, and so may an intent that was to get the same answer by its key. An intent that
+    was refused was judged by what may not be booked: it is `overloaded`, as nothing was done for it.
     """
     doubtful: dict[str, OutcomeUnknown] = {}
     unknown: dict[ObjectId, Outcome] = {}
@@ -353,10 +369,10 @@ def _unknown_outcomes(outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIn
         outcome = outcomes[intent.operation]
         if isinstance(outcome, Accepted):
             ids = [str(identity) for identity in _reservation_ids(outcome)]
-            told = OutcomeUnknown(ids, keyed=intent.token is not None)
-            unknown[intent.operation] = told
+            problem = OutcomeUnknown(ids, keyed=intent.token is not None)
+            unknown[intent.operation] = problem
             if intent.token:
-                doubtful[intent.token.key] = told
+                doubtful[intent.token.key] = problem
         elif isinstance(outcome, Replay) and intent.token:
             unknown[intent.operation] = doubtful.get(intent.token.key, outcome)
         else:
@@ -365,6 +381,6 @@ def _unknown_outcomes(outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIn
 
 
 def _reservation_ids(accepted: Accepted[object]) -> list[Any]:
-    """The ids of the reservations that it makes or changes."""
+    """The ids of the reservations that an accepted intent makes or changes."""
     made = [reservation.id for reservation in accepted.inserts]
     return made + [change.query["_id"] for change in accepted.updates if change.collection == "reservations"]
