@@ -1,4 +1,4 @@
-"""Booking a time that was free: the commonest intent."""
+"""Booking a time: the most frequent intent."""
 
 import random
 from collections.abc import Sequence
@@ -22,17 +22,17 @@ from app.storage.span import LENGTHY_FROM, Span
 
 BYTES_PER_CHARACTER = 4
 """At most, in UTF-8."""
-POOL_SEEDS = random.Random()  # noqa: S311  # who is served by whom is no secret
-"""Where the takers of pools draw their turns from."""
+POOL_SEEDS = random.Random()  # noqa: S311  # which member of a pool serves a booking is no secret
+"""The generator of the seeds by which pools are shuffled."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Book(Intent[Reservation]):
-    """A new reservation on a named resource, or on whichever of a `pool` is free.
+    """A new reservation on a named resource, or on a free one of a `pool`.
 
-    `end` may be left out where the service sets it. `hold_seconds` makes it a hold; `status` is what an import says it
-    is, else the service decides. `lifted` names the rules that are not to be judged; `timezone` is the one in which
-    the caller said the time, if not the resource's.
+    `end` may be left out where the service sets it. `hold_seconds` makes it a hold; `status` is the one that an import
+    demands, else the service decides. The rules in `lifted_rules` are not judged. `timezone` is the one in which the
+    caller gave the time, if not the resource's.
     """
 
     resource: str | None
@@ -52,30 +52,30 @@ class Book(Intent[Reservation]):
     group: ObjectId | None = None
     reservation: ObjectId = field(default_factory=ObjectId)
     pool_seed: int = field(default_factory=lambda: POOL_SEEDS.getrandbits(64))
-    """Of an even assignment it says in which order the pool is tried, the same over every attempt."""
+    """The seed of the order in which an even assignment tries the pool, the same over all attempts."""
     pool_round: int | None = 0
-    """How often it was tried in the same transaction, in another order each time; None: by id."""
+    """The number of the try in one transaction, each of which has another order; None: by id."""
     pool_choice: str | None = None
-    """Which of the pool it is to be, where a group found out that all fit so."""
+    """The resource of the pool that a group's search has assigned."""
 
     def lanes(self) -> frozenset[Lane]:
         """The guard of the resource, or of every member of the pool."""
         return guard_lanes(*self.candidates)
 
     def guards(self) -> frozenset[Lane]:
-        """The guard of the resource; of a pool only the chosen one's is changed, after the choice."""
+        """The guard of the resource; of a pool only that of the chosen resource is changed, after the choice."""
         return guard_lanes(self.resource) if self.resource else frozenset()
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """Where it may be booked, by id."""
+        """The resources on which it may be booked."""
         return (self.resource,) if self.resource else self.pool
 
     def _candidates_in_order(self, view: View) -> Sequence[str]:
-        """Where it may be booked, in the order in which it is tried.
+        """The resources on which it may be booked, in the order in which they are tried.
 
-        Even is drawn anew for each booking and not a rotation from a drawn start, in which whoever follows somebody
-        who is full would be taken twice as often.
+        An even assignment shuffles the pool for each booking. A rotation from a random start would choose the
+        successor of a full resource twice as often.
         """
         if self.pool_choice is not None:
             return (self.pool_choice,)
@@ -92,13 +92,13 @@ class Book(Intent[Reservation]):
 
     @property
     def size(self) -> int:
-        """Notes and metadata make the difference; with a key they are kept in its answer as well."""
+        """Varies by notes and metadata; with a key they are stored in its answer as well."""
         extra = sum(len(key) + len(str(value)) for key, value in (self.metadata or {}).items()) + len(self.notes or "")
         return TYPICAL_BYTES + BYTES_PER_CHARACTER * extra * (2 if self.token else 1)
 
     @property
     def lengthy(self) -> bool:
-        """By the times that were said: no service sets so long a one."""
+        """Whether the requested times are that long: no service sets such a length."""
         return self.end is not None and to_millis(self.end) - to_millis(self.start) > LENGTHY_FROM
 
     def services(self) -> frozenset[str]:
@@ -106,11 +106,11 @@ class Book(Intent[Reservation]):
         return frozenset((self.service,)) if self.service else frozenset()
 
     def reservations(self) -> list[ObjectId]:
-        """The one that it makes."""
+        """The reservation that it makes."""
         return [self.reservation]
 
     def spans(self, view: View) -> list[Span]:
-        """The block on each resource where it may be, if the request makes sense at all."""
+        """The block on each resource on which it may be booked, as far as it can be determined."""
         service_rules = view.service_rules(self.service) if self.service else None
         if not self._blocking or (self.service and service_rules is None):
             return []
@@ -123,26 +123,26 @@ class Book(Intent[Reservation]):
         return spans
 
     def judge(self, view: View) -> Accepted[Reservation]:
-        """Every rule, then the document. Of a pool the first member in turn that is free is taken.
+        """Judge every rule and make the reservation; of a pool the first resource in order that is free is chosen.
 
         Raises:
-            Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
-            Refused: with the verdict; of a pool that of the member with the fewest failed rules, among equals of one
-                that fails the capacity alone, then of the first by id: whoever asks again is refused in the same way.
+            Problem: `invalid` for an unknown resource or service, or an end that nothing determines.
+            Refused: with the verdict; of a pool that of the resource with the fewest failed rules, among equals one
+                that fails the capacity alone, then the first by id: a repeated request is refused in the same way.
         """
         refused: dict[str, Refused] = {}
         for candidate in self._candidates_in_order(view):
             try:
                 return self._judge_on(candidate, view)
-            except Refused as no:
-                refused[candidate] = no
+            except Refused as refusal:
+                refused[candidate] = refusal
         raise min(refused.items(), key=_fewest_failures)[1]
 
     def verdict_on(self, resource: str, view: View) -> Verdict:
-        """Every rule on one of the resources.
+        """The verdict of every rule on one of the resources.
 
         Raises:
-            Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
+            Problem: `invalid` for an unknown resource or service, or an end that nothing determines.
         """
         resource_rules, service_rules = self._rules_for(resource, view)
         end = self._end(resource_rules, service_rules)
@@ -171,7 +171,7 @@ class Book(Intent[Reservation]):
         return self.status is None or self.status in BLOCKING
 
     def lifted_rules_until(self, end: Millis, now: Millis) -> frozenset[str]:
-        """The rules that are not judged for a time that ends then."""
+        """The rules that are not judged for a time that ends at `end`, by the database's clock `now`."""
         del end, now
         return self.lifted_rules
 
@@ -232,6 +232,6 @@ class Book(Intent[Reservation]):
 
 
 def _fewest_failures(refused: tuple[str, Refused]) -> tuple[int, bool, str]:
-    """By what the member of a pool that answers for all is found."""
-    candidate, no = refused
-    return len(no.verdict.failed), not no.verdict.is_conflict, candidate
+    """The sort key of a pool's refusals, whose first is the answer."""
+    candidate, refusal = refused
+    return len(refusal.verdict.failed), not refusal.verdict.is_conflict, candidate

@@ -1,4 +1,4 @@
-"""Changing what is booked: other times, another resource, another service; all under the guards it touches."""
+"""Changing a reservation: its times, resource, service or details, under the guards of both resources."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,15 +31,15 @@ from app.storage.span import Span
 METADATA_KEYS_MAX = 20
 
 DETAIL_FIELDS = frozenset({"notes", "metadata"})
-"""What even a final reservation takes."""
+"""The fields that can be changed even of a final reservation."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Change(ExistingIntent):
-    """A merge patch of one reservation, with the stored names of its fields; None unsets.
+    """A merge patch of one reservation, with the stored names of its fields; None unsets a field.
 
-    What could add load is judged like a booking. What cannot (nothing but the fields beside the time, or a part of
-    the time with no more units) is never refused for an overlap.
+    A change that could add load is judged like a booking. One that cannot (of details alone, or to a part of the time
+    with no more units) is never refused for an overlap.
     """
 
     patch: dict[str, Any]
@@ -50,15 +50,15 @@ class Change(ExistingIntent):
     lifted_rules: frozenset[str] = field(default_factory=frozenset)
 
     def lanes(self) -> frozenset[Lane]:
-        """The guards of the resource that it is on, and of the one that it goes to."""
+        """The guards of the present resource and of the new one."""
         return guard_lanes(self.resource, self.patch.get("resource", self.resource))
 
     def services(self) -> frozenset[str]:
-        """The service it has and the one it gets."""
+        """The present service and the new one."""
         return frozenset(service for service in (self.service, self.patch.get("service")) if service)
 
     def spans(self, view: View) -> list[Span]:
-        """The block that it would have."""
+        """The block after the change."""
         stored = self.stored(view)
         if stored is None or not self._touches_load or is_final(stored.status):
             return []
@@ -71,7 +71,7 @@ class Change(ExistingIntent):
         Raises:
             Problem: `not-found`, `stale`, `hold-expired`, `forbidden-transition`, `forbidden`, `invalid`.
             Refused: with the verdict, where the rules say no.
-            Elsewhere: the reservation lies on a resource whose guard is not held.
+            ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
         stored = self.require_stored(view)
         check_version(self.version, stored.version)
@@ -91,7 +91,7 @@ class Change(ExistingIntent):
         return self._change_time(stored, after, view, now)
 
     def without_load(self, stored: Reservation, view: View) -> Reservation | None:
-        """What becomes of it if no instant of any resource becomes fuller by that; None if one could.
+        """The changed reservation if the change adds load at no instant of any resource; None if it could.
 
         Raises:
             Problem: `invalid`, `unavailable`.
@@ -106,7 +106,7 @@ class Change(ExistingIntent):
         return not self.patch.keys() <= DETAIL_FIELDS | {"customer"}
 
     def _change_details(self, stored: Reservation, now: Millis) -> Accepted[Reservation]:
-        """Nothing but what lies beside the time."""
+        """Accept a change of details, which no rule judges."""
         return self.accept_change(stored, _patched(stored, self.patch), now, taken=[], reason=self.reason)
 
     def _change_time(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> Accepted[Reservation]:
@@ -116,7 +116,7 @@ class Change(ExistingIntent):
         return self.accept_change(stored, after, now, taken=[taken], reason=self.reason)
 
     def _changed(self, stored: Reservation, view: View) -> tuple[Reservation, ResourceRules, ServiceRules | None]:
-        """The reservation as it would be, with the facts that it is judged by."""
+        """The changed reservation, with the rules by which it is judged."""
         after = _patched(stored, self.patch)
         resource_rules, service_rules = self.rules_for(view, after)
         rules_before = view.resource_rules(stored.resource) or resource_rules
@@ -144,7 +144,7 @@ class Change(ExistingIntent):
         rules_before: ResourceRules,
         resource_rules: ResourceRules,
     ) -> tuple[Millis, Millis]:
-        """A new start alone keeps the length that it has at `rules_before`, a new fixed service sets it."""
+        """The new start and end: a new start alone keeps the length, a new service of fixed length sets it."""
         start, end = to_millis(after.start_time), to_millis(after.end_time)
         if "endTime" not in self.patch:
             if service_rules and service_rules.kind == "fixed" and "service" in self.patch:
@@ -152,7 +152,9 @@ class Change(ExistingIntent):
             elif "startTime" in self.patch:
                 before = (to_millis(stored.start_time), to_millis(stored.end_time))
                 end = end_of_same_length(start, before, service_rules, rules_before.timezone, resource_rules.timezone)
-        shortest = LENGTH_MIN if self.patch.keys() & {"startTime", "endTime"} else 0  # it may be older than that bound
+        shortest = (
+            LENGTH_MIN if self.patch.keys() & {"startTime", "endTime"} else 0
+        )  # a length that stays may be older than that bound
         if (flaw := length_fault(start, end, shortest)) is not None:
             raise invalid("/endTime", flaw)
         return start, end
@@ -160,9 +162,10 @@ class Change(ExistingIntent):
     def _check_permission(
         self, stored: Reservation, after: Reservation, service_rules: ServiceRules | None, view: View
     ) -> None:
-        """What is confirmed is bound like a cancellation, its service and that of a request like a confirmation.
+        """Refuse what the caller's key may not do.
 
-        The start and the service that are stored count: else a client would first change them and then cancel.
+        To give up some of a confirmed time is bound like a cancellation, a change of service like a confirmation. The
+        stored start and service decide: else a client would first change them and then cancel.
         """
         if self.bound:
             check_service_given(after.service, is_in_request="service" in self.patch)
@@ -194,22 +197,22 @@ class Change(ExistingIntent):
 
 
 _MOVING = ("start_time", "resource", "service")
-"""The fields by which a confirmed time is given up, or its conditions are."""
+"""The fields whose change gives up a confirmed time or its conditions."""
 
 
 def _gives_up(stored: Reservation, after: Reservation) -> bool:
-    """Whether something of what is confirmed is not wanted any more: moved, ended earlier, or for fewer guests."""
+    """Whether the change gives up some of what is confirmed: moved, ended earlier, or with fewer guests."""
     moved = any(getattr(stored, name) != getattr(after, name) for name in _MOVING)
     return moved or after.end_time < stored.end_time or after.guests < stored.guests
 
 
 def _lifted_rules_of(stored: Reservation, after: Reservation) -> frozenset[str]:
-    """What is not judged again: how far ahead a start lies that stays, and nearly all of a time that is held already.
+    """The rules that are not judged again for a reservation that was allowed once.
 
-    Of a part of that time its length is judged, and a new start for its horizon: else who may book long would book
-    beyond it. What fills nothing, and still is no part of what was allowed, is judged by every rule but the capacity: a
-    time that grows into its own buffers, which may lie where nothing is open, and another service, which may want hours
-    where the first one did without.
+    A start that stays is not judged for how far ahead it lies. A part of the reserved time is judged for its length
+    alone, and for its horizon if its start is new: else a long booking could be shortened to one beyond the horizon. A
+    change that adds no load but is no such part is judged by every rule but the capacity: a time that grows into its
+    own buffers, which may lie in closed hours, and another service, which may have other hours than the first.
     """
     stays = after.start_time == stored.start_time
     ahead = LEAD_TIME_RULES if stays else frozenset()
@@ -222,14 +225,14 @@ def _lifted_rules_of(stored: Reservation, after: Reservation) -> frozenset[str]:
 
 
 def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:
-    """The fields of a merge patch put in; metadata merges by key."""
+    """The reservation with a merge patch applied; metadata merges by key."""
     row = stored.to_mongo()
     for name, value in patch.items():
         if name == "metadata" and value is not None:
             merged = {key: item for key, item in (row.get(name, {}) | value).items() if item is not None}
             if len(merged) > METADATA_KEYS_MAX:
                 raise invalid("/metadata", f"Metadata has at most {METADATA_KEYS_MAX} keys, with those that are there.")
-            value = merged or None  # noqa: PLW2901  # what is empty is unset
+            value = merged or None  # noqa: PLW2901  # empty metadata is unset
         if value is None:
             row.pop(name, None)
         else:
@@ -239,6 +242,6 @@ def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:
 
 
 def _could_add_load(stored: Reservation, after: Reservation) -> bool:
-    """Whether some instant of some resource could become fuller by the change."""
+    """Whether the change could add load at some instant of some resource."""
     within = stored.block_start <= after.block_start and after.block_end <= stored.block_end
     return not (within and after.resource == stored.resource and after.units <= stored.units)

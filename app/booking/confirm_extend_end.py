@@ -1,4 +1,4 @@
-"""Verbs on a stored reservation that judge no rule: confirm, extend, end."""
+"""Changes of a stored reservation that judge no rule: confirm, extend, close."""
 
 from dataclasses import dataclass
 
@@ -13,23 +13,21 @@ from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
 
 HOLD_LIMIT: Millis = 86_400 * SECOND
-"""How long after it was made a hold can last."""
+"""How long after it was made a hold can end, in milliseconds."""
 
 
 def hold_expired() -> Problem:
-    """The hold's time is over, whether or not somebody else has taken its place."""
+    """The problem of a hold whose time is over, whether or not its time was booked by another since."""
     return Problem("hold-expired", "The hold has expired; book again.")
 
 
 @dataclass(slots=True, kw_only=True)
 class Confirm(ExistingIntent):
-    """Make a live hold, or a request, firm. No rule is judged again: the time was held all along.
+    """Confirm a live hold or a request. No rule is judged: the reservation has blocked its time all along.
 
-    Where the service needs approval, who is no `admin` makes a request of a hold, and leaves a request as it is.
-
-    It goes through the guard because of its clock: whoever takes an expired hold's place does so at the same one.
-    As a member of a group (`spares_final`) what has ended stays as it is; but time is never lost unnoticed, so an
-    expired hold is refused there as well.
+    Where the service requires approval, a caller who is no `admin` makes a hold a request. The guard's clock decides
+    whether a hold has expired, the same clock by which another booking takes its time. In a group (`spares_final`) a
+    member that has ended stays as it is, but an expired hold is refused: its time may be lost.
     """
 
     reason: str | None = None
@@ -41,7 +39,7 @@ class Confirm(ExistingIntent):
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`.
-            Elsewhere: the reservation lies on a resource whose guard is not held.
+            ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
         stored = self.require_stored(view)
         now = view.now(stored.resource)
@@ -55,15 +53,15 @@ class Confirm(ExistingIntent):
         if is_request(stored) and not self.admin:
             raise Problem("forbidden", "It is a request: confirming it needs the scope reservations:admin.")
         service_rules = view.service_rules(stored.service) if stored.service else None
-        asks = service_rules is not None and service_rules.requires_approval and not self.admin
-        after = stored.model_copy(update={"status": "pending" if asks else "confirmed", "expires_at": None})
+        awaits_approval = service_rules is not None and service_rules.requires_approval and not self.admin
+        after = stored.model_copy(update={"status": "pending" if awaits_approval else "confirmed", "expires_at": None})
         view.calendar(stored.resource).add(occupancy(after))
         return self.accept_change(stored, after, now, taken=[], reason=self.reason)
 
 
 @dataclass(slots=True, kw_only=True)
 class Extend(ExistingIntent):
-    """Hold on to a live hold for at least so many seconds from now: it never becomes shorter."""
+    """Extend a live hold to at least `seconds` from now; a hold never becomes shorter."""
 
     seconds: int
 
@@ -72,7 +70,7 @@ class Extend(ExistingIntent):
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`.
-            Elsewhere: the reservation lies on a resource whose guard is not held.
+            ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
         stored = self.require_stored(view)
         now = view.now(stored.resource)
@@ -92,9 +90,9 @@ class Extend(ExistingIntent):
 
 @dataclass(slots=True, kw_only=True)
 class Close(ExistingIntent):
-    """Bring it to a status that does not block, together with others; what has ended stays as it is.
+    """Bring a reservation to a status that does not block, together with others; one that has ended stays as it is.
 
-    Alone it needs no guard: see `plain`.
+    A single reservation is closed without a guard: see `transitions.close`.
     """
 
     without_resource = True
@@ -104,11 +102,11 @@ class Close(ExistingIntent):
     admin: bool = False
 
     def judge(self, view: View) -> Accepted[Reservation]:
-        """The ended reservation.
+        """The closed reservation.
 
         Raises:
             Problem: `not-found`, `forbidden-transition`, `too-late`.
-            Elsewhere: the reservation lies on a resource whose guard is not held.
+            ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
         stored = self.require_stored(view)
         now = view.now(stored.resource)

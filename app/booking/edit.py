@@ -22,20 +22,25 @@ from app.storage.span import Span
 from app.storage.stored_catalogue import object_of, version_of
 
 OPERATIONS_MAX = 50
-"""How many edits an object remembers by their ids, so that one whose answer was lost is found after others came."""
+"""The ids of edits that an object keeps, so that an edit whose answer was lost is found even after later ones."""
 
 
 class PlanOutdated(ReservationMoved):
-    """The resource is not any more what the edit was planned for; it has to be planned again."""
+    """The resource has changed since the edit was planned; the caller has to plan again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """An edit of a resource, worked out before its transaction, for one version of it.
 
-    `change` is the update of the stored document, without its version. `stretches` are those in which the edit can
-    strand bookings, and `survey` has these bookings, none of whom it strands; both are empty where nobody is asked.
-    `daily` are the full-day services that were offered.
+    Args:
+        version: The version of the stored resource.
+        before: Its rules before the edit.
+        after: Its rules after it.
+        change: The update of the stored document, without its version.
+        stretches: Where the edit can strand bookings; empty where it cannot or may.
+        survey: The bookings in the stretches, none of which it strands; None without stretches.
+        daily: The ids of the full-day services that were offered.
     """
 
     version: int
@@ -51,7 +56,7 @@ class Plan:
         return [each for each in stranded(bookings, self.before, self.after, self.daily) if each.own_end > now]
 
     def strands_any_of(self, fresh: Sequence[Occupancy], now: Millis) -> bool:
-        """Whether it strands somebody now that these have come, or are changed, since the survey."""
+        """Whether the edit strands a booking, now that these were made or changed since the survey."""
         if not fresh:
             return False
         if self.before.by_guests != self.after.by_guests:
@@ -64,9 +69,9 @@ class Plan:
 
 @dataclass(slots=True, kw_only=True)
 class EditResource(Intent[int]):
-    """An edit that was planned: it is done if the resource is still as it was, and nobody came who would be stranded.
+    """A planned edit, which is done if the resource is unchanged and it strands no booking made since the survey.
 
-    `version` is the one that the caller has seen; None: whichever it is. `rules` is the guard's id from then on. The
+    `version` is the one that the caller has seen; None: any. `rules` is the new id of the rules in the guard. The
     value is the new version.
     """
 
@@ -76,7 +81,7 @@ class EditResource(Intent[int]):
     rules: str = field(default_factory=new_rules)
 
     def lanes(self) -> frozenset[Lane]:
-        """The guard of the resource: nobody books on it meanwhile."""
+        """The guard of the resource, so that no booking is made meanwhile."""
         return guard_lanes(self.identity)
 
     def targets(self) -> frozenset[Target]:
@@ -84,31 +89,31 @@ class EditResource(Intent[int]):
         return frozenset((("resources", self.identity),))
 
     def spans(self, view: View) -> list[Span]:
-        """Who was changed since the survey, where the edit can strand anybody."""
+        """The stretches in which the edit can strand bookings, for those changed since the survey."""
         survey = self.plan.survey
         if survey is None or view.resource_rules(self.identity) is None or view.seq(self.identity) == survey.seq + 1:
             return []
         return [Span(self.identity, start, end, survey.since) for start, end in self.plan.stretches]
 
     def judge(self, view: View) -> Accepted[int]:
-        """The edit.
+        """Accept the edit, and show its rules to the intents that follow.
 
         Raises:
-            Problem: `not-found`, `stale`.
+            Problem: `not-found`, `stale`, `unavailable`.
             PlanOutdated: it has to be planned again.
         """
         row = view.target("resources", self.identity)
         if row is None:
             raise not_found("resource", self.identity)
         check_version(self.version, row.get("version"))
-        view.resource_rules(self.identity)  # says so if the guard is missing
+        view.resource_rules(self.identity)  # raises if the guard is missing
         if row.get("version") != self.plan.version or (self.plan.survey is not None and self._strands(view)):
             raise PlanOutdated
         view.replace(self.plan.after)
         return self._accepted()
 
     def _strands(self, view: View) -> bool:
-        """Whether it strands whom this transaction knows: those who came since, and those its neighbours asked for."""
+        """Whether the edit strands a booking that this transaction has read, for itself or for another intent."""
         calendar = view.calendar(self.identity)
         fresh = [each for each in calendar.live.values() if is_upcoming(each, calendar.now)]
         return self.plan.strands_any_of(fresh, calendar.now)
@@ -130,16 +135,15 @@ class EditResource(Intent[int]):
 
 
 def _operation_push(operation: ObjectId) -> dict[str, Any]:
-    """What is pushed to an object, so that an edit whose answer was lost is found after others came."""
+    """The `$push` that adds an edit's id to the object that it changes."""
     return {"operations": {"$each": [operation], "$slice": -OPERATIONS_MAX}}
 
 
 @dataclass(slots=True, kw_only=True)
 class EditService(Intent[Service]):
-    """A new version of a service: `apply` makes it from the stored one and may raise Problem.
+    """An edit of a service: `apply` makes the new one from the stored one, and may raise Problem.
 
-    It moves nothing that is booked: blocks are stored. `version` is the one that the caller has seen; None: whichever
-    it is.
+    Reservations keep their blocks, which are stored. `version` is the one that the caller has seen; None: any.
     """
 
     identity: str
@@ -151,7 +155,7 @@ class EditService(Intent[Service]):
         return guard_lanes(service_row(self.identity))
 
     def services(self) -> frozenset[str]:
-        """Itself, so that a missing row is noticed."""
+        """The service itself, so that a missing row is noticed."""
         return frozenset((self.identity,))
 
     def targets(self) -> frozenset[Target]:
@@ -159,15 +163,15 @@ class EditService(Intent[Service]):
         return frozenset((("services", self.identity),))
 
     def spans(self, view: View) -> list[Span]:
-        """Nobody's time is touched."""
+        """Needs no occupants."""
         del view
         return []
 
     def judge(self, view: View) -> Accepted[Service]:
-        """The edit.
+        """Accept the edit.
 
         Raises:
-            Problem: `not-found`, `stale`, or what `apply` says.
+            Problem: `not-found`, `stale`, `unavailable`, or what `apply` raises.
         """
         row = view.target("services", self.identity)
         if row is None:
@@ -176,7 +180,7 @@ class EditService(Intent[Service]):
         version_of(Service, row)
         check_version(self.version, before.version)
         after = self.apply(before).model_copy(update={"version": before.version + 1})
-        view.service_rules(self.identity)  # says so if the guard is missing
+        view.service_rules(self.identity)  # raises if the guard is missing
         row_after = after.to_mongo()
         unset = dict.fromkeys(_OPTIONAL_FIELDS - row_after.keys(), "")
         change: dict[str, Any] = {"$set": row_after, "$push": _operation_push(self.operation)}

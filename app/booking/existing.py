@@ -1,4 +1,4 @@
-"""What the intents share that change one stored reservation: finding it, telling its status, writing it."""
+"""The base of the intents that change one stored reservation: reading it, its status now, the guarded update."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,11 +21,11 @@ COLLECTION = "reservations"
 DERIVED_FIELDS = frozenset(
     {"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status", "importKey"}
 )
-"""Fields that follow from others; the history names only what the caller changed."""
+"""Fields that follow from others: the history names only what the caller changed."""
 
 
 def check_version(seen: int | None, version: int | None) -> None:
-    """Refuse to change what is not as the caller has seen it; `seen` None: whichever version there is.
+    """Refuse to change another version than the caller has seen; `seen` None: any version.
 
     Raises:
         Problem: `stale`.
@@ -34,8 +34,8 @@ def check_version(seen: int | None, version: int | None) -> None:
         raise Problem("stale", f"It is at version {version} now; read it again and repeat the change.")
 
 
-class ReservationMoved(Exception):  # noqa: N818  # it moved; the intent comes back with the right guard
-    """The reservation lies on a resource whose guard this intent did not ask for."""
+class ReservationMoved(Exception):  # noqa: N818  # the caller submits a new intent with the right guard
+    """The reservation lies on a resource whose guard the intent did not name."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,9 +46,9 @@ class ExistingIntent(Intent[Reservation]):
     resource: str
     service: str | None = None
     row: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
-    """The document, once it was read."""
+    """The stored document, once it was read."""
     allows_missing_resource: ClassVar[bool] = False
-    """Whether that can be done on a resource that does not exist, as with rows that others have put there."""
+    """Whether the intent can change a reservation whose resource does not exist, as one that others wrote."""
 
     def lanes(self) -> frozenset[Lane]:
         """The guard of the resource."""
@@ -68,11 +68,11 @@ class ExistingIntent(Intent[Reservation]):
         return frozenset(((COLLECTION, self.reservation),))
 
     def reservations(self) -> list[ObjectId]:
-        """The one."""
+        """The reservation."""
         return [self.reservation]
 
     def stored(self, view: View) -> Reservation | None:
-        """The reservation in this transaction.
+        """The reservation in this transaction; None if there is none.
 
         Raises:
             Problem: `invalid` where others wrote it so that it cannot be read.
@@ -84,11 +84,11 @@ class ExistingIntent(Intent[Reservation]):
         return strict_reservation(row)
 
     def require_stored(self, view: View) -> Reservation:
-        """The reservation, on a resource whose guard is held.
+        """The reservation, which lies on a resource whose guard the intent named.
 
         Raises:
             Problem: `not-found`; `invalid` where there is no such resource; `unavailable` where its guard is missing.
-            Elsewhere: it was moved since the intent was made.
+            ReservationMoved: it was moved since the intent was made.
         """
         stored = self.stored(view)
         if stored is None:
@@ -107,7 +107,7 @@ class ExistingIntent(Intent[Reservation]):
         return status_at(stored.status, None if stored.expires_at is None else to_millis(stored.expires_at), now)
 
     def rules_for(self, view: View, after: Reservation) -> tuple[ResourceRules, ServiceRules | None]:
-        """What the changed reservation is judged by.
+        """The rules by which the changed reservation is judged.
 
         Raises:
             Problem: `invalid`, for a resource or a service that is not there.
@@ -121,13 +121,21 @@ class ExistingIntent(Intent[Reservation]):
         return resource_rules, service_rules
 
     def accept_unchanged(self, stored: Reservation) -> Accepted[Reservation]:
-        """It is already as the caller wants it: nothing is written."""
+        """Accept an intent whose reservation is already as the caller wants it: nothing is written."""
         return Accepted(stored, proof=(COLLECTION, {"_id": stored.id}))
 
     def accept_change(
         self, stored: Reservation, after: Reservation, now: Millis, *, taken: list[Span], reason: str | None = None
     ) -> Accepted[Reservation]:
-        """The change as a guarded update, with its line in the history."""
+        """Accept a change: a guarded update with its line of history, or nothing if no field differs.
+
+        Args:
+            stored: The reservation as it is.
+            after: The reservation as it becomes.
+            now: The database's clock, in milliseconds.
+            taken: The spans that the change occupies anew.
+            reason: The caller's reason, for the history.
+        """
         before, row_after = stored.to_mongo(), after.to_mongo()
         changed = {name: value for name, value in row_after.items() if not _is_same_json(before.get(name), value)}
         unset = before.keys() - row_after.keys()
@@ -162,15 +170,15 @@ _LOOKUP_FIELDS = ("resource", "status", "startTime", "endTime", "blockStart", "b
 
 
 def _lookup_fields(row: dict[str, Any], row_after: dict[str, Any]) -> dict[str, Any]:
-    """What of a row has to be written as Reserva writes it, so that the lookup finds it in its new place."""
+    """The fields of a row that others wrote which must be rewritten, so that the lookup finds it in its new place."""
     fields = {name: row_after[name] for name in _LOOKUP_FIELDS if not _is_same_json(row.get(name), row_after[name])}
     if isinstance(named := row.get("resource"), ObjectId) and str(named) == row_after["resource"]:
-        del fields["resource"]  # found as it is, and others may need it so
+        del fields["resource"]  # the lookup finds it as it is, and other writers may need it so
     return fields
 
 
 def _is_same_json(one: Any, other: Any) -> bool:
-    """Whether they are the same JSON: Python takes true for 1."""
+    """Whether two values are the same JSON: in Python true equals 1."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_is_same_json(value, other[name]) for name, value in one.items())
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)

@@ -1,4 +1,4 @@
-"""Several reservations as one wish: all of them or none, judged against the state in which all are there."""
+"""Intents of several reservations: all or none, judged against the state in which all of them are done."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,87 +21,87 @@ from app.storage.span import Span
 Reason = Refused | Problem
 
 VERDICTS_MAX = 2_000
-"""About how many are given at most before a group that could be arranged in many ways is refused."""
+"""About how many verdicts are given at most before a group whose members choose from pools is refused."""
 
 
 class MembersRefused(Exception):  # noqa: N818  # verdicts, not an error
-    """Some members cannot be had; each with its place in the request and its reason."""
+    """Some members are refused: `members` has for each its index in the request and the reason."""
 
     def __init__(self, members: list[tuple[int, Reason]]) -> None:
-        super().__init__(f"{len(members)} members cannot be had")
+        super().__init__(f"{len(members)} members are refused")
         self.members = members
 
 
 @dataclass(slots=True, kw_only=True)
 class AllOrNothing(Intent[list[Reservation]]):
-    """Intents that are accepted together or not at all. The value is a list of theirs, in their order."""
+    """Intents that are accepted together or not at all; the value is the list of their values, in their order."""
 
     members: Sequence[Intent[Reservation]]
 
     @property
     def writes(self) -> int:
-        """What all of them write."""
+        """Sum over the members."""
         return sum(member.writes for member in self.members)
 
     @property
     def size(self) -> int:
-        """What all of them write, in bytes."""
+        """Sum over the members, in bytes."""
         return sum(member.size for member in self.members)
 
     def lanes(self) -> frozenset[Lane]:
-        """Everybody's."""
+        """Union over the members."""
         return frozenset[Lane]().union(*(member.lanes() for member in self.members))
 
     def guards(self) -> frozenset[Lane]:
-        """Everybody's."""
+        """Union over the members."""
         return frozenset[Lane]().union(*(member.guards() for member in self.members))
 
     def services(self) -> frozenset[str]:
-        """Everybody's."""
+        """Union over the members."""
         return frozenset[str]().union(*(member.services() for member in self.members))
 
     def targets(self) -> frozenset[Target]:
-        """Everybody's."""
+        """Union over the members."""
         return frozenset[Target]().union(*(member.targets() for member in self.members))
 
     def reservations(self) -> list[ObjectId]:
-        """Everybody's, in their order."""
+        """Concatenation over the members, in their order."""
         return [identity for member in self.members for identity in member.reservations()]
 
     def spans(self, view: View) -> list[Span]:
-        """Everybody's."""
+        """Concatenation over the members."""
         spans: list[Span] = []
         for member in self.members:
-            with suppress(Problem):  # it will be raised again, and told, when the member is judged
+            with suppress(Problem):  # raised again, and answered, when the member is judged
                 spans += member.spans(view)
         return spans
 
     def judge(self, view: View) -> Accepted[list[Reservation]]:
-        """All of them; each sees those before it.
+        """Accept all members; each sees the changes of those before it.
 
         Raises:
-            MembersRefused: with everybody who cannot be had.
-            Elsewhere: one lies on a resource whose guard is not held.
+            MembersRefused: with all members that are refused.
+            ReservationMoved: a reservation lies on a resource whose guard no member named.
         """
         return self._judge_in(range(len(self.members)), view)
 
     def _judge_in(self, order: Sequence[int], view: View) -> Accepted[list[Reservation]]:
-        """All of them, in this order of their places."""
+        """Judge all members, in this order of their indexes."""
         with view.undoing(MembersRefused, ReservationMoved):
             self._prepare(view)
             accepted: dict[int, Accepted[Reservation]] = {}
             refused: dict[int, Reason] = {}
-            for place in order:
+            for index in order:
                 try:
-                    accepted[place] = self.members[place].judge(view)
+                    accepted[index] = self.members[index].judge(view)
                 except (Refused, Problem) as reason:
-                    refused[place] = reason
+                    refused[index] = reason
             if refused:
                 raise MembersRefused(sorted(refused.items()))
         return self._combine([each for _, each in sorted(accepted.items())])
 
     def _prepare(self, view: View) -> None:
-        """What must be so before the first member is judged."""
+        """Prepare the view before the first member is judged."""
 
     def _combine(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
         writing = next((each for each in accepted if each.writes), accepted[0])
@@ -117,30 +117,30 @@ class AllOrNothing(Intent[list[Reservation]]):
 
 @dataclass(slots=True, kw_only=True)
 class BookGroup(AllOrNothing):
-    """Bookings that belong together under the id `group`."""
+    """Bookings of one group, whose id is `group`."""
 
     members: Sequence[Book]
     group: ObjectId = field(default_factory=ObjectId)
 
     def judge(self, view: View) -> Accepted[list[Reservation]]:
-        """All of them, in the first of several orders in which all find a place.
+        """Accept all members, in the first of several orders in which each finds a resource.
 
-        Where members may choose from a pool, one that could have gone elsewhere is no reason for a refusal: those of
-        the least choice come first, then those that begin first (which finds a place for all where the members of the
-        pool are alike and empty); then a search looks for places. About `VERDICTS` are given at most.
+        A group is not refused only because a member took a resource of its pool that another needed. So the members
+        with the least choice come first, then those that begin first (which finds a resource for each where those of
+        the pool are alike and empty); then a search assigns resources. About `VERDICTS_MAX` verdicts are given.
 
         Raises:
-            MembersRefused: with everybody who cannot be had where all choose by id: the same request is refused in
-                the same way.
+            MembersRefused: with all members that are refused where each tries its pool by id, so that the same
+                request is refused in the same way.
         """
         choices = [len(member.candidates) for member in self.members]
         if max(choices) == 1:
             return self._judge_in(range(len(self.members)), view)
         orders = self._orders(choices)
         for number, order in enumerate(orders[: max(VERDICTS_MAX // sum(choices), 1)]):
-            left = self._try_order(order, number, view)
-            if isinstance(left, Accepted):
-                return left
+            outcome = self._try_order(order, number, view)
+            if isinstance(outcome, Accepted):
+                return outcome
         if sum(choices) * (len(orders) + 1) <= VERDICTS_MAX and (found := self._search_places(view)) is not None:
             return found
         for member in self.members:
@@ -148,17 +148,17 @@ class BookGroup(AllOrNothing):
         return self._judge_in(orders[0], view)
 
     def _orders(self, choices: Sequence[int]) -> list[list[int]]:
-        """The places of the members, in the orders in which they are tried one after the other."""
-        places, starts = range(len(self.members)), [member.start for member in self.members]
+        """The orders of the members, by their indexes, in which they are tried one after the other."""
+        indexes, starts = range(len(self.members)), [member.start for member in self.members]
         return [
-            sorted(places, key=choices.__getitem__),
-            sorted(places, key=lambda place: (choices[place], starts[place])),
-            sorted(places, key=lambda place: (choices[place] > 1, starts[place])),
+            sorted(indexes, key=choices.__getitem__),
+            sorted(indexes, key=lambda index: (choices[index], starts[index])),
+            sorted(indexes, key=lambda index: (choices[index] > 1, starts[index])),
         ]
 
     def _search_places(self, view: View) -> Accepted[list[Reservation]] | None:
-        """All of them, where a search finds a place for each."""
-        with suppress(Problem):  # it will be raised again, and told, when all are judged
+        """Accept all members where a search finds a resource for each."""
+        with suppress(Problem):  # raised again, and answered, when all are judged
             found = arrange([self._seeker(member, view) for member in self.members])
             for member, place in zip(self.members, found or [], strict=found is not None):
                 member.pool_choice = place
@@ -169,7 +169,7 @@ class BookGroup(AllOrNothing):
         return None
 
     def _seeker(self, member: Book, view: View) -> Seeker:
-        """A member as the search sees it: where it could be if it were alone."""
+        """A member as the search sees it: the resources on which it could be booked alone."""
         places: dict[str, tuple[int, int]] = {}
         start = end = 0
         for candidate in member.candidates:
@@ -181,13 +181,13 @@ class BookGroup(AllOrNothing):
         return Seeker(start, end, places)
 
     def _try_order(self, order: Sequence[int], number: int, view: View) -> Accepted[list[Reservation]] | list[int]:
-        """All of them, or the places of those who found nothing."""
+        """Accept all members in this order, or return the indexes of those that are refused."""
         for member in self.members:
             member.pool_round = number
         try:
             return self._judge_in(order, view)
         except MembersRefused as refused:
-            return [place for place, _ in refused.members]
+            return [index for index, _ in refused.members]
 
     def _combine(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
         joined = AllOrNothing._combine(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
@@ -202,13 +202,13 @@ class Move(AllOrNothing):
     members: Sequence[Change]
 
     def _prepare(self, view: View) -> None:
-        """Everybody leaves before anybody arrives.
+        """Take all members out of their calendars before any of them is judged.
 
-        Who stays, or only gives way, is never refused: so its place is taken before anybody else is judged.
+        A member whose change adds no load is never refused, so its time is entered before the others are judged.
         """
         staying: list[Reservation] = []
         for member in self.members:
-            with suppress(Problem):  # it will be raised again, and told, when the member is judged
+            with suppress(Problem):  # raised again, and answered, when the member is judged
                 stored = member.require_stored(view)
                 view.calendar(stored.resource).remove(stored.id)
                 after = member.without_load(stored, view)

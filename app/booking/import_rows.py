@@ -1,9 +1,9 @@
-"""Rows of an import as intents: each is booked once, in however many runs, and changed later where its file says so.
+"""Rows of an import as intents: each is booked once, in however many runs, and changed when its file changes.
 
-A row is known by its reference and its resource. Both stand, as a hash, in the field `importKey` of the reservation
-that an import made, for good: moving it, ending it or changing it takes no row away from it. Whoever books a row holds
-the guard of its resource and looks for that key under it, so two runs at once cannot both miss it; the unique index
-on the field does the same for servers without transactions.
+A row is identified by its resource and its reference. Their hash stands in the field `importKey` of the reservation
+that an import made, for good: moving, closing or changing the reservation keeps it. An intent that books a row looks
+for the key under the guard of the resource, so that two concurrent runs cannot both miss it; on servers without
+transactions the unique index on the field has that effect.
 """
 
 from dataclasses import dataclass, replace
@@ -27,22 +27,22 @@ from app.storage.span import Span
 from app.storage.stored_reservations import strict_reservation
 
 ACTOR_IMPORT = "import"
-"""Who the history of a row says it was."""
+"""The name of the import in a history."""
 
 IMPORT_KEY_TARGET = f"{COLLECTION}.importKey"
-"""Where an import's reservations are looked up, as targets name it."""
+"""The place of a target that is found by its `importKey`."""
 
 
 def import_key(resource: str, reference: str) -> str:
-    """What the reservation of a row is known by: no key of a client can be equal to it."""
+    """The `importKey` of a row's reservation; no client's key has the same hash."""
     return key_hash(ACTOR_IMPORT, resource, reference)
 
 
 def lifted_rules_for_row(status: Status, end: Millis, now: Millis, lifted: frozenset[str]) -> frozenset[str]:
     """The rules that are not judged for a row.
 
-    What does not block, and what has ended, is history: the one is only written down, and of the other only the
-    capacity is judged, because today's hours and services say nothing about then.
+    No rule is judged for a row that does not block. For one that has ended only the capacity is: the present hours and
+    services need not be those of its time.
     """
     if status not in BLOCKING:
         return frozenset(RULES)
@@ -51,20 +51,20 @@ def lifted_rules_for_row(status: Status, end: Millis, now: Millis, lifted: froze
 
 @dataclass(slots=True, kw_only=True)
 class BookRow(Book):
-    """A row that nobody knew when it was looked up. Its value is the reservation, which may be another run's."""
+    """A row that had no reservation when it was looked up; the value can be one that another run has made since."""
 
     import_key: str
     status: Status
 
     def targets(self) -> frozenset[Target]:
-        """The reservation that an import made of this row meanwhile."""
+        """The reservation that an import made of the row."""
         return frozenset(((IMPORT_KEY_TARGET, self.import_key),))
 
     def judge(self, view: View) -> Accepted[Reservation]:
-        """The reservation as it is there, else as it is booked.
+        """The reservation of the row, if there is one by now, else a new one.
 
         Raises:
-            Problem: `invalid` for an unknown resource or service, or an end that nobody can tell.
+            Problem: `invalid` for an unknown resource or service, or an end that nothing determines.
             Refused: with the verdict.
         """
         row = view.target(IMPORT_KEY_TARGET, self.import_key)
@@ -82,7 +82,7 @@ class BookRow(Book):
 
 @dataclass(slots=True, kw_only=True)
 class ChangeRow(Change):
-    """What a row says now of the reservation that it was booked as: other times or guests, and `status`, at once."""
+    """A change of a row's reservation to the times, guests and `status` that the file has now."""
 
     status: Status
 
@@ -92,7 +92,7 @@ class ChangeRow(Change):
         Raises:
             Problem: `not-found`, `stale`, `forbidden-transition`, `invalid`.
             Refused: with the verdict, where the rules say no.
-            Elsewhere: the reservation lies on a resource whose guard is not held.
+            ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
         stored = self.require_stored(view)
         check_version(self.version, stored.version)
@@ -111,7 +111,7 @@ class ChangeRow(Change):
             calendar.remove(stored.id)
             return self.accept_change(stored, after, now, taken=[])
         lifted = lifted_rules_for_row(self.status, to_millis(after.end_time), now, self.lifted_rules)
-        replace(self, lifted_rules=lifted)._check_rules(stored, after, resource_rules, service_rules, view)  # noqa: SLF001  # its own
+        replace(self, lifted_rules=lifted)._check_rules(stored, after, resource_rules, service_rules, view)  # noqa: SLF001  # a copy of itself
         calendar.remove(stored.id)
         view.calendar(after.resource).add(occupancy(after))
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))

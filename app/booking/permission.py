@@ -1,7 +1,7 @@
-"""Which callers may do what to a reservation, and until when: the same for singles, groups and moves.
+"""What a caller may do to a reservation, and until when: the same for single changes, groups and moves.
 
-Nothing here knows a key: intents say of their caller whether it is an `admin` (has `reservations:admin`) and whether
-it is `bound` to a customer.
+An intent knows of its caller's key whether it is an `admin` (has `reservations:admin`) and whether it is `bound` to a
+customer.
 """
 
 from app.domain.instants import MINUTE, Millis, from_millis, render
@@ -11,11 +11,11 @@ from app.errors import Problem, invalid
 from app.storage.documents import Reservation
 
 ATTENDANCE_STATUSES: frozenset[Status] = frozenset({"completed", "no-show"})
-"""What can be said of a reservation only from its start on."""
+"""The statuses that a reservation can get only from its start on."""
 
 
 def check_begun(start: Millis, to: Status, now: Millis) -> None:
-    """Refuse to say of a time that is still to come that it took place, or that nobody came.
+    """Refuse to record the attendance of a reservation that has not begun.
 
     Raises:
         Problem: `forbidden-transition`.
@@ -26,10 +26,10 @@ def check_begun(start: Millis, to: Status, now: Millis) -> None:
 
 
 def check_cancellation_notice(start: Millis, service_rules: ServiceRules | None, now: Millis) -> None:
-    """Refuse to give up a confirmed time when its service wants to know earlier; the last allowed instant is in time.
+    """Refuse to give up a confirmed time inside its service's cancellation notice; its first instant is still in time.
 
     Args:
-        start: As it is stored: else a client would first move a booking and then cancel it.
+        start: The stored start: else a client would first move a booking and then cancel it.
         service_rules: The rules of the stored service; None without one.
         now: The database's clock.
 
@@ -51,17 +51,17 @@ def check_cancellation_notice(start: Millis, service_rules: ServiceRules | None,
 
 
 def is_request(stored: Reservation) -> bool:
-    """Whether it waits for somebody's approval: pending, and no hold."""
+    """Whether a reservation awaits approval: pending, and no hold."""
     return stored.status == "pending" and stored.expires_at is None
 
 
 def check_service_change(stored: Reservation, wanted: ServiceRules | None, *, admin: bool) -> None:
-    """Refuse to leave or enter a service by which approval would be got around.
+    """Refuse a change of service that would circumvent an approval.
 
     Args:
-        stored: Whose service is to be changed.
-        wanted: The other service; None: without one from then on.
-        admin: Whether the caller decides on requests itself.
+        stored: The reservation.
+        wanted: The rules of its new service; None: without a service.
+        admin: Whether the caller may approve requests itself.
 
     Raises:
         Problem: `forbidden`.
@@ -75,11 +75,11 @@ def check_service_change(stored: Reservation, wanted: ServiceRules | None, *, ad
 
 
 def check_service_given(service: str | None, *, is_in_request: bool) -> None:
-    """Refuse a customer's own key a time without a service, which no notice, horizon, length or approval would bind.
+    """Refuse a key bound to a customer a reservation without a service, to whose rules it would not be subject.
 
     Args:
-        service: What it would be booked for.
-        is_in_request: Whether the request names the field, so that it is to blame.
+        service: The id of the service; None: without one.
+        is_in_request: Whether the request names the field, so that the problem points at it.
 
     Raises:
         Problem: `invalid`, or `forbidden` where the reservation itself has no service.

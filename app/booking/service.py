@@ -1,4 +1,4 @@
-"""The one door of this floor: what is wanted goes in, what came of it comes out."""
+"""The front door of the write path: what the rooms above call to book, change and close."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar
@@ -35,7 +35,7 @@ ATTEMPTS_MAX = 5
 
 
 class ExistingFields(TypedDict):
-    """What an intent is told of the reservation that it changes."""
+    """The arguments of an intent that identify the reservation that it changes."""
 
     reservation: ObjectId
     resource: str
@@ -44,17 +44,17 @@ class ExistingFields(TypedDict):
 
 
 class GuardedBy(TypedDict):
-    """The guards that a change of a reservation needs."""
+    """The resource and the service whose guards a change of a reservation needs."""
 
     resource: str
     service: str | None
 
 
 def _guards_of(row: Mapping[str, Any]) -> GuardedBy:
-    """Where a stored reservation is.
+    """The resource and the service of a stored reservation.
 
     Raises:
-        Problem: `invalid` where nobody can tell.
+        Problem: `invalid` where its resource cannot be read.
     """
     resource = identity_of(row.get("resource"))
     if resource is None:
@@ -62,8 +62,20 @@ def _guards_of(row: Mapping[str, Any]) -> GuardedBy:
     return GuardedBy(resource=resource, service=identity_of(row.get("service")))
 
 
+def _unkeyed(value: T | Replay) -> T:
+    """The value of an intent without a key, which has no stored answer to replay."""
+    if isinstance(value, Replay):  # pragma: no cover  # only an intent with a token is replayed
+        raise TypeError("an intent without a key was replayed")
+    return value
+
+
 class BookingService:
-    """The write path of one process, over one store; `rules` is the process's cache, where others use it as well."""
+    """The write path of one process over one store.
+
+    Args:
+        store: The database.
+        rules: The process's cache of rules, if reads share it; None: one of its own.
+    """
 
     def __init__(self, store: Store, rules: RuleCache | None = None) -> None:
         self.store = store
@@ -75,20 +87,20 @@ class BookingService:
         )
 
     async def start(self) -> None:
-        """Be known to the other processes before anything is booked, and watch them.
+        """Register with the other processes, and start to beat and to watch them.
 
         Raises:
-            StorageError: they book in another mode or by another lifecycle; the sentence names the remedy.
+            StorageError: the others book in another mode or by another lifecycle; the sentence names the remedy.
         """
         await self.heartbeat.start()
 
     async def stop(self) -> None:
-        """Finish what was taken in, take nothing new."""
+        """Finish all queued intents, take no new ones, and stop to beat."""
         await self.committer.drain()
         await self.heartbeat.stop()
 
     async def replayed_answer(self, token: AnyToken | None) -> Replay | None:
-        """What the first request of a key was answered, whatever would be said of it today; None if there was none.
+        """The answer of the first request with a key; None if there was none.
 
         Raises:
             Problem: `idempotency-mismatch`.
@@ -123,7 +135,16 @@ class BookingService:
         bound: bool = False,
         lifted_rules: frozenset[str] = frozenset(),
     ) -> Reservation:
-        """Merge a patch into a reservation, for somebody with `reservations:admin` or bound to a customer, or neither.
+        """Merge a patch into a reservation.
+
+        Args:
+            identity: The reservation.
+            patch: The new values, by stored names; None unsets a field.
+            version: The version that the caller has seen; None: any.
+            by: The actor that the history names.
+            admin: Whether the caller has `reservations:admin`.
+            bound: Whether the caller's key is bound to a customer.
+            lifted_rules: The rules that are not judged.
 
         Raises:
             Refused: with the verdict of the rules.
@@ -131,9 +152,9 @@ class BookingService:
                 `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: ExistingFields) -> Change:
+        def intent(fields: ExistingFields) -> Change:
             return Change(
-                **held, by=by, patch=patch, version=version, admin=admin, bound=bound, lifted_rules=lifted_rules
+                **fields, by=by, patch=patch, version=version, admin=admin, bound=bound, lifted_rules=lifted_rules
             )
 
         return await self._change(identity, intent)
@@ -141,25 +162,25 @@ class BookingService:
     async def confirm(
         self, identity: ObjectId, *, by: str, admin: bool = False, reason: str | None = None
     ) -> Reservation:
-        """Make a live hold or a request firm, or a hold a request.
+        """Confirm a live hold or a request; or make a hold a request, where the service requires approval.
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, `overloaded`, `outcome-unknown`,
                 `unavailable`.
         """
-        return await self._change(identity, lambda held: Confirm(**held, by=by, admin=admin, reason=reason))
+        return await self._change(identity, lambda fields: Confirm(**fields, by=by, admin=admin, reason=reason))
 
     async def extend(self, identity: ObjectId, seconds: int, *, by: str) -> Reservation:
-        """Hold on to a live hold for at least so many seconds from now.
+        """Extend a live hold to at least so many seconds from now.
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`, `overloaded`, `outcome-unknown`,
                 `unavailable`.
         """
-        return await self._change(identity, lambda held: Extend(**held, by=by, seconds=seconds))
+        return await self._change(identity, lambda fields: Extend(**fields, by=by, seconds=seconds))
 
     async def change_row(self, intent: ChangeRow) -> Reservation:
-        """Change what an import booked to what its row says now, if it is still as it was read.
+        """Change an imported reservation to what its row has now, if its version is the one that was read.
 
         Raises:
             Refused: with the verdict of the rules.
@@ -167,24 +188,21 @@ class BookingService:
                 `unavailable`.
         """
         try:
-            return await self._submit(intent)
-        except ReservationMoved as moved:
-            raise Problem("stale", "It was moved since it was read; read it again and repeat the change.") from moved
+            return _unkeyed(await self.committer.submit(intent))
+        except ReservationMoved as error:
+            raise Problem("stale", "It was moved since it was read; read it again and repeat the change.") from error
 
     async def _change(self, identity: ObjectId, intent: Callable[[ExistingFields], ExistingIntent]) -> Reservation:
-        return await self._submit_for_existing([identity], lambda held: intent(held[0]))
-
-    async def _submit(self, intent: Intent[T]) -> T:
-        """Submit an intent without a key, which no stored answer can replay."""
-        value = await self.committer.submit(intent)
-        if isinstance(value, Replay):  # pragma: no cover  # only an intent with a token is replayed
-            raise TypeError("an intent without a key was replayed")
-        return value
+        return _unkeyed(await self._submit_for_existing([identity], lambda fields: intent(fields[0])))
 
     async def _submit_for_existing(
         self, identities: Sequence[ObjectId], intent: Callable[[list[ExistingFields]], Intent[T]]
-    ) -> T:
-        """Ask for the guards of the resources where these are; if one was moved meanwhile, for the new ones."""
+    ) -> T | Replay:
+        """Submit an intent with the guards of these reservations; if one is moved meanwhile, again with the new ones.
+
+        Raises:
+            Problem: `not-found`; `overloaded` where that happened `ATTEMPTS_MAX` times; what the intent raises.
+        """
         operations = [ObjectId() for _ in identities]
         for _ in range(ATTEMPTS_MAX):
             query = {"_id": {"$in": [*identities]}}
@@ -193,12 +211,12 @@ class BookingService:
             for identity in identities:
                 if identity not in rows:
                     raise not_found("reservation", str(identity))
-            held = [
+            fields = [
                 ExistingFields(reservation=identity, operation=operation, **_guards_of(rows[identity]))
                 for identity, operation in zip(identities, operations, strict=True)
             ]
             try:
-                return await self._submit(intent(held))
+                return await self.committer.submit(intent(fields))
             except ReservationMoved:
                 continue
         raise overloaded("It is being moved about by others; nothing was done.")
@@ -207,7 +225,7 @@ class BookingService:
         """Book several times or resources, all or none.
 
         Raises:
-            MembersRefused: with everybody who cannot be had.
+            MembersRefused: with all members that are refused.
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
         self._check_transactions(len(group.members))
@@ -216,16 +234,17 @@ class BookingService:
     async def confirm_all(
         self, identities: Sequence[ObjectId], *, by: str, admin: bool = False, reason: str | None = None
     ) -> list[Reservation]:
-        """Make all of these firm, or none; those that have ended stay as they are.
+        """Confirm all of these or none; a reservation that has ended stays as it is.
 
         Raises:
-            MembersRefused: with everybody who cannot be made firm.
+            MembersRefused: with all that cannot be confirmed.
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: list[ExistingFields]) -> AllOrNothing:
+        def intent(fields: list[ExistingFields]) -> AllOrNothing:
             return AllOrNothing(
-                by=by, members=[Confirm(**each, by=by, admin=admin, reason=reason, spares_final=True) for each in held]
+                by=by,
+                members=[Confirm(**each, by=by, admin=admin, reason=reason, spares_final=True) for each in fields],
             )
 
         return await self._submit_together(identities, intent)
@@ -233,16 +252,16 @@ class BookingService:
     async def close_all(
         self, identities: Sequence[ObjectId], to: Status, *, by: str, admin: bool = False, reason: str | None = None
     ) -> list[Reservation]:
-        """Bring all of these to a status that does not block, or none; those that have ended stay as they are.
+        """Bring all of these to a status that does not block, or none; one that has ended stays as it is.
 
         Raises:
-            MembersRefused: with everybody who cannot be brought there.
+            MembersRefused: with all that cannot be closed.
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: list[ExistingFields]) -> AllOrNothing:
+        def intent(fields: list[ExistingFields]) -> AllOrNothing:
             return AllOrNothing(
-                by=by, members=[Close(**each, by=by, to=to, admin=admin, reason=reason) for each in held]
+                by=by, members=[Close(**each, by=by, to=to, admin=admin, reason=reason) for each in fields]
             )
 
         return await self._submit_together(identities, intent)
@@ -257,31 +276,28 @@ class BookingService:
         reason: str | None = None,
         token: Token[list[Reservation]] | None = None,
     ) -> list[Reservation] | Replay:
-        """Move several at once, each an id, a patch and the version that the caller has seen; all or none.
+        """Move several reservations, all or none, each by its id, a patch and the version that the caller has seen.
 
         Raises:
-            MembersRefused: with everybody who cannot go where it should.
+            MembersRefused: with all that cannot be moved.
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
 
-        def intent(held: list[ExistingFields]) -> Move:
+        def intent(fields: list[ExistingFields]) -> Move:
             members = [
                 Change(**each, by=by, patch=patch, version=version, admin=admin, bound=bound, reason=reason)
-                for each, (_, patch, version) in zip(held, moves, strict=True)
+                for each, (_, patch, version) in zip(fields, moves, strict=True)
             ]
             return Move(by=by, members=members, token=token)
 
         self._check_transactions(len(moves))
-        moved: list[Reservation] | Replay = await self._submit_for_existing(
-            [identity for identity, _, _ in moves], intent
-        )
-        return moved
+        return await self._submit_for_existing([identity for identity, _, _ in moves], intent)
 
     async def _submit_together(
         self, identities: Sequence[ObjectId], intent: Callable[[list[ExistingFields]], AllOrNothing]
     ) -> list[Reservation]:
         self._check_transactions(len(identities))
-        return await self._submit_for_existing(identities, intent)
+        return _unkeyed(await self._submit_for_existing(identities, intent))
 
     def _check_transactions(self, count: int) -> None:
         if count > 1 and not self.committer.driver.atomic:
@@ -290,25 +306,27 @@ class BookingService:
     async def close(
         self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False
     ) -> Reservation:
-        """Cancel or complete a reservation, or note that nobody came; see `plain.finish`."""
+        """Cancel or complete a reservation, or mark it as a no-show; see `transitions.close`."""
         self.heartbeat.check()
         return await close(self.store, identity, Closure(to, by, reason, admin=admin), self.heartbeat.check_others)
 
     async def edit_resource(self, edit: EditResource) -> int:
-        """Edit a resource as it was planned; its new version.
+        """Do a planned edit of a resource; the resource's new version.
 
         Raises:
-            PlanOutdated: it was edited meanwhile, or somebody came who would be stranded; it has to be planned again.
+            PlanOutdated: the resource was edited meanwhile, or the edit strands a booking that was made meanwhile.
             Problem: `not-found`, `stale`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-        return await self._submit(edit)
+        return _unkeyed(await self.committer.submit(edit))
 
     async def edit_service(
         self, identity: str, apply: Callable[[Service], Service], *, version: int | None, by: str
     ) -> Service:
-        """Edit a service; what is booked keeps its times and buffers.
+        """Edit a service; its reservations keep their times and buffers.
 
         Raises:
             Problem: `not-found`, `stale`, what `apply` raises, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-        return await self._submit(EditService(identity=identity, apply=apply, version=version, by=by))
+        return _unkeyed(
+            await self.committer.submit(EditService(identity=identity, apply=apply, version=version, by=by))
+        )

@@ -1,9 +1,10 @@
-"""Who may be stranded by an edit, read before its transaction and not inside it.
+"""The bookings that an edit of a resource may strand, read before its transaction and not inside it.
 
-A resource can have tens of thousands of bookings to come, and reading them under its guard would keep everybody from
-booking. So they are read beforehand, together with the guard's `seq`. A transaction that finds the `seq` as it was
-need not look again; else it reads what was changed since: whoever commits after the guard was read here took it later,
-and is stamped later. What gave its time back meanwhile is still counted, so a refusal is never based on a mixture.
+A resource can have tens of thousands of upcoming bookings, and reading them under its guard would keep all others from
+booking. So they are read beforehand, together with the guard's `seq`. A transaction that finds the same `seq` reads
+nothing again. Another one reads what was changed since: a transaction that commits after the guard was read here has
+changed the guard later, and bears a later stamp. A booking that was cancelled since is still counted, so that no
+refusal is based on a mixture of two states.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,15 +28,21 @@ Stretch = tuple[Millis, Millis]
 
 READ_SECONDS = DEADLINE_SECONDS
 STRETCHES_READ_SINGLY_MAX = 2
-"""So many stretches are asked for one by one."""
+"""Up to so many stretches are read by one query each."""
 
 CLOCK_STEP: Millis = MINUTE
-"""By how much a database's clock may be set back between two transactions without anybody being overlooked."""
+"""By how much the database's clock may be set back between two transactions with no change overlooked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """The bookings to come of one resource in some stretches, as they were when its guard had this `seq`."""
+    """The upcoming bookings of one resource in some stretches, at one state of its guard.
+
+    Args:
+        seq: The guard's count of transactions in that state.
+        since: The milliseconds from which on changes may be missing here.
+        bookings: The upcoming bookings.
+    """
 
     seq: int
     since: Millis
@@ -45,7 +52,7 @@ class Survey:
 async def read_blocking_rows(
     store: Store, resource: str, guard: Mapping[str, Any], stretches: Sequence[Stretch]
 ) -> list[Mapping[str, Any]]:
-    """What blocks the resource in the stretches, as it is stored; the same row can come twice.
+    """The stored reservations that may block the resource in the stretches; the same row can come twice.
 
     Raises:
         Problem: `overloaded` where that takes longer than the caller waits.
@@ -70,7 +77,7 @@ async def read_blocking_rows(
 def survey_of(
     guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], resource_rules: ResourceRules, now: Millis
 ) -> Survey:
-    """What counts of the rows: neither holds that are over nor what has ended, by its times and by its block."""
+    """The survey of these rows: without expired holds, and without bookings whose block is over."""
     by_guest = (resource_rules.id,) if resource_rules.by_guests else ()
     known = {
         each.key: each for row in rows for name, each in occupancies_of(row, by_guest) if name == resource_rules.id
@@ -81,5 +88,5 @@ def survey_of(
 
 
 def is_upcoming(booking: Occupancy, now: Millis) -> bool:
-    """Whether it blocks and has not left the resource."""
+    """Whether a booking blocks now or later: its block is not over, and it is no expired hold."""
     return booking.end > now and (booking.expires is None or booking.expires > now)

@@ -1,10 +1,10 @@
-"""How old `updatedAt` may be when a change becomes visible, so that nobody who follows the changes misses one.
+"""How old `updatedAt` may be when a change becomes visible, so that no follower of the changes misses one.
 
-A follower reads what was stamped at least `FOLLOWER_LAG_SECONDS` ago and goes on from there. So no change may become
-visible under an older stamp, and each writer is bounded:
+A follower reads up to `FOLLOWER_LAG_SECONDS` ago and continues from there. So no change may become visible under an
+older stamp, and each writer is bounded:
 
 - A transaction is stamped with the database's clock when it takes its guards, and seen at its commit. One that took
-  longer than `COMMIT_SECONDS` does not commit but goes again. Where the acknowledgement comes after `FRESH_SECONDS` (a
+  longer than `COMMIT_SECONDS` does not commit but runs again. Where the acknowledgement comes after `FRESH_SECONDS` (a
   process that was paused, a server that hung), what was written is stamped anew.
 - A reservation from a pool is stamped before its guard is taken, with the database's clock as this process knows it;
   the guard's own clock must not be more than `SKEW_SECONDS` ahead of that.
@@ -35,8 +35,8 @@ MonotonicClock: TypeAlias = Callable[[], float]
 """A clock in seconds that only goes forward."""
 
 
-class StaleTimestamp(Exception):  # noqa: N818  # the batch goes again, with a new stamp
-    """What would be written now could be missed by a follower."""
+class StaleTimestamp(Exception):  # noqa: N818  # the batch runs again, with a new stamp
+    """A change that would be written under its stamp now could be missed by a follower."""
 
 
 class Age:
@@ -52,20 +52,20 @@ class Age:
         return self._ticks() - self._began
 
     def check(self) -> None:
-        """Refuse to show what was stamped too long ago.
+        """Refuse to commit what was stamped too long ago.
 
         Raises:
-            StaleStamp: it must be judged and stamped again.
+            StaleTimestamp: the batch must judge and stamp again.
         """
         if self.seconds > COMMIT_SECONDS:
             raise StaleTimestamp
 
 
 def check_skew(stamp: Millis, now: Millis) -> None:
-    """Refuse a stamp that lies too far behind the database's clock, by which another process would be ahead of it.
+    """Refuse a stamp that is too far behind the database's clock, which stamps the changes of other processes.
 
     Raises:
-        StaleStamp: it must be judged and stamped again.
+        StaleTimestamp: the batch must judge and stamp again.
     """
     if now - stamp > SKEW_SECONDS * SECOND:
         log.warning("the database's clock is ahead of what this process knows of it", milliseconds=now - stamp)
@@ -73,7 +73,7 @@ def check_skew(stamp: Millis, now: Millis) -> None:
 
 
 def restamp(reservations: Sequence[Any]) -> Steps[None]:
-    """Stamp reservations anew that became visible late: followers who have passed the old stamp find the new one."""
+    """Stamp reservations again that became visible late: a follower that has passed the old stamp finds the new one."""
     change = {"$currentDate": STAMP}
     try:
         yield Step("reservations.stamp", "reservations", "update_many", ({"_id": {"$in": [*reservations]}}, change))
