@@ -1,8 +1,8 @@
-"""The time that a request has: set once, where it comes in, and known to all that works for it.
+"""The deadline of a request: set where the request arrives, and visible to all code that works for it.
 
-It travels in a context variable, together with `pymongo.timeout`: every operation on the database, also in the threads
-of the driver, ends with it. What serves several requests (batches, beats, questions that many wait for) must not have
-the deadline of the one that happened to start it: that is what `detached` is for.
+It travels in a context variable, together with `pymongo.timeout`, so that every operation on the database ends with it,
+also in the threads of the driver. Work for several requests (batches, heartbeats, shared lookups) must not have the
+deadline of the request that happened to start it: `detached` starts such work.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from app.errors import Problem
 T = TypeVar("T")
 
 LEAST_SECONDS = 0.001
-"""What an operation gets whose time is over; zero would mean no limit."""
+"""The timeout of an operation after the deadline; zero would mean no limit."""
 
 
 class Deadline:
     """When a request must be answered, by the monotonic clock.
 
-    The time that its client takes to send the body is the client's own: see `paused`. `sent`: something was sent, or
-    is about to be, that stands whether or not its answer is heard; see `sending`.
+    The time that the client takes to send the body does not count: see `paused`. `sent` tells that a write was sent, or
+    is about to be, and may be done whether or not its answer arrives; see `sending`.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,7 +43,7 @@ class Deadline:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Inside, time does not count."""
+        """A block whose time does not count."""
         self._paused_at = self._clock()
         try:
             yield
@@ -55,7 +55,7 @@ class Deadline:
 
     @contextmanager
     def bound(self) -> Iterator[None]:
-        """Inside, no operation on the database outlives it."""
+        """A block in which no operation on the database outlives the deadline."""
         self._bind()
         try:
             yield
@@ -63,7 +63,7 @@ class Deadline:
             self._release()
 
     def _bind(self) -> None:
-        """Tell the driver when it ends, in place of what was told before: one limit within another only shortens it."""
+        """Set the driver's timeout, after removing an earlier one: nested timeouts could only shorten it."""
         self._release()
         self._operations = pymongo.timeout(max(self.left(), LEAST_SECONDS))
         self._operations.__enter__()
@@ -78,21 +78,21 @@ _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 def current() -> Deadline | None:
-    """The deadline of the request that is being worked for; None for what is not bound to one."""
+    """The deadline of the current request; None outside of requests and in detached tasks."""
     return _CURRENT.get()
 
 
 def within(seconds: float) -> float:
-    """So many seconds, or what the request has left if that is less."""
+    """The given seconds, or what is left to the current request if that is less."""
     deadline = current()
     return seconds if deadline is None else max(min(seconds, deadline.left()), LEAST_SECONDS)
 
 
 def sending() -> None:
-    """Said before every write, or whatever leads to one: from here on it may be done, heard of or not.
+    """Mark the current request as having sent a write; to be called before every write of a request.
 
     Raises:
-        Problem: `overloaded`; the time is over, and the caller may have been told that nothing was done.
+        Problem: `overloaded`, if the deadline has passed: its client may have been answered that nothing was done.
     """
     deadline = current()
     if deadline is None or deadline.sent:
@@ -104,7 +104,7 @@ def sending() -> None:
 
 @contextmanager
 def bound(deadline: Deadline) -> Iterator[None]:
-    """Inside, this is the deadline, and no operation on the database outlives it."""
+    """A block with this deadline, which no operation on the database outlives."""
     token = _CURRENT.set(deadline)
     try:
         with deadline.bound():
@@ -114,5 +114,5 @@ def bound(deadline: Deadline) -> Iterator[None]:
 
 
 def detached(work: Coroutine[Any, Any, T], *, name: str | None = None) -> "asyncio.Task[T]":
-    """A task that is not bound to the deadline of whoever starts it."""
+    """Start a task that is not bound to the deadline of the current request."""
     return asyncio.get_running_loop().create_task(work, name=name, context=Context())

@@ -1,7 +1,7 @@
-"""Variables of the environment, before they are settings: their names held against the known ones, files read.
+"""Environment variables before they become settings: unknown names are found, and files are read.
 
-A misspelt variable would be as good as none, and what it was meant to forbid would be allowed. So whatever begins
-like one of ours and is not, ends the start.
+A misspelt variable would be ignored, and what it was meant to forbid would be allowed. So a variable that begins with
+our prefix and is no setting keeps the process from starting.
 """
 
 import difflib
@@ -58,10 +58,12 @@ def from_files(names: Iterable[str], environ: Mapping[str, str]) -> tuple[dict[s
 
 def _no_setting(name: str, known: list[str]) -> str:
     nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)[0]
-    said = f"{name} is no setting of Reserva; the nearest one is {nearest}."
+    sentence = f"{name} is no setting of Reserva; the nearest one is {nearest}."
     if _FROM_KUBERNETES.fullmatch(name):
-        said += " Kubernetes sets it for a service named reserva; `enableServiceLinks: false` in the pod keeps it out."
-    return said
+        sentence += (
+            " Kubernetes sets it for a service named reserva; `enableServiceLinks: false` in the pod keeps it out."
+        )
+    return sentence
 
 
 def _content(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""What the database says when it is of no use at the moment, through no fault of ours or of whoever asked."""
+"""Errors of the database that are outages: it cannot be reached or cannot write, and the request may be repeated."""
 
 import re
 from typing import Any
@@ -40,7 +40,7 @@ _FULL = re.compile(r"no space left|disk (is )?full|out of disk|space quota|read-
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database cannot be reached or cannot write: whoever asked may come again, unchanged."""
+    """Whether the database cannot be reached or cannot write, so that the same request may be repeated."""
     if not isinstance(error, PyMongoError):
         return False
     if isinstance(error, ConnectionFailure) or error.timeout:
@@ -49,7 +49,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_unheard(error: BaseException) -> bool:
-    """Whether a command was sent, or may have been, of which nobody knows whether it was done."""
+    """Whether a command was sent, or may have been, with unknown outcome."""
     if not isinstance(error, PyMongoError):
         return False
     if isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError | NotPrimaryError):
@@ -58,21 +58,21 @@ def is_unheard(error: BaseException) -> bool:
 
 
 def is_breakdown(error: BaseException) -> bool:
-    """Whether the server failed inside, which may be what it was asked for, and may be an outage."""
+    """Whether the server reports an internal error, which may be due to the command or to an outage."""
     return isinstance(error, PyMongoError) and _INTERNAL in codes_of(error)
 
 
 def codes_of(error: Exception) -> set[Any]:
-    """The codes of an error of the driver; writes of many, and their acknowledgement, have them one level below."""
+    """The codes of a driver's error; those of bulk writes and write concerns stand one level below."""
     details = getattr(error, "details", None) or {}
     below = [*details.get("writeErrors", ()), details.get("writeConcernError") or {}]
     return {getattr(error, "code", None), *(each.get("code") for each in below)}
 
 
 def problem_of(error: PyMongoError) -> Problem | None:
-    """A failure of the database as whoever asked is told of it; None where it is a fault of ours.
+    """The problem that answers a failure of the database; None if the failure is a bug.
 
-    A database that cannot be reached, or cannot write, is no fault of ours or of the client's.
+    A database that cannot be reached, or cannot write, is neither a bug nor the client's fault.
     """
     if error.has_error_label(_WRITE_SENT) and is_unheard(error):
         problem: Problem = OutcomeUnknown()

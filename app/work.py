@@ -1,8 +1,8 @@
-"""Work that needs the processor for long, in a few threads beside the event loop and with a short queue.
+"""Processor-bound work in a few threads beside the event loop, with a short queue.
 
-The loop serves everybody, so nothing that can take more than a few milliseconds runs on it. Threads share the
-processor with it, and the interpreter takes it from them after a while: sooner as long as there is such work, because
-a booking needs it back a dozen times.
+The loop serves all requests, so nothing that can take more than a few milliseconds runs on it. The threads share the
+interpreter with it; while they work, its switch interval is shorter, because a booking needs the interpreter back a
+dozen times.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WORK = "work"
-"""Where an application's state has its pool."""
+"""The key of the pool in an application's state."""
 
 THREADS = 2
 QUEUE_LIMIT = 16
 TURN_SECONDS = 0.001
-"""How long one thread has the interpreter while others want it and there is long work."""
+"""The interpreter's switch interval while there is work in the pool."""
 USUAL_TURN_SECONDS = 0.005
-"""Python's own."""
+"""Python's default switch interval."""
 
 
 _PAUSED = Lock()
@@ -35,10 +35,10 @@ _PAUSED = Lock()
 
 @contextmanager
 def without_collector() -> Iterator[None]:
-    """Inside, no garbage is collected: for work that makes many objects at once, none of which refer to each other.
+    """A block without garbage collection, for work that makes many objects that do not refer to each other.
 
-    The collector looks at all that there is without letting anybody else run, half a second for a million objects.
-    Who comes while it is paused does not prolong that, so its time comes however much of such work there is.
+    A collection visits all objects without letting other threads run, half a second for a million objects. A block that
+    begins inside another does not prolong the pause, so collections happen however much of such work there is.
     """
     if not _PAUSED.acquire(blocking=False):
         yield
@@ -69,10 +69,10 @@ class WorkPool:
         return self._places <= 0
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do it beside the loop. It runs to its end even if the caller goes away, and keeps its place until then.
+        """Run work in a thread. It runs to its end even if the caller is cancelled, and keeps its place until then.
 
         Raises:
-            Problem: `overloaded` where too much is waiting already; the work is then not begun.
+            Problem: `overloaded` if the queue is full; the work is then not started.
         """
         if self.full:
             raise Problem("overloaded", "Too many long questions are being answered; ask again in a moment.")
@@ -90,5 +90,5 @@ class WorkPool:
             done.exception()  # a caller that went away is no reason for a warning
 
     def close(self) -> None:
-        """Begin nothing more; what runs comes to its end."""
+        """Start no more work; work that runs is not interrupted."""
         self._threads.shutdown(wait=False, cancel_futures=True)

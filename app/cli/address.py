@@ -1,4 +1,4 @@
-"""Where the app of this machine listens, for a health check that is not told: a small file of its own for each user.
+"""Where the app of this machine listens, for health checks that are given no port: a small file for each user.
 
 Standard library only: a health check runs every few seconds and must be cheap.
 """
@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # an address to be asked instead, not one to listen on
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # addresses to connect to, not to listen on
 
 
 def url_of(host: str, port: int) -> str:
-    """Where to ask whoever listens there."""
-    asked = _EVERYWHERE.get(host, host)
-    return f"http://{f'[{asked}]' if ':' in asked else asked}:{port}"
+    """The URL at which a server that listens there can be reached."""
+    reachable = _EVERYWHERE.get(host, host)
+    return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
 
 
 @contextmanager
-def written_down(host: str, port: int) -> Iterator[None]:
-    """Keep the address in the file as long as the app runs; of several apps the last one counts.
+def address_written(host: str, port: int) -> Iterator[None]:
+    """Keep the address in the file while the app runs; of several apps the last one counts.
 
-    Where nothing can be written, health checks must be told the port.
+    If the file cannot be written, health checks need the port.
     """
     file, text = _file(), json.dumps({"url": url_of(host, port), "pid": os.getpid()})
     with suppress(OSError):
@@ -39,7 +39,7 @@ def written_down(host: str, port: int) -> Iterator[None]:
                 file.unlink()
 
 
-def known() -> str | None:
+def written_url() -> str | None:
     """The address of the app that this user runs here, if one does."""
     try:
         with _file().open() as opened:

@@ -9,10 +9,10 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.audit import MisspeltError, Report, ShapeError, audit, read_pipeline
-from app.cli.audit_advice import Asked, misspelt, unreadable
+from app.cli.audit_advice import AuditRequest, misspelt, unreadable
 from app.cli.audit_options import PIPELINE, Grouped, shape_of, shape_options
 from app.cli.audit_report import more, summary, table, write
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, environment, result, say, shown
+from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, environment, result, shown, write_line
 from app.domain.lifecycle import BLOCKING
 from app.storage.readonly import open_read_only
 
@@ -72,20 +72,20 @@ async def audit_(
     shape = shape_of(click.get_current_context(), fields)
     with _sentences():
         stages = [] if pipeline is None else read_pipeline(pipeline)
-    asked = Asked(await open_read_only(mongodb, database), collection, blocking, shape, pipeline, stages)
+    request = AuditRequest(await open_read_only(mongodb, database), collection, blocking, shape, pipeline, stages)
     try:
-        return await _audit(asked, as_json=as_json, file=file)
+        return await _audit(request, as_json=as_json, file=file)
     finally:
-        await asked.reading.close()
+        await request.reading.close()
 
 
-async def _audit(asked: Asked, *, as_json: bool, file: IO[str] | None) -> int:
-    reading, collection = asked.reading, asked.collection
+async def _audit(request: AuditRequest, *, as_json: bool, file: IO[str] | None) -> int:
+    reading, collection = request.reading, request.collection
     try:
         with _sentences(), _spinner() as watch:
-            report = await audit(reading, collection, asked.blocking, watch, asked.shape, asked.stages)
+            report = await audit(reading, collection, request.blocking, watch, request.shape, request.stages)
     except MisspeltError as error:
-        raise CouldNot(await misspelt(asked, error.paths)) from error
+        raise CouldNot(await misspelt(request, error.paths)) from error
     unwritten = None if file is None else write(file, report)
     if as_json:
         result(report.as_json())
@@ -93,11 +93,11 @@ async def _audit(asked: Asked, *, as_json: bool, file: IO[str] | None) -> int:
             console.print(line, soft_wrap=True)
     else:
         tables = [await table(reading, collection, report)] if report.windows else []
-        say(shown(*tables, *more(report), *summary(report)))
+        write_line(shown(*tables, *more(report), *summary(report)))
     if unwritten is not None:
         raise CouldNot("The report above is whole, the file is not.")
     if not report.readable:
-        raise CouldNot(await unreadable(asked, report))
+        raise CouldNot(await unreadable(request, report))
     return FOUND if report.windows or report.unknown_statuses.counts else DONE
 
 

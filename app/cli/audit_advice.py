@@ -22,7 +22,7 @@ _SAMPLED = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AuditRequest:
     """What somebody wants to know: of which collection, and how it is to be read."""
 
     reading: ReadOnlyDatabase
@@ -33,24 +33,23 @@ class Asked:
     stages: list[dict[str, Any]]
 
 
-async def misspelt(asked: Asked, paths: Sequence[str]) -> str:
+async def misspelt(request: AuditRequest, paths: Sequence[str]) -> str:
     """That no document has these fields, and which there are."""
-    found = await _survey(asked)
-    return (
-        f"No document of {asked.collection!r} has a field {' or '.join(map(repr, paths))}; there are:\n{_fields(found)}"
-    )
+    found = await _survey(request)
+    names = " or ".join(map(repr, paths))
+    return f"No document of {request.collection!r} has a field {names}; there are:\n{_fields(found)}"
 
 
-async def unreadable(asked: Asked, report: Report) -> str:
+async def unreadable(request: AuditRequest, report: Report) -> str:
     """Why there was nothing to judge, and what to try."""
     if not report.read:
-        return await _nothing(asked)
+        return await _nothing(request)
     lines = [_why(report)]
-    found = await _survey(asked)
+    found = await _survey(request)
     lines += ["Its fields, by a sample:", _fields(found)]
-    guessed = await guess(asked.reading, found)
+    guessed = await guess(request.reading, found)
     if guessed.options:
-        lines += ["It may be read by:", "  " + _command(asked, guessed.options)]
+        lines += ["It may be read by:", "  " + _command(request, guessed.options)]
     return "\n".join([*lines, *guessed.hints])
 
 
@@ -69,17 +68,19 @@ def _why(report: Report) -> str:
     return "No reservation that blocks could be read; what is left out above says why."
 
 
-async def _nothing(asked: Asked) -> str:
+async def _nothing(request: AuditRequest) -> str:
     """What else there is, and what of it looks like bookings."""
-    reading = asked.reading
+    reading = request.reading
     names = await reading.collections()
-    if asked.stages and asked.collection in names:
-        return f"The pipeline leaves nothing of {asked.collection!r} in the database {reading.name!r}."
+    if request.stages and request.collection in names:
+        return f"The pipeline leaves nothing of {request.collection!r} in the database {reading.name!r}."
     known = ", ".join(printable(name) for name in names) or "none that this user may see"
-    nothing = f"There is nothing in {asked.collection!r} of the database {reading.name!r}. Its collections: {known}."
-    likely = [name for name in names if any(word in name.lower() for word in _BOOKINGS)] if asked.shape.is_plain else []
+    nothing = f"There is nothing in {request.collection!r} of the database {reading.name!r}. Its collections: {known}."
+    likely = (
+        [name for name in names if any(word in name.lower() for word in _BOOKINGS)] if request.shape.is_plain else []
+    )
     for name in likely[:_LIKELY]:
-        other = replace(asked, collection=name, stages=[], pipeline=None)
+        other = replace(request, collection=name, stages=[], pipeline=None)
         guessed = await guess(reading, await _survey(other))
         if not guessed.blind:
             command = f"  {_command(other, guessed.options)}"
@@ -87,8 +88,8 @@ async def _nothing(asked: Asked) -> str:
     return nothing
 
 
-async def _survey(asked: Asked) -> Survey:
-    return survey(await asked.reading.sample(asked.collection, _SAMPLED, asked.stages))
+async def _survey(request: AuditRequest) -> Survey:
+    return survey(await request.reading.sample(request.collection, _SAMPLED, request.stages))
 
 
 def _fields(found: Survey) -> str:
@@ -100,9 +101,9 @@ def _fields(found: Survey) -> str:
     return "\n".join(lines)
 
 
-def _command(asked: Asked, options: Sequence[str]) -> str:
-    words = ["reserva", "audit", "--mongodb", asked.reading.where, "--database", asked.reading.name]
-    words += ["--collection", asked.collection, *options]
-    if asked.pipeline is not None:
-        words += ["--pipeline", str(asked.pipeline)]
+def _command(request: AuditRequest, options: Sequence[str]) -> str:
+    words = ["reserva", "audit", "--mongodb", request.reading.where, "--database", request.reading.name]
+    words += ["--collection", request.collection, *options]
+    if request.pipeline is not None:
+        words += ["--pipeline", str(request.pipeline)]
     return printable(shlex.join(words))

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, settings, the store, and where things are printed.
+"""What all commands share: exit codes, settings, the store, and output.
 
 Standard output carries the result alone. A failure is one sentence on standard error and exit code 2, never a
 traceback, wherever a person can do something about it.
@@ -34,11 +34,11 @@ from app.trial_state import running_trial
 P = ParamSpec("P")
 
 DONE, FOUND, COULD_NOT = 0, 1, 2
-"""Exit codes: done or clean; looked, and found something; could not look."""
+"""Exit codes: done or clean; something was found; the command could not do its work."""
 
 
 class _Aside(Console):
-    """Standard error for people; that it cannot be written keeps nobody from the work."""
+    """Standard error for people; a failure to write it does not end the command."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, if that is possible."""
@@ -46,7 +46,7 @@ class _Aside(Console):
             super().print(*objects, **options)
 
     def on_broken_pipe(self) -> None:
-        """Say nothing more."""
+        """Print nothing more."""
         self.quiet = True
 
 
@@ -85,7 +85,7 @@ def configured() -> Settings:
 
 
 def environment() -> Settings:
-    """What the environment says, with the log set up by it.
+    """The settings of the environment, with the log set up by them.
 
     Raises:
         CouldNot: naming the variables that are not valid, or that there are not.
@@ -174,7 +174,7 @@ def result(value: Any) -> None:
     Raises:
         CouldNot: it cannot be written.
     """
-    say(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    write_line(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def shown(*parts: RenderableType) -> str:
@@ -187,7 +187,7 @@ def shown(*parts: RenderableType) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def say(text: str) -> None:
+def write_line(text: str) -> None:
     """Print a part of the result, and its line end, on standard output.
 
     Raises:

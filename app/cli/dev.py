@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import DONE, CouldNot, asynchronous, environment, say
+from app.cli.common import DONE, CouldNot, asynchronous, environment, write_line
 from app.os_process import die_with_parent
 from app.trial.errors import TrialError
 from app.trial.folder import Folder
@@ -34,7 +34,7 @@ async def dev(port: int, data: Path, *, demo: bool, tied: int | None) -> int:
         die_with_parent(tied)
     settings = environment()
     try:
-        await Trial(Folder(data), port, demo=demo, mode=settings.chosen_mode or "auto", tell=say).run()
+        await Trial(Folder(data), port, demo=demo, mode=settings.chosen_mode or "auto", on_ready=write_line).run()
     except TrialError as error:
         raise CouldNot(str(error)) from error
     return DONE

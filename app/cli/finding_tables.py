@@ -37,8 +37,8 @@ def parts_of(answer: FindingAnswer, finding: Finding) -> list[str]:
             (each.reservation, each.resource, when(each.start_time), when(each.end_time)) for each in answer.proposals
         ]
         parts.append(shown(table(("would fit", "resource", "start", "end"), moves)))
-    said = [(when(each.at), each.by, each.to, _noted(each)) for each in answer.history]
-    parts.append(shown(table(("at", "by", "state", "note"), said)))
+    history = [(when(each.at), each.by, each.to, _noted(each)) for each in answer.history]
+    parts.append(shown(table(("at", "by", "state", "note"), history)))
     return parts
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from app.availability.service import Availability
-from app.cli.common import DONE, FOUND, asynchronous, console, opened, result, say, shown
+from app.cli.common import DONE, FOUND, asynchronous, console, opened, result, shown, write_line
 from app.cli.finding_tables import about, load, parts_of, table, when, who
 from app.domain.finding_identity import State
 from app.domain.instants import parse
@@ -109,7 +109,7 @@ async def list_(
         (each.id, each.resource, when(each.from_), when(each.to), load(each), each.state, each.assignee, who(each))
         for each in answers
     ]
-    say(shown(table(("id", "resource", "from", "to", "load", "state", "assignee", "who"), rows)))
+    write_line(shown(table(("id", "resource", "from", "to", "load", "state", "assignee", "who"), rows)))
     if len(answers) < total:
         console.print(f"{len(answers):,} of {total:,} findings; --limit shows more.", markup=False)
     return DONE
@@ -129,7 +129,7 @@ async def show(identity: str, *, as_json: bool) -> int:
         return DONE
     (finding,) = seen.findings
     for number, part in enumerate(parts_of(answer, finding)):
-        say(("\n" if number else "") + part)
+        write_line(("\n" if number else "") + part)
     return DONE
 
 
@@ -138,7 +138,7 @@ async def show(identity: str, *, as_json: bool) -> int:
 @asynchronous
 async def acknowledge(**word: Any) -> int:
     """Say that somebody has seen open findings."""
-    return await _say("acknowledged", FindingNote, **word)
+    return await _transition("acknowledged", FindingNote, **word)
 
 
 @findings.command(epilog="Example:  reserva findings accept 65f0c0ffee65f0c0ffee65f0 --until 2030-02-01")
@@ -147,7 +147,7 @@ async def acknowledge(**word: Any) -> int:
 @asynchronous
 async def accept(*, until: datetime | None, **word: Any) -> int:
     """Say that findings may stay as they are: these reservations or fewer, up to this peak and excess."""
-    return await _say("accepted", FindingAcceptance, **word, until=until)
+    return await _transition("accepted", FindingAcceptance, **word, until=until)
 
 
 @findings.command(epilog="Example:  reserva findings resolve 65f0c0ffee65f0c0ffee65f0")
@@ -155,7 +155,7 @@ async def accept(*, until: datetime | None, **word: Any) -> int:
 @asynchronous
 async def resolve(**word: Any) -> int:
     """Say that findings are over; refused while their reservations still overlap."""
-    return await _say("resolved", FindingNote, **word)
+    return await _transition("resolved", FindingNote, **word)
 
 
 @findings.command(epilog="Example:  reserva findings reopen 65f0c0ffee65f0c0ffee65f0")
@@ -163,7 +163,7 @@ async def resolve(**word: Any) -> int:
 @asynchronous
 async def reopen(**word: Any) -> int:
     """Take back that findings were acknowledged, accepted or resolved."""
-    return await _say("open", FindingNote, **word)
+    return await _transition("open", FindingNote, **word)
 
 
 @findings.command(epilog="Example:  reserva findings assign 65f0c0ffee65f0c0ffee65f0 --assignee zoe")
@@ -172,7 +172,7 @@ async def reopen(**word: Any) -> int:
 @asynchronous
 async def assign(*, assignee: str | None, **word: Any) -> int:
     """Say who takes care of findings."""
-    return await _say("assigned", FindingAssignment, **word, assignee=assignee)
+    return await _transition("assigned", FindingAssignment, **word, assignee=assignee)
 
 
 @asynccontextmanager
@@ -201,7 +201,7 @@ async def _read(
             return answers, listed.total
 
 
-async def _say(
+async def _transition(
     to: TransitionTarget,
     model: type[FindingNote],
     *,
@@ -214,24 +214,24 @@ async def _say(
     """Say something of findings, each by itself; 1 if it was refused of any."""
     given = {"actor": actor or _user(), "note": note, **more}
     word = read_body(model, {name: value for name, value in given.items() if value is not None})
-    said = FindingTransition(to, word.actor or _user(), None, word.note, more.get("until"), more.get("assignee"))
-    those = [*dict.fromkeys(ids)]
+    transition = FindingTransition(to, word.actor or _user(), None, word.note, more.get("until"), more.get("assignee"))
+    distinct = [*dict.fromkeys(ids)]
     async with _review() as review:
-        came, seen = await review.transition_many(those, said)
+        outcomes, seen = await review.transition_many(distinct, transition)
     answers = iter(_answers(seen))
-    heard = [
+    results = [
         (identity, each if isinstance(each, Problem) else next(answers))
-        for identity, each in zip(those, came, strict=True)
+        for identity, each in zip(distinct, outcomes, strict=True)
     ]
     if as_json:
-        result({"items": [_outcome(identity, each) for identity, each in heard]})
+        result({"items": [_outcome(identity, each) for identity, each in results]})
     else:
         rows = [
             (each, "refused", answer.detail) if isinstance(answer, Problem) else (each, answer.state, about(answer))
-            for each, answer in heard
+            for each, answer in results
         ]
-        say(shown(table(("id", "state", ""), rows)))
-    return FOUND if any(isinstance(each, Problem) for each in came) else DONE
+        write_line(shown(table(("id", "state", ""), rows)))
+    return FOUND if any(isinstance(each, Problem) for each in outcomes) else DONE
 
 
 def _outcome(identity: str, answer: Problem | FindingAnswer) -> dict[str, Any]:

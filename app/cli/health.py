@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from app.cli.address import known, url_of
+from app.cli.address import url_of, written_url
 from app.environment import from_files
 from app.trial_state import running_trial
 
@@ -41,19 +41,19 @@ def health() -> None:
 @click.option("--live", is_flag=True, help="Ask only whether it answers, not whether it can work: /healthz.")
 def app(*, port: int | None, live: bool) -> None:
     """Ask the app of this machine whether it is ready (/readyz)."""
-    url = url_of("127.0.0.1", port) if port else known() or _of_the_trial("app_url") or url_of("127.0.0.1", 8000)
+    url = url_of("127.0.0.1", port) if port else written_url() or _of_the_trial("app_url") or url_of("127.0.0.1", 8000)
     path = "/healthz" if live else "/readyz"
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=_SECONDS)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
-        said = answer.read()
+        body = answer.read()
     except (OSError, http.client.HTTPException) as error:
         _unwell(f"The app does not answer at {url}: {error}.")
     else:
         if answer.status != _OK:
-            _unwell(f"{url}{path} says {answer.status}. {_reason(said)}")
+            _unwell(f"{url}{path} says {answer.status}. {_reason(body)}")
     finally:
         connection.close()
 
@@ -91,8 +91,8 @@ def _unwell(sentence: str) -> None:
     click.get_current_context().exit(UNWELL)
 
 
-def _reason(said: bytes) -> str:
+def _reason(body: bytes) -> str:
     try:
-        return str(json.loads(said).get("reason", ""))
+        return str(json.loads(body).get("reason", ""))
     except (ValueError, AttributeError):
         return ""

@@ -23,7 +23,7 @@ from app.cli.common import (
     explained,
     opened,
     result,
-    say,
+    write_line,
 )
 from app.cli.output import Beside
 from app.cli.start import warn_if_optimistic
@@ -131,7 +131,7 @@ async def _import(  # one argument an option
         if as_json:
             result({**asdict(report), "seconds": round(seconds, 3)})
         else:
-            say(_summary(report, seconds))
+            write_line(_summary(report, seconds))
     if failure is not None:
         raise failure
     if complaints.lost:
@@ -250,9 +250,9 @@ class _Complaints:
     def tell(self, report: Report) -> None:
         """Show the first ones, and how many there are besides."""
         for complaint in self._shown:
-            way = f" In the way: {', '.join(complaint['inTheWay'])}." if "inTheWay" in complaint else ""
+            conflicts = f" In the way: {', '.join(complaint['inTheWay'])}." if "inTheWay" in complaint else ""
             row = " ".join([f"line {complaint['line']}", *(complaint[name] for name in _NAMES if name in complaint)])
-            _warn(printable(f"{row}: {complaint['problem']}. {complaint['detail']}{way}"))
+            _warn(printable(f"{row}: {complaint['problem']}. {complaint['detail']}{conflicts}"))
         more = report.problems - len(self._shown)
         if more > 0:
             _warn(f"… and {more:,} more; --refused FILE writes all of them.")
@@ -288,8 +288,8 @@ class Watch:
         if self._progress.disable:
             return
         speed = report.rows / max(time.monotonic() - self._began, 0.001)
-        said = f"{report.rows:,} rows, {speed:,.0f} a second, {report.problems:,} not as they say"
-        self._progress.update(self._task, completed=self._source.read_bytes, description=said)
+        description = f"{report.rows:,} rows, {speed:,.0f} a second, {report.problems:,} not as they say"
+        self._progress.update(self._task, completed=self._source.read_bytes, description=description)
 
 
 def _summary(report: Report, seconds: float) -> str:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from app.access import service
 from app.caller import SCOPES
-from app.cli.common import DONE, CouldNot, asynchronous, console, opened, result, say, shown
+from app.cli.common import DONE, CouldNot, asynchronous, console, opened, result, shown, write_line
 from app.storage.documents import Key
 from app.storage.values import printable
 
@@ -53,7 +53,7 @@ async def list_(*, as_json: bool) -> int:
         row = _told(key, now)
         cells = (key.id, key.name, " ".join(key.scopes), key.customer or "", row["state"], row["createdAt"])
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    say(shown(table))
+    write_line(shown(table))
     return DONE
 
 
@@ -82,7 +82,7 @@ async def rotate(prefix: str) -> int:
 def _tell_once(made: service.MadeKey) -> None:
     """Print a key; one that nobody got to see is good for nothing but a new secret."""
     try:
-        say(made.token)
+        write_line(made.token)
     except CouldNot as error:
         remedy = f"`reserva keys rotate {made.key.id}` gives it a secret that you can read"
         raise CouldNot(

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import click
 from rich.progress import BarColumn, Progress, TextColumn
 
-from app.cli.common import DONE, FOUND, asynchronous, console, opened, say
+from app.cli.common import DONE, FOUND, asynchronous, console, opened, write_line
 from app.migration.migrate import migrate as bring_up
 from app.migration.report import DUPLICATE_KEY_KINDS, MigrationFinding, MigrationReport, OnProgress, examples
 from app.storage.values import printable
@@ -64,10 +64,10 @@ def _tell(report: MigrationReport) -> None:
         for kind, line in those:
             counts[kind] += 1
             if counts[kind] <= LINES:
-                say(printable(f"{verb:9}{line}"))
+                write_line(printable(f"{verb:9}{line}"))
         for kind, count in counts.items():
             if count > LINES:
-                say(f"{verb:9}… and {count - LINES:,} more{kind and ' of ' + kind}")
+                write_line(f"{verb:9}… and {count - LINES:,} more{kind and ' of ' + kind}")
 
 
 def _line(finding: MigrationFinding) -> str:

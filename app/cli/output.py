@@ -1,4 +1,4 @@
-"""What cannot be written: standard output and files on a full disk, or with nobody at the other end of the pipe.
+"""Failures to write standard output and files: a full disk, or a pipe whose reader is gone.
 
 Nothing else is imported here, so that `reserva --help` answers at once.
 """
@@ -10,16 +10,16 @@ from contextlib import suppress
 from typing import IO
 
 UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
-"""What the system says then."""
+"""The error numbers of such failures."""
 
 
 def unwritten(what: str, error: OSError) -> str:
-    """That something could not be written, and why."""
+    """The sentence that something could not be written, and why."""
     return f"{what} cannot be written: {(error.strerror or str(error)).lower()}."
 
 
 def silence(stream: IO[str]) -> None:
-    """Let what is left in the buffer of a stream that takes nothing go nowhere, so that the process ends calmly."""
+    """Discard the buffer of a stream that cannot be written, so that the process does not fail again when it exits."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -28,26 +28,26 @@ def silence(stream: IO[str]) -> None:
 
 
 class Beside:
-    """A file that is written beside the result. The first failure ends the writing, and is told at once.
+    """A file that is written beside the result. The first failure ends the writing, and is reported at once.
 
     Args:
         file: Where to.
         what: What is in it, as a sentence begins.
-        tell: Told why nothing more can be written.
+        on_failure: Called once with the reason why nothing more can be written.
     """
 
-    def __init__(self, file: IO[str], what: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, file: IO[str], what: str, on_failure: Callable[[str], None]) -> None:
         self._file = file
         self._what = what
-        self._tell = tell
+        self._on_failure = on_failure
         self.failure: str | None = None
 
     def write(self, text: str) -> None:
-        """Write, if it was possible until now."""
+        """Write, unless an earlier write failed."""
         self._try(lambda: self._file.write(text))
 
     def flush(self) -> None:
-        """Hand over what was written."""
+        """Flush the file, unless an earlier write failed."""
         self._try(self._file.flush)
 
     def _try(self, step: Callable[[], object]) -> None:
@@ -58,4 +58,4 @@ class Beside:
         except OSError as error:
             self.failure = unwritten(self._what, error)
             silence(self._file)
-            self._tell(self.failure)
+            self._on_failure(self.failure)

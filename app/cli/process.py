@@ -1,4 +1,4 @@
-"""One process of the app, as granian runs it: it ends in order, and says in plain words why it cannot start."""
+"""One process of the app, run by granian: it shuts down in order, and a failed start is logged as one sentence."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Asgi: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
 
-_SENTENCE = re.compile(r"\bStorageError: (.+)$", re.MULTILINE)
+_MESSAGE = re.compile(r"\bStorageError: (.+)$", re.MULTILINE)
 
 log = structlog.get_logger(__name__)
 
@@ -24,12 +24,12 @@ log = structlog.get_logger(__name__)
 class Process:
     """The application with what belongs to its process.
 
-    On SIGTERM it goes on listening for a while, not ready and closing each connection after its answer; only then
-    granian is told to stop, which lets requests under way finish. A second SIGTERM ends the waiting.
+    On SIGTERM it goes on listening for a while, reports that it is not ready, and closes each connection after its
+    answer; only then it asks granian to stop, which lets requests under way finish. A second SIGTERM ends the wait.
 
     Args:
         app: The application.
-        closing: What it is told of the end.
+        closing: Knows that the process is shutting down, for readiness and headers.
         lame_duck_seconds: How long it goes on listening; 0: not at all.
     """
 
@@ -40,13 +40,13 @@ class Process:
         self._drained = False
 
     def __call__(self, scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass everything on; the lifespan is listened to."""
+        """Call the application; messages of the lifespan are observed on their way."""
         return self._live(scope, receive, send) if scope["type"] == "lifespan" else self._app(scope, receive, send)
 
     async def _live(self, scope: Any, receive: Receive, send: Send) -> None:
         failed = False
 
-        async def hear(message: Message) -> None:
+        async def observe(message: Message) -> None:
             nonlocal failed
             if message["type"] == "lifespan.startup.complete":
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._terminate)
@@ -56,9 +56,9 @@ class Process:
             await send(message)
 
         try:
-            await self._app(scope, receive, hear)
+            await self._app(scope, receive, observe)
         except Exception:
-            if not failed:  # else granian was told, and would tell it again with its traceback
+            if not failed:  # else granian has logged it already, and would log its traceback as well
                 raise
 
     def _terminate(self) -> None:
@@ -78,6 +78,6 @@ class Process:
 
 
 def _plain(traceback: str) -> str:
-    """The sentence for the operator that a traceback ends with, if it does."""
-    sentences = _SENTENCE.findall(traceback)
-    return sentences[-1] if sentences else traceback
+    """The operator's sentence at the end of a traceback, if there is one; else the traceback."""
+    messages = _MESSAGE.findall(traceback)
+    return messages[-1] if messages else traceback

@@ -9,7 +9,7 @@ import structlog
 from pymongo.errors import PyMongoError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result, say
+from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result, write_line
 from app.domain.instants import render
 from app.reconciliation import engine
 from app.reconciliation.alerts import Alerts
@@ -75,7 +75,7 @@ async def reconcile(*, full: bool, incremental: bool, resource: str | None, as_j
     if as_json:
         result(ReconciliationAnswer.model_validate(run).model_dump(mode="json", exclude_none=True))
     else:
-        say("\n".join([*lines, _summary(run)]))
+        write_line("\n".join([*lines, _summary(run)]))
     if run.state != "succeeded":
         raise CouldNot(run.error or f"The reconciliation ended {run.state}.")
     if nothing := _unreadable(run):

@@ -15,7 +15,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from app import logs
-from app.cli.address import written_down
+from app.cli.address import address_written
 from app.cli.common import CouldNot, configured, environment, explained, export, opened
 from app.cli.start import tell_start
 from app.cli.supervisor import Supervisor
@@ -79,7 +79,10 @@ def serve(host: str, port: int, workers: int, connections: int) -> None:
         log_level=LogLevels(settings.log_level),
         log_dictconfig=logs.passed_on("_granian", "granian.access"),
     )
-    with written_down(address, port), suppress(SystemExit):  # by a signal, whatever became of single processes before
+    with (
+        address_written(address, port),
+        suppress(SystemExit),
+    ):  # by a signal, whatever became of single processes before
         server.serve(target_loader=loaded)
 
 

@@ -1,4 +1,4 @@
-"""What the log begins with: what runs, on what, and what to beware of."""
+"""The first lines of the log: version, mode, server and settings, and warnings."""
 
 from importlib.metadata import version
 from typing import Any
@@ -13,11 +13,11 @@ log = structlog.get_logger(__name__)
 
 
 def tell_start(settings: Settings, store: Store) -> None:
-    """Say at the start what runs, on what and how: the version, the database, and what is not as it is by default.
+    """Log the version, the mode, the database, and the settings that differ from their defaults.
 
-    Secrets are told to be set, addresses without who logs in there.
+    Of secrets only that they are set is logged, of addresses no credentials.
     """
-    told = {
+    changed = {
         name: _fit_for_the_log(name, value)
         for name, value in ((name, getattr(settings, field)) for name, field in VARIABLES.items())
         if name != "MONGODB_URL" and value != Settings.model_fields[VARIABLES[name]].default
@@ -28,7 +28,7 @@ def tell_start(settings: Settings, store: Store) -> None:
         mode=store.mode,
         server=shown(settings.mongodb_url or ""),
         database=store.database.name,
-        settings=told,
+        settings=changed,
     )
     warn_if_optimistic(store)
 
@@ -40,7 +40,7 @@ def _fit_for_the_log(name: str, value: Any) -> Any:
 
 
 def warn_if_optimistic(store: Store) -> None:
-    """Say at the start of what books that nothing keeps two processes from booking the same time."""
+    """Warn that in optimistic mode nothing keeps two processes from booking the same time."""
     if store.mode == "optimistic":
         reason = store.capabilities.lack or "RESERVA_MODE is optimistic"
         log.warning("optimistic mode: two processes can double-book", reason=reason)

@@ -30,7 +30,7 @@ class Child:
     output: asyncio.Task[None]
 
     @classmethod
-    async def start(cls, name: str, command: list[str], *, cwd: Path, env: Mapping[str, str], heard: bool) -> "Child":
+    async def start(cls, name: str, command: list[str], *, cwd: Path, env: Mapping[str, str], echoed: bool) -> "Child":
         """Start a program in a group of its own, so that Ctrl-C reaches the trial alone, which ends it in order.
 
         Args:
@@ -38,7 +38,7 @@ class Child:
             command: The program with its arguments.
             cwd: Where it runs.
             env: Its whole environment.
-            heard: Print what it says on standard error; else only its last lines are kept, in case that it dies.
+            echoed: Whether its output is printed on standard error; its last lines are kept in any case.
         """
         handle = await asyncio.create_subprocess_exec(
             *dying_with_us(command),
@@ -51,7 +51,7 @@ class Child:
             limit=_LINE_BYTES,
         )
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        output = asyncio.create_task(_listen(handle.stdout, tail, f"{name:<{_WIDTH}} | " if heard else None))
+        output = asyncio.create_task(_listen(handle.stdout, tail, f"{name:<{_WIDTH}} | " if echoed else None))
         return cls(process(name, handle.pid), handle, tail, output)
 
     async def died(self) -> None:
@@ -61,10 +61,10 @@ class Child:
             TrialError: with the last lines that it said.
         """
         code = await self.handle.wait()
-        await self._heard()
+        await self._drain()
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        said = "\n".join(f"  {line}" for line in self.tail) or "  (nothing)"
-        raise TrialError(f"{self.process.name} {how}. The last that it said:\n{said}")
+        last = "\n".join(f"  {line}" for line in self.tail) or "  (nothing)"
+        raise TrialError(f"{self.process.name} {how}. The last that it said:\n{last}")
 
     async def stop(self, grace_seconds: float) -> None:
         """Ask the child to end; kill it and its group if it does not in time."""
@@ -77,7 +77,7 @@ class Child:
             except TimeoutError:
                 self.kill()
                 await self.handle.wait()
-        await self._heard()
+        await self._drain()
 
     def kill(self) -> None:
         """Kill the child and its group. Only while it was not waited for: after that its id may be another's."""
@@ -85,7 +85,7 @@ class Child:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
-    async def _heard(self) -> None:
+    async def _drain(self) -> None:
         """Let its last lines through. Its own children may hold the pipe open, and are not waited for."""
         await asyncio.wait({self.output}, timeout=_LAST_LINES_SECONDS)
         self.output.cancel()

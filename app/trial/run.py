@@ -43,15 +43,15 @@ class Trial:
         port: The app's; 0 picks a free one.
         demo: Make a small demo catalogue.
         mode: How it books.
-        tell: Gets the line that says where it answers, and with which key.
+        on_ready: Called with the line that says where it answers, and with which key.
     """
 
-    def __init__(self, folder: Folder, port: int, *, demo: bool, mode: Mode, tell: Callable[[str], None]) -> None:
+    def __init__(self, folder: Folder, port: int, *, demo: bool, mode: Mode, on_ready: Callable[[str], None]) -> None:
         self._folder = folder
         self._port = port
         self._demo = demo
         self._mode = mode
-        self._tell = tell
+        self._on_ready = on_ready
         self._state = TrialState(owner=process("reserva dev", os.getpid()))
         self._children: list[Child] = []
         self._task: asyncio.Task[None] | None = None
@@ -98,7 +98,7 @@ class Trial:
         data = self._folder.path
         servers = mongodb(data / "mongodb"), redis(data / "redis")
         for server in servers:
-            await self._child(group, server.name, server.command, cwd=data, heard=False)
+            await self._child(group, server.name, server.command, cwd=data, echoed=False)
         for server in servers:
             await _until(server.answers, server.name)
         self._state.mongodb_url, self._state.redis_url = (server.url for server in servers)
@@ -122,7 +122,7 @@ class Trial:
         self._state.app_url = url
         self._folder.write_state(self._state)
         log.info("ready", seconds=round(time.monotonic() - begun, 1), docs=f"{url}/docs")
-        self._tell(f"ready url={url} key={key}")
+        self._on_ready(f"ready url={url} key={key}")
 
     async def _program(self, group: asyncio.TaskGroup, name: str, *arguments: str) -> None:
         """Start one of Reserva's own commands against the trial's servers.
@@ -130,16 +130,16 @@ class Trial:
         It runs in the user's folder and imports nothing from there, where packages may have the names of ours (`-P`).
         """
         command = [sys.executable, "-P", "-m", "app.cli.main", *arguments]
-        await self._child(group, name, command, cwd=Path.cwd(), heard=True)
+        await self._child(group, name, command, cwd=Path.cwd(), echoed=True)
 
-    async def _child(self, group: asyncio.TaskGroup, name: str, command: list[str], *, cwd: Path, heard: bool) -> None:
+    async def _child(self, group: asyncio.TaskGroup, name: str, command: list[str], *, cwd: Path, echoed: bool) -> None:
         ours = {"MONGODB_URL": self._state.mongodb_url or "", "REDIS_URL": self._state.redis_url or ""}
         ours["RESERVA_MODE"] = self._mode
         env = {name: value for name, value in os.environ.items() if name.removesuffix(FILE) not in ours}
         env |= ours | {"PYTHONUNBUFFERED": "1"}
         if not env.get(_LAME_DUCK + FILE):  # nobody is in front of a trial who would have to be warned
             env.setdefault(_LAME_DUCK, "0")
-        child = await Child.start(name, command, cwd=cwd, env=env, heard=heard)
+        child = await Child.start(name, command, cwd=cwd, env=env, echoed=echoed)
         self._children.append(child)
         self._state.children.append(child.process)
         self._folder.write_state(self._state)
