@@ -17,7 +17,6 @@ from app.domain.instants import parse
 from app.errors import Problem
 from app.http.models import read_body
 from app.http.paging import MAX_LIMIT
-from app.reconciliation.finding_changes import ChangeOrder
 from app.reconciliation.finding_history import ACTOR_WORKER
 from app.reconciliation.findings.schemas import (
     FindingAcceptance,
@@ -82,7 +81,7 @@ def findings() -> None:
 @click.option("--from", "from_", type=Instant(), help="Windows that end after this instant (or date, in UTC).")
 @click.option("--to", type=Instant(), help="Windows that begin before this instant (or date, in UTC).")
 @click.option(
-    "--order", type=click.Choice(get_args(ChangeOrder)), default="from", show_default=True, help="What comes first."
+    "--order", type=click.Choice(get_args(FindingOrder)), default="from", show_default=True, help="What comes first."
 )
 @click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="How many at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
