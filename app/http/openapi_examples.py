@@ -289,7 +289,7 @@ _FOUND = {
 _GROUPED = {"id": _GROUP, "reservations": [_BOOKED | {"group": _GROUP}], "version": 1}
 
 _PROBLEM_MEMBERS: Mapping[ProblemName, dict[str, Any]] = {
-    "conflict": {"conflicts": [_TAKEN], "checks": [_CHECK]},
+    "conflict": {"conflicts": [_TAKEN], "checks": [_CHECK], "nextFree": ["2035-06-04T09:40:00.000Z"]},
     "rule": {"checks": [_CHECK | {"rule": "schedule", "detail": "Ada is closed then."}]},
     "too-late": {"until": "2035-06-03T09:00:00.000Z"},
     "local-time": {"choices": ["2035-10-28T00:30:00.000Z", "2035-10-28T01:30:00.000Z"]},

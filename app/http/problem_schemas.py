@@ -108,6 +108,8 @@ class _Conflict(ProblemAnswer):
     """Up to 10 reservations that are in the way."""
     checks: list[RuleCheckAnswer]
     """Every rule's verdict, always in the same order."""
+    next_free: Annotated[list[Instant] | None, Field(max_length=3)] = None
+    """Up to three starts, within 7 days from the one asked for, that are free for the same request; advice."""
 
 
 class _Rule(ProblemAnswer):
@@ -123,6 +125,11 @@ class _MembersRefused(ProblemAnswer):
 class _WithMembers(ProblemAnswer):
     members: list[MemberProblem] | None = None
     """In groups and moves: each member that this is about."""
+
+
+class _HoldExpired(_WithMembers):
+    next_free: Annotated[list[Instant] | None, Field(max_length=3)] = None
+    """Up to three starts, within 7 days from the one asked for, that are free for the same request; advice."""
 
 
 class _TooLate(_WithMembers):
@@ -150,11 +157,12 @@ class _OutcomeUnknown(ProblemAnswer):
 _BASES: Mapping[ProblemName, type[ProblemAnswer]] = {
     "conflict": _Conflict,
     "rule": _Rule,
+    "hold-expired": _HoldExpired,
     "too-late": _TooLate,
     "local-time": _LocalTime,
     "stranded-bookings": _Stranded,
     "outcome-unknown": _OutcomeUnknown,
-    **dict.fromkeys(("hold-expired", "hold-limit", "forbidden-transition", "stale", "invalid"), _WithMembers),
+    **dict.fromkeys(("hold-limit", "forbidden-transition", "stale", "invalid"), _WithMembers),
 }
 
 
