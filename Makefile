@@ -1,5 +1,6 @@
 # make run     the trial: sets up .venv if needed, starts everything, prints the address and a key
 # make test    all tests
+# make coverage  all tests, and which lines and branches of each room they ran
 # make bench   storms, ratios and kills on a database of its own (needs wrk)
 # make fuzz    half an hour of requests made from the description of the API
 # make lint    style, format, types and spelling
@@ -8,7 +9,7 @@
 # make lock    renews requirements.lock from pyproject.toml
 # make help    these lines
 
-.PHONY: run test bench fuzz lint server setup lock help
+.PHONY: run test coverage covered bench fuzz lint server setup lock help
 .DEFAULT_GOAL := run
 SHELL := /bin/sh
 
@@ -18,6 +19,9 @@ ARGS ?=
 # How many processes share the tests, file by file, each with servers of its own; 0: all in one. They are more than the
 # cores, because tests of processes mostly wait.
 JOBS ?= 4
+
+# How many per cent of lines and branches `make coverage` asks for.
+COVERAGE_FLOOR ?= 0
 
 # Servers and files that are too large for the repository, where they are at hand beside it.
 export TEST_SERVER_SCRIPTS ?= $(wildcard $(CURDIR)/../shared/mongo)
@@ -33,6 +37,16 @@ run: $(ready)
 
 test: $(ready)
 	@exec .venv/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+
+coverage: $(ready)
+	@.venv/bin/coverage erase
+	@.venv/bin/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@$(MAKE) --no-print-directory covered
+
+# Only the figures, of the last `make coverage`.
+covered: $(ready)
+	@.venv/bin/coverage combine --quiet --keep
+	@exec .venv/bin/python -m tests.support.coverage_rooms $(COVERAGE_FLOOR)
 
 bench: $(ready)
 	@exec .venv/bin/python -m tests.bench $(ARGS)
