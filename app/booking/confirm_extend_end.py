@@ -95,7 +95,7 @@ class Close(ExistingIntent):
     A single reservation is closed without a guard: see `transitions.close`.
     """
 
-    without_resource = True
+    allows_missing_resource = True
 
     to: Status
     reason: str | None = None

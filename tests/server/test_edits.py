@@ -165,7 +165,7 @@ async def test_shorter_hours_are_judged_in_one_pass(full: Shop) -> None:
 
 async def test_less_capacity_is_judged_in_one_pass(full: Shop) -> None:
     """Under the guard nobody is judged again if nobody came."""
-    full.counts.of("passes", Plan, "lost")
+    full.counts.of("passes", Plan, "stranded_among")
     await full.edit(capacity=8_000)
 
     assert full.counts.taken() == {"known before": BOOKINGS, "passes": 1}

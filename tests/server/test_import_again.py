@@ -333,7 +333,7 @@ def booked_row(**fields: Any) -> BookRow:
         "start": NINE,
         "end": NINE + HOUR,
         "reference": "a",
-        "lifted": frozenset(),
+        "lifted_rules": frozenset(),
     }
     return BookRow(**(wanted | fields), status="confirmed", import_key=import_key("room", "a"))
 
