@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cachetools import FIFOCache
+from typing_extensions import override
 
 WINDOW_SECONDS = 60.0
 TRACEBACKS_MAX = 256
@@ -41,6 +42,7 @@ class Repeats(logging.Filter):
         self._shown: FIFOCache[int, _Shown] = FIFOCache(TRACEBACKS_MAX)
         self._lock = threading.Lock()
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is shown."""
         traceback = _traceback(record)

@@ -6,6 +6,7 @@ from typing import Any
 from arq import cron
 from arq.cron import CronJob
 from arq.typing import WorkerCoroutine
+from typing_extensions import override
 
 from app.cron import Times, following
 
@@ -23,6 +24,7 @@ class CronLineJob(CronJob):
         super().__init__(**vars(cron(coroutine, **options)))
         self._times = times
 
+    @override
     def calculate_next(self, prev_run: datetime) -> None:
         """Set `next_run` to the first time of the line after `prev_run`."""
         self.next_run = following(self._times, prev_run)

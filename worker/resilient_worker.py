@@ -20,6 +20,7 @@ from arq.utils import poll, timestamp_ms
 from arq.worker import Worker
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError, ResponseError
+from typing_extensions import override
 
 ANSWER_SECONDS = 3.0
 """How long Redis has to answer with all jobs that this worker can take; jobs that are due wait no longer for it."""
@@ -44,6 +45,7 @@ class ResilientWorker(Worker):
         self._redis_retry_at = -math.inf
         self._redis_lost_at: float | None = None
 
+    @override
     async def main(self) -> None:
         """Start the jobs that are due and those queued in Redis, until the worker is stopped."""
         self.ctx["redis"] = self.pool
@@ -52,6 +54,7 @@ class ResilientWorker(Worker):
         async for _ in poll(self.poll_delay_s):
             await self._poll_iteration()
 
+    @override
     async def close(self) -> None:
         """Wait for cancelled tasks and close the connections, whether or not Redis answers."""
         if self.tasks:
@@ -61,9 +64,11 @@ class ResilientWorker(Worker):
         with suppress(RedisError, OSError):
             await self.pool.aclose(close_connection_pool=True)
 
+    @override
     async def record_health(self) -> None:
         """Nothing: workers write their heartbeat into MongoDB, where it does not depend on Redis."""
 
+    @override
     async def run_cron(self, n: datetime, delay: float, num_windows: int = 2) -> None:
         """Start the jobs that are due, in this process. However many times a paused process missed, a job runs once.
 
@@ -89,6 +94,7 @@ class ResilientWorker(Worker):
         except Exception:  # whatever it was, the next run may succeed, and the other jobs go on
             log.exception("a scheduled job failed; it comes again", job=job.name)
 
+    @override
     async def _poll_iteration(self) -> None:
         """Start the jobs that are due, and then those queued in Redis, if it can be used."""
         await self.heart_beat()
@@ -153,6 +159,7 @@ class ResilientWorker(Worker):
             return []
         return found
 
+    @override
     async def run_job(self, job_id: str, score: int) -> None:
         """arq's, but an entry of the queue that it cannot handle is removed instead of ending the worker."""
         try:

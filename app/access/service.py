@@ -10,6 +10,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from app.caller import CUSTOMER_SCOPES, SCOPES
 from app.errors import invalid, not_found
 from app.storage.catalogue import CatalogueStore
@@ -36,6 +38,7 @@ class Token(NamedTuple):
         match = _TOKEN.fullmatch(text)
         return cls(match[1], match[2]) if match else None
 
+    @override
     def __str__(self) -> str:
         """The key as it is shown, once."""
         return f"rsv_{self.prefix}_{self.secret}"

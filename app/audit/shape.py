@@ -3,6 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
+from typing_extensions import override
+
 from app.audit.texts import Format
 from app.domain.zones import zone
 from app.storage.row_reader import folded
@@ -43,6 +45,7 @@ class Condition:
     path: str
     wanted: str | None = None
 
+    @override
     def __str__(self) -> str:
         """As it is written on the command line."""
         return self.path if self.wanted is None else f"{self.path}={self.wanted}"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
+from typing_extensions import override
 
 from app.booking.intents import TYPICAL_BYTES, Intent, Lane, View, guard_lanes
 from app.booking.outcomes import Accepted, Refused
@@ -58,10 +59,12 @@ class Book(Intent[Reservation]):
     pool_choice: str | None = None
     """The resource of the pool that a group's search has assigned."""
 
+    @override
     def lanes(self) -> frozenset[Lane]:
         """The guard of the resource, or of every member of the pool."""
         return guard_lanes(*self.candidates)
 
+    @override
     def guards(self) -> frozenset[Lane]:
         """The guard of the resource; of a pool only that of the chosen resource is changed, after the choice."""
         return guard_lanes(self.resource) if self.resource else frozenset()
@@ -91,24 +94,29 @@ class Book(Intent[Reservation]):
         return turns
 
     @property
+    @override
     def size(self) -> int:
         """Varies by notes and metadata; with a key they are stored in its answer as well."""
         extra = sum(len(key) + len(str(value)) for key, value in (self.metadata or {}).items()) + len(self.notes or "")
         return TYPICAL_BYTES + BYTES_PER_CHARACTER * extra * (2 if self.token else 1)
 
     @property
+    @override
     def lengthy(self) -> bool:
         """Whether the requested times are that long: no service sets such a length."""
         return self.end is not None and to_millis(self.end) - to_millis(self.start) > LENGTHY_FROM
 
+    @override
     def services(self) -> frozenset[str]:
         """The service that sets length and buffers."""
         return frozenset((self.service,)) if self.service else frozenset()
 
+    @override
     def reservations(self) -> list[ObjectId]:
         """The reservation that it makes."""
         return [self.reservation]
 
+    @override
     def spans(self, view: View) -> list[Span]:
         """The block on each resource on which it may be booked, as far as it can be determined."""
         service_rules = view.service_rules(self.service) if self.service else None
@@ -122,6 +130,7 @@ class Book(Intent[Reservation]):
                 spans.append(Span(candidate, *block_of(to_millis(self.start), end, service_rules)))
         return spans
 
+    @override
     def judge(self, view: View) -> Accepted[Reservation]:
         """Judge every rule and make the reservation; of a pool the first resource in order that is free is chosen.
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import override
+
 from app.booking.confirm_extend_end import hold_expired
 from app.booking.existing import ExistingIntent, check_version
 from app.booking.intents import Lane, View, guard_lanes
@@ -49,14 +51,17 @@ class Change(ExistingIntent):
     reason: str | None = None
     lifted_rules: frozenset[str] = field(default_factory=frozenset)
 
+    @override
     def lanes(self) -> frozenset[Lane]:
         """The guards of the present resource and of the new one."""
         return guard_lanes(self.resource, self.patch.get("resource", self.resource))
 
+    @override
     def services(self) -> frozenset[str]:
         """The present service and the new one."""
         return frozenset(service for service in (self.service, self.patch.get("service")) if service)
 
+    @override
     def spans(self, view: View) -> list[Span]:
         """The block after the change."""
         stored = self.stored(view)
@@ -65,6 +70,7 @@ class Change(ExistingIntent):
         after, _, _ = self._changed(stored, view)
         return [Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))]
 
+    @override
     def judge(self, view: View) -> Accepted[Reservation]:
         """The changed reservation.
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from app.booking.existing import ExistingIntent
 from app.booking.intents import View
 from app.booking.outcomes import Accepted
@@ -34,6 +36,7 @@ class Confirm(ExistingIntent):
     admin: bool = False
     spares_final: bool = False
 
+    @override
     def judge(self, view: View) -> Accepted[Reservation]:
         """The confirmed reservation, or the request; one that is confirmed already stays as it is.
 
@@ -65,6 +68,7 @@ class Extend(ExistingIntent):
 
     seconds: int
 
+    @override
     def judge(self, view: View) -> Accepted[Reservation]:
         """The hold with its new end, or as it is if that is later.
 
@@ -101,6 +105,7 @@ class Close(ExistingIntent):
     reason: str | None = None
     admin: bool = False
 
+    @override
     def judge(self, view: View) -> Accepted[Reservation]:
         """The closed reservation.
 

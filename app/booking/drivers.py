@@ -19,9 +19,10 @@ from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.mongo_client import MongoClient
 from pymongo.write_concern import WriteConcern
+from typing_extensions import override
 
 from app.booking.doubtful_sessions import DoubtfulSessions
-from app.cluster.heartbeat import EnsureRegistered
+from app.cluster.heartbeat import EnsureRegistered, SessionOwner
 from app.deadline import LEAST_SECONDS
 from app.outages import is_unheard
 from app.storage.client import Store
@@ -53,7 +54,7 @@ async def _no_registration() -> None:
     """Nobody wants to be asked before a batch."""
 
 
-class SessionDriver:
+class SessionDriver(Driver, SessionOwner):
     """One session a slot for the life of the process, outside the pool, so that it can be named and killed.
 
     `vouch` is asked before every batch; it sees to it that whoever finds this process dead knows what it `held`.
@@ -78,6 +79,7 @@ class SessionDriver:
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix="booking")
         self._session_ender = ThreadPoolExecutor(1, thread_name_prefix="doubts")
 
+    @override
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
         """Run the whole body in one hop to a thread."""
         until = time.monotonic() + budget_seconds
@@ -162,11 +164,13 @@ class SessionDriver:
         with suppress(PyMongoError), pymongo.timeout(GRACE_SECONDS):
             self.doubtful_sessions.end()
 
+    @override
     async def end_doubtful_sessions(self) -> None:
         """Have the server end what is in doubt, as far as it answers; asked with every beat."""
         if self.doubtful_sessions.ids():
             await asyncio.get_running_loop().run_in_executor(self._session_ender, self._end_doubtful_sessions)
 
+    @override
     def adopt_sessions(self, sessions: list[bytes]) -> None:
         """Take over the sessions of a dead process: what it sent last may be late."""
         self.doubtful_sessions.add(sessions, late=True)
@@ -176,18 +180,22 @@ class SessionDriver:
         _id_of(session)  # it gets its id when somebody asks for it
         return session
 
+    @override
     def session_ids(self) -> list[bytes]:
         """The ids of the sessions that may hold guards now, or after the next call of `run`, or by what is late."""
         return [*(_id_of(session) for session in self.sessions), *self.doubtful_sessions.ids()]
 
+    @override
     def doubtful_session_ids(self) -> list[bytes]:
         """Those of them that are in doubt."""
         return self.doubtful_sessions.ids()
 
+    @override
     def retire_sessions(self) -> None:
         """Begin no further batch in the present sessions: somebody has ended them."""
         self._retired_slots.update(range(len(self.sessions)))
 
+    @override
     async def close(self) -> None:
         """End the sessions; no body may be running."""
         ended, self.sessions = self.sessions, []
@@ -228,7 +236,7 @@ def _abort_or_raise(session: ClientSession) -> None:
         raise failures[0]
 
 
-class PlainDriver:
+class PlainDriver(Driver, SessionOwner):
     """Call by call on the asynchronous client, without a transaction: optimistic mode, and mongomock."""
 
     atomic = False
@@ -237,6 +245,7 @@ class PlainDriver:
         self.ensure_registered: EnsureRegistered = _no_registration
         self._database = store.database
 
+    @override
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
         """Step through the body; sessions and transactions mean nothing here."""
         del slot
@@ -267,23 +276,29 @@ class PlainDriver:
             result = method(*step.arguments, **step.options)
             return await (result.to_list(None) if step.method == "find" else result)
 
+    @override
     def session_ids(self) -> list[bytes]:
         """Nothing."""
         return []
 
+    @override
     def doubtful_session_ids(self) -> list[bytes]:
         """Nothing."""
         return []
 
+    @override
     def retire_sessions(self) -> None:
         """There is nothing to retire."""
 
+    @override
     def adopt_sessions(self, sessions: list[bytes]) -> None:
         """Without transactions nothing of a session is locked."""
 
+    @override
     async def end_doubtful_sessions(self) -> None:
         """Nothing is in doubt."""
 
+    @override
     async def close(self) -> None:
         """Nothing is held."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
+from typing_extensions import override
 
 from app.booking.existing import ReservationMoved, check_version
 from app.booking.intents import Intent, Lane, Target, View, guard_lanes
@@ -80,14 +81,17 @@ class EditResource(Intent[int]):
     version: int | None = None
     rules: str = field(default_factory=new_rules)
 
+    @override
     def lanes(self) -> frozenset[Lane]:
         """The guard of the resource, so that no booking is made meanwhile."""
         return guard_lanes(self.identity)
 
+    @override
     def targets(self) -> frozenset[Target]:
         """The stored resource, for its version."""
         return frozenset((("resources", self.identity),))
 
+    @override
     def spans(self, view: View) -> list[Span]:
         """The stretches in which the edit can strand bookings, for those changed since the survey."""
         survey = self.plan.survey
@@ -95,6 +99,7 @@ class EditResource(Intent[int]):
             return []
         return [Span(self.identity, start, end, survey.since) for start, end in self.plan.stretches]
 
+    @override
     def judge(self, view: View) -> Accepted[int]:
         """Accept the edit, and show its rules to the intents that follow.
 
@@ -150,23 +155,28 @@ class EditService(Intent[Service]):
     apply: Callable[[Service], Service]
     version: int | None = None
 
+    @override
     def lanes(self) -> frozenset[Lane]:
         """The service's row among the guards."""
         return guard_lanes(service_row(self.identity))
 
+    @override
     def services(self) -> frozenset[str]:
         """The service itself, so that a missing row is noticed."""
         return frozenset((self.identity,))
 
+    @override
     def targets(self) -> frozenset[Target]:
         """The stored service."""
         return frozenset((("services", self.identity),))
 
+    @override
     def spans(self, view: View) -> list[Span]:
         """Needs no occupants."""
         del view
         return []
 
+    @override
     def judge(self, view: View) -> Accepted[Service]:
         """Accept the edit.
 

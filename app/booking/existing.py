@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from bson import ObjectId
+from typing_extensions import override
 
 from app.booking.intents import Intent, Lane, Target, View, guard_lanes
 from app.booking.outcomes import Accepted, Update
@@ -50,23 +51,28 @@ class ExistingIntent(Intent[Reservation]):
     allows_missing_resource: ClassVar[bool] = False
     """Whether the intent can change a reservation whose resource does not exist, as one that others wrote."""
 
+    @override
     def lanes(self) -> frozenset[Lane]:
         """The guard of the resource."""
         return guard_lanes(self.resource)
 
+    @override
     def services(self) -> frozenset[str]:
         """The service, so that a reservation that got another one meanwhile is judged again."""
         return frozenset((self.service,)) if self.service else frozenset()
 
+    @override
     def spans(self, view: View) -> list[Span]:
         """Needs no occupants."""
         del view
         return []
 
+    @override
     def targets(self) -> frozenset[Target]:
         """The stored reservation."""
         return frozenset(((COLLECTION, self.reservation),))
 
+    @override
     def reservations(self) -> list[ObjectId]:
         """The reservation."""
         return [self.reservation]

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bson import ObjectId
+from typing_extensions import override
 
 from app.booking.book import Book
 from app.booking.change import Change
@@ -39,35 +40,43 @@ class AllOrNothing(Intent[list[Reservation]]):
     members: Sequence[Intent[Reservation]]
 
     @property
+    @override
     def writes(self) -> int:
         """Sum over the members."""
         return sum(member.writes for member in self.members)
 
     @property
+    @override
     def size(self) -> int:
         """Sum over the members, in bytes."""
         return sum(member.size for member in self.members)
 
+    @override
     def lanes(self) -> frozenset[Lane]:
         """Union over the members."""
         return frozenset[Lane]().union(*(member.lanes() for member in self.members))
 
+    @override
     def guards(self) -> frozenset[Lane]:
         """Union over the members."""
         return frozenset[Lane]().union(*(member.guards() for member in self.members))
 
+    @override
     def services(self) -> frozenset[str]:
         """Union over the members."""
         return frozenset[str]().union(*(member.services() for member in self.members))
 
+    @override
     def targets(self) -> frozenset[Target]:
         """Union over the members."""
         return frozenset[Target]().union(*(member.targets() for member in self.members))
 
+    @override
     def reservations(self) -> list[ObjectId]:
         """Concatenation over the members, in their order."""
         return [identity for member in self.members for identity in member.reservations()]
 
+    @override
     def spans(self, view: View) -> list[Span]:
         """Concatenation over the members."""
         spans: list[Span] = []
@@ -76,6 +85,7 @@ class AllOrNothing(Intent[list[Reservation]]):
                 spans += member.spans(view)
         return spans
 
+    @override
     def judge(self, view: View) -> Accepted[list[Reservation]]:
         """Accept all members; each sees the changes of those before it.
 
@@ -122,6 +132,7 @@ class BookGroup(AllOrNothing):
     members: Sequence[Book]
     group: ObjectId = field(default_factory=ObjectId)
 
+    @override
     def judge(self, view: View) -> Accepted[list[Reservation]]:
         """Accept all members, in the first of several orders in which each finds a resource.
 
@@ -189,6 +200,7 @@ class BookGroup(AllOrNothing):
         except MembersRefused as refused:
             return [index for index, _ in refused.members]
 
+    @override
     def _combine(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
         joined = AllOrNothing._combine(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
         joined.documents = [("groups", {"_id": self.group, "reservations": [row.id for row in joined.inserts]})]
@@ -201,6 +213,7 @@ class Move(AllOrNothing):
 
     members: Sequence[Change]
 
+    @override
     def _prepare(self, view: View) -> None:
         """Take all members out of their calendars before any of them is judged.
 

@@ -9,6 +9,8 @@ transactions the unique index on the field has that effect.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from typing_extensions import override
+
 from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.existing import COLLECTION, ExistingIntent, check_version
@@ -56,10 +58,12 @@ class BookRow(Book):
     import_key: str
     status: Status
 
+    @override
     def targets(self) -> frozenset[Target]:
         """The reservation that an import made of the row."""
         return frozenset(((IMPORT_KEY_TARGET, self.import_key),))
 
+    @override
     def judge(self, view: View) -> Accepted[Reservation]:
         """The reservation of the row, if there is one by now, else a new one.
 
@@ -75,6 +79,7 @@ class BookRow(Book):
         accepted.value.import_key = self.import_key
         return accepted
 
+    @override
     def lifted_rules_until(self, end: Millis, now: Millis) -> frozenset[str]:
         """See `lifted_rules_for_row`."""
         return lifted_rules_for_row(self.status, end, now, self.lifted_rules)
@@ -86,6 +91,7 @@ class ChangeRow(Change):
 
     status: Status
 
+    @override
     def judge(self, view: View) -> Accepted[Reservation]:
         """The reservation as the row has it.
 
@@ -117,6 +123,7 @@ class ChangeRow(Change):
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
         return self.accept_change(stored, after, now, taken=[taken])
 
+    @override
     def _history_line(self, stored: Reservation, after: Reservation, changed: list[str], at: datetime) -> HistoryLine:
         line = ExistingIntent._history_line(self, stored, after, changed, at)  # noqa: SLF001  # slots leave no zero-argument super
         if changed:

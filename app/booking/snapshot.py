@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from bson import ObjectId
+from typing_extensions import override
 
 from app.booking.intents import AnyIntent, Lane, View
 from app.booking.outcomes import Update
@@ -60,6 +61,7 @@ class Snapshot(View):
         self._unreadable: dict[tuple[str, str], Problem] = {}
         self._targets: dict[tuple[str, Hashable], dict[str, Any]] = {}
 
+    @override
     def resource_rules(self, resource: str) -> ResourceRules | None:
         """The rules of a resource; None if there is no such resource.
 
@@ -72,10 +74,12 @@ class Snapshot(View):
             self._check_guard(resource)
         return resource_rules
 
+    @override
     def replace(self, rules: ResourceRules) -> None:
         """Show these rules of their resource to the intents that follow in the transaction."""
         self._resource_rules[rules.id] = rules
 
+    @override
     def service_rules(self, service: str) -> ServiceRules | None:
         """The rules of a service; None if there is no such service.
 
@@ -97,11 +101,13 @@ class Snapshot(View):
         if identity not in self.guards:
             raise missing_guard(identity)
 
+    @override
     def seq(self, resource: str) -> int:
         """How many transactions have changed the resource's guard, with this one."""
         seq: int = self.guards[resource]["seq"]
         return seq
 
+    @override
     def now(self, resource: str) -> Millis:
         """The database's clock at this batch's change of the guard; where it is only read, not before its last."""
         at = self.guards.get(resource, {}).get("at")  # what does not exist has no guard
@@ -109,6 +115,7 @@ class Snapshot(View):
             return self.clock if at is None else to_millis(at)
         return max(self.clock, to_millis(at))
 
+    @override
     def calendar(self, resource: str) -> Calendar:
         """The occupants of a resource in the spans that the batch's intents asked for."""
         if resource not in self._calendars:
@@ -116,6 +123,7 @@ class Snapshot(View):
         return self._calendars[resource]
 
     @contextmanager
+    @override
     def undoing(self, *failures: type[Exception]) -> Iterator[None]:
         """Take back what the block enters into calendars if one of these failures leaves it."""
         before = {resource: (calendar.live.copy(), calendar.expired.copy()) for resource, calendar in self._known()}
@@ -129,6 +137,7 @@ class Snapshot(View):
     def _known(self) -> list[tuple[str, Calendar]]:
         return [*self._calendars.items()]
 
+    @override
     def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
         """A document that an intent named as its target."""
         return self._targets.get((collection, identity))

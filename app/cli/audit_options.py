@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from typing_extensions import override
 
 from app.audit import Shape, ShapeError, condition
 from app.storage.values import COUNT_MAX
@@ -24,6 +25,7 @@ GROUPS = {
 class Grouped(click.Command):
     """A command whose help shows its options by group."""
 
+    @override
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each group with its example, then the rest."""
         groups: dict[str, list[tuple[str, str]]] = {name: [] for name in (_REST, *GROUPS)}

@@ -19,6 +19,7 @@ from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 from rich.console import Console, RenderableType
 from rich.text import Text
+from typing_extensions import override
 
 from app import logs
 from app.cli.output import silence, unwritten
@@ -40,11 +41,13 @@ DONE, FOUND, COULD_NOT = 0, 1, 2
 class _Aside(Console):
     """Standard error for people; a failure to write it does not end the command."""
 
+    @override
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, if that is possible."""
         with suppress(OSError):
             super().print(*objects, **options)
 
+    @override
     def on_broken_pipe(self) -> None:
         """Print nothing more."""
         self.quiet = True

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar, get_args
 
 import click
+from typing_extensions import override
 
 from app.availability.service import Availability
 from app.cli.common import DONE, FOUND, asynchronous, console, opened, result, shown, write_line
@@ -46,6 +47,7 @@ class Instant(click.ParamType[datetime]):
 
     name = "instant"
 
+    @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read it; a mistake is told in a sentence."""
         try:

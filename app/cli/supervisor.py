@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from granian.server.mp import MPServer
+from typing_extensions import override
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 class Supervisor(MPServer):
     """granian's server with another way of looking after its processes; all arguments are granian's."""
 
+    @override
     def _serve_loop(self, spawn_target: Callable[..., Any], target_loader: Callable[..., Any]) -> None:
         """Start again what is lost, until a signal comes."""
         failures: dict[int, int] = {}
@@ -48,6 +50,7 @@ class Supervisor(MPServer):
             if self.reload_signal:
                 self._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call]  # granian's
 
+    @override
     def signal_handler_interrupt(self, *args: Any, **_: Any) -> None:
         """End, and hand on what ends the waiting: a second signal, and Ctrl-C, which skips it."""
         number: int = args[0]
@@ -58,6 +61,7 @@ class Supervisor(MPServer):
         self.interrupt_signal = True
         self.main_loop_interrupt.set()
 
+    @override
     def shutdown(self, exit_code: int = 0) -> None:
         """End all processes; that one of them was lost before is no failure of the whole."""
         self.interrupt_children.clear()

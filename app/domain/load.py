@@ -10,6 +10,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 
+from typing_extensions import override
+
 from app.domain.instants import Millis
 
 
@@ -158,6 +160,7 @@ class Profile(Calendar):
         self._chunks: list[int] = []
         self._full: dict[int, _Stretches] = {}
 
+    @override
     def peak(self, start: Millis, end: Millis, ignore: Hashable | None = None) -> int:
         """The highest load during `[start, end)`."""
         if ignore != self._ignored:

@@ -16,6 +16,7 @@ from litestar.params import FromPath
 from litestar.response import File
 from litestar.routes import BaseRoute
 from litestar.types import ControllerRouterHandler, Guard
+from typing_extensions import override
 
 from app.errors import Problem
 from app.http.openapi import SECURITY_SCHEME, document
@@ -83,6 +84,7 @@ _CACHED = {"Cache-Control": "public, max-age=3600"}
 class _Nowhere(Router):
     """Where Litestar may put its own pages about the API: the one that there is is ours, and has our headers."""
 
+    @override
     def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
         """Do nothing."""
         del value

@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 from litestar import Request as LitestarRequest
 from litestar.exceptions import InternalServerException
 from litestar.types import Empty, Scope
+from typing_extensions import override
 
 from app.errors import Problem
 from app.http.methods import extended
@@ -37,6 +38,7 @@ class Request(LitestarRequest[Any, Any, Any]):
 
     _read: tuple[Any, Any] | None = None
 
+    @override
     async def json(self) -> Any:
         """The body as the model of the route, which Litestar hands on to the handler as it is.
 
@@ -49,6 +51,7 @@ class Request(LitestarRequest[Any, Any, Any]):
         """The same body as plain JSON."""
         return (await self._content())[0]
 
+    @override
     async def body(self) -> bytes:
         """The bytes of the body, 1 MiB at most.
 

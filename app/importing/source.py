@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from typing_extensions import override
+
 PIECE_CHARACTERS_MAX = 1 << 20
 """Characters. A line that is longer comes in several pieces; no row is."""
 
@@ -67,13 +69,14 @@ class _Bytes(Protocol):
         """Read into a buffer; 0 at the end."""
 
 
-class _StoppablePipe:
+class _StoppablePipe(_Bytes):
     """A pipe, or anything else whose reads may block, that another thread can stop."""
 
     def __init__(self, raw: io.FileIO) -> None:
         self._raw = raw
         self._stopped, self._stop = os.pipe()
 
+    @override
     def readinto(self, buffer: Any, /) -> int | None:
         """Read what comes.
 
@@ -109,10 +112,12 @@ class _CountedBytes(io.RawIOBase):
         buffer = bytearray(size)
         return bytes(buffer[: self._raw.readinto(buffer) or 0])
 
+    @override
     def readable(self) -> bool:
         """It can be read."""
         return True
 
+    @override
     def readinto(self, buffer: Any, /) -> int:
         """Read what was peeked at, then the rest."""
         view = memoryview(buffer).cast("B")

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from bson import Binary, DatetimeMS, Decimal128, ObjectId, encode
 from bson.dbref import DBRef
+from typing_extensions import override
 
 from app.domain.instants import FIRST, LAST, SECOND, Millis, render, to_millis
 
@@ -153,6 +154,7 @@ class OtherId(NamedTuple):
     digits: str
     text: str
 
+    @override
     def __str__(self) -> str:
         """As it is shown."""
         return self.text

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from app.access.keyring import CACHE_SECONDS, CACHED_MAX, Keyring
 from app.access.service import create_key, hash_of, list_keys, revoke_key, rotate_key
@@ -246,6 +247,7 @@ async def test_many_at_once_ask_the_database_once(mock_store: Store) -> None:
     wrong = made.token[:-2] + ("AA" if made.token[-2:] != "AA" else "BB")
 
     class Counting(Keyring):
+        @override
         async def _look_up(self, prefix: str) -> Any:
             nonlocal asked
             asked += 1

@@ -16,6 +16,7 @@ from bson import ObjectId
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 from structlog.testing import capture_logs
+from typing_extensions import override
 
 from app.catalogue.schemas import NewResource
 from app.domain.instants import parse
@@ -306,6 +307,7 @@ class Watched(WorkPool):
         super().__init__(threads, queue_limit)
         self.given = 0
 
+    @override
     async def run(self, work: Any, *args: Any, **kwargs: Any) -> Any:
         """Count, and do it."""
         self.given += 1

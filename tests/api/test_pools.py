@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from app.booking import Book, BookGroup, MembersRefused, Refused
 from app.booking.group import VERDICTS_MAX
@@ -37,14 +38,17 @@ class Known(View):
         self.known = offer
         self.calendars = {room.id: Calendar(START - 1) for room in rooms}
 
+    @override
     def resource_rules(self, resource: str) -> ResourceRules | None:
         """One of them."""
         return self.rooms.get(resource)
 
+    @override
     def replace(self, room: ResourceRules) -> None:
         """Nobody edits."""
 
     @contextmanager
+    @override
     def undoing(self, *failures: type[Exception]) -> Iterator[None]:
         """As they were, after one of the failures."""
         before = {name: dict(calendar.live) for name, calendar in self.calendars.items()}
@@ -55,22 +59,27 @@ class Known(View):
                 calendar.live = before[name]
             raise
 
+    @override
     def service_rules(self, service: str) -> ServiceRules | None:
         """The one."""
         return self.known if service == self.known.id else None
 
+    @override
     def calendar(self, resource: str) -> Calendar:
         """Who is there."""
         return self.calendars[resource]
 
+    @override
     def now(self, resource: str) -> Millis:
         """Before all of it."""
         return self.calendars[resource].now
 
+    @override
     def seq(self, resource: str) -> int:
         """Nobody edits here."""
         return len(resource)
 
+    @override
     def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
         """Nothing is changed."""
         return dict[tuple[str, Hashable], dict[str, Any]]().get((collection, identity))

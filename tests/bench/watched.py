@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pymongo import monitoring
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
+from typing_extensions import override
 
 from app.cli.process import Process
 from app.cli.serve import application as product
@@ -25,16 +26,19 @@ class Listener(monitoring.CommandListener):
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._names: dict[int, str] = {}
 
+    @override
     def started(self, event: CommandStartedEvent) -> None:
         """Remember of which collection it is; the later events do not say."""
         if "autocommit" in event.command:
             kept = event.command[event.command_name]
             self._names[event.request_id] = f"{kept if isinstance(kept, str) else '-'} {event.command_name}"
 
+    @override
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """Note it."""
         self._note(event.request_id, "done", event.duration_micros)
 
+    @override
     def failed(self, event: CommandFailedEvent) -> None:
         """Note whether another transaction was first."""
         labels, code = event.failure.get("errorLabels", ()), event.failure.get("code")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from app.storage.client import Store
 from tests.support.commands import SECONDS, Running, eventually, listens, run, running
@@ -114,6 +115,7 @@ class Asking(threading.Thread):
         self.told = False
         self.broken: Exception | None = None
 
+    @override
     def run(self) -> None:
         """Ask."""
         try:

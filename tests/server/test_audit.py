@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from bson import Code, DatetimeMS, ObjectId, Regex
 from pymongo import MongoClient
+from typing_extensions import override
 
 from app.audit import Report, audit
 from app.domain.instants import render, to_millis
@@ -481,6 +482,7 @@ def test_a_user_who_may_not(guarded: str) -> None:
 class Half(ReadOnlyDatabase):
     """A database of which only the reservations may be read: none of these servers denies single collections."""
 
+    @override
     def documents(
         self,
         collection: str,

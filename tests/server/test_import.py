@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from app.booking import Book, BookingService
 from app.errors import Problem
@@ -227,6 +228,7 @@ class Faulty(BookingService):
         super().__init__(store)
         self.faults = list(faults)
 
+    @override
     async def book(self, intent: Book) -> Any:
         """Book, or not, and say that nobody knows."""
         fault = self.faults.pop(0) if self.faults else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from app.booking import Book, BookingService, BookRow, ChangeRow, import_key
 from app.booking.outcomes import Accepted
@@ -261,6 +262,7 @@ class Paused(BookingService):
         super().__init__(store)
         self.reached, self.go = asyncio.Event(), asyncio.Event()
 
+    @override
     async def book(self, intent: Book) -> Any:
         """Wait, then book."""
         self.reached.set()
@@ -294,6 +296,7 @@ class Late(BookingService):
         super().__init__(store)
         self.go = asyncio.Event()
 
+    @override
     async def change_row(self, intent: ChangeRow) -> Any:
         """Wait, then change."""
         await self.go.wait()

@@ -9,6 +9,7 @@ import pytest
 from bson import DatetimeMS, Decimal128, ObjectId
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener
+from typing_extensions import override
 
 from app.domain.instants import DAY, HOUR, MINUTE
 from app.migration.coverage import complete_coverage, survey_coverage
@@ -188,13 +189,16 @@ class Counter(CommandListener):
     def __init__(self) -> None:
         self.names: list[str] = []
 
+    @override
     def started(self, event: Any) -> None:
         """One more."""
         self.names.append(event.command_name)
 
+    @override
     def succeeded(self, event: Any) -> None:
         """Nothing."""
 
+    @override
     def failed(self, event: Any) -> None:
         """Nothing."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from typing_extensions import override
 
 from app.domain.instants import render
 from app.domain.rules import ResourceRules
@@ -127,6 +128,7 @@ async def edit(database: Any, **fields: Any) -> None:
 class Between(RuleReader):
     """Somebody edits the resource after its guard was read and before it is."""
 
+    @override
     async def _load(self, *arguments: Any) -> Any:
         if arguments[0].collection == "resources":
             await edit(self._database, capacity=2)

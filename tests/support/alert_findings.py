@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson import ObjectId
+from typing_extensions import override
 
 from app.domain.instants import to_millis
 from app.storage.client import Store
@@ -19,6 +20,7 @@ class Moved(Clock):
 
     at = to_millis(SEVEN)
 
+    @override
     def millis(self) -> int:
         """Where it stands."""
         return self.at

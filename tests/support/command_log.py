@@ -6,6 +6,7 @@ from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import monitoring
+from typing_extensions import override
 
 from app.migration.migrate import migrate
 from app.storage.client import Store
@@ -18,14 +19,17 @@ class Commands(monitoring.CommandListener):
         self._seen: list[tuple[str, Any]] = []
         self.answered: list[str] = []
 
+    @override
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         """Note a command."""
         self._seen.append((event.command_name, event.command))
 
+    @override
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         """Note its name."""
         self.answered.append(event.command_name)
 
+    @override
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
         """Nothing to note."""
 

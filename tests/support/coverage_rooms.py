@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import click
 from coverage import Coverage
+from typing_extensions import override
 
 
 class Tally(NamedTuple):
@@ -23,6 +24,7 @@ class Tally(NamedTuple):
     covered_lines: int = 0
     covered_branches: int = 0
 
+    @override
     def __add__(self, other: object) -> "Tally":
         """Both together."""
         if not isinstance(other, Tally):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis
+from typing_extensions import override
 
 from tests.support.servers import Child, free_port, redis
 
@@ -46,6 +47,7 @@ class OwnRedis:
 
 
 class _Complaint(socketserver.StreamRequestHandler):
+    @override
     def handle(self) -> None:
         """Answer each command, a list of words, with the complaint."""
         while count := self.rfile.readline().strip().removeprefix(b"*"):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
+from typing_extensions import override
 
 from app.domain.grid import Grid, full_days
 from app.domain.instants import DAY, HOUR, MINUTE, SECOND, Millis, from_millis, to_millis
@@ -59,6 +60,7 @@ class Figures:
     nights: int = 0
     slots: int = 0
 
+    @override
     def __str__(self) -> str:
         """One line, for people."""
         return ", ".join(f"{name} {value}" for name, value in vars(self).items())

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from app.domain.acceptance import JOINED, LOWER, RAN_OUT, TOO_MANY, Acceptance, digest
 from app.domain.finding_identity import (
@@ -273,11 +274,13 @@ class Counted(str):
     __slots__ = ()
     looks = 0
 
-    def __hash__(self) -> int:  # noqa: D105 -- it is Python's own
+    @override
+    def __hash__(self) -> int:
         Counted.looks += 1
         return super().__hash__()
 
-    def __eq__(self, other: object) -> bool:  # noqa: D105 -- it is Python's own
+    @override
+    def __eq__(self, other: object) -> bool:
         Counted.looks += 1
         return super().__eq__(other)
 

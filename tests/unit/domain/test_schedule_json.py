@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from app.domain.instants import DAY, parse, to_millis
 from app.domain.schedule import ALWAYS, Hours, Schedule
@@ -143,6 +144,7 @@ class Seen(dict[str, Any]):
 
     read = 0
 
+    @override
     def __iter__(self) -> Iterator[str]:
         """Read it."""
         Seen.read += 1

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from app.errors import Problem
 from app.http.strict_json import DEPTH, MAX_FAULTS, MAX_INT, MIN_INT, _object, read_json
@@ -87,6 +88,7 @@ class Name(str):
     __slots__ = ()
     compared = 0
 
+    @override
     def __eq__(self, other: object) -> bool:
         """Compare it."""
         Name.compared += 1
