@@ -18,7 +18,6 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.synchronous.client_session import ClientSession
 from pymongo.synchronous.mongo_client import MongoClient
-from pymongo.write_concern import WriteConcern
 from typing_extensions import override
 
 from app.booking.doubtful_sessions import DoubtfulSessions
@@ -27,10 +26,10 @@ from app.deadline import LEAST_SECONDS
 from app.outages import is_unheard
 from app.storage.client import Store
 from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
+from app.storage.transactions import MAJORITY
 
 T = TypeVar("T")
 
-MAJORITY = WriteConcern("majority", j=True)
 GRACE_SECONDS = 1.0
 """What a commit, and the question whether it came through, get beyond the budget of their batch."""
 GRACE_STEPS = frozenset({"commit", "kill", "commit.fence", "commit.prove", "plain.prove", "reservations.stamp"})

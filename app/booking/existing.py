@@ -9,12 +9,12 @@ from typing_extensions import override
 
 from app.booking.intents import Intent, Lane, Target, View, guard_lanes
 from app.booking.outcomes import Accepted, Update
-from app.booking.transitions import HISTORY_LINES_MAX, HistoryLine, reservation_update
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, status_at
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem, invalid, not_found
 from app.storage.documents import Reservation
+from app.storage.reservation_updates import HISTORY_LINES_MAX, HistoryLine, reservation_update
 from app.storage.span import Span
 from app.storage.stored_reservations import strict_reservation
 

@@ -18,13 +18,13 @@ from app.booking.idempotency import key_hash
 from app.booking.intents import Target, View
 from app.booking.outcomes import Accepted
 from app.booking.permission import check_begun
-from app.booking.transitions import HistoryLine
 from app.domain.instants import Millis, to_millis
 from app.domain.lifecycle import BLOCKING, Status, is_final, may_become
 from app.domain.rules import RULES
 from app.errors import Problem
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
+from app.storage.reservation_updates import HistoryLine
 from app.storage.span import Span
 from app.storage.stored_reservations import strict_reservation
 

@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 
 from app.booking.intents import Lane
 from app.storage.client import Store
+from app.storage.guards import mark_priority
 
 YIELD_MILLISECONDS = 20
 """For how long a request asks for guards; no process leaves a guard alone for longer, whatever the request says."""
@@ -27,9 +28,7 @@ def priority_requester(store: Store) -> RequestPriority:
     """Requests priority by a mark on the guards of this store; a mark that cannot be written is given up."""
 
     async def request_priority(lanes: frozenset[Lane], owner: ObjectId) -> None:
-        until = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": YIELD_MILLISECONDS}}
-        mark = [{"$set": {"yieldUntil": until, "yieldTo": owner}}]
         with suppress(PyMongoError), pymongo.timeout(WRITE_SECONDS):
-            await store.database["guards"].update_many({"_id": {"$in": [*lanes]}}, mark)
+            await mark_priority(store, lanes, owner, YIELD_MILLISECONDS)
 
     return request_priority

@@ -1,6 +1,6 @@
 """The front door of the write path: what the rooms above call to book, change and close."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, TypeVar
 
 from bson import ObjectId
@@ -25,6 +25,7 @@ from app.errors import Problem, not_found
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service
 from app.storage.occupancy import BRANCHES_MAX
+from app.storage.reservations import GuardedRow, ReservationStore
 from app.storage.rule_cache import RuleCache
 from app.storage.stored_reservations import unreadable
 from app.storage.values import identity as identity_of
@@ -50,7 +51,7 @@ class GuardedBy(TypedDict):
     service: str | None
 
 
-def _guards_of(row: Mapping[str, Any]) -> GuardedBy:
+def _guards_of(row: GuardedRow) -> GuardedBy:
     """The resource and the service of a stored reservation.
 
     Raises:
@@ -205,9 +206,7 @@ class BookingService:
         """
         operations = [ObjectId() for _ in identities]
         for _ in range(ATTEMPTS_MAX):
-            query = {"_id": {"$in": [*identities]}}
-            found = await self.store.database["reservations"].find(query, {"resource": 1, "service": 1}).to_list(None)
-            rows = {row["_id"]: row for row in found}
+            rows = await ReservationStore(self.store).find_guarded(identities)
             for identity in identities:
                 if identity not in rows:
                     raise not_found("reservation", str(identity))

@@ -20,7 +20,7 @@ from app.domain.instants import MINUTE, Millis, to_millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
 from app.storage.client import Store
-from app.storage.occupancy import BRANCHES_MAX, FIELDS, batched_queries, branches, occupancies_of, read_foreign
+from app.storage.occupancy import BRANCHES_MAX, occupancies_of, read_outside
 from app.storage.reach import Reach
 from app.storage.span import Span
 
@@ -61,17 +61,13 @@ async def read_blocking_rows(
     spans = [Span(resource, start, end) for start, end in stretches]
     # A server looks for what two branches have in common, which for many rows takes as long as reading them.
     at_once = BRANCHES_MAX if store.shape == "or" and len(stretches) > STRETCHES_READ_SINGLY_MAX else 1
-    rows: list[Mapping[str, Any]] = []
     try:
         with pymongo.timeout(READ_SECONDS):
-            for query in batched_queries(branches(spans, reaches), at_once):
-                rows += await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
-            rows += await read_foreign(store, spans, reaches)
+            return await read_outside(store, spans, reaches, at_once)
     except PyMongoError as error:
         if not error.timeout:
             raise
         raise overloaded("Reading the bookings that this may strand took too long; nothing was done.") from error
-    return rows
 
 
 def survey_of(

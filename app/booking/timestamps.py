@@ -8,7 +8,7 @@ older stamp, and each writer is bounded:
   process that was paused, a server that hung), what was written is stamped anew.
 - A reservation from a pool is stamped before its guard is taken, with the database's clock as this process knows it;
   the guard's own clock must not be more than `SKEW_SECONDS` ahead of that.
-- Changes without a transaction are stamped by the database itself as it applies them: `STAMP`.
+- Changes without a transaction are stamped by the database itself as it applies them: `reservation_updates.STAMP`.
 """
 
 import time
@@ -19,6 +19,7 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from app.domain.instants import SECOND, Millis
+from app.storage.reservation_updates import STAMP
 from app.storage.steps import Step, Steps
 
 log = structlog.get_logger()
@@ -27,9 +28,6 @@ FOLLOWER_LAG_SECONDS = 10
 COMMIT_SECONDS = 5.0
 FRESH_SECONDS = 7.0
 SKEW_SECONDS = 2.0
-
-STAMP: dict[str, Any] = {"updatedAt": True}
-"""For `$currentDate`: the database's clock at the moment at which it applies the change."""
 
 MonotonicClock: TypeAlias = Callable[[], float]
 """A clock in seconds that only goes forward."""

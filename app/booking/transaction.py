@@ -19,11 +19,11 @@ from app.booking.intents import AnyIntent, Lane
 from app.booking.outcomes import Accepted, Refused, Stranded, Update, overloaded
 from app.booking.snapshot import BUMP, ClockSkew, Snapshot
 from app.booking.timestamps import FRESH_SECONDS, Age, StaleTimestamp, restamp
-from app.booking.transitions import HistoryLine, reservation_update
 from app.domain.instants import Millis, from_millis, to_millis
 from app.errors import OutcomeUnknown, Problem
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.reach import Reach
+from app.storage.reservation_updates import HistoryLine, reservation_update
 from app.storage.rule_cache import RuleCache
 from app.storage.span import Span
 from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps, find, insert, update

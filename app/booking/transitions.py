@@ -1,4 +1,4 @@
-"""Changes of status: the one update document that every change of a reservation is written by, and closing.
+"""Closing: the changes of status that add no load.
 
 Closing (cancel, complete, no-show) adds no load: the status stops blocking, and times, resource and units stay. It is
 one compare-and-set on `version`, outside every transaction, and is never refused for an overlap: a reservation on a
@@ -7,86 +7,37 @@ double-booked resource can always be cancelled. What the worker closes because t
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NotRequired, TypedDict
 
 import pymongo
 from bson import ObjectId
 from pymongo.errors import AutoReconnect, PyMongoError
 
-from app.booking.drivers import MAJORITY
 from app.booking.intents import DEADLINE_SECONDS
 from app.booking.outcomes import overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_begun, check_cancellation_notice
-from app.booking.timestamps import STAMP
 from app.deadline import LEAST_SECONDS, sending, within
 from app.domain.instants import Millis, to_millis
 from app.domain.lifecycle import Status, may_follow, status_at
 from app.errors import OutcomeUnknown, Problem, not_found
 from app.outages import is_unheard
+from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.clock import stamped
-from app.storage.documents import Reservation
+from app.storage.documents import Reservation, Service
+from app.storage.reservation_transitions import ReservationTransitions
+from app.storage.reservation_updates import HistoryLine
 from app.storage.stored_reservations import known_status, lenient_reservation, unreadable
 from app.storage.stored_rules import service_rules_of
 from app.storage.values import count, identity, instant
 
-HISTORY_LINES_MAX = 50
-"""A reservation keeps the latest lines of its history."""
 ATTEMPTS_MAX = 20
 WRITE_SECONDS = 1.0
 """A plain write waits for a transaction that has locked the document."""
 READ_BACK_SECONDS = 0.3
 """The time at the end of a request for the read that tells whether the write was applied."""
-
-HistoryLine = TypedDict(
-    "HistoryLine",
-    {
-        "at": datetime,
-        "by": str,
-        "operation": ObjectId,
-        "from": NotRequired[Status],
-        "to": NotRequired[Status],
-        "changed": NotRequired[list[str]],
-        "reason": NotRequired[str],
-    },
-)
-"""A line of a stored history: a change of status has `from` and `to`, any other the names of the fields `changed`."""
-
-
-def reservation_update(
-    line: HistoryLine,
-    *,
-    stamp: datetime | None = None,
-    fields: Mapping[str, Any] | None = None,
-    unset: Collection[str] = (),
-) -> dict[str, Any]:
-    """The update document of a stored reservation: status, fields, version, `updatedAt` and a line of history.
-
-    Args:
-        line: The line; its `to`, if it has one, is the new status.
-        stamp: The new `updatedAt`; None: the database's clock as it applies the update.
-        fields: Other fields to set, under their stored names.
-        unset: The stored names of the fields to remove.
-    """
-    changed: dict[str, Any] = {**(fields or {})}
-    if "to" in line:
-        changed["status"] = line["to"]
-    if stamp is not None:
-        changed["updatedAt"] = stamp
-    update: dict[str, Any] = {
-        "$set": changed,
-        "$inc": {"version": 1},
-        "$push": {"history": {"$each": [line], "$slice": -HISTORY_LINES_MAX}},
-    }
-    if stamp is None:
-        update["$currentDate"] = STAMP
-    if unset:
-        update["$unset"] = dict.fromkeys(unset, "")
-    return update
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +98,7 @@ class _ClosingAttempts:
         self.closure = closure
         self.operation = ObjectId()
         self.unheard = False
-        self.reservations = store.database.get_collection("reservations", write_concern=MAJORITY)
+        self.reservations = ReservationTransitions(store)
 
     async def run(self, write_until: float) -> Reservation | None:
         """Read, judge and write once; None if that has to be done again.
@@ -156,7 +107,7 @@ class _ClosingAttempts:
             Problem: `not-found`, `forbidden-transition`, `too-late`.
             pymongo.errors.PyMongoError: the database does not answer, or refuses.
         """
-        row = await self.reservations.find_one({"_id": self.identity})
+        row = await self.reservations.read_row(self.identity)
         if row is None:
             raise not_found("reservation", str(self.identity))
         history = row.get("history", [])
@@ -168,34 +119,32 @@ class _ClosingAttempts:
         await _check_closure(self.store, row, self.closure)
         if not await self._write(row, write_until):
             return None
-        row = await self.reservations.find_one({"_id": self.identity})
+        row = await self.reservations.read_row(self.identity)
         return None if row is None else lenient_reservation(row)
 
-    async def _write(self, row: Mapping[str, Any], write_until: float) -> bool:
+    async def _write(self, row: Mapping[str, object], write_until: float) -> bool:
         """Update the version that was read; whether the update was surely applied."""
         line: HistoryLine = {
             "at": self.store.clock.now(),
             "by": self.closure.by,
             "operation": self.operation,
-            "from": row["status"],
+            "from": str(row["status"]),
             "to": self.closure.to,
         }
         if self.closure.reason:
             line["reason"] = self.closure.reason
-        query = {"_id": self.identity, "version": row["version"]}
         sending()
         try:
             with pymongo.timeout(max(min(WRITE_SECONDS, write_until - time.monotonic()), LEAST_SECONDS)):
-                result = await self.reservations.update_one(query, reservation_update(line))
+                return await self.reservations.close_row(self.identity, row["version"], line)
         except PyMongoError as error:
             if not (error.timeout or isinstance(error, AutoReconnect)):
                 raise
             self.unheard = self.unheard or is_unheard(error)
             return False
-        return bool(result.matched_count)
 
 
-async def _check_closure(store: Store, row: Mapping[str, Any], closure: Closure) -> None:
+async def _check_closure(store: Store, row: Mapping[str, object], closure: Closure) -> None:
     """Refuse what the lifecycle, the start or the cancellation notice forbids.
 
     A hold that is over by this process's idea of the database's clock is judged again by the database's own: a hold
@@ -212,19 +161,20 @@ async def _check_closure(store: Store, row: Mapping[str, Any], closure: Closure)
     if closure.to in ATTENDANCE_STATUSES:
         check_begun(_start_of(row), closure.to, now)
     if closure.to == "cancelled" and status == "confirmed" and row.get("service") is not None and not closure.admin:
-        service = await store.database["services"].find_one({"_id": identity(row["service"])})
+        named = identity(row["service"])
+        service = None if named is None else await CatalogueStore(store).find_row(Service, named)
         if service is not None:
             check_cancellation_notice(_start_of(row), service_rules_of(service), now)
 
 
-def _start_of(row: Mapping[str, Any]) -> Millis:
+def _start_of(row: Mapping[str, object]) -> Millis:
     start = instant(row.get("startTime"))
     if start is None:
         raise unreadable({"startTime": row.get("startTime")})
     return start
 
 
-def _status_at(row: Mapping[str, Any], now: Millis) -> Status:
+def _status_at(row: Mapping[str, object], now: Millis) -> Status:
     status = known_status(row.get("status"))
     if status is None:
         raise unreadable({"status": row.get("status")})

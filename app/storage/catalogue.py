@@ -4,7 +4,7 @@ Objects are read as rows, and validated by `object_of`: other programs may have 
 answer then names each field at fault. Where only ids are read, and for inserts, Beanie is used.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -57,6 +57,17 @@ class CatalogueStore:
         """Whether there is an object of this id, whatever else is in it."""
         found = await self.store.of(kind).find_one({"_id": identity}, projection_model=_Identity)
         return found is not None
+
+    async def portions_of_ids(self, kind: Kind, size: int) -> AsyncIterator[list[str]]:
+        """The ids of all objects that are text, in their order, `size` at a time."""
+        last = ""
+        while True:
+            beyond = self.store.of(kind).find({"_id": {"$gt": last}}, projection_model=_Identity)
+            found: list[str] = [each.id async for each in beyond.sort("_id").limit(size)]
+            if not found:
+                return
+            yield found
+            last = found[-1]
 
     async def find_offering(self, service: str) -> str | None:
         """The id of any active resource that offers a service."""

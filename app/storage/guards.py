@@ -51,6 +51,14 @@ async def read_guard(store: Store, identity: str) -> dict[str, Any] | None:
     return row
 
 
+async def mark_priority(store: Store, guards: Collection[str], owner: ObjectId, milliseconds: int) -> None:
+    """Mark guards as asked for by an owner until so many milliseconds from now, by the database's clock."""
+    # Past Beanie: one update by an expression of the server's clock.
+    until = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": milliseconds}}
+    mark = [{"$set": {"yieldUntil": until, "yieldTo": owner}}]
+    await store.database["guards"].update_many({"_id": {"$in": [*guards]}}, mark)
+
+
 async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[ForeignOccupancy]]:
     """The reach that the bookings of a resource need, and the foreign occupancies among them that are not stored yet.
 

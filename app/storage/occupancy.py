@@ -149,6 +149,16 @@ def batched_queries(queries: Sequence[dict[str, Any]], branches_per_find: int) -
         yield batch[0] if len(batch) == 1 else {"$or": batch}
 
 
+async def read_outside(
+    store: Store, spans: Sequence[Span], reaches: Mapping[str, Reach], branches_per_find: int
+) -> list[Row]:
+    """As `read`, outside of a transaction."""
+    found: list[Row] = []
+    for query in batched_queries(branches(spans, reaches), branches_per_find):
+        found += await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
+    return found + await read_foreign(store, spans, reaches)
+
+
 async def read_foreign(
     store: Store, spans: Iterable[Span], reaches: Mapping[str, Reach], most: int | None = None
 ) -> list[Row]:

@@ -5,9 +5,9 @@ spelled otherwise. What lists, shows or compares stored reservations therefore r
 `stored_reservations` and `row_reader` turn into what they mean. What only counts rows of ours goes through Beanie.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorCollection
@@ -38,6 +38,13 @@ Row: TypeAlias = dict[str, Any]
 RESERVATIONS: str = Reservation.Settings.name
 
 
+class GuardedRow(TypedDict):
+    """What tells which guards a change of a stored reservation needs, as others may have written it."""
+
+    resource: object
+    service: object
+
+
 class ReservationStore:
     """The reservations of a database.
 
@@ -64,6 +71,11 @@ class ReservationStore:
         rows = await self._rows.find({"_id": {"$in": [*ids]}}).to_list(None)
         found: dict[Any, Reservation] = {row["_id"]: lenient_reservation(row) for row in rows}
         return {each: found[each] for each in ids if each in found}
+
+    async def find_guarded(self, ids: Collection[ObjectId]) -> dict[ObjectId, GuardedRow]:
+        """Those of these ids, with what tells which guards a change of them needs."""
+        rows = self._rows.find({"_id": {"$in": [*ids]}}, {"resource": 1, "service": 1})
+        return {row["_id"]: GuardedRow(resource=row.get("resource"), service=row.get("service")) async for row in rows}
 
     async def find_group(self, group: ObjectId) -> list[Reservation]:
         """The members of a group in its order, as `find_shown` has them; none where there is no such group."""

@@ -13,6 +13,8 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
 from app.storage.client import Store
 
+MAJORITY = WriteConcern("majority", j=True)
+"""What every write of a reservation waits for."""
 COMMIT_TRIES_MAX = 20
 """How often a commit whose answer was lost is sent again."""
 
@@ -51,7 +53,7 @@ async def transaction(store: Store) -> AsyncIterator[AsyncIOMotorClientSession]:
         pymongo.errors.PyMongoError: the server failed, or another transaction wrote the same (`is_transient`).
     """
     async with await store.client.start_session() as session:
-        session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True), ReadPreference.PRIMARY)
+        session.start_transaction(ReadConcern("snapshot"), MAJORITY, ReadPreference.PRIMARY)
         try:
             yield session
         except BaseException:

@@ -7,6 +7,7 @@ import pytest
 from app.booking import BookingService, expiry
 from app.booking.expiry import expire_lapsed
 from app.domain.instants import SECOND
+from app.storage import reservation_transitions
 from app.storage.client import Store
 from app.storage.clock import Clock
 from tests.support.step_driver import add_resource, booking_of
@@ -76,7 +77,7 @@ async def test_what_cannot_be_marked_is_in_nobodys_way(
     store: Store, monkeypatch: pytest.MonkeyPatch, odd: dict[str, str]
 ) -> None:
     """Rows of others that take no new version or line of history stay as they are; those behind them are marked."""
-    monkeypatch.setattr(expiry, "RESERVATIONS_PER_FETCH", 2)
+    monkeypatch.setattr(reservation_transitions, "RESERVATIONS_PER_FETCH", 2)
     await add_resource(store)
     past = store.clock.now() - timedelta(hours=3)
     row = {"resource": "room", "version": 1, "history": [], "startTime": past, "endTime": past + timedelta(hours=1)}
