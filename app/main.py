@@ -13,6 +13,7 @@ from app.availability import routes as availability_routes
 from app.availability.service import Availability
 from app.booking import BookingService
 from app.catalogue import routes as catalogue_routes
+from app.catalogue import schedule_routes
 from app.catalogue.planning import Planner
 from app.catalogue.service import Catalogue
 from app.http import docs
@@ -32,7 +33,7 @@ from app.reconciliation import routes as reconciliation_routes
 from app.reconciliation.findings.service import Findings
 from app.reconciliation.optimistic_followups import OptimisticFollowups
 from app.reconciliation.service import Reconciliations
-from app.reservations import group_routes, move_routes
+from app.reservations import group_routes, move_routes, status_routes
 from app.reservations import routes as reservation_routes
 from app.reservations.groups import Groups
 from app.reservations.hold_limits import HoldLimits
@@ -101,7 +102,9 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         route_handlers=[
             operations_routes.router,
             catalogue_routes.router,
+            schedule_routes.router,
             reservation_routes.router,
+            status_routes.router,
             group_routes.router,
             move_routes.router,
             availability_routes.router,

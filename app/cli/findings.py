@@ -19,15 +19,15 @@ from app.errors import Problem
 from app.http.models import read_body
 from app.http.paging import MAX_LIMIT
 from app.reconciliation.finding_history import ACTOR_WORKER
+from app.reconciliation.findings.answers import finding_answers
 from app.reconciliation.findings.schemas import (
     FindingAcceptance,
     FindingAnswer,
     FindingAssignment,
     FindingNote,
     TransitionTarget,
-    finding_answer,
 )
-from app.reconciliation.findings.service import Findings, ShownFindings
+from app.reconciliation.findings.service import Findings
 from app.reconciliation.findings.transitions import FindingTransition
 from app.storage.finding_pages import FindingFilters, FindingOrder
 from app.storage.rule_cache import RuleCache, RuleReader
@@ -124,7 +124,7 @@ async def show(identity: str, *, as_json: bool) -> int:
     """Show a finding: its reservations side by side, moves that would mend it, and what was said of it."""
     async with _review() as review:
         seen = await review.read(identity)
-    (answer,) = _answers(seen)
+    (answer,) = finding_answers(seen)
     if as_json:
         result(_json(answer))
         return DONE
@@ -196,7 +196,7 @@ async def _read(
     cursor: str | None = None
     while True:
         listed, seen = await review.page(filters, order, min(limit - len(answers), MAX_LIMIT), cursor)
-        answers += _answers(seen)
+        answers += finding_answers(seen)
         cursor = listed.following
         if cursor is None or len(answers) >= limit:
             return answers, listed.total
@@ -219,7 +219,7 @@ async def _transition(
     distinct = [*dict.fromkeys(ids)]
     async with _review() as review:
         outcomes, seen = await review.transition_many(distinct, transition)
-    answers = iter(_answers(seen))
+    answers = iter(finding_answers(seen))
     results = [
         (identity, each if isinstance(each, Problem) else next(answers))
         for identity, each in zip(distinct, outcomes, strict=True)
@@ -251,10 +251,6 @@ def _user() -> str:
     except (KeyError, OSError):  # a container may run under a number that has no name
         return "terminal"
     return "terminal" if user == ACTOR_WORKER else user
-
-
-def _answers(seen: ShownFindings) -> list[FindingAnswer]:
-    return [finding_answer(each, seen.context, seen.now, seen.proposals) for each in seen.findings]
 
 
 def _json(answer: FindingAnswer) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from typing import Annotated, Generic, Self, TypeAlias, TypeVar
+from typing import Annotated, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from litestar.params import QueryParameter
 
@@ -29,6 +29,14 @@ Mark: TypeAlias = str | Millis
 
 A = TypeVar("A", bound=Answer)
 T = TypeVar("T")
+
+
+class Identified(Protocol):
+    """An item of a list by id."""
+
+    @property
+    def id(self) -> object:
+        """Its id, a text or an `ObjectId`."""
 
 
 class Page(Answer, Generic[A]):
@@ -72,6 +80,20 @@ def read_cursor(cursor: str, *kinds: type[Mark]) -> tuple[Mark, ...]:
     if not ours or any(isinstance(mark, int) and abs(mark) >= LATEST for mark in marks):
         raise bad_cursor()
     return tuple(marks)
+
+
+def cursor_id(cursor: str | None) -> str | None:
+    """The id after which the page begins, in a list by id; None: the first page.
+
+    Raises:
+        Problem: `invalid` for a cursor of another list.
+    """
+    return None if cursor is None else str(read_cursor(cursor, str)[0])
+
+
+def id_mark(item: Identified) -> tuple[str]:
+    """The sort key of an item in a list by id."""
+    return (str(item.id),)
 
 
 def bad_cursor() -> Problem:

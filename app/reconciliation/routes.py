@@ -8,11 +8,11 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.access.routes import needs
 from app.http.openapi import problems
-from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, read_cursor
+from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark
 from app.reconciliation.findings.routes import FindingRoutes
 from app.reconciliation.schemas import NewReconciliation, ReconciliationAnswer
 from app.reconciliation.service import Reconciliations
-from app.storage.documents import Run, RunKind, RunState
+from app.storage.documents import RunKind, RunState
 
 _MOST = 100
 """Values of one filter."""
@@ -61,9 +61,8 @@ class ReconciliationRoutes(Controller):
 
         The newest first.
         """
-        after = None if cursor is None else str(read_cursor(cursor, str)[0])
-        found = await reconciliations.page(in_states or [], of_kinds or [], limit + 1, after)
-        return Page[ReconciliationAnswer].of(found, limit, _mark)
+        found = await reconciliations.page(in_states or [], of_kinds or [], limit + 1, cursor_id(cursor))
+        return Page[ReconciliationAnswer].of(found, limit, id_mark)
 
     @get("/{reconciliation_id:str}", operation_id="getReconciliation", responses=problems("not-found"))
     async def read(
@@ -75,10 +74,6 @@ class ReconciliationRoutes(Controller):
         another waits in its place.
         """
         return ReconciliationAnswer.model_validate(await reconciliations.read(reconciliation_id))
-
-
-def _mark(found: Run) -> tuple[str]:
-    return (str(found.id),)
 
 
 router = Router("/v1", route_handlers=[ReconciliationRoutes, FindingRoutes])

@@ -11,21 +11,20 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from app.access.routes import caller_of, needs
 from app.booking import Replay
 from app.http.answers import stored_response, versioned
-from app.http.openapi import ProblemNames, problems
+from app.http.openapi import problems
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
 from app.reservations.group_schemas import GroupAnswer, NewGroup, group_answer
 from app.reservations.groups import Group, Groups
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
-from app.reservations.schemas import StatusChange, reservation_answer, stored_answers
+from app.reservations.schemas import StatusChange, reason_of, reservation_answer, stored_answers
 from app.storage.documents import Reservation
 
-_WRITE: ProblemNames = ("overloaded", "outcome-unknown", "strict-only")
-_BOOK = problems(
-    "conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", *_WRITE, body=True, members=True
+_CREATE = problems(
+    "conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", "strict-only", body=True, members=True
 )
-_CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True, members=True)
-_CANCEL = problems("not-found", "forbidden-transition", "too-late", *_WRITE, body=True, members=True)
+_CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", "strict-only", body=True, members=True)
+_CANCEL = problems("not-found", "forbidden-transition", "too-late", "strict-only", body=True, members=True)
 _VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLESS_KEY, "status_code": HTTP_200_OK}
 
 
@@ -35,7 +34,7 @@ class GroupRoutes(Controller):
     path = "/groups"
     tags = ("Groups",)
 
-    @post(guards=[needs("reservations:write")], responses=_BOOK, opt=KEPT_KEY, operation_id="createGroup")
+    @post(guards=[needs("reservations:write")], responses=_CREATE, opt=KEPT_KEY, operation_id="createGroup")
     async def create(
         self,
         request: Request,
@@ -90,7 +89,7 @@ class GroupRoutes(Controller):
         What was cancelled or has taken place stays as it is; if one of the holds has expired, none is confirmed.
         Without `reservations:admin` holds of services with `approval` become requests, as they do alone.
         """
-        return _answer(await groups.confirm(group_id, caller_of(request), _reason(data)), groups)
+        return _answer(await groups.confirm(group_id, caller_of(request), reason_of(data)), groups)
 
     @post("/{group_id:str}/cancel", responses=_CANCEL, operation_id="cancelGroup", **_VERB)
     async def cancel(
@@ -104,7 +103,7 @@ class GroupRoutes(Controller):
 
         Repeating it is harmless.
         """
-        return _answer(await groups.cancel(group_id, caller_of(request), _reason(data)), groups)
+        return _answer(await groups.cancel(group_id, caller_of(request), reason_of(data)), groups)
 
 
 def _answer(group: Group, groups: Groups) -> Response[GroupAnswer]:
@@ -124,10 +123,6 @@ def _rendered_group(reservations: Sequence[Reservation]) -> RenderedAnswer:
 
 def _location(answer: GroupAnswer) -> str:
     return f"/v1/groups/{answer.id}"
-
-
-def _reason(data: StatusChange | None) -> str | None:
-    return data.reason if data else None
 
 
 router = Router("/v1", route_handlers=[GroupRoutes])

@@ -27,8 +27,6 @@ _MOVE = problems(
     "stale",
     "rule",
     "idempotency-mismatch",
-    "overloaded",
-    "outcome-unknown",
     "strict-only",
     body=True,
     members=True,

@@ -1,7 +1,7 @@
 """`/v1/reservations`, and a customer's reservations."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Controller, Response, Router, get, patch, post
 from litestar.di import NamedDependency
@@ -13,11 +13,11 @@ from app.booking import Replay
 from app.domain.lifecycle import Status
 from app.http.answers import built, stored_response, versioned
 from app.http.etags import IfMatch, IfMatchHeader
-from app.http.openapi import ProblemNames, problems
+from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
 from app.http.parameters import read_instant
 from app.http.request import Request
-from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
+from app.http.request_checks import KEPT_KEY, IdempotencyKeyHeader
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
 from app.reservations.queries import (
     Filters,
@@ -27,11 +27,9 @@ from app.reservations.queries import (
     read_reservation,
 )
 from app.reservations.schemas import (
-    HoldExtension,
     NewReservation,
     ReservationAnswer,
     ReservationPatch,
-    StatusChange,
     reservation_answer,
 )
 from app.reservations.service import Reservations
@@ -39,9 +37,8 @@ from app.storage.documents import Reservation
 from app.storage.reservations import Row
 from app.storage.stored_reservations import history_length, lenient_reservation
 
-_WRITE: ProblemNames = ("overloaded", "outcome-unknown")
-_BOOK = problems("conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", *_WRITE, body=True)
-_CHANGE = problems(
+_CREATE = problems("conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", body=True)
+_UPDATE = problems(
     "not-found",
     "conflict",
     "too-late",
@@ -51,14 +48,8 @@ _CHANGE = problems(
     "stale",
     "precondition-required",
     "rule",
-    *_WRITE,
     body=True,
 )
-_CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
-_EXTEND = problems("not-found", "hold-expired", "forbidden-transition", *_WRITE, body=True)
-_CANCEL = problems("not-found", "forbidden-transition", "too-late", "overloaded", body=True)
-_END = problems("not-found", "forbidden-transition", *_WRITE, body=True)
-_VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLESS_KEY, "status_code": HTTP_200_OK}
 
 Force = Annotated[
     bool, QueryParameter(description="Lift notice, horizon, schedule and time off; needs `reservations:admin`.")
@@ -84,7 +75,7 @@ class ReservationRoutes(Controller):
     path = "/reservations"
     tags = ("Reservations",)
 
-    @post(guards=[needs("reservations:write")], responses=_BOOK, opt=KEPT_KEY, operation_id="createReservation")
+    @post(guards=[needs("reservations:write")], responses=_CREATE, opt=KEPT_KEY, operation_id="createReservation")
     async def create(
         self,
         request: Request,
@@ -110,7 +101,7 @@ class ReservationRoutes(Controller):
             return stored_response(made.answer, replayed=True)
         if made.idempotency is not None:
             return stored_response(made.idempotency, replayed=False)
-        return _answer(made, reservations, status=201)
+        return reservation_response(made, reservations, status=HTTP_201_CREATED)
 
     @get(guards=[needs("reservations:read")], responses=problems("overloaded"), operation_id="listReservations")
     async def list_all(
@@ -158,12 +149,12 @@ class ReservationRoutes(Controller):
         found = await read_reservation(reservations.store, reservation_id, caller_of(request))
         if _shown(found, reservations).status != found.status:
             request.answer_anew()
-        return _answer(found, reservations)
+        return reservation_response(found, reservations)
 
     @patch(
         "/{reservation_id:str}",
         guards=[needs("reservations:write")],
-        responses=_CHANGE,
+        responses=_UPDATE,
         operation_id="updateReservation",
     )
     async def update(
@@ -184,81 +175,7 @@ class ReservationRoutes(Controller):
         """
         matching = IfMatch.read(if_match)
         changed = await reservations.change(reservation_id, data.to_patch(), matching, caller_of(request), force=force)
-        return _answer(changed, reservations)
-
-    @post("/{reservation_id:str}/confirm", responses=_CONFIRM, operation_id="confirmReservation", **_VERB)
-    async def confirm(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        reservations: NamedDependency[Reservations],
-        data: JSONBody[StatusChange | None] = None,
-    ) -> Response[ReservationAnswer]:
-        """Confirm a hold or a request.
-
-        No rule is judged again. Without `reservations:admin` a hold of a service with `approval` becomes a request
-        (`pending`, without `expiresAt`), and confirming a request is 403.
-        """
-        return _answer(await reservations.confirm(reservation_id, caller_of(request), _reason(data)), reservations)
-
-    @post("/{reservation_id:str}/extend", responses=_EXTEND, operation_id="extendReservation", **_VERB)
-    async def extend(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        data: JSONBody[HoldExtension],
-        reservations: NamedDependency[Reservations],
-    ) -> Response[ReservationAnswer]:
-        """Extend a hold.
-
-        The time counts from now, ends at most 86,400 seconds after the hold was made, and is never shortened.
-        """
-        extended = await reservations.extend(reservation_id, data.expires_in_seconds, caller_of(request))
-        return _answer(extended, reservations)
-
-    @post("/{reservation_id:str}/cancel", responses=_CANCEL, operation_id="cancelReservation", **_VERB)
-    async def cancel(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        reservations: NamedDependency[Reservations],
-        data: JSONBody[StatusChange | None] = None,
-    ) -> Response[ReservationAnswer]:
-        """Cancel a reservation.
-
-        Repeating it is harmless, and no overlap keeps it from being done. A confirmed one can be cancelled until its
-        service's cancellation notice before the start; after that, without `reservations:admin`, it is
-        `/problems/too-late`, which says `until` when it was possible.
-        """
-        return await _end("cancelled", request, reservation_id, reservations, data)
-
-    @post("/{reservation_id:str}/complete", responses=_END, operation_id="completeReservation", **_VERB)
-    async def complete(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        reservations: NamedDependency[Reservations],
-        data: JSONBody[StatusChange | None] = None,
-    ) -> Response[ReservationAnswer]:
-        """Complete a reservation.
-
-        It took place. Possible from its start on, and not for keys that are bound to a customer.
-        """
-        return await _end("completed", request, reservation_id, reservations, data)
-
-    @post("/{reservation_id:str}/no-show", responses=_END, operation_id="markReservationNoShow", **_VERB)
-    async def mark_no_show(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        reservations: NamedDependency[Reservations],
-        data: JSONBody[StatusChange | None] = None,
-    ) -> Response[ReservationAnswer]:
-        """Mark a reservation as a no-show.
-
-        Nobody came. Possible from its start on, and not for keys that are bound to a customer.
-        """
-        return await _end("no-show", request, reservation_id, reservations, data)
+        return reservation_response(changed, reservations)
 
 
 @get(
@@ -285,14 +202,12 @@ async def list_customer_reservations(
     return await _page(request, found, following, reservations)
 
 
-async def _end(
-    to: Status, request: Request, reservation_id: str, reservations: Reservations, data: StatusChange | None
+def reservation_response(
+    reservation: Reservation, reservations: Reservations, *, status: int = HTTP_200_OK
 ) -> Response[ReservationAnswer]:
-    return _answer(await reservations.finish(reservation_id, to, caller_of(request), _reason(data)), reservations)
-
-
-def _reason(data: StatusChange | None) -> str | None:
-    return data.reason if data else None
+    """A reservation as it is now, with its `ETag`; where it was made, with its `Location`."""
+    location = _location(reservation) if status == HTTP_201_CREATED else None
+    return versioned(_shown(reservation, reservations), reservation.version, status=status, location=location)
 
 
 def _shown(reservation: Reservation, reservations: Reservations) -> ReservationAnswer:
@@ -313,11 +228,6 @@ async def _page(
         return Page[ReservationAnswer](items=items, next=following)
 
     return await built(request, page, parts=sum(map(history_length, found)) + len(found))
-
-
-def _answer(reservation: Reservation, reservations: Reservations, *, status: int = 200) -> Response[ReservationAnswer]:
-    location = _location(reservation) if status == HTTP_201_CREATED else None
-    return versioned(_shown(reservation, reservations), reservation.version, status=status, location=location)
 
 
 router = Router("/v1", route_handlers=[ReservationRoutes, list_customer_reservations])

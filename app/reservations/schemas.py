@@ -143,6 +143,11 @@ class StatusChange(Body):
     """Kept in the history."""
 
 
+def reason_of(change: StatusChange | None) -> str | None:
+    """The reason that a caller gave; none without a body."""
+    return None if change is None else change.reason
+
+
 class ReservationHistoryEntry(Answer):
     """One change: who made it (a key's prefix, `import` or `worker`), when, and what it was."""
 

@@ -1,6 +1,5 @@
 """`/v1/findings`."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Controller, Response, get, post
@@ -20,6 +19,7 @@ from app.http.problem_schemas import ProblemAnswer
 from app.http.problems import problem_body
 from app.http.request import Request, request_id
 from app.http.request_checks import HARMLESS_KEY
+from app.reconciliation.findings.answers import finding_answers
 from app.reconciliation.findings.listing import MAX_VALUES
 from app.reconciliation.findings.schemas import (
     FindingAcceptance,
@@ -31,7 +31,6 @@ from app.reconciliation.findings.schemas import (
     FindingTransitionResult,
     FindingTransitionResults,
     TransitionTarget,
-    finding_answer,
 )
 from app.reconciliation.findings.service import Findings, ShownFindings
 from app.reconciliation.findings.transitions import FindingTransition
@@ -109,7 +108,7 @@ class FindingRoutes(Controller):
         listed, shown = await findings.page(filters, order, limit, cursor)
 
         def page() -> FindingPage:
-            return FindingPage(items=_answers(shown), next=listed.following, total=listed.total)
+            return FindingPage(items=finding_answers(shown), next=listed.following, total=listed.total)
 
         return await built(request, page, parts=shown.parts)
 
@@ -143,7 +142,7 @@ class FindingRoutes(Controller):
         came, shown = await findings.transition_many(data.ids, _transition_of(request, data.to, data))
 
         def answers() -> FindingTransitionResults:
-            findings_ = iter(_answers(shown))
+            findings_ = iter(finding_answers(shown))
             items = [
                 _refused(identity, each, request) if isinstance(each, Problem) else _taken(identity, next(findings_))
                 for identity, each in zip(data.ids, came, strict=True)
@@ -254,12 +253,8 @@ async def _transitioned(
 
 
 def _answer(shown: ShownFindings) -> Response[FindingAnswer]:
-    (answer,) = _answers(shown)
+    (answer,) = finding_answers(shown)
     return versioned(answer, answer.version)
-
-
-def _answers(shown: ShownFindings) -> Sequence[FindingAnswer]:
-    return [finding_answer(each, shown.context, shown.now, shown.proposals) for each in shown.findings]
 
 
 def _taken(identity: str, finding: FindingAnswer) -> FindingTransitionResult:

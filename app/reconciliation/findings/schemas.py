@@ -1,25 +1,16 @@
-"""Findings on the wire, and what can be said of them."""
+"""The bodies and answers of `/v1/findings`."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from bson import ObjectId
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from app.domain.finding_identity import State
-from app.domain.instants import from_millis, render, to_millis
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body, Instant, ObjectIdText
 from app.http.problem_schemas import ProblemAnswer
 from app.reconciliation.finding_history import ACTOR_WORKER
-from app.reconciliation.findings.context import FindingsContext
 from app.reconciliation.findings.listing import MAX_VALUES
-from app.reconciliation.proposals import Proposal
-from app.storage.documents import Finding
 from app.storage.finding_pages import SHOWN_RESERVATIONS
-from app.storage.row_reader import OccupiedTime, Reader, occupancies
-from app.storage.values import count, identity, instant, row_key, shown_text
 
 NOTE_LENGTH, NAME_LENGTH = 500, 100
 
@@ -231,90 +222,3 @@ class FindingTransitionResults(Answer):
 
     items: list[FindingTransitionResult]
     """One for each finding, in the order of the request."""
-
-
-def finding_answer(
-    finding: Finding, beside: FindingsContext, now: datetime, proposals: Sequence[Proposal] | None = None
-) -> FindingAnswer:
-    """A finding with its first reservations side by side, whatever is stored in them."""
-    first = finding.reservations[:SHOWN_RESERVATIONS]
-    reader = Reader(to_millis(now), beside.by_guest)
-    return FindingAnswer.model_validate(
-        {
-            **{name: getattr(finding, name) for name in _PLAIN},
-            "id": str(finding.id),
-            "resource_name": beside.resources.get(finding.resource),
-            "reservations": [_found(each, finding, beside, reader) for each in first],
-            "reservation_count": finding.reservation_count or len(finding.reservations),
-            "proposals": proposals,
-            "merged_into": None if finding.merged_into is None else str(finding.merged_into),
-            "split_from": None if finding.split_from is None else str(finding.split_from),
-            "run": str(finding.run),
-        }
-    )
-
-
-_MADE = {"id", "resource_name", "reservations", "reservation_count", "proposals", "merged_into", "split_from", "run"}
-_PLAIN = FindingAnswer.model_fields.keys() - _MADE
-
-
-def _found(reservation: Any, finding: Finding, beside: FindingsContext, reader: Reader) -> FindingReservation:
-    """A reservation as it can be read: its own times, or where it has items those of the one that is in the way."""
-    row = beside.reservations.get(row_key(reservation))
-    if row is None:
-        return FindingReservation(id=shown_text(reservation))
-    customer = row.get("customer")
-    taken = None if _is_plain(row) else _taken(row, finding, beside)
-    start, end = row.get("startTime"), row.get("endTime")
-    if taken is not None and row.get("items"):
-        start, end = from_millis(taken.start), from_millis(taken.end)
-    return FindingReservation.model_construct(
-        id=shown_text(reservation),
-        customer=_text(customer),
-        customer_name=beside.customers.get(identity(customer) or ""),
-        start_time=_moment(start),
-        end_time=_moment(end),
-        units=_units(row) if taken is None else taken.units,
-        status="expired" if reader.standing(row) == "lapsed" else _text(row.get("status")),
-        created_at=_made(reservation, row),
-        by=_text(row.get("key")),
-    )
-
-
-def _is_plain(row: Mapping[str, Any]) -> bool:
-    """Whether what a row says of itself is all, as it is of each that we wrote."""
-    return not row.get("items") and type(row.get("units")) is int
-
-
-def _taken(row: Mapping[str, Any], finding: Finding, beside: FindingsContext) -> OccupiedTime | None:
-    """What it takes of the resource; of several items there, the first that meets the window."""
-    start, end = to_millis(finding.from_), to_millis(finding.to)
-    found = (each for each in occupancies(row, beside.by_guest) if isinstance(each, OccupiedTime))
-    there = [each for each in found if each.resource == finding.resource]
-    return min(there, key=lambda each: not (each.start < end and start < each.end), default=None)
-
-
-def _units(row: Mapping[str, Any]) -> int | None:
-    stored = row.get("units")
-    return 1 if stored is None else count(stored)
-
-
-def _made(reservation: Any, row: Mapping[str, Any]) -> str | None:
-    stored = row.get("createdAt")
-    if stored is None and isinstance(reservation, ObjectId):
-        stored = reservation.generation_time
-    return _moment(stored)
-
-
-def _moment(value: Any) -> str | None:
-    """An instant as it leaves us if it can be read as one, of whatever type; else as text."""
-    if value is None:
-        return None
-    if isinstance(value, datetime):
-        return render(value if value.tzinfo else value.replace(tzinfo=UTC))
-    known = instant(value)
-    return shown_text(value) if known is None else render(known)
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else shown_text(value)
