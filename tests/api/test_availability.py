@@ -16,27 +16,27 @@ from app.booking import book
 from app.domain import slots as pure_slots
 from app.domain.instants import parse, render
 from app.domain.rules import RULES
-from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, failed_rules, good, made, problem, wanted
+from tests.support.api_client import ApiClient, booking_body, created, failed_rules, ok, problem
+from tests.support.times import DAY, HOUR, MINUTE, NINE
 
 AVAILABILITY = "/v1/availability"
 EXPLAIN = "/v1/availability/explain"
-DAY = timedelta(days=1)
 MONDAY: dict[str, Any] = {"from": "2030-01-07", "to": "2030-01-08"}
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 MORNING = {"weekly": [{"days": WEEKDAYS, "from": "09:00", "to": "12:00"}]}
 CLOSED: dict[str, Any] = {"weekly": []}
 
 
-async def hours(visitor: Visitor, schedule: dict[str, Any], resource: str = "room") -> None:
+async def hours(api: ApiClient, schedule: dict[str, Any], resource: str = "room") -> None:
     """Set when it is open."""
     path = f"/v1/resources/{resource}/schedule"
-    good(await visitor.ask("PUT", path, json=schedule, headers={"If-Match": "*"}))
+    ok(await api.request("PUT", path, json=schedule, headers={"If-Match": "*"}))
 
 
-async def slots(visitor: Visitor, **asked: Any) -> list[dict[str, Any]]:
+async def slots(api: ApiClient, **asked: Any) -> list[dict[str, Any]]:
     """The slots of the room, or of whatever is asked."""
     whose = {} if "service" in asked else {"resource": "room", "minutes": 60}
-    items: list[dict[str, Any]] = good(await visitor.get(AVAILABILITY, **(whose | asked)))["items"]
+    items: list[dict[str, Any]] = ok(await api.get(AVAILABILITY, **(whose | asked)))["items"]
     return items
 
 
@@ -46,11 +46,11 @@ def starts(items: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.fixture
-async def room(visitor: Visitor) -> Visitor:
+async def room(api: ApiClient) -> ApiClient:
     """A room that is open from nine to twelve every day, UTC."""
-    await visitor.resource()
-    await hours(visitor, MORNING)
-    return visitor
+    await api.resource()
+    await hours(api, MORNING)
+    return api
 
 
 @pytest.fixture
@@ -76,10 +76,10 @@ def _noting(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, thre
 class TestSpan:
     """Which slots are asked for."""
 
-    async def test_dates_are_local_days_and_the_last_is_excluded(self, visitor: Visitor) -> None:
+    async def test_dates_are_local_days_and_the_last_is_excluded(self, api: ApiClient) -> None:
         """A day is that of the zone, from its first instant to the next day's; a slot may end after it."""
-        await visitor.resource(timezone="Europe/Berlin")
-        answer = good(await visitor.get(AVAILABILITY, resource="room", minutes=60, **MONDAY))
+        await api.resource(timezone="Europe/Berlin")
+        answer = ok(await api.get(AVAILABILITY, resource="room", minutes=60, **MONDAY))
 
         assert answer["timezone"] == "Europe/Berlin"
         assert answer["items"][0] == {
@@ -92,7 +92,7 @@ class TestSpan:
         assert len(answer["items"]) == 24
         assert answer["items"][-1]["localStart"] == "2030-01-07T23:00"
 
-    async def test_instants_bound_the_starts(self, room: Visitor) -> None:
+    async def test_instants_bound_the_starts(self, room: ApiClient) -> None:
         """The first instant belongs to the span, the last does not; offsets are read."""
         asked = {"from": "2030-01-07T11:00:00+01:00", "to": "2030-01-07T11:00:00Z"}
 
@@ -103,42 +103,42 @@ class TestSpan:
         ]
         assert starts(await slots(room, **(asked | {"from": "2030-01-07T10:00:00.001Z"}))) == []
 
-    async def test_92_days_may_have_an_hour_more(self, visitor: Visitor) -> None:
+    async def test_92_days_may_have_an_hour_more(self, api: ApiClient) -> None:
         """Dates are counted by the calendar, instants by elapsed time."""
-        await visitor.resource(timezone="Europe/Berlin")
-        await hours(visitor, MORNING)
+        await api.resource(timezone="Europe/Berlin")
+        await hours(api, MORNING)
         dates = {"from": "2030-08-01", "to": "2030-11-01"}
         instants = {"from": "2030-08-01T00:00:00Z", "to": "2030-11-01T00:00:00Z"}
 
-        assert len(await slots(visitor, **dates)) == 92 * 3
-        assert len(await slots(visitor, **instants)) == 92 * 3
+        assert len(await slots(api, **dates)) == 92 * 3
+        assert len(await slots(api, **instants)) == 92 * 3
         for asked, longer in ((dates, "2030-11-02"), (instants, "2030-11-01T00:00:00.001Z")):
             query = {"resource": "room", "minutes": 60, **asked, "to": longer}
-            problem(await visitor.get(AVAILABILITY, **query), "invalid", "?to")
+            problem(await api.get(AVAILABILITY, **query), "invalid", "?to")
         spring = {"resource": "room", "minutes": 60, "from": "2030-03-01", "to": "2030-06-02"}
-        problem(await visitor.get(AVAILABILITY, **spring), "invalid", "?to")
+        problem(await api.get(AVAILABILITY, **spring), "invalid", "?to")
 
-    async def test_too_many_starts_are_refused(self, visitor: Visitor) -> None:
+    async def test_too_many_starts_are_refused(self, api: ApiClient) -> None:
         """They are counted over the whole pool."""
-        await visitor.service(durationMinutes=2)
+        await api.service(durationMinutes=2)
         span = {"from": "2030-01-01", "to": "2030-04-03"}
-        await visitor.resource()
-        problem(await visitor.get(AVAILABILITY, resource="room", minutes=1, **span), "invalid", "?to")
+        await api.resource()
+        problem(await api.get(AVAILABILITY, resource="room", minutes=1, **span), "invalid", "?to")
         for number in range(40):
-            await visitor.resource(f"r{number}", services=["cut"])
+            await api.resource(f"r{number}", services=["cut"])
         two_days = {"from": "2030-01-01", "to": "2030-01-03"}
-        problem(await visitor.get(AVAILABILITY, service="cut", **two_days), "invalid", "?to")
+        problem(await api.get(AVAILABILITY, service="cut", **two_days), "invalid", "?to")
 
-    async def test_what_could_not_be_written_down_is_not_offered(self, visitor: Visitor) -> None:
+    async def test_what_could_not_be_written_down_is_not_offered(self, api: ApiClient) -> None:
         """Times outside of 1970 to 2200 are refused, so no slot begins or ends there."""
-        await visitor.resource(timezone="Asia/Tokyo")
+        await api.resource(timezone="Asia/Tokyo")
 
         for day, following in (("1970-01-01", "1970-01-02"), ("2200-12-31", "2200-12-31T23:00:00Z")):
             first = day if "T" not in following else "2200-12-31T00:00:00Z"
-            items = await slots(visitor, **{"from": first, "to": following})
+            items = await slots(api, **{"from": first, "to": following})
             assert items
             for item in (items[0], items[-1]):
-                made(await visitor.post({name: item[name] for name in ("resource", "startTime", "endTime")}))
+                created(await api.post({name: item[name] for name in ("resource", "startTime", "endTime")}))
 
     @pytest.mark.parametrize(
         ("changed", "pointer"),
@@ -169,25 +169,25 @@ class TestSpan:
         ],
     )
     async def test_bad_questions_are_told_which_word_is_wrong(
-        self, visitor: Visitor, changed: dict[str, Any], pointer: str
+        self, api: ApiClient, changed: dict[str, Any], pointer: str
     ) -> None:
         """A problem that points at the parameter."""
-        await visitor.resource()
+        await api.resource()
         asked = {"resource": "room", "minutes": "60", **MONDAY} | changed
         query = {name: value for name, value in asked.items() if value is not None}
-        problem(await visitor.get(AVAILABILITY, **query), "invalid", pointer)
+        problem(await api.get(AVAILABILITY, **query), "invalid", pointer)
 
-    async def test_the_service_says_which_length_can_be_asked_for(self, visitor: Visitor) -> None:
+    async def test_the_service_says_which_length_can_be_asked_for(self, api: ApiClient) -> None:
         """Minutes are for flexible services (the least, if left out) and must agree for fixed; days for full-day."""
-        await visitor.service("fixed", durationMinutes=90)
-        await visitor.service("loose", durationType="flexible", minMinutes=60, stepMinutes=30, maxMinutes=120)
-        await visitor.service("stay", durationType="full-day", maxDays=2)
-        await visitor.resource(services=["fixed", "loose", "stay"])
-        await hours(visitor, MORNING)
+        await api.service("fixed", durationMinutes=90)
+        await api.service("loose", durationType="flexible", minMinutes=60, stepMinutes=30, maxMinutes=120)
+        await api.service("stay", durationType="full-day", maxDays=2)
+        await api.resource(services=["fixed", "loose", "stay"])
+        await hours(api, MORNING)
 
         async def found(service: str, **more: Any) -> list[str]:
             span = {"from": "2030-01-07", "to": "2030-01-08"}
-            return [item["endTime"][8:16] for item in await slots(visitor, service=service, **span, **more)]
+            return [item["endTime"][8:16] for item in await slots(api, service=service, **span, **more)]
 
         assert await found("fixed") == await found("fixed", minutes=90) == ["07T10:30", "07T12:00"]
         assert await found("loose") == await found("loose", minutes=60) == ["07T10:00", "07T11:00", "07T12:00"]
@@ -198,42 +198,42 @@ class TestSpan:
         assert await found("stay", days=3) == []
         for service, parameter in (("fixed", "minutes"), ("fixed", "days"), ("loose", "days"), ("stay", "minutes")):
             query = {"service": service, parameter: 7, **MONDAY}
-            problem(await visitor.get(AVAILABILITY, **query), "invalid", f"?{parameter}")
+            problem(await api.get(AVAILABILITY, **query), "invalid", f"?{parameter}")
 
-    async def test_any_key_reads_it_and_nobody_else(self, room: Visitor) -> None:
+    async def test_any_key_reads_it_and_nobody_else(self, room: ApiClient) -> None:
         """Whatever the key is for."""
         for scope in ("catalogue:write", "reservations:read", "findings:review"):
-            assert len(await slots(await room.other(scope), **MONDAY)) == 3
+            assert len(await slots(await room.with_scopes(scope), **MONDAY)) == 3
         for path in (AVAILABILITY, EXPLAIN):
-            problem(await room.ask("GET", path, headers={"Authorization": "Bearer rsv_a_b"}), "unauthenticated")
+            problem(await room.request("GET", path, headers={"Authorization": "Bearer rsv_a_b"}), "unauthenticated")
 
 
 class TestZones:
     """On whose clocks."""
 
-    async def test_the_zone_is_the_one_asked_for_else_that_of_all_else_utc(self, visitor: Visitor) -> None:
+    async def test_the_zone_is_the_one_asked_for_else_that_of_all_else_utc(self, api: ApiClient) -> None:
         """The resource's own; a pool's if all its members agree."""
-        await visitor.service()
-        await visitor.resource("a", timezone="Asia/Tokyo", services=["cut"])
-        await visitor.resource("b", timezone="Asia/Tokyo", services=["cut"])
+        await api.service()
+        await api.resource("a", timezone="Asia/Tokyo", services=["cut"])
+        await api.resource("b", timezone="Asia/Tokyo", services=["cut"])
 
         async def zone(**asked: Any) -> str:
-            told: str = good(await visitor.get(AVAILABILITY, service="cut", **MONDAY, **asked))["timezone"]
+            told: str = ok(await api.get(AVAILABILITY, service="cut", **MONDAY, **asked))["timezone"]
             return told
 
         assert await zone() == "Asia/Tokyo"
-        await visitor.resource("c", timezone="Europe/Berlin", services=["cut"])
+        await api.resource("c", timezone="Europe/Berlin", services=["cut"])
         assert await zone() == "UTC"
         assert await zone(resource="c") == "Europe/Berlin"
         assert await zone(timezone="America/Havana") == "America/Havana"
-        good(await visitor.edit("/v1/resources/c", active=False))
+        ok(await api.edit("/v1/resources/c", active=False))
         assert await zone() == "Asia/Tokyo"
 
-    async def test_an_hour_that_exists_twice_is_offered_twice(self, visitor: Visitor) -> None:
+    async def test_an_hour_that_exists_twice_is_offered_twice(self, api: ApiClient) -> None:
         """25 slots on the day of 25 hours, two of which look the same on the clocks but for the instant."""
-        await visitor.resource(timezone="America/New_York")
-        long = await slots(visitor, **{"from": "2030-11-03", "to": "2030-11-04"})
-        short = await slots(visitor, **{"from": "2030-03-10", "to": "2030-03-11"})
+        await api.resource(timezone="America/New_York")
+        long = await slots(api, **{"from": "2030-11-03", "to": "2030-11-04"})
+        short = await slots(api, **{"from": "2030-03-10", "to": "2030-03-11"})
 
         assert (len(long), len(short)) == (25, 23)
         assert [item["startTime"][11:16] for item in long if item["localStart"] == "2030-11-03T01:00"] == [
@@ -242,18 +242,18 @@ class TestZones:
         assert "2030-03-10T02:00" not in starts(short)
         assert len({item["startTime"] for item in long}) == 25
 
-    async def test_full_days_have_as_many_hours_as_they_have(self, visitor: Visitor) -> None:
+    async def test_full_days_have_as_many_hours_as_they_have(self, api: ApiClient) -> None:
         """From first instant to first instant, also where midnight is missing; each needs some window."""
-        await visitor.service("stay", durationType="full-day")
-        await visitor.resource(timezone="America/Havana", services=["stay"])
-        await hours(visitor, MORNING | {"overrides": [{"date": "2030-03-12", "windows": []}]})
-        items = await slots(visitor, service="stay", **{"from": "2030-03-09", "to": "2030-03-13"})
+        await api.service("stay", durationType="full-day")
+        await api.resource(timezone="America/Havana", services=["stay"])
+        await hours(api, MORNING | {"overrides": [{"date": "2030-03-12", "windows": []}]})
+        items = await slots(api, service="stay", **{"from": "2030-03-09", "to": "2030-03-13"})
 
         assert starts(items) == ["2030-03-09T00:00", "2030-03-10T01:00", "2030-03-11T00:00"]
         lengths = [parse(item["endTime"]) - parse(item["startTime"]) for item in items]
         assert lengths == [DAY, DAY - HOUR, DAY]
 
-    async def test_another_zone_may_be_asked_for(self, room: Visitor) -> None:
+    async def test_another_zone_may_be_asked_for(self, room: ApiClient) -> None:
         """The grid stays that of the resource; only the day and the clocks are the other zone's."""
         items = await slots(room, timezone="Asia/Kathmandu", **MONDAY)
 
@@ -264,97 +264,97 @@ class TestZones:
 class TestWhatIsOffered:
     """Who is in the way, and how much remains."""
 
-    async def test_a_pool_is_sorted_by_start_then_resource(self, visitor: Visitor) -> None:
+    async def test_a_pool_is_sorted_by_start_then_resource(self, api: ApiClient) -> None:
         """Each instant once a resource; the inactive and those who do not offer it have no part."""
-        await visitor.service()
+        await api.service()
         for name in ("b", "a", "c"):
-            await visitor.resource(name, services=["cut"] if name != "c" else [])
-            await hours(visitor, MORNING, name)
-        await visitor.resource("d", services=["cut"], active=False)
-        await visitor.booked(NINE + HOUR, resource="a")
+            await api.resource(name, services=["cut"] if name != "c" else [])
+            await hours(api, MORNING, name)
+        await api.resource("d", services=["cut"], active=False)
+        await api.booked(NINE + HOUR, resource="a")
 
-        found = [(item["startTime"][11:13], item["resource"]) for item in await slots(visitor, service="cut", **MONDAY)]
+        found = [(item["startTime"][11:13], item["resource"]) for item in await slots(api, service="cut", **MONDAY)]
         assert found == [("09", "a"), ("09", "b"), ("10", "b"), ("11", "a"), ("11", "b")]
 
-    async def test_what_remains_is_less_the_peak_in_the_block(self, visitor: Visitor) -> None:
+    async def test_what_remains_is_less_the_peak_in_the_block(self, api: ApiClient) -> None:
         """Buffers count, neighbours that never meet do not add up; by guests where these are counted."""
-        await visitor.service(bufferAfterMinutes=30)
-        await visitor.resource(capacity=6, capacityMode="guests", services=["cut"])
-        await hours(visitor, MORNING)
-        await visitor.booked(guests=2, length=30 * MINUTE)
-        await visitor.booked(NINE + 30 * MINUTE, guests=3, length=30 * MINUTE)
-        await visitor.booked(NINE + 2 * HOUR + 29 * MINUTE, guests=4, length=10 * MINUTE)
+        await api.service(bufferAfterMinutes=30)
+        await api.resource(capacity=6, capacityMode="guests", services=["cut"])
+        await hours(api, MORNING)
+        await api.booked(guests=2, length=30 * MINUTE)
+        await api.booked(NINE + 30 * MINUTE, guests=3, length=30 * MINUTE)
+        await api.booked(NINE + 2 * HOUR + 29 * MINUTE, guests=4, length=10 * MINUTE)
 
         async def remaining(**asked: Any) -> dict[str, int]:
-            items = await slots(visitor, service="cut", **MONDAY, **asked)
+            items = await slots(api, service="cut", **MONDAY, **asked)
             return {item["localStart"][11:]: item["remaining"] for item in items}
 
         assert await remaining() == {"09:00": 3, "10:00": 2, "11:00": 2}
         assert await remaining(guests=3) == {"09:00": 3}
         assert await remaining(guests=7) == {}
-        wish = wanted(NINE + 5 * DAY, guests=7)
-        assert failed_rules(good(await visitor.get(EXPLAIN, **wish))) == ["guests", "capacity"]
+        wish = booking_body(NINE + 5 * DAY, guests=7)
+        assert failed_rules(ok(await api.get(EXPLAIN, **wish))) == ["guests", "capacity"]
 
-    async def test_holds_count_until_their_time_is_over(self, room: Visitor) -> None:
+    async def test_holds_count_until_their_time_is_over(self, room: ApiClient) -> None:
         """And whoever gave up not at all."""
         hold = await room.booked(expiresInSeconds=600)
         gone = await room.booked(NINE + HOUR)
         assert starts(await slots(room, **MONDAY)) == ["2030-01-07T11:00"]
 
-        await room.lapse(hold)
-        good(await room.verb(gone, "cancel"))
+        await room.expire(hold)
+        ok(await room.verb(gone, "cancel"))
         assert len(await slots(room, **MONDAY)) == 3
 
-    async def test_a_reservation_that_is_to_be_moved_is_not_in_its_own_way(self, room: Visitor) -> None:
+    async def test_a_reservation_that_is_to_be_moved_is_not_in_its_own_way(self, room: ApiClient) -> None:
         """With `ignore` its time is free and remains; a stranger's is as if there were none."""
         await room.add("customers", id="ann")
         await room.add("customers", id="bob")
         mine = await room.booked(customer="ann", length=90 * MINUTE)
         assert starts(await slots(room, **MONDAY)) == ["2030-01-07T11:00"]
 
-        for who in (room, await room.other("reservations:read", customer="ann")):
+        for who in (room, await room.with_scopes("reservations:read", customer="ann")):
             items = await slots(who, ignore=mine["id"], **MONDAY)
             assert [item["remaining"] for item in items] == [1, 1, 1]
         made_to_fit = await room.change(mine, startTime=render(NINE + HOUR))
-        assert good(made_to_fit)["endTime"] == "2030-01-07T11:30:00.000Z"
+        assert ok(made_to_fit)["endTime"] == "2030-01-07T11:30:00.000Z"
         query = {"resource": "room", "minutes": 60, "ignore": mine["id"], **MONDAY}
-        stranger = await room.other("reservations:read", customer="bob")
+        stranger = await room.with_scopes("reservations:read", customer="bob")
         problem(await stranger.get(AVAILABILITY, **query), "invalid", "?ignore")
 
-    async def test_nobody_learns_by_ignoring_when_a_reservation_is(self, room: Visitor) -> None:
+    async def test_nobody_learns_by_ignoring_when_a_reservation_is(self, room: ApiClient) -> None:
         """A key that may not read reservations is refused by the scope that it lacks, whether there is one or not."""
         mine = await room.booked()
         for scopes in (["catalogue:write"], ["reservations:write"]):
-            blind = await room.other(*scopes)
+            blind = await room.with_scopes(*scopes)
             assert len(await slots(blind, **MONDAY)) == 2
             for identity in (mine["id"], "0" * 24):
                 query = {"resource": "room", "minutes": 60, "ignore": identity, **MONDAY}
                 assert "reservations:read" in problem(await blind.get(AVAILABILITY, **query), "forbidden")["detail"]
 
-    async def test_what_is_deactivated_offers_nothing_and_explain_says_which(self, visitor: Visitor) -> None:
+    async def test_what_is_deactivated_offers_nothing_and_explain_says_which(self, api: ApiClient) -> None:
         """The resource, the service, or that they have nothing to do with each other."""
-        await visitor.service()
-        await visitor.service("wash")
-        await visitor.resource(services=["cut"])
-        wish = wanted(service="cut")
+        await api.service()
+        await api.service("wash")
+        await api.resource(services=["cut"])
+        wish = booking_body(service="cut")
 
-        assert len(await slots(visitor, service="cut", resource="room", **MONDAY)) == 24
+        assert len(await slots(api, service="cut", resource="room", **MONDAY)) == 24
         for path, rule in (("/v1/services/cut", "service-active"), ("/v1/resources/room", "resource-active")):
-            good(await visitor.edit(path, active=False))
-            assert await slots(visitor, service="cut", resource="room", **MONDAY) == []
-            assert failed_rules(good(await visitor.get(EXPLAIN, **wish))) == [rule]
-            assert failed_rules(problem(await visitor.post(wish), "rule")) == [rule]
-            good(await visitor.edit(path, active=True))
-        assert await slots(visitor, service="wash", resource="room", **MONDAY) == []
-        assert failed_rules(good(await visitor.get(EXPLAIN, **wanted(service="wash")))) == ["service-offered"]
+            ok(await api.edit(path, active=False))
+            assert await slots(api, service="cut", resource="room", **MONDAY) == []
+            assert failed_rules(ok(await api.get(EXPLAIN, **wish))) == [rule]
+            assert failed_rules(problem(await api.post(wish), "rule")) == [rule]
+            ok(await api.edit(path, active=True))
+        assert await slots(api, service="wash", resource="room", **MONDAY) == []
+        assert failed_rules(ok(await api.get(EXPLAIN, **booking_body(service="wash")))) == ["service-offered"]
 
 
 class TestMuchAtOnce:
     """Questions that take long: beside the loop, a few at a time, and no longer than they may."""
 
-    async def test_bookings_go_on_while_questions_wait(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_bookings_go_on_while_questions_wait(self, api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of forty at once those beyond the queue are overloaded; a booking and /healthz are answered meanwhile."""
-        await visitor.resource()
+        await api.resource()
         go_on = Event()
 
         answer = availability._encode
@@ -365,7 +365,7 @@ class TestMuchAtOnce:
 
         monkeypatch.setattr(availability, "_encode", slow)
         query = {"resource": "room", "minutes": 60, **MONDAY}
-        asking = [asyncio.create_task(visitor.get(AVAILABILITY, **query)) for _ in range(40)]
+        asking = [asyncio.create_task(api.get(AVAILABILITY, **query)) for _ in range(40)]
         try:
             turned_away = 40 - PERMITS_PER_KEY_MAX - QUEUE_LENGTH_PER_KEY_MAX
             for refused in asyncio.as_completed(asking):
@@ -373,34 +373,34 @@ class TestMuchAtOnce:
                 turned_away -= 1
                 if not turned_away:
                     break
-            await visitor.booked(NINE + 8 * HOUR)
-            assert (await visitor.client.get("/healthz")).status_code == 200
+            await api.booked(NINE + 8 * HOUR)
+            assert (await api.client.get("/healthz")).status_code == 200
         finally:
             go_on.set()
         answers = [answer for answer in await asyncio.gather(*asking) if answer.status_code == 200]
         assert len(answers) == PERMITS_PER_KEY_MAX + QUEUE_LENGTH_PER_KEY_MAX
 
     async def test_all_of_it_is_computed_beside_the_loop(
-        self, room: Visitor, judged: list[str], monkeypatch: pytest.MonkeyPatch
+        self, room: ApiClient, judged: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Counting, judging and writing the bytes, of slots as of an explanation."""
         for function in ("_grids", "encoded_slots"):
             _noting(monkeypatch, availability, function, judged)
         await slots(room, **MONDAY)
-        good(await room.get(EXPLAIN, **wanted()))
+        ok(await room.get(EXPLAIN, **booking_body()))
 
         assert len(judged) == 1 + 3 + 1 + 1
         assert {thread.partition("_")[0] for thread in judged} == {"work"}
 
     @pytest.mark.parametrize(("bound", "value"), [("QUESTION_SECONDS", 0), ("ROWS_MAX", 1)])
     async def test_what_takes_too_long_is_overloaded(
-        self, room: Visitor, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+        self, room: ApiClient, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
     ) -> None:
         """Too much to read, or more time than a question has."""
         for n in range(2):
             await room.booked(NINE + n * HOUR)
         query = {"resource": "room", "minutes": 60, **MONDAY}
-        good(await room.get(AVAILABILITY, **query))
+        ok(await room.get(AVAILABILITY, **query))
         monkeypatch.setattr(availability, bound, value)
         answer = await room.get(AVAILABILITY, **query)
 
@@ -411,24 +411,24 @@ class TestMuchAtOnce:
 class TestExplain:
     """Why not then."""
 
-    async def test_all_rules_can_say_no_at_once(self, visitor: Visitor) -> None:
+    async def test_all_rules_can_say_no_at_once(self, api: ApiClient) -> None:
         """Always all ten, in their order, each with what is in its way."""
-        now = visitor.store.clock.now()
+        now = api.store.clock.now()
         start = now + 12 * HOUR
-        await visitor.service(minimumNoticeMinutes=24 * 60, horizonDays=0)
-        await visitor.resource(capacityMode="guests")
-        taken = await visitor.booked(start)
+        await api.service(minimumNoticeMinutes=24 * 60, horizonDays=0)
+        await api.resource(capacityMode="guests")
+        taken = await api.booked(start)
         days = [{"date": f"{start + n * DAY:%Y-%m-%d}", "windows": []} for n in (-1, 0, 1)]
         force = {"force": "true"}
         put: dict[str, Any] = {"json": {"overrides": days}, "headers": {"If-Match": "*"}, "params": force}
-        good(await visitor.ask("PUT", "/v1/resources/room/schedule", **put))
+        ok(await api.request("PUT", "/v1/resources/room/schedule", **put))
         away = {"from": render(start), "to": render(start + DAY)}
-        off = made(await visitor.ask("POST", "/v1/resources/room/time-off", json=away, params=force))
+        off = created(await api.request("POST", "/v1/resources/room/time-off", json=away, params=force))
         for path in ("/v1/services/cut", "/v1/resources/room?force=true"):
-            good(await visitor.edit(path, active=False))
+            ok(await api.edit(path, active=False))
 
-        wish = wanted(start, 2 * HOUR, service="cut", guests=2)
-        told = good(await visitor.get(EXPLAIN, **wish))
+        wish = booking_body(start, 2 * HOUR, service="cut", guests=2)
+        told = ok(await api.get(EXPLAIN, **wish))
         assert told["bookable"] is False
         assert failed_rules(told) == list(RULES)
         checks = {check["rule"]: check for check in told["checks"]}
@@ -436,47 +436,47 @@ class TestExplain:
         assert checks["schedule"]["override"] == f"{start:%Y-%m-%d}"
         assert checks["time-off"]["timeOff"] == off["id"]
         assert checks["capacity"]["reservation"] == taken["id"]
-        refused = problem(await visitor.post(wish), "rule")
+        refused = problem(await api.post(wish), "rule")
         assert refused["checks"] == told["checks"]
         assert len(refused["errors"]) == len(RULES)
 
-    async def test_a_free_time_passes_every_rule(self, room: Visitor) -> None:
+    async def test_a_free_time_passes_every_rule(self, room: ApiClient) -> None:
         """With nothing beside rule, verdict and sentence."""
-        told = good(await room.get(EXPLAIN, **wanted()))
+        told = ok(await room.get(EXPLAIN, **booking_body()))
 
         assert told["bookable"] is True
         assert failed_rules(told) == []
         assert all(set(check) == {"rule", "ok", "detail"} for check in told["checks"])
 
-    async def test_the_reservation_is_named_to_whoever_may_read_it(self, room: Visitor) -> None:
+    async def test_the_reservation_is_named_to_whoever_may_read_it(self, room: ApiClient) -> None:
         """Not without the scope, nor to a stranger; in a refusal as in the explanation."""
         for name in ("ann", "bob"):
             await room.add("customers", id=name)
         await room.service()
-        good(await room.edit("/v1/resources/room", services=["cut"]))
+        ok(await room.edit("/v1/resources/room", services=["cut"]))
         taken = await room.booked(customer="ann")
         both = ("reservations:read", "reservations:write")
-        readers = [room, await room.other(*both), await room.other(*both, customer="ann")]
-        others = [await room.other("reservations:write"), await room.other(*both, customer="bob")]
+        readers = [room, await room.with_scopes(*both), await room.with_scopes(*both, customer="ann")]
+        others = [await room.with_scopes("reservations:write"), await room.with_scopes(*both, customer="bob")]
 
-        for visitor, named in [(each, True) for each in readers] + [(each, False) for each in others]:
-            check = good(await visitor.get(EXPLAIN, **wanted(service="cut")))["checks"][-1]
-            refused = problem(await visitor.book(service="cut"), "conflict")
+        for api, named in [(each, True) for each in readers] + [(each, False) for each in others]:
+            check = ok(await api.get(EXPLAIN, **booking_body(service="cut")))["checks"][-1]
+            refused = problem(await api.book(service="cut"), "conflict")
             assert refused["checks"][-1] == check
             assert check.get("reservation") == (taken["id"] if named else None)
             assert ("reservation" in refused["conflicts"][0]) is named
 
-    async def test_the_end_may_be_left_out_as_in_a_booking(self, visitor: Visitor) -> None:
+    async def test_the_end_may_be_left_out_as_in_a_booking(self, api: ApiClient) -> None:
         """For a fixed service and for a full day."""
-        await visitor.service()
-        await visitor.service("stay", durationType="full-day")
-        await visitor.resource(services=["cut", "stay"])
+        await api.service()
+        await api.service("stay", durationType="full-day")
+        await api.resource(services=["cut", "stay"])
         midnight = NINE - 9 * HOUR
 
         for start, service in ((NINE, "cut"), (midnight, "stay")):
-            told = good(await visitor.get(EXPLAIN, **wanted(start, None, service=service)))
+            told = ok(await api.get(EXPLAIN, **booking_body(start, None, service=service)))
             assert told["bookable"] is True
-        assert failed_rules(good(await visitor.get(EXPLAIN, **wanted(NINE, None, service="stay")))) == ["duration"]
+        assert failed_rules(ok(await api.get(EXPLAIN, **booking_body(NINE, None, service="stay")))) == ["duration"]
 
     @pytest.mark.parametrize(
         ("changed", "pointer"),
@@ -495,18 +495,18 @@ class TestExplain:
         ],
     )
     async def test_bad_questions_are_told_which_word_is_wrong(
-        self, visitor: Visitor, changed: dict[str, Any], pointer: str
+        self, api: ApiClient, changed: dict[str, Any], pointer: str
     ) -> None:
         """A problem that points at the parameter."""
-        await visitor.resource()
-        query = {name: value for name, value in (wanted() | changed).items() if value is not None}
-        problem(await visitor.get(EXPLAIN, **query), "invalid", pointer)
+        await api.resource()
+        query = {name: value for name, value in (booking_body() | changed).items() if value is not None}
+        problem(await api.get(EXPLAIN, **query), "invalid", pointer)
 
 
 class TestNextFree:
     """When it could be had instead."""
 
-    async def test_a_conflict_tells_the_next_three(self, room: Visitor) -> None:
+    async def test_a_conflict_tells_the_next_three(self, room: ApiClient) -> None:
         """On the grid, in order, over the night; what was asked for is not among them."""
         await room.booked(NINE, 2 * HOUR)
         told = problem(await room.book(), "conflict")["nextFree"]
@@ -515,37 +515,35 @@ class TestNextFree:
         for start in told:
             await room.booked(parse(start))
 
-    async def test_they_are_for_the_same_request(self, visitor: Visitor) -> None:
+    async def test_they_are_for_the_same_request(self, api: ApiClient) -> None:
         """As long, with the same buffers, for as many guests."""
-        await visitor.service(
-            durationType="flexible", minMinutes=30, stepMinutes=30, maxMinutes=180, bufferAfterMinutes=30
-        )
-        await visitor.resource(capacity=4, capacityMode="guests", services=["cut"])
-        await hours(visitor, MORNING)
-        await visitor.booked(NINE, HOUR, guests=2)
-        await visitor.booked(NINE + DAY + 2 * HOUR, HOUR, guests=3)
+        await api.service(durationType="flexible", minMinutes=30, stepMinutes=30, maxMinutes=180, bufferAfterMinutes=30)
+        await api.resource(capacity=4, capacityMode="guests", services=["cut"])
+        await hours(api, MORNING)
+        await api.booked(NINE, HOUR, guests=2)
+        await api.booked(NINE + DAY + 2 * HOUR, HOUR, guests=3)
 
         async def following(length: timedelta, guests: int) -> list[str]:
-            told = problem(await visitor.book(NINE, length, guests=guests, service="cut"), "conflict")["nextFree"]
+            told = problem(await api.book(NINE, length, guests=guests, service="cut"), "conflict")["nextFree"]
             return [start[8:16] for start in told]
 
         assert await following(HOUR, 3) == ["07T10:00", "07T10:30", "07T11:00"]
         assert await following(2 * HOUR, 3) == ["07T10:00", "09T09:00", "09T09:30"]
         assert await following(2 * HOUR, 4) == ["07T10:00", "09T09:00", "09T09:30"]
 
-    async def test_seven_days_on_is_the_last(self, visitor: Visitor) -> None:
+    async def test_seven_days_on_is_the_last(self, api: ApiClient) -> None:
         """A start exactly then is told, a later one is not."""
-        await visitor.resource()
-        taken = await visitor.booked(NINE, 7 * DAY)
-        assert problem(await visitor.book(), "conflict")["nextFree"] == [render(NINE + 7 * DAY)]
+        await api.resource()
+        taken = await api.booked(NINE, 7 * DAY)
+        assert problem(await api.book(), "conflict")["nextFree"] == [render(NINE + 7 * DAY)]
 
-        good(await visitor.change(taken, endTime=render(NINE + 7 * DAY + MINUTE)))
-        assert problem(await visitor.book(), "conflict")["nextFree"] == []
+        ok(await api.change(taken, endTime=render(NINE + 7 * DAY + MINUTE)))
+        assert problem(await api.book(), "conflict")["nextFree"] == []
 
-    async def test_a_hold_that_ran_out_is_told_too(self, room: Visitor) -> None:
+    async def test_a_hold_that_ran_out_is_told_too(self, room: ApiClient) -> None:
         """Its own time, as long as that is free; for confirm, extend and a change."""
         hold = await room.booked(length=2 * HOUR, expiresInSeconds=600)
-        await room.lapse(hold)
+        await room.expire(hold)
 
         for answer in (
             await room.verb(hold, "confirm"),
@@ -557,7 +555,7 @@ class TestNextFree:
         told = problem(await room.verb(hold, "confirm"), "hold-expired")["nextFree"]
         assert told == [render(NINE + n * DAY) for n in (1, 2, 3)]
 
-    async def test_a_move_is_not_in_its_own_way(self, room: Visitor) -> None:
+    async def test_a_move_is_not_in_its_own_way(self, room: ApiClient) -> None:
         """What it leaves is free for it."""
         await room.booked(NINE + HOUR, 2 * HOUR)
         mine = await room.booked()
@@ -567,32 +565,32 @@ class TestNextFree:
         told = problem(await room.change(mine, endTime=render(NINE + 2 * HOUR)), "conflict")["nextFree"]
         assert told == [render(NINE + n * DAY) for n in (1, 2, 3)]
 
-    async def test_a_full_week_by_the_minute_is_not_judged(self, visitor: Visitor, judged: list[str]) -> None:
+    async def test_a_full_week_by_the_minute_is_not_judged(self, api: ApiClient, judged: list[str]) -> None:
         """Of ten thousand starts three are judged, beside the loop; what is full is jumped over."""
-        await visitor.service(slotIntervalMinutes=1)
-        await visitor.resource(services=["cut"])
-        await visitor.booked(NINE, 6 * DAY)
+        await api.service(slotIntervalMinutes=1)
+        await api.resource(services=["cut"])
+        await api.booked(NINE, 6 * DAY)
         judged.clear()
-        told = problem(await visitor.book(service="cut"), "conflict")["nextFree"]
+        told = problem(await api.book(service="cut"), "conflict")["nextFree"]
 
         assert told == [render(NINE + 6 * DAY + n * MINUTE) for n in range(3)]
         beside = [thread for thread in judged if thread.startswith("work")]
         assert len(beside) == 3
         assert len(judged) <= 4  # and once by the write path
 
-    async def test_what_takes_long_to_find_is_left_out(self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_what_takes_long_to_find_is_left_out(self, api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
         """With as many starts to look at as there are gaps before the first that fits, less one, nothing is told."""
-        await visitor.service(durationMinutes=30, slotIntervalMinutes=1)
-        await visitor.resource(services=["cut"])
+        await api.service(durationMinutes=30, slotIntervalMinutes=1)
+        await api.resource(services=["cut"])
         for n in range(10):
-            await visitor.booked(NINE + n * HOUR, HOUR - 20 * MINUTE)
+            await api.booked(NINE + n * HOUR, HOUR - 20 * MINUTE)
         for most, count in ((30, 3), (10, 0)):
             monkeypatch.setattr(next_free, "CANDIDATES_MAX", most)
-            told = problem(await visitor.book(NINE, 30 * MINUTE, service="cut"), "conflict")["nextFree"]
+            told = problem(await api.book(NINE, 30 * MINUTE, service="cut"), "conflict")["nextFree"]
             assert len(told) == count
 
     async def test_a_database_that_hangs_keeps_no_refusal_waiting(
-        self, room: Visitor, monkeypatch: pytest.MonkeyPatch
+        self, room: ApiClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The refusal comes without advice, and the next one with it as soon as the database answers."""
         await room.booked()
@@ -610,7 +608,7 @@ class TestNextFree:
         assert len(problem(await room.book(NINE, HOUR / 2), "conflict")["nextFree"]) == 3
 
     async def test_the_starts_of_a_full_pool_share_what_was_read(
-        self, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+        self, api: ApiClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Each other start of the day is told from what the first one read, until something is booked there."""
         read: list[list[str]] = []
@@ -621,31 +619,31 @@ class TestNextFree:
 
         monkeypatch.setattr(next_free, "read_rows", noted)
         monkeypatch.setattr(next_free, "CACHE_SECONDS", 3_600)
-        await visitor.service()
+        await api.service()
         for name in ("a", "b", "c"):
-            await visitor.resource(name, services=["cut"])
-            await visitor.booked(resource=name, length=4 * HOUR)
+            await api.resource(name, services=["cut"])
+            await api.booked(resource=name, length=4 * HOUR)
         for n in range(3):
             body = {"service": "cut", "startTime": render(NINE + n * HOUR)}
-            told = problem(await visitor.post(body), "conflict")["nextFree"]
+            told = problem(await api.post(body), "conflict")["nextFree"]
             assert told == [render(NINE + n * HOUR) for n in (4, 5, 6)]
         assert read == [["a", "b", "c"], [], []]
 
-        await visitor.booked(NINE + 4 * HOUR, resource="a")
+        await api.booked(NINE + 4 * HOUR, resource="a")
         body = {"service": "cut", "startTime": render(NINE)}
-        assert problem(await visitor.post(body), "conflict")["nextFree"][0] == render(NINE + 4 * HOUR)
+        assert problem(await api.post(body), "conflict")["nextFree"][0] == render(NINE + 4 * HOUR)
         assert read[3:] == [["a"]]
 
-    async def test_any_member_of_a_pool_will_do(self, visitor: Visitor) -> None:
+    async def test_any_member_of_a_pool_will_do(self, api: ApiClient) -> None:
         """Each start once, whoever of them is free."""
-        await visitor.service()
+        await api.service()
         for name in ("a", "b"):
-            await visitor.resource(name, services=["cut"])
-            await hours(visitor, MORNING, name)
-            await visitor.booked(resource=name)
-        await visitor.booked(NINE + HOUR, resource="a")
+            await api.resource(name, services=["cut"])
+            await hours(api, MORNING, name)
+            await api.booked(resource=name)
+        await api.booked(NINE + HOUR, resource="a")
 
-        told = problem(await visitor.post({"service": "cut", "startTime": render(NINE)}), "conflict")["nextFree"]
+        told = problem(await api.post({"service": "cut", "startTime": render(NINE)}), "conflict")["nextFree"]
         assert told == [render(NINE + n) for n in (HOUR, 2 * HOUR, DAY)]
 
 
@@ -653,44 +651,42 @@ class TestPool:
     """Whoever is free."""
 
     @pytest.mark.parametrize("named", [{}, {"resource": "any"}])
-    async def test_a_free_one_is_taken_while_there_is_one(self, visitor: Visitor, named: dict[str, str]) -> None:
+    async def test_a_free_one_is_taken_while_there_is_one(self, api: ApiClient, named: dict[str, str]) -> None:
         """Each member once, then nobody; the answer says who it is."""
-        await visitor.service()
+        await api.service()
         for name in ("a", "b", "c"):
-            await visitor.resource(name, services=["cut"])
-        await visitor.resource("off", services=["cut"], active=False)
+            await api.resource(name, services=["cut"])
+        await api.resource("off", services=["cut"], active=False)
         body = {"service": "cut", "startTime": render(NINE), **named}
 
-        assert {made(await visitor.post(body))["resource"] for _ in range(3)} == {"a", "b", "c"}
-        assert failed_rules(problem(await visitor.post(body), "conflict")) == ["capacity"]
+        assert {created(await api.post(body))["resource"] for _ in range(3)} == {"a", "b", "c"}
+        assert failed_rules(problem(await api.post(body), "conflict")) == ["capacity"]
 
-    async def test_the_one_with_the_fewest_failed_rules_answers(self, visitor: Visitor) -> None:
+    async def test_the_one_with_the_fewest_failed_rules_answers(self, api: ApiClient) -> None:
         """Who is merely taken, rather than who is closed and away as well."""
-        await visitor.service()
+        await api.service()
         for name in ("a", "b", "c"):
-            await visitor.resource(name, services=["cut"])
-            taken = await visitor.booked(resource=name)
+            await api.resource(name, services=["cut"])
+            taken = await api.booked(resource=name)
             if name != "b":
                 path = f"/v1/resources/{name}/schedule?force=true"
-                good(await visitor.ask("PUT", path, json=CLOSED, headers={"If-Match": "*"}))
+                ok(await api.request("PUT", path, json=CLOSED, headers={"If-Match": "*"}))
             else:
                 blamed = taken["id"]
 
         for _ in range(4):  # takers begin at different members
-            refused = problem(await visitor.post({"service": "cut", "startTime": render(NINE)}), "conflict")
+            refused = problem(await api.post({"service": "cut", "startTime": render(NINE)}), "conflict")
             assert [each["reservation"] for each in refused["conflicts"]] == [blamed]
 
     @pytest.mark.parametrize(
         ("said", "pointer"),
         [({}, "/resource"), ({"service": "nothing"}, "/service"), ({"service": "cut", "resource": "any"}, "/service")],
     )
-    async def test_a_pool_without_members_is_no_pool(
-        self, visitor: Visitor, said: dict[str, str], pointer: str
-    ) -> None:
+    async def test_a_pool_without_members_is_no_pool(self, api: ApiClient, said: dict[str, str], pointer: str) -> None:
         """Neither resource nor service, an unknown service, or one that nobody offers."""
-        await visitor.service()
+        await api.service()
         times = {"startTime": render(NINE), "endTime": render(NINE + HOUR)}
-        problem(await visitor.post(said | times), "invalid", pointer)
+        problem(await api.post(said | times), "invalid", pointer)
 
 
 class TestLocalTimes:
@@ -704,34 +700,34 @@ class TestLocalTimes:
             ("2030-10-06T02:15", "Australia/Lord_Howe", ["2030-10-05T15:45:00.000Z", "2030-10-05T15:15:00.000Z"]),
         ],
     )
-    async def test_a_gap_and_a_fold_ask_back(self, visitor: Visitor, wall: str, zone: str, instants: list[str]) -> None:
+    async def test_a_gap_and_a_fold_ask_back(self, api: ApiClient, wall: str, zone: str, instants: list[str]) -> None:
         """With the two instants by the offset before and after; either can then be booked."""
-        await visitor.resource()
+        await api.resource()
         body = {"resource": "room", "localStart": wall, "localEnd": f"{wall[:10]}T12:00", "timezone": zone}
 
-        assert problem(await visitor.post(body), "local-time", "/localStart")["choices"] == instants
+        assert problem(await api.post(body), "local-time", "/localStart")["choices"] == instants
         for instant in instants:
             times = {"startTime": instant, "endTime": render(parse(instant) + 10 * MINUTE)}
-            made(await visitor.post({"resource": "room", **times, "timezone": zone}))
+            created(await api.post({"resource": "room", **times, "timezone": zone}))
         body = {"resource": "room", "startTime": "2030-01-01T00:00:00Z", "localEnd": wall, "timezone": zone}
-        assert problem(await visitor.post(body), "local-time", "/localEnd")["choices"] == instants
+        assert problem(await api.post(body), "local-time", "/localEnd")["choices"] == instants
 
-    async def test_the_zone_is_kept(self, visitor: Visitor) -> None:
+    async def test_the_zone_is_kept(self, api: ApiClient) -> None:
         """A reader sees the wall time that was meant, whatever the resource's clocks are."""
-        await visitor.resource(timezone="Europe/Berlin")
+        await api.resource(timezone="Europe/Berlin")
         local = {"localStart": "2030-07-01T09:00", "localEnd": "2030-07-01T10:00", "timezone": "America/New_York"}
-        body = made(await visitor.post({"resource": "room", **local}))
+        body = created(await api.post({"resource": "room", **local}))
 
         assert (body["startTime"], body["endTime"]) == ("2030-07-01T13:00:00.000Z", "2030-07-01T14:00:00.000Z")
         assert body["timezone"] == "America/New_York"
-        assert (await visitor.read(body))["timezone"] == "America/New_York"
+        assert (await api.read(body))["timezone"] == "America/New_York"
 
-    async def test_an_hour_on_the_clocks_may_be_two(self, visitor: Visitor) -> None:
+    async def test_an_hour_on_the_clocks_may_be_two(self, api: ApiClient) -> None:
         """From one to three in the night of the fold are three hours; of the gap one."""
-        await visitor.resource()
+        await api.resource()
         for day, length in (("2030-11-03", 4), ("2030-03-10", 2)):
             local = {"localStart": f"{day}T00:00", "localEnd": f"{day}T03:00", "timezone": "America/New_York"}
-            body = made(await visitor.post({"resource": "room", **local}))
+            body = created(await api.post({"resource": "room", **local}))
             assert parse(body["endTime"]) - parse(body["startTime"]) == length * HOUR
 
     @pytest.mark.parametrize(
@@ -747,7 +743,7 @@ class TestLocalTimes:
             ({"localStart": "2030-01-07T11:00", "timezone": "UTC"}, "/endTime"),
         ],
     )
-    async def test_what_no_clock_shows_is_refused(self, visitor: Visitor, said: dict[str, str], pointer: str) -> None:
+    async def test_what_no_clock_shows_is_refused(self, api: ApiClient, said: dict[str, str], pointer: str) -> None:
         """A problem that points at the field."""
-        await visitor.resource()
-        problem(await visitor.post({"resource": "room", "endTime": render(NINE + HOUR), **said}), "invalid", pointer)
+        await api.resource()
+        problem(await api.post({"resource": "room", "endTime": render(NINE + HOUR), **said}), "invalid", pointer)

@@ -27,7 +27,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
 from app.work import WORK, WorkPool
-from tests.support.api_client import Visitor, at, problem, wanted
+from tests.support.api_client import ApiClient, booking_body, path_of, problem
 from tests.support.http_client import make_key, running
 
 RESOURCES = "/v1/resources"
@@ -35,10 +35,10 @@ SCHEDULE = {"weekly": [{"days": ["mon"], "from": "09:00", "to": "17:00"}]}
 
 
 @pytest.fixture
-async def shop(visitor: Visitor) -> Visitor:
+async def api(api: ApiClient) -> ApiClient:
     """Somebody with a room and a booking in it."""
-    await visitor.resource()
-    return visitor
+    await api.resource()
+    return api
 
 
 @pytest.fixture(scope="module")
@@ -57,81 +57,81 @@ def described(app: Litestar) -> dict[str, set[str]]:
     return {path: methods | ({"HEAD"} if "GET" in methods else set()) for path, methods in paths.items()}
 
 
-async def test_options_and_405_name_the_methods_that_there_are(shop: Visitor, app: Litestar) -> None:
+async def test_options_and_405_name_the_methods_that_there_are(api: ApiClient, app: Litestar) -> None:
     """On every path, the same in both, without a key; no other method is answered, and none of them with 405."""
     for path, methods in described(app).items():
-        options = await shop.client.options(path, headers={"Authorization": ""})
-        refused = await shop.client.request("BREW", path)
+        options = await api.client.options(path, headers={"Authorization": ""})
+        refused = await api.client.request("BREW", path)
         assert (options.status_code, options.content) == (204, b""), path
         assert set(options.headers["Allow"].split(", ")) == methods, path
         problem(refused, "method-not-allowed")
         assert refused.headers["Allow"] == options.headers["Allow"], path
         assert options.headers["Allow"] in refused.json()["detail"]
         for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
-            answer = await shop.ask(method, path)
+            answer = await api.request(method, path)
             assert (answer.status_code == 405) is (method not in methods), (method, path)
 
 
-async def test_head_is_answered_wherever_get_is(shop: Visitor, app: Litestar) -> None:
+async def test_head_is_answered_wherever_get_is(api: ApiClient, app: Litestar) -> None:
     """With the status and the headers of GET, and no body."""
-    made = await shop.booked()
+    made = await api.booked()
     paths = [path for path, methods in described(app).items() if "GET" in methods]
-    for path in [*paths, at(made), "/docs/assets/swagger-ui.css", "/v1/nope"]:
-        got, head = await shop.ask("GET", path), await shop.ask("HEAD", path)
+    for path in [*paths, path_of(made), "/docs/assets/swagger-ui.css", "/v1/nope"]:
+        got, head = await api.request("GET", path), await api.request("HEAD", path)
         assert (head.status_code, head.content) == (got.status_code, b""), path
         for name in ("Content-Type", "Content-Length", "ETag"):
             if path != "/metrics" and got.status_code == 200:
                 assert head.headers.get(name) == got.headers.get(name), (path, name)
 
 
-async def test_what_the_client_has_already_is_not_sent_again(shop: Visitor) -> None:
+async def test_what_the_client_has_already_is_not_sent_again(api: ApiClient) -> None:
     """A GET of one object or page is 304 for its tag, weak or among others, and whole for any other."""
-    made = await shop.booked()
-    await shop.ask("PUT", f"{RESOURCES}/room/schedule", json=SCHEDULE, headers={"If-Match": "*"})
+    made = await api.booked()
+    await api.request("PUT", f"{RESOURCES}/room/schedule", json=SCHEDULE, headers={"If-Match": "*"})
     pages = [RESOURCES, "/v1/reservations", "/v1/services", "/v1/findings", f"{RESOURCES}/room/time-off"]
-    for path in [at(made), f"{RESOURCES}/room", f"{RESOURCES}/room/schedule", *pages, "/openapi.json"]:
-        whole = await shop.ask("GET", path)
+    for path in [path_of(made), f"{RESOURCES}/room", f"{RESOURCES}/room/schedule", *pages, "/openapi.json"]:
+        whole = await api.request("GET", path)
         tag = whole.headers["ETag"]
         for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
             for method in ("GET", "HEAD"):
-                answer = await shop.ask(method, path, headers={"If-None-Match": known})
+                answer = await api.request(method, path, headers={"If-None-Match": known})
                 assert (answer.status_code, answer.content) == (304, b""), (path, known)
                 assert answer.headers["ETag"] == tag
                 assert "Content-Type" not in answer.headers
         for other in ('"other"', "nonsense", f"{tag[:-1]}x{tag[-1]}"):
-            answer = await shop.ask("GET", path, headers={"If-None-Match": other})
+            answer = await api.request("GET", path, headers={"If-None-Match": other})
             assert (answer.status_code, answer.content) == (200, whole.content), (path, other)
 
 
-async def test_the_tag_of_a_page_is_that_of_what_it_shows(shop: Visitor) -> None:
+async def test_the_tag_of_a_page_is_that_of_what_it_shows(api: ApiClient) -> None:
     """It changes with any item and with what a key may see, and a new read after a change is whole."""
-    made = await shop.booked(customer=(await shop.add("customers", id="ann"))["id"])
-    bound = await shop.other("reservations:read", customer="ann")
-    await shop.booked(parse(made["endTime"]))
-    before = await shop.ask("GET", "/v1/reservations")
-    hers = await bound.ask("GET", "/v1/reservations")
-    await shop.change(made, notes="new")
-    after = await shop.ask("GET", "/v1/reservations", headers={"If-None-Match": before.headers["ETag"]})
+    made = await api.booked(customer=(await api.add("customers", id="ann"))["id"])
+    bound = await api.with_scopes("reservations:read", customer="ann")
+    await api.booked(parse(made["endTime"]))
+    before = await api.request("GET", "/v1/reservations")
+    hers = await bound.request("GET", "/v1/reservations")
+    await api.change(made, notes="new")
+    after = await api.request("GET", "/v1/reservations", headers={"If-None-Match": before.headers["ETag"]})
 
     assert after.status_code == 200
     assert len({before.headers["ETag"], hers.headers["ETag"], after.headers["ETag"]}) == 3
 
 
-async def test_a_hold_whose_time_is_over_is_shown_though_its_version_is_known(shop: Visitor) -> None:
+async def test_a_hold_whose_time_is_over_is_shown_though_its_version_is_known(api: ApiClient) -> None:
     """It reads as expired by the clock, not by a change, so its tag does not say that it is as it was."""
-    made = await shop.booked(expiresInSeconds=60)
-    known = {"If-None-Match": (await shop.ask("GET", at(made))).headers["ETag"]}
-    assert (await shop.ask("GET", at(made), headers=known)).status_code == 304
-    await shop.lapse(made)
-    answer = await shop.ask("GET", at(made), headers=known)
+    made = await api.booked(expiresInSeconds=60)
+    known = {"If-None-Match": (await api.request("GET", path_of(made))).headers["ETag"]}
+    assert (await api.request("GET", path_of(made), headers=known)).status_code == 304
+    await api.expire(made)
+    answer = await api.request("GET", path_of(made), headers=known)
 
     assert (answer.status_code, answer.json()["status"]) == (200, "expired")
 
 
-async def test_a_weak_tag_counts_as_its_strong_one(shop: Visitor) -> None:
+async def test_a_weak_tag_counts_as_its_strong_one(api: ApiClient) -> None:
     """A proxy that compresses weakens the tags that pass through it, and its clients must be able to change things."""
-    stale = await shop.ask("PATCH", f"{RESOURCES}/room", json={"name": "b"}, headers={"If-Match": 'W/"2"'})
-    done = await shop.ask("PATCH", f"{RESOURCES}/room", json={"name": "b"}, headers={"If-Match": 'W/"1"'})
+    stale = await api.request("PATCH", f"{RESOURCES}/room", json={"name": "b"}, headers={"If-Match": 'W/"2"'})
+    done = await api.request("PATCH", f"{RESOURCES}/room", json={"name": "b"}, headers={"If-Match": 'W/"1"'})
 
     problem(stale, "stale")
     assert (done.status_code, done.headers["ETag"]) == (200, '"2"')
@@ -146,45 +146,45 @@ async def test_a_weak_tag_counts_as_its_strong_one(shop: Visitor) -> None:
         ("Idempotency-Key", "invalid"),
     ],
 )
-async def test_a_header_that_stands_once_is_refused_twice(shop: Visitor, name: str, kind: ProblemName) -> None:
+async def test_a_header_that_stands_once_is_refused_twice(api: ApiClient, name: str, kind: ProblemName) -> None:
     """Whichever of the two would win, somebody between here and there may have taken the other; nothing is done."""
     ours = {
-        "Authorization": f"Bearer {shop.token}",
+        "Authorization": f"Bearer {api.token}",
         "Content-Type": "application/json",
         "If-Match": "*",
         "Idempotency-Key": "k",
     }
     headers = [*ours.items(), (name, ours[name])]
     for method, path in (("PATCH", f"{RESOURCES}/room"), ("POST", "/v1/reservations")):
-        answer = await shop.client.request(method, path, content=json.dumps(wanted()), headers=headers)
+        answer = await api.client.request(method, path, content=json.dumps(booking_body()), headers=headers)
         assert name in problem(answer, kind)["detail"]
-    assert await shop.ids() == []
+    assert await api.ids() == []
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "identity", "nonsense"])
-async def test_a_body_comes_as_it_is(shop: Visitor, coding: str) -> None:
+async def test_a_body_comes_as_it_is(api: ApiClient, coding: str) -> None:
     """A body with a Content-Encoding is not read, whatever it holds; without a body the header means nothing."""
-    answer = await shop.ask("POST", "/v1/reservations", json=wanted(), headers={"Content-Encoding": coding})
+    answer = await api.request("POST", "/v1/reservations", json=booking_body(), headers={"Content-Encoding": coding})
 
     assert "Content-Encoding" in problem(answer, "unsupported-media-type")["detail"]
-    assert await shop.ids() == []
-    assert (await shop.ask("GET", RESOURCES, headers={"Content-Encoding": coding})).status_code == 200
+    assert await api.ids() == []
+    assert (await api.request("GET", RESOURCES, headers={"Content-Encoding": coding})).status_code == 200
 
 
-async def test_answers_are_safe_in_a_browser(shop: Visitor) -> None:
+async def test_answers_are_safe_in_a_browser(api: ApiClient) -> None:
     """Answers and problems alike: their type is not guessed, nobody frames them, and nobody keeps them."""
-    made = await shop.booked()
-    for path in (at(made), "/v1/reservations", "/v1/customers", "/v1/nope", "/healthz", f"{RESOURCES}?x=1"):
-        answer = await shop.ask("GET", path)
+    made = await api.booked()
+    for path in (path_of(made), "/v1/reservations", "/v1/customers", "/v1/nope", "/healthz", f"{RESOURCES}?x=1"):
+        answer = await api.request("GET", path)
         assert answer.headers["X-Content-Type-Options"] == "nosniff", path
         assert answer.headers["X-Frame-Options"] == "DENY", path
         assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"], path
         assert answer.headers["Cache-Control"] == "no-store", path
 
 
-async def test_the_page_of_the_docs_runs_its_own_scripts_alone(visitor: Visitor) -> None:
+async def test_the_page_of_the_docs_runs_its_own_scripts_alone(api: ApiClient) -> None:
     """Its policy names the script that starts it by its hash, its files by their origin, and nothing else."""
-    page = await visitor.client.get("/docs")
+    page = await api.client.get("/docs")
     rules = dict(rule.strip().split(" ", 1) for rule in page.headers["Content-Security-Policy"].split(";"))
     inline = [
         body for head, body in re.findall(r"<script([^>]*)>(.*?)</script>", page.text, re.DOTALL) if "src=" not in head
@@ -216,50 +216,52 @@ async def test_the_page_of_the_docs_runs_its_own_scripts_alone(visitor: Visitor)
         f"/docs/assets/{'x' * 5_000}",
     ],
 )
-async def test_there_is_nothing_below_the_docs(visitor: Visitor, path: str) -> None:
+async def test_there_is_nothing_below_the_docs(api: ApiClient, path: str) -> None:
     """Whatever a name is made of: a problem, no page, and no word in the log."""
     with capture_logs() as logged:
-        answer = await visitor.client.get(path, headers={"Authorization": ""})
+        answer = await api.client.get(path, headers={"Authorization": ""})
 
     problem(answer, "not-found")
     assert logged == []
 
 
-async def test_what_a_client_sends_does_not_come_back_whole(shop: Visitor) -> None:
+async def test_what_a_client_sends_does_not_come_back_whole(api: ApiClient) -> None:
     """A path, an id, a name or a value of any length is cut in the answer."""
     long = "x" * 60_000
     fields = {"name": "a", "services": [long], "timezone": long, long: 1}
     answers = [
-        await shop.ask("GET", f"/{long}"),
-        await shop.ask("GET", f"{RESOURCES}/{long}"),
-        await shop.ask("GET", f"{RESOURCES}/{'x' * (MAX_PATH - 20)}"),
-        await shop.ask("GET", f"{RESOURCES}?{long}=1"),
-        await shop.ask("GET", f"{RESOURCES}?limit={long}"),
-        await shop.ask("GET", f"{RESOURCES}?cursor={long}"),
-        await shop.ask("GET", f"/v1/reservations?status={long}"),
-        await shop.ask("GET", f"/v1/reservations?from={long}"),
-        await shop.ask("GET", f"/v1/reservations?resource={long}"),
-        await shop.ask("GET", f"/v1/availability?resource={long}&from=2026-03-02&to=2026-03-03"),
-        await shop.ask("GET", f"/v1/availability?resource=room&from={long[:30_000]}&to={long[:30_000]}"),
-        await shop.ask("GET", f"/v1/availability?resource=room&from=2026-03-02&to=2026-03-03&timezone={long}"),
-        await shop.ask("GET", f"/v1/availability?resource=room&from=2026-03-02&to=2026-03-03&service={long}"),
-        await shop.ask("GET", f"/v1/availability/explain?resource={long}&startTime=2026-03-02T09:00:00Z"),
-        await shop.ask("GET", f"/v1/availability/explain?resource=room&service={long}&startTime=2026-03-02T09:00:00Z"),
-        await shop.ask(long[:2_000], RESOURCES),
-        await shop.ask("POST", RESOURCES, json=fields),
-        await shop.ask("POST", RESOURCES, json={long: [{long: None}]}),
-        await shop.ask("POST", RESOURCES, content=f'{{"{long}": 1, "{long}": 2}}'),
-        await shop.ask("POST", RESOURCES, content="{}", headers={"Content-Type": long[:5_000]}),
-        await shop.ask("POST", "/v1/reservations", json=wanted() | {"startTime": long, "timezone": long}),
-        await shop.ask("POST", "/v1/reservations", json=wanted() | {"metadata": {long: 1}}),
-        await shop.ask("PUT", f"{RESOURCES}/room/schedule", json={"weekly": [{long: 1}]}, headers={"If-Match": "*"}),
-        await shop.ask(
+        await api.request("GET", f"/{long}"),
+        await api.request("GET", f"{RESOURCES}/{long}"),
+        await api.request("GET", f"{RESOURCES}/{'x' * (MAX_PATH - 20)}"),
+        await api.request("GET", f"{RESOURCES}?{long}=1"),
+        await api.request("GET", f"{RESOURCES}?limit={long}"),
+        await api.request("GET", f"{RESOURCES}?cursor={long}"),
+        await api.request("GET", f"/v1/reservations?status={long}"),
+        await api.request("GET", f"/v1/reservations?from={long}"),
+        await api.request("GET", f"/v1/reservations?resource={long}"),
+        await api.request("GET", f"/v1/availability?resource={long}&from=2026-03-02&to=2026-03-03"),
+        await api.request("GET", f"/v1/availability?resource=room&from={long[:30_000]}&to={long[:30_000]}"),
+        await api.request("GET", f"/v1/availability?resource=room&from=2026-03-02&to=2026-03-03&timezone={long}"),
+        await api.request("GET", f"/v1/availability?resource=room&from=2026-03-02&to=2026-03-03&service={long}"),
+        await api.request("GET", f"/v1/availability/explain?resource={long}&startTime=2026-03-02T09:00:00Z"),
+        await api.request(
+            "GET", f"/v1/availability/explain?resource=room&service={long}&startTime=2026-03-02T09:00:00Z"
+        ),
+        await api.request(long[:2_000], RESOURCES),
+        await api.request("POST", RESOURCES, json=fields),
+        await api.request("POST", RESOURCES, json={long: [{long: None}]}),
+        await api.request("POST", RESOURCES, content=f'{{"{long}": 1, "{long}": 2}}'),
+        await api.request("POST", RESOURCES, content="{}", headers={"Content-Type": long[:5_000]}),
+        await api.request("POST", "/v1/reservations", json=booking_body() | {"startTime": long, "timezone": long}),
+        await api.request("POST", "/v1/reservations", json=booking_body() | {"metadata": {long: 1}}),
+        await api.request("PUT", f"{RESOURCES}/room/schedule", json={"weekly": [{long: 1}]}, headers={"If-Match": "*"}),
+        await api.request(
             "PUT",
             f"{RESOURCES}/room/schedule",
             json={"overrides": [{"date": long, "windows": []}]},
             headers={"If-Match": "*"},
         ),
-        await shop.ask("POST", f"{RESOURCES}/room/time-off", json={"from": long, "to": long}),
+        await api.request("POST", f"{RESOURCES}/room/time-off", json={"from": long, "to": long}),
     ]
     for answer in answers:
         assert len(answer.content) < 4_000, answer.content[:200]
@@ -267,11 +269,11 @@ async def test_what_a_client_sends_does_not_come_back_whole(shop: Visitor) -> No
 
 
 @pytest.mark.parametrize("number", ["1e2", "1e1", "1.0", "0x10", "1_0", " 1", "+1", "\uff11", "1e400"])
-async def test_a_number_in_a_query_is_written_in_digits(shop: Visitor, number: str) -> None:
+async def test_a_number_in_a_query_is_written_in_digits(api: ApiClient, number: str) -> None:
     """A hundred is 100 everywhere, and no other way of writing it is guessed at."""
     for path in (RESOURCES, "/v1/availability?resource=room&from=2026-03-02&to=2026-03-03&minutes=60"):
         name = "limit" if path == RESOURCES else "guests"
-        answer = await shop.ask("GET", path, params=dict(httpx.URL(path).params) | {name: number})
+        answer = await api.request("GET", path, params=dict(httpx.URL(path).params) | {name: number})
         assert "whole number" in problem(answer, "invalid", f"?{name}")["detail"]
 
 
@@ -284,20 +286,20 @@ async def test_a_number_in_a_query_is_written_in_digits(shop: Visitor, number: s
         "availability?resource=room&from=2026-03-02&to=2026-03-03&timezone=Etc/GMT+3",
     ],
 )
-async def test_a_plus_that_became_a_blank_is_named(shop: Visitor, query: str) -> None:
+async def test_a_plus_that_became_a_blank_is_named(api: ApiClient, query: str) -> None:
     """The commonest slip with instants in an address: the answer says what to write."""
-    assert "%2B" in problem(await shop.ask("GET", f"/v1/{query}"), "invalid")["detail"]
+    assert "%2B" in problem(await api.request("GET", f"/v1/{query}"), "invalid")["detail"]
 
 
-async def test_the_query_is_part_of_an_idempotent_request(shop: Visitor) -> None:
+async def test_the_query_is_part_of_an_idempotent_request(api: ApiClient) -> None:
     """The same key and body with another query is another request; with the same one it is the first answer."""
-    first = await shop.post(wanted(), key="k", force=True)
-    again = await shop.post(wanted(), key="k", force=True)
+    first = await api.post(booking_body(), key="k", force=True)
+    again = await api.post(booking_body(), key="k", force=True)
 
     assert first.status_code == 201
     assert (again.headers["Idempotent-Replayed"], again.content) == ("true", first.content)
-    problem(await shop.post(wanted(), key="k"), "idempotency-mismatch")
-    problem(await shop.post(wanted(), key="k", force=False), "idempotency-mismatch")
+    problem(await api.post(booking_body(), key="k"), "idempotency-mismatch")
+    problem(await api.post(booking_body(), key="k", force=False), "idempotency-mismatch")
 
 
 class Watched(WorkPool):
@@ -377,7 +379,7 @@ async def test_a_long_page_is_built_beside_the_loop(bare: tuple[httpx.AsyncClien
     """From stored rows to bytes in one piece of work; a short one takes no such way, and both say the same."""
     client, pool = bare
     await client.post(RESOURCES, json={"id": "room", "name": "a"})
-    made = (await client.post("/v1/reservations", json=wanted())).json()
+    made = (await client.post("/v1/reservations", json=booking_body())).json()
     reservations = mock_store.database["reservations"]
     row: Any = await reservations.find_one({"_id": ObjectId(made["id"])})
     row |= {"history": row["history"] * 50}

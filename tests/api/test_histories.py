@@ -7,62 +7,63 @@ import pytest
 from bson import ObjectId
 
 from app.booking.expiry import complete_ended, expire_lapsed
-from tests.support.api_client import HOUR, NINE, Visitor, good, made
+from tests.support.api_client import ApiClient, created, ok
+from tests.support.times import HOUR, NINE
 
-Change = Callable[[Visitor, dict[str, Any]], Awaitable[None]]
+Change = Callable[[ApiClient, dict[str, Any]], Awaitable[None]]
 KEPT = 50
 
 
-async def cancelled(visitor: Visitor, reservation: dict[str, Any]) -> None:
+async def cancelled(api: ApiClient, reservation: dict[str, Any]) -> None:
     """By its caller."""
-    good(await visitor.verb(reservation, "cancel"))
+    ok(await api.verb(reservation, "cancel"))
 
 
-async def changed(visitor: Visitor, reservation: dict[str, Any]) -> None:
+async def changed(api: ApiClient, reservation: dict[str, Any]) -> None:
     """Its notes."""
-    good(await visitor.change(reservation, notes="x"))
+    ok(await api.change(reservation, notes="x"))
 
 
-async def moved(visitor: Visitor, reservation: dict[str, Any]) -> None:
+async def moved(api: ApiClient, reservation: dict[str, Any]) -> None:
     """By an hour."""
-    good(await visitor.change(reservation, startTime="2030-01-07T12:00:00Z"))
+    ok(await api.change(reservation, startTime="2030-01-07T12:00:00Z"))
 
 
-async def completed(visitor: Visitor, reservation: dict[str, Any]) -> None:
+async def completed(api: ApiClient, reservation: dict[str, Any]) -> None:
     """By the worker, long after it has ended."""
-    now = visitor.store.clock.now()
-    await visitor.put(reservation, startTime=now - 6 * HOUR, endTime=now - 5 * HOUR)
-    assert await complete_ended(visitor.store, 1) == 1
+    now = api.store.clock.now()
+    await api.overwrite(reservation, startTime=now - 6 * HOUR, endTime=now - 5 * HOUR)
+    assert await complete_ended(api.store, 1) == 1
 
 
-async def expired(visitor: Visitor, reservation: dict[str, Any]) -> None:
+async def expired(api: ApiClient, reservation: dict[str, Any]) -> None:
     """By the worker, as a hold."""
-    await visitor.put(reservation, status="pending")
-    await visitor.lapse(reservation)
-    assert await expire_lapsed(visitor.store) == 1
+    await api.overwrite(reservation, status="pending")
+    await api.expire(reservation)
+    assert await expire_lapsed(api.store) == 1
 
 
-async def booked_over(visitor: Visitor, reservation: dict[str, Any]) -> None:
+async def booked_over(api: ApiClient, reservation: dict[str, Any]) -> None:
     """By whoever takes the place of an expired hold."""
-    await visitor.put(reservation, status="pending")
-    await visitor.lapse(reservation)
-    made(await visitor.book())
+    await api.overwrite(reservation, status="pending")
+    await api.expire(reservation)
+    created(await api.book())
 
 
 @pytest.mark.parametrize("change", [cancelled, changed, moved, completed, expired, booked_over])
-async def test_the_last_fifty_lines_stay(visitor: Visitor, change: Change) -> None:
+async def test_the_last_fifty_lines_stay(api: ApiClient, change: Change) -> None:
     """The new line is the last one, and the oldest line went for it."""
-    await visitor.resource()
-    reservation = await visitor.booked()
+    await api.resource()
+    reservation = await api.booked()
     lines = [
         {"at": NINE - HOUR, "by": f"writer {number}", "operation": ObjectId(), "to": "confirmed"}
         for number in range(KEPT)
     ]
-    await visitor.put(reservation, history=lines)
-    await change(visitor, reservation)
-    history = (await visitor.stored(reservation))["history"]
+    await api.overwrite(reservation, history=lines)
+    await change(api, reservation)
+    history = (await api.stored(reservation))["history"]
 
     assert len(history) == KEPT
     assert [line["by"] for line in history[:-1]] == [line["by"] for line in lines[1:]]
     assert history[-1]["by"] not in {line["by"] for line in lines}
-    assert (await visitor.read(reservation))["history"][-1]["by"] == history[-1]["by"]
+    assert (await api.read(reservation))["history"][-1]["by"] == history[-1]["by"]

@@ -10,13 +10,14 @@ from app.reconciliation import engine
 from app.reconciliation.alerts import Alerts
 from app.settings import Settings
 from app.storage.runs import RunStore
-from tests.support.alert_receiver import receiving
-from tests.support.api_client import HOUR, NINE, Visitor, problem
+from tests.support.alert_receiver import alert_receiver
+from tests.support.api_client import ApiClient, problem
+from tests.support.times import HOUR, NINE
 
 
-async def scraped(visitor: Visitor) -> dict[str, float]:
+async def scraped(api: ApiClient) -> dict[str, float]:
     """The samples by name, with their kind where they have one."""
-    answer = await visitor.get("/metrics")
+    answer = await api.get("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     families = text_string_to_metric_families(answer.text)
     return {
@@ -24,20 +25,20 @@ async def scraped(visitor: Visitor) -> dict[str, float]:
     }
 
 
-async def test_findings_and_runs_in_numbers(visitor: Visitor) -> None:
+async def test_findings_and_runs_in_numbers(api: ApiClient) -> None:
     """The mode, open findings and the age of the oldest; duration and rows of the last run of each kind."""
-    store = visitor.store
+    store = api.store
     mode = {"reserva_mode_optimistic": 1, "reserva_mode_strict": 0}
     findings = {"reserva_findings_open": 0, "reserva_findings_oldest_seconds": 0}
     alerts = {"reserva_findings_untold": 0, "reserva_findings_untold_seconds": 0, "reserva_alert_failures": 0}
     queue = {"reserva_reconciliations_queued": 0, "reserva_reconciliations_queued_seconds": 0, "reserva_workers": 0}
-    assert await scraped(visitor) == mode | findings | alerts | queue
+    assert await scraped(api) == mode | findings | alerts | queue
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
     await engine.reconcile_reservations(store, "full")
     old = {"firstSeen": store.clock.now() - timedelta(hours=1)}
     await store.database["findings"].update_many({}, {"$set": old})
-    figures = await scraped(visitor)
+    figures = await scraped(api)
 
     assert figures["reserva_findings_open"] == 1
     assert figures["reserva_findings_oldest_seconds"] >= 3600
@@ -45,12 +46,12 @@ async def test_findings_and_runs_in_numbers(visitor: Visitor) -> None:
     assert figures["reserva_reconciliation_seconds_full"] >= 0
 
 
-async def test_that_it_stopped_can_be_seen(visitor: Visitor) -> None:
+async def test_that_it_stopped_can_be_seen(api: ApiClient) -> None:
     """When each kind last succeeded and last failed, what it left out and why, what waits, and whether a worker lives.
 
     A run that failed does not hide the last that succeeded.
     """
-    store, now = visitor.store, visitor.store.clock.now()
+    store, now = api.store, api.store.clock.now()
     times = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
     await store.database["reservations"].insert_many(
         [{"resource": "r", **times}, {"resource": "r", **times, "endTime": 5}]
@@ -63,7 +64,7 @@ async def test_that_it_stopped_can_be_seen(visitor: Visitor) -> None:
     await worker_heartbeat.beat(store, "one:1", "one")
     await worker_heartbeat.beat(store, "two:1", "two")
     await store.database["beats"].update_one({"_id": "one:1"}, {"$set": {"at": now - HOUR}})
-    figures = await scraped(visitor)
+    figures = await scraped(api)
     (left_out,) = (value for name, value in figures.items() if "_left_out_full_" in name)
 
     assert left_out == 1
@@ -76,9 +77,9 @@ async def test_that_it_stopped_can_be_seen(visitor: Visitor) -> None:
     assert 0 <= figures["reserva_worker_heartbeat_seconds"] < DEAD_SECONDS
 
 
-async def test_alerts_in_numbers(visitor: Visitor) -> None:
+async def test_alerts_in_numbers(api: ApiClient) -> None:
     """Who was not told, for how long, what fails and when it last did not; what was opened again waits since then."""
-    store, now = visitor.store, visitor.store.clock.now()
+    store, now = api.store, api.store.clock.now()
     times = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
     await store.database["reservations"].insert_many([{"resource": name, **times} for name in "rrss"])
     await engine.reconcile_reservations(store, "full")
@@ -86,12 +87,12 @@ async def test_alerts_in_numbers(visitor: Visitor) -> None:
     again = [{"at": now - HOUR, "to": "open"}, {"at": now, "to": "open"}]
     change = {"firstSeen": now - 9 * HOUR, "history": old + again}
     await store.database["findings"].update_one({"resource": "r"}, {"$set": change})
-    waiting = await scraped(visitor)
+    waiting = await scraped(api)
     await Alerts(Settings(alert_url="http://127.0.0.1:1/")).announce(store)
-    failing = await scraped(visitor)
-    async with receiving() as receiver:
+    failing = await scraped(api)
+    async with alert_receiver() as receiver:
         await Alerts(Settings(alert_url=receiver.url)).announce(store)
-    done = await scraped(visitor)
+    done = await scraped(api)
 
     assert waiting["reserva_findings_untold"] == 2
     assert 3_600 <= waiting["reserva_findings_untold_seconds"] < 7_200
@@ -102,7 +103,7 @@ async def test_alerts_in_numbers(visitor: Visitor) -> None:
     assert done["reserva_alert_success_seconds"] >= now.timestamp()
 
 
-async def test_only_administrators_read_them(visitor: Visitor) -> None:
+async def test_only_administrators_read_them(api: ApiClient) -> None:
     """Every other scope is refused by name."""
-    other = await visitor.other("findings:review", "reservations:admin")
+    other = await api.with_scopes("findings:review", "reservations:admin")
     assert "admin" in problem(await other.get("/metrics"), "forbidden")["detail"]

@@ -8,7 +8,8 @@ from app.job_queue import Queue
 from app.reconciliation import engine, optimistic_followups
 from app.reconciliation.optimistic_followups import OptimisticFollowups
 from app.storage.client import Store
-from tests.support.api_client import HOUR, NINE, Visitor, good
+from tests.support.api_client import ApiClient, ok
+from tests.support.times import HOUR, NINE
 
 SECONDS = 30.0
 
@@ -31,40 +32,40 @@ async def looked_at(store: Store) -> list[str]:
     return [row["kind"] for row in rows]
 
 
-async def test_each_write_is_looked_at(visitor: Visitor) -> None:
+async def test_each_write_is_looked_at(api: ApiClient) -> None:
     """A booking, a change and a move each ask for a run of what has changed; refusals and cancellations do not."""
-    await visitor.resource()
-    reservation = await visitor.booked()
-    assert await looked_at(visitor.store) == ["incremental"]
-    run = await engine.carry_out(visitor.store)
+    await api.resource()
+    reservation = await api.booked()
+    assert await looked_at(api.store) == ["incremental"]
+    run = await engine.carry_out(api.store)
     assert run is not None
     assert (run.kind, run.resource, run.scanned) == ("incremental", None, 1)
 
-    assert (await visitor.book()).status_code == 409
-    other = await visitor.read(reservation)
-    good(await visitor.change(other, startTime="2030-01-07T10:00:00Z", endTime="2030-01-07T11:00:00Z"))
-    assert await looked_at(visitor.store) == ["incremental"]
-    await engine.carry_out(visitor.store)
+    assert (await api.book()).status_code == 409
+    other = await api.read(reservation)
+    ok(await api.change(other, startTime="2030-01-07T10:00:00Z", endTime="2030-01-07T11:00:00Z"))
+    assert await looked_at(api.store) == ["incremental"]
+    await engine.carry_out(api.store)
     move = {"reservation": other["id"], "version": 2, "startTime": "2030-01-07T12:00:00Z"}
-    good(await visitor.ask("POST", "/v1/moves", json={"moves": [move]}))
-    assert await looked_at(visitor.store) == ["incremental"]
-    await engine.carry_out(visitor.store)
-    assert await engine.carry_out(visitor.store) is None
+    ok(await api.request("POST", "/v1/moves", json={"moves": [move]}))
+    assert await looked_at(api.store) == ["incremental"]
+    await engine.carry_out(api.store)
+    assert await engine.carry_out(api.store) is None
 
 
-async def test_a_double_booking_is_found_without_being_asked_for(visitor: Visitor) -> None:
+async def test_a_double_booking_is_found_without_being_asked_for(api: ApiClient) -> None:
     """A row that slipped past the check is a finding as soon as the run of its resource is carried out."""
-    await visitor.resource()
-    row = await visitor.stored(await visitor.booked())
+    await api.resource()
+    row = await api.stored(await api.booked())
     del row["_id"]
-    await visitor.store.database["reservations"].insert_one(row)
-    await visitor.booked(NINE + 2 * HOUR)
-    assert await looked_at(visitor.store) == ["incremental"]
-    run = await engine.carry_out(visitor.store)
+    await api.store.database["reservations"].insert_one(row)
+    await api.booked(NINE + 2 * HOUR)
+    assert await looked_at(api.store) == ["incremental"]
+    run = await engine.carry_out(api.store)
 
     assert run is not None
     assert (run.findings, run.new) == (1, 1)
-    (finding,) = good(await visitor.get("/v1/findings"))["items"]
+    (finding,) = ok(await api.get("/v1/findings"))["items"]
     assert (finding["resource"], finding["peak"]) == ("room", 2)
 
 

@@ -19,9 +19,10 @@ from app.domain.instants import MINUTE, Millis, render, to_millis
 from app.domain.load import Calendar, Occupancy
 from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.documents import Reservation
-from tests.support.api_client import HOUR, NINE, Visitor, good, made
+from tests.support.api_client import ApiClient, created, ok
+from tests.support.times import HOUR, NINE
 
-pytestmark = pytest.mark.usefixtures("visitor")
+pytestmark = pytest.mark.usefixtures("api")
 
 SEED = 7
 QUARTER = 15 * MINUTE
@@ -184,19 +185,19 @@ class TestAssignment:
             chosen = {intent.judge(Known(rooms, offering())).value.resource for _ in range(5)}
             assert len(chosen) == 1
 
-    async def test_over_http(self, visitor: Visitor) -> None:
+    async def test_over_http(self, api: ApiClient) -> None:
         """A service says it, `even` where nothing is said, and a change counts from the next booking on."""
-        assert (await visitor.service())["assignment"] == "even"
+        assert (await api.service())["assignment"] == "even"
         for name, capacity in (("a", 5), ("b", 3), ("c", 3)):
-            await visitor.resource(name, capacity=capacity, services=["cut"])
+            await api.resource(name, capacity=capacity, services=["cut"])
         anyone = {"service": "cut", "startTime": render(NINE)}
-        good(await visitor.edit("/v1/services/cut", assignment="first"))
-        assert [made(await visitor.post(anyone))["resource"] for _ in range(6)][:5] == ["a"] * 5
-        good(await visitor.edit("/v1/services/cut", assignment="smallest"))
+        ok(await api.edit("/v1/services/cut", assignment="first"))
+        assert [created(await api.post(anyone))["resource"] for _ in range(6)][:5] == ["a"] * 5
+        ok(await api.edit("/v1/services/cut", assignment="smallest"))
         later = anyone | {"startTime": render(NINE + HOUR)}
-        assert "a" not in [made(await visitor.post(later))["resource"] for _ in range(6)]
-        assert made(await visitor.post(later))["resource"] == "a"
-        assert good(await visitor.edit("/v1/services/cut", assignment=None))["assignment"] == "even"
+        assert "a" not in [created(await api.post(later))["resource"] for _ in range(6)]
+        assert created(await api.post(later))["resource"] == "a"
+        assert ok(await api.edit("/v1/services/cut", assignment=None))["assignment"] == "even"
 
 
 class TestRefusals:

@@ -6,31 +6,18 @@ from typing import Any
 import pytest
 
 from app.domain.instants import render
-from tests.support.api_client import (
-    HOUR,
-    MINUTE,
-    NINE,
-    RESERVATIONS,
-    Visitor,
-    at,
-    failed_rules,
-    good,
-    made,
-    problem,
-    wanted,
-)
-
-DAY = timedelta(days=1)
+from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, failed_rules, ok, path_of, problem
+from tests.support.times import DAY, HOUR, MINUTE, NINE
 
 
 class TestAnswer:
     """What a booking shows."""
 
-    async def test_a_plain_booking_shows_no_more_than_it_has(self, visitor: Visitor) -> None:
+    async def test_a_plain_booking_shows_no_more_than_it_has(self, api: ApiClient) -> None:
         """Every member of the contract that is set, none that is not, and never a null."""
-        await visitor.resource(timezone="Europe/Berlin")
-        answer = await visitor.book()
-        body = made(answer)
+        await api.resource(timezone="Europe/Berlin")
+        answer = await api.book()
+        body = created(answer)
 
         assert body == {
             "id": body["id"],
@@ -46,18 +33,18 @@ class TestAnswer:
             "version": 1,
             "createdAt": body["createdAt"],
             "updatedAt": body["createdAt"],
-            "history": [{"at": body["createdAt"], "by": visitor.prefix, "to": "confirmed"}],
+            "history": [{"at": body["createdAt"], "by": api.prefix, "to": "confirmed"}],
         }
-        assert answer.headers["Location"] == at(body)
+        assert answer.headers["Location"] == path_of(body)
         assert answer.headers["ETag"] == '"1"'
         assert answer.headers["Content-Type"] == "application/json"
         assert "Idempotent-Replayed" not in answer.headers
 
-    async def test_a_full_booking_shows_all_that_was_said(self, visitor: Visitor) -> None:
+    async def test_a_full_booking_shows_all_that_was_said(self, api: ApiClient) -> None:
         """Service, customer, notes and metadata come back as they were sent; buffers are in the block alone."""
-        await visitor.service(bufferBeforeMinutes=10, bufferAfterMinutes=20)
-        await visitor.resource(services=["cut"])
-        await visitor.add("customers", id="ann")
+        await api.service(bufferBeforeMinutes=10, bufferAfterMinutes=20)
+        await api.resource(services=["cut"])
+        await api.add("customers", id="ann")
         said: dict[str, Any] = {
             "service": "cut",
             "customer": "ann",
@@ -65,7 +52,7 @@ class TestAnswer:
             "notes": "By the window, please. ☂",
             "metadata": {"a": "text", "b": 7, "c": 1.5, "d": True, "e": -(2**63), "f": 2**63 - 1, "ü": ""},
         }
-        body = await visitor.booked(length=None, **said)
+        body = await api.booked(length=None, **said)
 
         assert {name: body[name] for name in said} == said
         assert (body["startTime"], body["endTime"]) == ("2030-01-07T09:00:00.000Z", "2030-01-07T10:00:00.000Z")
@@ -73,34 +60,34 @@ class TestAnswer:
         assert body["units"] == 1
         assert [type(value) for value in body["metadata"].values()] == [str, int, float, bool, int, int, str]
 
-    async def test_the_bounds_of_what_is_said_belong_to_it(self, visitor: Visitor) -> None:
+    async def test_the_bounds_of_what_is_said_belong_to_it(self, api: ApiClient) -> None:
         """The longest notes, the most guests, the most and longest keys, the longest text; also beyond the BMP."""
-        await visitor.resource()
+        await api.resource()
         metadata: dict[str, Any] = {f"{number:040}": "\U0001f600" * 500 for number in range(20)}
-        body = await visitor.booked(guests=10_000, notes="\U0001f600" * 2_000, metadata=metadata)
+        body = await api.booked(guests=10_000, notes="\U0001f600" * 2_000, metadata=metadata)
 
         assert (body["guests"], body["notes"], body["metadata"]) == (10_000, "\U0001f600" * 2_000, metadata)
-        assert await visitor.read(body) == body
+        assert await api.read(body) == body
 
-    async def test_it_reads_where_it_says(self, visitor: Visitor) -> None:
+    async def test_it_reads_where_it_says(self, api: ApiClient) -> None:
         """The Location gives the same, with the same ETag."""
-        await visitor.resource()
-        answer = await visitor.book(notes="x", metadata={"a": 1})
-        read = await visitor.get(answer.headers["Location"])
+        await api.resource()
+        answer = await api.book(notes="x", metadata={"a": 1})
+        read = await api.get(answer.headers["Location"])
 
-        assert good(read) == made(answer)
+        assert ok(read) == created(answer)
         assert read.headers["ETag"] == answer.headers["ETag"]
 
     @pytest.mark.parametrize("identity", ["0" * 24, "f" * 24, "x", "any", "0" * 23, "%00", "%F0%9F%98%80", "null"])
-    async def test_nothing_of_that_id_is_not_found(self, visitor: Visitor, identity: str) -> None:
+    async def test_nothing_of_that_id_is_not_found(self, api: ApiClient, identity: str) -> None:
         """Whatever somebody takes for an id; every method says the same."""
         path = f"{RESERVATIONS}/{identity}"
 
-        problem(await visitor.get(path), "not-found")
-        problem(await visitor.edit(path, notes="x"), "not-found")
+        problem(await api.get(path), "not-found")
+        problem(await api.edit(path, notes="x"), "not-found")
         for verb in ("confirm", "cancel", "complete", "no-show"):
-            problem(await visitor.ask("POST", f"{path}/{verb}"), "not-found")
-        problem(await visitor.ask("POST", f"{path}/extend", json={"expiresInSeconds": 60}), "not-found")
+            problem(await api.request("POST", f"{path}/{verb}"), "not-found")
+        problem(await api.request("POST", f"{path}/extend", json={"expiresInSeconds": 60}), "not-found")
 
     @pytest.mark.parametrize(
         "text",
@@ -111,71 +98,71 @@ class TestAnswer:
             "2030-01-07T14:45:00+05:45",
         ],
     )
-    async def test_instants_come_with_any_offset_and_leave_in_utc(self, visitor: Visitor, text: str) -> None:
+    async def test_instants_come_with_any_offset_and_leave_in_utc(self, api: ApiClient, text: str) -> None:
         """It is the instant that counts, written with milliseconds."""
-        await visitor.resource()
-        body = made(await visitor.post(wanted() | {"startTime": text}))
+        await api.resource()
+        body = created(await api.post(booking_body() | {"startTime": text}))
 
         assert body["startTime"] == "2030-01-07T09:00:00.000Z"
 
-    async def test_milliseconds_are_kept(self, visitor: Visitor) -> None:
+    async def test_milliseconds_are_kept(self, api: ApiClient) -> None:
         """To the last one, in and out of the database."""
-        await visitor.resource()
-        body = await visitor.booked(NINE + timedelta(milliseconds=1), timedelta(minutes=1, milliseconds=997))
+        await api.resource()
+        body = await api.booked(NINE + timedelta(milliseconds=1), timedelta(minutes=1, milliseconds=997))
 
         assert (body["startTime"], body["endTime"]) == ("2030-01-07T09:00:00.001Z", "2030-01-07T09:01:00.998Z")
-        assert await visitor.read(body) == body
+        assert await api.read(body) == body
 
-    async def test_the_ends_of_time_can_be_booked(self, visitor: Visitor) -> None:
+    async def test_the_ends_of_time_can_be_booked(self, api: ApiClient) -> None:
         """The first and the last instant of 1970 to 2200."""
-        await visitor.resource()
+        await api.resource()
         first = {"startTime": "1970-01-01T00:00:00.000Z", "endTime": "1970-01-02T00:00:00.000Z"}
         last = {"startTime": "2200-12-31T00:00:00.000Z", "endTime": "2200-12-31T23:59:59.999Z"}
 
         for times in (first, last):
-            body = made(await visitor.post(wanted() | times))
+            body = created(await api.post(booking_body() | times))
             assert {name: body[name] for name in times} == times
-            problem(await visitor.post(wanted() | times), "conflict")
+            problem(await api.post(booking_body() | times), "conflict")
 
 
 class TestLength:
     """How long it takes, and who says so."""
 
-    async def test_a_fixed_service_sets_the_end(self, visitor: Visitor) -> None:
+    async def test_a_fixed_service_sets_the_end(self, api: ApiClient) -> None:
         """It may be left out, and must agree if given."""
-        await visitor.service(durationMinutes=45)
-        await visitor.resource(services=["cut"])
-        body = await visitor.booked(length=None, service="cut")
+        await api.service(durationMinutes=45)
+        await api.resource(services=["cut"])
+        body = await api.booked(length=None, service="cut")
 
         assert body["endTime"] == "2030-01-07T09:45:00.000Z"
-        await visitor.booked(NINE + HOUR, 45 * MINUTE, service="cut")
-        refused = problem(await visitor.book(NINE + 2 * HOUR, 46 * MINUTE, service="cut"), "rule", "/endTime")
+        await api.booked(NINE + HOUR, 45 * MINUTE, service="cut")
+        refused = problem(await api.book(NINE + 2 * HOUR, 46 * MINUTE, service="cut"), "rule", "/endTime")
         assert failed_rules(refused) == ["duration"]
 
-    async def test_without_a_service_somebody_must_say_the_end(self, visitor: Visitor) -> None:
+    async def test_without_a_service_somebody_must_say_the_end(self, api: ApiClient) -> None:
         """Nothing else tells it."""
-        await visitor.resource()
+        await api.resource()
 
-        problem(await visitor.book(length=None), "invalid", "/endTime")
+        problem(await api.book(length=None), "invalid", "/endTime")
 
-    async def test_a_flexible_service_needs_the_end(self, visitor: Visitor) -> None:
+    async def test_a_flexible_service_needs_the_end(self, api: ApiClient) -> None:
         """And judges it: the least plus whole steps, up to the most."""
-        await visitor.service(durationType="flexible", minMinutes=20, stepMinutes=15, maxMinutes=50)
-        await visitor.resource(services=["cut"], capacity=10)
+        await api.service(durationType="flexible", minMinutes=20, stepMinutes=15, maxMinutes=50)
+        await api.resource(services=["cut"], capacity=10)
 
-        problem(await visitor.book(length=None, service="cut"), "invalid", "/endTime")
+        problem(await api.book(length=None, service="cut"), "invalid", "/endTime")
         for minutes, fits in ((19, False), (20, True), (30, False), (35, True), (50, True), (65, False)):
-            answer = await visitor.book(length=minutes * MINUTE, service="cut")
+            answer = await api.book(length=minutes * MINUTE, service="cut")
             assert answer.status_code == (201 if fits else 422), minutes
         assert failed_rules(problem(answer, "rule", "/endTime")) == ["duration"]
 
-    async def test_the_step_is_a_minute_if_nobody_says(self, visitor: Visitor) -> None:
+    async def test_the_step_is_a_minute_if_nobody_says(self, api: ApiClient) -> None:
         """Seconds are no step."""
-        await visitor.service(durationType="flexible", minMinutes=20, maxMinutes=50)
-        await visitor.resource(services=["cut"], capacity=10)
+        await api.service(durationType="flexible", minMinutes=20, maxMinutes=50)
+        await api.resource(services=["cut"], capacity=10)
 
-        await visitor.booked(length=33 * MINUTE, service="cut")
-        problem(await visitor.book(length=33 * MINUTE + timedelta(seconds=30), service="cut"), "rule")
+        await api.booked(length=33 * MINUTE, service="cut")
+        problem(await api.book(length=33 * MINUTE + timedelta(seconds=30), service="cut"), "rule")
 
     @pytest.mark.parametrize(
         ("start", "end"),
@@ -185,150 +172,148 @@ class TestLength:
             ("2030-06-30T22:00:00Z", "2030-07-01T22:00:00Z"),
         ],
     )
-    async def test_a_full_day_is_a_local_day(self, visitor: Visitor, start: str, end: str) -> None:
+    async def test_a_full_day_is_a_local_day(self, api: ApiClient, start: str, end: str) -> None:
         """Left out, the end is that of one day, however many hours it has; given, it is the same booking."""
-        await visitor.service("day", durationType="full-day")
-        await visitor.resource(services=["day"], timezone="Europe/Berlin")
-        body = made(await visitor.post({"resource": "room", "service": "day", "startTime": start}))
+        await api.service("day", durationType="full-day")
+        await api.resource(services=["day"], timezone="Europe/Berlin")
+        body = created(await api.post({"resource": "room", "service": "day", "startTime": start}))
 
         assert body["endTime"] == end.replace("Z", ".000Z")
-        good(await visitor.verb(body, "cancel"))
-        made(await visitor.post({"resource": "room", "service": "day", "startTime": start, "endTime": end}))
+        ok(await api.verb(body, "cancel"))
+        created(await api.post({"resource": "room", "service": "day", "startTime": start, "endTime": end}))
 
-    async def test_full_days_begin_and_end_at_first_instants(self, visitor: Visitor) -> None:
+    async def test_full_days_begin_and_end_at_first_instants(self, api: ApiClient) -> None:
         """Of local days: an hour off is refused, and so are another zone's midnights."""
-        await visitor.service("day", durationType="full-day", maxDays=2)
-        await visitor.resource(services=["day"], timezone="Europe/Berlin")
+        await api.service("day", durationType="full-day", maxDays=2)
+        await api.resource(services=["day"], timezone="Europe/Berlin")
         start = datetime.fromisoformat("2030-06-30T22:00:00+00:00")
 
         for off in (start + HOUR, start + 2 * HOUR):
-            refused = problem(await visitor.book(off, None, service="day"), "rule")
+            refused = problem(await api.book(off, None, service="day"), "rule")
             assert failed_rules(refused) == ["duration"]
-            assert failed_rules(problem(await visitor.book(start, off + DAY - start, service="day"), "rule")) == [
+            assert failed_rules(problem(await api.book(start, off + DAY - start, service="day"), "rule")) == [
                 "duration"
             ]
-        await visitor.booked(start, 2 * DAY, service="day")
-        assert failed_rules(problem(await visitor.book(start + 2 * DAY, 3 * DAY, service="day"), "rule")) == [
-            "duration"
-        ]
+        await api.booked(start, 2 * DAY, service="day")
+        assert failed_rules(problem(await api.book(start + 2 * DAY, 3 * DAY, service="day"), "rule")) == ["duration"]
 
-    async def test_two_days_across_a_change_of_the_clocks(self, visitor: Visitor) -> None:
+    async def test_two_days_across_a_change_of_the_clocks(self, api: ApiClient) -> None:
         """47 hours are two days there; 48 are not."""
-        await visitor.service("day", durationType="full-day", maxDays=2)
-        await visitor.resource(services=["day"], timezone="Europe/Berlin", capacity=2)
+        await api.service("day", durationType="full-day", maxDays=2)
+        await api.resource(services=["day"], timezone="Europe/Berlin", capacity=2)
         start = datetime.fromisoformat("2030-03-29T23:00:00+00:00")
 
-        await visitor.booked(start, 47 * HOUR, service="day")
-        problem(await visitor.book(start, 48 * HOUR, service="day"), "rule", "/endTime")
+        await api.booked(start, 47 * HOUR, service="day")
+        problem(await api.book(start, 48 * HOUR, service="day"), "rule", "/endTime")
 
-    async def test_the_longest_is_366_days(self, visitor: Visitor) -> None:
+    async def test_the_longest_is_366_days(self, api: ApiClient) -> None:
         """And not a millisecond more."""
-        await visitor.resource()
+        await api.resource()
 
-        problem(await visitor.book(length=366 * DAY + timedelta(milliseconds=1)), "invalid", "/endTime")
-        await visitor.booked(length=366 * DAY)
-        problem(await visitor.book(NINE + 365 * DAY), "conflict")
+        problem(await api.book(length=366 * DAY + timedelta(milliseconds=1)), "invalid", "/endTime")
+        await api.booked(length=366 * DAY)
+        problem(await api.book(NINE + 365 * DAY), "conflict")
 
-    async def test_the_shortest_is_a_minute(self, visitor: Visitor) -> None:
+    async def test_the_shortest_is_a_minute(self, api: ApiClient) -> None:
         """A millisecond less is refused, alone, as a hold, in a group, by a change and by a move."""
-        await visitor.resource(capacity=9)
+        await api.resource(capacity=9)
         minute, less = timedelta(minutes=1), timedelta(seconds=59, milliseconds=999)
-        booked = await visitor.booked(length=minute)
+        booked = await api.booked(length=minute)
 
-        problem(await visitor.book(length=less), "invalid", "/endTime")
-        problem(await visitor.book(length=less, expiresInSeconds=60), "invalid", "/endTime")
-        body = {"reservations": [wanted(length=less)]}
-        problem(await visitor.ask("POST", "/v1/groups", json=body), "invalid", "/reservations/0/endTime")
-        problem(await visitor.change(booked, endTime=render(NINE + less)), "invalid", "/endTime")
+        problem(await api.book(length=less), "invalid", "/endTime")
+        problem(await api.book(length=less, expiresInSeconds=60), "invalid", "/endTime")
+        body = {"reservations": [booking_body(length=less)]}
+        problem(await api.request("POST", "/v1/groups", json=body), "invalid", "/reservations/0/endTime")
+        problem(await api.change(booked, endTime=render(NINE + less)), "invalid", "/endTime")
         problem(
-            await visitor.change(booked, startTime=render(NINE + minute - less), endTime=render(NINE + minute)),
+            await api.change(booked, startTime=render(NINE + minute - less), endTime=render(NINE + minute)),
             "invalid",
         )
         move = {"reservation": booked["id"], "version": 1, "endTime": render(NINE + less)}
-        problem(await visitor.ask("POST", "/v1/moves", json={"moves": [move]}), "invalid", "/moves/0/endTime")
-        assert await visitor.read(booked) == booked
+        problem(await api.request("POST", "/v1/moves", json={"moves": [move]}), "invalid", "/moves/0/endTime")
+        assert await api.read(booked) == booked
 
-    async def test_what_was_shorter_before_can_be_kept(self, visitor: Visitor) -> None:
+    async def test_what_was_shorter_before_can_be_kept(self, api: ApiClient) -> None:
         """A booking of a second that was made when there was no shortest one: other fields of it may change."""
-        await visitor.resource()
-        booked = await visitor.booked()
+        await api.resource()
+        booked = await api.booked()
         end = NINE + timedelta(seconds=1)
-        await visitor.put(booked, endTime=end, blockEnd=end)
+        await api.overwrite(booked, endTime=end, blockEnd=end)
 
-        assert good(await visitor.change(booked, notes="short"))["endTime"] == render(end)
-        problem(await visitor.change(booked, startTime=render(NINE + HOUR)), "invalid", "/endTime")
+        assert ok(await api.change(booked, notes="short"))["endTime"] == render(end)
+        problem(await api.change(booked, startTime=render(NINE + HOUR)), "invalid", "/endTime")
 
 
 class TestRoom:
     """Whether there is room."""
 
-    async def test_touching_is_no_overlap(self, visitor: Visitor) -> None:
+    async def test_touching_is_no_overlap(self, api: ApiClient) -> None:
         """Intervals are half-open, to the millisecond."""
-        await visitor.resource()
-        await visitor.booked(NINE)
+        await api.resource()
+        await api.booked(NINE)
         instant = timedelta(milliseconds=1)
 
-        await visitor.booked(NINE - HOUR)
-        await visitor.booked(NINE + HOUR)
+        await api.booked(NINE - HOUR)
+        await api.booked(NINE + HOUR)
         for start, length in ((NINE - HOUR, HOUR + instant), (NINE + HOUR - instant, HOUR), (NINE + MINUTE, MINUTE)):
-            problem(await visitor.book(start, length), "conflict", "/startTime")
+            problem(await api.book(start, length), "conflict", "/startTime")
 
-    async def test_it_is_the_peak_that_counts(self, visitor: Visitor) -> None:
+    async def test_it_is_the_peak_that_counts(self, api: ApiClient) -> None:
         """With 9 to 10 and 10 to 11 taken, a capacity of two has room for 9 to 11; then it is full."""
-        await visitor.resource(capacity=2)
-        await visitor.booked(NINE)
-        await visitor.booked(NINE + HOUR)
+        await api.resource(capacity=2)
+        await api.booked(NINE)
+        await api.booked(NINE + HOUR)
 
-        await visitor.booked(NINE, 2 * HOUR)
-        problem(await visitor.book(NINE + 59 * MINUTE, 2 * MINUTE), "conflict")
+        await api.booked(NINE, 2 * HOUR)
+        problem(await api.book(NINE + 59 * MINUTE, 2 * MINUTE), "conflict")
 
-    async def test_guests_count_where_the_resource_counts_them(self, visitor: Visitor) -> None:
+    async def test_guests_count_where_the_resource_counts_them(self, api: ApiClient) -> None:
         """Units are the guests there, and one elsewhere."""
-        await visitor.resource("boat", capacity=5, capacityMode="guests")
-        await visitor.resource("hall", capacity=2)
+        await api.resource("boat", capacity=5, capacityMode="guests")
+        await api.resource("hall", capacity=2)
 
-        assert (await visitor.booked(resource="boat", guests=3))["units"] == 3
-        assert (await visitor.booked(resource="hall", guests=300))["units"] == 1
-        problem(await visitor.book(resource="boat", guests=3), "conflict")
-        assert (await visitor.booked(resource="boat", guests=2))["units"] == 2
-        refused = problem(await visitor.book(resource="boat", guests=6), "rule", "/guests", "/startTime")
+        assert (await api.booked(resource="boat", guests=3))["units"] == 3
+        assert (await api.booked(resource="hall", guests=300))["units"] == 1
+        problem(await api.book(resource="boat", guests=3), "conflict")
+        assert (await api.booked(resource="boat", guests=2))["units"] == 2
+        refused = problem(await api.book(resource="boat", guests=6), "rule", "/guests", "/startTime")
         assert failed_rules(refused) == ["guests", "capacity"]
 
-    async def test_buffers_of_both_neighbours_add_up(self, visitor: Visitor) -> None:
+    async def test_buffers_of_both_neighbours_add_up(self, api: ApiClient) -> None:
         """The one's buffer after and the other's before lie between them, each with its own service."""
-        await visitor.service("cut", bufferAfterMinutes=20)
-        await visitor.service("dye", bufferBeforeMinutes=10)
-        await visitor.resource(services=["cut", "dye"])
-        await visitor.booked(service="cut")
+        await api.service("cut", bufferAfterMinutes=20)
+        await api.service("dye", bufferBeforeMinutes=10)
+        await api.resource(services=["cut", "dye"])
+        await api.booked(service="cut")
 
-        problem(await visitor.book(NINE + 89 * MINUTE, service="dye"), "conflict")
-        problem(await visitor.book(NINE + 79 * MINUTE, MINUTE), "conflict")
-        await visitor.booked(NINE + 90 * MINUTE, service="dye")
+        problem(await api.book(NINE + 89 * MINUTE, service="dye"), "conflict")
+        problem(await api.book(NINE + 79 * MINUTE, MINUTE), "conflict")
+        await api.booked(NINE + 90 * MINUTE, service="dye")
 
-    async def test_starts_off_the_grid_can_be_booked(self, visitor: Visitor) -> None:
+    async def test_starts_off_the_grid_can_be_booked(self, api: ApiClient) -> None:
         """The grid is for those who ask for slots."""
-        await visitor.service(slotIntervalMinutes=60)
-        await visitor.resource(services=["cut"])
+        await api.service(slotIntervalMinutes=60)
+        await api.resource(services=["cut"])
 
-        await visitor.booked(NINE + timedelta(seconds=7, milliseconds=3), service="cut")
+        await api.booked(NINE + timedelta(seconds=7, milliseconds=3), service="cut")
 
-    async def test_what_is_cancelled_gives_its_time_back(self, visitor: Visitor) -> None:
+    async def test_what_is_cancelled_gives_its_time_back(self, api: ApiClient) -> None:
         """At once, and so does who did not come; who is done does as well."""
-        await visitor.resource()
+        await api.resource()
         for verb in ("cancel", "no-show", "complete"):
-            booking = await visitor.booked()
-            await visitor.begin(booking)
-            good(await visitor.verb(booking, verb))
+            booking = await api.booked()
+            await api.begin(booking)
+            ok(await api.verb(booking, verb))
 
-        await visitor.booked()
+        await api.booked()
 
-    async def test_a_conflict_tells_who_is_in_the_way(self, visitor: Visitor) -> None:
+    async def test_a_conflict_tells_who_is_in_the_way(self, api: ApiClient) -> None:
         """Up to ten, by start, with their own times and not their blocks; and every rule's verdict."""
-        await visitor.service(bufferBeforeMinutes=5, bufferAfterMinutes=5)
-        await visitor.resource(services=["cut"], capacity=12)
-        taken = [await visitor.booked(NINE + minute * MINUTE, service="cut") for minute in range(12)]
-        away = await visitor.booked(NINE + 3 * HOUR)
-        body = problem(await visitor.book(NINE + 30 * MINUTE), "conflict", "/startTime")
+        await api.service(bufferBeforeMinutes=5, bufferAfterMinutes=5)
+        await api.resource(services=["cut"], capacity=12)
+        taken = [await api.booked(NINE + minute * MINUTE, service="cut") for minute in range(12)]
+        away = await api.booked(NINE + 3 * HOUR)
+        body = problem(await api.book(NINE + 30 * MINUTE), "conflict", "/startTime")
 
         assert body["conflicts"] == [
             {
@@ -343,21 +328,21 @@ class TestRoom:
         assert body["checks"][-1]["reservation"] == taken[0]["id"]
         assert away["id"] not in str(body)
 
-    async def test_only_those_are_blamed_who_are_there_when_it_is_full(self, visitor: Visitor) -> None:
+    async def test_only_those_are_blamed_who_are_there_when_it_is_full(self, api: ApiClient) -> None:
         """A neighbour within the asked time that leaves room is not in the way."""
-        await visitor.resource(capacity=2)
-        await visitor.booked(NINE)
-        full = [await visitor.booked(NINE + HOUR) for _ in range(2)]
-        body = problem(await visitor.book(NINE, 2 * HOUR), "conflict")
+        await api.resource(capacity=2)
+        await api.booked(NINE)
+        full = [await api.booked(NINE + HOUR) for _ in range(2)]
+        body = problem(await api.book(NINE, 2 * HOUR), "conflict")
 
         assert {conflict["reservation"] for conflict in body["conflicts"]} == {each["id"] for each in full}
 
-    async def test_another_rule_beside_makes_it_a_rule(self, visitor: Visitor) -> None:
+    async def test_another_rule_beside_makes_it_a_rule(self, api: ApiClient) -> None:
         """Only capacity alone is a conflict; all that fails is told at once."""
-        await visitor.service()
-        await visitor.resource(services=["cut"])
-        await visitor.booked()
-        body = problem(await visitor.book(length=2 * HOUR, service="cut"), "rule", "/endTime", "/startTime")
+        await api.service()
+        await api.resource(services=["cut"])
+        await api.booked()
+        body = problem(await api.book(length=2 * HOUR, service="cut"), "rule", "/endTime", "/startTime")
 
         assert failed_rules(body) == ["duration", "capacity"]
         assert "conflicts" not in body
@@ -366,68 +351,68 @@ class TestRoom:
 class TestRules:
     """What a policy refuses."""
 
-    async def test_what_is_switched_off_takes_nothing_new(self, visitor: Visitor) -> None:
+    async def test_what_is_switched_off_takes_nothing_new(self, api: ApiClient) -> None:
         """A deactivated resource, a deactivated service, a service that the resource does not offer."""
-        await visitor.service("cut")
-        await visitor.service("dye")
-        await visitor.resource(services=["cut"])
+        await api.service("cut")
+        await api.service("dye")
+        await api.resource(services=["cut"])
 
-        assert failed_rules(problem(await visitor.book(service="dye"), "rule", "/service")) == ["service-offered"]
-        good(await visitor.edit("/v1/services/cut", active=False))
-        assert failed_rules(problem(await visitor.book(service="cut"), "rule", "/service")) == ["service-active"]
-        await visitor.booked()
-        await visitor.resource("other", active=False)
-        assert failed_rules(problem(await visitor.book(resource="other"), "rule", "/resource")) == ["resource-active"]
+        assert failed_rules(problem(await api.book(service="dye"), "rule", "/service")) == ["service-offered"]
+        ok(await api.edit("/v1/services/cut", active=False))
+        assert failed_rules(problem(await api.book(service="cut"), "rule", "/service")) == ["service-active"]
+        await api.booked()
+        await api.resource("other", active=False)
+        assert failed_rules(problem(await api.book(resource="other"), "rule", "/resource")) == ["resource-active"]
 
-    async def test_a_service_is_not_booked_into_the_past(self, visitor: Visitor) -> None:
+    async def test_a_service_is_not_booked_into_the_past(self, api: ApiClient) -> None:
         """Without a service there is no notice, so the past is free."""
-        await visitor.service()
-        await visitor.resource(services=["cut"])
-        past = visitor.store.clock.now() - DAY
+        await api.service()
+        await api.resource(services=["cut"])
+        past = api.store.clock.now() - DAY
 
-        assert failed_rules(problem(await visitor.book(past, service="cut"), "rule", "/startTime")) == ["notice"]
-        await visitor.booked(past)
+        assert failed_rules(problem(await api.book(past, service="cut"), "rule", "/startTime")) == ["notice"]
+        await api.booked(past)
 
-    async def test_notice_and_horizon(self, visitor: Visitor) -> None:
+    async def test_notice_and_horizon(self, api: ApiClient) -> None:
         """Too late and too early are rules of the service."""
-        await visitor.service(minimumNoticeMinutes=120, horizonDays=3)
-        await visitor.resource(services=["cut"])
-        now = visitor.store.clock.now()
+        await api.service(minimumNoticeMinutes=120, horizonDays=3)
+        await api.resource(services=["cut"])
+        now = api.store.clock.now()
 
         for start, rule in ((now + HOUR, "notice"), (now + 73 * HOUR, "horizon")):
-            assert failed_rules(problem(await visitor.book(start, service="cut"), "rule", "/startTime")) == [rule]
-        await visitor.booked(now + 71 * HOUR, service="cut")
-        await visitor.booked(now + 3 * HOUR, service="cut")
+            assert failed_rules(problem(await api.book(start, service="cut"), "rule", "/startTime")) == [rule]
+        await api.booked(now + 71 * HOUR, service="cut")
+        await api.booked(now + 3 * HOUR, service="cut")
 
-    async def test_force_lifts_the_times_and_nothing_else(self, visitor: Visitor) -> None:
+    async def test_force_lifts_the_times_and_nothing_else(self, api: ApiClient) -> None:
         """An admin books late, early and into the past; never over somebody, nor where it is switched off."""
-        await visitor.service(minimumNoticeMinutes=120, horizonDays=3)
-        await visitor.service("dye")
-        await visitor.resource(services=["cut"])
-        now = visitor.store.clock.now()
+        await api.service(minimumNoticeMinutes=120, horizonDays=3)
+        await api.service("dye")
+        await api.resource(services=["cut"])
+        now = api.store.clock.now()
 
         for start in (now + HOUR, now + 73 * HOUR, now - 73 * HOUR):
-            made(await visitor.post(wanted(start, service="cut"), force="true"))
-        problem(await visitor.post(wanted(now + HOUR, service="cut"), force="true"), "conflict")
+            created(await api.post(booking_body(start, service="cut"), force="true"))
+        problem(await api.post(booking_body(now + HOUR, service="cut"), force="true"), "conflict")
         for more in ({"service": "dye"}, {"service": "cut", "endTime": render(NINE + 7 * HOUR)}):
-            problem(await visitor.post(wanted(NINE + 5 * HOUR) | more, force="true"), "rule")
+            problem(await api.post(booking_body(NINE + 5 * HOUR) | more, force="true"), "rule")
 
-    async def test_force_needs_its_scope(self, visitor: Visitor) -> None:
+    async def test_force_needs_its_scope(self, api: ApiClient) -> None:
         """403 names it; `force=false` is no force."""
-        await visitor.resource()
-        clerk = await visitor.other("reservations:write", "catalogue:write")
-        refused = problem(await clerk.post(wanted(), force="true"), "forbidden")
+        await api.resource()
+        clerk = await api.with_scopes("reservations:write", "catalogue:write")
+        refused = problem(await clerk.post(booking_body(), force="true"), "forbidden")
 
         assert "reservations:admin" in refused["detail"]
-        made(await clerk.post(wanted(), force="false"))
+        created(await clerk.post(booking_body(), force="false"))
 
-    async def test_approval_makes_a_request(self, visitor: Visitor) -> None:
+    async def test_approval_makes_a_request(self, api: ApiClient) -> None:
         """Pending without an end of its own; it blocks as long as nobody decides."""
-        await visitor.service(approval=True)
-        await visitor.resource(services=["cut"])
-        body = await visitor.booked(service="cut")
+        await api.service(approval=True)
+        await api.resource(services=["cut"])
+        body = await api.booked(service="cut")
 
         assert body["status"] == "pending"
         assert "expiresAt" not in body
         assert body["history"][0]["to"] == "pending"
-        problem(await visitor.book(), "conflict")
+        problem(await api.book(), "conflict")

@@ -10,9 +10,10 @@ import pytest
 from app.errors import ProblemName
 from app.migration.migrate import migrate
 from app.storage.client import Store
-from tests.support.api_client import NINE, RESERVATIONS, Visitor, at, problem, wanted
+from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, path_of, problem
 from tests.support.http_client import serving
 from tests.support.mongomock import mock_client
+from tests.support.times import NINE
 
 FAR_PAST, FAR_FUTURE = "1969-12-31T23:59:59.999Z", "2201-01-01T00:00:00Z"
 NAIVE, FINE = "2030-01-07T09:00:00", "2030-01-07T09:00:00.0001Z"
@@ -151,33 +152,33 @@ MALFORMED: list[bytes] = [
 
 
 @pytest.fixture(scope="module")
-async def open_shop() -> AsyncIterator[Visitor]:
-    """A room, a service, a customer and a booking: one shop for all, because nothing here may change it."""
+async def module_api() -> AsyncIterator[ApiClient]:
+    """A room, a service, a customer and a booking: one app for all tests, because none may change it."""
     store = await Store.over(mock_client(), "reserva_test_bad_input")
     await migrate(store)
     async with serving(store) as client:
-        visitor = Visitor(client, store)
-        await visitor.service()
-        await visitor.resource(services=["cut"])
-        await visitor.add("customers", id="ann")
-        await visitor.booked()
-        yield visitor
+        api = ApiClient(client, store)
+        await api.service()
+        await api.resource(services=["cut"])
+        await api.add("customers", id="ann")
+        await api.booked()
+        yield api
     await store.close()
 
 
 @pytest.fixture
-async def shop(open_shop: Visitor, request: pytest.FixtureRequest) -> AsyncIterator[Visitor]:
-    """The shop, which must be afterwards as it was before."""
+async def api(module_api: ApiClient, request: pytest.FixtureRequest) -> AsyncIterator[ApiClient]:
+    """The app, whose database must be afterwards as it was before."""
     request.node.user_properties.append(("server", "mock"))
-    before = await open_shop.everything()
-    yield open_shop
-    assert await open_shop.everything() == before
+    before = await module_api.contents()
+    yield module_api
+    assert await module_api.contents() == before
 
 
-async def the_booking(shop: Visitor) -> str:
+async def the_booking(api: ApiClient) -> str:
     """Where the only reservation is."""
-    (identity,) = await shop.ids()
-    return at({"id": identity})
+    (identity,) = await api.ids()
+    return path_of({"id": identity})
 
 
 def sent(body: Any) -> bytes:
@@ -186,57 +187,57 @@ def sent(body: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("fields", "pointer"), [*FIELDS, *ONLY_NEW])
-async def test_a_new_reservation_is_refused_at_the_field(shop: Visitor, fields: dict[str, Any], pointer: str) -> None:
+async def test_a_new_reservation_is_refused_at_the_field(api: ApiClient, fields: dict[str, Any], pointer: str) -> None:
     """One wrong field, one problem that points at it."""
-    body = {name: value for name, value in (wanted(NINE) | fields).items() if value is not ...}
-    answer = await shop.ask("POST", RESERVATIONS, content=sent(body))
+    body = {name: value for name, value in (booking_body(NINE) | fields).items() if value is not ...}
+    answer = await api.request("POST", RESERVATIONS, content=sent(body))
 
     problem(answer, "invalid", pointer)
 
 
 @pytest.mark.parametrize(("fields", "pointer"), [*FIELDS, *ONLY_PATCH])
-async def test_a_patch_is_refused_at_the_field(shop: Visitor, fields: dict[str, Any], pointer: str) -> None:
+async def test_a_patch_is_refused_at_the_field(api: ApiClient, fields: dict[str, Any], pointer: str) -> None:
     """The same bounds hold for a change as for a booking."""
-    path = await the_booking(shop)
-    answer = await shop.ask("PATCH", path, content=sent(fields), headers={"If-Match": "*"})
+    path = await the_booking(api)
+    answer = await api.request("PATCH", path, content=sent(fields), headers={"If-Match": "*"})
 
     problem(answer, "invalid", pointer)
 
 
 @pytest.mark.parametrize("body", MALFORMED)
-async def test_what_is_no_json_is_malformed(shop: Visitor, body: bytes) -> None:
+async def test_what_is_no_json_is_malformed(api: ApiClient, body: bytes) -> None:
     """Not JSON, not UTF-8, a key twice, nested deeper than 32: wherever a body is read."""
-    path = await the_booking(shop)
+    path = await the_booking(api)
 
-    problem(await shop.ask("POST", RESERVATIONS, content=body), "malformed")
-    problem(await shop.ask("PATCH", path, content=body, headers={"If-Match": "*"}), "malformed")
-    problem(await shop.ask("POST", f"{path}/extend", content=body), "malformed")
+    problem(await api.request("POST", RESERVATIONS, content=body), "malformed")
+    problem(await api.request("PATCH", path, content=body, headers={"If-Match": "*"}), "malformed")
+    problem(await api.request("POST", f"{path}/extend", content=body), "malformed")
     if body:
-        problem(await shop.ask("POST", f"{path}/cancel", content=body), "malformed")
+        problem(await api.request("POST", f"{path}/cancel", content=body), "malformed")
 
 
 @pytest.mark.parametrize("body", [b"null", b"[]", b'"x"', b"1", b"true", b"[{}]"])
-async def test_a_body_is_an_object(shop: Visitor, body: bytes) -> None:
+async def test_a_body_is_an_object(api: ApiClient, body: bytes) -> None:
     """JSON of another kind is not valid."""
-    path = await the_booking(shop)
+    path = await the_booking(api)
 
-    problem(await shop.ask("POST", RESERVATIONS, content=body), "invalid", "")
-    problem(await shop.ask("PATCH", path, content=body, headers={"If-Match": "*"}), "invalid", "")
+    problem(await api.request("POST", RESERVATIONS, content=body), "invalid", "")
+    problem(await api.request("PATCH", path, content=body, headers={"If-Match": "*"}), "invalid", "")
     for verb in ("confirm", "cancel", "complete", "no-show", "extend"):
-        problem(await shop.ask("POST", f"{path}/{verb}", content=body), "invalid", "")
+        problem(await api.request("POST", f"{path}/{verb}", content=body), "invalid", "")
 
 
-async def test_nesting_is_allowed_down_to_32(shop: Visitor) -> None:
+async def test_nesting_is_allowed_down_to_32(api: ApiClient) -> None:
     """One level less than too deep is read, and then refused for what it says."""
     body = b'{"x": ' + b"[" * 31 + b"]" * 31 + b"}"
 
-    problem(await shop.ask("POST", RESERVATIONS, content=body), "invalid")
+    problem(await api.request("POST", RESERVATIONS, content=body), "invalid")
 
 
-async def test_all_faults_are_told_at_once(shop: Visitor) -> None:
+async def test_all_faults_are_told_at_once(api: ApiClient) -> None:
     """With a pointer each, and how many there are in the sentence."""
-    body = wanted() | {"guests": 0, "startTime": NAIVE, "colour": "red", "metadata": {"a.b": 1, "c": []}}
-    told = problem(await shop.post(body), "invalid")
+    body = booking_body() | {"guests": 0, "startTime": NAIVE, "colour": "red", "metadata": {"a.b": 1, "c": []}}
+    told = problem(await api.post(body), "invalid")
 
     assert {fault["pointer"] for fault in told["errors"]} == {
         "/guests",
@@ -249,9 +250,9 @@ async def test_all_faults_are_told_at_once(shop: Visitor) -> None:
 
 
 @pytest.mark.parametrize("sending", ["whole", "in chunks"])
-async def test_a_body_above_a_mebibyte_is_too_large(shop: Visitor, sending: str) -> None:
+async def test_a_body_above_a_mebibyte_is_too_large(api: ApiClient, sending: str) -> None:
     """Whether its length is announced or not; one below is read."""
-    path = await the_booking(shop)
+    path = await the_booking(api)
 
     async def chunks(body: bytes) -> AsyncIterator[bytes]:
         for start in range(0, len(body), 65_536):
@@ -263,18 +264,18 @@ async def test_a_body_above_a_mebibyte_is_too_large(shop: Visitor, sending: str)
         body = body[:-2] + b"x" * (size - len(body)) + body[-2:]
         content = bytes if sending == "whole" else chunks
         answers = [
-            await shop.ask("POST", RESERVATIONS, content=content(body)),
-            await shop.ask("PATCH", path, content=content(body), headers={"If-Match": "*"}),
-            await shop.ask("POST", f"{path}/cancel", content=content(body)),
+            await api.request("POST", RESERVATIONS, content=content(body)),
+            await api.request("PATCH", path, content=content(body), headers={"If-Match": "*"}),
+            await api.request("POST", f"{path}/cancel", content=content(body)),
         ]
         for answer in answers:
             problem(answer, name)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "text/json"])
-async def test_another_media_type_is_unsupported(shop: Visitor, kind: str) -> None:
+async def test_another_media_type_is_unsupported(api: ApiClient, kind: str) -> None:
     """Only JSON is read, wherever a body comes."""
-    path = await the_booking(shop)
+    path = await the_booking(api)
     headers = {"Content-Type": kind, "If-Match": "*"}
 
     for method, where in (
@@ -283,7 +284,7 @@ async def test_another_media_type_is_unsupported(shop: Visitor, kind: str) -> No
         ("POST", f"{path}/cancel"),
         ("POST", f"{path}/extend"),
     ):
-        problem(await shop.ask(method, where, content=b"{}", headers=headers), "unsupported-media-type")
+        problem(await api.request(method, where, content=b"{}", headers=headers), "unsupported-media-type")
 
 
 @pytest.mark.parametrize(
@@ -303,12 +304,12 @@ async def test_another_media_type_is_unsupported(shop: Visitor, kind: str) -> No
     ],
 )
 async def test_the_bodies_of_verbs_are_held_to_theirs(
-    shop: Visitor, verb: str, body: dict[str, Any], pointer: str
+    api: ApiClient, verb: str, body: dict[str, Any], pointer: str
 ) -> None:
     """Unknown fields and wrong values are refused, never ignored."""
-    path = await the_booking(shop)
+    path = await the_booking(api)
 
-    problem(await shop.ask("POST", f"{path}/{verb}", content=sent(body)), "invalid", pointer)
+    problem(await api.request("POST", f"{path}/{verb}", content=sent(body)), "invalid", pointer)
 
 
 @pytest.mark.parametrize(
@@ -324,29 +325,29 @@ async def test_the_bodies_of_verbs_are_held_to_theirs(
         ("POST", "/1/extend"),
     ],
 )
-async def test_unknown_parameters_are_refused_everywhere(shop: Visitor, method: str, below: str) -> None:
+async def test_unknown_parameters_are_refused_everywhere(api: ApiClient, method: str, below: str) -> None:
     """Also `force` where it means nothing: what is not built is refused, never ignored."""
-    path = below.replace("/1", await the_booking(shop)) or RESERVATIONS
+    path = below.replace("/1", await the_booking(api)) or RESERVATIONS
     body: dict[str, Any] = {} if method == "GET" else {"json": {}}
     forceless = method == "GET" or below.count("/") > 1
     parameters = {"dryRun": "true"} | ({"force": "true"} if forceless else {})
-    answer = await shop.ask(method, path, params=parameters, headers={"If-Match": "*"}, **body)
+    answer = await api.request(method, path, params=parameters, headers={"If-Match": "*"}, **body)
 
     problem(answer, "invalid", *[f"?{name}" for name in sorted(parameters)])
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ä", "\t"])
-async def test_an_idempotency_key_has_a_form(shop: Visitor, key: str) -> None:
+async def test_an_idempotency_key_has_a_form(api: ApiClient, key: str) -> None:
     """1 to 255 visible ASCII characters."""
     headers = httpx.Headers([(b"Idempotency-Key", key.encode())])
-    answer = await shop.ask("POST", RESERVATIONS, json=wanted(NINE), headers=dict(headers.raw))  # type: ignore[arg-type]  # raw bytes
+    answer = await api.request("POST", RESERVATIONS, json=booking_body(NINE), headers=dict(headers.raw))  # type: ignore[arg-type]  # raw bytes
 
     problem(answer, "invalid")
 
 
 @pytest.mark.parametrize("tag", ["", "1", "'1'", '"1', "**", '"1" "2"'])
-async def test_if_match_is_written_as_tags(shop: Visitor, tag: str) -> None:
+async def test_if_match_is_written_as_tags(api: ApiClient, tag: str) -> None:
     """What is no tag is not valid, which is not the same as stale."""
-    answer = await shop.ask("PATCH", await the_booking(shop), json={"notes": "x"}, headers={"If-Match": tag})
+    answer = await api.request("PATCH", await the_booking(api), json={"notes": "x"}, headers={"If-Match": tag})
 
     problem(answer, "invalid")

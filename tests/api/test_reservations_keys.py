@@ -6,7 +6,8 @@ import pytest
 
 from app.caller import SCOPES
 from app.domain.instants import render
-from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
+from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, ok, path_of, problem
+from tests.support.times import HOUR, NINE
 
 READ, WRITE = "reservations:read", "reservations:write"
 OTHERS = [scope for scope in SCOPES if scope not in {READ, WRITE, "admin"}]
@@ -14,7 +15,7 @@ NOBODY = "0" * 24
 
 READS = ["", "/{id}", "/../customers/ann/reservations"]
 WRITES: list[tuple[str, str, Any]] = [
-    ("POST", "", wanted(NINE + 5 * HOUR)),
+    ("POST", "", booking_body(NINE + 5 * HOUR)),
     ("PATCH", "/{id}", {"notes": "x"}),
     ("POST", "/{id}/confirm", {}),
     ("POST", "/{id}/cancel", {}),
@@ -24,65 +25,65 @@ WRITES: list[tuple[str, str, Any]] = [
 ]
 
 
-def path_of(below: str, identity: str) -> str:
+def path_below(below: str, identity: str) -> str:
     """A path below `/v1/reservations`, or beside it."""
     return f"{RESERVATIONS}{below}".replace("reservations/../", "").replace("{id}", identity)
 
 
 @pytest.fixture
-async def shop(visitor: Visitor) -> Visitor:
+async def api(api: ApiClient) -> ApiClient:
     """A room and a boat, a service, two customers."""
-    await visitor.service()
-    await visitor.resource(services=["cut"])
-    await visitor.resource("boat", capacity=4, capacityMode="guests", services=["cut"])
+    await api.service()
+    await api.resource(services=["cut"])
+    await api.resource("boat", capacity=4, capacityMode="guests", services=["cut"])
     for name in ("ann", "bob"):
-        await visitor.add("customers", id=name)
-    return visitor
+        await api.add("customers", id=name)
+    return api
 
 
 class TestScopes:
     """Reading needs one scope, writing the other, and none contains another."""
 
     @pytest.mark.parametrize("below", READS)
-    async def test_reading(self, shop: Visitor, below: str) -> None:
+    async def test_reading(self, api: ApiClient, below: str) -> None:
         """403 names what is missing, whatever else the key has; `admin` has all."""
-        path = path_of(below, (await shop.booked(customer="ann"))["id"])
+        path = path_below(below, (await api.booked(customer="ann"))["id"])
 
-        refused = problem(await (await shop.other(WRITE, *OTHERS)).get(path), "forbidden")
+        refused = problem(await (await api.with_scopes(WRITE, *OTHERS)).get(path), "forbidden")
         assert READ in refused["detail"]
-        good(await (await shop.other(READ)).get(path))
-        good(await (await shop.other("admin")).get(path))
+        ok(await (await api.with_scopes(READ)).get(path))
+        ok(await (await api.with_scopes("admin")).get(path))
 
     @pytest.mark.parametrize(("method", "below", "body"), WRITES)
-    async def test_writing(self, shop: Visitor, method: str, below: str, body: Any) -> None:
+    async def test_writing(self, api: ApiClient, method: str, below: str, body: Any) -> None:
         """Refused before the body is looked at and before anything is told of the reservation."""
-        reservation = await shop.booked()
-        reader = await shop.other(READ, *OTHERS)
-        before = await shop.everything()
+        reservation = await api.booked()
+        reader = await api.with_scopes(READ, *OTHERS)
+        before = await api.contents()
 
         for identity in (reservation["id"], NOBODY):
             for sent in (body, {"nonsense": 1}):
-                answer = await reader.ask(method, path_of(below, identity), json=sent)
+                answer = await reader.request(method, path_below(below, identity), json=sent)
                 assert WRITE in problem(answer, "forbidden")["detail"]
-        assert await shop.everything() == before
+        assert await api.contents() == before
 
     @pytest.mark.parametrize(("method", "below", "body"), [("GET", below, None) for below in READS] + WRITES)
-    async def test_nothing_without_a_key(self, shop: Visitor, method: str, below: str, body: Any) -> None:
+    async def test_nothing_without_a_key(self, api: ApiClient, method: str, below: str, body: Any) -> None:
         """401, with how to send one; also for a key that was made up."""
-        reservation = await shop.booked()
-        for header in ("", "Bearer ", "Bearer rsv_aaaaaaaa_" + "x" * 43, "Basic eDp5", shop.token):
+        reservation = await api.booked()
+        for header in ("", "Bearer ", "Bearer rsv_aaaaaaaa_" + "x" * 43, "Basic eDp5", api.token):
             headers = {"Authorization": header, "If-Match": "*"}
-            answer = await shop.client.request(method, path_of(below, reservation["id"]), json=body, headers=headers)
+            answer = await api.client.request(method, path_below(below, reservation["id"]), json=body, headers=headers)
             problem(answer, "unauthenticated")
             assert answer.headers["WWW-Authenticate"] == "Bearer"
-        assert await shop.read(reservation) == reservation
+        assert await api.read(reservation) == reservation
 
-    async def test_who_may_only_write_sees_what_it_did(self, shop: Visitor) -> None:
+    async def test_who_may_only_write_sees_what_it_did(self, api: ApiClient) -> None:
         """Its own answers are whole; who is in the way is told by times alone."""
-        clerk = await shop.other(WRITE)
+        clerk = await api.with_scopes(WRITE)
         reservation = await clerk.booked()
 
-        good(await clerk.change(reservation, notes="x"))
+        ok(await clerk.change(reservation, notes="x"))
         body = problem(await clerk.book(NINE + HOUR / 2), "conflict")
         assert body["conflicts"] == [{"startTime": reservation["startTime"], "endTime": reservation["endTime"]}]
         assert reservation["id"] not in str(body)
@@ -92,59 +93,59 @@ class TestBound:
     """A key bound to a customer sees, books and changes only that customer's."""
 
     @pytest.fixture
-    async def ann(self, shop: Visitor) -> Visitor:
+    async def ann(self, api: ApiClient) -> ApiClient:
         """Ann herself."""
-        return await shop.other(READ, WRITE, customer="ann")
+        return await api.with_scopes(READ, WRITE, customer="ann")
 
-    async def test_it_books_for_its_customer(self, shop: Visitor, ann: Visitor) -> None:
+    async def test_it_books_for_its_customer(self, api: ApiClient, ann: ApiClient) -> None:
         """Also where it says nobody."""
         mine = [await ann.booked(service="cut"), await ann.booked(NINE + HOUR, service="cut", customer="ann")]
 
         assert [each["customer"] for each in mine] == ["ann", "ann"]
-        assert await shop.ids(customer="ann") == [each["id"] for each in mine]
+        assert await api.ids(customer="ann") == [each["id"] for each in mine]
 
     @pytest.mark.parametrize("customer", ["bob", "nobody"])
-    async def test_others_do_not_exist_in_a_body(self, shop: Visitor, ann: Visitor, customer: str) -> None:
+    async def test_others_do_not_exist_in_a_body(self, api: ApiClient, ann: ApiClient, customer: str) -> None:
         """422 in the same words, whether there is one of that name or not."""
         reservation = await ann.booked(service="cut")
-        before = await shop.everything()
+        before = await api.contents()
 
         told = [
             problem(await ann.book(NINE + HOUR, service="cut", customer=customer), "invalid", "/customer"),
             problem(await ann.change(reservation, customer=customer), "invalid", "/customer"),
-            problem(await shop.book(NINE + HOUR, customer="no-one"), "invalid", "/customer"),
+            problem(await api.book(NINE + HOUR, customer="no-one"), "invalid", "/customer"),
         ]
         assert len({body["detail"].replace(customer, "no-one") for body in told}) == 1
-        assert await shop.everything() == before
+        assert await api.contents() == before
 
-    async def test_it_does_not_give_its_bookings_away(self, ann: Visitor) -> None:
+    async def test_it_does_not_give_its_bookings_away(self, ann: ApiClient) -> None:
         """Unsetting the customer leaves its own."""
         reservation = await ann.booked(service="cut")
 
-        assert good(await ann.change(reservation, customer=None))["customer"] == "ann"
+        assert ok(await ann.change(reservation, customer=None))["customer"] == "ann"
 
     @pytest.mark.parametrize(("method", "below", "body"), [("GET", "/{id}", None), *WRITES[1:]])
     @pytest.mark.parametrize("whose", ["bob", None])
     async def test_a_strangers_reservation_is_not_there(
-        self, shop: Visitor, ann: Visitor, method: str, below: str, body: Any, whose: str | None
+        self, api: ApiClient, ann: ApiClient, method: str, below: str, body: Any, whose: str | None
     ) -> None:
         """404 in the same words as for an id that there never was; nothing happens to it, no version is told."""
         of = {} if whose is None else {"customer": whose}
-        theirs = made(await shop.post(wanted(expiresInSeconds=60) | of))
+        theirs = created(await api.post(booking_body(expiresInSeconds=60) | of))
         told = []
         for identity in (theirs["id"], NOBODY):
             for tag in ("*", '"1"', '"7"'):
-                answer = await ann.ask(method, path_of(below, identity), json=body, headers={"If-Match": tag})
+                answer = await ann.request(method, path_below(below, identity), json=body, headers={"If-Match": tag})
                 told.append(problem(answer, "not-found")["detail"].replace(identity, "-"))
 
         assert len(set(told)) == 1
-        assert await shop.read(theirs) == theirs
+        assert await api.read(theirs) == theirs
 
-    async def test_lists_show_only_its_own(self, shop: Visitor, ann: Visitor) -> None:
+    async def test_lists_show_only_its_own(self, api: ApiClient, ann: ApiClient) -> None:
         """Whatever is filtered by; another's history is not found."""
         mine = await ann.booked(service="cut")
-        await shop.booked(NINE + HOUR, customer="bob")
-        await shop.booked(NINE + 2 * HOUR)
+        await api.booked(NINE + HOUR, customer="bob")
+        await api.booked(NINE + 2 * HOUR)
 
         assert await ann.ids() == [mine["id"]]
         assert await ann.ids(resource="room", status=["confirmed", "pending"]) == [mine["id"]]
@@ -154,19 +155,19 @@ class TestBound:
         for name in ("bob", "nobody"):
             problem(await ann.get(f"/v1/customers/{name}/reservations"), "not-found")
 
-    async def test_pages_show_only_its_own(self, shop: Visitor, ann: Visitor) -> None:
+    async def test_pages_show_only_its_own(self, api: ApiClient, ann: ApiClient) -> None:
         """A stranger's cursor leads only to what is its own."""
         for hour in range(4):
-            await shop.booked(NINE + hour * HOUR, customer="bob")
+            await api.booked(NINE + hour * HOUR, customer="bob")
         mine = await ann.booked(NINE + 5 * HOUR, service="cut")
-        cursor = good(await shop.get(RESERVATIONS, limit=1))["next"]
+        cursor = ok(await api.get(RESERVATIONS, limit=1))["next"]
 
         assert await ann.ids(cursor=cursor) == [mine["id"]]
 
-    async def test_a_strangers_conflict_shows_only_its_times(self, shop: Visitor, ann: Visitor) -> None:
+    async def test_a_strangers_conflict_shows_only_its_times(self, api: ApiClient, ann: ApiClient) -> None:
         """Its own is shown whole; of the checks as well."""
-        theirs = await shop.booked(resource="boat", guests=2, customer="bob", notes="secret")
-        nobodys = await shop.booked(resource="boat", guests=1)
+        theirs = await api.booked(resource="boat", guests=2, customer="bob", notes="secret")
+        nobodys = await api.booked(resource="boat", guests=1)
         mine = await ann.booked(resource="boat", service="cut", guests=1)
         reservation = await ann.booked(NINE + 5 * HOUR, resource="boat", service="cut", guests=1)
 
@@ -185,26 +186,26 @@ class TestBound:
             assert "bob" not in answer.text
             assert "secret" not in answer.text
 
-    async def test_it_lifts_no_rule(self, shop: Visitor, ann: Visitor) -> None:
+    async def test_it_lifts_no_rule(self, api: ApiClient, ann: ApiClient) -> None:
         """Neither by force nor by approving its own request."""
-        await shop.service("asked", approval=True)
-        await shop.resource("salon", services=["asked"])
+        await api.service("asked", approval=True)
+        await api.resource("salon", services=["asked"])
         request = await ann.booked(service="asked", resource="salon")
 
-        problem(await ann.post(wanted(), force="true"), "forbidden")
+        problem(await ann.post(booking_body(), force="true"), "forbidden")
         problem(await ann.verb(request, "confirm"), "forbidden")
-        assert good(await shop.verb(request, "confirm"))["status"] == "confirmed"
+        assert ok(await api.verb(request, "confirm"))["status"] == "confirmed"
 
-    async def test_what_was_handed_on_is_gone(self, shop: Visitor, ann: Visitor) -> None:
+    async def test_what_was_handed_on_is_gone(self, api: ApiClient, ann: ApiClient) -> None:
         """And what was handed over is there; a replay still tells what was answered."""
         first = await ann.book(service="cut", key="k")
-        mine = made(first)
-        theirs = await shop.booked(NINE + HOUR, customer="bob")
-        good(await shop.change(mine, customer="bob"))
-        good(await shop.change(theirs, customer="ann"))
+        mine = created(first)
+        theirs = await api.booked(NINE + HOUR, customer="bob")
+        ok(await api.change(mine, customer="bob"))
+        ok(await api.change(theirs, customer="ann"))
 
-        problem(await ann.get(at(mine)), "not-found")
-        good(await ann.get(at(theirs)))
+        problem(await ann.get(path_of(mine)), "not-found")
+        ok(await ann.get(path_of(theirs)))
         assert (await ann.book(service="cut", key="k")).content == first.content
 
 
@@ -212,42 +213,42 @@ class TestOnlyWithAService:
     """A key bound to a customer books and changes nothing that no notice, horizon, length or approval would bind."""
 
     @pytest.fixture
-    async def ann(self, shop: Visitor) -> Visitor:
-        """Ann herself, in a shop whose one service wants a day's notice."""
-        await shop.service("planned", minimumNoticeMinutes=24 * 60)
-        await shop.resource("salon", services=["planned"], capacity=4)
-        return await shop.other(READ, WRITE, customer="ann")
+    async def ann(self, api: ApiClient) -> ApiClient:
+        """A key of the customer Ann, with a service that wants a day's notice."""
+        await api.service("planned", minimumNoticeMinutes=24 * 60)
+        await api.resource("salon", services=["planned"], capacity=4)
+        return await api.with_scopes(READ, WRITE, customer="ann")
 
-    async def test_it_books_nothing_without_one(self, shop: Visitor, ann: Visitor) -> None:
+    async def test_it_books_nothing_without_one(self, api: ApiClient, ann: ApiClient) -> None:
         """Neither alone nor as a member of a group, nor held; the field is named, and nothing is written."""
-        before = await shop.everything()
+        before = await api.contents()
         day = {"startTime": "1999-01-04T09:00:00Z", "endTime": "1999-10-31T09:00:00Z"}
-        for body in (wanted(), wanted(expiresInSeconds=60), wanted() | day):
+        for body in (booking_body(), booking_body(expiresInSeconds=60), booking_body() | day):
             problem(await ann.post(body), "invalid", "/service")
-        members = {"reservations": [wanted(resource="salon", service="planned"), wanted()]}
-        problem(await ann.ask("POST", "/v1/groups", json=members), "invalid", "/reservations/1/service")
+        members = {"reservations": [booking_body(resource="salon", service="planned"), booking_body()]}
+        problem(await ann.request("POST", "/v1/groups", json=members), "invalid", "/reservations/1/service")
 
-        assert await shop.everything() == before
+        assert await api.contents() == before
 
-    async def test_it_does_not_get_rid_of_one(self, shop: Visitor, ann: Visitor) -> None:
+    async def test_it_does_not_get_rid_of_one(self, api: ApiClient, ann: ApiClient) -> None:
         """Whether held, asked for or confirmed; null in a patch is refused."""
-        await shop.service("asked", approval=True)
-        await shop.resource("studio", services=["asked"], capacity=4)
+        await api.service("asked", approval=True)
+        await api.resource("studio", services=["asked"], capacity=4)
         in_the_salon: dict[str, Any] = {"resource": "salon", "service": "planned"}
         held = await ann.booked(**in_the_salon, expiresInSeconds=60)
         asked = await ann.booked(resource="studio", service="asked")
         for each in (held, asked, await ann.booked(**in_the_salon)):
             problem(await ann.change(each, service=None), "invalid", "/service")
-            assert await shop.read(each) == each
+            assert await api.read(each) == each
 
-    async def test_what_has_none_is_not_moved(self, shop: Visitor, ann: Visitor) -> None:
+    async def test_what_has_none_is_not_moved(self, api: ApiClient, ann: ApiClient) -> None:
         """Somebody else booked it so: a patch and a move are refused, while notes and cancelling are allowed."""
-        plain = await shop.booked(customer="ann")
+        plain = await api.booked(customer="ann")
         later = render(NINE + 5 * HOUR)
         problem(await ann.change(plain, startTime=later), "forbidden")
         problem(await ann.change(plain, endTime=later), "forbidden")
         moves = {"moves": [{"reservation": plain["id"], "version": 1, "startTime": later}]}
-        problem(await ann.ask("POST", "/v1/moves", json=moves), "forbidden", "/moves/0")
+        problem(await ann.request("POST", "/v1/moves", json=moves), "forbidden", "/moves/0")
 
-        good(await ann.change(plain, notes="x"))
-        good(await ann.verb(plain, "cancel"))
+        ok(await ann.change(plain, notes="x"))
+        ok(await ann.verb(plain, "cancel"))

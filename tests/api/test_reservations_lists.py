@@ -12,10 +12,8 @@ from httpx import Response
 
 from app.domain.instants import render
 from app.domain.lifecycle import STATUSES
-from tests.support.api_client import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, good, made, problem
-
-DAY = timedelta(days=1)
-
+from tests.support.api_client import RESERVATIONS, ApiClient, created, ok, problem
+from tests.support.times import DAY, HOUR, MINUTE, NINE
 
 BAD_PARAMETERS: list[tuple[str, Any]] = [
     ("from", "2030-01-07"),
@@ -66,21 +64,21 @@ NO_CURSORS = [
 
 
 @pytest.fixture
-async def shop(visitor: Visitor) -> Visitor:
+async def api(api: ApiClient) -> ApiClient:
     """Two rooms that take many, two customers."""
     for name in ("room", "hall"):
-        await visitor.resource(name, capacity=1_000)
+        await api.resource(name, capacity=1_000)
     for name in ("ann", "bob"):
-        await visitor.add("customers", id=name)
-    return visitor
+        await api.add("customers", id=name)
+    return api
 
 
-async def pages(shop: Visitor, limit: int, path: str = RESERVATIONS, **filters: Any) -> list[list[str]]:
+async def pages(api: ApiClient, limit: int, path: str = RESERVATIONS, **filters: Any) -> list[list[str]]:
     """The ids of all pages, which must all but the last be full."""
     found: list[list[str]] = []
     cursor: dict[str, str] = {}
     while True:
-        page = good(await shop.get(path, limit=limit, **filters, **cursor))
+        page = ok(await api.get(path, limit=limit, **filters, **cursor))
         assert set(page) <= {"items", "next"}
         found.append([item["id"] for item in page["items"]])
         if "next" not in page:
@@ -90,17 +88,17 @@ async def pages(shop: Visitor, limit: int, path: str = RESERVATIONS, **filters: 
         cursor = {"cursor": page["next"]}
 
 
-async def status_of_each(shop: Visitor) -> dict[str, str]:
+async def status_of_each(api: ApiClient) -> dict[str, str]:
     """A reservation in each status, and two more: a hold whose time is over, and a live one."""
-    soon = [await shop.booked(NINE + day * DAY) for day in range(4)]
+    soon = [await api.booked(NINE + day * DAY) for day in range(4)]
     for reservation, verb in zip(soon, ("cancel", "complete", "no-show"), strict=False):
-        start = (await shop.stored(reservation))["startTime"]
-        await shop.begin(reservation)
-        good(await shop.verb(reservation, verb))
-        await shop.put(reservation, startTime=start, blockStart=start)
-    written, live, lapsed = [await shop.booked(NINE + day * DAY, expiresInSeconds=60) for day in range(4, 7)]
-    await shop.put(written, status="expired")
-    await shop.lapse(lapsed)
+        start = (await api.stored(reservation))["startTime"]
+        await api.begin(reservation)
+        ok(await api.verb(reservation, verb))
+        await api.overwrite(reservation, startTime=start, blockStart=start)
+    written, live, lapsed = [await api.booked(NINE + day * DAY, expiresInSeconds=60) for day in range(4, 7)]
+    await api.overwrite(written, status="expired")
+    await api.expire(lapsed)
     names = ("cancelled", "completed", "no-show", "confirmed", "expired", "pending", "lapsed")
     everyone = [*soon, written, live, lapsed]
     return dict(zip(names, (reservation["id"] for reservation in everyone), strict=True))
@@ -109,67 +107,67 @@ async def status_of_each(shop: Visitor) -> dict[str, str]:
 class TestFilters:
     """What a list is narrowed to."""
 
-    async def test_nothing_is_an_empty_page(self, shop: Visitor) -> None:
+    async def test_nothing_is_an_empty_page(self, api: ApiClient) -> None:
         """With items and without a next."""
-        assert good(await shop.get(RESERVATIONS)) == {"items": []}
+        assert ok(await api.get(RESERVATIONS)) == {"items": []}
 
-    async def test_items_are_whole(self, shop: Visitor) -> None:
+    async def test_items_are_whole(self, api: ApiClient) -> None:
         """Each as it reads by itself."""
-        made_one = await shop.booked(customer="ann", notes="x", metadata={"a": 1}, expiresInSeconds=60)
+        made_one = await api.booked(customer="ann", notes="x", metadata={"a": 1}, expiresInSeconds=60)
 
-        assert good(await shop.get(RESERVATIONS))["items"] == [made_one]
-        assert good(await shop.get("/v1/customers/ann/reservations"))["items"] == [made_one]
+        assert ok(await api.get(RESERVATIONS))["items"] == [made_one]
+        assert ok(await api.get("/v1/customers/ann/reservations"))["items"] == [made_one]
 
-    async def test_by_resource_and_customer(self, shop: Visitor) -> None:
+    async def test_by_resource_and_customer(self, api: ApiClient) -> None:
         """Alone and together; of nobody there is nothing."""
         for resource, customer in (("room", "ann"), ("room", "bob"), ("hall", "ann")):
-            await shop.booked(resource=resource, customer=customer)
-        await shop.booked()
+            await api.booked(resource=resource, customer=customer)
+        await api.booked()
 
-        assert len(await shop.ids(resource="room")) == 3
-        assert len(await shop.ids(customer="ann")) == 2
-        assert len(await shop.ids(resource="room", customer="ann")) == 1
-        assert await shop.ids(resource="hall", customer="bob") == []
-        assert await shop.ids(resource="nowhere") == []
+        assert len(await api.ids(resource="room")) == 3
+        assert len(await api.ids(customer="ann")) == 2
+        assert len(await api.ids(resource="room", customer="ann")) == 1
+        assert await api.ids(resource="hall", customer="bob") == []
+        assert await api.ids(resource="nowhere") == []
 
-    async def test_by_status(self, shop: Visitor) -> None:
+    async def test_by_status(self, api: ApiClient) -> None:
         """A hold whose time is over is expired in every list, whoever has written that down, and pending in none."""
-        ids = await status_of_each(shop)
+        ids = await status_of_each(api)
 
         for status in STATUSES:
             expected = {ids[status]} | ({ids["lapsed"]} if status == "expired" else set())
-            items = good(await shop.get(RESERVATIONS, status=status))["items"]
+            items = ok(await api.get(RESERVATIONS, status=status))["items"]
             assert {item["id"] for item in items} == expected, status
             assert {item["status"] for item in items} == {status}
 
-    async def test_several_statuses(self, shop: Visitor) -> None:
+    async def test_several_statuses(self, api: ApiClient) -> None:
         """Repeated, any of them."""
-        ids = await status_of_each(shop)
+        ids = await status_of_each(api)
 
-        assert set(await shop.ids(status=["expired", "cancelled"])) == {
+        assert set(await api.ids(status=["expired", "cancelled"])) == {
             ids["expired"],
             ids["lapsed"],
             ids["cancelled"],
         }
-        assert set(await shop.ids(status=["pending", "confirmed"])) == {ids["pending"], ids["confirmed"]}
-        assert len(await shop.ids(status=[*STATUSES])) == len(ids)
+        assert set(await api.ids(status=["pending", "confirmed"])) == {ids["pending"], ids["confirmed"]}
+        assert len(await api.ids(status=[*STATUSES])) == len(ids)
 
-    async def test_a_request_without_an_end_is_pending(self, shop: Visitor) -> None:
+    async def test_a_request_without_an_end_is_pending(self, api: ApiClient) -> None:
         """What waits for approval never expires."""
-        await shop.service(approval=True)
-        await shop.resource("salon", services=["cut"])
-        request = await shop.booked(resource="salon", service="cut")
+        await api.service(approval=True)
+        await api.resource("salon", services=["cut"])
+        request = await api.booked(resource="salon", service="cut")
 
-        assert await shop.ids(status="pending") == [request["id"]]
-        assert await shop.ids(status="expired") == []
+        assert await api.ids(status="pending") == [request["id"]]
+        assert await api.ids(status="expired") == []
 
-    async def test_by_a_span_that_they_overlap(self, shop: Visitor) -> None:
+    async def test_by_a_span_that_they_overlap(self, api: ApiClient) -> None:
         """Half-open on both sides; either bound may be left out."""
-        taken = [(await shop.booked())["id"]]
+        taken = [(await api.booked())["id"]]
         instant = timedelta(milliseconds=1)
 
         async def found(**bounds: datetime) -> list[str]:
-            return await shop.ids(**{name.rstrip("_"): render(at) for name, at in bounds.items()})
+            return await api.ids(**{name.rstrip("_"): render(at) for name, at in bounds.items()})
 
         assert await found(from_=NINE, to=NINE + HOUR) == taken
         assert await found(from_=NINE - HOUR, to=NINE) == []
@@ -182,144 +180,144 @@ class TestFilters:
         assert await found(to=NINE) == []
         assert await found(to=NINE + instant) == taken
 
-    async def test_what_began_long_before_a_span_overlaps_it(self, shop: Visitor) -> None:
+    async def test_what_began_long_before_a_span_overlaps_it(self, api: ApiClient) -> None:
         """The longest reservation is found by its last millisecond."""
-        long = await shop.booked(length=366 * DAY)
+        long = await api.booked(length=366 * DAY)
         end = NINE + 366 * DAY
 
-        assert await shop.ids(**{"from": render(end - timedelta(milliseconds=1)), "to": render(end + DAY)}) == [
+        assert await api.ids(**{"from": render(end - timedelta(milliseconds=1)), "to": render(end + DAY)}) == [
             long["id"]
         ]
-        assert await shop.ids(**{"from": render(end)}) == []
+        assert await api.ids(**{"from": render(end)}) == []
 
-    async def test_a_span_is_of_the_times_not_the_blocks(self, shop: Visitor) -> None:
+    async def test_a_span_is_of_the_times_not_the_blocks(self, api: ApiClient) -> None:
         """Buffers do not count here."""
-        await shop.service(bufferBeforeMinutes=30, bufferAfterMinutes=30)
-        await shop.resource("salon", services=["cut"])
-        await shop.booked(resource="salon", service="cut")
+        await api.service(bufferBeforeMinutes=30, bufferAfterMinutes=30)
+        await api.resource("salon", services=["cut"])
+        await api.booked(resource="salon", service="cut")
 
-        assert await shop.ids(**{"from": render(NINE - HOUR), "to": render(NINE)}) == []
-        assert await shop.ids(**{"from": render(NINE + HOUR), "to": render(NINE + 2 * HOUR)}) == []
+        assert await api.ids(**{"from": render(NINE - HOUR), "to": render(NINE)}) == []
+        assert await api.ids(**{"from": render(NINE + HOUR), "to": render(NINE + 2 * HOUR)}) == []
 
-    async def test_updated_since(self, shop: Visitor) -> None:
+    async def test_updated_since(self, api: ApiClient) -> None:
         """What changed since an instant, that instant included, by when it changed."""
-        first, second, third = [await shop.booked(NINE + day * DAY) for day in range(3)]
-        base = shop.store.clock.now() - HOUR
+        first, second, third = [await api.booked(NINE + day * DAY) for day in range(3)]
+        base = api.store.clock.now() - HOUR
         for seconds, reservation in ((3, first), (1, second), (2, third)):
-            await shop.put(reservation, updatedAt=base + timedelta(seconds=seconds))
+            await api.overwrite(reservation, updatedAt=base + timedelta(seconds=seconds))
 
-        assert await shop.ids(updatedSince=render(base)) == [second["id"], third["id"], first["id"]]
-        assert await shop.ids(updatedSince=render(base + timedelta(seconds=2))) == [third["id"], first["id"]]
-        assert await shop.ids(updatedSince=render(base + timedelta(seconds=3, milliseconds=1))) == []
-        assert await shop.ids(updatedSince=render(base), resource="hall") == []
+        assert await api.ids(updatedSince=render(base)) == [second["id"], third["id"], first["id"]]
+        assert await api.ids(updatedSince=render(base + timedelta(seconds=2))) == [third["id"], first["id"]]
+        assert await api.ids(updatedSince=render(base + timedelta(seconds=3, milliseconds=1))) == []
+        assert await api.ids(updatedSince=render(base), resource="hall") == []
 
-    async def test_every_change_is_an_update(self, shop: Visitor) -> None:
+    async def test_every_change_is_an_update(self, api: ApiClient) -> None:
         """Whatever is done to it, and by which way: the change is stamped with the moment at which it was made."""
-        reservation = await shop.booked(expiresInSeconds=60)
+        reservation = await api.booked(expiresInSeconds=60)
         changes: list[Callable[[], Awaitable[Response]]] = [
-            lambda: shop.verb(reservation, "extend", expiresInSeconds=120),
-            lambda: shop.change(reservation, notes="x"),
-            lambda: shop.verb(reservation, "confirm"),
-            lambda: shop.change(reservation, guests=2),
-            lambda: shop.verb(reservation, "cancel"),
+            lambda: api.verb(reservation, "extend", expiresInSeconds=120),
+            lambda: api.change(reservation, notes="x"),
+            lambda: api.verb(reservation, "confirm"),
+            lambda: api.change(reservation, guests=2),
+            lambda: api.verb(reservation, "cancel"),
         ]
         for change in changes:
-            await shop.put(reservation, updatedAt=NINE - 10_000 * DAY)
-            before = render(shop.store.clock.now())
-            changed = good(await change())["updatedAt"]
+            await api.overwrite(reservation, updatedAt=NINE - 10_000 * DAY)
+            before = render(api.store.clock.now())
+            changed = ok(await change())["updatedAt"]
 
-            assert before <= changed <= render(shop.store.clock.now())
+            assert before <= changed <= render(api.store.clock.now())
 
-    async def test_bad_parameters_are_refused(self, shop: Visitor) -> None:
+    async def test_bad_parameters_are_refused(self, api: ApiClient) -> None:
         """Each at its name."""
         for name, value in BAD_PARAMETERS:
-            problem(await shop.get(RESERVATIONS, **{name: value}), "invalid", f"?{name}")
+            problem(await api.get(RESERVATIONS, **{name: value}), "invalid", f"?{name}")
         for end in (NINE, NINE - HOUR):
             span = {"from": render(NINE), "to": render(end)}
-            problem(await shop.get(RESERVATIONS, **span), "invalid", "?to")
+            problem(await api.get(RESERVATIONS, **span), "invalid", "?to")
 
 
 class TestPages:
     """Order, cursors, limits."""
 
-    async def test_by_start_then_id(self, shop: Visitor) -> None:
+    async def test_by_start_then_id(self, api: ApiClient) -> None:
         """Whatever the order in which they were made, and whatever the page's size."""
-        reservations = [await shop.booked(NINE + (index * 7 % 5) * HOUR) for index in range(12)]
+        reservations = [await api.booked(NINE + (index * 7 % 5) * HOUR) for index in range(12)]
         expected = [each["id"] for each in sorted(reservations, key=lambda each: (each["startTime"], each["id"]))]
 
         for limit in (1, 4, 5, 12, 200):
-            found = await pages(shop, limit)
+            found = await pages(api, limit)
             assert [*chain(*found)] == expected
 
-    async def test_a_full_last_page_has_no_next(self, shop: Visitor) -> None:
+    async def test_a_full_last_page_has_no_next(self, api: ApiClient) -> None:
         """The end is told with the last item, not by an empty page after it."""
         for index in range(4):
-            await shop.booked(NINE + index * HOUR)
+            await api.booked(NINE + index * HOUR)
 
-        assert [len(page) for page in await pages(shop, 2)] == [2, 2]
+        assert [len(page) for page in await pages(api, 2)] == [2, 2]
 
-    async def test_fifty_if_nobody_says(self, shop: Visitor) -> None:
+    async def test_fifty_if_nobody_says(self, api: ApiClient) -> None:
         """The default of a page; 200 is the most."""
-        first = await shop.stored(await shop.booked())
+        first = await api.stored(await api.booked())
         copies = [first | {"_id": type(first["_id"])()} for _ in range(201)]
-        await shop.store.database["reservations"].insert_many(copies)
+        await api.store.database["reservations"].insert_many(copies)
 
-        assert len(await shop.ids()) == 50
-        assert len(await shop.ids(limit=200)) == 200
-        assert [len(page) for page in await pages(shop, 200)] == [200, 2]
+        assert len(await api.ids()) == 50
+        assert len(await api.ids(limit=200)) == 200
+        assert [len(page) for page in await pages(api, 200)] == [200, 2]
 
-    async def test_by_update_then_id(self, shop: Visitor) -> None:
+    async def test_by_update_then_id(self, api: ApiClient) -> None:
         """With `updatedSince` the pages go by change."""
-        reservations = [await shop.booked(NINE - index * HOUR) for index in range(7)]
-        base = shop.store.clock.now() - HOUR
+        reservations = [await api.booked(NINE - index * HOUR) for index in range(7)]
+        base = api.store.clock.now() - HOUR
         for index, reservation in enumerate(reservations):
-            await shop.put(reservation, updatedAt=base + timedelta(seconds=index // 3))
+            await api.overwrite(reservation, updatedAt=base + timedelta(seconds=index // 3))
         found: list[str] = []
         cursor: dict[str, str] = {}
         for _ in range(4):
-            page = good(await shop.get(RESERVATIONS, limit=2, updatedSince=render(base), **cursor))
+            page = ok(await api.get(RESERVATIONS, limit=2, updatedSince=render(base), **cursor))
             found += [item["id"] for item in page["items"]]
             cursor = {"cursor": page["next"]}
 
         assert found == [each["id"] for each in reservations]
 
-    async def test_what_comes_between_moves_nothing(self, shop: Visitor) -> None:
+    async def test_what_comes_between_moves_nothing(self, api: ApiClient) -> None:
         """Made, cancelled or filled in before and behind the cursor: nobody who was there is skipped or repeated."""
-        there = [await shop.booked(NINE + index * HOUR) for index in range(6)]
-        page = good(await shop.get(RESERVATIONS, limit=3))
-        await shop.booked(NINE - HOUR)
-        await shop.booked(NINE + HOUR)
-        behind = await shop.booked(NINE + 10 * HOUR)
-        good(await shop.verb(there[1], "cancel"))
-        rest = await shop.ids(cursor=page["next"])
+        there = [await api.booked(NINE + index * HOUR) for index in range(6)]
+        page = ok(await api.get(RESERVATIONS, limit=3))
+        await api.booked(NINE - HOUR)
+        await api.booked(NINE + HOUR)
+        behind = await api.booked(NINE + 10 * HOUR)
+        ok(await api.verb(there[1], "cancel"))
+        rest = await api.ids(cursor=page["next"])
 
         seen = [item["id"] for item in page["items"]] + rest
         assert [identity for identity in seen if identity != behind["id"]] == [each["id"] for each in there]
         assert behind["id"] in rest
 
-    async def test_filters_hold_on_every_page(self, shop: Visitor) -> None:
+    async def test_filters_hold_on_every_page(self, api: ApiClient) -> None:
         """The cursor says where to go on, the filters what counts."""
         for index in range(6):
-            await shop.booked(NINE + index * HOUR, resource="room" if index % 2 else "hall", customer="ann")
-        found = await pages(shop, 2, resource="room", customer="ann", status="confirmed")
+            await api.booked(NINE + index * HOUR, resource="room" if index % 2 else "hall", customer="ann")
+        found = await pages(api, 2, resource="room", customer="ann", status="confirmed")
 
         assert [len(page) for page in found] == [2, 1]
 
-    async def test_a_cursor_that_is_none_is_refused(self, shop: Visitor) -> None:
+    async def test_a_cursor_that_is_none_is_refused(self, api: ApiClient) -> None:
         """Whatever somebody made of it; on both lists."""
         for _ in range(2):
-            await shop.booked(customer="ann")
-        cursor = good(await shop.get(RESERVATIONS, limit=1))["next"]
+            await api.booked(customer="ann")
+        cursor = ok(await api.get(RESERVATIONS, limit=1))["next"]
 
         for path in (RESERVATIONS, "/v1/customers/ann/reservations"):
             for bent in (cursor[:-1], cursor + "A", cursor + "=", cursor[1:], *NO_CURSORS):
-                problem(await shop.get(path, cursor=bent), "invalid", "?cursor")
+                problem(await api.get(path, cursor=bent), "invalid", "?cursor")
 
-    async def test_a_cursor_of_another_list_is_refused(self, shop: Visitor) -> None:
+    async def test_a_cursor_of_another_list_is_refused(self, api: ApiClient) -> None:
         """Resources go by id, so their cursor leads nowhere here."""
-        cursor = good(await shop.get("/v1/resources", limit=1))["next"]
+        cursor = ok(await api.get("/v1/resources", limit=1))["next"]
 
-        problem(await shop.get(RESERVATIONS, cursor=cursor), "invalid", "?cursor")
+        problem(await api.get(RESERVATIONS, cursor=cursor), "invalid", "?cursor")
 
 
 class TestHistory:
@@ -327,31 +325,31 @@ class TestHistory:
 
     PATH = "/v1/customers/ann/reservations"
 
-    async def test_newest_start_first(self, shop: Visitor) -> None:
+    async def test_newest_start_first(self, api: ApiClient) -> None:
         """All of that customer's, in every status, and nobody else's; over pages too."""
-        reservations = [await shop.booked(NINE + (index * 3 % 4) * HOUR, customer="ann") for index in range(7)]
-        await shop.booked(customer="bob")
-        await shop.booked()
-        good(await shop.verb(reservations[2], "cancel"))
+        reservations = [await api.booked(NINE + (index * 3 % 4) * HOUR, customer="ann") for index in range(7)]
+        await api.booked(customer="bob")
+        await api.booked()
+        ok(await api.verb(reservations[2], "cancel"))
         expected = sorted(reservations, key=lambda each: (each["startTime"], each["id"]), reverse=True)
 
         for limit in (2, 7, 50):
-            assert [*chain(*await pages(shop, limit, self.PATH))] == [each["id"] for each in expected]
+            assert [*chain(*await pages(api, limit, self.PATH))] == [each["id"] for each in expected]
 
-    async def test_who_does_not_exist_has_none(self, shop: Visitor) -> None:
+    async def test_who_does_not_exist_has_none(self, api: ApiClient) -> None:
         """404, where one without reservations has an empty list."""
-        problem(await shop.get("/v1/customers/nobody/reservations"), "not-found")
-        assert good(await shop.get("/v1/customers/bob/reservations")) == {"items": []}
+        problem(await api.get("/v1/customers/nobody/reservations"), "not-found")
+        assert ok(await api.get("/v1/customers/bob/reservations")) == {"items": []}
 
     @pytest.mark.parametrize("name", ["status", "from", "resource", "updatedSince"])
-    async def test_it_takes_no_filters(self, shop: Visitor, name: str) -> None:
+    async def test_it_takes_no_filters(self, api: ApiClient, name: str) -> None:
         """What is not promised is refused, never ignored."""
-        problem(await shop.get(self.PATH, **{name: "x"}), "invalid", f"?{name}")
+        problem(await api.get(self.PATH, **{name: "x"}), "invalid", f"?{name}")
 
-    async def test_a_moved_booking_is_in_its_new_customers_history(self, shop: Visitor) -> None:
+    async def test_a_moved_booking_is_in_its_new_customers_history(self, api: ApiClient) -> None:
         """And in no other."""
-        reservation = made(await shop.book(customer="ann"))
-        good(await shop.change(reservation, customer="bob"))
+        reservation = created(await api.book(customer="ann"))
+        ok(await api.change(reservation, customer="bob"))
 
-        assert await shop.ids(self.PATH) == []
-        assert await shop.ids("/v1/customers/bob/reservations") == [reservation["id"]]
+        assert await api.ids(self.PATH) == []
+        assert await api.ids("/v1/customers/bob/reservations") == [reservation["id"]]

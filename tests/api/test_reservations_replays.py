@@ -9,18 +9,19 @@ import pytest
 
 from app.access.service import rotate_key
 from app.domain.instants import render
-from tests.support.api_client import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
+from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, ok, problem
 from tests.support.http_client import serving
+from tests.support.times import HOUR, MINUTE, NINE
 
 
 @pytest.fixture
-async def shop(visitor: Visitor) -> Visitor:
+async def api(api: ApiClient) -> ApiClient:
     """A room with a service, a hall, a customer."""
-    await visitor.service()
-    await visitor.resource(services=["cut"])
-    await visitor.resource("hall")
-    await visitor.add("customers", id="ann")
-    return visitor
+    await api.service()
+    await api.resource(services=["cut"])
+    await api.resource("hall")
+    await api.add("customers", id="ann")
+    return api
 
 
 def assert_replays(first: httpx.Response, again: httpx.Response) -> None:
@@ -32,121 +33,121 @@ def assert_replays(first: httpx.Response, again: httpx.Response) -> None:
     assert "Idempotent-Replayed" not in first.headers
 
 
-async def count(shop: Visitor) -> int:
+async def count(api: ApiClient) -> int:
     """How many reservations there are."""
-    return int(await shop.store.database["reservations"].count_documents({}))
+    return int(await api.store.database["reservations"].count_documents({}))
 
 
 class TestReplay:
     """The same key with the same JSON."""
 
-    async def test_the_first_answer_again(self, shop: Visitor) -> None:
+    async def test_the_first_answer_again(self, api: ApiClient) -> None:
         """Though its time is taken now, by itself."""
-        first = await shop.book(key="k", notes="Grüße ☂", metadata={"a": 1.0, "b": "\u2028"})
-        made(first)
+        first = await api.book(key="k", notes="Grüße ☂", metadata={"a": 1.0, "b": "\u2028"})
+        created(first)
 
-        assert_replays(first, await shop.book(key="k", notes="Grüße ☂", metadata={"a": 1.0, "b": "\u2028"}))
-        assert await count(shop) == 1
+        assert_replays(first, await api.book(key="k", notes="Grüße ☂", metadata={"a": 1.0, "b": "\u2028"}))
+        assert await count(api) == 1
 
-    async def test_whatever_happened_to_the_reservation_since(self, shop: Visitor) -> None:
+    async def test_whatever_happened_to_the_reservation_since(self, api: ApiClient) -> None:
         """Moved, renoted, handed over, cancelled: the answer stays as it was, to the byte."""
-        first = await shop.book(key="k", notes="x", metadata={"a": 1})
-        reservation = made(first)
-        good(await shop.change(reservation, startTime=render(NINE + HOUR), notes=None, customer="ann"))
-        assert_replays(first, await shop.book(key="k", notes="x", metadata={"a": 1}))
+        first = await api.book(key="k", notes="x", metadata={"a": 1})
+        reservation = created(first)
+        ok(await api.change(reservation, startTime=render(NINE + HOUR), notes=None, customer="ann"))
+        assert_replays(first, await api.book(key="k", notes="x", metadata={"a": 1}))
 
-        good(await shop.verb(reservation, "cancel"))
-        assert_replays(first, await shop.book(key="k", notes="x", metadata={"a": 1}))
-        assert (await shop.read(reservation))["version"] == 3
-        assert await count(shop) == 1
+        ok(await api.verb(reservation, "cancel"))
+        assert_replays(first, await api.book(key="k", notes="x", metadata={"a": 1}))
+        assert (await api.read(reservation))["version"] == 3
+        assert await count(api) == 1
 
-    async def test_whatever_happened_to_what_was_booked(self, shop: Visitor) -> None:
+    async def test_whatever_happened_to_what_was_booked(self, api: ApiClient) -> None:
         """Service and resource switched off, no longer offered, asking for more notice: replayed all the same."""
-        first = await shop.book(service="cut", key="k")
-        made(first)
-        good(await shop.edit("/v1/services/cut", active=False, durationMinutes=15, minimumNoticeMinutes=500_000))
+        first = await api.book(service="cut", key="k")
+        created(first)
+        ok(await api.edit("/v1/services/cut", active=False, durationMinutes=15, minimumNoticeMinutes=500_000))
         forced: dict[str, Any] = {
             "json": {"active": False, "services": []},
             "headers": {"If-Match": "*"},
             "params": {"force": "true"},
         }
-        good(await shop.ask("PATCH", "/v1/resources/room", **forced))
+        ok(await api.request("PATCH", "/v1/resources/room", **forced))
 
-        assert_replays(first, await shop.book(service="cut", key="k"))
+        assert_replays(first, await api.book(service="cut", key="k"))
 
-    async def test_a_start_that_is_too_near_by_now(self, shop: Visitor) -> None:
+    async def test_a_start_that_is_too_near_by_now(self, api: ApiClient) -> None:
         """Replays come before any judgement: the request was fine when it came first."""
-        start = shop.store.clock.now() + HOUR
-        first = await shop.book(start, service="cut", key="k")
-        made(first)
-        good(await shop.edit("/v1/services/cut", minimumNoticeMinutes=120))
+        start = api.store.clock.now() + HOUR
+        first = await api.book(start, service="cut", key="k")
+        created(first)
+        ok(await api.edit("/v1/services/cut", minimumNoticeMinutes=120))
 
-        assert_replays(first, await shop.book(start, service="cut", key="k"))
+        assert_replays(first, await api.book(start, service="cut", key="k"))
 
-    async def test_an_expired_hold_is_answered_as_the_hold_that_it_was(self, shop: Visitor) -> None:
+    async def test_an_expired_hold_is_answered_as_the_hold_that_it_was(self, api: ApiClient) -> None:
         """Pending, with its end; reading it tells the rest."""
-        first = await shop.book(expiresInSeconds=60, key="k")
-        hold = made(first)
-        await shop.lapse(hold)
-        await shop.booked()
+        first = await api.book(expiresInSeconds=60, key="k")
+        hold = created(first)
+        await api.expire(hold)
+        await api.booked()
 
-        assert_replays(first, await shop.book(expiresInSeconds=60, key="k"))
-        assert (await shop.read(hold))["status"] == "expired"
+        assert_replays(first, await api.book(expiresInSeconds=60, key="k"))
+        assert (await api.read(hold))["status"] == "expired"
 
-    async def test_the_same_json_however_it_is_written(self, shop: Visitor) -> None:
+    async def test_the_same_json_however_it_is_written(self, api: ApiClient) -> None:
         """Order of members, white space and escapes make no other body."""
-        body = wanted(notes="é", metadata={"a": 1, "b": 2})
+        body = booking_body(notes="é", metadata={"a": 1, "b": 2})
         headers = {"Idempotency-Key": "k"}
-        first = await shop.ask("POST", RESERVATIONS, content=json.dumps(body).encode(), headers=headers)
+        first = await api.request("POST", RESERVATIONS, content=json.dumps(body).encode(), headers=headers)
         turned = {name: body[name] for name in reversed([*body])} | {"metadata": {"b": 2, "a": 1}}
         written = json.dumps(turned, indent=2, ensure_ascii=False).encode()
 
-        made(first)
-        assert_replays(first, await shop.ask("POST", RESERVATIONS, content=written, headers=headers))
-        assert_replays(first, await shop.ask("POST", f"{RESERVATIONS}/", content=written, headers=headers))
+        created(first)
+        assert_replays(first, await api.request("POST", RESERVATIONS, content=written, headers=headers))
+        assert_replays(first, await api.request("POST", f"{RESERVATIONS}/", content=written, headers=headers))
 
     @pytest.mark.parametrize("key", ["!", "x" * 255, "a:b/c$d.e", "9f1b0c1e-6c1f-4a1e-9a55-1d1c5d2f4d10"])
-    async def test_any_visible_characters_are_a_key(self, shop: Visitor, key: str) -> None:
+    async def test_any_visible_characters_are_a_key(self, api: ApiClient, key: str) -> None:
         """1 to 255 of them."""
-        first = await shop.book(key=key)
+        first = await api.book(key=key)
 
-        made(first)
-        assert_replays(first, await shop.book(key=key))
-        problem(await shop.book(key=f"{key[:-1]}~"), "conflict")
+        created(first)
+        assert_replays(first, await api.book(key=key))
+        problem(await api.book(key=f"{key[:-1]}~"), "conflict")
 
-    async def test_replays_change_nothing(self, shop: Visitor) -> None:
+    async def test_replays_change_nothing(self, api: ApiClient) -> None:
         """Nothing is written by one."""
-        await shop.book(key="k")
-        before = await shop.everything()
+        await api.book(key="k")
+        before = await api.contents()
 
-        made(await shop.book(key="k"))
-        assert await shop.everything() == before
+        created(await api.book(key="k"))
+        assert await api.contents() == before
 
-    async def test_without_a_key_nothing_is_kept(self, shop: Visitor) -> None:
+    async def test_without_a_key_nothing_is_kept(self, api: ApiClient) -> None:
         """And a key is never shown."""
-        plain = await shop.booked()
-        keyed = made(await shop.book(NINE + HOUR, key="k"))
+        plain = await api.booked()
+        keyed = created(await api.book(NINE + HOUR, key="k"))
 
-        assert not {"idempotencyKey", "idempotency"} & (await shop.stored(plain)).keys()
+        assert not {"idempotencyKey", "idempotency"} & (await api.stored(plain)).keys()
         assert not [name for name in keyed if "idem" in name.lower()]
-        assert "k" not in (await shop.stored(keyed))["idempotencyKey"]
+        assert "k" not in (await api.stored(keyed))["idempotencyKey"]
 
-    async def test_equal_requests_at_once_make_one_booking(self, shop: Visitor) -> None:
+    async def test_equal_requests_at_once_make_one_booking(self, api: ApiClient) -> None:
         """One first answer, all others its replays."""
-        answers = await asyncio.gather(*(shop.book(key="k") for _ in range(32)))
+        answers = await asyncio.gather(*(api.book(key="k") for _ in range(32)))
 
-        assert await count(shop) == 1
+        assert await count(api) == 1
         assert len({answer.content for answer in answers}) == 1
         assert {answer.status_code for answer in answers} == {201}
         assert sorted("Idempotent-Replayed" in answer.headers for answer in answers) == [False] + [True] * 31
 
-    async def test_two_bodies_at_once_make_one_booking(self, shop: Visitor) -> None:
+    async def test_two_bodies_at_once_make_one_booking(self, api: ApiClient) -> None:
         """One of them wins; whoever sent the other is told."""
         starts = [NINE, NINE + 5 * HOUR] * 8
-        answers = await asyncio.gather(*(shop.book(start, key="k") for start in starts))
+        answers = await asyncio.gather(*(api.book(start, key="k") for start in starts))
         wins = {start for start, answer in zip(starts, answers, strict=True) if answer.status_code == 201}
 
-        assert await count(shop) == 1
+        assert await count(api) == 1
         assert len(wins) == 1
         for start, answer in zip(starts, answers, strict=True):
             if start not in wins:
@@ -167,94 +168,94 @@ class TestMismatch:
             {"metadata": {}},
         ],
     )
-    async def test_it_is_refused(self, shop: Visitor, other: dict[str, Any]) -> None:
+    async def test_it_is_refused(self, api: ApiClient, other: dict[str, Any]) -> None:
         """It is the JSON that counts, not what it means; and nothing is written."""
-        made(await shop.book(key="k"))
-        before = await shop.everything()
+        created(await api.book(key="k"))
+        before = await api.contents()
 
-        problem(await shop.post(wanted() | other, key="k"), "idempotency-mismatch")
-        assert await shop.everything() == before
+        problem(await api.post(booking_body() | other, key="k"), "idempotency-mismatch")
+        assert await api.contents() == before
 
-    async def test_a_bad_body_is_judged_by_its_shape_first(self, shop: Visitor) -> None:
+    async def test_a_bad_body_is_judged_by_its_shape_first(self, api: ApiClient) -> None:
         """What is not valid is no other request; the key still gives its answer afterwards."""
-        first = await shop.book(key="k")
+        first = await api.book(key="k")
 
-        problem(await shop.post(wanted() | {"guests": 0}, key="k"), "invalid", "/guests")
-        problem(await shop.ask("POST", RESERVATIONS, content=b"{", headers={"Idempotency-Key": "k"}), "malformed")
-        assert_replays(first, await shop.book(key="k"))
+        problem(await api.post(booking_body() | {"guests": 0}, key="k"), "invalid", "/guests")
+        problem(await api.request("POST", RESERVATIONS, content=b"{", headers={"Idempotency-Key": "k"}), "malformed")
+        assert_replays(first, await api.book(key="k"))
 
 
 class TestRefused:
     """A refused request stores nothing."""
 
-    async def test_its_repetition_is_judged_afresh(self, shop: Visitor) -> None:
+    async def test_its_repetition_is_judged_afresh(self, api: ApiClient) -> None:
         """Taken, then free; also with another body in between."""
-        taken = await shop.booked()
-        before = await shop.everything()
-        problem(await shop.book(key="k"), "conflict")
-        assert await shop.everything() == before
+        taken = await api.booked()
+        before = await api.contents()
+        problem(await api.book(key="k"), "conflict")
+        assert await api.contents() == before
 
-        good(await shop.verb(taken, "cancel"))
-        first = await shop.book(NINE + MINUTE, key="k")
+        ok(await api.verb(taken, "cancel"))
+        first = await api.book(NINE + MINUTE, key="k")
         assert "Idempotent-Replayed" not in first.headers
-        assert_replays(first, await shop.book(NINE + MINUTE, key="k"))
-        problem(await shop.book(key="k"), "idempotency-mismatch")
+        assert_replays(first, await api.book(NINE + MINUTE, key="k"))
+        problem(await api.book(key="k"), "idempotency-mismatch")
 
-    async def test_whatever_it_was_refused_for(self, shop: Visitor) -> None:
+    async def test_whatever_it_was_refused_for(self, api: ApiClient) -> None:
         """A rule, an unknown id, a missing scope, the hold limit: the key is as new."""
-        clerk = await shop.other("reservations:write")
+        clerk = await api.with_scopes("reservations:write")
         problem(await clerk.book(service="dye-1", key="k"), "invalid", "/service")
         problem(await clerk.book(length=2 * HOUR, service="cut", key="k"), "rule")
-        problem(await clerk.post(wanted(), key="k", force="true"), "forbidden")
+        problem(await clerk.post(booking_body(), key="k", force="true"), "forbidden")
         problem(await clerk.post({}, key="k"), "invalid")
 
-        made(await clerk.book(key="k"))
+        created(await clerk.book(key="k"))
 
 
 class TestCallers:
     """Keys of others are invisible."""
 
-    async def test_another_api_key_makes_its_own_booking(self, shop: Visitor) -> None:
+    async def test_another_api_key_makes_its_own_booking(self, api: ApiClient) -> None:
         """The same Idempotency-Key and body: no replay, no mismatch, no hint."""
-        other = await shop.other("reservations:write")
-        mine = await shop.book(resource="hall", key="k")
+        other = await api.with_scopes("reservations:write")
+        mine = await api.book(resource="hall", key="k")
         theirs = await other.book(NINE + HOUR, resource="hall", key="k")
 
-        assert made(mine)["id"] != made(theirs)["id"]
+        assert created(mine)["id"] != created(theirs)["id"]
         assert "Idempotent-Replayed" not in theirs.headers
-        assert_replays(mine, await shop.book(resource="hall", key="k"))
+        assert_replays(mine, await api.book(resource="hall", key="k"))
         assert_replays(theirs, await other.book(NINE + HOUR, resource="hall", key="k"))
         problem(await other.book(resource="hall", key="k"), "idempotency-mismatch")
-        problem(await (await shop.other("reservations:write")).book(resource="hall", key="k"), "conflict")
+        problem(await (await api.with_scopes("reservations:write")).book(resource="hall", key="k"), "conflict")
 
-    async def test_at_once_they_do_not_wait_for_each_other(self, shop: Visitor) -> None:
+    async def test_at_once_they_do_not_wait_for_each_other(self, api: ApiClient) -> None:
         """Each caller's key makes one booking."""
-        others = [await shop.other("reservations:write") for _ in range(4)]
-        await shop.resource("plaza", capacity=10)
+        others = [await api.with_scopes("reservations:write") for _ in range(4)]
+        await api.resource("plaza", capacity=10)
         answers = await asyncio.gather(*(other.book(resource="plaza", key="k") for other in others for _ in range(4)))
 
-        assert len({made(answer)["id"] for answer in answers}) == 4
+        assert len({created(answer)["id"] for answer in answers}) == 4
 
-    async def test_a_rotated_key_is_the_same_caller(self, shop: Visitor) -> None:
+    async def test_a_rotated_key_is_the_same_caller(self, api: ApiClient) -> None:
         """Its id survives, and so does what was asked under it; so it does a restart of the app."""
-        clerk = await shop.other("reservations:write")
+        clerk = await api.with_scopes("reservations:write")
         first = await clerk.book(key="k")
-        token = (await rotate_key(shop.store, clerk.prefix)).token
-        async with serving(shop.store) as client:
+        token = (await rotate_key(api.store, clerk.prefix)).token
+        async with serving(api.store) as client:
             client.headers["Authorization"] = f"Bearer {token}"
 
-            assert_replays(first, await Visitor(client, shop.store).book(key="k"))
+            assert_replays(first, await ApiClient(client, api.store).book(key="k"))
 
     @pytest.mark.parametrize("path", ["/v1/resources", "/v1/services", "/v1/customers"])
-    async def test_other_posts_refuse_it(self, shop: Visitor, path: str) -> None:
+    async def test_other_posts_refuse_it(self, api: ApiClient, path: str) -> None:
         """Where it would be ignored it is refused."""
-        answer = await shop.ask("POST", path, json={"name": "x"}, headers={"Idempotency-Key": "k"})
+        answer = await api.request("POST", path, json={"name": "x"}, headers={"Idempotency-Key": "k"})
 
         problem(answer, "invalid")
 
-    async def test_a_replay_needs_the_scope_still(self, shop: Visitor) -> None:
+    async def test_a_replay_needs_the_scope_still(self, api: ApiClient) -> None:
         """Who may not book gets no answer of a booking."""
-        reader = await shop.other("reservations:read")
-        made(await shop.book(key="k"))
+        reader = await api.with_scopes("reservations:read")
+        created(await api.book(key="k"))
 
         assert "reservations:write" in problem(await reader.book(key="k"), "forbidden")["detail"]

@@ -8,7 +8,8 @@ import pytest
 from bson import ObjectId
 
 from app.domain.instants import render
-from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, at, good, made, problem, wanted
+from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, ok, path_of, problem
+from tests.support.times import HOUR, NINE
 
 ROOM = "/v1/resources/room"
 SCHEDULE = f"{ROOM}/schedule"
@@ -30,14 +31,14 @@ DAY = {"from": "2030-01-07", "to": "2030-01-08"}
 """The Monday on which most is booked here."""
 
 
-async def put(visitor: Visitor, schedule: Any, if_match: str = "*", **parameters: Any) -> httpx.Response:
+async def put(api: ApiClient, schedule: Any, if_match: str = "*", **parameters: Any) -> httpx.Response:
     """Set the schedule of the room."""
-    return await visitor.ask("PUT", SCHEDULE, json=schedule, headers={"If-Match": if_match}, params=parameters)
+    return await api.request("PUT", SCHEDULE, json=schedule, headers={"If-Match": if_match}, params=parameters)
 
 
-async def go(visitor: Visitor, off: Any = DAY, headers: dict[str, str] | None = None, **parameters: Any) -> Any:
+async def go(api: ApiClient, off: Any = DAY, headers: dict[str, str] | None = None, **parameters: Any) -> Any:
     """Give the room time off."""
-    return await visitor.ask("POST", TIME_OFF, json=off, headers=headers, params=parameters)
+    return await api.request("POST", TIME_OFF, json=off, headers=headers, params=parameters)
 
 
 def failed_checks(answer: httpx.Response) -> list[dict[str, Any]]:
@@ -50,11 +51,11 @@ def utc(text: str) -> datetime:
     return datetime.strptime(f"2030-{text}", "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
 
 
-async def fits(visitor: Visitor, start: str, end: str) -> bool:
+async def fits(api: ApiClient, start: str, end: str) -> bool:
     """Whether the room can be booked then; what was booked is cancelled again."""
-    answer = await visitor.book(utc(start), utc(end) - utc(start))
+    answer = await api.book(utc(start), utc(end) - utc(start))
     if answer.status_code == 201:
-        good(await visitor.verb(answer.json(), "cancel"))
+        ok(await api.verb(answer.json(), "cancel"))
         return True
     assert {check["rule"] for check in failed_checks(answer)} <= {"schedule", "time-off"}
     return False
@@ -63,170 +64,168 @@ async def fits(visitor: Visitor, start: str, end: str) -> bool:
 # What is said is kept.
 
 
-async def test_a_resource_is_always_open_unless_said_otherwise(visitor: Visitor) -> None:
+async def test_a_resource_is_always_open_unless_said_otherwise(api: ApiClient) -> None:
     """Its schedule then says nothing, and has the version of the resource."""
-    await visitor.resource()
-    answer = await visitor.get(SCHEDULE)
+    await api.resource()
+    answer = await api.get(SCHEDULE)
 
-    assert good(answer) == {}
+    assert ok(answer) == {}
     assert answer.headers["ETag"] == '"1"'
-    assert good(await visitor.get(TIME_OFF)) == {"items": []}
+    assert ok(await api.get(TIME_OFF)) == {"items": []}
 
 
 @pytest.mark.parametrize("schedule", [FULL, NINE_TO_FIVE, {"weekly": []}, {"overrides": []}])
-async def test_a_schedule_is_kept_as_it_was_said(visitor: Visitor, schedule: dict[str, Any]) -> None:
+async def test_a_schedule_is_kept_as_it_was_said(api: ApiClient, schedule: dict[str, Any]) -> None:
     """Read, edited and put back: the same fields, no more; empty and absent stay apart."""
-    await visitor.resource()
-    answer = await put(visitor, schedule)
+    await api.resource()
+    answer = await put(api, schedule)
 
-    assert good(answer) == schedule
+    assert ok(answer) == schedule
     assert answer.headers["ETag"] == '"2"'
-    again = await visitor.get(SCHEDULE)
-    assert good(again) == schedule
+    again = await api.get(SCHEDULE)
+    assert ok(again) == schedule
     assert again.headers["ETag"] == '"2"'
 
 
-async def test_a_schedule_can_be_taken_back(visitor: Visitor) -> None:
+async def test_a_schedule_can_be_taken_back(api: ApiClient) -> None:
     """One that says nothing leaves no trace: the room is always open again."""
-    await visitor.resource()
-    before = await visitor.store.database["resources"].find_one({}, {"version": 0, "updatedAt": 0, "operations": 0})
-    good(await put(visitor, FULL))
-    assert not await fits(visitor, "01-10 03:00", "01-10 04:00")
+    await api.resource()
+    before = await api.store.database["resources"].find_one({}, {"version": 0, "updatedAt": 0, "operations": 0})
+    ok(await put(api, FULL))
+    assert not await fits(api, "01-10 03:00", "01-10 04:00")
 
-    assert good(await put(visitor, {})) == {}
-    after = await visitor.store.database["resources"].find_one({}, {"version": 0, "updatedAt": 0, "operations": 0})
+    assert ok(await put(api, {})) == {}
+    after = await api.store.database["resources"].find_one({}, {"version": 0, "updatedAt": 0, "operations": 0})
     assert after == before
-    assert await fits(visitor, "01-10 03:00", "01-10 04:00")
+    assert await fits(api, "01-10 03:00", "01-10 04:00")
 
 
-async def test_a_time_off_is_kept_as_it_was_said(visitor: Visitor) -> None:
+async def test_a_time_off_is_kept_as_it_was_said(api: ApiClient) -> None:
     """Dates stay dates, instants are told in UTC; it is where its Location says, until it is deleted."""
-    await visitor.resource(timezone="Europe/Berlin")
-    days = await go(visitor, {**DAY, "reason": "flu"})
-    hours = await go(visitor, {"from": "2030-01-09T09:00:00+01:00", "to": "2030-01-09T12:30:00.5+01:00"})
+    await api.resource(timezone="Europe/Berlin")
+    days = await go(api, {**DAY, "reason": "flu"})
+    hours = await go(api, {"from": "2030-01-09T09:00:00+01:00", "to": "2030-01-09T12:30:00.5+01:00"})
 
-    assert {**DAY, "reason": "flu"} | {"id": made(days)["id"]} == made(days)
-    assert {name: made(hours)[name] for name in ("from", "to")} == {
+    assert {**DAY, "reason": "flu"} | {"id": created(days)["id"]} == created(days)
+    assert {name: created(hours)[name] for name in ("from", "to")} == {
         "from": "2030-01-09T08:00:00.000Z",
         "to": "2030-01-09T11:30:00.500Z",
     }
     assert [days.headers["ETag"], hours.headers["ETag"]] == ['"2"', '"3"']
-    assert good(await visitor.get(TIME_OFF)) == {"items": [days.json(), hours.json()]}
+    assert ok(await api.get(TIME_OFF)) == {"items": [days.json(), hours.json()]}
     for answer in (days, hours):
         assert answer.headers["Location"] == f"{TIME_OFF}/{answer.json()['id']}"
-        assert good(await visitor.get(answer.headers["Location"])) == answer.json()
+        assert ok(await api.get(answer.headers["Location"])) == answer.json()
 
-    gone = await visitor.ask("DELETE", days.headers["Location"])
+    gone = await api.request("DELETE", days.headers["Location"])
     assert (gone.status_code, gone.content, gone.headers["ETag"]) == (204, b"", '"4"')
-    assert good(await visitor.get(TIME_OFF)) == {"items": [hours.json()]}
-    problem(await visitor.ask("DELETE", days.headers["Location"]), "not-found")
-    problem(await visitor.get(days.headers["Location"]), "not-found")
-    assert (await visitor.ask("DELETE", hours.headers["Location"])).status_code == 204
-    assert await visitor.store.database["resources"].count_documents({"timeOff": {"$exists": True}}) == 0
+    assert ok(await api.get(TIME_OFF)) == {"items": [hours.json()]}
+    problem(await api.request("DELETE", days.headers["Location"]), "not-found")
+    problem(await api.get(days.headers["Location"]), "not-found")
+    assert (await api.request("DELETE", hours.headers["Location"])).status_code == 204
+    assert await api.store.database["resources"].count_documents({"timeOff": {"$exists": True}}) == 0
 
 
-async def test_times_off_come_in_pages(visitor: Visitor) -> None:
+async def test_times_off_come_in_pages(api: ApiClient) -> None:
     """In the order in which they were added, each once, whatever is deleted in between."""
-    await visitor.resource()
-    added = [
-        made(await go(visitor, {"from": f"2030-01-{day:02}", "to": "2030-02-01"}))["id"] for day in range(9, 4, -1)
-    ]
-    first = await visitor.get(TIME_OFF, limit=2)
-    await visitor.ask("DELETE", f"{TIME_OFF}/{added[1]}")
-    second = good(await visitor.get(TIME_OFF, limit=2, cursor=good(first)["next"]))
-    third = good(await visitor.get(TIME_OFF, limit=2, cursor=second["next"]))
+    await api.resource()
+    added = [created(await go(api, {"from": f"2030-01-{day:02}", "to": "2030-02-01"}))["id"] for day in range(9, 4, -1)]
+    first = await api.get(TIME_OFF, limit=2)
+    await api.request("DELETE", f"{TIME_OFF}/{added[1]}")
+    second = ok(await api.get(TIME_OFF, limit=2, cursor=ok(first)["next"]))
+    third = ok(await api.get(TIME_OFF, limit=2, cursor=second["next"]))
 
-    assert [off["id"] for page in (good(first), second, third) for off in page["items"]] == added
+    assert [off["id"] for page in (ok(first), second, third) for off in page["items"]] == added
     assert "next" not in third
     assert first.headers["ETag"] == '"6"'
-    problem(await visitor.get(TIME_OFF, cursor="x"), "invalid", "?cursor")
+    problem(await api.get(TIME_OFF, cursor="x"), "invalid", "?cursor")
 
 
 # Versions.
 
 
-async def test_all_parts_share_the_version_of_the_resource(visitor: Visitor) -> None:
+async def test_all_parts_share_the_version_of_the_resource(api: ApiClient) -> None:
     """A change of one makes a version of another stale, which changes nothing."""
-    await visitor.resource()
-    good(await put(visitor, NINE_TO_FIVE, '"1"'))
-    made(await go(visitor, headers={"If-Match": '"2"'}))
-    before = await visitor.everything()
+    await api.resource()
+    ok(await put(api, NINE_TO_FIVE, '"1"'))
+    created(await go(api, headers={"If-Match": '"2"'}))
+    before = await api.contents()
 
     for stale in ('"1"', '"2"', 'W/"2"', '"x"'):
-        problem(await put(visitor, FULL, stale), "stale")
-        problem(await go(visitor, headers={"If-Match": stale}), "stale")
-        path = f"{TIME_OFF}/{good(await visitor.get(TIME_OFF))['items'][0]['id']}"
-        problem(await visitor.ask("DELETE", path, headers={"If-Match": stale}), "stale")
-        problem(await visitor.ask("PATCH", ROOM, json={"name": "x"}, headers={"If-Match": stale}), "stale")
-    assert await visitor.everything() == before
-    assert (await visitor.ask("DELETE", path, headers={"If-Match": '"3"'})).headers["ETag"] == '"4"'
-    assert good(await visitor.edit(ROOM, name="x"))["version"] == 5
-    assert good(await visitor.get(SCHEDULE)) == NINE_TO_FIVE
+        problem(await put(api, FULL, stale), "stale")
+        problem(await go(api, headers={"If-Match": stale}), "stale")
+        path = f"{TIME_OFF}/{ok(await api.get(TIME_OFF))['items'][0]['id']}"
+        problem(await api.request("DELETE", path, headers={"If-Match": stale}), "stale")
+        problem(await api.request("PATCH", ROOM, json={"name": "x"}, headers={"If-Match": stale}), "stale")
+    assert await api.contents() == before
+    assert (await api.request("DELETE", path, headers={"If-Match": '"3"'})).headers["ETag"] == '"4"'
+    assert ok(await api.edit(ROOM, name="x"))["version"] == 5
+    assert ok(await api.get(SCHEDULE)) == NINE_TO_FIVE
 
 
-async def test_a_schedule_is_replaced_by_who_has_seen_it(visitor: Visitor) -> None:
+async def test_a_schedule_is_replaced_by_who_has_seen_it(api: ApiClient) -> None:
     """PUT needs If-Match; adding and deleting time off may have it."""
-    await visitor.resource()
+    await api.resource()
 
-    problem(await visitor.ask("PUT", SCHEDULE, json=FULL), "precondition-required")
-    problem(await put(visitor, FULL, "1"), "invalid")
-    problem(await go(visitor, headers={"If-Match": "1"}), "invalid")
-    assert good(await visitor.get(SCHEDULE)) == {}
+    problem(await api.request("PUT", SCHEDULE, json=FULL), "precondition-required")
+    problem(await put(api, FULL, "1"), "invalid")
+    problem(await go(api, headers={"If-Match": "1"}), "invalid")
+    assert ok(await api.get(SCHEDULE)) == {}
 
 
-async def test_a_schedule_that_is_there_already_is_no_change(visitor: Visitor) -> None:
+async def test_a_schedule_that_is_there_already_is_no_change(api: ApiClient) -> None:
     """The version stays, as with a patch that changes nothing."""
-    await visitor.resource()
+    await api.resource()
     for _ in range(2):
-        assert (await put(visitor, FULL)).headers["ETag"] == '"2"'
+        assert (await put(api, FULL)).headers["ETag"] == '"2"'
 
 
 # Who may.
 
 
-async def test_anybody_reads_and_few_write(visitor: Visitor) -> None:
+async def test_anybody_reads_and_few_write(api: ApiClient) -> None:
     """Any key reads, also one bound to a customer; writing takes `catalogue:write`, and only it shows reasons."""
-    await visitor.resource()
-    await visitor.add("customers", id="ada")
-    off = made(await go(visitor, {**DAY, "reason": "flu"}))
-    good(await put(visitor, FULL))
-    bound = await visitor.other("reservations:read", "reservations:write", customer="ada")
-    almost = await visitor.other("reservations:admin", "reservations:write", "findings:review")
+    await api.resource()
+    await api.add("customers", id="ada")
+    off = created(await go(api, {**DAY, "reason": "flu"}))
+    ok(await put(api, FULL))
+    bound = await api.with_scopes("reservations:read", "reservations:write", customer="ada")
+    almost = await api.with_scopes("reservations:admin", "reservations:write", "findings:review")
 
     for reader in (bound, almost):
-        assert good(await reader.get(SCHEDULE)) == FULL
+        assert ok(await reader.get(SCHEDULE)) == FULL
         shown = {name: value for name, value in off.items() if name != "reason"}
-        assert good(await reader.get(TIME_OFF)) == {"items": [shown]}
-        assert good(await reader.get(f"{TIME_OFF}/{off['id']}")) == shown
+        assert ok(await reader.get(TIME_OFF)) == {"items": [shown]}
+        assert ok(await reader.get(f"{TIME_OFF}/{off['id']}")) == shown
         for answer in (
             await put(reader, {}),
             await go(reader),
-            await reader.ask("DELETE", f"{TIME_OFF}/{off['id']}"),
+            await reader.request("DELETE", f"{TIME_OFF}/{off['id']}"),
         ):
             assert "catalogue:write" in problem(answer, "forbidden")["detail"]
-    writer = await visitor.other("catalogue:write")
-    assert good(await writer.get(TIME_OFF)) == {"items": [off]}
-    assert made(await go(writer, {**DAY, "reason": "flu"}))["reason"] == "flu"
-    good(await put(writer, {}))
+    writer = await api.with_scopes("catalogue:write")
+    assert ok(await writer.get(TIME_OFF)) == {"items": [off]}
+    assert created(await go(writer, {**DAY, "reason": "flu"}))["reason"] == "flu"
+    ok(await put(writer, {}))
 
 
-async def test_nothing_of_nobody(visitor: Visitor) -> None:
+async def test_nothing_of_nobody(api: ApiClient) -> None:
     """A resource that is not there has no schedule and no time off, and gets none."""
-    await visitor.resource()
-    off = made(await go(visitor))["id"]
+    await api.resource()
+    off = created(await go(api))["id"]
     for path in ("/v1/resources/nobody", "/v1/resources/%00"):
-        problem(await visitor.get(f"{path}/schedule"), "not-found")
+        problem(await api.get(f"{path}/schedule"), "not-found")
         problem(
-            await visitor.ask("PUT", f"{path}/schedule", json={}, headers={"If-Match": '"1"'}),
+            await api.request("PUT", f"{path}/schedule", json={}, headers={"If-Match": '"1"'}),
             "not-found",
         )
-        problem(await visitor.get(f"{path}/time-off"), "not-found")
-        problem(await visitor.ask("POST", f"{path}/time-off", json=DAY), "not-found")
-        problem(await visitor.get(f"{path}/time-off/{off}"), "not-found")
-        problem(await visitor.ask("DELETE", f"{path}/time-off/{off}"), "not-found")
+        problem(await api.get(f"{path}/time-off"), "not-found")
+        problem(await api.request("POST", f"{path}/time-off", json=DAY), "not-found")
+        problem(await api.get(f"{path}/time-off/{off}"), "not-found")
+        problem(await api.request("DELETE", f"{path}/time-off/{off}"), "not-found")
     for identity in ("x", str(ObjectId()), "%F0%9F%98%80"):
-        problem(await visitor.get(f"{TIME_OFF}/{identity}"), "not-found")
-        problem(await visitor.ask("DELETE", f"{TIME_OFF}/{identity}"), "not-found")
+        problem(await api.get(f"{TIME_OFF}/{identity}"), "not-found")
+        problem(await api.request("DELETE", f"{TIME_OFF}/{identity}"), "not-found")
 
 
 # What is wrong is named.
@@ -255,43 +254,43 @@ BAD_SCHEDULES: list[tuple[Any, list[str]]] = [
 
 
 @pytest.mark.parametrize(("schedule", "pointers"), BAD_SCHEDULES)
-async def test_a_bad_schedule_is_refused_whole(visitor: Visitor, schedule: Any, pointers: list[str]) -> None:
+async def test_a_bad_schedule_is_refused_whole(api: ApiClient, schedule: Any, pointers: list[str]) -> None:
     """With a pointer to each fault, and nothing of it is kept."""
-    await visitor.resource()
-    good(await put(visitor, NINE_TO_FIVE))
-    before = await visitor.everything()
-    told = problem(await put(visitor, schedule), "invalid")
+    await api.resource()
+    ok(await put(api, NINE_TO_FIVE))
+    before = await api.contents()
+    told = problem(await put(api, schedule), "invalid")
 
     assert set(pointers) <= {fault["pointer"] for fault in told["errors"]}
     if len(pointers) == 1 and "windows/1" not in pointers[0]:
         assert [fault["pointer"] for fault in told["errors"]] == pointers
-    assert await visitor.everything() == before
+    assert await api.contents() == before
 
 
 @pytest.mark.parametrize("body", [[], "always", 7, True])
-async def test_a_schedule_is_an_object(visitor: Visitor, body: Any) -> None:
+async def test_a_schedule_is_an_object(api: ApiClient, body: Any) -> None:
     """Nothing else is taken for one."""
-    await visitor.resource()
+    await api.resource()
 
-    assert "object" in problem(await put(visitor, body), "invalid")["detail"]
+    assert "object" in problem(await put(api, body), "invalid")["detail"]
 
 
-async def test_a_schedule_has_bounds(visitor: Visitor) -> None:
+async def test_a_schedule_has_bounds(api: ApiClient) -> None:
     """48 windows that start on a day and 3,660 overrides are taken, one more is not."""
-    await visitor.resource()
+    await api.resource()
     windows = [{"from": f"{half // 2:02}:{half % 2 * 30:02}", "to": "24:00"} for half in range(48)]
     weekly = [{"days": ["mon"], **window} for window in windows]
     dates = [str(date(2030, 1, 1) + timedelta(days=day)) for day in range(3_660 + 1)]
     overrides = [{"date": day, "windows": []} for day in dates]
 
     fine = {"weekly": weekly, "overrides": [{"date": dates[0], "windows": windows}, *overrides[1:-1]]}
-    assert good(await put(visitor, fine)) == fine
+    assert ok(await put(api, fine)) == fine
     more = [*windows, {"from": "09:15", "to": "10:00"}]
-    problem(await put(visitor, {"weekly": [*weekly, {"days": ["mon"], **more[-1]}]}), "invalid", "/weekly")
-    problem(await put(visitor, {"overrides": overrides}), "invalid", "/overrides")
+    problem(await put(api, {"weekly": [*weekly, {"days": ["mon"], **more[-1]}]}), "invalid", "/weekly")
+    problem(await put(api, {"overrides": overrides}), "invalid", "/overrides")
     one = [{"date": dates[0], "windows": more}]
-    problem(await put(visitor, {"overrides": one}), "invalid", "/overrides/0/windows")
-    assert good(await visitor.get(SCHEDULE)) == fine
+    problem(await put(api, {"overrides": one}), "invalid", "/overrides/0/windows")
+    assert ok(await api.get(SCHEDULE)) == fine
 
 
 BAD_TIMES_OFF: list[tuple[Any, list[str]]] = [
@@ -315,165 +314,165 @@ BAD_TIMES_OFF: list[tuple[Any, list[str]]] = [
 
 
 @pytest.mark.parametrize(("off", "pointers"), BAD_TIMES_OFF)
-async def test_a_bad_time_off_is_refused(visitor: Visitor, off: Any, pointers: list[str]) -> None:
+async def test_a_bad_time_off_is_refused(api: ApiClient, off: Any, pointers: list[str]) -> None:
     """With a pointer to each fault, and nothing of it is kept."""
-    await visitor.resource()
-    before = await visitor.everything()
+    await api.resource()
+    before = await api.contents()
 
-    problem(await go(visitor, off), "invalid", *pointers)
-    assert await visitor.everything() == before
+    problem(await go(api, off), "invalid", *pointers)
+    assert await api.contents() == before
 
 
-async def test_a_day_that_its_zone_skipped_is_no_time_off(visitor: Visitor) -> None:
+async def test_a_day_that_its_zone_skipped_is_no_time_off(api: ApiClient) -> None:
     """It has no first instant of its own, so nobody could be away then."""
-    await visitor.resource(timezone="Pacific/Apia")
+    await api.resource(timezone="Pacific/Apia")
 
-    problem(await go(visitor, {"from": "2011-12-30", "to": "2011-12-31"}), "invalid", "/to")
-    made(await go(visitor, {"from": "2011-12-29", "to": "2011-12-31"}))
+    problem(await go(api, {"from": "2011-12-30", "to": "2011-12-31"}), "invalid", "/to")
+    created(await go(api, {"from": "2011-12-29", "to": "2011-12-31"}))
 
 
-async def test_times_off_are_counted(visitor: Visitor) -> None:
+async def test_times_off_are_counted(api: ApiClient) -> None:
     """A resource has at most a thousand of them; deleting one makes room."""
-    await visitor.resource()
+    await api.resource()
     off = {"from": "2030-02-01", "to": "2030-02-02"}
     full = [{"id": str(ObjectId()), **off} for _ in range(1_000)]
-    await visitor.store.database["resources"].update_one({"_id": "room"}, {"$set": {"timeOff": full}})
+    await api.store.database["resources"].update_one({"_id": "room"}, {"$set": {"timeOff": full}})
 
-    assert "1,000" in problem(await go(visitor), "invalid")["detail"]
-    await visitor.ask("DELETE", f"{TIME_OFF}/{full[0]['id']}")
-    made(await go(visitor))
+    assert "1,000" in problem(await go(api), "invalid")["detail"]
+    await api.request("DELETE", f"{TIME_OFF}/{full[0]['id']}")
+    created(await go(api))
 
 
-async def test_time_off_takes_no_idempotency_key(visitor: Visitor) -> None:
+async def test_time_off_takes_no_idempotency_key(api: ApiClient) -> None:
     """The header would have to be ignored."""
-    await visitor.resource()
+    await api.resource()
 
-    problem(await go(visitor, headers={"Idempotency-Key": "k"}), "invalid")
-    problem(await visitor.ask("DELETE", f"{TIME_OFF}/x", params={"force": True}), "invalid", "?force")
-    problem(await put(visitor, {}, force="perhaps"), "invalid", "?force")
+    problem(await go(api, headers={"Idempotency-Key": "k"}), "invalid")
+    problem(await api.request("DELETE", f"{TIME_OFF}/x", params={"force": True}), "invalid", "?force")
+    problem(await put(api, {}, force="perhaps"), "invalid", "?force")
 
 
 # Bookings obey.
 
 
-async def test_a_booking_obeys_at_once(visitor: Visitor) -> None:
+async def test_a_booking_obeys_at_once(api: ApiClient) -> None:
     """Inside it is booked, outside it is refused by `schedule`, and a day off by `time-off` with its id."""
-    await visitor.resource()
-    await visitor.booked(NINE - HOUR)
-    good(await put(visitor, NINE_TO_FIVE, force=True))
+    await api.resource()
+    await api.booked(NINE - HOUR)
+    ok(await put(api, NINE_TO_FIVE, force=True))
 
-    (check,) = failed_checks(await visitor.book(NINE - 2 * HOUR))
+    (check,) = failed_checks(await api.book(NINE - 2 * HOUR))
     assert check["rule"] == "schedule"
     assert "override" not in check
     assert "07:00 (UTC)" in check["detail"]
-    await visitor.booked(NINE)
-    await visitor.booked(NINE + 7 * HOUR)
-    assert [each["rule"] for each in failed_checks(await visitor.book(NINE + 8 * HOUR))] == ["schedule"]
-    assert [each["rule"] for each in failed_checks(await visitor.book(NINE + 7.5 * HOUR))] == ["schedule", "capacity"]
+    await api.booked(NINE)
+    await api.booked(NINE + 7 * HOUR)
+    assert [each["rule"] for each in failed_checks(await api.book(NINE + 8 * HOUR))] == ["schedule"]
+    assert [each["rule"] for each in failed_checks(await api.book(NINE + 7.5 * HOUR))] == ["schedule", "capacity"]
 
-    off = made(await go(visitor, {"from": "2030-01-07T12:00:00Z", "to": "2030-01-07T13:00:00Z"}))
-    (check,) = failed_checks(await visitor.book(NINE + 3.5 * HOUR))
+    off = created(await go(api, {"from": "2030-01-07T12:00:00Z", "to": "2030-01-07T13:00:00Z"}))
+    (check,) = failed_checks(await api.book(NINE + 3.5 * HOUR))
     assert (check["rule"], check["timeOff"]) == ("time-off", off["id"])
-    await visitor.booked(NINE + 2 * HOUR)
-    await visitor.booked(NINE + 4 * HOUR)
-    await visitor.ask("DELETE", f"{TIME_OFF}/{off['id']}")
-    await visitor.booked(NINE + 3 * HOUR)
+    await api.booked(NINE + 2 * HOUR)
+    await api.booked(NINE + 4 * HOUR)
+    await api.request("DELETE", f"{TIME_OFF}/{off['id']}")
+    await api.booked(NINE + 3 * HOUR)
 
 
-async def test_explain_says_what_booking_says(visitor: Visitor) -> None:
+async def test_explain_says_what_booking_says(api: ApiClient) -> None:
     """The same checks in the same order, naming the same override and time off."""
-    await visitor.resource()
-    made(await go(visitor, {"from": "2030-01-07", "to": "2030-01-09"}))
-    good(await put(visitor, {**NINE_TO_FIVE, "overrides": [{"date": "2030-01-08", "windows": [WINDOW, WINDOW]}]}))
+    await api.resource()
+    created(await go(api, {"from": "2030-01-07", "to": "2030-01-09"}))
+    ok(await put(api, {**NINE_TO_FIVE, "overrides": [{"date": "2030-01-08", "windows": [WINDOW, WINDOW]}]}))
 
     for start in (NINE, NINE - HOUR, NINE + 23 * HOUR, NINE + 48 * HOUR):
-        wish = wanted(start)
-        told = good(await visitor.get("/v1/availability/explain", **wish))
-        answer = await visitor.post(wish)
+        wish = booking_body(start)
+        told = ok(await api.get("/v1/availability/explain", **wish))
+        answer = await api.post(wish)
         assert told["bookable"] is (answer.status_code == 201)
         if not told["bookable"]:
             assert told["checks"] == problem(answer, "rule")["checks"]
 
 
-async def test_force_lets_somebody_in_after_hours(visitor: Visitor) -> None:
+async def test_force_lets_somebody_in_after_hours(api: ApiClient) -> None:
     """With `reservations:admin` schedule and time off are lifted, the capacity never."""
-    await visitor.resource()
-    good(await put(visitor, {"weekly": []}))
-    made(await go(visitor))
-    clerk = await visitor.other("reservations:write", "catalogue:write")
+    await api.resource()
+    ok(await put(api, {"weekly": []}))
+    created(await go(api))
+    clerk = await api.with_scopes("reservations:write", "catalogue:write")
 
-    assert [check["rule"] for check in failed_checks(await visitor.book())] == ["schedule", "time-off"]
-    problem(await clerk.post(wanted(), force=True), "forbidden")
-    made(await visitor.post(wanted(), force=True))
-    problem(await visitor.post(wanted(), force=True), "conflict")
+    assert [check["rule"] for check in failed_checks(await api.book())] == ["schedule", "time-off"]
+    problem(await clerk.post(booking_body(), force=True), "forbidden")
+    created(await api.post(booking_body(), force=True))
+    problem(await api.post(booking_body(), force=True), "conflict")
 
 
-async def test_a_move_obeys_as_well(visitor: Visitor) -> None:
+async def test_a_move_obeys_as_well(api: ApiClient) -> None:
     """Not into a closed time, but away from one."""
-    await visitor.resource()
-    booked = await visitor.booked()
-    good(await put(visitor, {**NINE_TO_FIVE, "overrides": [{"date": "2030-01-07", "windows": []}]}, force=True))
+    await api.resource()
+    booked = await api.booked()
+    ok(await put(api, {**NINE_TO_FIVE, "overrides": [{"date": "2030-01-07", "windows": []}]}, force=True))
 
-    (check,) = failed_checks(await visitor.change(booked, startTime=render(NINE + HOUR)))
+    (check,) = failed_checks(await api.change(booked, startTime=render(NINE + HOUR)))
     assert (check["rule"], check["override"]) == ("schedule", "2030-01-07")
-    assert good(await visitor.change(booked, startTime=render(NINE + 24 * HOUR)))["version"] == 2
+    assert ok(await api.change(booked, startTime=render(NINE + 24 * HOUR)))["version"] == 2
 
 
-async def test_a_window_runs_past_midnight(visitor: Visitor) -> None:
+async def test_a_window_runs_past_midnight(api: ApiClient) -> None:
     """It belongs to the day on which it starts; where the clocks change it ends when they show its end."""
-    await visitor.resource(timezone="Europe/Berlin")
-    good(await put(visitor, {"weekly": [{"days": ["sat"], "from": "22:00", "to": "02:00"}]}))
+    await api.resource(timezone="Europe/Berlin")
+    ok(await put(api, {"weekly": [{"days": ["sat"], "from": "22:00", "to": "02:00"}]}))
 
     # An ordinary Saturday in winter, then the night of 31 March: two o'clock is in the gap, so three, at 01:00 UTC.
-    assert await fits(visitor, "01-05 21:00", "01-06 01:00")
-    assert await fits(visitor, "01-06 00:00", "01-06 01:00")
-    assert not await fits(visitor, "01-05 20:59", "01-05 22:00")
-    assert not await fits(visitor, "01-06 00:00", "01-06 01:01")
-    assert not await fits(visitor, "01-06 21:00", "01-06 22:00")
-    assert await fits(visitor, "03-30 21:00", "03-31 01:00")
-    assert not await fits(visitor, "03-31 00:30", "03-31 01:30")
+    assert await fits(api, "01-05 21:00", "01-06 01:00")
+    assert await fits(api, "01-06 00:00", "01-06 01:00")
+    assert not await fits(api, "01-05 20:59", "01-05 22:00")
+    assert not await fits(api, "01-06 00:00", "01-06 01:01")
+    assert not await fits(api, "01-06 21:00", "01-06 22:00")
+    assert await fits(api, "03-30 21:00", "03-31 01:00")
+    assert not await fits(api, "03-31 00:30", "03-31 01:30")
 
 
-async def test_windows_that_meet_are_one(visitor: Visitor) -> None:
+async def test_windows_that_meet_are_one(api: ApiClient) -> None:
     """Over the joint of two that overlap or touch, also over midnight, a booking is inside."""
-    await visitor.resource()
+    await api.resource()
     windows = [("09:00", "12:00"), ("11:00", "14:00"), ("14:00", "24:00")]
     weekly = [{"days": ["mon"], "from": opens, "to": closes} for opens, closes in windows]
-    good(await put(visitor, {"weekly": [*weekly, {"days": ["tue"], "from": "00:00", "to": "01:00"}]}))
+    ok(await put(api, {"weekly": [*weekly, {"days": ["tue"], "from": "00:00", "to": "01:00"}]}))
 
-    assert await fits(visitor, "01-07 09:00", "01-08 01:00")
-    assert not await fits(visitor, "01-07 09:00", "01-08 01:01")
+    assert await fits(api, "01-07 09:00", "01-08 01:00")
+    assert not await fits(api, "01-07 09:00", "01-08 01:01")
 
 
-async def test_an_override_replaces_its_date(visitor: Visitor) -> None:
+async def test_an_override_replaces_its_date(api: ApiClient) -> None:
     """Other hours, closed, or opened where it never is; it is named where it is in the way."""
-    await visitor.resource()
+    await api.resource()
     overrides = [
         {"date": "2030-01-07", "windows": [{"from": "13:00", "to": "15:00"}, {"from": "23:00", "to": "01:00"}]},
         {"date": "2030-01-09", "windows": []},
         {"date": "2030-01-12", "windows": [{"from": "10:00", "to": "11:00"}]},
     ]
     weekly = [{"days": WEEK[:5], "from": "09:00", "to": "17:00"}]
-    good(await put(visitor, {"weekly": weekly, "overrides": overrides}))
+    ok(await put(api, {"weekly": weekly, "overrides": overrides}))
 
-    assert await fits(visitor, "01-07 13:00", "01-07 15:00")
-    assert await fits(visitor, "01-07 23:00", "01-08 01:00")
-    assert await fits(visitor, "01-08 09:00", "01-08 17:00")
-    assert await fits(visitor, "01-12 10:00", "01-12 11:00")
+    assert await fits(api, "01-07 13:00", "01-07 15:00")
+    assert await fits(api, "01-07 23:00", "01-08 01:00")
+    assert await fits(api, "01-08 09:00", "01-08 17:00")
+    assert await fits(api, "01-12 10:00", "01-12 11:00")
     for start, override in (("01-07 09:00", "2030-01-07"), ("01-09 09:00", "2030-01-09"), ("01-13 09:00", None)):
-        (check,) = failed_checks(await visitor.book(utc(start)))
+        (check,) = failed_checks(await api.book(utc(start)))
         assert check.get("override") == override
 
 
-async def test_an_override_of_an_open_resource_replaces_the_day(visitor: Visitor) -> None:
+async def test_an_override_of_an_open_resource_replaces_the_day(api: ApiClient) -> None:
     """No weekly hours are every hour; those of one date can be fewer."""
-    await visitor.resource()
-    good(await put(visitor, {"overrides": [{"date": "2030-01-08", "windows": [WINDOW]}]}))
+    await api.resource()
+    ok(await put(api, {"overrides": [{"date": "2030-01-08", "windows": [WINDOW]}]}))
 
-    assert await fits(visitor, "01-01 00:00", "01-08 00:00")
-    assert not await fits(visitor, "01-08 08:00", "01-08 10:00")
-    assert await fits(visitor, "01-08 09:00", "01-08 17:00")
-    assert await fits(visitor, "01-09 00:00", "01-10 00:00")
+    assert await fits(api, "01-01 00:00", "01-08 00:00")
+    assert not await fits(api, "01-08 08:00", "01-08 10:00")
+    assert await fits(api, "01-08 09:00", "01-08 17:00")
+    assert await fits(api, "01-09 00:00", "01-10 00:00")
 
 
 NEW_YORK = [
@@ -487,10 +486,10 @@ NEW_YORK = [
 
 
 @pytest.mark.parametrize(("off", "start", "end"), NEW_YORK)
-async def test_time_off_knows_the_clocks(visitor: Visitor, off: dict[str, str], start: str, end: str) -> None:
+async def test_time_off_knows_the_clocks(api: ApiClient, off: dict[str, str], start: str, end: str) -> None:
     """Local days are as long as they are, instants what they say; touching either end is not being away."""
-    await visitor.resource(timezone="America/New_York")
-    made(await go(visitor, off))
+    await api.resource(timezone="America/New_York")
+    created(await go(api, off))
     minute = timedelta(minutes=1)
 
     for at_, length, free in (
@@ -501,30 +500,30 @@ async def test_time_off_knows_the_clocks(visitor: Visitor, off: dict[str, str], 
         (utc(end) - minute, HOUR, False),
         (utc(end), HOUR, True),
     ):
-        answer = await visitor.book(at_, length)
+        answer = await api.book(at_, length)
         assert (answer.status_code == 201) is free, at_
         if free:
-            good(await visitor.verb(answer.json(), "cancel"))
+            ok(await api.verb(answer.json(), "cancel"))
 
 
-async def test_a_new_zone_moves_days_and_hours_but_no_instants(visitor: Visitor) -> None:
+async def test_a_new_zone_moves_days_and_hours_but_no_instants(api: ApiClient) -> None:
     """What was said in local time means the new zone's from then on; the answers stay as they were said."""
-    await visitor.resource()
-    good(await put(visitor, NINE_TO_FIVE))
-    days = made(await go(visitor, {"from": "2030-01-08", "to": "2030-01-09"}))
-    hour = made(await go(visitor, {"from": "2030-01-09T10:00:00Z", "to": "2030-01-09T11:00:00Z"}))
-    assert await fits(visitor, "01-07 16:00", "01-07 17:00")
+    await api.resource()
+    ok(await put(api, NINE_TO_FIVE))
+    days = created(await go(api, {"from": "2030-01-08", "to": "2030-01-09"}))
+    hour = created(await go(api, {"from": "2030-01-09T10:00:00Z", "to": "2030-01-09T11:00:00Z"}))
+    assert await fits(api, "01-07 16:00", "01-07 17:00")
 
-    good(await visitor.edit(ROOM, timezone="Asia/Tokyo"))
-    assert good(await visitor.get(SCHEDULE)) == NINE_TO_FIVE
-    assert good(await visitor.get(TIME_OFF)) == {"items": [days, hour]}
-    assert await fits(visitor, "01-07 00:00", "01-07 08:00")
-    assert not await fits(visitor, "01-07 16:00", "01-07 17:00")
-    assert not await fits(visitor, "01-08 00:00", "01-08 01:00")
-    good(await put(visitor, {}))
-    assert not await fits(visitor, "01-07 15:00", "01-07 16:00")
-    assert await fits(visitor, "01-08 15:00", "01-08 16:00")
-    assert not await fits(visitor, "01-09 10:00", "01-09 11:00")
+    ok(await api.edit(ROOM, timezone="Asia/Tokyo"))
+    assert ok(await api.get(SCHEDULE)) == NINE_TO_FIVE
+    assert ok(await api.get(TIME_OFF)) == {"items": [days, hour]}
+    assert await fits(api, "01-07 00:00", "01-07 08:00")
+    assert not await fits(api, "01-07 16:00", "01-07 17:00")
+    assert not await fits(api, "01-08 00:00", "01-08 01:00")
+    ok(await put(api, {}))
+    assert not await fits(api, "01-07 15:00", "01-07 16:00")
+    assert await fits(api, "01-08 15:00", "01-08 16:00")
+    assert not await fits(api, "01-09 10:00", "01-09 11:00")
 
 
 # Who would be stranded is told.
@@ -546,113 +545,113 @@ STRANDING: list[tuple[str, str, dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize(("method", "path", "body", "everybody"), STRANDING)
 async def test_who_would_be_stranded_is_listed(
-    visitor: Visitor, method: str, path: str, body: dict[str, Any], *, everybody: bool
+    api: ApiClient, method: str, path: str, body: dict[str, Any], *, everybody: bool
 ) -> None:
     """Those that lose their room or break a rule by it, and nobody else; forced it is done, and they stay."""
-    await visitor.service()
-    await visitor.add("customers", id="ada")
-    await visitor.resource(services=["cut"], capacity=2)
-    good(await put(visitor, {"weekly": [{"days": WEEK, "from": "09:00", "to": "19:00"}]}))
-    lost = [await visitor.booked(service="cut", customer="ada"), await visitor.booked(service="cut")]
-    tuesday = await visitor.booked(NINE + 32 * HOUR)
-    await visitor.verb(await visitor.booked(NINE + HOUR), "cancel")
-    before = await visitor.everything()
+    await api.service()
+    await api.add("customers", id="ada")
+    await api.resource(services=["cut"], capacity=2)
+    ok(await put(api, {"weekly": [{"days": WEEK, "from": "09:00", "to": "19:00"}]}))
+    lost = [await api.booked(service="cut", customer="ada"), await api.booked(service="cut")]
+    tuesday = await api.booked(NINE + 32 * HOUR)
+    await api.verb(await api.booked(NINE + HOUR), "cancel")
+    before = await api.contents()
 
     headers = {"If-Match": "*"}
-    told = problem(await visitor.ask(method, path, json=body, headers=headers), "stranded-bookings")
+    told = problem(await api.request(method, path, json=body, headers=headers), "stranded-bookings")
     shown = ("id", "version", "customer", "startTime", "endTime", "status")
     expected = [{name: each[name] for name in shown if name in each} for each in [*lost, *[tuesday] * everybody]]
     assert sorted(told["reservations"], key=lambda each: each["id"]) == expected
     assert told["total"] == len(expected)
-    assert await visitor.everything() == before
+    assert await api.contents() == before
 
-    clerk = await visitor.other("catalogue:write")
-    blind = problem(await clerk.ask(method, path, json=body, headers=headers), "stranded-bookings")
+    clerk = await api.with_scopes("catalogue:write")
+    blind = problem(await clerk.request(method, path, json=body, headers=headers), "stranded-bookings")
     assert (blind["total"], "reservations" in blind) == (told["total"], False)
-    forced = await clerk.ask(method, path, json=body, headers=headers, params={"force": True})
+    forced = await clerk.request(method, path, json=body, headers=headers, params={"force": True})
     assert forced.status_code == (201 if method == "POST" else 200), forced.text
-    assert {(await visitor.read(each))["status"] for each in lost} == {"confirmed"}
+    assert {(await api.read(each))["status"] for each in lost} == {"confirmed"}
 
 
-async def test_only_what_blocks_and_is_to_come_can_be_stranded(visitor: Visitor) -> None:
+async def test_only_what_blocks_and_is_to_come_can_be_stranded(api: ApiClient) -> None:
     """Not what is over, cancelled or lapsed; what has begun and lasts can be."""
-    await visitor.resource(capacity=9)
-    now = visitor.store.clock.now().replace(microsecond=0)
-    await visitor.booked(now - 3 * HOUR)
-    await visitor.verb(await visitor.booked(now + HOUR), "cancel")
-    lapsed = await visitor.booked(now + HOUR, expiresInSeconds=60)
-    await visitor.lapse(lapsed)
-    assert good(await put(visitor, {"weekly": []})) == {"weekly": []}
-    good(await put(visitor, {}))
+    await api.resource(capacity=9)
+    now = api.store.clock.now().replace(microsecond=0)
+    await api.booked(now - 3 * HOUR)
+    await api.verb(await api.booked(now + HOUR), "cancel")
+    lapsed = await api.booked(now + HOUR, expiresInSeconds=60)
+    await api.expire(lapsed)
+    assert ok(await put(api, {"weekly": []})) == {"weekly": []}
+    ok(await put(api, {}))
 
-    lasts = await visitor.booked(now - HOUR, 3 * HOUR)
-    hold = await visitor.booked(now + HOUR, expiresInSeconds=600)
-    told = problem(await put(visitor, {"weekly": []}), "stranded-bookings")
+    lasts = await api.booked(now - HOUR, 3 * HOUR)
+    hold = await api.booked(now + HOUR, expiresInSeconds=600)
+    told = problem(await put(api, {"weekly": []}), "stranded-bookings")
     assert [each["id"] for each in told["reservations"]] == [lasts["id"], hold["id"]]
 
 
-async def test_a_change_that_takes_nothing_strands_nobody(visitor: Visitor) -> None:
+async def test_a_change_that_takes_nothing_strands_nobody(api: ApiClient) -> None:
     """Who was let in after hours is no reason to refuse other hours, and more room needs no force."""
-    await visitor.resource()
-    good(await put(visitor, NINE_TO_FIVE))
-    made(await visitor.post(wanted(NINE + 12 * HOUR), force=True))
-    await visitor.booked()
+    await api.resource()
+    ok(await put(api, NINE_TO_FIVE))
+    created(await api.post(booking_body(NINE + 12 * HOUR), force=True))
+    await api.booked()
 
-    good(await put(visitor, {"weekly": [{"days": WEEK, "from": "09:00", "to": "16:00"}]}))
-    good(await put(visitor, {**NINE_TO_FIVE, "overrides": [{"date": "2030-01-08", "windows": []}]}))
-    off = made(await go(visitor, {"from": "2030-01-07T10:00:00Z", "to": "2030-01-07T21:00:00Z"}))
-    problem(await go(visitor, {"from": "2030-01-07T10:00:00Z", "to": "2030-01-07T21:01:00Z"}), "stranded-bookings")
-    assert (await visitor.ask("DELETE", f"{TIME_OFF}/{off['id']}")).status_code == 204
+    ok(await put(api, {"weekly": [{"days": WEEK, "from": "09:00", "to": "16:00"}]}))
+    ok(await put(api, {**NINE_TO_FIVE, "overrides": [{"date": "2030-01-08", "windows": []}]}))
+    off = created(await go(api, {"from": "2030-01-07T10:00:00Z", "to": "2030-01-07T21:00:00Z"}))
+    problem(await go(api, {"from": "2030-01-07T10:00:00Z", "to": "2030-01-07T21:01:00Z"}), "stranded-bookings")
+    assert (await api.request("DELETE", f"{TIME_OFF}/{off['id']}")).status_code == 204
 
 
-async def test_a_full_day_needs_only_some_window(visitor: Visitor) -> None:
+async def test_a_full_day_needs_only_some_window(api: ApiClient) -> None:
     """Opening hours leave whole days that were booked as such; the same time booked otherwise loses its evening."""
-    await visitor.service("day", durationType="full-day")
-    await visitor.service("stay", durationType="flexible", minMinutes=60, maxMinutes=1440)
-    await visitor.resource(services=["day", "stay"], timezone="Europe/Berlin")
-    whole = await visitor.booked(NINE - 10 * HOUR, 24 * HOUR, service="day")
-    good(await put(visitor, NINE_TO_FIVE))
+    await api.service("day", durationType="full-day")
+    await api.service("stay", durationType="flexible", minMinutes=60, maxMinutes=1440)
+    await api.resource(services=["day", "stay"], timezone="Europe/Berlin")
+    whole = await api.booked(NINE - 10 * HOUR, 24 * HOUR, service="day")
+    ok(await put(api, NINE_TO_FIVE))
     assert whole["startTime"] == "2030-01-06T23:00:00.000Z"
-    moved = problem(await visitor.edit(ROOM, timezone="UTC"), "stranded-bookings")
+    moved = problem(await api.edit(ROOM, timezone="UTC"), "stranded-bookings")
     assert [each["id"] for each in moved["reservations"]] == [whole["id"]]
 
-    good(await put(visitor, {}))
+    ok(await put(api, {}))
     others = [
-        await visitor.booked(NINE + 14 * HOUR, 24 * HOUR),
-        await visitor.booked(NINE + 38 * HOUR, 24 * HOUR, service="stay"),
+        await api.booked(NINE + 14 * HOUR, 24 * HOUR),
+        await api.booked(NINE + 38 * HOUR, 24 * HOUR, service="stay"),
     ]
-    told = problem(await put(visitor, NINE_TO_FIVE), "stranded-bookings")
+    told = problem(await put(api, NINE_TO_FIVE), "stranded-bookings")
     assert [each["id"] for each in told["reservations"]] == [each["id"] for each in others]
 
 
-async def test_many_are_counted_and_a_hundred_are_listed(visitor: Visitor) -> None:
+async def test_many_are_counted_and_a_hundred_are_listed(api: ApiClient) -> None:
     """By start, with the total of all."""
-    await visitor.resource(capacity=200)
+    await api.resource(capacity=200)
     minute = timedelta(minutes=1)
-    booked = [await visitor.booked(NINE + (103 - n) * minute) for n in range(103)]
-    told = problem(await go(visitor), "stranded-bookings")
+    booked = [await api.booked(NINE + (103 - n) * minute) for n in range(103)]
+    told = problem(await go(api), "stranded-bookings")
 
     assert told["total"] == 103
     assert [each["id"] for each in told["reservations"]] == [each["id"] for each in reversed(booked)][:100]
 
 
-async def test_a_sick_day_is_three_calls(visitor: Visitor) -> None:
+async def test_a_sick_day_is_three_calls(api: ApiClient) -> None:
     """See who is affected, move or cancel them with the versions that were told, close the day."""
-    await visitor.resource()
-    await visitor.add("customers", id="ada", phone="+49 30 1234")
-    booked = [await visitor.booked(NINE + n * HOUR, customer="ada") for n in range(3)]
-    await visitor.booked(NINE + 24 * HOUR)
+    await api.resource()
+    await api.add("customers", id="ada", phone="+49 30 1234")
+    booked = [await api.booked(NINE + n * HOUR, customer="ada") for n in range(3)]
+    await api.booked(NINE + 24 * HOUR)
 
-    affected = problem(await go(visitor, {**DAY, "reason": "flu"}), "stranded-bookings")["reservations"]
+    affected = problem(await go(api, {**DAY, "reason": "flu"}), "stranded-bookings")["reservations"]
     assert [each["id"] for each in affected] == [each["id"] for each in booked]
     for each in affected[:2]:
         later = datetime.fromisoformat(each["startTime"]) + timedelta(days=7)
-        moved = await visitor.ask(
-            "PATCH", at(each), json={"startTime": render(later)}, headers={"If-Match": f'"{each["version"]}"'}
+        moved = await api.request(
+            "PATCH", path_of(each), json={"startTime": render(later)}, headers={"If-Match": f'"{each["version"]}"'}
         )
-        assert good(moved)["startTime"] == render(later)
-    good(await visitor.verb(affected[2], "cancel", reason="the doctor is ill"))
-    made(await go(visitor, {**DAY, "reason": "flu"}))
+        assert ok(moved)["startTime"] == render(later)
+    ok(await api.verb(affected[2], "cancel", reason="the doctor is ill"))
+    created(await go(api, {**DAY, "reason": "flu"}))
 
-    assert [check["rule"] for check in failed_checks(await visitor.book(NINE))] == ["time-off"]
-    assert good(await visitor.get(RESERVATIONS, status="confirmed", to="2030-01-08T00:00:00Z"))["items"] == []
+    assert [check["rule"] for check in failed_checks(await api.book(NINE))] == ["time-off"]
+    assert ok(await api.get(RESERVATIONS, status="confirmed", to="2030-01-08T00:00:00Z"))["items"] == []

@@ -15,11 +15,11 @@ from pymongo.database import Database
 from tests.bench.report import Bench, Report
 from tests.support.load_client import Call, Client
 from tests.support.slot_bookings import LENGTH, require
+from tests.support.times import DAY
 
 HISTORY = 50_000
 POOL, POOL_RESERVATIONS = 20, 10_000
 BATCH = 5_000
-DAY = timedelta(days=1)
 MONTH_DAYS = 30
 REQUESTS, MONTHS = 200, 3
 """Of a day and of a month, in each round."""

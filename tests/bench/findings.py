@@ -16,7 +16,7 @@ from bson import ObjectId, encode
 from pymongo.database import Database
 
 from tests.bench.report import Bench, Report
-from tests.support.commands import eventually, running, surroundings
+from tests.support.commands import environment_with, eventually, running_reserva
 from tests.support.redis_server import OwnRedis
 from tests.support.staged_app import Stage
 
@@ -87,7 +87,7 @@ def _case(
 def _reconciled(url: str) -> dict[str, Any]:
     """One run in a process of its own; with the longest line that it logged."""
     command = [sys.executable, "-m", "tests.bench.silence", url]
-    env = surroundings({"MONGODB_URL": url})
+    env = environment_with({"MONGODB_URL": url})
     done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     *logged, last = done.stdout.splitlines()
     said: dict[str, Any] = json.loads(last)
@@ -110,12 +110,12 @@ def _ended(stage: Stage, redis: str, after: float) -> float:
     """How long the worker takes to end at SIGTERM, so many seconds after it began a run."""
     runs = stage.database["reconciliations"]
     runs.delete_many({})  # the worker finds that today's run is missing, and begins it
-    with running("worker", MONGODB_URL=stage.url, REDIS_URL=redis, RESERVA_LOG_LEVEL="error") as worker:
+    with running_reserva("worker", MONGODB_URL=stage.url, REDIS_URL=redis, RESERVA_LOG_LEVEL="error") as worker:
         if not eventually(lambda: runs.find_one({"state": "running"}) is not None):
             raise RuntimeError("the worker began no run")
         time.sleep(after)
         began = time.monotonic()
-        worker.ended(signal.SIGTERM)
+        worker.end(signal.SIGTERM)
         return time.monotonic() - began
 
 

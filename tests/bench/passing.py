@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from tests.bench.prefill import fill
 from tests.bench.report import Bench, Report
-from tests.support.commands import reserva, surroundings
+from tests.support.commands import environment_with, reserva
 from tests.support.database_check import peak_loads
 from tests.support.load_client import Answer, Call, Client
 from tests.support.slot_bookings import BOOKINGS, FIRST, LENGTH
@@ -51,7 +51,7 @@ def run(bench: Bench) -> Report:
 
 
 def _reconcile(url: str) -> dict[str, int]:
-    command, env = [*reserva("reconcile"), "--full", "--json"], surroundings({"MONGODB_URL": url})
+    command, env = [*reserva("reconcile"), "--full", "--json"], environment_with({"MONGODB_URL": url})
     told = subprocess.run(command, env=env, capture_output=True, text=True, check=False).stdout
     done: dict[str, int] = json.loads(told)
     return done

@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from tests.bench.faults import EACH, Window, plant
 from tests.bench.report import Bench, Report
-from tests.support.commands import reserva, surroundings
+from tests.support.commands import environment_with, reserva
 
 SIZES = (10_000, 100_000, 1_000_000)
 LEAST_RATIO = 0.6
@@ -75,7 +75,7 @@ def _round(url: str, size: int) -> Round:
 
 def _measured(command: list[str], url: str) -> tuple[str, int]:
     """What a command prints, and the most memory that it ever had, in KiB."""
-    env = surroundings({"MONGODB_URL": url, "RESERVA_LOG_LEVEL": "error"})
+    env = environment_with({"MONGODB_URL": url, "RESERVA_LOG_LEVEL": "error"})
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     if process.stdout is None:
         raise RuntimeError("no pipe")

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from tests.bench.load import CONNECTIONS, Calendar, Load
 from tests.bench.report import Bench, Report
-from tests.support.commands import reserva, running, surroundings
+from tests.support.commands import environment_with, reserva, running_reserva
 from tests.support.data_files import flights_file
 from tests.support.load_client import Client
 from tests.support.slot_bookings import make_rooms
@@ -52,17 +52,17 @@ def _trial() -> Iterator[tuple[Path, Client]]:
     """A trial in a folder of its own, with rooms."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="reserva-trial-")))
-        trial = stack.enter_context(running("dev", "--port", "0", "--no-demo", cwd=home))
-        url, key = trial.ready()
+        trial = stack.enter_context(running_reserva("dev", "--port", "0", "--no-demo", cwd=home))
+        url, key = trial.wait_until_ready()
         client = Client(urlsplit(url).port or 0, key)
         make_rooms(client, "room", ROOMS)
         yield home, client
-        trial.ended(signal.SIGTERM)  # so that it ends its servers; the folder goes with them
+        trial.end(signal.SIGTERM)  # so that it ends its servers; the folder goes with them
 
 
 def _import(folder: Path) -> dict[str, int]:
     command = reserva("import", str(flights_file()), "--create", "--json")
-    done = subprocess.run(command, cwd=folder, env=surroundings({}), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment_with({}), capture_output=True, text=True, check=False)
     report: dict[str, int] = json.loads(done.stdout)
     return report
 

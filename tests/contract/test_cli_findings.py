@@ -10,9 +10,9 @@ from bson import ObjectId
 
 from app.cli.findings import _user, findings
 from app.storage.client import Store
-from tests.support.api_client import HOUR, NINE
-from tests.support.commands import run
-from tests.support.findings import found
+from tests.support.commands import run_reserva
+from tests.support.findings import insert_finding
+from tests.support.times import HOUR, NINE
 
 VERBS = [name for name in findings.commands if name not in {"list", "show"}]
 
@@ -26,9 +26,9 @@ async def review(store: Store) -> Store:
     times: dict[str, Any] = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed", "resource": "room"}
     rows: list[dict[str, Any]] = [{"_id": ann, "customer": "ann"}, {"_id": bob, "customer": bob}]
     await store.database["reservations"].insert_many([times | row for row in rows])
-    await found(store, 0, reservations=[ann, bob])
-    await found(store, 1, resource="desk", excess=3, peak=4)
-    await found(store, 2, state="accepted", assignee="zoe")
+    await insert_finding(store, 0, reservations=[ann, bob])
+    await insert_finding(store, 1, resource="desk", excess=3, peak=4)
+    await insert_finding(store, 2, state="accepted", assignee="zoe")
     return store
 
 
@@ -41,7 +41,7 @@ def url(review: Store, database_url: str) -> str:
 
 def called(url: str, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
     """The command, ended as expected."""
-    ended = run("findings", *arguments, MONGODB_URL=url, USER="zoe", LOGNAME="zoe")
+    ended = run_reserva("findings", *arguments, MONGODB_URL=url, USER="zoe", LOGNAME="zoe")
     assert ended.returncode == code, (arguments, ended.stdout, ended.stderr)
     return ended
 
@@ -162,7 +162,7 @@ def test_nonsense_is_exit_2(url: str, arguments: list[str], blamed: str) -> None
 @pytest.mark.parametrize("command", ["list", "show", *VERBS])
 def test_help_of_each(command: str) -> None:
     """Every command below it explains itself with an example of itself."""
-    ended = run("findings", command, "--help")
+    ended = run_reserva("findings", command, "--help")
 
     assert ended.returncode == 0
     assert f"reserva findings {command}" in " ".join(ended.stdout.split("Example:")[1].split())

@@ -16,7 +16,14 @@ import pytest
 from typing_extensions import override
 
 from app.storage.client import Store
-from tests.support.commands import SECONDS, Running, eventually, listens, run, running
+from tests.support.commands import (
+    SECONDS,
+    RunningCommand,
+    accepts_connections,
+    eventually,
+    run_reserva,
+    running_reserva,
+)
 from tests.support.http_client import make_key
 from tests.support.servers import BIN, free_port
 
@@ -32,12 +39,12 @@ async def key(store: Store) -> str:
 
 
 @contextmanager
-def serving(*options: str, **env: str) -> Iterator[tuple[int, Running]]:
+def serving(*options: str, **env: str) -> Iterator[tuple[int, RunningCommand]]:
     """The app with these options, on a port where it answers."""
     port = free_port()
-    with running("serve", "--port", str(port), *options, cwd=None, **env) as app:
-        app.said("Started worker-1")
-        assert eventually(lambda: listens(port))
+    with running_reserva("serve", "--port", str(port), *options, cwd=None, **env) as app:
+        app.wait_for_line("Started worker-1")
+        assert eventually(lambda: accepts_connections(port))
         yield port, app
 
 
@@ -98,7 +105,7 @@ def test_the_end_does_not_wait_for_bodies(key: str, database_url: str) -> None:
     with serving(MONGODB_URL=database_url) as (port, app):
         clients = [half_sent(port, key) for _ in range(3)]
         assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
-        assert app.ended(signal.SIGTERM) == 0
+        assert app.end(signal.SIGTERM) == 0
         answers = [everything(client) for client in clients]
 
     assert [answer.split(b"\r\n")[0] for answer in answers] == [b"HTTP/1.1 400 Bad Request"] * 3
@@ -141,7 +148,7 @@ def test_a_lame_duck_loses_nobody(key: str, database_url: str) -> None:
             client.join(SECONDS)
         ready = httpx.get(f"http://127.0.0.1:{port}/readyz")
         alive = httpx.get(f"http://127.0.0.1:{port}/healthz")
-        assert app.ended() == 0
+        assert app.end() == 0
 
     assert [client.broken for client in clients if client.broken] == []
     assert all(client.told for client in clients)
@@ -159,8 +166,8 @@ def test_the_waiting_can_be_ended(key: str, database_url: str, numbers: tuple[si
         *before, last = numbers
         for number in before:
             app.process.send_signal(number)
-            app.said("asked to end")
-        assert app.ended(last) == 0
+            app.wait_for_line("asked to end")
+        assert app.end(last) == 0
     assert not any("refused to gracefully stop" in line for line in app.err)
 
 
@@ -179,7 +186,7 @@ class Database:
         self._process = subprocess.Popen(
             [*command, "--sync-on-commit"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        assert eventually(lambda: listens(self._port))
+        assert eventually(lambda: accepts_connections(self._port))
 
     def kill(self) -> None:
         """Kill it."""
@@ -201,22 +208,22 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 def test_lost_processes_without_a_database(database: Database) -> None:
     """What lives answers on, what is lost is tried again and again, and comes back with the database."""
-    assert run("migrate", MONGODB_URL=database.url).returncode == 0
+    assert run_reserva("migrate", MONGODB_URL=database.url).returncode == 0
     with serving("--workers", "2", MONGODB_URL=database.url) as (port, app):
-        app.said("Started worker-2")
+        app.wait_for_line("Started worker-2")
         database.kill()
-        os.kill(int(app.said("Spawning worker-1").split()[-2]), signal.SIGKILL)
+        os.kill(int(app.wait_for_line("Spawning worker-1").split()[-2]), signal.SIGKILL)
         assert eventually(lambda: counted(app, "a process of the app is lost") >= 3)
         assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
         assert httpx.get(f"http://127.0.0.1:{port}/readyz").json()["reason"] == "The database does not answer."
-        app.said("No MongoDB server can be used")
+        app.wait_for_line("No MongoDB server can be used")
         assert [line for line in app.err if "Traceback" in line] == [], "\n".join(app.err)
 
         database.start()
         assert eventually(lambda: counted(app, "Started worker-1") >= 2)
-        assert app.ended(signal.SIGTERM) == 0
+        assert app.end(signal.SIGTERM) == 0
 
 
-def counted(app: Running, words: str) -> int:
+def counted(app: RunningCommand, words: str) -> int:
     """How many lines with these words it has printed."""
     return sum(words in line for line in app.err)

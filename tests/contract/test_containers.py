@@ -14,7 +14,7 @@ import yaml
 
 from app.cli.serve import DRAIN_SECONDS
 from app.settings import Settings
-from tests.support.commands import eventually, kept_running, run, running
+from tests.support.commands import eventually, run_reserva, running_command, running_reserva
 from tests.support.servers import ROOT, free_port
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
@@ -136,20 +136,20 @@ def test_commands(database_url: str, redis_url: str, tmp_path: Path) -> None:
     app_check = program(json.loads(final_stage()["HEALTHCHECK"].partition("CMD ")[2]))
     worker_check = program(COMPOSE["worker"]["healthcheck"]["test"][1:])
 
-    assert run(*migrate, cwd=tmp_path, **env).returncode == 0
+    assert run_reserva(*migrate, cwd=tmp_path, **env).returncode == 0
     assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
     with (
-        running(*app, "--port", str(free_port()), cwd=tmp_path, **env) as serving,
-        running(*worker, cwd=tmp_path, **env) as working,
+        running_reserva(*app, "--port", str(free_port()), cwd=tmp_path, **env) as serving,
+        running_reserva(*worker, cwd=tmp_path, **env) as working,
     ):
-        assert json.loads(serving.said("Started worker-2"))["level"] == "info"
+        assert json.loads(serving.wait_for_line("Started worker-2"))["level"] == "info"
         assert eventually(lambda: exit_code(app_check, env) == 0)
-        working.said("worker started")
+        working.wait_for_line("worker started")
         assert eventually(lambda: exit_code(worker_check, env) == 0)
-        starts = [json.loads(each.said('"starting"')) for each in (serving, working)]
+        starts = [json.loads(each.wait_for_line('"starting"')) for each in (serving, working)]
 
-        assert working.ended(signal.SIGTERM) == 0
-        assert serving.ended(signal.SIGTERM) == 0
+        assert working.end(signal.SIGTERM) == 0
+        assert serving.end(signal.SIGTERM) == 0
         assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
 
     for start in starts:
@@ -167,5 +167,5 @@ def program(command: list[str]) -> list[str]:
 
 def exit_code(command: list[str], env: dict[str, str]) -> int:
     """Run a command to its end."""
-    with kept_running(command, env=env) as process:
-        return process.ended()
+    with running_command(command, env=env) as process:
+        return process.end()

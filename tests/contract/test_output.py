@@ -14,7 +14,7 @@ from app.importing.records import records_of
 from app.importing.service import Importer
 from app.importing.source import Source
 from app.storage.client import Store
-from tests.support.commands import SECONDS, eventually, reserva, run, surroundings
+from tests.support.commands import SECONDS, environment_with, eventually, reserva, run_reserva
 
 pytestmark = pytest.mark.servers("transactions", once=True)
 
@@ -39,7 +39,7 @@ def onto(
     try:
         return subprocess.run(
             reserva(*arguments),
-            env=surroundings({"MONGODB_URL": url}),
+            env=environment_with({"MONGODB_URL": url}),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
@@ -124,7 +124,7 @@ def test_refused_rows_onto_a_full_disk(url: str, tmp_path: Path, *, json_too: bo
     """The loss is told, the rest of the file is booked, the counts still go out, and the exit code is 2."""
     (tmp_path / "more.csv").write_text(ROWS + "d,room,2030-01-07T12:00:00Z,2030-01-07T13:00:00Z\n")
     more = ["--json"] if json_too else []
-    ended = run("import", str(tmp_path / "more.csv"), "--refused", str(FULL), *more, MONGODB_URL=url)
+    ended = run_reserva("import", str(tmp_path / "more.csv"), "--refused", str(FULL), *more, MONGODB_URL=url)
 
     assert ended.returncode == 2, ended.stderr
     assert "The file of --refused cannot be written: no space left on device." in ended.stderr
@@ -139,7 +139,7 @@ def test_refused_rows_onto_a_full_disk(url: str, tmp_path: Path, *, json_too: bo
 @needs_full
 def test_a_table_onto_a_full_disk(url: str) -> None:
     """`audit --csv` there is told and exit code 2, and the report still goes out."""
-    ended = run("audit", "--mongodb", url, "--csv", str(FULL), MONGODB_URL=url)
+    ended = run_reserva("audit", "--mongodb", url, "--csv", str(FULL), MONGODB_URL=url)
 
     assert ended.returncode == 2, ended.stderr
     assert "The file of --csv cannot be written" in ended.stderr
@@ -160,7 +160,7 @@ def test_a_log_onto_a_full_disk(url: str, tmp_path: Path) -> None:
 
 def test_keys_in_a_pipe(url: str) -> None:
     """Each key is one line there, with all of its name, scopes and instants."""
-    listed = run("keys", "list", MONGODB_URL=url)
+    listed = run_reserva("keys", "list", MONGODB_URL=url)
     heading, *lines = listed.stdout.splitlines()
 
     assert heading.split() == ["prefix", "name", "scopes", "customer", "state", "created"]
@@ -174,7 +174,7 @@ def test_an_import_that_ends_early_says_what_it_did(url: str, tmp_path: Path) ->
     """Of an array that is cut the rows before are booked and counted on standard output; the exit code is 2."""
     row = {"resource": "room", "startTime": "2030-02-07T09:00:00Z", "endTime": "2030-02-07T10:00:00Z"}
     (tmp_path / "cut.json").write_text(f"[{json.dumps({'reference': 'x', **row})}, {{")
-    ended = run("import", str(tmp_path / "cut.json"), "--json", MONGODB_URL=url)
+    ended = run_reserva("import", str(tmp_path / "cut.json"), "--json", MONGODB_URL=url)
 
     assert ended.returncode == 2
     assert "does not end" in ended.stderr
@@ -189,7 +189,7 @@ def test_an_import_that_is_interrupted(url: str, tmp_path: Path, number: signal.
     refused = tmp_path / "refused.jsonl"
     with subprocess.Popen(
         reserva("import", "-", "--json", "--refused", str(refused)),
-        env=surroundings({"MONGODB_URL": url}),
+        env=environment_with({"MONGODB_URL": url}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -211,7 +211,7 @@ def test_an_import_that_is_interrupted(url: str, tmp_path: Path, number: signal.
     assert "Traceback" not in said
     assert (told["rows"], told["invalid"]) == (told["accepted"] + 1, 1)
     (tmp_path / "all.csv").write_text(rows)
-    again = json.loads(run("import", str(tmp_path / "all.csv"), "--json", MONGODB_URL=url).stdout)
+    again = json.loads(run_reserva("import", str(tmp_path / "all.csv"), "--json", MONGODB_URL=url).stdout)
     assert (again["rows"], again["unchanged"]) == (901, told["accepted"])
 
 
@@ -223,7 +223,7 @@ def test_import_from_a_pipe(url: str, path: str) -> None:
         pipe.write(ROWS.replace("a,room", "z,other"))
     ended = subprocess.run(
         reserva("import", path, "--create", "--json"),
-        env=surroundings({"MONGODB_URL": url}),
+        env=environment_with({"MONGODB_URL": url}),
         stdin=reading,
         capture_output=True,
         text=True,
@@ -249,7 +249,7 @@ def test_import_from_a_pipe(url: str, path: str) -> None:
 def test_import_options_that_make_no_sense(tmp_path: Path, options: list[str], words: str) -> None:
     """They are refused with a sentence and exit code 2, before anything else is looked at."""
     (tmp_path / "rows.csv").write_text(ROWS)
-    ended = run("import", str(tmp_path / "rows.csv"), *options, MONGODB_URL="mongodb://127.0.0.1:1/")
+    ended = run_reserva("import", str(tmp_path / "rows.csv"), *options, MONGODB_URL="mongodb://127.0.0.1:1/")
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert words in ended.stderr
@@ -260,8 +260,10 @@ def test_the_report_is_not_the_file(tmp_path: Path) -> None:
     file, other = tmp_path / "rows.csv", tmp_path / "other"
     file.write_text(ROWS)
     other.symlink_to(file)
-    ended = run("import", str(file), "--refused", str(other), MONGODB_URL="mongodb://127.0.0.1:1/")
-    lost = run("import", str(file), "--refused", str(tmp_path / "no" / "x"), MONGODB_URL="mongodb://127.0.0.1:1/")
+    ended = run_reserva("import", str(file), "--refused", str(other), MONGODB_URL="mongodb://127.0.0.1:1/")
+    lost = run_reserva(
+        "import", str(file), "--refused", str(tmp_path / "no" / "x"), MONGODB_URL="mongodb://127.0.0.1:1/"
+    )
 
     assert (ended.returncode, ended.stdout, lost.returncode, lost.stdout) == (2, "", 2, "")
     assert "the file that is imported" in ended.stderr
@@ -273,7 +275,7 @@ def test_the_report_is_not_the_file(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     """It is refused with one sentence and exit code 2, before the database is looked for."""
     file = Path(__file__).parents[1] / "files" / "import" / name
-    ended = run("import", str(file), "--json", MONGODB_URL="mongodb://127.0.0.1:1/")
+    ended = run_reserva("import", str(file), "--json", MONGODB_URL="mongodb://127.0.0.1:1/")
 
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1), ended.stderr
     assert ended.stderr.startswith("Error: The file is ")

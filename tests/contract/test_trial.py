@@ -20,14 +20,14 @@ from app.trial.folder import Folder
 from app.trial_state import TrialState, running_trial
 from tests.support.commands import (
     SECONDS,
-    Running,
+    RunningCommand,
+    environment_with,
     eventually,
     group_is_empty,
-    kept_running,
     reserva,
-    run,
-    running,
-    surroundings,
+    run_reserva,
+    running_command,
+    running_reserva,
 )
 
 ROOM = {"id": "attic", "name": "Attic"}
@@ -55,23 +55,23 @@ def all_gone(children: dict[str, int]) -> bool:
     return eventually(lambda: all(group_is_empty(leader) for leader in children.values()))
 
 
-def client(trial: Running) -> httpx.Client:
+def client(trial: RunningCommand) -> httpx.Client:
     """A client with the trial's key."""
-    url, key = trial.ready()
+    url, key = trial.wait_until_ready()
     return httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"})
 
 
 @pytest.fixture
-def trial(home: Path) -> Iterator[Running]:
+def trial(home: Path) -> Iterator[RunningCommand]:
     """A trial that answers."""
-    with running("dev", "--port", "0", cwd=home) as started:
-        started.ready()
+    with running_reserva("dev", "--port", "0", cwd=home) as started:
+        started.wait_until_ready()
         yield started
 
 
-def test_first_start(home: Path, trial: Running) -> None:
+def test_first_start(home: Path, trial: RunningCommand) -> None:
     """One line on standard output when everything answers; the demo is there; commands join; no second one starts."""
-    url, key = trial.ready()
+    url, key = trial.wait_until_ready()
     with client(trial) as http:
         assert http.get("/readyz").json()["ready"] is True
         assert "room-1" in {room["id"] for room in http.get("/v1/resources").json()["items"]}
@@ -80,10 +80,10 @@ def test_first_start(home: Path, trial: Running) -> None:
     assert stat.S_IMODE((home / ".reserva" / "key").stat().st_mode) == 0o600
     assert set(children_of(home)) == {"mongodb", "redis", "app", "worker"}
 
-    joined = run("keys", "list", "--json", cwd=home)
+    joined = run_reserva("keys", "list", "--json", cwd=home)
     assert (joined.returncode, [known["name"] for known in json.loads(joined.stdout)]) == (0, ["trial"]), joined.stderr
 
-    second = run("dev", "--port", "0", cwd=home)
+    second = run_reserva("dev", "--port", "0", cwd=home)
     assert (second.returncode, second.stdout) == (2, "")
     assert f"A trial already runs in {home / '.reserva'} (process {trial.process.pid}, {url})" in second.stderr
 
@@ -95,10 +95,10 @@ def test_packages_of_others(home: Path, names: tuple[str, ...]) -> None:
         (home / name).mkdir()
         (home / name / "__init__.py").write_text("raise SystemExit('a package of somebody else was run')\n")
     command = [str(Path(sys.executable).with_name("reserva")), "dev", "--port", "0", "--no-demo"]
-    with kept_running(command, cwd=home, env={}) as trial:
+    with running_command(command, cwd=home, env={}) as trial:
         with client(trial) as http:
             assert http.get("/v1/resources").json() == {"items": []}
-        assert trial.ended(signal.SIGTERM) == 0
+        assert trial.end(signal.SIGTERM) == 0
     assert not any("somebody else" in line for line in trial.err)
 
 
@@ -109,7 +109,7 @@ def test_ready_onto_a_full_disk(home: Path) -> None:
         ended = subprocess.run(
             reserva("dev", "--port", "0", "--no-demo"),
             cwd=home,
-            env=surroundings({}),
+            env=environment_with({}),
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -124,42 +124,42 @@ def test_ready_onto_a_full_disk(home: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stop(home: Path, trial: Running, number: signal.Signals) -> None:
+def test_stop(home: Path, trial: RunningCommand, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM end everything in order, and that is exit code 0."""
     children = children_of(home)
 
-    assert trial.ended(number) == 0
+    assert trial.end(number) == 0
     assert all_gone(children)
     assert not (home / ".reserva" / "trial.json").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_next_start(home: Path, trial: Running, number: signal.Signals) -> None:
+def test_next_start(home: Path, trial: RunningCommand, number: signal.Signals) -> None:
     """The next start has the same key and what was acknowledged, also after SIGKILL, which leaves nothing running."""
-    _, key = trial.ready()
+    _, key = trial.wait_until_ready()
     children = children_of(home)
     with client(trial) as http:
         assert http.post("/v1/resources", json=ROOM).status_code == 201
-    trial.ended(number)
+    trial.end(number)
     if sys.platform == "linux":
         assert all_gone(children)
 
-    with running("dev", "--port", "0", "--no-demo", cwd=home) as again, client(again) as http:
-        assert again.ready()[1] == key
+    with running_reserva("dev", "--port", "0", "--no-demo", cwd=home) as again, client(again) as http:
+        assert again.wait_until_ready()[1] == key
         assert http.get(f"/v1/resources/{ROOM['id']}").json()["name"] == ROOM["name"]
 
 
-def test_database_dies(home: Path, trial: Running) -> None:
+def test_database_dies(home: Path, trial: RunningCommand) -> None:
     """If one of the family is killed, the trial says which and ends as a whole; every booking that it took is kept."""
     children = children_of(home)
     with client(trial) as http:
         booked = [http.post("/v1/reservations", json=hour(day)).headers["Location"] for day in range(1, 11)]
     os.kill(children["mongodb"], signal.SIGKILL)
 
-    assert trial.ended() == 2
+    assert trial.end() == 2
     assert any("mongodb was ended by signal 9" in line for line in trial.err)
     assert all_gone(children)
-    with running("dev", "--port", "0", cwd=home) as again, client(again) as http:
+    with running_reserva("dev", "--port", "0", cwd=home) as again, client(again) as http:
         assert [place for place in booked if http.get(place).status_code != 200] == []
 
 
@@ -172,7 +172,7 @@ def test_port_taken(home: Path) -> None:
     """A port in use is said at once, before anything is started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = run("dev", "--port", str(port), cwd=home)
+        ended = run_reserva("dev", "--port", str(port), cwd=home)
 
     assert ended.returncode == 2
     assert f"Cannot listen on 127.0.0.1:{port}" in ended.stderr
@@ -182,13 +182,13 @@ def test_port_taken(home: Path) -> None:
 def test_make_is_killed(home: Path) -> None:
     """A trial that was started with `--tied` ends with its parent, as `make run` needs it."""
     script = f"{' '.join(reserva('dev', '--port', '0', '--no-demo'))} --tied $$ & wait"
-    with kept_running(["sh", "-c", script], env={}, cwd=home) as make:
-        make.ready()
+    with running_command(["sh", "-c", script], env={}, cwd=home) as make:
+        make.wait_until_ready()
         trial = state_of(home)["owner"]["pid"]
         children = children_of(home)
         make.process.kill()
 
-        assert make.ended() == -signal.SIGKILL
+        assert make.end() == -signal.SIGKILL
         assert eventually(lambda: running_trial(home / ".reserva") is None)
     assert trial not in children.values()
     assert all_gone(children)
@@ -197,7 +197,7 @@ def test_make_is_killed(home: Path) -> None:
 def test_leftovers_are_told_by_start_time(home: Path) -> None:
     """A start ends what a killed trial left, but not a stranger that has one of its ids now."""
     sleep = ["sleep", "600"]
-    with kept_running(sleep, env={}) as left, kept_running(sleep, env={}) as stranger:
+    with running_command(sleep, env={}) as left, running_command(sleep, env={}) as stranger:
         folder = Folder(home)
         mine = process("mongodb", left.process.pid)
         owner = process("reserva dev", stranger.process.pid)
@@ -207,7 +207,7 @@ def test_leftovers_are_told_by_start_time(home: Path) -> None:
 
         assert folder.take() == [mine]
         folder.release()
-        assert left.ended() == -signal.SIGTERM
+        assert left.end() == -signal.SIGTERM
         assert stranger.process.poll() is None
 
 
@@ -232,8 +232,8 @@ def test_child_ends_with_its_parent() -> None:
         "import subprocess, sys; from app.os_process import dying_with_us; "
         f"subprocess.run(dying_with_us([sys.executable, '-c', {child!r}]))"
     )
-    with kept_running([sys.executable, "-c", parent], env={}) as tied:
-        tied.said("up")
-        tied.ended(signal.SIGKILL)
+    with running_command([sys.executable, "-c", parent], env={}) as tied:
+        tied.wait_for_line("up")
+        tied.end(signal.SIGKILL)
 
         assert eventually(lambda: group_is_empty(tied.process.pid))

@@ -3,12 +3,12 @@
 import pytest
 
 from app.storage.client import Store
-from tests.support.alert_findings import Moved
+from tests.support.alert_findings import ManualClock
 
 
 @pytest.fixture
-async def clock(store: Store) -> Moved:
+async def clock(store: Store) -> ManualClock:
     """The clock of `store` from now on; seven in the morning."""
     await store.clock.stop()
-    moved = store.clock = Moved(store.client, native=False)
+    moved = store.clock = ManualClock(store.client, native=False)
     return moved

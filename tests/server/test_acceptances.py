@@ -14,7 +14,7 @@ from app.reconciliation.engine import reconcile_reservations
 from app.reconciliation.findings.transitions import FindingTransition, transition
 from app.storage.client import Store
 from tests.support.acceptance_model import HOURS, Model, stretches
-from tests.support.api_client import HOUR, NINE
+from tests.support.times import HOUR, NINE
 
 RUNS = int(os.environ.get("TEST_CHURN_RUNS", "60"))
 """`TEST_CHURN_RUNS=300` is the long form."""

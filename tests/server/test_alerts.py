@@ -26,10 +26,10 @@ from app.storage.findings import UNALERTED
 from app.storage.leases import ALERTS, DEAD_SECONDS, LeaseStore
 from app.storage.runs import RunStore
 from tests.support import alert_receiver as theirs
-from tests.support.alert_findings import SEVEN, Moved, opened, untold
-from tests.support.alert_receiver import receiving, says
-from tests.support.commands import eventually, kept_running, run, running
-from tests.support.step_driver import HOUR, NINE
+from tests.support.alert_findings import SEVEN, ManualClock, insert_open_findings, unalerted_count
+from tests.support.alert_receiver import alert_receiver, answer_with
+from tests.support.commands import eventually, run_reserva, running_command, running_reserva
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
 
@@ -40,7 +40,7 @@ KILLED = {"committed": (1, 1), "marked": (1, 1), "sent": (2, 2), "half told": (1
 @pytest.fixture
 async def hook() -> AsyncIterator[theirs.Receiver]:
     """A receiver that takes everything until it is told otherwise."""
-    async with receiving() as server:
+    async with alert_receiver() as server:
         yield server
 
 
@@ -54,34 +54,34 @@ async def state(store: Store) -> dict[str, Any]:
 
 def told(receiver: theirs.Receiver, since: int = 0) -> Counter[str]:
     """How often each finding was named in what a receiver got."""
-    return Counter(name for got in receiver.got[since:] for name in re.findall(r"\(finding (\w+)\)", got.text))
+    return Counter(name for got in receiver.requests[since:] for name in re.findall(r"\(finding (\w+)\)", got.text))
 
 
 def counted(receiver: theirs.Receiver) -> int:
     """Of how many findings it was told, named or not."""
-    more = (re.search(r"… and ([\d,]+) more$", got.text) for got in receiver.got)
+    more = (re.search(r"… and ([\d,]+) more$", got.text) for got in receiver.requests)
     return told(receiver).total() + sum(int(match[1].replace(",", "")) for match in more if match)
 
 
 async def test_each_is_told_once(store: Store, hook: theirs.Receiver) -> None:
     """All that is open and untold in one message; what is not open any more in none; then nothing more is sent."""
-    ids = await opened(store, "a", "b")
+    ids = await insert_open_findings(store, "a", "b")
     for other in ("acknowledged", "accepted", "resolved"):
-        await opened(store, "c", state=other)
+        await insert_open_findings(store, "c", state=other)
     sender = Alerts(Settings(alert_url=hook.url))
 
     assert await sender.announce(store) == 2
     assert await sender.announce(store) == 0
     assert [told(hook)[str(each)] for each in ids] == [1, 1]
-    assert len(hook.got) == 1
+    assert len(hook.requests) == 1
     rows = await store.database["findings"].find({"toldAt": {"$exists": True}}).to_list(None)
     assert [(row["_id"], "alert" in row, row["version"]) for row in rows] == [(each, False, 1) for each in ids]
 
 
 async def test_without_an_address_nothing_is_sent(store: Store, hook: theirs.Receiver) -> None:
     """Once there is one, what is open then is told, and nothing that was settled before."""
-    await opened(store, "a")
-    (b,) = await opened(store, "b")
+    await insert_open_findings(store, "a")
+    (b,) = await insert_open_findings(store, "b")
     assert await Alerts(Settings()).announce(store) == 0
     await store.database["findings"].update_one({"resource": "a"}, {"$set": {"state": "resolved"}})
     await Alerts(Settings(alert_url=hook.url)).announce(store)
@@ -93,41 +93,41 @@ async def test_a_crowd_is_one_message(store: Store, hook: theirs.Receiver, monke
     """It names the first and counts the rest; beyond the limit of a message comes another one at once."""
     monkeypatch.setattr(alerts, "FINDINGS_MAX", 60)
     monkeypatch.setattr(alerts, "MARK_BATCH", 7)
-    await opened(store, *(f"r{number:03}" for number in range(85)))
+    await insert_open_findings(store, *(f"r{number:03}" for number in range(85)))
 
     assert await Alerts(Settings(alert_url=hook.url)).announce(store) == 85
-    assert [got.text.splitlines()[-1] for got in hook.got] == ["… and 40 more", "… and 5 more"]
+    assert [got.text.splitlines()[-1] for got in hook.requests] == ["… and 40 more", "… and 5 more"]
     assert counted(hook) == 85
-    assert await untold(store) == 0
+    assert await unalerted_count(store) == 0
 
 
-async def test_a_receiver_that_is_away_for_an_hour(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+async def test_a_receiver_that_is_away_for_an_hour(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
     """It is tried with growing pauses of five minutes at most, never given up, and then told everything once.
 
     The log has a line at the first, second, fourth, … failure and one at the end, none with the address.
     """
-    hook.answer = says(503)
+    hook.answer = answer_with(503)
     sender = Alerts(Settings(alert_url=hook.url.replace("://", "://me:s3cret@")))
     pauses = []
     with capture_logs() as logged:
         while clock.now() < SEVEN + HOUR:
-            await opened(store, "r")
+            await insert_open_findings(store, "r")
             assert await sender.announce(store) == 0
-            failed = len(hook.got)
+            failed = len(hook.requests)
             pauses.append((await state(store))["nextAt"] - clock.now())
             clock.at += 1_000
             assert await sender.announce(store) == 0
-            assert len(hook.got) == failed
-            clock.to((await state(store))["nextAt"])
-        hook.answer = says(200)
+            assert len(hook.requests) == failed
+            clock.set((await state(store))["nextAt"])
+        hook.answer = answer_with(200)
         assert await sender.announce(store) == len(pauses)
 
     assert all(timedelta(seconds=4) <= pause <= timedelta(minutes=5) for pause in pauses)
     assert [pause >= timedelta(minutes=4) for pause in pauses] == [False] * 6 + [True] * (len(pauses) - 6)
     assert len(pauses) < 25
-    last = hook.got[-1]
-    assert told(hook, since=len(hook.got) - 1).total() == len(pauses), last.text
-    assert await untold(store) == 0
+    last = hook.requests[-1]
+    assert told(hook, since=len(hook.requests) - 1).total() == len(pauses), last.text
+    assert await unalerted_count(store) == 0
     lines = [each for each in logged if "the alert URL" in each["event"]]  # the store may speak of its server besides
     assert [each["failures"] for each in lines] == [1, 2, 4, 8, 16, len(pauses)]
     assert {each["log_level"] for each in lines[:-1]} == {"warning"}
@@ -137,59 +137,59 @@ async def test_a_receiver_that_is_away_for_an_hour(store: Store, clock: Moved, h
     assert (await state(store)).keys() == {"failures", "succeededAt"}
 
 
-async def test_a_repeated_message_keeps_its_id(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+async def test_a_repeated_message_keeps_its_id(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
     """As long as it says the same; what comes later comes with another one, and with what was not taken."""
-    (a,) = await opened(store, "a")
-    hook.answer = says(500)
+    (a,) = await insert_open_findings(store, "a")
+    hook.answer = answer_with(500)
     for _ in range(2):
         await Alerts(Settings(alert_url=hook.url)).announce(store)
         clock.at += MINUTE
-    (b,) = await opened(store, "b")
-    hook.answer = says(200)
+    (b,) = await insert_open_findings(store, "b")
+    hook.answer = answer_with(200)
     await Alerts(Settings(alert_url=hook.url)).announce(store)
-    first, second, third = (got.headers["webhook-id"] for got in hook.got)
+    first, second, third = (got.headers["webhook-id"] for got in hook.requests)
 
     assert first == second != third
     assert told(hook, since=2) == {str(a): 1, str(b): 1}
 
 
-async def test_retry_after_is_kept(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+async def test_retry_after_is_kept(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
     """Not a second earlier, unless the address is another one by now."""
-    await opened(store, "a")
+    await insert_open_findings(store, "a")
     sender = Alerts(Settings(alert_url=hook.url))
-    hook.answer = says(429, "Retry-After: 1800")
+    hook.answer = answer_with(429, "Retry-After: 1800")
     await sender.announce(store)
-    hook.answer = says(200)
+    hook.answer = answer_with(200)
     for seconds in (1, 600, 1_799):
-        clock.to(SEVEN + timedelta(seconds=seconds))
+        clock.set(SEVEN + timedelta(seconds=seconds))
         assert await sender.announce(store) == 0
-    assert len(hook.got) == 1
+    assert len(hook.requests) == 1
 
-    clock.to(SEVEN + timedelta(seconds=1_800))
+    clock.set(SEVEN + timedelta(seconds=1_800))
     assert await sender.announce(store) == 1
 
 
-async def test_another_address_is_tried_at_once(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+async def test_another_address_is_tried_at_once(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
     """Whoever has mended the settings does not wait for a pause that the old ones earned."""
-    await opened(store, "a")
-    hook.answer = says(404, "Retry-After: 3600")
+    await insert_open_findings(store, "a")
+    hook.answer = answer_with(404, "Retry-After: 3600")
     await Alerts(Settings(alert_url=hook.url)).announce(store)
-    hook.answer = says(200)
+    hook.answer = answer_with(200)
     assert await Alerts(Settings(alert_url=hook.url)).announce(store) == 0
 
     assert await Alerts(Settings(alert_url=hook.url + "/right")).announce(store) == 1
 
 
-async def test_what_was_settled_meanwhile_is_not_told(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+async def test_what_was_settled_meanwhile_is_not_told(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
     """A finding that was resolved before the receiver came back is in no message."""
-    await opened(store, "a")
-    (b,) = await opened(store, "b")
+    await insert_open_findings(store, "a")
+    (b,) = await insert_open_findings(store, "b")
     sender = Alerts(Settings(alert_url=hook.url))
-    hook.answer = says(503)
+    hook.answer = answer_with(503)
     await sender.announce(store)
     await store.database["findings"].update_one({"resource": "a"}, {"$set": {"state": "resolved"}})
     clock.at += MINUTE
-    hook.answer = says(200)
+    hook.answer = answer_with(200)
     await sender.announce(store)
 
     assert told(hook, since=1) == {str(b): 1}
@@ -198,7 +198,7 @@ async def test_what_was_settled_meanwhile_is_not_told(store: Store, clock: Moved
 async def test_what_is_opened_again_is_told_again(store: Store, hook: theirs.Receiver) -> None:
     """With another id, though it reads alike; also if that happens while a message with it is under way."""
     findings = store.database["findings"]
-    (a,) = await opened(store, "a")
+    (a,) = await insert_open_findings(store, "a")
     again = {"$unset": {"toldAt": "", "alert": ""}, "$inc": {"version": 1}}
     sender = Alerts(Settings(alert_url=hook.url))
     await sender.announce(store)
@@ -213,13 +213,13 @@ async def test_what_is_opened_again_is_told_again(store: Store, hook: theirs.Rec
     hook.answer = meanwhile
     assert await sender.announce(store) == 2
     assert told(hook) == {str(a): 3}
-    assert len({got.headers["webhook-id"] for got in hook.got}) == 3
-    assert len({got.text for got in hook.got}) == 1
+    assert len({got.headers["webhook-id"] for got in hook.requests}) == 3
+    assert len({got.text for got in hook.requests}) == 1
 
 
 async def test_a_person_opens_one_again(store: Store, hook: theirs.Receiver) -> None:
     """What somebody acknowledged and then opened again is told again, with the names that there are."""
-    (a,) = await opened(store, "a")
+    (a,) = await insert_open_findings(store, "a")
     await store.database["resources"].insert_one({"_id": "a", "name": "Blue room"})
     sender = Alerts(Settings(alert_url=hook.url))
     await sender.announce(store)
@@ -229,7 +229,7 @@ async def test_a_person_opens_one_again(store: Store, hook: theirs.Receiver) -> 
     await sender.announce(store)
 
     assert told(hook) == {str(a): 2}
-    assert hook.got[1].text.startswith("Blue room (a), 2030-")
+    assert hook.requests[1].text.startswith("Blue room (a), 2030-")
 
 
 async def test_what_a_run_opens_again_is_told_again(store: Store, hook: theirs.Receiver) -> None:
@@ -242,7 +242,7 @@ async def test_what_a_run_opens_again_is_told_again(store: Store, hook: theirs.R
         await rows.update_one({"_id": first}, {"$set": {"status": status}})
         await engine.reconcile_reservations(store, "full", on_findings=sender)
         await sender.announce(store)
-        messages.append(len(hook.got))
+        messages.append(len(hook.requests))
 
     assert messages == [1, 1, 1, 2, 2]
     assert list(told(hook).values()) == [2]
@@ -250,13 +250,13 @@ async def test_what_a_run_opens_again_is_told_again(store: Store, hook: theirs.R
 
 async def test_two_never_send_at_once(store: Store, hook: theirs.Receiver) -> None:
     """Whoever comes while another sends leaves it to him, who goes on until there is nothing left."""
-    ids = await opened(store, "a", "b")
+    ids = await insert_open_findings(store, "a", "b")
     taken, sender = hook.answer, Alerts(Settings(alert_url=hook.url))
     others: list[int] = []
 
     async def meanwhile(writer: asyncio.StreamWriter) -> None:
         hook.answer = taken
-        ids.extend(await opened(store, "c"))
+        ids.extend(await insert_open_findings(store, "c"))
         others.append(await sender.announce(store))
         await taken(writer)
 
@@ -266,17 +266,17 @@ async def test_two_never_send_at_once(store: Store, hook: theirs.Receiver) -> No
     assert told(hook) == {str(each): 1 for each in ids}
 
 
-async def test_a_sender_that_was_taken_for_dead(store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+async def test_a_sender_that_was_taken_for_dead(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
     """Paused with a message under way until another one sends in his place, he leaves without a word of his own."""
-    ids = await opened(store, "a")
+    ids = await insert_open_findings(store, "a")
     taken, sender = hook.answer, Alerts(Settings(alert_url=hook.url))
     others: list[int] = []
 
     async def meanwhile(writer: asyncio.StreamWriter) -> None:
         hook.answer = taken
-        clock.to(SEVEN + timedelta(seconds=DEAD_SECONDS + 1))
+        clock.set(SEVEN + timedelta(seconds=DEAD_SECONDS + 1))
         others.append(await sender.announce(store))
-        ids.extend(await opened(store, "b"))
+        ids.extend(await insert_open_findings(store, "b"))
         await taken(writer)
 
     hook.answer = meanwhile
@@ -287,7 +287,7 @@ async def test_a_sender_that_was_taken_for_dead(store: Store, clock: Moved, hook
     assert others == [1]
     assert told(hook) == {str(ids[0]): 2, str(ids[1]): 1}
     assert [each["event"] for each in logged] == ["another process sends the alerts by now"]
-    assert await untold(store) == 0
+    assert await unalerted_count(store) == 0
 
 
 async def test_who_is_to_end_notes_what_was_taken(
@@ -305,13 +305,13 @@ async def test_who_is_to_end_notes_what_was_taken(
         await mark(sender, ids, write)
 
     monkeypatch.setattr(alerts, "_mark", marking)
-    await opened(store, *"r" * 20)
+    await insert_open_findings(store, *"r" * 20)
     sender = Alerts(Settings(alert_url=hook.url))
     sending = asyncio.create_task(sender.announce(store))
     with pytest.raises(asyncio.CancelledError):
         await sending
 
-    assert await untold(store) == 0
+    assert await unalerted_count(store) == 0
     assert await sender.announce(store) == 0
     assert told(hook).total() == 20
 
@@ -319,77 +319,79 @@ async def test_who_is_to_end_notes_what_was_taken(
 class TestReminder:
     """Once a day what is still open."""
 
-    async def test_once_a_day(self, store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    async def test_once_a_day(self, store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
         """What was told and is still open, in one message, also with several workers; then not until the next day."""
-        (a,) = await opened(store, "a")
+        (a,) = await insert_open_findings(store, "a")
         for other in ("acknowledged", "accepted", "resolved"):
-            await opened(store, "b", state=other, toldAt=SEVEN)
+            await insert_open_findings(store, "b", state=other, toldAt=SEVEN)
         senders = [Alerts(Settings(alert_url=hook.url)) for _ in "123"]
         for hour in (7, 9, 9, 32, 33):
-            clock.to(SEVEN.replace(hour=0) + hour * HOUR)
+            clock.set(SEVEN.replace(hour=0) + hour * HOUR)
             for sender in senders:
                 await sender.announce(store)
             await asyncio.gather(*(sender.remind(store) for sender in senders))
 
         assert told(hook) == {str(a): 3}
-        assert [got.text.split(".\n")[0] for got in hook.got[1:]] == ["Still open: 1 finding"] * 2
+        assert [got.text.split(".\n")[0] for got in hook.requests[1:]] == ["Still open: 1 finding"] * 2
 
     async def test_what_was_told_after_the_hour_waits_for_the_next(
-        self, store: Store, clock: Moved, hook: theirs.Receiver
+        self, store: Store, clock: ManualClock, hook: theirs.Receiver
     ) -> None:
         """Nobody is told twice within a minute."""
         sender = Alerts(Settings(alert_url=hook.url))
         assert await sender.remind(store) == 0
-        clock.to(SEVEN + 2 * HOUR)
-        await opened(store, "a")
+        clock.set(SEVEN + 2 * HOUR)
+        await insert_open_findings(store, "a")
         assert [await sender.announce(store), await sender.remind(store)] == [1, 0]
-        clock.to(SEVEN + 26 * HOUR)
+        clock.set(SEVEN + 26 * HOUR)
 
         assert await sender.remind(store) == 1
 
-    async def test_a_missed_one_is_caught_up_once(self, store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    async def test_a_missed_one_is_caught_up_once(
+        self, store: Store, clock: ManualClock, hook: theirs.Receiver
+    ) -> None:
         """A worker that was down for three days reminds once, and of many in one message."""
-        await opened(store, *"abc" * 10)
+        await insert_open_findings(store, *"abc" * 10)
         sender = Alerts(Settings(alert_url=hook.url))
         await sender.announce(store)
         await sender.remind(store)
-        clock.to(SEVEN + 77 * HOUR)
+        clock.set(SEVEN + 77 * HOUR)
 
         assert [await sender.remind(store) for _ in "12"] == [30, 0]
-        assert len(hook.got) == 2
-        assert hook.got[1].text.startswith("Still open: 30 findings.\n")
-        assert hook.got[1].text.endswith("… and 10 more")
+        assert len(hook.requests) == 2
+        assert hook.requests[1].text.startswith("Still open: 30 findings.\n")
+        assert hook.requests[1].text.endswith("… and 10 more")
 
-    async def test_it_is_tried_again(self, store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    async def test_it_is_tried_again(self, store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
         """With the same pauses as all messages, and the same id."""
-        await opened(store, "a")
+        await insert_open_findings(store, "a")
         sender = Alerts(Settings(alert_url=hook.url))
         await sender.announce(store)
         await sender.remind(store)
-        hook.answer = says(503)
-        clock.to(SEVEN + 2 * HOUR)
+        hook.answer = answer_with(503)
+        clock.set(SEVEN + 2 * HOUR)
         assert [await sender.remind(store) for _ in "12"] == [0, 0]
-        assert len(hook.got) == 2
-        hook.answer = says(200)
+        assert len(hook.requests) == 2
+        hook.answer = answer_with(200)
         clock.at += MINUTE
 
         assert await sender.remind(store) == 1
-        assert hook.got[1].headers["webhook-id"] == hook.got[2].headers["webhook-id"]
+        assert hook.requests[1].headers["webhook-id"] == hook.requests[2].headers["webhook-id"]
 
     async def test_who_lost_the_lease_meanwhile_has_reminded_of_nothing(
-        self, store: Store, clock: Moved, hook: theirs.Receiver
+        self, store: Store, clock: ManualClock, hook: theirs.Receiver
     ) -> None:
         """A process that was paused while it sent leaves the mark to whoever sends by now, and does not fail."""
-        await opened(store, "a")
+        await insert_open_findings(store, "a")
         sender = Alerts(Settings(alert_url=hook.url))
         await sender.announce(store)
         await sender.remind(store)
-        clock.to(SEVEN + 2 * HOUR)
+        clock.set(SEVEN + 2 * HOUR)
 
         async def late(writer: asyncio.StreamWriter) -> None:
             clock.at += MINUTE
             assert await LeaseStore(store).acquire("another", ALERTS) is not None
-            await says(204)(writer)
+            await answer_with(204)(writer)
 
         hook.answer = late
 
@@ -398,19 +400,19 @@ class TestReminder:
         assert reminded is not None
         assert reminded < SEVEN + HOUR
 
-    async def test_never(self, store: Store, clock: Moved, hook: theirs.Receiver) -> None:
+    async def test_never(self, store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
         """Without a time there is none; with nothing open there is nothing to say."""
-        await opened(store, "a")
+        await insert_open_findings(store, "a")
         never = Alerts(Settings(alert_url=hook.url, alert_reminder=""))
         daily = Alerts(Settings(alert_url=hook.url))
         await daily.announce(store)
         await daily.remind(store)
-        clock.to(SEVEN + 2 * HOUR)
+        clock.set(SEVEN + 2 * HOUR)
         assert await never.remind(store) == 0
         await store.database["findings"].update_many({}, {"$set": {"state": "resolved"}})
 
         assert await daily.remind(store) == 0
-        assert len(hook.got) == 1
+        assert len(hook.requests) == 1
 
 
 @pytest.mark.servers("fast")
@@ -424,10 +426,10 @@ class TestProcesses:
         """Killed at any stage, by SIGKILL: who takes over tells what was not told; what nobody noted, twice."""
         times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR, "updatedAt": store.clock.now()}
         await store.database["reservations"].insert_many([{"resource": name, **times} for name in "aabb"])
-        with kept_running(
+        with running_command(
             [sys.executable, "-m", "tests.support.alert_process", database_url, hook.url, stage], env={}
         ) as it:
-            await asyncio.to_thread(it.said, f"at {stage}")
+            await asyncio.to_thread(it.wait_for_line, f"at {stage}")
             it.process.kill()
             it.process.wait()
         silent = {"beatAt": store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)}
@@ -436,17 +438,17 @@ class TestProcesses:
         ids = [str(row["_id"]) async for row in store.database["findings"].find().sort("_id")]
 
         assert tuple(told(hook)[each] for each in ids) == KILLED[stage]
-        assert await untold(store) == 0
+        assert await unalerted_count(store) == 0
         if stage == "sent":
-            assert len({got.headers["webhook-id"] for got in hook.got}) == 1
+            assert len({got.headers["webhook-id"] for got in hook.requests}) == 1
 
     async def test_two_side_by_side(self, store: Store, database_url: str, hook: theirs.Receiver) -> None:
         """Two processes that look all the time while findings are opened: each finding is told exactly once."""
         command = [sys.executable, "-m", "tests.support.alert_process", database_url, hook.url, "always"]
-        with kept_running(command, env={}) as one, kept_running(command, env={}) as two:
+        with running_command(command, env={}) as one, running_command(command, env={}) as two:
             for each in (one, two):
-                await asyncio.to_thread(each.said, "at always")
-            ids = [each for _ in range(60) for each in await opened(store, *"abcdef")]
+                await asyncio.to_thread(each.wait_for_line, "at always")
+            ids = [each for _ in range(60) for each in await insert_open_findings(store, *"abcdef")]
             findings = store.client.delegate[store.database.name]["findings"]
             assert await asyncio.to_thread(eventually, lambda: findings.count_documents(UNALERTED) == 0)
 
@@ -463,22 +465,22 @@ class TestProcesses:
         secret = "whsec_" + "A" * 32
         env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_ALERT_URL": hook.url}
         env |= {"RESERVA_ALERT_SECRET": secret, "RESERVA_PUBLIC_URL": "https://reserva.example"}
-        with running("worker", cwd=None, **env):
-            assert await asyncio.to_thread(eventually, lambda: len(hook.got) == 1)
+        with running_reserva("worker", cwd=None, **env):
+            assert await asyncio.to_thread(eventually, lambda: len(hook.requests) == 1)
             await store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
             asked = await RunStore(store).enqueue("full")
             jobs = job_queue.Queue(redis_url)
             await jobs.put(job_queue.RUN, str(asked.id), identity=str(asked.id))
             await jobs.close()
-            assert await asyncio.to_thread(eventually, lambda: len(hook.got) == 2)
+            assert await asyncio.to_thread(eventually, lambda: len(hook.requests) == 2)
 
-        assert "left by the dead" in hook.got[0].text
-        assert "https://reserva.example/v1/findings/" in hook.got[1].text
-        assert hook.got[1].headers["webhook-signature"].startswith("v1,")
+        assert "left by the dead" in hook.requests[0].text
+        assert "https://reserva.example/v1/findings/" in hook.requests[1].text
+        assert hook.requests[1].headers["webhook-signature"].startswith("v1,")
 
     async def test_a_run_rings(self, store: Store, redis_url: str) -> None:
         """The job lies in the queue when a run has opened findings; no Redis is no trouble."""
-        row = await store.database["findings"].find_one({"_id": (await opened(store, "r"))[0]})
+        row = await store.database["findings"].find_one({"_id": (await insert_open_findings(store, "r"))[0]})
         settings = Settings(alert_url="http://127.0.0.1:1/")
         for url in (redis_url, "redis://127.0.0.1:1"):
             sender = Alerts(settings, job_queue.Queue(url))
@@ -493,14 +495,14 @@ class TestProcesses:
         await store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
 
         def reconciled(receiver: str) -> "subprocess.CompletedProcess[str]":
-            return run("reconcile", MONGODB_URL=database_url, RESERVA_ALERT_URL=receiver)
+            return run_reserva("reconcile", MONGODB_URL=database_url, RESERVA_ALERT_URL=receiver)
 
         away = await asyncio.to_thread(reconciled, "http://127.0.0.1:1/")
-        assert await untold(store) == 1
+        assert await unalerted_count(store) == 1
         told_of = await asyncio.to_thread(reconciled, hook.url)
 
         assert (away.returncode, told_of.returncode) == (1, 1)
         assert "did not take" in away.stderr
         assert "127.0.0.1:1" in away.stderr
         assert told(hook).total() == 1
-        assert await untold(store) == 0
+        assert await unalerted_count(store) == 0

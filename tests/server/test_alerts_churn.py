@@ -15,8 +15,8 @@ from app.reconciliation.alerts import Alerts
 from app.settings import Settings
 from app.storage.client import Store
 from tests.support import alert_receiver as theirs
-from tests.support.alert_findings import Moved, opened, untold
-from tests.support.alert_receiver import receiving, says
+from tests.support.alert_findings import ManualClock, insert_open_findings, unalerted_count
+from tests.support.alert_receiver import alert_receiver, answer_with
 
 pytestmark = pytest.mark.servers("fast")
 
@@ -47,7 +47,7 @@ class World:
         among = list(self.states)[-RECENT:]
         one = self.chance.choice(among) if among else None
         if one is None or self.chance.random() < 0.2:
-            (made,) = await opened(self.store, "r")
+            (made,) = await insert_open_findings(self.store, "r")
             self.states[made] = "open"
         elif self.states[one] != "open":
             self.states[one] = "open"
@@ -65,7 +65,7 @@ class World:
 
     async def answer(self, writer: asyncio.StreamWriter) -> None:
         """What comes must be open; meanwhile something happens; the answer is good, bad or none."""
-        named = [ObjectId(name) for name in re.findall(r"\(finding (\w+)\)", self.hook.got[-1].text)]
+        named = [ObjectId(name) for name in re.findall(r"\(finding (\w+)\)", self.hook.requests[-1].text)]
         self.wrong += [f"{each} is {self.states[each]}" for each in named if self.states[each] != "open"]
         mood = self.chance.choice(["good", "good", "bad", "none"])
         if mood == "good":
@@ -76,17 +76,17 @@ class World:
         for _ in range(self.chance.randrange(6)):
             await self.event()
         if mood != "none":
-            await says(200 if mood == "good" else 503)(writer)
+            await answer_with(200 if mood == "good" else 503)(writer)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_happens(store: Store, clock: Moved, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whatever_happens(store: Store, clock: ManualClock, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is not open is not told, nothing is told twice but for a lost answer, and in the end all that is open is."""
     monkeypatch.setattr(messages, "LINES_MAX", 10**6)
     monkeypatch.setattr(alerts, "LINES_MAX", 10**6)
     monkeypatch.setattr(messages, "CHARACTERS_MAX", 10**9)
     chance = random.Random(seed)
-    async with receiving() as hook:
+    async with alert_receiver() as hook:
         world = World(store, hook, chance)
         hook.answer = world.answer
         senders = [Alerts(Settings(alert_url=hook.url)) for _ in "12"]
@@ -94,7 +94,7 @@ async def test_whatever_happens(store: Store, clock: Moved, seed: int, monkeypat
             await world.event()
             clock.at += chance.randrange(100_000)
             await asyncio.gather(*(sender.announce(store) for sender in senders if chance.random() < 0.7))
-        while await untold(store):
+        while await unalerted_count(store):
             clock.at += 300_000
             await senders[0].announce(store)
 

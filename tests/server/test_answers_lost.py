@@ -21,9 +21,18 @@ from app.storage.client import Store
 from app.storage.documents import Reservation, Service, StoredAnswer
 from app.storage.guards import make_service_row
 from app.storage.steps import Step
-from tests.support.api_client import Visitor, problem
+from tests.support.api_client import ApiClient, problem
 from tests.support.mongodb_proxy import Wanted, faulty
-from tests.support.step_driver import HOUR, NINE, Actor, Unlucky, add_resource, book, booking_of, edit_of, unanswered
+from tests.support.step_driver import (
+    FailingStepDriver,
+    StepDriver,
+    add_resource,
+    book_accepted,
+    booking_of,
+    lost_commit_answer,
+    planned_edit,
+)
+from tests.support.times import HOUR, NINE
 
 
 def update_of(collection: str) -> Wanted:
@@ -38,7 +47,7 @@ class TestCancel:
     async def test_it_is_known_by_what_it_wrote(self, store: Store, database_url: str) -> None:
         """Where only the answers get lost, it is told from the history that it was done, and is written once."""
         await add_resource(store)
-        made = await book(store)
+        made = await book_accepted(store)
         async with faulty(database_url) as (proxy, booking):
             lost = proxy.lose_answer(update_of("reservations"), times=2)
             cancelled = await booking.close(made.id, "cancelled", by="test")
@@ -49,7 +58,7 @@ class TestCancel:
     async def test_nobody_is_told_that_nothing_was_done(self, store: Store, database_url: str) -> None:
         """Where its writes may yet arrive it is `outcome-unknown` with the id; and one of them does arrive."""
         await add_resource(store)
-        made = await book(store)
+        made = await book_accepted(store)
         async with faulty(database_url) as (proxy, booking):
             late = proxy.hold(update_of("reservations"), times=None)
             with pytest.raises(Problem) as unknown:
@@ -86,12 +95,12 @@ def keyed(**fields: Any) -> AnyIntent:
 async def test_the_twin_of_an_unknown_outcome_does_not_know_either(store: Store) -> None:
     """Of two equal requests in one batch the second was to get the first one's answer: it may be booked."""
     await add_resource(store)
-    actor = Unlucky(store, [keyed(), keyed(), booking_of()])
-    actor.fail("commit", unanswered(), done=True)
-    actor.fail("commit.fence", AutoReconnect("still closed"), done=False)
+    driver = FailingStepDriver(store, [keyed(), keyed(), booking_of()])
+    driver.fail("commit", lost_commit_answer(), done=True)
+    driver.fail("commit.fence", AutoReconnect("still closed"), done=False)
 
-    first, twin, refused = await actor.finish()
-    await actor.close()
+    first, twin, refused = await driver.finish()
+    await driver.close()
 
     assert isinstance(first, OutcomeUnknown)
     assert isinstance(twin, OutcomeUnknown)
@@ -104,24 +113,24 @@ async def test_the_twin_of_an_unknown_outcome_does_not_know_either(store: Store)
 async def test_what_a_key_told_before_does_not_hang_on_others(store: Store) -> None:
     """The replay of what was booked earlier is told, whatever becomes of the batch that it is in."""
     await add_resource(store)
-    await book(store, token=keyed().token)
-    actor = Unlucky(store, [keyed(), booking_of(NINE + 2 * HOUR)])
-    actor.fail("commit", unanswered(), done=True)
-    actor.fail("commit.fence", AutoReconnect("still closed"), done=False)
+    await book_accepted(store, token=keyed().token)
+    driver = FailingStepDriver(store, [keyed(), booking_of(NINE + 2 * HOUR)])
+    driver.fail("commit", lost_commit_answer(), done=True)
+    driver.fail("commit.fence", AutoReconnect("still closed"), done=False)
 
-    replayed, unknown = await actor.finish()
-    await actor.close()
+    replayed, unknown = await driver.finish()
+    await driver.close()
 
     assert isinstance(replayed, Replay)
     assert isinstance(unknown, OutcomeUnknown)
 
 
-class Overtaken(Unlucky):
-    """An actor whose commit is done but not answered; before it asks what came of that, somebody else is there."""
+class Overtaken(FailingStepDriver):
+    """An driver whose commit is done but not answered; before it asks what came of that, somebody else is there."""
 
-    def overtaken_by(self, other: Actor) -> None:
+    def overtaken_by(self, other: StepDriver) -> None:
         """Let the other do all it does."""
-        self.fail("commit", unanswered(), done=True)
+        self.fail("commit", lost_commit_answer(), done=True)
         perform, loop = self.driver.perform, asyncio.get_running_loop()
 
         def late(step: Step, slot: int, until: float) -> Any:
@@ -144,7 +153,7 @@ class TestEdit:
     """An edit that was committed, and edited again by somebody else before it was known to be."""
 
     async def _edited_twice(self, store: Store, mine: AnyIntent, other: AnyIntent) -> Any:
-        first, second = Overtaken(store, [mine]), Actor(store, [other])
+        first, second = Overtaken(store, [mine]), StepDriver(store, [other])
         try:
             first.overtaken_by(second)
             (outcome,) = await first.finish()
@@ -156,9 +165,9 @@ class TestEdit:
     async def test_of_a_resource_is_not_stale(self, store: Store) -> None:
         """The caller is told what it did, not that somebody else was first."""
         await add_resource(store)
-        mine = await edit_of(store, Changes({"capacity": 2}))
+        mine = await planned_edit(store, Changes({"capacity": 2}))
         mine.version = 1
-        other = await edit_of(store, Changes({"capacity": 3}))
+        other = await planned_edit(store, Changes({"capacity": 3}))
         other.plan = replace(other.plan, version=2)  # as if it had been planned right after mine
         outcome = await self._edited_twice(store, mine, other)
         row = await store.database["resources"].find_one({"_id": "room"})
@@ -203,7 +212,7 @@ class TestOptimisticEdit:
                 raise AutoReconnect("connection closed")
             return await perform(step, until)
 
-        edit = await edit_of(mock_store, Changes({"capacity": 1}))
+        edit = await planned_edit(mock_store, Changes({"capacity": 1}))
         driver._perform = unlucky  # type: ignore[method-assign]  # that is the fault
         await booking.committer.submit(edit)
         driver._perform = perform  # type: ignore[method-assign]  # the fault is over
@@ -216,7 +225,7 @@ async def test_a_row_of_ones_own_is_not_somebody_elses(
     mock_app_client: httpx.AsyncClient, mock_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver's second try that meets what its first one wrote has made the customer; a second request has not."""
-    visitor, insert = Visitor(mock_app_client, mock_store), AsyncMongoMockCollection.insert_one
+    api, insert = ApiClient(mock_app_client, mock_store), AsyncMongoMockCollection.insert_one
 
     async def twice(self: Any, row: dict[str, Any], *arguments: Any, **options: Any) -> Any:
         await insert(self, dict(row), *arguments, **options)
@@ -224,8 +233,8 @@ async def test_a_row_of_ones_own_is_not_somebody_elses(
 
     with monkeypatch.context() as patch:
         patch.setattr(AsyncMongoMockCollection, "insert_one", twice)
-        ada = await visitor.add("customers", id="ada", name="Ada")
-    again = await visitor.ask("POST", "/v1/customers", json={"id": "ada", "name": "Ada"})
+        ada = await api.add("customers", id="ada", name="Ada")
+    again = await api.request("POST", "/v1/customers", json={"id": "ada", "name": "Ada"})
 
     assert ada["version"] == 1
     problem(again, "exists")

@@ -22,11 +22,11 @@ from app.storage.client import Store
 from app.storage.errors import StorageError
 from app.storage.readonly import DeniedError, ReadOnlyDatabase, open_read_only
 from tests.support import servers
-from tests.support.api_client import NINE
-from tests.support.audit_rows import QUARTER, arguments, everything, put, taken
-from tests.support.commands import run
+from tests.support.audit_rows import audit_arguments, database_contents, foreign_row, insert_rows
+from tests.support.commands import run_reserva
 from tests.support.data_files import payload_sample, payload_truth
 from tests.support.servers import BIN
+from tests.support.times import NINE, QUARTER
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -64,14 +64,14 @@ class TestPayloadReserve:
         """What payload-reserve itself wrote is judged as its truth says, and stays as it was."""
         for name, collection in payload_sample().items():
             if collection["documents"]:
-                await put(bare_store, name, collection["documents"])
+                await insert_rows(bare_store, name, collection["documents"])
         truth = payload_truth()
-        before = await everything(bare_store)
-        ended = run(*arguments(server, bare_store), "--json")
+        before = await database_contents(bare_store)
+        ended = run_reserva(*audit_arguments(server, bare_store), "--json")
         said = json.loads(ended.stdout)
 
         assert ended.returncode == 1, ended.stderr
-        assert await everything(bare_store) == before
+        assert await database_contents(bare_store) == before
         assert (said["read"], said["leftOut"]) == (39, {"endTime is missing": 1})
         assert truth["blockingWithoutEndTime"][0] in ended.stderr
         expected = [
@@ -95,7 +95,7 @@ class TestPayloadReserve:
         """On resources that hold one, conflicts are the truth's pairs."""
         collections = payload_sample()
         for name in ("resources", "reservations"):
-            await put(bare_store, name, collections[name]["documents"])
+            await insert_rows(bare_store, name, collections[name]["documents"])
         truth = payload_truth()
         report = await audit(reading)
 
@@ -109,8 +109,8 @@ class TestPayloadReserve:
     async def test_all_shapes(self, bare_store: Store, reading: ReadOnlyDatabase, seed: int) -> None:
         """Bookings in every form that ids, times and items take are found where counting each quarter finds them."""
         history = History(seed)
-        await put(bare_store, "resources", history.resources)
-        await put(bare_store, "reservations", history.documents)
+        await insert_rows(bare_store, "resources", history.resources)
+        await insert_rows(bare_store, "reservations", history.documents)
         report = await audit(reading)
 
         assert windows(report) == history.windows()
@@ -119,9 +119,13 @@ class TestPayloadReserve:
 
     async def test_other_names_of_statuses(self, bare_store: Store, server: str) -> None:
         """`--blocking` says which statuses occupy; without it those of others are no clean database."""
-        await put(bare_store, "bookings", [taken("a", 0, 4, status="booked"), taken("a", 3, 5, status="held")])
-        named = run(*arguments(server, bare_store), "--collection", "bookings", "--blocking", "booked, held", "--json")
-        unnamed = run(*arguments(server, bare_store), "--collection", "bookings", "--json")
+        await insert_rows(
+            bare_store, "bookings", [foreign_row("a", 0, 4, status="booked"), foreign_row("a", 3, 5, status="held")]
+        )
+        named = run_reserva(
+            *audit_arguments(server, bare_store), "--collection", "bookings", "--blocking", "booked, held", "--json"
+        )
+        unnamed = run_reserva(*audit_arguments(server, bare_store), "--collection", "bookings", "--json")
 
         assert (named.returncode, json.loads(named.stdout)["conflicts"]) == (1, 1)
         assert unnamed.returncode == 2
@@ -224,7 +228,7 @@ class TestReserva:
         """Buffers, units, capacities and expired holds count as they do in a reconciliation."""
         chance = random.Random(7)
         now = datetime.now(UTC)
-        await put(
+        await insert_rows(
             store,
             "resources",
             [{"_id": f"r{number}", "name": f"R {number}", "capacity": chance.choice([1, 2, 4])} for number in range(8)],
@@ -232,7 +236,7 @@ class TestReserva:
         documents = []
         for _ in range(80):
             start = chance.randrange(60)
-            found = taken(
+            found = foreign_row(
                 f"r{chance.randrange(9)}", start, start + chance.randrange(1, 8), units=chance.randrange(1, 3)
             )
             found["status"] = chance.choice(["pending", "confirmed", "cancelled"])
@@ -240,7 +244,7 @@ class TestReserva:
             if chance.random() < 0.4:
                 found["expiresAt"] = now + chance.choice([-1, 1]) * timedelta(days=1)
             documents.append(found)
-        await put(store, "reservations", documents)
+        await insert_rows(store, "reservations", documents)
         ran = await engine.reconcile_reservations(store, "full", None)
         reading = await open_read_only(database_url, store.database.name)
         report = await audit(reading)
@@ -265,23 +269,23 @@ class TestBadInput:
 
     async def test_a_list_of_faults(self, bare_store: Store, server: str) -> None:
         """Each fault is counted under its reason with an example, and the rest is judged."""
-        await put(
+        await insert_rows(
             bare_store,
             "reservations",
             [
-                *(taken("a", 0, 4, _id="good-1"), taken("a", 2, 5, _id="good-2")),
-                *(taken("a", 0, None, _id=f"endless-{number}") for number in range(5)),
-                taken("a", 4, 0, _id="reversed"),
-                taken("a", 0, 4, _id="empty", endTime=NINE),
-                taken(None, 0, 4, _id="nowhere"),
-                taken("a", 0, 4, _id="text", endTime="tomorrow"),
-                {name: value for name, value in taken("a", 0, 4, _id="bare").items() if name != "status"},
-                taken("a", 0, 4, _id="number", status=1),
-                taken("a", 0, 4, _id="over", status="cancelled"),
+                *(foreign_row("a", 0, 4, _id="good-1"), foreign_row("a", 2, 5, _id="good-2")),
+                *(foreign_row("a", 0, None, _id=f"endless-{number}") for number in range(5)),
+                foreign_row("a", 4, 0, _id="reversed"),
+                foreign_row("a", 0, 4, _id="empty", endTime=NINE),
+                foreign_row(None, 0, 4, _id="nowhere"),
+                foreign_row("a", 0, 4, _id="text", endTime="tomorrow"),
+                {name: value for name, value in foreign_row("a", 0, 4, _id="bare").items() if name != "status"},
+                foreign_row("a", 0, 4, _id="number", status=1),
+                foreign_row("a", 0, 4, _id="over", status="cancelled"),
             ],
         )
-        await put(bare_store, "resources", [{"_id": "a", "quantity": "many", "name": 5}, {"_id": None}])
-        ended = run(*arguments(server, bare_store), "--json")
+        await insert_rows(bare_store, "resources", [{"_id": "a", "quantity": "many", "name": 5}, {"_id": None}])
+        ended = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert ended.returncode == 1
         said = json.loads(ended.stdout)
@@ -304,14 +308,14 @@ class TestBadInput:
         """Whatever the fields hold, the other reservations are judged and shown."""
         fields = ("resource", "status", "startTime", "endTime", "items", "expiresAt", "guestCount", "units")
         junk = [{field: value} for field in fields for value in JUNK]
-        good = [taken("good", 0, 4, status="pending"), taken("good", 2, 5, status="pending")]
-        bad = [taken("a", 40, 44, status="pending") | each for each in junk]
-        odd = [taken("a", 80, 84, status="pending", items=[each, *each.values()]) for each in junk]
-        await put(bare_store, "reservations", [*good, *bad, *odd])
+        good = [foreign_row("good", 0, 4, status="pending"), foreign_row("good", 2, 5, status="pending")]
+        bad = [foreign_row("a", 40, 44, status="pending") | each for each in junk]
+        odd = [foreign_row("a", 80, 84, status="pending", items=[each, *each.values()]) for each in junk]
+        await insert_rows(bare_store, "reservations", [*good, *bad, *odd])
         numbered = list(enumerate(JUNK))
-        await put(bare_store, "resources", [{"_id": f"r{place}", "quantity": each} for place, each in numbered])
-        await put(bare_store, "resources", [{"capacityMode": each, "name": each} for each in JUNK])
-        ended = run(*arguments(server, bare_store))
+        await insert_rows(bare_store, "resources", [{"_id": f"r{place}", "quantity": each} for place, each in numbered])
+        await insert_rows(bare_store, "resources", [{"capacityMode": each, "name": each} for each in JUNK])
+        ended = run_reserva(*audit_arguments(server, bare_store))
 
         assert ended.returncode == 1, ended.stderr
         assert "Traceback" not in ended.stderr
@@ -321,8 +325,8 @@ class TestBadInput:
 
     async def test_without_the_fields(self, bare_store: Store, server: str) -> None:
         """A collection of something else is exit code 2, with what it lacks."""
-        await put(bare_store, "reservations", [{"title": "a"}, {"title": "b"}])
-        ended = run(*arguments(server, bare_store), "--json")
+        await insert_rows(bare_store, "reservations", [{"title": "a"}, {"title": "b"}])
+        ended = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert ended.returncode == 2
         assert json.loads(ended.stdout)["leftOut"] == {"status is missing": 2}
@@ -330,8 +334,8 @@ class TestBadInput:
 
     async def test_nothing_there(self, bare_store: Store, server: str) -> None:
         """A collection that is not there is exit code 2, with those that are."""
-        await put(bare_store, "bookings", [taken("a", 0, 4)])
-        ended = run(*arguments(server, bare_store))
+        await insert_rows(bare_store, "bookings", [foreign_row("a", 0, 4)])
+        ended = run_reserva(*audit_arguments(server, bare_store))
 
         assert ended.returncode == 2
         assert f"nothing in 'reservations' of the database '{bare_store.database.name}'" in ended.stderr
@@ -339,10 +343,12 @@ class TestBadInput:
 
     async def test_a_clean_one(self, bare_store: Store, server: str) -> None:
         """No conflict is exit code 0; what is over for sure is as readable as what blocks."""
-        await put(bare_store, "bookings", [taken("a", 0, 4), taken("a", 4, 5), taken("b", 0, 4)])
-        await put(bare_store, "reservations", [taken("a", 0, 4, status="cancelled") for _ in range(2)])
-        blocking = run(*arguments(server, bare_store), "--collection", "bookings")
-        over = run(*arguments(server, bare_store), "--json")
+        await insert_rows(
+            bare_store, "bookings", [foreign_row("a", 0, 4), foreign_row("a", 4, 5), foreign_row("b", 0, 4)]
+        )
+        await insert_rows(bare_store, "reservations", [foreign_row("a", 0, 4, status="cancelled") for _ in range(2)])
+        blocking = run_reserva(*audit_arguments(server, bare_store), "--collection", "bookings")
+        over = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert (blocking.returncode, over.returncode) == (0, 0)
         assert "3 occupancies of 2 resources: no conflict" in blocking.stdout
@@ -350,7 +356,7 @@ class TestBadInput:
 
     async def test_a_view(self, bare_store: Store, server: str) -> None:
         """A view is read like a collection, also one that renames fields and drops ids."""
-        await put(bare_store, "raw", [{"room": "a", "s": NINE, "e": NINE + each * QUARTER} for each in (1, 2)])
+        await insert_rows(bare_store, "raw", [{"room": "a", "s": NINE, "e": NINE + each * QUARTER} for each in (1, 2)])
         fields = {
             "_id": 0,
             "resource": "$room",
@@ -361,7 +367,7 @@ class TestBadInput:
         await bare_store.database.command(
             {"create": "reservations", "viewOn": "raw", "pipeline": [{"$project": fields}]}
         )
-        ended = run(*arguments(server, bare_store), "--json")
+        ended = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert ended.returncode == 1, ended.stderr
         finding = json.loads(ended.stdout)["findings"][0]
@@ -382,7 +388,7 @@ class TestBadInput:
     @pytest.mark.servers("wire", once=True)
     async def test_bad_options(self, bare_store: Store, server: str, more: list[str], words: str) -> None:
         """Where it cannot look it says so in a sentence, with exit code 2 and nothing on standard output."""
-        ended = run(*arguments(server, bare_store), *more)
+        ended = run_reserva(*audit_arguments(server, bare_store), *more)
 
         assert (ended.returncode, ended.stdout) == (2, "")
         assert words in ended.stderr
@@ -398,20 +404,20 @@ class TestReport:
             {"_id": ObjectId(), "firstName": "Ines", "lastName": "Keller"},
             {"_id": "c2", "name": "Tom\x1b[2J"},
         ]
-        await put(bare_store, "customers", people)
-        await put(bare_store, "resources", [{"_id": "a", "name": "=Anna", "quantity": 1}])
-        await put(
+        await insert_rows(bare_store, "customers", people)
+        await insert_rows(bare_store, "resources", [{"_id": "a", "name": "=Anna", "quantity": 1}])
+        await insert_rows(
             bare_store,
             "reservations",
             [
-                taken("a", 0, 4, customer=people[0]["_id"], _id="one"),
-                taken("a", 1, 4, customer={"relationTo": "customers", "value": "c2"}, _id="two"),
-                taken("a", 2, 3, guest={"name": "Walk In"}, _id="three"),
-                taken("a", 2, 3, customer="unknown", _id="four"),
+                foreign_row("a", 0, 4, customer=people[0]["_id"], _id="one"),
+                foreign_row("a", 1, 4, customer={"relationTo": "customers", "value": "c2"}, _id="two"),
+                foreign_row("a", 2, 3, guest={"name": "Walk In"}, _id="three"),
+                foreign_row("a", 2, 3, customer="unknown", _id="four"),
             ],
         )
         file = tmp_path / "conflicts.csv"
-        ended = run(*arguments(server, bare_store), "--csv", str(file))
+        ended = run_reserva(*audit_arguments(server, bare_store), "--csv", str(file))
 
         assert ended.returncode == 1, ended.stderr
         shown = ["=Anna", "2030-01-07 09:15 to", "2030-01-07 10:00", "(4 of 1)", "one Ines Keller", "three Walk In"]
@@ -443,7 +449,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (folder / "log").open("w+", encoding="utf-8") as log:
         first = servers._listening(command, port, f"mongodb://127.0.0.1:{port}/", log)
         with MongoClient[dict[str, Any]](first.url) as client:
-            client["shop"]["reservations"].insert_many([taken("a", 0, 4), taken("a", 3, 5)])
+            client["shop"]["reservations"].insert_many([foreign_row("a", 0, 4), foreign_row("a", 3, 5)])
             client["shop"]["resources"].insert_one({"_id": "a", "name": "Anna"})
             for user, database in (("reader", "shop"), ("other", "elsewhere")):
                 role = {"role": "read", "db": database}
@@ -457,7 +463,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def audited(guarded: str, user: str, password: str) -> "subprocess.CompletedProcess[str]":
     """The audit of `shop` as a user."""
-    return run("audit", "--mongodb", f"mongodb://{user}:{password}@{guarded}/shop?authSource=admin", "--json")
+    return run_reserva("audit", "--mongodb", f"mongodb://{user}:{password}@{guarded}/shop?authSource=admin", "--json")
 
 
 def test_a_user_who_may_only_read(guarded: str) -> None:
@@ -498,7 +504,7 @@ class Half(ReadOnlyDatabase):
 
 async def test_resources_that_may_not_be_read(bare_store: Store, reading: ReadOnlyDatabase) -> None:
     """Without the resources every capacity is 1, and the report says so."""
-    await put(bare_store, "reservations", [taken("a", 0, 4), taken("a", 3, 5)])
+    await insert_rows(bare_store, "reservations", [foreign_row("a", 0, 4), foreign_row("a", 3, 5)])
     report = await audit(Half(reading._client, reading.name, reading.where))
 
     assert [each.peak for each in report.windows] == [2]

@@ -16,11 +16,11 @@ from app.cli.audit import audit_
 from app.reconciliation import engine
 from app.storage.client import Store
 from app.storage.readonly import ReadOnlyDatabase, open_read_only
-from tests.support.api_client import NINE
-from tests.support.audit_rows import QUARTER, arguments, everything, put, taken
+from tests.support.audit_rows import audit_arguments, database_contents, foreign_row, insert_rows
 from tests.support.booking_shapes import SHAPES, Database, database
-from tests.support.commands import run
+from tests.support.commands import run_reserva
 from tests.support.servers import ROOT
+from tests.support.times import NINE, QUARTER
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -98,15 +98,15 @@ async def test_as_the_page_says(bare_store: Store, server: str, name: str, tmp_p
     """The page's command prints what the page says, finds what counting finds, and leaves the database as it was."""
     made, section = database(name), SECTIONS[name]
     await fill(bare_store, made)
-    before = await everything(bare_store)
-    ended = run(*audit_of(server, bare_store, section, tmp_path), "--json")
+    before = await database_contents(bare_store)
+    ended = run_reserva(*audit_of(server, bare_store, section, tmp_path), "--json")
     said = json.loads(ended.stdout)
 
     assert ended.stderr == section.result
     assert said["findings"] == made.findings()
     assert said["findings"]
     assert (said["conflicts"], ended.returncode) == (made.conflicts(), 1)
-    assert await everything(bare_store) == before
+    assert await database_contents(bare_store) == before
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -137,14 +137,14 @@ async def test_the_guess(bare_store: Store, server: str, name: str) -> None:
     await fill(bare_store, made)
     options = section.options
     there = name in {"restaurant", "calendars"}  # `reservations` is the default, and `rooms` is nobody's bookings
-    blind = run(*arguments(server, bare_store), *(["--collection", made.bookings] if there else []))
+    blind = run_reserva(*audit_arguments(server, bare_store), *(["--collection", made.bookings] if there else []))
     guessed = next(shlex.split(line)[1:] for line in blind.stderr.splitlines() if line.startswith("  reserva audit "))
     for option in ("--timezone", "--minutes"):
         if option in options:
             value = options[options.index(option) + 1]
             guessed += [option, value]  # of an option that is given twice the last one counts
             assert f"{option}." in blind.stderr or "only a guess" in blind.stderr or "date" in made.first
-    ended = run(*guessed, "--json")
+    ended = run_reserva(*guessed, "--json")
     said = json.loads(ended.stdout)
 
     assert blind.returncode == 2
@@ -164,7 +164,7 @@ async def test_the_guess(bare_store: Store, server: str, name: str) -> None:
 @pytest.mark.servers("wire", once=True)
 async def test_options_that_contradict(bare_store: Store, server: str, options: list[str], words: str) -> None:
     """Options that make no sense are exit code 2 with a sentence, before anything is asked."""
-    ended = run(*arguments(server, bare_store), *options)
+    ended = run_reserva(*audit_arguments(server, bare_store), *options)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert words in " ".join(ended.stderr.split())
@@ -174,7 +174,7 @@ async def test_a_shape_that_cannot_be_guessed(bare_store: Store, server: str) ->
     """Where nothing looks like a resource the fields are shown with two examples each, and what is missing is said."""
     made = database("slots")
     await fill(bare_store, made)
-    ended = run(*arguments(server, bare_store), "--collection", made.bookings)
+    ended = run_reserva(*audit_arguments(server, bare_store), "--collection", made.bookings)
 
     assert ended.returncode == 2
     assert '\n  status: "confirmed", "cancelled"\n' in ended.stderr
@@ -186,8 +186,8 @@ async def test_a_field_that_is_not_there(bare_store: Store, server: str) -> None
     made = database("hotel")
     await fill(bare_store, made)
     options = ("--collection", "bookings", "--resource-field", "room", "--start", "chekIn", "--end", "checkOut")
-    ended = run(*arguments(server, bare_store), *options)
-    free = run(*arguments(server, bare_store), *options[:4], "--free-if", "cancelled=true")
+    ended = run_reserva(*audit_arguments(server, bare_store), *options)
+    free = run_reserva(*audit_arguments(server, bare_store), *options[:4], "--free-if", "cancelled=true")
 
     assert (ended.returncode, ended.stdout, free.returncode, free.stdout) == (2, "", 2, "")
     assert "No document of 'bookings' has a field 'chekIn'; there are:\n" in ended.stderr
@@ -207,7 +207,7 @@ async def test_capacities_that_are_not_there(bare_store: Store, server: str, giv
     """A collection or field that should say what a resource holds and is not there is exit code 2, not a 1."""
     await fill(bare_store, database("room-types"))
     options = ("--collection", "bookings", "--resource-field", "roomType", "--capacity-from", given)
-    ended = run(*arguments(server, bare_store), *options)
+    ended = run_reserva(*audit_arguments(server, bare_store), *options)
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert words in ended.stderr
@@ -232,8 +232,12 @@ async def test_one_capacity_for_all(bare_store: Store, reading: ReadOnlyDatabase
 async def test_former_capacities(store: Store, database_url: str) -> None:
     """What was in order when a capacity was lowered is no finding, as in a reconciliation; `--capacity` is for all."""
     lowered = {"until": NINE + 3 * QUARTER, "capacity": 2}
-    await put(store, "resources", [{"_id": "a", "name": "A", "capacity": 1, "formerCapacities": [lowered]}])
-    await put(store, "reservations", [taken("a", 0, 2), taken("a", 1, 2), taken("a", 4, 6), taken("a", 5, 7)])
+    await insert_rows(store, "resources", [{"_id": "a", "name": "A", "capacity": 1, "formerCapacities": [lowered]}])
+    await insert_rows(
+        store,
+        "reservations",
+        [foreign_row("a", 0, 2), foreign_row("a", 1, 2), foreign_row("a", 4, 6), foreign_row("a", 5, 7)],
+    )
     ran = await engine.reconcile_reservations(store, "full", None)
     opened = await open_read_only(database_url, store.database.name)
     report, for_all = await audit(opened), await audit(opened, shape=Shape(capacity=1))
@@ -249,22 +253,26 @@ class TestReadable:
     @pytest.mark.parametrize(("good", "code"), [(1, 2), (10, 2), (11, 0)])
     async def test_a_hundredth(self, bare_store: Store, server: str, good: int, code: int) -> None:
         """Less than a hundredth of what may occupy something is exit code 2, however clean it is; trash is no part."""
-        rows = [taken(f"r{number}", 0, 4) for number in range(good)] + [taken("a", 0, None) for _ in range(1_000)]
-        rows += [taken("a", 0, 4, isDeleted=True) for _ in range(500)]
-        rows += [taken("a", 0, 4, status="cancelled") for _ in range(500)]
-        await put(bare_store, "reservations", rows)
-        ended = run(*arguments(server, bare_store), "--json")
+        rows = [foreign_row(f"r{number}", 0, 4) for number in range(good)] + [
+            foreign_row("a", 0, None) for _ in range(1_000)
+        ]
+        rows += [foreign_row("a", 0, 4, isDeleted=True) for _ in range(500)]
+        rows += [foreign_row("a", 0, 4, status="cancelled") for _ in range(500)]
+        await insert_rows(bare_store, "reservations", rows)
+        ended = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert ended.returncode == code, ended.stderr
         assert ("less than a hundredth could be read" in ended.stderr) is (code == 2)
 
     async def test_an_unknown_status_is_not_clean(self, bare_store: Store, server: str) -> None:
         """One that nobody knows is exit code 1 without a conflict; another spelling of a known one is known."""
-        await put(bare_store, "reservations", [taken("a", 0, 4), taken("b", 0, 4, status="Waitlisted")])
-        unknown = run(*arguments(server, bare_store), "--json")
-        known = run(*arguments(server, bare_store), "--json", "--free-if", "status=waitlisted")
-        await put(bare_store, "reservations", [taken("a", 2, 6, status=" CONFIRMED")])
-        both = run(*arguments(server, bare_store), "--json")
+        await insert_rows(
+            bare_store, "reservations", [foreign_row("a", 0, 4), foreign_row("b", 0, 4, status="Waitlisted")]
+        )
+        unknown = run_reserva(*audit_arguments(server, bare_store), "--json")
+        known = run_reserva(*audit_arguments(server, bare_store), "--json", "--free-if", "status=waitlisted")
+        await insert_rows(bare_store, "reservations", [foreign_row("a", 2, 6, status=" CONFIRMED")])
+        both = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert (unknown.returncode, known.returncode, both.returncode) == (1, 0, 1)
         assert json.loads(unknown.stdout)["unknownStatuses"] == {"Waitlisted": 1}
@@ -273,8 +281,10 @@ class TestReadable:
 
     async def test_many_unknown_statuses(self, bare_store: Store, reading: ReadOnlyDatabase) -> None:
         """Of very many different ones the later ones are counted together, and long ones are cut."""
-        await put(bare_store, "reservations", [taken("a", 0, 4, status=f"state {number}") for number in range(300)])
-        await put(bare_store, "reservations", [taken("a", 0, 4, status="x" * 100_000)])
+        await insert_rows(
+            bare_store, "reservations", [foreign_row("a", 0, 4, status=f"state {number}") for number in range(300)]
+        )
+        await insert_rows(bare_store, "reservations", [foreign_row("a", 0, 4, status="x" * 100_000)])
         counts = (await audit(reading)).unknown_statuses.counts
 
         assert (len(counts), counts["others"], sum(counts.values())) == (101, 201, 301)
@@ -291,20 +301,22 @@ class TestReadable:
 async def test_a_pipeline_that_does_more(bare_store: Store, server: str, pipeline: str, tmp_path: Path) -> None:
     """A pipeline that writes or runs code, wherever that stands, is exit code 2 before anything is asked."""
     await fill(bare_store, database("slots"))
-    before = await everything(bare_store)
+    before = await database_contents(bare_store)
     (tmp_path / "stages.json").write_text(pipeline)
-    ended = run(*arguments(server, bare_store), "--pipeline", str(tmp_path / "stages.json"))
+    ended = run_reserva(*audit_arguments(server, bare_store), "--pipeline", str(tmp_path / "stages.json"))
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "an audit only reads" in ended.stderr
-    assert await everything(bare_store) == before
+    assert await database_contents(bare_store) == before
 
 
 async def test_a_pipeline_that_the_server_refuses(bare_store: Store, server: str, tmp_path: Path) -> None:
     """What the server does not take is a sentence and exit code 2."""
     await fill(bare_store, database("slots"))
     (tmp_path / "stages.json").write_text('[{"$project": {"a": {"$nonsense": 1}}}]')
-    ended = run(*arguments(server, bare_store), "--collection", "bookings", "--pipeline", str(tmp_path / "stages.json"))
+    ended = run_reserva(
+        *audit_arguments(server, bare_store), "--collection", "bookings", "--pipeline", str(tmp_path / "stages.json")
+    )
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "The server refuses the pipeline" in ended.stderr

@@ -19,7 +19,8 @@ from app.booking.outcomes import Accepted, Refused
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from tests.support.database_check import peak_load
-from tests.support.step_driver import HOUR, NINE, add_resource, book, booking_of, hold, run, won
+from tests.support.step_driver import accepted, add_resource, book_accepted, book_hold, booking_of, run_batch
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -46,38 +47,38 @@ def group(*members: Book) -> BookGroup:
 async def test_a_time_that_was_left_is_free_and_one_that_was_taken_is_not(store: Store) -> None:
     """Behind a move its old time can be booked, and its new one cannot."""
     await add_resource(store)
-    made = await book(store)
+    made = await book_accepted(store)
     moved = to(made, startTime=NINE + HOUR)
 
-    assert won(await run(store, moved, booking_of(), booking_of(NINE + HOUR))) == [True, True, False]
+    assert accepted(await run_batch(store, moved, booking_of(), booking_of(NINE + HOUR))) == [True, True, False]
     assert await peak_load(store) == 1
 
 
 async def test_two_moves_into_one_time(store: Store) -> None:
     """The second one is refused."""
     await add_resource(store)
-    one, two = await book(store), await book(store, start=NINE + HOUR)
+    one, two = await book_accepted(store), await book_accepted(store, start=NINE + HOUR)
     target = {"startTime": NINE + 5 * HOUR}
 
-    assert won(await run(store, to(one, **target), to(two, **target))) == [True, False]
+    assert accepted(await run_batch(store, to(one, **target), to(two, **target))) == [True, False]
     assert await peak_load(store) == 1
 
 
 async def test_what_was_cancelled_with_others_is_free(store: Store) -> None:
     """Behind the end of a group its time can be booked in the same transaction."""
     await add_resource(store)
-    made = await book(store)
+    made = await book_accepted(store)
 
-    assert won(await run(store, cancelled(made), booking_of())) == [True, True]
+    assert accepted(await run_batch(store, cancelled(made), booking_of())) == [True, True]
 
 
 async def test_a_group_that_was_refused_takes_nothing(store: Store) -> None:
     """Its members that could have been had are free for whoever comes behind it."""
     for name in ("room", "desk"):
         await add_resource(store, name)
-    await book(store, resource="desk")
+    await book_accepted(store, resource="desk")
     both = group(booking_of(), booking_of(resource="desk"))
-    refused, booked = await run(store, both, booking_of())
+    refused, booked = await run_batch(store, both, booking_of())
 
     assert isinstance(refused, MembersRefused)
     assert isinstance(booked, Accepted)
@@ -86,21 +87,21 @@ async def test_a_group_that_was_refused_takes_nothing(store: Store) -> None:
 async def test_a_move_that_was_refused_leaves_everything_where_it_is(store: Store) -> None:
     """Neither the times that it would have left are free for those behind it, nor are those that it wanted taken."""
     await add_resource(store)
-    one, two = await book(store), await book(store, start=NINE + HOUR)
-    await book(store, start=NINE + 2 * HOUR)
+    one, two = await book_accepted(store), await book_accepted(store, start=NINE + HOUR)
+    await book_accepted(store, start=NINE + 2 * HOUR)
     members = [to(one, startTime=NINE + 5 * HOUR), to(two, startTime=NINE + 2 * HOUR)]
-    outcomes = await run(store, Move(by="test", members=members), booking_of(), booking_of(NINE + 5 * HOUR))
+    outcomes = await run_batch(store, Move(by="test", members=members), booking_of(), booking_of(NINE + 5 * HOUR))
 
     assert isinstance(outcomes[0], MembersRefused)
-    assert won(outcomes) == [False, False, True]
+    assert accepted(outcomes) == [False, False, True]
 
 
 async def test_two_over_one_expired_hold(store: Store) -> None:
     """Where two fit in its place both are booked, and it is marked once."""
     await add_resource(store, capacity=2)
-    held = await hold(store, timedelta(seconds=-1))
+    held = await book_hold(store, timedelta(seconds=-1))
 
-    assert won(await run(store, booking_of(), booking_of())) == [True, True]
+    assert accepted(await run_batch(store, booking_of(), booking_of())) == [True, True]
     row = await store.database["reservations"].find_one({"_id": held})
     assert row is not None
     assert (row["status"], row["version"]) == ("expired", 2)
@@ -109,9 +110,9 @@ async def test_two_over_one_expired_hold(store: Store) -> None:
 async def test_the_longest_of_a_batch_sets_the_reach(store: Store) -> None:
     """A short booking behind a long one does not hide the end of the long one from later lookups."""
     await add_resource(store)
-    await run(store, booking_of(length=30 * HOUR), booking_of(NINE + 50 * HOUR, 2 * HOUR))
+    await run_batch(store, booking_of(length=30 * HOUR), booking_of(NINE + 50 * HOUR, 2 * HOUR))
 
-    (outcome,) = await run(store, booking_of(NINE + 29 * HOUR))
+    (outcome,) = await run_batch(store, booking_of(NINE + 29 * HOUR))
 
     assert isinstance(outcome, Refused)
 
@@ -119,10 +120,10 @@ async def test_the_longest_of_a_batch_sets_the_reach(store: Store) -> None:
 async def test_a_very_long_one_is_seen_by_later_batches(store: Store) -> None:
     """What blocks for more than a week is looked up by itself, in the middle, at its end and by whoever ends in it."""
     await add_resource(store)
-    await run(store, booking_of(length=24 * 300 * HOUR), booking_of(NINE - HOUR))
+    await run_batch(store, booking_of(length=24 * 300 * HOUR), booking_of(NINE - HOUR))
 
     wishes = [NINE + 24 * 150 * HOUR, NINE + 24 * 300 * HOUR - HOUR, NINE - HOUR / 2, NINE + 24 * 300 * HOUR]
-    assert won([(await run(store, booking_of(start)))[0] for start in wishes]) == [False, False, False, True]
+    assert accepted([(await run_batch(store, booking_of(start)))[0] for start in wishes]) == [False, False, False, True]
 
 
 def confirmed(held: ObjectId) -> AnyIntent:
@@ -139,9 +140,9 @@ def extended(held: ObjectId) -> AnyIntent:
 async def test_a_hold_that_goes_on_stays_in_the_way(store: Store, change: Callable[[ObjectId], AnyIntent]) -> None:
     """Whoever comes behind its confirmation, or behind its prolongation, is refused."""
     await add_resource(store)
-    held = await hold(store, timedelta(minutes=10))
+    held = await book_hold(store, timedelta(minutes=10))
 
-    assert won(await run(store, change(held), booking_of())) == [True, False]
+    assert accepted(await run_batch(store, change(held), booking_of())) == [True, False]
     assert await peak_load(store) == 1
 
 
@@ -149,9 +150,9 @@ async def test_a_hold_that_goes_on_stays_in_the_way(store: Store, change: Callab
 async def test_the_rest_of_a_time_that_was_shortened_is_free(store: Store, shrunk: dict[str, Any]) -> None:
     """And no more than that."""
     await add_resource(store)
-    made = await book(store)
+    made = await book_accepted(store)
     wishes = [booking_of(NINE, HOUR / 2), booking_of(HALF, HOUR / 2)]
-    outcomes = await run(store, to(made, **shrunk), *wishes)
+    outcomes = await run_batch(store, to(made, **shrunk), *wishes)
 
-    assert sorted(won(outcomes[1:])) == [False, True]
+    assert sorted(accepted(outcomes[1:])) == [False, True]
     assert await peak_load(store) == 1

@@ -17,9 +17,16 @@ from app.booking.expiry import complete_ended, expire_lapsed
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import Store, connect
 from app.storage.documents import Reservation, StoredAnswer
-from tests.support.command_log import listening
+from tests.support.command_log import logged_store
 from tests.support.servers import with_options
-from tests.support.step_driver import Unlucky, add_resource, book, booking_of, run, unanswered
+from tests.support.step_driver import (
+    FailingStepDriver,
+    add_resource,
+    book_accepted,
+    booking_of,
+    lost_commit_answer,
+    run_batch,
+)
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -52,16 +59,16 @@ async def keyed(store: Store) -> None:
     def render(made: Reservation) -> StoredAnswer:
         return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
 
-    await run(store, booking_of(token=Token("key", "same", render)))
+    await run_batch(store, booking_of(token=Token("key", "same", render)))
 
 
 async def test_a_batch_is_one_transaction_on_a_snapshot_with_a_majority(database_url: str) -> None:
     """A booking is one transaction from the guard on: it begins with `snapshot` and ends with `majority, j`."""
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         await add_resource(store)
-        commands.taken()
-        await book(store)
-        asked = [each for each in commands.taken() if each[0] in FORMS]
+        commands.take()
+        await book_accepted(store)
+        asked = [each for each in commands.take() if each[0] in FORMS]
 
     (transaction,) = in_transactions(asked)
     names = [name for name, _ in transaction]
@@ -77,11 +84,11 @@ async def test_a_batch_is_one_transaction_on_a_snapshot_with_a_majority(database
 
 async def test_keys_are_looked_up_in_what_the_majority_has(database_url: str) -> None:
     """What a failover may yet undo is no answer to repeat: looked up before the transaction, among the majority's."""
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         await add_resource(store)
-        commands.taken()
+        commands.take()
         await keyed(store)
-        (lookup,) = outside(commands.taken(), "reservations")
+        (lookup,) = outside(commands.take(), "reservations")
 
     assert lookup[0] == "find"
     assert level(lookup[1]) == "majority"
@@ -89,15 +96,15 @@ async def test_keys_are_looked_up_in_what_the_majority_has(database_url: str) ->
 
 async def test_the_question_whether_it_was_done_is_asked_of_the_majority(database_url: str) -> None:
     """The session is ended, then the guard written with a majority, then the proof read from a majority's data."""
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         await add_resource(store)
-        actor = Unlucky(store, [booking_of()])
-        actor.fail("commit", unanswered(), done=True)
-        await actor.until("reservations.insert")
-        commands.taken()
-        await actor.finish()
-        asked = commands.taken()
-        await actor.close()
+        driver = FailingStepDriver(store, [booking_of()])
+        driver.fail("commit", lost_commit_answer(), done=True)
+        await driver.until("reservations.insert")
+        commands.take()
+        await driver.finish()
+        asked = commands.take()
+        await driver.close()
 
     names = [name for name, command in asked if command.get("autocommit") is None]
     assert names[:3] == ["killSessions", "update", "find"]
@@ -131,12 +138,12 @@ async def test_a_change_outside_a_transaction_counts_with_a_majority(
     database_url: str, change: Callable[[Store, ObjectId], Awaitable[None]]
 ) -> None:
     """What ends a reservation is acknowledged by a majority and journalled, and guarded by its version."""
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         await add_resource(store)
-        made = await book(store)
-        commands.taken()
+        made = await book_accepted(store)
+        commands.take()
         await change(store, made.id)
-        updates = [command for name, command in commands.taken() if name == "update"]
+        updates = [command for name, command in commands.take() if name == "update"]
 
     (ending,) = [command for command in updates if "history" in str(command["updates"])]
     assert ending["update"] == "reservations"
@@ -146,14 +153,14 @@ async def test_a_change_outside_a_transaction_counts_with_a_majority(
 
 async def test_what_a_run_finds_is_of_one_snapshot_and_kept_by_a_majority(database_url: str) -> None:
     """The second look reads everything on one snapshot; findings are written in a transaction like bookings."""
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         await add_resource(store)
-        made = await book(store)
+        made = await book_accepted(store)
         copy = made.model_copy(update={"id": ObjectId()})
         await store.database["reservations"].insert_one(copy.to_mongo())
-        commands.taken()
+        commands.take()
         run = await reconcile_reservations(store, "full")
-        looked, written = in_transactions(commands.taken())
+        looked, written = in_transactions(commands.take())
 
     assert run.findings == 1
     assert {command.get("find") for _, command in looked} >= {"resources", "reservations"}

@@ -9,9 +9,10 @@ import pytest
 
 from app.migration.migrate import migrate
 from app.storage.client import connect
-from tests.support.api_client import NINE, Visitor, wanted
+from tests.support.api_client import ApiClient, booking_body
 from tests.support.http_client import serving
 from tests.support.servers import NotAtHand, Servers, fitting
+from tests.support.times import NINE
 
 WRITE_SECONDS, READ_SECONDS = 3.0, 10.0
 """What is promised."""
@@ -20,12 +21,12 @@ SLACK_SECONDS = 1.0
 """The machine is busy: so much later the answer may be put together."""
 
 WRITES = [
-    ("POST", "/v1/reservations", wanted(NINE)),
-    ("POST", "/v1/reservations", wanted(NINE, None, service="cut", resource="any")),
+    ("POST", "/v1/reservations", booking_body(NINE)),
+    ("POST", "/v1/reservations", booking_body(NINE, None, service="cut", resource="any")),
     ("PATCH", "/v1/reservations/{id}", {"guests": 1, "notes": "x"}),
     ("POST", "/v1/reservations/{id}/cancel", None),
     ("POST", "/v1/reservations/{id}/confirm", None),
-    ("POST", "/v1/groups", {"reservations": [wanted(NINE)]}),
+    ("POST", "/v1/groups", {"reservations": [booking_body(NINE)]}),
     ("POST", "/v1/moves", {"moves": [{"reservation": "{id}", "version": 1, "resource": "room"}]}),
     ("PATCH", "/v1/resources/room", {"name": "x"}),
     ("PATCH", "/v1/services/cut", {"name": "x"}),
@@ -58,19 +59,19 @@ def own(request: pytest.FixtureRequest) -> Iterator[tuple[Servers, str]]:
 
 
 @asynccontextmanager
-async def standing_still(own: tuple[Servers, str]) -> AsyncIterator[tuple[Visitor, str]]:
+async def standing_still(own: tuple[Servers, str]) -> AsyncIterator[tuple[ApiClient, str]]:
     """Somebody who has just used the app, and a reservation of theirs; the database answers nothing any more."""
     servers, name = own
     store = await connect(f"{servers.address(name)}reserva")
     await migrate(store)
     async with serving(store) as client:
-        visitor = Visitor(client, store)
-        await visitor.service()
-        await visitor.resource(services=["cut"])
-        held = await visitor.booked(NINE, expiresInSeconds=600)
+        api = ApiClient(client, store)
+        await api.service()
+        await api.resource(services=["cut"])
+        held = await api.booked(NINE, expiresInSeconds=600)
         servers.suspend(name)
         try:
-            yield visitor, held["id"]
+            yield api, held["id"]
         finally:
             servers.resume(name)
     await store.close()
@@ -92,11 +93,11 @@ def name_of(answer: httpx.Response) -> str:
     return kind.removeprefix("/problems/")
 
 
-def writing(visitor: Visitor, identity: str, method: str, path: str, body: object) -> "asyncio.Task[httpx.Response]":
+def writing(api: ApiClient, identity: str, method: str, path: str, body: object) -> "asyncio.Task[httpx.Response]":
     """One request that would change something."""
     content = None if body is None else httpx.Request("POST", "http://x", json=body).content.decode()
     headers = {"If-Match": "*", "Content-Type": "application/json"}
-    asked = visitor.ask(
+    asked = api.request(
         method,
         path.replace("{id}", identity),
         headers=headers,
@@ -107,8 +108,8 @@ def writing(visitor: Visitor, identity: str, method: str, path: str, body: objec
 
 async def test_writes_are_answered_within_three_seconds(own: tuple[Servers, str]) -> None:
     """Bookings and edits of every kind, asked at once of a database that has just stopped, are told what is known."""
-    async with standing_still(own) as (visitor, identity):
-        asked = [writing(visitor, identity, *each) for each in WRITES]
+    async with standing_still(own) as (api, identity):
+        asked = [writing(api, identity, *each) for each in WRITES]
         answers = await before(WRITE_SECONDS, *asked)
 
     assert [answer.status_code for answer in answers] == [503] * len(WRITES), [answer.text for answer in answers]
@@ -121,13 +122,13 @@ async def test_reads_are_answered_within_ten(own: tuple[Servers, str]) -> None:
 
     What these look up before they write is not answered, so they are surely not done.
     """
-    async with standing_still(own) as (visitor, identity):
+    async with standing_still(own) as (api, identity):
         reads = [
-            asyncio.create_task(visitor.ask("GET", path.replace("{id}", identity)))
+            asyncio.create_task(api.request("GET", path.replace("{id}", identity)))
             for path in [*READS, *["/v1/reservations"] * 20]
         ]
         await asyncio.sleep(0)
-        writes = [writing(visitor, identity, *each) for each in WRITES[:4]]
+        writes = [writing(api, identity, *each) for each in WRITES[:4]]
         written = await before(WRITE_SECONDS, *writes)
         read = await before(READ_SECONDS, *reads)
 
@@ -137,16 +138,16 @@ async def test_reads_are_answered_within_ten(own: tuple[Servers, str]) -> None:
 
 async def test_what_was_told_to_be_undone_is_not_done(own: tuple[Servers, str]) -> None:
     """When the database goes on, whoever heard that nothing was done has nothing, and the next one books."""
-    async with standing_still(own) as (visitor, identity):
+    async with standing_still(own) as (api, identity):
         starts = [NINE.replace(hour=hour) for hour in range(10, 16)]
-        asked = [writing(visitor, identity, "POST", "/v1/reservations", wanted(start)) for start in starts]
+        asked = [writing(api, identity, "POST", "/v1/reservations", booking_body(start)) for start in starts]
         answers = await before(WRITE_SECONDS, *asked)
         own[0].resume(own[1])
         undone = [start for start, answer in zip(starts, answers, strict=True) if name_of(answer) == "overloaded"]
         again = []
         for start in undone:
             for _ in range(5):
-                answer = await visitor.book(start)
+                answer = await api.book(start)
                 if answer.status_code != 503:
                     break
             again.append(answer.status_code)

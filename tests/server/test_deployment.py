@@ -18,8 +18,8 @@ from app.settings import Mode, Settings
 from app.storage.client import Store, connect
 from app.storage.documents import Process
 from app.storage.errors import StorageError
-from tests.support.commands import run
-from tests.support.step_driver import add_resource, book, booking_of
+from tests.support.commands import run_reserva
+from tests.support.step_driver import add_resource, book_accepted, booking_of
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -102,7 +102,7 @@ async def test_another_lifecycle_does_not_start(store: Store) -> None:
 async def test_one_that_finds_it_changed_takes_no_more_bookings(store: Store, app_client: httpx.AsyncClient) -> None:
     """From its next beat on every change is `unavailable` and the process not ready, until all agree again."""
     await add_resource(store)
-    held = await book(store, hold_seconds=3_600)
+    held = await book_accepted(store, hold_seconds=3_600)
     async with running(store) as booking:
         await booking.book(booking_of(held.start_time + 5 * (held.end_time - held.start_time)))
         await say_another_lifecycle(store)
@@ -150,7 +150,7 @@ class TestJoin:
         async with opened(database_url, "optimistic") as other:
             await agreement.agree(other)
 
-        migrated = await asyncio.to_thread(run, "migrate", MONGODB_URL=database_url)
+        migrated = await asyncio.to_thread(run_reserva, "migrate", MONGODB_URL=database_url)
 
         assert migrated.stdout == "built    deployment in strict mode\n"
         assert await agreed(store) == ("strict", agreement.LIFECYCLE)
@@ -164,7 +164,7 @@ class TestJoin:
 
         with pytest.raises(StorageError, match="no transactions"):
             await agreement.join(store)
-        migrated = await asyncio.to_thread(run, "migrate", MONGODB_URL=database_url)
+        migrated = await asyncio.to_thread(run_reserva, "migrate", MONGODB_URL=database_url)
 
         assert migrated.returncode == 2
         assert await agreed(store) == ("strict", agreement.LIFECYCLE)
@@ -177,8 +177,8 @@ class TestMigrate:
         """Without a word more, and the next process starts."""
         await agreement.agree(store)
 
-        checked = run("migrate", "--check", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
-        migrated = run("migrate", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
+        checked = run_reserva("migrate", "--check", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
+        migrated = run_reserva("migrate", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
 
         assert (checked.returncode, migrated.returncode) == (1, 0)
         assert checked.stdout.startswith("found    deployment-differs: ")
@@ -190,7 +190,9 @@ class TestMigrate:
         """As long as a process lives, the answer names it and the exit code is 1."""
         async with running(store):
             (row,) = await store.database["processes"].find().to_list(None)
-            answer = await asyncio.to_thread(run, "migrate", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
+            answer = await asyncio.to_thread(
+                run_reserva, "migrate", MONGODB_URL=database_url, RESERVA_MODE="optimistic"
+            )
 
         assert answer.returncode == 1
         assert f"{row['host']}, process {row['pid']} (strict)" in answer.stdout

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from app.migration.migrate import migrate
 from app.storage.client import Store, connect
-from tests.support.commands import eventually, listens
+from tests.support.commands import accepts_connections, eventually
 from tests.support.http_client import serving
 from tests.support.servers import fitting, free_port
 
@@ -37,7 +37,7 @@ def small_server() -> Iterator[str]:
             [unshare, "-rm", "sh", "-c", f"{mount} && {serve}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         try:
-            assert eventually(lambda: listens(port))
+            assert eventually(lambda: accepts_connections(port))
             yield f"mongodb://127.0.0.1:{port}/reserva"
         finally:
             process.kill()

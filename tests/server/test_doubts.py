@@ -10,7 +10,8 @@ from app.cluster import heartbeat
 from app.errors import Problem
 from app.storage.client import Store
 from tests.support.mongodb_proxy import command, connected, faulty, first_statement, proxied
-from tests.support.step_driver import HOUR, NINE, add_resource, booking_of, booking_over
+from tests.support.step_driver import add_resource, booking_of, running_booking_service
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -42,7 +43,7 @@ def driver_of(booking: BookingService) -> SessionDriver:
 async def test_an_abort_that_was_swallowed_locks_nothing(store: Store, database_url: str) -> None:
     """A refusal whose abort never arrives, and which the driver keeps quiet about, leaves the room to the next."""
     await add_resource(store)
-    async with booking_over(store) as other, faulty(database_url) as (proxy, booking):
+    async with running_booking_service(store) as other, faulty(database_url) as (proxy, booking):
         await other.book(booking_of())
         lost = proxy.lose(command("abortTransaction"))
         with pytest.raises(Refused):
@@ -55,7 +56,7 @@ async def test_an_abort_that_was_swallowed_locks_nothing(store: Store, database_
 async def test_what_arrives_after_its_session_was_ended_locks_nothing(store: Store, database_url: str) -> None:
     """The first statement of a transaction that comes late begins it after all; it is ended at the next beat."""
     await add_resource(store)
-    async with booking_over(store) as other, faulty(database_url) as (proxy, booking):
+    async with running_booking_service(store) as other, faulty(database_url) as (proxy, booking):
         late, ended = proxy.hold(first_statement("guards"), times=None), proxy.note(command("killSessions"))
         with pytest.raises(Problem):
             await booking.book(booking_of(deadline_seconds=1.0))
@@ -69,7 +70,7 @@ async def test_what_arrives_after_its_session_was_ended_locks_nothing(store: Sto
 async def test_a_session_is_ended_until_the_server_says_so(store: Store, database_url: str) -> None:
     """An order to end it that never arrives is given again with the next beat."""
     await add_resource(store)
-    async with booking_over(store) as other, faulty(database_url) as (proxy, booking):
+    async with running_booking_service(store) as other, faulty(database_url) as (proxy, booking):
         await other.book(booking_of())
         proxy.lose(command("abortTransaction"))
         orders = proxy.lose(command("killSessions"), times=2)
@@ -86,7 +87,7 @@ async def test_who_finds_the_doubter_dead_ends_what_it_doubted(
     """Its row names the session that it could not end; another process ends it, and ends late statements as well."""
     monkeypatch.setattr(heartbeat, "PLACE", "elsewhere")
     await add_resource(store)
-    async with proxied(database_url) as proxy, booking_over(store) as other, connected(proxy.url) as cut_off:
+    async with proxied(database_url) as proxy, running_booking_service(store) as other, connected(proxy.url) as cut_off:
         dying = BookingService(cut_off)
         await dying.start()
         proxy.lose(command("killSessions"))

@@ -17,10 +17,10 @@ from app.http import deadlines
 from app.storage import stored_rules
 from app.storage.client import Store
 from app.storage.documents import Resource
-from tests.support.api_client import Visitor, good, made, problem, wanted
-from tests.support.command_log import Commands, listening
+from tests.support.api_client import ApiClient, booking_body, created, ok, problem
+from tests.support.command_log import CommandLog, logged_store
 from tests.support.http_client import serving
-from tests.support.step_driver import HOUR
+from tests.support.times import HOUR
 
 pytestmark = pytest.mark.servers("fast")
 
@@ -56,34 +56,34 @@ class Counts:
         return counts
 
 
-class Shop(NamedTuple):
+class CountedApi(NamedTuple):
     """Somebody with a room, what is asked of the database, and what is done in the process."""
 
-    visitor: Visitor
-    commands: Commands
+    api: ApiClient
+    commands: CommandLog
     counts: Counts
 
     async def edit(self, **patch: Any) -> None:
         """Merge a patch into the room."""
-        good(await self.visitor.edit(ROOM, **patch))
+        ok(await self.api.edit(ROOM, **patch))
 
     async def put(self, **schedule: Any) -> None:
         """Give the room a schedule."""
-        good(await self.visitor.ask("PUT", f"{ROOM}/schedule", json=schedule, headers={"If-Match": "*"}))
+        ok(await self.api.request("PUT", f"{ROOM}/schedule", json=schedule, headers={"If-Match": "*"}))
 
     def asked_of(self, collection: str) -> list[Any]:
         """The reads of a collection since the last look."""
-        return [each for name, each in self.commands.taken() if name == "find" and each["find"] == collection]
+        return [each for name, each in self.commands.take() if name == "find" and each["find"] == collection]
 
 
 @pytest.fixture
-async def shop(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Shop]:
+async def counted(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CountedApi]:
     """A room that is open in the daytime, with a service, and counters."""
-    async with listening(database_url) as (store, commands), serving(store) as http:
-        visitor = Visitor(http, store)
-        await visitor.service()
-        await visitor.service("dye")
-        await visitor.resource(capacity=9_000, services=["cut"])
+    async with logged_store(database_url) as (store, commands), serving(store) as http:
+        api = ApiClient(http, store)
+        await api.service()
+        await api.service("dye")
+        await api.resource(capacity=9_000, services=["cut"])
         for module, name in ((stranding_survey, "READ_SECONDS"), (deadlines, "WRITE_SECONDS")):
             monkeypatch.setattr(module, name, 60.0)  # here it counts what is done, not how long it takes
         counts = Counts(monkeypatch)
@@ -93,9 +93,9 @@ async def shop(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         counts.of("known before", stranding_survey, "occupancies_of")
         counts.of("read under the guard", snapshot, "occupancies_of")
         counts.of("judged", stranding, "_is_newly_closed")
-        shop = Shop(visitor, commands, counts)
-        await shop.put(weekly=OPEN)
-        yield shop
+        counted = CountedApi(api, commands, counts)
+        await counted.put(weekly=OPEN)
+        yield counted
 
 
 async def fill(store: Store, count: int) -> None:
@@ -113,17 +113,17 @@ async def fill(store: Store, count: int) -> None:
 
 
 @pytest.fixture
-async def full(shop: Shop) -> Shop:
+async def full(counted: CountedApi) -> CountedApi:
     """The same with 25,000 bookings to come."""
-    made(await shop.visitor.book(FIRST))
-    await fill(shop.visitor.store, BOOKINGS - 1)
-    await shop.visitor.store.database["reservations"].update_many({}, {"$set": {"updatedAt": LONG_AGO}})
-    shop.counts.taken()
-    shop.commands.taken()
-    return shop
+    created(await counted.api.book(FIRST))
+    await fill(counted.api.store, BOOKINGS - 1)
+    await counted.api.store.database["reservations"].update_many({}, {"$set": {"updatedAt": LONG_AGO}})
+    counted.counts.taken()
+    counted.commands.take()
+    return counted
 
 
-async def test_an_edit_that_can_strand_nobody_reads_no_bookings(full: Shop) -> None:
+async def test_an_edit_that_can_strand_nobody_reads_no_bookings(full: CountedApi) -> None:
     """Another name, more room, more services, longer hours, a day more: 25,000 bookings are not asked for."""
     longer = [{**OPEN[0], "from": "07:00", "to": "22:00"}]
     await full.edit(name="another")
@@ -136,11 +136,11 @@ async def test_an_edit_that_can_strand_nobody_reads_no_bookings(full: Shop) -> N
     assert not full.counts.taken().keys() & {"known before", "read under the guard", "judged"}
 
 
-async def test_a_day_off_reads_its_day(full: Shop) -> None:
+async def test_a_day_off_reads_its_day(full: CountedApi) -> None:
     """Of 25,000 bookings those around the day that is closed are read, before the transaction and not in it."""
-    answer = await full.visitor.ask("POST", f"{ROOM}/time-off", json={"from": "2031-01-05", "to": "2031-01-06"})
+    answer = await full.api.request("POST", f"{ROOM}/time-off", json={"from": "2031-01-05", "to": "2031-01-06"})
     assert problem(answer, "stranded-bookings")["total"] == 10
-    made(await full.visitor.ask("POST", f"{ROOM}/time-off", json={"from": "2029-01-05", "to": "2029-01-06"}))
+    created(await full.api.request("POST", f"{ROOM}/time-off", json={"from": "2029-01-05", "to": "2029-01-06"}))
     counts = full.counts.taken()
 
     assert counts.pop("known before") <= 30
@@ -149,21 +149,21 @@ async def test_a_day_off_reads_its_day(full: Shop) -> None:
     assert all("startTransaction" not in each for each in full.asked_of("reservations"))
 
 
-async def test_shorter_hours_are_judged_in_one_pass(full: Shop) -> None:
+async def test_shorter_hours_are_judged_in_one_pass(full: CountedApi) -> None:
     """Every booking to come is looked at once, outside the transaction; who is not touched is not told of."""
     shorter = [{**OPEN[0], "from": "09:00"}]
     await full.put(weekly=shorter)
 
     assert full.counts.taken() == {"parsed": 1, "known before": BOOKINGS, "judged": BOOKINGS}
     late = [{**OPEN[0], "from": "10:30"}]
-    answer = await full.visitor.ask("PUT", f"{ROOM}/schedule", json={"weekly": late}, headers={"If-Match": "*"})
+    answer = await full.api.request("PUT", f"{ROOM}/schedule", json={"weekly": late}, headers={"If-Match": "*"})
     body = problem(answer, "stranded-bookings")
     assert (body["total"], len(body["reservations"])) == (BOOKINGS, 100)
     assert body["reservations"] == sorted(body["reservations"], key=lambda each: each["startTime"])
     assert full.counts.taken() == {"parsed": 1, "known before": BOOKINGS, "judged": BOOKINGS}
 
 
-async def test_less_capacity_is_judged_in_one_pass(full: Shop) -> None:
+async def test_less_capacity_is_judged_in_one_pass(full: CountedApi) -> None:
     """Under the guard nobody is judged again if nobody came."""
     full.counts.of("passes", Plan, "stranded_among")
     await full.edit(capacity=8_000)
@@ -171,25 +171,27 @@ async def test_less_capacity_is_judged_in_one_pass(full: Shop) -> None:
     assert full.counts.taken() == {"known before": BOOKINGS, "passes": 1}
 
 
-async def test_closing_for_good_lists_all_and_is_forced_without_a_look(full: Shop) -> None:
+async def test_closing_for_good_lists_all_and_is_forced_without_a_look(full: CountedApi) -> None:
     """The total is right and a hundred are listed; who forces it need not wait for what he does not want to know."""
-    body = problem(await full.visitor.edit(ROOM, active=False), "stranded-bookings")
+    body = problem(await full.api.edit(ROOM, active=False), "stranded-bookings")
     assert (body["total"], len(body["reservations"])) == (BOOKINGS, 100)
     full.counts.taken()
-    full.commands.taken()
-    forced = await full.visitor.ask(
+    full.commands.take()
+    forced = await full.api.request(
         "PATCH", ROOM, json={"active": False}, headers={"If-Match": "*"}, params={"force": "true"}
     )
 
-    assert good(forced)["active"] is False
+    assert ok(forced)["active"] is False
     assert full.asked_of("reservations") == []
-    again = await full.visitor.ask(
+    again = await full.api.request(
         "PATCH", ROOM, json={"capacityMode": "guests"}, headers={"If-Match": "*"}, params={"force": "true"}
     )
     assert problem(again, "stranded-bookings")["total"] == BOOKINGS
 
 
-async def test_who_came_since_is_all_that_a_transaction_reads(full: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_came_since_is_all_that_a_transaction_reads(
+    full: CountedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A booking between the look and the transaction is seen there, alone: the 25,000 are not read again."""
     booked = False
     read = stranding_survey.read_blocking_rows
@@ -199,7 +201,7 @@ async def test_who_came_since_is_all_that_a_transaction_reads(full: Shop, monkey
         rows = await read(*args)
         if not booked:
             booked = True
-            made(await full.visitor.book(FIRST + timedelta(days=1, hours=3)))
+            created(await full.api.book(FIRST + timedelta(days=1, hours=3)))
             full.counts.taken()
         return rows
 
@@ -218,36 +220,36 @@ def long_schedule(last: str = "17:00") -> dict[str, Any]:
 
 
 @pytest.fixture
-async def long(shop: Shop) -> Shop:
+async def long(counted: CountedApi) -> CountedApi:
     """A room with 3,660 overrides and all but two of the times off that it may have."""
-    await shop.put(**long_schedule())
+    await counted.put(**long_schedule())
     off = [{"id": str(ObjectId()), "from": "2020-01-01", "to": "2020-01-02"} for _ in range(TIMES_OFF - 2)]
-    stored = shop.visitor.store.database
+    stored = counted.api.store.database
     await stored["resources"].update_one({"_id": "room"}, {"$set": {"timeOff": off}, "$inc": {"version": 1}})
     await stored["guards"].update_one({"_id": "room"}, {"$set": {"rules": "another"}})
-    made(await shop.visitor.book(FIRST))
-    shop.counts.taken()
-    shop.commands.taken()
-    return shop
+    created(await counted.api.book(FIRST))
+    counted.counts.taken()
+    counted.commands.take()
+    return counted
 
 
-async def test_a_long_schedule_is_parsed_once_when_it_is_put(long: Shop) -> None:
+async def test_a_long_schedule_is_parsed_once_when_it_is_put(long: CountedApi) -> None:
     """3,660 overrides are parsed when they come, and neither by the transaction nor by the booking after it."""
     await long.put(**long_schedule("18:00"))
-    made(await long.visitor.book(FIRST + timedelta(days=1)))
+    created(await long.api.book(FIRST + timedelta(days=1)))
 
     assert long.counts.taken()["parsed"] == 1
 
 
-async def test_what_leaves_a_long_schedule_alone_does_not_touch_it(long: Shop) -> None:
+async def test_what_leaves_a_long_schedule_alone_does_not_touch_it(long: CountedApi) -> None:
     """Other edits neither read, nor parse, nor copy, nor write the schedule, and a time off is added to the others."""
-    made(await long.visitor.ask("POST", f"{ROOM}/time-off", json={"from": "2031-05-01", "to": "2031-05-02"}))
-    off = made(await long.visitor.ask("POST", f"{ROOM}/time-off", json={"from": "2031-06-01", "to": "2031-06-02"}))
-    assert (await long.visitor.ask("DELETE", f"{ROOM}/time-off/{off['id']}")).status_code == 204
+    created(await long.api.request("POST", f"{ROOM}/time-off", json={"from": "2031-05-01", "to": "2031-05-02"}))
+    off = created(await long.api.request("POST", f"{ROOM}/time-off", json={"from": "2031-06-01", "to": "2031-06-02"}))
+    assert (await long.api.request("DELETE", f"{ROOM}/time-off/{off['id']}")).status_code == 204
     await long.edit(name="another", services=[])
     await long.edit(capacity=7)
-    made(await long.visitor.book(FIRST + timedelta(days=1)))
-    commands = long.commands.taken()
+    created(await long.api.book(FIRST + timedelta(days=1)))
+    commands = long.commands.take()
     finds = [each for name, each in commands if name == "find" and each["find"] == "resources"]
     updates = [each["updates"] for name, each in commands if name == "update" and each["update"] == "resources"]
     writes = [each["u"] for some in updates for each in some]
@@ -256,26 +258,26 @@ async def test_what_leaves_a_long_schedule_alone_does_not_touch_it(long: Shop) -
     assert len(writes) == 5
     assert all(each.get("projection") in ({"schedule": 0, "timeOff": 0}, {"version": 1}) for each in finds)
     assert not any({"schedule", "timeOff"} & write.get("$set", {}).keys() for write in writes)
-    assert len(good(await long.visitor.get(f"{ROOM}/time-off", limit=200))["items"]) == 200
+    assert len(ok(await long.api.get(f"{ROOM}/time-off", limit=200))["items"]) == 200
 
 
-async def test_a_booking_on_a_long_schedule_obeys_its_last_edit(long: Shop) -> None:
+async def test_a_booking_on_a_long_schedule_obeys_its_last_edit(long: CountedApi) -> None:
     """What is kept of an edit is what was written: the day off is refused, and free again without it."""
     day = render(FIRST.replace(year=2031, month=5))[:10]
     after = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
-    wish = wanted(FIRST.replace(year=2031, month=5))
-    off = made(await long.visitor.ask("POST", f"{ROOM}/time-off", json={"from": day, "to": after}))
-    problem(await long.visitor.post(wish), "rule")
-    assert (await long.visitor.ask("DELETE", f"{ROOM}/time-off/{off['id']}")).status_code == 204
+    wish = booking_body(FIRST.replace(year=2031, month=5))
+    off = created(await long.api.request("POST", f"{ROOM}/time-off", json={"from": day, "to": after}))
+    problem(await long.api.post(wish), "rule")
+    assert (await long.api.request("DELETE", f"{ROOM}/time-off/{off['id']}")).status_code == 204
 
-    made(await long.visitor.post(wish))
+    created(await long.api.post(wish))
 
 
-async def test_edits_that_come_at_once_are_planned_once_each(shop: Shop) -> None:
+async def test_edits_that_come_at_once_are_planned_once_each(counted: CountedApi) -> None:
     """Whichever version they are for, none is planned for one that another has changed by then; all are done."""
-    shop.counts.of("planned", planning.Planner, "plan")
-    before = good(await shop.visitor.get(ROOM))["version"]
-    await asyncio.gather(*(shop.edit(capacity=9_001 + number) for number in range(30)))
+    counted.counts.of("planned", planning.Planner, "plan")
+    before = ok(await counted.api.get(ROOM))["version"]
+    await asyncio.gather(*(counted.edit(capacity=9_001 + number) for number in range(30)))
 
-    assert shop.counts.taken()["planned"] == 30
-    assert good(await shop.visitor.get(ROOM))["version"] == before + 30
+    assert counted.counts.taken()["planned"] == 30
+    assert ok(await counted.api.get(ROOM))["version"] == before + 30

@@ -15,10 +15,11 @@ from app.storage import finding_pages
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.finding_pages import SORTS, FindingFilters
-from tests.support.api_client import HOUR, NINE, Visitor, good, problem
-from tests.support.command_log import listening
-from tests.support.findings import URL, found
-from tests.support.query_plans import filters_of, is_found
+from tests.support.api_client import ApiClient, ok, problem
+from tests.support.command_log import logged_store
+from tests.support.findings import URL, insert_finding
+from tests.support.query_plans import filters_of, uses_index
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
 ORDERS = ("from", "-from", "newest", "excess")
@@ -26,9 +27,9 @@ STATES = ("open", "acknowledged", "accepted", "resolved")
 
 
 @pytest.fixture
-async def reviewer(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+async def reviewer(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
     """Somebody who may review."""
-    return await Visitor(app_client, store).other("findings:review")
+    return await ApiClient(app_client, store).with_scopes("findings:review")
 
 
 async def many(store: Store, number: int) -> list[dict[str, Any]]:
@@ -37,7 +38,7 @@ async def many(store: Store, number: int) -> list[dict[str, Any]]:
     day = store.clock.now() - timedelta(days=1)
     for _ in range(number):
         excess = dice.choice((1, 1, 2, 5))
-        await found(
+        await insert_finding(
             store,
             dice.randrange(6),
             resource=dice.choice("abc"),
@@ -56,12 +57,12 @@ def in_order(rows: list[dict[str, Any]], order: str) -> list[str]:
     return [str(row["_id"]) for row in ordered]
 
 
-async def pages(reviewer: Visitor, limit: int, **filters: Any) -> list[list[str]]:
+async def pages(reviewer: ApiClient, limit: int, **filters: Any) -> list[list[str]]:
     """The ids on all pages."""
     seen: list[list[str]] = []
     cursor: dict[str, Any] = {}
     while True:
-        page = good(await reviewer.get(URL, limit=limit, **filters, **cursor))
+        page = ok(await reviewer.get(URL, limit=limit, **filters, **cursor))
         seen.append([each["id"] for each in page["items"]])
         if "next" not in page:
             return seen
@@ -69,7 +70,7 @@ async def pages(reviewer: Visitor, limit: int, **filters: Any) -> list[list[str]
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_every_order_comes_in_pages(reviewer: Visitor, order: str) -> None:
+async def test_every_order_comes_in_pages(reviewer: ApiClient, order: str) -> None:
     """Each finding once, in its order, ties by id, whatever the filters; full pages, and how many there are in all."""
     rows = await many(reviewer.store, 40)
     some = [row for row in rows if row["state"] in {"open", "resolved"} and row["resource"] in {"a", "b"}]
@@ -80,36 +81,36 @@ async def test_every_order_comes_in_pages(reviewer: Visitor, order: str) -> None
     assert [each for page in whole for each in page] == in_order(rows, order)
     assert [len(page) for page in whole] == [7] * 5 + [5]
     assert [each for page in narrowed for each in page] == in_order(some, order)
-    assert good(await reviewer.get(URL, limit=1))["total"] == len(rows)
-    assert good(await reviewer.get(URL, limit=1, **filters))["total"] == len(some)
+    assert ok(await reviewer.get(URL, limit=1))["total"] == len(rows)
+    assert ok(await reviewer.get(URL, limit=1, **filters))["total"] == len(some)
 
 
-async def test_the_order_is_that_of_the_start_unless_said_otherwise(reviewer: Visitor) -> None:
+async def test_the_order_is_that_of_the_start_unless_said_otherwise(reviewer: ApiClient) -> None:
     """The earliest window first."""
     rows = await many(reviewer.store, 12)
 
     assert await reviewer.ids(URL) == in_order(rows, "from")
 
 
-async def test_what_changes_between_two_pages_disturbs_nobody_else(reviewer: Visitor) -> None:
+async def test_what_changes_between_two_pages_disturbs_nobody_else(reviewer: ApiClient) -> None:
     """One that is resolved meanwhile, and one that comes, neither repeat nor skip what stays."""
     store = reviewer.store
-    ids = [str(await found(store, number)) for number in range(6)]
-    first = good(await reviewer.get(URL, state="open", limit=2))
+    ids = [str(await insert_finding(store, number)) for number in range(6)]
+    first = ok(await reviewer.get(URL, state="open", limit=2))
     await store.database["findings"].update_many(
         {"_id": {"$in": [ObjectId(ids[1]), ObjectId(ids[2])]}}, {"$set": {"state": "resolved"}}
     )
-    await found(store, 0)
-    second = good(await reviewer.get(URL, state="open", limit=5, cursor=first["next"]))
+    await insert_finding(store, 0)
+    second = ok(await reviewer.get(URL, state="open", limit=5, cursor=first["next"]))
 
     assert [each["id"] for each in first["items"]] == ids[:2]
     assert [each["id"] for each in second["items"]] == ids[3:]
 
 
-async def test_what_an_older_version_found_comes_last_by_excess(reviewer: Visitor) -> None:
+async def test_what_an_older_version_found_comes_last_by_excess(reviewer: ApiClient) -> None:
     """It has none stored; no page skips or repeats it."""
-    rows = [await found(reviewer.store, number, excess=number % 2 + 1) for number in range(3)]
-    old = [await found(reviewer.store, number) for number in range(3)]
+    rows = [await insert_finding(reviewer.store, number, excess=number % 2 + 1) for number in range(3)]
+    old = [await insert_finding(reviewer.store, number) for number in range(3)]
     await reviewer.store.database["findings"].update_many({"_id": {"$in": old}}, {"$unset": {"excess": ""}})
 
     seen = await pages(reviewer, 1, order="excess")
@@ -117,10 +118,10 @@ async def test_what_an_older_version_found_comes_last_by_excess(reviewer: Visito
     assert [each for page in seen for each in page] == [str(each) for each in (rows[1], rows[2], rows[0], *old[::-1])]
 
 
-async def test_a_cursor_belongs_to_its_list(reviewer: Visitor) -> None:
+async def test_a_cursor_belongs_to_its_list(reviewer: ApiClient) -> None:
     """With another order or other filters it is refused; another size of the page, and their order, are no matter."""
     for number in range(4):
-        await found(reviewer.store, number)
+        await insert_finding(reviewer.store, number)
     lists: list[dict[str, Any]] = [
         {},
         {"order": "-from"},
@@ -132,16 +133,16 @@ async def test_a_cursor_belongs_to_its_list(reviewer: Visitor) -> None:
         {"to": render(NINE + 9 * HOUR)},
         {"updatedSince": render(NINE.replace(year=2020))},
     ]
-    cursors = [good(await reviewer.get(URL, limit=1, **each))["next"] for each in lists]
+    cursors = [ok(await reviewer.get(URL, limit=1, **each))["next"] for each in lists]
     for number, each in enumerate(lists):
         for place, cursor in enumerate(cursors):
             answer = await reviewer.get(URL, limit=2, cursor=cursor, **each)
             if place == number:
-                assert len(good(answer)["items"]) == 2
+                assert len(ok(answer)["items"]) == 2
             else:
                 problem(answer, "invalid", "?cursor")
     turned = {"state": ["accepted", "open", "open"]}
-    good(await reviewer.get(URL, cursor=cursors[4], **turned))
+    ok(await reviewer.get(URL, cursor=cursors[4], **turned))
     for nonsense in ("mine", cursors[0][:-1], "WzFd"):
         problem(await reviewer.get(URL, cursor=nonsense), "invalid", "?cursor")
 
@@ -150,20 +151,20 @@ FORGED = ("", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2030-01
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_a_forged_cursor(reviewer: Visitor, order: str) -> None:
+async def test_a_forged_cursor(reviewer: ApiClient, order: str) -> None:
     """Whatever stands in a cursor in place of an instant or a number, it is refused, and never a failure of ours."""
     for number in range(2):
-        await found(reviewer.store, number)
-    cursor = good(await reviewer.get(URL, limit=1, order=order))["next"]
+        await insert_finding(reviewer.store, number)
+    cursor = ok(await reviewer.get(URL, limit=1, order=order))["next"]
     of, digest, _, identity = map(str, read_cursor(cursor, str, str, str, str))
     for mark in FORGED[order == "excess" :]:  # what has no excess has an empty mark
         answer = await reviewer.get(URL, order=order, cursor=write_cursor(of, digest, mark, identity))
         problem(answer, "invalid", "?cursor")
 
 
-async def test_windows_that_meet_a_span(reviewer: Visitor) -> None:
+async def test_windows_that_meet_a_span(reviewer: ApiClient) -> None:
     """Half-open on both sides: what only touches the span is not in it."""
-    ids = [str(await found(reviewer.store, number)) for number in range(4)]
+    ids = [str(await insert_finding(reviewer.store, number)) for number in range(4)]
 
     async def within(begin: float, end: float) -> list[str]:
         return await reviewer.ids(URL, **{"from": render(NINE + begin * HOUR), "to": render(NINE + end * HOUR)})
@@ -176,7 +177,7 @@ async def test_windows_that_meet_a_span(reviewer: Visitor) -> None:
     problem(await reviewer.get(URL, **{"from": render(NINE), "to": render(NINE)}), "invalid", "?to")
 
 
-async def test_the_findings_of_a_customer(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_findings_of_a_customer(reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """All with a reservation of theirs, however their id is stored and however many reservations they have."""
     monkeypatch.setattr(finding_pages, "CUSTOMER_BATCH", 3)
     store, ann = reviewer.store, ObjectId()
@@ -187,24 +188,24 @@ async def test_the_findings_of_a_customer(reviewer: Visitor, monkeypatch: pytest
     others = [{"_id": each, "customer": customer} for each, customer in (("x", "bob"), (7, 17), (8, None))]
     await store.database["reservations"].insert_many([*rows, *others])
     ids = [
-        str(await found(store, number, reservations=mine))
+        str(await insert_finding(store, number, reservations=mine))
         for number, mine in enumerate(([theirs[0], "x"], ["x", 7], [8, theirs[19]], [ObjectId()]))
     ]
 
     assert await reviewer.ids(URL, customer=str(ann)) == [ids[0], ids[2]]
     assert await pages(reviewer, 1, customer=str(ann), order="-from") == [[ids[2]], [ids[0]]]
     assert await reviewer.ids(URL, customer="17") == [ids[1]]
-    assert good(await reviewer.get(URL, customer="bob", limit=1))["total"] == 2
-    nobody = good(await reviewer.get(URL, customer="zoe"))
+    assert ok(await reviewer.get(URL, customer="bob", limit=1))["total"] == 2
+    nobody = ok(await reviewer.get(URL, customer="zoe"))
     assert (nobody["items"], nobody["total"], "next" in nobody) == ([], 0, False)
 
 
-async def test_a_customer_among_more_than_a_finding_lists(reviewer: Visitor) -> None:
+async def test_a_customer_among_more_than_a_finding_lists(reviewer: ApiClient) -> None:
     """Of very many reservations a finding lists some; the others are known by their place."""
     store = reviewer.store
     listed_ones = [ObjectId() for _ in range(3)]
     cut = {"reservations": listed_ones, "reservationCount": 9_000, "digest": "abc"}
-    ids = [str(await found(store, number, **cut)) for number in (0, 1)]
+    ids = [str(await insert_finding(store, number, **cut)) for number in (0, 1)]
     row = {"_id": ObjectId(), "customer": "ann", "resource": "room", "startTime": NINE, "endTime": NINE + HOUR / 2}
     await store.database["reservations"].insert_one(row)
 
@@ -212,22 +213,23 @@ async def test_a_customer_among_more_than_a_finding_lists(reviewer: Visitor) -> 
     assert await reviewer.ids(URL, customer="bob") == []
 
 
-async def test_what_changed_since(reviewer: Visitor) -> None:
+async def test_what_changed_since(reviewer: ApiClient) -> None:
     """That instant included; a word is a change, being seen as it was by a run is none."""
     store = reviewer.store
     now = store.clock.now()
     before, at, after = [
-        str(await found(store, number, updatedAt=now + timedelta(milliseconds=number - 1))) for number in range(3)
+        str(await insert_finding(store, number, updatedAt=now + timedelta(milliseconds=number - 1)))
+        for number in range(3)
     ]
     assert await reviewer.ids(URL, updatedSince=render(now)) == [at, after]
-    good(await reviewer.ask("POST", f"{URL}/{before}/acknowledge"))
+    ok(await reviewer.request("POST", f"{URL}/{before}/acknowledge"))
 
     assert set(await reviewer.ids(URL, updatedSince=render(now))) == {before, at, after}
 
 
-async def test_filters_take_so_many_values(reviewer: Visitor) -> None:
+async def test_filters_take_so_many_values(reviewer: ApiClient) -> None:
     """Two hundred in all; nonsense is named."""
-    await found(reviewer.store, 1, resource="r7")
+    await insert_finding(reviewer.store, 1, resource="r7")
     names = [f"r{number}" for number in range(200)]
 
     assert len(await reviewer.ids(URL, resource=names)) == 1
@@ -242,13 +244,13 @@ async def test_filters_take_so_many_values(reviewer: Visitor) -> None:
 @pytest.mark.servers("explain", "transactions")
 async def test_no_list_walks_a_collection(database_url: str) -> None:
     """Every order and filter, the count, and the names beside it are answered from indexes."""
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         await store.database["customers"].insert_one({"_id": "ann", "name": "Ann"})
         row = {"_id": ObjectId(), "customer": "ann", "startTime": NINE, "resource": "room"}
         await store.database["reservations"].insert_one(row)
         for number in range(3):
-            await found(store, number, reservations=[row["_id"]])
-        commands.taken()
+            await insert_finding(store, number, reservations=[row["_id"]])
+        commands.take()
         asked = [
             FindingFilters(),
             FindingFilters(["open"]),
@@ -261,12 +263,12 @@ async def test_no_list_walks_a_collection(database_url: str) -> None:
                 following = (await list_findings(store, filters, order, 1, None)).following
                 if following is not None:
                     await list_findings(store, filters, order, 1, following)
-        seen = [(str(each[name]), where) for name, each in commands.taken() for where in filters_of(each)]
+        seen = [(str(each[name]), where) for name, each in commands.take() for where in filters_of(each)]
 
         assert {"findings", "reservations"} <= {collection for collection, _ in seen}
         for collection, where in seen:
             if collection in {"findings", "reservations"}:
-                assert await is_found(store, collection, where), (collection, where)
+                assert await uses_index(store, collection, where), (collection, where)
 
 
 @pytest.mark.servers("mongod")

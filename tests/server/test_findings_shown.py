@@ -13,30 +13,31 @@ from app.reconciliation.findings.context import read_context
 from app.reconciliation.findings.listing import list_findings
 from app.storage.client import Store
 from app.storage.finding_pages import FindingFilters
-from tests.support.api_client import HOUR, NINE, Visitor, good
-from tests.support.command_log import listening
-from tests.support.findings import URL, found, run_of
+from tests.support.api_client import ApiClient, ok
+from tests.support.command_log import logged_store
+from tests.support.findings import URL, insert_finding, reconcile
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
 OID = ObjectId("65a000000000000000000001")
 
 
 @pytest.fixture
-async def reviewer(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+async def reviewer(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
     """Somebody who may do everything."""
-    return Visitor(app_client, store)
+    return ApiClient(app_client, store)
 
 
-async def shown(reviewer: Visitor, *rows: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
+async def shown(reviewer: ApiClient, *rows: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
     """The reservations of a finding with these rows, in the list and by itself the same."""
     stored = [
         {"_id": ObjectId(), "resource": "room", "startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"} | row
         for row in rows
     ]
     await reviewer.store.database["reservations"].insert_many(stored)
-    identity = await found(reviewer.store, 0, reservations=[row["_id"] for row in stored], **fields)
-    (listed,) = (each for each in good(await reviewer.get(URL))["items"] if each["id"] == str(identity))
-    single = good(await reviewer.get(f"{URL}/{identity}"))
+    identity = await insert_finding(reviewer.store, 0, reservations=[row["_id"] for row in stored], **fields)
+    (listed,) = (each for each in ok(await reviewer.get(URL))["items"] if each["id"] == str(identity))
+    single = ok(await reviewer.get(f"{URL}/{identity}"))
     assert single["reservations"] == listed["reservations"]
     reservations: list[dict[str, Any]] = single["reservations"]
     return reservations
@@ -79,7 +80,7 @@ def skip_if_refused(server_name: str, stored: dict[str, Any]) -> None:
     ids=str,
 )
 async def test_an_odd_value_is_shown(
-    reviewer: Visitor, server_name: str, stored: dict[str, Any], readable: dict[str, Any]
+    reviewer: ApiClient, server_name: str, stored: dict[str, Any], readable: dict[str, Any]
 ) -> None:
     """As an instant, a number or an id where it can be read as one, else as text or not at all; nobody gets a 5xx."""
     skip_if_refused(server_name, stored)
@@ -103,7 +104,7 @@ async def test_an_odd_value_is_shown(
     ids=str,
 )
 async def test_so_is_what_only_bson_knows(
-    reviewer: Visitor, server_name: str, stored: dict[str, Any], readable: dict[str, Any]
+    reviewer: ApiClient, server_name: str, stored: dict[str, Any], readable: dict[str, Any]
 ) -> None:
     """Decimals, instants outside of Python's calendar, ids of other types."""
     skip_if_refused(server_name, stored)
@@ -112,15 +113,15 @@ async def test_so_is_what_only_bson_knows(
     assert {name: odd.get(name) for name in readable} == readable
 
 
-async def test_a_reservation_that_is_gone_is_left_with_its_id(reviewer: Visitor) -> None:
+async def test_a_reservation_that_is_gone_is_left_with_its_id(reviewer: ApiClient) -> None:
     """Nothing is made up."""
     gone = ObjectId()
-    identity = await found(reviewer.store, 0, reservations=[gone])
+    identity = await insert_finding(reviewer.store, 0, reservations=[gone])
 
-    assert good(await reviewer.get(f"{URL}/{identity}"))["reservations"] == [{"id": str(gone)}]
+    assert ok(await reviewer.get(f"{URL}/{identity}"))["reservations"] == [{"id": str(gone)}]
 
 
-async def test_names_stand_beside_ids(reviewer: Visitor) -> None:
+async def test_names_stand_beside_ids(reviewer: ApiClient) -> None:
     """Of resource and customers, however their ids are stored; of one without a name there is none."""
     database = reviewer.store.database
     room, bob = ObjectId(), ObjectId()
@@ -129,37 +130,37 @@ async def test_names_stand_beside_ids(reviewer: Visitor) -> None:
     await database["resources"].insert_one({"_id": room, "name": "The room"})
     rows = [{"customer": customer, "resource": room} for customer in ("ann", bob, str(bob), "cy", "zoe", None)]
     reservations = await shown(reviewer, *rows, resource=str(room))
-    (finding,) = good(await reviewer.get(URL))["items"]
+    (finding,) = ok(await reviewer.get(URL))["items"]
 
     assert finding["resourceName"] == "The room"
     assert [each.get("customerName") for each in reservations] == ["Ann", "Bob", "Bob", None, None, None]
     assert [each.get("customer") for each in reservations] == ["ann", str(bob), str(bob), "cy", "zoe", None]
 
 
-async def test_guests_are_units_where_guests_are_counted(reviewer: Visitor) -> None:
+async def test_guests_are_units_where_guests_are_counted(reviewer: ApiClient) -> None:
     """As the run counts them."""
     await reviewer.resource("room", capacityMode="guests", capacity=3)
 
     assert [each["units"] for each in await shown(reviewer, {"guestCount": 4}, {"guests": 2.0}, {})] == [4, 2, 1]
 
 
-async def test_the_first_hundred_reservations_are_shown(reviewer: Visitor) -> None:
+async def test_the_first_hundred_reservations_are_shown(reviewer: ApiClient) -> None:
     """In the list and by itself, with how many there are."""
     many = [ObjectId() for _ in range(250)]
-    identity = await found(reviewer.store, 0, reservations=many, reservationCount=250)
-    for finding in (good(await reviewer.get(URL))["items"][0], good(await reviewer.get(f"{URL}/{identity}"))):
+    identity = await insert_finding(reviewer.store, 0, reservations=many, reservationCount=250)
+    for finding in (ok(await reviewer.get(URL))["items"][0], ok(await reviewer.get(f"{URL}/{identity}"))):
         assert [each["id"] for each in finding["reservations"]] == [str(each) for each in many[:100]]
         assert finding["reservationCount"] == 250
 
 
-async def test_everything_that_a_finding_may_have(reviewer: Visitor) -> None:
+async def test_everything_that_a_finding_may_have(reviewer: ApiClient) -> None:
     """The fields of the contract and no others, with the history of a window that grew."""
     other, whole = ObjectId(), ObjectId()
     entry = {"at": NINE, "by": "worker", "to": "open", "note": "others joined", "from": NINE, "until": NINE + HOUR}
     entry |= {"peak": 2, "capacity": 1, "joined": ["a"], "left": ["b"]}
     fields = {"state": "resolved", "mergedInto": other, "splitFrom": whole, "assignee": "zoe", "history": [entry]}
-    identity = await found(reviewer.store, 0, reservations=[], **fields)
-    finding = good(await reviewer.get(f"{URL}/{identity}"))
+    identity = await insert_finding(reviewer.store, 0, reservations=[], **fields)
+    finding = ok(await reviewer.get(f"{URL}/{identity}"))
 
     assert set(finding) == {
         *("id", "version", "resource", "from", "to", "peak", "capacity", "state", "assignee", "reservations"),
@@ -170,12 +171,12 @@ async def test_everything_that_a_finding_may_have(reviewer: Visitor) -> None:
     assert finding["history"] == [entry | instants]
 
 
-async def test_one_read_a_page_and_collection(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_read_a_page_and_collection(reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many findings a page has, names and reservations are looked up at once."""
     await reviewer.resource("room")
     for number in range(20):
         await reviewer.store.database["reservations"].insert_one({"_id": number, "customer": f"c{number}"})
-        await found(reviewer.store, number, reservations=[number])
+        await insert_finding(reviewer.store, number, reservations=[number])
     asked: list[str] = []
     lenient = Store.lenient
 
@@ -189,24 +190,24 @@ async def test_one_read_a_page_and_collection(reviewer: Visitor, monkeypatch: py
     assert sorted(asked) == ["customers", "reservations", "resources"]
 
 
-async def test_a_finding_that_still_changes_is_shown_though_its_version_is_known(reviewer: Visitor) -> None:
+async def test_a_finding_that_still_changes_is_shown_though_its_version_is_known(reviewer: ApiClient) -> None:
     """Its reservations change without a version of it; once it is resolved, a known tag is enough."""
     first = await reviewer.resource("room") and await reviewer.booked()
     copy = {**await reviewer.stored(first), "_id": ObjectId()}
     await reviewer.store.database["reservations"].insert_one(copy)
-    await run_of(reviewer)
+    await reconcile(reviewer)
     (identity,) = await reviewer.ids(URL)
     tag = {"If-None-Match": '"1"'}
-    assert (await reviewer.ask("GET", f"{URL}/{identity}", headers=tag)).status_code == 200
+    assert (await reviewer.request("GET", f"{URL}/{identity}", headers=tag)).status_code == 200
     await reviewer.verb(first, "cancel")
-    await run_of(reviewer)
+    await reconcile(reviewer)
     tag = {"If-None-Match": '"2"'}
 
-    assert (await reviewer.ask("GET", f"{URL}/{identity}", headers=tag)).status_code == 304
+    assert (await reviewer.request("GET", f"{URL}/{identity}", headers=tag)).status_code == 304
 
 
 @pytest.mark.servers("or")
-async def test_a_customer_has_what_others_stored_under_the_object_id(reviewer: Visitor) -> None:
+async def test_a_customer_has_what_others_stored_under_the_object_id(reviewer: ApiClient) -> None:
     """Both lists of a customer's reservations have those that name the text and those that name the ObjectId."""
     await reviewer.add("customers", id=str(OID))
     times = {"resource": "room", "startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
@@ -214,8 +215,8 @@ async def test_a_customer_has_what_others_stored_under_the_object_id(reviewer: V
     ids = (await reviewer.store.database["reservations"].insert_many(rows)).inserted_ids
 
     for where, filters in ((f"/v1/customers/{OID}/reservations", {}), ("/v1/reservations", {"customer": str(OID)})):
-        pages = [good(await reviewer.get(where, limit="1", **filters))]
-        pages.append(good(await reviewer.get(where, limit="1", cursor=pages[0]["next"], **filters)))
+        pages = [ok(await reviewer.get(where, limit="1", **filters))]
+        pages.append(ok(await reviewer.get(where, limit="1", cursor=pages[0]["next"], **filters)))
         assert {each["id"] for page in pages for each in page["items"]} == {str(each) for each in ids[:2]}
         assert pages[1].get("next") is None
 
@@ -223,13 +224,13 @@ async def test_a_customer_has_what_others_stored_under_the_object_id(reviewer: V
 @pytest.mark.servers("transactions")
 async def test_a_page_asks_for_a_few_ids_at_a_time(database_url: str) -> None:
     """A server that compares each row with each id asked for is not kept busy for minutes by one page."""
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         ids = [[ObjectId() for _ in range(100)] for _ in range(50)]
-        made = [await found(store, number, reservations=each) for number, each in enumerate(ids)]
+        made = [await insert_finding(store, number, reservations=each) for number, each in enumerate(ids)]
         page = await list_findings(store, FindingFilters(), "from", len(made), None)
-        commands.taken()
+        commands.take()
         await read_context(store, page.findings)
-        asked = [len(each["filter"]["_id"]["$in"]) for name, each in commands.taken() if name == "find"]
+        asked = [len(each["filter"]["_id"]["$in"]) for name, each in commands.take() if name == "find"]
 
     assert sum(asked) >= 5_000
     assert max(asked) <= (2_000 if store.shape == "or" else 100)

@@ -16,41 +16,42 @@ from app.errors import Problem
 from app.reconciliation.findings import service, transitions
 from app.reconciliation.findings.transitions import FindingTransition
 from app.storage.client import Store
-from tests.support.api_client import HOUR, NINE, Visitor, good, problem
-from tests.support.findings import URL, doubled, found, only, run_of, word
+from tests.support.api_client import ApiClient, ok, problem
+from tests.support.findings import URL, insert_duplicate, insert_finding, only_finding, post_decision, reconcile
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
 VERBS = {"acknowledge": "acknowledged", "accept": "accepted", "resolve": "resolved", "reopen": "open"}
 
 
 @pytest.fixture
-async def reviewer(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+async def reviewer(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
     """Somebody who may do everything, before a room."""
-    visitor = Visitor(app_client, store)
-    await visitor.resource("room")
-    return visitor
+    api = ApiClient(app_client, store)
+    await api.resource("room")
+    return api
 
 
-async def overlapping(reviewer: Visitor) -> tuple[dict[str, Any], dict[str, Any]]:
+async def overlapping(reviewer: ApiClient) -> tuple[dict[str, Any], dict[str, Any]]:
     """A finding of two reservations, and the first of these."""
     first = await reviewer.booked()
-    await doubled(reviewer, first)
-    await run_of(reviewer)
-    return await only(reviewer), first
+    await insert_duplicate(reviewer, first)
+    await reconcile(reviewer)
+    return await only_finding(reviewer), first
 
 
-async def stored(reviewer: Visitor, finding: dict[str, Any]) -> dict[str, Any]:
+async def stored(reviewer: ApiClient, finding: dict[str, Any]) -> dict[str, Any]:
     """The document."""
     row: dict[str, Any] | None = await reviewer.store.database["findings"].find_one({"_id": ObjectId(finding["id"])})
     assert row is not None
     return row
 
 
-async def test_who_spoke_is_written_down(reviewer: Visitor) -> None:
+async def test_who_spoke_is_written_down(reviewer: ApiClient) -> None:
     """The person if they say who they are, else the key; with the window of which they said it."""
     finding, _ = await overlapping(reviewer)
-    await word(reviewer, finding, "acknowledge", actor="Ann of the desk", note="calling them")
-    accepted = good(await word(reviewer, finding, "accept"))
+    await post_decision(reviewer, finding, "acknowledge", actor="Ann of the desk", note="calling them")
+    accepted = ok(await post_decision(reviewer, finding, "accept"))
     of = {"from": finding["from"], "until": finding["to"], "peak": 2, "capacity": 1}
     said = [{name: value for name, value in each.items() if name != "at"} for each in accepted["history"][1:]]
 
@@ -61,11 +62,11 @@ async def test_who_spoke_is_written_down(reviewer: Visitor) -> None:
     assert [each.get("key") for each in (await stored(reviewer, finding))["history"][1:]] == [reviewer.prefix] * 2
 
 
-async def test_an_acceptance_names_what_was_accepted(reviewer: Visitor) -> None:
+async def test_an_acceptance_names_what_was_accepted(reviewer: ApiClient) -> None:
     """These reservations, this peak and excess, until when, by whom."""
     finding, _ = await overlapping(reviewer)
     until = NINE + 9 * HOUR
-    accepted = good(await word(reviewer, finding, "accept", until=render(until), actor="Ann"))
+    accepted = ok(await post_decision(reviewer, finding, "accept", until=render(until), actor="Ann"))
     row = await stored(reviewer, finding)
     kept = row["acceptance"]
 
@@ -74,51 +75,51 @@ async def test_an_acceptance_names_what_was_accepted(reviewer: Visitor) -> None:
     assert kept == {"peak": 2, "excess": 1, "until": until, "by": "Ann", "at": row["updatedAt"]}
 
 
-async def test_repeating_an_acceptance_renews_it_where_it_differs(reviewer: Visitor) -> None:
+async def test_repeating_an_acceptance_renews_it_where_it_differs(reviewer: ApiClient) -> None:
     """The same again changes nothing; another end, or a finding that is another by now, is accepted anew."""
     finding, first = await overlapping(reviewer)
     for body, version in (({}, 2), ({}, 2), ({"until": render(NINE)}, 3), ({"until": render(NINE)}, 3), ({}, 4)):
-        assert good(await word(reviewer, finding, "accept", **body))["version"] == version
+        assert ok(await post_decision(reviewer, finding, "accept", **body))["version"] == version
     assert "until" not in (await stored(reviewer, finding))["acceptance"]
     other = ObjectId(first["id"])
     change = {"$set": {"reservations": [other]}, "$inc": {"version": 1}}
     await reviewer.store.database["findings"].update_one({"_id": ObjectId(finding["id"])}, change)
-    assert good(await word(reviewer, finding, "accept"))["version"] == 6
+    assert ok(await post_decision(reviewer, finding, "accept"))["version"] == 6
     assert (await stored(reviewer, finding))["acceptance"]["reservations"] == [other]
 
 
-async def test_what_was_said_can_be_taken_back(reviewer: Visitor) -> None:
+async def test_what_was_said_can_be_taken_back(reviewer: ApiClient) -> None:
     """An acknowledgement, an acceptance; of a resolution only where it still overlaps. It is told of once more."""
     finding, first = await overlapping(reviewer)
     mark = {"$set": {"toldAt": NINE}}
     await reviewer.store.database["findings"].update_one({"_id": ObjectId(finding["id"])}, mark)
-    unchanged = good(await word(reviewer, finding, "reopen"))
+    unchanged = ok(await post_decision(reviewer, finding, "reopen"))
     assert (unchanged["state"], unchanged["version"]) == ("open", 1)
-    good(await word(reviewer, finding, "acknowledge"))
+    ok(await post_decision(reviewer, finding, "acknowledge"))
     assert "toldAt" in await stored(reviewer, finding)
-    assert good(await word(reviewer, finding, "reopen"))["state"] == "open"
+    assert ok(await post_decision(reviewer, finding, "reopen"))["state"] == "open"
     assert not {"acknowledged", "toldAt"} & (await stored(reviewer, finding)).keys()
-    good(await word(reviewer, finding, "accept"))
-    assert good(await word(reviewer, finding, "reopen", note="too early"))["state"] == "open"
+    ok(await post_decision(reviewer, finding, "accept"))
+    assert ok(await post_decision(reviewer, finding, "reopen", note="too early"))["state"] == "open"
     assert "acceptance" not in await stored(reviewer, finding)
 
-    await reviewer.put(first, status="cancelled")
-    good(await word(reviewer, finding, "resolve"))
-    problem(await word(reviewer, finding, "reopen"), "forbidden-transition")
-    await reviewer.put(first, status="confirmed")
-    assert good(await word(reviewer, finding, "reopen"))["state"] == "open"
+    await reviewer.overwrite(first, status="cancelled")
+    ok(await post_decision(reviewer, finding, "resolve"))
+    problem(await post_decision(reviewer, finding, "reopen"), "forbidden-transition")
+    await reviewer.overwrite(first, status="confirmed")
+    assert ok(await post_decision(reviewer, finding, "reopen"))["state"] == "open"
 
 
-async def test_what_is_part_of_another_is_spoken_of_there(reviewer: Visitor) -> None:
+async def test_what_is_part_of_another_is_spoken_of_there(reviewer: ApiClient) -> None:
     """A finding that was merged is not reopened beside the one that it is in."""
     other = ObjectId()
-    merged = {"id": str(await found(reviewer.store, 0, state="resolved", mergedInto=other))}
+    merged = {"id": str(await insert_finding(reviewer.store, 0, state="resolved", mergedInto=other))}
 
-    assert str(other) in problem(await word(reviewer, merged, "reopen"), "forbidden-transition")["detail"]
+    assert str(other) in problem(await post_decision(reviewer, merged, "reopen"), "forbidden-transition")["detail"]
 
 
 @pytest.mark.parametrize("state", ["open", "acknowledged", "accepted", "resolved"])
-async def test_which_words_are_heard_in_which_state(reviewer: Visitor, state: str) -> None:
+async def test_which_words_are_heard_in_which_state(reviewer: ApiClient, state: str) -> None:
     """Acknowledged is what was open, accepted what is not over; what overlaps is not resolved."""
     heard = {
         "open": {"acknowledged", "accepted", "open"},
@@ -130,19 +131,19 @@ async def test_which_words_are_heard_in_which_state(reviewer: Visitor, state: st
     for verb, to in VERBS.items():
         reset = {"$set": {"state": state}}
         await reviewer.store.database["findings"].update_one({"_id": ObjectId(finding["id"])}, reset)
-        answer = await word(reviewer, finding, verb)
+        answer = await post_decision(reviewer, finding, verb)
         if to in heard[state]:
-            assert good(answer)["state"] == to
+            assert ok(answer)["state"] == to
         else:
             problem(answer, "forbidden-transition")
 
 
-async def test_a_finding_has_somebody_who_takes_care_of_it(reviewer: Visitor) -> None:
+async def test_a_finding_has_somebody_who_takes_care_of_it(reviewer: ApiClient) -> None:
     """In any state, which stays as it is; nobody named, nobody does. The history says who gave it to whom."""
     finding, _ = await overlapping(reviewer)
-    given = good(await word(reviewer, finding, "assign", assignee="zoe", actor="Ann", note="you know them"))
-    again = good(await word(reviewer, finding, "assign", assignee="zoe"))
-    taken = good(await word(reviewer, finding, "assign"))
+    given = ok(await post_decision(reviewer, finding, "assign", assignee="zoe", actor="Ann", note="you know them"))
+    again = ok(await post_decision(reviewer, finding, "assign", assignee="zoe"))
+    taken = ok(await post_decision(reviewer, finding, "assign"))
 
     assert (given["assignee"], given["state"], given["version"], again) == ("zoe", "open", 2, given)
     assert ("assignee" in taken, taken["version"]) == (False, 3)
@@ -152,34 +153,36 @@ async def test_a_finding_has_somebody_who_takes_care_of_it(reviewer: Visitor) ->
     ]
 
 
-async def test_a_history_is_bounded(reviewer: Visitor) -> None:
+async def test_a_history_is_bounded(reviewer: ApiClient) -> None:
     """However often somebody speaks; the last word is there."""
     finding, _ = await overlapping(reviewer)
     for number in range(60):
-        good(await word(reviewer, finding, "acknowledge", note=f"word {number}"))
-    history = (await only(reviewer))["history"]
+        ok(await post_decision(reviewer, finding, "acknowledge", note=f"word {number}"))
+    history = (await only_finding(reviewer))["history"]
 
     assert len(history) == 50
     assert history[-1]["note"] == "word 59"
 
 
-async def test_if_match_is_heeded(reviewer: Visitor) -> None:
+async def test_if_match_is_heeded(reviewer: ApiClient) -> None:
     """412 when somebody was faster, also for what is so already; a weak tag counts, `*` and none at all are any."""
     finding, _ = await overlapping(reviewer)
 
     async def say(verb: str, tag: str) -> httpx.Response:
-        return await reviewer.ask("POST", f"{URL}/{finding['id']}/{verb}", headers={"If-Match": tag})
+        return await reviewer.request("POST", f"{URL}/{finding['id']}/{verb}", headers={"If-Match": tag})
 
     for verb in (*VERBS, "assign"):
         problem(await say(verb, '"7"'), "stale")
     problem(await say("accept", "7"), "invalid")
-    assert good(await say("acknowledge", 'W/"1"'))["version"] == 2
+    assert ok(await say("acknowledge", 'W/"1"'))["version"] == 2
     problem(await say("acknowledge", '"1"'), "stale")
-    assert good(await say("accept", '"5", "2"'))["version"] == 3
-    assert good(await say("reopen", "*"))["version"] == 4
+    assert ok(await say("accept", '"5", "2"'))["version"] == 3
+    assert ok(await say("reopen", "*"))["version"] == 4
 
 
-async def test_a_word_says_it_of_the_version_that_was_meant(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_word_says_it_of_the_version_that_was_meant(
+    reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody who is faster between reading and writing makes it stale; without If-Match it is said once more."""
     finding, _ = await overlapping(reviewer)
     write = transitions._write
@@ -192,42 +195,42 @@ async def test_a_word_says_it_of_the_version_that_was_meant(reviewer: Visitor, m
 
     monkeypatch.setattr(transitions, "_write", overtaken)
     tag = {"If-Match": '"1"'}
-    problem(await reviewer.ask("POST", f"{URL}/{finding['id']}/accept", headers=tag), "stale")
+    problem(await reviewer.request("POST", f"{URL}/{finding['id']}/accept", headers=tag), "stale")
     monkeypatch.setattr(transitions, "_write", overtaken)
-    assert good(await word(reviewer, finding, "accept"))["assignee"] == "bob"
+    assert ok(await post_decision(reviewer, finding, "accept"))["assignee"] == "bob"
 
 
-async def test_each_word_takes_its_own_fields(reviewer: Visitor) -> None:
+async def test_each_word_takes_its_own_fields(reviewer: ApiClient) -> None:
     """What another one takes is refused, as is a time that is over, and who calls themselves a run."""
     finding, _ = await overlapping(reviewer)
     later = render(NINE)
     for verb in ("acknowledge", "resolve", "reopen", "assign"):
-        problem(await word(reviewer, finding, verb, until=later), "invalid", "/until")
+        problem(await post_decision(reviewer, finding, verb, until=later), "invalid", "/until")
     for verb in VERBS:
-        problem(await word(reviewer, finding, verb, assignee="zoe"), "invalid", "/assignee")
+        problem(await post_decision(reviewer, finding, verb, assignee="zoe"), "invalid", "/assignee")
     past = render(reviewer.store.clock.now() - timedelta(seconds=1))
-    problem(await word(reviewer, finding, "accept", until=past), "invalid", "/until")
+    problem(await post_decision(reviewer, finding, "accept", until=past), "invalid", "/until")
     for actor in ("", "a" * 101, "worker"):
-        problem(await word(reviewer, finding, "accept", actor=actor), "invalid", "/actor")
-    problem(await word(reviewer, finding, "assign", assignee=""), "invalid", "/assignee")
-    assert good(await word(reviewer, finding, "accept", actor="a" * 100, note="n" * 500))["version"] == 2
+        problem(await post_decision(reviewer, finding, "accept", actor=actor), "invalid", "/actor")
+    problem(await post_decision(reviewer, finding, "assign", assignee=""), "invalid", "/assignee")
+    assert ok(await post_decision(reviewer, finding, "accept", actor="a" * 100, note="n" * 500))["version"] == 2
 
 
-async def many(reviewer: Visitor, body: dict[str, Any]) -> httpx.Response:
+async def many(reviewer: ApiClient, body: dict[str, Any]) -> httpx.Response:
     """Say something of many."""
-    return await reviewer.ask("POST", f"{URL}/words", json=body, headers={"Idempotency-Key": "changes nothing"})
+    return await reviewer.request("POST", f"{URL}/words", json=body, headers={"Idempotency-Key": "changes nothing"})
 
 
-async def test_one_word_on_many(reviewer: Visitor) -> None:
+async def test_one_word_on_many(reviewer: ApiClient) -> None:
     """Each is answered by itself, in the order of the request: the finding, or the problem that it alone would have."""
     store = reviewer.store
-    ids = [str(await found(store, number)) for number in range(5)]
+    ids = [str(await insert_finding(store, number)) for number in range(5)]
     await transitions.transition(store, ids[1], FindingTransition("accepted", "me"))
     nobody = "0" * 24
     asked = [ids[4], ids[1], nobody, ids[0]]
     body = {"ids": asked, "to": "acknowledged", "note": "seen", "actor": "Ann"}
-    items = good(await many(reviewer, body))["items"]
-    again = good(await many(reviewer, body))["items"]
+    items = ok(await many(reviewer, body))["items"]
+    again = ok(await many(reviewer, body))["items"]
 
     assert [(each["id"], each["status"]) for each in items] == list(zip(asked, (200, 409, 404, 200), strict=True))
     assert [each["finding"]["state"] for each in items if "finding" in each] == ["acknowledged"] * 2
@@ -240,9 +243,9 @@ async def test_one_word_on_many(reviewer: Visitor) -> None:
     assert [each.get("finding") for each in again] == [each.get("finding") for each in items]
 
 
-async def test_every_word_can_be_said_of_many(reviewer: Visitor) -> None:
+async def test_every_word_can_be_said_of_many(reviewer: ApiClient) -> None:
     """With the fields that it takes by itself."""
-    ids = [str(await found(reviewer.store, number)) for number in range(2)]
+    ids = [str(await insert_finding(reviewer.store, number)) for number in range(2)]
     for body in (
         {"to": "accepted", "until": render(NINE)},
         {"to": "open"},
@@ -250,14 +253,14 @@ async def test_every_word_can_be_said_of_many(reviewer: Visitor) -> None:
         {"to": "acknowledged"},
         {"to": "resolved"},
     ):
-        items = good(await many(reviewer, {"ids": ids, **body}))["items"]
+        items = ok(await many(reviewer, {"ids": ids, **body}))["items"]
         assert [each["status"] for each in items] == [200, 200], body
     assert {each["finding"]["assignee"] for each in items} == {"zoe"}
 
 
-async def test_nonsense_on_many_is_refused_as_a_whole(reviewer: Visitor) -> None:
+async def test_nonsense_on_many_is_refused_as_a_whole(reviewer: ApiClient) -> None:
     """Nothing is said of any then."""
-    one = str(await found(reviewer.store, 0))
+    one = str(await insert_finding(reviewer.store, 0))
     for body, pointer in (
         ({"ids": []}, "/ids"),
         ({"ids": [one, one]}, "/ids"),
@@ -274,16 +277,16 @@ async def test_nonsense_on_many_is_refused_as_a_whole(reviewer: Visitor) -> None
     assert (await stored(reviewer, {"id": one}))["version"] == 1
 
 
-async def test_only_reviewers_say_something_of_many(reviewer: Visitor) -> None:
+async def test_only_reviewers_say_something_of_many(reviewer: ApiClient) -> None:
     """As of one."""
-    booker = await reviewer.other("reservations:admin")
+    booker = await reviewer.with_scopes("reservations:admin")
 
     problem(await many(booker, {"ids": ["0" * 24], "to": "open"}), "forbidden")
 
 
-async def test_what_there_is_no_time_for_is_overloaded(reviewer: Visitor) -> None:
+async def test_what_there_is_no_time_for_is_overloaded(reviewer: ApiClient) -> None:
     """It is said of those that were reached, and of the others it is sure that nothing was done."""
-    ids = [str(await found(reviewer.store, number)) for number in range(3)]
+    ids = [str(await insert_finding(reviewer.store, number)) for number in range(3)]
     at = 0.0
     limit = Deadline(service.RESERVE_SECONDS + 1, clock=lambda: at)
     review = service.Findings(reviewer.store, None)  # type: ignore[arg-type]  # nothing free is looked for here
@@ -305,9 +308,9 @@ async def test_what_there_is_no_time_for_is_overloaded(reviewer: Visitor) -> Non
     assert [(await stored(reviewer, {"id": each}))["version"] for each in ids] == [2, 1, 1]
 
 
-async def test_a_database_that_goes_away_among_many(reviewer: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_database_that_goes_away_among_many(reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that it hit says so; the others are as they were answered."""
-    ids = [str(await found(reviewer.store, number)) for number in range(3)]
+    ids = [str(await insert_finding(reviewer.store, number)) for number in range(3)]
     say = transitions.transition
 
     async def broken(store: Store, identity: str, *more: Any) -> Any:
@@ -316,7 +319,7 @@ async def test_a_database_that_goes_away_among_many(reviewer: Visitor, monkeypat
         return await say(store, identity, *more)
 
     monkeypatch.setattr(transitions, "transition", broken)
-    items = good(await many(reviewer, {"ids": ids, "to": "acknowledged"}))["items"]
+    items = ok(await many(reviewer, {"ids": ids, "to": "acknowledged"}))["items"]
 
     assert [each["status"] for each in items] == [200, 503, 200]
     assert items[1]["problem"]["type"] == "/problems/unavailable"

@@ -17,7 +17,7 @@ from app.reconciliation.stored_findings import LISTED_IDS_MAX
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
 from app.storage.runs import RunStore
-from tests.support.api_client import HOUR, MINUTE, NINE
+from tests.support.times import HOUR, MINUTE, NINE
 
 
 async def book(store: Store, *times: tuple[datetime, datetime], resource: str = "room") -> list[ObjectId]:

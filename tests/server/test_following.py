@@ -17,7 +17,8 @@ from app.domain.instants import SECOND
 from app.reservations.queries import Filters, list_reservations
 from app.storage.client import Store
 from app.storage.steps import COMMIT, Step
-from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of, plain_batch
+from tests.support.step_driver import StepDriver, add_resource, book_accepted, booking_of, optimistic_batch
+from tests.support.times import HOUR, NINE
 
 EVERYBODY = Caller("test", frozenset({"admin"}))
 LONG_AGO = NINE.replace(year=2020)
@@ -54,18 +55,18 @@ async def test_a_writer_that_pauses_too_long_does_not_commit(store: Store) -> No
     """What was stamped too long ago goes again: a follower may have passed that instant. Nothing of it is there."""
     await add_resource(store)
     for name in ("occupants.read", "reservations.insert"):
-        actor = Actor(store, [booking_of()])
-        while actor.next.name != name:
-            await actor.advance()
-        actor.paused_seconds = COMMIT_SECONDS + 0.1
+        driver = StepDriver(store, [booking_of()])
+        while driver.next.name != name:
+            await driver.advance()
+        driver.paused_seconds = COMMIT_SECONDS + 0.1
 
         with pytest.raises(WriteConflict):
-            await actor.finish()
+            await driver.finish()
 
-        assert "commit" not in actor.done
-        await actor.close()
+        assert "commit" not in driver.done
+        await driver.close()
     assert await store.database["reservations"].count_documents({}) == 0
-    assert isinstance((await book(store)).id, ObjectId)
+    assert isinstance((await book_accepted(store)).id, ObjectId)
 
 
 @pytest.mark.servers("transactions")
@@ -74,13 +75,13 @@ async def test_what_is_seen_too_late_is_stamped_anew(store: Store, monkeypatch: 
     await add_resource(store)
     follower = Follower(store)
     stamped_ago(store, monkeypatch, 30)
-    actor = Actor(store, [booking_of()])
-    await actor.until("reservations.insert")
-    assert actor.next is COMMIT
-    actor.paused_seconds = FRESH_SECONDS + 0.1
+    driver = StepDriver(store, [booking_of()])
+    await driver.until("reservations.insert")
+    assert driver.next is COMMIT
+    driver.paused_seconds = FRESH_SECONDS + 0.1
     assert await follower.poll() == []
-    (outcome,) = await actor.finish()
-    await actor.close()
+    (outcome,) = await driver.finish()
+    await driver.close()
 
     assert isinstance(outcome, Accepted)
     assert await follower.poll() == [], "only just stamped, it is held back"
@@ -92,14 +93,14 @@ async def test_what_is_seen_too_late_is_stamped_anew(store: Store, monkeypatch: 
 async def test_what_is_seen_in_time_keeps_its_stamp(store: Store) -> None:
     """A commit that took its time, but less than followers wait, needs no second stamp."""
     await add_resource(store)
-    actor = Actor(store, [booking_of()])
-    await actor.until("reservations.insert")
-    actor.paused_seconds = FRESH_SECONDS
-    (outcome,) = await actor.finish()
-    await actor.close()
+    driver = StepDriver(store, [booking_of()])
+    await driver.until("reservations.insert")
+    driver.paused_seconds = FRESH_SECONDS
+    (outcome,) = await driver.finish()
+    await driver.close()
 
     assert isinstance(outcome, Accepted)
-    assert "reservations.stamp" not in actor.done
+    assert "reservations.stamp" not in driver.done
     row = await store.database["reservations"].find_one({"_id": outcome.value.id})
     assert row is not None
     assert row["updatedAt"] == outcome.value.updated_at
@@ -109,17 +110,17 @@ async def test_what_is_seen_in_time_keeps_its_stamp(store: Store) -> None:
 async def test_an_expired_hold_in_the_place_is_stamped_anew_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that a late batch shows is found by followers, also what it wrote in passing."""
     await add_resource(store)
-    held = await book(store, hold_seconds=60)
+    held = await book_accepted(store, hold_seconds=60)
     past = {"$set": {"expiresAt": store.clock.now() - HOUR, "updatedAt": LONG_AGO}}
     await store.database["reservations"].update_one({"_id": held.id}, past)
     follower = Follower(store)
     assert await follower.poll() == [held.id]
     stamped_ago(store, monkeypatch, 30)
-    actor = Actor(store, [booking_of()])
-    await actor.until("reservations.insert")
-    actor.paused_seconds = 60
-    (outcome,) = await actor.finish()
-    await actor.close()
+    driver = StepDriver(store, [booking_of()])
+    await driver.until("reservations.insert")
+    driver.paused_seconds = 60
+    (outcome,) = await driver.finish()
+    await driver.close()
     passes(store, monkeypatch, 20)
 
     assert isinstance(outcome, Accepted)
@@ -132,15 +133,15 @@ async def test_a_pool_is_not_stamped_by_a_clock_that_is_behind(store: Store) -> 
     await add_resource(store)
     wish: dict[str, Any] = {"resource": None, "pool": ("room",)}
     late = store.clock.millis() - int(SKEW_SECONDS * SECOND) - SECOND
-    actor = Actor(store, [booking_of(**wish)], clock=late)
+    driver = StepDriver(store, [booking_of(**wish)], clock=late)
     with pytest.raises(WriteConflict):
-        await actor.finish()
-    await actor.close()
+        await driver.finish()
+    await driver.close()
 
     assert await store.database["reservations"].count_documents({}) == 0
-    actor = Actor(store, [booking_of(**wish)], clock=store.clock.millis())
-    (outcome,) = await actor.finish()
-    await actor.close()
+    driver = StepDriver(store, [booking_of(**wish)], clock=store.clock.millis())
+    (outcome,) = await driver.finish()
+    await driver.close()
     assert isinstance(outcome, Accepted)
 
 
@@ -175,7 +176,7 @@ async def test_without_transactions_a_late_writer_writes_nothing(store: Store) -
     """In optimistic mode what is written is seen at once, so what is old by then is judged again."""
     await add_resource(store)
     paused = 0.0
-    body = attempt(plain_batch(booking_of(), age=Age(lambda: paused)))
+    body = attempt(optimistic_batch(booking_of(), age=Age(lambda: paused)))
     step = next(body)
     with pytest.raises(WriteConflict):  # noqa: PT012  # the body goes on step by step
         while True:

@@ -11,7 +11,7 @@ from app.storage import raw_batches
 from app.storage.client import Store
 from app.storage.row_reader import TRASH, UNKNOWN_STATUS
 from app.storage.values import label
-from tests.support.foreign_checks import audited, reconciled
+from tests.support.foreign_checks import audit_of, reconcile_run
 from tests.support.foreign_model import Expected, World, world
 
 pytestmark = pytest.mark.servers("wire")
@@ -64,8 +64,8 @@ async def test_model_run_and_audit_agree(
         made = world(seed)
         await fill(store, made)
         expected, conflicts = made.windows(named)
-        run = await reconciled(store)
-        report = await audited(store, server)
+        run = await reconcile_run(store)
+        report = await audit_of(store, server)
         seen = [
             Expected(
                 each.resource,

@@ -11,9 +11,10 @@ import pytest
 from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId
 
 from app.domain.instants import render, to_millis
-from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
-from tests.support.foreign_rows import note, put
-from tests.support.shared_apps import Shops, opened_shops
+from tests.support.api_client import ApiClient, created, ok, problem
+from tests.support.foreign_rows import insert_row, reconcile_all
+from tests.support.shared_apps import SharedApps, open_shared_apps
+from tests.support.times import HOUR, NINE
 
 HEX = "6b045bb9d61c1aa0be9c5d21"
 OID = ObjectId(HEX)
@@ -111,116 +112,116 @@ def row_of(name: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def shops() -> AsyncIterator[Shops]:
+async def shared_apps() -> AsyncIterator[SharedApps]:
     """One app a server, for the whole module."""
-    async with opened_shops() as shops:
-        yield shops
+    async with open_shared_apps() as shared_apps:
+        yield shared_apps
 
 
 @pytest.fixture
-async def shop(server_name: str, database_url: str, shops: Shops) -> Visitor:
+async def api(server_name: str, database_url: str, shared_apps: SharedApps) -> ApiClient:
     """A room for each row, with the row on it, and a run that has noted them."""
-    visitor = shops.known(server_name)
-    if visitor is None:
-        visitor = await shops.open(server_name, database_url)
+    api = shared_apps.get(server_name)
+    if api is None:
+        api = await shared_apps.open(server_name, database_url)
         for name, fields in (BUSY | FREE).items():
             if server_name == "trial" and "beyond" in name:
                 continue
-            await visitor.resource(HEX if name == "resource-oid" else name)
-            await put(visitor.store, **row_of(name, fields))
-        await visitor.resource("guests", capacity=3, capacityMode="guests")
-        await note(visitor.store)
-    return visitor
+            await api.resource(HEX if name == "resource-oid" else name)
+            await insert_row(api.store, **row_of(name, fields))
+        await api.resource("guests", capacity=3, capacityMode="guests")
+        await reconcile_all(api.store)
+    return api
 
 
-async def there(shop: Visitor, resource: str) -> None:
+async def there(api: ApiClient, resource: str) -> None:
     """Leave out what this server cannot keep."""
-    if await shop.store.database["resources"].find_one({"_id": resource}) is None:
+    if await api.store.database["resources"].find_one({"_id": resource}) is None:
         pytest.skip("it refuses dates outside of Python's calendar")
 
 
 @pytest.mark.servers("wire")
 @pytest.mark.parametrize("name", BUSY)
-async def test_nobody_books_over_a_row_of_others(shop: Visitor, name: str) -> None:
+async def test_nobody_books_over_a_row_of_others(api: ApiClient, name: str) -> None:
     """It is in the way of a booking, a group, slots and explanations; beside it is room, where it ends in time."""
     resource = HEX if name == "resource-oid" else name
-    await there(shop, resource)
+    await there(api, resource)
 
-    body = problem(await shop.book(resource=resource), "conflict", "/startTime")
+    body = problem(await api.book(resource=resource), "conflict", "/startTime")
     assert len(body["conflicts"]) == 1
     assert isinstance(body["conflicts"][0]["reservation"], str)
     asked = {"resource": resource, "startTime": render(NINE), "endTime": render(TEN)}
-    assert good(await shop.get("/v1/availability/explain", **asked))["bookable"] is False
+    assert ok(await api.get("/v1/availability/explain", **asked))["bookable"] is False
     slots = {"resource": resource, "from": render(NINE), "to": render(NINE + 2 * HOUR), "minutes": 60}
-    free = [item["startTime"] for item in good(await shop.get("/v1/availability", **slots))["items"]]
+    free = [item["startTime"] for item in ok(await api.get("/v1/availability", **slots))["items"]]
     if name in {"for-ages", "for-ages-marked", "for-a-month", "for-all-time"}:
         assert free == []
     else:
         assert free == [render(TEN)]
-        made(await shop.book(TEN, resource=resource))
+        created(await api.book(TEN, resource=resource))
 
 
 @pytest.mark.servers("wire")
 @pytest.mark.parametrize("name", FREE)
-async def test_what_cannot_be_counted_keeps_nobody_out(shop: Visitor, name: str) -> None:
+async def test_what_cannot_be_counted_keeps_nobody_out(api: ApiClient, name: str) -> None:
     """What takes no time, or none that can be read, is no reason to refuse anybody, and no failure."""
-    await there(shop, name)
+    await there(api, name)
     slots = {"resource": name, "from": render(NINE), "to": render(TEN), "minutes": 60}
-    assert [item["startTime"] for item in good(await shop.get("/v1/availability", **slots))["items"]] == [render(NINE)]
-    made(await shop.book(resource=name))
-    problem(await shop.book(resource=name), "conflict")
+    assert [item["startTime"] for item in ok(await api.get("/v1/availability", **slots))["items"]] == [render(NINE)]
+    created(await api.book(resource=name))
+    problem(await api.book(resource=name), "conflict")
 
 
 @pytest.mark.servers("wire")
-async def test_guests_of_others_count_where_guests_are_counted(shop: Visitor) -> None:
+async def test_guests_of_others_count_where_guests_are_counted(api: ApiClient) -> None:
     """A row without units takes as many as its guests, in whatever type they are."""
-    await put(shop.store, **ORDINARY | {"resource": "guests", "guestCount": 2.0})
+    await insert_row(api.store, **ORDINARY | {"resource": "guests", "guestCount": 2.0})
 
-    made(await shop.book(resource="guests"))
-    problem(await shop.book(resource="guests"), "conflict")
+    created(await api.book(resource="guests"))
+    problem(await api.book(resource="guests"), "conflict")
 
 
 @pytest.mark.servers("wire")
-async def test_what_was_noted_is_looked_at_again(shop: Visitor) -> None:
+async def test_what_was_noted_is_looked_at_again(api: ApiClient) -> None:
     """A row that was cancelled or moved since the run is where it is now, not where the run saw it."""
-    await shop.resource("noted")
-    row = await put(shop.store, **row_of("noted", {"status": "Confirmed"}))
-    await note(shop.store)
-    problem(await shop.book(resource="noted"), "conflict")
-    await shop.store.database["reservations"].update_one({"_id": row}, {"$set": {"status": "Cancelled"}})
+    await api.resource("noted")
+    row = await insert_row(api.store, **row_of("noted", {"status": "Confirmed"}))
+    await reconcile_all(api.store)
+    problem(await api.book(resource="noted"), "conflict")
+    await api.store.database["reservations"].update_one({"_id": row}, {"$set": {"status": "Cancelled"}})
 
-    made(await shop.book(resource="noted"))
+    created(await api.book(resource="noted"))
 
 
 @pytest.mark.servers("wire")
-async def test_two_items_of_one_row_take_two_places(shop: Visitor) -> None:
+async def test_two_items_of_one_row_take_two_places(api: ApiClient) -> None:
     """On a resource for two, a row with two items at one time leaves no room; found twice, each counts once."""
-    await shop.resource("pair", capacity=3)
-    await put(shop.store, **row_of("pair", {"items": [{"resource": "pair"}, {"resource": "pair"}]}))
-    await note(shop.store)
+    await api.resource("pair", capacity=3)
+    await insert_row(api.store, **row_of("pair", {"items": [{"resource": "pair"}, {"resource": "pair"}]}))
+    await reconcile_all(api.store)
 
-    made(await shop.book(resource="pair"))
-    problem(await shop.book(resource="pair"), "conflict")
+    created(await api.book(resource="pair"))
+    problem(await api.book(resource="pair"), "conflict")
 
 
 @pytest.mark.servers("wire")
-async def test_an_edit_sees_rows_of_others(shop: Visitor) -> None:
+async def test_an_edit_sees_rows_of_others(api: ApiClient) -> None:
     """Who is stranded by a closed day is found among them, and told as text."""
-    await shop.resource("closing")
-    await put(shop.store, **row_of("closing", {"status": "Confirmed", "customer": OID, "_id": 4711}))
-    await note(shop.store)
-    answer = await shop.ask("PUT", "/v1/resources/closing/schedule", json={"weekly": []}, headers={"If-Match": "*"})
+    await api.resource("closing")
+    await insert_row(api.store, **row_of("closing", {"status": "Confirmed", "customer": OID, "_id": 4711}))
+    await reconcile_all(api.store)
+    answer = await api.request("PUT", "/v1/resources/closing/schedule", json={"weekly": []}, headers={"If-Match": "*"})
 
     (told,) = problem(answer, "stranded-bookings")["reservations"]
     assert (told["id"], told["customer"], told["status"]) == ("4711", HEX, "confirmed")
 
 
 @pytest.mark.servers("wire")
-async def test_a_resource_that_comes_after_its_rows_knows_how_far_they_reach(shop: Visitor) -> None:
+async def test_a_resource_that_comes_after_its_rows_knows_how_far_they_reach(api: ApiClient) -> None:
     """Its guard is made for rows of both forms and all types that the lookup finds: a long one with an end in text."""
     late = "6b045bb9d61c1aa0be9c5d22"
     far = {"startTime": NINE - 100 * HOUR, "endTime": render(NINE + HOUR)}
-    await put(shop.store, **ORDINARY | {"resource": ObjectId(late)} | far)
-    await shop.resource(late)
+    await insert_row(api.store, **ORDINARY | {"resource": ObjectId(late)} | far)
+    await api.resource(late)
 
-    problem(await shop.book(resource=late), "conflict")
+    problem(await api.book(resource=late), "conflict")

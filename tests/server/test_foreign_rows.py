@@ -18,10 +18,10 @@ from app.storage import raw_batches
 from app.storage.client import Store
 from app.storage.readonly import open_read_only
 from app.storage.sweep_rows import OCCUPYING, ORDER, SWEPT_FIELDS
-from tests.support.commands import run
+from tests.support.commands import run_reserva
 from tests.support.data_files import payload_sample, payload_truth
-from tests.support.foreign_checks import audited, reconciled
-from tests.support.step_driver import HOUR, NINE
+from tests.support.foreign_checks import audit_of, reconcile_run
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -74,8 +74,8 @@ async def test_the_sample_of_payload(store: Store, server: str) -> None:
         if name in {"reservations", "resources"}:
             await store.database[name].insert_many(collection["documents"])
     truth = payload_truth()
-    run = await reconciled(store)
-    report = await audited(store, server)
+    run = await reconcile_run(store)
+    report = await audit_of(store, server)
 
     assert await findings(store) == shown(report.windows)
     assert (run.findings, run.conflicts) == (truth["totalWindows"], report.conflicts)
@@ -96,8 +96,8 @@ async def test_a_second_run_finds_the_same(store: Store) -> None:
         taken("room"),
         *(taken("old", at, at + HOUR) for at in far for _ in range(2)),
     )
-    first, before = await reconciled(store), await findings(store)
-    second, after = await reconciled(store), await findings(store)
+    first, before = await reconcile_run(store), await findings(store)
+    second, after = await reconcile_run(store), await findings(store)
 
     assert (first.findings, first.new, second.findings, second.new) == (6, 6, 6, 0)
     assert before == after
@@ -124,7 +124,7 @@ async def test_what_cannot_be_read_is_counted(store: Store) -> None:
     """Each by its reason, with up to three examples in the log; and it hides no overlap of the others."""
     await put(store, taken("room"), taken("room"), *(taken("room") | fields for _, fields in UNREADABLE * 4))
     with capture_logs() as logged:
-        run = await reconciled(store)
+        run = await reconcile_run(store)
     expected: dict[str, int] = {}
     for reason, _ in UNREADABLE:
         expected[reason] = expected.get(reason, 0) + 4
@@ -162,9 +162,9 @@ async def test_what_cannot_be_read_is_counted(store: Store) -> None:
 async def test_every_form_of_a_row(store: Store, fields: dict[str, Any]) -> None:
     """In whatever form somebody stores it, it overlaps with its neighbour, in runs of every kind."""
     await put(store, taken(str(ROOM)), taken(str(ROOM)) | fields | {"updatedAt": store.clock.now()})
-    whole = await reconciled(store)
-    one = await reconciled(store, "resource", str(ROOM))
-    changed = await reconciled(store, "incremental")
+    whole = await reconcile_run(store)
+    one = await reconcile_run(store, "resource", str(ROOM))
+    changed = await reconcile_run(store, "incremental")
 
     assert [each.findings for each in (whole, one, changed)] == [1, 1, 1]
     assert [each.new for each in (whole, one, changed)] == [1, 0, 0]
@@ -179,7 +179,7 @@ async def test_rows_that_lie_apart(store: Store, monkeypatch: pytest.MonkeyPatch
     await put(store, taken(str(ROOM)) | past, taken("z") | past | other)
     await put(store, *(taken(f"between-{number}") | past for number in range(9)))
 
-    assert (await reconciled(store)).findings == 1
+    assert (await reconcile_run(store)).findings == 1
 
 
 async def test_capacities_of_others(store: Store, server: str) -> None:
@@ -194,9 +194,9 @@ async def test_capacities_of_others(store: Store, server: str) -> None:
     )
     await put(store, *(taken(each) for each in ("two", "two", "odd", "none")))
     await put(store, taken(ROOM, guestCount=3), taken(str(ROOM), guestCount=2.0))
-    await reconciled(store)
+    await reconcile_run(store)
 
-    assert await findings(store) == shown((await audited(store, server)).windows)
+    assert await findings(store) == shown((await audit_of(store, server)).windows)
     assert {each[0] for each in await findings(store)} == {"none", str(ROOM)}
 
 
@@ -234,7 +234,7 @@ async def test_nothing_in_a_row_ends_a_run(store: Store) -> None:
         for value in VALUES:
             with suppress(PyMongoError):
                 await store.database["reservations"].insert_one(taken("room") | {name: value})
-    first, second = await reconciled(store), await reconciled(store)
+    first, second = await reconcile_run(store), await reconcile_run(store)
 
     assert first.findings == second.findings >= 2
     assert second.new == 0
@@ -249,7 +249,7 @@ class TestTerminal:
         await store.database["resources"].insert_one({"_id": "room", "name": "Room 1", "capacity": 1})
         await put(store, taken("room", customer="ann"), taken("room", customer=7))
         (loner,) = await put(store, taken("hall", items=[{"resource": "hall", "units": 2}]))
-        first, second = (run("reconcile", MONGODB_URL=database_url) for _ in "12")
+        first, second = (run_reserva("reconcile", MONGODB_URL=database_url) for _ in "12")
         (room,) = await store.database["findings"].find({"resource": "room"}).to_list(None)
         kinds = [each["kind"] async for each in store.database["reconciliations"].find()]
 
@@ -263,7 +263,7 @@ class TestTerminal:
     async def test_of_many_it_prints_some(self, store: Store, database_url: str) -> None:
         """A screen of them, and how many there are besides."""
         await put(store, *(taken(f"r{number:02}") for number in range(60) for _ in "12"))
-        ended = run("reconcile", MONGODB_URL=database_url)
+        ended = run_reserva("reconcile", MONGODB_URL=database_url)
 
         assert len(ended.stdout.splitlines()) == 52
         assert "… and 10 findings more" in ended.stdout
@@ -273,7 +273,7 @@ class TestTerminal:
         bad = [{"resource": "room", "units": "x"}, {"resource": "room", "units": "y"}]
         other = {"resource": "hall", "startTime": NINE, "endTime": NINE + HOUR}
         await put(store, *(taken("room", items=[other, *bad]) for _ in "12"))
-        ended = run("reconcile", "--json", MONGODB_URL=database_url)
+        ended = run_reserva("reconcile", "--json", MONGODB_URL=database_url)
 
         assert (ended.returncode, json.loads(ended.stdout)["leftOut"]) == (
             1,
@@ -289,7 +289,7 @@ class TestTerminal:
             store, *(taken(f"r{number}") for number in range(good)), *(taken("room", units=-1) for _ in range(99))
         )
         await put(store, *(taken("room", deletedAt=NINE) for _ in range(10)))
-        ended = run("reconcile", "--json", MONGODB_URL=database_url)
+        ended = run_reserva("reconcile", "--json", MONGODB_URL=database_url)
         told = json.loads(ended.stdout)
 
         assert ended.returncode == code, ended.stderr
@@ -306,7 +306,7 @@ async def test_a_resource_in_two_forms_holds_what_bookings_are_held_to(
     for row in both if ours_first else reversed(both):
         await store.database["resources"].insert_one(row)
     await put(store, taken(ROOM), taken(str(ROOM)))
-    await reconciled(store)
+    await reconcile_run(store)
     reading = await open_read_only(database_url, store.database.name)
     report = await audit(reading)
     await reading.close()

@@ -20,11 +20,12 @@ from app.domain.instants import render
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
-from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good, made, problem, wanted
+from tests.support.api_client import ApiClient, booking_body, created, ok, problem
 from tests.support.database_check import peak_load
-from tests.support.group_requests import GROUPS, group, move, to
+from tests.support.group_requests import GROUPS, move_of, post_group, post_moves
 from tests.support.http_client import serving
-from tests.support.step_driver import Actor, add_resource, book, booking_of, run
+from tests.support.step_driver import StepDriver, add_resource, book_accepted, booking_of, run_batch
+from tests.support.times import HOUR, MINUTE, NINE
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -32,15 +33,15 @@ ROOMS = ("a", "b", "c")
 
 
 @pytest.fixture
-def visitor(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+def api(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
     """Somebody who may do everything."""
-    return Visitor(app_client, store)
+    return ApiClient(app_client, store)
 
 
-async def rooms(visitor: Visitor, *names: str, **fields: Any) -> None:
+async def rooms(api: ApiClient, *names: str, **fields: Any) -> None:
     """Resources of these names."""
     for name in names or ROOMS:
-        await visitor.resource(name, **fields)
+        await api.resource(name, **fields)
 
 
 def where(reservations: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -53,52 +54,52 @@ def indexes(body: dict[str, Any]) -> list[int]:
     return [member["index"] for member in body["members"]]
 
 
-async def kept(visitor: Visitor) -> Any:
+async def kept(api: ApiClient) -> Any:
     """All that a refused group or move must leave as it was."""
-    beside = [await visitor.store.database[name].find().to_list(None) for name in ("groups", "answers")]
-    return await visitor.everything(), beside
+    beside = [await api.store.database[name].find().to_list(None) for name in ("groups", "answers")]
+    return await api.contents(), beside
 
 
 class TestAllOrNone:
     """What a group books."""
 
-    async def test_a_group_books_several_resources_and_times(self, visitor: Visitor) -> None:
+    async def test_a_group_books_several_resources_and_times(self, api: ApiClient) -> None:
         """Its members are answered, read and listed in the order of the request."""
-        await rooms(visitor)
+        await rooms(api)
         asked = [
-            wanted(resource="c"),
-            wanted(resource="a"),
-            wanted(NINE + 5 * HOUR, resource="b"),
-            wanted(resource="b"),
+            booking_body(resource="c"),
+            booking_body(resource="a"),
+            booking_body(NINE + 5 * HOUR, resource="b"),
+            booking_body(resource="b"),
         ]
-        answer = await group(visitor, *asked)
-        body = made(answer)
+        answer = await post_group(api, *asked)
+        body = created(answer)
 
         assert where(body["reservations"]) == [(each["resource"], each["startTime"]) for each in asked]
         assert {each["group"] for each in body["reservations"]} == {body["id"]}
         assert body["version"] == 1
-        assert good(await visitor.get(answer.headers["Location"])) == body
+        assert ok(await api.get(answer.headers["Location"])) == body
 
-    async def test_one_member_in_the_way_keeps_all_out(self, visitor: Visitor) -> None:
+    async def test_one_member_in_the_way_keeps_all_out(self, api: ApiClient) -> None:
         """A taken time of one is a conflict of all, named by its place; nothing is written."""
-        await rooms(visitor)
-        await visitor.booked(NINE + HOUR / 2, resource="b")
-        before = await kept(visitor)
+        await rooms(api)
+        await api.booked(NINE + HOUR / 2, resource="b")
+        before = await kept(api)
         body = problem(
-            await group(visitor, *[wanted(resource=name) for name in ROOMS], key="k"),
+            await post_group(api, *[booking_body(resource=name) for name in ROOMS], key="k"),
             "conflict",
             "/reservations/1/startTime",
         )
 
         assert indexes(body) == [1]
-        assert await kept(visitor) == before
+        assert await kept(api) == before
 
-    async def test_what_a_rule_forbids_is_no_conflict(self, visitor: Visitor) -> None:
+    async def test_what_a_rule_forbids_is_no_conflict(self, api: ApiClient) -> None:
         """If capacity is all that is missing it is a conflict; one other rule makes it `rule`, with everybody named."""
-        await rooms(visitor, "a", "b")
-        await visitor.resource("c", active=False)
-        await visitor.booked(resource="a")
-        body = problem(await group(visitor, *[wanted(resource=name) for name in ROOMS]), "rule")
+        await rooms(api, "a", "b")
+        await api.resource("c", active=False)
+        await api.booked(resource="a")
+        body = problem(await post_group(api, *[booking_body(resource=name) for name in ROOMS]), "rule")
 
         assert indexes(body) == [0, 2]
         assert ["conflicts" in member for member in body["members"]] == [True, False]
@@ -107,11 +108,13 @@ class TestAllOrNone:
         assert body["errors"][0]["pointer"] == "/reservations/0/startTime"
         assert body["errors"][1]["pointer"] == "/reservations/2/resource"
 
-    async def test_members_see_each_other(self, visitor: Visitor) -> None:
+    async def test_members_see_each_other(self, api: ApiClient) -> None:
         """Members of one resource may touch, not overlap; of one that does not exist only the times are told."""
-        await visitor.resource()
-        touching = made(await group(visitor, wanted(), wanted(NINE + HOUR), wanted(NINE - HOUR)))
-        body = problem(await group(visitor, wanted(NINE + 5 * HOUR), wanted(NINE + 5 * HOUR + MINUTE)), "conflict")
+        await api.resource()
+        touching = created(await post_group(api, booking_body(), booking_body(NINE + HOUR), booking_body(NINE - HOUR)))
+        body = problem(
+            await post_group(api, booking_body(NINE + 5 * HOUR), booking_body(NINE + 5 * HOUR + MINUTE)), "conflict"
+        )
 
         assert len(touching["reservations"]) == 3
         (member,) = body["members"]
@@ -119,57 +122,62 @@ class TestAllOrNone:
         assert member["conflicts"] == [{"startTime": render(NINE + 5 * HOUR), "endTime": render(NINE + 6 * HOUR)}]
         assert all("reservation" not in check for check in member["checks"])
 
-    async def test_a_group_fills_a_resource_to_its_capacity(self, visitor: Visitor) -> None:
+    async def test_a_group_fills_a_resource_to_its_capacity(self, api: ApiClient) -> None:
         """As many members as fit, and with one more none of them; guests count where they count."""
-        await visitor.resource(capacity=5)
-        await visitor.resource("hall", capacity=5, capacityMode="guests")
-        await visitor.booked()
+        await api.resource(capacity=5)
+        await api.resource("hall", capacity=5, capacityMode="guests")
+        await api.booked()
 
-        assert indexes(problem(await group(visitor, *[wanted()] * 5), "conflict")) == [4]
-        made(await group(visitor, *[wanted()] * 4))
-        seats = [wanted(resource="hall", guests=guests) for guests in (2, 3)]
-        assert indexes(problem(await group(visitor, *seats, wanted(resource="hall")), "conflict")) == [2]
-        made(await group(visitor, *seats))
-        assert await peak_load(visitor.store) == await peak_load(visitor.store, "hall") == 5
+        assert indexes(problem(await post_group(api, *[booking_body()] * 5), "conflict")) == [4]
+        created(await post_group(api, *[booking_body()] * 4))
+        seats = [booking_body(resource="hall", guests=guests) for guests in (2, 3)]
+        assert indexes(problem(await post_group(api, *seats, booking_body(resource="hall")), "conflict")) == [2]
+        created(await post_group(api, *seats))
+        assert await peak_load(api.store) == await peak_load(api.store, "hall") == 5
 
-    async def test_twenty_members(self, visitor: Visitor) -> None:
+    async def test_twenty_members(self, api: ApiClient) -> None:
         """The most that there may be, under one transaction."""
-        await visitor.resource()
-        hours = [wanted(NINE + number * HOUR) for number in range(20)]
+        await api.resource()
+        hours = [booking_body(NINE + number * HOUR) for number in range(20)]
 
-        assert len(made(await group(visitor, *hours))["reservations"]) == 20
-        assert indexes(problem(await group(visitor, *hours), "conflict")) == [*range(20)]
+        assert len(created(await post_group(api, *hours))["reservations"]) == 20
+        assert indexes(problem(await post_group(api, *hours), "conflict")) == [*range(20)]
 
-    async def test_an_expired_hold_gives_way_to_a_group(self, visitor: Visitor) -> None:
+    async def test_an_expired_hold_gives_way_to_a_group(self, api: ApiClient) -> None:
         """Its place is taken and it is marked, in the same transaction; a live one keeps the group out."""
-        await rooms(visitor, "a", "b")
-        held = [await visitor.booked(resource=name, expiresInSeconds=60) for name in ("a", "b")]
-        await visitor.lapse(held[0])
-        both = [wanted(resource="a"), wanted(resource="b")]
+        await rooms(api, "a", "b")
+        held = [await api.booked(resource=name, expiresInSeconds=60) for name in ("a", "b")]
+        await api.expire(held[0])
+        both = [booking_body(resource="a"), booking_body(resource="b")]
 
-        assert indexes(problem(await group(visitor, *both), "conflict")) == [1]
-        assert [(await visitor.stored(each))["status"] for each in held] == ["pending", "pending"]
-        await visitor.lapse(held[1])
-        made(await group(visitor, *both))
-        assert [(await visitor.stored(each))["status"] for each in held] == ["expired", "expired"]
+        assert indexes(problem(await post_group(api, *both), "conflict")) == [1]
+        assert [(await api.stored(each))["status"] for each in held] == ["pending", "pending"]
+        await api.expire(held[1])
+        created(await post_group(api, *both))
+        assert [(await api.stored(each))["status"] for each in held] == ["expired", "expired"]
 
-    async def test_a_problem_of_one_is_told_of_all_that_have_it(self, visitor: Visitor) -> None:
+    async def test_a_problem_of_one_is_told_of_all_that_have_it(self, api: ApiClient) -> None:
         """Unknown references come before whether the others are free."""
-        await rooms(visitor, "a")
-        await visitor.booked(resource="a")
-        asked = [wanted(resource="a"), wanted(resource="x"), wanted(resource="a"), wanted(resource="y")]
+        await rooms(api, "a")
+        await api.booked(resource="a")
+        asked = [
+            booking_body(resource="a"),
+            booking_body(resource="x"),
+            booking_body(resource="a"),
+            booking_body(resource="y"),
+        ]
 
-        body = problem(await group(visitor, *asked), "invalid", "/reservations/1/resource", "/reservations/3/resource")
+        body = problem(await post_group(api, *asked), "invalid", "/reservations/1/resource", "/reservations/3/resource")
         assert indexes(body) == [1, 3]
 
     async def test_who_has_a_choice_leaves_what_others_need(self, store: Store) -> None:
         """A member that takes any of a pool takes none that a fellow member named, wherever it stands in the list."""
         for name in ROOMS:
             await add_resource(store, name)
-        await book(store, resource="c")
+        await book_accepted(store, resource="c")
         for _ in range(6):  # takers of a pool begin at different members of it
             members = [booking_of(resource=None, pool=ROOMS), booking_of(resource="a")]
-            (outcome,) = await run(store, BookGroup(by="test", members=members))
+            (outcome,) = await run_batch(store, BookGroup(by="test", members=members))
 
             assert isinstance(outcome, Accepted)
             assert [each.resource for each in outcome.value] == ["b", "a"]
@@ -179,289 +187,305 @@ class TestAllOrNone:
         """Of two that may choose, the one that could go either way does not take the only place of the other."""
         for name in ("a", "b"):
             await add_resource(store, name)
-        await book(store, resource="b", start=NINE + HOUR)
+        await book_accepted(store, resource="b", start=NINE + HOUR)
         first_a = ObjectId("0" * 24)  # of a pool of two it tries the first one first
         either = booking_of(resource=None, pool=("a", "b"), operation=first_a)
         only_a = booking_of(resource=None, pool=("a", "b"), length=2 * HOUR)
 
-        (outcome,) = await run(store, BookGroup(by="test", members=[either, only_a]))
+        (outcome,) = await run_batch(store, BookGroup(by="test", members=[either, only_a]))
 
         assert isinstance(outcome, Accepted)
         assert [each.resource for each in outcome.value] == ["b", "a"]
 
-    async def test_a_group_of_a_pool(self, visitor: Visitor) -> None:
+    async def test_a_group_of_a_pool(self, api: ApiClient) -> None:
         """Members that name no resource get one each, while there are any; one more is a conflict of all."""
-        await visitor.service()
-        await rooms(visitor, services=["cut"])
+        await api.service()
+        await rooms(api, services=["cut"])
         anyone = {"service": "cut", "startTime": render(NINE)}
-        body = made(await group(visitor, anyone, wanted(resource="b", service="cut"), anyone))
+        body = created(await post_group(api, anyone, booking_body(resource="b", service="cut"), anyone))
 
         assert sorted(each["resource"] for each in body["reservations"]) == [*ROOMS]
         assert body["reservations"][1]["resource"] == "b"
-        problem(await group(visitor, anyone), "conflict")
-        good(await visitor.ask("POST", f"{GROUPS}/{body['id']}/cancel"))
-        assert indexes(problem(await group(visitor, *[anyone] * 4), "conflict")) == [3]
-        made(await group(visitor, *[anyone] * 3))
+        problem(await post_group(api, anyone), "conflict")
+        ok(await api.request("POST", f"{GROUPS}/{body['id']}/cancel"))
+        assert indexes(problem(await post_group(api, *[anyone] * 4), "conflict")) == [3]
+        created(await post_group(api, *[anyone] * 3))
 
-    async def test_a_local_time_of_a_member_is_asked_back(self, visitor: Visitor) -> None:
+    async def test_a_local_time_of_a_member_is_asked_back(self, api: ApiClient) -> None:
         """The choices are told as for a single booking, with a pointer to the member."""
-        await visitor.resource()
+        await api.resource()
         local = {"resource": "room", "timezone": "Europe/Berlin", "localEnd": "2030-03-31T04:30"}
         gap = local | {"localStart": "2030-03-31T02:30"}
-        alone = problem(await visitor.post(gap), "local-time")
-        body = problem(await group(visitor, wanted(), gap), "local-time", "/reservations/1/localStart")
+        alone = problem(await api.post(gap), "local-time")
+        body = problem(await post_group(api, booking_body(), gap), "local-time", "/reservations/1/localStart")
 
         assert body["choices"] == alone["choices"]
         assert indexes(body) == [1]
-        (member,) = made(await group(visitor, local | {"localStart": "2030-03-31T01:30"}))["reservations"]
+        (member,) = created(await post_group(api, local | {"localStart": "2030-03-31T01:30"}))["reservations"]
         assert (member["startTime"], member["timezone"]) == ("2030-03-31T00:30:00.000Z", "Europe/Berlin")
 
-    async def test_a_mixed_group_is_nobodys_with_a_bound_key(self, visitor: Visitor) -> None:
+    async def test_a_mixed_group_is_nobodys_with_a_bound_key(self, api: ApiClient) -> None:
         """A key of one customer sees a group only if all of it is that customer's."""
         for customer in ("ann", "bob"):
-            await visitor.add("customers", id=customer)
-        await visitor.service()
-        await rooms(visitor, services=["cut"])
-        ann = await visitor.other("reservations:read", "reservations:write", customer="ann")
-        mixed = made(
-            await group(visitor, *[wanted(resource=each, customer=who) for each, who in (("a", "ann"), ("b", "bob"))])
+            await api.add("customers", id=customer)
+        await api.service()
+        await rooms(api, services=["cut"])
+        ann = await api.with_scopes("reservations:read", "reservations:write", customer="ann")
+        mixed = created(
+            await post_group(
+                api, *[booking_body(resource=each, customer=who) for each, who in (("a", "ann"), ("b", "bob"))]
+            )
         )
-        hers = made(
-            await group(ann, wanted(NINE - HOUR, resource="a", service="cut"), wanted(resource="c", service="cut"))
+        hers = created(
+            await post_group(
+                ann, booking_body(NINE - HOUR, resource="a", service="cut"), booking_body(resource="c", service="cut")
+            )
         )
 
         problem(await ann.get(f"{GROUPS}/{mixed['id']}"), "not-found")
-        problem(await ann.ask("POST", f"{GROUPS}/{mixed['id']}/cancel"), "not-found")
-        assert good(await ann.get(f"{GROUPS}/{hers['id']}")) == hers
-        good(await ann.ask("POST", f"{GROUPS}/{hers['id']}/cancel"))
+        problem(await ann.request("POST", f"{GROUPS}/{mixed['id']}/cancel"), "not-found")
+        assert ok(await ann.get(f"{GROUPS}/{hers['id']}")) == hers
+        ok(await ann.request("POST", f"{GROUPS}/{hers['id']}/cancel"))
 
 
 class TestVerbs:
     """Confirm and cancel of what is partly over."""
 
-    async def held(self, visitor: Visitor, **fields: Any) -> tuple[str, list[dict[str, Any]]]:
+    async def held(self, api: ApiClient, **fields: Any) -> tuple[str, list[dict[str, Any]]]:
         """A held group of three, and where it is."""
-        await rooms(visitor)
-        body = made(await group(visitor, *[wanted(resource=name, **fields) for name in ROOMS], expiresInSeconds=60))
+        await rooms(api)
+        body = created(
+            await post_group(api, *[booking_body(resource=name, **fields) for name in ROOMS], expiresInSeconds=60)
+        )
         return f"{GROUPS}/{body['id']}", body["reservations"]
 
-    async def test_a_group_is_confirmed_as_one(self, visitor: Visitor) -> None:
+    async def test_a_group_is_confirmed_as_one(self, api: ApiClient) -> None:
         """All holds become firm, once."""
-        path, _ = await self.held(visitor)
-        body = good(await visitor.ask("POST", f"{path}/confirm", json={"reason": "paid"}))
+        path, _ = await self.held(api)
+        body = ok(await api.request("POST", f"{path}/confirm", json={"reason": "paid"}))
 
         assert [each["status"] for each in body["reservations"]] == ["confirmed"] * 3
         assert all("expiresAt" not in each for each in body["reservations"])
         assert {each["history"][-1]["reason"] for each in body["reservations"]} == {"paid"}
         assert body["version"] == 4
-        assert good(await visitor.ask("POST", f"{path}/confirm")) == body
+        assert ok(await api.request("POST", f"{path}/confirm")) == body
 
     @pytest.mark.parametrize("marked", [False, True])
     async def test_a_hold_that_has_expired_keeps_all_from_being_confirmed(
-        self, visitor: Visitor, *, marked: bool
+        self, api: ApiClient, *, marked: bool
     ) -> None:
         """Whether or not that was written down yet: the group is not what was held any more."""
-        path, members = await self.held(visitor)
-        await visitor.lapse(members[1])
+        path, members = await self.held(api)
+        await api.expire(members[1])
         if marked:
-            await visitor.put(members[1], status="expired")
-        body = problem(await visitor.ask("POST", f"{path}/confirm"), "hold-expired")
+            await api.overwrite(members[1], status="expired")
+        body = problem(await api.request("POST", f"{path}/confirm"), "hold-expired")
 
         assert indexes(body) == [1]
-        read = good(await visitor.get(path))["reservations"]
+        read = ok(await api.get(path))["reservations"]
         assert [each["status"] for each in read] == ["pending", "expired", "pending"]
         assert [each["version"] for each in read] == [1, 1, 1]
 
-    async def test_what_has_ended_is_spared(self, visitor: Visitor) -> None:
+    async def test_what_has_ended_is_spared(self, api: ApiClient) -> None:
         """A member that was cancelled is neither confirmed nor in the way; cancelling takes whoever is left."""
-        path, members = await self.held(visitor)
-        good(await visitor.verb(members[0], "cancel"))
-        body = good(await visitor.ask("POST", f"{path}/confirm"))
+        path, members = await self.held(api)
+        ok(await api.verb(members[0], "cancel"))
+        body = ok(await api.request("POST", f"{path}/confirm"))
         assert [each["status"] for each in body["reservations"]] == ["cancelled", "confirmed", "confirmed"]
 
-        await visitor.begin(members[1])
-        good(await visitor.verb(members[1], "complete"))
-        body = good(await visitor.ask("POST", f"{path}/cancel"))
+        await api.begin(members[1])
+        ok(await api.verb(members[1], "complete"))
+        body = ok(await api.request("POST", f"{path}/cancel"))
         assert [each["status"] for each in body["reservations"]] == ["cancelled", "completed", "cancelled"]
         assert [each["version"] for each in body["reservations"]] == [2, 3, 3]
-        made(await visitor.book(resource="c"))
+        created(await api.book(resource="c"))
 
-    async def test_an_expired_member_does_not_keep_the_others_from_being_cancelled(self, visitor: Visitor) -> None:
+    async def test_an_expired_member_does_not_keep_the_others_from_being_cancelled(self, api: ApiClient) -> None:
         """It has ended already."""
-        path, members = await self.held(visitor)
-        await visitor.lapse(members[2])
-        body = good(await visitor.ask("POST", f"{path}/cancel"))
+        path, members = await self.held(api)
+        await api.expire(members[2])
+        body = ok(await api.request("POST", f"{path}/cancel"))
 
         assert [each["status"] for each in body["reservations"]] == ["cancelled", "cancelled", "expired"]
 
-    async def test_one_that_may_not_be_cancelled_keeps_all(self, visitor: Visitor) -> None:
+    async def test_one_that_may_not_be_cancelled_keeps_all(self, api: ApiClient) -> None:
         """Inside the cancellation notice of one nobody is cancelled without reservations:admin."""
-        await visitor.service(cancellationNoticeMinutes=60)
-        await rooms(visitor, services=["cut"])
-        soon = visitor.store.clock.now() + 30 * MINUTE
-        body = made(await group(visitor, wanted(resource="a"), wanted(soon, None, resource="b", service="cut")))
-        writer = await visitor.other("reservations:read", "reservations:write")
+        await api.service(cancellationNoticeMinutes=60)
+        await rooms(api, services=["cut"])
+        soon = api.store.clock.now() + 30 * MINUTE
+        body = created(
+            await post_group(api, booking_body(resource="a"), booking_body(soon, None, resource="b", service="cut"))
+        )
+        writer = await api.with_scopes("reservations:read", "reservations:write")
 
-        refused = problem(await writer.ask("POST", f"{GROUPS}/{body['id']}/cancel"), "too-late")
+        refused = problem(await writer.request("POST", f"{GROUPS}/{body['id']}/cancel"), "too-late")
         assert indexes(refused) == [1]
-        assert good(await visitor.get(f"{GROUPS}/{body['id']}")) == body
-        good(await visitor.ask("POST", f"{GROUPS}/{body['id']}/cancel"))
+        assert ok(await api.get(f"{GROUPS}/{body['id']}")) == body
+        ok(await api.request("POST", f"{GROUPS}/{body['id']}/cancel"))
 
 
 class TestMoves:
     """Judged by where all are in the end."""
 
-    async def test_two_swap(self, visitor: Visitor) -> None:
+    async def test_two_swap(self, api: ApiClient) -> None:
         """Each takes the other's place, in time or on another resource, though both places are taken."""
-        await rooms(visitor, "a", "b")
-        early, late = await visitor.booked(resource="a"), await visitor.booked(NINE + 3 * HOUR, 2 * HOUR, resource="a")
-        other = await visitor.booked(resource="b")
-        moved = good(
-            await move(
-                visitor,
-                to(early, startTime=late["startTime"]),
-                to(late, startTime=early["startTime"]),
+        await rooms(api, "a", "b")
+        early, late = await api.booked(resource="a"), await api.booked(NINE + 3 * HOUR, 2 * HOUR, resource="a")
+        other = await api.booked(resource="b")
+        moved = ok(
+            await post_moves(
+                api,
+                move_of(early, startTime=late["startTime"]),
+                move_of(late, startTime=early["startTime"]),
                 key="k",
             )
         )["reservations"]
         assert where(moved) == [("a", late["startTime"]), ("a", early["startTime"])]
 
         early, late = moved
-        moved = good(await move(visitor, to(late, resource="b"), to(other, resource="a")))["reservations"]
+        moved = ok(await post_moves(api, move_of(late, resource="b"), move_of(other, resource="a")))["reservations"]
         assert where(moved) == [("b", late["startTime"]), ("a", other["startTime"])]
-        assert [await peak_load(visitor.store, name) for name in ("a", "b")] == [1, 1]
+        assert [await peak_load(api.store, name) for name in ("a", "b")] == [1, 1]
 
-    async def test_three_go_round(self, visitor: Visitor) -> None:
+    async def test_three_go_round(self, api: ApiClient) -> None:
         """Each goes where the next one was; nobody alone could."""
-        await rooms(visitor)
-        ring = [await visitor.booked(resource=name) for name in ROOMS]
+        await rooms(api)
+        ring = [await api.booked(resource=name) for name in ROOMS]
         places = ["b", "c", "a"]
         for each, place in zip(ring, places, strict=True):
-            problem(await move(visitor, to(each, resource=place)), "conflict")
+            problem(await post_moves(api, move_of(each, resource=place)), "conflict")
 
-        moved = good(await move(visitor, *[to(each, resource=place) for each, place in zip(ring, places, strict=True)]))
+        moved = ok(
+            await post_moves(api, *[move_of(each, resource=place) for each, place in zip(ring, places, strict=True)])
+        )
         assert [each["resource"] for each in moved["reservations"]] == places
         assert [each["version"] for each in moved["reservations"]] == [2, 2, 2]
 
-    async def test_fourteen_leave_a_closed_day(self, visitor: Visitor) -> None:
+    async def test_fourteen_leave_a_closed_day(self, api: ApiClient) -> None:
         """A sick day is three calls: closing it lists who is affected, they move as one, and then it closes."""
-        await visitor.resource()
+        await api.resource()
         for number in range(14):
-            await visitor.booked(NINE + number * HOUR / 2, HOUR / 2)
+            await api.booked(NINE + number * HOUR / 2, HOUR / 2)
         closing = {"overrides": [{"date": NINE.date().isoformat(), "windows": []}]}
 
         async def close() -> httpx.Response:
-            return await visitor.ask("PUT", "/v1/resources/room/schedule", json=closing, headers={"If-Match": "*"})
+            return await api.request("PUT", "/v1/resources/room/schedule", json=closing, headers={"If-Match": "*"})
 
         stranded = problem(await close(), "stranded-bookings")["reservations"]
         assert len(stranded) == 14
         later = [
-            to(each, startTime=render(datetime.fromisoformat(each["startTime"]) + timedelta(days=1)))
+            move_of(each, startTime=render(datetime.fromisoformat(each["startTime"]) + timedelta(days=1)))
             for each in stranded
         ]
-        assert len(good(await move(visitor, *later, reason="ill"))["reservations"]) == 14
-        good(await close())
+        assert len(ok(await post_moves(api, *later, reason="ill"))["reservations"]) == 14
+        ok(await close())
 
-    async def test_one_that_cannot_go_keeps_all(self, visitor: Visitor) -> None:
+    async def test_one_that_cannot_go_keeps_all(self, api: ApiClient) -> None:
         """Whatever the reason, nobody moves, and everybody in the way is named."""
-        await rooms(visitor)
-        one, two = await visitor.booked(resource="a"), await visitor.booked(resource="b")
-        await visitor.booked(resource="c")
-        before = await kept(visitor)
+        await rooms(api)
+        one, two = await api.booked(resource="a"), await api.booked(resource="b")
+        await api.booked(resource="c")
+        before = await kept(api)
         free = {"startTime": render(NINE + 9 * HOUR)}
 
-        both = problem(await move(visitor, to(one, resource="c"), to(two, resource="c")), "conflict")
+        both = problem(await post_moves(api, move_of(one, resource="c"), move_of(two, resource="c")), "conflict")
         assert indexes(both) == [0, 1]
-        body = problem(await move(visitor, to(one, **free), to(two, resource="c"), key="k"), "conflict")
+        body = problem(await post_moves(api, move_of(one, **free), move_of(two, resource="c"), key="k"), "conflict")
         assert indexes(body) == [1]
-        problem(await move(visitor, to(one, **free), to(two | {"version": 7}, **free)), "stale", "/moves/1/version")
-        problem(await move(visitor, to(one, **free), to(two, resource="x")), "invalid", "/moves/1/resource")
+        problem(
+            await post_moves(api, move_of(one, **free), move_of(two | {"version": 7}, **free)),
+            "stale",
+            "/moves/1/version",
+        )
+        problem(await post_moves(api, move_of(one, **free), move_of(two, resource="x")), "invalid", "/moves/1/resource")
         unknown = {"id": str(ObjectId()), "version": 1}
-        problem(await move(visitor, to(one, **free), to(unknown, **free)), "invalid", "/moves/1/reservation")
-        assert await kept(visitor) == before
+        problem(
+            await post_moves(api, move_of(one, **free), move_of(unknown, **free)), "invalid", "/moves/1/reservation"
+        )
+        assert await kept(api) == before
 
-    async def test_those_who_move_do_not_meet_where_they_go(self, visitor: Visitor) -> None:
+    async def test_those_who_move_do_not_meet_where_they_go(self, api: ApiClient) -> None:
         """Two that go to one free place are one too many."""
-        await rooms(visitor)
-        one, two = await visitor.booked(resource="a"), await visitor.booked(resource="b")
+        await rooms(api)
+        one, two = await api.booked(resource="a"), await api.booked(resource="b")
 
-        body = problem(await move(visitor, to(one, resource="c"), to(two, resource="c")), "conflict")
+        body = problem(await post_moves(api, move_of(one, resource="c"), move_of(two, resource="c")), "conflict")
         assert indexes(body) == [1]
         assert body["members"][0]["conflicts"][0]["reservation"] == one["id"]
 
     @pytest.mark.parametrize("staying", [{}, {"endTime": render(NINE + HOUR / 2)}, {"startTime": render(NINE)}])
     @pytest.mark.parametrize("first", [False, True])
-    async def test_who_stays_is_in_the_way(self, visitor: Visitor, staying: dict[str, Any], *, first: bool) -> None:
+    async def test_who_stays_is_in_the_way(self, api: ApiClient, staying: dict[str, Any], *, first: bool) -> None:
         """One that goes nowhere, or only gives up a part, keeps its place wherever it stands in the list."""
-        await visitor.resource()
-        here, there = await visitor.booked(), await visitor.booked(NINE + 5 * HOUR)
-        moves = [to(here, **staying), to(there, startTime=render(NINE))]
+        await api.resource()
+        here, there = await api.booked(), await api.booked(NINE + 5 * HOUR)
+        moves = [move_of(here, **staying), move_of(there, startTime=render(NINE))]
 
-        body = problem(await move(visitor, *(moves if first else moves[::-1])), "conflict")
+        body = problem(await post_moves(api, *(moves if first else moves[::-1])), "conflict")
         assert len(body["members"]) == 1
-        assert await peak_load(visitor.store) == 1
+        assert await peak_load(api.store) == 1
 
-    async def test_who_gives_up_a_part_makes_room(self, visitor: Visitor) -> None:
+    async def test_who_gives_up_a_part_makes_room(self, api: ApiClient) -> None:
         """The other takes the rest, and touching is no overlap."""
-        await visitor.resource()
-        here, there = await visitor.booked(), await visitor.booked(NINE + 5 * HOUR, HOUR / 2)
+        await api.resource()
+        here, there = await api.booked(), await api.booked(NINE + 5 * HOUR, HOUR / 2)
         half = render(NINE + HOUR / 2)
 
-        good(await move(visitor, to(there, startTime=half), to(here, endTime=half)))
-        assert await peak_load(visitor.store) == 1
+        ok(await post_moves(api, move_of(there, startTime=half), move_of(here, endTime=half)))
+        assert await peak_load(api.store) == 1
 
-    async def test_a_crowd_can_leave_a_resource_that_is_too_full(self, visitor: Visitor) -> None:
+    async def test_a_crowd_can_leave_a_resource_that_is_too_full(self, api: ApiClient) -> None:
         """What adds no load is never refused for an overlap, whoever moves along with it."""
-        await visitor.resource(capacity=2)
-        one, two = await visitor.booked(), await visitor.booked()
-        await visitor.resource("other")
-        good(await visitor.edit("/v1/resources/room?force=true", capacity=1))
+        await api.resource(capacity=2)
+        one, two = await api.booked(), await api.booked()
+        await api.resource("other")
+        ok(await api.edit("/v1/resources/room?force=true", capacity=1))
         half = render(NINE + HOUR / 2)
 
-        good(await move(visitor, to(one, endTime=half), to(two, resource="other")))
-        assert await peak_load(visitor.store) == 1
+        ok(await post_moves(api, move_of(one, endTime=half), move_of(two, resource="other")))
+        assert await peak_load(api.store) == 1
 
-    async def test_fifty_at_once(self, visitor: Visitor) -> None:
+    async def test_fifty_at_once(self, api: ApiClient) -> None:
         """The most that there may be: everybody goes where the next one is."""
-        await visitor.resource()
-        row = [await visitor.booked(NINE + number * HOUR) for number in range(50)]
+        await api.resource()
+        row = [await api.booked(NINE + number * HOUR) for number in range(50)]
         places = [*[each["startTime"] for each in row[1:]], row[0]["startTime"]]
 
-        moves = [to(each, startTime=place) for each, place in zip(row, places, strict=True)]
-        assert [start for _, start in where(good(await move(visitor, *moves))["reservations"])] == places
-        assert await peak_load(visitor.store) == 1
+        moves = [move_of(each, startTime=place) for each, place in zip(row, places, strict=True)]
+        assert [start for _, start in where(ok(await post_moves(api, *moves))["reservations"])] == places
+        assert await peak_load(api.store) == 1
 
 
 class TestReplays:
     """What a key was answered, however many ask."""
 
-    async def test_equal_groups_at_once_are_one(self, visitor: Visitor) -> None:
+    async def test_equal_groups_at_once_are_one(self, api: ApiClient) -> None:
         """All are answered alike, byte for byte, and the group is booked once."""
-        await rooms(visitor)
-        members = [wanted(resource=name) for name in ROOMS]
-        answers = await asyncio.gather(*[group(visitor, *members, key="k") for _ in range(12)])
+        await rooms(api)
+        members = [booking_body(resource=name) for name in ROOMS]
+        answers = await asyncio.gather(*[post_group(api, *members, key="k") for _ in range(12)])
 
         assert {answer.status_code for answer in answers} == {201}
         assert len({answer.content for answer in answers}) == 1
         assert len({(answer.headers["Location"], answer.headers["ETag"]) for answer in answers}) == 1
         assert Counter(answer.headers.get("Idempotent-Replayed") for answer in answers) == {None: 1, "true": 11}
-        assert len(await visitor.ids()) == 3
-        problem(await group(visitor, *members[::-1], key="k"), "idempotency-mismatch")
+        assert len(await api.ids()) == 3
+        problem(await post_group(api, *members[::-1], key="k"), "idempotency-mismatch")
 
-    async def test_equal_moves_through_two_processes_are_one(self, visitor: Visitor, store: Store) -> None:
+    async def test_equal_moves_through_two_processes_are_one(self, api: ApiClient, store: Store) -> None:
         """Who comes second through another process finds the answer, not a stale version."""
-        await rooms(visitor)
-        here, there = await visitor.booked(resource="a"), await visitor.booked(resource="b")
-        moves = [to(here, resource="b"), to(there, resource="a")]
+        await rooms(api)
+        here, there = await api.booked(resource="a"), await api.booked(resource="b")
+        moves = [move_of(here, resource="b"), move_of(there, resource="a")]
         async with serving(store) as client:
-            neighbour = Visitor(client, store)
-            neighbour.token = visitor.token
-            answers = await asyncio.gather(*[move(who, *moves, key="k") for who in [visitor, neighbour] * 4])
+            neighbour = ApiClient(client, store)
+            neighbour.token = api.token
+            answers = await asyncio.gather(*[post_moves(who, *moves, key="k") for who in [api, neighbour] * 4])
 
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.content for answer in answers}) == 1
-        assert [(await visitor.read(each))["version"] for each in (here, there)] == [2, 2]
-        assert [(await visitor.read(each))["resource"] for each in (here, there)] == ["b", "a"]
+        assert [(await api.read(each))["version"] for each in (here, there)] == [2, 2]
+        assert [(await api.read(each))["resource"] for each in (here, there)] == ["b", "a"]
 
 
 def crossing(*names: str) -> BookGroup:
@@ -477,18 +501,18 @@ async def interrupted(store: Store, count: int, rules: RuleCache) -> tuple[list[
     What all were told, and whether the first one was through before it could be interrupted.
     """
     intents = [crossing("a", "b"), crossing("b", "a")]
-    actors = [Actor(store, [intent], rules) for intent in intents]
+    drivers = [StepDriver(store, [intent], rules) for intent in intents]
     again: list[BookGroup] = []
-    through = not all([await actors[0].advance() for _ in range(count)])
+    through = not all([await drivers[0].advance() for _ in range(count)])
     for place in (1,) if through else (1, 0):
         try:
-            await actors[place].finish()
+            await drivers[place].finish()
         except WriteConflict:
             again.append(intents[place])
-    for actor in actors:
-        await actor.close()
-    outcomes = [outcome for actor in actors for outcome in actor.outcomes or ()]
-    return outcomes + [outcome for intent in again for outcome in await run(store, intent, rules=rules)], through
+    for driver in drivers:
+        await driver.close()
+    outcomes = [outcome for driver in drivers for outcome in driver.outcomes or ()]
+    return outcomes + [outcome for intent in again for outcome in await run_batch(store, intent, rules=rules)], through
 
 
 class TestRaces:
@@ -520,13 +544,13 @@ class TestRaces:
     async def test_a_move_that_stays_is_seen_by_the_others(self, store: Store) -> None:
         """In the write path itself: who only stays is entered before anybody is judged."""
         await add_resource(store, "room")
-        here, there = await book(store), await book(store, start=NINE + 5 * HOUR)
+        here, there = await book_accepted(store), await book_accepted(store, start=NINE + 5 * HOUR)
 
         def change(reservation: Any, **patch: Any) -> Change:
             return Change(by="test", reservation=reservation.id, resource="room", patch=patch)
 
         members = [change(there, startTime=NINE), change(here)]
-        (outcome,) = await run(store, Move(by="test", members=members))
+        (outcome,) = await run_batch(store, Move(by="test", members=members))
 
         assert isinstance(outcome, MembersRefused)
         ((place, why),) = outcome.members
@@ -537,15 +561,15 @@ class TestRaces:
         """A refused group takes nobody's place, and who was refused a move keeps its own."""
         for name in ("a", "b"):
             await add_resource(store, name)
-        here = await book(store, resource="a")
-        await book(store, resource="b")
+        here = await book_accepted(store, resource="a")
+        await book_accepted(store, resource="b")
         half = crossing("b", "a")
         half.members[1].start += 5 * HOUR
         half.members[1].end = half.members[1].start + HOUR
         leaving = Change(by="test", reservation=here.id, resource="a", patch={"resource": "b"})
         singles = [booking_of(resource="a", start=NINE + 5 * HOUR), booking_of(resource="a")]
 
-        outcomes = await run(store, half, Move(by="test", members=[leaving]), *singles)
+        outcomes = await run_batch(store, half, Move(by="test", members=[leaving]), *singles)
 
         kinds = [type(outcome) for outcome in outcomes]
         assert kinds == [MembersRefused, MembersRefused, Accepted, Refused]
@@ -554,11 +578,11 @@ class TestRaces:
         """A move from a resource without its guard is `unavailable`; its neighbours in the batch are not harmed."""
         for name in ("a", "b"):
             await add_resource(store, name)
-        reservation = await book(store, resource="a")
+        reservation = await book_accepted(store, resource="a")
         await store.database["guards"].delete_one({"_id": "a"})
         leaving = Change(by="test", reservation=reservation.id, resource="a", patch={"resource": "b"})
 
-        outcome, neighbour = await run(store, Move(by="test", members=[leaving]), booking_of(resource="b"))
+        outcome, neighbour = await run_batch(store, Move(by="test", members=[leaving]), booking_of(resource="b"))
 
         assert isinstance(outcome, MembersRefused)
         ((_, why),) = outcome.members
@@ -570,18 +594,18 @@ class TestRaces:
         """Making one inside a transaction would collide with everybody else's first group."""
         assert {"groups", "answers"} <= {*await store.database.list_collection_names()}
 
-    async def test_groups_and_singles_through_two_processes(self, visitor: Visitor, store: Store) -> None:
+    async def test_groups_and_singles_through_two_processes(self, api: ApiClient, store: Store) -> None:
         """Crossing groups among singles: each group is whole or not there, no room is overbooked, each was answered."""
-        await rooms(visitor)
+        await rooms(api)
         async with serving(store) as client:
-            neighbour = Visitor(client, store)
-            everybody = [visitor, neighbour]
+            neighbour = ApiClient(client, store)
+            everybody = [api, neighbour]
             asked = []
             for hour in range(4):
                 start = NINE + hour * HOUR
                 for place, name in enumerate(ROOMS):
-                    pair = [wanted(start, resource=each) for each in (name, ROOMS[place - 1])]
-                    asked += [group(who, *order) for who, order in zip(everybody, (pair, pair[::-1]), strict=True)]
+                    pair = [booking_body(start, resource=each) for each in (name, ROOMS[place - 1])]
+                    asked += [post_group(who, *order) for who, order in zip(everybody, (pair, pair[::-1]), strict=True)]
                     asked.append(everybody[place % 2].book(start, resource=name))
             answers = await asyncio.gather(*asked)
 

@@ -9,25 +9,26 @@ import pytest
 from app.booking import Book, BookingService
 from app.settings import Settings
 from app.storage.capabilities import stages_of
-from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem, wanted
-from tests.support.command_log import Commands, listening
+from tests.support.api_client import ApiClient, booking_body, created, ok, problem
+from tests.support.command_log import CommandLog, logged_store
 from tests.support.http_client import serving
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("explain", "transactions")
 HELD: dict[str, Any] = {"expiresInSeconds": 600}
 
 
 @pytest.fixture
-async def thrifty(database_url: str) -> AsyncIterator[tuple[Visitor, Commands]]:
+async def thrifty(database_url: str) -> AsyncIterator[tuple[ApiClient, CommandLog]]:
     """Somebody before an app that allows two live holds of a customer and three of a key; and what is asked for it."""
     settings = Settings(max_holds=2, max_anonymous_holds=3)
-    async with listening(database_url) as (store, commands), serving(store, settings=settings) as client:
-        visitor = Visitor(client, store)
+    async with logged_store(database_url) as (store, commands), serving(store, settings=settings) as client:
+        api = ApiClient(client, store)
         for name in ("room", "hall"):
-            await visitor.resource(name, capacity=100)
+            await api.resource(name, capacity=100)
         for name in ("ann", "bob"):
-            await visitor.add("customers", id=name)
-        yield visitor, commands
+            await api.add("customers", id=name)
+        yield api, commands
 
 
 class Pause:
@@ -46,128 +47,127 @@ class Pause:
         monkeypatch.setattr(BookingService, "book", paused)
 
 
-async def counted(commands: Commands, times: int, asking: "asyncio.Future[Any]") -> None:
+async def counted(commands: CommandLog, times: int, asking: "asyncio.Future[Any]") -> None:
     """Wait until so many counts of holds were answered, or who asks is done without."""
     while not asking.done() and commands.answered.count("aggregate") < times:  # noqa: ASYNC110 -- the driver tells it in a thread of its own
         await asyncio.sleep(0)
 
 
-async def live(visitor: Visitor, **where: Any) -> int:
+async def live(api: ApiClient, **where: Any) -> int:
     """How many holds there are."""
-    return await visitor.store.database["reservations"].count_documents({"status": "pending", **where})
+    return await api.store.database["reservations"].count_documents({"status": "pending", **where})
 
 
-async def one_more(visitor: Visitor) -> Any:
+async def one_more(api: ApiClient) -> Any:
     """Hold for Ann."""
-    return await visitor.book(resource="hall", customer="ann", **HELD)
+    return await api.book(resource="hall", customer="ann", **HELD)
 
 
-async def one_of_a_group(visitor: Visitor) -> Any:
+async def one_of_a_group(api: ApiClient) -> Any:
     """Hold for Ann and for Bob."""
-    bodies = [wanted(resource="hall", customer=name) for name in ("bob", "ann")]
-    return await visitor.ask("POST", "/v1/groups", json={"reservations": bodies} | HELD)
+    bodies = [booking_body(resource="hall", customer=name) for name in ("bob", "ann")]
+    return await api.request("POST", "/v1/groups", json={"reservations": bodies} | HELD)
 
 
-async def one_given_on(visitor: Visitor) -> Any:
+async def one_given_on(api: ApiClient) -> Any:
     """Give Ann a hold of Bob's."""
-    (bobs,) = await visitor.ids(customer="bob")
-    return await visitor.change({"id": bobs}, customer="ann")
+    (bobs,) = await api.ids(customer="bob")
+    return await api.change({"id": bobs}, customer="ann")
 
 
 @pytest.mark.parametrize("another", [one_more, one_of_a_group, one_given_on])
 async def test_who_counts_while_another_is_about_to_hold_waits_for_it(
-    thrifty: tuple[Visitor, Commands],
+    thrifty: tuple[ApiClient, CommandLog],
     monkeypatch: pytest.MonkeyPatch,
-    another: Callable[[Visitor], Awaitable[Any]],
+    another: Callable[[ApiClient], Awaitable[Any]],
 ) -> None:
     """With room for one more, the second of two that both have counted is refused, in whichever way it comes."""
-    visitor, commands = thrifty
-    await visitor.booked(customer="ann", **HELD)
-    await visitor.booked(customer="bob", **HELD)
+    api, commands = thrifty
+    await api.booked(customer="ann", **HELD)
+    await api.booked(customer="bob", **HELD)
     pause = Pause(monkeypatch)
     commands.answered.clear()
-    first = asyncio.create_task(visitor.book(NINE + HOUR, customer="ann", **HELD))
+    first = asyncio.create_task(api.book(NINE + HOUR, customer="ann", **HELD))
     await pause.reached.wait()
-    second = asyncio.ensure_future(another(visitor))
+    second = asyncio.ensure_future(another(api))
     await counted(commands, 2, second)
     pause.go.set()
 
-    made(await first)
+    created(await first)
     assert "'ann'" in problem(await second, "hold-limit")["detail"]
-    assert await live(visitor, customer="ann") == 2
+    assert await live(api, customer="ann") == 2
 
 
 async def test_nobody_waits_for_other_owners(
-    thrifty: tuple[Visitor, Commands], monkeypatch: pytest.MonkeyPatch
+    thrifty: tuple[ApiClient, CommandLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a hold of one customer is under way, others hold, and so do keys; what is no hold waits for nothing."""
-    visitor, _ = thrifty
+    api, _ = thrifty
     pause = Pause(monkeypatch)
-    first = asyncio.create_task(visitor.book(customer="ann", **HELD))
+    first = asyncio.create_task(api.book(customer="ann", **HELD))
     await pause.reached.wait()
 
-    await visitor.booked(resource="hall", customer="bob", **HELD)
-    await visitor.booked(resource="hall", **HELD)
-    await visitor.booked(resource="hall", customer="ann")
+    await api.booked(resource="hall", customer="bob", **HELD)
+    await api.booked(resource="hall", **HELD)
+    await api.booked(resource="hall", customer="ann")
     pause.go.set()
-    made(await first)
+    created(await first)
 
 
 @pytest.mark.parametrize(("owner", "limit"), [({"customer": "ann"}, 2), ({}, 3)])
-async def test_a_storm_keeps_the_limit(thrifty: tuple[Visitor, Commands], owner: dict[str, Any], limit: int) -> None:
+async def test_a_storm_keeps_the_limit(
+    thrifty: tuple[ApiClient, CommandLog], owner: dict[str, Any], limit: int
+) -> None:
     """Of sixty at once as many hold as may, the rest is refused, and few counts are needed to tell them."""
-    visitor, commands = thrifty
+    api, commands = thrifty
     commands.answered.clear()
     answers = await asyncio.gather(
-        *(
-            visitor.book(NINE + index * HOUR, resource=("room", "hall")[index % 2], **owner, **HELD)
-            for index in range(60)
-        )
+        *(api.book(NINE + index * HOUR, resource=("room", "hall")[index % 2], **owner, **HELD) for index in range(60))
     )
 
     assert [answer.status_code for answer in answers].count(201) == limit
     for answer in answers:
         if answer.status_code != 201:
             problem(answer, "hold-limit")
-    assert await live(visitor) == limit
+    assert await live(api) == limit
     assert commands.answered.count("aggregate") <= 10
 
 
 async def test_who_goes_away_keeps_its_place(
-    thrifty: tuple[Visitor, Commands], monkeypatch: pytest.MonkeyPatch
+    thrifty: tuple[ApiClient, CommandLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller that hangs up while its hold is written does not make room for a further one."""
-    visitor, commands = thrifty
-    await visitor.booked(customer="ann", **HELD)
+    api, commands = thrifty
+    await api.booked(customer="ann", **HELD)
     pause = Pause(monkeypatch)
-    first = asyncio.create_task(visitor.book(NINE + HOUR, customer="ann", **HELD))
+    first = asyncio.create_task(api.book(NINE + HOUR, customer="ann", **HELD))
     await pause.reached.wait()
     first.cancel()
     await asyncio.wait({first})
     commands.answered.clear()
-    second = asyncio.ensure_future(one_more(visitor))
+    second = asyncio.ensure_future(one_more(api))
     await counted(commands, 1, second)
     pause.go.set()
 
     problem(await second, "hold-limit")
-    assert await live(visitor, customer="ann") == 2
+    assert await live(api, customer="ann") == 2
 
 
 @pytest.mark.parametrize("owner", [{"customer": "ann"}, {}])
-async def test_holds_are_counted_in_an_index(thrifty: tuple[Visitor, Commands], owner: dict[str, Any]) -> None:
+async def test_holds_are_counted_in_an_index(thrifty: tuple[ApiClient, CommandLog], owner: dict[str, Any]) -> None:
     """The count looks at the live holds of the one owner alone, and not at what it once had or what others hold."""
-    visitor, commands = thrifty
-    old = await visitor.booked(**owner, **HELD)
-    good(await visitor.verb(old, "cancel"))
+    api, commands = thrifty
+    old = await api.booked(**owner, **HELD)
+    ok(await api.verb(old, "cancel"))
     for name in ("ann", "bob"):
-        await visitor.booked(customer=name)
-        await visitor.booked(customer=name, **HELD)
-    commands.taken()
-    await visitor.booked(**owner, **HELD)
-    (match,) = [command["pipeline"][0]["$match"] for name, command in commands.taken() if name == "aggregate"]
+        await api.booked(customer=name)
+        await api.booked(customer=name, **HELD)
+    commands.take()
+    await api.booked(**owner, **HELD)
+    (match,) = [command["pipeline"][0]["$match"] for name, command in commands.take() if name == "aggregate"]
     explain = {"explain": {"find": "reservations", "filter": match}, "verbosity": "executionStats"}
-    plan: dict[str, Any] = await visitor.store.database.command(explain)
+    plan: dict[str, Any] = await api.store.database.command(explain)
 
-    if visitor.store.shape == "or":  # the trial's server takes an index of one of the fields, and does not say so
+    if api.store.shape == "or":  # the trial's server takes an index of one of the fields, and does not say so
         assert "COLLSCAN" not in set(stages_of(plan["queryPlanner"]["winningPlan"]))
         assert plan["executionStats"]["totalKeysExamined"] <= plan["executionStats"]["nReturned"] + 1

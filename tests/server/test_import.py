@@ -18,10 +18,11 @@ from app.importing.source import Source
 from app.storage.client import Store
 from app.storage.documents import Service
 from app.storage.guards import make_service_row
-from tests.support.commands import run
+from tests.support.commands import run_reserva
 from tests.support.data_files import flights_file
-from tests.support.import_rows import imported, row
-from tests.support.step_driver import HOUR, NINE, add_resource
+from tests.support.import_rows import import_row, import_rows
+from tests.support.step_driver import add_resource
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -70,8 +71,8 @@ async def test_a_month_of_flights(booking: BookingService) -> None:
 
 async def test_a_row_becomes_a_reservation(store: Store, booking: BookingService) -> None:
     """With its reference, `import` in its history, and all that the file says; the past is allowed."""
-    values = row("a", -200_000, customer="ann", guests=2, notes="by the window")
-    report, _ = await imported(booking, [values])
+    values = import_row("a", -200_000, customer="ann", guests=2, notes="by the window")
+    report, _ = await import_rows(booking, [values])
     (found,) = await store.database["reservations"].find().to_list(None)
 
     assert report == Report(rows=1, accepted=1)
@@ -102,9 +103,11 @@ async def test_the_past_is_allowed_with_a_service(store: Store, booking: Booking
     await make_service_row(store, "cut")
     await store.database["services"].insert_one(cut.to_mongo())
     await add_resource(store, services=["cut"])
-    rows = [row(f"{hours}", hours, service="cut") for hours in (-90_000, -89_999, -89_998.5)]
-    rows.append({name: value for name, value in row("open", -80_000, service="cut").items() if name != "endTime"})
-    report, complaints = await imported(booking, rows)
+    rows = [import_row(f"{hours}", hours, service="cut") for hours in (-90_000, -89_999, -89_998.5)]
+    rows.append(
+        {name: value for name, value in import_row("open", -80_000, service="cut").items() if name != "endTime"}
+    )
+    report, complaints = await import_rows(booking, rows)
 
     assert report == Report(rows=4, accepted=3, refused=1)
     assert [each["reference"] for each in complaints] == ["-89999"]
@@ -113,12 +116,12 @@ async def test_the_past_is_allowed_with_a_service(store: Store, booking: Booking
 async def test_rows_of_a_resource_are_taken_in_the_order_of_the_file(booking: BookingService) -> None:
     """With hundreds in flight on two dozen resources, the first of those that want a time gets it."""
     rows = [
-        row(f"{resource}-{hours}-{place}", hours, f"r{resource}")
+        import_row(f"{resource}-{hours}-{place}", hours, f"r{resource}")
         for hours in range(5)
         for place in range(4)
         for resource in range(24)
     ]
-    report, complaints = await imported(booking, rows)
+    report, complaints = await import_rows(booking, rows)
 
     assert report == Report(rows=480, accepted=120, refused=360)
     assert await references(booking.store) == {f"{resource}-{hours}-0" for resource in range(24) for hours in range(5)}
@@ -128,14 +131,14 @@ async def test_rows_of_a_resource_are_taken_in_the_order_of_the_file(booking: Bo
 
 async def test_a_second_time_changes_nothing(store: Store, booking: BookingService) -> None:
     """What is booked is unchanged, what was cancelled here since differs; what was refused is judged again."""
-    rows = [row("a"), row("b"), row("c", 1)]
-    first, _ = await imported(booking, rows)
+    rows = [import_row("a"), import_row("b"), import_row("c", 1)]
+    first, _ = await import_rows(booking, rows)
     before = await store.database["reservations"].find().sort("_id").to_list(None)
-    second, _ = await imported(booking, rows)
+    second, _ = await import_rows(booking, rows)
     after = await store.database["reservations"].find().sort("_id").to_list(None)
     (taken,) = [each for each in before if each["reference"] == "a"]
     await booking.close(taken["_id"], "cancelled", by="somebody")
-    third, complaints = await imported(booking, rows)
+    third, complaints = await import_rows(booking, rows)
 
     assert (first.accepted, first.refused) == (2, 1)
     assert second == Report(rows=3, unchanged=2, refused=1)
@@ -148,8 +151,14 @@ async def test_a_second_time_changes_nothing(store: Store, booking: BookingServi
 
 async def test_a_reference_that_stands_twice_is_booked_once(booking: BookingService) -> None:
     """Right behind itself or far away; if the first one was refused, the second is judged."""
-    rows = [row("a"), row("a", 5), row("b"), row("b", 6), *(row(f"x{hour}", 10 + hour) for hour in range(300))]
-    report, complaints = await imported(booking, [*rows, row("a"), row("b", 6), row("b", 8)])
+    rows = [
+        import_row("a"),
+        import_row("a", 5),
+        import_row("b"),
+        import_row("b", 6),
+        *(import_row(f"x{hour}", 10 + hour) for hour in range(300)),
+    ]
+    report, complaints = await import_rows(booking, [*rows, import_row("a"), import_row("b", 6), import_row("b", 8)])
 
     assert report == Report(rows=307, accepted=302, unchanged=2, differs=2, refused=1)
     assert [(each["line"], each["reference"], each["problem"]) for each in complaints] == [
@@ -165,15 +174,15 @@ async def test_what_is_refused_says_why(store: Store, booking: BookingService) -
     await add_resource(store, "hall", capacity=5, capacity_mode="guests")
     direct = await booking.book(Book(by="someone", resource="hall", start=NINE, end=NINE + HOUR, guests=4))
     rows = [
-        row("a", resource="hall"),
-        row("b", resource="hall", guests=2),
-        row("c", resource="hall", guests=6),
-        row("d", resource="shut"),
-        row("e", service="none", resource="hall"),
-        row("f", length=-1),
-        {**row("g"), "endTime": "soon"},
+        import_row("a", resource="hall"),
+        import_row("b", resource="hall", guests=2),
+        import_row("c", resource="hall", guests=6),
+        import_row("d", resource="shut"),
+        import_row("e", service="none", resource="hall"),
+        import_row("f", length=-1),
+        {**import_row("g"), "endTime": "soon"},
     ]
-    report, complaints = await imported(booking, rows)
+    report, complaints = await import_rows(booking, rows)
 
     assert report == Report(rows=7, accepted=1, refused=3, invalid=3)
     assert [each["problem"] for each in complaints] == ["conflict", "rule", "rule", "invalid", "invalid", "invalid"]
@@ -186,13 +195,18 @@ async def test_what_is_refused_says_why(store: Store, booking: BookingService) -
 async def test_nothing_is_made_unless_asked(store: Store, booking: BookingService) -> None:
     """Without `create`, unknown resources and customers make a row invalid; with it they are made, with guards."""
     await add_resource(store, "known")
-    rows = [row("a", resource="known"), row("b"), row("c", 2, "known", customer="ann"), row("d", resource="any")]
-    without, complaints = await imported(booking, rows, create=False)
+    rows = [
+        import_row("a", resource="known"),
+        import_row("b"),
+        import_row("c", 2, "known", customer="ann"),
+        import_row("d", resource="any"),
+    ]
+    without, complaints = await import_rows(booking, rows, create=False)
     assert without == Report(rows=4, accepted=1, invalid=3)
     assert [each["errors"][0]["pointer"] for each in complaints] == ["/resource", "/customer", "/resource"]
     assert await store.database["resources"].count_documents({}) == 1
 
-    created, complaints = await imported(booking, rows)
+    created, complaints = await import_rows(booking, rows)
     assert created == Report(rows=4, accepted=2, unchanged=1, invalid=1)
     assert [each["reference"] for each in complaints] == ["d"]
     room = await store.database["resources"].find_one({"_id": "room"})
@@ -206,7 +220,7 @@ async def test_a_made_resource_reaches_what_was_there_before(store: Store, booki
     """Reservations older than their resource are seen, however long they are."""
     old = {"resource": "room", "status": "confirmed", "startTime": NINE - 90 * HOUR, "endTime": NINE + 90 * HOUR}
     await store.database["reservations"].insert_one(old)
-    report, complaints = await imported(booking, [row("a")])
+    report, complaints = await import_rows(booking, [import_row("a")])
 
     assert report == Report(rows=1, refused=1)
     assert complaints[0]["inTheWay"] == [str(old["_id"])]
@@ -215,7 +229,7 @@ async def test_a_made_resource_reaches_what_was_there_before(store: Store, booki
 async def test_what_is_over_takes_no_room(booking: BookingService) -> None:
     """Rows with a final status are kept as they are and stand in nobody's way; pending ones do."""
     statuses = ["cancelled", "no-show", "completed", "expired", "pending", "confirmed"]
-    report, complaints = await imported(booking, [row(status, status=status) for status in statuses])
+    report, complaints = await import_rows(booking, [import_row(status, status=status) for status in statuses])
 
     assert report == Report(rows=6, accepted=5, refused=1)
     assert [(each["reference"], each["inTheWay"]) for each in complaints] == [("confirmed", ["pending"])]
@@ -244,7 +258,7 @@ async def test_a_lost_answer_is_no_lost_row(store: Store) -> None:
     """What was not done is done again, what was done is found: every row is booked once."""
     booking = Faulty(store, ["before", "after", "before"])
     await booking.start()
-    report, _ = await imported(booking, [row(f"r{hour}", hour) for hour in range(4)])
+    report, _ = await import_rows(booking, [import_row(f"r{hour}", hour) for hour in range(4)])
     await booking.stop()
 
     assert report == Report(rows=4, accepted=4)
@@ -254,11 +268,11 @@ async def test_a_lost_answer_is_no_lost_row(store: Store) -> None:
 async def test_the_command(database_url: str, store: Store, tmp_path: Path) -> None:
     """Counts on standard output, complaints in a file, exit codes for clean, refused and unreadable."""
     file, refused = tmp_path / "rows.csv", tmp_path / "refused.jsonl"
-    rows = [row("a"), row("b", 0.5), row("c", 1), row("d", 2, guests="many")]
+    rows = [import_row("a"), import_row("b", 0.5), import_row("c", 1), import_row("d", 2, guests="many")]
     header = list(rows[-1])
     lines = [",".join(header), *(",".join(str(each.get(name, "")) for name in header) for each in rows)]
     file.write_text("\n".join(lines))
-    first = run("import", str(file), "--create", "--json", "--refused", str(refused), MONGODB_URL=database_url)
+    first = run_reserva("import", str(file), "--create", "--json", "--refused", str(refused), MONGODB_URL=database_url)
     told = json.loads(first.stdout)
 
     assert (first.returncode, first.stdout.count("\n")) == (1, 1), first.stderr
@@ -284,13 +298,13 @@ async def test_the_command(database_url: str, store: Store, tmp_path: Path) -> N
     )
 
     file.write_text("\n".join(lines[:2]))
-    clean = run("import", str(file), MONGODB_URL=database_url)
+    clean = run_reserva("import", str(file), MONGODB_URL=database_url)
     assert (clean.returncode, clean.stdout.split(" in ")[0]) == (
         0,
         "1 rows: 0 accepted, 0 updated, 1 unchanged, 0 differs, 0 refused, 0 invalid,",
     )
     file.write_text("reference,resource\n")
-    unreadable = run("import", str(file), "--json", MONGODB_URL=database_url)
+    unreadable = run_reserva("import", str(file), "--json", MONGODB_URL=database_url)
     assert (unreadable.returncode, unreadable.stdout) == (2, "")
     assert "startTime" in unreadable.stderr
     assert await references(store) == {"a", "c"}
@@ -298,13 +312,13 @@ async def test_the_command(database_url: str, store: Store, tmp_path: Path) -> N
 
 async def test_what_was_imported_reconciles(database_url: str, store: Store, booking: BookingService) -> None:
     """`reserva reconcile` finds nothing in what was imported, and finds what was put past it; its exit code says so."""
-    await imported(booking, [row(f"r{hour}", hour) for hour in range(20)])
-    clean = run("reconcile", "--full", "--json", MONGODB_URL=database_url)
+    await import_rows(booking, [import_row(f"r{hour}", hour) for hour in range(20)])
+    clean = run_reserva("reconcile", "--full", "--json", MONGODB_URL=database_url)
     await store.database["reservations"].insert_one(
         {"resource": "room", "status": "pending", "startTime": NINE, "endTime": NINE + timedelta(minutes=5)}
     )
-    found = run("reconcile", "--resource", "room", "--json", MONGODB_URL=database_url)
-    nowhere = run("reconcile", "--resource", "nowhere", "--json", MONGODB_URL=database_url)
+    found = run_reserva("reconcile", "--resource", "room", "--json", MONGODB_URL=database_url)
+    nowhere = run_reserva("reconcile", "--resource", "nowhere", "--json", MONGODB_URL=database_url)
 
     assert clean.returncode == 0, clean.stderr
     told = json.loads(clean.stdout)

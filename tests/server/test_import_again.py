@@ -22,10 +22,11 @@ from app.storage.client import Store
 from app.storage.documents import Schedule, Service
 from app.storage.guards import make_service_row
 from app.storage.imported_reservations import ImportedReservation
-from tests.support.commands import running
+from tests.support.commands import running_reserva
 from tests.support.database_check import peak_load
-from tests.support.import_rows import imported, row
-from tests.support.step_driver import HOUR, NINE, Actor, add_resource
+from tests.support.import_rows import import_row, import_rows
+from tests.support.step_driver import StepDriver, add_resource
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -46,9 +47,9 @@ async def stored(store: Store, **where: Any) -> list[dict[str, Any]]:
 
 async def test_one_number_for_two_rooms(store: Store, booking: BookingService) -> None:
     """A confirmation number that stands for two rooms books both, once."""
-    rows = [row("R7"), row("R7", resource="other")]
-    first, _ = await imported(booking, rows)
-    second, _ = await imported(booking, rows)
+    rows = [import_row("R7"), import_row("R7", resource="other")]
+    first, _ = await import_rows(booking, rows)
+    second, _ = await import_rows(booking, rows)
 
     assert (first, second) == (Report(rows=2, accepted=2), Report(rows=2, unchanged=2))
     assert {each["resource"] for each in await stored(store, reference="R7")} == {"room", "other"}
@@ -68,9 +69,9 @@ async def test_a_row_that_says_otherwise(
     store: Store, booking: BookingService, change: dict[str, Any], fields: list[str]
 ) -> None:
     """Other times, guests or another status are reported with the field, and nothing is done."""
-    await imported(booking, [row("a")])
+    await import_rows(booking, [import_row("a")])
     before = await stored(store)
-    report, complaints = await imported(booking, [row("a") | change])
+    report, complaints = await import_rows(booking, [import_row("a") | change])
 
     assert report == Report(rows=1, differs=1)
     assert [error["pointer"] for error in complaints[0]["errors"]] == [f"/{name}" for name in fields]
@@ -79,23 +80,23 @@ async def test_a_row_that_says_otherwise(
 
 async def test_what_is_beside_the_time_does_not_count(booking: BookingService) -> None:
     """Other notes are no difference, nor is the same instant written otherwise, nor an end that the service says."""
-    await imported(booking, [row("a", notes="one")])
-    report, _ = await imported(booking, [row("a", notes="two") | {"startTime": "2030-01-07T10:00:00+01:00"}])
+    await import_rows(booking, [import_row("a", notes="one")])
+    report, _ = await import_rows(booking, [import_row("a", notes="two") | {"startTime": "2030-01-07T10:00:00+01:00"}])
 
     assert report == Report(rows=1, unchanged=1)
 
 
 async def test_update(store: Store, booking: BookingService) -> None:
     """Changes go through the write path: times, guests and status at once, in one entry of the history."""
-    await imported(booking, [row("a"), row("b", 2), row("c", 4, status="pending")])
+    await import_rows(booking, [import_row("a"), import_row("b", 2), import_row("c", 4, status="pending")])
     changed = [
-        row("a", 0.5, guests=2),
-        row("b", 3, status="cancelled"),
-        row("c", 4, status="confirmed"),
-        row("d", 6),
+        import_row("a", 0.5, guests=2),
+        import_row("b", 3, status="cancelled"),
+        import_row("c", 4, status="confirmed"),
+        import_row("d", 6),
     ]
-    first, _ = await imported(booking, changed, update=True)
-    second, _ = await imported(booking, changed, update=True)
+    first, _ = await import_rows(booking, changed, update=True)
+    second, _ = await import_rows(booking, changed, update=True)
     found = {each["reference"]: each for each in await stored(store)}
 
     assert first == Report(rows=4, accepted=1, updated=3)
@@ -118,8 +119,8 @@ async def test_update(store: Store, booking: BookingService) -> None:
 
 async def test_an_update_is_judged_like_a_booking(store: Store, booking: BookingService) -> None:
     """It does not take a taken time, and says who is in its way; the reservation stays as it is."""
-    await imported(booking, [row("a"), row("b", 1)])
-    report, complaints = await imported(booking, [row("a", 0.5), row("b", 1)], update=True)
+    await import_rows(booking, [import_row("a"), import_row("b", 1)])
+    report, complaints = await import_rows(booking, [import_row("a", 0.5), import_row("b", 1)], update=True)
 
     assert report == Report(rows=2, unchanged=1, refused=1)
     assert (complaints[0]["problem"], complaints[0]["inTheWay"], complaints[0]["rules"]) == (
@@ -134,9 +135,13 @@ async def test_an_update_is_judged_like_a_booking(store: Store, booking: Booking
 async def test_rows_of_a_resource_are_changed_in_the_order_of_the_file(store: Store, booking: BookingService) -> None:
     """One moves away and the next takes its place, also where hundreds are in flight."""
     rooms = [f"r{number}" for number in range(40)]
-    await imported(booking, [row("old", resource=room) for room in rooms])
-    moved = [each for room in rooms for each in (row("old", 5, room), row("new", 0, room), row("late", 5, room))]
-    report, complaints = await imported(booking, moved, update=True)
+    await import_rows(booking, [import_row("old", resource=room) for room in rooms])
+    moved = [
+        each
+        for room in rooms
+        for each in (import_row("old", 5, room), import_row("new", 0, room), import_row("late", 5, room))
+    ]
+    report, complaints = await import_rows(booking, moved, update=True)
 
     assert report == Report(rows=120, updated=40, accepted=40, refused=40)
     assert {(each["reference"], *each["inTheWay"]) for each in complaints} == {("late", "old")}
@@ -144,10 +149,10 @@ async def test_rows_of_a_resource_are_changed_in_the_order_of_the_file(store: St
 
 async def test_what_is_final_stays(booking: BookingService, store: Store) -> None:
     """A cancelled reservation is not revived by its row, with `update` either: the row differs and says why."""
-    await imported(booking, [row("a", status="cancelled"), row("b", 2)])
+    await import_rows(booking, [import_row("a", status="cancelled"), import_row("b", 2)])
     (other,) = await stored(store, reference="b")
     await booking.close(other["_id"], "cancelled", by="somebody")
-    report, complaints = await imported(booking, [row("a"), row("b", 2)], update=True)
+    report, complaints = await import_rows(booking, [import_row("a"), import_row("b", 2)], update=True)
 
     assert report == Report(rows=2, differs=2)
     assert {each["problem"] for each in complaints} == {"forbidden-transition"}
@@ -156,12 +161,12 @@ async def test_what_is_final_stays(booking: BookingService, store: Store) -> Non
 
 async def test_what_was_completed_since_is_as_it_was(store: Store, booking: BookingService) -> None:
     """A file goes on calling confirmed what has taken place; that nobody came it should say, or hear."""
-    rows = [row("a", -90_000), row("b", -90_002)]
-    await imported(booking, rows)
+    rows = [import_row("a", -90_000), import_row("b", -90_002)]
+    await import_rows(booking, rows)
     for reference, status in (("a", "completed"), ("b", "no-show")):
         (found,) = await stored(store, reference=reference)
         await booking.close(found["_id"], status, by="worker")  # type: ignore[arg-type]  # two literals
-    report, complaints = await imported(booking, rows)
+    report, complaints = await import_rows(booking, rows)
 
     assert report == Report(rows=2, unchanged=1, differs=1)
     assert [each["reference"] for each in complaints] == ["b"]
@@ -169,11 +174,11 @@ async def test_what_was_completed_since_is_as_it_was(store: Store, booking: Book
 
 async def test_what_people_moved_is_known(store: Store, booking: BookingService) -> None:
     """What was moved to another resource is not booked again: its row differs, and `update` takes it back."""
-    await imported(booking, [row("a"), row("b", resource="other", hours=5)])
+    await import_rows(booking, [import_row("a"), import_row("b", resource="other", hours=5)])
     (found,) = await stored(store, reference="a")
     await booking.change(found["_id"], {"resource": "other"}, version=None, by="somebody")
-    report, complaints = await imported(booking, [row("a")])
-    back, _ = await imported(booking, [row("a")], update=True)
+    report, complaints = await import_rows(booking, [import_row("a")])
+    back, _ = await import_rows(booking, [import_row("a")], update=True)
 
     assert report == Report(rows=1, differs=1)
     assert [error["pointer"] for error in complaints[0]["errors"]] == ["/resource"]
@@ -187,7 +192,7 @@ async def test_references_of_others_do_not_count(store: Store, booking: BookingS
     await booking.book(
         Book(by="abcdefgh", resource="room", start=NINE, end=NINE + HOUR, metadata={"reference": "a"}, reference="a")
     )
-    report, _ = await imported(booking, [row("a")])
+    report, _ = await import_rows(booking, [import_row("a")])
 
     assert report == Report(rows=1, accepted=1)
     assert len(await stored(store)) == 2
@@ -198,8 +203,8 @@ async def test_what_was_imported_into_the_metadata_is_known(store: Store, bookin
     await add_resource(store)
     old = Book(by="import", resource="room", start=NINE, end=NINE + HOUR, metadata={"reference": "a"})
     await booking.book(old)
-    unchanged, _ = await imported(booking, [row("a")])
-    updated, _ = await imported(booking, [row("a", 1)], update=True)
+    unchanged, _ = await import_rows(booking, [import_row("a")])
+    updated, _ = await import_rows(booking, [import_row("a", 1)], update=True)
     (found,) = await stored(store)
 
     assert (unchanged, updated) == (Report(rows=1, unchanged=1), Report(rows=1, updated=1))
@@ -211,13 +216,13 @@ async def test_history(store: Store, booking: BookingService) -> None:
     """What has ended is judged by capacity alone and what does not block by nothing; what is to come by every rule."""
     await add_resource(store, active=False, schedule=Schedule(weekly=[]))
     rows = [
-        row("past", -90_000),
-        row("past-twice", -90_000),
-        row("past-cancelled", -90_000, status="cancelled"),
-        row("coming", 0),
-        row("coming-cancelled", 0, status="cancelled"),
+        import_row("past", -90_000),
+        import_row("past-twice", -90_000),
+        import_row("past-cancelled", -90_000, status="cancelled"),
+        import_row("coming", 0),
+        import_row("coming-cancelled", 0, status="cancelled"),
     ]
-    report, complaints = await imported(booking, rows)
+    report, complaints = await import_rows(booking, rows)
 
     assert report == Report(rows=5, accepted=3, refused=2)
     assert [(each["reference"], each["problem"], each["rules"]) for each in complaints] == [
@@ -229,9 +234,9 @@ async def test_history(store: Store, booking: BookingService) -> None:
 async def test_a_change_of_history(store: Store, booking: BookingService) -> None:
     """What has ended can be corrected whatever today's rules say, but not over somebody else's time."""
     await add_resource(store, schedule=Schedule(weekly=[]))
-    await imported(booking, [row("a", -90_000), row("b", -90_001)])
-    report, complaints = await imported(
-        booking, [row("a", -90_000, length=2), row("b", -90_001, length=2)], update=True
+    await import_rows(booking, [import_row("a", -90_000), import_row("b", -90_001)])
+    report, complaints = await import_rows(
+        booking, [import_row("a", -90_000, length=2), import_row("b", -90_001, length=2)], update=True
     )
 
     assert report == Report(rows=2, updated=1, refused=1)
@@ -247,8 +252,10 @@ async def test_force(store: Store, booking: BookingService) -> None:
     )
     await make_service_row(store, "cut")
     await store.database["services"].insert_one(cut.to_mongo())
-    refused, complaints = await imported(booking, [row("a", service="cut")])
-    accepted, _ = await imported(booking, [row("a", service="cut"), row("b", service="cut")], force=True)
+    refused, complaints = await import_rows(booking, [import_row("a", service="cut")])
+    accepted, _ = await import_rows(
+        booking, [import_row("a", service="cut"), import_row("b", service="cut")], force=True
+    )
 
     assert refused == Report(rows=1, refused=1)
     assert complaints[0]["rules"] == ["horizon", "schedule"]
@@ -274,12 +281,12 @@ class Paused(BookingService):
 async def test_two_runs_between_look_up_and_transaction(store: Store, booking: BookingService, *, update: bool) -> None:
     """A run that found nothing when it looked, and was overtaken by another one, books nothing twice."""
     await add_resource(store, capacity=5)
-    rows = [row(f"r{number}", number) for number in range(20)]
+    rows = [import_row(f"r{number}", number) for number in range(20)]
     slow = Paused(store)
     await slow.start()
-    first = asyncio.create_task(imported(slow, rows, update=update))
+    first = asyncio.create_task(import_rows(slow, rows, update=update))
     await slow.reached.wait()
-    second, _ = await imported(booking, rows)
+    second, _ = await import_rows(booking, rows)
     slow.go.set()
     overtaken, _ = await first
     await slow.stop()
@@ -309,7 +316,7 @@ async def test_the_last_row_of_a_reference_counts(store: Store, monkeypatch: pyt
     monkeypatch.setattr(service, "IN_FLIGHT_ROWS", 2)
     booking = Late(store)
     await booking.start()
-    await imported(booking, [row("a")])
+    await import_rows(booking, [import_row("a")])
     looked = 0
 
     async def find(store: Store, rows: Collection[Row], **options: Any) -> dict[str, ImportedReservation]:
@@ -321,7 +328,9 @@ async def test_the_last_row_of_a_reference_counts(store: Store, monkeypatch: pyt
         return found
 
     monkeypatch.setattr(service, "find_imported", find)
-    report, _ = await imported(booking, [row("a", 3), row("x", 5), row("y", 7), row("a")], update=True)
+    report, _ = await import_rows(
+        booking, [import_row("a", 3), import_row("x", 5), import_row("y", 7), import_row("a")], update=True
+    )
     await booking.stop()
 
     assert report == Report(rows=4, accepted=2, updated=2)
@@ -345,20 +354,20 @@ def booked_row(**fields: Any) -> BookRow:
 async def test_two_runs_step_by_step(store: Store) -> None:
     """Wherever the one stops inside its transaction, the other one's row is there once."""
     await add_resource(store, capacity=5)
-    alone = Actor(store, [booked_row(resource="room", reference="a")])
+    alone = StepDriver(store, [booked_row(resource="room", reference="a")])
     steps = 0
     while await alone.advance():
         steps += 1
     await alone.close()
     for stop in range(steps):
         await store.database["reservations"].delete_many({})
-        first, second = Actor(store, [booked_row()]), Actor(store, [booked_row()])
+        first, second = StepDriver(store, [booked_row()]), StepDriver(store, [booked_row()])
         for _ in range(stop):
             await first.advance()
         made = 0
-        for actor in (second, first):
+        for driver in (second, first):
             try:
-                (outcome,) = await actor.finish()
+                (outcome,) = await driver.finish()
                 made += isinstance(outcome, Accepted) and outcome.writes
             except Exception as lost:  # noqa: BLE001  # the second of two goes again
                 assert type(lost).__name__ in {"Lost", "WriteConflict", "BulkWriteError"}, lost  # noqa: PT017
@@ -371,13 +380,16 @@ async def test_two_runs_step_by_step(store: Store) -> None:
 async def test_two_processes(database_url: str, store: Store, tmp_path: Path) -> None:
     """Two processes that import one file at once book each of 600 rows once, though the resource has room for five."""
     file = tmp_path / "rows.jsonl"
-    rows = [row(f"r{number}", number, f"room-{number % 3}") for number in range(600)]
+    rows = [import_row(f"r{number}", number, f"room-{number % 3}") for number in range(600)]
     file.write_text("".join(json.dumps(each) + "\n" for each in rows))
     for number in range(3):
         await add_resource(store, f"room-{number}", capacity=5)
     command = ("import", str(file), "--json")
-    with running(*command, MONGODB_URL=database_url) as one, running(*command, MONGODB_URL=database_url) as other:
-        codes = [await asyncio.to_thread(each.ended) for each in (one, other)]
+    with (
+        running_reserva(*command, MONGODB_URL=database_url) as one,
+        running_reserva(*command, MONGODB_URL=database_url) as other,
+    ):
+        codes = [await asyncio.to_thread(each.end) for each in (one, other)]
     told = [json.loads(each.out[-1]) for each in (one, other)]
 
     assert codes == [0, 0], (one.err, other.err)
@@ -394,7 +406,7 @@ async def test_the_file_is_not_read_far_ahead(booking: BookingService) -> None:
     def records() -> Iterator[Record]:
         nonlocal read
         for read in range(1, 2_001):
-            yield Record(read, row(f"a{read}", resource=f"room-{read % 7}", status="cancelled"))
+            yield Record(read, import_row(f"a{read}", resource=f"room-{read % 7}", status="cancelled"))
 
     ahead: list[int] = []
     importer = Importer(

@@ -1,4 +1,4 @@
-"""Two actors in every order of their steps: expiry, confirm and move never let two into one time."""
+"""Two drivers in every order of their steps: expiry, confirm and move never let two into one time."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +18,8 @@ from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from tests.support.database_check import peak_load
 from tests.support.interleavings import Make, interleave, orders, steps_alone
-from tests.support.step_driver import HOUR, NINE, add_resource, book, booking_of, edit_of, hold, won
+from tests.support.step_driver import accepted, add_resource, book_accepted, book_hold, booking_of, planned_edit
+from tests.support.times import HOUR, NINE
 
 
 async def _all_orders(store: Store, prepare: Callable[[], Any], makers: Callable[[Any], list[Make]]) -> list[Any]:
@@ -41,13 +42,13 @@ async def test_two_bookers_over_an_expired_hold(store: Store) -> None:
     await add_resource(store)
 
     async def prepare() -> ObjectId:
-        return await hold(store, timedelta(seconds=-1))
+        return await book_hold(store, timedelta(seconds=-1))
 
     def makers(_: ObjectId) -> list[Make]:
         return [booking_of, lambda: booking_of(NINE + HOUR / 2)]
 
     for order, _, outcomes, load in await _all_orders(store, prepare, makers):
-        assert sorted(won(outcomes)) == [False, True], order
+        assert sorted(accepted(outcomes)) == [False, True], order
         assert load == 1, order
 
 
@@ -58,7 +59,7 @@ async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> No
     lifetimes = iter([timedelta(milliseconds=step) for step in range(-2, 60, 3)] * 1_000)
 
     async def prepare() -> ObjectId:
-        return await hold(store, next(lifetimes))
+        return await book_hold(store, next(lifetimes))
 
     def makers(held: ObjectId) -> list[Make]:
         return [lambda: Confirm(by="test", reservation=held, resource="room"), booking_of]
@@ -66,8 +67,8 @@ async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> No
     seen: set[tuple[bool, ...]] = set()
     for order, _, outcomes, load in await _all_orders(store, prepare, makers):
         confirmed, booked = outcomes
-        seen.add(tuple(won(outcomes)))
-        assert sum(won(outcomes)) <= 1, order
+        seen.add(tuple(accepted(outcomes)))
+        assert sum(accepted(outcomes)) <= 1, order
         assert load == 1, order
         if isinstance(booked, Accepted):
             assert isinstance(confirmed, Problem), order
@@ -79,7 +80,7 @@ async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> No
 async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process whose own clock is an hour behind cannot confirm a hold that is over for everybody else."""
     await add_resource(store)
-    held = await hold(store, timedelta(seconds=-5))
+    held = await book_hold(store, timedelta(seconds=-5))
     before = {"at": store.clock.now() - timedelta(seconds=10)}  # nobody has changed the guard since it was over
     await store.database["guards"].update_one({"_id": "room"}, {"$set": before})
     late = store.clock.millis() - 3_600_000
@@ -100,7 +101,7 @@ async def test_move_and_book_into_one_time(store: Store) -> None:
     await add_resource(store)
 
     async def prepare() -> ObjectId:
-        moved: ObjectId = (await book(store, start=NINE + 5 * HOUR)).id
+        moved: ObjectId = (await book_accepted(store, start=NINE + 5 * HOUR)).id
         return moved
 
     def makers(moved: ObjectId) -> list[Make]:
@@ -108,7 +109,7 @@ async def test_move_and_book_into_one_time(store: Store) -> None:
         return [lambda: Change(by="test", reservation=moved, resource="room", patch=patch), booking_of]
 
     for order, _, outcomes, load in await _all_orders(store, prepare, makers):
-        assert sorted(won(outcomes)) == [False, True], order
+        assert sorted(accepted(outcomes)) == [False, True], order
         assert any(isinstance(outcome, Refused) for outcome in outcomes), order
         assert load == 1, order
 
@@ -121,15 +122,15 @@ async def test_shrink_and_book_never_cross(store: Store) -> None:
         for collection in ("resources", "guards"):
             await store.database[collection].delete_many({})
         await add_resource(store, capacity=2)
-        await book(store)
-        return await edit_of(store, Changes({"capacity": 1}))
+        await book_accepted(store)
+        return await planned_edit(store, Changes({"capacity": 1}))
 
     def makers(edit: EditResource) -> list[Make]:
         return [lambda: EditResource(by="test", identity="room", plan=edit.plan), booking_of]
 
     seen: set[tuple[bool, ...]] = set()
     for order, _, outcomes, load in await _all_orders(store, prepare, makers):
-        seen.add(tuple(won(outcomes)))
-        assert sum(won(outcomes)) == 1, order
-        assert load == (2 if won(outcomes)[1] else 1), order
+        seen.add(tuple(accepted(outcomes)))
+        assert sum(accepted(outcomes)) == 1, order
+        assert load == (2 if accepted(outcomes)[1] else 1), order
     assert seen == {(True, False), (False, True)}

@@ -1,6 +1,5 @@
 """Wishes for a long time on a busy resource: what the first in their way refuse is refused without reading all."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,11 +12,11 @@ from app.booking.outcomes import Accepted, Refused
 from app.booking.queue import BatchBuilder, Ticket, lanes_of
 from app.storage.client import Store
 from app.storage.occupancy import GLIMPSE_ROWS
-from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of, run, won
+from tests.support.step_driver import StepDriver, accepted, add_resource, book_accepted, booking_of, run_batch
+from tests.support.times import DAY, HOUR, NINE
 
 pytestmark = pytest.mark.servers("transactions")
 
-DAY = timedelta(days=1)
 YEAR = 365 * DAY
 MANY = GLIMPSE_ROWS + 50
 
@@ -38,16 +37,16 @@ async def busy(store: Store, *, capacity: int = 1, at_once: int = 1) -> list[Obj
 async def book_first(store: Store, capacity: int) -> Any:
     """A booking of an hour in a new room, so that the reach of its guard is right."""
     await add_resource(store, capacity=capacity)
-    return await book(store)
+    return await book_accepted(store)
 
 
 async def steps_of(store: Store, *intents: Any) -> tuple[list[Any], list[str]]:
     """What came of them in one batch, and the names of its steps."""
-    actor = Actor(store, intents)
+    driver = StepDriver(store, intents)
     try:
-        return [*await actor.finish()], actor.done
+        return [*await driver.finish()], driver.done
     finally:
-        await actor.close()
+        await driver.close()
 
 
 async def test_a_year_on_a_busy_resource_is_refused_by_the_first_in_its_way(store: Store) -> None:
@@ -65,7 +64,7 @@ async def test_a_year_on_a_busy_resource_is_refused_by_the_first_in_its_way(stor
 async def test_a_move_to_a_year_is_refused_in_the_same_way(store: Store) -> None:
     """A reservation that would be prolonged beyond many others does not count itself among them."""
     await busy(store)
-    made = await book(store, start=NINE - HOUR)
+    made = await book_accepted(store, start=NINE - HOUR)
     longer = Change(by="test", reservation=made.id, resource="room", patch={"endTime": NINE + YEAR})
     (refused,), steps = await steps_of(store, longer)
 
@@ -81,9 +80,9 @@ async def test_what_the_first_do_not_refuse_is_judged_by_all(store: Store) -> No
     (booked,), steps = await steps_of(store, booking_of(NINE, YEAR))
     assert isinstance(booked, Accepted)
     assert "occupants.read" in steps
-    await run(store, Close(by="test", reservation=booked.value.id, resource="room", to="cancelled"))
-    await book(store, start=late)
-    await book(store, start=late)
+    await run_batch(store, Close(by="test", reservation=booked.value.id, resource="room", to="cancelled"))
+    await book_accepted(store, start=late)
+    await book_accepted(store, start=late)
 
     (refused,), steps = await steps_of(store, booking_of(NINE, YEAR))
 
@@ -100,7 +99,7 @@ async def test_a_group_and_a_batch_are_judged_by_all(store: Store) -> None:
     assert [place for place, _ in refused.members] == [0]
 
     late = booking_of(NINE + 3 * YEAR, HOUR)
-    assert won(await run(store, late, booking_of(NINE + 2 * YEAR, YEAR + DAY))) == [True, False]
+    assert accepted(await run_batch(store, late, booking_of(NINE + 2 * YEAR, YEAR + DAY))) == [True, False]
 
 
 async def test_a_pool_is_not_refused_for_its_busy_member(store: Store) -> None:
@@ -108,7 +107,7 @@ async def test_a_pool_is_not_refused_for_its_busy_member(store: Store) -> None:
     await busy(store)
     await add_resource(store, "desk")
     wish = booking_of(NINE, YEAR, resource=None, pool=("desk", "room"))
-    (booked,) = await run(store, wish)
+    (booked,) = await run_batch(store, wish)
 
     assert isinstance(booked, Accepted)
     assert booked.value.resource == "desk"

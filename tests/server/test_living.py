@@ -12,12 +12,12 @@ from app.cluster.reaper import SILENT_SECONDS, Reaper
 from app.pids import PLACE
 from app.storage.client import Store
 from app.storage.documents import Process
-from tests.support.process_rows import rows, stranger
+from tests.support.process_rows import process_of_another_machine, process_rows
 
 
 async def put(store: Store, **fields: Any) -> Process:
     """Somebody else's row."""
-    row = stranger(**fields)
+    row = process_of_another_machine(**fields)
     await store.database["processes"].insert_one(row.to_mongo())
     return row
 
@@ -40,7 +40,7 @@ async def test_who_beats_while_it_is_ended_keeps_its_row(mock_store: Store, monk
     await reaper.reap(mock_store, other, "silent")
 
     assert killed == other.sessions
-    assert [row["_id"] for row in await rows(mock_store)] == [other.id]
+    assert [row["_id"] for row in await process_rows(mock_store)] == [other.id]
 
 
 async def test_an_answer_that_came_late_proves_no_silence(mock_store: Store) -> None:
@@ -72,7 +72,7 @@ async def test_a_process_looks_for_the_dead_as_it_starts(mock_store: Store) -> N
     await put(mock_store, place=PLACE, pid=2**22 + 1, started="earlier")
     booking = BookingService(mock_store)
     await booking.start()
-    left = await rows(mock_store)
+    left = await process_rows(mock_store)
     await booking.stop()
 
     assert [row["_id"] for row in left] == [booking.heartbeat._row.id]
@@ -85,7 +85,7 @@ async def test_nobody_who_has_left_beats_again(mock_store: Store) -> None:
     await booking.stop()
     await booking.heartbeat.check_others()
 
-    assert await rows(mock_store) == []
+    assert await process_rows(mock_store) == []
 
 
 @pytest.mark.parametrize("why", ["cut off", "away"])
@@ -123,12 +123,12 @@ async def test_whoever_was_away_beats_before_it_books(mock_store: Store, monkeyp
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
     booking = BookingService(mock_store)
     await booking.start()
-    beats = [row["beat"] for row in await rows(mock_store)]
+    beats = [row["beat"] for row in await process_rows(mock_store)]
     await booking.heartbeat.ensure_registered()
-    beats += [row["beat"] for row in await rows(mock_store)]
+    beats += [row["beat"] for row in await process_rows(mock_store)]
     booking.heartbeat._last_beat -= heartbeat.GAP_SECONDS + 1
     await booking.heartbeat.ensure_registered()
-    beats += [row["beat"] for row in await rows(mock_store)]
+    beats += [row["beat"] for row in await process_rows(mock_store)]
     await booking.stop()
 
     assert beats == [1, 1, 2]

@@ -5,31 +5,31 @@ from typing import Any
 import pytest
 
 from app.storage.client import Store
-from tests.support.api_client import Visitor, good, made, problem, wanted
+from tests.support.api_client import ApiClient, booking_body, created, ok, problem
 from tests.support.http_client import serving
 
 pytestmark = pytest.mark.servers("any")
 
 
-async def stray(visitor: Visitor, **fields: Any) -> dict[str, Any]:
+async def stray(api: ApiClient, **fields: Any) -> dict[str, Any]:
     """A reservation whose resource there is not."""
-    booked = await visitor.booked(**fields)
-    await visitor.put(booked, resource="nowhere")
+    booked = await api.booked(**fields)
+    await api.overwrite(booked, resource="nowhere")
     return booked
 
 
 async def test_what_needs_the_resource_says_so(store: Store) -> None:
     """Confirming, extending and changing are refused with a sentence that names the resource, never with a 500."""
     async with serving(store) as client:
-        visitor = Visitor(client, store)
-        await visitor.resource()
-        held = await stray(visitor, expiresInSeconds=600)
+        api = ApiClient(client, store)
+        await api.resource()
+        held = await stray(api, expiresInSeconds=600)
         answers = [
-            await visitor.verb(held, "confirm"),
-            await visitor.verb(held, "extend", expiresInSeconds=900),
-            await visitor.change(held, notes="x"),
-            await visitor.change(held, guests=2),
-            await visitor.change(held, resource="room"),
+            await api.verb(held, "confirm"),
+            await api.verb(held, "extend", expiresInSeconds=900),
+            await api.change(held, notes="x"),
+            await api.change(held, guests=2),
+            await api.change(held, resource="room"),
         ]
 
     for answer in answers:
@@ -39,10 +39,10 @@ async def test_what_needs_the_resource_says_so(store: Store) -> None:
 async def test_it_can_be_cancelled(store: Store) -> None:
     """Alone."""
     async with serving(store) as client:
-        visitor = Visitor(client, store)
-        await visitor.resource()
-        booked = await stray(visitor)
-        cancelled = good(await visitor.verb(booked, "cancel"))
+        api = ApiClient(client, store)
+        await api.resource()
+        booked = await stray(api)
+        cancelled = ok(await api.verb(booked, "cancel"))
 
     assert cancelled["status"] == "cancelled"
 
@@ -51,12 +51,12 @@ async def test_it_can_be_cancelled(store: Store) -> None:
 async def test_its_group_can_be_cancelled(store: Store) -> None:
     """And together with others that are where they should be, or with nobody who is."""
     async with serving(store) as client:
-        visitor = Visitor(client, store)
-        await visitor.resource(capacity=9)
+        api = ApiClient(client, store)
+        await api.resource(capacity=9)
         for strays in (1, 2):
-            body = {"reservations": [wanted(), wanted()]}
-            group = made(await visitor.ask("POST", "/v1/groups", json=body))
+            body = {"reservations": [booking_body(), booking_body()]}
+            group = created(await api.request("POST", "/v1/groups", json=body))
             for each in group["reservations"][:strays]:
-                await visitor.put(each, resource="nowhere")
-            answer = await visitor.ask("POST", f"/v1/groups/{group['id']}/cancel")
-            assert [each["status"] for each in good(answer)["reservations"]] == ["cancelled", "cancelled"]
+                await api.overwrite(each, resource="nowhere")
+            answer = await api.request("POST", f"/v1/groups/{group['id']}/cancel")
+            assert [each["status"] for each in ok(answer)["reservations"]] == ["cancelled", "cancelled"]

@@ -17,7 +17,7 @@ from app.storage.documents import DOCUMENTS, service_row
 from app.storage.errors import StorageError
 from app.storage.guards import make_guard, make_service_row
 from app.storage.pools import members_of, pool_row
-from tests.support.migration_rows import FIRST, contents, kinds, row
+from tests.support.migration_rows import FIRST, database_documents, ids_by_kind, room_row
 from tests.support.servers import ROOT
 
 pytestmark = pytest.mark.servers("any")
@@ -39,14 +39,14 @@ async def test_an_empty_database_is_built_and_then_left_alone(bare_store: Store)
 async def test_check_reports_what_would_be_built_and_builds_nothing(bare_store: Store) -> None:
     """`--check` names every index and changes nothing."""
     await bare_store.database["resources"].insert_one({"_id": "room-1"})
-    before = await contents(bare_store)
+    before = await database_documents(bare_store)
 
     report = await migrate(bare_store, check=True)
 
-    assert {identity for ids in kinds(report)["index-missing"] for identity in ids} == INDEXES
-    assert kinds(report)["guard-missing"] == [("room-1",)]
+    assert {identity for ids in ids_by_kind(report)["index-missing"] for identity in ids} == INDEXES
+    assert ids_by_kind(report)["guard-missing"] == [("room-1",)]
     assert report.built == report.changed == []
-    assert before == await contents(bare_store)
+    assert before == await database_documents(bare_store)
 
 
 @pytest.mark.servers("wire")
@@ -77,15 +77,15 @@ class TestIdempotencyKeys:
         """Two nulls, a key on three and a key on two; the oldest of the three was not inserted first."""
         await bare_store.database["reservations"].insert_many(
             [
-                row(_id=1, idempotencyKey=None),
-                row(_id=2, idempotencyKey=None),
-                row(_id=3, idempotencyKey="a", createdAt=FIRST + timedelta(days=2)),
-                row(_id=4, idempotencyKey="a", createdAt=FIRST),
-                row(_id=5, idempotencyKey="a", createdAt=FIRST + timedelta(days=1)),
-                row(_id=ObjectId("65f000000000000000000002"), idempotencyKey="b"),
-                row(_id=ObjectId("65f000000000000000000001"), idempotencyKey="b"),
-                row(_id=8, idempotencyKey="c"),
-                row(_id=9),
+                room_row(_id=1, idempotencyKey=None),
+                room_row(_id=2, idempotencyKey=None),
+                room_row(_id=3, idempotencyKey="a", createdAt=FIRST + timedelta(days=2)),
+                room_row(_id=4, idempotencyKey="a", createdAt=FIRST),
+                room_row(_id=5, idempotencyKey="a", createdAt=FIRST + timedelta(days=1)),
+                room_row(_id=ObjectId("65f000000000000000000002"), idempotencyKey="b"),
+                room_row(_id=ObjectId("65f000000000000000000001"), idempotencyKey="b"),
+                room_row(_id=8, idempotencyKey="c"),
+                room_row(_id=9),
             ]
         )
         await bare_store.database["resources"].insert_one({"_id": "room-1"})
@@ -94,11 +94,11 @@ class TestIdempotencyKeys:
     @pytest.mark.parametrize("check", [True, False])
     async def test_they_are_listed_and_nothing_is_done(self, old: Store, *, check: bool) -> None:
         """Without `--apply` every id is listed, oldest first, and nothing at all is changed."""
-        before = await contents(old)
+        before = await database_documents(old)
 
         report = await migrate(old, check=check)
 
-        found = kinds(report)
+        found = ids_by_kind(report)
         assert found["null-key"] == [("1", "2")]
         assert found["duplicate-key"] == [
             ("4", "5", "3"),
@@ -106,7 +106,7 @@ class TestIdempotencyKeys:
         ]
         assert ("reservation_idempotency",) in found["index-missing"]
         assert report.built == report.changed == []
-        assert before == await contents(old)
+        assert before == await database_documents(old)
 
     async def test_apply_takes_them_off_and_builds_the_index(self, old: Store) -> None:
         """`--apply` keeps a key on the oldest, unsets the others and the nulls, says so and removes nothing."""
@@ -136,11 +136,11 @@ class TestIdempotencyKeys:
 
     async def test_check_wins_over_apply(self, old: Store) -> None:
         """Asked to only report, it only reports."""
-        before = await contents(old)
+        before = await database_documents(old)
 
         await migrate(old, check=True, apply=True)
 
-        assert before == await contents(old)
+        assert before == await database_documents(old)
 
 
 class TestIndexesThatDiffer:
@@ -163,15 +163,15 @@ class TestIndexesThatDiffer:
         """It is reported with the command that drops it, beside all that is missing, and nothing is built."""
         reservations = bare_store.database["reservations"]
         await reservations.create_index(keys, name=name, **options)
-        before = await contents(bare_store)
+        before = await database_documents(bare_store)
 
         report = await migrate(bare_store)
 
-        assert kinds(report)["index-differs"] == [(name,)]
+        assert ids_by_kind(report)["index-differs"] == [(name,)]
         assert f'dropIndex("{name}")' in report.obstacles[0].detail
-        assert {ids[0] for ids in kinds(report)["index-missing"]} == INDEXES - {name}
+        assert {ids[0] for ids in ids_by_kind(report)["index-missing"]} == INDEXES - {name}
         assert report.built == []
-        assert before == await contents(bare_store)
+        assert before == await database_documents(bare_store)
         with pytest.raises(StorageError, match=name):
             await verify(bare_store)
 
@@ -195,13 +195,13 @@ class TestIndexesThatDiffer:
         """Under whatever name: it is named with the command that drops it; once it is dropped, ours is built."""
         reservations = bare_store.database["reservations"]
         await reservations.create_index([("idempotencyKey", 1)], name="idempotencyKey_1", **options)
-        before = await contents(bare_store)
+        before = await database_documents(bare_store)
 
         report = await migrate(bare_store)
 
         assert [finding.ids for finding in report.obstacles] == [("reservation_idempotency",)]
         assert 'db.reservations.dropIndex("idempotencyKey_1")' in report.obstacles[0].detail
-        assert before == await contents(bare_store)
+        assert before == await database_documents(bare_store)
         with pytest.raises(StorageError, match="reservation_idempotency"):
             await verify(bare_store)
         await reservations.drop_index("idempotencyKey_1")
@@ -253,7 +253,7 @@ class TestGuards:
         await store.database["guards"].insert_many([*services, {"_id": pool_row("dye"), "members": ["b"]}])
         assert await members_of(store, "cut") == ["a", "b"]
 
-        found = kinds(await migrate(store, check=True))
+        found = ids_by_kind(await migrate(store, check=True))
         report = await migrate(store)
 
         assert found["pool-incomplete"] == [("cut", "dye", "shave")]
@@ -268,11 +268,11 @@ class TestGuards:
         end = FIRST + 60 * minutes
         await store.database["reservations"].insert_many(
             [
-                row(blockStart=FIRST - 20 * minutes, blockEnd=end + 15 * minutes),
-                row(status="pending", endTime=FIRST + 200 * minutes),
-                row(status="cancelled", endTime=FIRST + 4000 * minutes),
-                row(resource="room-2", endTime=FIRST + 4000 * minutes),
-                row(blockStart=FIRST, blockEnd=FIRST + 30_000 * minutes, long=True),
+                room_row(blockStart=FIRST - 20 * minutes, blockEnd=end + 15 * minutes),
+                room_row(status="pending", endTime=FIRST + 200 * minutes),
+                room_row(status="cancelled", endTime=FIRST + 4000 * minutes),
+                room_row(resource="room-2", endTime=FIRST + 4000 * minutes),
+                room_row(blockStart=FIRST, blockEnd=FIRST + 30_000 * minutes, long=True),
                 {"_id": 1, "resource": "room-1", "status": "confirmed"},
             ]
         )
@@ -291,7 +291,7 @@ class TestGuards:
 
     async def test_rows_without_block_times_count_by_their_times(self, store: Store) -> None:
         """A row loaded straight into the database, a month long, is reached."""
-        await store.database["reservations"].insert_one(row(endTime=FIRST + timedelta(days=30)))
+        await store.database["reservations"].insert_one(room_row(endTime=FIRST + timedelta(days=30)))
 
         await make_guard(store, "room-1")
 
@@ -320,7 +320,7 @@ class TestCommand:
         """1 where something is found, 0 when it is built, and stray keys wait for `--apply`."""
         store = await connect(database_url)
         await store.database["reservations"].insert_many(
-            [row(_id="old", idempotencyKey=None), row(_id="new", idempotencyKey=None)]
+            [room_row(_id="old", idempotencyKey=None), room_row(_id="new", idempotencyKey=None)]
         )
 
         checked = self.run(database_url, "--check")

@@ -13,7 +13,7 @@ from app.migration import duplicate_keys
 from app.migration.duplicate_keys import comparable, find_duplicate_keys
 from app.migration.migrate import migrate, verify
 from app.storage.client import Store, connect
-from tests.support.migration_rows import FIRST, kinds, row
+from tests.support.migration_rows import FIRST, ids_by_kind, room_row
 from tests.support.servers import ROOT
 
 pytestmark = pytest.mark.servers("wire")
@@ -78,8 +78,8 @@ def made(position: int) -> dict[str, Any]:
 
 async def stored(store: Store, values: tuple[Any, ...], field: str = "idempotencyKey") -> dict[Any, Any]:
     """Insert a row a value, the youngest first, and one without any; what they are, by id."""
-    rows = [row(_id=place, **{field: value}, **made(place)) for place, value in enumerate(values)]
-    await store.database["reservations"].insert_many([*reversed(rows), row(_id="none")])
+    rows = [room_row(_id=place, **{field: value}, **made(place)) for place, value in enumerate(values)]
+    await store.database["reservations"].insert_many([*reversed(rows), room_row(_id="none")])
     return await having(store)
 
 
@@ -106,7 +106,7 @@ async def test_equal_ones_are_found_and_settled(
     applied = await migrate(bare_store, apply=True)
 
     ids = tuple(map(str, range(len(values))))
-    assert kinds(found)["duplicate-key"] == [ids]
+    assert ids_by_kind(found)["duplicate-key"] == [ids]
     assert field in found.obstacles[0].detail
     assert len(found.obstacles[0].detail) < 300
     assert found.built == []
@@ -136,7 +136,7 @@ async def test_nulls_never_stay(bare_store: Store) -> None:
     found = await migrate(bare_store)
     applied = await migrate(bare_store, apply=True)
 
-    assert kinds(found)["null-key"] == [("0",)]
+    assert ids_by_kind(found)["null-key"] == [("0",)]
     assert applied.changed == ["unset the null idempotencyKey on 0"]
     assert "idempotencyKey" not in (await having(bare_store))[0]
 
@@ -156,7 +156,7 @@ async def test_a_list_that_loses_frees_what_it_had(bare_store: Store) -> None:
 async def test_an_id_can_be_anything(bare_store: Store, identity: Any) -> None:
     """The oldest keeps its key whatever its id is, also one that Python takes for nothing."""
     await bare_store.database["reservations"].insert_many(
-        [row(_id=identity, idempotencyKey="a", **made(1)), row(_id="b", idempotencyKey="a", **made(2))]
+        [room_row(_id=identity, idempotencyKey="a", **made(1)), room_row(_id="b", idempotencyKey="a", **made(2))]
     )
 
     report = await migrate(bare_store, apply=True)

@@ -14,7 +14,7 @@ from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
 from tests.support.data_files import payload_sample
 from tests.support.http_client import serving
-from tests.support.migration_rows import FIRST, contents, kinds, row
+from tests.support.migration_rows import FIRST, database_documents, ids_by_kind, room_row
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -57,17 +57,17 @@ async def payload(bare_store: Store) -> Store:
     await database["services"].insert_one({"_id": CUT, "name": "Cut", "duration": 60})
     await database["customers"].insert_one({"_id": ObjectId(), "email": "ines@example.com"})
     await database["payload-preferences"].insert_one({"user": ObjectId(), "key": "nav"})
-    await database["reservations"].insert_one(row(resource=CHAIR, service=CUT, items=[], guest={}))
+    await database["reservations"].insert_one(room_row(resource=CHAIR, service=CUT, items=[], guest={}))
     return bare_store
 
 
 async def test_it_is_prepared_and_nothing_of_it_is_touched(payload: Store) -> None:
     """One run: twins are taken for ours, the rest is built, no document or index of Payload's changes."""
-    before = await contents(payload)
+    before = await database_documents(payload)
 
     report = await migrate(payload)
 
-    after = await contents(payload)
+    after = await database_documents(payload)
     assert report.clean
     assert {note.ids for note in report.notes if note.kind == "index-twin"} == TWINS
     assert not {f"index {ours}" for ours, _ in TWINS} & set(report.built)
@@ -84,10 +84,10 @@ async def test_the_twin_does_what_ours_would(payload: Store) -> None:
     await migrate(payload)
     reservations = payload.database["reservations"]
 
-    await reservations.insert_many([row(), row(), row(idempotencyKey="a")])
+    await reservations.insert_many([room_row(), room_row(), room_row(idempotencyKey="a")])
 
     with pytest.raises(DuplicateKeyError):
-        await reservations.insert_one(row(idempotencyKey="a"))
+        await reservations.insert_one(room_row(idempotencyKey="a"))
 
 
 async def test_ids_that_cannot_be_named_are_noted_and_get_no_guard(payload: Store) -> None:
@@ -104,7 +104,7 @@ async def test_ids_that_cannot_be_named_are_noted_and_get_no_guard(payload: Stor
 
 async def test_a_resource_of_ours_beside_it_can_be_booked(payload: Store) -> None:
     """With a resource of the same 24 digits, its guard knows what is booked under the ObjectId, and no note remains."""
-    await payload.database["reservations"].insert_one(row(resource=CHAIR, endTime=FIRST.replace(hour=20)))
+    await payload.database["reservations"].insert_one(room_row(resource=CHAIR, endTime=FIRST.replace(hour=20)))
     await payload.database["resources"].insert_one({"_id": str(CHAIR), "name": "Anna"})
 
     report = await migrate(payload)
@@ -128,17 +128,17 @@ async def test_keys_made_before_the_index_are_found_first(payload: Store) -> Non
     """Where Payload's index was made without `sparse`, that and the keys are found together, and nothing is built."""
     reservations = payload.database["reservations"]
     await reservations.drop_index("idempotencyKey_1")
-    await reservations.insert_many([row(_id=1, idempotencyKey="a"), row(_id=2, idempotencyKey="a")])
+    await reservations.insert_many([room_row(_id=1, idempotencyKey="a"), room_row(_id=2, idempotencyKey="a")])
     await reservations.create_index("idempotencyKey", name="idempotencyKey_1")
-    before = await contents(payload)
+    before = await database_documents(payload)
 
     report = await migrate(payload, apply=True)
 
-    found = kinds(report)
+    found = ids_by_kind(report)
     assert found["index-differs"] == [("reservation_idempotency",)]
     assert found["duplicate-key"] == [("1", "2")]
     assert found["index-missing"]
-    assert before == await contents(payload)
+    assert before == await database_documents(payload)
     await reservations.drop_index("idempotencyKey_1")
     assert (await migrate(payload, apply=True)).clean
 
@@ -177,14 +177,14 @@ async def test_what_has_a_name_of_ours_and_is_no_plain_collection(
 async def test_what_others_keep_under_a_name_of_ours(payload: Store, name: str, theirs: dict[str, Any]) -> None:
     """Documents that cannot be Reserva's are named with what helps, nothing is built, and they stay as they are."""
     await payload.database[name].insert_one(dict(theirs))
-    before = await contents(payload)
+    before = await database_documents(payload)
 
     report = await migrate(payload)
 
     (finding,) = report.obstacles
     assert (finding.kind, finding.ids) == ("collection-differs", (name,))
     assert "1 document" in finding.detail
-    assert before == await contents(payload)
+    assert before == await database_documents(payload)
     await payload.database[name].delete_many({})
     assert (await migrate(payload)).clean
 
@@ -192,7 +192,7 @@ async def test_what_others_keep_under_a_name_of_ours(payload: Store, name: str, 
 @pytest.mark.servers("mongod")
 async def test_lists_that_no_index_can_take_are_found_first(payload: Store) -> None:
     """MongoDB indexes no two lists of one document together; such a document is named before anything is built."""
-    await payload.database["reservations"].insert_one(row(_id="odd", resource=["a", "b"], status=["confirmed"]))
+    await payload.database["reservations"].insert_one(room_row(_id="odd", resource=["a", "b"], status=["confirmed"]))
 
     report = await migrate(payload)
 
@@ -210,11 +210,11 @@ async def test_a_real_one_is_prepared(bare_store: Store) -> None:
         await bare_store.database.command({"createIndexes": name, "indexes": indexes})
         if collection["documents"]:
             await bare_store.database[name].insert_many(collection["documents"])
-    before = await contents(bare_store)
+    before = await database_documents(bare_store)
 
     report = await migrate(bare_store)
 
-    after = await contents(bare_store)
+    after = await database_documents(bare_store)
     assert report.clean
     assert {note.ids for note in report.notes if note.kind == "index-twin"} == TWINS
     assert all(documents == after[name][0] for name, (documents, _) in before.items())

@@ -19,7 +19,7 @@ from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.guards import make_guard
 from app.storage.pools import members_of
-from tests.support.migration_rows import SOON, catalogue, contents, kinds, long_row
+from tests.support.migration_rows import SOON, database_documents, ids_by_kind, insert_catalogue, long_row
 
 pytestmark = pytest.mark.servers("any")
 
@@ -61,7 +61,7 @@ async def test_rows_that_came_after_the_guard_are_reached(
     checked = await migrate(store, check=True)
     report = await migrate(store)
 
-    assert kinds(checked)["reach-low"] == [("room-1",)]
+    assert ids_by_kind(checked)["reach-low"] == [("room-1",)]
     assert report.built[0] == "a greater reach of 1 guard: room-1"
     guard = await guard_of(store)
     assert 6 * HOUR <= guard["reachBack"] <= DAY
@@ -149,7 +149,7 @@ async def test_what_the_lookup_does_not_find_is_listed(store: Store, fields: dic
     checked = await migrate(store, check=True)
     report = await migrate(store)
 
-    assert kinds(checked)["occupancy-missing"] == [("room-1",)]
+    assert ids_by_kind(checked)["occupancy-missing"] == [("room-1",)]
     assert report.clean
     listed = await store.database["occupancies"].find({"resource": "room-1"}).to_list(None)
     assert [(each["reservation"], each["startTime"]) for each in listed] == [(booked["_id"], SOON)]
@@ -215,12 +215,12 @@ async def test_guards_are_made_many_at_a_time(database_url: str) -> None:
         store = await Store.over(client, f"{client.get_default_database().name}_{size}")
         try:
             await migrate(store)
-            await catalogue(store, size)
+            await insert_catalogue(store, size)
             listener.names.clear()
             checked = await migrate(store, check=True)
             report = await migrate(store)
             sent.append(len(listener.names))
-            missing = kinds(checked)["guard-missing"]
+            missing = ids_by_kind(checked)["guard-missing"]
             assert await store.database["guards"].count_documents({"reachBack": {"$exists": True}}) == size
             assert (await migrate(store, check=True)).clean
         finally:
@@ -277,7 +277,7 @@ async def test_resources_made_while_it_runs_are_whole(store: Store, app_client: 
 @pytest.mark.servers("wire")
 async def test_what_was_interrupted_is_completed_by_the_next(bare_store: Store, after: str) -> None:
     """Ended at any of its steps, a migration leaves what the next one completes; nothing else is different then."""
-    await catalogue(bare_store, 30)
+    await insert_catalogue(bare_store, 30)
     seen: list[str] = []
 
     def watch(what: str, _done: int, _total: int | None) -> None:
@@ -298,7 +298,7 @@ async def test_what_was_interrupted_is_completed_by_the_next(bare_store: Store, 
 @pytest.mark.servers("wire")
 async def test_check_changes_nothing_whatever_it_finds(store: Store) -> None:
     """With guards missing, reaches too small and odd rows, `--check` leaves every document as it is."""
-    await catalogue(store, 5)
+    await insert_catalogue(store, 5)
     await store.database["resources"].insert_many(
         [{"_id": ObjectId(HEX)}, {"_id": 5}, {"_id": "a b"}, {"_id": HEX + "x:"}]
     )
@@ -310,20 +310,20 @@ async def test_check_changes_nothing_whatever_it_finds(store: Store) -> None:
 
     report = await migrate(store, check=True)
 
-    assert kinds(report).keys() == {"guard-missing", "reach-low", "pool-incomplete"}
+    assert ids_by_kind(report).keys() == {"guard-missing", "reach-low", "pool-incomplete"}
     assert [(note.kind, len(note.ids)) for note in report.notes] == [("resource-foreign", 4)]
     assert before == await contents_of(store)
 
 
 async def contents_of(store: Store) -> str:
     """All documents; ids of several types do not sort in Python, but they do in the database."""
-    return repr(await contents(store))
+    return repr(await database_documents(store))
 
 
 @pytest.mark.servers("any")
 async def test_a_pool_counts_only_when_it_is_complete(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ended between the making of pools and the entering of who offers a service, nobody is missed in one."""
-    await catalogue(store, 20)
+    await insert_catalogue(store, 20)
     offering = await members_of(store, "cut-3")
 
     async def ended(*_: Any) -> None:

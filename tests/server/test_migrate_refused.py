@@ -17,7 +17,7 @@ from app.migration.migrate import migrate
 from app.storage.client import connect
 from app.storage.errors import failed
 from tests.support.commands import eventually
-from tests.support.migration_rows import catalogue
+from tests.support.migration_rows import insert_catalogue
 from tests.support.servers import ROOT, NotAtHand, fitting, free_port, rust_script
 
 RUN = [sys.executable, "-c", "from app.cli.main import main; main()", "migrate"]
@@ -92,7 +92,7 @@ async def test_ctrl_c_leaves_what_the_next_run_completes(database_url: str) -> N
     store = await connect(database_url)
     try:
         await migrate(store)
-        await catalogue(store, 20_000)
+        await insert_catalogue(store, 20_000)
         terminal, end = pty.openpty()
         process = subprocess.Popen(  # noqa: ASYNC220  # it is only begun here
             RUN, cwd=ROOT, env={"MONGODB_URL": database_url, "TERM": "xterm"}, stdout=subprocess.PIPE, stderr=end
@@ -123,7 +123,7 @@ async def test_thousands_of_a_kind_are_a_bounded_report(database_url: str) -> No
     """Thousands of keys, ids and guards are a report of a few hundred lines, none of which is long."""
     store = await connect(database_url)
     try:
-        await catalogue(store, 3_000)
+        await insert_catalogue(store, 3_000)
         reservations = store.database["reservations"]
         rows = [{"_id": f"{place}-{copy}", "idempotencyKey": str(place)} for place in range(1_500) for copy in range(2)]
         await reservations.insert_many([*rows, *({"idempotencyKey": None} for _ in range(3_000))])

@@ -18,7 +18,8 @@ from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
 from app.errors import Problem
 from app.storage.client import Store
-from tests.support.step_driver import HOUR, NINE, add_resource, add_service, book, run
+from tests.support.step_driver import add_resource, add_service, book_accepted, run_batch
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -68,11 +69,11 @@ async def test_a_reservation_that_was_moved_comes_back_for_the_right_guard(store
     """Whatever is wanted of it, nothing is done while the guard of where it lies is not held."""
     for name in ("room", "desk"):
         await add_resource(store, name)
-    held = await book(store, resource="desk", hold_seconds=600)
+    held = await book_accepted(store, resource="desk", hold_seconds=600)
     before = await store.database["reservations"].find_one({"_id": held.id})
 
-    (outcome,) = await run(store, make(reservation=held.id, resource="room"))
-    (right,) = await run(store, make(reservation=held.id, resource="desk"))
+    (outcome,) = await run_batch(store, make(reservation=held.id, resource="room"))
+    (right,) = await run_batch(store, make(reservation=held.id, resource="desk"))
 
     assert isinstance(outcome, ReservationMoved)
     assert isinstance(right, Accepted)
@@ -87,10 +88,10 @@ async def test_a_reservation_that_got_another_service_comes_back_for_its_rules(s
     """What needs approval is not made firm by whoever last saw it without its service."""
     await add_resource(store, services=["cut"])
     await add_service(store, approval=True)
-    held = await book(store, service="cut", hold_seconds=600)
+    held = await book_accepted(store, service="cut", hold_seconds=600)
 
-    (outcome,) = await run(store, make(reservation=held.id, resource="room"))
-    (right,) = await run(store, make(reservation=held.id, resource="room", service="cut"))
+    (outcome,) = await run_batch(store, make(reservation=held.id, resource="room"))
+    (right,) = await run_batch(store, make(reservation=held.id, resource="room", service="cut"))
 
     assert isinstance(outcome, ReservationMoved)
     assert isinstance(right, Accepted)
@@ -101,7 +102,7 @@ async def test_what_moves_on_its_way_is_found_again(store: Store, monkeypatch: p
     """A caller whose reservation is moved between the look and the batch gets what it wanted, where it is now."""
     for name in ("room", "desk"):
         await add_resource(store, name)
-    made = await book(store)
+    made = await book_accepted(store)
     desk = BookingService(store)
     await desk.start()
     submit, lanes = desk.committer.submit, list[frozenset[str]]()
@@ -110,7 +111,7 @@ async def test_what_moves_on_its_way_is_found_again(store: Store, monkeypatch: p
         lanes.append(intent.lanes())
         if len(lanes) == 1:
             away = Change(by="other", reservation=made.id, resource="room", patch={"resource": "desk"})
-            (moved,) = await run(store, away)
+            (moved,) = await run_batch(store, away)
             assert isinstance(moved, Accepted)
         return await submit(intent)
 
@@ -126,7 +127,7 @@ async def test_what_moves_on_its_way_is_found_again(store: Store, monkeypatch: p
 async def test_what_never_rests_is_given_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reservation that is moved away each time is `overloaded` in the end, and nothing was done to it."""
     await add_resource(store)
-    made = await book(store)
+    made = await book_accepted(store)
     desk = BookingService(store)
     await desk.start()
 

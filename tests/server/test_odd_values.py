@@ -16,9 +16,10 @@ from app.domain.instants import render
 from app.http.paging import write_cursor
 from app.storage.documents import Customer
 from app.storage.values import row_key
-from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, at, made, problem
-from tests.support.command_log import listening
-from tests.support.shared_apps import Shops, opened_shops
+from tests.support.api_client import RESERVATIONS, ApiClient, created, path_of, problem
+from tests.support.command_log import logged_store
+from tests.support.shared_apps import SharedApps, open_shared_apps
+from tests.support.times import HOUR, NINE
 
 MISSING = object()
 ODD: list[Any] = [
@@ -83,15 +84,15 @@ FIELDS = [
 class Watched:
     """Asks, and counts what was answered with a failure."""
 
-    def __init__(self, visitor: Visitor) -> None:
-        self.visitor = visitor
+    def __init__(self, api: ApiClient) -> None:
+        self.api = api
         self.failures: list[str] = []
         self.value = ""
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
         """One request."""
         try:
-            answer = await self.visitor.ask(method, path, **more)
+            answer = await self.api.request(method, path, **more)
         except Exception as error:  # noqa: BLE001  # told with what was stored
             self.failures.append(f"{self.value}: {method} {path}: {type(error).__name__}: {error}"[:300])
             return httpx.Response(500)
@@ -124,23 +125,23 @@ def placed(row: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-async def shops() -> AsyncIterator[Shops]:
+async def shared_apps() -> AsyncIterator[SharedApps]:
     """One app a server, for the whole module."""
-    async with opened_shops() as shops:
-        yield shops
+    async with open_shared_apps() as shared_apps:
+        yield shared_apps
 
 
 @pytest.fixture
-async def shop(server_name: str, database_url: str, shops: Shops) -> Visitor:
+async def api(server_name: str, database_url: str, shared_apps: SharedApps) -> ApiClient:
     """A room with a service and a customer."""
-    visitor = shops.known(server_name) or await shops.open(server_name, database_url)
+    api = shared_apps.get(server_name) or await shared_apps.open(server_name, database_url)
     for name in ("resources", "services", "customers", "guards", "reservations"):
-        await visitor.store.database[name].delete_many({})
-    await visitor.service(cancellationNoticeMinutes=60)
-    await visitor.resource(services=["cut"])
-    await visitor.resource("plaza", capacity=5)
-    await visitor.add("customers", id="ann")
-    return visitor
+        await api.store.database[name].delete_many({})
+    await api.service(cancellationNoticeMinutes=60)
+    await api.resource(services=["cut"])
+    await api.resource("plaza", capacity=5)
+    await api.add("customers", id="ann")
+    return api
 
 
 VERBS_A_VALUE = 3
@@ -152,7 +153,7 @@ def readings(hold: dict[str, Any], group: dict[str, Any]) -> list[tuple[str, dic
     span = {"from": render(NINE - HOUR), "to": render(NINE + 9 * HOUR)}
     hour = {"startTime": render(NINE), "endTime": render(NINE + HOUR)}
     return [
-        (at(hold), {}),
+        (path_of(hold), {}),
         (RESERVATIONS, {}),
         (RESERVATIONS, {"status": ["pending", "expired"], "resource": "room", **span}),
         (RESERVATIONS, {"updatedSince": "2020-01-01T00:00:00Z"}),
@@ -174,9 +175,9 @@ def verbs(hold: dict[str, Any], group: dict[str, Any]) -> list[tuple[str, str, d
         {"resource": "plaza", "guests": 2},
     ]
     return [
-        *(("POST", f"{at(hold)}/{verb}", {}) for verb in ("cancel", "confirm", "complete", "no-show")),
-        ("POST", f"{at(hold)}/extend", {"json": {"expiresInSeconds": 600}}),
-        *(("PATCH", at(hold), {"json": patch, "headers": {"If-Match": "*"}}) for patch in patches),
+        *(("POST", f"{path_of(hold)}/{verb}", {}) for verb in ("cancel", "confirm", "complete", "no-show")),
+        ("POST", f"{path_of(hold)}/extend", {"json": {"expiresInSeconds": 600}}),
+        *(("PATCH", path_of(hold), {"json": patch, "headers": {"If-Match": "*"}}) for patch in patches),
         ("POST", "/v1/moves", {"json": move}),
         *(("POST", f"/v1/groups/{group['id']}/{verb}", {}) for verb in ("cancel", "confirm")),
     ]
@@ -194,16 +195,16 @@ def odd_values(server_name: str, number: int) -> list[Any]:
 
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize("field", FIELDS)
-async def test_no_value_of_a_reservation_makes_a_request_fail(shop: Visitor, server_name: str, field: str) -> None:
+async def test_no_value_of_a_reservation_makes_a_request_fail(api: ApiClient, server_name: str, field: str) -> None:
     """It is read, listed, followed and booked beside; each verb is done, or says which field it cannot read."""
-    watched = Watched(shop)
-    desk = await shop.other("reservations:read", "reservations:write")
-    reservations = shop.store.database["reservations"]
+    watched = Watched(api)
+    desk = await api.with_scopes("reservations:read", "reservations:write")
+    reservations = api.store.database["reservations"]
     await reservations.delete_many({})
     body = {"resource": "room", "service": "cut", "customer": "ann", "startTime": render(NINE)}
-    group = made(await shop.ask("POST", "/v1/groups", json={"reservations": [body], "expiresInSeconds": 600}))
+    group = created(await api.request("POST", "/v1/groups", json={"reservations": [body], "expiresInSeconds": 600}))
     (hold,) = group["reservations"]
-    ordinary = await shop.stored(hold) | {"metadata": {"a": 1}, "long": False, "reference": "r"}
+    ordinary = await api.stored(hold) | {"metadata": {"a": 1}, "long": False, "reference": "r"}
     ordinary |= {"items": [{"resource": "room", "startTime": NINE, "endTime": NINE + HOUR}]} if "items" in field else {}
     with no_error_lines():
         for number, value in enumerate(odd_values(server_name, FIELDS.index(field))):
@@ -216,17 +217,17 @@ async def test_no_value_of_a_reservation_makes_a_request_fail(shop: Visitor, ser
             tried = verbs(hold, group)
             for place in range(number, number + VERBS_A_VALUE):
                 method, path, more = tried[place % len(tried)]
-                watched.visitor = (shop, desk)[(place // len(tried)) % 2]
+                watched.api = (api, desk)[(place // len(tried)) % 2]
                 await reservations.replace_one({"_id": row["_id"]}, row)
                 await watched.ask(method, path, **more)
     assert watched.failures == []
 
 
-async def turned(shop: Visitor, path: str, limit: int, most: int, **asked: Any) -> list[str]:
+async def turned(api: ApiClient, path: str, limit: int, most: int, **asked: Any) -> list[str]:
     """The ids of a list, page by page, until no more come or they are too many."""
     found: list[str] = []
     while len(found) <= most:
-        page = (await shop.get(path, limit=limit, **asked)).raise_for_status().json()
+        page = (await api.get(path, limit=limit, **asked)).raise_for_status().json()
         found += [item["id"] for item in page["items"]]
         if not page.get("next") or not page["items"]:
             return found
@@ -236,14 +237,14 @@ async def turned(shop: Visitor, path: str, limit: int, most: int, **asked: Any) 
 
 @pytest.mark.servers("wire")
 @pytest.mark.parametrize("limit", [1, 3])
-async def test_pages_turn_whatever_they_are_sorted_by(shop: Visitor, server_name: str, limit: int) -> None:
+async def test_pages_turn_whatever_they_are_sorted_by(api: ApiClient, server_name: str, limit: int) -> None:
     """Starts and ids of all types: every row comes once, upwards, downwards and by change."""
-    reservations = shop.store.database["reservations"]
+    reservations = api.store.database["reservations"]
     await reservations.delete_many({})
     starts = [None, -1, 2.5, "", "soon", {"a": 1}, b"\x01", ObjectId(), True, NINE, NINE + HOUR]
     starts += [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)]
     ids: list[Any] = [ObjectId(), ObjectId(), "text", 7, 7.5, {"b": 1}, b"\x02", False, "f" * 24, NINE]
-    then = shop.store.clock.now() - HOUR
+    then = api.store.clock.now() - HOUR
     rows = [{"_id": ObjectId(), "startTime": start} for start in starts]
     rows += [{"_id": each, "startTime": NINE} for each in ids]
     await reservations.insert_many([{**row, "resource": "room", "customer": "ann", "updatedAt": then} for row in rows])
@@ -254,12 +255,12 @@ async def test_pages_turn_whatever_they_are_sorted_by(shop: Visitor, server_name
         ("/v1/customers/ann/reservations", {}),
         (RESERVATIONS, {"updatedSince": "2020-01-01T00:00:00Z"}),
     ]:
-        assert sorted(await turned(shop, path, limit, len(rows), **asked)) == wanted, (server_name, path)
+        assert sorted(await turned(api, path, limit, len(rows), **asked)) == wanted, (server_name, path)
     await reservations.delete_many({})
 
 
 @pytest.mark.servers("wire")
-async def test_a_cursor_asks_nothing_else(shop: Visitor) -> None:
+async def test_a_cursor_asks_nothing_else(api: ApiClient) -> None:
     """Objects in a forged cursor are places in the list, and never operators of the database."""
     for mark in ("$foo", "$where", "$expr", "$type", "$ref"):
         odd = f'={{"{mark}": {{"$numberInt": "1"}}}}'
@@ -267,7 +268,7 @@ async def test_a_cursor_asks_nothing_else(shop: Visitor) -> None:
             (RESERVATIONS, write_cursor(odd, odd)),
             ("/v1/customers/ann/reservations", write_cursor(odd, "f" * 24)),
         ]:
-            assert (await shop.get(path, cursor=cursor)).status_code in {200, 422}, (mark, path)
+            assert (await api.get(path, cursor=cursor)).status_code in {200, 422}, (mark, path)
 
 
 CATALOGUE: list[tuple[str, str]] = [
@@ -287,17 +288,17 @@ CATALOGUE: list[tuple[str, str]] = [
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize(("kind", "field"), CATALOGUE)
 async def test_no_value_of_the_catalogue_makes_a_request_fail(
-    shop: Visitor, server_name: str, kind: str, field: str
+    api: ApiClient, server_name: str, kind: str, field: str
 ) -> None:
     """It is shown or left out, and who asks for it, or books it, is told which field cannot be read."""
-    watched = Watched(shop)
-    catalogue = shop.store.database[kind]
-    await shop.store.database["reservations"].delete_many({})
+    watched = Watched(api)
+    catalogue = api.store.database[kind]
+    await api.store.database["reservations"].delete_many({})
     identity = {"resources": "room", "services": "cut", "customers": "ann"}[kind]
     ordinary = await catalogue.find_one({"_id": identity})
     assert ordinary is not None
     body = {"resource": "room", "service": "cut", "customer": "ann", "startTime": render(NINE)}
-    booked = made(await shop.post(body))
+    booked = created(await api.post(body))
     span = {"from": render(NINE - HOUR), "to": render(NINE + 9 * HOUR)}
     readings: list[tuple[str, dict[str, Any]]] = [
         (f"/v1/{kind}", {}),
@@ -309,13 +310,13 @@ async def test_no_value_of_the_catalogue_makes_a_request_fail(
         ("/v1/availability/explain", {"resource": "room", "service": "cut", "startTime": render(NINE)}),
         ("/v1/findings", {}),
     ]
-    desk = await shop.other("reservations:read", "reservations:write")
+    desk = await api.with_scopes("reservations:read", "reservations:write")
     with no_error_lines():
         for value in odd_values(server_name, CATALOGUE.index((kind, field))):
             watched.value = "missing" if value is MISSING else repr(value)
             await catalogue.replace_one({"_id": identity}, placed(ordinary, field, value))
             guard = f"service:{identity}" if kind == "services" else identity
-            await shop.store.database["guards"].update_one({"_id": guard}, {"$set": {"rules": str(ObjectId())}})
+            await api.store.database["guards"].update_one({"_id": guard}, {"$set": {"rules": str(ObjectId())}})
             await asyncio.gather(*(watched.ask("GET", path, params=asked) for path, asked in readings))
             patch = {"json": {"name": "another"}, "headers": {"If-Match": "*"}}
             await watched.ask("PATCH", f"/v1/{kind}/{identity}", **patch)
@@ -326,70 +327,70 @@ async def test_no_value_of_the_catalogue_makes_a_request_fail(
                 await catalogue.replace_one({"_id": identity}, placed(ordinary, field, value))
             for each in (body, {name: each for name, each in body.items() if name != "resource"}):
                 await watched.ask("POST", RESERVATIONS, json=each | {"startTime": render(NINE + 2 * HOUR)})
-            await watched.ask("PATCH", at(booked), json={"guests": 2}, headers={"If-Match": "*"})
-            watched.visitor = desk
-            await watched.ask("POST", f"{at(booked)}/cancel")
-            watched.visitor = shop
-            await shop.store.database["reservations"].delete_many({"_id": {"$ne": ObjectId(booked["id"])}})
+            await watched.ask("PATCH", path_of(booked), json={"guests": 2}, headers={"If-Match": "*"})
+            watched.api = desk
+            await watched.ask("POST", f"{path_of(booked)}/cancel")
+            watched.api = api
+            await api.store.database["reservations"].delete_many({"_id": {"$ne": ObjectId(booked["id"])}})
     assert watched.failures == []
 
 
 @pytest.mark.servers("transactions")
-async def test_objects_of_others_are_no_part_of_the_catalogue(shop: Visitor) -> None:
+async def test_objects_of_others_are_no_part_of_the_catalogue(api: ApiClient) -> None:
     """Ids of other types, as another system keeps in collections of our names, show in no list, and pages go on."""
     others = [{"_id": each, "name": "theirs"} for each in (ObjectId(), 7, "bare-one", "bare-two")]
     for kind in ("resources", "services", "customers"):
-        await shop.store.database[kind].insert_many([dict(each) for each in others])
-        assert set(await turned(shop, f"/v1/{kind}", 1, 9)) <= {"room", "plaza", "cut", "ann"}
-        assert (await shop.get(f"/v1/{kind}/{others[0]['_id']}")).status_code == 404
-        body = problem(await shop.get(f"/v1/{kind}/bare-one"), "invalid")
+        await api.store.database[kind].insert_many([dict(each) for each in others])
+        assert set(await turned(api, f"/v1/{kind}", 1, 9)) <= {"room", "plaza", "cut", "ann"}
+        assert (await api.get(f"/v1/{kind}/{others[0]['_id']}")).status_code == 404
+        body = problem(await api.get(f"/v1/{kind}/bare-one"), "invalid")
         assert {"/createdAt", "/updatedAt"} <= {fault["pointer"] for fault in body["errors"]}
-        await shop.store.database[kind].delete_many({"name": "theirs"})
+        await api.store.database[kind].delete_many({"name": "theirs"})
 
 
 @pytest.mark.servers("transactions")
-async def test_a_spoilt_key_is_nobodys(shop: Visitor) -> None:
+async def test_a_spoilt_key_is_nobodys(api: ApiClient) -> None:
     """Whatever stands in a stored key: it opens nothing, or still does what it may, and nothing fails."""
-    watched = Watched(shop)
-    visitor = await shop.other("reservations:read")
-    keys = shop.store.database["keys"]
-    row = await keys.find_one({"_id": visitor.prefix})
+    watched = Watched(api)
+    bound = await api.with_scopes("reservations:read")
+    keys = api.store.database["keys"]
+    row = await keys.find_one({"_id": bound.prefix})
     assert row is not None
     with no_error_lines():
         for field in ("secretHash", "scopes", "customer", "expiresAt", "revokedAt", "createdAt", "name"):
             for value in (7, "soon", [1], {"a": 1}, None, True):
-                await keys.replace_one({"_id": visitor.prefix}, row | {field: value})
-                fresh = await shop.other("reservations:read")
+                await keys.replace_one({"_id": bound.prefix}, row | {field: value})
+                fresh = await api.with_scopes("reservations:read")
                 spoilt = await keys.find_one({"_id": fresh.prefix})
                 assert spoilt is not None
                 await keys.replace_one({"_id": fresh.prefix}, spoilt | {field: value})
-                watched.visitor, watched.value = fresh, f"{field}: {value!r}"
+                watched.api, watched.value = fresh, f"{field}: {value!r}"
                 await watched.ask("GET", RESERVATIONS)
     assert watched.failures == []
 
 
 @pytest.mark.servers("wire")
-async def test_a_cursor_names_what_a_document_can_hold(shop: Visitor) -> None:
+async def test_a_cursor_names_what_a_document_can_hold(api: ApiClient) -> None:
     """Any other value would fail on its way to the server, or there: half a surrogate, a number out of range."""
     deep = "={" + '"a": {' * 150 + "}" * 151
     marks = ['="\\ud800"', '={"$numberLong": "100000000000000000000"}', deep]
     marks += ['={"$date": {"$numberLong": "100000000000000000000"}}', '={"a\\u0000": 1}']
     for mark in marks:
         for cursor in (write_cursor(mark, "0" * 24), write_cursor(0, mark), write_cursor("updatedAt", 0, mark)):
-            problem(await shop.get(RESERVATIONS, cursor=cursor), "invalid", "?cursor")
+            problem(await api.get(RESERVATIONS, cursor=cursor), "invalid", "?cursor")
 
 
 @pytest.mark.servers("transactions")
 async def test_what_cannot_be_read_is_passed_by_in_strides(database_url: str) -> None:
     """A list of the catalogue behind a thousand objects of others takes a few reads, however short its page is."""
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         rows = [{"_id": f"a{number:04}", "version": "x"} for number in range(1_000)]
         await store.database["customers"].insert_many(
             [*rows, {"_id": "b", "name": "Ann", "createdAt": NINE, "updatedAt": NINE}]
         )
-        commands.taken()
+        commands.take()
         found = await read_some(store, Customer, {}, 2, after=None)
-        asked = [name for name, _ in commands.taken()]
+        asked = [name for name, _ in commands.take()]
 
     assert [each.id for each in found] == ["b"]
     assert len(asked) < 20

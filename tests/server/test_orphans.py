@@ -23,21 +23,21 @@ from app.pids import PLACE, is_gone, started
 from app.storage.client import Store
 from app.storage.documents import Process
 from app.storage.steps import BEGIN, KILL
-from tests.support.commands import Running, kept_running
-from tests.support.process_rows import rows, stranger
+from tests.support.commands import RunningCommand, running_command
+from tests.support.process_rows import process_of_another_machine, process_rows
 from tests.support.servers import ROOT
-from tests.support.step_driver import add_resource, book, booking_of, booking_over
+from tests.support.step_driver import add_resource, book_accepted, booking_of, running_booking_service
 
 TRIES = 5
 """How often a booking is tried, three seconds each: far less than the minute that the server would keep the guard."""
 
 
 @asynccontextmanager
-async def booker(url: str, step: str, place: str, *more: str) -> AsyncIterator[Running]:
+async def booker(url: str, step: str, place: str, *more: str) -> AsyncIterator[RunningCommand]:
     """A process that has done that step of its booking and waits; see `booker`."""
     command = [sys.executable, "-m", "tests.support.booking_process", url, step, place, *more]
-    with kept_running(command, env={}, cwd=ROOT) as process:
-        await asyncio.to_thread(process.said, f"at {step}")
+    with running_command(command, env={}, cwd=ROOT) as process:
+        await asyncio.to_thread(process.wait_for_line, f"at {step}")
         yield process
 
 
@@ -76,11 +76,11 @@ class TestKilled:
     ) -> None:
         """Another process frees the guard: at its next beat on the same machine, after five silent seconds else."""
         await add_resource(store)
-        async with booking_over(store) as booking:
+        async with running_booking_service(store) as booking:
             async with booker(database_url, "guards.bump", place) as dead:
-                await asyncio.to_thread(dead.ended, signal.SIGKILL)
+                await asyncio.to_thread(dead.end, signal.SIGKILL)
                 seconds = await booked_at_last(booking, time.monotonic())
-            left = await rows(store)
+            left = await process_rows(store)
 
         tell(f"killed {place}, booked again after", seconds, capsys)
         assert [row["pid"] for row in left] == [os.getpid()]
@@ -93,10 +93,10 @@ class TestKilled:
         """With nobody else there, the next process to start ends what the dead one held before it books anything."""
         await add_resource(store)
         async with booker(database_url, "guards.bump", "here") as dead:
-            await asyncio.to_thread(dead.ended, signal.SIGKILL)
+            await asyncio.to_thread(dead.end, signal.SIGKILL)
         since = time.monotonic()
 
-        async with booking_over(store) as booking:
+        async with running_booking_service(store) as booking:
             await booking.book(booking_of())
 
         tell("restarted, booked after", time.monotonic() - since, capsys)
@@ -108,10 +108,10 @@ class TestKilled:
         """A cancellation that times out on a reservation which a dead process was changing frees it by itself."""
         monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
         await add_resource(store)
-        held = await book(store, hold_seconds=3_600)
-        async with booking_over(store) as booking:
+        held = await book_accepted(store, hold_seconds=3_600)
+        async with running_booking_service(store) as booking:
             async with booker(database_url, "reservations.update", "here", str(held.id)) as dead:
-                await asyncio.to_thread(dead.ended, signal.SIGKILL)
+                await asyncio.to_thread(dead.end, signal.SIGKILL)
             cancelled = await booking.close(held.id, "cancelled", by="test")
 
         assert cancelled.status == "cancelled"
@@ -128,18 +128,18 @@ class TestSuspended:
     ) -> None:
         """Its time is booked by another; it loses what it had done, notices, and books on in another session."""
         await add_resource(store)
-        async with booking_over(store) as booking, booker(database_url, step, "elsewhere") as zombie:
-            (before,) = [row for row in await rows(store) if row["pid"] == zombie.process.pid]
+        async with running_booking_service(store) as booking, booker(database_url, step, "elsewhere") as zombie:
+            (before,) = [row for row in await process_rows(store) if row["pid"] == zombie.process.pid]
             zombie.process.send_signal(signal.SIGSTOP)
             seconds = await booked_at_last(booking, time.monotonic())
-            assert [row["pid"] for row in await rows(store)] == [os.getpid()]
+            assert [row["pid"] for row in await process_rows(store)] == [os.getpid()]
 
             zombie.process.send_signal(signal.SIGCONT)
-            first = await asyncio.to_thread(zombie.said, "first:")
-            second = await asyncio.to_thread(zombie.said, "second:")
-            (after,) = [row for row in await rows(store) if row["pid"] == zombie.process.pid]
-            assert await asyncio.to_thread(zombie.ended, signal.SIGTERM) == 0
-            left = await rows(store)
+            first = await asyncio.to_thread(zombie.wait_for_line, "first:")
+            second = await asyncio.to_thread(zombie.wait_for_line, "second:")
+            (after,) = [row for row in await process_rows(store) if row["pid"] == zombie.process.pid]
+            assert await asyncio.to_thread(zombie.end, signal.SIGTERM) == 0
+            left = await process_rows(store)
 
         tell(f"suspended after {step}, booked again after", seconds, capsys)
         assert first == "first: refused after 1 losses"
@@ -166,7 +166,7 @@ class TestWatch:
     @pytest.fixture
     async def other(self, mock_store: Store) -> Process:
         """Somebody else's row."""
-        row = stranger()
+        row = process_of_another_machine()
         await mock_store.database["processes"].insert_one(row.to_mongo())
         return row
 
@@ -182,7 +182,7 @@ class TestWatch:
             living.append([row.id for row in await watch.find_dead()])
 
         assert living == [[other.id], [other.id], []]
-        assert await rows(mock_store) == []
+        assert await process_rows(mock_store) == []
 
     async def test_who_beats_lives_however_slowly(self, mock_store: Store, other: Process) -> None:
         """Each beat starts the five seconds again."""
@@ -208,8 +208,8 @@ class TestWatch:
     async def test_an_id_that_another_process_has_by_now_is_no_sign_of_life(self, mock_store: Store) -> None:
         """On one machine a row is known by the start time of its process too, and one of another machine by neither."""
         mine = {"place": PLACE, "pid": os.getpid()}
-        alive = stranger(**mine, started=started(os.getpid()))
-        reused, far = stranger(**mine, started="earlier"), stranger(pid=2**22 + 1)
+        alive = process_of_another_machine(**mine, started=started(os.getpid()))
+        reused, far = process_of_another_machine(**mine, started="earlier"), process_of_another_machine(pid=2**22 + 1)
         for row in (alive, reused, far):
             await mock_store.database["processes"].insert_one(row.to_mongo())
 
@@ -248,7 +248,7 @@ class TestRow:
 
         monkeypatch.setattr(SessionDriver, "drive", recording)
         await add_resource(store, capacity=9)
-        async with booking_over(store) as booking:
+        async with running_booking_service(store) as booking:
             driver = booking.committer.driver
             assert isinstance(driver, SessionDriver)
             await booking.book(booking_of())
@@ -269,7 +269,7 @@ class TestRow:
         That it was ended once is not enough: its first statement may still be on its way.
         """
         await add_resource(store)
-        async with booking_over(store) as booking:
+        async with running_booking_service(store) as booking:
             driver, clock = booking.committer.driver, Hands()
             assert isinstance(driver, SessionDriver)
             driver.doubtful_sessions = DoubtfulSessions(driver.client, clock)
@@ -283,16 +283,16 @@ class TestRow:
                 clock.seconds = seconds
                 await booking.heartbeat.check_others()
                 await booking.heartbeat.check_others()
-                named += [row["sessions"] for row in await rows(store)]
+                named += [row["sessions"] for row in await process_rows(store)]
 
         assert [old in sessions for sessions in named] == [True, True, False]
 
     @pytest.mark.servers("any")
     async def test_it_stands_from_start_to_stop(self, store: Store) -> None:
         """On every server, since also without transactions all must agree on the mode."""
-        async with booking_over(store):
-            (row,) = await rows(store)
+        async with running_booking_service(store):
+            (row,) = await process_rows(store)
 
         assert (row["pid"], row["mode"]) == (os.getpid(), store.mode)
         assert bool(row["sessions"]) == (store.mode == "strict")
-        assert await rows(store) == []
+        assert await process_rows(store) == []

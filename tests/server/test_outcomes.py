@@ -21,17 +21,16 @@ from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
 from app.storage.steps import BEGIN, Step
 from tests.support.step_driver import (
-    HOUR,
-    NINE,
-    Unlucky,
+    FailingStepDriver,
     add_resource,
-    book,
+    book_accepted,
     booking_of,
-    edit_of,
-    plain_batch,
-    run,
-    unanswered,
+    lost_commit_answer,
+    optimistic_batch,
+    planned_edit,
+    run_batch,
 )
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -41,45 +40,45 @@ def no_such_transaction() -> OperationFailure:
     return OperationFailure("no such transaction", 251, {"errorLabels": ["TransientTransactionError"]})
 
 
-@pytest.mark.parametrize("error", [unanswered, no_such_transaction])
+@pytest.mark.parametrize("error", [lost_commit_answer, no_such_transaction])
 async def test_a_commit_that_came_through_is_acknowledged(store: Store, error: Any) -> None:
     """A lost answer, or "no such transaction" of a restarted server, does not turn a booking into a failure."""
     await add_resource(store)
-    actor = Unlucky(store, [booking_of()])
-    actor.fail("commit", error(), done=True)
+    driver = FailingStepDriver(store, [booking_of()])
+    driver.fail("commit", error(), done=True)
 
-    (outcome,) = await actor.finish()
-    await actor.close()
+    (outcome,) = await driver.finish()
+    await driver.close()
 
     assert isinstance(outcome, Accepted)
     assert await store.database["reservations"].count_documents({"_id": outcome.value.id}) == 1
 
 
-@pytest.mark.parametrize("error", [unanswered, no_such_transaction])
+@pytest.mark.parametrize("error", [lost_commit_answer, no_such_transaction])
 async def test_a_commit_that_never_arrived_goes_again(store: Store, error: Any) -> None:
     """What surely did not happen may be tried again: nothing of it is there, and the guard is free."""
     await add_resource(store)
-    actor = Unlucky(store, [booking_of()])
-    actor.fail("commit", error(), done=False)
+    driver = FailingStepDriver(store, [booking_of()])
+    driver.fail("commit", error(), done=False)
 
     with pytest.raises(WriteConflict):
-        await actor.finish()
-    await actor.close()
+        await driver.finish()
+    await driver.close()
 
     assert await store.database["reservations"].count_documents({}) == 0
-    assert (await book(store)).status == "confirmed"
+    assert (await book_accepted(store)).status == "confirmed"
 
 
 async def test_nobody_is_told_what_nobody_knows(store: Store) -> None:
     """Without an answer to the second question either, the accepted get ids to look for, the refused `overloaded`."""
     await add_resource(store)
     wishes = [booking_of(), booking_of(NINE + HOUR / 2)]
-    actor = Unlucky(store, wishes)
-    actor.fail("commit", unanswered(), done=True)
-    actor.fail("commit.fence", AutoReconnect("still closed"), done=False)
+    driver = FailingStepDriver(store, wishes)
+    driver.fail("commit", lost_commit_answer(), done=True)
+    driver.fail("commit.fence", AutoReconnect("still closed"), done=False)
 
-    accepted, refused = await actor.finish()
-    await actor.close()
+    accepted, refused = await driver.finish()
+    await driver.close()
 
     assert isinstance(accepted, OutcomeUnknown)
     assert accepted.extra["reservations"] == [str(wishes[0].reservation)]
@@ -96,11 +95,11 @@ async def test_the_same_key_tells_what_became_of_it(store: Store) -> None:
 
     token = Token("key", "same", render)
     wish = booking_of(token=token)
-    actor = Unlucky(store, [wish])
-    actor.fail("commit", unanswered(), done=True)
-    actor.fail("commit.fence", AutoReconnect("still closed"), done=False)
-    (unknown,) = await actor.finish()
-    await actor.close()
+    driver = FailingStepDriver(store, [wish])
+    driver.fail("commit", lost_commit_answer(), done=True)
+    driver.fail("commit.fence", AutoReconnect("still closed"), done=False)
+    (unknown,) = await driver.finish()
+    await driver.close()
     assert isinstance(unknown, OutcomeUnknown)
 
     desk = BookingService(store)
@@ -147,7 +146,7 @@ async def test_what_a_cut_off_transaction_held_is_free_at_once(
             await asyncio.to_thread(
                 driver.drive, 0, attempt(Batch([booking_of()], RuleCache(), 1, clock=0, owner=ObjectId())), 10.0
             )
-    booked = await book(store)
+    booked = await book_accepted(store)
     await driver.close()
 
     assert await store.database["reservations"].distinct("_id") == [booked.id]
@@ -178,7 +177,7 @@ async def test_what_takes_too_long_before_its_commit_is_surely_undone(
 
     assert undone.value.name == "overloaded"
     assert await store.database["reservations"].count_documents({}) == 0
-    assert (await book(store)).status == "confirmed"
+    assert (await book_accepted(store)).status == "confirmed"
 
 
 async def test_what_the_server_gave_up_is_no_conflict(store: Store) -> None:
@@ -186,12 +185,12 @@ async def test_what_the_server_gave_up_is_no_conflict(store: Store) -> None:
     await add_resource(store)
     slow = too_slow()
     slow._add_error_label("TransientTransactionError")
-    actor = Unlucky(store, [booking_of()])
-    actor.fail("occupants.read", slow, done=False)
+    driver = FailingStepDriver(store, [booking_of()])
+    driver.fail("occupants.read", slow, done=False)
 
     with pytest.raises(ExecutionTimeout):
-        await actor.finish()
-    await actor.close()
+        await driver.finish()
+    await driver.close()
 
 
 async def test_a_key_that_a_stranger_used_in_between_is_answered_like_the_stranger(
@@ -215,7 +214,7 @@ async def test_a_key_that_a_stranger_used_in_between_is_answered_like_the_strang
         if step is BEGIN:
             begun.append(step.name)
             if len(begun) == 1:
-                asyncio.run_coroutine_threadsafe(run(store, first), loop).result()
+                asyncio.run_coroutine_threadsafe(run_batch(store, first), loop).result()
         return perform(step, slot, until)
 
     monkeypatch.setattr(driver, "perform", after_a_stranger)
@@ -282,7 +281,7 @@ async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: 
         await desk.close(made.id, "cancelled", by="other")
 
     with pytest.raises(WriteConflict):
-        await plain_steps(mock_store, plain_batch(change), cancel)
+        await plain_steps(mock_store, optimistic_batch(change), cancel)
     await desk.stop()
 
     row = await mock_store.database["reservations"].find_one({"_id": made.id})
@@ -306,7 +305,7 @@ async def test_a_hold_that_went_on_is_not_marked_as_over(mock_store: Store, mean
     async def go_on() -> None:
         await rows.update_one({"_id": held.id}, {"$set": meanwhile})
 
-    batch = plain_batch(booking_of(), clock=mock_store.clock.millis())
+    batch = optimistic_batch(booking_of(), clock=mock_store.clock.millis())
     with pytest.raises(WriteConflict):
         await plain_steps(mock_store, batch, go_on)
 
@@ -324,8 +323,8 @@ async def test_an_edit_does_not_undo_another(mock_store: Store) -> None:
     async def rename() -> None:
         await resources.update_one({"_id": "room"}, {"$set": {"name": "other", "version": 2}})
 
-    edit = await edit_of(mock_store, Changes({"capacity": 5}))
-    batch = plain_batch(edit, clock=mock_store.clock.millis())
+    edit = await planned_edit(mock_store, Changes({"capacity": 5}))
+    batch = optimistic_batch(edit, clock=mock_store.clock.millis())
     with pytest.raises(WriteConflict):
         await plain_steps(mock_store, batch, rename)
 
@@ -348,6 +347,6 @@ async def test_a_row_of_our_own_is_no_conflict(mock_store: Store) -> None:
 
     driver._perform = unlucky  # type: ignore[method-assign]  # that is the fault
     wish = booking_of()
-    (outcome,) = await driver.run(0, attempt(plain_batch(wish)), 10)
+    (outcome,) = await driver.run(0, attempt(optimistic_batch(wish)), 10)
 
     assert isinstance(outcome, Accepted)

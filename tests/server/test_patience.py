@@ -13,8 +13,8 @@ import pytest
 
 from app import job_queue
 from app.job_queue import Queue
-from tests.support.commands import Running, eventually, kept_running
-from tests.support.redis_server import OwnRedis, complaining
+from tests.support.commands import RunningCommand, eventually, running_command
+from tests.support.redis_server import OwnRedis, failing_redis
 from tests.support.servers import NotAtHand
 
 Trouble = Callable[[OwnRedis], AbstractContextManager[None]]
@@ -93,7 +93,7 @@ def saying(words: str) -> Trouble:
     @contextmanager
     def complain(redis: OwnRedis) -> Iterator[None]:
         redis.kill()
-        with complaining(redis.port, words):
+        with failing_redis(redis.port, words):
             yield
         redis.start()
 
@@ -127,14 +127,14 @@ def put(redis: OwnRedis, word: str) -> None:
 
 
 @contextmanager
-def ticking(redis: OwnRedis) -> Iterator[Running]:
+def ticking(redis: OwnRedis) -> Iterator[RunningCommand]:
     """The worker of `ticker`, once it ticks."""
-    with kept_running([sys.executable, "-m", "tests.support.ticking_process", redis.url], env={}) as worker:
-        worker.said("tick")
+    with running_command([sys.executable, "-m", "tests.support.ticking_process", redis.url], env={}) as worker:
+        worker.wait_for_line("tick")
         yield worker
 
 
-def ticks(worker: Running, more: int) -> bool:
+def ticks(worker: RunningCommand, more: int) -> bool:
     """Whether it ticks so often from here on."""
     before = worker.out.count("tick")
     return eventually(lambda: worker.out.count("tick") >= before + more or worker.process.poll() is not None)
@@ -148,9 +148,9 @@ def test_the_schedule_goes_on_and_the_queue_comes_back(redis: OwnRedis, name: st
             assert ticks(worker, 5)
             assert worker.process.poll() is None, worker.err
         put(redis, "after")
-        worker.said("rung after")
+        worker.wait_for_line("rung after")
 
-        assert worker.ended(signal.SIGTERM) == 0
+        assert worker.end(signal.SIGTERM) == 0
         assert not any("Traceback" in line for line in worker.err)
 
 
@@ -159,10 +159,10 @@ def test_it_ends_in_time_without_redis(redis: OwnRedis, name: str) -> None:
     """SIGTERM ends it with 0, though a job of the queue is under way that never ends, and nobody can be told of it."""
     with ticking(redis) as worker:
         put(redis, "for ever")
-        worker.said("rung for ever")
+        worker.wait_for_line("rung for ever")
         with TROUBLES[name](redis):
-            worker.said("Redis cannot be used")
-            assert worker.ended(signal.SIGTERM) == 0
+            worker.wait_for_line("Redis cannot be used")
+            assert worker.end(signal.SIGTERM) == 0
 
 
 def test_it_waits_for_a_redis_that_is_not_there_yet(redis: OwnRedis) -> None:
@@ -172,7 +172,7 @@ def test_it_waits_for_a_redis_that_is_not_there_yet(redis: OwnRedis) -> None:
         assert ticks(worker, 3)
         redis.start()
         put(redis, "first")
-        worker.said("rung first")
+        worker.wait_for_line("rung first")
         lines = [line for line in worker.err if "Redis can" in line]
 
         assert len(lines) == 2
@@ -219,9 +219,9 @@ def test_what_makes_no_sense_in_the_queue_is_removed(redis: OwnRedis) -> None:
 
         assert eventually(lambda: client.zcard(job_queue.QUEUE) == 0), client.zrange(job_queue.QUEUE, 0, -1)
         put(redis, "after")
-        worker.said("rung after")
+        worker.wait_for_line("rung after")
         assert eventually(lambda: client.keys("arq:job:*") == [])
-        assert worker.ended(signal.SIGTERM) == 0
+        assert worker.end(signal.SIGTERM) == 0
 
 
 @pytest.mark.parametrize("kind", ["text", "list", "hash", "set"])
@@ -237,9 +237,9 @@ def test_a_queue_that_is_none_is_set_aside(redis: OwnRedis, kind: str) -> None:
                 client.hset(job_queue.QUEUE, "x", "y")
             case "set":
                 client.sadd(job_queue.QUEUE, "x")
-        worker.said("set aside")
+        worker.wait_for_line("set aside")
         put(redis, "after")
-        worker.said("rung after")
+        worker.wait_for_line("rung after")
 
         assert client.exists(job_queue.QUEUE + ":unreadable")
 

@@ -9,12 +9,13 @@ from app.booking import expiry
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import Store
 from app.storage.sweep_rows import is_known_resource
-from tests.support.api_client import HOUR, NINE, RESERVATIONS, Visitor, good, made, problem, wanted
-from tests.support.command_log import Commands, listening
-from tests.support.findings import doubled, only, run_of, word
+from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, ok, problem
+from tests.support.command_log import CommandLog, logged_store
+from tests.support.findings import insert_duplicate, only_finding, post_decision, reconcile
 from tests.support.http_client import serving
-from tests.support.query_plans import filters_of, is_found
+from tests.support.query_plans import filters_of, uses_index
 from tests.support.step_driver import add_resource
+from tests.support.times import HOUR, NINE
 
 GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
 """The collections that grow with use."""
@@ -22,43 +23,45 @@ HISTORY = {"reservations", "findings", "reconciliations"}
 """Those that the worker reads and that grow as time goes by."""
 
 
-async def a_days_work(visitor: Visitor) -> None:
+async def a_days_work(api: ApiClient) -> None:
     """Everything that a client does every day, once."""
-    first = await visitor.booked(key="a-key")
-    good(await visitor.change(first, notes="by the window"))
-    good(
-        await visitor.change(first, startTime=wanted(NINE + HOUR)["startTime"], endTime=wanted(NINE + HOUR)["endTime"])
+    first = await api.booked(key="a-key")
+    ok(await api.change(first, notes="by the window"))
+    ok(
+        await api.change(
+            first, startTime=booking_body(NINE + HOUR)["startTime"], endTime=booking_body(NINE + HOUR)["endTime"]
+        )
     )
-    good(await visitor.verb(first, "cancel"))
-    held = await visitor.booked(expiresInSeconds=300, customer="ann", service="cut", length=None)
-    good(await visitor.verb(held, "confirm"))
-    await visitor.begin(held)
-    good(await visitor.verb(held, "complete"))
-    await visitor.booked(NINE + 2 * HOUR, resource="any", service="cut", length=None)
-    both = {"reservations": [wanted(NINE + 4 * HOUR), wanted(NINE + 4 * HOUR, resource="other")]}
-    group = made(await visitor.ask("POST", "/v1/groups", json=both, headers={"Idempotency-Key": "both"}))
-    good(await visitor.get(f"/v1/groups/{group['id']}"))
-    good(await visitor.ask("POST", f"/v1/groups/{group['id']}/cancel"))
-    await visitor.read(first)
-    good(await visitor.get(RESERVATIONS, resource="room"))
+    ok(await api.verb(first, "cancel"))
+    held = await api.booked(expiresInSeconds=300, customer="ann", service="cut", length=None)
+    ok(await api.verb(held, "confirm"))
+    await api.begin(held)
+    ok(await api.verb(held, "complete"))
+    await api.booked(NINE + 2 * HOUR, resource="any", service="cut", length=None)
+    both = {"reservations": [booking_body(NINE + 4 * HOUR), booking_body(NINE + 4 * HOUR, resource="other")]}
+    group = created(await api.request("POST", "/v1/groups", json=both, headers={"Idempotency-Key": "both"}))
+    ok(await api.get(f"/v1/groups/{group['id']}"))
+    ok(await api.request("POST", f"/v1/groups/{group['id']}/cancel"))
+    await api.read(first)
+    ok(await api.get(RESERVATIONS, resource="room"))
 
 
 @pytest.mark.servers("explain", "transactions")
 async def test_no_request_walks_a_collection(database_url: str) -> None:
     """No read or write of a client's work scans a collection; nor is findAndModify used, for which one server does."""
-    async with listening(database_url) as (store, commands), serving(store) as http:
-        visitor = Visitor(http, store)
-        await visitor.service()
-        await visitor.add("customers", id="ann")
+    async with logged_store(database_url) as (store, commands), serving(store) as http:
+        api = ApiClient(http, store)
+        await api.service()
+        await api.add("customers", id="ann")
         for name in ("room", "other", "third"):
-            await visitor.resource(name, services=["cut"])
-        commands.taken()
-        await a_days_work(visitor)
-        seen = [(name, each[name], where) for name, each in commands.taken() for where in filters_of(each)]
+            await api.resource(name, services=["cut"])
+        commands.take()
+        await a_days_work(api)
+        seen = [(name, each[name], where) for name, each in commands.take() for where in filters_of(each)]
         growing = [each for each in seen if isinstance(each[1], str) and each[1] in GROWING]
         for name, collection, where in growing:
             assert name != "findAndModify", (collection, where)
-            assert await is_found(store, collection, where), (name, collection, where)
+            assert await uses_index(store, collection, where), (name, collection, where)
         assert {collection for _, collection, _ in growing} == GROWING
 
 
@@ -92,27 +95,27 @@ async def test_the_worker_walks_no_collection(database_url: str) -> None:
 
     It goes through the catalogue, but never through what was booked.
     """
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         await add_resource(store)
         open_ones = [past(store, 9, status="confirmed"), past(store, 9, status="pending", expiresAt=store.clock.now())]
         await store.database["reservations"].insert_many(open_ones)
         await reconcile_reservations(store, "full")
-        commands.taken()
+        commands.take()
         assert await tidied(store) == [1, 1]
         await reconcile_reservations(store, "incremental")
-        seen = [(each[name], where) for name, each in commands.taken() for where in filters_of(each)]
+        seen = [(each[name], where) for name, each in commands.take() for where in filters_of(each)]
         asked = [each for each in seen if each[0] in HISTORY or (each[0] == "resources" and "updatedAt" in each[1])]
 
         assert {"reservations", "resources"} <= {collection for collection, _ in asked}
         for collection, where in asked:
             if {"$gte": Binary(b"")} in where.values():
                 continue  # SecantusDB in Rust orders no bytes in its indexes; MongoDB's engine answers from them
-            assert await is_found(store, collection, where), (collection, where)
+            assert await uses_index(store, collection, where), (collection, where)
 
 
-async def no_more_is_read(store: Store, commands: Commands, most: int) -> None:
+async def no_more_is_read(store: Store, commands: CommandLog, most: int) -> None:
     """Each find of reservations since the last time reads so many at most."""
-    finds = [each for name, each in commands.taken() if name == "find" and each["find"] == "reservations"]
+    finds = [each for name, each in commands.take() if name == "find" and each["find"] == "reservations"]
     assert finds
     for each in finds:
         asked = {"explain": {"find": "reservations", "filter": each["filter"]}, "verbosity": "executionStats"}
@@ -123,12 +126,12 @@ async def no_more_is_read(store: Store, commands: Commands, most: int) -> None:
 @pytest.mark.servers("or", "transactions")
 async def test_tidying_does_not_grow_with_history(database_url: str) -> None:
     """The worker reads what is to be written down, and not all the holds and bookings that ever were."""
-    async with listening(database_url) as (store, commands):
+    async with logged_store(database_url) as (store, commands):
         await add_resource(store)
         await history(store, 100)
         open_ones = [past(store, 9, status="confirmed"), past(store, 9, status="pending", expiresAt=store.clock.now())]
         await store.database["reservations"].insert_many(open_ones)
-        commands.taken()
+        commands.take()
         assert await tidied(store) == [1, 1]
         await no_more_is_read(store, commands, len(open_ones))
 
@@ -136,19 +139,19 @@ async def test_tidying_does_not_grow_with_history(database_url: str) -> None:
 @pytest.mark.servers("or", "transactions")
 async def test_a_word_does_not_grow_with_history(database_url: str) -> None:
     """Who resolves a finding reads what meets it; who asks for a run of a resource, none but rows of that."""
-    async with listening(database_url) as (store, commands), serving(store) as http:
-        visitor = Visitor(http, store)
-        await visitor.resource("room")
-        first = await visitor.booked()
-        await doubled(visitor, first)
+    async with logged_store(database_url) as (store, commands), serving(store) as http:
+        api = ApiClient(http, store)
+        await api.resource("room")
+        first = await api.booked()
+        await insert_duplicate(api, first)
         await store.database["reservations"].insert_many(
             [past(store, 24 + 2 * row, status="confirmed") for row in range(100)]
             + [past(store, 24 + row, status="confirmed", resource={"value": f"r{row}"}) for row in range(100)]
         )
-        await run_of(visitor)
-        finding = await only(visitor, resource="room", state="open")
-        commands.taken()
-        problem(await word(visitor, finding, "resolve"), "forbidden-transition")
+        await reconcile(api)
+        finding = await only_finding(api, resource="room", state="open")
+        commands.take()
+        problem(await post_decision(api, finding, "resolve"), "forbidden-transition")
         await no_more_is_read(store, commands, len(finding["reservations"]))
         assert not await is_known_resource(store, "nowhere")
         await no_more_is_read(store, commands, 0)

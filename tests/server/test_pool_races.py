@@ -21,7 +21,17 @@ from app.storage.rule_cache import RuleCache
 from app.storage.steps import Steps, find
 from tests.support.database_check import peak_load
 from tests.support.interleavings import interleave, orders, steps_alone
-from tests.support.step_driver import HOUR, NINE, Actor, add_resource, book, booking_of, edit_of, hold, run, won
+from tests.support.step_driver import (
+    StepDriver,
+    accepted,
+    add_resource,
+    book_accepted,
+    book_hold,
+    booking_of,
+    planned_edit,
+    run_batch,
+)
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -46,21 +56,21 @@ def without_the_late_change(patch: pytest.MonkeyPatch) -> None:
 async def add_room(store: Store) -> None:
     """A room whose guard reaches far enough already: raising it would be a change of the guard as well."""
     await add_resource(store)
-    await book(store, start=NINE - 50 * HOUR)
+    await book_accepted(store, start=NINE - 50 * HOUR)
 
 
 async def race(store: Store, *wishes: AnyIntent) -> int:
     """Let everybody read who is there, then let one after the other go on; the highest load that came of it."""
-    actors = [Actor(store, [wish]) for wish in wishes]
-    for actor in actors:
-        await actor.until("occupants.read")
-    for actor in actors:
+    drivers = [StepDriver(store, [wish]) for wish in wishes]
+    for driver in drivers:
+        await driver.until("occupants.read")
+    for driver in drivers:
         try:
-            await actor.finish()
+            await driver.finish()
         except WriteConflict:
             continue
-    for actor in actors:
-        await actor.close()
+    for driver in drivers:
+        await driver.close()
     return await peak_load(store)
 
 
@@ -73,7 +83,7 @@ async def test_a_member_that_was_read_free_is_not_taken_twice(store: Store, riva
     await add_room(store)
 
     assert await race(store, rival(), any_room()) == 1
-    (again,) = await run(store, any_room())
+    (again,) = await run_batch(store, any_room())
     assert isinstance(again, Refused)
 
 
@@ -97,7 +107,7 @@ async def test_takers_of_a_pool_in_all_orders(store: Store) -> None:
         await store.database["reservations"].delete_many({})
         outcomes = await interleave(store, order, makers, rules)
 
-        assert sorted(won(outcomes)) == [False, True], order
+        assert sorted(accepted(outcomes)) == [False, True], order
         assert await peak_load(store) == 1, order
 
 
@@ -105,16 +115,16 @@ async def test_who_lost_a_member_gets_another(store: Store) -> None:
     """The batch goes again and chooses anew."""
     for name in ("room", "desk"):
         await add_resource(store, name)
-    loser = Actor(store, [any_room("room", "desk")])
+    loser = StepDriver(store, [any_room("room", "desk")])
     await loser.until("occupants.read")
     for name in ("room", "desk"):  # whichever it chose
-        await book(store, resource=name)
+        await book_accepted(store, resource=name)
     with pytest.raises(WriteConflict):
         await loser.finish()
     await loser.close()
     await store.database["reservations"].delete_many({"resource": "desk"})
 
-    (outcome,) = await run(store, any_room("room", "desk"))
+    (outcome,) = await run_batch(store, any_room("room", "desk"))
 
     assert isinstance(outcome, Accepted)
     assert outcome.value.resource == "desk"
@@ -123,9 +133,9 @@ async def test_who_lost_a_member_gets_another(store: Store) -> None:
 async def test_an_edit_since_it_was_read_is_noticed(store: Store) -> None:
     """A member that was switched off after it was read is not booked by what was true before."""
     await add_room(store)
-    late = Actor(store, [any_room()])
+    late = StepDriver(store, [any_room()])
     await late.until("occupants.read")
-    (edited,) = await run(store, await edit_of(store, Changes({"active": False}), force=True))
+    (edited,) = await run_batch(store, await planned_edit(store, Changes({"active": False}), force=True))
     assert isinstance(edited, Accepted)
 
     with pytest.raises(WriteConflict):
@@ -137,8 +147,8 @@ async def test_an_edit_since_it_was_read_is_noticed(store: Store) -> None:
 async def test_a_hold_ends_by_the_clock_of_the_database_for_a_pool_as_well(store: Store) -> None:
     """A process whose clock is an hour ahead takes no live hold for one that is over: it is told to go again."""
     await add_room(store)
-    held = await hold(store, timedelta(minutes=10))
-    ahead = Actor(store, [any_room()], clock=store.clock.millis() + HOUR_MILLIS)
+    held = await book_hold(store, timedelta(minutes=10))
+    ahead = StepDriver(store, [any_room()], clock=store.clock.millis() + HOUR_MILLIS)
 
     with pytest.raises(WriteConflict):
         await ahead.finish()
@@ -153,8 +163,8 @@ async def test_a_hold_ends_by_the_clock_of_the_database_for_a_pool_as_well(store
 async def test_a_process_behind_the_database_stamps_nothing_earlier_than_what_is_there(store: Store) -> None:
     """Judged by a clock that is a little behind, a booking out of a pool still comes after the last one there."""
     await add_room(store)
-    before = await book(store)
-    behind = Actor(store, [any_room(start=NINE + HOUR)], clock=to_millis(before.created_at) - 100)
+    before = await book_accepted(store)
+    behind = StepDriver(store, [any_room(start=NINE + HOUR)], clock=to_millis(before.created_at) - 100)
     (outcome,) = await behind.finish()
     await behind.close()
 
@@ -165,8 +175,8 @@ async def test_a_process_behind_the_database_stamps_nothing_earlier_than_what_is
 async def test_a_hold_that_is_over_for_both_clocks_gives_way_to_a_pool(store: Store) -> None:
     """Judged over by the process's clock, and confirmed by the database's: its place is taken, and it is marked."""
     await add_room(store)
-    held = await hold(store, timedelta(seconds=-1))
-    taker = Actor(store, [any_room()], clock=store.clock.millis())
+    held = await book_hold(store, timedelta(seconds=-1))
+    taker = StepDriver(store, [any_room()], clock=store.clock.millis())
     (outcome,) = await taker.finish()
     await taker.close()
 

@@ -15,7 +15,8 @@ from app.booking.outcomes import Accepted
 from app.booking.priority import YIELD_MILLISECONDS, priority_requester
 from app.booking.transaction import WriteConflict
 from app.storage.client import Store
-from tests.support.step_driver import HOUR, NINE, Actor, add_resource, booking_of
+from tests.support.step_driver import StepDriver, add_resource, booking_of
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -25,11 +26,11 @@ POOL = ("room", "other")
 
 async def rested(store: Store, **wish: Any) -> dict[Lane, float]:
     """For how long the guards are left alone that somebody marked, by the batch of one booking."""
-    actor = Actor(store, [booking_of(**wish)])
-    (outcome,) = await actor.finish()
-    await actor.close()
+    driver = StepDriver(store, [booking_of(**wish)])
+    (outcome,) = await driver.finish()
+    await driver.close()
     assert isinstance(outcome, Accepted)
-    return actor.batch.yield_requests
+    return driver.batch.yield_requests
 
 
 async def last_changed(store: Store, ago: timedelta) -> None:

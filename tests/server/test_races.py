@@ -19,7 +19,16 @@ from app.storage.client import Store
 from app.storage.reach import Reach
 from app.storage.span import Span
 from tests.support.database_check import peak_load
-from tests.support.step_driver import HOUR, NINE, Actor, add_resource, add_service, book, booking_of, edit_of, run
+from tests.support.step_driver import (
+    StepDriver,
+    add_resource,
+    add_service,
+    book_accepted,
+    booking_of,
+    planned_edit,
+    run_batch,
+)
+from tests.support.times import HOUR, NINE
 from tests.support.unguarded import without_the_bump
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -28,22 +37,22 @@ Mutation = Callable[[pytest.MonkeyPatch], None]
 
 async def race(store: Store, *, stop_at: str = "occupants.read") -> int:
     """Let two bookers read, then let both go on; the highest load that they brought about."""
-    actors = [Actor(store, [booking_of()]), Actor(store, [booking_of(NINE + HOUR / 2)])]
+    drivers = [StepDriver(store, [booking_of()]), StepDriver(store, [booking_of(NINE + HOUR / 2)])]
     try:
-        for actor in actors:
+        for driver in drivers:
             try:
-                await actor.until(stop_at)
+                await driver.until(stop_at)
             except WriteConflict:
                 continue  # the guard held it back before it could read
-        for actor in actors:
+        for driver in drivers:
             try:
-                if actor.outcomes is None and stop_at in actor.done:
-                    await actor.finish()
+                if driver.outcomes is None and stop_at in driver.done:
+                    await driver.finish()
             except WriteConflict:
                 continue
     finally:
-        for actor in actors:
-            await actor.close()
+        for driver in drivers:
+            await driver.close()
     return await peak_load(store)
 
 
@@ -65,7 +74,7 @@ async def test_two_bookers_of_one_time_cannot_both_win(store: Store) -> None:
     load = await race(store)
 
     assert load == 1
-    (again,) = await run(store, booking_of())
+    (again,) = await run_batch(store, booking_of())
     assert isinstance(again, Refused)
 
 
@@ -76,7 +85,7 @@ async def test_the_race_notices_a_guard_that_does_not_guard(
 ) -> None:
     """With the guard only read, or changed to what it was, the very same race books the room twice."""
     await add_resource(store)
-    await book(store, start=NINE - 50 * HOUR)  # raises the reach, which would be a write of the guard as well
+    await book_accepted(store, start=NINE - 50 * HOUR)  # raises the reach, which would be a write of the guard as well
     await store.database["guards"].update_one({"_id": "room"}, {"$set": {"seq": 0, "at": NINE}})
     mutate(monkeypatch)
 
@@ -89,7 +98,7 @@ async def test_the_race_notices_a_check_that_is_skipped(store: Store, monkeypatc
     await add_resource(store)
     without_the_check(monkeypatch)
     await race(store)
-    await run(store, booking_of())
+    await run_batch(store, booking_of())
 
     assert await peak_load(store) == 2
 
@@ -113,7 +122,7 @@ async def test_a_race_for_one_millisecond_is_judged(store: Store, monkeypatch: p
     await add_resource(store)
     without_the_check(monkeypatch)
 
-    await run(store, booking_of(), booking_of(NINE + HOUR - MILLISECOND))
+    await run_batch(store, booking_of(), booking_of(NINE + HOUR - MILLISECOND))
 
     assert await peak_load(store) == 2
 
@@ -124,7 +133,7 @@ async def test_a_lost_guard_stops_all_booking(store: Store) -> None:
     await add_resource(store)
     await store.database["guards"].delete_one({"_id": "room"})
 
-    outcomes = [*await run(store, booking_of()), *await run(store, booking_of(NINE + 2 * HOUR))]
+    outcomes = [*await run_batch(store, booking_of()), *await run_batch(store, booking_of(NINE + 2 * HOUR))]
 
     assert [type(outcome) for outcome in outcomes] == [Problem, Problem]
     assert {outcome.name for outcome in outcomes if isinstance(outcome, Problem)} == {"unavailable"}
@@ -137,7 +146,7 @@ async def test_a_batch_sees_its_own_bookings(store: Store) -> None:
     """Of many wishes for one time in one transaction exactly as many win as the capacity allows, in their order."""
     await add_resource(store, capacity=3)
 
-    outcomes = await run(store, *[booking_of() for _ in range(10)])
+    outcomes = await run_batch(store, *[booking_of() for _ in range(10)])
 
     assert [isinstance(outcome, Accepted) for outcome in outcomes] == [True] * 3 + [False] * 7
     assert await peak_load(store) == 3
@@ -147,11 +156,11 @@ async def test_a_batch_sees_its_own_bookings(store: Store) -> None:
 async def test_what_began_long_ago_is_still_in_the_way(store: Store) -> None:
     """A booking is found by its last minute, however long before it began: the reach grows with what is booked."""
     await add_resource(store)
-    await book(store, start=NINE, length=30 * HOUR)
-    await book(store, start=NINE + 100 * HOUR, length=400 * HOUR)
+    await book_accepted(store, start=NINE, length=30 * HOUR)
+    await book_accepted(store, start=NINE + 100 * HOUR, length=400 * HOUR)
 
     wishes = [NINE + 29 * HOUR, NINE + 499 * HOUR, NINE + 30 * HOUR, NINE + 500 * HOUR]
-    outcomes = await run(store, *[booking_of(start) for start in wishes])
+    outcomes = await run_batch(store, *[booking_of(start) for start in wishes])
 
     assert [isinstance(outcome, Accepted) for outcome in outcomes] == [False, False, True, True]
 
@@ -161,9 +170,9 @@ async def test_a_reach_that_is_not_raised_would_be_noticed(store: Store, monkeyp
     """With the reach left as it is, the end of a long booking is invisible: the test above stands on its raising."""
     await add_resource(store)
     monkeypatch.setattr(Reach, "covering", lambda self, *_: self)
-    await book(store, start=NINE, length=30 * HOUR)
+    await book_accepted(store, start=NINE, length=30 * HOUR)
 
-    (outcome,) = await run(store, booking_of(NINE + 29 * HOUR))
+    (outcome,) = await run_batch(store, booking_of(NINE + 29 * HOUR))
 
     assert isinstance(outcome, Accepted)
 
@@ -173,10 +182,10 @@ async def test_what_is_prepared_before_its_start_is_in_the_way(store: Store) -> 
     """A booking is found by its buffer before, though it starts after the wish has ended: the reach looks ahead."""
     await add_resource(store, services=["cut"])
     await add_service(store, bufferBeforeMinutes=30)
-    await book(store, service="cut")
+    await book_accepted(store, service="cut")
 
-    (late,) = await run(store, booking_of(NINE - HOUR - HOUR / 60 * 29))
-    (right,) = await run(store, booking_of(NINE - HOUR - HOUR / 2))
+    (late,) = await run_batch(store, booking_of(NINE - HOUR - HOUR / 60 * 29))
+    (right,) = await run_batch(store, booking_of(NINE - HOUR - HOUR / 2))
 
     assert [type(late), type(right)] == [Refused, Accepted]
 
@@ -188,14 +197,14 @@ async def test_a_lookup_that_does_not_look_ahead_would_be_noticed(
     """With the reach ahead left out of the lookup, a buffer before is booked over: the test above stands on it."""
     await add_resource(store, services=["cut"])
     await add_service(store, bufferBeforeMinutes=30)
-    await book(store, service="cut")
+    await book_accepted(store, service="cut")
     clusters = occupancy._clusters
 
     def behind_only(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Any:
         return clusters(spans, {name: reach._replace(ahead=0) for name, reach in reaches.items()})
 
     monkeypatch.setattr(occupancy, "_clusters", behind_only)
-    (outcome,) = await run(store, booking_of(NINE - HOUR - HOUR / 60 * 29))
+    (outcome,) = await run_batch(store, booking_of(NINE - HOUR - HOUR / 60 * 29))
 
     assert isinstance(outcome, Accepted)
 
@@ -210,9 +219,9 @@ async def test_an_edit_counts_for_those_behind_it_in_its_batch(
     """Whoever comes after an edit is judged by the room as it is then, also within the same transaction."""
     await add_resource(store, capacity=2)
     for _ in range(2 if fits else 1):
-        await book(store)
+        await book_accepted(store)
 
-    edited, booked = await run(store, await edit_of(store, Changes(changed), force=True), booking_of())
+    edited, booked = await run_batch(store, await planned_edit(store, Changes(changed), force=True), booking_of())
 
     assert isinstance(edited, Accepted)
     assert isinstance(booked, Accepted if fits else Refused)
@@ -224,10 +233,10 @@ async def test_an_edit_that_its_batch_does_not_see_would_be_noticed(
 ) -> None:
     """Without that the room is above its new capacity at once: the test above stands on it."""
     await add_resource(store, capacity=2)
-    await book(store)
+    await book_accepted(store)
     monkeypatch.setattr(Snapshot, "replace", lambda *_: None)
 
-    await run(store, await edit_of(store, Changes({"capacity": 1}), force=True), booking_of())
+    await run_batch(store, await planned_edit(store, Changes({"capacity": 1}), force=True), booking_of())
 
     assert await peak_load(store) == 2
 
@@ -237,11 +246,11 @@ async def test_buffers_of_neighbours_add_up(store: Store) -> None:
     """Between two bookings there is room for the first one's buffer after and the second one's before."""
     await add_resource(store, services=["cut"])
     await add_service(store, bufferBeforeMinutes=10, bufferAfterMinutes=20)
-    await book(store, service="cut")
+    await book_accepted(store, service="cut")
 
     early = booking_of(NINE + HOUR + HOUR / 60 * 29, service="cut")
     right = booking_of(NINE + HOUR + HOUR / 60 * 30, service="cut")
-    outcomes = [*await run(store, early), *await run(store, right)]
+    outcomes = [*await run_batch(store, early), *await run_batch(store, right)]
 
     assert [isinstance(outcome, Accepted) for outcome in outcomes] == [False, True]
 
@@ -251,14 +260,14 @@ async def test_a_filter_by_end_time_would_be_noticed(store: Store, monkeypatch: 
     """Occupants are found by their block, not by their `endTime`: a filter on it misses who is still in a buffer."""
     await add_resource(store, services=["cut"])
     await add_service(store, bufferAfterMinutes=20)
-    await book(store, service="cut")
+    await book_accepted(store, service="cut")
     wish = booking_of(NINE + HOUR + HOUR / 60 * 10)
 
-    (refused,) = await run(store, wish)
+    (refused,) = await run_batch(store, wish)
     assert isinstance(refused, Refused)
 
     starting = occupancy._starting
     late = {"endTime": {"$gt": wish.start}}
     monkeypatch.setattr(occupancy, "_starting", lambda *arguments: starting(*arguments) | late)
-    (booked,) = await run(store, booking_of(wish.start))
+    (booked,) = await run_batch(store, booking_of(wish.start))
     assert isinstance(booked, Accepted)

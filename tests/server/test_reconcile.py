@@ -23,7 +23,8 @@ from app.storage.leases import DEAD_SECONDS, OwnershipLost
 from app.storage.runs import RunStore
 from app.storage.sweep_rows import OCCUPYING, ORDER, SWEPT_FIELDS, OpaqueReferences
 from tests.support.data_files import flights
-from tests.support.step_driver import HOUR, NINE, add_resource, book
+from tests.support.step_driver import add_resource, book_accepted
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -243,7 +244,7 @@ async def test_bookings_are_no_conflicts(store: Store) -> None:
     """What the write path accepted is in order, with buffers or without; one row past it is found among them."""
     await add_resource(store, capacity=2)
     for hours in (0, 0, 1, 1, 2):
-        await book(store, start=NINE + hours * HOUR)
+        await book_accepted(store, start=NINE + hours * HOUR)
     clean, _ = await reconciled(store)
     (intruder,) = await put(store, taken("room", NINE, NINE + 2 * HOUR))
     run, (warning,) = await reconciled(store)

@@ -17,8 +17,9 @@ from app.storage.documents import Run
 from app.storage.foreign_occupancies import ForeignOccupancy, compare, steps
 from app.storage.leases import LeaseStore
 from app.storage.sweep_rows import is_known_resource
-from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
-from tests.support.migration_rows import kinds
+from tests.support.api_client import ApiClient, created, ok, problem
+from tests.support.migration_rows import ids_by_kind
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
 
@@ -26,11 +27,11 @@ ROOM = "6b045bb7d61c1aa0be9c5d04"
 
 
 @pytest.fixture
-async def visitor(app_client: httpx.AsyncClient, store: Store) -> Visitor:
+async def api(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
     """Somebody who may do everything, before a room."""
-    visitor = Visitor(app_client, store)
-    await visitor.resource()
-    return visitor
+    api = ApiClient(app_client, store)
+    await api.resource()
+    return api
 
 
 async def reconciled(store: Store) -> Run:
@@ -54,9 +55,9 @@ async def guard_of(store: Store, resource: str = "room") -> dict[str, Any]:
 
 
 @pytest.mark.servers("transactions")
-async def test_a_run_outlasts_those_who_book(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_outlasts_those_who_book(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where others have the guard whenever it is tried, fifty times, the run goes on trying and does not fail."""
-    store = visitor.store
+    store = api.store
     await put(store, resource={"value": "room"})
     far = {"reachBack": 10**9, "reachAhead": 10**9}  # raised by a plain write, which would wait for ours
     await store.database["guards"].update_one({"_id": "room"}, {"$set": far})
@@ -77,38 +78,38 @@ async def test_a_run_outlasts_those_who_book(visitor: Visitor, monkeypatch: pyte
         await reconciled(store)
 
     assert tried > 50
-    problem(await visitor.book(NINE), "conflict")
+    problem(await api.book(NINE), "conflict")
 
 
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize("twice", [False, True])
-async def test_nobody_books_over_what_a_run_has_seen(visitor: Visitor, *, twice: bool) -> None:
+async def test_nobody_books_over_what_a_run_has_seen(api: ApiClient, *, twice: bool) -> None:
     """Rows that came after their resource, doubled or alone: the run lets the guard reach over them, and only up."""
     for _ in range(1 + twice):
-        await put(visitor.store)
-    await put(visitor.store, startTime=NINE + 30 * HOUR, endTime=NINE + 31 * HOUR, blockStart=NINE + 28 * HOUR)
-    before = await guard_of(visitor.store)
-    run = await reconciled(visitor.store)
-    after = await guard_of(visitor.store)
-    await reconciled(visitor.store)
+        await put(api.store)
+    await put(api.store, startTime=NINE + 30 * HOUR, endTime=NINE + 31 * HOUR, blockStart=NINE + 28 * HOUR)
+    before = await guard_of(api.store)
+    run = await reconciled(api.store)
+    after = await guard_of(api.store)
+    await reconciled(api.store)
 
     assert run.findings == twice
     assert before["reachBack"] == 0
     assert after["reachBack"] >= 5 * HOUR / timedelta(milliseconds=1)
     assert after["seq"] > before["seq"]
-    assert await guard_of(visitor.store) == after
-    problem(await visitor.book(NINE + 4 * HOUR), "conflict")
+    assert await guard_of(api.store) == after
+    problem(await api.book(NINE + 4 * HOUR), "conflict")
 
 
 @pytest.mark.servers("transactions")
-async def test_long_ones_are_looked_for_as_well(visitor: Visitor) -> None:
+async def test_long_ones_are_looked_for_as_well(api: ApiClient) -> None:
     """A row that is marked `long` does not stretch the reach; the guard only learns that there is one."""
-    await put(visitor.store, endTime=NINE + 24 * 30 * HOUR, long=True)
-    await reconciled(visitor.store)
-    guard = await guard_of(visitor.store)
+    await put(api.store, endTime=NINE + 24 * 30 * HOUR, long=True)
+    await reconciled(api.store)
+    guard = await guard_of(api.store)
 
     assert (guard["reachBack"], guard["long"]) == (0, True)
-    problem(await visitor.book(NINE + 24 * 20 * HOUR), "conflict")
+    problem(await api.book(NINE + 24 * 20 * HOUR), "conflict")
 
 
 AGES = {"startTime": NINE - HOUR, "endTime": NINE.replace(year=9999)}
@@ -117,43 +118,43 @@ SPELLED = {"status": "Confirmed"}
 
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize("fields", [{}, {"long": True}, SPELLED, {"blockStart": NINE.replace(year=1900)} | AGES])
-async def test_one_row_for_ages_makes_nobody_read_the_history(visitor: Visitor, fields: dict[str, Any]) -> None:
+async def test_one_row_for_ages_makes_nobody_read_the_history(api: ApiClient, fields: dict[str, Any]) -> None:
     """It is listed, is in the way, and leaves the guard as it was once it has gone: a reach never shrinks."""
-    row = await put(visitor.store, **AGES | fields)
-    await reconciled(visitor.store)
-    guard = await guard_of(visitor.store)
-    (listed,) = await visitor.store.database["occupancies"].find().to_list(None)
+    row = await put(api.store, **AGES | fields)
+    await reconciled(api.store)
+    guard = await guard_of(api.store)
+    (listed,) = await api.store.database["occupancies"].find().to_list(None)
 
     assert (guard["reachBack"], guard["reachAhead"], guard["foreign"], guard["long"]) == (0, 0, True, True)
     assert (listed["reservation"], listed["long"]) == (row, True)
-    problem(await visitor.book(NINE + 24 * 4000 * HOUR), "conflict")
+    problem(await api.book(NINE + 24 * 4000 * HOUR), "conflict")
 
-    await visitor.store.database["reservations"].delete_one({"_id": row})
-    await reconciled(visitor.store)
-    guard = await guard_of(visitor.store)
+    await api.store.database["reservations"].delete_one({"_id": row})
+    await reconciled(api.store)
+    guard = await guard_of(api.store)
 
     assert (guard["reachBack"], guard["reachAhead"], "foreign" in guard) == (0, 0, False)
-    made(await visitor.book())
+    created(await api.book())
 
 
 @pytest.mark.servers("transactions")
-async def test_a_resource_that_comes_after_a_row_for_ages_is_not_booked_over(visitor: Visitor) -> None:
+async def test_a_resource_that_comes_after_a_row_for_ages_is_not_booked_over(api: ApiClient) -> None:
     """No run has seen the row: who makes the guard lists it."""
-    await put(visitor.store, "late", **AGES)
-    await visitor.resource("late")
-    guard = await guard_of(visitor.store, "late")
+    await put(api.store, "late", **AGES)
+    await api.resource("late")
+    guard = await guard_of(api.store, "late")
 
     assert (guard["reachBack"], guard["foreign"]) == (0, True)
-    problem(await visitor.book(NINE + 24 * 400 * HOUR, resource="late"), "conflict")
+    problem(await api.book(NINE + 24 * 400 * HOUR, resource="late"), "conflict")
 
 
 @pytest.mark.servers("transactions")
-async def test_a_guard_that_is_made_while_a_run_lists_is_told(visitor: Visitor) -> None:
+async def test_a_guard_that_is_made_while_a_run_lists_is_told(api: ApiClient) -> None:
     """It came after the run compared and before it had listed: it is marked when all of it is there."""
-    store = visitor.store
+    store = api.store
     start = to_millis(NINE)
     difference = await compare(store, ["late"], [ForeignOccupancy("late", start, start + 5 * 3_600_000, ObjectId())])
-    await visitor.resource("late")
+    await api.resource("late")
     for step in steps(difference):
         await step(store)
 
@@ -161,9 +162,9 @@ async def test_a_guard_that_is_made_while_a_run_lists_is_told(visitor: Visitor) 
 
 
 @pytest.mark.servers("transactions")
-async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> None:
+async def test_a_run_lets_guards_reach_what_it_has_listed(api: ApiClient) -> None:
     """Whatever was raised before: a guard that was made meanwhile knew nothing of it."""
-    store = visitor.store
+    store = api.store
     start = to_millis(NINE)
     lease = await LeaseStore(store).acquire("somebody")
     assert lease is not None
@@ -177,10 +178,10 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(visitor: Visitor) -> N
 
 
 @pytest.mark.servers("transactions")
-async def test_a_run_reads_few_large_resources_at_once(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_reads_few_large_resources_at_once(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many changed, the rows in memory are bounded; one resource alone is read whole."""
     monkeypatch.setattr(reconciler, "SUSPECT_ROWS_MAX", 20)
-    store, sizes, these = visitor.store, list[tuple[int, int]](), scan.scan_resources
+    store, sizes, these = api.store, list[tuple[int, int]](), scan.scan_resources
 
     async def counted(store: Store, resources: Any, *more: Any, **options: Any) -> scan.ResourceScan:
         seen = await these(store, resources, *more, **options)
@@ -199,10 +200,10 @@ async def test_a_run_reads_few_large_resources_at_once(visitor: Visitor, monkeyp
     assert max(resources for resources, _ in sizes) >= 8
 
 
-async def test_what_no_lookup_finds_is_kept(visitor: Visitor) -> None:
+async def test_what_no_lookup_finds_is_kept(api: ApiClient) -> None:
     """Items, other spellings and times that are no dates; not what is over, and not what a lookup finds."""
-    store = visitor.store
-    await visitor.resource(ROOM)
+    store = api.store
+    await api.resource(ROOM)
     found = [
         await put(store, status="Confirmed"),
         await put(store, startTime="2030-01-07T09:00:00Z"),
@@ -232,9 +233,9 @@ async def test_what_no_lookup_finds_is_kept(visitor: Visitor) -> None:
     assert "foreign" not in await guard_of(store)
 
 
-async def test_what_others_keep_among_occupancies_is_left_alone(visitor: Visitor) -> None:
+async def test_what_others_keep_among_occupancies_is_left_alone(api: ApiClient) -> None:
     """A row there that Reserva cannot have written ends no run and no booking, hides nothing, and is not removed."""
-    store = visitor.store
+    store = api.store
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     theirs = [{"_id": 1, "resource": "room", **times}, {"_id": 2, "resource": "room", "startTime": "nine"}]
     await store.database["occupancies"].insert_many([dict(row) for row in theirs])
@@ -243,91 +244,91 @@ async def test_what_others_keep_among_occupancies_is_left_alone(visitor: Visitor
     rows = await store.database["occupancies"].find({"_id": {"$nin": [1, 2]}}).to_list(None)
 
     assert [row["reservation"] for row in rows] == [odd]
-    problem(await visitor.book(), "conflict")
+    problem(await api.book(), "conflict")
     await store.database["reservations"].delete_many({})
-    made(await visitor.book())
+    created(await api.book())
     await reconciled(store)
     assert await store.database["occupancies"].find().to_list(None) == theirs
 
 
-async def test_a_run_knows_the_resources_of_objects(visitor: Visitor) -> None:
+async def test_a_run_knows_the_resources_of_objects(api: ApiClient) -> None:
     """A resource that rows name by objects alone can be asked for once a run has listed them."""
-    await put(visitor.store, {"relationTo": "resources", "value": "late"})
-    await reconciled(visitor.store)
+    await put(api.store, {"relationTo": "resources", "value": "late"})
+    await reconciled(api.store)
 
-    assert await is_known_resource(visitor.store, "late")
-    assert not await is_known_resource(visitor.store, "later")
+    assert await is_known_resource(api.store, "late")
+    assert not await is_known_resource(api.store, "later")
 
 
-async def test_migrate_lists_what_a_run_would(visitor: Visitor) -> None:
+async def test_migrate_lists_what_a_run_would(api: ApiClient) -> None:
     """Where no run has been, `migrate` makes what it would keep."""
-    await put(visitor.store, status="Confirmed")
-    await put(visitor.store, "other", items=[{"resource": "room", "startTime": NINE + HOUR}])
+    await put(api.store, status="Confirmed")
+    await put(api.store, "other", items=[{"resource": "room", "startTime": NINE + HOUR}])
 
     async def kept() -> list[Any]:
-        rows = await visitor.store.database["occupancies"].find().to_list(None)
+        rows = await api.store.database["occupancies"].find().to_list(None)
         return sorted((row["resource"], row["startTime"], row["endTime"], row["reservation"]) for row in rows)
 
-    await migrate(visitor.store)
-    filled, guard = await kept(), await guard_of(visitor.store)
-    await reconciled(visitor.store)
+    await migrate(api.store)
+    filled, guard = await kept(), await guard_of(api.store)
+    await reconciled(api.store)
 
     assert len(filled) == 2
     assert filled == await kept()
     assert guard["foreign"] is True
 
 
-async def test_migrate_knows_no_better_than_a_run(visitor: Visitor) -> None:
+async def test_migrate_knows_no_better_than_a_run(api: ApiClient) -> None:
     """Where a run has raised a guard, `--check` finds nothing to raise."""
-    await put(visitor.store)
-    await reconciled(visitor.store)
+    await put(api.store)
+    await reconciled(api.store)
 
-    report = await migrate(visitor.store, check=True)
+    report = await migrate(api.store, check=True)
 
-    assert "reach-low" not in kinds(report)
+    assert "reach-low" not in ids_by_kind(report)
 
 
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize("imported", [False, True])
 async def test_a_resource_is_not_booked_over_what_was_reported_before_it_was_made(
-    visitor: Visitor, *, imported: bool
+    api: ApiClient, *, imported: bool
 ) -> None:
     """A run has listed what lies on an id; whoever makes a resource of it, over the API or by an import, reaches it."""
     for _ in "12":
-        await put(visitor.store, "other", items=[{"resource": "late"}])
-    await put(visitor.store, ObjectId(ROOM))
-    await put(visitor.store, {"relationTo": "resources", "value": "late"})
-    await reconciled(visitor.store)
+        await put(api.store, "other", items=[{"resource": "late"}])
+    await put(api.store, ObjectId(ROOM))
+    await put(api.store, {"relationTo": "resources", "value": "late"})
+    await reconciled(api.store)
     if imported:
-        await CatalogueIds(visitor.store, create=True).resolve(["late", ROOM], [])
+        await CatalogueIds(api.store, create=True).resolve(["late", ROOM], [])
     else:
-        await visitor.resource("late")
-        await visitor.resource(ROOM)
+        await api.resource("late")
+        await api.resource(ROOM)
 
     for resource in ("late", ROOM):
-        problem(await visitor.book(NINE + 4 * HOUR, resource=resource), "conflict")
+        problem(await api.book(NINE + 4 * HOUR, resource=resource), "conflict")
 
 
-async def test_a_lowered_capacity_makes_no_finding_of_the_past(visitor: Visitor) -> None:
+async def test_a_lowered_capacity_makes_no_finding_of_the_past(api: ApiClient) -> None:
     """What took place in a larger room was in order; what is to come is judged by the room as it is now."""
-    store = visitor.store
-    await visitor.resource("hall", capacity=3)
+    store = api.store
+    await api.resource("hall", capacity=3)
     past = store.clock.now() - timedelta(days=3)
     for _ in range(3):
         await put(store, "hall", startTime=past, endTime=past + HOUR)
     for _ in range(2):
         await put(store, "hall")
-    good(await visitor.edit("/v1/resources/hall?force=true", capacity=1))
+    ok(await api.edit("/v1/resources/hall?force=true", capacity=1))
     lowered = await reconciled(store)
     (finding,) = await store.database["findings"].find().to_list(None)
-    shown = good(await visitor.get("/v1/resources/hall"))
+    shown = ok(await api.get("/v1/resources/hall"))
 
     assert (lowered.findings, finding["from"], finding["peak"], finding["capacity"]) == (1, NINE, 2, 1)
     assert (shown["capacity"], "formerCapacities" in shown) == (1, False)
     (former,) = (await store.database["resources"].find_one({"_id": "hall"}) or {})["formerCapacities"]
     assert former["capacity"] == 3
 
-    good(await visitor.edit("/v1/resources/hall", name="Hall"))
-    good(await visitor.edit("/v1/resources/hall", capacity=3))
+    ok(await api.edit("/v1/resources/hall", name="Hall"))
+    ok(await api.edit("/v1/resources/hall", capacity=3))
     assert (await reconciled(store)).findings == 0
     assert "formerCapacities" not in (await store.database["resources"].find_one({"_id": "hall"}) or {})

@@ -20,33 +20,34 @@ from app.booking.outcomes import Accepted, Refused
 from app.domain import instants
 from app.domain.lifecycle import STATUSES
 from app.storage.documents import StoredAnswer
-from tests.support.api_client import HOUR, MINUTE, NINE, RESERVATIONS, Visitor, at, good, made, problem
+from tests.support.api_client import RESERVATIONS, ApiClient, created, ok, path_of, problem
 from tests.support.database_check import peak_load
-from tests.support.shared_apps import Shops, opened_shops
-from tests.support.step_driver import Actor, booking_of, run
+from tests.support.shared_apps import SharedApps, open_shared_apps
+from tests.support.step_driver import StepDriver, booking_of, run_batch
+from tests.support.times import HOUR, MINUTE, NINE
 
 CUSTOMER = "/v1/customers/ann/reservations"
 
 
 @pytest.fixture(scope="module")
-async def shops() -> AsyncIterator[Shops]:
+async def shared_apps() -> AsyncIterator[SharedApps]:
     """One app a server, for the whole module."""
-    async with opened_shops() as shops:
-        yield shops
+    async with open_shared_apps() as shared_apps:
+        yield shared_apps
 
 
 @pytest.fixture
-async def shop(server_name: str, database_url: str, shops: Shops) -> Visitor:
+async def api(server_name: str, database_url: str, shared_apps: SharedApps) -> ApiClient:
     """A room for one, a plaza for many, a service, a customer; nothing is booked."""
-    visitor = shops.known(server_name)
-    if visitor is None:
-        visitor = await shops.open(server_name, database_url)
-        await visitor.service(bufferBeforeMinutes=10, bufferAfterMinutes=20)
-        await visitor.resource(services=["cut"])
-        await visitor.resource("plaza", capacity=50)
-        await visitor.add("customers", id="ann")
-    await visitor.store.database["reservations"].delete_many({})
-    return visitor
+    api = shared_apps.get(server_name)
+    if api is None:
+        api = await shared_apps.open(server_name, database_url)
+        await api.service(bufferBeforeMinutes=10, bufferAfterMinutes=20)
+        await api.resource(services=["cut"])
+        await api.resource("plaza", capacity=50)
+        await api.add("customers", id="ann")
+    await api.store.database["reservations"].delete_many({})
+    return api
 
 
 def outcomes(answers: list[httpx.Response]) -> Counter[str]:
@@ -58,21 +59,21 @@ def outcomes(answers: list[httpx.Response]) -> Counter[str]:
 
 
 @pytest.mark.servers("wire")
-async def test_the_life_of_a_reservation(shop: Visitor) -> None:
+async def test_the_life_of_a_reservation(api: ApiClient) -> None:
     """Held, extended, changed, confirmed, moved, given up: each version with its line, and read as it was answered."""
-    hold = await shop.booked(expiresInSeconds=60, customer="ann", notes="ü☂", metadata={"a": 1, "b": 0.5, "c": True})
+    hold = await api.booked(expiresInSeconds=60, customer="ann", notes="ü☂", metadata={"a": 1, "b": 0.5, "c": True})
     steps = [
-        await shop.verb(hold, "extend", expiresInSeconds=600),
-        await shop.change(hold, metadata={"a": True, "b": None}, notes=None, guests=3),
-        await shop.verb(hold, "confirm", reason="paid"),
-        await shop.change(hold, startTime=instants.render(NINE + HOUR), service="cut"),
-        await shop.change(hold, resource="plaza", service=None),
-        await shop.verb(hold, "cancel"),
+        await api.verb(hold, "extend", expiresInSeconds=600),
+        await api.change(hold, metadata={"a": True, "b": None}, notes=None, guests=3),
+        await api.verb(hold, "confirm", reason="paid"),
+        await api.change(hold, startTime=instants.render(NINE + HOUR), service="cut"),
+        await api.change(hold, resource="plaza", service=None),
+        await api.verb(hold, "cancel"),
     ]
 
-    assert [good(step)["version"] for step in steps] == [2, 3, 4, 5, 6, 7]
+    assert [ok(step)["version"] for step in steps] == [2, 3, 4, 5, 6, 7]
     body = steps[-1].json()
-    assert await shop.read(hold) == body
+    assert await api.read(hold) == body
     assert [line.get("to") or line["changed"] for line in body["history"]] == [
         "pending",
         ["expiresAt"],
@@ -84,19 +85,19 @@ async def test_the_life_of_a_reservation(shop: Visitor) -> None:
     ]
     assert (body["metadata"], type(body["metadata"]["a"])) == ({"a": True, "c": True}, bool)
     assert not {"notes", "service", "expiresAt"} & body.keys()
-    assert None not in (await shop.stored(hold)).values()
+    assert None not in (await api.stored(hold)).values()
 
 
 @pytest.mark.servers("wire")
-async def test_lists_filter_and_turn_pages(shop: Visitor) -> None:
+async def test_lists_filter_and_turn_pages(api: ApiClient) -> None:
     """Every filter in one query with a cursor, a hold that is over among them, on both lists and by both orders."""
     reservations = [
-        await shop.booked(NINE + index % 3 * HOUR, resource="plaza", customer="ann", expiresInSeconds=600)
+        await api.booked(NINE + index % 3 * HOUR, resource="plaza", customer="ann", expiresInSeconds=600)
         for index in range(7)
     ]
-    await shop.booked()
-    await shop.lapse(reservations[2])
-    good(await shop.verb(reservations[4], "cancel"))
+    await api.booked()
+    await api.expire(reservations[2])
+    ok(await api.verb(reservations[4], "cancel"))
     live = [each for index, each in enumerate(reservations) if index not in {2, 4}]
     live.sort(key=lambda each: (each["startTime"], each["id"]))
     filters: dict[str, Any] = {
@@ -107,28 +108,28 @@ async def test_lists_filter_and_turn_pages(shop: Visitor) -> None:
         "to": instants.render(NINE + 3 * HOUR),
     }
 
-    assert await all_pages(shop, RESERVATIONS, **filters) == [each["id"] for each in live]
+    assert await all_pages(api, RESERVATIONS, **filters) == [each["id"] for each in live]
     filters |= {"status": ["expired"]}
-    assert await all_pages(shop, RESERVATIONS, **filters) == [reservations[2]["id"]]
-    assert len(await all_pages(shop, RESERVATIONS, status=[*STATUSES])) == 8
+    assert await all_pages(api, RESERVATIONS, **filters) == [reservations[2]["id"]]
+    assert len(await all_pages(api, RESERVATIONS, status=[*STATUSES])) == 8
     newest = sorted(reservations, key=lambda each: (each["startTime"], each["id"]), reverse=True)
-    assert await all_pages(shop, CUSTOMER) == [each["id"] for each in newest]
+    assert await all_pages(api, CUSTOMER) == [each["id"] for each in newest]
     for index, each in enumerate(reservations):
-        await shop.put(each, updatedAt=shop.store.clock.now() - HOUR + index // 3 * MINUTE)
-    since = instants.render(shop.store.clock.now() - 2 * HOUR)
+        await api.overwrite(each, updatedAt=api.store.clock.now() - HOUR + index // 3 * MINUTE)
+    since = instants.render(api.store.clock.now() - 2 * HOUR)
     page: dict[str, Any] = {"next": None}
     for first in range(0, 9, 3):
         parameters = {"updatedSince": since, "customer": "ann", "limit": 3, "cursor": page["next"]}
-        page = good(await shop.get(RESERVATIONS, **{name: value for name, value in parameters.items() if value}))
+        page = ok(await api.get(RESERVATIONS, **{name: value for name, value in parameters.items() if value}))
         assert [item["id"] for item in page["items"]] == [each["id"] for each in reservations[first : first + 3]]
-    assert good(await shop.get(RESERVATIONS, updatedSince=since, cursor=page["next"]))["items"] == []
+    assert ok(await api.get(RESERVATIONS, updatedSince=since, cursor=page["next"]))["items"] == []
 
 
-async def all_pages(shop: Visitor, path: str, **filters: Any) -> list[str]:
+async def all_pages(api: ApiClient, path: str, **filters: Any) -> list[str]:
     """The ids of a list, two by two."""
     found: list[str] = []
     while True:
-        page = good(await shop.get(path, limit=2, **filters))
+        page = ok(await api.get(path, limit=2, **filters))
         found += [item["id"] for item in page["items"]]
         if "next" not in page:
             return found
@@ -136,76 +137,78 @@ async def all_pages(shop: Visitor, path: str, **filters: Any) -> list[str]:
 
 
 @pytest.mark.servers("wire")
-async def test_a_replay_is_the_first_answer_to_the_byte(shop: Visitor) -> None:
+async def test_a_replay_is_the_first_answer_to_the_byte(api: ApiClient) -> None:
     """Through BSON and back, after the reservation went on; another body and a refused one as in the contract."""
     body: dict[str, Any] = {"notes": 'ü☂\u2028\\"', "metadata": {"a": 1.0, "b": -0.0, "c": 2**63 - 1, "d": 1e300}}
-    problem(await shop.book(length=2 * HOUR, service="cut", key="k", **body), "rule")
-    first = await shop.book(length=None, service="cut", key="k", **body)
-    good(await shop.change(made(first), notes=None, startTime=instants.render(NINE + 5 * HOUR)))
-    good(await shop.verb(first.json(), "cancel"))
-    again = await shop.book(length=None, service="cut", key="k", **body)
+    problem(await api.book(length=2 * HOUR, service="cut", key="k", **body), "rule")
+    first = await api.book(length=None, service="cut", key="k", **body)
+    ok(await api.change(created(first), notes=None, startTime=instants.render(NINE + 5 * HOUR)))
+    ok(await api.verb(first.json(), "cancel"))
+    again = await api.book(length=None, service="cut", key="k", **body)
 
     assert (again.status_code, again.content) == (201, first.content)
     assert [again.headers[name] for name in ("Location", "ETag")] == [
         first.headers[name] for name in ("Location", "ETag")
     ]
     assert again.headers["Idempotent-Replayed"] == "true"
-    problem(await shop.book(service="cut", key="k", **body), "idempotency-mismatch")
+    problem(await api.book(service="cut", key="k", **body), "idempotency-mismatch")
 
 
 @pytest.mark.servers("wire")
-async def test_equal_keys_at_once_book_once(shop: Visitor) -> None:
+async def test_equal_keys_at_once_book_once(api: ApiClient) -> None:
     """Of two bodies under one key one wins, and everybody who sent that one gets its answer."""
     starts = [NINE, NINE + 5 * HOUR] * 8
-    answers = await asyncio.gather(*(shop.book(start, key="k") for start in starts))
+    answers = await asyncio.gather(*(api.book(start, key="k") for start in starts))
 
     assert outcomes(answers) == {"201": 8, "idempotency-mismatch": 8}
     assert len({answer.content for answer in answers if answer.is_success}) == 1
-    assert await shop.store.database["reservations"].count_documents({}) == 1
+    assert await api.store.database["reservations"].count_documents({}) == 1
 
 
 @pytest.mark.servers("wire")
-async def test_as_many_win_as_fit(shop: Visitor) -> None:
+async def test_as_many_win_as_fit(api: ApiClient) -> None:
     """Creates and moves of the same moment, in whatever batches they travel."""
-    movers = [await shop.booked(NINE + (2 + index) * HOUR) for index in range(4)]
+    movers = [await api.booked(NINE + (2 + index) * HOUR) for index in range(4)]
     answers = await asyncio.gather(
-        *(shop.book(NINE + 10 * MINUTE) for _ in range(8)),
-        *(shop.change(mover, startTime=instants.render(NINE)) for mover in movers),
+        *(api.book(NINE + 10 * MINUTE) for _ in range(8)),
+        *(api.change(mover, startTime=instants.render(NINE)) for mover in movers),
     )
 
     assert sum(answer.is_success for answer in answers) == 1
     assert outcomes(answers)["conflict"] == 11
-    assert await peak_load(shop.store) == 1
+    assert await peak_load(api.store) == 1
 
 
 @pytest.mark.servers("wire")
-async def test_of_many_who_read_one_version_one_changes_it(shop: Visitor) -> None:
+async def test_of_many_who_read_one_version_one_changes_it(api: ApiClient) -> None:
     """The others are told that they are stale; `*` lets all through, one after the other."""
-    reservation = await shop.booked()
+    reservation = await api.booked()
 
     async def change(number: int, tag: str) -> httpx.Response:
-        return await shop.ask("PATCH", at(reservation), json={"metadata": {f"k{number}": 1}}, headers={"If-Match": tag})
+        return await api.request(
+            "PATCH", path_of(reservation), json={"metadata": {f"k{number}": 1}}, headers={"If-Match": tag}
+        )
 
     answers = await asyncio.gather(*(change(number, '"1"') for number in range(8)))
     assert outcomes(answers) == {"200": 1, "stale": 7}
     answers = await asyncio.gather(*(change(number, "*") for number in range(8)))
     assert outcomes(answers) == {"200": 8}
-    body = await shop.read(reservation)
+    body = await api.read(reservation)
     assert sorted(body["metadata"]) == [f"k{number}" for number in range(8)]
     assert body["version"] == 1 + 8  # the one that came first had nothing left to say
     assert len(body["history"]) == 9
 
 
 @pytest.mark.servers("wire")
-async def test_verbs_that_meet_leave_one_history(shop: Visitor) -> None:
+async def test_verbs_that_meet_leave_one_history(api: ApiClient) -> None:
     """Confirm, cancel and extend at once: every line follows from the one before, and nothing is lost."""
     for _ in range(4):
-        hold = await shop.booked(expiresInSeconds=60)
+        hold = await api.booked(expiresInSeconds=60)
         verbs = ["confirm", "cancel"] * 3
         answers = await asyncio.gather(
-            *(shop.verb(hold, verb) for verb in verbs), shop.verb(hold, "extend", expiresInSeconds=600)
+            *(api.verb(hold, verb) for verb in verbs), api.verb(hold, "extend", expiresInSeconds=600)
         )
-        body = await shop.read(hold)
+        body = await api.read(hold)
         steps = [(line.get("from"), line["to"]) for line in body["history"] if "to" in line]
 
         assert body["status"] == "cancelled"
@@ -218,19 +221,19 @@ async def test_verbs_that_meet_leave_one_history(shop: Visitor) -> None:
 
 
 @pytest.mark.servers("wire")
-async def test_one_bad_request_among_many_harms_no_neighbour(shop: Visitor) -> None:
+async def test_one_bad_request_among_many_harms_no_neighbour(api: ApiClient) -> None:
     """Refused for its version, its key, its service, its time: all others of the moment answer as without it."""
-    made(await shop.book(NINE - 3 * HOUR, key="used"))
-    reservation = await shop.booked(NINE - 5 * HOUR)
+    created(await api.book(NINE - 3 * HOUR, key="used"))
+    reservation = await api.booked(NINE - 5 * HOUR)
     bad = [
-        shop.ask("PATCH", at(reservation), json={"guests": 2}, headers={"If-Match": '"9"'}),
-        shop.book(NINE - 2 * HOUR, key="used"),
-        shop.book(service="nothing"),
-        shop.book(NINE - 5 * HOUR),
-        shop.book(length=2 * HOUR, service="cut"),
-        shop.verb(reservation, "extend", expiresInSeconds=60),
+        api.request("PATCH", path_of(reservation), json={"guests": 2}, headers={"If-Match": '"9"'}),
+        api.book(NINE - 2 * HOUR, key="used"),
+        api.book(service="nothing"),
+        api.book(NINE - 5 * HOUR),
+        api.book(length=2 * HOUR, service="cut"),
+        api.verb(reservation, "extend", expiresInSeconds=60),
     ]
-    answers = await asyncio.gather(*bad, *(shop.book(NINE + hour * HOUR) for hour in range(20)))
+    answers = await asyncio.gather(*bad, *(api.book(NINE + hour * HOUR) for hour in range(20)))
 
     assert [next(iter(outcomes([answer]))) for answer in answers[:6]] == [
         "stale",
@@ -244,65 +247,65 @@ async def test_one_bad_request_among_many_harms_no_neighbour(shop: Visitor) -> N
 
 
 @pytest.mark.servers("wire")
-async def test_shrinking_and_booking_never_cross(shop: Visitor) -> None:
+async def test_shrinking_and_booking_never_cross(api: ApiClient) -> None:
     """Either the resource is smaller first and the last ones find no room, or they are there and it stays."""
-    await shop.resource("hall", capacity=4)
+    await api.resource("hall", capacity=4)
 
     async def shrink() -> httpx.Response:
-        return await shop.edit("/v1/resources/hall", capacity=2)
+        return await api.edit("/v1/resources/hall", capacity=2)
 
-    bookings = [shop.book(resource="hall") for _ in range(4)]
+    bookings = [api.book(resource="hall") for _ in range(4)]
     *answers, edited = await asyncio.gather(*bookings[:2], *bookings[2:], shrink())
-    capacity = good(await shop.get("/v1/resources/hall"))["capacity"]
+    capacity = ok(await api.get("/v1/resources/hall"))["capacity"]
 
     assert capacity == (2 if edited.is_success else 4)
-    assert await peak_load(shop.store, "hall") == outcomes(answers)["201"] <= capacity
+    assert await peak_load(api.store, "hall") == outcomes(answers)["201"] <= capacity
 
 
 @pytest.mark.servers("transactions")
-async def test_taking_an_expired_holds_place_and_marking_it_commit_together(shop: Visitor) -> None:
+async def test_taking_an_expired_holds_place_and_marking_it_commit_together(api: ApiClient) -> None:
     """Until the commit neither is to be seen, and of a booking that is given up neither stays."""
-    hold = await shop.booked(expiresInSeconds=60)
-    await shop.lapse(hold)
+    hold = await api.booked(expiresInSeconds=60)
+    await api.expire(hold)
 
     async def seen() -> tuple[str, int]:
-        count = await shop.store.database["reservations"].count_documents({})
-        return (await shop.stored(hold))["status"], count
+        count = await api.store.database["reservations"].count_documents({})
+        return (await api.stored(hold))["status"], count
 
-    dropped = Actor(shop.store, [booking_of()])
+    dropped = StepDriver(api.store, [booking_of()])
     await dropped.until("reservations.insert")
     assert "reservations.update" in dropped.done
     assert await seen() == ("pending", 1)
     await dropped.abandon()
     assert await seen() == ("pending", 1)
-    actor = Actor(shop.store, [booking_of(), booking_of(NINE + timedelta(minutes=30))])
-    taker, refused = await actor.finish()
-    await actor.close()
+    driver = StepDriver(api.store, [booking_of(), booking_of(NINE + timedelta(minutes=30))])
+    taker, refused = await driver.finish()
+    await driver.close()
     assert isinstance(refused, Refused)
     assert not isinstance(taker, Refused)
     assert await seen() == ("expired", 2)
-    problem(await shop.verb(hold, "confirm"), "hold-expired")
+    problem(await api.verb(hold, "confirm"), "hold-expired")
 
 
 @pytest.mark.servers("transactions")
-async def test_who_comes_after_a_move_in_one_batch_gets_its_place(shop: Visitor) -> None:
+async def test_who_comes_after_a_move_in_one_batch_gets_its_place(api: ApiClient) -> None:
     """And who comes before it does not: in a transaction each sees what those before it did."""
-    reservation = await shop.booked()
+    reservation = await api.booked()
 
     def move() -> Change:
         away = {"resource": "plaza"}
         return Change(by="test", reservation=ObjectId(reservation["id"]), resource="room", patch=away)
 
-    early, moved, late = await run(shop.store, booking_of(), move(), booking_of())
+    early, moved, late = await run_batch(api.store, booking_of(), move(), booking_of())
 
     assert isinstance(early, Refused)
     assert isinstance(moved, Accepted)
     assert isinstance(late, Accepted)
-    assert await peak_load(shop.store) == 1
+    assert await peak_load(api.store) == 1
 
 
 @pytest.mark.servers("transactions")
-async def test_who_is_refused_for_its_own_twin_gets_the_twins_answer(shop: Visitor) -> None:
+async def test_who_is_refused_for_its_own_twin_gets_the_twins_answer(api: ApiClient) -> None:
     """A request with an equal key that books right after the key was looked up, by another process."""
 
     def render(made: Any) -> StoredAnswer:
@@ -311,11 +314,11 @@ async def test_who_is_refused_for_its_own_twin_gets_the_twins_answer(shop: Visit
     def twin() -> Book:
         return booking_of(token=Token("key", "same", render))
 
-    actor = Actor(shop.store, [twin()])
-    await actor.until("replays.read")
-    (booked,) = await run(shop.store, twin())
-    (told,) = await actor.finish()
-    await actor.close()
+    driver = StepDriver(api.store, [twin()])
+    await driver.until("replays.read")
+    (booked,) = await run_batch(api.store, twin())
+    (told,) = await driver.finish()
+    await driver.close()
 
     assert isinstance(booked, Accepted)
     assert isinstance(told, Replay)

@@ -17,9 +17,10 @@ from app.storage.pools import join_pools, pool_row
 from app.storage.rule_cache import PORTION, RuleCache, RuleReader, VersionedCache
 from app.storage.stored_rules import resource_rules_of
 from app.work import WorkPool
-from tests.support.api_client import HOUR, NINE, Visitor, good, made, problem
-from tests.support.command_log import Commands, listening
+from tests.support.api_client import ApiClient, created, ok, problem
+from tests.support.command_log import CommandLog, logged_store
 from tests.support.http_client import serving
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.usefixtures("mock_store")  # without a database there are no documents
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
@@ -186,80 +187,80 @@ async def test_an_edit_that_lost_its_second_write_is_obeyed(
     mock_app_client: httpx.AsyncClient, mock_store: Store
 ) -> None:
     """Without transactions a new capacity may stand without a new id at the guard; nobody books by the old one."""
-    visitor = Visitor(mock_app_client, mock_store)
-    await visitor.resource(capacity=2)
-    await visitor.booked()
+    api = ApiClient(mock_app_client, mock_store)
+    await api.resource(capacity=2)
+    await api.booked()
     change = {"$set": {"capacity": 1}, "$inc": {"version": 1}}
     await mock_store.database["resources"].update_one({"_id": "room"}, change)
 
-    problem(await visitor.book(), "conflict")
+    problem(await api.book(), "conflict")
     hour = {"from": render(NINE), "to": render(NINE + HOUR)}
-    assert good(await visitor.get("/v1/availability", resource="room", minutes=60, **hour))["items"] == []
+    assert ok(await api.get("/v1/availability", resource="room", minutes=60, **hour))["items"] == []
 
 
 YEAR = [{"date": (date(2030, 1, 8) + timedelta(days=n)).isoformat(), "windows": []} for n in range(365)]
 """Closed but for the Monday."""
 
 
-def whole_resources(commands: Commands) -> int:
+def whole_resources(commands: CommandLog) -> int:
     """How many finds of resources since the last look asked for all that there is."""
-    finds = [command for name, command in commands.taken() if name == "find" and command["find"] == "resources"]
+    finds = [command for name, command in commands.take() if name == "find" and command["find"] == "resources"]
     return sum(not command.get("projection") for command in finds)
 
 
 @pytest.mark.servers("wire", "transactions")
 async def test_a_schedule_is_read_once_for_all_who_ask(database_url: str) -> None:
     """Availability, explanations, bookings and refusals have it from one read, and after an edit elsewhere from one."""
-    async with listening(database_url) as (store, commands), serving(store) as one, serving(store) as two:
-        editor, visitor = Visitor(one, store), Visitor(two, store)
+    async with logged_store(database_url) as (store, commands), serving(store) as one, serving(store) as two:
+        editor, api = ApiClient(one, store), ApiClient(two, store)
         await editor.service()
         for name in ("a", "b"):
             await editor.resource(name, services=["cut"])
         for overrides in (YEAR, YEAR[:364]):
             for name in ("a", "b"):
                 path = f"/v1/resources/{name}/schedule"
-                good(await editor.ask("PUT", path, json={"overrides": overrides}, headers={"If-Match": "*"}))
-            commands.taken()
+                ok(await editor.request("PUT", path, json={"overrides": overrides}, headers={"If-Match": "*"}))
+            commands.take()
             for _ in range(2):
-                good(await visitor.get("/v1/availability", service="cut", **{"from": "2030-01-07", "to": "2030-01-14"}))
-                good(await visitor.get("/v1/availability/explain", service="cut", resource="a", startTime=render(NINE)))
-            booked = [made(await visitor.post({"service": "cut", "startTime": render(NINE)})) for _ in range(2)]
-            problem(await visitor.post({"service": "cut", "startTime": render(NINE)}), "conflict")
+                ok(await api.get("/v1/availability", service="cut", **{"from": "2030-01-07", "to": "2030-01-14"}))
+                ok(await api.get("/v1/availability/explain", service="cut", resource="a", startTime=render(NINE)))
+            booked = [created(await api.post({"service": "cut", "startTime": render(NINE)})) for _ in range(2)]
+            problem(await api.post({"service": "cut", "startTime": render(NINE)}), "conflict")
             assert whole_resources(commands) == 1
             for each in booked:
-                good(await visitor.verb(each, "cancel"))
+                ok(await api.verb(each, "cancel"))
 
 
 @pytest.mark.servers("transactions")
 async def test_an_edit_by_another_process_is_seen_by_the_next_read(store: Store) -> None:
     """Each process has a cache of its own; what one edits, the other asks for anew."""
     async with serving(store) as one, serving(store) as two:
-        editor, reader = Visitor(one, store), Visitor(two, store)
+        editor, reader = ApiClient(one, store), ApiClient(two, store)
         await editor.service()
         await editor.resource("room", services=["cut"], capacity=1)
         asked = {"service": "cut", "from": render(NINE), "to": render(NINE + HOUR)}
         for capacity in (1, 5, 3):
-            good(await editor.edit("/v1/resources/room", capacity=capacity))
-            assert [item["remaining"] for item in good(await reader.get("/v1/availability", **asked))["items"]] == [
+            ok(await editor.edit("/v1/resources/room", capacity=capacity))
+            assert [item["remaining"] for item in ok(await reader.get("/v1/availability", **asked))["items"]] == [
                 capacity
             ]
-        good(await editor.edit("/v1/services/cut", durationMinutes=30, slotIntervalMinutes=30))
-        assert len(good(await reader.get("/v1/availability", **asked))["items"]) == 2
+        ok(await editor.edit("/v1/services/cut", durationMinutes=30, slotIntervalMinutes=30))
+        assert len(ok(await reader.get("/v1/availability", **asked))["items"]) == 2
         problem(await reader.get("/v1/availability", **asked | {"resource": "later"}), "invalid", "?resource")
         await editor.resource("later", services=["cut"])
-        assert len(good(await reader.get("/v1/availability", **asked | {"resource": "later"}))["items"]) == 2
+        assert len(ok(await reader.get("/v1/availability", **asked | {"resource": "later"}))["items"]) == 2
 
 
 @pytest.mark.servers("wire", "transactions")
 async def test_the_catalogue_reads_what_it_shows(database_url: str) -> None:
     """Neither a list nor a resource brings its hours along, a schedule brings no times off, and they no schedule."""
-    async with listening(database_url) as (store, commands), serving(store) as http:
-        visitor = Visitor(http, store)
-        await visitor.resource()
+    async with logged_store(database_url) as (store, commands), serving(store) as http:
+        api = ApiClient(http, store)
+        await api.resource()
         path = "/v1/resources/room"
         schedule = {"weekly": [{"days": ["mon"], "from": "09:00", "to": "17:00"}], "overrides": YEAR}
-        good(await visitor.ask("PUT", f"{path}/schedule", json=schedule, headers={"If-Match": "*"}))
-        off = made(await visitor.ask("POST", f"{path}/time-off", json={"from": "2030-01-07", "to": "2030-01-09"}))
+        ok(await api.request("PUT", f"{path}/schedule", json=schedule, headers={"If-Match": "*"}))
+        off = created(await api.request("POST", f"{path}/time-off", json={"from": "2030-01-07", "to": "2030-01-09"}))
         for question, unread in (
             ("/v1/resources", {"schedule": 0, "timeOff": 0}),
             (path, {"schedule": 0, "timeOff": 0}),
@@ -267,9 +268,9 @@ async def test_the_catalogue_reads_what_it_shows(database_url: str) -> None:
             (f"{path}/time-off", {"schedule": 0}),
             (f"{path}/time-off/{off['id']}", {"schedule": 0}),
         ):
-            commands.taken()
-            told = good(await visitor.get(question))
-            [command] = [sent for name, sent in commands.taken() if name == "find" and sent["find"] == "resources"]
+            commands.take()
+            told = ok(await api.get(question))
+            [command] = [sent for name, sent in commands.take() if name == "find" and sent["find"] == "resources"]
             assert command["projection"] == (unread or {"schedule": 1, "version": 1})
             if question.endswith("schedule"):
                 assert told == schedule
@@ -320,16 +321,16 @@ async def test_two_who_ask_at_once_parse_each_once(database: Any) -> None:
 @pytest.mark.servers("wire", "transactions")
 async def test_a_group_looks_its_pool_up_once(database_url: str) -> None:
     """Twenty members that go anywhere in one pool: one read of who is in it, and none of the resources themselves."""
-    async with listening(database_url) as (store, commands), serving(store) as http:
-        visitor = Visitor(http, store)
-        await visitor.service()
-        await visitor.resource("a", services=["cut"], capacity=30)
-        made(await visitor.post({"service": "cut", "startTime": render(NINE)}))
-        commands.taken()
+    async with logged_store(database_url) as (store, commands), serving(store) as http:
+        api = ApiClient(http, store)
+        await api.service()
+        await api.resource("a", services=["cut"], capacity=30)
+        created(await api.post({"service": "cut", "startTime": render(NINE)}))
+        commands.take()
         members = [{"service": "cut", "resource": "any", "startTime": render(NINE)}] * 20
-        made(await visitor.ask("POST", "/v1/groups", json={"reservations": members}))
+        created(await api.request("POST", "/v1/groups", json={"reservations": members}))
 
-        finds = [command for name, command in commands.taken() if name == "find"]
+        finds = [command for name, command in commands.take() if name == "find"]
         assert [find for find in finds if find["find"] == "resources"] == []
         assert [find["filter"] for find in finds].count({"_id": pool_row("cut")}) == 1
 
@@ -338,7 +339,7 @@ async def test_a_group_looks_its_pool_up_once(database_url: str) -> None:
 async def test_who_joins_a_pool_is_booked_by_the_next_request(store: Store) -> None:
     """Whether made, edited or activated by another process; and who leaves is not, nor one whose making broke off."""
     async with serving(store) as one, serving(store) as two:
-        editor, booker = Visitor(one, store), Visitor(two, store)
+        editor, booker = ApiClient(one, store), ApiClient(two, store)
         await editor.service()
         await editor.resource("first", services=["cut"])
         await editor.resource("second")
@@ -346,16 +347,16 @@ async def test_who_joins_a_pool_is_booked_by_the_next_request(store: Store) -> N
 
         async def booked() -> str:
             answer = await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)})
-            return str(made(answer)["resource"])
+            return str(created(answer)["resource"])
 
         assert await booked() == "first"
         problem(await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)}), "conflict")
-        good(await editor.edit("/v1/resources/second", services=["cut"]))
+        ok(await editor.edit("/v1/resources/second", services=["cut"]))
         assert await booked() == "second"
         await editor.resource("third", services=["cut"], active=False)
         problem(await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)}), "conflict")
-        good(await editor.edit("/v1/resources/third", active=True))
+        ok(await editor.edit("/v1/resources/third", active=True))
         assert await booked() == "third"
         for name in ("first", "second", "third"):
-            good(await editor.edit(f"/v1/resources/{name}?force=true", services=[]))
+            ok(await editor.edit(f"/v1/resources/{name}?force=true", services=[]))
         problem(await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)}), "invalid")

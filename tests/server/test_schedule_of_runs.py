@@ -14,12 +14,11 @@ from app.storage.client import Store
 from app.storage.documents import Run, RunKind
 from app.storage.leases import DEAD_SECONDS
 from app.storage.runs import ENDED, RETRY_MINUTES, RunStore
-from tests.support.step_driver import HOUR
+from tests.support.times import HOUR, MINUTE
 
 pytestmark = pytest.mark.servers("any")
 
 HOURLY = parse("0 * * * *")
-MINUTE = timedelta(minutes=1)
 
 
 async def made(store: Store, kind: RunKind, at: datetime, state: str = "succeeded", **fields: Any) -> ObjectId:

@@ -15,10 +15,11 @@ from app.booking.transaction import Outcome, WriteConflict
 from app.catalogue.changes import Changes
 from app.errors import KINDS
 from app.storage.client import Store
-from tests.support.api_client import good, made, problem, wanted
+from tests.support.api_client import booking_body, created, ok, problem
 from tests.support.http_client import serving
-from tests.support.step_driver import HOUR, NINE, Actor, add_resource, booking_of, edit_of, run
-from tests.support.step_driver import book as accepted
+from tests.support.step_driver import StepDriver, add_resource, booking_of, planned_edit, run_batch
+from tests.support.step_driver import book_accepted as accepted
+from tests.support.times import HOUR, NINE
 from tests.support.unguarded import without_the_bump
 
 ROOM = "/v1/resources/room"
@@ -29,18 +30,18 @@ BOOKERS = 24
 
 async def close_the_day(store: Store) -> EditResource:
     """The resource is away all day."""
-    return await edit_of(store, Changes(added={"id": "sick", **DAY}))
+    return await planned_edit(store, Changes(added={"id": "sick", **DAY}))
 
 
 async def race(store: Store, paused: AnyIntent, other: AnyIntent) -> list[Outcome | None]:
     """One stands after it has read who is there, the other goes by, then the first goes on; None is who has lost."""
-    first, second = Actor(store, [paused]), Actor(store, [other])
+    first, second = StepDriver(store, [paused]), StepDriver(store, [other])
     outcomes: list[Outcome | None] = [None, None]
     try:
         await first.until("targets.read" if isinstance(paused, EditResource) else "occupants.read")
-        for place, actor in ((1, second), (0, first)):
+        for place, driver in ((1, second), (0, first)):
             try:
-                (outcomes[place],) = await actor.finish()
+                (outcomes[place],) = await driver.finish()
             except WriteConflict:
                 continue
     finally:
@@ -58,7 +59,7 @@ async def test_a_day_is_not_closed_behind_a_booking(store: Store) -> None:
 
     assert isinstance(booked, Accepted)
     assert closed is None
-    (again,) = await run(store, edit)
+    (again,) = await run_batch(store, edit)
     assert isinstance(again, PlanOutdated)
     with pytest.raises(Stranded) as told:
         await close_the_day(store)
@@ -74,7 +75,7 @@ async def test_nobody_books_a_day_that_is_being_closed(store: Store) -> None:
 
     assert isinstance(closed, Accepted)
     assert booked is None
-    (again,) = await run(store, wish)
+    (again,) = await run_batch(store, wish)
     assert isinstance(again, Refused)
     assert [check.time_off for check in again.verdict.failed] == ["sick"]
 
@@ -103,29 +104,29 @@ async def clients(store: Store) -> AsyncIterator[list[httpx.AsyncClient]]:
 
 async def book(client: httpx.AsyncClient, hours: float = 0) -> httpx.Response:
     """Try to book an hour, some hours after nine on the Monday."""
-    return await client.post("/v1/reservations", json=wanted(NINE + timedelta(hours=hours), HOUR))
+    return await client.post("/v1/reservations", json=booking_body(NINE + timedelta(hours=hours), HOUR))
 
 
 @pytest.mark.servers
 async def test_an_edit_is_known_everywhere_at_once(clients: list[httpx.AsyncClient]) -> None:
     """The booking right after it obeys, in a process that had the old hours in its memory as well."""
     one, other = clients
-    made(await one.post("/v1/resources", json={"id": "room", "name": "Room"}))
+    created(await one.post("/v1/resources", json={"id": "room", "name": "Room"}))
     for client in clients:
-        assert good(await client.get(f"{ROOM}/schedule")) == {}
-        cancelled = made(await book(client))
-        good(await client.post(f"/v1/reservations/{cancelled['id']}/cancel"))
+        assert ok(await client.get(f"{ROOM}/schedule")) == {}
+        cancelled = created(await book(client))
+        ok(await client.post(f"/v1/reservations/{cancelled['id']}/cancel"))
 
-    good(await one.put(f"{ROOM}/schedule", json=CLOSED, headers={"If-Match": '"1"'}))
-    assert good(await other.get(f"{ROOM}/schedule")) == CLOSED
+    ok(await one.put(f"{ROOM}/schedule", json=CLOSED, headers={"If-Match": '"1"'}))
+    assert ok(await other.get(f"{ROOM}/schedule")) == CLOSED
     for client in clients:
         failed = [check for check in problem(await book(client), "rule")["checks"] if not check["ok"]]
         assert [(check["rule"], check["override"]) for check in failed] == [("schedule", "2030-01-07")]
-    good(await other.put(f"{ROOM}/schedule", json={}, headers={"If-Match": '"2"'}))
-    off = made(await other.post(f"{ROOM}/time-off", json=DAY))
+    ok(await other.put(f"{ROOM}/schedule", json={}, headers={"If-Match": '"2"'}))
+    off = created(await other.post(f"{ROOM}/time-off", json=DAY))
     problem(await book(one), "rule")
     assert (await one.delete(f"{ROOM}/time-off/{off['id']}", headers={"If-Match": '"4"'})).status_code == 204
-    made(await book(other))
+    created(await book(other))
 
 
 async def close(client: httpx.AsyncClient) -> list[str]:
@@ -137,22 +138,22 @@ async def close(client: httpx.AsyncClient) -> list[str]:
             return told
         for each in problem(answer, "stranded-bookings")["reservations"]:
             told.append(each["id"])
-            good(await client.post(f"/v1/reservations/{each['id']}/cancel"))
+            ok(await client.post(f"/v1/reservations/{each['id']}/cancel"))
     raise AssertionError("the day was never closed")
 
 
 @pytest.mark.servers("transactions")
 async def test_whoever_books_while_a_day_is_closed_is_told_of(clients: list[httpx.AsyncClient]) -> None:
     """Everybody who got in was listed before the day was closed, and afterwards nobody is left on it."""
-    made(await clients[0].post("/v1/resources", json={"id": "room", "name": "Room", "capacity": BOOKERS}))
+    created(await clients[0].post("/v1/resources", json={"id": "room", "name": "Room", "capacity": BOOKERS}))
     early = await asyncio.gather(*[book(clients[n % 2], n % 8) for n in range(BOOKERS // 2)])
     closing = asyncio.create_task(close(clients[0]))
     late = await asyncio.gather(*[book(clients[n % 2], n % 8) for n in range(BOOKERS // 2)])
     listed = await closing
 
-    booked = [made(answer)["id"] for answer in (*early, *late) if answer.status_code != KINDS["rule"].status]
+    booked = [created(answer)["id"] for answer in (*early, *late) if answer.status_code != KINDS["rule"].status]
     assert len(booked) >= len(early)
     assert sorted(listed) == sorted(booked)
     left = await clients[0].get("/v1/reservations", params={"status": "confirmed"})
-    assert good(left)["items"] == []
+    assert ok(left)["items"] == []
     problem(await book(clients[1]), "rule")

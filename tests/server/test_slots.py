@@ -24,12 +24,13 @@ from app.domain.instants import parse, render
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.guards import make_service_row
-from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good, made, problem
-from tests.support.command_log import Commands, listening
+from tests.support.api_client import ApiClient, created, ok, problem
+from tests.support.command_log import CommandLog, logged_store
 from tests.support.database_check import peak_load
 from tests.support.http_client import serving
 from tests.support.random_catalogues import Catalogue, Place, Taken, peak, random_catalogue
-from tests.support.step_driver import Actor, add_resource, booking_of, run
+from tests.support.step_driver import StepDriver, add_resource, booking_of, run_batch
+from tests.support.times import HOUR, MINUTE, NINE
 
 AVAILABILITY = "/v1/availability"
 CATALOGUES = int(os.environ.get("TEST_CATALOGUES", "6"))
@@ -37,32 +38,32 @@ AT_ONCE = 4
 
 
 @pytest.fixture
-async def shop(store: Store) -> AsyncIterator[Visitor]:
-    """An empty shop on the server, in which anybody may hold as much as they like."""
+async def api(store: Store) -> AsyncIterator[ApiClient]:
+    """An app on an empty database, without a limit on holds."""
     async with serving(store, settings=Settings(max_holds=0, max_anonymous_holds=0)) as client:
-        yield Visitor(client, store)
+        yield ApiClient(client, store)
 
 
-async def furnish(shop: Visitor, catalogue: Catalogue, random: Random) -> None:
+async def furnish(api: ApiClient, catalogue: Catalogue, random: Random) -> None:
     """Put a catalogue there, with people in it: bookings, holds, holds that ran out, bookings given up."""
     if catalogue.service:
-        await shop.service(catalogue.service["id"], **{k: v for k, v in catalogue.service.items() if k != "id"})
+        await api.service(catalogue.service["id"], **{k: v for k, v in catalogue.service.items() if k != "id"})
     services = [catalogue.service["id"]] if catalogue.service else []
     for place in catalogue.places:
         fields = {"timezone": place.zone, "capacity": place.capacity, "capacityMode": place.mode}
-        await shop.resource(place.id, services=services, **fields)
+        await api.resource(place.id, services=services, **fields)
         path = f"/v1/resources/{place.id}"
         if body := place.schedule():
-            good(await shop.ask("PUT", f"{path}/schedule", json=body, headers={"If-Match": "*"}))
+            ok(await api.request("PUT", f"{path}/schedule", json=body, headers={"If-Match": "*"}))
         for first, last in place.time_off:
-            made(await shop.ask("POST", f"{path}/time-off", json={"from": first, "to": last}))
+            created(await api.request("POST", f"{path}/time-off", json={"from": first, "to": last}))
         for _ in range(random.choice((0, 4, 8, 12))):
-            await _occupy(shop, catalogue, place, random)
+            await _occupy(api, catalogue, place, random)
         if not place.active:
-            good(await shop.ask("PATCH", f"{path}?force=true", json={"active": False}, headers={"If-Match": "*"}))
+            ok(await api.request("PATCH", f"{path}?force=true", json={"active": False}, headers={"If-Match": "*"}))
 
 
-async def _occupy(shop: Visitor, catalogue: Catalogue, place: Place, random: Random) -> None:
+async def _occupy(api: ApiClient, catalogue: Catalogue, place: Place, random: Random) -> None:
     first, last = catalogue.span
     start = first + random.randrange((last - first) // MINUTE) * MINUTE
     body = catalogue.body(place, (start, start + catalogue.length)) | {
@@ -75,19 +76,19 @@ async def _occupy(shop: Visitor, catalogue: Catalogue, place: Place, random: Ran
     fate = random.choice(("stays", "stays", "held", "lapsed", "cancelled"))
     if fate in {"held", "lapsed"}:
         body["expiresInSeconds"] = 3_600
-    answer = await shop.post(body, force="true")
+    answer = await api.post(body, force="true")
     if answer.status_code != 201:
         problem(answer, "conflict")
     elif fate == "lapsed":
-        await shop.lapse(answer.json())
+        await api.expire(answer.json())
     elif fate == "cancelled":
-        good(await shop.verb(answer.json(), "cancel"))
+        ok(await api.verb(answer.json(), "cancel"))
 
 
-async def taken_on(shop: Visitor, place: Place) -> list[Taken]:
+async def taken_on(api: ApiClient, place: Place) -> list[Taken]:
     """Who occupies a place, as the database has it."""
-    rows = shop.store.database["reservations"].find({"resource": place.id, "status": {"$in": ["pending", "confirmed"]}})
-    now = shop.store.clock.now()
+    rows = api.store.database["reservations"].find({"resource": place.id, "status": {"$in": ["pending", "confirmed"]}})
+    now = api.store.clock.now()
     return [
         Taken(row["blockStart"], row["blockEnd"], row["units"])
         async for row in rows
@@ -101,16 +102,16 @@ def sorted_by_start(items: list[dict[str, Any]]) -> bool:
     return keys == sorted(set(keys))
 
 
-async def hold_to_the_law(shop: Visitor, catalogue: Catalogue, figures: Counter[str]) -> None:
+async def hold_to_the_law(api: ApiClient, catalogue: Catalogue, figures: Counter[str]) -> None:
     """Everything on the grid of one catalogue, taken one at a time."""
-    answer = good(await shop.get(AVAILABILITY, **catalogue.question()))
+    answer = ok(await api.get(AVAILABILITY, **catalogue.question()))
     assert sorted_by_start(answer["items"])
     assert answer["timezone"] == catalogue.zone
     offered = {(item["resource"], parse(item["startTime"])): item for item in answer["items"]}
     figures["catalogues"] += 1
     on_the_grid = set()
     for place in catalogue.places:
-        taken = await taken_on(shop, place)
+        taken = await taken_on(api, place)
         for slot in catalogue.grid(place):
             on_the_grid.add((place.id, slot[0]))
             item = offered.get((place.id, slot[0]))
@@ -120,7 +121,7 @@ async def hold_to_the_law(shop: Visitor, catalogue: Catalogue, figures: Counter[
                 assert item["endTime"] == render(slot[1])
                 assert item["localStart"] == f"{slot[0].astimezone(ZoneInfo(catalogue.zone)):%Y-%m-%dT%H:%M}"
             full = load + place.units(catalogue.guests) > place.capacity
-            outcome = await _judge(shop, catalogue.body(place, slot), offered=item is not None, full=full)
+            outcome = await _judge(api, catalogue.body(place, slot), offered=item is not None, full=full)
             figures["offered" if item else "not offered"] += 1
             figures[outcome] += 1
     unknown = [
@@ -129,18 +130,18 @@ async def hold_to_the_law(shop: Visitor, catalogue: Catalogue, figures: Counter[
     assert unknown == [], catalogue
 
 
-async def _judge(shop: Visitor, body: dict[str, Any], *, offered: bool, full: bool) -> str:
+async def _judge(api: ApiClient, body: dict[str, Any], *, offered: bool, full: bool) -> str:
     """Try to book it; whether it was `booked` or `refused`, and that explain has said so."""
-    told = good(await shop.get(f"{AVAILABILITY}/explain", **body))
+    told = ok(await api.get(f"{AVAILABILITY}/explain", **body))
     failed = [check["rule"] for check in told["checks"] if not check["ok"]]
     said = f"{body}: {told}"
     assert ("capacity" in failed) is full, said
     assert told["bookable"] is (not failed) is offered, said
-    answer = await shop.post(body)
+    answer = await api.post(body)
     if offered:
-        booked = made(answer)
+        booked = created(answer)
         assert (booked["startTime"], booked["endTime"]) == (body["startTime"], body["endTime"])
-        good(await shop.verb(booked, "cancel"))
+        ok(await api.verb(booked, "cancel"))
         return "booked"
     refused = problem(answer, "conflict" if failed == ["capacity"] else "rule")
     assert refused["checks"] == told["checks"], said
@@ -148,15 +149,15 @@ async def _judge(shop: Visitor, body: dict[str, Any], *, offered: bool, full: bo
 
 
 @pytest.mark.servers("fast")
-async def test_every_slot_books_and_no_other_start_does(shop: Visitor) -> None:
+async def test_every_slot_books_and_no_other_start_does(api: ApiClient) -> None:
     """Random catalogues around changes of clocks: what is offered is booked, what is not fails a rule."""
     figures: Counter[str] = Counter()
 
     async def one(number: int) -> None:
         random = Random(number)
-        catalogue = random_catalogue(random, f"c{number}", shop.store.clock.now())
-        await furnish(shop, catalogue, random)
-        await hold_to_the_law(shop, catalogue, figures)
+        catalogue = random_catalogue(random, f"c{number}", api.store.clock.now())
+        await furnish(api, catalogue, random)
+        await hold_to_the_law(api, catalogue, figures)
 
     for first in range(0, CATALOGUES, AT_ONCE):
         await asyncio.gather(*[one(number) for number in range(first, min(first + AT_ONCE, CATALOGUES))])
@@ -170,23 +171,23 @@ POOL = [f"p{number}" for number in range(7)]
 TAKERS = 40
 
 
-async def add_pool(visitor: Visitor, count: int) -> None:
+async def add_pool(api: ApiClient, count: int) -> None:
     """So many resources that all do the same."""
-    await visitor.service()
+    await api.service()
     for name in POOL[:count]:
-        await visitor.resource(name, services=["cut"])
+        await api.resource(name, services=["cut"])
 
 
 @pytest.mark.servers("transactions")
 async def test_forty_takers_for_seven(store: Store) -> None:
     """Through two processes' apps at once: nobody is refused while one is free, and none is taken twice."""
     async with AsyncExitStack() as stack:
-        apps = [Visitor(await stack.enter_async_context(serving(store)), store) for _ in range(2)]
+        apps = [ApiClient(await stack.enter_async_context(serving(store)), store) for _ in range(2)]
         await add_pool(apps[0], len(POOL))
         body = {"service": "cut", "startTime": render(NINE)}
         answers = await asyncio.gather(*[apps[taker % 2].post(body) for taker in range(TAKERS)])
 
-    assert sorted(made(answer)["resource"] for answer in answers if answer.status_code == 201) == POOL
+    assert sorted(created(answer)["resource"] for answer in answers if answer.status_code == 201) == POOL
     for answer in answers:
         if answer.status_code != 201:
             problem(answer, "conflict")
@@ -200,13 +201,13 @@ def taker(*pool: str) -> Book:
 async def race(store: Store, *pool: str) -> tuple[list[AnyIntent], list[Outcome | None]]:
     """One stands after it has read who is where, another goes by, then the first goes on; None is who has lost."""
     intents = [taker(*pool), taker(*pool)]
-    first, second = Actor(store, intents[:1]), Actor(store, intents[1:])
+    first, second = StepDriver(store, intents[:1]), StepDriver(store, intents[1:])
     outcomes: list[Outcome | None] = [None, None]
     try:
         await first.until("occupants.read")
-        for place, actor in ((1, second), (0, first)):
+        for place, driver in ((1, second), (0, first)):
             with suppress(WriteConflict):
-                (outcomes[place],) = await actor.finish()
+                (outcomes[place],) = await driver.finish()
     finally:
         await first.close()
         await second.close()
@@ -227,13 +228,13 @@ async def furnish_pool(store: Store, *names: str) -> None:
 async def test_of_two_takers_of_the_last_one_gets_it(store: Store) -> None:
     """Two processes that both saw it free: one books, the other loses its transaction and is then refused."""
     await furnish_pool(store, "a", "b")
-    await run(store, booking_of(resource="a"))
+    await run_batch(store, booking_of(resource="a"))
     intents, (late, early) = await race(store, "a", "b")
 
     assert isinstance(early, Accepted)
     assert early.value.resource == "b"
     assert late is None
-    (again,) = await run(store, intents[0])
+    (again,) = await run_batch(store, intents[0])
     assert isinstance(again, Refused)
     assert again.verdict.is_conflict
     assert await peak_load(store, "b") == 1
@@ -245,7 +246,7 @@ async def test_a_member_lost_to_a_race_gives_way_to_the_next(store: Store) -> No
     await furnish_pool(store, "a", "b")
     intents, (late, early) = await race(store, "a", "b")
     if late is None:
-        (late,) = await run(store, intents[0])
+        (late,) = await run_batch(store, intents[0])
 
     assert isinstance(early, Accepted)
     assert isinstance(late, Accepted)
@@ -257,8 +258,8 @@ async def test_the_race_for_the_last_one_notices_a_missing_guard(store: Store, m
     """With the guard of the chosen one left alone, the very same race books the last one twice."""
     await furnish_pool(store, "a", "b")
     for name in ("a", "b"):  # raises the reach, which would be a write of the guard as well
-        await run(store, booking_of(NINE - 50 * HOUR, resource=name))
-    await run(store, booking_of(resource="a"))
+        await run_batch(store, booking_of(NINE - 50 * HOUR, resource=name))
+    await run_batch(store, booking_of(resource="a"))
     monkeypatch.setattr(Snapshot, "take_chosen_guards", lambda *_: iter(()))
     _, outcomes = await race(store, "a", "b")
 
@@ -266,42 +267,42 @@ async def test_the_race_for_the_last_one_notices_a_missing_guard(store: Store, m
     assert await peak_load(store, "b") == 2
 
 
-def reads_of(commands: Commands) -> Counter[str]:
+def reads_of(commands: CommandLog) -> Counter[str]:
     """How often each collection was read since the last look."""
     found = {"find", "aggregate", "count", "distinct"}
-    return Counter(command[name] for name, command in commands.taken() if name in found)
+    return Counter(command[name] for name, command in commands.take() if name in found)
 
 
 @pytest.mark.servers("wire", "or")
 async def test_reservations_are_read_once(database_url: str) -> None:
     """One find a question, for a resource as for a pool of twenty, with bookings of weeks among them; bad ones none."""
-    async with listening(database_url) as (store, commands), serving(store) as http:
+    async with logged_store(database_url) as (store, commands), serving(store) as http:
         assert store.shape == "or"
-        visitor = Visitor(http, store)
-        await visitor.service(bufferBeforeMinutes=30)
+        api = ApiClient(http, store)
+        await api.service(bufferBeforeMinutes=30)
         pool = [f"r{number:02}" for number in range(20)]
         for name in pool:
-            await visitor.resource(name, services=["cut"])
-            await visitor.booked(resource=name)
+            await api.resource(name, services=["cut"])
+            await api.booked(resource=name)
         week = {"from": "2030-01-07", "to": "2030-01-14"}
         for long in (False, True):
             if long:
-                await visitor.booked(NINE - 24 * 20 * HOUR, 24 * 20 * HOUR, resource=pool[0])
-                await visitor.booked(NINE + 24 * HOUR, 24 * 20 * HOUR, resource=pool[7])
+                await api.booked(NINE - 24 * 20 * HOUR, 24 * 20 * HOUR, resource=pool[0])
+                await api.booked(NINE + 24 * HOUR, 24 * 20 * HOUR, resource=pool[7])
             counts = []
             for asked in (
                 {"resource": pool[0], "minutes": 60},
                 {"service": "cut", "resource": pool[0]},
                 {"service": "cut"},
             ):
-                good(await visitor.get(AVAILABILITY, **asked, **week))  # parses the rules, once
+                ok(await api.get(AVAILABILITY, **asked, **week))  # parses the rules, once
                 reads_of(commands)
-                items = good(await visitor.get(AVAILABILITY, **asked, **week))["items"]
+                items = ok(await api.get(AVAILABILITY, **asked, **week))["items"]
                 counts.append(reads_of(commands))
                 assert len({item["resource"] for item in items}) == (1 if "resource" in asked else len(pool))
             reads_of(commands)
-            good(
-                await visitor.get(
+            ok(
+                await api.get(
                     f"{AVAILABILITY}/explain", resource=pool[7], startTime=render(NINE), endTime=render(NINE + HOUR)
                 )
             )
@@ -321,5 +322,5 @@ async def test_reservations_are_read_once(database_url: str) -> None:
             {"minutes": 1, "to": "2030-04-09", "ignore": "0" * 24},
         ):
             reads_of(commands)
-            problem(await visitor.get(AVAILABILITY, **({"resource": pool[0], "minutes": 60} | week | bad)), "invalid")
+            problem(await api.get(AVAILABILITY, **({"resource": pool[0], "minutes": 60} | week | bad)), "invalid")
             assert reads_of(commands)["reservations"] == 0, bad

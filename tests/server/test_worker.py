@@ -23,9 +23,10 @@ from app.storage.documents import Run, RunKind
 from app.storage.finding_pages import FindingFilters
 from app.storage.leases import DEAD_SECONDS
 from app.storage.runs import RunStore
-from tests.support.commands import eventually, kept_running, run, running
+from tests.support.commands import eventually, run_reserva, running_command, running_reserva
 from tests.support.redis_server import OwnRedis
-from tests.support.step_driver import HOUR, NINE, add_resource
+from tests.support.step_driver import add_resource
+from tests.support.times import HOUR, NINE
 from worker import jobs
 
 pytestmark = pytest.mark.servers("fast")
@@ -38,7 +39,7 @@ def context(store: Store) -> dict[str, Any]:
     return {"store": store, "settings": settings, "alerts": Alerts(settings)}
 
 
-async def doubled(store: Store, *resources: str) -> None:
+async def insert_overlaps(store: Store, *resources: str) -> None:
     """Two reservations of the same hour on each of them, put there past all checks."""
     times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR, "updatedAt": store.clock.now()}
     await store.database["reservations"].insert_many([{"resource": name, **times} for name in resources * 2])
@@ -55,16 +56,16 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
     silent = await RunStore(store).enqueue("full")
-    with running("worker", MONGODB_URL=database_url, REDIS_URL=redis_url) as worker:
+    with running_reserva("worker", MONGODB_URL=database_url, REDIS_URL=redis_url) as worker:
         assert await succeeds(store, silent)
         told = await RunStore(store).enqueue("resource", "r")
         jobs = Queue(redis_url)
         assert await jobs.put(job_queue.RUN, str(told.id), identity=str(told.id))
         await jobs.close()
         assert await succeeds(store, told)
-        assert run("health", "worker", MONGODB_URL=database_url).returncode == 0
-        assert worker.ended(signal.SIGTERM) == 0
-    assert run("health", "worker", MONGODB_URL=database_url).returncode == 1
+        assert run_reserva("health", "worker", MONGODB_URL=database_url).returncode == 0
+        assert worker.end(signal.SIGTERM) == 0
+    assert run_reserva("health", "worker", MONGODB_URL=database_url).returncode == 1
     assert (await RunStore(store).get(str(silent.id))).findings == 1
     assert (await RunStore(store).get(str(told.id))).conflicts == 1
     assert any("Conflict detected" in line for line in worker.err)
@@ -74,13 +75,13 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
 async def test_it_outlives_redis(store: Store, database_url: str, tmp_path: Path) -> None:
     """It starts without Redis and carries out what waits in MongoDB; so too after Redis came and was killed."""
     redis = OwnRedis(tmp_path)
-    with running("worker", MONGODB_URL=database_url, REDIS_URL=redis.url) as worker:
+    with running_reserva("worker", MONGODB_URL=database_url, REDIS_URL=redis.url) as worker:
         assert await succeeds(store, await RunStore(store).enqueue("full"))
         redis.start()
-        await asyncio.to_thread(worker.said, "Redis can be used again")
+        await asyncio.to_thread(worker.wait_for_line, "Redis can be used again")
         redis.kill()
         assert await succeeds(store, await RunStore(store).enqueue("incremental"))
-        assert worker.ended(signal.SIGTERM) == 0
+        assert worker.end(signal.SIGTERM) == 0
 
 
 async def test_a_time_that_passed_is_caught_up_at_start(store: Store, database_url: str) -> None:
@@ -88,9 +89,9 @@ async def test_a_time_that_passed_is_caught_up_at_start(store: Store, database_u
     redis, yearly = "redis://127.0.0.1:1", "0 0 1 1 *"
     await reconciled_in_the_year_before(store)
     kept = store.client.delegate[store.database.name]["reconciliations"]
-    with running("worker", MONGODB_URL=database_url, REDIS_URL=redis, RESERVA_RECONCILE_CRON=yearly) as worker:
+    with running_reserva("worker", MONGODB_URL=database_url, REDIS_URL=redis, RESERVA_RECONCILE_CRON=yearly) as worker:
         assert await asyncio.to_thread(eventually, lambda: kept.count_documents({"state": "succeeded"}) == 2)
-        assert worker.ended(signal.SIGTERM) == 0
+        assert worker.end(signal.SIGTERM) == 0
     lines = [line for line in worker.err if "reconciliation " in line]
 
     assert [word for line in lines for word in ("is due", "begins", "ended") if word in line] == [
@@ -169,7 +170,7 @@ async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(reconciler, "confirm_windows", counted)
     monkeypatch.setattr(engine, "LEASE_POLL_SECONDS", 0.01)
-    await doubled(store, "r")
+    await insert_overlaps(store, "r")
     asked = await asyncio.gather(*(engine.reconcile_reservations(store, kind) for kind in KINDS * 3))
     await asyncio.gather(*(jobs.pick_up_reconciliations(context(store)) for _ in "123"))
 
@@ -183,11 +184,11 @@ async def test_a_killed_run_leaves_no_trace_in_the_findings(
     store: Store, database_url: str, stage: str, kept: int
 ) -> None:
     """Killed at any stage, by SIGKILL: the run that takes over finds what an undisturbed one does."""
-    await doubled(store, "a", "b", "c")
+    await insert_overlaps(store, "a", "b", "c")
     findings = store.database["findings"]
     command = [sys.executable, "-m", "tests.support.reconciling_process", database_url, stage]
-    with kept_running(command, env={}) as sweeper:
-        await asyncio.to_thread(sweeper.said, f"at {stage}")
+    with running_command(command, env={}) as sweeper:
+        await asyncio.to_thread(sweeper.wait_for_line, f"at {stage}")
         sweeper.process.kill()
         sweeper.process.wait()
     half = await findings.count_documents({})
@@ -207,12 +208,12 @@ async def test_a_killed_run_leaves_no_trace_in_the_findings(
 
 async def test_the_command_ends_with_1_for_what_nobody_accepted(store: Store, database_url: str) -> None:
     """0 without a finding, 1 with one, 0 again once somebody has accepted it."""
-    codes = [run("reconcile", "--json", MONGODB_URL=database_url).returncode]
-    await doubled(store, "r")
-    codes += [run("reconcile", "--json", MONGODB_URL=database_url).returncode for _ in "12"]
+    codes = [run_reserva("reconcile", "--json", MONGODB_URL=database_url).returncode]
+    await insert_overlaps(store, "r")
+    codes += [run_reserva("reconcile", "--json", MONGODB_URL=database_url).returncode for _ in "12"]
     (finding,) = (await list_findings(store, FindingFilters(), "from", 2, None)).findings
     await transition(store, str(finding.id), FindingTransition("accepted", "me"))
-    last = run("reconcile", "--full", "--json", MONGODB_URL=database_url)
+    last = run_reserva("reconcile", "--full", "--json", MONGODB_URL=database_url)
 
     assert codes == [0, 1, 1]
     assert last.returncode == 0, last.stderr
@@ -231,7 +232,7 @@ def test_it_says_what_it_cannot_work_with(
     store: Store, database_url: str, redis_url: str, settings: dict[str, str], words: str
 ) -> None:
     """A sentence that names the setting, and exit code 2."""
-    ended = run("worker", cwd=None, **({"MONGODB_URL": database_url, "REDIS_URL": redis_url} | settings))
+    ended = run_reserva("worker", cwd=None, **({"MONGODB_URL": database_url, "REDIS_URL": redis_url} | settings))
 
     assert ended.returncode == 2
     assert words in ended.stderr

@@ -11,7 +11,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from tests.support.api_client import HOUR, NINE
+from tests.support.times import HOUR, NINE
 
 HOURS = 14
 

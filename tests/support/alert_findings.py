@@ -10,12 +10,12 @@ from app.domain.instants import to_millis
 from app.storage.client import Store
 from app.storage.clock import Clock
 from app.storage.findings import UNALERTED
-from tests.support.api_client import HOUR, NINE
+from tests.support.times import HOUR, NINE
 
 SEVEN = datetime(2030, 1, 7, 7, tzinfo=UTC)
 
 
-class Moved(Clock):
+class ManualClock(Clock):
     """A clock that stands until a test moves it."""
 
     at = to_millis(SEVEN)
@@ -25,12 +25,12 @@ class Moved(Clock):
         """Where it stands."""
         return self.at
 
-    def to(self, instant: datetime) -> None:
+    def set(self, instant: datetime) -> None:
         """Move it."""
         self.at = to_millis(instant)
 
 
-async def opened(store: Store, *names: str, **fields: Any) -> list[ObjectId]:
+async def insert_open_findings(store: Store, *names: str, **fields: Any) -> list[ObjectId]:
     """Open findings of these resources, as a run leaves them."""
     times = {"from": NINE, "to": NINE + HOUR, "firstSeen": store.clock.now(), "lastSeen": store.clock.now()}
     state = {"state": "open", "peak": 2, "capacity": 1, "version": 1, "history": [], "run": ObjectId()}
@@ -38,6 +38,6 @@ async def opened(store: Store, *names: str, **fields: Any) -> list[ObjectId]:
     return list((await store.database["findings"].insert_many(rows)).inserted_ids)
 
 
-async def untold(store: Store) -> int:
+async def unalerted_count(store: Store) -> int:
     """How many are open and untold."""
     return await store.database["findings"].count_documents(UNALERTED)

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 Answer: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
-class Got(NamedTuple):
+class ReceivedRequest(NamedTuple):
     """One request."""
 
     headers: dict[str, str]
@@ -28,8 +28,8 @@ class Receiver:
     """What it got, in order, and how it answers."""
 
     def __init__(self) -> None:
-        self.got: list[Got] = []
-        self.answer: Answer = says(204)
+        self.requests: list[ReceivedRequest] = []
+        self.answer: Answer = answer_with(204)
         self.port = 0
 
     @property
@@ -42,7 +42,7 @@ class Receiver:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
-            self.got.append(Got(headers, await reader.readexactly(int(headers["content-length"]))))
+            self.requests.append(ReceivedRequest(headers, await reader.readexactly(int(headers["content-length"]))))
             await self.answer(writer)
             writer.close()
             await writer.wait_closed()
@@ -50,7 +50,7 @@ class Receiver:
             writer.close()  # whoever asked has left
 
 
-def says(status: int, *headers: str) -> Answer:
+def answer_with(status: int, *headers: str) -> Answer:
     """An answer without a body."""
     lines = [f"HTTP/1.1 {status} Word", "Content-Length: 0", "Connection: close", *headers, "", ""]
 
@@ -62,7 +62,7 @@ def says(status: int, *headers: str) -> Answer:
 
 
 @asynccontextmanager
-async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+async def alert_receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     """A receiver that takes everything until it is told otherwise."""
     receiver = Receiver()
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)

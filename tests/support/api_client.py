@@ -1,6 +1,6 @@
-"""What tests say to the API in few words: somebody with a key, a shop to book in, and what must not have changed."""
+"""A client of the API with a key, in few words, and the assertions that most answers need."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -11,34 +11,31 @@ from app.domain.rules import RULES
 from app.errors import KINDS, ProblemName
 from app.storage.client import Store
 from tests.support.http_client import make_key
+from tests.support.times import HOUR, NINE
 
 RESERVATIONS = "/v1/reservations"
-NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
-"""A Monday that is far enough away for everything."""
-HOUR = timedelta(hours=1)
-MINUTE = timedelta(minutes=1)
 
 
-class Visitor:
-    """Somebody who talks to the app, and looks into the database where that is the only way to know."""
+class ApiClient:
+    """Requests with one key, and reads of the database for what no request shows."""
 
     def __init__(self, client: httpx.AsyncClient, store: Store) -> None:
         self.client = client
         self.store = store
         self.token: str = client.headers["Authorization"].removeprefix("Bearer ")
 
-    async def other(self, *scopes: str, customer: str | None = None) -> "Visitor":
-        """Somebody else, with a key of these scopes."""
-        visitor = Visitor(self.client, self.store)
-        visitor.token = await make_key(self.store, *scopes, customer=customer)
-        return visitor
+    async def with_scopes(self, *scopes: str, customer: str | None = None) -> "ApiClient":
+        """A client of the same app with a new key of these scopes."""
+        other = ApiClient(self.client, self.store)
+        other.token = await make_key(self.store, *scopes, customer=customer)
+        return other
 
     @property
     def prefix(self) -> str:
         """The prefix of the key in use."""
         return self.token.removeprefix("rsv_").split("_")[0]
 
-    async def ask(
+    async def request(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any
     ) -> httpx.Response:
         """One request with this key."""
@@ -47,11 +44,11 @@ class Visitor:
 
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
         """Read something."""
-        return await self.ask("GET", path, params=parameters)
+        return await self.request("GET", path, params=parameters)
 
     async def add(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Add to the catalogue: `services`, `resources`, `customers`."""
-        return made(await self.ask("POST", f"/v1/{kind}", json={"name": "a name"} | fields))
+        return created(await self.request("POST", f"/v1/{kind}", json={"name": "a name"} | fields))
 
     async def service(self, identity: str = "cut", **fields: Any) -> dict[str, Any]:
         """A service of an hour, if nothing else is said."""
@@ -64,52 +61,52 @@ class Visitor:
 
     async def edit(self, path: str, **fields: Any) -> httpx.Response:
         """Merge a patch into whatever version there is."""
-        return await self.ask("PATCH", path, json=fields, headers={"If-Match": "*"})
+        return await self.request("PATCH", path, json=fields, headers={"If-Match": "*"})
 
     async def post(self, body: dict[str, Any], *, key: str | None = None, **parameters: Any) -> httpx.Response:
         """Book, with the body as it is."""
         headers = {} if key is None else {"Idempotency-Key": key}
-        return await self.ask("POST", RESERVATIONS, json=body, headers=headers, params=parameters)
+        return await self.request("POST", RESERVATIONS, json=body, headers=headers, params=parameters)
 
     async def book(
         self, start: datetime = NINE, length: timedelta | None = HOUR, *, key: str | None = None, **fields: Any
     ) -> httpx.Response:
         """Try to book the room for an hour."""
-        return await self.post(wanted(start, length, **fields), key=key)
+        return await self.post(booking_body(start, length, **fields), key=key)
 
     async def booked(self, start: datetime = NINE, length: timedelta | None = HOUR, **fields: Any) -> dict[str, Any]:
         """Book the room for an hour."""
-        return made(await self.book(start, length, **fields))
+        return created(await self.book(start, length, **fields))
 
     async def verb(self, reservation: dict[str, Any], verb: str, **fields: Any) -> httpx.Response:
         """`cancel` it, `confirm` it, …; without fields there is no body."""
-        return await self.ask("POST", f"{at(reservation)}/{verb}", **({"json": fields} if fields else {}))
+        return await self.request("POST", f"{path_of(reservation)}/{verb}", **({"json": fields} if fields else {}))
 
     async def change(self, reservation: dict[str, Any], **patch: Any) -> httpx.Response:
         """Merge a patch into a reservation, whatever its version is."""
-        return await self.edit(at(reservation), **patch)
+        return await self.edit(path_of(reservation), **patch)
 
     async def read(self, reservation: dict[str, Any]) -> dict[str, Any]:
         """The reservation as it reads now."""
-        return good(await self.get(at(reservation)))
+        return ok(await self.get(path_of(reservation)))
 
     async def ids(self, path: str = RESERVATIONS, **parameters: Any) -> list[str]:
         """The ids on one page of a list."""
-        return [item["id"] for item in good(await self.get(path, **parameters))["items"]]
+        return [item["id"] for item in ok(await self.get(path, **parameters))["items"]]
 
-    async def put(self, reservation: dict[str, Any], **fields: Any) -> None:
+    async def overwrite(self, reservation: dict[str, Any], **fields: Any) -> None:
         """Change what is stored, past everything: this is how time goes by in a test."""
         row = {"_id": _identity(reservation)}
         assert (await self.store.database["reservations"].update_one(row, {"$set": fields})).matched_count == 1
 
-    async def lapse(self, reservation: dict[str, Any]) -> None:
+    async def expire(self, reservation: dict[str, Any]) -> None:
         """Let the time of a hold be over since a second."""
-        await self.put(reservation, expiresAt=self.store.clock.now() - timedelta(seconds=1))
+        await self.overwrite(reservation, expiresAt=self.store.clock.now() - timedelta(seconds=1))
 
     async def begin(self, reservation: dict[str, Any]) -> None:
         """Let a reservation have begun a second ago; its end stays."""
         begun = self.store.clock.now() - timedelta(seconds=1)
-        await self.put(reservation, startTime=begun, blockStart=begun)
+        await self.overwrite(reservation, startTime=begun, blockStart=begun)
 
     async def stored(self, reservation: dict[str, Any]) -> dict[str, Any]:
         """The document."""
@@ -117,7 +114,7 @@ class Visitor:
         assert row is not None
         return row
 
-    async def everything(self) -> dict[str, list[dict[str, Any]]]:
+    async def contents(self) -> dict[str, list[dict[str, Any]]]:
         """All that is kept but keys and the counters of guards: what a refused request must leave as it was."""
         names = ("reservations", "resources", "services", "customers")
         found = {name: await self.store.database[name].find().sort("_id", 1).to_list(None) for name in names}
@@ -130,25 +127,25 @@ def _identity(reservation: dict[str, Any]) -> Any:
     return ObjectId(reservation["id"])
 
 
-def at(reservation: dict[str, Any]) -> str:
+def path_of(reservation: dict[str, Any]) -> str:
     """Where it is."""
     return f"{RESERVATIONS}/{reservation['id']}"
 
 
-def wanted(start: datetime = NINE, length: timedelta | None = HOUR, **fields: Any) -> dict[str, Any]:
+def booking_body(start: datetime = NINE, length: timedelta | None = HOUR, **fields: Any) -> dict[str, Any]:
     """The body that asks for the room; without a length it says no end."""
     end = {} if length is None else {"endTime": render(start + length)}
     return {"resource": "room", "startTime": render(start)} | end | fields
 
 
-def made(answer: httpx.Response) -> dict[str, Any]:
+def created(answer: httpx.Response) -> dict[str, Any]:
     """The body of a 201."""
     assert answer.status_code == 201, answer.text
     body: dict[str, Any] = answer.json()
     return body
 
 
-def good(answer: httpx.Response) -> dict[str, Any]:
+def ok(answer: httpx.Response) -> dict[str, Any]:
     """The body of a 200, which shows its version as its tag."""
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()

@@ -1,34 +1,31 @@
 """Databases of others for `reserva audit`: rows by quarters of an hour, and the command on them."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
 from bson import json_util
 
 from app.storage.client import Store
-from tests.support.api_client import NINE
-
-QUARTER = timedelta(minutes=15)
+from tests.support.times import NINE, QUARTER
 
 
-def taken(resource: Any, start: int, end: int | None, **fields: Any) -> dict[str, Any]:
+def foreign_row(resource: Any, start: int, end: int | None, **fields: Any) -> dict[str, Any]:
     """A reservation of others; its times are quarters of an hour from nine."""
     times = {"startTime": NINE + start * QUARTER, **({} if end is None else {"endTime": NINE + end * QUARTER})}
     return {"resource": resource, "status": "confirmed"} | times | fields
 
 
-async def put(store: Store, collection: str, documents: Iterable[dict[str, Any]]) -> None:
+async def insert_rows(store: Store, collection: str, documents: Iterable[dict[str, Any]]) -> None:
     """Insert as somebody else would."""
     await store.database[collection].insert_many([dict(each) for each in documents])
 
 
-def arguments(server: str, store: Store) -> list[str]:
+def audit_arguments(server: str, store: Store) -> list[str]:
     """The command for the database of a store."""
     return ["audit", "--mongodb", server, "--database", store.database.name]
 
 
-async def everything(store: Store) -> dict[str, Any]:
+async def database_contents(store: Store) -> dict[str, Any]:
     """All that is in a database: options, indexes and documents of each collection."""
     listed = await store.database.list_collections()
     return {

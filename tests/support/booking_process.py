@@ -22,7 +22,8 @@ from app.booking.drivers import SessionDriver
 from app.cluster import heartbeat
 from app.errors import Problem
 from app.storage.client import connect
-from tests.support.step_driver import HOUR, NINE, booking_of
+from tests.support.step_driver import booking_of
+from tests.support.times import HOUR, NINE
 
 LATER = NINE + 5 * HOUR
 DEADLINE_SECONDS = 60.0
@@ -44,7 +45,7 @@ def pause_after(name: str, resumed: threading.Event) -> None:
     SessionDriver.perform = pausing  # type: ignore[method-assign]  # the pause is the point of this script
 
 
-async def told(wish: Awaitable[Any]) -> str:
+async def outcome_of(wish: Awaitable[Any]) -> str:
     """What came of a wish, in a word."""
     try:
         await wish
@@ -69,8 +70,8 @@ async def main(url: str, step: str, place: str, reservation: str | None = None) 
     wish: Awaitable[Any] = booking.book(booking_of(by="booker", deadline_seconds=DEADLINE_SECONDS))
     if reservation is not None:
         wish = booking.confirm(ObjectId(reservation), by="booker")
-    click.echo(f"first: {await told(wish)} after {booking.committer.write_conflicts} losses")
-    click.echo(f"second: {await told(booking.book(booking_of(LATER, by='booker')))}")
+    click.echo(f"first: {await outcome_of(wish)} after {booking.committer.write_conflicts} losses")
+    click.echo(f"second: {await outcome_of(booking.book(booking_of(LATER, by='booker')))}")
     await ended.wait()
     await booking.stop()
     await store.close()

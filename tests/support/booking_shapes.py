@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from bson import ObjectId
 
+from tests.support.times import DAY, QUARTER
+
 ROWS = 40
-DAY = timedelta(days=1)
-QUARTER = timedelta(minutes=15)
 
 Document = dict[str, Any]
 

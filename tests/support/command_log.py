@@ -12,7 +12,7 @@ from app.migration.migrate import migrate
 from app.storage.client import Store
 
 
-class Commands(monitoring.CommandListener):
+class CommandLog(monitoring.CommandListener):
     """The commands since the last look, each with its name, in order; and the names of those that succeeded."""
 
     def __init__(self) -> None:
@@ -33,16 +33,16 @@ class Commands(monitoring.CommandListener):
     def failed(self, event: monitoring.CommandFailedEvent) -> None:
         """Nothing to note."""
 
-    def taken(self) -> list[tuple[str, Any]]:
+    def take(self) -> list[tuple[str, Any]]:
         """Those since the last time."""
         seen, self._seen = self._seen, []
         return seen
 
 
 @asynccontextmanager
-async def listening(database_url: str) -> AsyncIterator[tuple[Store, Commands]]:
+async def logged_store(database_url: str) -> AsyncIterator[tuple[Store, CommandLog]]:
     """A migrated store on a database of its own, and its commands; dropped afterwards."""
-    commands = Commands()
+    commands = CommandLog()
     client: AsyncIOMotorClient[dict[str, Any]]
     client = AsyncIOMotorClient(database_url, tz_aware=True, event_listeners=[commands])
     store = await Store.over(client, client.get_default_database().name)

@@ -25,18 +25,18 @@ def reserva(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "app.cli.main", *arguments]
 
 
-def surroundings(env: Mapping[str, str]) -> dict[str, str]:
+def environment_with(env: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process with some more, without what Reserva was told in it."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith("RESERVA_")}
     return {**rest, "PYTHONUNBUFFERED": "1", "RESERVA_LAME_DUCK_SECONDS": "0", **env}
 
 
-def run(*arguments: str, cwd: Path | None = None, **env: str) -> "subprocess.CompletedProcess[str]":
+def run_reserva(*arguments: str, cwd: Path | None = None, **env: str) -> "subprocess.CompletedProcess[str]":
     """Run one of our commands to its end."""
     return subprocess.run(
         reserva(*arguments),
         cwd=cwd,
-        env=surroundings(env),
+        env=environment_with(env),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -45,14 +45,14 @@ def run(*arguments: str, cwd: Path | None = None, **env: str) -> "subprocess.Com
     )
 
 
-class Running:
+class RunningCommand:
     """A command that stays: its lines as they come, and how it ended."""
 
     def __init__(self, command: list[str], env: Mapping[str, str], cwd: Path | None) -> None:
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=surroundings(env),
+            env=environment_with(env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -74,7 +74,7 @@ class Running:
                 self._news.put(None)
         self._news.put(None)
 
-    def said(self, words: str) -> str:
+    def wait_for_line(self, words: str) -> str:
         """Wait until it prints a line with these words, and return that line."""
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
@@ -87,13 +87,13 @@ class Running:
                 self._news.get(timeout=1)
         raise AssertionError("\n".join([f"It never said {words!r}, but:", *self.out, *self.err]))
 
-    def ready(self) -> tuple[str, str]:
+    def wait_until_ready(self) -> tuple[str, str]:
         """Wait for the trial's line, and return its address and key."""
-        match = _READY.fullmatch(self.said("ready url="))
+        match = _READY.fullmatch(self.wait_for_line("ready url="))
         assert match
         return match[1], match[2]
 
-    def ended(self, number: signal.Signals | None = None) -> int:
+    def end(self, number: signal.Signals | None = None) -> int:
         """Send a signal, if any, wait until it has ended and return its exit code."""
         if number is not None:
             self.process.send_signal(number)
@@ -104,22 +104,22 @@ class Running:
 
 
 @contextmanager
-def running(*command: str, cwd: Path | None = None, **env: str) -> Iterator[Running]:
+def running_reserva(*command: str, cwd: Path | None = None, **env: str) -> Iterator[RunningCommand]:
     """Keep one of our commands running, and kill it at the end if it still does."""
-    with kept_running(reserva(*command), cwd=cwd, env=env) as process:
+    with running_command(reserva(*command), cwd=cwd, env=env) as process:
         yield process
 
 
 @contextmanager
-def kept_running(command: list[str], *, env: Mapping[str, str], cwd: Path | None = None) -> Iterator[Running]:
+def running_command(command: list[str], *, env: Mapping[str, str], cwd: Path | None = None) -> Iterator[RunningCommand]:
     """Keep any command running, and kill it at the end if it still does."""
-    process = Running(command, env, cwd)
+    process = RunningCommand(command, env, cwd)
     try:
         yield process
     finally:
         if process.process.poll() is None:
             process.process.kill()
-        process.ended()
+        process.end()
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
@@ -132,7 +132,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return False
 
 
-def listens(port: int) -> bool:
+def accepts_connections(port: int) -> bool:
     """Whether somebody takes connections on a port; a process says that it has started just before."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -9,48 +9,49 @@ from bson import ObjectId
 from app.reconciliation import engine
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
-from tests.support.api_client import HOUR, MINUTE, NINE, Visitor, good
+from tests.support.api_client import ApiClient, ok
+from tests.support.times import HOUR, MINUTE, NINE
 
 URL = "/v1/findings"
 
 
-async def at_a_room_and_a_desk(client: httpx.AsyncClient, store: Store) -> Visitor:
+async def reviewer_with_resources(client: httpx.AsyncClient, store: Store) -> ApiClient:
     """Somebody who may do everything, before a room and a desk that both can be booked for a talk."""
-    visitor = Visitor(client, store)
-    await visitor.service("talk")
-    await visitor.resource("room", services=["talk"])
-    await visitor.resource("desk", services=["talk"])
-    return visitor
+    api = ApiClient(client, store)
+    await api.service("talk")
+    await api.resource("room", services=["talk"])
+    await api.resource("desk", services=["talk"])
+    return api
 
 
-async def doubled(visitor: Visitor, reservation: dict[str, Any], **fields: Any) -> str:
+async def insert_duplicate(api: ApiClient, reservation: dict[str, Any], **fields: Any) -> str:
     """Put a copy of a reservation into the database past all checks, as a lost race would; its id."""
-    row = await visitor.stored(reservation)
+    row = await api.stored(reservation)
     later = row["createdAt"] + MINUTE
     copy = {**row, "_id": ObjectId(), "createdAt": later, **fields}
-    await visitor.store.database["reservations"].insert_one(copy)
+    await api.store.database["reservations"].insert_one(copy)
     return str(copy["_id"])
 
 
-async def run_of(visitor: Visitor, kind: RunKind = "full") -> Run:
+async def reconcile(api: ApiClient, kind: RunKind = "full") -> Run:
     """Reconcile, and succeed."""
-    run = await engine.reconcile_reservations(visitor.store, kind)
+    run = await engine.reconcile_reservations(api.store, kind)
     assert run.state == "succeeded", run.error
     return run
 
 
-async def only(visitor: Visitor, **filters: str) -> dict[str, Any]:
+async def only_finding(api: ApiClient, **filters: str) -> dict[str, Any]:
     """The one finding that there is."""
-    (finding,) = good(await visitor.get(URL, **filters))["items"]
-    return good(await visitor.get(f"{URL}/{finding['id']}"))
+    (finding,) = ok(await api.get(URL, **filters))["items"]
+    return ok(await api.get(f"{URL}/{finding['id']}"))
 
 
-async def word(visitor: Visitor, finding: dict[str, Any], verb: str, **body: str) -> httpx.Response:
+async def post_decision(api: ApiClient, finding: dict[str, Any], verb: str, **body: str) -> httpx.Response:
     """Acknowledge, accept or resolve."""
-    return await visitor.ask("POST", f"{URL}/{finding['id']}/{verb}", json=body)
+    return await api.request("POST", f"{URL}/{finding['id']}/{verb}", json=body)
 
 
-async def found(store: Store, number: int, **fields: Any) -> ObjectId:
+async def insert_finding(store: Store, number: int, **fields: Any) -> ObjectId:
     """Put a finding into the database as a run would have left it: the numberth hour of a room, two on one."""
     start = NINE + number * HOUR
     seen = store.clock.now() - timedelta(days=1)

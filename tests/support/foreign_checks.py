@@ -9,14 +9,14 @@ from app.storage.documents import Run, RunKind
 from app.storage.readonly import open_read_only
 
 
-async def reconciled(store: Store, kind: RunKind = "full", resource: str | None = None) -> Run:
+async def reconcile_run(store: Store, kind: RunKind = "full", resource: str | None = None) -> Run:
     """Run one to its end."""
     run = await engine.reconcile_reservations(store, kind, resource)
     assert run.state == "succeeded", run.error
     return run
 
 
-async def audited(store: Store, url: str) -> Any:
+async def audit_of(store: Store, url: str) -> Any:
     """The audit of the same database."""
     reading = await open_read_only(url, store.database.name)
     try:

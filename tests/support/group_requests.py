@@ -4,24 +4,24 @@ from typing import Any
 
 import httpx
 
-from tests.support.api_client import Visitor, wanted
+from tests.support.api_client import ApiClient, booking_body
 
 GROUPS, MOVES = "/v1/groups", "/v1/moves"
 
 
-async def group(visitor: Visitor, *members: dict[str, Any], key: str | None = None, **fields: Any) -> httpx.Response:
+async def post_group(api: ApiClient, *members: dict[str, Any], key: str | None = None, **fields: Any) -> httpx.Response:
     """Try to book these together; the room at nine if nothing is said."""
     headers = {} if key is None else {"Idempotency-Key": key}
-    body = {"reservations": [*members] or [wanted()], **fields}
-    return await visitor.ask("POST", GROUPS, json=body, headers=headers)
+    body = {"reservations": [*members] or [booking_body()], **fields}
+    return await api.request("POST", GROUPS, json=body, headers=headers)
 
 
-async def move(visitor: Visitor, *moves: dict[str, Any], key: str | None = None, **fields: Any) -> httpx.Response:
+async def post_moves(api: ApiClient, *moves: dict[str, Any], key: str | None = None, **fields: Any) -> httpx.Response:
     """Try to move these."""
     headers = {} if key is None else {"Idempotency-Key": key}
-    return await visitor.ask("POST", MOVES, json={"moves": [*moves], **fields}, headers=headers)
+    return await api.request("POST", MOVES, json={"moves": [*moves], **fields}, headers=headers)
 
 
-def to(known: dict[str, Any], **fields: Any) -> dict[str, Any]:
+def move_of(known: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """A move of a reservation as it was read."""
     return {"reservation": known["id"], "version": known["version"]} | fields

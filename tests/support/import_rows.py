@@ -8,10 +8,12 @@ from app.domain.instants import render
 from app.importing.records import Record
 from app.importing.report import Report, RowProblem
 from app.importing.service import Importer
-from tests.support.step_driver import HOUR, NINE
+from tests.support.times import HOUR, NINE
 
 
-def row(reference: str, hours: float = 0, resource: str = "room", length: float = 1, **fields: Any) -> dict[str, Any]:
+def import_row(
+    reference: str, hours: float = 0, resource: str = "room", length: float = 1, **fields: Any
+) -> dict[str, Any]:
     """A row of an hour, some hours after nine."""
     start = NINE + hours * HOUR
     return {
@@ -23,7 +25,7 @@ def row(reference: str, hours: float = 0, resource: str = "room", length: float 
     }
 
 
-async def imported(
+async def import_rows(
     booking: BookingService, rows: Iterable[dict[str, Any]], *, create: bool = True, **options: Any
 ) -> tuple[Report, list[RowProblem]]:
     """Import rows as if they stood in a file from line 2 on."""

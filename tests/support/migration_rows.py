@@ -11,7 +11,7 @@ from app.storage.client import Store
 FIRST = datetime(2026, 5, 1, 9, tzinfo=UTC)
 
 
-async def contents(store: Store) -> dict[str, Any]:
+async def database_documents(store: Store) -> dict[str, Any]:
     """All documents and the names of all indexes of a database, to compare before and after."""
     found: dict[str, Any] = {}
     for name in await store.database.list_collection_names():
@@ -20,7 +20,7 @@ async def contents(store: Store) -> dict[str, Any]:
     return found
 
 
-def kinds(report: MigrationReport) -> dict[str, list[tuple[str, ...]]]:
+def ids_by_kind(report: MigrationReport) -> dict[str, list[tuple[str, ...]]]:
     """What a report found: the ids by kind."""
     found: dict[str, list[tuple[str, ...]]] = {}
     for finding in report.findings:
@@ -28,7 +28,7 @@ def kinds(report: MigrationReport) -> dict[str, list[tuple[str, ...]]]:
     return found
 
 
-def row(**fields: Any) -> dict[str, Any]:
+def room_row(**fields: Any) -> dict[str, Any]:
     """An hour on room 1, confirmed."""
     times = {"startTime": FIRST, "endTime": FIRST + timedelta(hours=1)}
     return {"_id": ObjectId(), "resource": "room-1", "status": "confirmed", **times, **fields}
@@ -39,10 +39,10 @@ SOON = FIRST.replace(year=2090)
 
 def long_row(hours: float, **fields: Any) -> dict[str, Any]:
     """A reservation of so many hours that begins at nine, years ahead."""
-    return row(startTime=SOON, endTime=SOON + timedelta(hours=hours), **fields)
+    return room_row(startTime=SOON, endTime=SOON + timedelta(hours=hours), **fields)
 
 
-async def catalogue(store: Store, size: int) -> None:
+async def insert_catalogue(store: Store, size: int) -> None:
     """So many resources, each offering one of ten services and with one booking."""
     ids = [f"room-{number:05}" for number in range(size)]
     await store.database["services"].insert_many([{"_id": f"cut-{number}"} for number in range(10)])

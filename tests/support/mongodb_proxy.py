@@ -11,7 +11,7 @@ import bson
 
 from app.booking import BookingService
 from app.storage.client import Store, connect
-from tests.support.step_driver import booking_over
+from tests.support.step_driver import running_booking_service
 
 _HEADER, _OP_MSG, _DOCUMENT = 16, 2013, 21
 
@@ -201,5 +201,5 @@ async def connected(url: str) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def faulty(url: str) -> AsyncIterator[tuple[Proxy, BookingService]]:
     """The write path of a process whose way to the database is not to be trusted."""
-    async with proxied(url) as proxy, connected(proxy.url) as store, booking_over(store) as booking:
+    async with proxied(url) as proxy, connected(proxy.url) as store, running_booking_service(store) as booking:
         yield proxy, booking

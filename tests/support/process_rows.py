@@ -8,13 +8,13 @@ from app.storage.client import Store
 from app.storage.documents import Process
 
 
-async def rows(store: Store) -> list[dict[str, Any]]:
+async def process_rows(store: Store) -> list[dict[str, Any]]:
     """Who is known to run."""
     found: list[dict[str, Any]] = await store.database["processes"].find().to_list(None)
     return found
 
 
-def stranger(**fields: Any) -> Process:
+def process_of_another_machine(**fields: Any) -> Process:
     """A process of another machine."""
     row = {"host": "far", "place": "far", "pid": 1, "started": "", "sessions": [], "beat": 1}
     return Process(**({"id": ObjectId(), "mode": "optimistic", "lifecycle": "", **row} | fields))

@@ -21,7 +21,7 @@ def filters_of(command: Any) -> Iterator[dict[str, Any]]:
         yield stage["$match"]
 
 
-async def is_found(store: Store, collection: str, where: dict[str, Any]) -> bool:
+async def uses_index(store: Store, collection: str, where: dict[str, Any]) -> bool:
     """Whether a filter is answered without a scan.
 
     PyPI's SecantusDB explains a scan where it takes the first of several conditions that has an index, `_id` too.

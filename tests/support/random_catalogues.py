@@ -11,9 +11,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import render
-from tests.support.api_client import MINUTE
+from tests.support.times import DAY, MINUTE
 
-DAY = timedelta(days=1)
 WEEK = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 ZONES = (
     "UTC",

@@ -57,7 +57,7 @@ class _Complaint(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def complaining(port: int, complaint: str) -> Iterator[None]:
+def failing_redis(port: int, complaint: str) -> Iterator[None]:
     """A Redis at a port that answers every command with an error."""
     socketserver.ThreadingTCPServer.allow_reuse_address = True
     with socketserver.ThreadingTCPServer(("127.0.0.1", port), _Complaint) as server:

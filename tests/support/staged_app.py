@@ -15,7 +15,7 @@ from pymongo.database import Database
 from app.access.service import create_key
 from app.migration.migrate import migrate
 from app.storage.client import connect
-from tests.support.commands import Running, eventually, kept_running, reserva
+from tests.support.commands import RunningCommand, eventually, reserva, running_command
 from tests.support.load_client import Client
 from tests.support.servers import free_port
 
@@ -26,7 +26,7 @@ LOOP = "STAGED_LOOP"
 class App:
     """A started app: its parent process, and a client with a key that may do everything."""
 
-    running: Running
+    running: RunningCommand
     client: Client
 
     @property
@@ -58,15 +58,15 @@ class Stage:
         told = {"MONGODB_URL": self.url, "RESERVA_MODE": "auto", "RESERVA_MAX_HOLDS": "0", "RESERVA_LOG_FORMAT": "json"}
         told["RESERVA_MAX_ANONYMOUS_HOLDS"] = "0"
         told |= env or {}
-        with kept_running(command, env=told) as running:
+        with running_command(command, env=told) as running:
             for number in range(1, workers + 1):
-                running.said(f"Started worker-{number}")
+                running.wait_for_line(f"Started worker-{number}")
             client = Client(port, self.token)
             if not eventually(client.reaches):  # a process says that it has started just before it listens
                 raise RuntimeError(f"nobody listens on port {port}")
             yield App(running, client)
             if running.process.poll() is None:
-                running.ended(signal.SIGTERM)
+                running.end(signal.SIGTERM)
 
 
 @contextmanager

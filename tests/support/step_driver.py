@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -27,13 +27,12 @@ from app.storage.occupancy import BRANCHES_MAX
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.storage.steps import ABORT, Step
 from app.work import WorkPool
+from tests.support.times import HOUR, NINE
 
-NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
-HOUR = timedelta(hours=1)
 BUDGET_SECONDS = 30.0
 
 
-async def edit_of(store: Store, changes: Changes, *, force: bool = False) -> EditResource:
+async def planned_edit(store: Store, changes: Changes, *, force: bool = False) -> EditResource:
     """An edit of the room, planned for what is stored and booked now.
 
     Raises:
@@ -66,12 +65,12 @@ def booking_of(start: datetime = NINE, length: timedelta = HOUR, **fields: Any) 
     return Book(**(wanted | fields))
 
 
-def plain_batch(*intents: AnyIntent, clock: Millis = 0, age: Age | None = None) -> Batch:
+def optimistic_batch(*intents: AnyIntent, clock: Millis = 0, age: Age | None = None) -> Batch:
     """A batch without a transaction, of a process that knows no rules yet."""
     return Batch(intents, RuleCache(atomic=False), 1, clock, ObjectId(), atomic=False, age=age or Age())
 
 
-class Actor:
+class StepDriver:
     """A process that books: a driver of its own, a body that stands before its next step.
 
     `paused_seconds` is how long it takes itself to have stood still.
@@ -143,18 +142,18 @@ class Actor:
         await self.driver.close()
 
 
-async def run(store: Store, *intents: AnyIntent, rules: RuleCache | None = None) -> list[Outcome]:
+async def run_batch(store: Store, *intents: AnyIntent, rules: RuleCache | None = None) -> list[Outcome]:
     """One batch from beginning to end."""
-    actor = Actor(store, intents, rules)
+    driver = StepDriver(store, intents, rules)
     try:
-        return await actor.finish()
+        return await driver.finish()
     finally:
-        await actor.close()
+        await driver.close()
 
 
-async def book(store: Store, **fields: Any) -> Any:
+async def book_accepted(store: Store, **fields: Any) -> Any:
     """Book and be accepted."""
-    (outcome,) = await run(store, booking_of(**fields))
+    (outcome,) = await run_batch(store, booking_of(**fields))
     assert isinstance(outcome, Accepted), outcome
     return outcome.value
 
@@ -167,29 +166,29 @@ async def add_service(store: Store, **fields: Any) -> None:
     await store.database["services"].insert_one(service | {"durationType": "fixed", "durationMinutes": 60} | fields)
 
 
-async def hold(store: Store, expires: timedelta) -> ObjectId:
+async def book_hold(store: Store, expires: timedelta) -> ObjectId:
     """A hold of nine o'clock that ends at that distance from now."""
-    held = await book(store, hold_seconds=600)
+    held = await book_accepted(store, hold_seconds=600)
     until = {"$set": {"expiresAt": store.clock.now() + expires}}
     await store.database["reservations"].update_one({"_id": held.id}, until)
     identity: ObjectId = held.id
     return identity
 
 
-def won(outcomes: Sequence[Outcome]) -> list[bool]:
+def accepted(outcomes: Sequence[Outcome]) -> list[bool]:
     """Who was accepted."""
     return [isinstance(outcome, Accepted) for outcome in outcomes]
 
 
-def unanswered() -> AutoReconnect:
+def lost_commit_answer() -> AutoReconnect:
     """What the driver says when the connection broke before the answer."""
     error = AutoReconnect("connection closed")
     error._add_error_label("UnknownTransactionCommitResult")
     return error
 
 
-class Unlucky(Actor):
-    """An actor whose steps of some names fail, after or instead of being done."""
+class FailingStepDriver(StepDriver):
+    """An driver whose steps of some names fail, after or instead of being done."""
 
     def fail(self, name: str, error: Exception, *, done: bool) -> None:
         """From now on steps of that name end with the error."""
@@ -206,7 +205,7 @@ class Unlucky(Actor):
 
 
 @asynccontextmanager
-async def booking_over(store: Store) -> AsyncIterator[BookingService]:
+async def running_booking_service(store: Store) -> AsyncIterator[BookingService]:
     """The write path of a process."""
     booking = BookingService(store)
     await booking.start()

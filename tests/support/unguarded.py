@@ -5,7 +5,7 @@ import pytest
 from app.booking.snapshot import Snapshot
 from app.storage.reach import Reach
 from app.storage.steps import Steps, find
-from tests.support.api_client import NINE
+from tests.support.times import NINE
 
 
 def without_the_bump(patch: pytest.MonkeyPatch) -> None:

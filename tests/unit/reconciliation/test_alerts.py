@@ -25,9 +25,9 @@ from app.reconciliation.receiver import DeliveryFailed, Message, Receiver, retry
 from app.settings import Settings
 from app.storage.documents import Finding
 from tests.support import alert_receiver as theirs
-from tests.support.alert_receiver import receiving, says
+from tests.support.alert_receiver import alert_receiver, answer_with
+from tests.support.times import NINE
 
-NINE = datetime(2030, 1, 7, 9, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 HELLO = Message("hello <you>", "1")
 NOBODY = FindingsContext({}, {}, {}, frozenset())
@@ -47,7 +47,7 @@ def finding(resource: str = "room", count: int = 2, **fields: Any) -> Finding:
 @pytest.fixture
 async def hook() -> AsyncIterator[theirs.Receiver]:
     """A receiver that takes everything until it is told otherwise."""
-    async with receiving() as server:
+    async with alert_receiver() as server:
         yield server
 
 
@@ -151,20 +151,20 @@ class TestSignature:
         """Body and headers as they arrive pass with the secret and fail without it."""
         await Receiver(hook.url, Settings(alert_secret=secret).alert_key()).post(HELLO)
 
-        assert Webhook(SECRET).verify(hook.got[0].body, hook.got[0].headers) == {"text": "hello <you>"}
+        assert Webhook(SECRET).verify(hook.requests[0].body, hook.requests[0].headers) == {"text": "hello <you>"}
         with pytest.raises(WebhookVerificationError):
-            Webhook("c2VjcmV0IG9mIHNvbWVib2R5IGVsc2U=").verify(hook.got[0].body, hook.got[0].headers)
+            Webhook("c2VjcmV0IG9mIHNvbWVib2R5IGVsc2U=").verify(hook.requests[0].body, hook.requests[0].headers)
 
     async def test_a_repeated_message_keeps_its_id(self, hook: theirs.Receiver) -> None:
         """The same about the same has the same; another text, or the same about something else, another one."""
         to = Receiver(hook.url, None)
         for message in (HELLO, Message("hello <you>", "1"), Message("hello <you>", "2"), Message("hello", "1")):
             await to.post(message)
-        ids = [got.headers["webhook-id"] for got in hook.got]
+        ids = [got.headers["webhook-id"] for got in hook.requests]
 
         assert ids[0] == ids[1]
         assert len(set(ids)) == 3
-        assert "webhook-signature" not in hook.got[0].headers
+        assert "webhook-signature" not in hook.requests[0].headers
 
 
 class TestAnswers:
@@ -179,17 +179,17 @@ class TestAnswers:
     @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
     async def test_any_2xx_is_one(self, hook: theirs.Receiver, status: int) -> None:
         """The message is taken."""
-        hook.answer = says(status)
+        hook.answer = answer_with(status)
         await Receiver(hook.url, None).post(HELLO)
 
-        assert [got.text for got in hook.got] == ["hello <you>"]
+        assert [got.text for got in hook.requests] == ["hello <you>"]
 
     async def test_redirects_are_not_followed(self, hook: theirs.Receiver) -> None:
         """Nobody is sent to where only this process can go."""
-        hook.answer = says(307, f"Location: {hook.url}")
+        hook.answer = answer_with(307, f"Location: {hook.url}")
 
         assert str(await self.refusal(hook.url)) == "it answered 307; redirects are not followed"
-        assert len(hook.got) == 1
+        assert len(hook.requests) == 1
 
     async def test_an_endless_answer_is_not_read(self, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
         """16 KiB of it at most, whatever is sent; the message was taken all the same."""
@@ -252,11 +252,11 @@ class TestAnswers:
         await asyncio.to_thread(subprocess.run, make.split(), cwd=tmp_path, check=True, capture_output=True)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
-        async with receiving(tls) as stranger:
+        async with alert_receiver(tls) as stranger:
             refusal = await self.refusal(f"https://localhost:{stranger.port}/")
 
         assert "CERTIFICATE_VERIFY_FAILED" in str(refusal)
-        assert stranger.got == []
+        assert stranger.requests == []
 
     @pytest.mark.parametrize(
         "url",
