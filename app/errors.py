@@ -5,7 +5,7 @@ documentation, and `app.http.problems` turns it into `application/problem+json`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 ProblemName: TypeAlias = Literal[
@@ -78,10 +78,21 @@ KINDS: Mapping[ProblemName, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One field or rule that is to blame: an RFC 6901 pointer into the body (or `?name` for a parameter)."""
+    """One field that is to blame; `app.http.pointers` writes its path as a pointer.
 
-    pointer: str
+    Args:
+        path: Names of members and indexes of items, from the top of the body; of a query parameter its name.
+        detail: One sentence that a person can act on.
+        in_query: Whether the path names a query parameter.
+    """
+
+    path: tuple[str | int, ...]
     detail: str
+    in_query: bool = False
+
+    def below(self, *path: str | int) -> "Fault":
+        """The same fault in a body that has at a path what is at fault here."""
+        return replace(self, path=(*path, *self.path))
 
 
 class Problem(Exception):  # noqa: N818  # named as RFC 9457 names it, it is what the client sees
@@ -103,9 +114,14 @@ class Problem(Exception):  # noqa: N818  # named as RFC 9457 names it, it is wha
         self.extra = extra
 
 
-def invalid(pointer: str, detail: str) -> Problem:
-    """The commonest refusal: one field is to blame."""
-    return Problem("invalid", detail, faults=[Fault(pointer, detail)])
+def invalid_field(name: str, detail: str) -> Problem:
+    """The commonest refusal: one field of the body is to blame."""
+    return Problem("invalid", detail, faults=[Fault((name,), detail)])
+
+
+def invalid_parameter(name: str, detail: str) -> Problem:
+    """One query parameter is to blame."""
+    return Problem("invalid", detail, faults=[Fault((name,), detail, in_query=True)])
 
 
 def not_found(what: str, identity: str) -> Problem:

@@ -12,16 +12,16 @@ from app.errors import Fault, Problem
 CONFLICTS_MAX = 10
 STRANDED_MAX = 100
 FIELD_OF_RULE = {
-    "resource-active": "/resource",
-    "service-active": "/service",
-    "service-offered": "/service",
-    "duration": "/endTime",
-    "notice": "/startTime",
-    "horizon": "/startTime",
-    "schedule": "/startTime",
-    "time-off": "/startTime",
-    "guests": "/guests",
-    "capacity": "/startTime",
+    "resource-active": "resource",
+    "service-active": "service",
+    "service-offered": "service",
+    "duration": "endTime",
+    "notice": "startTime",
+    "horizon": "startTime",
+    "schedule": "startTime",
+    "time-off": "startTime",
+    "guests": "guests",
+    "capacity": "startTime",
 }
 """The field of the body that a failed rule points at."""
 
@@ -30,7 +30,7 @@ def refusal(refused: Refused, caller: Caller) -> Problem:
     """`conflict` where only the time is taken, else `rule`; both with every rule's verdict."""
     verdict = refused.verdict
     failed = verdict.failed
-    faults = [Fault(FIELD_OF_RULE[check.rule], check.detail) for check in failed]
+    faults = [Fault((FIELD_OF_RULE[check.rule],), check.detail) for check in failed]
     checks = [check_json(check, verdict, caller) for check in verdict.checks]
     if verdict.is_conflict:
         conflicts = [conflict_json(taken, caller) for taken in verdict.conflicts[:CONFLICTS_MAX]]

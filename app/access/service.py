@@ -13,7 +13,7 @@ from typing import NamedTuple
 from typing_extensions import override
 
 from app.caller import CUSTOMER_SCOPES, SCOPES
-from app.errors import invalid, not_found
+from app.errors import invalid_field, not_found
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.documents import Customer, Key
@@ -74,15 +74,15 @@ async def create_key(
         expires_days: The days after which it expires; None: never.
 
     Raises:
-        Problem: `invalid`, with a pointer to the argument.
+        Problem: `invalid`, naming the argument.
     """
     if not 1 <= len(name) <= MAX_NAME:
-        raise invalid("/name", f"A key's name has 1 to {MAX_NAME} characters.")
+        raise invalid_field("name", f"A key's name has 1 to {MAX_NAME} characters.")
     if expires_days is not None and not 1 <= expires_days <= MAX_DAYS:
-        raise invalid("/expiresDays", f"A key expires after 1 to {MAX_DAYS:,} days.")
+        raise invalid_field("expiresDays", f"A key expires after 1 to {MAX_DAYS:,} days.")
     _check_scopes(scopes, customer)
     if customer is not None and not await CatalogueStore(store).exists(Customer, customer):
-        raise invalid("/customer", f"There is no customer {customer!r}.")
+        raise invalid_field("customer", f"There is no customer {customer!r}.")
     now = store.clock.now()
     token = Token("".join(secrets.choice(_ALPHABET) for _ in range(_PREFIX_LENGTH)), secrets.token_urlsafe(32))
     key = Key(
@@ -100,12 +100,12 @@ async def create_key(
 
 def _check_scopes(scopes: Collection[str], customer: str | None) -> None:
     if not scopes:
-        raise invalid("/scopes", f"A key needs at least one scope of {', '.join(SCOPES)}.")
+        raise invalid_field("scopes", f"A key needs at least one scope of {', '.join(SCOPES)}.")
     for scope in scopes:
         if scope not in SCOPES:
-            raise invalid("/scopes", f"There is no scope {scope!r}; there are {', '.join(SCOPES)}.")
+            raise invalid_field("scopes", f"There is no scope {scope!r}; there are {', '.join(SCOPES)}.")
         if customer is not None and scope not in CUSTOMER_SCOPES:
-            raise invalid("/scopes", f"A key bound to a customer cannot have the scope {scope}.")
+            raise invalid_field("scopes", f"A key bound to a customer cannot have the scope {scope}.")
 
 
 async def list_keys(store: Store) -> list[Key]:

@@ -11,8 +11,7 @@ from app.domain.rules import ServiceRules, length_fault
 from app.domain.schedule_json import read_span
 from app.domain.slots import SlotQuery
 from app.domain.zones import ONE_DAY, day_of, next_day, start_of_day, zone
-from app.errors import Problem, invalid
-from app.http.pointers import parameter_faults
+from app.errors import Fault, Problem, invalid_parameter
 
 SPAN_DAYS = 92
 
@@ -50,10 +49,10 @@ def asked_of(question: Question, service: ServiceRules | None) -> SlotQuery:
         Problem: `invalid`.
     """
     if question.days is not None and (service is None or service.kind != "full-day"):
-        raise invalid("?days", "`days` is for full-day services.")
+        raise invalid_parameter("days", "`days` is for full-day services.")
     if service is not None and service.kind == "full-day":
         if question.minutes is not None:
-            raise invalid("?minutes", "A full-day service is asked for by `days`.")
+            raise invalid_parameter("minutes", "A full-day service is asked for by `days`.")
         return SlotQuery(DAY, question.guests, question.days or 1)
     return SlotQuery(_length(question.minutes, service), question.guests)
 
@@ -61,12 +60,14 @@ def asked_of(question: Question, service: ServiceRules | None) -> SlotQuery:
 def _length(minutes: int | None, service: ServiceRules | None) -> Millis:
     if service is None:
         if minutes is None:
-            raise invalid("?minutes", "Without a service, say how long: `minutes`.")
+            raise invalid_parameter("minutes", "Without a service, say how long: `minutes`.")
         return minutes * MINUTE
     if service.kind == "flexible":
         return service.duration_min if minutes is None else minutes * MINUTE
     if minutes not in (None, service.duration // MINUTE):
-        raise invalid("?minutes", f"The service takes {service.duration // MINUTE} minutes; leave `minutes` out.")
+        raise invalid_parameter(
+            "minutes", f"The service takes {service.duration // MINUTE} minutes; leave `minutes` out."
+        )
     return service.duration
 
 
@@ -78,10 +79,12 @@ def end_of(start: Millis, end: Millis | None, service: ServiceRules | None, tz: 
     """
     if end is None:
         if service is None or service.kind == "flexible":
-            raise invalid("?endTime", "Say when it ends: without a service of fixed length nothing else tells.")
+            raise invalid_parameter(
+                "endTime", "Say when it ends: without a service of fixed length nothing else tells."
+            )
         return next_day(start, tz) if service.kind == "full-day" else start + service.duration
     if (flaw := length_fault(start, end)) is not None:
-        raise invalid("?endTime", flaw)
+        raise invalid_parameter("endTime", flaw)
     return end
 
 
@@ -95,7 +98,7 @@ def answer_zone(question: Question, resources: Sequence[BookableResource]) -> Zo
         try:
             return zone(question.timezone)
         except ValueError as error:
-            raise invalid("?timezone", str(error)) from None
+            raise invalid_parameter("timezone", str(error)) from None
     names = {resource.rules.timezone for resource in resources}
     return zone(names.pop() if len(names) == 1 else "UTC")
 
@@ -108,11 +111,11 @@ def span_of(question: Question, tz: ZoneInfo) -> tuple[Millis, Millis]:
     """
     (after, before), found = read_span(question.from_, question.to, tz)
     if found:
-        faults = parameter_faults(found)
+        faults = [Fault(path, detail, in_query=True) for path, detail in found]
         raise Problem("invalid", faults[0].detail, faults=faults)
     longest = SPAN_DAYS * DAY
     if len(question.from_) == len("2026-03-08"):  # 92 local days may have an hour more
         longest = start_of_day(day_of(after, tz) + SPAN_DAYS * ONE_DAY, tz) - after
     if before - after > longest:
-        raise invalid("?to", f"Ask for at most {SPAN_DAYS} days at a time.")
+        raise invalid_parameter("to", f"Ask for at most {SPAN_DAYS} days at a time.")
     return after, before

@@ -12,7 +12,7 @@ from app.availability.schemas import AvailabilityAnswer, AvailabilityExplanation
 from app.availability.service import Availability
 from app.caller import Caller
 from app.domain.rules import Check, Verdict
-from app.errors import invalid
+from app.errors import invalid_parameter
 from app.http.openapi import problems
 from app.http.parameters import read_instant
 from app.http.problem_schemas import RuleCheckAnswer
@@ -92,10 +92,10 @@ class AvailabilityRoutes(Controller):
         Each rule with its verdict, and what is in the way.
         """
         if resource is None:
-            raise invalid("?resource", "Name the resource that you ask about.")
+            raise invalid_parameter("resource", "Name the resource that you ask about.")
         start = read_instant("startTime", start_time)
         if start is None:  # pragma: no cover  # it is required
-            raise invalid("?startTime", "Say when it would begin.")
+            raise invalid_parameter("startTime", "Say when it would begin.")
         end = read_instant("endTime", end_time)
         verdict = await availability.explain(TimeQuestion(resource, service, start, end, guests), caller_of(request))
         checks = [_shown(check, verdict, caller_of(request)) for check in verdict.checks]

@@ -24,7 +24,7 @@ from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
 from app.domain.slots import Budget, Candidates, Slot, SlotQuery, longest_of, slots
 from app.domain.zones import zone
-from app.errors import invalid
+from app.errors import invalid_parameter
 from app.storage.client import Store
 from app.storage.occupancy import occupancies_on
 from app.storage.reservations import ReservationStore, Row
@@ -131,16 +131,16 @@ class Availability:
         self, service: str | None, resource: str | None, until: float
     ) -> tuple[ServiceRules | None, list[BookableResource]]:
         if service is None and resource is None:
-            raise invalid("?resource", "Name a resource, or a service for its whole pool.")
+            raise invalid_parameter("resource", "Name a resource, or a service for its whole pool.")
         wanted = None if resource is None else [resource]
         _require_time(until)
         rules, resources = await read_resources(
             self.store, self.rules, resources=wanted, service=service, until=until - READ_SECONDS_MIN
         )
         if service is not None and rules is None:
-            raise invalid("?service", f"There is no service {service!r}.")
+            raise invalid_parameter("service", f"There is no service {service!r}.")
         if resource is not None and not resources:
-            raise invalid("?resource", f"There is no resource {resource!r}.")
+            raise invalid_parameter("resource", f"There is no resource {resource!r}.")
         return rules, resources
 
     async def _ignored_id(self, identity: str | None, caller: Caller) -> ObjectId | None:
@@ -153,7 +153,7 @@ class Availability:
             return None
         row = await ReservationStore(self.store).find_row(identity)
         if row is None or not caller.sees(customer_of(row)):
-            raise invalid("?ignore", f"There is no reservation {identity!r}.")
+            raise invalid_parameter("ignore", f"There is no reservation {identity!r}.")
         return lenient_reservation(row).id
 
 
@@ -189,7 +189,9 @@ def _grids(
         grids.append(Candidates.of(resource.rules, service, asked, *span))
         count += grids[-1].count
         if count > STARTS_MAX:
-            raise invalid("?to", f"More than {STARTS_MAX:,} starts would have to be judged; ask for a shorter span.")
+            raise invalid_parameter(
+                "to", f"More than {STARTS_MAX:,} starts would have to be judged; ask for a shorter span."
+            )
         if budget.late():
             raise took_too_long()
     return grids

@@ -15,7 +15,7 @@ from app.domain.instants import SECOND, Millis, from_millis, to_millis
 from app.domain.lifecycle import BLOCKING, Status
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
 from app.domain.zones import next_day, zone
-from app.errors import invalid
+from app.errors import invalid_field
 from app.storage.documents import HistoryEntry, Reservation
 from app.storage.occupancy import occupancy
 from app.storage.row_reader import is_long
@@ -156,7 +156,7 @@ class Book(Intent[Reservation]):
         resource_rules, service_rules = self._rules_for(resource, view)
         end = self._end(resource_rules, service_rules)
         if end is None:
-            raise invalid("/endTime", "Say when it ends: without a service of fixed length nothing else tells.")
+            raise invalid_field("endTime", "Say when it ends: without a service of fixed length nothing else tells.")
         calendar = view.calendar(resource)
         request = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_rules_until(end, calendar.now))
         return judge(request, resource_rules, service_rules, calendar)
@@ -187,10 +187,10 @@ class Book(Intent[Reservation]):
     def _rules_for(self, resource: str, view: View) -> tuple[ResourceRules, ServiceRules | None]:
         resource_rules = view.resource_rules(resource)
         if resource_rules is None:
-            raise invalid("/resource", f"There is no resource {resource!r}.")
+            raise invalid_field("resource", f"There is no resource {resource!r}.")
         service_rules = view.service_rules(self.service) if self.service else None
         if self.service and service_rules is None:
-            raise invalid("/service", f"There is no service {self.service!r}.")
+            raise invalid_field("service", f"There is no service {self.service!r}.")
         return resource_rules, service_rules
 
     def _end(self, resource_rules: ResourceRules, service_rules: ServiceRules | None) -> Millis | None:

@@ -24,7 +24,7 @@ from app.domain.rules import (
     judge,
     length_fault,
 )
-from app.errors import Problem, invalid
+from app.errors import Problem, invalid_field
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
 from app.storage.row_reader import is_long
@@ -90,7 +90,7 @@ class Change(ExistingIntent):
         if not self._touches_load or is_final(status):
             return self._change_details(stored, now)
         if self.row.get("items"):
-            raise invalid("/items", "It has items, which say where it is; move it in the system that wrote it.")
+            raise invalid_field("items", "It has items, which say where it is; move it in the system that wrote it.")
         after, resource_rules, service_rules = self._changed(stored, view)
         self._check_permission(stored, after, service_rules, view)
         self._check_rules(stored, after, resource_rules, service_rules, view)
@@ -162,7 +162,7 @@ class Change(ExistingIntent):
             LENGTH_MIN if self.patch.keys() & {"startTime", "endTime"} else 0
         )  # a length that stays may be older than that bound
         if (flaw := length_fault(start, end, shortest)) is not None:
-            raise invalid("/endTime", flaw)
+            raise invalid_field("endTime", flaw)
         return start, end
 
     def _check_permission(
@@ -237,7 +237,9 @@ def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:
         if name == "metadata" and value is not None:
             merged = {key: item for key, item in (row.get(name, {}) | value).items() if item is not None}
             if len(merged) > METADATA_KEYS_MAX:
-                raise invalid("/metadata", f"Metadata has at most {METADATA_KEYS_MAX} keys, with those that are there.")
+                raise invalid_field(
+                    "metadata", f"Metadata has at most {METADATA_KEYS_MAX} keys, with those that are there."
+                )
             value = merged or None  # noqa: PLW2901  # empty metadata is unset
         if value is None:
             row.pop(name, None)

@@ -10,7 +10,7 @@ from app.booking.outcomes import Accepted
 from app.booking.permission import check_begun, check_cancellation_notice, is_request
 from app.domain.instants import SECOND, Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, is_final, may_follow
-from app.errors import Problem, invalid
+from app.errors import Problem, invalid_field
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
 
@@ -85,7 +85,7 @@ class Extend(ExistingIntent):
             raise Problem("forbidden-transition", f"It is {status} and not a hold; only a hold can be extended.")
         until = now + self.seconds * SECOND
         if until > to_millis(stored.created_at) + HOLD_LIMIT:
-            raise invalid("/expiresInSeconds", "A hold ends at most 86,400 seconds after it was made.")
+            raise invalid_field("expiresInSeconds", "A hold ends at most 86,400 seconds after it was made.")
         if until <= to_millis(stored.expires_at):
             return self.accept_unchanged(stored)
         after = stored.model_copy(update={"expires_at": from_millis(until)})

@@ -12,7 +12,7 @@ from app.booking.outcomes import Accepted, Update
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, status_at
 from app.domain.rules import ResourceRules, ServiceRules
-from app.errors import Problem, invalid, not_found
+from app.errors import Problem, invalid_field, not_found
 from app.storage.documents import Reservation
 from app.storage.reservation_updates import HISTORY_LINES_MAX, HistoryLine, reservation_update
 from app.storage.span import Span
@@ -105,7 +105,7 @@ class ExistingIntent(Intent[Reservation]):
             detail = (
                 f"Its resource {stored.resource!r} does not exist; add one with that id, or cancel the reservation."
             )
-            raise invalid("/resource", detail)
+            raise invalid_field("resource", detail)
         return stored
 
     def status_now(self, stored: Reservation, now: Millis) -> Status:
@@ -120,10 +120,10 @@ class ExistingIntent(Intent[Reservation]):
         """
         resource_rules = view.resource_rules(after.resource)
         if resource_rules is None:
-            raise invalid("/resource", f"There is no resource {after.resource!r}.")
+            raise invalid_field("resource", f"There is no resource {after.resource!r}.")
         service_rules = view.service_rules(after.service) if after.service else None
         if after.service and service_rules is None:
-            raise invalid("/service", f"There is no service {after.service!r}.")
+            raise invalid_field("service", f"There is no service {after.service!r}.")
         return resource_rules, service_rules
 
     def accept_unchanged(self, stored: Reservation) -> Accepted[Reservation]:

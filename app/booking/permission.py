@@ -7,7 +7,7 @@ customer.
 from app.domain.instants import MINUTE, Millis, from_millis, render
 from app.domain.lifecycle import Status
 from app.domain.rules import ServiceRules
-from app.errors import Problem, invalid
+from app.errors import Problem, invalid_field
 from app.storage.documents import Reservation
 
 ATTENDANCE_STATUSES: frozenset[Status] = frozenset({"completed", "no-show"})
@@ -87,5 +87,5 @@ def check_service_given(service: str | None, *, is_in_request: bool) -> None:
     if service is not None:
         return
     if is_in_request:
-        raise invalid("/service", "A key that is bound to a customer books only with a service; name one.")
+        raise invalid_field("service", "A key that is bound to a customer books only with a service; name one.")
     raise Problem("forbidden", "A key that is bound to a customer moves and changes only what has a service.")

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from app.domain.schedule_json import DAYS, OVERRIDES_MAX, WEEKLY_MAX, WINDOWS_MAX, read_schedule
+from app.errors import Fault
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body
-from app.http.pointers import body_faults
 from app.http.validation_messages import from_faults
 
 TIMES_OFF_MAX = 1_000
@@ -82,7 +82,7 @@ class NewSchedule(Body):
         """One reader says what a schedule is, here and where bookings are judged."""
         _, faults = read_schedule(shape)
         if faults:
-            raise from_faults(body_faults(faults))
+            raise from_faults([Fault(*found) for found in faults])
         return shape
 
 

@@ -17,9 +17,8 @@ from app.domain.rules import ResourceRules
 from app.domain.schedule import ALWAYS
 from app.domain.schedule_json import read_span, stored_schedule
 from app.domain.zones import parse_day, zone
-from app.errors import Problem, not_found
+from app.errors import Fault, Problem, not_found
 from app.http.etags import IfMatch
-from app.http.pointers import body_faults
 from app.http.validation_messages import from_faults
 from app.storage.documents import Resource, TimeOff
 
@@ -109,7 +108,7 @@ def _check(wanted: NewTimeOff, timezone: str) -> None:
     """
     _, faults = read_span(wanted.from_, wanted.to, zone(timezone))
     if faults:
-        raise from_faults(body_faults(faults))
+        raise from_faults([Fault(*found) for found in faults])
 
 
 def _stored_time_off(identity: str, wanted: NewTimeOff) -> TimeOff:

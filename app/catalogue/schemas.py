@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from app.domain.rules import Assignment
 from app.domain.zones import zone
@@ -154,18 +155,18 @@ class NewService(ServicePatch):
         """`fixed` has a duration, `flexible` a least and a most, `full-day` a number of days."""
         faults = [fault for name in sorted(_OF_A_TYPE) if (fault := self._fault_of(name)) is not None]
         if not faults and self.min_minutes and self.max_minutes and self.max_minutes < self.min_minutes:
-            faults = [Fault("/maxMinutes", "`maxMinutes` must be at least `minMinutes`.")]
+            faults = [Fault(("maxMinutes",), "`maxMinutes` must be at least `minMinutes`.")]
         if faults:
             raise from_faults(faults)
         return self
 
     def _fault_of(self, name: str) -> Fault | None:
-        alias = type(self).model_fields[name].alias
+        alias = to_camel(name)
         given = getattr(self, name) is not None
         if given and name not in _ALLOWED[self.duration_type]:
-            return Fault(f"/{alias}", f"A {self.duration_type} service has no `{alias}`; leave it out or unset it.")
+            return Fault((alias,), f"A {self.duration_type} service has no `{alias}`; leave it out or unset it.")
         if not given and name in _NEEDED[self.duration_type]:
-            return Fault(f"/{alias}", f"A {self.duration_type} service needs `{alias}`.")
+            return Fault((alias,), f"A {self.duration_type} service needs `{alias}`.")
         return None
 
 

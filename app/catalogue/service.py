@@ -25,7 +25,7 @@ from app.catalogue.schemas import (
     ServicePatch,
 )
 from app.deadline import within
-from app.errors import Fault, Problem, invalid
+from app.errors import Fault, Problem, invalid_field
 from app.http.etags import IfMatch, stale
 from app.http.models import Body
 from app.http.validation_messages import from_faults
@@ -74,7 +74,7 @@ class Catalogue:
         row = await read_row(self.store, Resource, resource, fields=("schedule", "version"))
         schedule = row.get("schedule") or {}
         if not isinstance(schedule, dict):
-            raise invalid("/schedule", f"The schedule of {resource!r} cannot be read: it is {excerpt(schedule)}.")
+            raise invalid_field("schedule", f"The schedule of {resource!r} cannot be read: it is {excerpt(schedule)}.")
         return schedule, version_of(Resource, row)
 
     async def page(
@@ -224,7 +224,7 @@ class Catalogue:
         if unknown:
             raise from_faults(
                 [
-                    Fault(f"/services/{index}", f"There is no service {identity!r}.")
+                    Fault(("services", index), f"There is no service {identity!r}.")
                     for index, identity in enumerate(identities)
                     if identity in unknown
                 ]

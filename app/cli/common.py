@@ -26,6 +26,7 @@ from app.cli.output import silence, unwritten
 from app.cluster import agreement
 from app.environment import FILE, SettingsError
 from app.errors import Problem
+from app.http.pointers import pointer_of
 from app.migration.migrate import verify
 from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
@@ -163,7 +164,7 @@ def explained() -> Iterator[None]:
     except StorageError as error:
         raise CouldNot(str(error)) from error
     except Problem as problem:
-        faults = [f"{fault.pointer} {fault.detail}" for fault in problem.faults if fault.detail != problem.detail]
+        faults = [f"{pointer_of(fault)} {fault.detail}" for fault in problem.faults if fault.detail != problem.detail]
         raise CouldNot(" ".join([problem.detail, *faults])) from problem
     except PyMongoError as error:
         raise CouldNot(failed(error)) from error

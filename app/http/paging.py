@@ -8,7 +8,7 @@ from typing import Annotated, Generic, Protocol, Self, TypeAlias, TypeVar
 from litestar.params import QueryParameter
 
 from app.domain.instants import LATEST, Millis
-from app.errors import Problem, invalid
+from app.errors import Problem, invalid_parameter
 from app.http.models import Answer
 
 LIMIT = 50
@@ -98,7 +98,7 @@ def id_mark(item: Identified) -> tuple[str]:
 
 def bad_cursor() -> Problem:
     """The cursor is none of ours."""
-    return invalid("?cursor", "Send `next` of the page before as it came, or leave `cursor` out to begin.")
+    return invalid_parameter("cursor", "Send `next` of the page before as it came, or leave `cursor` out to begin.")
 
 
 def split_page(found: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]) -> tuple[Sequence[T], str | None]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from app.domain.instants import parse
-from app.errors import invalid
+from app.errors import invalid_parameter
 
 
 def read_instant(name: str, text: str | None) -> datetime | None:
@@ -17,4 +17,4 @@ def read_instant(name: str, text: str | None) -> datetime | None:
     try:
         return parse(text)
     except ValueError as error:
-        raise invalid(f"?{name}", str(error)) from None
+        raise invalid_parameter(name, str(error)) from None

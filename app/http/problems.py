@@ -12,9 +12,10 @@ from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
 from pymongo.errors import PyMongoError
 
-from app.errors import KINDS, Fault, Problem
+from app.errors import KINDS, Fault, Problem, invalid_parameter
 from app.http.failure_log import FailureLog
 from app.http.methods import asked_method, methods_of
+from app.http.pointers import pointer_of
 from app.http.request import request_id
 from app.http.validation_messages import cut, from_faults
 from app.outages import problem_of
@@ -54,7 +55,7 @@ def problem_body(problem: Problem, request: str) -> dict[str, Any]:
     }
     if problem.faults:
         body["errors"] = [
-            {"pointer": cut(fault.pointer, _POINTER_LENGTH), "detail": cut(fault.detail, _DETAIL_LENGTH)}
+            {"pointer": cut(pointer_of(fault), _POINTER_LENGTH), "detail": cut(fault.detail, _DETAIL_LENGTH)}
             for fault in problem.faults
         ]
     return body | problem.extra
@@ -129,7 +130,7 @@ def _invalid(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
     """Litestar says that a parameter is not valid; who found out is the cause, with what is needed here."""
     cause = error.__cause__
     if isinstance(cause, KeyError):
-        return from_faults([Fault(f"?{cause.args[0]}", f"`{cause.args[0]}` is required.")])
+        return invalid_parameter(cause.args[0], f"`{cause.args[0]}` is required.")
     fields = request.route_handler.parsed_fn_signature.parameters
     faults = [
         parameter_fault(fields[entry["key"]])
@@ -142,7 +143,7 @@ def _invalid(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
 def parameter_fault(field: FieldDefinition) -> Fault:
     """What a parameter must be and is not."""
     name = parameter_name(field)
-    return Fault(f"?{name}", f"`{name}` must {_must(field)}.")
+    return Fault((name,), f"`{name}` must {_must(field)}.", in_query=True)
 
 
 def parameter_name(field: FieldDefinition) -> str:

@@ -135,13 +135,13 @@ def _parameter_faults(given: Sequence[tuple[str, str]], takes: RouteContract) ->
     for name in sorted(counts):
         if name not in takes.parameters:
             shown = cut(name, 80)
-            yield Fault(f"?{shown}", f"There is no parameter `{shown}` here.")
+            yield Fault((shown,), f"There is no parameter `{shown}` here.", in_query=True)
     for name in sorted(takes.parameters - takes.lists):
         if counts[name] > 1:
-            yield Fault(f"?{name}", f"Give `{name}` once.")
+            yield Fault((name,), f"Give `{name}` once.", in_query=True)
     for name, value in given:
         if name in takes.numbers and _NUMBER.fullmatch(value) is None:
             yield takes.numbers[name]
         elif _BLANK_FOR_PLUS.fullmatch(value):
             plus = value.replace(" ", "%2B")
-            yield Fault(f"?{name}", f"In a query + means a blank; write it as %2B: {plus}.")
+            yield Fault((name,), f"In a query + means a blank; write it as %2B: {plus}.", in_query=True)

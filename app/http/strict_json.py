@@ -12,6 +12,7 @@ from itertools import chain, islice
 from typing import Any, NoReturn
 
 from app.errors import Fault, Problem
+from app.http.pointers import escape
 
 DEPTH = 32
 """How deep arrays and objects may nest."""
@@ -44,7 +45,7 @@ def read_json(body: bytes, *, nulls: bool) -> Any:
         nulls: Whether `null` may occur: in a merge patch it unsets, anywhere else a field is left out instead.
 
     Raises:
-        Problem: `malformed` for what is not JSON, has duplicate keys or nests too deep; `invalid`, with a pointer,
+        Problem: `malformed` for what is not JSON, has duplicate keys or nests too deep; `invalid`, with paths,
             for strings and numbers that cannot be kept.
     """
     text = _decoded(body)
@@ -61,11 +62,6 @@ def read_json(body: bytes, *, nulls: bool) -> Any:
         if faults := list(islice(_faults(value, nulls=nulls), MAX_FAULTS)):
             raise Problem("invalid", faults[0].detail, faults=faults)
     return value
-
-
-def escape(token: str) -> str:
-    """One token of an RFC 6901 pointer; what UTF-8 cannot carry is written as its escape."""
-    return token.replace("~", "~0").replace("/", "~1").encode("utf-8", "backslashreplace").decode()
 
 
 def _decoded(body: bytes) -> str:
@@ -159,28 +155,23 @@ def _check_depth(value: Any) -> None:
 
 
 def _faults(value: Any, *, nulls: bool) -> Iterator[Fault]:
-    """What in a parsed body cannot be kept, in the order of the body. Pointers are written for faults alone."""
-    tokens: list[str | int] = []
+    """What in a parsed body cannot be kept, in the order of the body. Paths are made for faults alone."""
+    tokens: list[str | int] = []  # the first stands for the body itself, and is no part of a path
     walks: list[Iterator[tuple[str | int, Any]]] = [iter([("", value)])]
     while walks:
         for token, member in walks[-1]:
             if isinstance(token, str) and (detail := _flaw(token, nulls=nulls)):
-                yield Fault(_pointer(tokens, token), detail)
+                yield Fault((*tokens, token)[1:], detail)
             if isinstance(member, dict | list):
                 tokens.append(token)
                 walks.append(iter(member.items()) if isinstance(member, dict) else enumerate(member))
                 break
             if detail := _flaw(member, nulls=nulls):
-                yield Fault(_pointer(tokens, token), detail)
+                yield Fault((*tokens, token)[1:], detail)
         else:
             walks.pop()
             if tokens:
                 tokens.pop()
-
-
-def _pointer(tokens: list[str | int], last: str | int) -> str:
-    """The body itself is the first token, and no part of the pointer."""
-    return "".join(f"/{escape(str(token))}" for token in [*tokens, last][1:])
 
 
 def _flaw(leaf: Any, *, nulls: bool) -> str | None:

@@ -1,4 +1,4 @@
-"""What pydantic and msgspec found, as sentences with pointers that a person can act on."""
+"""What pydantic and msgspec found, as sentences with paths that a person can act on."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.errors import Fault, Problem
-from app.http.strict_json import MAX_FAULTS, escape
+from app.http.pointers import escape
+from app.http.strict_json import MAX_FAULTS
 
 _KEY = "[key]"  # pydantic's mark for the key of a mapping, as opposed to its value
 
@@ -21,7 +22,7 @@ def invalid_body(error: ValidationError) -> Problem:
 
 def from_findings(findings: Sequence[Finding]) -> Problem:
     """One `invalid` problem for everything that is wrong with a body."""
-    return from_faults([Fault(_pointer(found["loc"]), _sentence(found)) for found in findings[:MAX_FAULTS]])
+    return from_faults([Fault(_path(found["loc"]), _sentence(found)) for found in findings[:MAX_FAULTS]])
 
 
 def from_faults(faults: Sequence[Fault]) -> Problem:
@@ -39,8 +40,8 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def _pointer(location: Sequence[int | str]) -> str:
-    return "".join(f"/{escape(str(place))}" for place in location if place != _KEY)
+def _path(location: Sequence[int | str]) -> tuple[int | str, ...]:
+    return tuple(place for place in location if place != _KEY)
 
 
 def _sentence(finding: Finding) -> str:
@@ -54,7 +55,7 @@ def _sentence(finding: Finding) -> str:
 
 def _name(location: Sequence[int | str]) -> str:
     """How a person would write the place: `reservations[0].startTime`."""
-    parts = [f"[{place}]" if isinstance(place, int) else f".{place}" for place in location if place != _KEY]
+    parts = [f"[{place}]" if isinstance(place, int) else f".{place}" for place in _path(location)]
     return escape("".join(parts).lstrip("."))[:200].replace("~1", "/").replace("~0", "~")
 
 

@@ -1,13 +1,14 @@
 """The results of rows, and how many rows had which."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from bson import ObjectId
 
 from app.booking import Refused
-from app.errors import Problem
+from app.errors import Fault, Problem
+from app.http.pointers import pointer_of
 
 RowResult: TypeAlias = Literal["accepted", "updated", "unchanged", "differs", "refused", "invalid"]
 
@@ -49,14 +50,15 @@ def invalid(problem: Problem) -> Outcome:
 
 def differing(problem: str, detail: str, fields: Sequence[str]) -> Outcome:
     """The outcome of a row that differs from its reservation, which stays as it is."""
-    return Outcome(
-        "differs", problem, detail, {"errors": [{"pointer": f"/{name}", "detail": detail} for name in fields]}
-    )
+    return Outcome("differs", problem, detail, {"errors": _errors([Fault((name,), detail) for name in fields])})
 
 
 def _more(problem: Problem) -> dict[str, Any]:
-    errors = [{"pointer": fault.pointer, "detail": fault.detail} for fault in problem.faults]
-    return {"errors": errors, "choices": problem.extra.get("choices")}
+    return {"errors": _errors(problem.faults), "choices": problem.extra.get("choices")}
+
+
+def _errors(faults: Iterable[Fault]) -> list[dict[str, str]]:
+    return [{"pointer": pointer_of(fault), "detail": fault.detail} for fault in faults]
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from app.booking import import_key
 from app.domain.instants import render
 from app.domain.lifecycle import Status
 from app.domain.zones import choices, parse_wall
-from app.errors import Fault, Problem, invalid
+from app.errors import Fault, Problem, invalid_field
 from app.http.models import Body, CatalogueId, Instant, read_body
 from app.importing.records import Record
 from app.reservations.requested_times import check_span
@@ -93,10 +93,10 @@ def _instant(name: str, text: str, timezone: ZoneInfo) -> str:
     try:
         wall = parse_wall(text.replace(" ", "T", 1))
     except ValueError as error:
-        raise invalid(f"/{name}", str(error)) from None
+        raise invalid_field(name, str(error)) from None
     meant = [render(each) for each in choices(wall, timezone)]
     if len(meant) == 1:
         return meant[0]
     what = "exists twice" if meant[0] < meant[1] else "does not exist"
     detail = f"{text} {what} in {timezone.key}; write one of {' and '.join(meant)} instead."
-    raise Problem("local-time", detail, faults=[Fault(f"/{name}", detail)], choices=meant)
+    raise Problem("local-time", detail, faults=[Fault((name,), detail)], choices=meant)

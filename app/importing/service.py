@@ -19,8 +19,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from app.booking import ACTOR_IMPORT, BookingService, BookRow, ChangeRow, Refused, Replay
 from app.domain.rules import LIFTED_BY_FORCE
-from app.errors import Problem
-from app.errors import invalid as invalid_field
+from app.errors import Problem, invalid_field
 from app.importing.catalogue_ids import CatalogueIds
 from app.importing.imported import any_keyless, changed_by, described, find_imported, patch_to, references_of
 from app.importing.records import Record
@@ -226,9 +225,9 @@ def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 def _missing_name(row: Row, ids: CatalogueIds) -> Problem | None:
     if not ids.has(Resource, row.wanted.resource):
-        return invalid_field("/resource", f"There is no resource {row.wanted.resource!r}.")
+        return invalid_field("resource", f"There is no resource {row.wanted.resource!r}.")
     if row.wanted.customer and not ids.has(Customer, row.wanted.customer):
-        return invalid_field("/customer", f"There is no customer {row.wanted.customer!r}.")
+        return invalid_field("customer", f"There is no customer {row.wanted.customer!r}.")
     return None
 
 

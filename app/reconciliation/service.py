@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from app import job_queue
-from app.errors import invalid
+from app.errors import invalid_field
 from app.http.paging import bad_cursor
 from app.job_queue import Queue
 from app.reconciliation.schemas import NewReconciliation
@@ -36,9 +36,9 @@ class Reconciliations:
             Problem: `invalid` for an unknown resource, and for both `full` and `resource`.
         """
         if wanted.full and wanted.resource is not None:
-            raise invalid("/resource", "A full reconciliation looks at every resource; leave out one of the two.")
+            raise invalid_field("resource", "A full reconciliation looks at every resource; leave out one of the two.")
         if wanted.resource is not None and not await is_known_resource(self.store, wanted.resource):
-            raise invalid("/resource", f"There is no resource {wanted.resource!r}.")
+            raise invalid_field("resource", f"There is no resource {wanted.resource!r}.")
         kind: RunKind = "full" if wanted.full else "resource" if wanted.resource is not None else "incremental"
         run = await RunStore(self.store).enqueue(kind, wanted.resource)
         await self._queue.put(job_queue.RUN, str(run.id), identity=str(run.id))

@@ -2,7 +2,7 @@
 
 from cachetools import FIFOCache
 
-from app.errors import invalid
+from app.errors import invalid_field
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.documents import Customer
@@ -18,14 +18,14 @@ class CustomerCache:
         # The oldest entry is evicted: an entry never becomes wrong, so none is worth more than another.
         self._found: FIFOCache[str, None] = FIFOCache(CACHED_CUSTOMERS_MAX)
 
-    async def require(self, customer: str, pointer: str = "/customer") -> None:
+    async def require(self, customer: str) -> None:
         """Refuse an id that no customer has; that a customer is missing is never remembered.
 
         Raises:
-            Problem: `invalid`, with the pointer.
+            Problem: `invalid`.
         """
         if customer in self._found:
             return
         if not await self._catalogue.exists(Customer, customer):
-            raise invalid(pointer, f"There is no customer {customer!r}.")
+            raise invalid_field("customer", f"There is no customer {customer!r}.")
         self._found[customer] = None

@@ -1,7 +1,7 @@
 """One problem from the refusals of the members of a group, or of the moves of a request."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from app.booking import MembersRefused, Refused
@@ -14,7 +14,10 @@ from app.refusals import refusal
 MemberProblem = tuple[int, Problem]
 """The index of a member in its list, and why it is refused."""
 
-_MOVE_POINTERS = {"/service": "/resource", "/guests": "/resource"}
+_PATHS_OF_MOVES: Mapping[tuple[str | int, ...], tuple[str]] = {
+    ("service",): ("resource",),
+    ("guests",): ("resource",),
+}
 """A move names neither service nor guests: a rule about them fails because of its new resource."""
 
 
@@ -30,14 +33,13 @@ class Members:
         return f"`{self.name}[{place}]`"
 
     def faults(self, place: int, problem: Problem) -> list[Fault]:
-        """A member's faults, with pointers into the whole body."""
+        """A member's faults, by their paths in the whole body."""
         if not self.sent:
             return []
-        at = f"/{self.name}/{place}"
-        if not problem.faults:
-            return [Fault(f"{at}/version" if problem.name == "stale" else at, problem.detail)]
-        renamed = _MOVE_POINTERS if self.name == "moves" else {}
-        return [Fault(at + renamed.get(fault.pointer, fault.pointer), fault.detail) for fault in problem.faults]
+        faults = problem.faults or [Fault(("version",) if problem.name == "stale" else (), problem.detail)]
+        if self.name == "moves":
+            faults = [replace(fault, path=_PATHS_OF_MOVES.get(fault.path, fault.path)) for fault in faults]
+        return [fault.below(self.name, place) for fault in faults]
 
 
 def members_refused(

@@ -8,7 +8,7 @@ from bson import ObjectId
 from app.booking import Book, BookGroup, BookingService, MembersRefused, Replay, Token
 from app.caller import Caller
 from app.domain.lifecycle import Status
-from app.errors import Problem, invalid, not_found
+from app.errors import Problem, invalid_field, not_found
 from app.reservations.group_refusals import MemberProblem, Members, members_refused, members_wrong
 from app.reservations.group_schemas import NewGroup
 from app.reservations.hold_limits import holds_of
@@ -154,6 +154,6 @@ def _with_group_hold(wanted: NewGroup, body: NewReservation) -> NewReservation:
     if wanted.expires_in_seconds is None:
         return body
     if body.expires_in_seconds is not None:
-        raise invalid("/expiresInSeconds", "The group says how long all of it is held; leave it out here.")
+        raise invalid_field("expiresInSeconds", "The group says how long all of it is held; leave it out here.")
     member: NewReservation = body.model_copy(update={"expires_in_seconds": wanted.expires_in_seconds})
     return member

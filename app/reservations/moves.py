@@ -6,7 +6,7 @@ from bson import ObjectId
 
 from app.booking import BookingService, MembersRefused, Replay, Token
 from app.caller import Caller
-from app.errors import Problem, invalid
+from app.errors import Problem, invalid_field
 from app.reservations.group_refusals import MemberProblem, Members, members_refused, members_wrong
 from app.reservations.move_schemas import NewMoves, ReservationMove
 from app.reservations.service import Reservations
@@ -64,9 +64,9 @@ class Moves:
         for place, move in enumerate(moves):
             stored = found.get(ObjectId(move.reservation))
             if move.reservation in seen:
-                wrong.append((place, invalid("/reservation", "Each reservation is moved once; name it once.")))
+                wrong.append((place, invalid_field("reservation", "Each reservation is moved once; name it once.")))
             elif stored is None or not caller.sees(stored.customer):
-                wrong.append((place, invalid("/reservation", f"There is no reservation {move.reservation!r}.")))
+                wrong.append((place, invalid_field("reservation", f"There is no reservation {move.reservation!r}.")))
             seen.add(move.reservation)
         if wrong:
             raise members_wrong(wrong, _MOVES)

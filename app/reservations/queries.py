@@ -11,7 +11,7 @@ from bson.errors import InvalidId
 from app.booking import FOLLOWER_LAG_SECONDS
 from app.caller import Caller
 from app.domain.instants import LATEST, from_millis, to_millis
-from app.errors import Problem, invalid, not_found
+from app.errors import Problem, invalid_parameter, not_found
 from app.http.paging import Mark, bad_cursor, read_cursor, split_page
 from app.reservations.changes import cursor_of, first_position, next_position
 from app.storage.catalogue import CatalogueStore
@@ -145,4 +145,4 @@ def check_span(filters: Filters) -> None:
         Problem: `invalid`.
     """
     if filters.from_ is not None and filters.to is not None and filters.to <= filters.from_:
-        raise invalid("?to", "`to` must lie after `from`.")
+        raise invalid_parameter("to", "`to` must lie after `from`.")

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from app.domain.instants import from_millis, render, to_millis
 from app.domain.rules import length_fault
 from app.domain.zones import choices, parse_wall, zone
-from app.errors import Fault, Problem, invalid
+from app.errors import Fault, Problem, invalid_field
 from app.reservations.schemas import ReservationTime
 
 
@@ -33,7 +33,7 @@ def requested_time(wanted: ReservationTime) -> RequestedTime:
     tz = _zone(wanted)
     start = _instant(wanted.start_time, wanted.local_start, tz, "Start")
     if start is None:
-        raise invalid("/startTime", "Say when it starts: `startTime`, or `localStart` with `timezone`.")
+        raise invalid_field("startTime", "Say when it starts: `startTime`, or `localStart` with `timezone`.")
     end = _instant(wanted.end_time, wanted.local_end, tz, "End")
     check_span(start, end)
     return RequestedTime(start, end, None if tz is None else tz.key)
@@ -48,33 +48,33 @@ def check_span(start: datetime, end: datetime | None) -> None:
     if end is None:
         return
     if (flaw := length_fault(to_millis(start), to_millis(end))) is not None:
-        raise invalid("/endTime", flaw)
+        raise invalid_field("endTime", flaw)
 
 
 def _zone(wanted: ReservationTime) -> ZoneInfo | None:
     if wanted.timezone is None:
         if wanted.local_start is not None or wanted.local_end is not None:
-            raise invalid("/timezone", "A local time needs the `timezone` of its clock, like Europe/Berlin.")
+            raise invalid_field("timezone", "A local time needs the `timezone` of its clock, like Europe/Berlin.")
         return None
     try:
         return zone(wanted.timezone)
     except ValueError as error:
-        raise invalid("/timezone", str(error)) from None
+        raise invalid_field("timezone", str(error)) from None
 
 
 def _instant(instant: datetime | None, local: str | None, tz: ZoneInfo | None, which: str) -> datetime | None:
     if local is None or tz is None:
         return instant
-    pointer = f"/local{which}"
+    field = f"local{which}"
     if instant is not None:
-        raise invalid(pointer, f"Give `local{which}` or the instant, not both.")
+        raise invalid_field(field, f"Give `{field}` or the instant, not both.")
     try:
         wall = parse_wall(local)
     except ValueError as error:
-        raise invalid(pointer, str(error)) from None
+        raise invalid_field(field, str(error)) from None
     meant = choices(wall, tz)
     if len(meant) == 1:
         return from_millis(meant[0])
     what = "exists twice" if meant[0] < meant[1] else "does not exist"
     detail = f"{local} {what} in {tz.key}; send one of the choices as an instant."
-    raise Problem("local-time", detail, faults=[Fault(pointer, detail)], choices=[render(each) for each in meant])
+    raise Problem("local-time", detail, faults=[Fault((field,), detail)], choices=[render(each) for each in meant])

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from app.booking import METADATA_KEYS_MAX
 from app.domain.instants import to_millis
 from app.domain.lifecycle import Status, status_at
-from app.errors import invalid
+from app.errors import invalid_field
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull
 from app.storage.documents import Reservation
@@ -124,7 +124,7 @@ class ReservationPatch(Body):
         patch = {to_camel(name): value for name, value in self.mentioned().items()}
         for name in ("resource", "startTime", "endTime"):
             if name in patch and patch[name] is None:
-                raise invalid(f"/{name}", f"`{name}` cannot be unset.")
+                raise invalid_field(name, f"`{name}` cannot be unset.")
         if "guests" in patch and patch["guests"] is None:
             patch["guests"] = 1
         return patch

@@ -20,7 +20,7 @@ from app.caller import Caller
 from app.domain.instants import render, to_millis
 from app.domain.lifecycle import Status
 from app.domain.rules import LIFTED_BY_FORCE, BookingRequest
-from app.errors import Problem, invalid
+from app.errors import Problem, invalid_field
 from app.http.etags import IfMatch
 from app.refusals import refusal
 from app.reservations.customer_cache import CustomerCache
@@ -238,7 +238,7 @@ class Reservations:
             Problem: `invalid` where no service is named, or nothing offers it; what `_read_pool` raises.
         """
         if service is None:
-            raise invalid("/resource", "Name a resource, or a service whose pool is meant.")
+            raise invalid_field("resource", "Name a resource, or a service whose pool is meant.")
         if service not in pools:
             pools[service] = await self._read_pool(service)
         return pools[service]
@@ -255,11 +255,11 @@ class Reservations:
         if rules is None:
             if await catalogue.exists(Service, service):
                 raise missing_guard(service_row(service))
-            raise invalid("/service", f"There is no service {service!r}.")
+            raise invalid_field("service", f"There is no service {service!r}.")
         if not pool:
             if (resource := await catalogue.find_offering(service)) is not None:
                 raise missing_guard(resource)
-            raise invalid("/service", f"No active resource offers the service {service!r}.")
+            raise invalid_field("service", f"No active resource offers the service {service!r}.")
         return tuple(pool)
 
     async def finish(self, identity: str, to: Status, caller: Caller, reason: str | None) -> Reservation:
@@ -283,7 +283,7 @@ class Reservations:
         """
         if caller.customer is not None:
             if customer not in (None, caller.customer):
-                raise invalid("/customer", f"There is no customer {customer!r}.")
+                raise invalid_field("customer", f"There is no customer {customer!r}.")
             return caller.customer
         if customer is not None:
             await self.customers.require(customer)

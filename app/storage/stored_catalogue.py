@@ -36,7 +36,7 @@ def object_of(kind: type[C], row: Mapping[str, Any]) -> C:
         found: C = kind.model_validate(row)
     except ValidationError as error:
         names = [str(fault["loc"][0]).removeprefix("_") for fault in error.errors()]
-        faults = [Fault(f"/{name}", _flaw(name, row.get(name))) for name in dict.fromkeys(names)]
+        faults = [Fault((name,), _flaw(name, row.get(name))) for name in dict.fromkeys(names)]
         what = f"The {noun_of(kind)} {shown_text(row['_id'])!r} cannot be read."
         raise Problem(
             "invalid",
@@ -61,6 +61,6 @@ def version_of(kind: type[CatalogueObject], row: Mapping[str, Any]) -> int:
         raise Problem(
             "invalid",
             f"The {noun_of(kind)} {shown_text(row['_id'])!r} cannot be changed. {_flaw('version', version)}",
-            faults=[Fault("/version", _flaw("version", version))],
+            faults=[Fault(("version",), _flaw("version", version))],
         )
     return version

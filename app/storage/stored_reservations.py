@@ -99,7 +99,7 @@ def history_length(row: Mapping[str, Any]) -> int:
 
 def unreadable(odd: Mapping[str, Any]) -> Problem:
     """The problem of a reservation that cannot be changed while these fields have these values."""
-    faults = [Fault(f"/{name.removeprefix('_')}", _flaw(name.removeprefix("_"), odd[name])) for name in odd]
+    faults = [Fault((name.removeprefix("_"),), _flaw(name.removeprefix("_"), odd[name])) for name in odd]
     detail = " ".join(fault.detail for fault in faults)
     return Problem("invalid", f"{detail} Correct it where it was written.", faults=faults)
 

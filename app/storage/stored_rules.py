@@ -16,7 +16,7 @@ from app.domain.rules import ResourceRules, ServiceRules
 from app.domain.schedule import ALWAYS, Schedule, TimeOff
 from app.domain.schedule_json import read_span, stored_schedule
 from app.domain.zones import zone
-from app.errors import Problem, invalid
+from app.errors import Problem, invalid_field
 from app.storage.documents import Resource, Service
 from app.storage.stored_catalogue import HOURS_FIELDS
 from app.storage.values import excerpt, shown_text
@@ -66,8 +66,8 @@ def _readable(noun: str, row: Mapping[str, Any]) -> Iterator[None]:
 
 def unreadable_object(noun: str, identity: Any, why: str) -> Problem:
     """The problem of an object of the catalogue that others wrote so that it cannot be read."""
-    return invalid(
-        f"/{noun}", f"The {noun} {shown_text(identity)!r} cannot be read: {why}. Correct it where it was written."
+    return invalid_field(
+        noun, f"The {noun} {shown_text(identity)!r} cannot be read: {why}. Correct it where it was written."
     )
 
 

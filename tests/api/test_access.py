@@ -14,6 +14,7 @@ from app.access.keyring import CACHE_SECONDS, CACHED_MAX, Keyring
 from app.access.service import create_key, hash_of, list_keys, revoke_key, rotate_key
 from app.caller import SCOPES, Caller, Scope
 from app.errors import Problem
+from app.http.pointers import pointer_of
 from app.storage.client import Store
 from tests.support.api_client import problem
 from tests.support.http_client import make_key, serving
@@ -95,7 +96,7 @@ async def test_no_other_key_can_be_made(mock_store: Store, arguments: dict[str, 
     with pytest.raises(Problem) as raised:
         await create_key(mock_store, **({"name": "x", "scopes": ["admin"]} | arguments))
 
-    assert [fault.pointer for fault in raised.value.faults] == [pointer]
+    assert [pointer_of(fault) for fault in raised.value.faults] == [pointer]
     assert await list_keys(mock_store) == []
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 
 from app.domain.instants import render
-from app.errors import Problem, invalid
+from app.errors import Problem, invalid_parameter
 from app.http.paging import bad_cursor, read_cursor, write_cursor
 from app.storage.client import Store
 from app.storage.documents import Finding
@@ -28,7 +28,7 @@ def check(filters: FindingFilters) -> None:
         Problem: `invalid`.
     """
     if filters.from_ is not None and filters.to is not None and filters.to <= filters.from_:
-        raise invalid("?to", "`to` must lie after `from`.")
+        raise invalid_parameter("to", "`to` must lie after `from`.")
     if len(filters.states) + len(filters.resources) + (filters.customer is not None) > MAX_VALUES:
         raise Problem("invalid", f"All filters together take at most {MAX_VALUES} values.")
 

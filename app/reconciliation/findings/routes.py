@@ -9,7 +9,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from app.access.routes import caller_of, needs
 from app.domain.finding_identity import State
-from app.errors import Problem, invalid
+from app.errors import Problem, invalid_field
 from app.http.answers import built, versioned
 from app.http.etags import IfMatch, OptionalIfMatchHeader
 from app.http.openapi import problems
@@ -138,7 +138,7 @@ class FindingRoutes(Controller):
         """
         for field, to in _ONLY.items():
             if field in data.model_fields_set and data.to != to:
-                raise invalid(f"/{field}", f"`{field}` is only for findings that are to be {to}.")
+                raise invalid_field(field, f"`{field}` is only for findings that are to be {to}.")
         came, shown = await findings.transition_many(data.ids, _transition_of(request, data.to, data))
 
         def answers() -> FindingTransitionResults:

@@ -14,7 +14,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.deadline import sending
 from app.domain.finding_identity import State
-from app.errors import Problem, invalid, not_found
+from app.errors import Problem, invalid_field, not_found
 from app.http.etags import IfMatch
 from app.reconciliation.finding_history import bounded
 from app.reconciliation.findings.overlap import still_overlaps
@@ -111,7 +111,7 @@ def check_until(store: Store, request: FindingTransition) -> None:
         Problem: `invalid`.
     """
     if request.until is not None and request.until <= store.clock.now():
-        raise invalid("/until", "Say an instant in the future; left out, it stays accepted for good.")
+        raise invalid_field("until", "Say an instant in the future; left out, it stays accepted for good.")
 
 
 def _is_repeated(finding: Finding, request: FindingTransition) -> bool:

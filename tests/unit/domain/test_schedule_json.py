@@ -22,6 +22,7 @@ from app.domain.schedule_json import (
     stored_schedule,
 )
 from app.domain.zones import start_of_day, zone
+from app.errors import Fault
 from app.http.pointers import pointer_of
 
 BERLIN, APIA = zone("Europe/Berlin"), zone("Pacific/Apia")
@@ -30,7 +31,7 @@ NINE_TO_FIVE = {"from": "09:00", "to": "17:00"}
 
 def blamed(shape: Any) -> dict[str, str]:
     """What is said of a shape, by pointer."""
-    return {pointer_of(path): detail for path, detail in read_schedule(shape)[1]}
+    return {pointer_of(Fault(path, detail)): detail for path, detail in read_schedule(shape)[1]}
 
 
 def test_a_schedule_is_read() -> None:
@@ -120,7 +121,7 @@ def test_every_flaw_is_named_at_once(shape: Any, pointers: list[str]) -> None:
     """All that is wrong is said in one answer, in sentences."""
     faults = read_schedule(shape)[1]
 
-    assert [pointer_of(path) for path, _ in faults] == pointers
+    assert [pointer_of(Fault(*each)) for each in faults] == pointers
     assert all(detail.endswith(".") for _, detail in faults)
 
 
@@ -214,7 +215,7 @@ def test_what_is_no_span_is_refused(first: str, last: str, pointers: list[str]) 
     """Mixed, reversed, empty and misspelt spans are blamed on the right edge, in a sentence of bounded length."""
     faults = read_span(first, last, BERLIN)[1]
 
-    assert [pointer_of(path) for path, _ in faults] == pointers
+    assert [pointer_of(Fault(*each)) for each in faults] == pointers
     assert all(detail.endswith(".") and len(detail) < 300 for _, detail in faults)
 
 

@@ -10,6 +10,7 @@ from app.catalogue.schemas import NewResource
 from app.http.bounds import PORTION, Bounded
 from app.http.models import Body, read_body
 from app.http.openapi import document
+from app.http.pointers import pointer_of
 from app.http.strict_json import MAX_FAULTS
 from app.http.validation_messages import invalid_body
 from app.main import create_app
@@ -97,7 +98,7 @@ def test_faults_of_members_are_told_as_pydantic_tells_them() -> None:
     }
     problem = invalid_body(faults_of(NewMoves, body))
 
-    assert [(fault.pointer, fault.detail) for fault in problem.faults] == [
+    assert [(pointer_of(fault), fault.detail) for fault in problem.faults] == [
         ("/moves/1/reservation", "`moves[1].reservation` must match ^[0-9a-f]{24}$."),
         ("/moves/1/version", "`moves[1].version` must be at least 1."),
         ("/moves/1/resource", "`moves[1].resource` must match ^[A-Za-z0-9._-]{1,64}$."),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.domain.instants import LATEST
 from app.errors import Problem
 from app.http.paging import read_cursor, split_page, write_cursor
+from app.http.pointers import pointer_of
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 INSTANTS = st.integers(0, LATEST - 1)
@@ -32,7 +33,7 @@ def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(Problem) as raised:
         read_cursor(text, int, str)
 
-    assert [fault.pointer for fault in raised.value.faults] == ["?cursor"]
+    assert [pointer_of(fault) for fault in raised.value.faults] == ["?cursor"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from app.errors import Problem
+from app.http.pointers import pointer_of
 from app.http.strict_json import DEPTH, MAX_FAULTS, MAX_INT, MIN_INT, _object, read_json
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -33,7 +34,7 @@ def refusal(body: bytes, *, nulls: bool = False) -> Problem:
 
 def pointers(problem: Problem) -> list[str]:
     """The places to blame."""
-    return [fault.pointer for fault in problem.faults]
+    return [pointer_of(fault) for fault in problem.faults]
 
 
 @given(VALUES, st.booleans())

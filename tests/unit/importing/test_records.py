@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import Problem
+from app.http.pointers import pointer_of
 from app.importing.column_names import COLUMNS, REQUIRED
 from app.importing.csv_table import ROW_LINES_MAX
 from app.importing.records import Record, records_of
@@ -188,7 +189,7 @@ def test_a_row_is_held_to_what_a_request_is(change: dict[str, Any], pointer: str
     row = read_row(Record(2, VALUES | {"reference": "a"} | change))
 
     assert isinstance(row, Problem)
-    assert [fault.pointer for fault in row.faults] == [pointer]
+    assert [pointer_of(fault) for fault in row.faults] == [pointer]
 
 
 def test_a_row_is_confirmed_unless_it_says_otherwise() -> None:
