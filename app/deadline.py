@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Context, ContextVar
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pymongo
 
@@ -113,6 +113,6 @@ def bound(deadline: Deadline) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
-def detached(work: Coroutine[Any, Any, T], *, name: str | None = None) -> "asyncio.Task[T]":
+def detached(work: Coroutine[object, object, T], *, name: str | None = None) -> "asyncio.Task[T]":
     """Start a task that is not bound to the deadline of the current request."""
     return asyncio.get_running_loop().create_task(work, name=name, context=Context())

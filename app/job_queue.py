@@ -49,7 +49,7 @@ def connection(url: str) -> ArqRedis:
     return redis
 
 
-def serialize(job: dict[str, Any]) -> bytes:
+def serialize(job: dict[str, object]) -> bytes:
     """A job as Redis stores it: JSON, never pickle; an exception becomes its text."""
     return json.dumps(job, default=repr).encode()
 

@@ -51,7 +51,7 @@ def stranding(stranded: Stranded, caller: Caller) -> Problem:
 
 def conflict_json(taken: Occupancy, caller: Caller) -> dict[str, Any]:
     """A conflicting reservation: its times for everybody, its status and id for callers that may read it."""
-    shown: dict[str, Any] = {"startTime": render(taken.own_start), "endTime": render(taken.own_end)}
+    shown: dict[str, object] = {"startTime": render(taken.own_start), "endTime": render(taken.own_end)}
     if _may_read(taken, caller):
         shown |= {"status": taken.status, "reservation": str(taken.id)}
     return shown

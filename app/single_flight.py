@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from app.deadline import detached
 
@@ -28,7 +28,7 @@ class SingleFlight(Generic[K, T]):
         """Whether a task of that key is under way."""
         return key in self._tasks
 
-    def task(self, key: K, start: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T]":
+    def task(self, key: K, start: Callable[[], Coroutine[object, object, T]]) -> "asyncio.Task[T]":
         """The task of a key: the one that is under way, else a new one for what `start` returns."""
         task = self._tasks.get(key)
         if task is None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from app.audit.paths import dig, outermost
 from app.audit.report import Report
@@ -99,7 +98,7 @@ async def _why_not(reading: ReadOnlyDatabase, collection: str, path: str) -> str
     return f"--capacity-from: no document of {collection!r} has a field {path!r}."
 
 
-def _learn(found: Mapping[str, Any], path: str, resources: Resources, report: Report) -> None:
+def _learn(found: Mapping[str, object], path: str, resources: Resources, report: Report) -> None:
     """Take in a resource that says at a path what it holds, or where payload-reserve and Reserva say it."""
     raw = found.get("_id")
     resource = identity(raw)

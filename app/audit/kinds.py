@@ -87,7 +87,7 @@ def _words(path: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(step))
 
 
-def _kind(value: Any) -> Kind:  # noqa: PLR0911 -- a table of types
+def _kind(value: object) -> Kind:  # noqa: PLR0911 -- a table of types
     if isinstance(value, bool):
         return Kind.FLAG
     if isinstance(value, datetime | DatetimeMS):
@@ -106,7 +106,7 @@ def _kind(value: Any) -> Kind:  # noqa: PLR0911 -- a table of types
     return Kind.INSTANT if len(value.strip()) > len("2026-03-08") else Kind.DAY
 
 
-def _format(values: list[Any]) -> str | None:
+def _format(values: list[object]) -> str | None:
     texts = [value.strip() for value in values if isinstance(value, str)]
     return next((text for text, format_ in FORMATS.items() if texts and all(map(format_.read, texts))), None)
 

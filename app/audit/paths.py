@@ -56,7 +56,7 @@ class Paths:
             node.spreads |= spreads
         node.path = path
 
-    def read(self, found: Mapping[str, Any]) -> list[Values]:
+    def read(self, found: Mapping[str, object]) -> list[Values]:
         """The combinations of a document, at least one.
 
         Raises:
@@ -65,7 +65,7 @@ class Paths:
         return _inside(found, self._root)
 
 
-def _inside(found: Mapping[str, Any], node: _Node) -> list[Values]:
+def _inside(found: Mapping[str, object], node: _Node) -> list[Values]:
     single: Values = {}
     several: list[list[Values]] = []
     for name, step in node.steps.items():
@@ -89,7 +89,7 @@ def _inside(found: Mapping[str, Any], node: _Node) -> list[Values]:
     return combinations
 
 
-def _value(value: Any, node: _Node) -> list[Values]:
+def _value(value: object, node: _Node) -> list[Values]:
     if isinstance(value, list):
         if node.spreads:
             return _spread(value, node)
@@ -101,7 +101,7 @@ def _value(value: Any, node: _Node) -> list[Values]:
     return here
 
 
-def _spread(value: list[Any], node: _Node) -> list[Values]:
+def _spread(value: list[object], node: _Node) -> list[Values]:
     """One place for each element; of an empty array one place without values."""
     combinations: list[Values] = []
     for each in value:
@@ -119,7 +119,7 @@ def _rests(node: _Node, rest: str = "") -> list[tuple[str, str]]:
     ]
 
 
-def dig(value: Any, path: str) -> Any:
+def dig(value: object, path: str) -> Any:
     """What lies at a path; where it leads through an array, the list of what lies there."""
     if not path:
         return value

@@ -29,7 +29,7 @@ async def people(reading: ReadOnlyDatabase, collection: str, reservations: Itera
     return names | {whose: called.get(customer, customer) for whose, customer in customers.items()}
 
 
-def _name(person: Any) -> str:
+def _name(person: object) -> str:
     """What somebody is called; nothing for an id or nobody."""
     if not isinstance(person, Mapping):
         return ""
@@ -38,7 +38,7 @@ def _name(person: Any) -> str:
     return inside or _text(person, "name") or both or _text(person, "email")
 
 
-def _text(person: Mapping[str, Any], name: str) -> str:
+def _text(person: Mapping[str, object], name: str) -> str:
     value = person.get(name)
     return printable(value).strip() if isinstance(value, str) else ""
 

@@ -72,7 +72,7 @@ def read_pipeline(path: Path) -> list[dict[str, Any]]:
     return list(stages)
 
 
-def check(stages: Any, name: str) -> None:
+def check(stages: object, name: str) -> None:
     """Refuse stages that do more than read, also inside of `$lookup`, `$facet` and `$unionWith`.
 
     Raises:
@@ -89,7 +89,7 @@ def check(stages: Any, name: str) -> None:
         raise ShapeError(f"{name} is nested too deeply.") from error
 
 
-def _keys(value: Any) -> Iterator[str]:
+def _keys(value: object) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inside in value.items():
             yield key
@@ -99,7 +99,7 @@ def _keys(value: Any) -> Iterator[str]:
             yield from _keys(each)
 
 
-def _check_stages(stages: list[Any], name: str) -> None:
+def _check_stages(stages: list[object], name: str) -> None:
     for stage in stages:
         for operator, body in stage.items() if isinstance(stage, Mapping) else ():
             if operator not in _STAGES:
@@ -108,7 +108,7 @@ def _check_stages(stages: list[Any], name: str) -> None:
                 _check_stages(inside, name)
 
 
-def _inside(operator: str, body: Any) -> Iterator[list[Any]]:
+def _inside(operator: str, body: object) -> Iterator[list[Any]]:
     """The pipelines inside of a stage."""
     if not isinstance(body, Mapping):
         return

@@ -47,7 +47,7 @@ class _Load:
     numbers: "array[int]" = field(default_factory=lambda: array("q"))
     ids: list[Any] = field(default_factory=list)
 
-    def add(self, taken: OccupiedTime, identity_: Any) -> None:
+    def add(self, taken: OccupiedTime, identity_: object) -> None:
         self.numbers.extend(taken[1:4])
         self.ids.append(identity_)
 
@@ -64,7 +64,7 @@ async def audit(
     blocking: Sequence[str] = BLOCKING,
     watch: Callable[[Report], None] = lambda _: None,
     shape: Shape = PLAIN,
-    pipeline: Sequence[Mapping[str, Any]] = (),
+    pipeline: Sequence[Mapping[str, object]] = (),
 ) -> Report:
     """Judge a collection of reservations.
 
@@ -117,7 +117,7 @@ class _Entry:
     report: Report
     loads: dict[str, _Load] = field(default_factory=dict)
 
-    def enter(self, found: dict[str, Any]) -> None:
+    def enter(self, found: dict[str, object]) -> None:
         """Count a document, and take in its rows."""
         self.report.read += 1
         for translated in self.translation.rows(found):
@@ -148,7 +148,7 @@ class _Entry:
         else:
             report.idles(row["status"])
 
-    def _place(self, row: dict[str, Any], place: dict[str, Any] | LeftOut) -> None:
+    def _place(self, row: dict[str, object], place: dict[str, object] | LeftOut) -> None:
         if isinstance(place, LeftOut):
             self._leave_out(row, place)
             return
@@ -162,15 +162,15 @@ class _Entry:
                 self.loads[taken.resource] = _Load()
             self.loads[taken.resource].add(taken, whose)
 
-    def _leave_out(self, row: dict[str, Any], left: LeftOut) -> None:
+    def _leave_out(self, row: dict[str, object], left: LeftOut) -> None:
         self.report.left_out.add(self.translation.named(left.reason), _example(row, left.value))
 
 
-def _example(found: dict[str, Any], value: str) -> str:
+def _example(found: dict[str, object], value: str) -> str:
     return _text(_packed(found.get("_id"))) + (f" ({value})" if value else "")
 
 
-def _packed(value: Any) -> bytes | str:
+def _packed(value: object) -> bytes | str:
     """An id as it is kept meanwhile: twelve bytes, where it is an ObjectId, else text."""
     return value.binary if isinstance(value, ObjectId) else label(value)
 

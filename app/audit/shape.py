@@ -1,7 +1,6 @@
 """Where a schema of others keeps what an audit asks for: the options of `reserva audit`, and what they exclude."""
 
 from dataclasses import dataclass, fields
-from typing import Any
 
 from typing_extensions import override
 
@@ -50,7 +49,7 @@ class Condition:
         """As it is written on the command line."""
         return self.path if self.wanted is None else f"{self.path}={self.wanted}"
 
-    def holds(self, value: Any) -> bool:
+    def holds(self, value: object) -> bool:
         """Whether a value is the one that is meant; of a list, whether one of them is."""
         if isinstance(value, list):
             return any(self.holds(each) for each in value)
@@ -65,7 +64,7 @@ def condition(text: str) -> Condition:
     return Condition(path.strip(), wanted.strip() if separator else None)
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """A value as people write it on a command line: true, 3, a text, an id."""
     if value is None:
         return "null"

@@ -35,7 +35,7 @@ class Field:
         return list(islice(dict.fromkeys(map(_example, self.values)), _EXAMPLES))
 
 
-def _example(value: Any) -> str:
+def _example(value: object) -> str:
     """A value as people write it: texts in quotes, instants as RFC 3339."""
     if isinstance(value, bool | int | float):
         return plain(value)
@@ -50,7 +50,7 @@ class Survey:
     fields: dict[str, Field] = field(default_factory=dict)
 
 
-def survey(documents: Iterable[Mapping[str, Any]]) -> Survey:
+def survey(documents: Iterable[Mapping[str, object]]) -> Survey:
     """Look through documents; of dynamic and very deep ones not everything is listed."""
     found = Survey()
     for document in documents:
@@ -68,7 +68,7 @@ def survey(documents: Iterable[Mapping[str, Any]]) -> Survey:
     return found
 
 
-def _leaves(value: Any, path: str, depth: int, *, spread: bool) -> Iterator[tuple[str, Any, bool]]:
+def _leaves(value: object, path: str, depth: int, *, spread: bool) -> Iterator[tuple[str, Any, bool]]:
     if isinstance(value, list):
         for each in value[:_ELEMENTS]:
             yield from _leaves(each, path, depth, spread=True)

@@ -5,7 +5,7 @@ A format is written with the codes of strptime (`%d_%m_%Y`) or with the letters 
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import DAY, Millis, from_millis, to_millis
@@ -129,7 +129,7 @@ class Texts:
         except ValueError:
             return None
 
-    def day(self, value: Any) -> date | None:
+    def day(self, value: object) -> date | None:
         """The local day that a value means.
 
         An instant at midnight UTC is the day that UTC shows, because so schemas store days; any other is its local day.
@@ -147,7 +147,7 @@ class Texts:
         except (OverflowError, ValueError):
             return None
 
-    def clock(self, value: Any) -> Clock | None:
+    def clock(self, value: object) -> Clock | None:
         """A time of day: a text like `9:30`, `09:30:00`, `2:15 PM` or `10:00 - 11:30`, or an instant's, locally."""
         if isinstance(value, datetime):
             try:

@@ -61,7 +61,7 @@ class Translation:
         self._times = _Times(shape, self._end)
         self._words = _words(shape)
 
-    def rows(self, found: dict[str, Any]) -> Iterator[Translated | LeftOut]:
+    def rows(self, found: dict[str, object]) -> Iterator[Translated | LeftOut]:
         """The rows of a document."""
         if self._plain:
             yield Translated(found, "", lambda: found)
@@ -78,7 +78,7 @@ class Translation:
                 self.unseen -= values.keys()
             yield self._row(kept, values)
 
-    def _row(self, kept: dict[str, Any], values: Values) -> Translated:
+    def _row(self, kept: dict[str, object], values: Values) -> Translated:
         row = dict(kept)
         if self._shape.no_status:
             row["status"] = NO_STATUS
@@ -88,7 +88,7 @@ class Translation:
         free = next((str(each) for each in self._shape.free_if if each.holds(values.get(each.path))), "")
         return Translated(row, free, lambda: self._place(row, values))
 
-    def _place(self, row: dict[str, Any], values: Values) -> _Place:
+    def _place(self, row: dict[str, object], values: Values) -> _Place:
         if self._shape.resource is not None:
             row["resource"] = values.get(self._shape.resource)
         if self._shape.units is not None:
@@ -168,7 +168,7 @@ class _Times:
             return start, None  # the reader says what is wrong with it
         return length if isinstance(length, LeftOut) else (start, DatetimeMS(begin + length))
 
-    def _read(self, value: Any) -> Any:
+    def _read(self, value: object) -> Any:
         """An instant as the reader takes it; what is none stays as it is."""
         if type(value) is not str:
             return value

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 import pymongo
@@ -164,7 +164,7 @@ class _Occupants:
         self._rows = rows
         self._now = now
 
-    def profile(self, resource: ResourceRules, ignore: Any = None) -> Profile:
+    def profile(self, resource: ResourceRules, ignore: object = None) -> Profile:
         """How full a resource is, without the reservation to ignore."""
         return Profile(
             self._now, occupancies_on(resource.id, self._rows[resource.id], by_guests=resource.by_guests), ignore

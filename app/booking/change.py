@@ -230,7 +230,7 @@ def _lifted_rules_of(stored: Reservation, after: Reservation) -> frozenset[str]:
     return frozenset(RULES) - ({"duration"} if stays else {"duration", "horizon"})
 
 
-def _patched(stored: Reservation, patch: dict[str, Any]) -> Reservation:
+def _patched(stored: Reservation, patch: dict[str, object]) -> Reservation:
     """The reservation with a merge patch applied; metadata merges by key."""
     row = stored.to_mongo()
     for name, value in patch.items():

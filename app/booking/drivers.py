@@ -66,7 +66,7 @@ class SessionDriver(Driver, SessionOwner):
 
     def __init__(self, client: "MongoClient[dict[str, Any]]", database: str, slots: int) -> None:
         self.client = client
-        self.database: Database[dict[str, Any]] = client.get_database(
+        self.database: Database[dict[str, object]] = client.get_database(
             database, read_concern=ReadConcern("majority"), write_concern=MAJORITY
         )
         self.ensure_registered: EnsureRegistered = _no_registration

@@ -193,7 +193,7 @@ class EditService(Intent[Service]):
         view.service_rules(self.identity)  # raises if the guard is missing
         row_after = after.to_mongo()
         unset = dict.fromkeys(_OPTIONAL_FIELDS - row_after.keys(), "")
-        change: dict[str, Any] = {"$set": row_after, "$push": _operation_push(self.operation)}
+        change: dict[str, object] = {"$set": row_after, "$push": _operation_push(self.operation)}
         change |= {"$unset": unset} if unset else {}
         return Accepted(
             after,

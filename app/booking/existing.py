@@ -175,7 +175,7 @@ class ExistingIntent(Intent[Reservation]):
 _LOOKUP_FIELDS = ("resource", "status", "startTime", "endTime", "blockStart", "blockEnd", "units")
 
 
-def _lookup_fields(row: dict[str, Any], row_after: dict[str, Any]) -> dict[str, Any]:
+def _lookup_fields(row: dict[str, object], row_after: dict[str, object]) -> dict[str, Any]:
     """The fields of a row that others wrote which must be rewritten, so that the lookup finds it in its new place."""
     fields = {name: row_after[name] for name in _LOOKUP_FIELDS if not _is_same_json(row.get(name), row_after[name])}
     if isinstance(named := row.get("resource"), ObjectId) and str(named) == row_after["resource"]:
@@ -183,7 +183,7 @@ def _lookup_fields(row: dict[str, Any], row_after: dict[str, Any]) -> dict[str, 
     return fields
 
 
-def _is_same_json(one: Any, other: Any) -> bool:
+def _is_same_json(one: object, other: object) -> bool:
     """Whether two values are the same JSON: in Python true equals 1."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_is_same_json(value, other[name]) for name, value in one.items())

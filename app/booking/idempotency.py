@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Never, TypeVar
+from typing import Generic, Never, TypeVar
 
 from pydantic import ValidationError
 
@@ -78,7 +78,7 @@ def key_hash(caller: str, route: str, key: str) -> str:
     return hashlib.sha256(json.dumps([caller, route, key]).encode()).hexdigest()
 
 
-def request_hash(body: Any, query: Sequence[tuple[str, str]]) -> str:
+def request_hash(body: object, query: Sequence[tuple[str, str]]) -> str:
     """The hash of a request, the same for equal JSON and equal parameters in whatever order.
 
     Args:
@@ -105,7 +105,7 @@ def read_answers(tokens: Sequence[AnyToken]) -> Steps[dict[str, StoredAnswer]]:
     return answers
 
 
-def _parse_answer(stored: Any) -> StoredAnswer:
+def _parse_answer(stored: object) -> StoredAnswer:
     """The stored answer; one that others have damaged matches no request, so that nothing is done twice."""
     try:
         answer: StoredAnswer = StoredAnswer.model_validate(stored)

@@ -13,7 +13,7 @@ older stamp, and each writer is bounded:
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import structlog
 from pymongo.errors import PyMongoError
@@ -70,7 +70,7 @@ def check_skew(stamp: Millis, now: Millis) -> None:
         raise StaleTimestamp
 
 
-def restamp(reservations: Sequence[Any]) -> Steps[None]:
+def restamp(reservations: Sequence[object]) -> Steps[None]:
     """Stamp reservations again that became visible late: a follower that has passed the old stamp finds the new one."""
     change = {"$currentDate": STAMP}
     try:

@@ -218,7 +218,7 @@ def _judge(intent: AnyIntent, snapshot: Snapshot) -> Outcome:
 
 
 def _write(
-    accepted: Sequence[Accepted[object]], snapshot: Snapshot, first: AnyIntent, written: list[Any]
+    accepted: Sequence[Accepted[object]], snapshot: Snapshot, first: AnyIntent, written: list[object]
 ) -> Steps[None]:
     """Write the reach first, so that no reader misses what follows; then the inserts and the guarded updates.
 
@@ -227,7 +227,7 @@ def _write(
     inserts = [reservation for each in accepted for reservation in each.inserts]
     blocks = [reservation for each in accepted for reservation in each.blocks]
     for reach, resources in _resources_by_reach(_raised_reaches(blocks, snapshot)).items():
-        raised: dict[str, Any] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}}
+        raised: dict[str, object] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}}
         if reach.long:
             raised["$set"] = {"long": True}
         yield Step("guards.reach", "guards", "update_many", ({"_id": {"$in": resources}}, raised))
@@ -292,7 +292,7 @@ def _expiry_updates(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent
     return [marks[row["_id"]] for row in histories if isinstance(row.get("history"), list)]
 
 
-def expiry_update(identity: Any, version: int, now: datetime, intent: AnyIntent) -> Update:
+def expiry_update(identity: object, version: int, now: datetime, intent: AnyIntent) -> Update:
     """The update that marks a hold as expired."""
     line: HistoryLine = {
         "at": now,

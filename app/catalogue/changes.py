@@ -61,7 +61,7 @@ class Changes:
         """The update of the stored document; what is unset is removed, never null."""
         fields = {**self.fields, **_former(row, after, now)}
         unset = [name for name, value in fields.items() if value is None]
-        update: dict[str, Any] = {
+        update: dict[str, object] = {
             "$set": {name: value for name, value in fields.items() if value is not None} | {"updatedAt": now}
         }
         if self.added is not None:

@@ -131,7 +131,7 @@ def _compare(basis: Basis, wanted: Wanted) -> tuple[Changes, ResourceRules] | No
 
 
 def _judge(
-    plan: Plan, guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], now: Millis
+    plan: Plan, guard: Mapping[str, object], rows: Sequence[Mapping[str, object]], now: Millis
 ) -> tuple[Survey, list[Occupancy]]:
     survey = survey_of(guard, rows, plan.before, now)
     return survey, plan.stranded_among(survey.bookings, now)

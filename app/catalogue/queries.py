@@ -47,7 +47,7 @@ async def read_row(
 async def read_some(
     store: Store,
     kind: type[C],
-    query: Mapping[str, Any],
+    query: Mapping[str, object],
     limit: int,
     *,
     after: str | None,

@@ -82,7 +82,7 @@ class Catalogue:
         kind: type[C],
         limit: int,
         after: str | None,
-        query: Mapping[str, Any] | None = None,
+        query: Mapping[str, object] | None = None,
         only: str | None = None,
     ) -> list[C]:
         """Up to `limit` objects by id, without hours, that match a query and come after an id; `only` that one."""

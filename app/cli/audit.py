@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -56,7 +56,7 @@ async def audit_(
     pipeline: Path | None,
     as_json: bool,
     file: IO[str] | None,
-    **fields: Any,
+    **fields: object,
 ) -> int:
     """Look for resources that are booked above their capacity, in any database.
 

@@ -49,7 +49,7 @@ class _InGroup(click.Option):
         self.group = group
 
 
-def _option(group: str, name: str, field: str, explanation: str, **more: Any) -> Callable[[_Made], _Made]:
+def _option(group: str, name: str, field: str, explanation: str, **more: object) -> Callable[[_Made], _Made]:
     return click.option(name, field, cls=_InGroup, group=group, help=explanation, **more)
 
 

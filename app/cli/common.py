@@ -136,7 +136,7 @@ async def opened(
         await store.close()
 
 
-def asynchronous(body: Callable[P, Coroutine[Any, Any, int]]) -> Callable[P, None]:
+def asynchronous(body: Callable[P, Coroutine[object, object, int]]) -> Callable[P, None]:
     """Make a command of a coroutine function that returns the exit code.
 
     What an operator can mend ends with one sentence and exit code 2: a database or queue that cannot be reached or
@@ -172,7 +172,7 @@ def explained() -> Iterator[None]:
         raise CouldNot(f"Redis failed: {str(error).rstrip('.')}. Check REDIS_URL and that the server runs.") from error
 
 
-def result(value: Any) -> None:
+def result(value: object) -> None:
     """Print a result as one line of JSON on standard output.
 
     Raises:

@@ -42,7 +42,7 @@ SHOWN = 10
 ReadOption = Callable[[click.Context, click.Parameter, str | None], Any]
 
 
-def _read(parse: Callable[[str], Any]) -> ReadOption:
+def _read(parse: Callable[[str], object]) -> ReadOption:
     """An option that is refused with the sentence of what reads it."""
 
     def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:

@@ -43,7 +43,7 @@ class Process:
         """Call the application; messages of the lifespan are observed on their way."""
         return self._live(scope, receive, send) if scope["type"] == "lifespan" else self._app(scope, receive, send)
 
-    async def _live(self, scope: Any, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: object, receive: Receive, send: Send) -> None:
         failed = False
 
         async def observe(message: Message) -> None:

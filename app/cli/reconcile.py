@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import aclosing
-from typing import Any
 
 import click
 import structlog
@@ -114,7 +113,7 @@ def _line(finding: Finding, around: FindingsContext) -> str:
     return printable(f"{finding.id}  {place}  {time}  {finding.peak} of {finding.capacity}  {finding.state}  {who}")
 
 
-def _whose(reservation: Any, around: FindingsContext) -> str:
+def _whose(reservation: object, around: FindingsContext) -> str:
     """Who has booked: the customer's name, else their id, else the reservation's."""
     customer = identity(around.reservations.get(row_key(reservation), {}).get("customer"))
     return shown_text(reservation) if customer is None else around.customers.get(customer, customer)

@@ -28,7 +28,7 @@ class Supervisor(MPServer):
     """granian's server with another way of looking after its processes; all arguments are granian's."""
 
     @override
-    def _serve_loop(self, spawn_target: Callable[..., Any], target_loader: Callable[..., Any]) -> None:
+    def _serve_loop(self, spawn_target: Callable[..., object], target_loader: Callable[..., object]) -> None:
         """Start again what is lost, until a signal comes."""
         failures: dict[int, int] = {}
         due: dict[int, float] = {}

@@ -5,7 +5,6 @@ collection of `app.storage.documents.Beat` itself, and makes its one client itse
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from pymongo import MongoClient
 
@@ -23,7 +22,7 @@ def worker_lives(url: str, host: str, timeout_seconds: float) -> bool:
         ValueError, TypeError: the URL is none.
     """
     limit = int(timeout_seconds * 1000)
-    client: MongoClient[dict[str, Any]] = MongoClient(url, timeoutMS=limit, serverSelectionTimeoutMS=limit)
+    client: MongoClient[dict[str, object]] = MongoClient(url, timeoutMS=limit, serverSelectionTimeoutMS=limit)
     with client:
         now: datetime = client.admin.command("hello")["localTime"]
         found = client.get_default_database(DATABASE)["beats"].find_one(

@@ -38,7 +38,7 @@ Faults: TypeAlias = list[tuple[Path, str]]
 """What is to blame, each with a sentence that a person can act on."""
 
 
-def read_schedule(shape: Any) -> tuple[Schedule, Faults]:
+def read_schedule(shape: object) -> tuple[Schedule, Faults]:
     """A schedule from `{weekly?: [{days, from, to}], overrides?: [{date, windows: [{from, to}]}]}`."""
     reader = _Reader()
     try:
@@ -49,7 +49,7 @@ def read_schedule(shape: Any) -> tuple[Schedule, Faults]:
         return Schedule(None, {}), reader.faults
 
 
-def stored_schedule(shape: Mapping[str, Any]) -> Schedule:
+def stored_schedule(shape: Mapping[str, object]) -> Schedule:
     """A schedule that was checked before it was stored: read five times as fast as by `read_schedule`.
 
     Windows and dates that another program stored and that cannot be understood are left out. Days with equal hours
@@ -68,7 +68,7 @@ def stored_schedule(shape: Mapping[str, Any]) -> Schedule:
     return Schedule(weekly, overrides)
 
 
-def _listed(shape: Any, name: str) -> Sequence[Any]:
+def _listed(shape: object, name: str) -> Sequence[Any]:
     found = shape.get(name) if isinstance(shape, Mapping) else None
     return found if isinstance(found, list) else ()
 
@@ -127,7 +127,7 @@ class _Reader:
             raise _EnoughError
 
     def members(
-        self, shape: Any, path: Path, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+        self, shape: object, path: Path, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
     ) -> Mapping[str, Any]:
         """An object with these members and no others; members that it lacks are faults, and missing in the result."""
         if not isinstance(shape, Mapping):
@@ -143,7 +143,7 @@ class _Reader:
                 self.add_fault((*path, name), "This field is required.")
         return shape
 
-    def items(self, shape: Any, path: Path, most: int, what: str) -> Iterator[tuple[Path, Any]]:
+    def items(self, shape: object, path: Path, most: int, what: str) -> Iterator[tuple[Path, Any]]:
         """The items of a list, each with its path; none where the list is too long."""
         if not isinstance(shape, list | tuple):
             self.add_fault(path, "This must be a list.")
@@ -154,7 +154,7 @@ class _Reader:
         for index, item in enumerate(shape):
             yield (*path, index), item
 
-    def weekly(self, shape: Any) -> tuple[Day, ...]:
+    def weekly(self, shape: object) -> tuple[Day, ...]:
         """Seven days from Monday."""
         week: dict[str, list[Hours]] = {day: [] for day in DAYS}
         for path, item in self.items(shape, ("weekly",), WEEKLY_MAX, "windows may be listed"):
@@ -169,7 +169,7 @@ class _Reader:
                 )
         return tuple(_shared(tuple(windows)) for windows in week.values())
 
-    def days(self, shape: Any, path: Path) -> set[str]:
+    def days(self, shape: object, path: Path) -> set[str]:
         """The days of the week that are named."""
         named: set[str] = set()
         for item_path, name in self.items(shape, path, len(DAYS), "days may be named"):
@@ -181,7 +181,7 @@ class _Reader:
             self.add_fault(path, f"Name at least one day of {_NAMES}.")
         return named
 
-    def overrides(self, shape: Any) -> dict[date, Day]:
+    def overrides(self, shape: object) -> dict[date, Day]:
         """Windows by the date whose hours they replace."""
         found: dict[date, Day] = {}
         for path, item in self.items(shape, ("overrides",), OVERRIDES_MAX, "dates can have an override"):
@@ -199,7 +199,7 @@ class _Reader:
                 found[day] = _shared(tuple(windows))
         return found
 
-    def window(self, members: Mapping[str, Any], path: Path) -> list[Hours]:
+    def window(self, members: Mapping[str, object], path: Path) -> list[Hours]:
         """One window, or none where it is faulty; `to` at or before `from` is a time of the next day."""
         opens = self.minutes(members["from"], (*path, "from")) if "from" in members else None
         closes = self.minutes(members["to"], (*path, "to"), last=MINUTES_A_DAY) if "to" in members else None
@@ -207,7 +207,7 @@ class _Reader:
             return []
         return [_window(opens, closes if closes > opens else closes + MINUTES_A_DAY)]
 
-    def minutes(self, shape: Any, path: Path, last: int = MINUTES_A_DAY - 1) -> int | None:
+    def minutes(self, shape: object, path: Path, last: int = MINUTES_A_DAY - 1) -> int | None:
         """A local time of day, at most `last`, in minutes from midnight."""
         if shape == "24:00" and last == MINUTES_A_DAY:
             return MINUTES_A_DAY
@@ -218,7 +218,7 @@ class _Reader:
             return None
         return int(match[1]) * 60 + int(match[2])
 
-    def day(self, shape: Any, path: Path) -> date | None:
+    def day(self, shape: object, path: Path) -> date | None:
         """A local date."""
         try:
             return parse_day(shape if isinstance(shape, str) else "")

@@ -87,7 +87,7 @@ class _Open:
         once = tuple(dict.fromkeys(self.reservations))
         return Window(resource, self.start, self.ends, self.peak, self.capacity, once, self.conflicts)
 
-    def join(self, identity: Any, load: int, capacity: int, others: int) -> None:
+    def join(self, identity: object, load: int, capacity: int, others: int) -> None:
         """Add a reservation that starts now; `load` includes it, `others` is how many are active beside it."""
         self.at_the_joint.append(identity)
         if load > capacity:

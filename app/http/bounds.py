@@ -36,16 +36,16 @@ class Bounded:
             read = self._list
         return core_schema.no_info_wrap_validator_function(read, schema)
 
-    def _mapping(self, value: Any, read: Read) -> Any:
+    def _mapping(self, value: object, read: Read) -> Any:
         if isinstance(value, dict):
             self._check("Dictionary", len(value))
         return read(value)
 
-    def _list(self, value: Any, read: Read) -> Any:
+    def _list(self, value: object, read: Read) -> Any:
         if not isinstance(value, list) or not value:
             return read(value)
         self._check("List", len(value))
-        members: list[Any] = []
+        members: list[object] = []
         for start in range(0, len(value), PORTION):
             try:
                 members += read(value[start : start + PORTION])
@@ -59,7 +59,7 @@ class Bounded:
             raise PydanticKnownError("too_long", about)
 
 
-def check_fields(shape: Any, model: type[BaseModel]) -> None:
+def check_fields(shape: object, model: type[BaseModel]) -> None:
     """Refuse an object that has so many unknown fields that nothing else need be said.
 
     Raises:
@@ -74,7 +74,7 @@ def check_fields(shape: Any, model: type[BaseModel]) -> None:
     raise ValidationError.from_exception_data(model.__name__, faults)
 
 
-def _refusal(value: list[Any], start: int, read: Read) -> ValidationError:
+def _refusal(value: list[object], start: int, read: Read) -> ValidationError:
     """The first faults of a list that has some from `start` on."""
     faults: list[InitErrorDetails] = []
     for index in range(start, len(value)):
@@ -84,7 +84,7 @@ def _refusal(value: list[Any], start: int, read: Read) -> ValidationError:
     return ValidationError.from_exception_data("list", faults)
 
 
-def _faults_of(index: int, value: list[Any], read: Read) -> Iterator[InitErrorDetails]:
+def _faults_of(index: int, value: list[object], read: Read) -> Iterator[InitErrorDetails]:
     try:
         read(value[index : index + 1])
     except ValidationError as error:

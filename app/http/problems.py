@@ -46,7 +46,7 @@ def render_problem(problem: Problem, connection: ASGIConnection[Any, Any, Any, A
 
 def problem_body(problem: Problem, request: str) -> dict[str, Any]:
     """A problem as JSON, in the answer to the request of that id."""
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         "type": f"/problems/{problem.name}",
         "title": problem.kind.title,
         "status": problem.kind.status,

@@ -107,7 +107,7 @@ class RequestChecks:
 
 
 def _needs_body(handler: HTTPRouteHandler) -> bool:
-    field: Any = handler.parsed_data_field
+    field = handler.parsed_data_field
     return field is not None and not field.is_optional
 
 

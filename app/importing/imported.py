@@ -64,7 +64,7 @@ def patch_to(stored: ImportedReservation, row: Row) -> dict[str, Any]:
 
 def _status_in_file(stored: ImportedReservation) -> Status:
     """The status as a file has it: what was completed here since, a file goes on calling confirmed."""
-    last: dict[str, Any] = next((entry for entry in reversed(stored.history) if "to" in entry), {})
+    last: dict[str, object] = next((entry for entry in reversed(stored.history) if "to" in entry), {})
     completed_here = (
         last.get("to") == "completed" and last.get("from") == "confirmed" and last.get("by") != ACTOR_IMPORT
     )

@@ -68,7 +68,7 @@ def _json(text: str, naming: ColumnNames) -> dict[str, Any] | Problem:
         return Problem(problem.name, problem.detail.replace("The body", "The row"), faults=problem.faults)
     if not isinstance(value, dict):
         return Problem("invalid", "A row must be a JSON object.")
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for name, cell in value.items():
         ours = naming.ours(name)
         if ours is None:
@@ -82,7 +82,7 @@ def _typed(cells: Mapping[str, str]) -> dict[str, Any] | Problem:
     text = "".join(cells.values())
     if "\0" in text or not (text.isascii() or is_text(text)):
         return Problem("invalid", "The row is not UTF-8 text.")
-    values: dict[str, Any] = dict(cells)
+    values: dict[str, object] = dict(cells)
     guests = cells.get("guests")
     if guests is not None and guests.isascii() and guests.isdigit() and len(guests) <= _DIGITS:
         values["guests"] = int(guests)

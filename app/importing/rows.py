@@ -75,7 +75,7 @@ def names_of(record: Record, row: Row | None) -> dict[str, Any]:
     return {name: values[name] for name in ("reference", "resource") if isinstance(values.get(name), str)}
 
 
-def _with_instants(values: Mapping[str, Any], timezone: ZoneInfo) -> dict[str, Any]:
+def _with_instants(values: Mapping[str, object], timezone: ZoneInfo) -> dict[str, Any]:
     """The values with instants for local times.
 
     Raises:

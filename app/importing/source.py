@@ -65,7 +65,7 @@ def empty_file() -> UnreadableError:
 class _Bytes(Protocol):
     """Where bytes come from: a file, or what decompresses one."""
 
-    def readinto(self, buffer: Any, /) -> int | None:
+    def readinto(self, buffer: bytearray | memoryview, /) -> int | None:
         """Read into a buffer; 0 at the end."""
 
 
@@ -77,7 +77,7 @@ class _StoppablePipe(_Bytes):
         self._stopped, self._stop = os.pipe()
 
     @override
-    def readinto(self, buffer: Any, /) -> int | None:
+    def readinto(self, buffer: bytearray | memoryview, /) -> int | None:
         """Read what comes.
 
         Raises:

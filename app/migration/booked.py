@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from app.domain.instants import Millis
 from app.migration.report import OnProgress, ignore_progress
@@ -26,7 +25,7 @@ class Booked:
     reaches: dict[str, Reach] = field(default_factory=dict)
     foreign: dict[str, list[ForeignOccupancy]] = field(default_factory=dict)
 
-    def enter(self, row: Mapping[str, Any], taken: OccupiedTime, now: Millis, resources: Collection[str]) -> None:
+    def enter(self, row: Mapping[str, object], taken: OccupiedTime, now: Millis, resources: Collection[str]) -> None:
         """Add one occupancy of a reservation."""
         if (missed := foreign_occupancy(row, taken, now)) is not None:
             self.foreign.setdefault(taken.resource, []).append(missed)

@@ -100,7 +100,7 @@ async def find_duplicate_keys(
 def _duplicates_among(field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
     """Let each reservation, the oldest first, keep its keys if no older one has any of them."""
     owners: dict[Hashable, Holder] = {}
-    losers: dict[Hashable, tuple[Any, list[Holder]]] = {}
+    losers: dict[Hashable, tuple[object, list[Holder]]] = {}
     for holder in rows:
         keys = list(_keys(holder.value))
         taken = next(((key, value) for key, value in keys if key in owners), None)
@@ -134,7 +134,7 @@ async def unset_duplicates(
         await store.database["reservations"].update_many({"_id": {"$in": same}}, {"$unset": {field: ""}})
 
 
-def _is_same(row: Mapping[str, Any], field: str, lost: Mapping[Hashable, Hashable]) -> bool:
+def _is_same(row: Mapping[str, object], field: str, lost: Mapping[Hashable, Hashable]) -> bool:
     return comparable(row[field]) == lost.get(row_key(row["_id"]))
 
 
@@ -163,7 +163,7 @@ async def _rows(
         on_progress(f"looking for {field} on several reservations", done, None)
 
 
-def _keys(value: Any) -> Iterator[tuple[Hashable, Any]]:
+def _keys(value: object) -> Iterator[tuple[Hashable, Any]]:
     """The keys that an index makes of a value, each as `comparable` and as stored: a list has one for each element."""
     if isinstance(value, list) and value:
         yield from ((comparable(each), each) for each in value)
@@ -171,7 +171,7 @@ def _keys(value: Any) -> Iterator[tuple[Hashable, Any]]:
         yield comparable(value), value
 
 
-def comparable(value: Any) -> Hashable:
+def comparable(value: object) -> Hashable:
     """A form of a value that is equal to another where MongoDB compares them as equal, numbers across types."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
@@ -194,7 +194,7 @@ def _is_nan(value: float | Decimal) -> bool:
     return value.is_nan() if isinstance(value, Decimal) else isnan(value)
 
 
-def _age(row: Mapping[str, Any]) -> tuple[Millis, str]:
+def _age(row: Mapping[str, object]) -> tuple[Millis, str]:
     """The sort key of a reservation, the oldest first: its `createdAt`, or else the time in its id."""
     identity, created = row["_id"], instant(row.get("createdAt"))
     if created is None:

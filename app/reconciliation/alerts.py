@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import structlog
 from bson import ObjectId
@@ -255,7 +255,7 @@ async def _mark(
             await LeaseStore(sender.store).renew(sender.lease)
 
 
-async def _uncancelled(work: Coroutine[Any, Any, None]) -> None:
+async def _uncancelled(work: Coroutine[object, object, None]) -> None:
     """Do something that must not be left half-way when this process is about to end."""
     task = asyncio.ensure_future(work)
     try:

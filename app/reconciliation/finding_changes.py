@@ -70,7 +70,7 @@ class ChangePlanner:
     def resolution_of(self, vanished: VanishedFinding) -> Change:
         """Resolve a finding without a window. Its annotations remain only where it became part of another finding."""
         row = self.rows[vanished.finding]
-        fields: dict[str, Any] = {"state": "resolved", "updatedAt": self.now}
+        fields: dict[str, object] = {"state": "resolved", "updatedAt": self.now}
         unset = {"acceptance", "acknowledged", "own", "mergedInto"}
         note = "nothing overlaps any more"
         if vanished.into is not None:
@@ -133,9 +133,9 @@ class ChangePlanner:
         }
         return fields | ({"digest": digest(window.reservations)} if is_sampled(window.reservations) else {})
 
-    def _annotations(self, matched: MatchedWindow, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _annotations(self, matched: MatchedWindow, row: Mapping[str, object]) -> dict[str, Any]:
         """What people noted on it, or on the finding from which it is split, and its window before others merged."""
-        annotations: dict[str, Any] = {}
+        annotations: dict[str, object] = {}
         source = self.rows.get(matched.split_from, {})
         if matched.acceptance is not None:
             annotations["acceptance"] = self.rows[matched.acceptance]["acceptance"]
@@ -165,7 +165,7 @@ def _annotations_to_remove(matched: MatchedWindow) -> set[str]:
     return unset | ({"own"} if matched.own is None else set())
 
 
-def _present(row: Mapping[str, Any], names: set[str]) -> tuple[str, ...]:
+def _present(row: Mapping[str, object], names: set[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if name in row))
 
 
@@ -183,7 +183,7 @@ def _is_unchanged(window: Window, row: Mapping[str, Any]) -> bool:
     return set(window.reservations) == set(map(label, row["reservations"]))
 
 
-def _notes(matched: MatchedWindow, row: Mapping[str, Any]) -> list[str | None]:
+def _notes(matched: MatchedWindow, row: Mapping[str, object]) -> list[str | None]:
     """Why a finding changes, for its history."""
     notes: list[str | None] = []
     if row["state"] == "resolved":

@@ -18,10 +18,10 @@ NOTE_LENGTH_MAX = 500
 def run_entry(
     at: datetime,
     to: State,
-    window: Mapping[str, Any],
+    window: Mapping[str, object],
     notes: Iterable[str | None] = (),
-    joined: Sequence[Any] = (),
-    left: Sequence[Any] = (),
+    joined: Sequence[object] = (),
+    left: Sequence[object] = (),
 ) -> dict[str, Any]:
     """The entry of a change by a run.
 
@@ -48,13 +48,13 @@ def run_entry(
     return {"at": at, "by": ACTOR_WORKER, "to": to, **present}
 
 
-def first_ids(ids: Sequence[Any]) -> str:
+def first_ids(ids: Sequence[object]) -> str:
     """The first of these ids, and how many more there are."""
     more = f" and {len(ids) - IDS_MAX} more" if len(ids) > IDS_MAX else ""
     return ", ".join(shown_text(each) for each in ids[:IDS_MAX]) + more
 
 
-def bounded(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def bounded(history: Sequence[Mapping[str, object]]) -> list[Mapping[str, Any]]:
     """The entries that a history keeps: those of people outlast those of runs."""
     surplus = len(history) - ENTRIES_MAX
     droppable = [place for place, each in enumerate(history[:-1]) if each["by"] == ACTOR_WORKER]
@@ -62,5 +62,5 @@ def bounded(history: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [each for place, each in enumerate(history) if place not in dropped][-ENTRIES_MAX:]
 
 
-def _count_of_others(ids: Sequence[Any], verb: str) -> str | None:
+def _count_of_others(ids: Sequence[object], verb: str) -> str | None:
     return f"{len(ids) - IDS_MAX} more {verb}" if len(ids) > IDS_MAX else None

@@ -34,7 +34,7 @@ class BatchWriter:
     run: Run
     opened: list[Finding] = field(default_factory=list)
 
-    async def write(self, changes: Sequence[Change], seen: Sequence[Any]) -> None:
+    async def write(self, changes: Sequence[Change], seen: Sequence[object]) -> None:
         """Write the changes, in the order in which an interruption does no harm, and mark the others as seen.
 
         Raises:
@@ -63,7 +63,7 @@ class BatchWriter:
         await LeaseStore(self.store).under(self.lease, write)
         self._add_opened(batch if self.store.mode == "strict" else changed, before)
 
-    def _add_opened(self, changes: Sequence[Change], before: dict[ObjectId, dict[str, Any]]) -> None:
+    def _add_opened(self, changes: Sequence[Change], before: dict[ObjectId, dict[str, object]]) -> None:
         self.opened.extend(_finding_after(change, before) for change in changes if change.opened)
 
     def _marking_seen(self, seen: Sequence[Any]) -> _Write:

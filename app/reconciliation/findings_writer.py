@@ -51,7 +51,7 @@ async def write_findings(
     run: Run,
     resources: Sequence[str],
     windows: Sequence[Window],
-    ids: Mapping[str, Any],
+    ids: Mapping[str, object],
 ) -> WrittenFindings:
     """Store the windows of these resources, which are all that they have.
 
@@ -88,10 +88,10 @@ class _Plan:
 
 
 async def _plan(
-    store: Store, run: Run, resources: Sequence[str], windows: Sequence[Window], ids: Mapping[str, Any]
+    store: Store, run: Run, resources: Sequence[str], windows: Sequence[Window], ids: Mapping[str, object]
 ) -> _Plan:
     by_resource = {name: list(group) for name, group in groupby(windows, key=attrgetter("resource"))}
-    rows: dict[str, list[dict[str, Any]]] = {}
+    rows: dict[str, list[dict[str, object]]] = {}
     async for row in FindingStore(store).unresolved(resources):
         rows.setdefault(row["resource"], []).append(row)
     plan = _Plan()
@@ -112,7 +112,7 @@ async def _plan(
 
 
 async def _match_resource(
-    store: Store, resource: str, windows: Sequence[Window], rows: list[dict[str, Any]]
+    store: Store, resource: str, windows: Sequence[Window], rows: list[dict[str, object]]
 ) -> Matched:
     """Match one resource; resolved findings that may return are added to those that were read."""
     known = [stored_finding(row) async for row in _yielding(rows)]

@@ -6,7 +6,6 @@ shortened to what a person reads; a chat system may still render `*bold*`, or li
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from app.domain.instants import render
 from app.reconciliation.findings.context import FindingsContext
@@ -28,7 +27,7 @@ _MENTIONS_AND_LINKS = re.compile(r"@(?=\w)|\](?=\()|:(?=//)")
 """Where a mention (`@channel`), a link of Markdown or an address would begin."""
 
 
-def escaped(value: Any) -> str:
+def escaped(value: object) -> str:
     """Text that others wrote, as it may stand in a message."""
     text = printable(shown_text(value))
     text = text if len(text) <= _WORD_LENGTH_MAX else text[: _WORD_LENGTH_MAX - 1] + "…"
@@ -56,7 +55,7 @@ def overlap_text(named: Sequence[str], total: int) -> str:
     return f"Conflict detected: {first} {what}"
 
 
-def _reservation_text(reservation: Any, context: FindingsContext) -> str:
+def _reservation_text(reservation: object, context: FindingsContext) -> str:
     customer = identity(context.reservations.get(row_key(reservation), {}).get("customer"))
     name = None if customer is None else context.customers.get(customer)
     return escaped(reservation) if name is None else f"{escaped(reservation)} ({escaped(name)})"

@@ -112,7 +112,7 @@ async def scan_resources(
     return ResourceScan(reader.rows, limits, reader.ids or {}, reader.reaches, reader.foreign)
 
 
-def _is_new(row: Mapping[str, Any], repeatable: set[Hashable]) -> bool:
+def _is_new(row: Mapping[str, object], repeatable: set[Hashable]) -> bool:
     """Whether a row was not read before; only one with items, or with an opaque reference, can be read twice."""
     if not row.get("items") and not is_opaque(row.get("resource")):
         return True

@@ -30,7 +30,7 @@ def is_sampled(labels: Sequence[str]) -> bool:
     return len(labels) > LISTED_IDS_MAX or sum(map(len, labels)) > LISTED_CHARACTERS_MAX
 
 
-def listed_ids(labels: Sequence[str], ids: Mapping[str, Any]) -> list[Any]:
+def listed_ids(labels: Sequence[str], ids: Mapping[str, object]) -> list[Any]:
     """The ids that a finding lists: all, or the first of them and some at even distances from the rest.
 
     Whatever part of a long window is left later, some of the reservations that occupy it are among them.
@@ -86,7 +86,7 @@ def new_acceptance(finding: Finding, by: str, at: datetime, until: datetime | No
         by=by,
         at=at,
     )
-    fields: dict[str, Any] = new.model_dump(by_alias=True, exclude_none=True)
+    fields: dict[str, object] = new.model_dump(by_alias=True, exclude_none=True)
     return fields
 
 

@@ -93,7 +93,7 @@ class SweepReader:
         self._reader = Reader(self.now, self.limits.by_guest)
         self._lapse = from_millis(self.now).replace(tzinfo=None)
 
-    def read(self, documents: Iterable[Mapping[str, Any]]) -> None:  # noqa: C901, PLR0912 -- a call a row costs a tenth
+    def read(self, documents: Iterable[Mapping[str, object]]) -> None:  # noqa: C901, PLR0912 -- a call a row costs a tenth
         """Read a batch. Rows exactly as Reserva writes them cost little; of a million rows nearly all are."""
         current, most_back, most_ahead, scanned = "", 0, 0, 0
         append, epoch, lapse, ids, by_guest = self.rows.append, _EPOCH, self._lapse, self.ids, self.limits.by_guest
@@ -161,7 +161,7 @@ class SweepReader:
         if back > known.back or ahead > known.ahead:
             self.reaches[resource] = known.or_more(Reach(doubled(back), doubled(ahead)))
 
-    def _read_foreign(self, found: Mapping[str, Any]) -> None:
+    def _read_foreign(self, found: Mapping[str, object]) -> None:
         """Read a row as others may have written it."""
         standing = self._reader.standing(found)
         if isinstance(standing, LeftOut):
@@ -175,10 +175,10 @@ class SweepReader:
         elif standing == "active":
             self._read_active(found)
 
-    def _leave_out(self, left_out: LeftOut, found: Mapping[str, Any]) -> None:
+    def _leave_out(self, left_out: LeftOut, found: Mapping[str, object]) -> None:
         self.tally.leave_out(left_out.reason, LeftOutExample(found, left_out.value))
 
-    def _read_active(self, found: Mapping[str, Any]) -> None:
+    def _read_active(self, found: Mapping[str, object]) -> None:
         raw = found.get("_id")
         name = "" if self.ids is None else label(raw)
         placed, readable = False, False
@@ -192,7 +192,7 @@ class SweepReader:
         if placed and self.ids is not None:
             self.ids[name] = raw
 
-    def _add_occupancy(self, found: Mapping[str, Any], taken: OccupiedTime, name: str) -> bool:
+    def _add_occupancy(self, found: Mapping[str, object], taken: OccupiedTime, name: str) -> bool:
         """Add one occupancy, and what it means for the conflict lookup; whether it became a row."""
         outside = foreign_occupancy(found, taken, self.now)
         if outside or is_found_by_lookup(found, taken):
@@ -206,12 +206,12 @@ class SweepReader:
         self.rows.append((taken.resource, taken.start, name, taken.end, taken.units))
         return True
 
-    def _is_met_in_order(self, found: Mapping[str, Any], taken: OccupiedTime) -> bool:
+    def _is_met_in_order(self, found: Mapping[str, object], taken: OccupiedTime) -> bool:
         """Whether a cursor in the order of `resource` meets it beside the others on its resource."""
         resource = found.get("resource")
         return not is_opaque(resource) and not isinstance(resource, list) and taken.resource == identity(resource)
 
 
-def is_idle(found: Mapping[str, Any]) -> bool:
+def is_idle(found: Mapping[str, object]) -> bool:
     """Whether a row has one of the statuses that a database leaves out by itself."""
     return found.get("status") in IDLE_AS_WRITTEN

@@ -8,7 +8,6 @@ whether anything matched or not, so a follower that goes on from it never reads 
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
 
 from app.domain.instants import Millis, from_millis, to_millis
 from app.errors import Problem
@@ -58,7 +57,7 @@ def _position_of(cursor: str) -> ChangePosition | None:
 
 
 def next_position(
-    position: ChangePosition, until: datetime, rows: Sequence[dict[str, Any]], limit: int
+    position: ChangePosition, until: datetime, rows: Sequence[dict[str, object]], limit: int
 ) -> ChangePosition:
     """The position behind a page of `limit` at most, whose query found `rows`, one more if there are more.
 

@@ -90,7 +90,7 @@ def _verdict(problem: Problem, uncreated: Collection[str]) -> dict[str, Any]:
     return {name: [_existing(entry, uncreated) for entry in entries] for name, entries in shown.items()}
 
 
-def _existing(entry: dict[str, Any], uncreated: Collection[str]) -> dict[str, Any]:
+def _existing(entry: dict[str, object], uncreated: Collection[str]) -> dict[str, Any]:
     if entry.get("reservation") not in uncreated:
         return entry
     return {name: value for name, value in entry.items() if name not in {"reservation", "status"}}

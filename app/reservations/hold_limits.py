@@ -91,7 +91,7 @@ class HoldLimits:
         self._of_a_customer = of_a_customer
         self._of_a_key = of_a_key
         self._queues: dict[HoldOwner, _Queue] = {}
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[object]] = set()
 
     async def book_within(self, wanted: Mapping[HoldOwner, int], book: Callable[[float], Awaitable[T]]) -> T:
         """Book, in the seconds that are left, if so many more holds of each owner are within the limit.

@@ -1,7 +1,6 @@
 """Inserts of many documents, of which others may have made some meanwhile."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from pymongo.errors import BulkWriteError
 
@@ -10,7 +9,7 @@ from app.storage.client import Store
 _DUPLICATE_KEY = 11000
 
 
-async def insert_new(store: Store, collection: str, documents: Sequence[dict[str, Any]]) -> int:
+async def insert_new(store: Store, collection: str, documents: Sequence[dict[str, object]]) -> int:
     """Insert the documents whose ids are not taken, and return how many were.
 
     Raises:

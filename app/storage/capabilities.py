@@ -115,7 +115,7 @@ def _branch(status: str) -> dict[str, Any]:
     return {"resource": "", "status": status, "startTime": {"$gt": start, "$lt": start + timedelta(days=1)}}
 
 
-async def _stages(database: "AsyncIOMotorDatabase[Any]", where: dict[str, Any]) -> set[str]:
+async def _stages(database: "AsyncIOMotorDatabase[Any]", where: dict[str, object]) -> set[str]:
     """The stages of the plan for a find among reservations; empty if the server does not tell."""
     try:
         told = await database.command(
@@ -128,7 +128,7 @@ async def _stages(database: "AsyncIOMotorDatabase[Any]", where: dict[str, Any]) 
     return set(stages_of(told["queryPlanner"]["winningPlan"]))
 
 
-def stages_of(plan: Any) -> Iterator[str]:
+def stages_of(plan: object) -> Iterator[str]:
     """The names of all stages of a plan, wherever a server's version nests them."""
     if isinstance(plan, dict):
         if isinstance(plan.get("stage"), str):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
@@ -32,7 +32,7 @@ class Limits:
     by_guest: set[str] = field(default_factory=set)
     _texts: set[str] = field(default_factory=set)
 
-    def learn(self, found: Mapping[str, Any]) -> None:
+    def learn(self, found: Mapping[str, object]) -> None:
         """Add a stored resource."""
         raw = found.get("_id")
         resource = identity(raw)
@@ -56,19 +56,19 @@ class Limits:
         self.by_guest.discard(resource)
 
 
-def stated_capacity(found: Mapping[str, Any]) -> int | LeftOut:
+def stated_capacity(found: Mapping[str, object]) -> int | LeftOut:
     """The capacity of a stored resource, 1 where it has none; `LeftOut` where it cannot be read."""
     stated = found.get("quantity") if found.get("quantity") is not None else found.get("capacity")
     capacity = 1 if stated is None else count(stated, 0)
     return LeftOut("capacity is not a whole number", excerpt(stated)) if capacity is None else capacity
 
 
-def counts_guests(found: Mapping[str, Any]) -> bool:
+def counts_guests(found: Mapping[str, object]) -> bool:
     """Whether the capacity of a stored resource counts guests, not reservations."""
     return found.get("capacityMode") in _BY_GUEST
 
 
-def former_capacities(stored: Any, current: int) -> Former:
+def former_capacities(stored: object, current: int) -> Former:
     """The former capacities of a resource that are higher than all later ones, by the instant until which they held."""
     if not isinstance(stored, list):
         return ()

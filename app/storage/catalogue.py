@@ -40,17 +40,17 @@ class CatalogueStore:
     ) -> dict[str, Any] | None:
         """An object as it is stored: all of it, these fields and `_id`, or all without some fields."""
         projection = dict.fromkeys(fields, 1) or dict.fromkeys(without, 0) or None
-        row: dict[str, Any] | None = await self._collection(kind).find_one({"_id": identity}, projection)
+        row: dict[str, object] | None = await self._collection(kind).find_one({"_id": identity}, projection)
         return row
 
     async def find_rows(
         self, kind: Kind, query: Mapping[str, Any], limit: int, *, after: str | None, without: Collection[str] = ()
     ) -> list[dict[str, Any]]:
         """Up to `limit` objects as they are stored, by id, that match a query and have a text after `after` as id."""
-        last: dict[str, Any] = {"$gte": ""} if after is None else {"$gt": after}
+        last: dict[str, object] = {"$gte": ""} if after is None else {"$gt": after}
         wanted = {**query, "_id": query.get("_id", {}) | last}
         found = self._collection(kind).find(wanted, dict.fromkeys(without, 0) or None)
-        rows: list[dict[str, Any]] = await found.sort("_id", 1).limit(limit).to_list(None)
+        rows: list[dict[str, object]] = await found.sort("_id", 1).limit(limit).to_list(None)
         return rows
 
     async def exists(self, kind: Kind, identity: str) -> bool:

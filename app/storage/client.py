@@ -111,7 +111,7 @@ class Store:
         found = self.database[collection]
         if not self.capabilities.native:  # mongomock keeps Python's values, and knows no such options
             return found
-        lenient: AsyncIOMotorCollection[dict[str, Any]] = found.with_options(codec_options=LENIENT)
+        lenient: AsyncIOMotorCollection[dict[str, object]] = found.with_options(codec_options=LENIENT)
         return lenient
 
     async def refresh_capabilities(self) -> None:

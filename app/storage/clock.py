@@ -80,7 +80,7 @@ class Clock:
         sent = time.monotonic()
         try:
             with pymongo.timeout(ANSWER_SECONDS):
-                hello: dict[str, Any] = await self._client.admin.command("hello", codec_options=_AWARE)
+                hello: dict[str, object] = await self._client.admin.command("hello", codec_options=_AWARE)
         except PyMongoError:
             return
         told = hello.get("localTime")

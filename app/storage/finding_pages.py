@@ -98,7 +98,7 @@ async def find_page(
 
 async def _conditions(store: Store, filters: FindingFilters) -> dict[str, Any] | None:
     """The filters as the database takes them; None if nothing can match."""
-    where: dict[str, Any] = {}
+    where: dict[str, object] = {}
     narrowed = filters.resources or filters.customer is not None or filters.updated_since is not None
     if filters.states or not narrowed:
         where["state"] = {"$in": sorted({*(filters.states or _STATES)})}
@@ -127,7 +127,7 @@ async def _of_customer(store: Store, customer: str) -> list[ObjectId]:
     found: set[ObjectId] = set()
     customers = forms(customer)
     findings, reservations = store.database[_FINDINGS], store.lenient(Reservation.Settings.name)
-    batch: list[Any] = []
+    batch: list[object] = []
 
     async def look_up() -> None:
         rows = findings.find({"reservations": {"$in": batch}}, {"_id": 1})

@@ -52,7 +52,7 @@ class FindingUpdate:
     @property
     def change(self) -> dict[str, Any]:
         """The update."""
-        change: dict[str, Any] = {"$set": dict(self.fields), "$inc": {"version": 1}}
+        change: dict[str, object] = {"$set": dict(self.fields), "$inc": {"version": 1}}
         return change | ({"$unset": dict.fromkeys(self.unset, "")} if self.unset else {})
 
 
@@ -99,7 +99,7 @@ class FindingStore:
 
     async def unresolved_resources(self, among: Sequence[str] | None = None) -> set[str]:
         """The resources, of all or among these, that have findings which a run may have to resolve or to open again."""
-        where: dict[str, Any] = {"state": {"$in": [*UNRESOLVED]}}
+        where: dict[str, object] = {"state": {"$in": [*UNRESOLVED]}}
         if among is not None:
             where["resource"] = {"$in": [*among]}
         return {str(name) for name in await self.store.of(Finding).distinct("resource", where)}
@@ -129,7 +129,7 @@ class FindingStore:
         """These findings by their ids, raw, with their histories."""
         return {row["_id"]: row async for row in self.store.database[_FINDINGS].find({"_id": {"$in": [*ids]}})}
 
-    async def insert_many(self, rows: Sequence[dict[str, Any]], session: Session) -> None:
+    async def insert_many(self, rows: Sequence[dict[str, object]], session: Session) -> None:
         """Insert findings as they are to be stored."""
         if rows:
             await self.store.database[_FINDINGS].insert_many(rows, session=session)
@@ -194,7 +194,7 @@ class FindingStore:
         """The findings of these ids, the oldest first, without histories."""
         return await self._without_histories({"_id": {"$in": [*ids]}}, len(ids))
 
-    async def _without_histories(self, where: Mapping[str, Any], most: int) -> list[Finding]:
+    async def _without_histories(self, where: Mapping[str, object], most: int) -> list[Finding]:
         """Findings with an empty history; raw, because Beanie leaves out no field that a document must have."""
         rows = self.store.lenient(_FINDINGS).find(where, _WITHOUT_HISTORY, sort=[("_id", 1)], limit=most)
         return [Finding.model_validate({**row, "history": []}) async for row in rows]

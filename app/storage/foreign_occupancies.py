@@ -103,9 +103,9 @@ def steps(difference: Difference, run: ObjectId | None = None) -> Iterator[Step]
             yield partial(_flag, resource, {"$unset": {"foreign": ""}})
 
 
-async def occupancies_matching(store: Store, where: Mapping[str, Any]) -> list[dict[str, Any]]:
+async def occupancies_matching(store: Store, where: Mapping[str, object]) -> list[dict[str, Any]]:
     """The reservations of the occupancies that match a filter, raw: ids of any type, which Beanie does not encode."""
-    rows: list[dict[str, Any]] = await store.database[OCCUPANCIES].find(where, {"reservation": 1}).to_list(None)
+    rows: list[dict[str, object]] = await store.database[OCCUPANCIES].find(where, {"reservation": 1}).to_list(None)
     return rows
 
 
@@ -118,19 +118,19 @@ async def add_foreign_occupancies(store: Store, occupancies: Sequence[ForeignOcc
         await _insert([_stored(each, None) for each in some], store)
 
 
-async def _flag(resource: str, change: Mapping[str, Any], store: Store, session: Session = None) -> None:
+async def _flag(resource: str, change: Mapping[str, object], store: Store, session: Session = None) -> None:
     await store.database["guards"].update_one({"_id": resource}, {**change, "$inc": {"seq": 1}}, session=session)
 
 
-async def _insert(rows: list[dict[str, Any]], store: Store, session: Session = None) -> None:
+async def _insert(rows: list[dict[str, object]], store: Store, session: Session = None) -> None:
     await store.database[OCCUPANCIES].insert_many(rows, session=session)
 
 
-async def _delete(ids: list[Any], store: Store, session: Session = None) -> None:
+async def _delete(ids: list[object], store: Store, session: Session = None) -> None:
     await store.database[OCCUPANCIES].delete_many({"_id": {"$in": ids}}, session=session)
 
 
-def foreign_occupancy(row: Mapping[str, Any], taken: OccupiedTime, now: Millis) -> ForeignOccupancy | None:
+def foreign_occupancy(row: Mapping[str, object], taken: OccupiedTime, now: Millis) -> ForeignOccupancy | None:
     """An occupancy of a reservation, if the conflict lookup does not find it and it has not ended `RETENTION` ago."""
     if is_found_by_lookup(row, taken) or taken.end <= now - RETENTION:
         return None
@@ -153,7 +153,7 @@ def _stored(each: ForeignOccupancy, run: ObjectId | None) -> dict[str, Any]:
     return stored if run is None else stored | {"run": run}
 
 
-def is_occupancy(row: Mapping[str, Any]) -> bool:
+def is_occupancy(row: Mapping[str, object]) -> bool:
     """Whether a row of the collection is an occupancy; documents of other programs are left alone."""
     times = (row.get("startTime"), row.get("endTime"))
     return isinstance(row.get("resource"), str) and "reservation" in row and all(type(at) is datetime for at in times)

@@ -23,7 +23,7 @@ from app.storage.row_reader import EXPIRY_IGNORING, FIELDS, OccupiedTime, is_fou
 _DIGITS = re.compile(r"[0-9a-f]{24}")
 
 
-def is_guard(row: Mapping[str, Any]) -> bool:
+def is_guard(row: Mapping[str, object]) -> bool:
     """Whether a document of the collection `guards` is a valid guard, row of a service or pool."""
     match str(row.get("_id")).partition(":"):
         case ("pool", ":", _):
@@ -47,7 +47,7 @@ def new_rules() -> str:
 async def read_guard(store: Store, identity: str) -> dict[str, Any] | None:
     """The guard of a resource as it is stored; None where there is none."""
     # As a row: the write path compares it field by field with what its transaction reads.
-    row: dict[str, Any] | None = await store.database["guards"].find_one({"_id": identity})
+    row: dict[str, object] | None = await store.database["guards"].find_one({"_id": identity})
     return row
 
 
@@ -88,7 +88,7 @@ async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClient
     # Reservations may be older than their resource: loaded into the database, or left from another system.
     reach, missing = await reach_of(store, resource_id)
     await add_foreign_occupancies(store, missing)
-    guard: dict[str, Any] = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
+    guard: dict[str, object] = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
     guard |= {name: True for name in ("long", "foreign") if getattr(reach, name)}
     return await _insert_guard(store, resource_id, guard, session)
 
@@ -106,7 +106,7 @@ async def make_service_row(store: Store, service_id: str, session: AsyncIOMotorC
 
 
 async def _insert_guard(
-    store: Store, identity: str, guard: dict[str, Any], session: AsyncIOMotorClientSession | None
+    store: Store, identity: str, guard: dict[str, object], session: AsyncIOMotorClientSession | None
 ) -> bool:
     try:
         made = await store.database["guards"].update_one(

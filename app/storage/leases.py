@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from secrets import token_hex
-from typing import Any
 
 from pymongo import ReturnDocument
 
@@ -81,7 +80,7 @@ class LeaseStore:
         Raises:
             OwnershipLost: another process has the lease.
         """
-        fields: dict[str, Any] = {"beatAt": self.store.clock.now()}
+        fields: dict[str, object] = {"beatAt": self.store.clock.now()}
         if delivery is not None:
             fields["delivery"] = delivery.model_dump(by_alias=True, exclude_none=True)
         change = {"$set": fields, "$inc": {"proofs": 1}}

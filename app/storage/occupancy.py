@@ -45,7 +45,7 @@ def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[s
     by_since: dict[Millis | None, list[Span]] = {}
     for span in spans:
         by_since.setdefault(span.since, []).append(span)
-    queries: list[dict[str, Any]] = []
+    queries: list[dict[str, object]] = []
     for since, group in by_since.items():
         newer = {} if since is None else {"updatedAt": {"$gte": from_millis(since)}}
         queries += [query | newer for query in _branches(group, reaches)]
@@ -53,7 +53,7 @@ def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[s
 
 
 def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
-    queries: list[dict[str, Any]] = []
+    queries: list[dict[str, object]] = []
     for resource, clusters in _clusters(spans, reaches).items():
         equalities = [{"resource": form, "status": status} for form, status in product(lookup_ids(resource), BLOCKING)]
         for start, end in clusters:
@@ -126,7 +126,7 @@ def foreign_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> lis
 
     What is `long` there has no bound, so it is asked for by both its ends.
     """
-    queries: list[dict[str, Any]] = []
+    queries: list[dict[str, object]] = []
     for resource, clusters in _clusters((span for span in spans if reaches[span.resource].foreign), reaches).items():
         queries += [{"resource": resource} | _starting(start, end) for start, end in clusters]
         if reaches[resource].long:
@@ -142,7 +142,7 @@ def queries_by_id(listed: Iterable[Row]) -> Iterator[dict[str, Any]]:
         yield {"_id": {"$in": named[first : first + IDS_PER_FIND]}}
 
 
-def batched_queries(queries: Sequence[dict[str, Any]], branches_per_find: int) -> Iterator[dict[str, Any]]:
+def batched_queries(queries: Sequence[dict[str, object]], branches_per_find: int) -> Iterator[dict[str, Any]]:
     """The queries in batches, each a filter of one find."""
     for first in range(0, len(queries), branches_per_find):
         batch = queries[first : first + branches_per_find]
@@ -275,7 +275,7 @@ def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
 _BY_FOLDED: Mapping[str, Status] = {folded(status): status for status in BLOCKING}
 
 
-def _name(value: Any) -> str | None:
+def _name(value: object) -> str | None:
     return None if value is None else identity(value) or shown_text(value)
 
 

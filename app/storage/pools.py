@@ -6,7 +6,6 @@ longer offer the service. Readers of a pool read the rules of its members, which
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from pymongo import UpdateOne
 
@@ -74,7 +73,7 @@ async def complete_pools(store: Store, services: Collection[str]) -> None:
 async def incomplete_pools(store: Store, services: Collection[str]) -> Mapping[str, int]:
     """The services whose pools are not complete, each with the number of resources that its pool lacks."""
     offered = await _resources_by_service(store, services)
-    entered: dict[str, set[Any]] = {}
+    entered: dict[str, set[object]] = {}
     for first in range(0, len(offered), AT_ONCE):
         pools = [pool_row(service) for service in [*offered][first : first + AT_ONCE]]
         async for pool in store.database["guards"].find({"_id": {"$in": pools}, "complete": True}, {"members": 1}):

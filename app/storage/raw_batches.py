@@ -33,11 +33,11 @@ async def find_batches(
     store: Store,
     collection: str,
     fields: Iterable[str],
-    where: Mapping[str, Any] | None = None,
+    where: Mapping[str, object] | None = None,
     *,
     codec: "CodecOptions[dict[str, Any]]" = LENIENT,
     with_ids: bool = True,
-    **options: Any,
+    **options: object,
 ) -> AsyncIterator[Batch]:
     """What a find gives of these fields, batch by batch.
 
@@ -60,9 +60,9 @@ async def find_batches(
         yield [row if codec.tz_aware else _zoneless(row)]
 
 
-def _zoneless(row: Mapping[str, Any]) -> dict[str, Any]:
+def _zoneless(row: Mapping[str, object]) -> dict[str, Any]:
     return {name: _without_zone(value) for name, value in row.items()}
 
 
-def _without_zone(value: Any) -> Any:
+def _without_zone(value: object) -> Any:
     return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) and value.tzinfo else value

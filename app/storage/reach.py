@@ -55,7 +55,7 @@ class Reach(NamedTuple):
             self.foreign or other.foreign,
         )
 
-    def including(self, found: Mapping[str, Any], taken: OccupiedTime) -> "Reach":
+    def including(self, found: Mapping[str, object], taken: OccupiedTime) -> "Reach":
         """The same reach, grown where it must be to find an occupancy of a stored reservation, whoever wrote it."""
         if not is_found_by_lookup(found, taken):
             return self.listing(taken.start, taken.end)
@@ -93,7 +93,7 @@ def listed_reaches(occupancies: Iterable[ForeignOccupancy]) -> dict[str, Reach]:
     return reaches
 
 
-def covers(guard: Mapping[str, Any], reach: Reach) -> bool:
+def covers(guard: Mapping[str, object], reach: Reach) -> bool:
     """Whether the reach of a stored guard is at least as large as a reach."""
     back, ahead = guard.get("reachBack"), guard.get("reachAhead")
     if not isinstance(back, int | float) or not isinstance(ahead, int | float):
@@ -124,7 +124,7 @@ async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
     for resource, reach in reaches.items():
         alike.setdefault(reach, []).append(resource)
     for reach, ids in alike.items():
-        raised: dict[str, Any] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}, "$inc": {"seq": 1}}
+        raised: dict[str, object] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}, "$inc": {"seq": 1}}
         if reach.long:
             raised["$set"] = {"long": True}
         for first in range(0, len(ids), GUARDS_AN_UPDATE):

@@ -51,8 +51,8 @@ class ReadOnlyDatabase:
         self,
         collection: str,
         fields: Sequence[str],
-        where: Mapping[str, Any] | None = None,
-        pipeline: Sequence[Mapping[str, Any]] = (),
+        where: Mapping[str, object] | None = None,
+        pipeline: Sequence[Mapping[str, object]] = (),
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """The documents of a collection or view with these fields, in lists of some thousands, in no order.
 
@@ -93,7 +93,7 @@ class ReadOnlyDatabase:
         return error
 
     async def sample(
-        self, collection: str, most: int, pipeline: Sequence[Mapping[str, Any]] = ()
+        self, collection: str, most: int, pipeline: Sequence[Mapping[str, object]] = ()
     ) -> list[dict[str, Any]]:
         """Up to `most` documents as they are, fewer where they are large.
 
@@ -103,7 +103,7 @@ class ReadOnlyDatabase:
             pymongo.errors.PyMongoError: if the server fails on the way.
         """
         cursor = self._database[collection].aggregate_raw_batches([*pipeline, {"$limit": most}], batchSize=_FEW)
-        documents: list[dict[str, Any]] = []
+        documents: list[dict[str, object]] = []
         size = 0
         try:
             async for batch in cursor:

@@ -87,7 +87,7 @@ class StartPosition(NamedTuple):
     identity: Any
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "StartPosition":
+    def of(cls, row: Mapping[str, object]) -> "StartPosition":
         """The position of a stored reservation."""
         return cls(row.get("startTime"), row["_id"])
 

@@ -69,7 +69,7 @@ class ReservationStore:
     async def find_shown(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Reservation]:
         """Those of these ids, in the order of the ids; odd values of others are text."""
         rows = await self._rows.find({"_id": {"$in": [*ids]}}).to_list(None)
-        found: dict[Any, Reservation] = {row["_id"]: lenient_reservation(row) for row in rows}
+        found: dict[object, Reservation] = {row["_id"]: lenient_reservation(row) for row in rows}
         return {each: found[each] for each in ids if each in found}
 
     async def find_guarded(self, ids: Collection[ObjectId]) -> dict[ObjectId, GuardedRow]:

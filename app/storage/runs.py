@@ -88,7 +88,7 @@ class RunStore:
         await self._dequeue(run)
         return run
 
-    async def write_progress(self, run: Run, **counts: Any) -> None:
+    async def write_progress(self, run: Run, **counts: object) -> None:
         """Write that the run lives, and how far it is, by the names of the counts in the database.
 
         Raises:
@@ -96,7 +96,7 @@ class RunStore:
         """
         await self._update_owned(run, counts)
 
-    async def succeed(self, run: Run, **counts: Any) -> None:
+    async def succeed(self, run: Run, **counts: object) -> None:
         """Write that the run has succeeded.
 
         Raises:
@@ -104,7 +104,7 @@ class RunStore:
         """
         await self._update_owned(run, {"state": "succeeded", "finishedAt": self.store.clock.now(), **counts})
 
-    async def fail(self, run: Run, error: str, **counts: Any) -> None:
+    async def fail(self, run: Run, error: str, **counts: object) -> None:
         """Write that the run has failed, and when another comes in its place, if one does.
 
         Raises:
@@ -114,7 +114,7 @@ class RunStore:
         retry = {"retryAt": now + timedelta(minutes=RETRY_MINUTES[run.tries - 1])} if _may_be_retried(run) else {}
         await self._update_owned(run, {"state": "failed", "finishedAt": now, "error": error, **retry, **counts})
 
-    async def _update_owned(self, run: Run, fields: Mapping[str, Any]) -> None:
+    async def _update_owned(self, run: Run, fields: Mapping[str, object]) -> None:
         result = await self.store.database[_RUNS].update_one(
             _owned(run), {"$set": {"beatAt": self.store.clock.now(), **fields}}
         )

@@ -35,7 +35,7 @@ _DEEPEST = 100
 _ODD = "="
 
 
-def mark_of(value: Any) -> str:
+def mark_of(value: object) -> str:
     """A value as text; of an ObjectId its digits."""
     return str(value) if isinstance(value, ObjectId) else _ODD + dumps(value, json_options=_OPTIONS)
 
@@ -57,12 +57,12 @@ def value_of(mark: str) -> Any:
     return value
 
 
-def after(field: str, value: Any, direction: int) -> list[dict[str, Any]]:
+def after(field: str, value: object, direction: int) -> list[dict[str, Any]]:
     """The conditions of which one holds for whatever is sorted after a value, upwards or downwards (-1)."""
     rank = _rank(value)
     names = [name for name, _ in _TYPES]
     others = names[rank + 1 :] if direction > 0 else names[1:rank]
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     if value is not None and not (isinstance(value, float) and isnan(value)):
         found.append({field: {"$gt" if direction > 0 else "$lt": value}})
     elif value is not None and direction > 0:
@@ -73,14 +73,14 @@ def after(field: str, value: Any, direction: int) -> list[dict[str, Any]]:
     return found
 
 
-def after_both(first: tuple[str, Any], second: tuple[str, Any], direction: int) -> dict[str, Any]:
+def after_both(first: tuple[str, object], second: tuple[str, object], direction: int) -> dict[str, Any]:
     """The condition for whatever is sorted after two values of two fields."""
     # Named as a value: an object with a `$` in it would be taken for a question.
     ties = [{first[0]: {"$eq": first[1]}, **each} for each in after(*second, direction)]
     return {"$or": [*after(*first, direction), *ties]}
 
 
-def _rank(value: Any) -> int:
+def _rank(value: object) -> int:
     if isinstance(value, bool):
         return next(rank for rank, (name, _) in enumerate(_TYPES) if name == "bool")
     if isinstance(value, Code):

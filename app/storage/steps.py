@@ -4,7 +4,7 @@ A body is a generator: it yields steps and is sent their results. The service ru
 synchronous client under Motor; a test runs two of them step by step, in any order it likes.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -34,18 +34,18 @@ KILL = Step("kill")
 """End the session, and with it whatever its transaction still locks; the next one begins in a new session."""
 
 
-def find(name: str, collection: str, query: dict[str, Any], *fields: str, **options: Any) -> Step:
+def find(name: str, collection: str, query: Mapping[str, object], *fields: str, **options: object) -> Step:
     """All documents that match, or only these fields of them."""
     if fields:
         options["projection"] = dict.fromkeys(fields, 1)
     return Step(name, collection, "find", (query,), options)
 
 
-def update(name: str, collection: str, query: dict[str, Any], change: dict[str, Any]) -> Step:
+def update(name: str, collection: str, query: Mapping[str, object], change: Mapping[str, object]) -> Step:
     """Change one document."""
     return Step(name, collection, "update_one", (query, change))
 
 
-def insert(name: str, collection: str, documents: list[dict[str, Any]]) -> Step:
+def insert(name: str, collection: str, documents: Sequence[Mapping[str, object]]) -> Step:
     """Insert documents, in order."""
     return Step(name, collection, "insert_many", (documents,))

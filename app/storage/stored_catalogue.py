@@ -1,7 +1,7 @@
 """Stored objects of the catalogue as models, and the problems of those that others wrote so that none can be made."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -26,7 +26,7 @@ def noun_of(kind: type[CatalogueObject]) -> str:
     return collection_of(kind).removesuffix("s")
 
 
-def object_of(kind: type[C], row: Mapping[str, Any]) -> C:
+def object_of(kind: type[C], row: Mapping[str, object]) -> C:
     """A stored object as a model.
 
     Raises:
@@ -46,11 +46,11 @@ def object_of(kind: type[C], row: Mapping[str, Any]) -> C:
     return found
 
 
-def _flaw(name: str, value: Any) -> str:
+def _flaw(name: str, value: object) -> str:
     return f"Its {name} is missing." if value is None else f"Its {name} is {excerpt(value)}."
 
 
-def version_of(kind: type[CatalogueObject], row: Mapping[str, Any]) -> int:
+def version_of(kind: type[CatalogueObject], row: Mapping[str, object]) -> int:
     """The version of a stored object.
 
     Raises:

@@ -39,7 +39,7 @@ _BY_FOLDED: Mapping[str, Status] = {folded(status): status for status in STATUSE
 _NAMES = {field.alias or name: name for name, field in Reservation.model_fields.items()}
 
 
-def _ours(row: Mapping[str, Any]) -> Reservation | None:
+def _ours(row: Mapping[str, object]) -> Reservation | None:
     """A row that is as Reserva writes it; None for any other."""
     if not _is_ours(row):
         return None
@@ -50,7 +50,7 @@ def _ours(row: Mapping[str, Any]) -> Reservation | None:
     return ours
 
 
-def strict_reservation(row: Mapping[str, Any]) -> Reservation:
+def strict_reservation(row: Mapping[str, object]) -> Reservation:
     """A stored reservation to change: every field must be readable.
 
     Raises:
@@ -74,7 +74,7 @@ def strict_reservation(row: Mapping[str, Any]) -> Reservation:
     raise unreadable(odd)
 
 
-def lenient_reservation(row: Mapping[str, Any]) -> Reservation:
+def lenient_reservation(row: Mapping[str, object]) -> Reservation:
     """A stored reservation to show: odd values are text, missing ones have the value that counts for them, or none."""
     if (ours := _ours(row)) is not None:
         return ours
@@ -87,24 +87,24 @@ def lenient_reservation(row: Mapping[str, Any]) -> Reservation:
     return known
 
 
-def customer_of(row: Mapping[str, Any]) -> str | None:
+def customer_of(row: Mapping[str, object]) -> str | None:
     """Whose reservation a row is, as text; None for nobody's."""
     return None if (customer := row.get("customer")) is None else identity(customer) or shown_text(customer)
 
 
-def history_length(row: Mapping[str, Any]) -> int:
+def history_length(row: Mapping[str, object]) -> int:
     """How many entries the history of a row has; 0 where it is no list."""
     return len(history) if isinstance(history := row.get("history"), list) else 0
 
 
-def unreadable(odd: Mapping[str, Any]) -> Problem:
+def unreadable(odd: Mapping[str, object]) -> Problem:
     """The problem of a reservation that cannot be changed while these fields have these values."""
     faults = [Fault((name.removeprefix("_"),), _flaw(name.removeprefix("_"), odd[name])) for name in odd]
     detail = " ".join(fault.detail for fault in faults)
     return Problem("invalid", f"{detail} Correct it where it was written.", faults=faults)
 
 
-def _flaw(name: str, value: Any) -> str:
+def _flaw(name: str, value: object) -> str:
     return f"Its {name} is missing or null." if value is None else f"Its {name} cannot be read: {excerpt(value)}."
 
 
@@ -120,11 +120,11 @@ def _is_ours(row: Mapping[str, Any]) -> bool:
     )
 
 
-def _read(row: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(row: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The fields that can be read, by their stored names; and those that cannot, as they are."""
     found = {**row, **_defaults(row)}
-    fields: dict[str, Any] = {}
-    odd: dict[str, Any] = {}
+    fields: dict[str, object] = {}
+    odd: dict[str, object] = {}
     for name, read in _READERS.items():
         value = found.get(name)
         known = None if value is None else read(value)
@@ -145,30 +145,30 @@ def _defaults(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in usual.items() if row.get(name) is None}
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return value if type(value) is str else None
 
 
-def known_status(value: Any) -> Status | None:
+def known_status(value: object) -> Status | None:
     """The status that a stored one means, however it is spelled; None if there is no such."""
     return _BY_FOLDED.get(folded(value)) if type(value) is str else None
 
 
-def _date(value: Any) -> datetime | None:
+def _date(value: object) -> datetime | None:
     moment = instant(value)
     date = None if moment is None else from_millis(moment)
     return date if date is not None and FIRST_YEAR <= date.year <= LAST_YEAR else None
 
 
-def _id(value: Any) -> ObjectId | None:
+def _id(value: object) -> ObjectId | None:
     return value if isinstance(value, ObjectId) else None
 
 
-def _history(value: Any) -> list[Any] | None:
+def _history(value: object) -> list[Any] | None:
     return value if isinstance(value, list) and all(isinstance(each, dict) for each in value) else None
 
 
-def _entry(value: Any) -> HistoryEntry | None:
+def _entry(value: object) -> HistoryEntry | None:
     try:
         entry: HistoryEntry = HistoryEntry.model_validate(value)
     except ValidationError:

@@ -52,7 +52,7 @@ def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) 
 
 
 @contextmanager
-def _readable(noun: str, row: Mapping[str, Any]) -> Iterator[None]:
+def _readable(noun: str, row: Mapping[str, object]) -> Iterator[None]:
     """Turn errors within into a problem that names the field at fault."""
     try:
         yield
@@ -64,7 +64,7 @@ def _readable(noun: str, row: Mapping[str, Any]) -> Iterator[None]:
         raise unreadable_object(noun, row.get("_id"), excerpt(str(error))) from None
 
 
-def unreadable_object(noun: str, identity: Any, why: str) -> Problem:
+def unreadable_object(noun: str, identity: object, why: str) -> Problem:
     """The problem of an object of the catalogue that others wrote so that it cannot be read."""
     return invalid_field(
         noun, f"The {noun} {shown_text(identity)!r} cannot be read: {why}. Correct it where it was written."
@@ -84,7 +84,7 @@ def time_off_of(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
     return TimeOff(stored["id"], start, end)
 
 
-def service_rules_of(row: Mapping[str, Any]) -> ServiceRules:
+def service_rules_of(row: Mapping[str, object]) -> ServiceRules:
     """The rules of a stored service.
 
     Raises:

@@ -41,7 +41,7 @@ def pass_batches(store: Store) -> AsyncIterator[Batch]:
     return find_batches(store, _RESERVATIONS, SWEPT_FIELDS, OCCUPYING, codec=ZONELESS, with_ids=False, sort=ORDER)
 
 
-def reservation_batches(store: Store, where: Mapping[str, Any], session: Session = None) -> AsyncIterator[Batch]:
+def reservation_batches(store: Store, where: Mapping[str, object], session: Session = None) -> AsyncIterator[Batch]:
     """The rows that match a filter, with their ids."""
     return find_batches(store, _RESERVATIONS, SWEPT_FIELDS, where, codec=ZONELESS, session=session)
 
@@ -72,8 +72,8 @@ async def opaque_references(store: Store) -> OpaqueReferences:
 
     They are found by the type of what they name, from the indexes.
     """
-    found: dict[str, list[Any]] = {}
-    wheres: list[dict[str, Any]] = [{name: {"$gte": least}} for name in _REFERENCES for least in _OPAQUE]
+    found: dict[str, list[object]] = {}
+    wheres: list[dict[str, object]] = [{name: {"$gte": least}} for name in _REFERENCES for least in _OPAQUE]
     for where in wheres if store.capabilities.native else [{}]:  # mongomock cannot compare them
         async for batch in find_batches(store, _RESERVATIONS, _REFERENCES, where):
             for row in batch:
@@ -108,7 +108,7 @@ async def is_known_resource(store: Store, resource: str) -> bool:
     return occupancy is not None or await FindingStore(store).has_any(resource)
 
 
-async def id_of_row(store: Store, row: Mapping[str, Any]) -> str:
+async def id_of_row(store: Store, row: Mapping[str, object]) -> str:
     """The id, as text, of a row that was read; of one that was read without it, of the first that is alike."""
     if "_id" in row:
         return label(row["_id"])
@@ -120,7 +120,7 @@ async def id_of_row(store: Store, row: Mapping[str, Any]) -> str:
     return NAMELESS
 
 
-def _references(row: Mapping[str, Any]) -> list[Any]:
+def _references(row: Mapping[str, object]) -> list[Any]:
     """Every resource that a row names, as it does."""
     items = row.get("items")
     inside = [each.get("resource") for each in items if isinstance(each, Mapping)] if isinstance(items, list) else []

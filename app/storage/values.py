@@ -35,7 +35,7 @@ _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,18}")
 NAMELESS = "(no _id)"
 
 
-def identity(value: Any) -> str | None:
+def identity(value: object) -> str | None:
     """The id that a relation means, as text: an ObjectId and its 24 digits are the same.
 
     It may be the id itself, `{relationTo, value}`, a populated document with `id` or `_id`, or a DBRef.
@@ -52,7 +52,7 @@ def identity(value: Any) -> str | None:
     return str(value) or None if known else None
 
 
-def label(value: Any) -> str:
+def label(value: object) -> str:
     """The text by which a stored document is known, whatever its `_id` is: any two ids can be compared by it.
 
     Two that are different have different ones: text that reads like an id of another type is quoted, and what is no
@@ -73,7 +73,7 @@ def forms(text: str) -> list[Any]:
 
     Relations that are objects, and bytes, are not among them: see `is_opaque`.
     """
-    found: list[Any] = [text]
+    found: list[object] = [text]
     if _OBJECT_ID.fullmatch(text):
         found.append(ObjectId(text))
     if _WHOLE.fullmatch(text) and -(2**63) <= int(text) < 2**63:
@@ -81,12 +81,12 @@ def forms(text: str) -> list[Any]:
     return found
 
 
-def is_opaque(value: Any) -> bool:
+def is_opaque(value: object) -> bool:
     """Whether an id is stored in a form that cannot be told from its text: an object around it, or bytes."""
     return isinstance(value, Mapping | DBRef | bytes)
 
 
-def instant(value: Any) -> Millis | None:
+def instant(value: object) -> Millis | None:
     """An instant: a BSON date, ISO 8601 text (without an offset: UTC), or a number of seconds or milliseconds."""
     if isinstance(value, datetime):
         return to_millis(value if value.tzinfo else value.replace(tzinfo=UTC))
@@ -113,7 +113,7 @@ def _parsed(text: str) -> Millis | None:
     return millis if FIRST <= millis <= LAST else None
 
 
-def count(value: Any, least: int = 1) -> int | None:
+def count(value: object, least: int = 1) -> int | None:
     """A whole number from `least`, of whatever type BSON has for numbers: JavaScript stores them as doubles too."""
     number = _number(value)
     if number is None or not least <= number <= COUNT_MAX or number != int(number):
@@ -121,7 +121,7 @@ def count(value: Any, least: int = 1) -> int | None:
     return int(number)
 
 
-def _number(value: Any) -> int | float | Decimal | None:
+def _number(value: object) -> int | float | Decimal | None:
     """A finite number of any type that BSON knows; a truth value is none."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
@@ -132,7 +132,7 @@ def _number(value: Any) -> int | float | Decimal | None:
     return value if isfinite(value) else None
 
 
-def shown_text(value: Any) -> str:
+def shown_text(value: object) -> str:
     """A value of any type as text, for whoever reads it in an answer: an id or a date in its usual form."""
     if (known := identity(value)) is not None:
         return _shortened(known)
@@ -160,14 +160,14 @@ class OtherId(NamedTuple):
         return self.text
 
 
-def row_key(identity: Any) -> ObjectId | str | OtherId:
+def row_key(identity: object) -> ObjectId | str | OtherId:
     """An id of any type as something that can be compared and hashed; as a text it is what people are shown."""
     if isinstance(identity, ObjectId) or type(identity) is str:  # BSON's code is a kind of text that has no hash
         return identity
     return OtherId(type(identity).__name__, repr(identity), shown_text(identity))
 
 
-def excerpt(value: Any) -> str:
+def excerpt(value: object) -> str:
     """A value as an example of what was found: its beginning, without what would disturb a terminal."""
     text = printable(value if isinstance(value, str) else repr(value))
     text = text if len(text) <= _EXCERPT_CHARACTERS_MAX else text[: _EXCERPT_CHARACTERS_MAX - 1] + "…"

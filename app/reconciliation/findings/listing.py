@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bson import ObjectId
 
@@ -65,7 +65,7 @@ async def list_findings(
     return ListedFindings(page.findings, following, page.total)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """A value that the list is sorted by, as part of a cursor; empty where a finding has none."""
     if value is None:
         return ""
@@ -84,7 +84,7 @@ def _read_key(cursor: str, name: tuple[str, str]) -> FindingKey:
     return FindingKey(_value(text, name[0]), ObjectId(identity))
 
 
-def _value(text: str, order: str) -> Any:
+def _value(text: str, order: str) -> int | datetime | None:
     """The value of which `_text` made a part of a cursor.
 
     Raises:
@@ -93,8 +93,8 @@ def _value(text: str, order: str) -> Any:
     if not text and order == "excess":
         return None
     try:
-        value: Any = int(text) if order == "excess" else datetime.fromisoformat(text)
-        ours = _text(value) == text and (order != "excess" or abs(value) < _BEYOND_NUMBERS)
+        value: int | datetime = int(text) if order == "excess" else datetime.fromisoformat(text)
+        ours = _text(value) == text and (isinstance(value, datetime) or abs(value) < _BEYOND_NUMBERS)
     except (ValueError, OverflowError):
         raise bad_cursor() from None
     if not ours:

@@ -5,7 +5,6 @@ has been booked.
 """
 
 from collections.abc import Hashable, Mapping
-from typing import Any
 
 from app.domain.instants import to_millis
 from app.reconciliation.recheck import windows_of
@@ -44,7 +43,7 @@ async def still_overlaps(store: Store, finding: Finding) -> bool:
     return any(known.is_in(each) for each in await windows_of(rows, limits))
 
 
-async def _read(store: Store, where: Mapping[str, Any], reader: SweepReader, seen: set[Hashable]) -> None:
+async def _read(store: Store, where: Mapping[str, object], reader: SweepReader, seen: set[Hashable]) -> None:
     """Read the rows that match a filter, but for those that were read before."""
     async for batch in reservation_batches(store, where):
         keys = [row_key(row.get("_id")) for row in batch]

@@ -143,7 +143,7 @@ def _is_accepted(finding: Finding, until: datetime | None) -> bool:
     return same and (acceptance.digest is not None or _keys(acceptance.reservations) == _keys(finding.reservations))
 
 
-def _keys(reservations: Iterable[Any]) -> set[Any]:
+def _keys(reservations: Iterable[object]) -> set[Any]:
     return set(map(label, reservations))
 
 
@@ -187,7 +187,7 @@ def _changes(finding: Finding, request: FindingTransition, now: datetime) -> tup
     """The fields that a transition sets, and those that it removes."""
     if request.to == "assigned":
         return ({}, ("assignee",)) if request.assignee is None else ({"assignee": request.assignee}, ())
-    fields: dict[str, Any] = {"state": request.to}
+    fields: dict[str, object] = {"state": request.to}
     if request.to == "accepted":
         fields["acceptance"] = new_acceptance(finding, request.by, now, request.until)
         return fields, ("acknowledged",)
