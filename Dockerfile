@@ -4,10 +4,10 @@ ARG BASE=python:3.13-slim-bookworm
 FROM ${BASE} AS build
 WORKDIR /build
 COPY requirements.lock pyproject.toml ./
-# uv first, by its own hashes; it then checks those of everything else.
+# uv is installed first, with its own hashes checked; uv then checks the hashes of all other packages.
 RUN sed -n '/^uv==/,/# via/p' requirements.lock > uv.txt \
  && pip install --no-cache-dir --disable-pip-version-check --require-hashes -r uv.txt
-# The lock also holds what the trial and the tests need; as constraints it installs nothing by itself.
+# The lock also contains what the trial and the tests need; used as constraints, it installs none of that.
 RUN python -m venv --without-pip /opt/reserva \
  && uv pip install --python /opt/reserva/bin/python --no-cache --compile-bytecode --only-binary :all: \
       --require-hashes --constraints requirements.lock -r pyproject.toml
@@ -22,11 +22,11 @@ COPY --from=build /opt/reserva /opt/reserva
 ENV PATH=/opt/reserva/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
-# Nobody's id; nothing is written to the image, so it may run read-only.
+# An id without a user. The processes write nothing to the image, so it can run read-only.
 USER 10001:10001
 WORKDIR /opt/reserva
 EXPOSE 8000
-# The app's, wherever it listens; a container with another command has a check of its own, like compose.yaml's worker.
+# The check of the app, wherever it listens; a container with another command needs its own, like compose.yaml's worker.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["reserva", "health", "app"]
 ENTRYPOINT ["reserva"]
 CMD ["serve", "--host", "0.0.0.0"]

@@ -58,7 +58,7 @@ BESIDE = {
 LIBRARIES = {
     "litestar": ["app/main.py", "app/services.py", "app/http/*.py", "app/*/*routes.py", "app/cli/serve.py"],
     "beanie": ["app/storage/*.py"],
-    "motor": ["app/storage/*.py", "app/booking/*.py"],
+    "motor": ["app/storage/*.py"],
     "arq": ["worker/*.py", "app/cli/worker.py", "app/job_queue.py"],
     "cronsim": ["app/cron.py"],
     "standardwebhooks": ["app/reconciliation/receiver.py"],
