@@ -17,7 +17,7 @@ from app.audit.capacities import Resources, read_resources
 from app.audit.report import Report
 from app.audit.shape import PLAIN, Shape
 from app.audit.translation import NO_STATUS, Translated, Translation
-from app.domain.instants import to_millis
+from app.domain.instants import Millis, to_millis
 from app.domain.lifecycle import BLOCKING
 from app.domain.sweep import Row, sweep
 from app.storage.readonly import ReadOnlyDatabase
@@ -55,7 +55,9 @@ class _Load:
         """In the order of the sweep."""
         starts, ends, units = (self.numbers[place::3] for place in range(3))
         parts = zip(starts, self.ids, ends, units, strict=True)
-        return sorted(Row(resource, start, _text(whose), end, taken) for start, whose, end, taken in parts)
+        return sorted(
+            Row(resource, Millis(start), _text(whose), Millis(end), taken) for start, whose, end, taken in parts
+        )
 
 
 async def audit(

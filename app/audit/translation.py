@@ -13,7 +13,7 @@ from bson import DatetimeMS, Decimal128
 from app.audit import texts
 from app.audit.paths import MOST, Paths, TooManyError, Values, outermost
 from app.audit.shape import Shape, plain
-from app.domain.instants import MINUTE, Millis
+from app.domain.instants import MINUTE, Duration, Millis
 from app.domain.zones import ONE_DAY, zone
 from app.storage.row_reader import FIELDS, LeftOut
 from app.storage.values import COUNT_MAX as MOST_COUNTED
@@ -175,7 +175,7 @@ class _Times:
         moment = self._instant(value)
         return value if moment is None else DatetimeMS(moment)
 
-    def _length(self, values: Values) -> Millis | LeftOut:
+    def _length(self, values: Values) -> Duration | LeftOut:
         if self._shape.minutes_field is None:
             return (self._shape.minutes or 0) * MINUTE
         value = values.get(self._shape.minutes_field)
@@ -207,7 +207,7 @@ class _Times:
             return LeftOut(f"{name} is missing") if value is None else LeftOut(f"{name} is no time", excerpt(value))
         if self._lasts:
             length = self._length(values)
-            return length if isinstance(length, LeftOut) else _dates(start, start + length)
+            return length if isinstance(length, LeftOut) else _dates(start, Millis(start + length))
         value = values.get(self._end)
         until = self._clock(value) if type(value) is str else None
         end = clock.end if value is None else until and until.start

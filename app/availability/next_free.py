@@ -128,10 +128,10 @@ class _Search:
         self.request = request
         self.resources = resources
         self._service = service
-        self._before = request.start + SEARCHED_DAYS * DAY + 1
+        self._before = Millis(request.start + SEARCHED_DAYS * DAY + 1)
         self._asked = SlotQuery(length, request.guests, max(round(length / DAY), 1), request.ignore, request.lifted)
-        first, end = block_of(request.start, self._before + longest_of(self._asked, service), service)
-        self.span = (first // DAY * DAY, -(-end // DAY) * DAY)
+        first, end = block_of(request.start, Millis(self._before + longest_of(self._asked, service)), service)
+        self.span = (Millis(first // DAY * DAY), Millis(-(-end // DAY) * DAY))
         """Whole days, so that searches for other starts of a day can share what was read."""
 
     def run(self, profiles: Mapping[str, Profile], budget: Budget) -> list[Millis]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from app.availability.queries import BookableResource
-from app.domain.instants import DAY, MINUTE, Millis
+from app.domain.instants import DAY, MINUTE, Duration, Millis
 from app.domain.rules import ServiceRules, length_fault
 from app.domain.schedule_json import read_span
 from app.domain.slots import SlotQuery
@@ -57,7 +57,7 @@ def asked_of(question: Question, service: ServiceRules | None) -> SlotQuery:
     return SlotQuery(_length(question.minutes, service), question.guests)
 
 
-def _length(minutes: int | None, service: ServiceRules | None) -> Millis:
+def _length(minutes: int | None, service: ServiceRules | None) -> Duration:
     if service is None:
         if minutes is None:
             raise invalid_parameter("minutes", "Without a service, say how long: `minutes`.")
@@ -82,7 +82,7 @@ def end_of(start: Millis, end: Millis | None, service: ServiceRules | None, tz: 
             raise invalid_parameter(
                 "endTime", "Say when it ends: without a service of fixed length nothing else tells."
             )
-        return next_day(start, tz) if service.kind == "full-day" else start + service.duration
+        return next_day(start, tz) if service.kind == "full-day" else Millis(start + service.duration)
     if (flaw := length_fault(start, end)) is not None:
         raise invalid_parameter("endTime", flaw)
     return end

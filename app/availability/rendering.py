@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from app.domain.instants import DAY, HOUR, MINUTE, SECOND, Millis, from_millis
+from app.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Millis, from_millis
 from app.domain.slots import Slot
 from app.domain.zones import local, render_wall
 
@@ -55,10 +55,10 @@ def _instant(instant: Millis) -> str:
 
 @lru_cache(maxsize=1 << 12)
 def _date(day: int) -> str:
-    return f"{from_millis(day * DAY):%Y-%m-%d}"
+    return f"{from_millis(Millis(day * DAY)):%Y-%m-%d}"
 
 
 @lru_cache(maxsize=1 << 13)
-def _time(rest: Millis) -> str:
+def _time(rest: Duration) -> str:
     hours, minutes, seconds = rest // HOUR, rest % HOUR // MINUTE, rest % MINUTE // SECOND
     return f"T{hours:02}:{minutes:02}:{seconds:02}.{rest % SECOND:03}Z"

@@ -78,7 +78,7 @@ class Availability:
                 budget = Budget(STARTS_MAX + 1, late=lambda: time.monotonic() > until)
                 grids = await self._compute(_grids, resources, service, asked, (after, before), budget)
                 asked = replace(asked, ignore=await self._ignored_id(question.ignore, caller))
-                block = block_of(after, before + longest_of(asked, service), service)
+                block = block_of(after, Millis(before + longest_of(asked, service)), service)
                 _require_time(until)
                 rows = await read_rows(self.store, resources, *block, rows_max=ROWS_MAX)
             return await self._compute(

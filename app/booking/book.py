@@ -200,7 +200,7 @@ class Book(Intent[Reservation]):
             return None
         if service_rules.kind == "full-day":
             return next_day(to_millis(self.start), zone(resource_rules.timezone))
-        return to_millis(self.start) + service_rules.duration
+        return Millis(to_millis(self.start) + service_rules.duration)
 
     def _reservation(
         self,
@@ -232,7 +232,7 @@ class Book(Intent[Reservation]):
             notes=self.notes,
             reference=self.reference,
             metadata=self.metadata,
-            expires_at=from_millis(now_millis + self.hold_seconds * SECOND) if self.hold_seconds else None,
+            expires_at=from_millis(Millis(now_millis + self.hold_seconds * SECOND)) if self.hold_seconds else None,
             created_at=now,
             updated_at=now,
             history=[HistoryEntry(at=now, by=self.by, operation=self.operation, to=status)],

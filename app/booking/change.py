@@ -131,8 +131,8 @@ class Change(ExistingIntent):
         if self.patch.keys() & {"startTime", "service"}:
             block_start, block_end = block_of(start, end, service_rules)
         else:
-            block_start = start - (to_millis(stored.start_time) - to_millis(stored.block_start))
-            block_end = end + (to_millis(stored.block_end) - to_millis(stored.end_time))
+            block_start = Millis(start - (to_millis(stored.start_time) - to_millis(stored.block_start)))
+            block_end = Millis(end + (to_millis(stored.block_end) - to_millis(stored.end_time)))
         update = {
             "block_start": from_millis(block_start),
             "block_end": from_millis(block_end),
@@ -154,7 +154,7 @@ class Change(ExistingIntent):
         start, end = to_millis(after.start_time), to_millis(after.end_time)
         if "endTime" not in self.patch:
             if service_rules and service_rules.kind == "fixed" and "service" in self.patch:
-                end = start + service_rules.duration
+                end = Millis(start + service_rules.duration)
             elif "startTime" in self.patch:
                 before = (to_millis(stored.start_time), to_millis(stored.end_time))
                 end = end_of_same_length(start, before, service_rules, rules_before.timezone, resource_rules.timezone)

@@ -8,13 +8,13 @@ from app.booking.existing import ExistingIntent
 from app.booking.intents import View
 from app.booking.outcomes import Accepted
 from app.booking.permission import check_begun, check_cancellation_notice, is_request
-from app.domain.instants import SECOND, Millis, from_millis, to_millis
+from app.domain.instants import SECOND, Duration, Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, is_final, may_follow
 from app.errors import Problem, invalid_field
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
 
-HOLD_LIMIT: Millis = 86_400 * SECOND
+HOLD_LIMIT: Duration = 86_400 * SECOND
 """How long after it was made a hold can end, in milliseconds."""
 
 
@@ -83,7 +83,7 @@ class Extend(ExistingIntent):
             raise hold_expired()
         if status != "pending" or stored.expires_at is None:
             raise Problem("forbidden-transition", f"It is {status} and not a hold; only a hold can be extended.")
-        until = now + self.seconds * SECOND
+        until = Millis(now + self.seconds * SECOND)
         if until > to_millis(stored.created_at) + HOLD_LIMIT:
             raise invalid_field("expiresInSeconds", "A hold ends at most 86,400 seconds after it was made.")
         if until <= to_millis(stored.expires_at):

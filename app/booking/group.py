@@ -13,6 +13,7 @@ from app.booking.existing import ReservationMoved
 from app.booking.intents import Intent, Lane, Target, View
 from app.booking.outcomes import Accepted, Refused
 from app.booking.packing import Seeker, arrange
+from app.domain.instants import EARLIEST
 from app.domain.lifecycle import BLOCKING
 from app.errors import Problem
 from app.storage.documents import Reservation
@@ -182,7 +183,7 @@ class BookGroup(AllOrNothing):
     def _seeker(self, member: Book, view: View) -> Seeker:
         """A member as the search sees it: the resources on which it could be booked alone."""
         places: dict[str, tuple[int, int]] = {}
-        start = end = 0
+        start = end = EARLIEST
         for candidate in member.candidates:
             verdict, resource_rules = member.verdict_on(candidate, view), view.resource_rules(candidate)
             if verdict.bookable and resource_rules is not None:

@@ -38,7 +38,7 @@ def check_cancellation_notice(start: Millis, service_rules: ServiceRules | None,
     """
     if service_rules is None or not service_rules.cancellation_notice:
         return
-    last = start - service_rules.cancellation_notice
+    last = Millis(start - service_rules.cancellation_notice)
     if now <= last:
         return
     until, minutes = render(from_millis(last)), service_rules.cancellation_notice // MINUTE

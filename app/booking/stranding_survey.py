@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 
 from app.booking.intents import DEADLINE_SECONDS
 from app.booking.outcomes import overloaded
-from app.domain.instants import MINUTE, Millis, to_millis
+from app.domain.instants import EARLIEST, MINUTE, Duration, Millis, to_millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
 from app.storage.client import Store
@@ -30,7 +30,7 @@ READ_SECONDS = DEADLINE_SECONDS
 STRETCHES_READ_SINGLY_MAX = 2
 """Up to so many stretches are read by one query each."""
 
-CLOCK_STEP: Millis = MINUTE
+CLOCK_STEP: Duration = MINUTE
 """By how much the database's clock may be set back between two transactions with no change overlooked."""
 
 
@@ -79,7 +79,7 @@ def survey_of(
         each.key: each for row in rows for name, each in occupancies_of(row, by_guest) if name == resource_rules.id
     }
     at = guard.get("at")
-    since = 0 if at is None else to_millis(at) - CLOCK_STEP
+    since = EARLIEST if at is None else Millis(to_millis(at) - CLOCK_STEP)
     return Survey(guard["seq"], since, [each for each in known.values() if is_upcoming(each, now)])
 
 

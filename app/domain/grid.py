@@ -5,11 +5,12 @@ elapsed time, up to the next opening, while the slot ends in the open stretch. F
 for a grid.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 from zoneinfo import ZoneInfo
 
-from app.domain.instants import Millis
+from app.domain.instants import Duration, Millis
 from app.domain.schedule import Schedule, Window, windows
 from app.domain.zones import ONE_DAY, day_of, days, start_of_day
 
@@ -25,8 +26,8 @@ class Grid:
 
     schedule: Schedule
     tz: ZoneInfo
-    length: Millis
-    interval: Millis
+    length: Duration
+    interval: Duration
 
     def __post_init__(self) -> None:
         """Refuse lengths and intervals that would give infinitely many starts."""
@@ -40,17 +41,17 @@ class Grid:
 
     def windows(self, after: Millis, before: Millis) -> list[Window]:
         """The open stretches that contain the slots that start in `[after, before)`."""
-        return windows(self.schedule, self.tz, after, before + self.length)
+        return windows(self.schedule, self.tz, after, Millis(before + self.length))
 
-    def runs(self, open_windows: Iterable[Window], after: Millis, before: Millis) -> Iterator[range]:
-        """The starts in `[after, before)`, a non-empty range for each opening that they are counted from."""
+    def runs(self, open_windows: Iterable[Window], after: Millis, before: Millis) -> Iterator[Sequence[Millis]]:
+        """The starts in `[after, before)`, a non-empty run for each opening that they are counted from."""
         for window in open_windows:
             stop = min(before, window.end - self.length + 1)
             for opening, following in zip(window.openings, (*window.openings[1:], window.end), strict=True):
                 passed = max(0, -((opening - after) // self.interval))
                 run = range(opening + passed * self.interval, min(following, stop), self.interval)
                 if run:
-                    yield run
+                    yield cast("Sequence[Millis]", run)  # every item is an instant
 
 
 def full_days(tz: ZoneInfo, after: Millis, before: Millis, count: int = 1) -> Iterator[tuple[Millis, Millis]]:

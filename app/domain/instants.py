@@ -1,36 +1,45 @@
 """Instants as whole milliseconds since the epoch.
 
-The domain counts in `Millis`: comparison and subtraction then mean elapsed time, always. (Python
+The domain counts in `Millis` and `Duration`: comparison and subtraction then mean elapsed time, always. (Python
 subtracts two datetimes of one zone by their wall clocks, which is wrong by an hour twice a year.)
 """
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import NewType, TypeAlias
 
-Millis: TypeAlias = int
+Millis = NewType("Millis", int)
+"""An instant: whole milliseconds since the epoch."""
 
-SECOND: Millis = 1_000
-MINUTE: Millis = 60 * SECOND
-HOUR: Millis = 60 * MINUTE
-DAY: Millis = 24 * HOUR
+Duration: TypeAlias = int
+"""A length of time in whole milliseconds.
+
+It is a plain int, because all arithmetic gives one: the difference of two instants is a duration as it stands. An
+instant that comes out of arithmetic is made one by name, `Millis(start + length)`; so a duration, a number of minutes
+or one of seconds is never taken for an instant.
+"""
+
+SECOND: Duration = 1_000
+MINUTE: Duration = 60 * SECOND
+HOUR: Duration = 60 * MINUTE
+DAY: Duration = 24 * HOUR
 MINUTES_AN_HOUR = 60
 HOURS_A_DAY = 24
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EARLIEST: Millis = 0
-LATEST: Millis = 7_289_654_400_000  # 2201-01-01T00:00:00Z, excluded: instants lie in 1970 to 2200
+EARLIEST = Millis(0)
+LATEST = Millis(7_289_654_400_000)  # 2201-01-01T00:00:00Z, excluded: instants lie in 1970 to 2200
 
 _MILLISECOND = timedelta(milliseconds=1)
-FIRST: Millis = (datetime.min.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND
-LAST: Millis = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND
+FIRST = Millis((datetime.min.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND)
+LAST = Millis((datetime.max.replace(tzinfo=UTC) - EPOCH) // _MILLISECOND)
 """The ends of Python's calendar, years 1 to 9999; rows that other programs wrote may lie anywhere in it."""
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.(\d+))?(?:[Zz]|[+-](\d{2}):(\d{2}))", re.ASCII)
 
 
 def to_millis(instant: datetime) -> Millis:
     """Milliseconds since the epoch of an aware datetime; finer digits are cut."""
-    return (instant - EPOCH) // _MILLISECOND
+    return Millis((instant - EPOCH) // _MILLISECOND)
 
 
 def from_millis(instant: Millis) -> datetime:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from typing_extensions import override
 
-from app.domain.instants import Millis
+from app.domain.instants import EARLIEST, Millis
 
 
 class Occupancy(NamedTuple):
@@ -29,8 +29,8 @@ class Occupancy(NamedTuple):
     end: Millis
     units: int = 1
     expires: Millis | None = None
-    own_start: Millis = 0
-    own_end: Millis = 0
+    own_start: Millis = EARLIEST
+    own_end: Millis = EARLIEST
     status: str = "confirmed"
     customer: str | None = None
     service: str | None = None

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
 from functools import lru_cache
 from itertools import pairwise
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import DAY, EARLIEST, LATEST, Millis
@@ -20,6 +21,8 @@ from app.domain.schedule import MINUTES_A_DAY, Day, Hours, Schedule, hours_of, r
 from app.domain.zones import FIRST_DAY, LAST_DAY, start_of_day, zone
 
 Stretch = tuple[Millis, Millis]
+N = TypeVar("N", bound=int)
+"""Instants, or minutes of a day."""
 
 STRETCHES_MAX = 32
 """Stretches that are returned separately; more of them become one, from the first to the last."""
@@ -68,7 +71,7 @@ def _closed(before: ResourceRules, after: ResourceRules) -> list[Stretch]:
     if before.schedule.weekly != after.schedule.weekly:
         dates |= changing(tz)
     return [
-        (start_of_day(day, tz), start_of_day(day, tz) + (_REACH_DAYS + 1) * DAY)
+        (start_of_day(day, tz), Millis(start_of_day(day, tz) + (_REACH_DAYS + 1) * DAY))
         for day in sorted(dates)
         if _less_is_open(before.schedule, after.schedule, day, tz)
     ]
@@ -98,15 +101,15 @@ def _shrinks(old: Day, new: Day) -> bool:
     return not _covers(new, old)
 
 
-def _covers(wide: Iterable[Stretch], narrow: Iterable[Stretch]) -> bool:
+def _covers(wide: Iterable[tuple[N, N]], narrow: Iterable[tuple[N, N]]) -> bool:
     """Whether each of the narrow ones lies within one stretch of the wide ones."""
     stretches = joined(wide)
     return all(any(start <= opens and closes <= end for start, end in stretches) for opens, closes in narrow)
 
 
-def joined(stretches: Iterable[Stretch]) -> list[Stretch]:
+def joined(stretches: Iterable[tuple[N, N]]) -> list[tuple[N, N]]:
     """The stretches sorted and disjoint; those that touch are merged."""
-    apart: list[Stretch] = []
+    apart: list[tuple[N, N]] = []
     for start, end in sorted(stretches):
         if apart and start <= apart[-1][1]:
             apart[-1] = (apart[-1][0], max(apart[-1][1], end))
@@ -120,7 +123,7 @@ def _from(now: Millis, stretches: Iterable[Stretch]) -> list[Stretch]:
 
     A stretch in the past becomes the instant `now`: it can strand bookings that have not ended yet.
     """
-    clipped = joined((max(start, now), max(end, now + 1)) for start, end in stretches)
+    clipped = joined((max(start, now), max(end, Millis(now + 1))) for start, end in stretches)
     return clipped if len(clipped) <= STRETCHES_MAX else [(clipped[0][0], clipped[-1][1])]
 
 

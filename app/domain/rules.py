@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from app.domain.instants import DAY, MINUTE, Millis
+from app.domain.instants import DAY, MINUTE, Duration, Millis
 from app.domain.load import Calendar, Occupancy, conflicts_in
 from app.domain.schedule import ALWAYS, Schedule, TimeOff, TimeOffIndex, Window, is_open, is_open_daily
 from app.domain.zones import days_between, is_day_start, next_day, zone
@@ -66,17 +66,17 @@ class ServiceRules:
 
     id: str
     kind: Literal["fixed", "flexible", "full-day"]
-    duration: Millis = 0
-    duration_min: Millis = 0
-    duration_step: Millis = MINUTE
-    duration_max: Millis = 0
+    duration: Duration = 0
+    duration_min: Duration = 0
+    duration_step: Duration = MINUTE
+    duration_max: Duration = 0
     max_days: int = 1
-    buffer_before: Millis = 0
-    buffer_after: Millis = 0
-    interval: Millis = 0
-    notice: Millis = 0
-    horizon: Millis | None = None
-    cancellation_notice: Millis = 0
+    buffer_before: Duration = 0
+    buffer_after: Duration = 0
+    interval: Duration = 0
+    notice: Duration = 0
+    horizon: Duration | None = None
+    cancellation_notice: Duration = 0
     requires_approval: bool = False
     active: bool = True
     assignment: Assignment = "even"
@@ -136,10 +136,10 @@ class Verdict:
 
 def block_of(start: Millis, end: Millis, service: ServiceRules | None) -> tuple[Millis, Millis]:
     """The block that `[start, end)` occupies: the service's buffers added on both sides."""
-    return (start - service.buffer_before, end + service.buffer_after) if service else (start, end)
+    return (Millis(start - service.buffer_before), Millis(end + service.buffer_after)) if service else (start, end)
 
 
-def length_fault(start: Millis, end: Millis, shortest: Millis = LENGTH_MIN) -> str | None:
+def length_fault(start: Millis, end: Millis, shortest: Duration = LENGTH_MIN) -> str | None:
     """A sentence for the client about a length that no reservation can have; None if it is in order."""
     if end <= start:
         return "`endTime` must lie after `startTime`."
@@ -160,7 +160,7 @@ def end_of_same_length(
     if service is not None and service.kind == "full-day":
         days = days_between(*before, zone(zone_before))
         return next_day(start, zone(zone_after), max(days, 1))
-    return start + before[1] - before[0]
+    return Millis(start + before[1] - before[0])
 
 
 def judge(

@@ -15,12 +15,12 @@ from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from app.domain.instants import DAY, Millis
+from app.domain.instants import DAY, EARLIEST, Duration, Millis
 from app.domain.zones import ONE_DAY, day_of, days, local, render_wall, resolve, start_of_day
 
 MINUTES_A_DAY = 24 * 60
 
-_WEEK: Millis = 7 * DAY
+_WEEK: Duration = 7 * DAY
 _DAYS_BEFORE = 3  # whose windows can reach into a day: its evening's, and more where clocks skip hours or a day
 _DAYS_BEFORE_OPENING = 10  # a week more, to find the opening that a stretch counts from
 
@@ -137,7 +137,7 @@ def _windows(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis, days_
 
 def _merged(found: Sequence[Span], overrides: Container[date]) -> Iterator[Window]:
     """Merge windows, which are sorted by their opening, into stretches."""
-    begin = until = first = 0
+    begin = until = first = EARLIEST
     openings: list[Millis] = []
     override: date | None = None
     for opens, closes, day in found:
@@ -199,7 +199,7 @@ def is_open(
     around = _windows(schedule, tz, start, end, _DAYS_BEFORE)
     if covers(around, start, end):
         return _OPEN
-    return _closed(schedule, tz, around[0].end if covers(around, start, start + 1) else start)
+    return _closed(schedule, tz, around[0].end if covers(around, start, Millis(start + 1)) else start)
 
 
 def is_open_daily(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis) -> Openness:

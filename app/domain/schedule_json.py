@@ -235,4 +235,4 @@ class _Reader:
         except ValueError as error:
             otherwise = "" if _DATE.match(text) else " Or a date, like 2026-03-08."
             self.add_fault(path, f"{error}{otherwise}")
-            return 0
+            return instants.EARLIEST

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.grid import Grid, full_days
-from app.domain.instants import DAY, EARLIEST, LATEST, Millis
+from app.domain.instants import DAY, EARLIEST, LATEST, Duration, Millis
 from app.domain.load import Profile
 from app.domain.rules import LENGTH_MAX, BookingRequest, ResourceRules, ServiceRules, block_of, judge
 from app.domain.schedule import TimeOffIndex, Window
@@ -25,7 +25,7 @@ STARTS_PER_CLOCK_READ = 64
 class SlotQuery:
     """The slots to search for: `length` in milliseconds, or `days` of a full-day service, for so many guests."""
 
-    length: Millis
+    length: Duration
     guests: int = 1
     days: int = 1
     ignore: Hashable | None = None
@@ -74,7 +74,7 @@ class Candidates:
 
     resource: ResourceRules
     runs: Sequence[Sequence[Millis]]
-    length: Millis = 0
+    length: Duration = 0
     ends: Mapping[Millis, Millis] = field(default_factory=dict)
     open_windows: Sequence[Window] = ()
 
@@ -88,7 +88,7 @@ class Candidates:
             slots = full_days(tz, after, before, query.days)
             ends = {start: end for start, end in slots if end - start <= LENGTH_MAX and end < LATEST}
             return cls(resource, [[*ends]] if ends else [], ends=ends)
-        before = min(before, LATEST - query.length)
+        before = min(before, Millis(LATEST - query.length))
         if query.length > LENGTH_MAX or before <= after:
             return cls(resource, [])
         grid = Grid(
@@ -104,14 +104,14 @@ class Candidates:
 
     def end(self, start: Millis) -> Millis:
         """The end of the slot that starts at `start`."""
-        return self.ends[start] if self.ends else start + self.length
+        return self.ends[start] if self.ends else Millis(start + self.length)
 
     def __iter__(self) -> Iterator[tuple[Millis, Millis]]:
         """The candidates as pairs of start and end."""
         return ((start, self.end(start)) for run in self.runs for start in run)
 
 
-def longest_of(query: SlotQuery, service: ServiceRules | None) -> Millis:
+def longest_of(query: SlotQuery, service: ServiceRules | None) -> Duration:
     """An upper bound of a slot's length: a local day may have more than 24 hours."""
     return (query.days + 1) * DAY if service and service.kind == "full-day" else query.length
 
@@ -163,14 +163,14 @@ class _Hurdles:
         self._profile = profile
         self._free = -1 if "capacity" in query.lifted else resource.capacity - resource.units(query.guests)
         self._time_off = TimeOffIndex() if "time-off" in query.lifted else resource.time_off_index
-        self.earliest: Millis = EARLIEST
+        self.earliest = EARLIEST
         """Earlier starts fail `notice`."""
-        self.latest: Millis = LATEST
+        self.latest = LATEST
         """Later starts fail `horizon`."""
         if service is not None and "notice" not in query.lifted:
-            self.earliest = max(profile.now + service.notice, EARLIEST)
+            self.earliest = max(Millis(profile.now + service.notice), EARLIEST)
         if service is not None and service.horizon is not None and "horizon" not in query.lifted:
-            self.latest = profile.now + service.horizon
+            self.latest = Millis(profile.now + service.horizon)
 
     def passed(self, start: Millis, end: Millis) -> Millis:
         """The first start, from this one on, that is past the full stretch and the time off that this one meets."""
@@ -178,6 +178,6 @@ class _Hurdles:
         if self._free >= 0:
             full_until = self._profile.full_until(*block_of(start, end, self._service), self._free)
             if full_until is not None:
-                first = max(first, full_until + (self._service.buffer_before if self._service else 0))
+                first = max(first, Millis(full_until + (self._service.buffer_before if self._service else 0)))
         off_until = self._time_off.until(start, end)
         return first if off_until is None else max(first, off_until)

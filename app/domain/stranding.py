@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from app.domain.instants import DAY, Millis
+from app.domain.instants import DAY, Duration, Millis
 from app.domain.load import Occupancy, meets_any
 from app.domain.rules import ResourceRules
 from app.domain.schedule import Window, is_open, is_open_daily, windows
 from app.domain.zones import is_day_start, zone
 
-PERIOD: Millis = 2 * 366 * DAY
+PERIOD: Duration = 2 * 366 * DAY
 """Opening hours are resolved at once for bookings that begin within this time of each other."""
 UNRESOLVED_MAX = 30
 """Up to so many bookings of a period are checked one by one, without resolving its hours beforehand."""
@@ -84,7 +84,9 @@ class _Version:
         return cls(
             resource,
             tz,
-            windows(resource.schedule, tz, bookings[0].own_start, min(last, bookings[0].own_start + 2 * PERIOD)),
+            windows(
+                resource.schedule, tz, bookings[0].own_start, min(last, Millis(bookings[0].own_start + 2 * PERIOD))
+            ),
         )
 
     def is_open(self, booking: Occupancy) -> bool:

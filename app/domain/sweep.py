@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 from app.domain.former_capacities import Era
 from app.domain.instants import Millis
 
-_BEGINNING: Millis = -(2**63)
+_BEGINNING = Millis(-(2**63))
 """Before every instant, also those that other programs wrote."""
 
 

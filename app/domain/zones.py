@@ -70,7 +70,9 @@ def start_of_day(day: date, tz: ZoneInfo) -> Millis:
     if len(instants) == 1 or instants[0] < instants[1]:
         return instants[0]
     shifted, earlier = instants  # midnight lies in a gap, the day begins with the change, which is between the two
-    return earlier + bisect_left(range(earlier, shifted), midnight, key=lambda instant: local(instant, tz))
+    return Millis(
+        earlier + bisect_left(range(earlier, shifted), midnight, key=lambda instant: local(Millis(instant), tz))
+    )
 
 
 def exists(day: date, tz: ZoneInfo) -> bool:

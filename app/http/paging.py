@@ -7,7 +7,7 @@ from typing import Annotated, Generic, Protocol, Self, TypeAlias, TypeVar
 
 from litestar.params import QueryParameter
 
-from app.domain.instants import LATEST, Millis
+from app.domain.instants import LATEST
 from app.errors import Problem, invalid_parameter
 from app.http.models import Answer
 
@@ -24,7 +24,7 @@ LimitParameter: TypeAlias = Annotated[
 CursorParameter: TypeAlias = Annotated[str | None, QueryParameter(description="`next` of the page before.")]
 """How a handler declares it: `cursor: CursorParameter = None`."""
 
-Mark: TypeAlias = str | Millis
+Mark: TypeAlias = str | int
 """Part of a sort key: an id, or an instant in milliseconds."""
 
 A = TypeVar("A", bound=Answer)

@@ -24,7 +24,7 @@ AT_ONCE = 2_000_000
 """Keys that are compared in one pass, some 150 MB; more of them need several passes."""
 
 IDS_AN_UPDATE = 500
-_NEVER: Millis = 2**63
+_NEVER = Millis(2**63)
 _LISTED = 100
 
 

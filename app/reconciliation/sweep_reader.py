@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from app.domain.instants import Millis, from_millis
+from app.domain.instants import Duration, Millis, from_millis
 from app.domain.sweep import PlainRow
 from app.storage.capacities import Limits
 from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
@@ -130,8 +130,8 @@ class SweepReader:
                     continue
                 if expires <= lapse:
                     continue
-            since = round((start - epoch).total_seconds() * _MILLIS)
-            until = round((end - epoch).total_seconds() * _MILLIS)
+            since = Millis(round((start - epoch).total_seconds() * _MILLIS))
+            until = Millis(round((end - epoch).total_seconds() * _MILLIS))
             if begin == start:
                 back, ahead = until - since, 0
             else:
@@ -156,7 +156,7 @@ class SweepReader:
             self._raise_need(current, most_back, most_ahead)
         self.tally.scanned += scanned
 
-    def _raise_need(self, resource: str, back: Millis, ahead: Millis) -> None:
+    def _raise_need(self, resource: str, back: Duration, ahead: Duration) -> None:
         known = self.reaches.get(resource, NOWHERE)
         if back > known.back or ahead > known.ahead:
             self.reaches[resource] = known.or_more(Reach(doubled(back), doubled(ahead)))

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from app.domain.instants import Millis, from_millis, to_millis
 from app.errors import Problem
-from app.http.paging import bad_cursor, read_cursor, write_cursor
+from app.http.paging import Mark, bad_cursor, read_cursor, write_cursor
 from app.storage.reservation_filters import ChangePosition
 from app.storage.sort_keys import mark_of, value_of
 
@@ -33,7 +33,7 @@ def first_position(since: datetime | None, cursor: str | None) -> ChangePosition
     position = None if cursor is None else _position_of(cursor)
     if since is None:
         return position
-    first = ChangePosition(to_millis(since) - 1)
+    first = ChangePosition(Millis(to_millis(since) - 1))
     if cursor is None:
         return first
     if position is None:
@@ -43,15 +43,16 @@ def first_position(since: datetime | None, cursor: str | None) -> ChangePosition
 
 def _position_of(cursor: str) -> ChangePosition | None:
     """The position that a cursor names; None if it may be the cursor of another list."""
-    marks: Sequence[str | Millis] = ()
+    marks: Sequence[Mark] = ()
     with suppress(Problem):
         marks = read_cursor(cursor, str, int, str)
     if not marks or marks[0] != KIND:
         return None
     _, instant, identity = marks
     try:
-        from_millis(int(instant))
-        return ChangePosition(int(instant), mark_of(value_of(str(identity))))
+        at = Millis(int(instant))
+        from_millis(at)
+        return ChangePosition(at, mark_of(value_of(str(identity))))
     except (ValueError, OverflowError):
         raise bad_cursor() from None
 

@@ -10,7 +10,7 @@ from bson.errors import InvalidId
 
 from app.booking import FOLLOWER_LAG_SECONDS
 from app.caller import Caller
-from app.domain.instants import LATEST, from_millis, to_millis
+from app.domain.instants import LATEST, Millis, from_millis, to_millis
 from app.errors import Problem, invalid_parameter, not_found
 from app.http.paging import Mark, bad_cursor, read_cursor, split_page
 from app.reservations.changes import cursor_of, first_position, next_position
@@ -133,7 +133,7 @@ def _position_of(cursor: str) -> StartPosition:
     for kind in (int, str):
         with suppress(Problem, ValueError, OverflowError):
             start, identity = read_cursor(cursor, kind, str)
-            stored = from_millis(start) if isinstance(start, int) else value_of(start)
+            stored = from_millis(Millis(start)) if isinstance(start, int) else value_of(start)
             return StartPosition(stored, value_of(str(identity)))
     raise bad_cursor()
 

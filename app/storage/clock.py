@@ -61,8 +61,8 @@ class Clock:
     def millis(self) -> Millis:
         """Now, in milliseconds since the epoch."""
         if self._ahead is None:
-            return time.time_ns() // 1_000_000
-        return int(time.monotonic() * 1000 + self._ahead)
+            return Millis(time.time_ns() // 1_000_000)
+        return Millis(int(time.monotonic() * 1000 + self._ahead))
 
     def now(self) -> datetime:
         """Now, as an aware datetime in UTC with milliseconds."""
@@ -71,7 +71,7 @@ class Clock:
     def ago(self, seconds: float) -> datetime:
         """An instant that surely lies so long back by the server's clock, whatever of its way here we do not know."""
         drift = 0.0 if self._ahead is None else (time.monotonic() - self._told) * DRIFT * 1000
-        return from_millis(self.millis() - math.ceil(seconds * 1000 + self._error + drift))
+        return from_millis(Millis(self.millis() - math.ceil(seconds * 1000 + self._error + drift)))
 
     async def refresh(self) -> None:
         """Ask the server; without an answer the clock counts on as it did."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
-from app.domain.instants import DAY, Millis, from_millis, to_millis
+from app.domain.instants import DAY, Duration, Millis, from_millis, to_millis
 from app.storage.client import Store
 from app.storage.row_reader import OccupiedTime, is_found_by_lookup, is_long
 from app.storage.values import row_key
@@ -21,7 +21,7 @@ from app.storage.values import row_key
 T = TypeVar("T")
 
 OCCUPANCIES = "occupancies"
-RETENTION: Millis = DAY
+RETENTION: Duration = DAY
 """Occupancies that ended longer ago are not stored, because nothing can be booked there any more."""
 ROWS_A_WRITE = 1_000
 """Rows that one command writes."""

@@ -59,7 +59,7 @@ def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[
         for start, end in clusters:
             queries += [each | _starting(start, end) for each in equalities]
         if reaches[resource].long:
-            starting = _starting(clusters[0][0] - LONGEST_BLOCK, clusters[-1][1] + LONGEST_BLOCK)
+            starting = _starting(Millis(clusters[0][0] - LONGEST_BLOCK), Millis(clusters[-1][1] + LONGEST_BLOCK))
             queries += [each | starting | {"long": True} for each in equalities]
     return queries
 
@@ -70,10 +70,11 @@ def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mappin
     ahead = max(reaches[resource].ahead for resource in resources)
     named = [form for resource in resources for form in lookup_ids(resource)]
     blocking = {"resource": {"$in": named}, "status": {"$in": [*BLOCKING]}}
-    near = blocking | _starting(start - back, end + ahead)
+    near = blocking | _starting(Millis(start - back), Millis(end + ahead))
     if not any(reaches[resource].long for resource in resources):
         return near
-    return {"$or": [near, blocking | {"long": True} | _starting(start - LONGEST_BLOCK, end + LONGEST_BLOCK)]}
+    far = _starting(Millis(start - LONGEST_BLOCK), Millis(end + LONGEST_BLOCK))
+    return {"$or": [near, blocking | {"long": True} | far]}
 
 
 def _starting(after: Millis, before: Millis) -> dict[str, Any]:
@@ -94,7 +95,8 @@ def _clusters(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> dict[str, 
     ranges: dict[str, list[tuple[Millis, Millis]]] = {}
     for span in spans:
         reach = reaches[span.resource]
-        ranges.setdefault(span.resource, []).append((span.start - reach.back, span.end + reach.ahead))
+        start, end = Millis(span.start - reach.back), Millis(span.end + reach.ahead)
+        ranges.setdefault(span.resource, []).append((start, end))
     return {resource: _merged(sorted(found)) for resource, found in ranges.items()}
 
 

@@ -7,7 +7,7 @@ guard must never be smaller than any reservation of its resource needs, whoever 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from app.domain.instants import MINUTE, Millis
+from app.domain.instants import MINUTE, Duration, Millis
 from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy
 from app.storage.row_reader import OccupiedTime, is_found_by_lookup, is_long, stretch
@@ -15,7 +15,7 @@ from app.storage.row_reader import OccupiedTime, is_found_by_lookup, is_long, st
 GUARDS_AN_UPDATE = 1_000
 
 
-REACH_MIN: Millis = 15 * MINUTE
+REACH_MIN: Duration = 15 * MINUTE
 """The smallest reach above zero; a reach grows by doubling, so that it is raised rarely.
 
 A lookup reads what starts within the reach, so a small reach reads few rows: with the reach of a day, a booking of an
@@ -30,8 +30,8 @@ class Reach(NamedTuple):
     the resource that the conflict lookup does not find, and is stored in `occupancies`.
     """
 
-    back: Millis = 0
-    ahead: Millis = 0
+    back: Duration = 0
+    ahead: Duration = 0
     long: bool = False
     foreign: bool = False
 
@@ -68,11 +68,11 @@ class Reach(NamedTuple):
         return _grown(self._replace(foreign=True), end - start, 0)
 
 
-def _grown(reach: Reach, back: Millis, ahead: Millis) -> Reach:
+def _grown(reach: Reach, back: Duration, ahead: Duration) -> Reach:
     return reach._replace(back=max(reach.back, doubled(back)), ahead=max(reach.ahead, doubled(ahead)))
 
 
-def doubled(need: Millis) -> Millis:
+def doubled(need: Duration) -> Duration:
     """The smallest reach that covers `need`: zero, or `REACH_MIN` doubled until it does."""
     if need <= 0:
         return 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from app.domain.instants import Millis, from_millis, to_millis
+from app.domain.instants import EARLIEST, Millis, from_millis, to_millis
 from app.domain.rules import LENGTH_MAX
 from app.storage.guards import lookup_ids
 from app.storage.sort_keys import after, after_both, mark_of, value_of
@@ -54,7 +54,7 @@ class ReservationFilters:
         if self.statuses:
             found.append({"$or": [query for status in self.statuses for query in _with_status(status, now)]})
         if self.from_ is not None:
-            earliest = from_millis(max(to_millis(self.from_) - LENGTH_MAX, 0))
+            earliest = from_millis(max(Millis(to_millis(self.from_) - LENGTH_MAX), EARLIEST))
             found += [{"endTime": {"$gt": self.from_}}, {"startTime": {"$gte": earliest}}]
         if self.to is not None:
             found.append({"startTime": {"$lt": self.to}})

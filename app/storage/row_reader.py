@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
-from app.domain.instants import DAY, Millis
+from app.domain.instants import DAY, Duration, Millis
 from app.domain.lifecycle import BLOCKING, STATUSES
 from app.storage.values import count, excerpt, identity, instant
 
@@ -66,8 +66,8 @@ IDLE_AS_WRITTEN = tuple(status for status in STATUSES if status not in BLOCKING)
 
 _HOLD = "pending"
 
-LONG: Millis = 7 * DAY
-LONGEST_BLOCK: Millis = 2 * 366 * DAY
+LONG: Duration = 7 * DAY
+LONGEST_BLOCK: Duration = 2 * 366 * DAY
 """No block of ours ends or begins farther from its start: the longest reservation and the longest buffer."""
 
 
@@ -158,14 +158,14 @@ def is_long(block_start: Millis, block_end: Millis) -> bool:
     return block_end - block_start > LONG
 
 
-def stretch(found: Mapping[str, object], taken: OccupiedTime) -> tuple[Millis, Millis]:
+def stretch(found: Mapping[str, object], taken: OccupiedTime) -> tuple[Duration, Duration]:
     """How far an occupancy lies from the `startTime` of its row: to its end, and back to its beginning."""
     own = instant(found["startTime"])
     start = taken.start if own is None else own
     return taken.end - start, start - taken.start
 
 
-EXPIRY_IGNORING = Reader(now=-(2**63))
+EXPIRY_IGNORING = Reader(now=Millis(-(2**63)))
 """Takes every hold for live, for callers that compare its expiry themselves."""
 
 

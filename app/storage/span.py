@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from app.domain.instants import DAY, Millis
+from app.domain.instants import DAY, Duration, Millis
 
-LENGTHY_FROM: Millis = 31 * DAY
+LENGTHY_FROM: Duration = 31 * DAY
 """A span longer than this can have tens of thousands of occupants."""
 
 

@@ -99,7 +99,7 @@ def instant(value: object) -> Millis | None:
         if number is None or number < SECONDS_FROM:
             return None
         moment = int(number) if number >= MILLIS_FROM else int(number * SECOND)
-    return moment if FIRST <= moment <= LAST else None
+    return Millis(moment) if FIRST <= moment <= LAST else None
 
 
 def _parsed(text: str) -> Millis | None:

@@ -37,7 +37,7 @@ class Known(View):
     def __init__(self, rooms: Sequence[ResourceRules], offer: ServiceRules) -> None:
         self.rooms = {room.id: room for room in rooms}
         self.known = offer
-        self.calendars = {room.id: Calendar(START - 1) for room in rooms}
+        self.calendars = {room.id: Calendar(Millis(START - 1)) for room in rooms}
 
     @override
     def resource_rules(self, resource: str) -> ResourceRules | None:
@@ -85,9 +85,9 @@ class Known(View):
         """Nothing is changed."""
         return dict[tuple[str, Hashable], dict[str, Any]]().get((collection, identity))
 
-    def take(self, resource: str, start: Millis, end: Millis) -> None:
+    def take(self, resource: str, start: int, end: int) -> None:
         """Let somebody be there."""
-        self.calendars[resource].add(Occupancy((resource, start), start, end))
+        self.calendars[resource].add(Occupancy((resource, start), Millis(start), Millis(end)))
 
 
 def pool(count: int, **fields: Any) -> list[ResourceRules]:

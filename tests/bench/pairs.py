@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.domain.instants import to_millis
+from app.domain.instants import Millis, to_millis
 from app.domain.sweep import Row, sweep
 from tests.bench.report import Bench, Report
 from tests.support.slot_bookings import LENGTH, start_of
@@ -71,5 +71,5 @@ def _rows(documents: Sequence[dict[str, Any]]) -> list[Row]:
     ]
 
 
-def _millis(text: str) -> int:
+def _millis(text: str) -> Millis:
     return to_millis(datetime.fromisoformat(text))

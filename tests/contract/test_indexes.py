@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.instants import DAY, HOUR, from_millis, to_millis
+from app.domain.instants import DAY, HOUR, Millis, from_millis, to_millis
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
@@ -93,7 +93,7 @@ async def booked(store: Store) -> Store:
 def lookups(store: Store, *, long: bool) -> list[dict[str, Any]]:
     """The filters of the write path's lookup of an hour on each of the three rooms, grouped as for this server."""
     start = to_millis(FIRST + timedelta(days=100))
-    spans = [Span(room, start, start + HOUR) for room in ROOMS]
+    spans = [Span(room, start, Millis(start + HOUR)) for room in ROOMS]
     reach = Reach(HOUR, 0, long=long)
     queries = branches(spans, dict.fromkeys(ROOMS, reach))
     if store.shape == "single":
@@ -151,12 +151,14 @@ async def test_no_lookup_of_what_is_listed_scans(store: Store) -> None:
     """What lies near, and what is long however far away it began: each is answered from an index."""
     start = to_millis(FIRST)
     rows = [
-        ForeignOccupancy(ROOMS[number % 3], start, start + (DAY if number % 9 else 4000 * DAY), 1)
+        ForeignOccupancy(ROOMS[number % 3], start, Millis(start + (DAY if number % 9 else 4000 * DAY)), 1)
         for number in range(300)
     ]
     await add_foreign_occupancies(store, rows)
     reach = Reach(HOUR, 0, long=True, foreign=True)
-    near, long = foreign_branches([Span(ROOMS[0], start + 90 * DAY, start + 91 * DAY)], {ROOMS[0]: reach})
+    near, long = foreign_branches(
+        [Span(ROOMS[0], Millis(start + 90 * DAY), Millis(start + 91 * DAY))], {ROOMS[0]: reach}
+    )
 
     for where, index in ((near, "occupancy_resource"), (long, "occupancy_long")):
         plan = (await planned(store, where, "occupancies"))["queryPlanner"]["winningPlan"]
@@ -167,7 +169,7 @@ async def test_no_lookup_of_what_is_listed_scans(store: Store) -> None:
 @pytest.mark.servers("mongod")
 async def test_bounds_are_tight_for_one_branch(booked: Store) -> None:
     """MongoDB's planner turns a branch into one range of the index: two points, the window, and any end."""
-    start, end = to_millis(FIRST + timedelta(days=100)) - DAY, to_millis(FIRST + timedelta(days=102))
+    start, end = to_millis(FIRST + timedelta(days=99)), to_millis(FIRST + timedelta(days=102))
     where = {
         "resource": ROOMS[0],
         "status": "confirmed",

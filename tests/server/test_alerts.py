@@ -115,7 +115,7 @@ async def test_a_receiver_that_is_away_for_an_hour(store: Store, clock: ManualCl
             assert await sender.announce(store) == 0
             failed = len(hook.requests)
             pauses.append((await state(store))["nextAt"] - clock.now())
-            clock.at += 1_000
+            clock.advance(1_000)
             assert await sender.announce(store) == 0
             assert len(hook.requests) == failed
             clock.set((await state(store))["nextAt"])
@@ -143,7 +143,7 @@ async def test_a_repeated_message_keeps_its_id(store: Store, clock: ManualClock,
     hook.answer = answer_with(500)
     for _ in range(2):
         await Alerts(Settings(alert_url=hook.url)).announce(store)
-        clock.at += MINUTE
+        clock.advance(MINUTE)
     (b,) = await insert_open_findings(store, "b")
     hook.answer = answer_with(200)
     await Alerts(Settings(alert_url=hook.url)).announce(store)
@@ -188,7 +188,7 @@ async def test_what_was_settled_meanwhile_is_not_told(store: Store, clock: Manua
     hook.answer = answer_with(503)
     await sender.announce(store)
     await store.database["findings"].update_one({"resource": "a"}, {"$set": {"state": "resolved"}})
-    clock.at += MINUTE
+    clock.advance(MINUTE)
     hook.answer = answer_with(200)
     await sender.announce(store)
 
@@ -373,7 +373,7 @@ class TestReminder:
         assert [await sender.remind(store) for _ in "12"] == [0, 0]
         assert len(hook.requests) == 2
         hook.answer = answer_with(200)
-        clock.at += MINUTE
+        clock.advance(MINUTE)
 
         assert await sender.remind(store) == 1
         assert hook.requests[1].headers["webhook-id"] == hook.requests[2].headers["webhook-id"]
@@ -389,7 +389,7 @@ class TestReminder:
         clock.set(SEVEN + 2 * HOUR)
 
         async def late(writer: asyncio.StreamWriter) -> None:
-            clock.at += MINUTE
+            clock.advance(MINUTE)
             assert await LeaseStore(store).acquire("another", ALERTS) is not None
             await answer_with(204)(writer)
 

@@ -92,10 +92,10 @@ async def test_whatever_happens(store: Store, clock: ManualClock, seed: int, mon
         senders = [Alerts(Settings(alert_url=hook.url)) for _ in "12"]
         for _ in range(STEPS):
             await world.event()
-            clock.at += chance.randrange(100_000)
+            clock.advance(chance.randrange(100_000))
             await asyncio.gather(*(sender.announce(store) for sender in senders if chance.random() < 0.7))
         while await unalerted_count(store):
-            clock.at += 300_000
+            clock.advance(300_000)
             await senders[0].announce(store)
 
     assert world.wrong == []

@@ -6,7 +6,7 @@ import pytest
 
 from app.booking import BookingService, expiry
 from app.booking.expiry import expire_lapsed
-from app.domain.instants import SECOND
+from app.domain.instants import SECOND, Millis
 from app.storage import reservation_transitions
 from app.storage.client import Store
 from app.storage.clock import Clock
@@ -95,11 +95,11 @@ class TestClock:
     def test_a_slow_answer_does_not_spoil_what_is_known(self, mock_store: Store) -> None:
         """An answer that took most of a second says less than the quick one before it, and is not taken over."""
         clock = Clock(mock_store.client, native=True)
-        clock._learn(1_000_000, 100.0, 100.002)
+        clock._learn(Millis(1_000_000), 100.0, 100.002)
         known = clock._ahead
-        clock._learn(1_010_000, 110.0, 110.9)
+        clock._learn(Millis(1_010_000), 110.0, 110.9)
         kept = clock._ahead
-        clock._learn(1_021_000, 120.0, 120.002)
+        clock._learn(Millis(1_021_000), 120.0, 120.002)
 
         assert kept == known
         assert clock._ahead == pytest.approx(known + 1_000)  # type: ignore[operator]  # it is known by now

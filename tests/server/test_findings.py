@@ -9,7 +9,7 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from app.domain.instants import render
+from app.domain.instants import EARLIEST, Millis, render
 from app.domain.sweep import Window
 from app.reconciliation import engine, findings_writer
 from app.reconciliation.finding_changes import Change
@@ -356,7 +356,7 @@ async def test_a_paused_run_writes_nothing(reviewer: ApiClient) -> None:
     other = await LeaseStore(store).acquire("other")
     assert other is not None
     ids = {str(each): each for each in (ObjectId(), ObjectId())}
-    window = Window("room", 0, 1, 2, 1, tuple(ids), 1)
+    window = Window("room", EARLIEST, Millis(1), 2, 1, tuple(ids), 1)
 
     for _ in range(2):
         with pytest.raises(OwnershipLost):

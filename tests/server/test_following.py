@@ -13,7 +13,7 @@ from app.booking.timestamps import COMMIT_SECONDS, FRESH_SECONDS, SKEW_SECONDS, 
 from app.booking.transaction import WriteConflict, attempt
 from app.booking.transitions import Closure, close
 from app.caller import Caller
-from app.domain.instants import SECOND
+from app.domain.instants import EARLIEST, SECOND, Millis
 from app.reservations.queries import Filters, list_reservations
 from app.storage.client import Store
 from app.storage.steps import COMMIT, Step
@@ -132,7 +132,7 @@ async def test_a_pool_is_not_stamped_by_a_clock_that_is_behind(store: Store) -> 
     """Of a pool only the chosen guard is taken, after the stamp: a process that knows the clock badly goes again."""
     await add_resource(store)
     wish: dict[str, Any] = {"resource": None, "pool": ("room",)}
-    late = store.clock.millis() - int(SKEW_SECONDS * SECOND) - SECOND
+    late = Millis(store.clock.millis() - int(SKEW_SECONDS * SECOND) - SECOND)
     driver = StepDriver(store, [booking_of(**wish)], clock=late)
     with pytest.raises(WriteConflict):
         await driver.finish()
@@ -216,7 +216,7 @@ class Budgeted:
 async def test_no_batch_may_take_longer_than_its_stamp_holds() -> None:
     """An import's row may wait a minute for its turn, but its transaction ends in time as anybody's."""
     driver = Budgeted()
-    committer = Committer(driver, 16, clock=lambda: 0)
+    committer = Committer(driver, 16, clock=lambda: EARLIEST)
     with pytest.raises(Exception, match="nothing was done"):
         await committer.submit(booking_of(deadline_seconds=60.0))
     await committer.drain()

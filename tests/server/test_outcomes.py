@@ -15,6 +15,7 @@ from app.booking.drivers import PlainDriver, SessionDriver
 from app.booking.outcomes import Accepted
 from app.booking.transaction import Batch, Outcome, WriteConflict, attempt
 from app.catalogue.changes import Changes
+from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
@@ -144,7 +145,7 @@ async def test_what_a_cut_off_transaction_held_is_free_at_once(
         patch.setattr(ClientSession, "_finish_transaction_with_retry", lost)
         with pytest.raises(type(error())):
             await asyncio.to_thread(
-                driver.drive, 0, attempt(Batch([booking_of()], RuleCache(), 1, clock=0, owner=ObjectId())), 10.0
+                driver.drive, 0, attempt(Batch([booking_of()], RuleCache(), 1, clock=EARLIEST, owner=ObjectId())), 10.0
             )
     booked = await book_accepted(store)
     await driver.close()

@@ -15,7 +15,7 @@ from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
 from app.booking.transaction import WriteConflict
 from app.catalogue.changes import Changes
-from app.domain.instants import to_millis
+from app.domain.instants import Millis, to_millis
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from app.storage.steps import Steps, find
@@ -148,7 +148,7 @@ async def test_a_hold_ends_by_the_clock_of_the_database_for_a_pool_as_well(store
     """A process whose clock is an hour ahead takes no live hold for one that is over: it is told to go again."""
     await add_room(store)
     held = await book_hold(store, timedelta(minutes=10))
-    ahead = StepDriver(store, [any_room()], clock=store.clock.millis() + HOUR_MILLIS)
+    ahead = StepDriver(store, [any_room()], clock=Millis(store.clock.millis() + HOUR_MILLIS))
 
     with pytest.raises(WriteConflict):
         await ahead.finish()
@@ -164,7 +164,7 @@ async def test_a_process_behind_the_database_stamps_nothing_earlier_than_what_is
     """Judged by a clock that is a little behind, a booking out of a pool still comes after the last one there."""
     await add_room(store)
     before = await book_accepted(store)
-    behind = StepDriver(store, [any_room(start=NINE + HOUR)], clock=to_millis(before.created_at) - 100)
+    behind = StepDriver(store, [any_room(start=NINE + HOUR)], clock=Millis(to_millis(before.created_at) - 100))
     (outcome,) = await behind.finish()
     await behind.close()
 

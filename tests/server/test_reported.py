@@ -7,7 +7,7 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from app.domain.instants import to_millis
+from app.domain.instants import Millis, to_millis
 from app.importing.catalogue_ids import CatalogueIds
 from app.migration.migrate import migrate
 from app.reconciliation import engine, reconciler, scan
@@ -153,7 +153,9 @@ async def test_a_guard_that_is_made_while_a_run_lists_is_told(api: ApiClient) ->
     """It came after the run compared and before it had listed: it is marked when all of it is there."""
     store = api.store
     start = to_millis(NINE)
-    difference = await compare(store, ["late"], [ForeignOccupancy("late", start, start + 5 * 3_600_000, ObjectId())])
+    difference = await compare(
+        store, ["late"], [ForeignOccupancy("late", start, Millis(start + 5 * 3_600_000), ObjectId())]
+    )
     await api.resource("late")
     for step in steps(difference):
         await step(store)
@@ -169,7 +171,7 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(api: ApiClient) -> Non
     lease = await LeaseStore(store).acquire("somebody")
     assert lease is not None
     await replace_foreign_occupancies(
-        store, lease, ObjectId(), ["room"], [ForeignOccupancy("room", start, start + 5 * 3_600_000, ObjectId())]
+        store, lease, ObjectId(), ["room"], [ForeignOccupancy("room", start, Millis(start + 5 * 3_600_000), ObjectId())]
     )
     guard = await guard_of(store)
 

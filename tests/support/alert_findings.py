@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 from typing_extensions import override
 
-from app.domain.instants import to_millis
+from app.domain.instants import Duration, Millis, to_millis
 from app.storage.client import Store
 from app.storage.clock import Clock
 from app.storage.findings import UNALERTED
@@ -21,9 +21,13 @@ class ManualClock(Clock):
     at = to_millis(SEVEN)
 
     @override
-    def millis(self) -> int:
+    def millis(self) -> Millis:
         """Where it stands."""
         return self.at
+
+    def advance(self, duration: Duration) -> None:
+        """Move it on."""
+        self.at = Millis(self.at + duration)
 
     def set(self, instant: datetime) -> None:
         """Move it."""

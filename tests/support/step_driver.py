@@ -19,7 +19,7 @@ from app.booking.timestamps import Age
 from app.booking.transaction import Batch, Outcome, attempt
 from app.catalogue.changes import Changes, Wanted
 from app.catalogue.planning import Planner
-from app.domain.instants import Millis
+from app.domain.instants import EARLIEST, Millis
 from app.storage.client import Store
 from app.storage.documents import Resource
 from app.storage.guards import make_guard
@@ -65,7 +65,7 @@ def booking_of(start: datetime = NINE, length: timedelta = HOUR, **fields: Any) 
     return Book(**(wanted | fields))
 
 
-def optimistic_batch(*intents: AnyIntent, clock: Millis = 0, age: Age | None = None) -> Batch:
+def optimistic_batch(*intents: AnyIntent, clock: Millis = EARLIEST, age: Age | None = None) -> Batch:
     """A batch without a transaction, of a process that knows no rules yet."""
     return Batch(intents, RuleCache(atomic=False), 1, clock, ObjectId(), atomic=False, age=age or Age())
 

@@ -13,7 +13,7 @@ from app.audit import Shape, ShapeError, condition, read_pipeline
 from app.audit.paths import MOST, Paths, TooManyError, outermost
 from app.audit.texts import Format, Texts, minutes
 from app.audit.translation import Translation
-from app.domain.instants import render
+from app.domain.instants import Millis, render
 from app.storage.row_reader import LeftOut, Reader, occupancies
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -248,7 +248,7 @@ _ENDS = ("startTime", "endTime")
 
 
 def _rendered(value: Any) -> Any:
-    return render(int(value))[5:16] if isinstance(value, DatetimeMS) else value
+    return render(Millis(int(value)))[5:16] if isinstance(value, DatetimeMS) else value
 
 
 class TestTranslation:
@@ -322,7 +322,7 @@ class TestTranslation:
             "s": "confirmed",
             "status": "pending",
         }
-        reader = Reader(0, {"1"}, ("confirmed", "pending"))
+        reader = Reader(Millis(0), {"1"}, ("confirmed", "pending"))
         for shape in shapes:
             for name in (*good, "u", "f"):
                 for row in Translation(shape).rows({**good, name: value}):

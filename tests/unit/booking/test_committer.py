@@ -21,6 +21,7 @@ from app.booking.outcomes import Accepted
 from app.booking.queue import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, BatchBuilder, Ticket, lanes_of
 from app.booking.transaction import Batch, Outcome, WriteConflict
 from app.deadline import Deadline, bound, current
+from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem
 from app.storage.steps import Steps
 from tests.support.step_driver import booking_of
@@ -87,7 +88,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Scripted:
 
 def committer_over(driver: Scripted) -> Committer:
     """A committer without a database."""
-    return Committer(driver, 16, clock=lambda: 0)
+    return Committer(driver, 16, clock=lambda: EARLIEST)
 
 
 def submit(committer: Committer, *resources: str, **fields: Any) -> "list[asyncio.Task[Any]]":

@@ -17,7 +17,7 @@ import pytest
 from typing_extensions import override
 
 from app.domain.grid import Grid, full_days
-from app.domain.instants import DAY, HOUR, MINUTE, SECOND, Millis, from_millis, to_millis
+from app.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Millis, from_millis, to_millis
 from app.domain.schedule import ALWAYS, Hours, Schedule, windows
 from app.domain.zones import ONE_DAY, choices, day_of, days, days_between, exists, local, resolve, start_of_day, zone
 
@@ -43,8 +43,8 @@ class Change(NamedTuple):
     """An instant from which a zone has another UTC offset; offsets in milliseconds."""
 
     at: Millis
-    before: Millis
-    after: Millis
+    before: Duration
+    after: Duration
 
 
 @dataclass
@@ -66,9 +66,9 @@ class Figures:
         return ", ".join(f"{name} {value}" for name, value in vars(self).items())
 
 
-def offset(instant: Millis, tz: ZoneInfo) -> Millis:
+def offset(instant: int, tz: ZoneInfo) -> Duration:
     """What a zone's clocks are ahead of UTC at an instant."""
-    ahead = from_millis(instant).astimezone(tz).utcoffset()
+    ahead = from_millis(Millis(instant)).astimezone(tz).utcoffset()
     assert ahead is not None
     return ahead // timedelta(milliseconds=1)
 
@@ -83,13 +83,13 @@ def changes(tz: ZoneInfo) -> Iterator[Change]:
             while at - before > SECOND:
                 middle = (before + at) // (2 * SECOND) * SECOND
                 before, at = (middle, at) if offset(middle, tz) == known else (before, middle)
-            yield Change(at, known, now)
+            yield Change(Millis(at), known, now)
             known = now
 
 
-def shown(instant: Millis, ahead: Millis) -> datetime:
+def shown(instant: int, ahead: Duration) -> datetime:
     """The wall time at an instant with a known offset."""
-    return from_millis(instant + ahead).replace(tzinfo=None)
+    return from_millis(Millis(instant + ahead)).replace(tzinfo=None)
 
 
 def check_round_trip(change: Change, tz: ZoneInfo, figures: Figures) -> None:
@@ -98,7 +98,7 @@ def check_round_trip(change: Change, tz: ZoneInfo, figures: Figures) -> None:
         wall = shown(instant, change.before if instant < change.at else change.after)
         found = choices(wall, tz)
 
-        assert local(instant, tz) == wall
+        assert local(Millis(instant), tz) == wall
         assert instant in found
         assert resolve(wall, tz) == min(found)
 
@@ -109,7 +109,7 @@ def check_gap_or_fold(change: Change, tz: ZoneInfo, figures: Figures) -> None:
     begin = change.at + min(change.before, change.after)
     for reading in (begin, begin + length // 2, begin + length - 1):
         wall = shown(reading, 0)
-        before, after = reading - change.before, reading - change.after
+        before, after = Millis(reading - change.before), Millis(reading - change.after)
 
         assert choices(wall, tz) == (before, after)
         assert resolve(wall, tz) == before
@@ -131,11 +131,11 @@ def check_days(dates: list[date], change: Change, near: list[Change], tz: ZoneIn
         earlier = [start, *(other.at for other in near if start - 3 * DAY < other.at < start)]
 
         assert local(start, tz) >= midnight
-        assert all(local(instant - 1, tz) < midnight for instant in earlier)
+        assert all(local(Millis(instant - 1), tz) < midnight for instant in earlier)
         assert start <= end
         assert exists(day, tz) == (start < end)
         if start < end:
-            assert day_of(start, tz) == day_of(end - 1, tz) == day
+            assert day_of(start, tz) == day_of(Millis(end - 1), tz) == day
             assert days_between(start, end, tz) == 1
             figures.days += 1
         elif f"{tz.key} {day}" not in figures.skipped:

@@ -1,6 +1,6 @@
 """Findings keep their identity, and what people said of them: the cases of the design, a model, and laws."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import log2
 from typing import Any
@@ -19,25 +19,31 @@ from app.domain.finding_identity import (
     match,
     match_in_steps,
 )
+from app.domain.instants import Millis
 from app.domain.sweep import Row, Window, sweep
 
-NOW = 1_000
+NOW = Millis(1_000)
 
 
 def window(start: int, end: int, *reservations: str, peak: int = 2, capacity: int = 1) -> Window:
     """A window, of a capacity of one unless said otherwise."""
-    return Window("room", start, end, peak, capacity, reservations, 1)
+    return Window("room", Millis(start), Millis(end), peak, capacity, reservations, 1)
 
 
 def accepted(*reservations: str, peak: int = 2, excess: int = 1, until: int | None = None) -> Acceptance:
     """An acceptance of these."""
-    return Acceptance(frozenset(reservations), peak, excess, until)
+    return Acceptance(frozenset(reservations), peak, excess, None if until is None else Millis(until))
+
+
+def extent(start: int, end: int, reservations: Iterable[str]) -> Extent:
+    """An extent, short to write."""
+    return Extent(Millis(start), Millis(end), frozenset(reservations))
 
 
 def known(name: int, start: int, end: int, *reservations: str, state: State = "open", peak: int = 2) -> StoredFinding:
     """A finding; an accepted one was accepted as it is, up to its peak."""
     said = accepted(*reservations, peak=peak, excess=peak - 1) if state == "accepted" else None
-    return StoredFinding(name, Extent(start, end, frozenset(reservations)), state, said)
+    return StoredFinding(name, extent(start, end, reservations), state, said)
 
 
 def merged(finding: StoredFinding, into: int) -> StoredFinding:
@@ -72,7 +78,7 @@ def test_an_acceptance_is_for_these_or_fewer() -> None:
     (fewer,), _ = match([window(0, 10, "a", "c", peak=2)], [whole], NOW)
     (joined,), _ = match([window(0, 10, "a", "x", peak=2)], [whole], NOW)
     (higher,), _ = match([window(0, 10, "a", "b", "c", peak=4)], [whole], NOW)
-    opened = replace(whole, state="open", extent=Extent(0, 10, frozenset("abcx")))
+    opened = replace(whole, state="open", extent=extent(0, 10, frozenset("abcx")))
     (left,), _ = match([window(0, 10, "a", "b")], [opened], NOW)
 
     assert [(each.state, each.opened, each.acceptance) for each in (longer, fewer, left)] == [
@@ -89,7 +95,7 @@ def test_an_acceptance_is_for_its_excess_and_its_time() -> None:
     (lower,), _ = match([window(0, 10, "a", "b", "c", peak=3, capacity=1)], [above], NOW)
     (wider,), _ = match([window(0, 10, "a", "b", "c", peak=3, capacity=2)], [above], NOW)
     ending = replace(whole, acceptance=accepted("a", "b", "c", peak=3, excess=2, until=NOW))
-    (in_time,), _ = match([window(0, 10, "a", "b", peak=2)], [ending], NOW - 1)
+    (in_time,), _ = match([window(0, 10, "a", "b", peak=2)], [ending], Millis(NOW - 1))
     (late,), _ = match([window(0, 10, "a", "b", peak=2)], [ending], NOW)
 
     assert (lower.state, lower.exceeded, wider.state) == ("open", (LOWER,), "accepted")
@@ -142,7 +148,7 @@ def test_windows_that_part_again_are_what_they_were() -> None:
     """Each has its own finding and what was said of it, also where the younger one lies first and one is in both."""
     early = merged(known(2, 0, 3, "a", "c", state="accepted"), 1)
     late = known(1, 0, 9, "a", "b", "c")
-    late = replace(late, own=Extent(6, 9, frozenset("ab")), acceptance=accepted("a", "b"))
+    late = replace(late, own=extent(6, 9, frozenset("ab")), acceptance=accepted("a", "b"))
     placed, gone = match([window(0, 3, "a", "c"), window(6, 9, "a", "b")], [late, early], NOW)
     acknowledged = merged(known(2, 0, 3, "a", "c", state="acknowledged"), 1)
     (first, _), _ = match([window(0, 3, "a", "c"), window(6, 9, "a", "b")], [late, acknowledged], NOW)
@@ -158,7 +164,7 @@ def test_windows_that_part_again_are_what_they_were() -> None:
 def test_an_acceptance_of_the_whole_is_one_of_its_parts() -> None:
     """Accepted after it merged: the part that was open before is accepted with it, as long as nobody joins."""
     part = merged(known(2, 5, 8, "c", "d"), 1)
-    whole = replace(known(1, 0, 8, "a", "b", "c", "d", state="accepted"), own=Extent(0, 3, frozenset("ab")))
+    whole = replace(known(1, 0, 8, "a", "b", "c", "d", state="accepted"), own=extent(0, 3, frozenset("ab")))
     _, parted = match([window(0, 3, "a", "b"), window(5, 8, "c", "d")], [whole, part], NOW)[0]
     _, strange = match([window(0, 3, "a", "b"), window(5, 8, "c", "d", "x")], [whole, part], NOW)[0]
 
@@ -169,7 +175,7 @@ def test_an_acceptance_of_the_whole_is_one_of_its_parts() -> None:
 def test_what_is_left_of_a_merger_keeps_its_own_name() -> None:
     """If only the window of one that merged remains, that finding comes back, and the survivor is part of it."""
     part = merged(known(2, 5, 8, "c", "d", state="acknowledged"), 1)
-    whole = replace(known(1, 0, 8, "a", "b", "c", "d"), own=Extent(0, 3, frozenset("ab")))
+    whole = replace(known(1, 0, 8, "a", "b", "c", "d"), own=extent(0, 3, frozenset("ab")))
     (left,), gone = match([window(5, 8, "c", "d")], [whole, part], NOW)
 
     assert (left.finding, left.state, left.merged) == (2, "acknowledged", (1,))
@@ -188,7 +194,7 @@ ACCEPTANCES = st.builds(
 def extents(draw: st.DrawFn) -> Extent:
     """Anywhere, of anybody."""
     start, length = draw(SPANS)
-    return Extent(start, start + length, draw(NAMES))
+    return extent(start, start + length, draw(NAMES))
 
 
 @st.composite
@@ -368,7 +374,10 @@ WORDS: Any = st.dictionaries(st.integers(0, 6), st.sampled_from(["acknowledged",
 
 def windows_of(occupancies: dict[str, tuple[int, int, int]]) -> list[Window]:
     """The windows of a resource of capacity one."""
-    rows = [Row("room", start, name, start + length, units) for name, (start, length, units) in occupancies.items()]
+    rows = [
+        Row("room", Millis(start), name, Millis(start + length), units)
+        for name, (start, length, units) in occupancies.items()
+    ]
     return list(sweep(sorted(rows), {}))
 
 

@@ -122,7 +122,7 @@ def test_a_day_that_does_not_exist_has_no_slots() -> None:
 def test_full_days_start_within_the_bounds() -> None:
     """A bound in the middle of a day leaves that day out at the front and in at the back."""
     noon = resolve(parse_wall("2026-05-04T12:00"), BERLIN)
-    starts = [start for start, _ in full_days(BERLIN, noon, noon + 2 * DAY)]
+    starts = [start for start, _ in full_days(BERLIN, noon, Millis(noon + 2 * DAY))]
 
     assert starts == [start_of_day(date(2026, 5, day), BERLIN) for day in (5, 6)]
     assert list(full_days(BERLIN, noon, noon)) == []
@@ -158,9 +158,9 @@ def grids(draw: st.DrawFn) -> tuple[Grid, Millis, Millis]:
     weekly = draw(st.none() | st.lists(day_hours, min_size=7, max_size=7).map(tuple))
     overrides = draw(st.dictionaries(st.integers(-2, 2).map(lambda n: around + n * ONE_DAY), day_hours, max_size=2))
     tz = zone(draw(st.sampled_from(["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Pacific/Apia"])))
-    after = start_of_day(around, tz) + draw(st.integers(-3000, 3000)) * MINUTE
+    after = Millis(start_of_day(around, tz) + draw(st.integers(-3000, 3000)) * MINUTE)
     grid = Grid(Schedule(weekly, overrides), tz, draw(lengths), draw(lengths))
-    return grid, after, after + draw(st.integers(0, 4000)) * MINUTE
+    return grid, after, Millis(after + draw(st.integers(0, 4000)) * MINUTE)
 
 
 @given(grids())
@@ -168,7 +168,7 @@ def test_the_grid_is_what_its_definition_says(case: tuple[Grid, Millis, Millis])
     """Each opening and every interval after it up to the next opening, while the slot ends in the stretch."""
     grid, after, before = case
     naive = []
-    for window in windows(grid.schedule, grid.tz, after - 2 * DAY, before + 2 * DAY):
+    for window in windows(grid.schedule, grid.tz, Millis(after - 2 * DAY), Millis(before + 2 * DAY)):
         for opening, following in pairwise((*window.openings, window.end)):
             naive += [
                 start
@@ -184,17 +184,17 @@ def test_the_grid_is_what_its_definition_says(case: tuple[Grid, Millis, Millis])
 def test_every_slot_of_the_grid_is_open(case: tuple[Grid, Millis, Millis]) -> None:
     """No rule of the schedule refuses what the grid offers, judged at once or one by one."""
     grid, after, before = case
-    known = windows(grid.schedule, grid.tz, after, before + grid.length)
+    known = windows(grid.schedule, grid.tz, after, Millis(before + grid.length))
 
     for start in islice(grid.starts(after, before), 200):
-        assert covers(known, start, start + grid.length)
-        assert is_open(grid.schedule, grid.tz, start, start + grid.length).ok
+        assert covers(known, start, Millis(start + grid.length))
+        assert is_open(grid.schedule, grid.tz, start, Millis(start + grid.length)).ok
 
 
 @given(grids(), st.integers(0, 4000))
 def test_bounds_only_cut_the_grid(case: tuple[Grid, Millis, Millis], cut: int) -> None:
     """Asking for two spans in a row gives what asking for both at once gives: pages of a calendar agree."""
     grid, after, before = case
-    middle = min(after + cut * MINUTE, before)
+    middle = min(Millis(after + cut * MINUTE), before)
 
     assert [*grid.starts(after, middle), *grid.starts(middle, before)] == list(grid.starts(after, before))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.instants import EARLIEST, EPOCH, LATEST, from_millis, parse, render, to_millis
+from app.domain.instants import EARLIEST, EPOCH, LATEST, Millis, from_millis, parse, render, to_millis
 
 MILLIS = st.integers(EARLIEST, LATEST - 1)
 OFFSETS = st.integers(-(24 * 60 - 1), 24 * 60 - 1).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -84,13 +84,13 @@ class TestLaws:
     """How reading, writing and counting belong together."""
 
     @given(MILLIS)
-    def test_what_is_written_is_read_back(self, instant: int) -> None:
+    def test_what_is_written_is_read_back(self, instant: Millis) -> None:
         """Rendering and parsing are inverse, for a count as for a datetime."""
         assert render(instant) == render(from_millis(instant))
         assert to_millis(parse(render(instant))) == instant
 
     @given(MILLIS, OFFSETS)
-    def test_the_offset_does_not_matter(self, instant: int, zone: timezone) -> None:
+    def test_the_offset_does_not_matter(self, instant: Millis, zone: timezone) -> None:
         """The same instant, written with any offset that RFC 3339 can write, is the same."""
         local = from_millis(instant).astimezone(zone)
 
@@ -98,13 +98,13 @@ class TestLaws:
         assert render(local) == render(instant)
 
     @given(MILLIS)
-    def test_counting_and_dates_are_inverse(self, instant: int) -> None:
+    def test_counting_and_dates_are_inverse(self, instant: Millis) -> None:
         """Every millisecond has its own datetime, in UTC."""
         assert to_millis(from_millis(instant)) == instant
         assert from_millis(instant).tzinfo is UTC
 
     @given(MILLIS, MILLIS)
-    def test_text_sorts_like_time(self, one: int, other: int) -> None:
+    def test_text_sorts_like_time(self, one: Millis, other: Millis) -> None:
         """Rendered instants compare as the instants do."""
         assert (one < other) == (render(one) < render(other))
 

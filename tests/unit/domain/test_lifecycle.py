@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.instants import Millis
 from app.domain.lifecycle import BLOCKING, FOLLOWS, STATUSES, Status, blocks, is_final, may_follow, status_at
 
 ALLOWED = {
@@ -52,21 +53,21 @@ class TestHolds:
     """A pending one with an end of its own."""
 
     @given(INSTANT, st.integers(1, 10**9))
-    def test_it_is_over_at_its_instant_and_not_before(self, expires: int, before: int) -> None:
+    def test_it_is_over_at_its_instant_and_not_before(self, expires: Millis, before: int) -> None:
         """The last millisecond before still blocks; the instant itself does not."""
-        assert status_at("pending", expires, expires - before) == "pending"
-        assert blocks("pending", expires, expires - 1)
+        assert status_at("pending", expires, Millis(expires - before)) == "pending"
+        assert blocks("pending", expires, Millis(expires - 1))
         assert status_at("pending", expires, expires) == "expired"
         assert not blocks("pending", expires, expires)
 
     @given(INSTANT, INSTANT, INSTANT)
-    def test_it_does_not_come_back(self, expires: int, now: int, later: int) -> None:
+    def test_it_does_not_come_back(self, expires: Millis, now: Millis, later: int) -> None:
         """Once over, it is over at every later instant."""
         if not blocks("pending", expires, now):
-            assert not blocks("pending", expires, now + later)
+            assert not blocks("pending", expires, Millis(now + later))
 
     @given(STATUS, st.none() | INSTANT, INSTANT)
-    def test_only_a_hold_expires(self, status: Status, expires: int | None, now: int) -> None:
+    def test_only_a_hold_expires(self, status: Status, expires: Millis | None, now: Millis) -> None:
         """An end left on anything but a pending one means nothing, and none at all means no hold."""
         held = status == "pending" and expires is not None and expires <= now
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import load
+from app.domain.instants import EARLIEST, Millis
 from app.domain.load import Calendar, Occupancy, Profile, conflicts_in, peak
 
 END = 20
@@ -15,7 +16,7 @@ END = 20
 
 def taken(start: int, end: int, units: int = 1, *, name: object = 0, expires: int | None = None) -> Occupancy:
     """An occupancy, short to write."""
-    return Occupancy(name, start, end, units, expires)
+    return Occupancy(name, Millis(start), Millis(end), units, None if expires is None else Millis(expires))
 
 
 @st.composite
@@ -37,14 +38,14 @@ def load_at(crowd: Sequence[Occupancy], instant: int) -> int:
 
 
 @given(crowds(), SPANS)
-def test_the_peak_is_the_highest_load_at_any_instant(crowd: list[Occupancy], span: tuple[int, int]) -> None:
+def test_the_peak_is_the_highest_load_at_any_instant(crowd: list[Occupancy], span: tuple[Millis, Millis]) -> None:
     """Never the number of neighbours, never the sum of those that are not there at the same time."""
     assert max(load_at(crowd, instant) for instant in range(*span)) == peak(crowd, *span)
 
 
 @given(crowds(), SPANS, st.integers(0, 6))
 def test_in_the_way_are_those_who_are_there_when_it_is_too_full(
-    crowd: list[Occupancy], span: tuple[int, int], room: int
+    crowd: list[Occupancy], span: tuple[Millis, Millis], room: int
 ) -> None:
     """Exactly those, once each, by start; nobody is blamed for being near."""
     full = [instant for instant in range(*span) if load_at(crowd, instant) > room]
@@ -58,38 +59,38 @@ def test_in_the_way_are_those_who_are_there_when_it_is_too_full(
 
 @given(crowds(), SPANS, st.integers(0, 6))
 def test_somebody_is_in_the_way_exactly_where_the_peak_is_too_high(
-    crowd: list[Occupancy], span: tuple[int, int], room: int
+    crowd: list[Occupancy], span: tuple[Millis, Millis], room: int
 ) -> None:
     """The two ways of asking agree: a refusal always names somebody."""
     assert bool(conflicts_in(crowd, *span, room)) == (peak(crowd, *span) > room)
 
 
 @given(crowds(), SPANS, st.integers(0, 6))
-def test_a_profile_says_what_a_calendar_says(crowd: list[Occupancy], span: tuple[int, int], room: int) -> None:
+def test_a_profile_says_what_a_calendar_says(crowd: list[Occupancy], span: tuple[Millis, Millis], room: int) -> None:
     """The same peak, also where it is made of chunks; and until when everything that begins is refused."""
     start, end = span
-    profile, chunks = Profile(0, crowd), Profile(0, crowd)
+    profile, chunks = Profile(EARLIEST, crowd), Profile(EARLIEST, crowd)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(load, "CHUNK", 1)
-        assert chunks.peak(start, end) == profile.peak(start, end) == Calendar(0, crowd).peak(start, end)
+        assert chunks.peak(start, end) == profile.peak(start, end) == Calendar(EARLIEST, crowd).peak(start, end)
 
     until = profile.full_until(start, end, room)
     assert (until is not None) == (profile.peak(start, end) > room)
-    for later in range(start, until or start):
-        assert profile.peak(later, end + later - start) > room
+    for later in map(Millis, range(start, until or start)):
+        assert profile.peak(later, Millis(end + later - start)) > room
     if until is not None and until < end:
         assert profile.peak(until, end) <= room
 
 
 def test_two_neighbours_that_do_not_meet_are_a_peak_of_one() -> None:
     """With 9 to 10 and 10 to 11 taken, a capacity of two has room for 9 to 11."""
-    assert peak([taken(9, 10), taken(10, 11)], 9, 11) == 1
+    assert peak([taken(9, 10), taken(10, 11)], Millis(9), Millis(11)) == 1
 
 
 def test_touching_is_no_overlap() -> None:
     """What ends at the start or starts at the end is not there."""
-    assert peak([taken(0, 5), taken(10, 15)], 5, 10) == 0
-    assert conflicts_in([taken(0, 5), taken(10, 15)], 5, 10, 0) == []
+    assert peak([taken(0, 5), taken(10, 15)], Millis(5), Millis(10)) == 0
+    assert conflicts_in([taken(0, 5), taken(10, 15)], Millis(5), Millis(10), 0) == []
 
 
 class TestCalendar:
@@ -97,14 +98,14 @@ class TestCalendar:
 
     def test_a_hold_counts_until_its_instant(self) -> None:
         """One that ends now is over; one that ends a millisecond later is not."""
-        calendar = Calendar(100, [taken(0, 9, name="over", expires=100), taken(0, 9, name="live", expires=101)])
+        calendar = Calendar(Millis(100), [taken(0, 9, name="over", expires=100), taken(0, 9, name="live", expires=101)])
 
         assert set(calendar.live) == {"live"}
         assert set(calendar.expired) == {"over"}
 
     def test_entering_anew_replaces(self) -> None:
         """The same one read twice, or extended meanwhile, counts once and as it is now."""
-        calendar = Calendar(100, [taken(0, 9, name="a", expires=100)])
+        calendar = Calendar(Millis(100), [taken(0, 9, name="a", expires=100)])
         calendar.add(taken(0, 9, 3, name="a"))
         calendar.add(taken(0, 9, 2, name="a"))
 
@@ -113,14 +114,14 @@ class TestCalendar:
 
     def test_others_leave_out_the_one_that_moves(self) -> None:
         """Its own time is no obstacle to itself."""
-        calendar = Calendar(0, [taken(0, 9, name="a"), taken(0, 9, name="b")])
+        calendar = Calendar(EARLIEST, [taken(0, 9, name="a"), taken(0, 9, name="b")])
 
         assert [one.id for one in calendar.others("a")] == ["b"]
         assert {one.id for one in calendar.others(None)} == {"a", "b"}
 
     def test_taking_out_what_is_not_there_is_no_fault(self) -> None:
         """A move takes itself out of wherever it may be."""
-        calendar = Calendar(5, [taken(0, 9, name="a"), taken(0, 9, name="b", expires=1)])
+        calendar = Calendar(Millis(5), [taken(0, 9, name="a"), taken(0, 9, name="b", expires=1)])
         for name in ("a", "b", "c"):
             calendar.remove(name)
 

@@ -66,7 +66,8 @@ def cases(draw: st.DrawFn) -> tuple[list[Occupancy], ResourceRules, ResourceRule
         start = start_of_day(middle, tz)
         return st.lists(spans, max_size=2).map(
             lambda found: tuple(
-                TimeOff(str(n), start + a * HOUR, start + (a + b) * HOUR) for n, (a, b) in enumerate(found)
+                TimeOff(str(n), Millis(start + a * HOUR), Millis(start + (a + b) * HOUR))
+                for n, (a, b) in enumerate(found)
             )
         )
 
@@ -95,7 +96,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Occupancy], ResourceRules, ResourceRule
         after = replace(after, active=draw(st.booleans()))
     if edit == "timezone":
         after = replace(after, timezone=draw(st.sampled_from([*PLACES])))
-    now = start_of_day(middle + timedelta(days=draw(DAYS)), tz) + draw(TIMES) * MINUTE
+    now = Millis(start_of_day(middle + timedelta(days=draw(DAYS)), tz) + draw(TIMES) * MINUTE)
     return draw(bookings(middle, place, now)), before, after, now
 
 
@@ -110,11 +111,12 @@ def bookings(draw: st.DrawFn, middle: date, place: str, now: Millis) -> list[Occ
         if service == "day":
             start, end = start_of_day(first, tz), start_of_day(first + timedelta(days=draw(st.integers(1, 3))), tz)
         else:
-            start = start_of_day(first, tz) + draw(TIMES) * MINUTE
-            end = start + draw(st.integers(1, 120)) * 30 * MINUTE
+            start = Millis(start_of_day(first, tz) + draw(TIMES) * MINUTE)
+            end = Millis(start + draw(st.integers(1, 120)) * 30 * MINUTE)
         buffer = draw(st.sampled_from([0, 30 * MINUTE]))
         if now < end and start < end:
-            found.append(Occupancy(number, start - buffer, end + buffer, own_start=start, own_end=end, service=service))
+            block = Millis(start - buffer), Millis(end + buffer)
+            found.append(Occupancy(number, *block, own_start=start, own_end=end, service=service))
     return found
 
 
@@ -167,7 +169,7 @@ ROOM = ResourceRules(
     services=frozenset({"cut"}),
     timezone="Europe/Berlin",
     schedule=Schedule((OPEN,) * 7, {date(2030, 1, 7): (), date(2030, 1, 8): OPEN}),
-    time_off=(TimeOff("a", 10 * DAY, 12 * DAY),),
+    time_off=(TimeOff("a", Millis(10 * DAY), Millis(12 * DAY)),),
 )
 NOW = to_millis(parse("2029-12-01T00:00:00Z"))
 
@@ -215,7 +217,7 @@ def test_a_closed_day_looks_at_that_day() -> None:
     [(begin, end)] = narrowed(ROOM, replace(ROOM, schedule=closed), DAILY, NOW)
     assert (begin, end - begin <= 4 * DAY) == (start, True)
 
-    off = TimeOff("b", start, start + HOUR)
+    off = TimeOff("b", start, Millis(start + HOUR))
     assert narrowed(ROOM, replace(ROOM, time_off=(*ROOM.time_off, off)), DAILY, NOW) == [(start, start + HOUR)]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.instants import DAY, HOUR, MINUTE, Millis, parse, to_millis
+from app.domain.instants import DAY, HOUR, MINUTE, Duration, Millis, parse, to_millis
 from app.domain.load import Calendar, Occupancy
 from app.domain.rules import (
     LIFTED_BY_FORCE,
@@ -19,16 +19,17 @@ from app.domain.rules import (
     judge,
 )
 
-NOW: Millis = 1_900_000_000_000
-NINE: Millis = NOW + 10 * DAY
+NOW = Millis(1_900_000_000_000)
+NINE = Millis(NOW + 10 * DAY)
+TEN = Millis(NINE + HOUR)
 ROOM = ResourceRules("room", services=frozenset({"cut"}))
 CUT = ServiceRules("cut", "fixed", duration=HOUR)
 STAY = ServiceRules("cut", "flexible", duration_min=20 * MINUTE, duration_step=15 * MINUTE, duration_max=95 * MINUTE)
 
 
-def wish(start: Millis = NINE, length: Millis = HOUR, guests: int = 1, *lifted: str) -> BookingRequest:
+def wish(start: int = NINE, length: Duration = HOUR, guests: int = 1, *lifted: str) -> BookingRequest:
     """An hour, if nothing else is said."""
-    return BookingRequest(start, start + length, guests, frozenset(lifted))
+    return BookingRequest(Millis(start), Millis(start + length), guests, frozenset(lifted))
 
 
 def failing_rules(
@@ -38,9 +39,9 @@ def failing_rules(
     return [check.rule for check in judge(wanted, room, offer, Calendar(NOW, taken)).failed]
 
 
-def occupied(start: Millis, end: Millis, units: int = 1, name: object = 0) -> Occupancy:
+def occupied(start: int, end: int, units: int = 1, name: object = 0) -> Occupancy:
     """Somebody who is there."""
-    return Occupancy(name, start, end, units)
+    return Occupancy(name, Millis(start), Millis(end), units)
 
 
 CROWDS = st.lists(
@@ -67,7 +68,7 @@ class TestVerdict:
         """Also where everything is wrong at once."""
         room = ResourceRules("room", capacity=2, by_guests=True, active=False)
         offer = replace(CUT, id="dye", active=False, notice=HOUR, horizon=DAY)
-        verdict = judge(BookingRequest(NOW - DAY, NOW, 3), room, offer, Calendar(NOW))
+        verdict = judge(BookingRequest(Millis(NOW - DAY), NOW, 3), room, offer, Calendar(NOW))
 
         assert [check.rule for check in verdict.checks] == list(RULES)
         assert [check.rule for check in verdict.failed] == [
@@ -84,14 +85,14 @@ class TestVerdict:
 
     def test_without_a_service_only_the_resource_counts(self) -> None:
         """No notice, no horizon, no length, no buffers; the past is free to book."""
-        verdict = judge(BookingRequest(NOW - DAY, NOW - HOUR), ROOM, None, Calendar(NOW))
+        verdict = judge(BookingRequest(Millis(NOW - DAY), Millis(NOW - HOUR)), ROOM, None, Calendar(NOW))
 
         assert verdict.bookable
         assert (verdict.block_start, verdict.block_end) == (NOW - DAY, NOW - HOUR)
 
     def test_only_capacity_is_a_conflict(self) -> None:
         """The time is taken if nothing but capacity is in the way; with another rule it is not only that."""
-        taken = Calendar(NOW, [occupied(NINE, NINE + HOUR)])
+        taken = Calendar(NOW, [occupied(NINE, TEN)])
 
         assert judge(wish(), ROOM, CUT, taken).is_conflict
         assert not judge(wish(length=2 * HOUR), ROOM, CUT, taken).is_conflict
@@ -160,11 +161,11 @@ class TestDuration:
         start, end = to_millis(parse(first)), to_millis(parse(last))
         room = replace(ROOM, timezone="Europe/Berlin")
         days = ServiceRules("cut", "full-day", max_days=2)
-        early = start - DAY
+        early = Millis(start - DAY)
 
         assert end - start == hours * HOUR
         for off_start, off_end, expected in [(0, 0, []), (HOUR, 0, ["duration"]), (0, -HOUR, ["duration"])]:
-            wanted = BookingRequest(start + off_start, end + off_end)
+            wanted = BookingRequest(Millis(start + off_start), Millis(end + off_end))
             assert [c.rule for c in judge(wanted, room, days, Calendar(early)).failed] == expected
         utc = judge(BookingRequest(start, end), ROOM, days, Calendar(early))
         assert [check.rule for check in utc.failed] == ["duration"]
@@ -237,8 +238,8 @@ class TestCapacity:
         """Before and after are each added on its side."""
         offer = replace(CUT, buffer_before=10 * MINUTE, buffer_after=20 * MINUTE)
 
-        assert block_of(NINE, NINE + HOUR, offer) == (NINE - 10 * MINUTE, NINE + HOUR + 20 * MINUTE)
-        assert block_of(NINE, NINE + HOUR, None) == (NINE, NINE + HOUR)
+        assert block_of(NINE, TEN, offer) == (NINE - 10 * MINUTE, NINE + HOUR + 20 * MINUTE)
+        assert block_of(NINE, TEN, None) == (NINE, TEN)
 
     def test_a_block_that_is_stored_is_judged_as_it_is(self) -> None:
         """A change that leaves the buffers alone is not given the service's new ones."""
@@ -249,7 +250,7 @@ class TestCapacity:
             return judge(wish(), ROOM, offer, next_one, block=block)
 
         assert not verdict(None).bookable
-        assert verdict((NINE, NINE + HOUR)).bookable
+        assert verdict((NINE, TEN)).bookable
 
     def test_the_one_that_is_moved_is_not_in_its_own_way(self) -> None:
         """Only the others count."""

@@ -145,7 +145,7 @@ def test_a_day_that_does_not_exist_has_no_hours() -> None:
 
     assert not exists(friday, APIA)
     assert of_day(schedule, "2011-12-30", APIA) == of_day(schedule, str(saturday), APIA) == []
-    assert not is_open(schedule, APIA, noon, noon + 1).ok
+    assert not is_open(schedule, APIA, noon, Millis(noon + 1)).ok
     assert is_open_daily(schedule, APIA, at("2011-12-29T00:00", APIA), start_of_day(saturday, APIA)).ok
 
 
@@ -221,7 +221,11 @@ def test_windows_without_end_open_the_same_from_wherever_one_looks() -> None:
     schedule = every_day("00:00-24:00", "22:00-02:00", "22:00-23:00")
     look = at("2026-05-20T12:00")
     seen = [
-        [opening for window in windows(schedule, BERLIN, look - back * DAY, look + DAY) for opening in window.openings]
+        [
+            opening
+            for window in windows(schedule, BERLIN, Millis(look - back * DAY), Millis(look + DAY))
+            for opening in window.openings
+        ]
         for back in (0, 1, 5, 30, 92)
     ]
 
@@ -240,18 +244,28 @@ def test_windows_keep_their_opening_however_late_one_looks() -> None:
     assert window.openings == (at("2026-05-04T08:00"),)
 
 
+def off(name: object, start: int, end: int) -> TimeOff:
+    """A time off, short to write."""
+    return TimeOff(str(name), Millis(start), Millis(end))
+
+
+def first_off(offs: Sequence[TimeOff], start: int, end: int) -> TimeOff | None:
+    """The first of them in a span."""
+    return TimeOffIndex(offs).first(Millis(start), Millis(end))
+
+
 def test_time_off_that_only_touches_is_not_in_the_way() -> None:
     """10 to 11 leaves 11 to 12 free, and the earliest one in the way is named."""
-    offs = [TimeOff("b", 30, 40), TimeOff("a", 10, 20)]
+    offs = [off("b", 30, 40), off("a", 10, 20)]
 
-    assert TimeOffIndex(offs).first(20, 30) is None
-    assert TimeOffIndex(offs).first(19, 31) == offs[1]
-    assert TimeOffIndex(offs).first(39, 50) == offs[0]
-    assert TimeOffIndex().first(0, 100) is None
+    assert first_off(offs, 20, 30) is None
+    assert first_off(offs, 19, 31) == offs[1]
+    assert first_off(offs, 39, 50) == offs[0]
+    assert first_off((), 0, 100) is None
 
 
 edges = st.tuples(st.integers(0, 50), st.integers(1, 30)).map(lambda edge: (edge[0], sum(edge)))
-times_off = st.lists(edges, max_size=8).map(lambda those: [TimeOff(str(n), *edge) for n, edge in enumerate(those)])
+times_off = st.lists(edges, max_size=8).map(lambda those: [off(n, *edge) for n, edge in enumerate(those)])
 
 
 @given(times_off, edges)
@@ -264,8 +278,8 @@ def test_times_off_are_searched_as_if_each_was_looked_at(offs: list[TimeOff], as
 
     assert (first.start, first.end) == (there[0].start, there[0].end) if first else not there
     assert until == max((off.end for off in there), default=None)
-    for later in range(start, until or start):
-        assert index.first(later, end + later - start) is not None
+    for later in map(Millis, range(start, until or start)):
+        assert index.first(later, Millis(end + later - start)) is not None
 
 
 minutes = st.integers(0, 24 * 60 - 1)
@@ -283,7 +297,7 @@ def cases(draw: st.DrawFn) -> tuple[Schedule, ZoneInfo, Millis]:
     overrides = draw(st.dictionaries(st.integers(-4, 4).map(lambda n: around + n * ONE_DAY), day_hours, max_size=4))
     tz = zone(draw(st.sampled_from(SOME_ZONES)))
     offset = draw(st.integers(-3 * 24 * 60, 3 * 24 * 60))
-    return Schedule(weekly, overrides), tz, start_of_day(around, tz) + offset * MINUTE
+    return Schedule(weekly, overrides), tz, Millis(start_of_day(around, tz) + offset * MINUTE)
 
 
 def open_at(schedule: Schedule, tz: ZoneInfo, instant: Millis) -> bool:
@@ -308,14 +322,14 @@ def open_at(schedule: Schedule, tz: ZoneInfo, instant: Millis) -> bool:
 def test_open_is_what_every_instant_says(case: tuple[Schedule, ZoneInfo, Millis], length: int) -> None:
     """A time is open exactly if each of its instants is; it is enough to look where windows open and close."""
     schedule, tz, start = case
-    end = start + length * MINUTE
+    end = Millis(start + length * MINUTE)
     known = windows(schedule, tz, start, end)
     edges = {edge for window in known for edge in (window.start - 1, window.start, window.end - 1, window.end)}
     looked_at = {start, end - 1, *range(start, end, 17 * MINUTE), *(edge for edge in edges if start <= edge < end)}
 
     verdict = is_open(schedule, tz, start, end)
 
-    assert all(open_at(schedule, tz, instant) for instant in looked_at) == verdict.ok
+    assert all(open_at(schedule, tz, Millis(instant)) for instant in looked_at) == verdict.ok
     assert verdict.ok == covers(known, start, end) or schedule == ALWAYS
     assert is_open(schedule, tz, start, end, known) == verdict
 
@@ -324,7 +338,7 @@ def test_open_is_what_every_instant_says(case: tuple[Schedule, ZoneInfo, Millis]
 def test_windows_are_sorted_apart_and_open(case: tuple[Schedule, ZoneInfo, Millis], length: int) -> None:
     """No two touch, each is open at its openings and its last instant, and closed where it begins and ends."""
     schedule, tz, start = case
-    end = start + length * MINUTE
+    end = Millis(start + length * MINUTE)
     found = windows(schedule, tz, start, end)
 
     assert all(before.end < after.start for before, after in pairwise(found))
@@ -333,9 +347,9 @@ def test_windows_are_sorted_apart_and_open(case: tuple[Schedule, ZoneInfo, Milli
         assert start < window.end
         assert window.openings[0] == window.start
         assert list(window.openings) == sorted(set(window.openings))
-        assert all(open_at(schedule, tz, instant) for instant in (*window.openings, window.end - 1))
+        assert all(open_at(schedule, tz, Millis(instant)) for instant in (*window.openings, window.end - 1))
         assert window.end >= end or not open_at(schedule, tz, window.end)
-        assert window.start < start - 7 * DAY or not open_at(schedule, tz, window.start - 1)
+        assert window.start < start - 7 * DAY or not open_at(schedule, tz, Millis(window.start - 1))
 
 
 @given(cases(), st.integers(0, 20))
@@ -346,12 +360,14 @@ def test_windows_do_not_depend_on_how_far_one_looks(case: tuple[Schedule, ZoneIn
     def last_opening(found: Sequence[Window]) -> Millis | None:
         return max((o for w in found if w.start <= start < w.end for o in w.openings if o <= start), default=None)
 
-    near = last_opening(windows(schedule, tz, start, start + 1))
+    near = last_opening(windows(schedule, tz, start, Millis(start + 1)))
 
-    assert last_opening(windows(schedule, tz, start - back * DAY, start + 3 * DAY)) == near
+    assert last_opening(windows(schedule, tz, Millis(start - back * DAY), Millis(start + 3 * DAY))) == near
 
 
 def test_no_time_is_not_looked_at() -> None:
     """An empty span has no windows."""
-    assert windows(every_day("09:00-17:00"), BERLIN, 10 * DAY, 10 * DAY) == []
-    assert windows(ALWAYS, BERLIN, 10 * DAY, 9 * DAY) == []
+    day = Millis(10 * DAY)
+
+    assert windows(every_day("09:00-17:00"), BERLIN, day, day) == []
+    assert windows(ALWAYS, BERLIN, day, Millis(day - DAY)) == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import slots as module
-from app.domain.instants import DAY, EARLIEST, HOUR, LATEST, MINUTE, Millis
+from app.domain.instants import DAY, EARLIEST, HOUR, LATEST, MINUTE, Duration, Millis
 from app.domain.load import Calendar, Occupancy, Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, judge
 from app.domain.schedule import Hours, Schedule, TimeOff
@@ -17,9 +17,11 @@ from app.domain.slots import STARTS_PER_CLOCK_READ, Budget, Candidates, Slot, Sl
 from app.domain.zones import ONE_DAY, start_of_day, zone
 
 ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia", "Asia/Kathmandu")
-FIRST: Millis = 1_772_900_000_000  # on the eve of New York's change of clocks in 2026
+FIRST = Millis(1_772_900_000_000)  # on the eve of New York's change of clocks in 2026
+LAPSED = Millis(FIRST - 1)
 SPAN = 3 * DAY
-NINE: Millis = FIRST - FIRST % DAY + 9 * HOUR
+LAST = Millis(FIRST + SPAN)
+NINE = Millis(FIRST - FIRST % DAY + 9 * HOUR)
 
 quarters = st.integers(0, 95).map(lambda quarter: quarter * 15)
 hours = st.builds(
@@ -35,7 +37,7 @@ moments = st.integers(-8, 80).map(lambda half_hour: FIRST + half_hour * 30 * MIN
 lengths = st.integers(1, 12).map(lambda quarter: quarter * 15 * MINUTE)
 occupancies = st.lists(
     st.builds(
-        lambda start, length, units, lapsed: Occupancy("", start, start + length, units, FIRST - 1 if lapsed else None),
+        lambda start, length, units, lapsed: Occupancy("", start, start + length, units, LAPSED if lapsed else None),
         moments,
         lengths,
         st.integers(1, 3),
@@ -78,11 +80,11 @@ def found(
     offer: ServiceRules | None,
     asked: SlotQuery,
     profile: Profile,
-    span: tuple[Millis, Millis],
+    span: tuple[int, int],
     budget: Budget | None = None,
 ) -> list[Slot]:
     """The slots that start in a span."""
-    return [*slots(Candidates.of(room, offer, asked, *span), offer, asked, profile, budget)]
+    return [*slots(Candidates.of(room, offer, asked, *map(Millis, span)), offer, asked, profile, budget)]
 
 
 @given(rooms, offers, occupancies, wishes)
@@ -94,7 +96,7 @@ def test_slots_are_the_candidates_that_every_rule_lets_pass(
 ) -> None:
     """Judged one by one, by a plain calendar and with nothing resolved before; what remains is summed up anew."""
     asked = replace(asked, length=offer.duration) if offer else asked
-    now, before = FIRST, FIRST + SPAN
+    now, before = FIRST, LAST
     offered = found(room, offer, asked, Profile(now, taken, asked.ignore), (FIRST, before))
 
     expected = []
@@ -115,31 +117,29 @@ def test_slots_are_the_candidates_that_every_rule_lets_pass(
 
 @given(rooms, offers, lengths, st.integers(1, 3))
 def test_candidates_are_counted_without_being_made(
-    room: ResourceRules, offer: ServiceRules | None, length: Millis, days: int
+    room: ResourceRules, offer: ServiceRules | None, length: Duration, days: int
 ) -> None:
     """As many as there are, each after the one before, and none outside of the span."""
-    candidates = Candidates.of(
-        room, offer, SlotQuery(offer.duration if offer else length, days=days), FIRST, FIRST + SPAN
-    )
+    candidates = Candidates.of(room, offer, SlotQuery(offer.duration if offer else length, days=days), FIRST, LAST)
     starts = [start for start, _ in candidates]
 
     assert candidates.count == len(starts)
     assert starts == sorted(set(starts))
-    assert all(FIRST <= start < FIRST + SPAN for start in starts)
+    assert all(FIRST <= start < LAST for start in starts)
 
 
 @given(rooms, offers, lengths, st.integers(0, 72))
 def test_a_span_may_be_asked_for_in_two_parts(
-    room: ResourceRules, offer: ServiceRules | None, length: Millis, cut: int
+    room: ResourceRules, offer: ServiceRules | None, length: Duration, cut: int
 ) -> None:
     """What starts before an instant and what starts from it are together what starts in all."""
     asked = SlotQuery(offer.duration if offer else length)
-    middle = FIRST + cut * HOUR
+    middle = Millis(FIRST + cut * HOUR)
 
-    def some(after: Millis, before: Millis) -> list[Millis]:
+    def some(after: int, before: int) -> list[Millis]:
         return [slot.start for slot in found(room, offer, asked, Profile(FIRST, ()), (after, before))]
 
-    assert some(FIRST, middle) + some(middle, FIRST + SPAN) == some(FIRST, FIRST + SPAN)
+    assert some(FIRST, middle) + some(middle, LAST) == some(FIRST, LAST)
 
 
 def test_no_slot_begins_or_ends_where_no_instant_is_read() -> None:
@@ -147,7 +147,9 @@ def test_no_slot_begins_or_ends_where_no_instant_is_read() -> None:
     for name, day in (("Asia/Tokyo", date(1970, 1, 1)), ("America/New_York", date(2200, 12, 31))):
         tz = zone(name)
         after, before = start_of_day(day, tz), start_of_day(day + ONE_DAY, tz)
-        offered = found(ResourceRules("room", timezone=name), None, SlotQuery(HOUR), Profile(0, ()), (after, before))
+        offered = found(
+            ResourceRules("room", timezone=name), None, SlotQuery(HOUR), Profile(EARLIEST, ()), (after, before)
+        )
 
         assert offered
         assert all(slot.start >= EARLIEST and slot.end < LATEST for slot in offered)
@@ -161,9 +163,9 @@ def test_full_days_across_a_change_of_clocks() -> None:
     room = ResourceRules("room", services=frozenset({"stay"}), timezone="America/New_York")
     offer = ServiceRules("stay", "full-day", max_days=2)
     noon = start_of_day(date(2026, 3, 9), tz) + 12 * HOUR
-    taken = [Occupancy("x", noon, noon + HOUR)]
+    taken = [Occupancy("x", Millis(noon), Millis(noon + HOUR))]
     offered = found(
-        room, offer, SlotQuery(DAY, days=2), Profile(0, taken), (after, start_of_day(date(2026, 3, 10), tz))
+        room, offer, SlotQuery(DAY, days=2), Profile(EARLIEST, taken), (after, start_of_day(date(2026, 3, 10), tz))
     )
 
     assert [(slot.start - after, slot.end - slot.start) for slot in offered] == [(0, 47 * HOUR)]
@@ -191,8 +193,8 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Judged:
 
 def test_a_full_stretch_is_jumped_over(judged: Judged) -> None:
     """Of a week by the minute, full but for two hours of it, nothing is judged that lies in what is full."""
-    free = NINE + 5 * DAY
-    taken = [Occupancy("a", NINE, free), Occupancy("b", free + 2 * HOUR, NINE + 9 * DAY)]
+    free = Millis(NINE + 5 * DAY)
+    taken = [Occupancy("a", NINE, free), Occupancy("b", Millis(free + 2 * HOUR), Millis(NINE + 9 * DAY))]
     room, offer = (
         ResourceRules("room", services=frozenset({"cut"})),
         ServiceRules("cut", "fixed", duration=HOUR, interval=MINUTE),
@@ -206,13 +208,13 @@ def test_a_full_stretch_is_jumped_over(judged: Judged) -> None:
 @pytest.mark.parametrize("count", [10, 1_000])
 def test_many_short_bookings_are_jumped_over_one_by_one(judged: Judged, count: int) -> None:
     """Between any two of them there is too little room: none of the thousands of starts there is judged."""
-    taken = [Occupancy(n, NINE + n * 10 * MINUTE, NINE + (n * 10 + 6) * MINUTE) for n in range(count)]
+    taken = [Occupancy(n, Millis(NINE + n * 10 * MINUTE), Millis(NINE + (n * 10 + 6) * MINUTE)) for n in range(count)]
     room, offer = (
         ResourceRules("room", services=frozenset({"cut"})),
         ServiceRules("cut", "fixed", duration=5 * MINUTE, interval=MINUTE),
     )
     budget = Budget(2 * count + 10)
-    [first, *_] = found(room, offer, SlotQuery(5 * MINUTE), Profile(0, taken), (NINE, NINE + 8 * DAY), budget)
+    [first, *_] = found(room, offer, SlotQuery(5 * MINUTE), Profile(EARLIEST, taken), (NINE, NINE + 8 * DAY), budget)
 
     assert first.start >= taken[-1].end
     assert budget.spent
@@ -221,7 +223,7 @@ def test_many_short_bookings_are_jumped_over_one_by_one(judged: Judged, count: i
 
 def test_times_off_notice_and_horizon_are_jumped_over(judged: Judged) -> None:
     """Nothing is judged before the notice, in a time off, or beyond the horizon."""
-    off = tuple(TimeOff(str(n), NINE + n * HOUR, NINE + (n + 1) * HOUR) for n in range(3, 50))
+    off = tuple(TimeOff(str(n), Millis(NINE + n * HOUR), Millis(NINE + (n + 1) * HOUR)) for n in range(3, 50))
     room = ResourceRules("room", services=frozenset({"cut"}), time_off=off)
     offer = ServiceRules("cut", "fixed", duration=MINUTE, interval=MINUTE, notice=2 * HOUR, horizon=51 * HOUR)
     offered = found(room, offer, SlotQuery(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY))
@@ -254,8 +256,8 @@ def test_a_budget_cuts_the_end_off(
     asked = replace(asked, length=offer.duration) if offer else asked
     profile = Profile(FIRST, taken, asked.ignore)
     budget = Budget(starts)
-    all_of_them = found(room, offer, asked, profile, (FIRST, FIRST + SPAN))
-    some = found(room, offer, asked, profile, (FIRST, FIRST + SPAN), budget)
+    all_of_them = found(room, offer, asked, profile, (FIRST, LAST))
+    some = found(room, offer, asked, profile, (FIRST, LAST), budget)
 
     assert some == all_of_them[: len(some)]
     assert budget.spent or some == all_of_them

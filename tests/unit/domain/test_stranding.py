@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.instants import DAY, HOUR, Millis, parse, to_millis
+from app.domain.instants import DAY, EARLIEST, HOUR, Duration, Millis, parse, to_millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
 from app.domain.schedule import Hours, Schedule, TimeOff
@@ -21,7 +21,7 @@ ROOM = ResourceRules("room", capacity=3, services=frozenset(SERVICES))
 
 def booking(start: int, end: int, units: int = 1, *, name: object = 0, service: str | None = None) -> Occupancy:
     """A booking, short to write."""
-    return Occupancy(name, start, end, units, service=service)
+    return Occupancy(name, Millis(start), Millis(end), units, service=service)
 
 
 @st.composite
@@ -117,11 +117,10 @@ def test_who_was_crowded_elsewhere_can_still_lose_room() -> None:
     assert names(stranded(booked, ROOM, replace(ROOM, capacity=1))) == {"a", "b"}
 
 
-def at(start: Millis, end: Millis, service: str | None = None) -> Occupancy:
-    """A booking from one instant after Monday's midnight to another, without buffers."""
-    return Occupancy(
-        "it", MONDAY + start, MONDAY + end, own_start=MONDAY + start, own_end=MONDAY + end, service=service
-    )
+def at(from_: Duration, to: Duration, service: str | None = None) -> Occupancy:
+    """A booking from one time after Monday's midnight to another, without buffers."""
+    start, end = Millis(MONDAY + from_), Millis(MONDAY + to)
+    return Occupancy("it", start, end, own_start=start, own_end=end, service=service)
 
 
 def test_only_full_day_services_need_no_more_than_a_window_a_day() -> None:
@@ -152,12 +151,14 @@ def test_hours_are_those_of_the_zone() -> None:
 def test_a_booking_outside_the_hours_can_still_lose_its_day() -> None:
     """Somebody who was let in after hours is there, and wants to be told when the doctor is not."""
     before = replace(ROOM, schedule=NINE_TO_FIVE)
-    away = replace(before, time_off=(TimeOff("sick", MONDAY, MONDAY + DAY),))
+    tuesday = Millis(MONDAY + DAY)
+    away = replace(before, time_off=(TimeOff("sick", MONDAY, tuesday),))
+    away_twice = replace(away, time_off=(*away.time_off, TimeOff("again", EARLIEST, tuesday)))
     booked = at(20 * HOUR, 21 * HOUR)
 
     assert names(stranded([booked], before, away)) == {"it"}
     assert stranded([booked], away, replace(away, schedule=Schedule(((),) * 7))) == []
-    assert stranded([booked], away, replace(away, time_off=(*away.time_off, TimeOff("again", 0, MONDAY + DAY)))) == []
+    assert stranded([booked], away, away_twice) == []
 
 
 def test_no_booking_is_too_far_ahead() -> None:

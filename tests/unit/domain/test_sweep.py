@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.former_capacities import ERAS_MAX, Era, capacity_at, eras_after
+from app.domain.instants import EARLIEST, Millis
 from app.domain.sweep import Row, Window, sweep
 
 RESOURCES = ("a", "b", "c")
@@ -15,7 +16,7 @@ CAPACITIES = {"b": 2, "c": 5}
 
 def row(start: int, end: int, units: int = 1, *, name: int = 0, resource: str = "a") -> Row:
     """One row, short to write."""
-    return Row(resource, start, name, end, units)
+    return Row(resource, Millis(start), name, Millis(end), units)
 
 
 @st.composite
@@ -28,7 +29,8 @@ def histories(draw: st.DrawFn) -> list[Row]:
         )
     )
     return sorted(
-        Row(resource, start, name, start + length, units) for name, (resource, start, length, units) in enumerate(rows)
+        row(start, start + length, units, name=name, resource=resource)
+        for name, (resource, start, length, units) in enumerate(rows)
     )
 
 
@@ -40,7 +42,7 @@ def brute_force(rows: Sequence[Row], resource: str, capacity: int) -> list[Windo
         (left, right): sum(row.units for row in own if row.start <= left and right <= row.end)
         for left, right in pairwise(instants)
     }
-    spans: list[tuple[int, int]] = []
+    spans: list[tuple[Millis, Millis]] = []
     for (left, right), load in loads.items():
         if load > capacity:
             if spans and spans[-1][1] == left:
@@ -87,14 +89,14 @@ def by_the_minute(rows: Sequence[Row], eras: Sequence[Era], current: int) -> lis
             others = [o for o in rows if (o.start, o.id) < (row.start, row.id) and o.end > row.start]
             if row.start >= start and sum(o.units for o in others) + row.units > limits[row.start]:
                 conflicts += len(others)
-        windows.append(Window("a", start, end, peak, limit, tuple(row.id for row in inside), conflicts))
+        windows.append(Window("a", Millis(start), Millis(end), peak, limit, tuple(row.id for row in inside), conflicts))
     return windows
 
 
 @st.composite
 def lowerings(draw: st.DrawFn) -> tuple[list[Era], int]:
     """Former capacities, by when they were lowered, and the current one."""
-    instants = sorted(draw(st.sets(st.integers(0, 24), min_size=1, max_size=4)))
+    instants = sorted(map(Millis, draw(st.sets(st.integers(0, 24), min_size=1, max_size=4))))
     falling = sorted(draw(st.sets(st.integers(0, 6), min_size=len(instants) + 1, max_size=len(instants) + 1)))[::-1]
     return list(zip(instants, falling[:-1], strict=True)), falling[-1]
 
@@ -114,7 +116,7 @@ def test_lowering_never_makes_the_past_worse(capacities: list[int]) -> None:
     eras: tuple[Era, ...] = ()
     current, history = 4, []
     for now, capacity in enumerate(capacities, 1):
-        eras, current = eras_after(eras, current, capacity, now), capacity
+        eras, current = eras_after(eras, current, capacity, Millis(now)), capacity
         history.append(capacity)
 
         assert len(eras) <= ERAS_MAX
@@ -122,17 +124,17 @@ def test_lowering_never_makes_the_past_worse(capacities: list[int]) -> None:
         assert [held for _, held in eras] == sorted({held for _, held in eras}, reverse=True)
         assert all(held > current for _, held in eras)
         for instant, then in enumerate(history[:-1], 1):
-            assert capacity_at(eras, current, instant) >= max(then, current)
+            assert capacity_at(eras, current, Millis(instant)) >= max(then, current)
 
 
 def test_of_many_eras_the_oldest_become_one() -> None:
     """What is forgotten is an era of its own, never a capacity that held."""
     eras: tuple[Era, ...] = ()
     for now in range(100):
-        eras = eras_after(eras, 200 - now, 199 - now, now + 1)
+        eras = eras_after(eras, 200 - now, 199 - now, Millis(now + 1))
 
     assert (len(eras), eras[0], eras[-1]) == (ERAS_MAX, (51, 200), (100, 101))
-    assert capacity_at(eras, 100, 20) == 200
+    assert capacity_at(eras, 100, Millis(20)) == 200
 
 
 @given(histories())
@@ -195,7 +197,7 @@ def test_legal_sharing_is_no_window() -> None:
 
 def test_one_alone_can_be_too_many() -> None:
     """A party above the capacity is a window of its own, though it conflicts with nobody."""
-    assert [Window("a", 0, 10, 7, 5, (0,), 0)] == list(sweep([row(0, 10, 7)], {"a": 5}))
+    assert [Window("a", EARLIEST, Millis(10), 7, 5, (0,), 0)] == list(sweep([row(0, 10, 7)], {"a": 5}))
 
 
 def test_a_window_at_the_end_of_a_resource_does_not_leak_into_the_next() -> None:

@@ -14,7 +14,7 @@ from app.storage.reach import Reach
 from app.storage.row_reader import LONG, is_long
 from app.storage.span import Span
 
-BASE: Millis = 1_893_456_000_000
+BASE = Millis(1_893_456_000_000)
 RESOURCES = ("a", "b")
 
 Row = dict[str, Any]
@@ -41,16 +41,16 @@ def found_by(query: dict[str, Any], row: Row) -> bool:
 @st.composite
 def blocks(draw: st.DrawFn) -> tuple[str, Millis, Millis, Millis]:
     """A resource, a start, and a block around it, by the hour; now and then one that is longer than a week."""
-    start = BASE + draw(st.integers(-60, 60)) * HOUR
+    start = Millis(BASE + draw(st.integers(-60, 60)) * HOUR)
     before, after = draw(st.integers(0, 4)) * HOUR, draw(st.one_of(st.integers(1, 40), st.integers(160, 400))) * HOUR
-    return draw(st.sampled_from(RESOURCES)), start, start - before, start + after
+    return draw(st.sampled_from(RESOURCES)), start, Millis(start - before), Millis(start + after)
 
 
 @st.composite
 def spans(draw: st.DrawFn) -> Span:
     """A stretch of one resource."""
-    start = BASE + draw(st.integers(-80, 80)) * HOUR
-    return Span(draw(st.sampled_from(RESOURCES)), start, start + draw(st.integers(1, 50)) * HOUR)
+    start = Millis(BASE + draw(st.integers(-80, 80)) * HOUR)
+    return Span(draw(st.sampled_from(RESOURCES)), start, Millis(start + draw(st.integers(1, 50)) * HOUR))
 
 
 @given(st.lists(blocks(), max_size=8), st.lists(spans(), min_size=1, max_size=5), st.sampled_from(BLOCKING))
@@ -74,9 +74,9 @@ def test_whoever_meets_a_span_is_found(
 
 def test_a_week_is_not_long() -> None:
     """Only what is longer has a branch of its own; a week counts for the reach."""
-    assert not is_long(BASE, BASE + LONG)
-    assert is_long(BASE, BASE + LONG + 1)
-    assert Reach().covering(BASE, BASE, BASE + LONG).back >= LONG
+    assert not is_long(BASE, Millis(BASE + LONG))
+    assert is_long(BASE, Millis(BASE + LONG + 1))
+    assert Reach().covering(BASE, BASE, Millis(BASE + LONG)).back >= LONG
 
 
 @given(st.lists(blocks(), max_size=6))
@@ -95,7 +95,7 @@ STORED: Row = {
     "_id": ObjectId(),
     "resource": "a",
     "startTime": from_millis(BASE),
-    "endTime": from_millis(BASE + HOUR),
+    "endTime": from_millis(Millis(BASE + HOUR)),
     "version": 1,
 }
 
@@ -108,7 +108,7 @@ def expiry_of(row: Row) -> Millis | None:
 
 def test_only_a_hold_ends_at_its_expiry() -> None:
     """What was confirmed counts, though somebody left the end of its hold on it."""
-    over = {"expiresAt": from_millis(BASE - HOUR)}
+    over = {"expiresAt": from_millis(Millis(BASE - HOUR))}
 
     assert expiry_of({**STORED, **over, "status": "pending"}) == BASE - HOUR
     assert expiry_of({**STORED, **over, "status": "confirmed"}) is None

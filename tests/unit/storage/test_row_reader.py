@@ -10,7 +10,7 @@ from bson.dbref import DBRef
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.domain.instants import HOUR, from_millis, to_millis
+from app.domain.instants import HOUR, Millis, from_millis, to_millis
 from app.storage.row_reader import LeftOut, OccupiedTime, Reader, is_found_by_lookup, occupancies
 from app.storage.values import (
     COUNT_MAX,
@@ -31,7 +31,7 @@ OID = ObjectId("6b045bb9d61c1aa0be9c5d21")
 
 def at(hour: float) -> datetime:
     """An hour of the day."""
-    return from_millis(MIDNIGHT + int(hour * HOUR))
+    return from_millis(Millis(MIDNIGHT + int(hour * HOUR)))
 
 
 def doc(resource: Any = "a", start: float | None = 9, end: float | None = 10, **fields: Any) -> dict[str, Any]:
@@ -333,7 +333,7 @@ def test_nothing_breaks_it(found: dict[str, Any], items: Any) -> None:
 )
 def test_what_the_status_says(fields: dict[str, Any], standing: Any) -> None:
     """Statuses are compared without case, blanks, `_` and `-`; holds end, and what lies in the trash counts nothing."""
-    assert Reader(MIDNIGHT + 9 * HOUR).standing(fields) == standing
+    assert Reader(Millis(MIDNIGHT + 9 * HOUR)).standing(fields) == standing
 
 
 @pytest.mark.parametrize(
