@@ -18,6 +18,7 @@ from bson import ObjectId
 from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
+from app.booking.batch import Batch, Outcome, WriteConflict
 from app.booking.drivers import Driver
 from app.booking.idempotency import Replay
 from app.booking.intents import AnyIntent, Intent, Lane
@@ -25,7 +26,7 @@ from app.booking.outcomes import Accepted, overloaded, unreachable
 from app.booking.priority import RequestPriority
 from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, lanes_of, resolve
 from app.booking.timestamps import COMMIT_SECONDS
-from app.booking.transaction import Batch, Outcome, WriteConflict, attempt
+from app.booking.transaction import attempt
 from app.deadline import detached, sending, within
 from app.domain.instants import Millis
 from app.errors import OutcomeUnknown, Problem

@@ -48,6 +48,12 @@ class Accepted(Generic[T_co]):
         """Whether there is anything to write."""
         return bool(self.inserts or self.updates or self.documents)
 
+    @property
+    def reservation_ids(self) -> list[Any]:
+        """The ids of the reservations that it makes or changes."""
+        made = [reservation.id for reservation in self.inserts]
+        return made + [change.query["_id"] for change in self.updates if change.collection == "reservations"]
+
 
 class Refused(Exception):  # noqa: N818  # a verdict, not an error
     """The rules refuse the booking. How much of the verdict a caller may see is decided where the caller is known."""

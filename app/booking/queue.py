@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from app.booking.batch import Batch, Outcome
 from app.booking.idempotency import Replay
 from app.booking.intents import Intent, Lane, Target
 from app.booking.outcomes import Accepted
-from app.booking.transaction import Batch, Outcome
 from app.errors import Problem
 
 T = TypeVar("T")

@@ -12,10 +12,10 @@ import pytest
 from bson import ObjectId
 
 from app.booking import BookGroup, MembersRefused
+from app.booking.batch import Outcome, WriteConflict
 from app.booking.change import Change
 from app.booking.group import Move
 from app.booking.outcomes import Accepted, Refused
-from app.booking.transaction import Outcome, WriteConflict
 from app.domain.instants import render
 from app.errors import Problem
 from app.storage.client import Store

@@ -10,10 +10,11 @@ from pymongo.errors import AutoReconnect, ExecutionTimeout, OperationFailure
 from pymongo.synchronous.client_session import ClientSession
 
 from app.booking import BookingService, Replay, Token
+from app.booking.batch import Batch, Outcome, WriteConflict
 from app.booking.change import Change
 from app.booking.drivers import PlainDriver, SessionDriver
 from app.booking.outcomes import Accepted
-from app.booking.transaction import Batch, Outcome, WriteConflict, attempt
+from app.booking.transaction import attempt
 from app.catalogue.changes import Changes
 from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from app.booking.batch import WriteConflict
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
-from app.booking.transaction import WriteConflict
 from app.catalogue.changes import Changes
 from app.domain.instants import Millis, to_millis
 from app.storage.client import Store

@@ -9,11 +9,11 @@ from bson import ObjectId
 
 from app.booking import BookingService
 from app.booking import priority as module
+from app.booking.batch import WriteConflict
 from app.booking.committer import CONFLICTS_BEFORE_PRIORITY
 from app.booking.intents import Lane, guard_lanes
 from app.booking.outcomes import Accepted
 from app.booking.priority import YIELD_MILLISECONDS, priority_requester
-from app.booking.transaction import WriteConflict
 from app.storage.client import Store
 from tests.support.step_driver import StepDriver, add_resource, booking_of
 from tests.support.times import HOUR, NINE

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from app.booking import snapshot
+from app.booking.batch import WriteConflict
 from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
-from app.booking.transaction import WriteConflict
 from app.catalogue.changes import Changes
 from app.domain import rules
 from app.domain.rules import Check

@@ -8,10 +8,10 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from app.booking.batch import Outcome, WriteConflict
 from app.booking.edit import EditResource, PlanOutdated
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, Refused, Stranded
-from app.booking.transaction import Outcome, WriteConflict
 from app.catalogue.changes import Changes
 from app.errors import KINDS
 from app.storage.client import Store

@@ -16,10 +16,10 @@ import click
 import pytest
 
 from app.booking import Book
+from app.booking.batch import Outcome, WriteConflict
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
-from app.booking.transaction import Outcome, WriteConflict
 from app.domain.instants import parse, render
 from app.settings import Settings
 from app.storage.client import Store

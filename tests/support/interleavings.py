@@ -8,8 +8,8 @@ import os
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
+from app.booking.batch import Outcome, WriteConflict
 from app.booking.intents import AnyIntent
-from app.booking.transaction import Outcome, WriteConflict
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from tests.support.step_driver import StepDriver, run_batch

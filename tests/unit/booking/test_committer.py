@@ -12,6 +12,7 @@ from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, Exe
 from structlog.testing import capture_logs
 
 from app.booking import committer as module
+from app.booking.batch import Batch, Outcome, WriteConflict
 from app.booking.committer import BUDGET_MIN_SECONDS, Committer
 from app.booking.confirm_extend_end import Confirm
 from app.booking.group import BookGroup
@@ -19,7 +20,6 @@ from app.booking.idempotency import Token
 from app.booking.intents import AnyIntent, Intent, Lane, guard_lanes
 from app.booking.outcomes import Accepted
 from app.booking.queue import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, BatchBuilder, Ticket, lanes_of
-from app.booking.transaction import Batch, Outcome, WriteConflict
 from app.deadline import Deadline, bound, current
 from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem
