@@ -24,6 +24,9 @@ def commit(
     """Commit; a commit that fails counts as not committed only after a read that does not find its proof.
 
     A server that is restarted at that moment answers "no such transaction" (251) for a transaction that was committed.
+
+    Raises:
+        WriteConflict: nothing was committed, for good.
     """
     try:
         yield COMMIT
@@ -58,6 +61,9 @@ def outcomes_after_failed_write(
     """The outcomes after a failed write without a transaction, which may have been applied nevertheless.
 
     A duplicate key can be that of our own row, if the driver repeated the insert.
+
+    Raises:
+        PyMongoError: the error, where surely nothing was written.
     """
     collection, query = accepted.proof
     try:

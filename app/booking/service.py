@@ -7,8 +7,9 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
+from app.booking.closing import Closure, close
 from app.booking.committer import SLOTS, Committer
-from app.booking.confirm_extend_end import Close, Confirm, Extend
+from app.booking.confirm_extend_close import Close, Confirm, Extend
 from app.booking.drivers import GRACE_SECONDS, PlainDriver, driver_for
 from app.booking.edit import EditResource, EditService
 from app.booking.existing import ExistingIntent, ReservationMoved
@@ -18,7 +19,6 @@ from app.booking.import_rows import ChangeRow
 from app.booking.intents import Intent
 from app.booking.outcomes import overloaded
 from app.booking.priority import priority_requester
-from app.booking.transitions import Closure, close
 from app.cluster.heartbeat import Heartbeat
 from app.domain.lifecycle import Status
 from app.errors import Problem, not_found
@@ -305,7 +305,7 @@ class BookingService:
     async def close(
         self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False
     ) -> Reservation:
-        """Cancel or complete a reservation, or mark it as a no-show; see `transitions.close`."""
+        """Cancel or complete a reservation, or mark it as a no-show; see `closing.close`."""
         self.heartbeat.check()
         return await close(self.store, identity, Closure(to, by, reason, admin=admin), self.heartbeat.check_others)
 

@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.confirm_extend_end import Close, Confirm, Extend
+from app.booking.confirm_extend_close import Close, Confirm, Extend
 from app.booking.group import AllOrNothing, BookGroup, MembersRefused, Move
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, Refused

@@ -8,11 +8,11 @@ from bson import ObjectId
 
 from app.booking import expiry, snapshot
 from app.booking.batch import WriteConflict
+from app.booking.closing import Closure, close
 from app.booking.committer import Committer
 from app.booking.outcomes import Accepted
 from app.booking.timestamps import COMMIT_SECONDS, FRESH_SECONDS, SKEW_SECONDS, Age
 from app.booking.transaction import attempt
-from app.booking.transitions import Closure, close
 from app.caller import Caller
 from app.domain.instants import EARLIEST, SECOND, Millis
 from app.reservations.queries import Filters, list_reservations

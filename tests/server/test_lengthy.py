@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from app.booking.change import Change
-from app.booking.confirm_extend_end import Close
+from app.booking.confirm_extend_close import Close
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.outcomes import Accepted, Refused
 from app.booking.queue import BatchBuilder, Ticket, lanes_of

@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from app.booking import BookingService
 from app.booking.change import Change
-from app.booking.confirm_extend_end import Close, Confirm, Extend
+from app.booking.confirm_extend_close import Close, Confirm, Extend
 from app.booking.existing import ReservationMoved
 from app.booking.group import AllOrNothing, Move
 from app.booking.intents import AnyIntent

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from app.booking import committer as module
 from app.booking.batch import Batch, Outcome, WriteConflict
 from app.booking.committer import BUDGET_MIN_SECONDS, Committer
-from app.booking.confirm_extend_end import Confirm
+from app.booking.confirm_extend_close import Confirm
 from app.booking.group import BookGroup
 from app.booking.idempotency import Token
 from app.booking.intents import AnyIntent, Intent, Lane, guard_lanes

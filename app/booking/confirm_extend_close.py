@@ -96,7 +96,7 @@ class Extend(ExistingIntent):
 class Close(ExistingIntent):
     """Bring a reservation to a status that does not block, together with others; one that has ended stays as it is.
 
-    A single reservation is closed without a guard: see `transitions.close`.
+    A single reservation is closed without a guard: see `closing.close`.
     """
 
     allows_missing_resource = True
