@@ -16,7 +16,7 @@ from app.http.openapi import document
 from app.main import create_app
 from app.settings import Settings
 from app.trial.demo import fill
-from tests.support.generators import FILES, node_modules, run
+from tests.support.generators import FILES, mypy_cache, node_modules, run
 from tests.support.load_client import Client
 from tests.support.servers import BIN, NotAtHand, new_database
 from tests.support.staged_app import staged
@@ -77,7 +77,7 @@ def test_a_python_client_books_is_refused_changes_and_cancels(
     assert made.returncode == 0, made.stdout + made.stderr
     (project / "book.py").write_text((FILES / "book.py.txt").read_text(encoding="utf-8"), encoding="utf-8")
 
-    judged = run(project, BIN / "mypy", "--strict", "--cache-dir", tmp_path / "cache", "reserva_client", "book.py")
+    judged = run(project, BIN / "mypy", "--strict", "--cache-dir", mypy_cache(), "reserva_client", "book.py")
     assert judged.returncode == 0, judged.stdout
     client = started(server)
     done = run(project, sys.executable, "book.py", _url(client), client.token)
@@ -96,6 +96,7 @@ def test_a_typescript_client_books_is_refused_changes_and_cancels(
     (tmp_path / "node_modules").symlink_to(node)
 
     options = ["--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom,dom.iterable"]
+    options += ["--skipLibCheck"]  # TypeScript's own library and openapi-fetch are not ours to judge
     compiled = run(tmp_path, node / ".bin" / "tsc", *options, "book.ts")
     assert compiled.returncode == 0, compiled.stdout
     client = started(server)
@@ -108,27 +109,22 @@ def _exceptions(linter: str) -> dict[str, str]:
     return known[linter]
 
 
-def test_redocly_has_no_complaints(description: Path, node: Path, tmp_path: Path) -> None:
-    """Neither an error nor a warning of its recommended rules, but those that are explained."""
-    skipped = [option for rule in _exceptions(REDOCLY) for option in ("--skip-rule", rule)]
-    options = ["--extends", "recommended", "--format", "json", *skipped]
-    judged = run(tmp_path, node / ".bin" / "redocly", "lint", description, *options)
-    assert judged.returncode == 0, judged.stdout + judged.stderr
+@pytest.mark.parametrize("linter", [REDOCLY, SPECTRAL])
+def test_a_linter_has_no_complaints(linter: str, description: Path, node: Path, tmp_path: Path) -> None:
+    """Neither an error nor a warning of its recommended rules, but those that are explained; faults are found."""
+    described = json.loads(description.read_text(encoding="utf-8"))
+    del described["paths"]["/v1/resources"]["get"]["operationId"]
+    spoilt = tmp_path / "spoilt.json"
+    spoilt.write_text(json.dumps(described), encoding="utf-8")
+    (tmp_path / "lint.mjs").write_text((FILES / "lint.mjs").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "node_modules").symlink_to(node)
 
-    told = json.loads(judged.stdout[judged.stdout.index("{") :])
-    assert told["totals"] == {"errors": 0, "warnings": 0, "ignored": 0}, told["problems"]
+    judged = run(tmp_path, "node", "lint.mjs", linter, json.dumps([*_exceptions(linter)]), description, spoilt)
 
-
-def test_spectral_has_no_complaints(description: Path, node: Path, tmp_path: Path) -> None:
-    """Neither an error nor a warning of its recommended rules, but those that are explained."""
-    rules = tmp_path / "rules.json"
-    known = {"extends": ["spectral:oas"], "rules": dict.fromkeys(_exceptions(SPECTRAL), "off")}
-    rules.write_text(json.dumps(known), encoding="utf-8")
-    options = ["--ruleset", str(rules), "--format", "json", "--quiet", "--fail-severity", "hint"]
-    judged = run(tmp_path, node / ".bin" / "spectral", "lint", description, *options)
-
-    assert judged.returncode == 0, judged.stdout + judged.stderr
-    assert json.loads(judged.stdout or "[]") == []
+    assert judged.returncode == 0, judged.stderr
+    complaints = json.loads(judged.stdout)
+    assert complaints[str(description)] == []
+    assert [words.split(":")[0] for words in complaints[str(spoilt)]] == ["operation-operationId"]
 
 
 @pytest.mark.parametrize("linter", [REDOCLY, SPECTRAL])

@@ -1,6 +1,7 @@
 """Which servers a test runs on: whoever has a replica set can run there every test that needs a server."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.servers import KINDS, NOT_OF_A_URL, ROOT, TRAITS, fitting, ne
 URL = "mongodb://db1,db2,db3/?replicaSet=rs0"
 
 
+@cache
 def markers() -> list[tuple[str, tuple[str, ...], bool]]:
     """Every `servers(…)` of the tests: where it stands, its traits, and whether one server will do."""
     found = []

@@ -7,7 +7,7 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-from tests.support.servers import BIN, ROOT, NotAtHand
+from tests.support.servers import BIN, ROOT, NotAtHand, unmeasured
 
 FILES = ROOT / "tests" / "files" / "clients"
 INSTALL_SECONDS = 420
@@ -17,8 +17,13 @@ def run(folder: Path, *command: str | Path) -> "subprocess.CompletedProcess[str]
     """Run a program to its end in a folder, with what else it needs beside it on the PATH."""
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     return subprocess.run(
-        [*command], cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+        [*command], cwd=folder, env=unmeasured() | {"PATH": path}, capture_output=True, text=True, check=False
     )
+
+
+def mypy_cache() -> Path:
+    """A folder in which mypy finds again what it knows of the libraries that a generated client uses."""
+    return _cache() / "mypy"
 
 
 def node_modules() -> Path:
@@ -31,11 +36,14 @@ def node_modules() -> Path:
     if npm is None or shutil.which("node") is None:
         raise NotAtHand("node and npm are not on the PATH")
     package = FILES / "package.json"
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "reserva-clients"
-    home = cache / sha256(package.read_bytes()).hexdigest()[:12]
+    home = _cache() / sha256(package.read_bytes()).hexdigest()[:12]
     if not home.exists():
         _install(npm, package, home)
     return home / "node_modules"
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "reserva-clients"
 
 
 def _install(npm: str, package: Path, home: Path) -> None:
@@ -43,9 +51,16 @@ def _install(npm: str, package: Path, home: Path) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent) as folder:
         shutil.copy(package, folder)
-        command = [npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+        options = ["--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
         try:
-            subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=INSTALL_SECONDS)
+            subprocess.run(
+                [npm, "install", *options],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=INSTALL_SECONDS,
+            )
         except subprocess.TimeoutExpired:
             raise NotAtHand(f"npm did not install within {INSTALL_SECONDS} seconds") from None
         except subprocess.CalledProcessError as error:
