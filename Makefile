@@ -17,8 +17,12 @@ SHELL := /bin/sh
 ARGS ?=
 
 # How many processes share the tests, file by file, each with servers of its own; 0: all in one. They are more than the
-# cores, because tests of processes mostly wait.
+# cores, because tests of processes mostly wait. The files go in the order of `testpaths`, not by their number of tests.
 JOBS ?= 4
+pytest := pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+
+# The tests start hundreds of commands, and each would compile the sources again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # How many per cent of lines and branches the tests must run; 0: they are not measured, which is a third quicker.
 COVERAGE_FLOOR ?= 0
@@ -37,10 +41,10 @@ run: $(ready)
 
 test: $(ready)
 ifeq ($(COVERAGE_FLOOR),0)
-	@exec .venv/bin/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@exec .venv/bin/python -m $(pytest) $(ARGS)
 else
 	@.venv/bin/coverage erase
-	@.venv/bin/coverage run -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	@.venv/bin/coverage run -m $(pytest) $(ARGS)
 	@$(MAKE) --no-print-directory covered
 endif
 

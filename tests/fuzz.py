@@ -26,7 +26,7 @@ from app.domain.instants import render
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect
 from tests.support.load_client import Call, Client
-from tests.support.servers import BIN, ROOT, NotAtHand, Servers, new_database
+from tests.support.servers import BIN, ROOT, NotAtHand, Servers, new_database, unmeasured
 from tests.support.staged_app import Stage, staged
 
 SEEDS = (7, 11)
@@ -121,7 +121,9 @@ def fuzz(scene: Scene, *options: str) -> "subprocess.CompletedProcess[str]":
         command += [f"http://127.0.0.1:{scene.client.port}/openapi.json", "--checks", "all", "--continue-on-failure"]
         command += ["--header", f"Authorization: Bearer {scene.client.token}", "--no-color"]
         command += ["--request-timeout", str(REQUEST_SECONDS), "--generation-database", "none"]
-        return subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [*command, *options], cwd=folder, env=unmeasured(), capture_output=True, text=True, check=False
+        )
 
 
 def _lists(scene: Scene) -> list[tuple[str, list[str]]]:

@@ -25,7 +25,7 @@ from tests.support.commands import (
     running_reserva,
 )
 from tests.support.http_client import make_key
-from tests.support.servers import BIN, free_port
+from tests.support.servers import BIN, free_port, unmeasured
 
 pytestmark = pytest.mark.servers("transactions", once=True)
 
@@ -184,7 +184,7 @@ class Database:
         """Start it, and wait until it listens."""
         command = [str(BIN / "secantusd-py"), "--port", str(self._port), "--storage-path", str(self._folder)]
         self._process = subprocess.Popen(
-            [*command, "--sync-on-commit"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--sync-on-commit"], env=unmeasured(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         assert eventually(lambda: accepts_connections(self._port))
 

@@ -17,7 +17,7 @@ from app.migration.migrate import migrate
 from app.storage.client import Store, connect
 from tests.support.commands import accepts_connections, eventually
 from tests.support.http_client import serving
-from tests.support.servers import fitting, free_port
+from tests.support.servers import fitting, free_port, unmeasured
 
 MIB = 24
 
@@ -34,7 +34,10 @@ def small_server() -> Iterator[str]:
         port = free_port()
         serve = f"exec {program} --port {port} --storage-path {folder} --sync-on-commit --log-level ERROR"
         process = subprocess.Popen(
-            [unshare, "-rm", "sh", "-c", f"{mount} && {serve}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [unshare, "-rm", "sh", "-c", f"{mount} && {serve}"],
+            env=unmeasured(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
             assert eventually(lambda: accepts_connections(port))
