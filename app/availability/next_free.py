@@ -52,7 +52,7 @@ class _CachedProfile:
 class NextFree:
     """Searches the next free starts, one search after the other.
 
-    Refusals of a full pool come in crowds, for the same start and for others. Equal requests share one search; the
+    A full pool refuses many requests at once, for the same start and for others. Equal requests share one search; the
     others share the cached profiles of the pool, until something is booked there.
     """
 
@@ -67,7 +67,7 @@ class NextFree:
     async def starts(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
         """Up to three starts on the grid, from the requested one to 7 days on, that are free for the same request.
 
-        Fewer or none where it would take long: to read what is booked, to search it, or to wait for other searches.
+        There are fewer or none where reading, searching, or waiting for other searches would take long.
         """
         key = (request, service, tuple(resources))
         if key not in self._searches and len(self._searches) >= SEARCHES_MAX:

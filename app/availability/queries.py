@@ -1,4 +1,4 @@
-"""What availability reads: rules, the guards' reach, and the reservations of a span, once for all resources."""
+"""Reads for questions about free times: rules, the guards' reach, and the reservations of a span."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ from app.storage.reservations import ReservationStore, Row
 from app.storage.rule_cache import RuleReader
 
 ROWS_MAX = 200_000
-"""Reservations that one question reads."""
+"""Reservations that one question may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ async def read_resources(
     service: str | None,
     until: float = math.inf,
 ) -> tuple[ServiceRules | None, list[BookableResource]]:
-    """A service, None if there is no such; and these resources, or its pool: what offers it and is active.
+    """A service (None if there is no such), and the named resources, or the pool: those that offer it and are active.
 
-    Sorted by id. One find of the pool, and one of the guards; rules that were edited are read as well.
+    The resources are sorted by id. One find reads the pool and one the guards; only edited rules are read again.
 
     Raises:
-        Problem: `overloaded` where that is not done at `until`, in seconds of the monotonic clock; `invalid` where
-            the service, or a resource that was named, cannot be read. Of a pool such a resource is left out, if there
+        Problem: `overloaded` where the reads are not done at `until`, in seconds of the monotonic clock; `invalid`
+            where the service, or a named resource, cannot be read. In a pool such a resource is left out, if there
             are others.
     """
     if resources is None and service is not None:
@@ -68,7 +68,7 @@ async def read_resources(
 async def read_rows(
     store: Store, resources: Sequence[BookableResource], start: Millis, end: Millis, *, rows_max: int
 ) -> dict[str, list[Row]]:
-    """What may occupy each resource during `[start, end)` in block times, by the id of the resource.
+    """The rows that may occupy each resource during `[start, end)` in block times, by the id of the resource.
 
     Raises:
         Problem: `overloaded` where there are more than `rows_max`.
@@ -80,6 +80,6 @@ async def read_rows(
 async def read_occupancies(
     store: Store, resources: Sequence[BookableResource], start: Millis, end: Millis
 ) -> dict[str, list[Occupancy]]:
-    """Who may occupy each resource during `[start, end)` in block times; see `read_rows`."""
+    """The occupancies of each resource that `read_rows` finds."""
     found = await read_rows(store, resources, start, end, rows_max=ROWS_MAX)
     return {resource.rules.id: resource.occupancies(found[resource.rules.id]) for resource in resources}

@@ -1,4 +1,4 @@
-"""What a client asks about free times, as it stands in the query, and what that means."""
+"""Questions about free times: the parameters of a query, and the spans and lengths that they mean."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SPAN_DAYS = 92
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Which times of a span are free."""
+    """The parameters of a question which times of a span are free."""
 
     service: str | None
     resource: str | None
@@ -33,7 +33,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class TimeQuestion:
-    """Whether one time can be booked."""
+    """The parameters of a question whether one time can be booked."""
 
     resource: str
     service: str | None
@@ -43,7 +43,7 @@ class TimeQuestion:
 
 
 def asked_of(question: Question, service: ServiceRules | None) -> SlotQuery:
-    """How long, and for how many.
+    """The length of the slots to search for, and the number of guests.
 
     Raises:
         Problem: `invalid`.
@@ -72,10 +72,10 @@ def _length(minutes: int | None, service: ServiceRules | None) -> Duration:
 
 
 def end_of(start: Millis, end: Millis | None, service: ServiceRules | None, tz: ZoneInfo) -> Millis:
-    """When a time ends, which a service of fixed length says itself.
+    """The end of a time; where none is given, the service of fixed length or full days sets it.
 
     Raises:
-        Problem: `invalid` where nothing says it, or it lies where nothing can be booked.
+        Problem: `invalid` where nothing sets it, or the length is one that no reservation can have.
     """
     if end is None:
         if service is None or service.kind == "flexible":
@@ -89,7 +89,7 @@ def end_of(start: Millis, end: Millis | None, service: ServiceRules | None, tz: 
 
 
 def answer_zone(question: Question, resources: Sequence[BookableResource]) -> ZoneInfo:
-    """The zone asked for, or the resource's, or the pool's if all agree, else UTC.
+    """The zone of the answer: the requested one, else that of all its resources if they agree, else UTC.
 
     Raises:
         Problem: `invalid`.
@@ -104,7 +104,7 @@ def answer_zone(question: Question, resources: Sequence[BookableResource]) -> Zo
 
 
 def span_of(question: Question, tz: ZoneInfo) -> tuple[Millis, Millis]:
-    """Where the slots start.
+    """The span `[after, before)` in which the slots start.
 
     Raises:
         Problem: `invalid`.

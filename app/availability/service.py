@@ -36,15 +36,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 QUESTION_SECONDS = 8.5
-"""What a question may take, waiting, reading and computing; then it is `overloaded`."""
+"""How long a question may wait, read and compute; after that it is `overloaded`."""
 POOL_SECONDS = 1.5
 """How long a booking waits at most for the rules of a pool that are not cached."""
 READ_SECONDS_MIN = 1.0
-"""With less time left no read is begun: a timeout then means that the database is slow, not that we began late."""
+"""No read begins with less time left, so that a timeout means a slow database and not a late start."""
 
 
 class Availability:
-    """When something can be booked, and which rule says no.
+    """Answers questions about free times.
 
     Args:
         store: The database.
@@ -147,7 +147,7 @@ class Availability:
         """The id of the reservation that a question ignores.
 
         Raises:
-            Problem: `invalid` where there is none, also for a stranger's.
+            Problem: `invalid` where there is none, or the caller may not see it.
         """
         if identity is None:
             return None
@@ -181,7 +181,7 @@ def _grids(
     """The candidate starts of each resource.
 
     Raises:
-        Problem: `invalid` where they are too many, `overloaded` where already that takes too long.
+        Problem: `invalid` where they are too many, `overloaded` where counting them takes too long.
     """
     grids: list[Candidates] = []
     count = 0
@@ -227,7 +227,7 @@ def _explain(
 
 
 def _require_time(until: float) -> None:
-    """Refuse to begin a read whose timeout could not be told from a database that does not answer.
+    """Refuse to begin a read with so little time left that its timeout would look like a database that does not answer.
 
     Raises:
         Problem: `overloaded`.

@@ -53,7 +53,7 @@ class Book(Intent[Reservation]):
     group: ObjectId | None = None
     reservation: ObjectId = field(default_factory=ObjectId)
     pool_seed: int = field(default_factory=lambda: POOL_SEEDS.getrandbits(64))
-    """The seed of the order in which an even assignment tries the pool, the same over all attempts."""
+    """The seed of the order in which an even assignment tries the pool; it is the same in all attempts."""
     pool_round: int | None = 0
     """The number of the try in one transaction, each of which has another order; None: by id."""
     pool_choice: str | None = None
@@ -96,14 +96,14 @@ class Book(Intent[Reservation]):
     @property
     @override
     def size(self) -> int:
-        """Varies by notes and metadata; with a key they are stored in its answer as well."""
+        """Grows with notes and metadata, which an Idempotency-Key stores twice: its answer has them as well."""
         extra = sum(len(key) + len(str(value)) for key, value in (self.metadata or {}).items()) + len(self.notes or "")
         return TYPICAL_BYTES + BYTES_PER_CHARACTER * extra * (2 if self.token else 1)
 
     @property
     @override
     def lengthy(self) -> bool:
-        """Whether the requested times are that long: no service sets such a length."""
+        """Whether the requested times are longer than `LENGTHY_FROM`; no service sets such a length."""
         return self.end is not None and to_millis(self.end) - to_millis(self.start) > LENGTHY_FROM
 
     @override

@@ -170,8 +170,8 @@ class Change(ExistingIntent):
     ) -> None:
         """Refuse what the caller's key may not do.
 
-        To give up some of a confirmed time is bound like a cancellation, a change of service like a confirmation. The
-        stored start and service decide: else a client would first change them and then cancel.
+        Giving up some of a confirmed time needs the permission of a cancellation, a change of service that of a
+        confirmation. The stored start and service decide: else a client would first change them and then cancel.
         """
         if self.bound:
             check_service_given(after.service, is_in_request="service" in self.patch)

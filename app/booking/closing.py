@@ -37,7 +37,7 @@ ATTEMPTS_MAX = 20
 WRITE_SECONDS = 1.0
 """A plain write waits for a transaction that has locked the document."""
 READ_BACK_SECONDS = 0.3
-"""The time at the end of a request for the read that tells whether the write was applied."""
+"""The end of a request's time, reserved for the read that finds out whether the write was applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ async def close(
 ) -> Reservation:
     """Bring a reservation to a status that does not block: cancelled, completed, no-show.
 
-    Repeating a closure is harmless. A reservation that another writer changes between our read and our write is read
+    Repeating a closure is harmless. A reservation that another writer changes between the read and the write is read
     and judged again. A write that times out may be waiting for the transaction of a dead process, so `reap_orphans`
     runs before the next attempt. Whether an unanswered write was applied shows in the history, by the operation's id.
 
@@ -89,7 +89,7 @@ async def close(
 class _ClosingAttempts:
     """One closure over all its attempts, under one operation id.
 
-    `unheard`: some write was not answered, so that it may have been applied or may yet be.
+    `unheard`: a write was not answered, so it may have been applied, or may still be.
     """
 
     def __init__(self, store: Store, identity: ObjectId, closure: Closure) -> None:
@@ -123,7 +123,7 @@ class _ClosingAttempts:
         return None if row is None else lenient_reservation(row)
 
     async def _write(self, row: Mapping[str, object], write_until: float) -> bool:
-        """Update the version that was read; whether the update was surely applied."""
+        """Update the version that was read; returns whether the server confirmed the update."""
         line: HistoryLine = {
             "at": self.store.clock.now(),
             "by": self.closure.by,
@@ -147,8 +147,7 @@ class _ClosingAttempts:
 async def _check_closure(store: Store, row: Mapping[str, object], closure: Closure) -> None:
     """Refuse what the lifecycle, the start or the cancellation notice forbids.
 
-    A hold that is over by this process's idea of the database's clock is judged again by the database's own: a hold
-    that is live there is live.
+    A hold that has expired by this process's estimate of the database's clock is judged again by that clock itself.
     """
     if count(row.get("version")) is None:
         raise unreadable({"version": row.get("version")})

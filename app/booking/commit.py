@@ -60,7 +60,7 @@ def outcomes_after_failed_write(
 ) -> Steps[dict[ObjectId, Outcome]]:
     """The outcomes after a failed write without a transaction, which may have been applied nevertheless.
 
-    A duplicate key can be that of our own row, if the driver repeated the insert.
+    A duplicate key can be that of the row itself, if the driver repeated the insert.
 
     Raises:
         PyMongoError: the error, where surely nothing was written.

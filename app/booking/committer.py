@@ -42,7 +42,7 @@ QUEUE_LIMIT = 8_192
 SLOTS = 2
 DUPLICATE_KEY = 11_000
 BUDGET_MIN_SECONDS = 0.5
-"""The time of a batch whose last deadline is near: an intent that is in a batch is run for real."""
+"""The least time of a batch, also where its last deadline is nearer."""
 START_RESERVE_SECONDS = 0.6
 """An intent with less time left (or less than a quarter of its time) joins no batch: its outcome would probably be
 unknown to its caller."""
@@ -52,7 +52,7 @@ intent whose deadline passes in a batch makes the whole batch run again."""
 BATCH_SECONDS_DECAY = 0.8
 """The factor by which the time of a slow batch decays with each faster one after it."""
 COMMIT_RESERVE_SECONDS = 0.4
-"""The end of a batch's time that is kept for the commit and for the read that tells whether it was applied."""
+"""The end of a batch's time, reserved for the commit and for the read that finds out whether it was applied."""
 CONFLICTS_BEFORE_PRIORITY = 3
 """An intent whose batches lost so many write conflicts requests priority on its guards."""
 BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
@@ -106,7 +106,7 @@ class Committer:
         A caller that is cancelled loses its answer; the intent is not cancelled.
 
         Raises:
-            Problem: the intent cannot be done, or was not: `overloaded` if surely not, `outcome-unknown` if perhaps.
+            Problem: the intent cannot be done; `overloaded` if it was not done, `outcome-unknown` if it may have been.
             Refused, Stranded, MembersRefused: the rules refuse it.
             ReservationMoved: its reservation lies on a resource whose guard it did not name.
         """

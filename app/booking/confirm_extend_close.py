@@ -15,7 +15,7 @@ from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
 
 HOLD_LIMIT: Duration = 86_400 * SECOND
-"""How long after it was made a hold can end, in milliseconds."""
+"""How long after its creation a hold can end, in milliseconds."""
 
 
 def hold_expired() -> Problem:

@@ -1,8 +1,9 @@
-"""Sessions that were given up without hearing what became of their transactions.
+"""Sessions that were given up while the outcome of their transactions was unknown.
 
-Whatever such a session still holds locks its resources for the server's transaction lifetime, a minute. So each is
-ended until the server has confirmed it. Where the first statement of a transaction was not answered, it is ended again
-with every beat for as long as a packet can be late: arriving after that, it begins the transaction after all.
+An open transaction of such a session locks its resources for the server's transaction lifetime, a minute. So each
+session is ended until the server has confirmed it. Where the first statement of a transaction was not answered, the
+session is ended again with every heartbeat for as long as a packet can be late, because that statement may still arrive
+and begin the transaction.
 """
 
 import math
@@ -16,7 +17,7 @@ from pymongo.synchronous.mongo_client import MongoClient
 from app.cluster.reaper import kill_command
 
 LATE_PACKET_SECONDS = 120.0
-"""How late a packet can be: a kernel goes on sending for a closed connection for about 100 s."""
+"""How late a packet can arrive: a kernel keeps sending for a closed connection for about 100 s."""
 
 
 class DoubtfulSessions:
@@ -34,21 +35,21 @@ class DoubtfulSessions:
         self._lock = Lock()
 
     def add(self, sessions: Iterable[bytes], *, late: bool) -> None:
-        """From now on these are in doubt; `late`: something that begins a transaction may still be on its way."""
+        """Add doubtful sessions; `late`: a statement that begins a transaction may still arrive."""
         since = self._clock() if late else -math.inf
         with self._lock:
             self._since.update((session, max(since, self._since.get(session, since))) for session in sessions)
 
     def ids(self) -> list[bytes]:
-        """Those in which something may be open, or may yet be opened by what is late."""
+        """The ids of the sessions in which a transaction may be open, or may yet be begun by a late statement."""
         with self._lock:
             return [*self._since]
 
     def end(self) -> None:
-        """Have the server end all of them; forget those that it has ended and that nothing can be late for.
+        """Let the server end all of them; forget those that it has ended and for which no statement can be late.
 
         Raises:
-            pymongo.errors.PyMongoError: it did not confirm; all stay in doubt.
+            pymongo.errors.PyMongoError: the server did not confirm; all stay in doubt.
         """
         sessions = self.ids()
         if not sessions:

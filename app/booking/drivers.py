@@ -1,4 +1,4 @@
-"""Who runs the steps of a transaction: in a session of the synchronous client, or call by call without one.
+"""Drivers run the steps of a transaction: in a session of the synchronous client, or call by call without one.
 
 Time-outs are `pymongo.timeout`, never a cancelled task: a thread inside the driver cannot be stopped, and would send
 its write later, outside the transaction.
@@ -31,35 +31,36 @@ from app.storage.transactions import MAJORITY
 T = TypeVar("T")
 
 GRACE_SECONDS = 1.0
-"""What a commit, and the question whether it came through, get beyond the budget of their batch."""
+"""The time that a commit, and the read that finds out whether it was applied, have beyond the budget of their batch."""
 GRACE_STEPS = frozenset({"commit", "kill", "commit.fence", "commit.prove", "plain.prove", "reservations.stamp"})
-"""The steps that get that grace."""
+"""The steps that have `GRACE_SECONDS`."""
 NO_SUCH_TRANSACTION = 251
 
 
 class Driver(Protocol):
-    """Runs a body to its end; `atomic` says whether all of it happens or nothing."""
+    """Runs a body to its end; `atomic`: either all of its writes are applied or none."""
 
     atomic: bool
 
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
-        """Run in one of the driver's slots, at most one body at a time in each."""
+        """Run a body in one of the driver's slots, which runs one body at a time."""
 
     async def close(self) -> None:
-        """Give back what the driver holds."""
+        """Release sessions and threads."""
 
 
 async def _no_registration() -> None:
-    """Nobody wants to be asked before a batch."""
+    """Require no registration before a batch."""
 
 
 class SessionDriver(Driver, SessionOwner):
     """One session a slot for the life of the process, outside the pool, so that it can be named and killed.
 
-    `vouch` is asked before every batch; it sees to it that whoever finds this process dead knows what it `held`.
+    `ensure_registered` is called before every batch: it makes the ids of the sessions known to the other processes,
+    which kill these sessions if this process dies.
 
-    `snapshot`, `w: majority, j: true` and `primary` are set on the transaction itself: what a collection says of
-    them does not count inside one.
+    `snapshot`, `w: majority, j: true` and `primary` are set on the transaction itself, because the concerns of a
+    collection do not apply inside one.
     """
 
     atomic = True
@@ -91,9 +92,9 @@ class SessionDriver(Driver, SessionOwner):
         return await loop.run_in_executor(self._threads, self.drive, slot, body, until - time.monotonic())
 
     def drive(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
-        """Step through the body; whatever ends it without a commit aborts the transaction.
+        """Step through the body, and abort the transaction if the body ends without a commit.
 
-        Where the connection or the time ran out, nobody waits for an abort: the session is in doubt from then on.
+        If the connection or the time ran out, no abort is awaited: the session is in doubt from then on.
         """
         until = time.monotonic() + budget_seconds
         cut_off = False
@@ -139,7 +140,7 @@ class SessionDriver(Driver, SessionOwner):
         return rows
 
     def _abort(self, slot: int, seconds: float) -> None:
-        """Abort; a session that does not confirm that nothing of it is open is in doubt from then on."""
+        """Abort; if the server does not confirm that no transaction is open, the session is in doubt from then on."""
         try:
             with pymongo.timeout(min(seconds, GRACE_SECONDS)):
                 _abort_or_raise(self.sessions[slot])
@@ -150,12 +151,12 @@ class SessionDriver(Driver, SessionOwner):
             self._doubt_session(slot)
 
     def _doubt_session(self, slot: int) -> None:
-        """Go on in another session; end the old one beside the batches, so that its guards are free at once."""
+        """Replace a doubtful session, and end the old one in another thread, so that its guards are free soon."""
         self.doubtful_sessions.add([self._replace_session(slot)], late=slot in self._unbegun_slots)
         self._session_ender.submit(self._end_doubtful_sessions)
 
     def _replace_session(self, slot: int) -> bytes:
-        """Put another session in the slot's place; the old one, which does not go back to the pool."""
+        """Give the slot another session; returns the id of the old one, which does not return to the pool."""
         old, self.sessions[slot] = self.sessions[slot], self._new_session()
         return _id_of(old)
 
@@ -165,33 +166,33 @@ class SessionDriver(Driver, SessionOwner):
 
     @override
     async def end_doubtful_sessions(self) -> None:
-        """Have the server end what is in doubt, as far as it answers; asked with every beat."""
+        """Let the server end the doubtful sessions, as far as it answers; called with every heartbeat."""
         if self.doubtful_sessions.ids():
             await asyncio.get_running_loop().run_in_executor(self._session_ender, self._end_doubtful_sessions)
 
     @override
     def adopt_sessions(self, sessions: list[bytes]) -> None:
-        """Take over the sessions of a dead process: what it sent last may be late."""
+        """Take over the sessions of a dead process, whose last statement may still arrive."""
         self.doubtful_sessions.add(sessions, late=True)
 
     def _new_session(self) -> ClientSession:
         session = self.client.start_session()
-        _id_of(session)  # it gets its id when somebody asks for it
+        _id_of(session)  # the driver makes the id when it is first read
         return session
 
     @override
     def session_ids(self) -> list[bytes]:
-        """The ids of the sessions that may hold guards now, or after the next call of `run`, or by what is late."""
+        """The ids of the sessions that may hold guards now, after the next call of `run`, or by a late statement."""
         return [*(_id_of(session) for session in self.sessions), *self.doubtful_sessions.ids()]
 
     @override
     def doubtful_session_ids(self) -> list[bytes]:
-        """Those of them that are in doubt."""
+        """The ids of the doubtful sessions."""
         return self.doubtful_sessions.ids()
 
     @override
     def retire_sessions(self) -> None:
-        """Begin no further batch in the present sessions: somebody has ended them."""
+        """Begin no further batch in the present sessions, because another process has ended them."""
         self._retired_slots.update(range(len(self.sessions)))
 
     @override
@@ -211,10 +212,10 @@ def _id_of(session: ClientSession) -> bytes:
 
 
 def _abort_or_raise(session: ClientSession) -> None:
-    """Abort a transaction, and hear of it where that failed: the driver's own way keeps quiet about it.
+    """Abort a transaction, and raise a failure, which the driver's own `abort_transaction` suppresses.
 
     Raises:
-        pymongo.errors.PyMongoError: nobody knows whether it was aborted.
+        pymongo.errors.PyMongoError: it is unknown whether the transaction was aborted.
     """
     finish = session._finish_transaction_with_retry  # noqa: SLF001  # what it raises is lost one call further up
     failures: list[PyMongoError] = []
@@ -246,7 +247,7 @@ class PlainDriver(Driver, SessionOwner):
 
     @override
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
-        """Step through the body; sessions and transactions mean nothing here."""
+        """Step through the body; steps about sessions and transactions do nothing."""
         del slot
         await self.ensure_registered()
         until = time.monotonic() + budget_seconds
@@ -268,7 +269,7 @@ class PlainDriver(Driver, SessionOwner):
     async def _perform(self, step: Step, until: float) -> Any:
         if step in (BEGIN, COMMIT, ABORT, KILL):
             return None
-        # What was begun is brought to its end: half of it would stand.
+        # The writes are completed once the first was sent: without a transaction a part of them would remain.
         grace = LEAST_SECONDS if step.method == "find" else GRACE_SECONDS
         with pymongo.timeout(max(until - time.monotonic(), grace)):
             method: Callable[..., Any] = getattr(self._database[step.collection], step.method)
@@ -277,29 +278,29 @@ class PlainDriver(Driver, SessionOwner):
 
     @override
     def session_ids(self) -> list[bytes]:
-        """Nothing."""
+        """None: this driver has no sessions."""
         return []
 
     @override
     def doubtful_session_ids(self) -> list[bytes]:
-        """Nothing."""
+        """None: this driver has no sessions."""
         return []
 
     @override
     def retire_sessions(self) -> None:
-        """There is nothing to retire."""
+        """Do nothing: this driver has no sessions."""
 
     @override
     def adopt_sessions(self, sessions: list[bytes]) -> None:
-        """Without transactions nothing of a session is locked."""
+        """Do nothing: without transactions a session locks no document."""
 
     @override
     async def end_doubtful_sessions(self) -> None:
-        """Nothing is in doubt."""
+        """Do nothing: this driver has no sessions."""
 
     @override
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to release."""
 
 
 def driver_for(store: Store, slots: int) -> SessionDriver | PlainDriver:

@@ -23,7 +23,7 @@ from app.storage.span import Span
 from app.storage.stored_catalogue import object_of, version_of
 
 OPERATIONS_MAX = 50
-"""The ids of edits that an object keeps, so that an edit whose answer was lost is found even after later ones."""
+"""The ids of edits that an object keeps, so that an edit whose answer was lost is found even after later edits."""
 
 
 class PlanOutdated(ReservationMoved):
@@ -57,7 +57,7 @@ class Plan:
         return [each for each in stranded(bookings, self.before, self.after, self.daily) if each.own_end > now]
 
     def strands_any_of(self, fresh: Sequence[Occupancy], now: Millis) -> bool:
-        """Whether the edit strands a booking, now that these were made or changed since the survey."""
+        """Whether the edit strands one of the bookings that were made or changed since the survey."""
         if not fresh:
             return False
         if self.before.by_guests != self.after.by_guests:

@@ -1,4 +1,4 @@
-"""What the worker writes because time went by: holds that have expired, bookings that took place.
+"""The worker's writes: holds that have expired are marked as expired, bookings that ended as completed.
 
 Neither adds load or changes what is free: a hold is over at its instant, whether or not that has been written.
 """
@@ -26,8 +26,8 @@ RESOURCES_PER_QUERY = 200
 async def expire_lapsed(store: Store) -> int:
     """Mark the holds whose time has come, by the database's own clock; how many were marked.
 
-    This process's idea of that clock can be ahead of it, and a hold that was marked early could not be confirmed. The
-    index of holds has none that is marked.
+    This process's estimate of that clock can be ahead of it, and a hold that was marked too early could not be
+    confirmed. The index of holds contains only holds that are not marked.
     """
     now = await stamped(store.database)
     lapsed = ReservationTransitions(store).find_lapsed(now)

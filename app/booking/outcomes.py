@@ -1,4 +1,4 @@
-"""What may come of an intent: accepted with its writes, refused by the rules, or not done."""
+"""The outcomes of an intent: accepted with its writes, refused by the rules, or not done."""
 
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -14,7 +14,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A change of one document; that none matches `query` means that another writer was first."""
+    """A change of one document. If no document matches `query`, another writer was first."""
 
     collection: str
     query: dict[str, Any]
@@ -56,7 +56,7 @@ class Accepted(Generic[T_co]):
 
 
 class Refused(Exception):  # noqa: N818  # a verdict, not an error
-    """The rules refuse the booking. How much of the verdict a caller may see is decided where the caller is known."""
+    """The rules refuse the booking. The room that knows the caller decides how much of the verdict it may see."""
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__("; ".join(check.detail for check in verdict.failed))
@@ -76,10 +76,10 @@ class Stranded(Exception):  # noqa: N818  # a verdict, not an error
 
 
 def overloaded(detail: str) -> Problem:
-    """The problem of an intent that was surely not done."""
+    """The problem of an intent that was not done."""
     return Problem("overloaded", detail)
 
 
 def unreachable() -> Problem:
-    """The problem of an intent that was surely not done, because the database could not be reached."""
+    """The problem of an intent that was not done because the database could not be reached."""
     return Problem("unavailable", "The database cannot be reached; nothing was done.")

@@ -1,8 +1,9 @@
-"""Finding places for members of a group that each may go to several resources, where trying them in turn found none.
+"""Finds places for the members of a group that may each take one of several resources.
 
-A search with backtracking: whoever has the fewest places left goes next, and those who meet it in time lose what it
-takes. It counts all who meet somebody as if they were there at once, which is exact for a capacity of one and careful
-above: what it finds can be had, what it does not find may be there. Nothing here knows a database.
+A search with backtracking: the seeker with the fewest places left is placed next, and the seekers that overlap it in
+time lose the units that it takes. All seekers that overlap one seeker are counted as if they were there at one instant,
+which is exact for a capacity of 1 and pessimistic above: a placing that the search finds is possible, and it may miss
+some. The search needs no database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,37 +12,37 @@ from dataclasses import dataclass, field
 from app.domain.instants import Millis
 
 NODES_MAX = 400
-"""How many placings a search tries at most."""
+"""Placings that a search tries at most."""
 
 
 @dataclass(slots=True)
 class Seeker:
-    """One member: its block, what it takes, and the places where it could be, with what is left there beside it."""
+    """One member: its block, and the resources that it could take, with the needed and the free units."""
 
     start: Millis
     end: Millis
     places: Mapping[str, tuple[int, int]]
-    """By resource: the units that it takes, and those that are free in its block besides."""
+    """By resource: the units that it takes, and the units that are free in its block."""
     neighbour_units: dict[str, int] = field(default_factory=dict)
-    """By resource: the units of the seekers that were placed there and meet it."""
+    """By resource: the units of the seekers that were placed there and overlap it."""
 
     def fits_at(self, place: str) -> bool:
-        """Whether it still fits."""
+        """Whether it still fits on a resource."""
         return self.neighbour_units.get(place, 0) <= self.places[place][1]
 
     @property
     def open_places(self) -> list[str]:
-        """The places that are left."""
+        """The resources on which it still fits."""
         return [place for place in self.places if self.fits_at(place)]
 
 
 def arrange(seekers: Sequence[Seeker]) -> list[str] | None:
-    """A place for each, or None where none was found."""
+    """A resource for each seeker, in their order; None where the search found no placing of all."""
     return Search(seekers).places()
 
 
 class Search:
-    """One search over seekers, which it marks while it goes."""
+    """One search over seekers, whose `neighbour_units` it updates."""
 
     def __init__(self, seekers: Sequence[Seeker]) -> None:
         self._seekers = seekers
@@ -53,13 +54,13 @@ class Search:
         self._nodes = 0
 
     def places(self) -> list[str] | None:
-        """The places, in the order of the seekers."""
+        """The resources, in the order of the seekers."""
         if not self._place_rest():
             return None
         return [self._placed[number] for number in range(len(self._seekers))]
 
     def _place_rest(self) -> bool:
-        """Place all who are left: who has the fewest places first, of these who begins first."""
+        """Place all remaining seekers: the one with the fewest places first, of these the one that begins first."""
         left = [number for number in range(len(self._seekers)) if number not in self._placed]
         if not left:
             return True
@@ -74,7 +75,7 @@ class Search:
         return False
 
     def _place(self, number: int, place: str, sign: int) -> bool:
-        """Place one, or take it back; whether those who are there already still fit."""
+        """Place a seeker (`sign` 1) or remove it (-1); returns whether the seekers that are there still fit."""
         if sign > 0:
             self._placed[number] = place
         else:

@@ -1,4 +1,4 @@
-"""The front door of the write path: what the rooms above call to book, change and close."""
+"""The public interface of the write path: booking, changing and closing for the rooms above."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict, TypeVar
@@ -88,7 +88,7 @@ class BookingService:
         )
 
     async def start(self) -> None:
-        """Register with the other processes, and start to beat and to watch them.
+        """Register this process, and start its heartbeat, which also watches the other processes.
 
         Raises:
             StorageError: the others book in another mode or by another lifecycle; the sentence names the remedy.
@@ -96,7 +96,7 @@ class BookingService:
         await self.heartbeat.start()
 
     async def stop(self) -> None:
-        """Finish all queued intents, take no new ones, and stop to beat."""
+        """Refuse new intents, finish all queued ones, and stop the heartbeat."""
         await self.committer.drain()
         await self.heartbeat.stop()
 

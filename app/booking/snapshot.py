@@ -32,7 +32,7 @@ BUMP = {"$inc": {"seq": 1}, "$currentDate": {"at": True}}
 TARGET_FIELDS = {"resources": ("version",)}
 """The fields that are read of a target, by its collection; of other targets the whole document is read.
 
-An edit of a resource was planned on a whole one, and needs only to know that the version is still the same.
+The plan of an edit has read the whole resource, so the transaction only checks that its version is the same.
 """
 
 
@@ -103,7 +103,7 @@ class Snapshot(View):
 
     @override
     def seq(self, resource: str) -> int:
-        """How many transactions have changed the resource's guard, with this one."""
+        """How many transactions have changed the resource's guard, this one included."""
         seq: int = self.guards[resource]["seq"]
         return seq
 

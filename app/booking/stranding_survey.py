@@ -1,7 +1,7 @@
 """The bookings that an edit of a resource may strand, read before its transaction and not inside it.
 
-A resource can have tens of thousands of upcoming bookings, and reading them under its guard would keep all others from
-booking. So they are read beforehand, together with the guard's `seq`. A transaction that finds the same `seq` reads
+A resource can have tens of thousands of upcoming bookings, and reading them under its guard would delay all bookings of
+it. So they are read beforehand, together with the guard's `seq`. A transaction that finds the same `seq` reads
 nothing again. Another one reads what was changed since: a transaction that commits after the guard was read here has
 changed the guard later, and bears a later stamp. A booking that was cancelled since is still counted, so that no
 refusal is based on a mixture of two states.

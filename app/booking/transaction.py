@@ -30,8 +30,8 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
     Replays come before any other judgement: a repeated request must not fail because its start is past by now.
 
     Raises:
-        WriteConflict: another transaction was first; surely nothing was written.
-        PyMongoError: the database failed before the commit; surely nothing was written.
+        WriteConflict: another transaction was first; nothing was written.
+        PyMongoError: the database failed before the commit; nothing was written.
     """
     batch.check_abandoned()
     answers = yield from read_answers([intent.token for intent in batch.intents if intent.token])

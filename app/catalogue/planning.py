@@ -76,7 +76,7 @@ class Planner:
         return Basis(guard, row, before, _full_day(read.services.values()))
 
     async def plan(self, basis: Basis, wanted: Wanted, *, force: bool) -> Plan | None:
-        """The edit, if it strands nobody or is forced; None if it changes nothing.
+        """The edit, if it strands no booking or is forced; None if it changes nothing.
 
         Raises:
             Stranded: with the bookings that would exceed the capacity or break a rule, or with all future ones where

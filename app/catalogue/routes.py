@@ -102,7 +102,8 @@ class Resources(Controller):
     ) -> Response[ResourceAnswer]:
         """Update a resource.
 
-        Bookings that would lose their room or break a rule by it are listed instead, unless it is forced.
+        If bookings would lose their place or break a rule, the edit is refused with a list of them, unless it is
+        forced.
         """
         edited = await catalogue.edit_resource(
             resource_id, data, IfMatch.read(if_match), caller_of(request), force=force

@@ -39,7 +39,7 @@ class ScheduleRoutes(Controller):
     ) -> Response[ScheduleAnswer]:
         """Get the schedule of a resource.
 
-        As it was given; its `ETag` is that of the resource.
+        As it was requested; its `ETag` is that of the resource.
         """
         return _schedule_of(await catalogue.read_schedule(resource_id))
 
@@ -61,8 +61,8 @@ class ScheduleRoutes(Controller):
     ) -> Response[ScheduleAnswer]:
         """Replace the schedule of a resource.
 
-        `{}` opens it always. At most 48 windows start on a day, and 3,660 dates have an override. Bookings that would
-        lie outside are listed instead, unless it is forced.
+        `{}` opens it always. At most 48 windows start on a day, and 3,660 dates have an override. If bookings would lie
+        outside, the edit is refused with a list of them, unless it is forced.
         """
         matching = IfMatch.read(if_match)
         caller = caller_of(request)
@@ -104,8 +104,8 @@ class ScheduleRoutes(Controller):
     ) -> Response[TimeOffAnswer]:
         """Create a time off of a resource.
 
-        Between two local dates or two instants; `to` is excluded. A resource has at most 1,000. Bookings at that time
-        are listed instead, unless it is forced.
+        Between two local dates or two instants; `to` is excluded. A resource has at most 1,000. If there are bookings
+        at that time, the edit is refused with a list of them, unless it is forced.
         """
         matching = IfMatch.read_optional(if_match)
         version, off = await add_time_off(catalogue, resource_id, data, matching, caller_of(request), force=force)
@@ -122,7 +122,7 @@ class ScheduleRoutes(Controller):
     ) -> Response[TimeOffAnswer]:
         """Get a time off of a resource.
 
-        Dates as they were given, instants in UTC.
+        Dates as requested, instants in UTC.
         """
         resource = await catalogue.read(Resource, resource_id, without=["schedule"])
         return versioned(_time_off(time_off_of(resource, time_off_id), request), resource.version)
@@ -143,7 +143,7 @@ class ScheduleRoutes(Controller):
     ) -> Response[None]:
         """Delete a time off of a resource.
 
-        From then on its schedule alone says when it is open.
+        From then on only its schedule decides when it is open.
         """
         matching = IfMatch.read_optional(if_match)
         version = await remove_time_off(catalogue, resource_id, time_off_id, matching, caller_of(request))

@@ -79,7 +79,7 @@ class NewSchedule(Body):
     @model_validator(mode="before")
     @classmethod
     def _is_a_schedule(cls, shape: Any) -> Any:
-        """One reader says what a schedule is, here and where bookings are judged."""
+        """Validate by the reader that parses schedules for bookings as well."""
         _, faults = read_schedule(shape)
         if faults:
             raise from_faults([Fault(*found) for found in faults])
@@ -87,7 +87,7 @@ class NewSchedule(Body):
 
 
 class NewTimeOff(Body):
-    """A time at which a resource is away, whatever its schedule says: `to` is excluded."""
+    """A time at which a resource is unavailable, whatever its schedule says: `to` is excluded."""
 
     from_: Annotated[Edge, Field(alias="from")]
     """A local date or an instant."""
@@ -123,7 +123,7 @@ class ScheduleOverride(Answer):
 
 
 class ScheduleAnswer(Answer):
-    """When a resource is open, as it was said. No `weekly`: always; an empty one: never."""
+    """When a resource is open, as it was requested. No `weekly`: always; an empty one: never."""
 
     weekly: list[WeeklyOpeningWindow] | None = None
     """The windows of every week; always open if there is no such list, never if it is empty."""
@@ -132,7 +132,7 @@ class ScheduleAnswer(Answer):
 
 
 class TimeOffAnswer(Answer):
-    """A time at which a resource is away, `to` excluded: dates as they were said, instants in UTC."""
+    """A time at which a resource is unavailable, `to` excluded: dates as requested, instants in UTC."""
 
     id: str
     """Its id."""

@@ -14,7 +14,7 @@ from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull
 from app.http.validation_messages import from_faults
 
 LONGEST_MINUTES = 366 * 24 * 60
-"""No reservation is longer, so no length in the catalogue needs to be."""
+"""The longest reservation, and so the longest length in the catalogue."""
 
 MAX_HORIZON_DAYS = 366 * 100
 MAX_SERVICES = 1_000

@@ -47,7 +47,7 @@ class Catalogue:
     """The catalogue of one store.
 
     Edits of one resource are made one after the other in a process: each is planned for a version of the resource, so
-    of those that are planned at once all but one would be in vain.
+    of several plans at once all but one would be outdated.
     """
 
     def __init__(self, booking: BookingService, planner: Planner) -> None:

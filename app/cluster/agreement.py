@@ -1,8 +1,8 @@
-"""What all processes of a database must agree on: how they book, and what the life of a reservation is.
+"""The agreement of all processes of a database: the mode in which they book, and the lifecycle of a reservation.
 
 A process that books without transactions beside one that relies on them, or with other blocking statuses, would break
 the other's promise. So the first process stores how it books, the others compare at their start and with every
-heartbeat, and only `reserva migrate` changes what is stored, while no process runs.
+heartbeat, and only `reserva migrate` changes the stored agreement, while no process runs.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ async def agree(store: Store) -> str | None:
 
 
 async def difference(store: Store) -> str | None:
-    """A sentence that says how this process books otherwise than is stored, with the remedy; None if it does not."""
+    """How this process books otherwise than is stored, as a sentence with the remedy; None if it does not."""
     agreed = await DeploymentStore(store).find()
     if agreed is None or (agreed.mode, agreed.lifecycle) == (store.mode, LIFECYCLE):
         return None

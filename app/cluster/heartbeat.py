@@ -152,7 +152,7 @@ class Heartbeat:
         self.check()
 
     async def _beat_soon(self) -> None:
-        """Beat, and wait for a limited time; the beat itself goes on."""
+        """Beat, and wait for a limited time; the beat itself continues."""
         beat = detached(self._beat())
         beat.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
@@ -163,7 +163,7 @@ class Heartbeat:
     async def check_others(self) -> None:
         """Reap the dead processes now, so that a batch that waits for their guards can be tried again.
 
-        It raises nothing, and goes on when its caller is cancelled.
+        It raises nothing, and continues when its caller is cancelled.
         """
         await asyncio.shield(detached(self._beat_and_reap()))
 

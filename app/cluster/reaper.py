@@ -2,7 +2,8 @@
 
 A transaction whose process died keeps its guards locked for the server's transaction lifetime, a minute. So each
 process watches the rows of the others and kills the sessions of those that are dead: their guards are free at once. A
-process that was dead by mistake fails with its next statement or its commit (error 251), so it cannot write either.
+process that was taken for dead by mistake fails at its next statement or its commit (error 251), so it cannot write
+either.
 """
 
 import asyncio
@@ -93,7 +94,7 @@ async def reap(store: Store, dead: Process, why: str, adopt: Adopt | None = None
             await adopt(dead.sessions)
         try:
             await kill_sessions(store, dead.sessions)
-        except OperationFailure as error:  # not allowed, or not known here: the server's own limit ends them
+        except OperationFailure as error:  # not allowed or unknown on this server: its own limit ends them
             log.warning("the server does not end them; what they hold is free within a minute", error=str(error))
     await ProcessStore(store).delete_process(dead.id, beat=dead.beat)
 

@@ -10,7 +10,7 @@ from app.storage.processes import BeatStore
 
 BEAT_SECONDS = 15
 FORGOTTEN_AFTER = timedelta(days=1)
-"""How long a silent worker is remembered."""
+"""How long after its last heartbeat the row of a worker is deleted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Whether a worker of this machine lives, asked by a health check that is a process of its own.
+"""Whether a worker of this machine lives, for a health check that is a process of its own.
 
 It runs every few seconds, so it must start quickly: this module imports neither documents nor stores, names the
 collection of `app.storage.documents.Beat` itself, and makes its one client itself.

@@ -1,7 +1,7 @@
-"""What a person accepted, and whether a window is still within it.
+"""Acceptances: what a person accepted, and whether a window is still within it.
 
 An acceptance names reservations. It hides a window of these or fewer of them, never one with any other reservation in
-it. Two acceptances do not add up: nobody accepted that the reservations of one overlap those of the other.
+it. Two acceptances do not add up, because neither accepts that its reservations overlap those of the other.
 """
 
 from collections.abc import Hashable, Iterable

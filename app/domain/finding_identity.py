@@ -56,8 +56,8 @@ class Extent:
 class StoredFinding:
     """A finding as it is stored, with its last window.
 
-    `acceptance` is what somebody accepted, also where it does not cover the window at present; `acknowledged` whether
-    one that has merged was acknowledged before. `own` is the window before others merged into it.
+    `acceptance` is what a person accepted, also where it does not cover the window at present; `acknowledged` whether
+    a finding that has merged was acknowledged before. `own` is the window before others merged into it.
     """
 
     id: Hashable
@@ -80,7 +80,7 @@ class MatchedWindow:
     `opened`: people have to look at it, since it is new, has returned, or exceeds what was accepted. `acceptance` names
     the finding whose acceptance this one has from now on, None if it has none; `exceeded` says why that does not cover
     it. `split_from` is the unresolved finding that it was part of, `merged` those that are part of it from now on.
-    `own` is its window before others merged into it; `own_as_before` tells that this has not changed.
+    `own` is its window before others merged into it; `own_as_before`: that has not changed.
     """
 
     window: Window

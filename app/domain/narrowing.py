@@ -34,7 +34,7 @@ _REACH_DAYS = 3
 def narrowed(before: ResourceRules, after: ResourceRules, daily: AbstractSet[str], now: Millis) -> list[Stretch]:
     """The stretches in which the edit can strand bookings that have not ended by `now`; `daily`: full-day services.
 
-    A change of the capacity mode strands nothing here: it is refused elsewhere.
+    A change of the capacity mode strands nothing here: `Planner.plan` refuses it while bookings block.
     """
     if _everywhere(before, after, daily):
         return [(now, LATEST)]

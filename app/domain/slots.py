@@ -48,7 +48,7 @@ class Budget:
 
     Args:
         starts: How many starts may still be examined.
-        late: Tells whether the time is over.
+        late: Whether the time is over.
     """
 
     starts: int

@@ -1,4 +1,4 @@
-"""The ids of resources and customers that exist, looked up in bulk; missing ones are created where that is wanted."""
+"""The ids of resources and customers that exist, looked up in bulk; missing ones are created on request."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -12,7 +12,7 @@ from app.storage.guards import make_fresh_guards, make_guard
 from app.storage.reservations import ReservationStore
 
 CACHED_IDS_MAX = 50_000
-"""Ids of a kind that are cached at most; a file may name millions of customers."""
+"""The largest number of cached ids of a kind; a file may name millions of customers."""
 
 
 class CatalogueIds:
@@ -34,7 +34,7 @@ class CatalogueIds:
         return identity in self._seen[kind]
 
     async def resolve(self, resources: Iterable[str], customers: Iterable[str]) -> None:
-        """Look up which of these exist, and create the missing ones where that is wanted."""
+        """Look up which of these exist, and create the missing ones if `create` is set."""
         await self._resolve(Resource, set(resources), self._create_resources)
         await self._resolve(Customer, set(customers), self._create_customers)
 
@@ -72,7 +72,7 @@ class CatalogueIds:
 
 
 def _allowed(kind: type[NewResource] | type[NewCustomer], identity: str) -> bool:
-    """Whether the API would take this id: words that mean something else there cannot be ids here."""
+    """Whether the API accepts this id: reserved words are refused here as well."""
     try:
         read_body(kind, {"id": identity, "name": identity})
     except Problem:

@@ -1,4 +1,4 @@
-"""The columns of an import, and what a file calls them."""
+"""The columns of an import, and their names in a file."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ COLUMNS = (*REQUIRED, "customer", "service", "guests", "status", "notes")
 
 @dataclass(frozen=True, slots=True)
 class ColumnNames:
-    """The names of the columns in a file: `theirs` has the file's names by ours, where they differ."""
+    """The names of the columns in a file: `theirs` maps the names of the API to those of the file where they differ."""
 
     theirs: Mapping[str, str] = field(default_factory=dict)
 
     def ours(self, name: str) -> str | None:
-        """Our name of a column of the file; None if it is none of our columns."""
+        """The API's name of a column of the file; None if it is no known column."""
         for ours, theirs in self.theirs.items():
             if name == theirs:
                 return ours

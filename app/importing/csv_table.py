@@ -36,10 +36,10 @@ class Table:
         self._naming = naming
 
     def rows(self) -> Iterator[tuple[int, Cells | Problem]]:
-        """Each row with the number of its first line: its cells that are not blank, by our names of the columns.
+        """Each row with the number of its first line: its cells that are not blank, by the API's names of the columns.
 
         Raises:
-            UnreadableError: the header lacks a column, or has one twice, without a name, or that nobody knows.
+            UnreadableError: the header lacks a column, or has a duplicate, unnamed or unknown one.
         """
         separator = self._separator()
         rows = self._rows(separator)
@@ -130,7 +130,7 @@ _SHOWN = 40
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    """Roughly the cells of a header, to tell which separator it has."""
+    """Roughly the cells of a header, to find out its separator."""
     return [cell.strip().strip('"').strip() for cell in line.split(separator)]
 
 

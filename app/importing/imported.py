@@ -1,4 +1,4 @@
-"""What earlier imports, or earlier rows, have booked: found by reference and resource, and compared with a row."""
+"""Reservations of earlier imports or earlier rows: found by reference and resource, and compared with a row."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,16 +14,16 @@ from app.storage.imported_reservations import ImportedReservation, ImportedReser
 
 
 async def any_keyless(store: Store) -> bool:
-    """Whether there may be reservations of imports from before rows had keys."""
+    """Whether there may be reservations of imports that were made before rows had keys."""
     return await _imported(store).any_keyless()
 
 
 async def find_imported(store: Store, rows: Collection[Row], *, keyless: bool = True) -> dict[str, ImportedReservation]:
     """The reservations that imports made of these rows, by the rows' keys.
 
-    Before rows had keys, an import stored the reference in the metadata. Such a reservation is known by that, and by
-    the resource that it is on; metadata like that of other writers do not count. Without `keyless` none of these is
-    looked for.
+    Before rows had keys, an import stored the reference in the metadata. Such a reservation is
+    identified by that reference and its present resource; equal metadata of other writers do not count. Without
+    `keyless` these are not searched.
     """
     imported, keys = _imported(store), {row.key: row for row in rows}
     found = await imported.by_keys(keys)
@@ -51,7 +51,7 @@ def _imported(store: Store) -> ImportedReservations:
 
 
 def patch_to(stored: ImportedReservation, row: Row) -> dict[str, Any]:
-    """What to change for a reservation to be as its row says, by the names of the API's fields and `status`."""
+    """The changes that make a reservation equal to its row, by the names of the API's fields and `status`."""
     fields = {
         "resource": (stored.resource, row.wanted.resource),
         "startTime": (stored.start, row.wanted.start_time),
@@ -63,7 +63,7 @@ def patch_to(stored: ImportedReservation, row: Row) -> dict[str, Any]:
 
 
 def _status_in_file(stored: ImportedReservation) -> Status:
-    """The status as a file has it: what was completed here since, a file goes on calling confirmed."""
+    """The status to compare with a row: a reservation that was completed here since counts as confirmed."""
     last: dict[str, object] = next((entry for entry in reversed(stored.history) if "to" in entry), {})
     completed_here = (
         last.get("to") == "completed" and last.get("from") == "confirmed" and last.get("by") != ACTOR_IMPORT
@@ -72,7 +72,7 @@ def _status_in_file(stored: ImportedReservation) -> Status:
 
 
 def changed_by(stored: ImportedReservation, operation: ObjectId) -> bool:
-    """Whether the change of an intent of ours is in the history of a reservation."""
+    """Whether the change of this operation is in the history of a reservation."""
     return any(entry.get("operation") == operation for entry in stored.history)
 
 

@@ -1,7 +1,7 @@
 """The elements of a JSON array, one by one, so that an array of millions need not be in memory.
 
-The scanner reads brackets, commas and quotes only. Whether an element is valid JSON its own reader decides, so one bad
-element spoils no other. A quote that is open at a line's end was never closed: no JSON string has line ends in it.
+The scanner reads brackets, commas and quotes only. A later reader decides whether an element is valid JSON, so a bad
+element affects no other. A quote that is open at a line's end was never closed: no JSON string has line ends in it.
 """
 
 import re

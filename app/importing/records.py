@@ -1,6 +1,6 @@
-"""The records of a file: CSV with a header, JSON lines or a JSON array, told apart by how they begin.
+"""The records of a file: CSV with a header, JSON lines or a JSON array, distinguished by how they begin.
 
-A record that cannot be read is one record's fault. The reader goes on behind it.
+A record that cannot be read has a problem in place of its values, and the reader continues after it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ _DIGITS = 9
 class Record:
     """One record of a file, with the number of its first line (from 1).
 
-    `values` has the cells that are not empty, by our names of the columns; or the problem why there are none.
+    `values` has the cells that are not empty, by the API's names of the columns; or the problem why there are none.
     """
 
     line: int

@@ -27,7 +27,7 @@ _OFFSET = re.compile(r".*(?:[Zz]|[+-]\d{2}:\d{2})", re.DOTALL)
 
 
 class Columns(Body):
-    """What a record can say; its columns are `naming.COLUMNS`."""
+    """The valid values of a record; its columns are `column_names.COLUMNS`."""
 
     reference: str = Field(min_length=1, max_length=REFERENCE_LENGTH)
     resource: CatalogueId

@@ -1,7 +1,7 @@
 """Imports a file: many rows in flight, those of one resource in the order of the file, each judged like any booking.
 
-The committer judges first what arrives first for a resource. So rows are submitted to it in the order of the file, and
-it batches them into transactions. Only the rows in flight are in memory, however long the file is.
+The committer judges the intents for a resource in their order of arrival. So rows are submitted in the order of the
+file, and the committer batches them into transactions. Only the rows in flight are in memory, however long the file is.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ IN_FLIGHT_ROWS = 512
 DEADLINE_SECONDS = 60.0
 """How long a row may queue in the committer; no interactive caller is waiting."""
 ATTEMPTS_MAX = 6
-"""How often a row is submitted while the database has trouble; then the import ends."""
+"""How often a row is submitted while the database fails; then the import ends."""
 
 log = structlog.get_logger()
 
@@ -80,7 +80,7 @@ class Importer:
 
         Raises:
             UnreadableError: the file ends in the middle.
-            Problem: `overloaded`, `outcome-unknown` or `unavailable`, if the database stays in trouble. In both cases
+            Problem: `overloaded`, `outcome-unknown` or `unavailable`, if the database keeps failing. In both cases
                 the report says what was done until then, and is `unchanged` when the file is imported again.
         """
         ids = CatalogueIds(self.store, create=self.create)
@@ -99,7 +99,7 @@ class Importer:
         """Look up what the rows of a chunk name, and submit them."""
         rows = [read_row(record, self.timezone) for record in chunk]
         valid = [row for row in rows if isinstance(row, Row)]
-        submitted = set(self._writing)  # the lookup finds these as they were before they are written
+        submitted = set(self._writing)  # the lookup finds these in their state before they are written
         booked = await find_imported(self.store, valid, keyless=self._find_keyless)
         fresh = [row for row in valid if row.key not in booked]
         await ids.resolve(
@@ -243,7 +243,7 @@ def _outcome(refusal: Refused | Problem, patch: Iterable[str] = ()) -> Outcome:
     """The outcome of a row that was refused.
 
     Raises:
-        Problem: the database has trouble.
+        Problem: the database failed.
     """
     if isinstance(refusal, Refused):
         return refused(refusal)
@@ -257,12 +257,12 @@ def _outcome(refusal: Refused | Problem, patch: Iterable[str] = ()) -> Outcome:
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Whether a problem is trouble of the database, after which the same intent may succeed."""
+    """Whether a problem is a failure of the database, after which the same intent may succeed."""
     return isinstance(error, Problem) and error.kind.retry_after_seconds is not None
 
 
 async def _submit(row: Row, step: Callable[[W], Awaitable[R]], intent: W) -> R:
-    """Submit an intent; while the database has trouble, up to `ATTEMPTS_MAX` times."""
+    """Submit an intent; while the database fails, up to `ATTEMPTS_MAX` times."""
     try:
         return await step(intent)
     except Problem as trouble:

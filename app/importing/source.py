@@ -1,6 +1,6 @@
 """A file as numbered pieces of text, wherever it comes from: a path, a pipe, gzipped or not, UTF-8 or UTF-16.
 
-Anything else is refused with what it is and how to save it as such a text. A file is read once, piece by piece; only a
+Other content is refused with what it is and how to save it as text. A file is read once, piece by piece; only a
 regular file is scanned before, so that one in a wrong encoding is refused before anything of it is booked.
 """
 
@@ -114,7 +114,7 @@ class _CountedBytes(io.RawIOBase):
 
     @override
     def readable(self) -> bool:
-        """It can be read."""
+        """Always true."""
         return True
 
     @override
@@ -135,7 +135,7 @@ class Source:
     """A file being read; `size` is that of a regular file on the disk, and `read_bytes` how far the reader is in it.
 
     Raises:
-        UnreadableError: it is empty, or no text that can be read.
+        UnreadableError: it is empty, or no readable text.
     """
 
     def __init__(self, path: Path) -> None:
@@ -184,7 +184,7 @@ class Source:
     def pieces(self) -> Iterator[Piece]:
         """The text, line by line; what is not UTF-8 is in it as lone surrogates, which spoil only their own row.
 
-        A byte order mark before a line, as it gets into files that were put together, is no part of it.
+        A byte order mark at the beginning of a line, as concatenated files have, is left out.
 
         Raises:
             UnreadableError: it ends in the middle of an archive, or its first text beyond ASCII is not UTF-8.
@@ -210,7 +210,7 @@ def _opened(counted: _CountedBytes) -> tuple[io.TextIOWrapper, bool]:
     """The text, and whether its encoding is still a guess.
 
     Raises:
-        UnreadableError: it is empty, or something else than text.
+        UnreadableError: it is empty, or not text.
     """
     if counted.head.startswith(_GZIP):
         counted = _CountedBytes(gzip.GzipFile(fileobj=io.BufferedReader(counted)))
@@ -249,8 +249,8 @@ def _numbered(text: io.TextIOWrapper) -> Iterator[Piece]:
 def _checked(pieces: Iterator[Piece], *, decided: bool) -> Iterator[Piece]:
     """The pieces, as long as the first one beyond ASCII is UTF-8.
 
-    It decides what the file is: text in another encoding is hardly ever valid, and where most is UTF-8 a bad row is a
-    bad row.
+    The first such piece decides the encoding: text of another encoding is hardly ever valid UTF-8, and in a file of
+    UTF-8 an invalid row is only a bad row.
     """
     for number, piece in pieces:
         if not decided and not piece.isascii():

@@ -1,4 +1,4 @@
-"""Whether all of the catalogue can be booked: guards of resources with their reach, rows and pools of services.
+"""Coverage: what the catalogue needs to be bookable: guards of resources with their reach, rows and pools of services.
 
 A database can have ten thousand of each, so they are read and made many at a time.
 """
@@ -46,7 +46,7 @@ class Coverage:
         booked: The reach and the foreign occupancies of all bookings.
         unlisted: The resources with foreign occupancies that are not stored.
         pools: The services whose pools are not complete, each with the number of resources that are missing in it.
-        notes: Ids that nobody can book under.
+        notes: Ids that the API cannot name.
     """
 
     missing: list[str] = field(default_factory=list)
@@ -121,7 +121,7 @@ async def _unlisted(store: Store, booked: Booked) -> AsyncIterator[Difference]:
 
 
 async def complete_coverage(store: Store, coverage: Coverage, report: MigrationReport, on_progress: OnProgress) -> None:
-    """Make what is missing, a thousand at a time; what others make meanwhile is left as it is."""
+    """Make what is missing, a thousand at a time; what another process makes meanwhile is left as it is."""
     made = 0
     for first in range(0, len(coverage.missing), AT_ONCE):
         on_progress("making guards", first, len(coverage.missing))
@@ -144,7 +144,7 @@ async def complete_coverage(store: Store, coverage: Coverage, report: MigrationR
         report.built.append(f"a list of what else is booked on {counted('resource', coverage.unlisted)}")
     if coverage.pools:
         on_progress("completing pools", 0, len(coverage.pools))
-        # A pool is there before its members are read, so that whoever joins meanwhile is entered as well.
+        # A pool is inserted before its members are read, so that a resource that joins meanwhile is entered as well.
         await insert_new(store, "guards", [{"_id": pool_row(each), "members": []} for each in coverage.pools])
         await complete_pools(store, coverage.pools)
         report.built.append(counted("pool", [*coverage.pools]))

@@ -1,7 +1,7 @@
 """Values that a unique sparse index of reservations refuses: explicit nulls, and keys of more than one reservation.
 
-They are found only in a database that is older than the index. Unsetting the key of a reservation loses the answer to
-a replay (for an import's key: that its row is booked already) and nothing else. So the oldest reservation keeps the
+They are found only in a database that is older than the index. Unsetting the key of a reservation loses only the answer
+to a replay (for an import's key: that its row is booked already). So the oldest reservation keeps the
 key, and no document is deleted.
 """
 
@@ -43,8 +43,8 @@ class DuplicateKey:
     Args:
         field: Where it is.
         key: The key; None for an explicit null too.
-        keeps: The oldest, which may keep it; none where it is a null, which nobody keeps.
-        loses: Those from which it is taken, the oldest first.
+        keeper: The oldest, which keeps the key; None for a null, which no reservation keeps.
+        losers: Those whose key is unset, the oldest first.
     """
 
     field: str

@@ -156,7 +156,7 @@ async def _misfits(store: Store, name: str) -> list[str]:
 
 
 async def _collections(store: Store) -> dict[str, Mapping[str, Any]]:
-    if not store.capabilities.native:  # mongomock tells names only
+    if not store.capabilities.native:  # mongomock lists only names
         return {name: {} for name in await store.database.list_collection_names()}
     return {each["name"]: each async for each in await store.database.list_collections()}
 
@@ -192,7 +192,7 @@ async def _make_collection(store: Store, name: str) -> bool:
     """Make a collection; whether it was missing. Making one within a transaction would conflict with all others."""
     try:
         await store.database.create_collection(name)
-    except CollectionInvalid:  # somebody else made it meanwhile
+    except CollectionInvalid:  # another process made it meanwhile
         return False
     except OperationFailure as error:
         if error.code != _NAMESPACE_EXISTS:

@@ -106,4 +106,4 @@ def counted(noun: str, ids: Sequence[str]) -> str:
 
 
 def ignore_progress(_what: str, _done: int, _total: int | None) -> None:
-    """Show no progress."""
+    """Do nothing: the default for callers that show no progress."""

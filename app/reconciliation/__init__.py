@@ -1,1 +1,1 @@
-"""Floor 5: runs that look for resources above their capacity, the findings that they write, and alerts."""
+"""Floor 5: runs that search for resources above their capacity, the findings that they write, and alerts."""

@@ -93,13 +93,13 @@ class Alerts:
             task.add_done_callback(self._notifying.discard)
 
     async def aclose(self) -> None:
-        """Close the connections, once what is being enqueued is."""
+        """Finish enqueueing, and close the connections."""
         await asyncio.gather(*self._notifying)
         if self._jobs is not None:
             await self._jobs.close()
 
     async def announce(self, store: Store) -> int:
-        """Send alerts for all open findings that have none, unless the receiver must be left alone. Returns how many.
+        """Send alerts for all open findings that have none, except in a pause after a failure. Returns how many.
 
         Raises:
             pymongo.errors.PyMongoError: the database failed; what was not marked as alerted is sent again.
@@ -116,7 +116,7 @@ class Alerts:
         return sent
 
     async def remind(self, store: Store) -> int:
-        """Remind of findings that are still open, once per time of reminders. Returns how many.
+        """Send a reminder of findings that are still open, once per time of reminders. Returns how many.
 
         Raises:
             pymongo.errors.PyMongoError: the database failed.
@@ -127,7 +127,7 @@ class Alerts:
         if not _is_due(await LeaseStore(store).delivery(), due):
             return 0
         total = 0
-        async with _sender(store, self._receiver) as sender:  # which a lost lease leaves early
+        async with _sender(store, self._receiver) as sender:  # left early if the lease is lost
             if sender is None or not sender.may_send() or not _is_due(sender.delivery, due):
                 return 0
             # Before the first start no alert was sent, so no reminder is due.
@@ -166,7 +166,7 @@ class Alerts:
 
 @dataclass(slots=True)
 class _Sender:
-    """Sends messages for as long as this process has the lease, and stores how that goes."""
+    """Sends messages for as long as this process has the lease, and stores the state of sending."""
 
     store: Store
     lease: Grant
@@ -217,7 +217,7 @@ class _Sender:
             )
 
     async def store_delivery(self) -> None:
-        """Store how sending goes.
+        """Store the state of sending.
 
         Raises:
             OwnershipLost: another process has the lease.
@@ -251,12 +251,12 @@ async def _mark(
     """Write a mark on these findings, a portion at a time; the lease is renewed after each."""
     for place in range(0, len(ids), MARK_BATCH):
         await write(ids[place : place + MARK_BATCH])
-        with suppress(OwnershipLost):  # what was sent was sent; whether more may be, `send` asks
+        with suppress(OwnershipLost):  # `send` checks whether more may be sent
             await LeaseStore(sender.store).renew(sender.lease)
 
 
 async def _uncancelled(work: Coroutine[object, object, None]) -> None:
-    """Do something that must not be left half-way when this process is about to end."""
+    """Await work to its end, also if this task is cancelled meanwhile because the process ends."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)

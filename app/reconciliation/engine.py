@@ -1,4 +1,4 @@
-"""Reconciliation looks for what the write path should never let happen, and reports it. It changes no reservation.
+"""Reconciliation searches for resources that are booked above their capacity. It changes no reservation.
 
 This module runs one reconciliation at a time: it takes the lease, claims a run, keeps both alive, and stores how the
 run ended. What a run does is in `reconciler`.
@@ -57,7 +57,7 @@ async def carry_out(
 ) -> Run | None:
     """Carry out a run that waits, the oldest unless one is named.
 
-    None if there is none, or while another run has the lease: a worker finds it in MongoDB later.
+    None if no run waits, or while another run has the lease: a worker finds it in MongoDB later.
     """
     owner = new_owner()
     lease = await LeaseStore(store).acquire(owner)
@@ -84,11 +84,11 @@ async def execute(
         store: The database.
         run: The run, claimed by the owner of the lease.
         lease: The right to write findings.
-        on_progress: Called now and then with how far the run is.
+        on_progress: Called between steps with the counts of the run.
         on_findings: Called with the findings that the run opens, as soon as they are stored; must return at once.
 
     Raises:
-        OwnershipLost: another process took this one for dead, and gave the run up.
+        OwnershipLost: another process took this one for dead, and abandoned the run.
         asyncio.CancelledError: this process is ending; the run waits again.
     """
     runs, progress = RunStore(store), RunProgress()
@@ -111,7 +111,7 @@ async def execute(
     except asyncio.CancelledError:
         await asyncio.shield(runs.requeue(run))
         raise
-    except Exception as error:  # whatever it was, the run must end as failed
+    except Exception as error:  # the run must end as failed, whatever the error was
         log.exception("reconciliation failed", **about)
         message = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH_MAX]
         with suppress(PyMongoError):

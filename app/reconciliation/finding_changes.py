@@ -64,7 +64,7 @@ class ChangePlanner:
     ids: Mapping[str, Any]
 
     def change_for(self, matched: MatchedWindow) -> Change | None:
-        """Insert or change the finding of a window; None where nothing is new but that a run has seen it."""
+        """Insert or change the finding of a window; None where the finding stays as it is."""
         return self._new(matched) if matched.finding is None else self._changed(matched, self.rows[matched.finding])
 
     def resolution_of(self, vanished: VanishedFinding) -> Change:

@@ -18,7 +18,7 @@ from app.storage.transactions import Session
 BATCH_WEIGHT_MAX = 500
 """The weight of the findings that one transaction writes; one without many reservations weighs 1."""
 RESERVATIONS_PER_WEIGHT = 100
-"""So many reservations of a finding weigh as much as another finding."""
+"""This many reservations of a finding weigh as much as another finding."""
 SEEN_MAX = 2_000
 """Findings that one transaction marks as seen."""
 
@@ -35,7 +35,7 @@ class BatchWriter:
     opened: list[Finding] = field(default_factory=list)
 
     async def write(self, changes: Sequence[Change], seen: Sequence[object]) -> None:
-        """Write the changes, in the order in which an interruption does no harm, and mark the others as seen.
+        """Write the changes, in an order that is safe to interrupt, and mark the other findings as seen.
 
         Raises:
             OwnershipLost: another process has the lease.

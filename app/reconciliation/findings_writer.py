@@ -1,9 +1,9 @@
-"""Stores what a run found: each window is a finding, new or stored, and a finding without a window is resolved.
+"""Stores the findings of a run: each window is a finding, new or stored, and a finding without a window is resolved.
 
-Matching goes in steps, so that the event loop serves others while a resource has a hundred thousand windows. Changes
+Matching goes in steps, so that the event loop serves requests while a resource has a hundred thousand windows. Changes
 are written in batches, each in one transaction under the run's lease and each finding by compare-and-set on its
 version: where a person changed a finding in between, all findings are read and matched again. A run that ends between
-two batches leaves nothing wrong, only something undone, and is repeated.
+two batches leaves correct but incomplete findings, and is repeated.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ from app.storage.leases import Grant
 from app.storage.transactions import is_transient
 
 TRIES_MAX = 20
-"""How often people may change findings in between before a run fails."""
+"""How often findings are read and matched again, because people changed them, before a run fails."""
 
 STEP_FINDINGS = 200
-"""Findings that are read or planned before the event loop serves others."""
+"""Findings that are read or planned before the event loop serves other tasks."""
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class WrittenFindings:
-    """The findings that a write opened, and how many findings stand that nobody accepted."""
+    """The findings that a write opened, and how many findings stand without an acceptance."""
 
     opened: list[Finding] = field(default_factory=list)
     unaccepted: int = 0
@@ -80,7 +80,7 @@ def _may_be_repeated(error: BaseException) -> bool:
 
 @dataclass(slots=True)
 class _Plan:
-    """The changes to write, the findings that are as they were, and how many stand that nobody accepted."""
+    """The changes to write, the unchanged findings, and how many findings stand without an acceptance."""
 
     changes: list[Change] = field(default_factory=list)
     seen: list[Any] = field(default_factory=list)
@@ -124,7 +124,7 @@ async def _match_resource(
 
 
 async def _match_in_steps(windows: Sequence[Window], known: Sequence[StoredFinding], now: Millis) -> Matched:
-    """Match step by step; between two steps the event loop serves others."""
+    """Match step by step; between two steps the event loop serves other tasks."""
     working = finding_identity.match_in_steps(windows, known, now)
     while True:
         try:
@@ -136,7 +136,7 @@ async def _match_in_steps(windows: Sequence[Window], known: Sequence[StoredFindi
 
 
 async def _yielding(items: Iterable[T]) -> AsyncIterator[T]:
-    """The items; now and then the event loop serves others."""
+    """The items; after each portion the event loop serves other tasks."""
     for place, item in enumerate(items):
         if place % STEP_FINDINGS == STEP_FINDINGS - 1:
             await asyncio.sleep(0)

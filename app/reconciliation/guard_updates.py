@@ -1,7 +1,7 @@
-"""What a run writes to guards before it writes findings: how far the conflict lookup must reach, and what it misses.
+"""Updates of guards by a run, before it writes findings: how far the conflict lookup must reach, and what it misses.
 
-So no booking goes over what a finding reports: a later booking looks far enough, and one in progress conflicts on the
-guard and looks again.
+So no booking is accepted over a row that a finding reports: a later booking reads far enough, and a booking in progress
+conflicts on the guard and reads again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from app.storage.reach import Reach
 from app.storage.transactions import is_transient
 
 PATIENCE_SECONDS = 20.0
-"""How long bookings may have the guard first before a run fails: where many book, one of them always has it."""
+"""How long a run tries to write a guard before it fails: on a busy resource a booking may be first again and again."""
 PAUSE_SECONDS_MAX = 0.05
 """The longest between two attempts."""
 
@@ -37,7 +37,7 @@ async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
 async def replace_foreign_occupancies(
     store: Store, lease: Grant, run: ObjectId, resources: Sequence[str], foreign: Sequence[ForeignOccupancy]
 ) -> None:
-    """Store these as all that the conflict lookup does not find on these resources.
+    """Store these as all occupancies of these resources that the conflict lookup does not find.
 
     Raises:
         OwnershipLost: another process has the lease.
@@ -49,7 +49,7 @@ async def replace_foreign_occupancies(
 
 
 async def _write_under_lease(store: Store, lease: Grant, step: Step) -> None:
-    """Write a step as the owner of the lease. Where many book, one of them may have the guard again and again."""
+    """Write a step as the owner of the lease, again and again while bookings win the guard."""
     attempts = AsyncRetrying(
         stop=stop_after_delay(PATIENCE_SECONDS),
         wait=wait_random(0, PAUSE_SECONDS_MAX),

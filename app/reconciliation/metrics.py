@@ -1,4 +1,4 @@
-"""Figures of reconciliation for `/metrics`, read from the database: the same whichever process is asked."""
+"""Figures of reconciliation for `/metrics`, read from the database, so that every process gives the same."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How far a run is, for its document and for its callers."""
+"""The progress of a run, for its document and for its callers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,4 +32,4 @@ class RunProgress:
 
 
 OnProgress: TypeAlias = Callable[[RunProgress], None]
-"""Called now and then while a run goes on."""
+"""Called between steps while a run is carried out."""

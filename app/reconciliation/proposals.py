@@ -43,8 +43,8 @@ class Proposal:
 async def proposals(store: Store, availability: Availability, finding: Finding) -> list[Proposal]:
     """Proposals for a finding, those for the reservation that was booked last first.
 
-    None for a resolved finding, for a reservation that has ended or fits where it is by now, and for one that cannot be
-    moved: rows that others wrote so that they cannot be read, or with items.
+    There are none for a resolved finding, for a reservation that has ended or fits at its place by now, and for one
+    that cannot be moved: a row of another program that cannot be read, or has items.
     """
     if finding.state == "resolved":
         return []
@@ -69,7 +69,7 @@ async def _proposals_for(store: Store, availability: Availability, reservation: 
 
 
 async def _fits(store: Store, reservation: Reservation, home: BookableResource) -> bool:
-    """Whether it fits where it is by now, because another reservation has gone since the run."""
+    """Whether it fits at its place by now, because another reservation was moved or ended since the run."""
     block = to_millis(reservation.block_start), to_millis(reservation.block_end)
     taken = await read_occupancies(store, [home], *block)
     calendar = Calendar(store.clock.millis(), taken[home.rules.id])

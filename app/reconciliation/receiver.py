@@ -73,7 +73,7 @@ class Receiver:
         """Send a message once; any 2xx is an acceptance, whatever its body.
 
         Raises:
-            NotTaken: anything else.
+            DeliveryFailed: any other answer, or none.
         """
         try:
             async with httpx.AsyncClient(timeout=POST_SECONDS) as client:

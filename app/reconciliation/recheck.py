@@ -1,4 +1,4 @@
-"""Confirms windows: what a passing cursor saw above capacity may be a booking that it met twice while it moved.
+"""Confirms windows: a window that a cursor saw may be false, because it read a moving booking twice.
 
 No finding is written before its resource was read again, at one instant.
 """
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedWindows:
-    """The windows of some resources that stand, by resource, then start, with ids as text.
+    """The confirmed windows of some resources, by resource, then start, with ids as text.
 
     `ids` are the ids of reservations as they are in the database, by their text. `reaches` and `foreign` are what the
     guards of these resources have to know.
@@ -48,8 +48,8 @@ class ConfirmedWindows:
 async def confirm_windows(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> ConfirmedWindows:
     """The windows of these resources at one instant.
 
-    With transactions that is a snapshot. Without, it is what two reads in succession agree on: a resource that changes
-    all the time has its real windows in both reads, and a false one in one of them.
+    With transactions they are read in a snapshot. Without, they are those that two successive reads agree on: a real
+    window is in both reads, a false one in only one of them.
     """
     read = _read_in_snapshot if store.mode == "strict" else _read_until_stable
     return await read(store, resources, opaque)

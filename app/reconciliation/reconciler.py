@@ -1,4 +1,4 @@
-"""The work of one run: read what occupies the resources, confirm what is above capacity, and write down what stands."""
+"""The work of one run: read the occupancies, confirm the windows above capacity, and write the findings."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ class Reconciler:
     confirmed: set[str] = field(default_factory=set)
 
     async def reconcile(self, on_step: Callable[[], None]) -> None:
-        """All of it. Resources with findings are confirmed again, whatever was read of them.
+        """Carry out the run. Resources with findings are confirmed again, whatever was read of them.
 
         Args:
             on_step: Called between two steps; what it raises ends the run.
@@ -128,7 +128,7 @@ class Reconciler:
     async def _suspects_among(self, resources: Sequence[str]) -> set[str]:
         """Those of these resources that are above capacity or whose findings and foreign occupancies may be outdated.
 
-        Its rows are let go before the resources are confirmed, which reads them again.
+        Its rows are released before the resources are confirmed, which reads them again.
         """
         read = await scan.scan_resources(self.store, resources, self.opaque, self.progress.tally)
         self._require(read.reaches)
@@ -147,9 +147,10 @@ class Reconciler:
         await self._confirm(suspects)
 
     async def _confirm(self, suspects: Iterable[str]) -> None:
-        """Read these resources again at one instant, and write down what stands.
+        """Read these resources again at one instant, and write their findings.
 
-        The guards reach over it before any finding is written, so that no booking goes over what a finding says.
+        The guards reach over all rows before any finding is written, so that no booking is accepted over a reported
+        row.
         """
         resources = list(suspects)
         if not resources:
@@ -177,7 +178,7 @@ class Reconciler:
             await raise_reaches(self.store, {name: reaches[name] for name in names})
 
     async def _log_left_out(self) -> None:
-        """Log what could not be read, with examples; what lies in the trash is left out on purpose."""
+        """Log what could not be read, with examples; rows in the trash are not logged."""
         tally = self.progress.tally
         counts = {reason: count for reason, count in tally.left_out.items() if reason != TRASH}
         examples = {reason: [await self._described(each) for each in tally.examples[reason]] for reason in counts}

@@ -15,7 +15,7 @@ from app.reconciliation.service import Reconciliations
 from app.storage.documents import RunKind, RunState
 
 _MOST = 100
-"""Values of one filter."""
+"""The largest number of values of one filter."""
 
 StatesParameter = Annotated[
     list[RunState] | None, QueryParameter(name="state", max_items=_MOST, description="In one of these states.")
@@ -26,7 +26,7 @@ KindsParameter = Annotated[
 
 
 class ReconciliationRoutes(Controller):
-    """Looking for what the write path should never let happen."""
+    """Searches for resources that are booked above their capacity."""
 
     path = "/reconciliations"
     tags = ("Reconciliation",)
@@ -38,8 +38,8 @@ class ReconciliationRoutes(Controller):
     ) -> Response[ReconciliationAnswer]:
         """Create a reconciliation.
 
-        In full, of one resource, or of what has changed. The worker runs it soon; read it at its `Location`. If the
-        same is waiting already, it is that one.
+        Of all resources, of one, or of those that changed. The worker runs it soon; read it at its `Location`. If the
+        same one is waiting already, the answer is that one.
         """
         run = await reconciliations.request(data or NewReconciliation())
         return Response(
@@ -70,8 +70,8 @@ class ReconciliationRoutes(Controller):
     ) -> ReconciliationAnswer:
         """Get a reconciliation.
 
-        Its counts grow while it runs. One whose process has not been heard of for half a minute is `abandoned`, and
-        another waits in its place.
+        Its counts grow while it runs. If its process is silent for half a minute, it is `abandoned`, and another one
+        waits in its place.
         """
         return ReconciliationAnswer.model_validate(await reconciliations.read(reconciliation_id))
 

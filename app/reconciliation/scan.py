@@ -1,4 +1,4 @@
-"""Reads what occupies the resources, as rows for the sweep: all of them in one pass, or some of them completely."""
+"""Reads occupancies as rows for the sweep: of all resources in one pass, or of some resources completely."""
 
 import asyncio
 from collections import Counter
@@ -20,10 +20,10 @@ from app.storage.values import is_opaque, row_key
 
 @dataclass(slots=True)
 class FullScan:
-    """One pass over everything that may occupy something.
+    """One pass over all rows that may occupy a resource.
 
     `row_counts` counts the rows of each resource that the cursor met in order, `rescans` those of resources that must
-    be read by themselves: rows that lie elsewhere, or that the conflict lookup does not find.
+    be read separately: rows at another place of the index, or that the conflict lookup does not find.
     """
 
     store: Store

@@ -9,7 +9,7 @@ from app.storage.documents import RunKind, RunState
 
 
 class NewReconciliation(Body):
-    """What to look at; nothing said: what has changed since the last time."""
+    """What to read; by default the resources that changed since the last run."""
 
     full: Annotated[bool, Field(description="Look at every resource.")] = False
     resource: Annotated[CatalogueId | None, Field(description="Look at this resource only.")] = None
@@ -25,11 +25,11 @@ class ReconciliationAnswer(Answer):
     id: Annotated[str, BeforeValidator(str)]
     """Its id."""
     kind: RunKind
-    """What it looks at: every resource, what has changed, or one resource."""
+    """What it reads: every resource, the resources that changed, or one resource."""
     resource: str | None = None
-    """The resource that it looks at, if it is one."""
+    """The resource that it reads, if it is one."""
     state: RunState
-    """How far it is; `abandoned` if its process has not been heard of."""
+    """Its state; `abandoned` if its process fell silent."""
     scanned: int
     """How many reservations it has read."""
     left_out: Annotated[
@@ -38,7 +38,7 @@ class ReconciliationAnswer(Answer):
         BeforeValidator(lambda counts: counts or {}),
     ]
     resources: int
-    """How many resources it has looked at."""
+    """How many resources it has read."""
     findings: int
     """How many windows have load above capacity."""
     conflicts: int

@@ -59,14 +59,14 @@ class Reconciliations:
         """Up to `limit` runs, the newest first, those after a cursor; of all states or kinds if none is named.
 
         Raises:
-            Problem: `invalid` for a cursor that is none of ours.
+            Problem: `invalid` for a cursor that this list never returned.
         """
         place = _place(after)
         await self._abandon_dead()
         return await RunStore(self.store).newest(states, kinds, place, limit)
 
     async def _abandon_dead(self) -> None:
-        """Abandon runs whose process is dead, so that no client reads that they go on, even where no worker runs.
+        """Abandon runs whose process is dead, so that no client reads them as running, even where no worker runs.
 
         A write that fails does not fail the read.
         """

@@ -1,4 +1,4 @@
-"""Stored findings as matching needs them: which are read for a run, and which of their reservations they list.
+"""Stored findings in the form that matching needs: which are read for a run, and which reservations they list.
 
 All unresolved findings of a resource are read. Resolved ones can return only to windows that differ from all unresolved
 ones; they are read only where such windows are, so that a resource where nothing changes costs nothing for its past.

@@ -34,7 +34,7 @@ EXAMPLES_MAX = 3
 
 
 class LeftOutExample(NamedTuple):
-    """A row that was left out, as far as it was read, and the value that is to blame."""
+    """A row that was left out, as far as it was read, and the value that caused it."""
 
     row: Mapping[str, Any]
     value: str
@@ -42,7 +42,7 @@ class LeftOutExample(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of what was read: rows, their resources, and why some could not be placed in time.
+    """Counts of rows and resources that were read, and the reasons why rows could not be placed in time.
 
     A row has several parts if it has items: `left_out` counts parts, `unreadable` rows of which none could be placed.
     """
@@ -79,7 +79,7 @@ class SweepReader:
     rows: list[PlainRow] = field(default_factory=list)
     """Of `wanted`, or of each row's own resource where the cursor meets it in its place."""
     rescans: Counter[str] = field(default_factory=Counter)
-    """Resources that have to be read by themselves, with the number of their rows that the cursor meets elsewhere, or
+    """Resources that have to be read separately, with the number of their rows that the cursor meets elsewhere, or
     that the conflict lookup does not find."""
     reaches: dict[str, Reach] = field(default_factory=dict)
     foreign: list[ForeignOccupancy] = field(default_factory=list)

@@ -1,8 +1,8 @@
 """Following the changes of reservations by `updatedSince`: in the order in which they were made, and none is missed.
 
 A change is stamped a little before it can be seen (see `booking.timestamps`), so the last ten seconds are withheld:
-what is shown is complete. Every page has a `next`. On the last page it is the instant up to which all was shown,
-whether anything matched or not, so a follower that goes on from it never reads the same stretch again.
+everything before them is complete. Every page has a `next`. On the last page it is the instant up to which the list is
+complete, whether or not anything matched, so a follower that continues from it never reads the same stretch again.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from app.storage.reservation_filters import ChangePosition
 from app.storage.sort_keys import mark_of, value_of
 
 KIND = "updatedAt"
-"""Tells cursors of changes from those of the list by start."""
+"""Distinguishes cursors of changes from those of the list by start."""
 
 
 def cursor_of(position: ChangePosition) -> str:
@@ -25,7 +25,7 @@ def cursor_of(position: ChangePosition) -> str:
 
 
 def first_position(since: datetime | None, cursor: str | None) -> ChangePosition | None:
-    """Where to go on: behind the cursor's position, and behind everything before `since`; None if nobody follows.
+    """The first position: after that of the cursor, and after everything before `since`; None for a list by start.
 
     Raises:
         Problem: `invalid` for a cursor of another list together with `since`, or one that never was a `next`.
@@ -60,9 +60,9 @@ def _position_of(cursor: str) -> ChangePosition | None:
 def next_position(
     position: ChangePosition, until: datetime, rows: Sequence[dict[str, object]], limit: int
 ) -> ChangePosition:
-    """The position behind a page of `limit` at most, whose query found `rows`, one more if there are more.
+    """The position after a page of at most `limit` rows, whose query found `rows`, one more if there are more.
 
-    Never before the position from which the page was asked for: the clocks of two processes may differ a little.
+    It is never before the position that the page began at, because the clocks of two processes may differ a little.
     """
     if len(rows) > limit:
         return ChangePosition.of(rows[limit - 1])

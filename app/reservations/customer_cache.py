@@ -1,4 +1,4 @@
-"""Which customers exist, remembered from earlier requests."""
+"""The cache of customers that were found to exist."""
 
 from cachetools import FIFOCache
 
@@ -19,7 +19,7 @@ class CustomerCache:
         self._found: FIFOCache[str, None] = FIFOCache(CACHED_CUSTOMERS_MAX)
 
     async def require(self, customer: str) -> None:
-        """Refuse an id that no customer has; that a customer is missing is never remembered.
+        """Refuse an id that no customer has; only existing customers are cached.
 
         Raises:
             Problem: `invalid`.

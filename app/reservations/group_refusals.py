@@ -12,13 +12,14 @@ from app.http.validation_messages import from_faults
 from app.refusals import refusal
 
 MemberProblem = tuple[int, Problem]
-"""The index of a member in its list, and why it is refused."""
+"""The index of a member in its list, and its problem."""
 
 _PATHS_OF_MOVES: Mapping[tuple[str | int, ...], tuple[str]] = {
     ("service",): ("resource",),
     ("guests",): ("resource",),
 }
-"""A move names neither service nor guests: a rule about them fails because of its new resource."""
+"""The fields that failed rules of a move point at: it has neither service nor guests, so its new resource is to
+blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,13 @@ class Members:
 def members_refused(
     refused: MembersRefused, members: Members, caller: Caller, *, uncreated: Collection[str] = frozenset()
 ) -> Problem:
-    """The problem of a group. What is wrong with a member itself comes before whether its time is free.
+    """The problem of a group. Problems of a member itself take precedence over conflicts.
 
     Args:
         refused: The refusals of the write path.
         members: The list of the members.
-        caller: Nothing is shown that it may not read.
-        uncreated: Ids of reservations of this very request: members may conflict with each other, but do not exist.
+        caller: The caller, who sees only what it may read.
+        uncreated: Ids of reservations of this request, which do not exist, though members may conflict with each other.
     """
     wrong = [(place, reason) for place, reason in refused.members if isinstance(reason, Problem)]
     if wrong:

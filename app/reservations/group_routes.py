@@ -44,9 +44,10 @@ class GroupRoutes(Controller):
     ) -> Response[GroupAnswer]:
         """Create a group of reservations, all or none.
 
-        Members see each other: two of them cannot have the same place. `/problems/conflict` if capacity is all that
-        is missing, else `/problems/rule`; `members` lists `{index, conflicts?, checks}` as a single refusal has them.
-        More than one member needs a database server with transactions. `version` and ETag count the changes of all.
+        Members are judged together, so two of them cannot take the same place. A refusal is `/problems/conflict` if
+        only capacity fails, else `/problems/rule`; `members` lists `{index, conflicts?, checks}` as a single refusal
+        has them. More than one member needs a database server with transactions. `version` and ETag count the changes
+        of all.
         """
         del key  # declared for the description; it is part of the token
         caller = caller_of(request)
@@ -86,8 +87,8 @@ class GroupRoutes(Controller):
     ) -> Response[GroupAnswer]:
         """Confirm all members of a group, or none.
 
-        What was cancelled or has taken place stays as it is; if one of the holds has expired, none is confirmed.
-        Without `reservations:admin` holds of services with `approval` become requests, as they do alone.
+        Members that have ended stay as they are; if one of the holds has expired, no member is confirmed.
+        Without `reservations:admin`, holds of services with `approval` become requests, as single ones do.
         """
         return _answer(await groups.confirm(group_id, caller_of(request), reason_of(data)), groups)
 

@@ -25,7 +25,7 @@ class NewGroup(Body):
 class GroupAnswer(Answer):
     """Reservations that were booked together, in the order of the request.
 
-    `version` counts the changes of all of them: it is 1 more than they have seen together.
+    `version` is 1 more than the number of changes of all its members.
     """
 
     id: str

@@ -68,10 +68,10 @@ class Groups:
         return made
 
     async def read(self, identity: str, caller: Caller) -> Group:
-        """A group. A key that is bound to a customer sees those that are its own to the last member.
+        """A group. A key that is bound to a customer sees it if all members are that customer's.
 
         Raises:
-            Problem: `not-found`, also for a stranger's.
+            Problem: `not-found`, also where the caller may not see it.
         """
         group = object_id("group", identity)
         members = await ReservationStore(self.store).find_group(group)
@@ -80,9 +80,9 @@ class Groups:
         return Group(group, members)
 
     async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Group:
-        """Confirm all members that have not ended, or none: one hold that has expired refuses all.
+        """Confirm all members that have not ended, or none: an expired hold refuses all.
 
-        A hold that needs an approval that the caller cannot give becomes a request; one request refuses all then.
+        If the caller is no admin, a hold of a service with approval becomes a request, and a request refuses all.
 
         Raises:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path raises.
@@ -97,7 +97,7 @@ class Groups:
         return _check_reached(Group(group.id, confirmed), "confirmed", "pending")
 
     async def cancel(self, identity: str, caller: Caller, reason: str | None) -> Group:
-        """Give back the times of all of them that have not ended, or of none.
+        """Cancel all members that have not ended, or none.
 
         Raises:
             Problem: `not-found`, `forbidden-transition`, `too-late`, or what the write path raises.
@@ -126,7 +126,7 @@ class Groups:
                 member = _with_group_hold(wanted, body)
                 intents.append(await self.reservations.to_intent(member, caller, group=identity, pools=pools))
             except Problem as problem:
-                if problem.name == "overloaded":  # not this member's fault, and the next one would meet it as well
+                if problem.name == "overloaded":  # not a fault of this member; the next one would get it as well
                     raise
                 wrong.append((place, problem))
         if wrong:
@@ -135,7 +135,7 @@ class Groups:
 
 
 def _check_reached(group: Group, *statuses: Status) -> Group:
-    """The group after a transition, unless no member has one of these statuses: then all had ended before.
+    """The group after a transition; refused if no member has one of these statuses, because all had ended before.
 
     Raises:
         Problem: `forbidden-transition`; nothing was written.

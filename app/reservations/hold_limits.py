@@ -1,4 +1,4 @@
-"""How many holds may be live at once: of a customer, and of a key those without a customer.
+"""The limits of live holds: of a customer, and of the holds without a customer that a key made.
 
 Counting and booking are two steps, so requests for holds of one owner queue. The first of the queue counts, and goes
 on to book when its holds fit with those in flight: admitted, and not yet known to be booked or not. Near the limit
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class HoldOwner:
-    """Whose live holds are counted together: a customer's, or those without a customer that the key `key` made."""
+    """The owner whose live holds are counted together: a customer, or a key for its holds without a customer."""
 
     customer: str | None
     key: str | None = None

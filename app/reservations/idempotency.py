@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class RenderedAnswer(TypedDict):
-    """An answer as it is sent."""
+    """Status, headers and body of an answer as they are sent."""
 
     status: int
     headers: dict[str, str]

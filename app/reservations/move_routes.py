@@ -50,8 +50,8 @@ async def create_moves(
 ) -> Response[MovedReservations]:
     """Move several reservations at once, all or none.
 
-    They are judged by where all are in the end, so two can swap, and fourteen can leave a closed day. Each names the
-    `version` that you have read. A refusal lists `members` as that of a group does, by their place among the moves.
+    They are judged by the final state of all, so two can swap, and fourteen can leave a closed day. Each names the
+    `version` that was read. A refusal lists `members` as that of a group does, by their index among the moves.
     More than one needs a database server with transactions.
     """
     del key  # declared for the description; it is part of the token

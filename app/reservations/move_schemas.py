@@ -13,7 +13,7 @@ MOVES = 50
 
 
 class ReservationMove(Body):
-    """Where one reservation goes: what is absent stays as it is, a new start alone keeps the length."""
+    """The new place of one reservation: absent fields stay as they are, a new start alone keeps the length."""
 
     reservation: ObjectIdText
     """The id of the reservation."""
@@ -23,7 +23,7 @@ class ReservationMove(Body):
     end_time: Instant | None = None
     """Its new end."""
     resource: CatalogueId | None = None
-    """Where it goes."""
+    """Its new resource."""
 
     def to_patch(self) -> dict[str, Any]:
         """The change, with the names that the fields are stored under."""
@@ -32,12 +32,12 @@ class ReservationMove(Body):
 
 
 class NewMoves(Body):
-    """Reservations that change their places together or not at all."""
+    """Moves that are made together or not at all."""
 
     moves: Annotated[list[ReservationMove], Bounded(MOVES, least=1)]
     """What is to be moved, 1 to 50, each reservation once."""
     reason: Reason | None = None
-    """Why; kept in the history of each."""
+    """The reason, for the history of each."""
 
 
 class MovedReservations(Answer):

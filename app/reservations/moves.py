@@ -1,4 +1,4 @@
-"""Moving several reservations for a caller at once: all of them or none, judged by where all are in the end."""
+"""Moving several reservations for a caller at once: all of them or none, judged by the final state."""
 
 from collections.abc import Sequence
 

@@ -25,7 +25,7 @@ from app.storage.stored_reservations import customer_of, lenient_reservation, st
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a list is narrowed to; `from_` and `to` bound a span that the reservations overlap."""
+    """The filters of a list; `from_` and `to` bound a span that the reservations overlap."""
 
     resource: str | None = None
     customer: str | None = None
@@ -41,7 +41,7 @@ class Filters:
 
 
 def object_id(what: str, text: str) -> ObjectId:
-    """An id from a path; one that is none names nothing.
+    """An id from a path.
 
     Raises:
         Problem: `not-found`, for a text that is no id.
@@ -53,19 +53,19 @@ def object_id(what: str, text: str) -> ObjectId:
 
 
 async def read_reservation(store: Store, identity: str, caller: Caller) -> Reservation:
-    """One reservation, for a caller to whom it is shown: odd values of others are text.
+    """One reservation to show: values of other programs that cannot be read are text.
 
     Raises:
-        Problem: `not-found`, also for a stranger's.
+        Problem: `not-found`, also where the caller may not see it.
     """
     return lenient_reservation(await _read_row(store, identity, caller))
 
 
 async def read_to_change(store: Store, identity: str, caller: Caller) -> Reservation:
-    """One reservation, for a caller who changes it.
+    """One reservation to change.
 
     Raises:
-        Problem: `not-found`, also for a stranger's; `invalid`, with each field that cannot be read.
+        Problem: `not-found`, also where the caller may not see it; `invalid`, with each field that cannot be read.
     """
     return strict_reservation(await _read_row(store, identity, caller))
 
@@ -90,7 +90,7 @@ async def list_reservations(
 async def _changes(
     store: Store, filters: ReservationFilters, position: ChangePosition, limit: int
 ) -> tuple[Sequence[Row], str]:
-    """What was changed after a position and before the last ten seconds, and the cursor to go on from."""
+    """The changes after a position and before the last ten seconds, and the cursor to continue from."""
     until = store.clock.ago(FOLLOWER_LAG_SECONDS)
     rows = await ReservationStore(store).list_changes(filters, position, until, rows_max=limit + 1)
     return rows[:limit], cursor_of(next_position(position, until, rows, limit))
@@ -102,7 +102,7 @@ async def list_reservations_of_customer(
     """A customer's reservations, newest start first.
 
     Raises:
-        Problem: `not-found`, also for a stranger.
+        Problem: `not-found`, also where the caller may not see the customer.
     """
     if not caller.sees(customer) or not await CatalogueStore(store).exists(Customer, customer):
         raise not_found("customer", customer)
@@ -118,7 +118,7 @@ async def _page(
 
 
 def _marks_of(row: Row) -> tuple[Mark, Mark]:
-    """A row's position for a cursor: an instant as such, where cursors know it; what others wrote as a mark."""
+    """A row's position for a cursor: an instant as such, where a cursor can hold it; any other value as a mark."""
     position = StartPosition.of(row)
     at = to_millis(position.start) if isinstance(position.start, datetime) else LATEST
     return at if abs(at) < LATEST else mark_of(position.start), mark_of(position.identity)
@@ -128,7 +128,7 @@ def _position_of(cursor: str) -> StartPosition:
     """The position that a cursor names.
 
     Raises:
-        Problem: `invalid` if it never was a `next`.
+        Problem: `invalid` if the list never returned it.
     """
     for kind in (int, str):
         with suppress(Problem, ValueError, OverflowError):

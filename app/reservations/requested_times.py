@@ -1,7 +1,7 @@
 """The time that a body requests, by instants or by the local clocks of a time zone.
 
-A local time that does not exist, or exists twice, is never guessed for a booking: the refusal has the two instants that
-it could mean, by the offset before and after the change (RFC 5545 and Temporal resolve it; we ask).
+A local time that does not exist, or exists twice, is refused with the two instants that it could mean, by the offset
+before and after the change. RFC 5545 and Temporal choose one of them, which is no basis for a booking.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def requested_time(wanted: ReservationTime) -> RequestedTime:
 
 
 def check_span(start: datetime, end: datetime | None) -> None:
-    """Refuse an end that no rules need to judge: before the start, too near it or too far from it.
+    """Refuse an end that no reservation can have: before the start, too near it or too far from it.
 
     Raises:
         Problem: `invalid`.

@@ -86,8 +86,8 @@ class ReservationRoutes(Controller):
     ) -> Response[ReservationAnswer]:
         """Create a reservation.
 
-        With `expiresInSeconds` it is a hold. With an Idempotency-Key the first answer is kept, and is the answer to
-        each repetition.
+        With `expiresInSeconds` it is a hold. With an Idempotency-Key, the first answer is stored and returned to each
+        repetition.
         """
         del key  # declared for the description; it is part of the token
         caller = caller_of(request)
@@ -119,7 +119,7 @@ class ReservationRoutes(Controller):
     ) -> Response[Page[ReservationAnswer]]:
         """List reservations.
 
-        By start, then id; with `updatedSince` by their last change, then id, on pages without an end.
+        By start, then id; with `updatedSince` by their last change, then id, and every page has a `next`.
         """
         filters = Filters(
             resource,
@@ -169,9 +169,9 @@ class ReservationRoutes(Controller):
         """Update a reservation.
 
         A change that could add load is checked like a booking; one that cannot is never refused for an overlap.
-        `notice` and `horizon` are judged only where the start moves, so what has begun can be prolonged. Inside the
-        cancellation notice of a confirmed one another start, resource or service, an earlier end and fewer guests are
-        `/problems/too-late` without `reservations:admin`; the service of a request is 403.
+        `notice` and `horizon` are judged only where the start moves, so a reservation that has begun can be extended.
+        Inside the cancellation notice of a confirmed one, another start, resource or service, an earlier end and fewer
+        guests are `/problems/too-late` without `reservations:admin`; a change of a request's service is 403.
         """
         matching = IfMatch.read(if_match)
         changed = await reservations.change(reservation_id, data.to_patch(), matching, caller_of(request), force=force)

@@ -1,4 +1,4 @@
-"""Reservations on the wire: what is asked for, what is answered."""
+"""The bodies and answers of `/v1/reservations`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -31,7 +31,7 @@ def _metadata_key(key: str) -> str:
 
 
 def _metadata_value(value: object) -> object:
-    """One fault a value: a union of types would tell of each that it is not."""
+    """Check a value with one fault: a union of types would name a fault per type."""
     if not isinstance(value, str | bool | int | float):
         raise ValueError("a value of metadata is a text, a number, true or false")  # noqa: TRY004  # pydantic wants it
     if isinstance(value, str) and len(value) > METADATA_VALUE_LENGTH:
@@ -62,7 +62,7 @@ Reason: TypeAlias = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class ReservationTime(Body):
-    """A time: instants, or what the clocks of a place show then."""
+    """A time: instants, or local times of a time zone."""
 
     start_time: Annotated[Instant | None, Field(description="Required, or `localStart` instead.")] = None
     end_time: Annotated[Instant | None, Field(description="May be left out where the service sets it.")] = None
@@ -76,7 +76,7 @@ class ReservationTime(Body):
 
 
 class NewReservation(ReservationTime):
-    """A time wanted on a resource, or on any that offers the service."""
+    """A time to book on a resource, or on any that offers the service."""
 
     resource: Annotated[
         CatalogueId | None, Field(description="Left out, or `any`: a free one of the service's pool.")
@@ -95,19 +95,19 @@ class NewReservation(ReservationTime):
 
 
 class ReservationPatch(Body):
-    """What changes: absent stays as it is, null unsets; metadata merges by key."""
+    """The changes: absent fields stay as they are, null unsets; metadata merges by key."""
 
     resource: Annotated[CatalogueId | None, NeverNull()] = None
-    """Where it goes."""
+    """Its new resource."""
     start_time: Annotated[Instant | None, NeverNull(), Field(description="Alone it keeps the length.")] = None
     end_time: Annotated[Instant | None, NeverNull()] = None
-    """When it is to end."""
+    """Its new end."""
     service: CatalogueId | None = None
-    """What is to be done; null: nothing of the catalogue."""
+    """Its new service; null: none."""
     customer: CatalogueId | None = None
     """Whose it is."""
     guests: Guests | None = None
-    """How many people come; null is 1."""
+    """How many people come; null: 1."""
     notes: Notes | None = None
     """For people."""
     metadata: Annotated[
@@ -131,16 +131,16 @@ class ReservationPatch(Body):
 
 
 class HoldExtension(Body):
-    """How long to hold on, from now."""
+    """How long the hold is to last, from now."""
 
     expires_in_seconds: HoldSeconds
 
 
 class StatusChange(Body):
-    """Why the status changes, if you want that kept."""
+    """The reason for a change of status."""
 
     reason: Reason | None = None
-    """Kept in the history."""
+    """The reason, for the history."""
 
 
 def reason_of(change: StatusChange | None) -> str | None:
@@ -162,13 +162,13 @@ class ReservationHistoryEntry(Answer):
     changed: list[str] | None = None
     """The names of the fields that were changed."""
     reason: str | None = None
-    """Why, if that was said."""
+    """The reason, if one was given."""
 
 
 class ReservationAnswer(Answer):
     """A reservation. `[blockStart, blockEnd)` is what occupies the resource: the service's buffers added.
 
-    Of one that was not written over this API, a value that cannot be read is shown as text, whatever its type here.
+    Of a reservation that another program wrote, a value that cannot be read is shown as text, whatever its type here.
     """
 
     id: str
@@ -187,15 +187,15 @@ class ReservationAnswer(Answer):
     end_time: Instant
     """When it ends, excluded."""
     block_start: Instant
-    """When what it occupies begins."""
+    """When its block begins: `startTime` less the buffer before it."""
     block_end: Instant
-    """When what it occupies ends, excluded."""
+    """When its block ends, excluded: `endTime` and the buffer after it."""
     guests: int
     """How many people come."""
     units: int
     """What it takes of the capacity."""
     timezone: str
-    """Whose wall time it was booked by."""
+    """The time zone in which it was booked."""
     notes: str | None = None
     """For people."""
     metadata: dict[str, Any] | None = None
@@ -203,7 +203,7 @@ class ReservationAnswer(Answer):
     group: str | None = None
     """The group that it was booked with."""
     expires_at: Instant | None = None
-    """When the hold is free again."""
+    """When the hold expires."""
     version: int
     """From 1, one more with each change; its `ETag`."""
     created_at: Instant
@@ -211,11 +211,11 @@ class ReservationAnswer(Answer):
     updated_at: Instant
     """When it was last changed."""
     history: list[ReservationHistoryEntry]
-    """What has become of it, the oldest first."""
+    """Its changes, the oldest first."""
 
 
 def reservation_answer(reservation: Reservation, now: datetime) -> ReservationAnswer:
-    """A reservation as it reads at an instant: a hold whose time has come is expired; odd values of others are text."""
+    """A reservation as it reads at an instant: an expired hold is `expired`; unreadable values are text."""
     expires = to_millis(at) if isinstance(at := reservation.expires_at, datetime) else None
     fields = {name: getattr(reservation, name) for name in _PLAIN}
     fields |= {
@@ -226,13 +226,13 @@ def reservation_answer(reservation: Reservation, now: datetime) -> ReservationAn
     }
     try:
         return ReservationAnswer.model_validate(fields)
-    except ValidationError:  # checked and never mended: what can be read of it was read before
+    except ValidationError:  # sent as it is: everything readable was read before
         lines = [ReservationHistoryEntry.model_validate(entry) for entry in reservation.history]
         return ReservationAnswer.model_construct(**fields | {"history": lines})
 
 
 def _plain_metadata(stored: Any) -> Any:
-    """What JSON has no form for, as text."""
+    """Metadata with values as text for which JSON has no form."""
     if not isinstance(stored, dict) or all(_is_plain(value) for value in stored.values()):
         return stored
     return {key: value if _is_plain(value) else shown_text(value) for key, value in stored.items()}

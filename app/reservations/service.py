@@ -67,7 +67,7 @@ class Reservations:
     async def create(
         self, wanted: NewReservation, caller: Caller, *, force: bool = False, token: Token[Reservation] | None = None
     ) -> Reservation | Replay:
-        """Book a time; with `expiresInSeconds` hold it. A request whose token was answered before gets that answer.
+        """Book a time, or hold it with `expiresInSeconds`. A request whose token was answered before gets that answer.
 
         Raises:
             Problem: `conflict`, `rule`, `invalid`, `forbidden`, `hold-limit`, or what the write path raises.
@@ -247,8 +247,8 @@ class Reservations:
         """The pool as it is now.
 
         Raises:
-            Problem: `invalid` where there is no such service, or nothing offers it; what an operator must mend where
-                the service, or all that offers it, lacks its guard.
+            Problem: `invalid` where there is no such service, or no active resource offers it; `unavailable` where the
+                service, or a resource that offers it, lacks its guard.
         """
         rules, pool = await self.availability.pool(service)
         catalogue = CatalogueStore(self.store)

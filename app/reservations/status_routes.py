@@ -1,4 +1,4 @@
-"""The verbs below `/v1/reservations/{id}` that change a status, or how long a hold lasts."""
+"""The routes below `/v1/reservations/{id}` that change a status, or extend a hold."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLES
 
 
 class StatusRoutes(Controller):
-    """From a hold or a request to its end."""
+    """Changes of the status of a reservation."""
 
     path = "/reservations/{reservation_id:str}"
     tags = ("Reservations",)
@@ -55,7 +55,7 @@ class StatusRoutes(Controller):
     ) -> Response[ReservationAnswer]:
         """Extend a hold.
 
-        The time counts from now, ends at most 86,400 seconds after the hold was made, and is never shortened.
+        The seconds count from now. The hold ends at most 86,400 seconds after it was made, and is never shortened.
         """
         extended = await reservations.extend(reservation_id, data.expires_in_seconds, caller_of(request))
         return reservation_response(extended, reservations)
@@ -70,9 +70,9 @@ class StatusRoutes(Controller):
     ) -> Response[ReservationAnswer]:
         """Cancel a reservation.
 
-        Repeating it is harmless, and no overlap keeps it from being done. A confirmed one can be cancelled until its
-        service's cancellation notice before the start; after that, without `reservations:admin`, it is
-        `/problems/too-late`, which says `until` when it was possible.
+        Repeating it is harmless, and no overlap prevents it. A confirmed reservation can be cancelled until the
+        cancellation notice of its service; after that, without `reservations:admin`, the answer is `/problems/too-late`
+        with `until`, the last instant at which it was possible.
         """
         return await _end("cancelled", request, reservation_id, reservations, data)
 
@@ -86,7 +86,7 @@ class StatusRoutes(Controller):
     ) -> Response[ReservationAnswer]:
         """Complete a reservation.
 
-        It took place. Possible from its start on, and not for keys that are bound to a customer.
+        For a reservation that took place: possible from its start on, and not with a key that is bound to a customer.
         """
         return await _end("completed", request, reservation_id, reservations, data)
 
@@ -100,7 +100,7 @@ class StatusRoutes(Controller):
     ) -> Response[ReservationAnswer]:
         """Mark a reservation as a no-show.
 
-        Nobody came. Possible from its start on, and not for keys that are bound to a customer.
+        For a customer who did not come: possible from the start on, and not with a key that is bound to a customer.
         """
         return await _end("no-show", request, reservation_id, reservations, data)
 

@@ -1,4 +1,4 @@
-"""Inserts of many documents, of which others may have made some meanwhile."""
+"""Inserts of many documents, some of which another process may have inserted meanwhile."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What this server can do, found out by asking it rather than by its version.
+"""The capabilities of a server, found by asking it instead of comparing its version.
 
 Three things differ among servers: whether there are transactions, whether there is `explain`, and whether an `$or` of
 equality branches is answered from an index. The last is asked about the conflict lookup itself.
@@ -22,7 +22,7 @@ from app.storage.errors import UNAUTHORIZED, StorageError
 StoreMode = Literal["strict", "optimistic"]
 Shape = Literal["or", "single"]
 
-_NO_TRANSACTIONS = {20, 115, 263, 303}  # IllegalOperation, CommandNotSupported and two of their like
+_NO_TRANSACTIONS = {20, 115, 263, 303}  # IllegalOperation, CommandNotSupported, and two similar ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Capabilities:
     Args:
         native: A real driver is under the asynchronous client; false for mongomock, which has none.
         transactions: A transaction was begun and ended.
-        explain: The server tells its plans.
+        explain: The server supports `explain`.
         shape: `or`: the branches of a conflict lookup go in one find; `single`: one find a branch, because this
             server would answer `$or` by a full scan.
         lack: Why there are no transactions, for messages; empty where there are.
@@ -49,7 +49,7 @@ async def probe_capabilities(client: "AsyncIOMotorClient[Any]", database: "Async
     """Ask the server, by a handful of reads; nothing is written.
 
     Raises:
-        pymongo.errors.PyMongoError: if it cannot be reached or does not let us in.
+        pymongo.errors.PyMongoError: if it cannot be reached, or refuses the login.
     """
     if not isinstance(client.delegate, MongoClient):
         return Capabilities(
@@ -59,7 +59,7 @@ async def probe_capabilities(client: "AsyncIOMotorClient[Any]", database: "Async
     branch = _branch(BLOCKING[0])
     one = await _stages(database, branch)
     several = await _stages(database, {"$or": [branch, _branch(BLOCKING[1])]})
-    # Before the indexes are built both scan, which tells nothing: `migrate` asks again.
+    # Before the indexes are built both forms scan, so the answer means nothing: `migrate` asks again.
     scans = "COLLSCAN" in several and "COLLSCAN" not in one
     return Capabilities(
         native=True, transactions=not lack, explain=bool(one), shape="single" if scans else "or", lack=lack
@@ -80,7 +80,7 @@ def choose_mode(mode: Mode, capabilities: Capabilities) -> StoreMode:
 
 
 def without_transactions(wanted: str, capabilities: Capabilities) -> str:
-    """The sentence for whoever wants transactions on a server that has none; `wanted` begins it."""
+    """The sentence for an operator who wants transactions on a server that has none; `wanted` begins it."""
     return (
         f"{wanted} in strict mode, but this server has no transactions: {capabilities.lack}. "
         "Run MongoDB as a replica set (one node is enough), or set RESERVA_MODE=optimistic, in which two processes can "
@@ -110,13 +110,13 @@ async def _lack_of_transactions(client: "AsyncIOMotorClient[Any]", database: "As
 
 
 def _branch(status: str) -> dict[str, Any]:
-    """One branch of a conflict lookup, about nobody."""
+    """One branch of a conflict lookup that matches no reservation."""
     start = datetime(1970, 1, 1, tzinfo=UTC)
     return {"resource": "", "status": status, "startTime": {"$gt": start, "$lt": start + timedelta(days=1)}}
 
 
 async def _stages(database: "AsyncIOMotorDatabase[Any]", where: dict[str, object]) -> set[str]:
-    """The stages of the plan for a find among reservations; empty if the server does not tell."""
+    """The stages of the plan for a find among reservations; empty if the server does not explain it."""
     try:
         told = await database.command(
             {"explain": {"find": "reservations", "filter": where}, "verbosity": "queryPlanner"}

@@ -1,4 +1,4 @@
-"""Capacities of resources, whoever wrote them: now and in the past, in reservations or guests."""
+"""Capacities of resources of any program: now and in the past, in reservations or guests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from app.storage.row_reader import LeftOut
 from app.storage.values import count, excerpt, forms, identity, instant
 
 FIELDS = ("quantity", "capacity", "capacityMode", "formerCapacities")
-"""The fields of a resource that are read, beside its id; `quantity` is payload-reserve's word for the capacity."""
+"""The fields of a resource that are read, beside its id; `quantity` is payload-reserve's name of the capacity."""
 
 Former: TypeAlias = tuple[Era, ...]
 """Capacities that were higher, each with the instant until which it held, see `app.domain.former_capacities`."""

@@ -88,7 +88,7 @@ class CatalogueStore:
         try:
             await self.store.insert(made)
         except DuplicateKeyError:
-            # After a restart of the server the driver's own second try can meet what its first one has written.
+            # After a restart of the server the driver's own retry can find what its first try has written.
             same = await self.store.of(type(made)).find_one(made.to_mongo(), projection_model=_Identity)
             return same is not None
         return True
@@ -103,12 +103,12 @@ class CatalogueStore:
     async def update_customer(self, after: Customer, version: int) -> bool:
         """Write all fields of a customer over a stored one of this version; whether there is one.
 
-        What is unset is taken out, never null.
+        Fields that are unset are removed, never null.
         """
         stored = after.to_mongo()
         unset = dict.fromkeys(_OPTIONAL_OF_CUSTOMER - stored.keys(), "")
         sending()
-        # Guarded by the version: `save()` would overwrite what somebody else changed meanwhile.
+        # Guarded by the version: `save()` would overwrite what another request changed meanwhile.
         done = await self._collection(Customer).update_one(
             {"_id": after.id, "version": version}, {"$set": stored} | ({"$unset": unset} if unset else {})
         )

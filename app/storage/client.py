@@ -29,8 +29,8 @@ from app.storage.errors import StorageError, unusable
 D = TypeVar("D", bound=StoredDocument)
 
 SELECTION_MS = 3_000
-"""How long an operation looks for a usable server. Shorter than an election on purpose: whoever waits for a booking
-is told `unavailable` within its deadline, and may come again."""
+"""How long an operation looks for a usable server. Shorter than an election on purpose: a booking is answered
+`unavailable` within its deadline, and its client may send it again."""
 
 LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
     tz_aware=True,
@@ -38,7 +38,7 @@ LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
     unicode_decode_error_handler="replace",
     document_class=dict,
 )
-"""Decodes what others wrote: an instant outside of Python's calendar, or text that is not UTF-8, ends nothing."""
+"""Decodes rows of other programs: an instant outside Python's calendar, or text that is not UTF-8, raises no error."""
 
 _DEFAULTS = {"serverSelectionTimeoutMS": SELECTION_MS, "connectTimeoutMS": SELECTION_MS}
 
@@ -70,7 +70,7 @@ class Store:
 
     @classmethod
     async def over(cls, client: "AsyncIOMotorClient[dict[str, Any]]", name: str, *, mode: Mode = "auto") -> "Store":
-        """Take a client that somebody made, with `tz_aware=True`; closing the store closes it.
+        """The store over an existing client, made with `tz_aware=True`; closing the store closes the client.
 
         Raises:
             StorageError: if `strict` is wanted where there are no transactions.
@@ -107,7 +107,7 @@ class Store:
         return document
 
     def lenient(self, collection: str) -> "AsyncIOMotorCollection[dict[str, Any]]":
-        """A collection whose documents are decoded whatever others have stored in them."""
+        """A collection that decodes every document, whatever other programs have stored in it."""
         found = self.database[collection]
         if not self.capabilities.native:  # mongomock keeps Python's values, and knows no such options
             return found
@@ -115,7 +115,7 @@ class Store:
         return lenient
 
     async def refresh_capabilities(self) -> None:
-        """Ask again what the server can do: with the indexes built it plans better. The mode stays."""
+        """Ask again for the server's capabilities: with the indexes built it plans better. The mode stays."""
         self.capabilities = await probe_capabilities(self.client, self.database)
 
     async def is_answering(self) -> bool:
@@ -130,7 +130,7 @@ class Store:
         return True
 
     async def close(self) -> None:
-        """Stop the clock and give back the connections."""
+        """Stop the clock and close the connections."""
         await self.clock.stop()
         self.client.close()
 
@@ -139,8 +139,8 @@ async def connect(where: Settings | str, *, mode: Mode | None = None, appname: s
     """Connect to the database that settings or an address name (without a path in it: `reserva`).
 
     Writes are acknowledged by the majority and journalled, and reads go to the primary, whatever the address says: a
-    secondary may not know yet that a commit without an answer came through. A server that cannot be used
-    is known after three seconds, or the address's own `serverSelectionTimeoutMS`.
+    secondary may not know yet that an unanswered commit was applied. An unusable server is reported after three
+    seconds, or the address's own `serverSelectionTimeoutMS`.
 
     Raises:
         StorageError: with a sentence that says what to check.
@@ -164,13 +164,13 @@ async def connect(where: Settings | str, *, mode: Mode | None = None, appname: s
 def make_client(
     url: str, *, appname: str, given: str = "MONGODB_URL", **options: Any
 ) -> "AsyncIOMotorClient[dict[str, Any]]":
-    """A client that answers with aware datetimes; nobody is asked yet whether there is a server.
+    """A client that returns aware datetimes; no server is contacted yet.
 
     Args:
         url: The address.
-        appname: What the server's log calls us.
+        appname: The name of this client in the server's log.
         given: Where the operator wrote the address, for messages.
-        options: What stands above the options of the address.
+        options: Options that override those of the address.
 
     Raises:
         StorageError: if it is not an address.

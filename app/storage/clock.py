@@ -18,13 +18,13 @@ from pymongo.errors import PyMongoError
 from app.domain.instants import Millis, from_millis, to_millis
 
 REFRESH_SECONDS = 10.0
-"""Between two questions; clocks of two machines drift apart by less than a millisecond in that time."""
+"""Between two readings of the server's clock; two machines drift apart by at most 5 milliseconds in that time."""
 
 ANSWER_SECONDS = 1.0
-"""A later answer tells too little, because half of the way there and back is the error."""
+"""Later answers are not used, because the error of a reading is half of its round trip."""
 
 DRIFT = 500e-6
-"""By which part of the time that passed two clocks may differ at most; NTP never slews faster."""
+"""The largest relative difference in speed of two clocks; NTP never slews faster."""
 
 _CLOCK = {"_id": "clock"}
 """The document that is stamped."""
@@ -33,7 +33,7 @@ _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)  # commands d
 
 
 async def stamped(database: "AsyncIOMotorDatabase[dict[str, Any]]") -> datetime:
-    """The database's clock as it stamps a document itself: never ahead of it, whatever the way there takes.
+    """The database's clock as it stamps a document itself: never ahead of it, however long the round trip takes.
 
     Raises:
         pymongo.errors.PyMongoError: the database does not answer.
@@ -45,17 +45,17 @@ async def stamped(database: "AsyncIOMotorDatabase[dict[str, Any]]") -> datetime:
 
 
 class Clock:
-    """Counts on from what the server last told by the monotonic clock, so that a jump of ours moves nothing.
+    """The last reading of the server's clock, continued by the monotonic clock, which no clock change moves.
 
-    Where no server tells (mongomock, an embedded engine), it is the clock of this process.
+    Where no server gives its time (mongomock, an embedded engine), it is the clock of this process.
     """
 
     def __init__(self, client: "AsyncIOMotorClient[Any]", *, native: bool) -> None:
         self._client = client
         self._native = native
-        self._ahead: float | None = None  # milliseconds by which the server's clock is ahead of our monotonic one
-        self._error = 0.0  # milliseconds by which that may be wrong, when it was told
-        self._told = 0.0  # when that was, by our monotonic clock
+        self._ahead: float | None = None  # milliseconds by which the server's clock is ahead of the monotonic one
+        self._error = 0.0  # milliseconds by which that could be wrong when it was read
+        self._told = 0.0  # when it was read, by the monotonic clock
         self._task: asyncio.Task[None] | None = None
 
     def millis(self) -> Millis:
@@ -69,12 +69,12 @@ class Clock:
         return from_millis(self.millis())
 
     def ago(self, seconds: float) -> datetime:
-        """An instant that surely lies so long back by the server's clock, whatever of its way here we do not know."""
+        """An instant at least so many seconds ago by the server's clock, whatever the error of the last reading is."""
         drift = 0.0 if self._ahead is None else (time.monotonic() - self._told) * DRIFT * 1000
         return from_millis(Millis(self.millis() - math.ceil(seconds * 1000 + self._error + drift)))
 
     async def refresh(self) -> None:
-        """Ask the server; without an answer the clock counts on as it did."""
+        """Read the server's clock; without an answer the clock continues from the last reading."""
         if not self._native:
             return
         sent = time.monotonic()
@@ -88,7 +88,7 @@ class Clock:
             self._learn(to_millis(told), sent, time.monotonic())
 
     def _learn(self, told: Millis, sent: float, heard: float) -> None:
-        """Take over what the server told between two instants, unless what is known is surer by now."""
+        """Take over a reading between two instants, unless the last one is still more exact."""
         error = (heard - sent) / 2 * 1000
         if self._ahead is not None and error > self._error + (heard - self._told) * DRIFT * 1000:
             return
@@ -96,12 +96,12 @@ class Clock:
         self._ahead = told - (sent + heard) / 2 * 1000
 
     def start(self) -> None:
-        """Ask every ten seconds from now on."""
+        """Read the server's clock every ten seconds from now on."""
         if self._native and self._task is None:
             self._task = asyncio.create_task(self._keep(), name="clock")
 
     async def stop(self) -> None:
-        """Ask no more."""
+        """Stop reading the server's clock."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""What goes wrong on the way to the database, in sentences that say what to check."""
+"""Failures to reach or use the database, as sentences that say what to check."""
 
 import re
 
@@ -28,10 +28,10 @@ def shown(url: str) -> str:
 
 
 def unusable(url: str, error: Exception, *, given: str = "MONGODB_URL") -> StorageError:
-    """What a failed attempt to connect means for whoever set the address; `given` is where they wrote it.
+    """Raise what a failed attempt to connect means for the operator; `given` is where the address was set.
 
     Raises:
-        Exception: the given error, if it is none of those that an operator can mend.
+        Exception: the given error, if it is none that an operator can mend.
     """
     where = shown(url)
     if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure):
@@ -57,9 +57,9 @@ def unusable(url: str, error: Exception, *, given: str = "MONGODB_URL") -> Stora
 
 
 def failed(error: PyMongoError) -> str:
-    """What a failed operation on a database that was opened means, in a sentence of bounded length."""
+    """The meaning of a failed operation on an open database, as a sentence of bounded length."""
     reason = str(error)
-    if isinstance(error, BulkWriteError):  # by itself it tells of each document that was not written
+    if isinstance(error, BulkWriteError):  # its own text lists every document that was not written
         faults = [*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ())]
         reason = next((str(fault.get("errmsg")) for fault in faults), reason)
     elif isinstance(error, OperationFailure) and error.details:

@@ -151,7 +151,7 @@ async def _of_customer(store: Store, customer: str) -> list[ObjectId]:
 def _beyond(key: FindingKey, field: str, direction: int) -> dict[str, Any]:
     """What follows a key: a range of the index, and a condition for its first value."""
     beyond, from_there = _BEYOND[direction]
-    if key.value is None:  # what an older version found has no excess, and comes last
+    if key.value is None:  # a finding of an older version has no excess, and comes last
         return {field: None, "_id": {beyond: key.id}}
     if field == "excess":
         return {"$or": [{field: {beyond: key.value}}, {field: key.value, "_id": {beyond: key.id}}, {field: None}]}

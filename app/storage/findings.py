@@ -64,7 +64,7 @@ class Opening(BaseModel):
 
 
 class FindingAge(BaseModel):
-    """What tells since when a finding is open."""
+    """The fields that show since when a finding is open."""
 
     first_seen: datetime = Field(alias="firstSeen")
     history: list[Opening] = []

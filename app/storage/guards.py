@@ -52,7 +52,7 @@ async def read_guard(store: Store, identity: str) -> dict[str, Any] | None:
 
 
 async def mark_priority(store: Store, guards: Collection[str], owner: ObjectId, milliseconds: int) -> None:
-    """Mark guards as asked for by an owner until so many milliseconds from now, by the database's clock."""
+    """Mark guards as requested by an owner for so many milliseconds from now, by the database's clock."""
     # Past Beanie: one update by an expression of the server's clock.
     until = {"$dateAdd": {"startDate": "$$NOW", "unit": "millisecond", "amount": milliseconds}}
     mark = [{"$set": {"yieldUntil": until, "yieldTo": owner}}]

@@ -26,7 +26,7 @@ _PROBE_SECONDS = 2.0
 class ImportedReservation:
     """A stored reservation, as far as a row of a file can differ from it.
 
-    `reference` is the one in its metadata, where imports kept it before rows had keys; `import_key` is None then.
+    `reference` is the one in its metadata, where imports stored it before rows had keys; `import_key` is None then.
     """
 
     id: ObjectId
@@ -43,7 +43,7 @@ class ImportedReservation:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> "ImportedReservation":
-        """The one of a stored row."""
+        """The imported reservation of a stored row."""
         return cls(
             id=row["_id"],
             version=row["version"],
@@ -76,7 +76,7 @@ class ImportedReservations:
         }
 
     async def any_keyless(self) -> bool:
-        """Whether there are some from before rows had keys; True as well where that cannot be told in two seconds."""
+        """Whether there are some from before rows had keys; also true where two seconds are not enough to find out."""
         try:
             with pymongo.timeout(_PROBE_SECONDS):
                 return await self._rows.find_one(self._keyless, {"_id": 1}) is not None
@@ -97,7 +97,7 @@ class ImportedReservations:
         return [ImportedReservation.of(row) async for row in rows]
 
     async def references(self, ids: Collection[ObjectId]) -> dict[ObjectId, str]:
-        """The references of reservations that have one, whoever booked them; by id."""
+        """The references of reservations that have one, of imports and of others; by id."""
         rows = self._rows.find({"_id": {"$in": [*ids]}}, {"reference": 1, _REFERENCE_IN_METADATA: 1})
         found = {row["_id"]: row.get("reference") or row.get("metadata", {}).get("reference") async for row in rows}
         return {each: str(reference) for each, reference in found.items() if reference}

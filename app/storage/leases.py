@@ -27,7 +27,7 @@ DEAD_SECONDS = 30.0
 which another process must take over."""
 
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
-"""This process as the owner of leases and runs, and in the signs of life of workers."""
+"""This process as the owner of leases and runs, and in the heartbeats of workers."""
 
 _COLLECTION = Lease.Settings.name
 
@@ -38,7 +38,7 @@ def new_owner() -> str:
 
 
 class OwnershipLost(Exception):  # noqa: N818 -- an event, no fault of the process that hears of it
-    """Another process has the lease or the run by now: this one was silent for too long, and was taken for dead."""
+    """Another process has the lease or the run by now: this one was silent for too long and counted as dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class LeaseStore:
         Args:
             grant: What the owner was granted.
             session: That of the transaction.
-            delivery: How sending alerts goes, if that is to be stored as well.
+            delivery: The state of sending alerts, if it is to be stored as well.
 
         Raises:
             OwnershipLost: another process has the lease.
@@ -109,7 +109,7 @@ class LeaseStore:
         await self.store.database[_COLLECTION].update_one(_owned(grant), change)
 
     async def delivery(self) -> Delivery:
-        """How sending alerts goes, as the last sender has stored it."""
+        """The state of sending alerts, as the last sender has stored it."""
         lease = await self._find(ALERTS)
         return (None if lease is None else lease.delivery) or Delivery()
 

@@ -1,12 +1,12 @@
-"""Finding who occupies a resource during some spans, inside the index and without its history.
+"""The conflict lookup: finds the reservations that occupy resources during some spans, without reading their history.
 
 A reservation meets `[S, E)` in block times only if its `startTime` lies in `(S - reachBack, E + reachAhead)`, with
 `reachBack = max(blockEnd - startTime)` and `reachAhead = max(startTime - blockStart)` of what is booked there. Both
-are kept on the guard and only grow. (MongoDB bounds its time-series buckets the same way, SERVER-55106.)
+are stored on the guard and only grow. (MongoDB bounds its time-series buckets the same way, SERVER-55106.)
 
-What blocks for longer than `LONG` would stretch that window for everybody; it is marked `long`, does not count for
-the reach, and has a branch of its own over a partial index. What others wrote for longer than `LONGEST_BLOCK` is in
-`occupancies`, as is all that they wrote in forms in which it cannot be looked up.
+A block longer than `LONG` would widen that window for every lookup; it is marked `long`, does not count for the reach,
+and has a branch of its own over a partial index. A row of another program that is longer than `LONGEST_BLOCK`, or has a
+form that cannot be looked up, is in `occupancies`.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ BRANCHES_MAX = 16
 GLIMPSE_ROWS = 200
 """Rows that a glimpse reads per branch: enough to refuse most lengthy requests."""
 GLIMPSE_BRANCHES_MAX = 4
-"""Those of one resource; beyond that a glimpse would be no cheaper than the whole lookup."""
+"""Branches of one resource; with more of them a glimpse is no cheaper than the whole lookup."""
 FIELDS = (*row_reader.FIELDS, "customer", "service", "version")
 IDS_PER_FIND = 500
 """Reservations that one find reads by their ids."""
@@ -124,9 +124,9 @@ def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_per_find:
 
 
 def foreign_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
-    """The queries of `occupancies`, for what the conflict lookup does not find.
+    """The queries of `occupancies`, for rows that the conflict lookup does not find.
 
-    What is `long` there has no bound, so it is asked for by both its ends.
+    A `long` row there has no bound, so the query compares both of its ends.
     """
     queries: list[dict[str, object]] = []
     for resource, clusters in _clusters((span for span in spans if reaches[span.resource].foreign), reaches).items():
@@ -247,7 +247,7 @@ def _own(row: Row) -> Occupancy | None:
 
 
 def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
-    """What `row_reader` makes of a row of others."""
+    """The occupancies that `row_reader` finds in a row of another program."""
     if EXPIRY_IGNORING.standing(row) != "active":
         return []
     found: list[tuple[str, Occupancy]] = []
@@ -282,7 +282,7 @@ def _name(value: object) -> str | None:
 
 
 def _version(row: Row) -> int | None:
-    """The version by which its hold can be ended once its time is over; None where its status is spelled otherwise."""
+    """The version at which its hold can be marked as expired; None where its status has another spelling."""
     version = row.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or row["status"] not in BLOCKING:
         return None

@@ -1,4 +1,4 @@
-"""The stores of what the processes of a deployment know of each other: who runs, and what all agree on."""
+"""The stores of the processes of a deployment: those that run, the mode that all agree on, and workers' heartbeats."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ProcessStore:
 
     async def put_process(self, row: Process) -> bool:
         """Write the row of a process; whether it was not there before."""
-        # Beanie has no replacement that inserts what is missing, and `save()` does not tell which of both it did.
+        # Beanie has no replacement that inserts what is missing, and `save()` does not return which of the two it did.
         result = await self.store.database["processes"].replace_one({"_id": row.id}, row.to_mongo(), upsert=True)
         return result.upserted_id is not None
 
@@ -43,17 +43,17 @@ class DeploymentStore:
     store: Store
 
     async def find(self) -> Deployment | None:
-        """What was agreed on, if anything."""
+        """The agreement, if there is one."""
         found: Deployment | None = await self.store.of(Deployment).find_one(_DEPLOYMENT)
         return found
 
     async def insert_first(self, deployment: Deployment) -> None:
-        """Settle what is agreed on; where another process was first, its word stands."""
+        """Store the agreement if there is none yet; an existing one stays."""
         with suppress(DuplicateKeyError):
             await self.store.insert(deployment)
 
     async def put_deployment(self, deployment: Deployment) -> None:
-        """Settle what is agreed on, whatever was before."""
+        """Store the agreement in place of any other."""
         # Beanie has no replacement that inserts what is missing.
         await self.store.database["deployment"].replace_one(_DEPLOYMENT, deployment.to_mongo(), upsert=True)
 

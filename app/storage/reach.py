@@ -1,7 +1,7 @@
 """Reach: how far the blocks of reservations of a resource extend from their `startTime`, as its guard has it.
 
 A reservation overlaps `[S, E)` only if its `startTime` lies in `(S - reachBack, E + reachAhead)`. So the reach of a
-guard must never be smaller than any reservation of its resource needs, whoever wrote it.
+guard must never be smaller than any reservation of its resource needs, whichever program wrote it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,8 +18,8 @@ GUARDS_AN_UPDATE = 1_000
 REACH_MIN: Duration = 15 * MINUTE
 """The smallest reach above zero; a reach grows by doubling, so that it is raised rarely.
 
-A lookup reads what starts within the reach, so a small reach reads few rows: with the reach of a day, a booking of an
-hour read twenty neighbours that could not overlap it.
+A lookup reads what starts within the reach, so a small reach reads few rows: with a reach of one day, a booking of an
+hour read twenty reservations that could not overlap it.
 """
 
 
@@ -56,7 +56,7 @@ class Reach(NamedTuple):
         )
 
     def including(self, found: Mapping[str, object], taken: OccupiedTime) -> "Reach":
-        """The same reach, grown where it must be to find an occupancy of a stored reservation, whoever wrote it."""
+        """The same reach, grown where it must be to find an occupancy of a stored reservation of any program."""
         if not is_found_by_lookup(found, taken):
             return self.listing(taken.start, taken.end)
         return self._replace(long=True) if found.get("long") is True else _grown(self, *stretch(found, taken))

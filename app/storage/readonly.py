@@ -1,7 +1,7 @@
-"""Databases of any program, opened to be read and never written.
+"""Databases of any program, opened for reading only.
 
-`connect` is for Reserva's own: it tries a transaction and binds the documents. Here nothing is tried and nothing bound,
-and a `ReadOnlyDatabase` has no method that writes.
+`connect` is for databases of Reserva: it tries a transaction and binds the documents. This module does neither, and a
+`ReadOnlyDatabase` has no method that writes.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -43,7 +43,7 @@ class ReadOnlyDatabase:
         self.where = where
 
     async def now(self) -> datetime:
-        """The server's time; this machine's where the server does not tell it."""
+        """The server's time; this machine's where the server does not give it."""
         told = (await self._client.admin.command("hello", codec_options=LENIENT)).get("localTime")
         return told if isinstance(told, datetime) else datetime.now(UTC)
 
@@ -124,7 +124,7 @@ class ReadOnlyDatabase:
             return []
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         self._client.close()
 
 

@@ -1,8 +1,8 @@
 """Filters and positions of lists of reservations, as queries that an index answers.
 
 A list is sorted by `startTime` and then by id, or by `updatedAt` and then by id. A position is the place of the last
-item that was shown, and what comes after it is a condition on those two fields. Others may have stored values of any
-type in them; see `sort_keys`.
+item that was shown, and what comes after it is a condition on those two fields. Other programs may have stored values
+of any type in them; see `sort_keys`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ BEHIND_ALL = "f" * 24
 
 @dataclass(frozen=True, slots=True)
 class ReservationFilters:
-    """What a list is narrowed to.
+    """The filters of a list.
 
     Args:
         resource: Only of this resource.
-        customers: Only of each of these customers: of nobody's, if two of them differ.
+        customers: Only of all of these customers at once: none, if two of them differ.
         statuses: Only with one of these statuses, as they read now: a hold whose time is over is expired.
         from_: Only what ends after this instant.
         to: Only what starts before this instant.
@@ -62,13 +62,13 @@ class ReservationFilters:
 
 
 def customer_condition(customer: str, *, by_object_id: bool) -> Condition:
-    """What finds the reservations of a customer. An id of 24 digits may be stored as an ObjectId too."""
+    """The condition for the reservations of a customer. An id of 24 digits may be stored as an ObjectId too."""
     stored = lookup_ids(customer) if by_object_id else (customer,)
     return {"customer": customer if len(stored) == 1 else {"$in": [*stored]}}
 
 
 def _with_status(status: str, now: datetime) -> list[Condition]:
-    """What reads as a status now: a hold whose time is over is expired, whether that was written down or not."""
+    """The condition for a status as it reads now: a hold whose time is over is expired, stored so or not."""
     lapsed = {"status": "pending", "expiresAt": {"$lte": now}}
     if status == "expired":
         return [{"status": "expired"}, lapsed]

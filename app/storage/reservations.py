@@ -1,8 +1,8 @@
 """Reading reservations outside of the write path's transaction; only `app.booking` writes them.
 
-Rows that others wrote, or edited since, hold values that no document takes: ids and dates of other types, statuses
-spelled otherwise. What lists, shows or compares stored reservations therefore reads raw rows, which
-`stored_reservations` and `row_reader` turn into what they mean. What only counts rows of ours goes through Beanie.
+Rows that other programs wrote or edited have values that no document accepts: ids and dates of other types, statuses
+of another spelling. Code that lists, shows or compares stored reservations therefore reads raw rows, which
+`stored_reservations` and `row_reader` interpret. Code that only counts Reserva's own rows uses Beanie.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -33,13 +33,14 @@ from app.storage.stored_reservations import lenient_reservation
 from app.storage.values import identity as relation
 
 Row: TypeAlias = dict[str, Any]
-"""A stored reservation as it is; a page of them is made into models where that holds nobody up."""
+"""A stored reservation as it is; a page of rows is made into models in a thread, so that the event loop is not
+delayed."""
 
 RESERVATIONS: str = Reservation.Settings.name
 
 
 class GuardedRow(TypedDict):
-    """What tells which guards a change of a stored reservation needs, as others may have written it."""
+    """The fields that decide which guards a change of a reservation needs, as any program may have written them."""
 
     resource: object
     service: object
@@ -73,7 +74,7 @@ class ReservationStore:
         return {each: found[each] for each in ids if each in found}
 
     async def find_guarded(self, ids: Collection[ObjectId]) -> dict[ObjectId, GuardedRow]:
-        """Those of these ids, with what tells which guards a change of them needs."""
+        """Those of these ids, with the fields that decide which guards a change of them needs."""
         rows = self._rows.find({"_id": {"$in": [*ids]}}, {"resource": 1, "service": 1})
         return {row["_id"]: GuardedRow(resource=row.get("resource"), service=row.get("service")) async for row in rows}
 
@@ -127,10 +128,10 @@ class ReservationStore:
     async def find_occupying(
         self, reaches: Mapping[str, Reach], start: Millis, end: Millis, *, rows_max: int
     ) -> dict[str, list[Row]]:
-        """What may occupy each resource during `[start, end)` in block times, with the fields of `occupancy.FIELDS`.
+        """The rows that may occupy each resource during `[start, end)` in block times, with `occupancy.FIELDS`.
 
         One find, whatever the number of resources; a server that scans for anything but equality (see `Store.shape`)
-        is asked once per resource and status. The rows are raw: the one reader of rows says what they occupy.
+        is asked once per resource and status. The rows are raw: `row_reader` decides what they occupy.
 
         Args:
             reaches: The reach of each resource, by its id.

@@ -1,6 +1,6 @@
-"""The one reader of rows: what a stored reservation occupies, whoever wrote it, or why that cannot be told.
+"""The reader of rows of any program: what a stored reservation occupies, or why it cannot be read.
 
-Reconciliation, audit, findings and the write path all read by it. It takes ids of any type, whole numbers of any BSON
+Reconciliation, audit, findings and the write path all use it. It takes ids of any type, whole numbers of any BSON
 type, instants as dates, texts or numbers, and statuses however they are spelled; nothing in a row makes it fail.
 
 An item lies on its own resource and time; what it lacks is the reservation's. The reservation's own resource and time
@@ -62,13 +62,13 @@ IDLE_FOLDED = frozenset(_NEVER | _OVER | {*map(folded, STATUSES)} - {*BLOCKING})
 """Statuses, folded, that are known not to occupy anything, of Reserva and of others."""
 
 IDLE_AS_WRITTEN = tuple(status for status in STATUSES if status not in BLOCKING)
-"""Statuses, as we write them, that a query may exclude: its rows then lack nothing that occupies a resource."""
+"""Statuses, as Reserva writes them, that a query may exclude without losing a row that occupies a resource."""
 
 _HOLD = "pending"
 
 LONG: Duration = 7 * DAY
 LONGEST_BLOCK: Duration = 2 * 366 * DAY
-"""No block of ours ends or begins farther from its start: the longest reservation and the longest buffer."""
+"""No block of Reserva's ends or begins farther from its start: the longest reservation and the longest buffer."""
 
 
 class LeftOut(NamedTuple):
@@ -92,8 +92,8 @@ class OccupiedTime(NamedTuple):
 
 
 Standing: TypeAlias = Literal["active", "idle", "lapsed", "unknown", "trash"]
-"""What a row's status makes of it: it occupies; it does not; it is a hold that is over; its status is not known and is
-taken for one that does not; somebody has thrown it away."""
+"""The meaning of a row's status: it occupies; it does not; it is an expired hold; its status is unknown and counts as
+one that does not occupy; it is in the trash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,7 @@ def stretch(found: Mapping[str, object], taken: OccupiedTime) -> tuple[Duration,
 
 
 EXPIRY_IGNORING = Reader(now=Millis(-(2**63)))
-"""Takes every hold for live, for callers that compare its expiry themselves."""
+"""Counts every hold as live, for callers that compare its expiry themselves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The parsed rules of resources and services that one process keeps, for bookings and for reads.
+"""The cache of parsed rules of resources and services in one process, for bookings and for reads.
 
 An entry is valid for one *stamp*, which changes with every edit. Where there are transactions the stamp is the `rules`
 id of the guard, which an edit changes together with the object. Where there are none an edit is two writes, and the
@@ -26,7 +26,7 @@ from app.work import WorkPool
 F = TypeVar("F", ResourceRules, ServiceRules)
 
 CACHE_SIZE_MAX = 1_000_000
-"""The size of what is kept of each kind: an entry counts one, and one more for each override and time off."""
+"""The size of each cache: an entry counts one, and one more for each override and time off."""
 
 PARSED_INLINE_MAX = 200
 """Objects, overrides and times off that are parsed on the event loop: a millisecond."""
@@ -46,7 +46,7 @@ class VersionedCache(Generic[F]):
     """Parsed rules by id, each valid for the stamp that it was read under.
 
     Args:
-        collection: Where the objects are kept.
+        collection: The collection of the objects.
         parse: From a stored object to its rules.
         guard: The id of an object's guard.
         atomic: Whether edits are transactions.
@@ -66,7 +66,7 @@ class VersionedCache(Generic[F]):
         self.guard = guard
         self.atomic = atomic
         self._parse: Callable[[Row], F] = parse
-        # The oldest entry is evicted: edits replace entries anyway, and reads, also in threads, then change nothing.
+        # The oldest entry is evicted: edits replace entries anyway, and then reads, also in threads, change nothing.
         self._entries: FIFOCache[str, tuple[str, F]] = FIFOCache(limit, getsizeof=_size)
         self._lock = Lock()
 
@@ -79,7 +79,7 @@ class VersionedCache(Generic[F]):
         return rules if self.atomic else f"{rules} {row.get('version', 1)}"
 
     def valid(self, guards: Guards, rows: Iterable[Row]) -> dict[str, F]:
-        """The rules of those that nobody edited since; of a row its id is enough, without transactions its version."""
+        """The rules of those that were not edited since; a row needs its id, without transactions its version too."""
         found: dict[str, F] = {}
         with self._lock:
             for row in rows:
@@ -108,7 +108,7 @@ def _size(entry: tuple[str, ResourceRules | ServiceRules]) -> int:
 
 
 class RuleCache:
-    """What one process keeps of the catalogue. `atomic`: whether edits are transactions, see above."""
+    """The cached rules of the catalogue. `atomic`: whether edits are transactions, see above."""
 
     def __init__(self, *, atomic: bool = True) -> None:
         self.resources = VersionedCache("resources", resource_rules_of, str, atomic=atomic)
@@ -126,7 +126,7 @@ class Rules:
     services: Mapping[str, ServiceRules]
     guards: Guards
     unreadable: Mapping[str, Problem]
-    """What is to be said of those that nobody can read, by the ids of their guards."""
+    """The problems of those that cannot be read, by the ids of their guards."""
 
 
 class RuleReader:
@@ -153,7 +153,7 @@ class RuleReader:
     ) -> Rules:
         """Read the guards of these, and parse only what was edited since it was last read.
 
-        Many are read in portions. What one portion gave is kept, so whoever asks again after `until` gets further.
+        Many are read in portions. The rules of each portion are cached, so a repeated question gets further.
 
         Raises:
             Problem: `overloaded` where it takes longer than `until`, or where long schedules
@@ -200,7 +200,7 @@ class RuleReader:
         size = PORTION
         while unknown:
             portion, unknown = unknown[:size], unknown[size:]
-            async with self._turn_to_read(until):  # who asks for the same meanwhile finds it when their turn comes
+            async with self._turn_to_read(until):  # a question for the same rules finds them cached when its turn comes
                 known |= (parsed_by_others := cache.valid(guards, portion))
                 portion = [row for row in portion if row["_id"] not in parsed_by_others]
                 began = self._clock()
@@ -212,10 +212,10 @@ class RuleReader:
     async def _parsed(
         self, cache: VersionedCache[F], rows: Sequence[Row], guards: Guards, unreadable: dict[str, Problem]
     ) -> dict[str, F]:
-        """The rules of these, read and parsed. Kept are those whose guards are the same before and after."""
+        """The rules of these, read and parsed. Those whose guards are the same before and after are cached."""
         wanted = [row["_id"] for row in rows]
         fresh = await self._objects(cache).find({"_id": {"$in": wanted}}).batch_size(PORTION).to_list(None)
-        # An edit that came in between gave rules that are newer than their guard: right, but not to be kept.
+        # An edit in between gave rules that are newer than their guard: correct, but not to be cached.
         rows_again = await self._rows([cache.guard(row["_id"]) for row in fresh])
         loaded = _UnparsedRules(cache, guards, rows_again, fresh, unreadable)
         return loaded.parse() if loaded.size <= PARSED_INLINE_MAX else await self._work.run(loaded.parse)
@@ -259,7 +259,7 @@ class _UnparsedRules(Generic[F]):
         return sum(_stored_size(row) for row in self.fresh)
 
     def parse(self) -> dict[str, F]:
-        """Parse them; kept is what had the same stamp before and after."""
+        """Parse them; rules with the same stamp before and after are cached."""
         parsed: dict[str, F] = {}
         for row in self.fresh:
             stamp = self.cache.stamp(self.before, row)
@@ -272,7 +272,7 @@ class _UnparsedRules(Generic[F]):
 
 
 def took_too_long() -> Problem:
-    """What is told of a question whose answer was not ready in time."""
+    """The problem of a question whose answer was not ready in time."""
     return Problem("overloaded", "This takes too long to work out at the moment; ask for less, or again in a moment.")
 
 

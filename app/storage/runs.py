@@ -27,8 +27,8 @@ ENDED: tuple[RunState, ...] = ("succeeded", "failed", "abandoned")
 BEAT_SECONDS = 3.0
 """How often the owner of a run writes that it lives, with the counts of the run."""
 RETRY_MINUTES = (1, 5, 15)
-"""After how long another run comes in the place of one that failed. After the last of them no run is retried until
-somebody asks for one, or the schedule does."""
+"""After how long another run comes in the place of one that failed. After the last of them, only a request or the
+schedule starts another run."""
 PRUNE_BATCH = 1_000
 """Runs that are removed at once."""
 
@@ -130,7 +130,7 @@ class RunStore:
     async def enqueue_retries(self) -> list[Run]:
         """Enqueue another run in the place of each that failed, once its pause is over. Returns those that now wait.
 
-        No retry is made where somebody, or the schedule, has asked since for a run that reads the same.
+        No retry is made where a run that reads the same was requested or scheduled since.
         """
         waiting = []
         runs = self.store.of(Run)

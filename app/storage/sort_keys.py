@@ -49,7 +49,7 @@ def value_of(mark: str) -> Any:
     try:
         value = loads(mark[1:], json_options=_OPTIONS) if mark.startswith(_ODD) else ObjectId(mark)
         ours = mark_of(value) == mark and _rank(value) < len(_TYPES) and mark.count("{") + mark.count("[") <= _DEEPEST
-        encode({"": value}, codec_options=_STORED)  # whatever no document can hold no query can ask for
+        encode({"": value}, codec_options=_STORED)  # a value that no document can hold cannot be in a query
     except Exception:  # noqa: BLE001  # extended JSON fails in as many ways as it has types
         raise ValueError("this is no mark") from None
     if not ours:

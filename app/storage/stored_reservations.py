@@ -1,4 +1,4 @@
-"""Stored reservations as documents, whoever wrote them: strictly for a change, leniently for an answer.
+"""Stored reservations of any program as documents: strictly for a change, leniently for an answer.
 
 A change needs every field, so what cannot be read is refused by name. An answer shows odd values as text. Both take
 what the reader of rows takes: whole numbers of any type, relations as ids, instants as dates, texts and numbers.
@@ -19,7 +19,8 @@ from app.storage.row_reader import folded
 from app.storage.values import count, excerpt, identity, instant, shown_text
 
 FIRST_YEAR, LAST_YEAR = 1968, 2203
-"""The years in which all that is booked here lies, with the longest buffers; instants outside are only shown."""
+"""The years in which all that is booked here lies, with the longest buffers; instants outside are shown but not
+computed with."""
 
 _DATES = ("startTime", "endTime", "blockStart", "blockEnd")
 _COUNTS = ("units", "guests", "version")
@@ -88,7 +89,7 @@ def lenient_reservation(row: Mapping[str, object]) -> Reservation:
 
 
 def customer_of(row: Mapping[str, object]) -> str | None:
-    """Whose reservation a row is, as text; None for nobody's."""
+    """The customer of a row, as text; None where it has none."""
     return None if (customer := row.get("customer")) is None else identity(customer) or shown_text(customer)
 
 

@@ -1,4 +1,4 @@
-"""What a sweep reads: every reservation that may occupy something, in whatever form others wrote it.
+"""The rows that a sweep reads: every reservation that may occupy a resource, in whatever form it was written.
 
 All of it is read raw, past Beanie: no model fits rows that others wrote, and a pass reads a million of them.
 """
@@ -24,7 +24,8 @@ SWEPT_FIELDS = (*FIELDS, "long")
 ORDER = [("resource", 1), ("status", 1), ("startTime", 1)]
 """The order of the conflict lookup's index: along it the server sorts nothing."""
 OCCUPYING: Mapping[str, Any] = {"status": {"$nin": [*IDLE_AS_WRITTEN]}}
-"""All but what surely occupies nothing. Others spell statuses otherwise, so no filter can name those that block."""
+"""All rows except those known not to occupy. Other programs spell statuses otherwise, so no filter can name those that
+block."""
 
 _RESERVATIONS = Reservation.Settings.name
 _REFERENCES = ("resource", "items.resource")

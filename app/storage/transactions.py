@@ -37,7 +37,7 @@ async def snapshot(store: Store) -> AsyncIterator[AsyncIOMotorClientSession]:
     """A session whose reads are all of one instant; nothing is written in it.
 
     Raises:
-        pymongo.errors.PyMongoError: the server failed; `is_transient` tells whether another snapshot may succeed.
+        pymongo.errors.PyMongoError: the server failed; see `is_transient` for whether another snapshot may succeed.
     """
     async with await store.client.start_session() as session:
         session.start_transaction(ReadConcern("snapshot"), read_preference=ReadPreference.PRIMARY)

@@ -1,6 +1,6 @@
-"""Values as others store them: ids, instants and counts in all the types that they come in.
+"""Reads values that other programs stored: ids, instants and counts of many types.
 
-Each reader returns None for what it cannot make sense of; what that means is for the caller to say.
+Each reader returns None for a value that it cannot interpret; the caller decides what that means.
 """
 
 import re
@@ -19,11 +19,11 @@ from typing_extensions import override
 from app.domain.instants import FIRST, LAST, SECOND, Millis, render, to_millis
 
 COUNT_MAX = 2**31
-"""The largest count that is taken for one; larger numbers are unreadable."""
+"""The largest readable count."""
 
 SECONDS_FROM, MILLIS_FROM = 10**8, 10**11
-"""A number of a day in our times: below the first it can be neither, between the two only seconds since 1970 (1973 to
-5138), above only milliseconds (from 1973 on)."""
+"""A number as an instant: below the first it is unreadable, between the two it is seconds since 1970 (1973 to 5138),
+above milliseconds (from 1973 on)."""
 
 _ID_FIELDS = ("value", "id", "_id")
 _YEAR = 4
@@ -82,7 +82,7 @@ def forms(text: str) -> list[Any]:
 
 
 def is_opaque(value: object) -> bool:
-    """Whether an id is stored in a form that cannot be told from its text: an object around it, or bytes."""
+    """Whether an id is stored in a form that no lookup by its text finds: inside an object, or as bytes."""
     return isinstance(value, Mapping | DBRef | bytes)
 
 
@@ -103,7 +103,7 @@ def instant(value: object) -> Millis | None:
 
 
 def _parsed(text: str) -> Millis | None:
-    if text[_YEAR : _YEAR + 1] != "-":  # a number as text is as likely something else
+    if text[_YEAR : _YEAR + 1] != "-":  # a number as text may mean something else
         return None
     try:
         moment = datetime.fromisoformat(text)
@@ -122,10 +122,10 @@ def count(value: object, least: int = 1) -> int | None:
 
 
 def _number(value: object) -> int | float | Decimal | None:
-    """A finite number of any type that BSON knows; a truth value is none."""
+    """A finite number of any BSON type; a boolean is none."""
     if isinstance(value, Decimal128):
         value = value.to_decimal()
-        if value.is_nan():  # Python does not even ask a signalling one whether it is finite
+        if value.is_nan():  # `is_finite` of a signalling NaN raises in Python
             return None
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
@@ -133,7 +133,7 @@ def _number(value: object) -> int | float | Decimal | None:
 
 
 def shown_text(value: object) -> str:
-    """A value of any type as text, for whoever reads it in an answer: an id or a date in its usual form."""
+    """A value of any type as text for an answer: an id or a date in its usual form."""
     if (known := identity(value)) is not None:
         return _shortened(known)
     if isinstance(value, datetime):
@@ -156,7 +156,7 @@ class OtherId(NamedTuple):
 
     @override
     def __str__(self) -> str:
-        """As it is shown."""
+        """The text that is shown."""
         return self.text
 
 
@@ -168,12 +168,12 @@ def row_key(identity: object) -> ObjectId | str | OtherId:
 
 
 def excerpt(value: object) -> str:
-    """A value as an example of what was found: its beginning, without what would disturb a terminal."""
+    """A value as an example of what was found: its beginning, in printable characters."""
     text = printable(value if isinstance(value, str) else repr(value))
     text = text if len(text) <= _EXCERPT_CHARACTERS_MAX else text[: _EXCERPT_CHARACTERS_MAX - 1] + "…"
     return f'"{text}"' if isinstance(value, str) else text
 
 
 def printable(text: str) -> str:
-    """Text of others, fit for a terminal: control characters could say more than they show."""
+    """Text of other programs, fit for a terminal: unprintable characters are replaced."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

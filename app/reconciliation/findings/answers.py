@@ -1,4 +1,4 @@
-"""A stored finding as an answer, with its reservations as they can be read, whoever wrote their rows."""
+"""Stored findings as answers, with as much of their reservations as can be read, whichever program wrote them."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ def _finding_answer(finding: Finding, shown: ShownFindings) -> FindingAnswer:
 def _reservation_answer(
     reservation: Any, finding: Finding, context: FindingsContext, reader: Reader
 ) -> FindingReservation:
-    """A reservation as it can be read: its own times, or where it has items those of the one that is in the way."""
+    """A reservation as far as it can be read: its own times or, where it has items, those of the conflicting one."""
     row = context.reservations.get(row_key(reservation))
     if row is None:
         return FindingReservation(id=shown_text(reservation))
@@ -64,12 +64,12 @@ def _reservation_answer(
 
 
 def _is_plain(row: Mapping[str, Any]) -> bool:
-    """Whether what a row says of itself is all, as it is of each that we wrote."""
+    """Whether the fields of a row are the whole answer, as in every row that Reserva wrote."""
     return not row.get("items") and type(row.get("units")) is int
 
 
 def _taken(row: Mapping[str, Any], finding: Finding, context: FindingsContext) -> OccupiedTime | None:
-    """What it takes of the resource; of several items there, the first that meets the window."""
+    """The occupancy of the resource by a row; of several items, the first that meets the window."""
     start, end = to_millis(finding.from_), to_millis(finding.to)
     found = (each for each in occupancies(row, context.by_guest) if isinstance(each, OccupiedTime))
     there = [each for each in found if each.resource == finding.resource]
@@ -89,7 +89,7 @@ def _made(reservation: Any, row: Mapping[str, Any]) -> str | None:
 
 
 def _moment(value: Any) -> str | None:
-    """An instant as it leaves us if it can be read as one, of whatever type; else as text."""
+    """A stored value of any type as an instant of an answer if it can be read as one; else as text."""
     if value is None:
         return None
     if isinstance(value, datetime):

@@ -1,6 +1,7 @@
-"""What is shown beside findings: their reservations as they are now, and the names of customers and resources.
+"""The context of shown findings: their reservations as they are now, and the names of customers and resources.
 
-Each is read for a whole page at once. Others may have written the rows, so they are decoded whatever is in them.
+Each is read for a whole page at once. Other programs may have written the rows, so they are decoded whatever is in
+them.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -21,7 +22,7 @@ _RESOURCE = {"name": 1, "capacityMode": 1}
 
 @dataclass(frozen=True, slots=True)
 class FindingsContext:
-    """What was read beside some findings.
+    """Rows and names that belong to some findings.
 
     Attributes:
         reservations: The rows, by the key of their ids; without those that no longer exist.
@@ -37,7 +38,7 @@ class FindingsContext:
 
 
 async def read_context(store: Store, findings: Sequence[Finding]) -> FindingsContext:
-    """Read what is shown beside these findings."""
+    """Read the context of these findings."""
     wanted = {row_key(each): each for finding in findings for each in finding.reservations[:SHOWN_RESERVATIONS]}
     rows = await rows_by_id(store, Reservation, wanted.values(), _RESERVATION)
     customers = {known for row in rows if (known := identity(row.get("customer"))) is not None}
@@ -59,6 +60,6 @@ def _forms(ids: Iterable[str]) -> list[Any]:
 
 
 def _names(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """The names that are texts; an id of ours goes before the same one in another form."""
+    """The names that are texts; an id that is a text takes precedence over the same id in another form."""
     ordered = sorted(rows, key=lambda row: isinstance(row["_id"], str))
     return {str(identity(row["_id"])): row["name"] for row in ordered if isinstance(row.get("name"), str)}

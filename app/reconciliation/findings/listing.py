@@ -1,4 +1,4 @@
-"""The list of findings, as a client pages through it: its filters are checked, its cursors read and written."""
+"""The list of findings: checks its filters, and reads and writes its cursors."""
 
 import hashlib
 from datetime import datetime
@@ -14,11 +14,11 @@ from app.storage.documents import Finding
 from app.storage.finding_pages import FindingFilters, FindingKey, FindingOrder, find_page
 
 MAX_VALUES = 200
-"""Of all filters together."""
+"""The largest number of values of all filters together."""
 
 _DIGEST_BYTES = 6
 _BEYOND_NUMBERS = 2**63
-"""No database has a whole number as large."""
+"""Above every whole number of BSON."""
 
 
 def check(filters: FindingFilters) -> None:
@@ -34,7 +34,7 @@ def check(filters: FindingFilters) -> None:
 
 
 def digest(filters: FindingFilters) -> str:
-    """Tells the lists of two filters apart, for cursors."""
+    """A digest of the filters, by which a cursor of another list is recognized."""
     instants = (filters.from_, filters.to, filters.updated_since)
     spans = [None if each is None else render(each) for each in instants]
     parts = repr((sorted({*filters.states}), sorted({*filters.resources}), filters.customer, spans))
@@ -88,7 +88,7 @@ def _value(text: str, order: str) -> int | datetime | None:
     """The value of which `_text` made a part of a cursor.
 
     Raises:
-        Problem: `invalid` for what it cannot have made, and for what no finding can have.
+        Problem: `invalid` for a text that `_text` cannot have made, and for a value that no finding can have.
     """
     if not text and order == "excess":
         return None

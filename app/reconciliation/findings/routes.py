@@ -42,7 +42,7 @@ _WORD: dict[str, Any] = {
     "responses": problems("not-found", "forbidden-transition", "stale", "overloaded", "outcome-unknown", body=True),
 }
 _ONLY: dict[str, TransitionTarget] = {"until": "accepted", "assignee": "assigned"}
-"""Fields of a word on many that only one word takes."""
+"""Fields of a decision on many findings that only one kind of decision has."""
 
 StatesParameter = Annotated[
     list[State] | None, QueryParameter(name="state", max_items=MAX_VALUES, description="In one of these states.")
@@ -71,7 +71,7 @@ SinceParameter = Annotated[
 
 
 class FindingRoutes(Controller):
-    """Resources that are booked above their capacity, and what people have said of that."""
+    """Resources that are booked above their capacity, and people's decisions about them."""
 
     path = "/findings"
     tags = ("Findings",)
@@ -118,7 +118,7 @@ class FindingRoutes(Controller):
     ) -> Response[FindingAnswer]:
         """Get a finding.
 
-        With its reservations side by side, and with `proposals`: moves that would be done at this moment.
+        With its reservations side by side, and with `proposals`: moves that would be possible at this moment.
 
         Its tag is that of its version; as long as it is not resolved, reservations and proposals change without one.
         """
@@ -162,7 +162,7 @@ class FindingRoutes(Controller):
     ) -> Response[FindingAnswer]:
         """Acknowledge an open finding.
 
-        Somebody has seen it. Repeating it is harmless.
+        A person is dealing with it. Repeating it is harmless.
         """
         return await _transitioned(
             findings, finding_id, _transition_of(request, "acknowledged", data or FindingNote()), if_match
@@ -179,9 +179,9 @@ class FindingRoutes(Controller):
     ) -> Response[FindingAnswer]:
         """Accept a finding.
 
-        It may stay like this: these reservations or fewer, up to the peak and the excess that it has now. Whoever
-        joins, a higher peak, a lower capacity, and `until`, make it open again. Repeating it accepts what it is by
-        then.
+        The overlap may stay: these reservations or fewer, up to the present peak and excess. Another reservation, a
+        higher peak, a lower capacity, and the end of `until` open the finding again. Repeating it accepts the finding
+        as it is then.
         """
         return await _transitioned(
             findings, finding_id, _transition_of(request, "accepted", data or FindingAcceptance()), if_match
@@ -198,7 +198,7 @@ class FindingRoutes(Controller):
     ) -> Response[FindingAnswer]:
         """Resolve a finding.
 
-        Refused while the reservations still overlap. The next run would see by itself that it is over.
+        Refused while the reservations still overlap. The next run resolves it by itself once they no longer do.
         """
         return await _transitioned(
             findings, finding_id, _transition_of(request, "resolved", data or FindingNote()), if_match
@@ -232,7 +232,7 @@ class FindingRoutes(Controller):
     ) -> Response[FindingAnswer]:
         """Assign a finding to a person.
 
-        Without `assignee`, to nobody. Its state stays as it is.
+        Without `assignee` the assignment is removed. The state stays as it is.
         """
         return await _transitioned(
             findings, finding_id, _transition_of(request, "assigned", data or FindingAssignment()), if_match
@@ -240,7 +240,7 @@ class FindingRoutes(Controller):
 
 
 def _transition_of(request: Request, to: TransitionTarget, data: FindingNote) -> FindingTransition:
-    """A word as its body says it, by the person behind the key."""
+    """The transition that a body requests, by the person whom it names, else by the key."""
     key = caller_of(request).prefix
     until, assignee = getattr(data, "until", None), getattr(data, "assignee", None)
     return FindingTransition(to, data.actor or key, key, data.note, until, assignee)

@@ -15,7 +15,7 @@ from app.storage.finding_pages import SHOWN_RESERVATIONS
 NOTE_LENGTH, NAME_LENGTH = 500, 100
 
 TransitionTarget: TypeAlias = Literal["acknowledged", "accepted", "resolved", "open", "assigned"]
-"""What a word brings: a state, or an assignee."""
+"""The aim of a decision: a state, or an assignee."""
 
 
 def _person(name: str) -> str:
@@ -40,14 +40,14 @@ ShownInstant = Annotated[
         }
     ),
 ]
-"""An instant that others may have written: one of ours, or a text."""
+"""An instant, or the text of a value that another program wrote."""
 
 
 class FindingNote(Body):
-    """What you want to have noted, and who you are if several people share the key."""
+    """A note, and the person's name if several people share the key."""
 
     note: Annotated[str | None, Field(min_length=1, max_length=NOTE_LENGTH)] = None
-    """What you want to be read in the history."""
+    """A note for the history."""
     actor: Annotated[
         str | None,
         AfterValidator(_person),
@@ -56,20 +56,20 @@ class FindingNote(Body):
 
 
 class FindingAcceptance(FindingNote):
-    """How long it may stay like this; left out: for good."""
+    """Until when the overlap may stay; left out: without an end."""
 
     until: Annotated[Instant | None, Field(description="In the future; from then on it is open again.")] = None
 
 
 class FindingAssignment(FindingNote):
-    """Who takes care of it; left out: nobody."""
+    """The person who deals with it; left out: the assignment is removed."""
 
     assignee: Annotated[str | None, Field(min_length=1, max_length=NAME_LENGTH)] = None
-    """The name of the person; nobody if left out."""
+    """The name of the person; if left out, the assignment is removed."""
 
 
 class FindingsTransition(FindingAcceptance, FindingAssignment):
-    """One word on many findings. `until` is for `accepted` alone, `assignee` for `assigned`."""
+    """One decision on many findings. Only `accepted` takes `until`, only `assigned` takes `assignee`."""
 
     ids: Annotated[
         list[ObjectIdText],
@@ -86,8 +86,7 @@ class FindingsTransition(FindingAcceptance, FindingAssignment):
 class FindingReservation(Answer):
     """A reservation of a finding as it is now; `by` is the prefix of the key that made it.
 
-    What somebody put into the database past the API is shown as it can be read, and may lack some of it; of one that is
-    gone there is the id.
+    Of a reservation that another program wrote, only what can be read is shown; of one that no longer exists, the id.
     """
 
     id: str
@@ -110,7 +109,7 @@ class FindingReservation(Answer):
 
 
 class MoveProposal(Answer):
-    """A move that `/v1/moves` would do at this moment."""
+    """A move that `/v1/moves` would accept at this moment."""
 
     reservation: str
     """The reservation that would move."""
@@ -123,10 +122,10 @@ class MoveProposal(Answer):
 
 
 class FindingHistoryEntry(Answer):
-    """A word on a finding or a change of it: whose, when, and which state it had then.
+    """A decision about a finding or a change of it: by whom, when, and the state from then on.
 
-    `by` is the person if they said who they are, else the prefix of their key; `worker` is a run. `from` to `capacity`
-    are the window as it was then, `joined` and `left` the ids of reservations.
+    `by` is the name of the person where it was given, else the prefix of the key; `worker` is a run. `from` to
+    `capacity` are the window as it was then, `joined` and `left` the ids of reservations.
     """
 
     at: Instant
@@ -154,7 +153,7 @@ class FindingHistoryEntry(Answer):
 class FindingAnswer(Answer):
     """A stretch of one resource with load above its capacity; `peak` is the highest, in units.
 
-    `proposals` are told of single findings only.
+    Only a single finding has `proposals`, not one of a list.
     """
 
     id: str
@@ -176,12 +175,12 @@ class FindingAnswer(Answer):
     state: State
     """What has been decided about it."""
     assignee: str | None = None
-    """Who takes care of it."""
+    """The person who deals with it."""
     reservations: Annotated[list[FindingReservation], Field(description=f"The first {SHOWN_RESERVATIONS}.")]
     reservation_count: int
     """How many reservations are in the window."""
     proposals: list[MoveProposal] | None = None
-    """Moves that would be done at this moment; of single findings only."""
+    """Moves that would be possible at this moment; of single findings only."""
     merged_into: Annotated[str | None, Field(description="The finding that it is part of by now.")] = None
     split_from: Annotated[str | None, Field(description="The finding that it was part of.")] = None
     first_seen: Instant
@@ -191,7 +190,7 @@ class FindingAnswer(Answer):
     run: str
     """The reconciliation that last saw it."""
     history: list[FindingHistoryEntry]
-    """What has become of it, and what was noted."""
+    """Its changes and decisions, with their notes."""
 
 
 class FindingPage(Answer):
@@ -206,7 +205,7 @@ class FindingPage(Answer):
 
 
 class FindingTransitionResult(Answer):
-    """What came of a word on one of many: the finding as it is now, or the problem."""
+    """The result of a decision on one of many findings: the finding as it is now, or the problem."""
 
     id: str
     """The finding."""

@@ -26,7 +26,7 @@ CONCURRENT_MAX = 8
 """Transitions of one request that are stored at the same time."""
 
 RESERVE_SECONDS = 0.7
-"""Time kept for the answer about many findings; no further transition begins in it."""
+"""Time that is reserved for the answer about many findings; no further transition begins in it."""
 
 
 class ShownFindings(NamedTuple):
@@ -87,8 +87,8 @@ class Findings:
     ) -> tuple[list[Finding | Problem], ShownFindings]:
         """Apply the same transition to many; the results in their order, and the findings that it was applied to.
 
-        Each is by itself: a refusal stops no other. What is not reached before the deadline of the request is
-        `overloaded`.
+        Each finding is separate: a refusal stops no other. A finding that is not reached before the deadline of the
+        request is `overloaded`.
 
         Raises:
             Problem: `invalid` for a transition that applies to none.

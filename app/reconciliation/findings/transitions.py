@@ -26,7 +26,7 @@ from app.storage.findings import FindingStore, FindingUpdate, VersionConflict
 from app.storage.values import label
 
 TRIES_MAX = 10
-"""How often a run or another person may be faster before a transition is refused as overloaded."""
+"""How often a run or another person may change the finding first before a transition is `overloaded`."""
 
 FROM: dict[TransitionTarget, tuple[State, ...]] = {
     "acknowledged": ("open",),
@@ -50,7 +50,7 @@ class FindingTransition:
         key: The prefix of their API key; None on the terminal.
         note: Why.
         until: When an acceptance ends; None: never.
-        assignee: To whom an assignment assigns it; None: to nobody.
+        assignee: The person to assign it to; None removes the assignment.
     """
 
     to: TransitionTarget

@@ -1,12 +1,12 @@
-"""What MongoDB keeps, as Beanie documents with their indexes, one module a noun.
+"""The stored documents, as Beanie documents with their indexes: one module per noun.
 
 Field names in MongoDB and JSON are camelCase, here snake_case with aliases. Optional fields are left out, never null:
 a sparse unique index still indexes explicit nulls. Nothing here is written with `save()`, which upserts every field and
 revives what was deleted: creates are inserts, changes are guarded updates.
 
-What guarded updates alone use is declared nowhere, and kept by them: `operations` of resources and services (the ids
-of the last edits, see `app.booking.edit`), `members` and `complete` of pools (see `app.storage.pools`), and the
-document that the clock stamps (see `app.storage.clock`).
+Fields that only guarded updates use are not declared, and these updates leave them in place: `operations` of resources
+and services (the ids of the last edits, see `app.booking.edit`), `members` and `complete` of pools (see
+`app.storage.pools`), and the document that the clock stamps (see `app.storage.clock`).
 """
 
 from app.storage.documents.base import Name, StoredDocument, SubDocument, bound

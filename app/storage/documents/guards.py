@@ -1,4 +1,4 @@
-"""Guards of resources and services, and what occupies a resource where the conflict lookup cannot find it."""
+"""Guards of resources and services, and occupancies that the conflict lookup cannot find."""
 
 from datetime import datetime
 from typing import Any, ClassVar

@@ -12,9 +12,9 @@ from app.storage.documents.base import Name, StoredDocument
 class Process(StoredDocument):
     """A process that books, as long as it lives.
 
-    `beat` grows with each heartbeat. `sessions` are the ids of those in which the process may hold guards: whoever
-    finds it dead kills them. `place` is where its `pid` is valid (see `app.pids`), `host` the name of that machine for
-    people; `started` distinguishes it from another process with the same pid.
+    `beat` grows with each heartbeat. `sessions` are the ids of those in which the process may hold guards: a process
+    that finds it dead kills them. `place` is where its `pid` is valid (see `app.pids`), `host` the name of that machine
+    for people; `started` distinguishes it from another process with the same pid.
     """
 
     id: PydanticObjectId = Field(alias="_id")

@@ -19,8 +19,8 @@ class Run(StoredDocument):
 
     `left_out` counts what could not be read, by reason, and `unreadable` the rows of which nothing could; `owner` is
     the process that runs it and `beat_at` the time of its last heartbeat; `unaccepted` counts those of its findings
-    that nobody accepted. `tries` is the number of the attempt, counting the failed runs that it replaces; `retry_at` is
-    when a failed run is replaced.
+    that are not accepted. `tries` is the number of the attempt, counting the failed runs that it replaces; `retry_at`
+    is when a failed run is replaced.
     """
 
     id: PydanticObjectId = Field(alias="_id")
