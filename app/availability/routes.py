@@ -89,7 +89,7 @@ class AvailabilityRoutes(Controller):
     ) -> AvailabilityExplanation:
         """Explain why a time can or cannot be booked.
 
-        Each rule with its verdict, and what is in the way.
+        Every rule with its verdict, and the reservation, time off or override to blame.
         """
         if resource is None:
             raise invalid_parameter("resource", "Name the resource that you ask about.")

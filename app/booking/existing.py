@@ -49,7 +49,7 @@ class ExistingIntent(Intent[Reservation]):
     row: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
     """The stored document, once it was read."""
     allows_missing_resource: ClassVar[bool] = False
-    """Whether the intent can change a reservation whose resource does not exist, as one that others wrote."""
+    """Whether the intent can change a reservation whose resource does not exist, as one of another program."""
 
     @override
     def lanes(self) -> frozenset[Lane]:
@@ -81,7 +81,7 @@ class ExistingIntent(Intent[Reservation]):
         """The reservation in this transaction; None if there is none.
 
         Raises:
-            Problem: `invalid` where others wrote it so that it cannot be read.
+            Problem: `invalid` where another program stored it so that it cannot be read.
         """
         row = view.target(COLLECTION, self.reservation)
         if row is None:
@@ -176,7 +176,7 @@ _LOOKUP_FIELDS = ("resource", "status", "startTime", "endTime", "blockStart", "b
 
 
 def _lookup_fields(row: dict[str, object], row_after: dict[str, object]) -> dict[str, Any]:
-    """The fields of a row that others wrote which must be rewritten, so that the lookup finds it in its new place."""
+    """The fields of a row of another program that must be rewritten, so that the lookup finds it in its new place."""
     fields = {name: row_after[name] for name in _LOOKUP_FIELDS if not _is_same_json(row.get(name), row_after[name])}
     if isinstance(named := row.get("resource"), ObjectId) and str(named) == row_after["resource"]:
         del fields["resource"]  # the lookup finds it as it is, and other writers may need it so

@@ -67,6 +67,6 @@ async def _transition_all(
     reservations = ReservationTransitions(store)
     written = 0
     async for row in rows:
-        with suppress(WriteError):  # others wrote a version that is no number, or a history that is no list
+        with suppress(WriteError):  # another program stored a version that is no number, or a history that is no list
             written += await reservations.transition_row(row, line, lapsed_at=lapsed_at)
     return written

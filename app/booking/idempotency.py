@@ -1,7 +1,7 @@
 """Idempotency keys: a repeated request gets its first answer again, byte for byte, whatever was changed since.
 
-A key and what its request made commit together, so there is never a key without its booking. The answer stands on the
-reservation that was made; an answer about several reservations has a document of its own. Keys are stored as hashes
+A key and what its request made commit together, so there is never a key without its booking. The answer is stored on
+the reservation that was made; an answer about several reservations has a document of its own. Keys are stored as hashes
 of the API key's id, the route and the client's key, so that one caller's keys are invisible to another. A refused
 request stores nothing, so that its repetition is judged afresh.
 """
@@ -46,10 +46,10 @@ class Token(Generic[T_contra]):
     own_document: bool = False
 
     def store_answer(self, accepted: Accepted[T_contra]) -> StoredAnswer:
-        """Put the answer among the writes of what it answers, so that both commit together.
+        """Add the answer to the writes of the accepted intent, so that both commit together.
 
         Raises:
-            TypeError: the answer is to stand on the reservation that was made, and what was made is none.
+            TypeError: the answer is to be stored on the reservation that was made, and none was made.
         """
         answer = self.render(accepted.value)
         if self.own_document:
@@ -106,7 +106,7 @@ def read_answers(tokens: Sequence[AnyToken]) -> Steps[dict[str, StoredAnswer]]:
 
 
 def _parse_answer(stored: object) -> StoredAnswer:
-    """The stored answer; one that others have damaged matches no request, so that nothing is done twice."""
+    """The stored answer; one that another program has damaged matches no request, so that nothing is done twice."""
     try:
         answer: StoredAnswer = StoredAnswer.model_validate(stored)
     except ValidationError:

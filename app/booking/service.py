@@ -91,7 +91,8 @@ class BookingService:
         """Register this process, and start its heartbeat, which also watches the other processes.
 
         Raises:
-            StorageError: the others book in another mode or by another lifecycle; the sentence names the remedy.
+            StorageError: the other processes book in another mode or by another lifecycle; the sentence names the
+            remedy.
         """
         await self.heartbeat.start()
 

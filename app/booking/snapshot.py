@@ -256,7 +256,7 @@ class Snapshot(View):
         return complete
 
     def _add_occupants(self, rows: Sequence[Row]) -> None:
-        """Enter rows into calendars; a row of others can lie on further resources, whose reach was not read."""
+        """Enter rows into calendars; a row of another program can be on further resources, whose reach was not read."""
         self._calendars = {}
         by_guest = {resource_rules.id for resource_rules in self._resource_rules.values() if resource_rules.by_guests}
         for row in rows:

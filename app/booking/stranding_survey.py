@@ -59,7 +59,7 @@ async def read_blocking_rows(
     """
     reaches = {resource: Reach.of_guard(guard)}
     spans = [Span(resource, start, end) for start, end in stretches]
-    # A server looks for what two branches have in common, which for many rows takes as long as reading them.
+    # A server intersects two branches, which for many rows takes as long as reading them.
     at_once = BRANCHES_MAX if store.shape == "or" and len(stretches) > STRETCHES_READ_SINGLY_MAX else 1
     try:
         with pymongo.timeout(READ_SECONDS):

@@ -73,8 +73,8 @@ def _expiry_updates(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent
     """Updates that mark the expired holds in the spans as expired.
 
     A booking that takes an expired hold's time marks the hold in the same transaction. So a difference between clocks
-    can let a booking in early, and can never let two overlap. A hold that others wrote without a version or a history
-    gets no mark: it cannot be confirmed here either.
+    can let a booking in early, and can never let two overlap. A hold that another program wrote without a version or a
+    history gets no mark: it cannot be confirmed here either.
     """
     marks: dict[Hashable, Update] = {}
     for taken in spans:

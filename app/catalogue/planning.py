@@ -57,8 +57,8 @@ class Planner:
         The guard is read first, and once more with the rules: every edit of the resource changes it.
 
         Raises:
-            Problem: `not-found`; `invalid` where others wrote it so that it cannot be read; `unavailable` where the
-                guard is missing.
+            Problem: `not-found`; `invalid` where another program stored it so that it cannot be read; `unavailable`
+            where the guard is missing.
         """
         guard = await read_guard(self.store, identity)
         row = await read_row(self.store, Resource, identity, without=HOURS_FIELDS - needs)

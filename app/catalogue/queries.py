@@ -25,7 +25,7 @@ async def read(store: Store, kind: type[C], identity: str, *, without: Collectio
     """One object, without some of its stored fields.
 
     Raises:
-        Problem: `not-found`; `invalid` where others wrote it so that it cannot be read.
+        Problem: `not-found`; `invalid` where another program stored it so that it cannot be read.
     """
     return object_of(kind, await read_row(store, kind, identity, without=without))
 

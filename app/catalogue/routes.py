@@ -62,7 +62,7 @@ class Resources(Controller):
     ) -> Response[ResourceAnswer]:
         """Create a resource.
 
-        It has an id of its own if none is given.
+        Its id is generated if none is given.
         """
         return _made("/v1/resources", ResourceAnswer.model_validate(await catalogue.add_resource(data)))
 
@@ -123,7 +123,7 @@ class Services(Controller):
     ) -> Response[ServiceAnswer]:
         """Create a service.
 
-        It has an id of its own if none is given.
+        Its id is generated if none is given.
         """
         return _made("/v1/services", ServiceAnswer.model_validate(await catalogue.add_service(data)))
 
@@ -161,7 +161,7 @@ class Services(Controller):
     ) -> Response[ServiceAnswer]:
         """Update a service.
 
-        What is booked keeps its times and buffers.
+        Existing reservations keep their times and buffers.
         """
         edited = await catalogue.edit_service(service_id, data, IfMatch.read(if_match), caller_of(request))
         return _shown(ServiceAnswer.model_validate(edited))
@@ -179,7 +179,7 @@ class Customers(Controller):
     ) -> Response[CustomerAnswer]:
         """Create a customer.
 
-        It has an id of its own if none is given.
+        Its id is generated if none is given.
         """
         _require_unbound(request)
         return _made("/v1/customers", CustomerAnswer.model_validate(await catalogue.add_customer(data)))
@@ -229,7 +229,7 @@ class Customers(Controller):
     ) -> Response[CustomerAnswer]:
         """Update a customer.
 
-        What is left out stays as it is.
+        Fields that are left out stay as they are.
         """
         _require_sight(request, customer_id)
         _require_unbound(request)

@@ -153,7 +153,7 @@ class ScheduleRoutes(Controller):
 def _schedule_of(stored: tuple[dict[str, Any], int]) -> Response[ScheduleAnswer]:
     """A schedule as it is stored, with its resource's version: a model for each of its windows would hold the loop."""
     schedule, version = stored
-    written: Any = msgspec.json.encode(schedule, enc_hook=shown_text)  # what others wrote is shown as text
+    written: Any = msgspec.json.encode(schedule, enc_hook=shown_text)  # values of other programs are shown as text
     return Response(written, headers={"ETag": etag(version)}, media_type=MediaType.JSON)
 
 

@@ -58,7 +58,7 @@ class NewScheduleOverride(Body):
     date: Day
     """The local date."""
     windows: Annotated[list[NewOpeningWindow], Bounded(WINDOWS_MAX), Field(description="None: closed.")]
-    """Closed on that date if there is none."""
+    """The windows; closed on that date if there is none."""
 
 
 class NewSchedule(Body):
@@ -119,7 +119,7 @@ class ScheduleOverride(Answer):
     date: str
     """The local date."""
     windows: list[OpeningWindow]
-    """Closed on that date if there is none."""
+    """The windows; closed on that date if there is none."""
 
 
 class ScheduleAnswer(Answer):

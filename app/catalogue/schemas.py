@@ -121,7 +121,7 @@ class ServicePatch(Body):
     cancellation_notice_minutes: Buffer | None = None
     """Until how many minutes before its start it can be cancelled; 0 if left out."""
     approval: bool | None = None
-    """Whether bookings are requests until somebody confirms them; false if left out."""
+    """Whether bookings are requests until they are confirmed; false if left out."""
     active: bool | None = None
     """Whether it can be booked anew; true if left out."""
     assignment: Annotated[Assignment | None, Field(description=_ASSIGNMENT)] = None
@@ -250,7 +250,7 @@ class ServiceAnswer(CatalogueAnswer):
     cancellation_notice_minutes: int
     """Until how many minutes before its start it can be cancelled."""
     approval: bool
-    """Whether bookings are requests until somebody confirms them."""
+    """Whether bookings are requests until they are confirmed."""
     active: bool
     """Whether it can be booked anew."""
     assignment: Assignment

@@ -61,7 +61,7 @@ class Catalogue:
         """One object, without some of its stored fields.
 
         Raises:
-            Problem: `not-found`; `invalid` where others wrote it so that it cannot be read.
+            Problem: `not-found`; `invalid` where another program stored it so that it cannot be read.
         """
         return await read(self.store, kind, identity, without=without)
 
@@ -69,7 +69,7 @@ class Catalogue:
         """The schedule of a resource as it is stored, empty if there is none, and the version of the resource.
 
         Raises:
-            Problem: `not-found`; `invalid` where others wrote it so that it cannot be read.
+            Problem: `not-found`; `invalid` where another program stored it so that it cannot be read.
         """
         row = await read_row(self.store, Resource, resource, fields=("schedule", "version"))
         schedule = row.get("schedule") or {}

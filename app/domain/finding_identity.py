@@ -77,7 +77,7 @@ class StoredFinding:
 class MatchedWindow:
     """A window and the finding that it is; `finding` is None for a new one.
 
-    `opened`: people have to look at it, since it is new, has returned, or exceeds what was accepted. `acceptance` names
+    `opened`: an alert is due, since it is new, has returned, or exceeds what was accepted. `acceptance` names
     the finding whose acceptance this one has from now on, None if it has none; `exceeded` says why that does not cover
     it. `split_from` is the unresolved finding that it was part of, `merged` those that are part of it from now on.
     `own` is its window before others merged into it; `own_as_before`: that has not changed.

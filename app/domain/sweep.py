@@ -26,7 +26,7 @@ class Row(NamedTuple):
     resource: str
     start: Millis
     id: Any
-    """The reservation's id: of any sortable type, the same within a resource; text where others wrote it."""
+    """The reservation's id: of any sortable type, the same within a resource; text where another program wrote it."""
     end: Millis
     units: int
 

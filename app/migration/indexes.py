@@ -54,7 +54,7 @@ class Inventory:
         missing: Those that can be built.
         absent: All of them: the missing ones, and those in whose place is a different index.
         findings: The absent indexes, in sentences.
-        notes: Indexes of others that are equivalent to a declared one, or that can refuse or delete documents.
+        notes: Indexes of other programs that are equivalent to a declared one, or that can refuse or delete documents.
     """
 
     missing: list[Declared] = field(default_factory=list)
@@ -119,7 +119,7 @@ def _differs(index: Declared, name: str, has: Meaning, want: Meaning) -> Migrati
 
 
 def _foreign_index_notes(collection: str, those: Mapping[str, Meaning]) -> Iterator[Note]:
-    """Notes on indexes of others that refuse or remove what Reserva writes."""
+    """Notes on indexes of other programs that refuse or remove what Reserva writes."""
     for name, has in sorted(those.items()):
         effects = {
             "unique": "refuses what Reserva writes where another document has the same values, or lacks them too",

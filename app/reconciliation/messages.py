@@ -1,6 +1,6 @@
 """The text of a message about findings: a line for each of the first ones, safe to show in any chat system.
 
-Ids and names are text that others wrote into a database. In a message they mention no person, hide no link, and are
+Ids and names are text that other programs may have written. In a message they mention no person, hide no link, and are
 shortened to what a person reads; a chat system may still render `*bold*`, or link a bare domain.
 """
 
@@ -28,7 +28,7 @@ _MENTIONS_AND_LINKS = re.compile(r"@(?=\w)|\](?=\()|:(?=//)")
 
 
 def escaped(value: object) -> str:
-    """Text that others wrote, as it may stand in a message."""
+    """Text of other programs, escaped for a message."""
     text = printable(shown_text(value))
     text = text if len(text) <= _WORD_LENGTH_MAX else text[: _WORD_LENGTH_MAX - 1] + "…"
     return _MENTIONS_AND_LINKS.sub(lambda match: match[0] + _GAP, text.translate(_ENTITIES))

@@ -88,7 +88,7 @@ async def _movable(store: Store, finding: Finding) -> Sequence[Reservation]:
     now = store.clock.millis()
     movable: list[Reservation] = []
     for row in rows:
-        with suppress(Problem):  # others wrote it so that it cannot be moved
+        with suppress(Problem):  # another program stored it so that it cannot be moved
             reservation = strict_reservation(row)
             expires = None if reservation.expires_at is None else to_millis(reservation.expires_at)
             blocks = (

@@ -162,7 +162,7 @@ class SweepReader:
             self.reaches[resource] = known.or_more(Reach(doubled(back), doubled(ahead)))
 
     def _read_foreign(self, found: Mapping[str, object]) -> None:
-        """Read a row as others may have written it."""
+        """Read a row as any program may have written it."""
         standing = self._reader.standing(found)
         if isinstance(standing, LeftOut):
             self._leave_out(standing, found)

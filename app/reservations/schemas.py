@@ -149,7 +149,7 @@ def reason_of(change: StatusChange | None) -> str | None:
 
 
 class ReservationHistoryEntry(Answer):
-    """One change: who made it (a key's prefix, `import` or `worker`), when, and what it was."""
+    """One change: by whom (a key's prefix, `import` or `worker`), when, and of what."""
 
     at: Instant
     """When."""
@@ -176,7 +176,7 @@ class ReservationAnswer(Answer):
     resource: str
     """The resource that it takes."""
     service: str | None = None
-    """What is to be done."""
+    """The service that it is booked for."""
     customer: str | None = None
     """Whose it is."""
     reference: Annotated[str | None, Field(description="The number in the file that it was imported from.")] = None
@@ -193,7 +193,7 @@ class ReservationAnswer(Answer):
     guests: int
     """How many people come."""
     units: int
-    """What it takes of the capacity."""
+    """The units of the capacity that it takes."""
     timezone: str
     """The time zone in which it was booked."""
     notes: str | None = None

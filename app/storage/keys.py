@@ -24,7 +24,7 @@ class KeyStore:
     store: Store
 
     async def find(self, prefix: str) -> Key | None:
-        """A key; None where there is none, or where others have written it so that it cannot be read."""
+        """A key; None where there is none, or where another program stored it so that it cannot be read."""
         try:
             found: Key | None = await self.store.of(Key).find_one({"_id": prefix})
         except ValidationError:

@@ -1,7 +1,7 @@
 """Collections read batch by batch, raw, without document models: no stored value ends the reading.
 
-Beanie validates every document, which others' rows do not survive, and which would take most of the time of a pass
-over a million of them.
+Beanie validates every document, which rows of other programs do not pass, and which would take most of the time of a
+pass over a million of them.
 """
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence

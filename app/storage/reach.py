@@ -102,13 +102,13 @@ def covers(guard: Mapping[str, object], reach: Reach) -> bool:
 
 
 async def reach_of_guard(store: Store, resource: str) -> Reach:
-    """The reach that the guard of a resource knows, none where it has no guard; raw, as others may have spoilt it."""
+    """The reach that the guard of a resource stores, none without one; read raw, since any program may change it."""
     guard = await store.database["guards"].find_one({"_id": resource})
     return Reach() if guard is None else Reach.of_guard(guard)
 
 
 async def guards_short_of(store: Store, reaches: Mapping[str, Reach]) -> list[str]:
-    """Those of these resources whose guard does not know as large a reach; raw, as others may have spoilt it."""
+    """Those of these resources whose guard has a smaller reach; read raw, since any program may change it."""
     fields = {"reachBack": 1, "reachAhead": 1, "long": 1}
     guards = store.database["guards"].find({"_id": {"$in": [*reaches]}}, fields)
     return [guard["_id"] async for guard in guards if not covers(guard, reaches[guard["_id"]])]

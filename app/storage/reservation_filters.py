@@ -45,7 +45,7 @@ class ReservationFilters:
 
         Args:
             now: When a hold is over.
-            by_object_id: Also find customers whose id of 24 digits others stored as an ObjectId.
+            by_object_id: Also find customers whose id of 24 digits another program stored as an ObjectId.
         """
         found: list[Condition] = []
         if self.resource is not None:
@@ -104,7 +104,7 @@ class StartPosition(NamedTuple):
 
 
 def after_all_dates() -> Condition:
-    """What a list by falling start has after the last date: starts of others that are no dates."""
+    """What a list by falling start has after the last date: starts of other programs that are no dates."""
     return {"$or": after("startTime", datetime.min.replace(tzinfo=UTC), -1)[1:]}
 
 

@@ -1,6 +1,7 @@
 """Changes of status outside transactions: reading a reservation, and one update that requires the version read.
 
-Past Beanie: an update is guarded by version, needs the majority's acknowledgement, and the row may be others'.
+Past Beanie: an update is guarded by version, needs the majority's acknowledgement, and the row may be of another
+program.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,7 +21,7 @@ RESERVATIONS_PER_FETCH = 500
 
 
 class ReadVersion(NamedTuple):
-    """A reservation and its version as it was read; None where others wrote it without one."""
+    """A reservation and its version as it was read; None where another program wrote it without one."""
 
     id: object
     version: object
@@ -77,7 +78,7 @@ class ReservationTransitions:
             lapsed_at: An instant at which its hold must be over; None where it is no hold.
 
         Raises:
-            pymongo.errors.WriteError: others wrote a version that is no number, or a history that is no list.
+            pymongo.errors.WriteError: another program stored a version that is no number, or a history that is no list.
         """
         lapsed = {} if lapsed_at is None else _lapsed(lapsed_at)
         known = {"_id": row.id, "version": row.version, "status": line.get("from"), **lapsed}

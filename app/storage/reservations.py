@@ -57,18 +57,18 @@ class ReservationStore:
 
     @property
     def _rows(self) -> "AsyncIOMotorCollection[Row]":
-        """The raw collection: rows may be others'."""
+        """The raw collection: rows may be of other programs."""
         return self._store.database[RESERVATIONS]
 
     async def find_row(self, identity: str) -> Row | None:
-        """One by its ObjectId, else by the text that others gave it as its id."""
+        """A reservation by its ObjectId, else by the text that another program gave it as its id."""
         row: Row | None = None
         if ObjectId.is_valid(identity):
             row = await self._rows.find_one({"_id": ObjectId(identity)})
         return row or await self._rows.find_one({"_id": identity})
 
     async def find_shown(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Reservation]:
-        """Those of these ids, in the order of the ids; odd values of others are text."""
+        """Those of these ids, in the order of the ids; unreadable values are text."""
         rows = await self._rows.find({"_id": {"$in": [*ids]}}).to_list(None)
         found: dict[object, Reservation] = {row["_id"]: lenient_reservation(row) for row in rows}
         return {each: found[each] for each in ids if each in found}
@@ -80,7 +80,7 @@ class ReservationStore:
 
     async def find_group(self, group: ObjectId) -> list[Reservation]:
         """The members of a group in its order, as `find_shown` has them; none where there is no such group."""
-        # Raw: a collection of that name may have been others' before, and its documents no groups.
+        # Raw: a collection of that name may be of another program, and its documents no groups.
         row = await self._store.database[Group.Settings.name].find_one({"_id": group})
         members = row.get("reservations") if row else None
         ids = [each for each in members if isinstance(each, ObjectId)] if isinstance(members, list) else []
@@ -174,7 +174,7 @@ class ReservationStore:
 
     async def named_resources(self) -> set[str]:
         """The ids of all resources that any reservation names, in whatever form, whether they exist or not."""
-        # Leniently decoded: what others wrote may be no text of UTF-8.
+        # Leniently decoded: rows of other programs may not be UTF-8.
         named = await self._store.lenient(RESERVATIONS).distinct("resource")
         listed = await self._store.database[OCCUPANCIES].distinct("resource")
         return {text for value in named if (text := relation(value)) is not None} | {*listed}

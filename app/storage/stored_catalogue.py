@@ -1,4 +1,4 @@
-"""Stored objects of the catalogue as models, and the problems of those that others wrote so that none can be made."""
+"""Stored objects of the catalogue as models, and the problems of those that cannot be read."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -54,7 +54,7 @@ def version_of(kind: type[CatalogueObject], row: Mapping[str, object]) -> int:
     """The version of a stored object.
 
     Raises:
-        Problem: `invalid` where others have left it out or spoilt it.
+        Problem: `invalid` where another program has removed or changed it.
     """
     version = row.get("version")
     if type(version) is not int:

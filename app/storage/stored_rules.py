@@ -31,7 +31,7 @@ def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) 
     """The rules of a stored resource; `schedule` is its parsed schedule where that is known.
 
     Raises:
-        Problem: `invalid` where others wrote it so that it cannot be read.
+        Problem: `invalid` where another program stored it so that it cannot be read.
     """
     with _readable("resource", row):
         resource = Resource.model_validate({name: value for name, value in row.items() if name not in HOURS_FIELDS})
@@ -65,7 +65,7 @@ def _readable(noun: str, row: Mapping[str, object]) -> Iterator[None]:
 
 
 def unreadable_object(noun: str, identity: object, why: str) -> Problem:
-    """The problem of an object of the catalogue that others wrote so that it cannot be read."""
+    """The problem of an object of the catalogue that another program stored so that it cannot be read."""
     return invalid_field(
         noun, f"The {noun} {shown_text(identity)!r} cannot be read: {why}. Correct it where it was written."
     )
@@ -88,7 +88,7 @@ def service_rules_of(row: Mapping[str, object]) -> ServiceRules:
     """The rules of a stored service.
 
     Raises:
-        Problem: `invalid` where others wrote it so that it cannot be read.
+        Problem: `invalid` where another program stored it so that it cannot be read.
     """
     with _readable("service", row):
         service = Service.model_validate(row)

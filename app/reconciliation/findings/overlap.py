@@ -29,7 +29,7 @@ async def still_overlaps(store: Store, finding: Finding) -> bool:
     seen: set[Hashable] = set()
     for where in queries_by_id({"reservation": each} for each in finding.reservations):
         await _read(store, where, reader, seen)
-    # The guard may be missing, or its reach too short for rows of others; the finding's own need at least this reach.
+    # The guard may be missing, or its reach too short for rows of other programs; the finding needs at least this.
     reach = (await reach_of_guard(store, resource)).or_more(reader.reaches.get(resource, Reach()))
     spans, reaches = [Span(resource, start, end)], {resource: reach}
     queries = [window([resource], start, end, reaches)] if store.shape == "or" else branches(spans, reaches)

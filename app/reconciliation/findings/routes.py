@@ -133,8 +133,8 @@ class FindingRoutes(Controller):
     ) -> Response[FindingTransitionResults]:
         """Transition many findings.
 
-        Up to 200. Each is transitioned by itself and has an answer of its own. What is not reached within the time of a
-        request is answered `overloaded`; repeat it.
+        Up to 200. Each is transitioned separately and has an answer of its own. A finding that is not reached within
+        the time of a request is answered `overloaded`; repeat it.
         """
         for field, to in _ONLY.items():
             if field in data.model_fields_set and data.to != to:

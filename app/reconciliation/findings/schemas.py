@@ -135,7 +135,7 @@ class FindingHistoryEntry(Answer):
     to: State
     """The state that it had then."""
     note: str | None = None
-    """What was noted."""
+    """The note."""
     from_: Annotated[Instant | None, Field(alias="from")] = None
     """Where the window began."""
     until: Instant | None = None
