@@ -416,3 +416,21 @@ class TestRules:
         assert "expiresAt" not in body
         assert body["history"][0]["to"] == "pending"
         problem(await api.book(), "conflict")
+
+
+class TestAssignment:
+    """Which member of a pool is booked; `tests/unit/booking/test_pools.py` has the shares."""
+
+    async def test_the_service_names_it(self, api: ApiClient) -> None:
+        """It is `even` where none is named, and a change counts from the next booking on."""
+        assert (await api.service())["assignment"] == "even"
+        for name, capacity in (("a", 5), ("b", 3), ("c", 3)):
+            await api.resource(name, capacity=capacity, services=["cut"])
+        anyone = {"service": "cut", "startTime": render(NINE)}
+        ok(await api.edit("/v1/services/cut", assignment="first"))
+        assert [created(await api.post(anyone))["resource"] for _ in range(6)][:5] == ["a"] * 5
+        ok(await api.edit("/v1/services/cut", assignment="smallest"))
+        later = anyone | {"startTime": render(NINE + HOUR)}
+        assert "a" not in [created(await api.post(later))["resource"] for _ in range(6)]
+        assert created(await api.post(later))["resource"] == "a"
+        assert ok(await api.edit("/v1/services/cut", assignment=None))["assignment"] == "even"

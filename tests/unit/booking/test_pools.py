@@ -1,93 +1,29 @@
 """Who of a pool is taken, who answers a refusal, and whether a group finds the places that there are."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
 from random import Random
 from typing import Any
 
 import pytest
-from typing_extensions import override
 
 from app.booking import Book, BookGroup, MembersRefused, Refused
 from app.booking.group import VERDICTS_MAX
 from app.booking.intents import View
 from app.booking.packing import NODES_MAX, Search
-from app.domain.instants import MINUTE, Millis, render, to_millis
-from app.domain.load import Calendar, Occupancy
+from app.domain.instants import MINUTE, to_millis
 from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.documents import Reservation
-from tests.support.api_client import ApiClient, created, ok
-from tests.support.times import HOUR, NINE
-
-pytestmark = pytest.mark.usefixtures("api")
+from tests.support.booking_view import FixedView
+from tests.support.times import NINE
 
 SEED = 7
 QUARTER = 15 * MINUTE
 START = to_millis(NINE)
 CRITICAL = {1: 10.828, 2: 13.816, 3: 16.266, 4: 18.467, 5: 20.515}
 """What chi-square exceeds once in a thousand times where all is even, by degrees of freedom."""
-
-
-class Known(View):
-    """Rooms, their occupants and a service, as a transaction would have read them."""
-
-    def __init__(self, rooms: Sequence[ResourceRules], offer: ServiceRules) -> None:
-        self.rooms = {room.id: room for room in rooms}
-        self.known = offer
-        self.calendars = {room.id: Calendar(Millis(START - 1)) for room in rooms}
-
-    @override
-    def resource_rules(self, resource: str) -> ResourceRules | None:
-        """One of them."""
-        return self.rooms.get(resource)
-
-    @override
-    def replace(self, room: ResourceRules) -> None:
-        """Nobody edits."""
-
-    @contextmanager
-    @override
-    def undoing(self, *failures: type[Exception]) -> Iterator[None]:
-        """As they were, after one of the failures."""
-        before = {name: dict(calendar.live) for name, calendar in self.calendars.items()}
-        try:
-            yield
-        except failures:
-            for name, calendar in self.calendars.items():
-                calendar.live = before[name]
-            raise
-
-    @override
-    def service_rules(self, service: str) -> ServiceRules | None:
-        """The one."""
-        return self.known if service == self.known.id else None
-
-    @override
-    def calendar(self, resource: str) -> Calendar:
-        """Who is there."""
-        return self.calendars[resource]
-
-    @override
-    def now(self, resource: str) -> Millis:
-        """Before all of it."""
-        return self.calendars[resource].now
-
-    @override
-    def seq(self, resource: str) -> int:
-        """Nobody edits here."""
-        return len(resource)
-
-    @override
-    def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
-        """Nothing is changed."""
-        return dict[tuple[str, Hashable], dict[str, Any]]().get((collection, identity))
-
-    def take(self, resource: str, start: int, end: int) -> None:
-        """Let somebody be there."""
-        self.calendars[resource].add(Occupancy((resource, start), Millis(start), Millis(end)))
 
 
 def pool(count: int, **fields: Any) -> list[ResourceRules]:
@@ -122,9 +58,9 @@ def _seeded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.booking.book.POOL_SEEDS", Random(SEED), raising=False)
 
 
-def shares(view: Known, bookings: int, **fields: Any) -> Counter[str]:
+def shares(view: FixedView, bookings: int, **fields: Any) -> Counter[str]:
     """How many of so many bookings, one after the other in time, each member gets."""
-    rooms = list(view.rooms.values())
+    rooms = list(view.resources.values())
     taken: Counter[str] = Counter({room.id: 0 for room in rooms})
     for place in range(bookings):
         reservation: Reservation = taker(rooms, 4 * place, **fields).judge(view).value
@@ -144,15 +80,15 @@ class TestAssignment:
     @pytest.mark.parametrize("size", [2, 3, 4, 5, 6])
     def test_each_member_gets_its_share(self, size: int) -> None:
         """Of 600 bookings, by chi-square at one in a thousand; each is made with ids of its own, as over HTTP."""
-        taken = shares(Known(pool(size), offering()), 600)
+        taken = shares(FixedView(pool(size), [offering()]), 600)
 
         assert chi_square(taken) < CRITICAL[size - 1], taken
 
     @pytest.mark.parametrize("size", [3, 4, 5, 6])
     def test_who_follows_a_full_one_gets_no_more(self, size: int) -> None:
         """With one member taken all the time the others share evenly."""
-        view = Known(pool(size), offering())
-        view.take("b", START, START + 10_000 * QUARTER)
+        view = FixedView(pool(size), [offering()])
+        view.occupy("b", START, START + 10_000 * QUARTER)
         taken = shares(view, 600)
 
         assert taken.pop("b") == 0
@@ -160,8 +96,8 @@ class TestAssignment:
 
     def test_the_first_by_id_while_it_is_free(self) -> None:
         """Always the same one, and the next where it is taken."""
-        view = Known(pool(3), offering(assignment="first"))
-        view.take("a", START, START + 8 * QUARTER)
+        view = FixedView(pool(3), [offering(assignment="first")])
+        view.occupy("a", START, START + 8 * QUARTER)
 
         assert shares(view, 12) == {"a": 10, "b": 2, "c": 0}
 
@@ -169,11 +105,16 @@ class TestAssignment:
         """By capacity, whatever the ids; of equals each as often."""
         sizes = {"a": 8, "b": 2, "c": 4, "d": 4}
         rooms = [ResourceRules(name, size, by_guests=True, services=frozenset({"cut"})) for name, size in sizes.items()]
-        view = Known(rooms, offering(assignment="smallest"))
+        view = FixedView(rooms, [offering(assignment="smallest")])
 
         assert shares(view, 10, guests=2) == {"a": 0, "b": 10, "c": 0, "d": 0}
-        assert shares(Known(rooms, offering(assignment="smallest")), 10, guests=5) == {"a": 10, "b": 0, "c": 0, "d": 0}
-        taken = shares(Known(rooms, offering(assignment="smallest")), 600, guests=3)
+        assert shares(FixedView(rooms, [offering(assignment="smallest")]), 10, guests=5) == {
+            "a": 10,
+            "b": 0,
+            "c": 0,
+            "d": 0,
+        }
+        taken = shares(FixedView(rooms, [offering(assignment="smallest")]), 600, guests=3)
         assert (taken.pop("a"), taken.pop("b")) == (0, 0)
         assert chi_square(taken) < CRITICAL[1], taken
 
@@ -182,31 +123,17 @@ class TestAssignment:
         rooms = pool(6)
         for _ in range(20):
             intent = taker(rooms)
-            chosen = {intent.judge(Known(rooms, offering())).value.resource for _ in range(5)}
+            chosen = {intent.judge(FixedView(rooms, [offering()])).value.resource for _ in range(5)}
             assert len(chosen) == 1
-
-    async def test_over_http(self, api: ApiClient) -> None:
-        """A service says it, `even` where nothing is said, and a change counts from the next booking on."""
-        assert (await api.service())["assignment"] == "even"
-        for name, capacity in (("a", 5), ("b", 3), ("c", 3)):
-            await api.resource(name, capacity=capacity, services=["cut"])
-        anyone = {"service": "cut", "startTime": render(NINE)}
-        ok(await api.edit("/v1/services/cut", assignment="first"))
-        assert [created(await api.post(anyone))["resource"] for _ in range(6)][:5] == ["a"] * 5
-        ok(await api.edit("/v1/services/cut", assignment="smallest"))
-        later = anyone | {"startTime": render(NINE + HOUR)}
-        assert "a" not in [created(await api.post(later))["resource"] for _ in range(6)]
-        assert created(await api.post(later))["resource"] == "a"
-        assert ok(await api.edit("/v1/services/cut", assignment=None))["assignment"] == "even"
 
 
 class TestRefusals:
     """Who of a pool answers."""
 
-    def refused(self, view: Known) -> Refused:
+    def refused(self, view: FixedView) -> Refused:
         """What a taker is told."""
         with pytest.raises(Refused) as refused:
-            taker(list(view.rooms.values())).judge(view)
+            taker(list(view.resources.values())).judge(view)
         return refused.value
 
     def test_the_same_request_is_refused_in_the_same_way(self) -> None:
@@ -216,9 +143,9 @@ class TestRefusals:
             ResourceRules("b", services=frozenset()),
             *pool(4)[2:],
         ]
-        view = Known(rooms, offering())
+        view = FixedView(rooms, [offering()])
         for name in ("c", "d"):
-            view.take(name, START, START + QUARTER)
+            view.occupy(name, START, START + QUARTER)
 
         told = [self.refused(view).verdict for _ in range(40)]
         assert {verdict.is_conflict for verdict in told} == {True}
@@ -230,8 +157,8 @@ class TestRefusals:
             ResourceRules("a", services=frozenset()),
             ResourceRules("b", services=frozenset({"cut"}), active=False),
         ]
-        view = Known(rooms, offering())
-        view.take("a", START, START + QUARTER)
+        view = FixedView(rooms, [offering()])
+        view.occupy("a", START, START + QUARTER)
 
         told = {tuple(check.rule for check in self.refused(view).verdict.failed) for _ in range(20)}
         assert told == {("resource-active",)}
@@ -240,7 +167,7 @@ class TestRefusals:
 MEMBERS = 20
 
 
-def packing(chance: Random, *, alike: bool, booked: int) -> tuple[Known, BookGroup]:
+def packing(chance: Random, *, alike: bool, booked: int) -> tuple[FixedView, BookGroup]:
     """Twenty members that can be had, because they are a day of a pool cut to pieces; `booked` pieces are others'.
 
     Args:
@@ -258,9 +185,9 @@ def packing(chance: Random, *, alike: bool, booked: int) -> tuple[Known, BookGro
         edges = [start + sum(lengths[:place]) for place in range(count + 1)]
         pieces += [(room.id, first, last - first) for first, last in pairwise(edges)]
     chance.shuffle(pieces)
-    view = Known(rooms, offering())
+    view = FixedView(rooms, [offering()])
     for name, start, length in pieces[MEMBERS:]:
-        view.take(name, START + start * QUARTER, START + (start + length) * QUARTER)
+        view.occupy(name, START + start * QUARTER, START + (start + length) * QUARTER)
     members = [taker(rooms, start, length) for _, start, length in pieces[:MEMBERS]]
     return view, BookGroup(by="test", members=members)
 
@@ -311,7 +238,7 @@ class TestPackings:
         for _ in range(5):
             group = BookGroup(by="test", members=[taker(rooms, 2 * (place % 3), 5) for place in range(20)])
             with pytest.raises(MembersRefused) as refused:
-                group.judge(Known(rooms, offering()))
+                group.judge(FixedView(rooms, [offering()]))
             told.add(tuple(place for place, _ in refused.value.members))
         assert len(told) == 1
         assert counts["verdicts"] <= 5 * VERDICTS_MAX

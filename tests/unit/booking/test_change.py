@@ -1,0 +1,249 @@
+"""One change judged against a view built by hand: what a patch makes of a reservation, and which rules it meets."""
+
+from typing import Any
+
+import pytest
+
+from app.booking.change import METADATA_KEYS_MAX, Change
+from app.domain.instants import HOUR as HOUR_MILLIS
+from app.domain.instants import MINUTE as MINUTE_MILLIS
+from app.domain.instants import to_millis
+from app.domain.rules import ResourceRules, ServiceRules
+from app.domain.schedule import TimeOff
+from app.storage.documents import Reservation
+from app.storage.span import Span
+from tests.support.booking_view import NOW, FixedView, failed_rules_of, problem_of, stored_row
+from tests.support.times import HOUR, MINUTE, NINE
+
+SERVICES = frozenset({"cut", "wash", "asked"})
+ROOM = ResourceRules("room", services=SERVICES)
+HALL = ResourceRules("hall", services=SERVICES, timezone="Europe/Berlin")
+CUT = ServiceRules("cut", "fixed", duration=2 * HOUR_MILLIS, buffer_after=30 * MINUTE_MILLIS)
+WASH = ServiceRules("wash", "flexible", duration_min=HOUR_MILLIS, duration_max=4 * HOUR_MILLIS)
+ASKED = ServiceRules("asked", "fixed", duration=HOUR_MILLIS, requires_approval=True)
+
+
+def view(*rows: dict[str, Any], **fields: Any) -> FixedView:
+    """A room and a hall with three services, and these reservations."""
+    return FixedView([ROOM, HALL], [CUT, WASH, ASKED], rows, **fields)
+
+
+def change(row: dict[str, Any], patch: dict[str, Any], **fields: Any) -> Change:
+    """A change of a reservation where it lies."""
+    place: dict[str, Any] = {"reservation": row["_id"], "resource": row["resource"], "service": row.get("service")}
+    return Change(by="caller", patch=patch, **(place | fields))
+
+
+def changed(row: dict[str, Any], patch: dict[str, Any], seen: FixedView | None = None, **fields: Any) -> Reservation:
+    """The reservation after an accepted change."""
+    return change(row, patch, **fields).judge(seen or view(row)).value
+
+
+class TestTimes:
+    """The end and the block that follow from a patch."""
+
+    def test_a_new_start_alone_keeps_the_length(self) -> None:
+        """An hour stays an hour; the block moves with it and is what is looked up."""
+        row = stored_row()
+        after = changed(row, {"startTime": NINE + HOUR})
+
+        assert (after.start_time, after.end_time) == (NINE + HOUR, NINE + 2 * HOUR)
+        span = Span("room", to_millis(NINE + HOUR), to_millis(NINE + 2 * HOUR))
+        assert change(row, {"startTime": NINE + HOUR}).spans(view(row)) == [span]
+
+    def test_a_service_of_fixed_length_sets_length_and_buffers(self) -> None:
+        """Two hours, and half an hour after them."""
+        after = changed(stored_row(), {"service": "cut"})
+
+        assert after.end_time == NINE + 2 * HOUR
+        assert (after.block_start, after.block_end) == (NINE, NINE + 2.5 * HOUR)
+
+    def test_buffers_stay_as_they_were_booked_where_only_the_end_changes(self) -> None:
+        """They are stored: the service may have others by now."""
+        row = stored_row(service="wash", blockStart=NINE - 5 * MINUTE, blockEnd=NINE + HOUR + 15 * MINUTE)
+        after = changed(row, {"endTime": NINE + 2 * HOUR})
+
+        assert (after.block_start, after.block_end) == (NINE - 5 * MINUTE, NINE + 2 * HOUR + 15 * MINUTE)
+
+    def test_the_timezone_follows_the_resource(self) -> None:
+        """And stays where the resource does."""
+        row = stored_row(timezone="Asia/Tokyo")
+
+        assert changed(row, {"resource": "hall"}).timezone == "Europe/Berlin"
+        assert changed(row, {"startTime": NINE + HOUR}).timezone == "Asia/Tokyo"
+
+    def test_an_end_before_the_start_is_refused_at_its_field(self) -> None:
+        """A length that no reservation can have; one that is stored and shorter than a minute may stay."""
+        short = stored_row(endTime=NINE + MINUTE / 2)
+
+        assert problem_of(change(stored_row(), {}), view()) == ("not-found", [])
+        row = stored_row()
+        assert problem_of(change(row, {"endTime": NINE - HOUR}), view(row)) == ("invalid", ["endTime"])
+        assert problem_of(change(short, {"startTime": NINE + HOUR}), view(short)) == ("invalid", ["endTime"])
+        assert changed(short, {"guests": 2}).guests == 2
+
+
+class TestRules:
+    """Which rules are judged again."""
+
+    def test_more_time_is_judged_like_a_booking(self) -> None:
+        """The neighbour is in the way, and the calendar stays as it was."""
+        row, neighbour = stored_row(), stored_row(NINE + HOUR)
+        seen = view(row, neighbour)
+
+        assert failed_rules_of(change(row, {"endTime": NINE + 2 * HOUR}), seen) == ["capacity"]
+        assert seen.live_starts("room") == [NINE, NINE + HOUR]
+
+    def test_less_time_is_never_refused_for_an_overlap(self) -> None:
+        """On a resource that is booked twice a reservation can still give up some of its time."""
+        row, other = stored_row(endTime=NINE + 2 * HOUR), stored_row(endTime=NINE + 2 * HOUR)
+
+        assert changed(row, {"endTime": NINE + HOUR}, view(row, other)).end_time == NINE + HOUR
+
+    def test_a_start_that_stays_is_not_judged_for_notice(self) -> None:
+        """A reservation that has begun can be made longer, and cannot be moved to another start that is past."""
+        row, begun = stored_row(service="wash"), NINE + HOUR / 2
+
+        longer = changed(row, {"endTime": NINE + 2 * HOUR}, view(row, now=begun))
+        assert longer.end_time == NINE + 2 * HOUR
+        earlier = change(row, {"startTime": NINE - HOUR}, admin=True)
+        assert failed_rules_of(earlier, view(row, now=begun)) == ["notice"]
+
+    def test_time_that_grows_into_its_own_buffer_is_judged_by_all_but_capacity(self) -> None:
+        """The buffer may lie in a time off, where the reservation itself may not."""
+        row = stored_row(service="wash", blockEnd=NINE + 3 * HOUR)
+        off = TimeOff("off", to_millis(NINE + HOUR), to_millis(NINE + 3 * HOUR))
+        room = ResourceRules("room", services=SERVICES, time_off=(off,))
+        seen = FixedView([room], [WASH], [row, stored_row()])
+        patch = {"endTime": NINE + 2 * HOUR, "startTime": NINE}
+        intent = change(row, patch, lifted_rules=frozenset())
+
+        assert failed_rules_of(intent, seen) == ["time-off"]
+
+    def test_the_moved_reservation_leaves_its_place_to_later_intents(self) -> None:
+        """Its old time is free in the view, the new one taken, and the reach is told of it."""
+        row = stored_row()
+        seen = view(row)
+        accepted = change(row, {"resource": "hall", "startTime": NINE + HOUR}).judge(seen)
+
+        assert (seen.live_starts("room"), seen.live_starts("hall")) == ([], [NINE + HOUR])
+        assert accepted.blocks == [accepted.value]
+        assert accepted.taken == [Span("hall", to_millis(NINE + HOUR), to_millis(NINE + 2 * HOUR))]
+
+    @pytest.mark.parametrize(("field", "value"), [("resource", "attic"), ("service", "dye")])
+    def test_an_unknown_target_is_refused_at_its_field(self, field: str, value: str) -> None:
+        """Both guards and both services are in view before it is known."""
+        row = stored_row()
+        intent = change(row, {field: value})
+
+        assert problem_of(intent, view(row)) == ("invalid", [field])
+        assert value in intent.lanes() | intent.services()
+
+
+class TestDetails:
+    """What no rule judges."""
+
+    @pytest.mark.parametrize("status", ["cancelled", "completed", "no-show"])
+    def test_notes_of_a_final_reservation_can_be_changed_and_nothing_else(self, status: str) -> None:
+        """Neither its time nor its customer."""
+        row = stored_row(status=status)
+
+        assert changed(row, {"notes": "late"}).notes == "late"
+        for patch in ({"startTime": NINE + HOUR}, {"customer": "ann"}, {"notes": "x", "guests": 2}):
+            assert problem_of(change(row, patch), view(row)) == ("forbidden-transition", [])
+
+    def test_a_hold_whose_time_is_over_cannot_be_changed(self) -> None:
+        """From its instant on, by the clock of the guard."""
+        row = stored_row(status="pending", expiresAt=NOW)
+
+        assert problem_of(change(row, {"notes": "x"}), view(row)) == ("hold-expired", [])
+        assert changed(row, {"notes": "x"}, view(row, now=NOW - MINUTE)).notes == "x"
+
+    def test_metadata_merges_by_key(self) -> None:
+        """None removes a key; without keys the field is unset."""
+        row = stored_row(metadata={"a": 1, "b": 2})
+
+        assert changed(row, {"metadata": {"b": None, "c": 3}}).metadata == {"a": 1, "c": 3}
+        assert changed(row, {"metadata": {"a": None, "b": None}}).metadata is None
+        assert changed(row, {"metadata": None}).metadata is None
+
+    def test_metadata_is_bounded_with_what_is_there(self) -> None:
+        """One key more than the most is refused at the field."""
+        row = stored_row(metadata={f"k{number}": number for number in range(METADATA_KEYS_MAX)})
+
+        assert problem_of(change(row, {"metadata": {"more": 1}}), view(row)) == ("invalid", ["metadata"])
+        assert changed(row, {"metadata": {"k0": 7}}).metadata is not None
+
+    def test_a_reservation_with_items_is_not_moved(self) -> None:
+        """Its items say where it is; its notes can be changed."""
+        row = stored_row(items=[{"resource": "hall"}])
+
+        assert problem_of(change(row, {"startTime": NINE + HOUR}), view(row)) == ("invalid", ["items"])
+        assert changed(row, {"notes": "x"}).notes == "x"
+
+    def test_another_version_than_was_seen_is_stale(self) -> None:
+        """Any version will do where none is named."""
+        row = stored_row(version=3)
+
+        assert problem_of(change(row, {"notes": "x"}, version=2), view(row)) == ("stale", [])
+        assert changed(row, {"notes": "x"}, version=3).version == 4
+
+
+class TestPermission:
+    """What the key of the caller may do."""
+
+    def test_a_confirmed_time_is_not_given_up_inside_the_cancellation_notice(self) -> None:
+        """Moved, ended earlier or with fewer guests; made longer it may be, and an admin may all of it."""
+        strict = ServiceRules("wash", "flexible", duration_max=9 * HOUR_MILLIS, cancellation_notice=48 * HOUR_MILLIS)
+        row = stored_row(service="wash", guests=2, endTime=NINE + 2 * HOUR)
+        less = ({"startTime": NINE + HOUR}, {"endTime": NINE + HOUR}, {"guests": 1}, {"resource": "hall"})
+        for patch in less:
+            assert problem_of(change(row, patch), FixedView([ROOM, HALL], [strict], [row])) == ("too-late", [])
+            changed(row, patch, FixedView([ROOM, HALL], [strict], [row]), admin=True)
+        changed(row, {"endTime": NINE + 3 * HOUR}, FixedView([ROOM, HALL], [strict], [row]))
+
+    def test_a_confirmed_booking_does_not_slip_past_an_approval(self) -> None:
+        """A service that needs approval is given by an admin only; so is any service to a request."""
+        row, request = stored_row(), stored_row(status="pending", service="wash")
+
+        assert problem_of(change(row, {"service": "asked"}), view(row)) == ("forbidden", [])
+        assert problem_of(change(request, {"service": "cut"}), view(request)) == ("forbidden", [])
+        assert changed(row, {"service": "asked"}, admin=True).service == "asked"
+
+    def test_a_bound_key_changes_only_what_has_a_service(self) -> None:
+        """Named in the request the field is to blame."""
+        row, served = stored_row(), stored_row(service="wash")
+
+        assert problem_of(change(row, {"guests": 2}, bound=True), view(row)) == ("forbidden", [])
+        assert problem_of(change(served, {"service": None}, bound=True), view(served)) == ("invalid", ["service"])
+
+
+class TestWithoutLoad:
+    """What a move may enter before its members are judged."""
+
+    @pytest.mark.parametrize(
+        ("patch", "adds"),
+        [
+            ({"notes": "x"}, False),
+            ({"endTime": NINE + HOUR}, False),
+            ({"guests": 9}, False),
+            ({"endTime": NINE + 3 * HOUR}, True),
+            ({"startTime": NINE - HOUR, "endTime": NINE}, True),
+            ({"resource": "hall"}, True),
+        ],
+    )
+    def test_only_a_part_of_the_same_place_adds_none(self, patch: dict[str, Any], *, adds: bool) -> None:
+        """Less time on the same resource, or guests that are not counted."""
+        row = stored_row(endTime=NINE + 2 * HOUR)
+        intent = change(row, patch)
+        after = intent.without_load(Reservation.model_validate(row), view(row))
+
+        assert (after is None) is adds
+
+    def test_more_units_add_load(self) -> None:
+        """Where guests are counted."""
+        row = stored_row(guests=2, units=2)
+        boat = ResourceRules("room", capacity=9, by_guests=True)
+        intent = change(row, {"guests": 3})
+
+        assert intent.without_load(Reservation.model_validate(row), FixedView([boat], rows=[row])) is None
