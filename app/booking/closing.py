@@ -2,7 +2,7 @@
 
 Closing (cancel, complete, no-show) adds no load: the status stops blocking, and times, resource and units stay. It is
 one compare-and-set on `version`, outside every transaction, and is never refused for an overlap: a reservation on a
-double-booked resource can always be cancelled. What the worker closes because time went by is in `expiry`.
+double-booked resource can always be cancelled. The worker's closures of expired and ended reservations are in `expiry`.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from app.storage.values import count, identity, instant
 
 ATTEMPTS_MAX = 20
 WRITE_SECONDS = 1.0
-"""A plain write waits for a transaction that has locked the document."""
+"""How long a plain write waits for a transaction that has locked the document."""
 READ_BACK_SECONDS = 0.3
 """The end of a request's time, reserved for the read that finds out whether the write was applied."""
 

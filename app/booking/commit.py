@@ -1,7 +1,7 @@
 """The commit of a batch, and its outcome where the commit or a write was not answered.
 
 An unanswered commit may have been applied, or may yet be. The proof of the first accepted intent, a query that finds
-only what it wrote, is read after nothing of the transaction can be open any more; until then the outcome is unknown.
+only what it wrote, is read once the transaction cannot be open any more; until then the outcome is unknown.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def outcomes_after_failed_write(
     A duplicate key can be that of the row itself, if the driver repeated the insert.
 
     Raises:
-        PyMongoError: the error, where surely nothing was written.
+        PyMongoError: the error, if nothing was written.
     """
     collection, query = accepted.proof
     try:
@@ -79,8 +79,8 @@ def outcomes_after_failed_write(
 def _unknown_outcomes(outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent]) -> dict[ObjectId, Outcome]:
     """The outcomes of a batch of which it is unknown whether it was committed.
 
-    What was accepted may be booked, and so may an intent that was to get the same answer by its key. An intent that
-    was refused was judged by what may not be booked: it is `overloaded`, as nothing was done for it.
+    An accepted intent may be booked, and so may an intent that was to get the same answer by its key. A refused intent
+    was judged by bookings that may not exist: it is `overloaded`, as nothing was done for it.
     """
     doubtful: dict[str, OutcomeUnknown] = {}
     unknown: dict[ObjectId, Outcome] = {}

@@ -1,4 +1,4 @@
-"""Editing a resource or a service: under its guard, so that "shrink" and "book" cannot cross."""
+"""Editing a resource or a service: under its guard, so that no booking commits between check and edit."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -83,7 +83,7 @@ class EditResource(Intent[int]):
 
     @override
     def lanes(self) -> frozenset[Lane]:
-        """The guard of the resource, so that no booking is made meanwhile."""
+        """The guard of the resource, so that no booking commits meanwhile."""
         return guard_lanes(self.identity)
 
     @override

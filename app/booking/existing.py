@@ -109,7 +109,7 @@ class ExistingIntent(Intent[Reservation]):
         return stored
 
     def status_now(self, stored: Reservation, now: Millis) -> Status:
-        """The status as it counts in this transaction."""
+        """The effective status in this transaction: a hold whose time is over is expired."""
         return status_at(stored.status, None if stored.expires_at is None else to_millis(stored.expires_at), now)
 
     def rules_for(self, view: View, after: Reservation) -> tuple[ResourceRules, ServiceRules | None]:

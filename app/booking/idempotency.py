@@ -1,9 +1,9 @@
 """Idempotency keys: a repeated request gets its first answer again, byte for byte, whatever was changed since.
 
-A key and what its request made commit together, so there is never a key without its booking. The answer is stored on
-the reservation that was made; an answer about several reservations has a document of its own. Keys are stored as hashes
-of the API key's id, the route and the client's key, so that one caller's keys are invisible to another. A refused
-request stores nothing, so that its repetition is judged afresh.
+A key commits together with the reservation of its request, so there is never a key without its booking. The answer is
+stored on the reservation that was made; an answer about several reservations has a document of its own. Keys are stored
+as hashes of the API key's id, the route and the client's key, so that one caller's keys are invisible to another. A
+refused request stores nothing, so that its repetition is judged afresh.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class Token(Generic[T_contra]):
     Args:
         key: The hash of the key; see `key_hash`.
         request_hash: The hash of body and query; see `request_hash`.
-        render: Makes the answer of what was made.
+        render: Renders the answer from the accepted value.
         own_document: The answer is about several reservations, so that it is stored in a document of its own.
     """
 

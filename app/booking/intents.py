@@ -1,4 +1,4 @@
-"""What callers want of the write path, as data, and what a transaction shows an intent."""
+"""Intents: the operations of the write path as data; and the view that a transaction gives them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
@@ -21,7 +21,7 @@ DEADLINE_SECONDS = 3.0
 TYPICAL_BYTES = 2_048
 
 Lane = NewType("Lane", str)
-"""What two running batches of a process never share: the id of a guard, or `key:` and the hash of an Idempotency-Key.
+"""The id of a guard, or `key:` and the hash of an Idempotency-Key; two running batches of a process never share one.
 
 Intents that have a lane in common run one after the other or in one batch, in their order of arrival.
 """
@@ -36,7 +36,7 @@ def guard_lanes(*guards: str) -> frozenset[Lane]:
 
 
 class View(Protocol):
-    """What a transaction shows an intent: one snapshot, with what earlier intents of the batch changed."""
+    """The view of a transaction: one snapshot, with the changes of earlier intents of the batch."""
 
     def resource_rules(self, resource: str) -> ResourceRules | None:
         """The rules of a resource; None if there is no such resource."""
@@ -92,7 +92,7 @@ class Intent(ABC, Generic[T_co]):
         """The guards that the intent may change."""
 
     def guards(self) -> frozenset[Lane]:
-        """The guards that are changed before anything is read; of the others only that of a chosen resource is."""
+        """The guards that are changed before the reads; of the other lanes only the guard of a chosen resource is."""
         return self.lanes()
 
     def services(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""What a caller may do to a reservation, and until when: the same for single changes, groups and moves.
+"""The permissions of a caller on a reservation, and until when they last: for single changes, groups and moves.
 
 An intent knows of its caller's key whether it is an `admin` (has `reservations:admin`) and whether it is `bound` to a
 customer.

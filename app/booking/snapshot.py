@@ -1,4 +1,4 @@
-"""What one transaction reads: guards first, then rules, targets and occupants, all in the same snapshot."""
+"""The reads of one transaction: guards first, then rules, targets and occupants, all in the same snapshot."""
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -97,7 +97,7 @@ class Snapshot(View):
             raise self._unreadable[collection, identity]
 
     def _check_guard(self, identity: str) -> None:
-        """Refuse what has no guard: it is made with its resource or service and never here."""
+        """Refuse a resource or service without a guard: guards are made with them, and never here."""
         if identity not in self.guards:
             raise missing_guard(identity)
 

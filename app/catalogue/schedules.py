@@ -1,7 +1,7 @@
 """When a resource is open: its schedule and its times off.
 
-Both are parts of the resource and share its version. Every change is an edit under the resource's guard, so that it
-cannot cross with a booking.
+Both are parts of the resource and share its version. Every change is an edit under the resource's guard, so that no
+booking commits in between.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The one update document that every change of a stored reservation is written by, inside transactions and outside."""
+"""The update document of every change of a stored reservation, inside and outside of transactions."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime

@@ -1,6 +1,6 @@
 """The rows that a sweep reads: every reservation that may occupy a resource, in whatever form it was written.
 
-All of it is read raw, past Beanie: no model fits rows that others wrote, and a pass reads a million of them.
+All of it is read raw, past Beanie: no model fits every row of other programs, and a pass reads a million rows.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -29,7 +29,7 @@ block."""
 
 _RESERVATIONS = Reservation.Settings.name
 _REFERENCES = ("resource", "items.resource")
-"""Where a reservation names resources."""
+"""The fields in which a reservation names resources."""
 _OPAQUE: tuple[Any, ...] = ({}, Binary(b""))
 """The least of each type in which an id cannot be looked up; a comparison stays within its type."""
 
@@ -110,7 +110,7 @@ async def is_known_resource(store: Store, resource: str) -> bool:
 
 
 async def id_of_row(store: Store, row: Mapping[str, object]) -> str:
-    """The id, as text, of a row that was read; of one that was read without it, of the first that is alike."""
+    """The id of a row as text; where the row was read without it, that of the first equal row."""
     if "_id" in row:
         return label(row["_id"])
     where = {name: {"$eq": value} for name, value in row.items()}
@@ -122,7 +122,7 @@ async def id_of_row(store: Store, row: Mapping[str, object]) -> str:
 
 
 def _references(row: Mapping[str, object]) -> list[Any]:
-    """Every resource that a row names, as it does."""
+    """The resources that a row names, as they are stored."""
     items = row.get("items")
     inside = [each.get("resource") for each in items if isinstance(each, Mapping)] if isinstance(items, list) else []
     return [row.get("resource"), *inside]
