@@ -21,20 +21,28 @@ from app.refusals import blamed_reservation
 
 _MINUTES = 366 * 24 * 60
 
-ServiceParameter = Annotated[str | None, QueryParameter(description="What is to be done.")]
-ResourceParameter = Annotated[str | None, QueryParameter(description="Where; left out: the service's whole pool.")]
+ServiceParameter = Annotated[str | None, QueryParameter(description="The service to book.")]
+ResourceParameter = Annotated[
+    str | None, QueryParameter(description="The resource; left out: the service's whole pool.")
+]
 FromParameter = Annotated[str, QueryParameter(name="from", description="A local date or an instant; slots start here.")]
-ToParameter = Annotated[str, QueryParameter(description="A date or an instant, excluded; at most 92 days on.")]
+ToParameter = Annotated[
+    str, QueryParameter(description="A date or an instant, excluded; at most 92 days after `from`.")
+]
 ZoneParameter = Annotated[
     str | None,
-    QueryParameter(description="Of dates and `localStart`; default: the resource's, the pool's if all agree, or UTC."),
+    QueryParameter(description="For dates and `localStart`; default: the resource's, the pool's if all agree, or UTC."),
 ]
 GuestsParameter = Annotated[int, QueryParameter(ge=1, le=10_000, description="How many people come.")]
 MinutesParameter = Annotated[
     int | None,
-    QueryParameter(ge=1, le=_MINUTES, description="How long; required without a service, of a flexible one its least."),
+    QueryParameter(
+        ge=1, le=_MINUTES, description="The length; required without a service; of a flexible one by default its least."
+    ),
 ]
-DaysParameter = Annotated[int | None, QueryParameter(ge=1, le=366, description="Of a full-day service; default 1.")]
+DaysParameter = Annotated[
+    int | None, QueryParameter(ge=1, le=366, description="The days of a full-day service; default 1.")
+]
 IgnoreParameter = Annotated[
     str | None, QueryParameter(description="A reservation that is to be moved; needs `reservations:read`.")
 ]
@@ -45,7 +53,7 @@ EndParameter = Annotated[
 
 
 class AvailabilityRoutes(Controller):
-    """When it is free, and why not then."""
+    """Free times, and the reasons why another time is not free."""
 
     path = "/v1/availability"
     tags = ("Availability",)
@@ -69,7 +77,7 @@ class AvailabilityRoutes(Controller):
         """List the slots that can be booked now.
 
         Every start on the grid. At most 92 days, and 50,000 starts to judge. A process answers a few such questions at
-        a time: beyond a short queue, and for what would take it too long, it is `overloaded`.
+        a time: beyond a short queue, or if one takes too long, the answer is `overloaded`.
         """
         question = Question(service, resource, from_, to, timezone, guests, minutes, days, ignore)
         written = await availability.slots(question, caller_of(request))

@@ -37,7 +37,7 @@ _GET = problems("not-found")
 _UPDATE: ProblemNames = ("not-found", "stale", "precondition-required")
 
 Force: TypeAlias = Annotated[
-    bool, QueryParameter(description="Edit even if bookings lose their room or break a rule by it; they stay.")
+    bool, QueryParameter(description="Edit even if bookings lose their place or break a rule by it; they stay.")
 ]
 ExternalId: TypeAlias = Annotated[str | None, QueryParameter(name="externalId", description="Your own system's id.")]
 
@@ -80,7 +80,7 @@ class Resources(Controller):
     async def read(self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[ResourceAnswer]:
         """Get a resource.
 
-        Its `ETag` is what a change needs.
+        A change needs its `ETag` in `If-Match`.
         """
         return _shown(ResourceAnswer.model_validate(await catalogue.read(Resource, resource_id, without=HOURS_FIELDS)))
 
@@ -141,7 +141,7 @@ class Services(Controller):
     async def read(self, service_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[ServiceAnswer]:
         """Get a service.
 
-        Its `ETag` is what a change needs.
+        A change needs its `ETag` in `If-Match`.
         """
         return _shown(ServiceAnswer.model_validate(await catalogue.read(Service, service_id)))
 
@@ -208,7 +208,7 @@ class Customers(Controller):
     ) -> Response[CustomerAnswer]:
         """Get a customer.
 
-        Its `ETag` is what a change needs.
+        A change needs its `ETag` in `If-Match`.
         """
         _require_sight(request, customer_id)
         return _shown(CustomerAnswer.model_validate(await catalogue.read(Customer, customer_id)))

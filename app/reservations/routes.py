@@ -54,17 +54,19 @@ _UPDATE = problems(
 Force = Annotated[
     bool, QueryParameter(description="Lift notice, horizon, schedule and time off; needs `reservations:admin`.")
 ]
-StatusParameter = Annotated[list[Status] | None, QueryParameter(name="status", description="One or several.")]
+StatusParameter = Annotated[
+    list[Status] | None, QueryParameter(name="status", description="With one of these statuses; repeatable.")
+]
 CustomerParameter = Annotated[str | None, QueryParameter(description="Of this customer.")]
 ResourceParameter = Annotated[str | None, QueryParameter(description="Of this resource.")]
-FromParameter = Annotated[str | None, QueryParameter(name="from", description="Overlapping what begins here.")]
-ToParameter = Annotated[str | None, QueryParameter(description="Overlapping what ends here.")]
+FromParameter = Annotated[str | None, QueryParameter(name="from", description="Ending after this instant.")]
+ToParameter = Annotated[str | None, QueryParameter(description="Beginning before this instant.")]
 SinceParameter = Annotated[
     str | None,
     QueryParameter(
         name="updatedSince",
         description="Changed since; sorted by `updatedAt`. Changes of the last ten seconds are held back, and every "
-        "page has a `next`, also an empty one: who goes on from it, now or later, misses no change.",
+        "page has a `next`, also an empty one: a client that continues from it, now or later, misses no change.",
     ),
 ]
 

@@ -56,7 +56,11 @@ Guests: TypeAlias = Annotated[int, Field(ge=1, le=10_000)]
 Notes: TypeAlias = Annotated[str, Field(max_length=2_000)]
 HoldSeconds: TypeAlias = Annotated[
     int,
-    Field(ge=SHORTEST_HOLD_SECONDS, le=LONGEST_HOLD_SECONDS, description="Makes it a hold that is free again then."),
+    Field(
+        ge=SHORTEST_HOLD_SECONDS,
+        le=LONGEST_HOLD_SECONDS,
+        description="Makes it a hold, which expires after so many seconds.",
+    ),
 ]
 Reason: TypeAlias = Annotated[str, Field(min_length=1, max_length=500)]
 
@@ -71,7 +75,7 @@ class ReservationTime(Body):
     ] = None
     local_end: Annotated[str | None, Field(max_length=30, description="The same for `endTime`.")] = None
     timezone: Annotated[
-        str | None, Field(max_length=64, description="Whose wall time is meant; kept. Default: the resource's.")
+        str | None, Field(max_length=64, description="The zone of the local times; stored. Default: the resource's.")
     ] = None
 
 
@@ -79,7 +83,7 @@ class NewReservation(ReservationTime):
     """A time to book on a resource, or on any that offers the service."""
 
     resource: Annotated[
-        CatalogueId | None, Field(description="Left out, or `any`: a free one of the service's pool.")
+        CatalogueId | None, Field(description="Left out, or `any`: a free resource of the service's pool.")
     ] = None
     service: Annotated[
         CatalogueId | None, Field(description="Required for keys that are bound to a customer, and without `resource`.")
@@ -112,7 +116,7 @@ class ReservationPatch(Body):
     """For people."""
     metadata: Annotated[
         Annotated[dict[MetadataKey, MetadataValue | None], Bounded(2 * METADATA_KEYS_MAX)] | None,
-        Field(description="Merged by key; null takes a key out. All keys may be taken out and as many put in."),
+        Field(description="Merged by key; null removes a key. All keys may be removed and as many added."),
     ] = None
 
     def to_patch(self) -> dict[str, Any]:

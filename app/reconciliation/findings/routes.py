@@ -51,8 +51,8 @@ ResourcesParameter = Annotated[
     list[str] | None, QueryParameter(name="resource", max_items=MAX_VALUES, description="Of one of these resources.")
 ]
 CustomerParameter = Annotated[str | None, QueryParameter(description="With a reservation of this customer.")]
-FromParameter = Annotated[str | None, QueryParameter(name="from", description="Windows that end after this.")]
-ToParameter = Annotated[str | None, QueryParameter(description="Windows that begin before this.")]
+FromParameter = Annotated[str | None, QueryParameter(name="from", description="Windows that end after this instant.")]
+ToParameter = Annotated[str | None, QueryParameter(description="Windows that begin before this instant.")]
 OrderParameter = Annotated[
     FindingOrder,
     QueryParameter(
@@ -64,8 +64,9 @@ SinceParameter = Annotated[
     str | None,
     QueryParameter(
         name="updatedSince",
-        description="Changed then or later, by the database's clock; that a run saw it as it was is no change. What a "
-        "run changes can be seen up to a minute after its instant, so let two questions overlap by so much.",
+        description="Changed at that instant or later, by the database's clock; a run that sees a finding unchanged "
+        "does not change it. A change by a run is visible up to a minute after its instant, so let two questions "
+        "overlap by a minute.",
     ),
 ]
 
@@ -120,7 +121,8 @@ class FindingRoutes(Controller):
 
         With its reservations side by side, and with `proposals`: moves that would be possible at this moment.
 
-        Its tag is that of its version; as long as it is not resolved, reservations and proposals change without one.
+        Its `ETag` is that of its version. Until it is resolved, its reservations and proposals can change while the
+        version stays.
         """
         found = await findings.read(finding_id)
         if found.findings[0].state != "resolved":
