@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from tests.support.forked_commands import run_forked
+
 SECONDS = 90.0
 """How long anything may take here before the test fails; generous, because machines are shared."""
 
@@ -33,16 +35,7 @@ def environment_with(env: Mapping[str, str]) -> dict[str, str]:
 
 def run_reserva(*arguments: str, cwd: Path | None = None, **env: str) -> "subprocess.CompletedProcess[str]":
     """Run one of our commands to its end."""
-    return subprocess.run(
-        reserva(*arguments),
-        cwd=cwd,
-        env=environment_with(env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    return run_forked(arguments, cwd=cwd, env=environment_with(env), seconds=SECONDS)
 
 
 class RunningCommand:
