@@ -22,6 +22,7 @@ from app.booking.priority import priority_requester
 from app.cluster.heartbeat import Heartbeat
 from app.domain.lifecycle import Status
 from app.errors import Problem, not_found
+from app.retries import retry
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service
 from app.storage.occupancy import BRANCHES_MAX
@@ -33,6 +34,7 @@ from app.storage.values import identity as identity_of
 T = TypeVar("T")
 
 ATTEMPTS_MAX = 5
+"""How often an intent is submitted while others move its reservations to guards that it does not name."""
 
 
 class ExistingFields(TypedDict):
@@ -206,7 +208,8 @@ class BookingService:
             Problem: `not-found`; `overloaded` where that happened `ATTEMPTS_MAX` times; what the intent raises.
         """
         operations = [ObjectId() for _ in identities]
-        for _ in range(ATTEMPTS_MAX):
+
+        async def submit() -> T | Replay:
             rows = await ReservationStore(self.store).find_guarded(identities)
             for identity in identities:
                 if identity not in rows:
@@ -215,11 +218,12 @@ class BookingService:
                 ExistingFields(reservation=identity, operation=operation, **_guards_of(rows[identity]))
                 for identity, operation in zip(identities, operations, strict=True)
             ]
-            try:
-                return await self.committer.submit(intent(fields))
-            except ReservationMoved:
-                continue
-        raise overloaded("It is being moved about by others; nothing was done.")
+            return await self.committer.submit(intent(fields))
+
+        try:
+            return await retry(submit, ATTEMPTS_MAX, on=ReservationMoved)
+        except ReservationMoved:
+            raise overloaded("It is being moved about by others; nothing was done.") from None
 
     async def book_group(self, group: BookGroup) -> list[Reservation] | Replay:
         """Book several times or resources, all or none.

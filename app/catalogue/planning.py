@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.booking import Plan, Stranded, Stretch, Survey, missing_guard, read_blocking_rows, survey_of
+from app.booking import Plan, PlanOutdated, Stranded, Stretch, Survey, missing_guard, read_blocking_rows, survey_of
 from app.catalogue.changes import Changes, Row, Wanted
 from app.catalogue.queries import read_row
 from app.domain.instants import LATEST, Millis
@@ -51,14 +51,15 @@ class Planner:
     rules: RuleReader
     work: WorkPool
 
-    async def basis(self, identity: str, needs: frozenset[str]) -> Basis | None:
-        """What a plan starts from; None if the resource was edited while it was read.
+    async def basis(self, identity: str, needs: frozenset[str]) -> Basis:
+        """What a plan starts from.
 
         The guard is read first, and once more with the rules: every edit of the resource changes it.
 
         Raises:
+            PlanOutdated: the resource was edited while it was read.
             Problem: `not-found`; `invalid` where another program stored it so that it cannot be read; `unavailable`
-            where the guard is missing.
+                where the guard is missing.
         """
         guard = await read_guard(self.store, identity)
         row = await read_row(self.store, Resource, identity, without=HOURS_FIELDS - needs)
@@ -72,7 +73,7 @@ class Planner:
             raise read.unreadable[identity]
         before = read.resources.get(identity)
         if before is None or read.guards[identity]["rules"] != guard["rules"]:
-            return None
+            raise PlanOutdated
         return Basis(guard, row, before, _full_day(read.services.values()))
 
     async def plan(self, basis: Basis, wanted: Wanted, *, force: bool) -> Plan | None:

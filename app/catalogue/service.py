@@ -30,8 +30,10 @@ from app.http.etags import IfMatch, stale
 from app.http.models import Body
 from app.http.validation_messages import from_faults
 from app.refusals import stranding
+from app.retries import retry
 from app.storage.catalogue import CatalogueStore
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
+from app.storage.errors import VersionConflict
 from app.storage.guards import make_guard, make_service_row
 from app.storage.pools import join_pools
 from app.storage.stored_catalogue import HOURS_FIELDS, noun_of, object_of, version_of
@@ -39,7 +41,7 @@ from app.storage.values import excerpt
 
 C = TypeVar("C", bound=CatalogueObject)
 
-EDIT_ATTEMPTS = 20
+EDIT_ATTEMPTS_MAX = 20
 """How often an edit with `If-Match: *` is tried while others change the same object."""
 
 
@@ -155,10 +157,9 @@ class Catalogue:
         self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool
     ) -> Row:
         """Change a resource that this process changes nowhere else at the moment."""
-        for _ in range(EDIT_ATTEMPTS):
+
+        async def plan_and_edit() -> Row:
             basis = await self._planner.basis(identity, wanted.needs)
-            if basis is None:
-                continue
             version = if_match.expected(basis.row["version"])
             try:
                 plan = await self._planner.plan(basis, wanted, force=force)
@@ -169,12 +170,14 @@ class Catalogue:
                 changed = await self._booking.edit_resource(edit)
             except Stranded as stranded:
                 raise stranding(stranded, caller) from None
-            except PlanOutdated:
-                continue
             self._planner.rules.keep_resource_rules(plan.after, edit.rules, changed)
             row = {**basis.row, **plan.change["$set"], "version": changed}
             return {name: value for name, value in row.items() if name not in plan.change.get("$unset", ())}
-        raise _contended()
+
+        try:
+            return await retry(plan_and_edit, EDIT_ATTEMPTS_MAX, on=PlanOutdated)
+        except PlanOutdated:
+            raise _contended() from None
 
     async def edit_service(self, identity: str, patch: ServicePatch, if_match: IfMatch, caller: Caller) -> Service:
         """Merge a patch into a service; what is booked stays as it is.
@@ -196,7 +199,8 @@ class Catalogue:
             Problem: `not-found`, `stale`, `invalid`.
         """
         apply: Callable[[Customer], Customer] = merging(NewCustomer, patch)
-        for _ in range(EDIT_ATTEMPTS):
+
+        async def edit() -> Customer:
             row = await read_row(self.store, Customer, identity)
             current = object_of(Customer, row)
             version = if_match.expected(version_of(Customer, row))
@@ -207,7 +211,12 @@ class Catalogue:
                 return after
             if version is not None:
                 raise stale((await self.read(Customer, identity)).version)
-        raise Problem("overloaded", "Too many others are changing this customer; nothing was done.")
+            raise VersionConflict
+
+        try:
+            return await retry(edit, EDIT_ATTEMPTS_MAX, on=VersionConflict)
+        except VersionConflict:
+            raise overloaded("Too many others are changing this customer; nothing was done.") from None
 
     def _new(self, kind: type[C], wanted: Body, identity: str | None) -> C:
         now = self.store.clock.now()

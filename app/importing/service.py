@@ -26,6 +26,7 @@ from app.importing.records import Record
 from app.importing.report import Outcome, Report, RowProblem, differing, invalid, refused
 from app.importing.rows import Row, Zone, names_of, read_row
 from app.importing.source import UnreadableError
+from app.retries import retry
 from app.storage.client import Store
 from app.storage.documents import Customer, Reservation, Resource
 from app.storage.imported_reservations import ImportedReservation
@@ -168,24 +169,32 @@ class Importer:
 
     async def _change(self, row: Row, booked: ImportedReservation, operation: ObjectId) -> Outcome:
         """Change the reservation of a row; if it was changed since it was read, read and compare it again."""
-        for _ in range(ATTEMPTS_MAX):
+
+        async def change() -> Outcome:
+            nonlocal booked
             patch = patch_to(booked, row)
             if not patch:
                 return Outcome("updated" if changed_by(booked, operation) else "unchanged")
             try:
                 await _submit(row, self.booking.change_row, self._changing(row, booked, patch, operation))
             except Problem as refusal:
-                if refusal.name != "stale":
+                if not _is_stale(refusal):
                     return _outcome(refusal, patch)
+                again = (await find_imported(self.store, [row], keyless=self._find_keyless)).get(row.key)
+                if again is None:
+                    return _contended(row, booked)
+                booked = again
+                raise
             except Refused as refusal:
                 return _outcome(refusal)
-            else:
-                return Outcome("updated")
-            again = (await find_imported(self.store, [row], keyless=self._find_keyless)).get(row.key)
-            if again is None:
-                break
-            booked = again
-        return differing("stale", "Others are changing it at this moment; nothing was done.", [*patch_to(booked, row)])
+            return Outcome("updated")
+
+        try:
+            return await retry(change, ATTEMPTS_MAX, on=_is_stale)
+        except Problem as problem:
+            if not _is_stale(problem):
+                raise
+            return _contended(row, booked)
 
     def _changing(
         self, row: Row, booked: ImportedReservation, patch: dict[str, object], operation: ObjectId
@@ -237,6 +246,16 @@ def _difference(row: Row, booked: ImportedReservation) -> Outcome:
     if not patch:
         return Outcome("unchanged")
     return differing("differs", f"It is booked as {described(booked, patch)}; --update changes it.", [*patch])
+
+
+def _contended(row: Row, booked: ImportedReservation) -> Outcome:
+    """The outcome of a row whose reservation others keep changing."""
+    return differing("stale", "Others are changing it at this moment; nothing was done.", [*patch_to(booked, row)])
+
+
+def _is_stale(error: BaseException) -> bool:
+    """Whether the reservation was changed since it was read."""
+    return isinstance(error, Problem) and error.name == "stale"
 
 
 def _outcome(refusal: Refused | Problem, patch: Iterable[str] = ()) -> Outcome:

@@ -11,7 +11,8 @@ from app.reconciliation.finding_changes import Change
 from app.reconciliation.finding_history import bounded
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
-from app.storage.findings import FindingStore, FindingUpdate, VersionConflict
+from app.storage.errors import VersionConflict
+from app.storage.findings import FindingStore, FindingUpdate
 from app.storage.leases import Grant, LeaseStore
 from app.storage.transactions import Session
 

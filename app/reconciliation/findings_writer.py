@@ -13,8 +13,6 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from tenacity import retry, retry_if_exception, stop_after_attempt
-
 from app.domain import finding_identity
 from app.domain.finding_identity import Matched, StoredFinding
 from app.domain.instants import Millis
@@ -22,9 +20,11 @@ from app.domain.sweep import Window
 from app.reconciliation.finding_changes import Change, ChangePlanner
 from app.reconciliation.findings_batches import BatchWriter
 from app.reconciliation.stored_findings import changed_windows, returning, stored_finding
+from app.retries import retry
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
-from app.storage.findings import FindingStore, VersionConflict
+from app.storage.errors import VersionConflict
+from app.storage.findings import FindingStore
 from app.storage.leases import Grant
 from app.storage.transactions import is_transient
 
@@ -63,13 +63,12 @@ async def write_findings(
     written = WrittenFindings()
     writer = BatchWriter(store, lease, run, written.opened)
 
-    @retry(stop=stop_after_attempt(TRIES_MAX), retry=retry_if_exception(_may_be_repeated), reraise=True)
     async def plan_and_write() -> int:
         plan = await _plan(store, run, resources, windows, ids)
         await writer.write(plan.changes, plan.seen)
         return plan.unaccepted
 
-    written.unaccepted = await plan_and_write()
+    written.unaccepted = await retry(plan_and_write, TRIES_MAX, on=_may_be_repeated)
     return written
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from app.domain.sweep import PlainRow, Window, sweep
 from app.reconciliation import scan
 from app.reconciliation.scan import ResourceScan
+from app.retries import retry
 from app.storage.capacities import Limits
 from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy
@@ -56,12 +56,11 @@ async def confirm_windows(store: Store, resources: Sequence[str], opaque: Opaque
 
 
 async def _read_in_snapshot(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> ConfirmedWindows:
-    @retry(stop=stop_after_attempt(READS_MAX), retry=retry_if_exception(is_transient), reraise=True)
     async def read() -> ResourceScan:
         async with snapshot(store) as session:
             return await scan.scan_resources(store, resources, opaque, session=session)
 
-    scanned = await read()
+    scanned = await retry(read, READS_MAX, on=is_transient)
     return _confirmed(scanned, await windows_of(scanned.rows, scanned.limits))
 
 

@@ -22,6 +22,10 @@ class StorageError(Exception):
     """The database cannot be used as it is; the message is one for the operator, without a traceback."""
 
 
+class VersionConflict(Exception):  # noqa: N818 -- an event: another writer was faster
+    """A document is not at the version that was read."""
+
+
 def shown(url: str) -> str:
     """An address fit for a message: without user, password and options."""
     return re.sub(r"//[^/]*@", "//", url).split("?", 1)[0]

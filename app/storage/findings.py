@@ -17,6 +17,7 @@ from pymongo import UpdateOne
 from app.domain.finding_identity import State
 from app.storage.client import Store
 from app.storage.documents import Finding
+from app.storage.errors import VersionConflict
 from app.storage.transactions import Session
 
 UNRESOLVED: tuple[State, ...] = ("open", "acknowledged", "accepted")
@@ -26,10 +27,6 @@ UNALERTED: Mapping[str, Any] = {"state": "open", "toldAt": None}
 
 _FINDINGS = Finding.Settings.name
 _WITHOUT_HISTORY = {"history": 0}
-
-
-class VersionConflict(Exception):  # noqa: N818 -- an event: another writer was faster
-    """A finding is not at the version that was read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
+from app.retries import retry
 from app.storage.client import Store
 
 MAJORITY = WriteConcern("majority", j=True)
@@ -60,7 +60,4 @@ async def transaction(store: Store) -> AsyncIterator[AsyncIOMotorClientSession]:
             await session.abort_transaction()
             raise
         # The server knows a transaction that it has committed, so a commit whose answer was lost is sent again.
-        retry = retry_if_exception(is_commit_unknown)
-        async for attempt in AsyncRetrying(stop=stop_after_attempt(COMMIT_TRIES_MAX), retry=retry, reraise=True):
-            with attempt:
-                await session.commit_transaction()
+        await retry(session.commit_transaction, COMMIT_TRIES_MAX, on=is_commit_unknown)

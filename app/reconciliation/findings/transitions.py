@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from app.deadline import sending
 from app.domain.finding_identity import State
@@ -20,9 +19,11 @@ from app.reconciliation.finding_history import bounded
 from app.reconciliation.findings.overlap import still_overlaps
 from app.reconciliation.findings.schemas import TransitionTarget
 from app.reconciliation.stored_findings import new_acceptance
+from app.retries import retry
 from app.storage.client import Store
 from app.storage.documents import Finding
-from app.storage.findings import FindingStore, FindingUpdate, VersionConflict
+from app.storage.errors import VersionConflict
+from app.storage.findings import FindingStore, FindingUpdate
 from app.storage.values import label
 
 TRIES_MAX = 10
@@ -89,7 +90,6 @@ async def transition(store: Store, identity: str, request: FindingTransition, ma
     """
     check_until(store, request)
 
-    @retry(stop=stop_after_attempt(TRIES_MAX), retry=retry_if_exception_type(VersionConflict), reraise=True)
     async def read_and_write() -> Finding:
         finding = await read(store, identity)
         matching.expected(finding.version)
@@ -99,7 +99,7 @@ async def transition(store: Store, identity: str, request: FindingTransition, ma
         return await _write(store, finding, request)
 
     try:
-        return await read_and_write()
+        return await retry(read_and_write, TRIES_MAX, on=VersionConflict)
     except VersionConflict:
         raise Problem("overloaded", "Others are changing the finding; nothing was done.") from None
 

@@ -1,0 +1,30 @@
+"""Attempts that are repeated at once because another writer was faster: as often as their bound says."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+
+T = TypeVar("T")
+
+
+async def retry(
+    attempt: Callable[[], Awaitable[T]], attempts_max: int, *, on: type[Exception] | Callable[[BaseException], bool]
+) -> T:
+    """The result of the first attempt that does not fail with an error after which another may succeed.
+
+    Args:
+        attempt: Reads what it needs anew each time.
+        attempts_max: The number of attempts.
+        on: The error that another writer causes, or what tells it.
+
+    Raises:
+        Exception: what an attempt raised, if it is another error or the attempt was the last.
+    """
+    condition = (lambda error: isinstance(error, on)) if isinstance(on, type) else on
+    attempts = AsyncRetrying(stop=stop_after_attempt(attempts_max), retry=retry_if_exception(condition), reraise=True)
+
+    async def awaited() -> T:  # tenacity awaits coroutine functions alone, and Motor's methods return futures
+        return await attempt()
+
+    return await attempts(awaited)
