@@ -18,8 +18,8 @@ from app.domain.rules import BookingRequest, ServiceRules, block_of
 from app.domain.slots import Budget, Candidates, SlotQuery, longest_of, slots
 from app.errors import Problem
 from app.single_flight import SingleFlight
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
-from app.storage.reservations import Row
 from app.storage.rule_cache import RuleReader
 from app.work import WorkPool
 
@@ -93,7 +93,7 @@ class NextFree:
         except (PyMongoError, Problem):
             return []  # a refusal stands without advice
 
-    async def _read_profiles(self, search: "_Search") -> tuple[dict[str, Profile], Mapping[str, list[Row]]]:
+    async def _read_profiles(self, search: "_Search") -> tuple[dict[str, Profile], Mapping[str, list[BsonDocument]]]:
         """The profiles that are cached, and the reservations of the other resources."""
         now = time.monotonic()
         known: dict[str, Profile] = {}
@@ -105,7 +105,7 @@ class NextFree:
         return known, await read_rows(self._store, unknown, *search.span, rows_max=ROWS_MAX)
 
     def _find(
-        self, search: "_Search", profiles: dict[str, Profile], rows: Mapping[str, list[Row]], budget: Budget
+        self, search: "_Search", profiles: dict[str, Profile], rows: Mapping[str, list[BsonDocument]], budget: Budget
     ) -> list[Millis]:
         """Search and fill the cache, in a thread; one search at a time."""
         now, until = self._store.clock.millis(), time.monotonic() + CACHE_SECONDS

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from app.domain.instants import Millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules, ServiceRules
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import service_row
 from app.storage.occupancy import occupancies_on
 from app.storage.pools import members_of
 from app.storage.reach import Reach
-from app.storage.reservations import ReservationStore, Row
+from app.storage.reservations import ReservationStore
 from app.storage.rule_cache import RuleReader
 
 ROWS_MAX = 200_000
@@ -27,7 +28,7 @@ class BookableResource:
     reach: Reach
     changes: int
 
-    def occupancies(self, rows: Iterable[Row]) -> list[Occupancy]:
+    def occupancies(self, rows: Iterable[BsonDocument]) -> list[Occupancy]:
         """What stored reservations occupy of it."""
         return occupancies_on(self.rules.id, rows, by_guests=self.rules.by_guests)
 
@@ -67,7 +68,7 @@ async def read_resources(
 
 async def read_rows(
     store: Store, resources: Sequence[BookableResource], start: Millis, end: Millis, *, rows_max: int
-) -> dict[str, list[Row]]:
+) -> dict[str, list[BsonDocument]]:
     """The rows that may occupy each resource during `[start, end)` in block times, by the id of the resource.
 
     Raises:

@@ -25,9 +25,10 @@ from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdic
 from app.domain.slots import Budget, Candidates, Slot, SlotQuery, longest_of, slots
 from app.domain.zones import zone
 from app.errors import invalid_parameter
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.occupancy import occupancies_on
-from app.storage.reservations import ReservationStore, Row
+from app.storage.reservations import ReservationStore
 from app.storage.rule_cache import RuleReader, took_too_long
 from app.storage.stored_reservations import customer_of, lenient_reservation
 from app.work import WorkPool
@@ -160,7 +161,7 @@ class Availability:
 class _Occupants:
     """The stored reservations of each resource, and when they were read."""
 
-    def __init__(self, rows: Mapping[str, list[Row]], now: Millis) -> None:
+    def __init__(self, rows: Mapping[str, list[BsonDocument]], now: Millis) -> None:
         self._rows = rows
         self._now = now
 

@@ -1,10 +1,9 @@
 """Booking a time: the most frequent intent."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from bson import ObjectId
 from typing_extensions import override
@@ -45,7 +44,7 @@ class Book(Intent[Reservation]):
     guests: int = 1
     notes: str | None = None
     reference: str | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Mapping[str, object] | None = None
     hold_seconds: int | None = None
     status: Status | None = None
     lifted_rules: frozenset[str] = frozenset()

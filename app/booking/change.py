@@ -1,7 +1,8 @@
 """Changing a reservation: its times, resource, service or details, under the guards of both resources."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from typing_extensions import override
 
@@ -32,6 +33,9 @@ from app.storage.span import Span
 
 METADATA_KEYS_MAX = 20
 
+Patch: TypeAlias = Mapping[str, Any]
+"""A merge patch of a reservation, by the stored names of its fields; None unsets a field."""
+
 DETAIL_FIELDS = frozenset({"notes", "metadata"})
 """The fields that can be changed even of a final reservation."""
 
@@ -44,7 +48,7 @@ class Change(ExistingIntent):
     with no more units) is never refused for an overlap.
     """
 
-    patch: dict[str, Any]
+    patch: Patch
     version: int | None = None
     admin: bool = False
     bound: bool = False
@@ -230,7 +234,7 @@ def _lifted_rules_of(stored: Reservation, after: Reservation) -> frozenset[str]:
     return frozenset(RULES) - ({"duration"} if stays else {"duration", "horizon"})
 
 
-def _patched(stored: Reservation, patch: dict[str, object]) -> Reservation:
+def _patched(stored: Reservation, patch: Patch) -> Reservation:
     """The reservation with a merge patch applied; metadata merges by key."""
     row = stored.to_mongo()
     for name, value in patch.items():

@@ -7,7 +7,7 @@ double-booked resource can always be cancelled. The worker's closures of expired
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from app.domain.instants import Millis, to_millis
 from app.domain.lifecycle import Status, may_follow, status_at
 from app.errors import OutcomeUnknown, Problem, not_found
 from app.outages import is_unheard
+from app.storage.bson_types import Row
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.clock import stamped
@@ -122,7 +123,7 @@ class _ClosingAttempts:
         row = await self.reservations.read_row(self.identity)
         return None if row is None else lenient_reservation(row)
 
-    async def _write(self, row: Mapping[str, object], write_until: float) -> bool:
+    async def _write(self, row: Row, write_until: float) -> bool:
         """Update the version that was read; returns whether the server confirmed the update."""
         line: HistoryLine = {
             "at": self.store.clock.now(),
@@ -144,7 +145,7 @@ class _ClosingAttempts:
             return False
 
 
-async def _check_closure(store: Store, row: Mapping[str, object], closure: Closure) -> None:
+async def _check_closure(store: Store, row: Row, closure: Closure) -> None:
     """Refuse what the lifecycle, the start or the cancellation notice forbids.
 
     A hold that has expired by this process's estimate of the database's clock is judged again by that clock itself.
@@ -166,14 +167,14 @@ async def _check_closure(store: Store, row: Mapping[str, object], closure: Closu
             check_cancellation_notice(_start_of(row), service_rules_of(service), now)
 
 
-def _start_of(row: Mapping[str, object]) -> Millis:
+def _start_of(row: Row) -> Millis:
     start = instant(row.get("startTime"))
     if start is None:
         raise unreadable({"startTime": row.get("startTime")})
     return start
 
 
-def _status_at(row: Mapping[str, object], now: Millis) -> Status:
+def _status_at(row: Row, now: Millis) -> Status:
     status = known_status(row.get("status"))
     if status is None:
         raise unreadable({"status": row.get("status")})

@@ -10,11 +10,11 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import Any
 
 from pymongo.synchronous.mongo_client import MongoClient
 
 from app.cluster.reaper import kill_command
+from app.storage.bson_types import BsonDocument
 
 LATE_PACKET_SECONDS = 120.0
 """How late a packet can arrive: a kernel keeps sending for a closed connection for about 100 s."""
@@ -28,7 +28,7 @@ class DoubtfulSessions:
         clock: Seconds of a clock that never goes back.
     """
 
-    def __init__(self, client: "MongoClient[dict[str, Any]]", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: "MongoClient[BsonDocument]", clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._clock = clock
         self._since: dict[bytes, float] = {}

@@ -24,6 +24,7 @@ from app.booking.doubtful_sessions import DoubtfulSessions
 from app.cluster.heartbeat import EnsureRegistered, SessionOwner
 from app.deadline import LEAST_SECONDS
 from app.outages import is_unheard
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
 from app.storage.transactions import MAJORITY
@@ -65,9 +66,9 @@ class SessionDriver(Driver, SessionOwner):
 
     atomic = True
 
-    def __init__(self, client: "MongoClient[dict[str, Any]]", database: str, slots: int) -> None:
+    def __init__(self, client: "MongoClient[BsonDocument]", database: str, slots: int) -> None:
         self.client = client
-        self.database: Database[dict[str, object]] = client.get_database(
+        self.database: Database[BsonDocument] = client.get_database(
             database, read_concern=ReadConcern("majority"), write_concern=MAJORITY
         )
         self.ensure_registered: EnsureRegistered = _no_registration
@@ -220,7 +221,7 @@ def _abort_or_raise(session: ClientSession) -> None:
     finish = session._finish_transaction_with_retry  # noqa: SLF001  # what it raises is lost one call further up
     failures: list[PyMongoError] = []
 
-    def heard(command: str) -> dict[str, Any]:
+    def heard(command: str) -> BsonDocument:
         try:
             return finish(command)
         except PyMongoError as error:

@@ -1,8 +1,7 @@
 """Editing a resource or a service: under its guard, so that no booking commits between check and edit."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bson import ObjectId
 from typing_extensions import override
@@ -17,6 +16,7 @@ from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
 from app.domain.stranding import stranded
 from app.errors import not_found
+from app.storage.bson_types import UpdateDocument
 from app.storage.documents import Service, service_row
 from app.storage.guards import new_rules
 from app.storage.span import Span
@@ -47,7 +47,7 @@ class Plan:
     version: int
     before: ResourceRules
     after: ResourceRules
-    change: Mapping[str, Any]
+    change: UpdateDocument
     stretches: Sequence[tuple[Millis, Millis]] = ()
     survey: Survey | None = None
     daily: frozenset[str] = frozenset()
@@ -139,7 +139,7 @@ class EditResource(Intent[int]):
         )
 
 
-def _operation_push(operation: ObjectId) -> dict[str, Any]:
+def _operation_push(operation: ObjectId) -> UpdateDocument:
     """The `$push` that adds an edit's id to the object that it changes."""
     return {"operations": {"$each": [operation], "$slice": -OPERATIONS_MAX}}
 
@@ -193,7 +193,7 @@ class EditService(Intent[Service]):
         view.service_rules(self.identity)  # raises if the guard is missing
         row_after = after.to_mongo()
         unset = dict.fromkeys(_OPTIONAL_FIELDS - row_after.keys(), "")
-        change: dict[str, object] = {"$set": row_after, "$push": _operation_push(self.operation)}
+        change: UpdateDocument = {"$set": row_after, "$push": _operation_push(self.operation)}
         change |= {"$unset": unset} if unset else {}
         return Accepted(
             after,

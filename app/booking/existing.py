@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bson import ObjectId
 from typing_extensions import override
@@ -13,6 +13,7 @@ from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, status_at
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem, invalid_field, not_found
+from app.storage.bson_types import BsonDocument, Row
 from app.storage.documents import Reservation
 from app.storage.reservation_updates import HISTORY_LINES_MAX, HistoryLine, reservation_update
 from app.storage.span import Span
@@ -46,7 +47,7 @@ class ExistingIntent(Intent[Reservation]):
     reservation: ObjectId
     resource: str
     service: str | None = None
-    row: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
+    row: BsonDocument = field(default_factory=dict, init=False, repr=False)
     """The stored document, once it was read."""
     allows_missing_resource: ClassVar[bool] = False
     """Whether the intent can change a reservation whose resource does not exist, as one of another program."""
@@ -175,7 +176,7 @@ class ExistingIntent(Intent[Reservation]):
 _LOOKUP_FIELDS = ("resource", "status", "startTime", "endTime", "blockStart", "blockEnd", "units")
 
 
-def _lookup_fields(row: dict[str, object], row_after: dict[str, object]) -> dict[str, Any]:
+def _lookup_fields(row: Row, row_after: Row) -> dict[str, object]:
     """The fields of a row of another program that must be rewritten, so that the lookup finds it in its new place."""
     fields = {name: row_after[name] for name in _LOOKUP_FIELDS if not _is_same_json(row.get(name), row_after[name])}
     if isinstance(named := row.get("resource"), ObjectId) and str(named) == row_after["resource"]:

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Generic, NewType, Protocol, TypeAlias, TypeVar
+from typing import Generic, NewType, Protocol, TypeAlias, TypeVar
 
 from bson import ObjectId
 
@@ -13,6 +13,7 @@ from app.booking.outcomes import Accepted
 from app.domain.instants import Millis
 from app.domain.load import Calendar
 from app.domain.rules import ResourceRules, ServiceRules
+from app.storage.bson_types import BsonDocument
 from app.storage.span import Span
 
 T_co = TypeVar("T_co", covariant=True)
@@ -59,7 +60,7 @@ class View(Protocol):
     def seq(self, resource: str) -> int:
         """How many transactions have changed the resource's guard, this one included."""
 
-    def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
+    def target(self, collection: str, identity: Hashable) -> BsonDocument | None:
         """A document that an intent named as its target; of a resource only its version."""
 
 

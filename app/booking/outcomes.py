@@ -1,11 +1,12 @@
 """The outcomes of an intent: accepted with its writes, refused by the rules, or not done."""
 
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from app.domain.load import Occupancy
 from app.domain.rules import Verdict
 from app.errors import Problem
+from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
 from app.storage.documents import Reservation
 from app.storage.span import Span
 
@@ -17,8 +18,8 @@ class Update:
     """A change of one document. If no document matches `query`, another writer was first."""
 
     collection: str
-    query: dict[str, Any]
-    change: dict[str, Any]
+    query: Filter
+    change: UpdateDocument
 
 
 @dataclass(slots=True)
@@ -36,12 +37,12 @@ class Accepted(Generic[T_co]):
     """
 
     value: T_co
-    proof: tuple[str, dict[str, Any]]
+    proof: tuple[str, Filter]
     inserts: list[Reservation] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
     blocks: list[Reservation] = field(default_factory=list)
     taken: list[Span] = field(default_factory=list)
-    documents: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    documents: list[tuple[str, BsonDocument]] = field(default_factory=list)
 
     @property
     def writes(self) -> bool:
@@ -49,7 +50,7 @@ class Accepted(Generic[T_co]):
         return bool(self.inserts or self.updates or self.documents)
 
     @property
-    def reservation_ids(self) -> list[Any]:
+    def reservation_ids(self) -> list[object]:
         """The ids of the reservations that it makes or changes."""
         made = [reservation.id for reservation in self.inserts]
         return made + [change.query["_id"] for change in self.updates if change.collection == "reservations"]

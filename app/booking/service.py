@@ -1,12 +1,12 @@
 """The public interface of the write path: booking, changing and closing for the rooms above."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
 from bson import ObjectId
 
 from app.booking.book import Book
-from app.booking.change import Change
+from app.booking.change import Change, Patch
 from app.booking.closing import Closure, close
 from app.booking.committer import SLOTS, Committer
 from app.booking.confirm_extend_close import Close, Confirm, Extend
@@ -131,7 +131,7 @@ class BookingService:
     async def change(
         self,
         identity: ObjectId,
-        patch: dict[str, Any],
+        patch: Patch,
         *,
         version: int | None,
         by: str,
@@ -272,7 +272,7 @@ class BookingService:
 
     async def move(
         self,
-        moves: Sequence[tuple[ObjectId, dict[str, Any], int]],
+        moves: Sequence[tuple[ObjectId, Patch, int]],
         *,
         by: str,
         admin: bool = False,

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
 
 import structlog
 from bson import ObjectId
@@ -16,11 +16,12 @@ from app.domain.instants import SECOND, Millis, to_millis
 from app.domain.load import Calendar
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
-from app.storage.documents import service_row
+from app.storage.bson_types import BsonDocument, Filter, Row
+from app.storage.documents import GuardRow, service_row
 from app.storage.guards import new_rules
 from app.storage.occupancy import glimpse, occupancies_of, read
 from app.storage.reach import Reach
-from app.storage.rule_cache import F, Row, RuleCache, VersionedCache
+from app.storage.rule_cache import F, RuleCache, VersionedCache
 from app.storage.span import Span
 from app.storage.steps import Step, Steps, find, update
 
@@ -53,13 +54,13 @@ class Snapshot(View):
         self.clock = clock
         self.changed: frozenset[Lane] = frozenset()
         """The guards that this transaction has changed."""
-        self.guards: dict[str, dict[str, Any]] = {}
+        self.guards: dict[str, GuardRow] = {}
         self.reaches: dict[str, Reach] = {}
         self._resource_rules: dict[str, ResourceRules] = {}
         self._service_rules: dict[str, ServiceRules] = {}
         self._calendars: dict[str, Calendar] = {}
         self._unreadable: dict[tuple[str, str], Problem] = {}
-        self._targets: dict[tuple[str, Hashable], dict[str, Any]] = {}
+        self._targets: dict[tuple[str, Hashable], BsonDocument] = {}
 
     @override
     def resource_rules(self, resource: str) -> ResourceRules | None:
@@ -104,13 +105,12 @@ class Snapshot(View):
     @override
     def seq(self, resource: str) -> int:
         """How many transactions have changed the resource's guard, this one included."""
-        seq: int = self.guards[resource]["seq"]
-        return seq
+        return self.guards[resource]["seq"]
 
     @override
     def now(self, resource: str) -> Millis:
         """The database's clock at this batch's change of the guard; where it is only read, not before its last."""
-        at = self.guards.get(resource, {}).get("at")  # what does not exist has no guard
+        at = self._changed_at(resource)
         if resource in self.changed or at is None:
             return self.clock if at is None else to_millis(at)
         return max(self.clock, to_millis(at))
@@ -138,7 +138,7 @@ class Snapshot(View):
         return [*self._calendars.items()]
 
     @override
-    def target(self, collection: str, identity: Hashable) -> dict[str, Any] | None:
+    def target(self, collection: str, identity: Hashable) -> BsonDocument | None:
         """A document that an intent named as its target."""
         return self._targets.get((collection, identity))
 
@@ -159,13 +159,21 @@ class Snapshot(View):
         be days old.
         """
         now = self._clock_of_batch()
-        marked = [guard for guard in self.guards.values() if guard.get("yieldUntil") and guard["yieldTo"] != owner]
-        left = {guard["_id"]: to_millis(guard["yieldUntil"]) - now for guard in marked}
+        left = {
+            guard["_id"]: to_millis(until) - now
+            for guard in self.guards.values()
+            if (until := guard.get("yieldUntil")) and guard.get("yieldTo") != owner
+        }
         return {Lane(guard): min(wait, YIELD_MILLISECONDS) / SECOND for guard, wait in left.items() if wait > 0}
+
+    def _changed_at(self, guard: str) -> datetime | None:
+        """When a guard was changed last; None for one that nothing has changed yet, or that is missing."""
+        found = self.guards.get(guard)
+        return None if found is None else found.get("at")
 
     def _clock_of_batch(self) -> Millis:
         """The database's clock at this batch's own change of a guard, else as this process knows it."""
-        stamps = [to_millis(at) for guard in self.changed if (at := self.guards.get(guard, {}).get("at"))]
+        stamps = [to_millis(at) for guard in self.changed if (at := self._changed_at(guard))]
         return max(stamps, default=self.clock)
 
     def _spans(self, intent: AnyIntent) -> list[Span]:
@@ -210,7 +218,7 @@ class Snapshot(View):
         self._service_rules = yield from self._read_rules_of(self.rules.services, sorted(services))
 
     def _read_rules_of(self, cache: VersionedCache[F], identities: Sequence[str]) -> Steps[dict[str, F]]:
-        rows: Sequence[Row] = [{"_id": identity} for identity in identities]
+        rows: Sequence[BsonDocument] = [{"_id": identity} for identity in identities]
         if identities and not cache.atomic:
             rows = yield find(f"{cache.collection}.versions", cache.collection, _by_ids(identities), "version")
         found = cache.valid(self.guards, rows)
@@ -265,7 +273,7 @@ class Snapshot(View):
                     self.calendar(resource).add(occupancy)
 
 
-def _by_ids(identities: Sequence[str]) -> dict[str, Any]:
+def _by_ids(identities: Sequence[str]) -> Filter:
     return {"_id": {"$in": [*identities]}}
 
 

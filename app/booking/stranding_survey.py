@@ -7,9 +7,8 @@ changed the guard later, and bears a later stamp. A booking that was cancelled s
 refusal is based on a mixture of two states.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pymongo
 from pymongo.errors import PyMongoError
@@ -19,7 +18,9 @@ from app.booking.outcomes import overloaded
 from app.domain.instants import EARLIEST, MINUTE, Duration, Millis, to_millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
+from app.storage.bson_types import Row
 from app.storage.client import Store
+from app.storage.documents import GuardRow
 from app.storage.occupancy import BRANCHES_MAX, occupancies_of, read_outside
 from app.storage.reach import Reach
 from app.storage.span import Span
@@ -49,9 +50,7 @@ class Survey:
     bookings: Sequence[Occupancy]
 
 
-async def read_blocking_rows(
-    store: Store, resource: str, guard: Mapping[str, Any], stretches: Sequence[Stretch]
-) -> list[Mapping[str, Any]]:
+async def read_blocking_rows(store: Store, resource: str, guard: GuardRow, stretches: Sequence[Stretch]) -> list[Row]:
     """The stored reservations that may block the resource in the stretches; the same row can come twice.
 
     Raises:
@@ -70,9 +69,7 @@ async def read_blocking_rows(
         raise overloaded("Reading the bookings that this may strand took too long; nothing was done.") from error
 
 
-def survey_of(
-    guard: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], resource_rules: ResourceRules, now: Millis
-) -> Survey:
+def survey_of(guard: GuardRow, rows: Sequence[Row], resource_rules: ResourceRules, now: Millis) -> Survey:
     """The survey of these rows: without expired holds, and without bookings whose block is over."""
     by_guest = (resource_rules.id,) if resource_rules.by_guests else ()
     known = {

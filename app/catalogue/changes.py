@@ -7,7 +7,6 @@ neither read nor copied nor parsed.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, TypeAlias
 
 from app.catalogue.merge_patch import merging
 from app.catalogue.schemas import NewResource, ResourcePatch
@@ -16,13 +15,12 @@ from app.domain.instants import from_millis, to_millis
 from app.domain.rules import ResourceRules
 from app.domain.schedule import Schedule
 from app.domain.zones import zone
+from app.storage.bson_types import BsonDocument, Row, UpdateDocument
 from app.storage.capacities import former_capacities, stated_capacity
 from app.storage.documents import Resource
 from app.storage.row_reader import LeftOut
 from app.storage.stored_catalogue import HOURS_FIELDS, object_of
 from app.storage.stored_rules import resource_rules_of, time_off_of
-
-Row: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +31,12 @@ class Changes:
     `fields` has one. `added` is a time off as it is stored, `removed` the id of one.
     """
 
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, object] = field(default_factory=dict)
     schedule: Schedule | None = None
     added: Row | None = None
     removed: str | None = None
 
-    def short_fields(self, row: Row) -> dict[str, Any]:
+    def short_fields(self, row: Row) -> dict[str, object]:
         """The fields of the stored resource, changed, without its hours."""
         changed = {**row, **self.fields}
         return {name: value for name, value in changed.items() if value is not None and name not in HOURS_FIELDS}
@@ -57,11 +55,11 @@ class Changes:
             after = replace(after, time_off=tuple(off for off in after.time_off if off.id != self.removed))
         return after
 
-    def update(self, row: Row, after: ResourceRules, now: datetime) -> dict[str, Any]:
+    def update(self, row: Row, after: ResourceRules, now: datetime) -> UpdateDocument:
         """The update of the stored document; what is unset is removed, never null."""
         fields = {**self.fields, **_former(row, after, now)}
         unset = [name for name, value in fields.items() if value is None]
-        update: dict[str, object] = {
+        update: UpdateDocument = {
             "$set": {name: value for name, value in fields.items() if value is not None} | {"updatedAt": now}
         }
         if self.added is not None:
@@ -73,7 +71,7 @@ class Changes:
         return update | ({"$unset": dict.fromkeys(unset, "")} if unset else {})
 
 
-def _former(row: Row, after: ResourceRules, now: datetime) -> dict[str, Any]:
+def _former(row: Row, after: ResourceRules, now: datetime) -> dict[str, object]:
     """The former capacities where the capacity changes, so that past bookings are judged by the one of their time."""
     stated = stated_capacity(row)
     before = 1 if isinstance(stated, LeftOut) else stated
@@ -95,7 +93,7 @@ class Wanted:
     time, so that it runs in a thread.
     """
 
-    changes: Callable[[Row, ResourceRules], Changes | None]
+    changes: Callable[[BsonDocument, ResourceRules], Changes | None]
     needs: frozenset[str] = frozenset()
     heavy: bool = False
 
@@ -105,7 +103,7 @@ def patched(patch: ResourcePatch) -> Wanted:
     merge: Callable[[Resource], Resource] = merging(NewResource, patch)
     names = {name: info.alias or name for name, info in NewResource.model_fields.items() if name != "id"}
 
-    def changes(row: Row, before: ResourceRules) -> Changes | None:
+    def changes(row: BsonDocument, before: ResourceRules) -> Changes | None:
         del before
         short = {name: value for name, value in row.items() if name not in HOURS_FIELDS}
         current = object_of(Resource, short)

@@ -5,19 +5,19 @@ rules before and after, reading and judging the bookings that may be stranded. T
 plan is still valid.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from app.booking import Plan, PlanOutdated, Stranded, Stretch, Survey, missing_guard, read_blocking_rows, survey_of
-from app.catalogue.changes import Changes, Row, Wanted
+from app.catalogue.changes import Changes, Wanted
 from app.catalogue.queries import read_row
 from app.domain.instants import LATEST, Millis
 from app.domain.load import Occupancy
 from app.domain.narrowing import narrowed
 from app.domain.rules import ResourceRules, ServiceRules
+from app.storage.bson_types import BsonDocument, Row
 from app.storage.client import Store
-from app.storage.documents import Resource
+from app.storage.documents import GuardRow, Resource
 from app.storage.guards import read_guard
 from app.storage.rule_cache import RuleReader
 from app.storage.stored_catalogue import HOURS_FIELDS, version_of
@@ -31,8 +31,8 @@ JUDGED_INLINE_MAX = 200
 class Basis:
     """A resource as it is stored, with its guard and rules, all of one moment; `daily` are its full-day services."""
 
-    guard: Mapping[str, Any]
-    row: Row
+    guard: GuardRow
+    row: BsonDocument
     before: ResourceRules
     daily: frozenset[str]
 
@@ -131,9 +131,7 @@ def _compare(basis: Basis, wanted: Wanted) -> tuple[Changes, ResourceRules] | No
     return None if changes is None else (changes, changes.rules(basis.row, basis.before))
 
 
-def _judge(
-    plan: Plan, guard: Mapping[str, object], rows: Sequence[Mapping[str, object]], now: Millis
-) -> tuple[Survey, list[Occupancy]]:
+def _judge(plan: Plan, guard: GuardRow, rows: Sequence[Row], now: Millis) -> tuple[Survey, list[Occupancy]]:
     survey = survey_of(guard, rows, plan.before, now)
     return survey, plan.stranded_among(survey.bookings, now)
 

@@ -1,11 +1,12 @@
 """Reads of the catalogue for requests."""
 
-from collections.abc import Collection, Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection
+from typing import TypeVar
 
 import structlog
 
 from app.errors import Problem, not_found
+from app.storage.bson_types import BsonDocument, Filter
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject
@@ -32,7 +33,7 @@ async def read(store: Store, kind: type[C], identity: str, *, without: Collectio
 
 async def read_row(
     store: Store, kind: type[C], identity: str, *, fields: Collection[str] = (), without: Collection[str] = ()
-) -> dict[str, Any]:
+) -> BsonDocument:
     """One object as it is stored: all of it, some fields and `_id`, or all without some fields.
 
     Raises:
@@ -47,7 +48,7 @@ async def read_row(
 async def read_some(
     store: Store,
     kind: type[C],
-    query: Mapping[str, object],
+    query: Filter,
     limit: int,
     *,
     after: str | None,

@@ -4,12 +4,10 @@ Both are parts of the resource and share its version. Every change is an edit un
 booking commits in between.
 """
 
-from typing import Any
-
 from bson import ObjectId
 
 from app.caller import Caller
-from app.catalogue.changes import Changes, Row, Wanted
+from app.catalogue.changes import Changes, Wanted
 from app.catalogue.schedule_schemas import TIMES_OFF_MAX, NewSchedule, NewTimeOff
 from app.catalogue.service import Catalogue
 from app.domain.instants import parse, render
@@ -20,19 +18,20 @@ from app.domain.zones import parse_day, zone
 from app.errors import Fault, Problem, not_found
 from app.http.etags import IfMatch
 from app.http.validation_messages import from_faults
+from app.storage.bson_types import BsonDocument
 from app.storage.documents import Resource, TimeOff
 
 
 async def replace_schedule(
     catalogue: Catalogue, resource: str, wanted: NewSchedule, if_match: IfMatch, caller: Caller, *, force: bool
-) -> tuple[dict[str, Any], int]:
+) -> tuple[BsonDocument, int]:
     """Replace the schedule of a resource; an empty one makes it always open. The stored schedule and the new version.
 
     Raises:
         Problem: `not-found`, `stale`, `stranded-bookings`, or what the write path answers.
     """
 
-    def changes(row: Row, before: ResourceRules) -> Changes | None:
+    def changes(row: BsonDocument, before: ResourceRules) -> Changes | None:
         del before
         stored = wanted.model_dump(by_alias=True, exclude_none=True) or None
         if row.get("schedule") == stored:
@@ -54,7 +53,7 @@ async def add_time_off(
     """
     identity = str(ObjectId())
 
-    def changes(row: Row, before: ResourceRules) -> Changes:
+    def changes(row: BsonDocument, before: ResourceRules) -> Changes:
         if len(before.time_off) >= TIMES_OFF_MAX:
             raise Problem("invalid", f"A resource has at most {TIMES_OFF_MAX:,} times off; delete some that are past.")
         _check(wanted, row.get("timezone", "UTC"))
@@ -71,7 +70,7 @@ async def remove_time_off(catalogue: Catalogue, resource: str, identity: str, if
         Problem: `not-found`, `stale`, or what the write path answers.
     """
 
-    def changes(row: Row, before: ResourceRules) -> Changes:
+    def changes(row: BsonDocument, before: ResourceRules) -> Changes:
         del row
         if all(off.id != identity for off in before.time_off):
             raise not_found("time off", identity)

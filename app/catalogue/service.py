@@ -5,14 +5,14 @@ Edits of resources and services change what may be booked, so they go through th
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from bson import ObjectId
 
 from app.booking import DEADLINE_SECONDS, BookingService, EditResource, PlanOutdated, Stranded, overloaded
 from app.caller import Caller
-from app.catalogue.changes import Row, Wanted, patched
+from app.catalogue.changes import Wanted, patched
 from app.catalogue.merge_patch import merging
 from app.catalogue.planning import Planner
 from app.catalogue.queries import read, read_row, read_some
@@ -31,6 +31,7 @@ from app.http.models import Body
 from app.http.validation_messages import from_faults
 from app.refusals import stranding
 from app.retries import retry
+from app.storage.bson_types import BsonDocument
 from app.storage.catalogue import CatalogueStore
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.errors import VersionConflict
@@ -67,7 +68,7 @@ class Catalogue:
         """
         return await read(self.store, kind, identity, without=without)
 
-    async def read_schedule(self, resource: str) -> tuple[dict[str, Any], int]:
+    async def read_schedule(self, resource: str) -> tuple[BsonDocument, int]:
         """The schedule of a resource as it is stored, empty if there is none, and the version of the resource.
 
         Raises:
@@ -135,7 +136,7 @@ class Catalogue:
 
     async def change_resource(
         self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool = False
-    ) -> Row:
+    ) -> BsonDocument:
         """Change a resource, and return what was read of its row, changed. Nothing is written if nothing changes.
 
         Raises:
@@ -155,10 +156,10 @@ class Catalogue:
 
     async def _change_resource(
         self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool
-    ) -> Row:
+    ) -> BsonDocument:
         """Change a resource that this process changes nowhere else at the moment."""
 
-        async def plan_and_edit() -> Row:
+        async def plan_and_edit() -> BsonDocument:
             basis = await self._planner.basis(identity, wanted.needs)
             version = if_match.expected(basis.row["version"])
             try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from app.domain import instants
@@ -57,26 +57,27 @@ def stored_schedule(shape: Mapping[str, object]) -> Schedule:
     """
     week: dict[str, list[Hours]] = {day: [] for day in DAYS}
     for window in _listed(shape, "weekly"):
-        for day in {*_listed(window, "days")} & week.keys():
+        for day in week.keys() & {*_listed(window, "days")}:
             week[day] += _stored_window(window)
     overrides: dict[date, Day] = {}
     for override in _listed(shape, "overrides"):
         windows = tuple(hours for each in _listed(override, "windows") for hours in _stored_window(each))
-        with suppress(AttributeError, TypeError, ValueError):
-            overrides.setdefault(parse_day(override.get("date")), _shared(windows))
+        with suppress(TypeError, ValueError):
+            if isinstance(override, Mapping):
+                overrides.setdefault(parse_day(override.get("date", "")), _shared(windows))
     weekly = None if shape.get("weekly") is None else tuple(_shared(tuple(windows)) for windows in week.values())
     return Schedule(weekly, overrides)
 
 
-def _listed(shape: object, name: str) -> Sequence[Any]:
+def _listed(shape: object, name: str) -> Sequence[object]:
     found = shape.get(name) if isinstance(shape, Mapping) else None
     return found if isinstance(found, list) else ()
 
 
-def _stored_window(shape: Any) -> tuple[Hours, ...]:
+def _stored_window(shape: object) -> tuple[Hours, ...]:
     try:
-        return _hours(shape["from"], shape["to"])
-    except (KeyError, TypeError):
+        return _hours(shape["from"], shape["to"]) if isinstance(shape, Mapping) else ()
+    except (KeyError, TypeError):  # `TypeError`: what is no text may have no hash
         return ()
 
 
@@ -128,7 +129,7 @@ class _Reader:
 
     def members(
         self, shape: object, path: Path, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
-    ) -> Mapping[str, Any]:
+    ) -> Mapping[str, object]:
         """An object with these members and no others; members that it lacks are faults, and missing in the result."""
         if not isinstance(shape, Mapping):
             self.add_fault(path, "This must be an object.")
@@ -143,7 +144,7 @@ class _Reader:
                 self.add_fault((*path, name), "This field is required.")
         return shape
 
-    def items(self, shape: object, path: Path, most: int, what: str) -> Iterator[tuple[Path, Any]]:
+    def items(self, shape: object, path: Path, most: int, what: str) -> Iterator[tuple[Path, object]]:
         """The items of a list, each with its path; none where the list is too long."""
         if not isinstance(shape, list | tuple):
             self.add_fault(path, "This must be a list.")

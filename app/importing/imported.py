@@ -1,7 +1,6 @@
 """Reservations of earlier imports or earlier rows: found by reference and resource, and compared with a row."""
 
 from collections.abc import Collection
-from typing import Any
 
 from bson import ObjectId
 
@@ -50,7 +49,7 @@ def _imported(store: Store) -> ImportedReservations:
     return ImportedReservations(store, actor=ACTOR_IMPORT)
 
 
-def patch_to(stored: ImportedReservation, row: Row) -> dict[str, Any]:
+def patch_to(stored: ImportedReservation, row: Row) -> dict[str, object]:
     """The changes that make a reservation equal to its row, by the names of the API's fields and `status`."""
     fields = {
         "resource": (stored.resource, row.wanted.resource),

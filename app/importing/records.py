@@ -6,7 +6,6 @@ A record that cannot be read has a problem in place of its values, and the reade
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 from app.errors import Problem
 from app.http.strict_json import read_json
@@ -26,7 +25,7 @@ class Record:
     """
 
     line: int
-    values: dict[str, Any] | Problem
+    values: Mapping[str, object] | Problem
 
 
 def records_of(source: Source, naming: ColumnNames | None = None) -> Iterator[Record]:
@@ -59,7 +58,7 @@ def records_of(source: Source, naming: ColumnNames | None = None) -> Iterator[Re
 _TOO_LONG = Problem("invalid", "The line is longer than any row can be.")
 
 
-def _json(text: str, naming: ColumnNames) -> dict[str, Any] | Problem:
+def _json(text: str, naming: ColumnNames) -> dict[str, object] | Problem:
     try:
         value = read_json(text.encode("utf-8", "surrogateescape"), nulls=True)
     except UnicodeEncodeError:
@@ -77,7 +76,7 @@ def _json(text: str, naming: ColumnNames) -> dict[str, Any] | Problem:
     return {name: cell for name, cell in values.items() if cell is not None and cell != ""}
 
 
-def _typed(cells: Mapping[str, str]) -> dict[str, Any] | Problem:
+def _typed(cells: Mapping[str, str]) -> dict[str, object] | Problem:
     """The values of a row of text cells: `guests` as a number, if it is one."""
     text = "".join(cells.values())
     if "\0" in text or not (text.isascii() or is_text(text)):

@@ -27,7 +27,7 @@ class Outcome:
     result: RowResult
     problem: str = ""
     detail: str = ""
-    more: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, object] = field(default_factory=dict)
     conflicts: tuple[ObjectId, ...] = ()
 
 

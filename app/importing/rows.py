@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
@@ -67,7 +67,7 @@ def read_row(record: Record, timezone: Zone = None) -> Row | Problem:
     return Row(record.line, wanted, import_key(wanted.resource, wanted.reference))
 
 
-def names_of(record: Record, row: Row | None) -> dict[str, Any]:
+def names_of(record: Record, row: Row | None) -> dict[str, object]:
     """The reference and the resource of a record, readable or not, for the report."""
     if row is not None:
         return {"reference": row.reference, "resource": row.wanted.resource}
@@ -75,7 +75,7 @@ def names_of(record: Record, row: Row | None) -> dict[str, Any]:
     return {name: values[name] for name in ("reference", "resource") if isinstance(values.get(name), str)}
 
 
-def _with_instants(values: Mapping[str, object], timezone: ZoneInfo) -> dict[str, Any]:
+def _with_instants(values: Mapping[str, object], timezone: ZoneInfo) -> dict[str, object]:
     """The values with instants for local times.
 
     Raises:

@@ -1,10 +1,11 @@
 """The reach that guards need and the foreign occupancies, by one pass over the reservations."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from app.domain.instants import Millis
 from app.migration.report import OnProgress, ignore_progress
+from app.storage.bson_types import Row
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
@@ -25,7 +26,7 @@ class Booked:
     reaches: dict[str, Reach] = field(default_factory=dict)
     foreign: dict[str, list[ForeignOccupancy]] = field(default_factory=dict)
 
-    def enter(self, row: Mapping[str, object], taken: OccupiedTime, now: Millis, resources: Collection[str]) -> None:
+    def enter(self, row: Row, taken: OccupiedTime, now: Millis, resources: Collection[str]) -> None:
         """Add one occupancy of a reservation."""
         if (missed := foreign_occupancy(row, taken, now)) is not None:
             self.foreign.setdefault(taken.resource, []).append(missed)

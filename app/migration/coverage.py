@@ -6,10 +6,10 @@ A database can have ten thousand of each, so they are read and made many at a ti
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from app.migration.booked import Booked, read_booked
 from app.migration.report import MigrationFinding, MigrationReport, Note, NoteKind, OnProgress, counted, number
+from app.storage.bson_types import BsonDocument
 from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.documents import service_row
@@ -150,7 +150,7 @@ async def complete_coverage(store: Store, coverage: Coverage, report: MigrationR
         report.built.append(counted("pool", [*coverage.pools]))
 
 
-def _guard(identity: str, booked: Booked) -> dict[str, Any]:
+def _guard(identity: str, booked: Booked) -> BsonDocument:
     if ":" in identity:
         return {"_id": identity, "rules": new_rules()}
     reach = booked.reaches.get(identity, NO_REACH)

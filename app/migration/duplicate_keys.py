@@ -16,6 +16,7 @@ from bson.dbref import DBRef
 
 from app.domain.instants import Millis, to_millis
 from app.migration.report import OnProgress, examples, ignore_progress, number
+from app.storage.bson_types import Row
 from app.storage.client import Store
 from app.storage.raw_batches import find_batches
 from app.storage.values import excerpt, instant, row_key
@@ -33,7 +34,7 @@ class Holder:
     """A reservation with its value of the key's field."""
 
     id: Any
-    value: Any
+    value: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ async def unset_duplicates(
         await store.database["reservations"].update_many({"_id": {"$in": same}}, {"$unset": {field: ""}})
 
 
-def _is_same(row: Mapping[str, object], field: str, lost: Mapping[Hashable, Hashable]) -> bool:
+def _is_same(row: Row, field: str, lost: Mapping[Hashable, Hashable]) -> bool:
     return comparable(row[field]) == lost.get(row_key(row["_id"]))
 
 
@@ -154,7 +155,7 @@ async def _repeated_hashes(store: Store, field: str, on_progress: OnProgress) ->
 
 async def _rows(
     store: Store, field: str, *fields: str, on_progress: OnProgress = ignore_progress
-) -> AsyncIterator[Mapping[str, Any]]:
+) -> AsyncIterator[Row]:
     done = 0
     async for batch in find_batches(store, "reservations", (field, *fields), {field: {"$exists": True}}):
         for row in batch:
@@ -194,7 +195,7 @@ def _is_nan(value: float | Decimal) -> bool:
     return value.is_nan() if isinstance(value, Decimal) else isnan(value)
 
 
-def _age(row: Mapping[str, object]) -> tuple[Millis, str]:
+def _age(row: Row) -> tuple[Millis, str]:
     """The sort key of a reservation, the oldest first: its `createdAt`, or else the time in its id."""
     identity, created = row["_id"], instant(row.get("createdAt"))
     if created is None:

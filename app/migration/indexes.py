@@ -9,6 +9,7 @@ from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
 from app.migration.report import MigrationFinding, Note, examples
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
 from app.storage.errors import UNAUTHORIZED
@@ -175,7 +176,7 @@ async def _indexes(store: Store, collection: str) -> dict[str, Meaning]:
     return {index["name"]: meaning(store, index) async for index in store.database[collection].list_indexes()}
 
 
-def meaning(store: Store, index: Mapping[str, Any]) -> Meaning:
+def meaning(store: Store, index: BsonDocument) -> Meaning:
     """The keys of an index with their order, and the options that change its meaning, whichever server lists it."""
     found: Meaning = {"key": list(index["key"].items())}
     for option in _OPTIONS:

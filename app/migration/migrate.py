@@ -8,7 +8,6 @@ refuse, needs `apply`. A migration that was interrupted is continued by the next
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
 from pymongo.errors import CollectionInvalid, OperationFailure
 
@@ -27,6 +26,7 @@ from app.migration.report import (
     counted,
     ignore_progress,
 )
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
 from app.storage.errors import StorageError
@@ -36,7 +36,7 @@ from app.storage.raw_batches import find_batches
 from app.storage.values import label
 
 _NAMESPACE_EXISTS = 48
-_OURS: dict[str, tuple[Callable[[Mapping[str, Any]], bool], tuple[str, ...]]] = {
+_OURS: dict[str, tuple[Callable[[Mapping[str, object]], bool], tuple[str, ...]]] = {
     "guards": (is_guard, ("rules", "seq", "members")),
     OCCUPANCIES: (is_occupancy, ("resource", "startTime", "endTime", "reservation")),
 }
@@ -155,13 +155,13 @@ async def _misfits(store: Store, name: str) -> list[str]:
     return [label(row["_id"]) async for batch in find_batches(store, name, fields) for row in batch if not is_ours(row)]
 
 
-async def _collections(store: Store) -> dict[str, Mapping[str, Any]]:
+async def _collections(store: Store) -> dict[str, BsonDocument]:
     if not store.capabilities.native:  # mongomock lists only names
         return {name: {} for name in await store.database.list_collection_names()}
     return {each["name"]: each async for each in await store.database.list_collections()}
 
 
-def _oddity(collection: Mapping[str, Any]) -> str | None:
+def _oddity(collection: BsonDocument) -> str | None:
     """Why a collection cannot be used for guards, keys or reservations; None if it can."""
     options = collection.get("options", {})
     if collection.get("type", "collection") != "collection":

@@ -1,10 +1,9 @@
 """The changes to write for a matched window, or for a finding that has no window any more."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
 
 from bson import ObjectId
 
@@ -14,6 +13,8 @@ from app.domain.instants import from_millis
 from app.domain.sweep import Window
 from app.reconciliation import finding_history
 from app.reconciliation.stored_findings import is_sampled, listed_ids
+from app.storage.bson_types import BsonDocument, Row
+from app.storage.finding_rows import FindingRow
 from app.storage.values import label
 
 _UNKNOWN_ACCEPTANCE = "what was accepted is not known"
@@ -41,9 +42,9 @@ class Change:
     order: ChangeOrder
     id: ObjectId
     version: int | None
-    fields: dict[str, Any]
+    fields: BsonDocument
     unset: tuple[str, ...]
-    entry: dict[str, Any] | None
+    entry: BsonDocument | None
     opened: bool = False
 
 
@@ -59,9 +60,9 @@ class ChangePlanner:
     """
 
     now: datetime
-    run: Any
-    rows: Mapping[Any, Mapping[str, Any]]
-    ids: Mapping[str, Any]
+    run: ObjectId
+    rows: Mapping[Hashable, FindingRow]
+    ids: Mapping[str, object]
 
     def change_for(self, matched: MatchedWindow) -> Change | None:
         """Insert or change the finding of a window; None where the finding stays as it is."""
@@ -70,7 +71,7 @@ class ChangePlanner:
     def resolution_of(self, vanished: VanishedFinding) -> Change:
         """Resolve a finding without a window. Its annotations remain only where it became part of another finding."""
         row = self.rows[vanished.finding]
-        fields: dict[str, object] = {"state": "resolved", "updatedAt": self.now}
+        fields: BsonDocument = {"state": "resolved", "updatedAt": self.now}
         unset = {"acceptance", "acknowledged", "own", "mergedInto"}
         note = "nothing overlaps any more"
         if vanished.into is not None:
@@ -89,7 +90,7 @@ class ChangePlanner:
             "_id": identity,
             "resource": matched.window.resource,
             **window,
-            **self._annotations(matched, {}),
+            **self._annotations(matched, None),
             "state": matched.state,
             "firstSeen": self.now,
             "lastSeen": self.now,
@@ -104,7 +105,7 @@ class ChangePlanner:
         entry = finding_history.run_entry(self.now, matched.state, window, notes, window["reservations"])
         return Change(ChangeOrder.NEW, identity, None, fields, (), entry, matched.opened)
 
-    def _changed(self, matched: MatchedWindow, row: Mapping[str, Any]) -> Change | None:
+    def _changed(self, matched: MatchedWindow, row: FindingRow) -> Change | None:
         is_same = _is_unchanged(matched.window, row)
         window = dict(row) if is_same else self._window(matched.window)
         fields = ({} if is_same else window) | self._annotations(matched, row) | {"state": matched.state}
@@ -120,7 +121,7 @@ class ChangePlanner:
         order = ChangeOrder.RETURNED if row["state"] == "resolved" else ChangeOrder.CHANGED
         return Change(order, row["_id"], row["version"], fields, removed, entry, matched.opened)
 
-    def _window(self, window: Window) -> dict[str, Any]:
+    def _window(self, window: Window) -> BsonDocument:
         """The fields of the window itself."""
         fields = {
             "from": from_millis(window.start),
@@ -133,22 +134,22 @@ class ChangePlanner:
         }
         return fields | ({"digest": digest(window.reservations)} if is_sampled(window.reservations) else {})
 
-    def _annotations(self, matched: MatchedWindow, row: Mapping[str, object]) -> dict[str, Any]:
+    def _annotations(self, matched: MatchedWindow, row: FindingRow | None) -> BsonDocument:
         """What people noted on it, or on the finding from which it is split, and its window before others merged."""
-        annotations: dict[str, object] = {}
-        source = self.rows.get(matched.split_from, {})
-        if matched.acceptance is not None:
-            annotations["acceptance"] = self.rows[matched.acceptance]["acceptance"]
-        if matched.state == "acknowledged" and row.get("state") != "acknowledged":
-            annotations["acknowledged"] = row.get("acknowledged") or source.get("acknowledged") or self.now
-        if matched.own is not None:
+        annotations: BsonDocument = {}
+        sources = [each for each in (row, self.rows.get(matched.split_from)) if each is not None]
+        accepted = None if matched.acceptance is None else self.rows[matched.acceptance].get("acceptance")
+        if accepted is not None:
+            annotations["acceptance"] = accepted
+        if matched.state == "acknowledged" and (row is None or row["state"] != "acknowledged"):
+            since = (at for each in sources if (at := each.get("acknowledged")))
+            annotations["acknowledged"] = next(since, self.now)
+        if matched.own is not None and row is not None:
             before = row.get("own") if matched.own_as_before else None
-            annotations["own"] = before or {name: row[name] for name in ("from", "to", "reservations")}
+            annotations["own"] = before or {"from": row["from"], "to": row["to"], "reservations": row["reservations"]}
         return annotations
 
-    def _difference(
-        self, window: Window, row: Mapping[str, Any], stored: Mapping[str, Any]
-    ) -> tuple[list[Any], list[Any]]:
+    def _difference(self, window: Window, row: FindingRow, stored: Row) -> tuple[list[object], list[object]]:
         """The ids that joined and those that left; none where not all are listed."""
         if "digest" in row or "digest" in stored:
             return [], []
@@ -165,11 +166,11 @@ def _annotations_to_remove(matched: MatchedWindow) -> set[str]:
     return unset | ({"own"} if matched.own is None else set())
 
 
-def _present(row: Mapping[str, object], names: set[str]) -> tuple[str, ...]:
+def _present(row: Row, names: set[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if name in row))
 
 
-def _is_unchanged(window: Window, row: Mapping[str, Any]) -> bool:
+def _is_unchanged(window: Window, row: FindingRow) -> bool:
     """Whether a stored finding is exactly this window."""
     same = (
         from_millis(window.start) == row["from"]
@@ -183,7 +184,7 @@ def _is_unchanged(window: Window, row: Mapping[str, Any]) -> bool:
     return set(window.reservations) == set(map(label, row["reservations"]))
 
 
-def _notes(matched: MatchedWindow, row: Mapping[str, object]) -> list[str | None]:
+def _notes(matched: MatchedWindow, row: FindingRow) -> list[str | None]:
     """Why a finding changes, for its history."""
     notes: list[str | None] = []
     if row["state"] == "resolved":

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from app.domain.finding_identity import State
+from app.storage.bson_types import BsonDocument, Row
 from app.storage.values import shown_text
 
 ACTOR_WORKER = "worker"
@@ -22,7 +22,7 @@ def run_entry(
     notes: Iterable[str | None] = (),
     joined: Sequence[object] = (),
     left: Sequence[object] = (),
-) -> dict[str, Any]:
+) -> BsonDocument:
     """The entry of a change by a run.
 
     Args:
@@ -54,7 +54,7 @@ def first_ids(ids: Sequence[object]) -> str:
     return ", ".join(shown_text(each) for each in ids[:IDS_MAX]) + more
 
 
-def bounded(history: Sequence[Mapping[str, object]]) -> list[Mapping[str, Any]]:
+def bounded(history: Sequence[Row]) -> list[Row]:
     """The entries that a history keeps: those of people outlast those of runs."""
     surplus = len(history) - ENTRIES_MAX
     droppable = [place for place, each in enumerate(history[:-1]) if each["by"] == ACTOR_WORKER]

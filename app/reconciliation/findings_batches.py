@@ -1,17 +1,19 @@
 """Writing findings in batches, each in one transaction under the lease of the run."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from bson import ObjectId
 
 from app.reconciliation.finding_changes import Change
 from app.reconciliation.finding_history import bounded
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
 from app.storage.errors import VersionConflict
+from app.storage.finding_rows import FindingRow
 from app.storage.findings import FindingStore, FindingUpdate
 from app.storage.leases import Grant, LeaseStore
 from app.storage.transactions import Session
@@ -35,7 +37,7 @@ class BatchWriter:
     run: Run
     opened: list[Finding] = field(default_factory=list)
 
-    async def write(self, changes: Sequence[Change], seen: Sequence[object]) -> None:
+    async def write(self, changes: Sequence[Change], seen: Sequence[Hashable]) -> None:
         """Write the changes, in an order that is safe to interrupt, and mark the other findings as seen.
 
         Raises:
@@ -64,10 +66,10 @@ class BatchWriter:
         await LeaseStore(self.store).under(self.lease, write)
         self._add_opened(batch if self.store.mode == "strict" else changed, before)
 
-    def _add_opened(self, changes: Sequence[Change], before: dict[ObjectId, dict[str, object]]) -> None:
+    def _add_opened(self, changes: Sequence[Change], before: dict[ObjectId, FindingRow]) -> None:
         self.opened.extend(_finding_after(change, before) for change in changes if change.opened)
 
-    def _marking_seen(self, seen: Sequence[Any]) -> _Write:
+    def _marking_seen(self, seen: Sequence[Hashable]) -> _Write:
         async def write(session: Session) -> None:
             await FindingStore(self.store).mark_seen(seen, self.run.id, session)
 
@@ -89,11 +91,11 @@ def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
         yield batch
 
 
-def _new_row(change: Change) -> dict[str, Any]:
+def _new_row(change: Change) -> BsonDocument:
     return change.fields | {"history": [] if change.entry is None else [change.entry]}
 
 
-def _update_of(change: Change, before: dict[ObjectId, dict[str, Any]]) -> FindingUpdate:
+def _update_of(change: Change, before: dict[ObjectId, FindingRow]) -> FindingUpdate:
     """The update of a stored finding.
 
     Raises:
@@ -108,11 +110,12 @@ def _update_of(change: Change, before: dict[ObjectId, dict[str, Any]]) -> Findin
     return FindingUpdate(change.id, row["version"], fields, change.unset)
 
 
-def _finding_after(change: Change, before: dict[ObjectId, dict[str, Any]]) -> Finding:
+def _finding_after(change: Change, before: dict[ObjectId, FindingRow]) -> Finding:
     """A finding as it is once its change is written."""
-    row = before.get(change.id, {"history": [], "version": 0})
-    fields = {name: value for name, value in row.items() if name not in change.unset} | change.fields
-    fields["history"] = [*row["history"], *([] if change.entry is None else [change.entry])]
-    fields["version"] = row["version"] + 1
+    row = before.get(change.id)
+    history, version = ([], 0) if row is None else (row["history"], row["version"])
+    fields = {name: value for name, value in (row or {}).items() if name not in change.unset} | change.fields
+    fields["history"] = [*history, *([] if change.entry is None else [change.entry])]
+    fields["version"] = version + 1
     finding: Finding = Finding.model_validate(fields)
     return finding

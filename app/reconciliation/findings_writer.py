@@ -7,11 +7,11 @@ two batches leaves correct but incomplete findings, and is repeated.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from app.domain import finding_identity
 from app.domain.finding_identity import Matched, StoredFinding
@@ -24,6 +24,7 @@ from app.retries import retry
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
 from app.storage.errors import VersionConflict
+from app.storage.finding_rows import FindingRow
 from app.storage.findings import FindingStore
 from app.storage.leases import Grant
 from app.storage.transactions import is_transient
@@ -82,7 +83,7 @@ class _Plan:
     """The changes to write, the unchanged findings, and how many findings stand without an acceptance."""
 
     changes: list[Change] = field(default_factory=list)
-    seen: list[Any] = field(default_factory=list)
+    seen: list[Hashable] = field(default_factory=list)
     unaccepted: int = 0
 
 
@@ -90,7 +91,7 @@ async def _plan(
     store: Store, run: Run, resources: Sequence[str], windows: Sequence[Window], ids: Mapping[str, object]
 ) -> _Plan:
     by_resource = {name: list(group) for name, group in groupby(windows, key=attrgetter("resource"))}
-    rows: dict[str, list[dict[str, object]]] = {}
+    rows: dict[str, list[FindingRow]] = {}
     async for row in FindingStore(store).unresolved(resources):
         rows.setdefault(row["resource"], []).append(row)
     plan = _Plan()
@@ -103,16 +104,14 @@ async def _plan(
             change = planner.change_for(each)
             if change is not None:
                 plan.changes.append(change)
-            else:
+            elif each.finding is not None:
                 plan.seen.append(each.finding)
         async for each_vanished in _yielding(vanished):
             plan.changes.append(planner.resolution_of(each_vanished))
     return plan
 
 
-async def _match_resource(
-    store: Store, resource: str, windows: Sequence[Window], rows: list[dict[str, object]]
-) -> Matched:
+async def _match_resource(store: Store, resource: str, windows: Sequence[Window], rows: list[FindingRow]) -> Matched:
     """Match one resource; resolved findings that may return are added to those that were read."""
     known = [stored_finding(row) async for row in _yielding(rows)]
     async for row in returning(store, resource, changed_windows(windows, known)):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from app.reconciliation.sweep_reader import Tally
 
@@ -17,7 +17,7 @@ class RunProgress:
     new: int = 0
     unaccepted: int = 0
 
-    def counts(self) -> dict[str, Any]:
+    def counts(self) -> dict[str, object]:
         """The counts as the run's document has them."""
         return {
             "scanned": self.tally.scanned,

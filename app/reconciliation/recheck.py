@@ -6,7 +6,6 @@ No finding is written before its resource was read again, at one instant.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
@@ -40,7 +39,7 @@ class ConfirmedWindows:
     """
 
     windows: list[Window]
-    ids: Mapping[str, Any]
+    ids: Mapping[str, object]
     reaches: Mapping[str, Reach]
     foreign: Sequence[ForeignOccupancy]
 

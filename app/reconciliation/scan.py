@@ -4,10 +4,10 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from app.domain.sweep import PlainRow
 from app.reconciliation.sweep_reader import SweepReader, Tally, is_idle
+from app.storage.bson_types import Row
 from app.storage.capacities import Limits, read_limits
 from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy
@@ -79,7 +79,7 @@ class ResourceScan:
 
     rows: list[PlainRow]
     limits: Limits
-    ids: Mapping[str, Any]
+    ids: Mapping[str, object]
     reaches: Mapping[str, Reach]
     foreign: Sequence[ForeignOccupancy]
 
@@ -112,7 +112,7 @@ async def scan_resources(
     return ResourceScan(reader.rows, limits, reader.ids or {}, reader.reaches, reader.foreign)
 
 
-def _is_new(row: Mapping[str, object], repeatable: set[Hashable]) -> bool:
+def _is_new(row: Row, repeatable: set[Hashable]) -> bool:
     """Whether a row was not read before; only one with items, or with an opaque reference, can be read twice."""
     if not row.get("items") and not is_opaque(row.get("resource")):
         return True

@@ -6,14 +6,17 @@ ones; they are read only where such windows are, so that a resource where nothin
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+
+from bson import ObjectId
 
 from app.domain import acceptance
 from app.domain.finding_identity import Extent, StoredFinding
 from app.domain.instants import from_millis, to_millis
 from app.domain.sweep import Window
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Acceptance, Finding
+from app.storage.finding_rows import AcceptanceRow, FindingRow, WindowRow
 from app.storage.findings import FindingStore
 from app.storage.values import label
 
@@ -30,7 +33,7 @@ def is_sampled(labels: Sequence[str]) -> bool:
     return len(labels) > LISTED_IDS_MAX or sum(map(len, labels)) > LISTED_CHARACTERS_MAX
 
 
-def listed_ids(labels: Sequence[str], ids: Mapping[str, object]) -> list[Any]:
+def listed_ids(labels: Sequence[str], ids: Mapping[str, object]) -> list[object]:
     """The ids that a finding lists: all, or the first of them and some at even distances from the rest.
 
     Whatever part of a long window is left later, some of the reservations that occupy it are among them.
@@ -44,7 +47,7 @@ def listed_ids(labels: Sequence[str], ids: Mapping[str, object]) -> list[Any]:
     return [ids[name] for name in chosen]
 
 
-def stored_finding(row: Mapping[str, Any]) -> StoredFinding:
+def stored_finding(row: FindingRow) -> StoredFinding:
     """A stored finding, as matching needs it."""
     own = row.get("own")
     return StoredFinding(
@@ -58,11 +61,11 @@ def stored_finding(row: Mapping[str, Any]) -> StoredFinding:
     )
 
 
-def _extent(part: Mapping[str, Any]) -> Extent:
+def _extent(part: WindowRow) -> Extent:
     return Extent(to_millis(part["from"]), to_millis(part["to"]), frozenset(map(label, part["reservations"])))
 
 
-def _acceptance(stored: Mapping[str, Any] | None) -> acceptance.Acceptance | None:
+def _acceptance(stored: AcceptanceRow | None) -> acceptance.Acceptance | None:
     if stored is None:
         return None
     until: datetime | None = stored.get("until")
@@ -75,7 +78,7 @@ def _acceptance(stored: Mapping[str, Any] | None) -> acceptance.Acceptance | Non
     )
 
 
-def new_acceptance(finding: Finding, by: str, at: datetime, until: datetime | None = None) -> dict[str, Any]:
+def new_acceptance(finding: Finding, by: str, at: datetime, until: datetime | None = None) -> BsonDocument:
     """The acceptance of a finding as it is now, in the form in which it is stored."""
     new = Acceptance(
         reservations=finding.reservations if finding.digest is None else [],
@@ -86,25 +89,25 @@ def new_acceptance(finding: Finding, by: str, at: datetime, until: datetime | No
         by=by,
         at=at,
     )
-    fields: dict[str, object] = new.model_dump(by_alias=True, exclude_none=True)
+    fields: BsonDocument = new.model_dump(by_alias=True, exclude_none=True)
     return fields
 
 
-async def returning(store: Store, resource: str, windows: Sequence[Window]) -> AsyncIterator[dict[str, Any]]:
+async def returning(store: Store, resource: str, windows: Sequence[Window]) -> AsyncIterator[FindingRow]:
     """The resolved findings of a resource that may return to one of these windows, and those into which they merged."""
     if not windows:
         return
     findings = FindingStore(store)
     start, end = min(window.start for window in windows), max(window.end for window in windows)
     wanted = {reservation for window in windows for reservation in window.reservations}
-    read: set[Any] = set()
-    merged_into: set[Any] = set()
+    read: set[ObjectId | None] = set()
+    merged_into: set[ObjectId | None] = set()
     async for row in findings.resolved_between(resource, from_millis(start), from_millis(end), RESOLVED_MAX):
         if not wanted.isdisjoint(map(label, row["reservations"])):
             read.add(row["_id"])
             merged_into.add(row.get("mergedInto"))
             yield row
-    while missing := sorted(merged_into - read - {None})[:RESOLVED_MAX]:
+    while missing := sorted(each for each in merged_into - read if each is not None)[:RESOLVED_MAX]:
         merged_into = set()
         read.update(missing)
         async for row in findings.resolved(missing):

@@ -1,13 +1,14 @@
 """Documents as rows of the sweep: fast for those as Reserva writes them, through the lenient reader for all others."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from app.domain.instants import Duration, Millis, from_millis
 from app.domain.sweep import PlainRow
+from app.storage.bson_types import Row
 from app.storage.capacities import Limits
 from app.storage.foreign_occupancies import ForeignOccupancy, foreign_occupancy
 from app.storage.reach import Reach, doubled
@@ -36,7 +37,7 @@ EXAMPLES_MAX = 3
 class LeftOutExample(NamedTuple):
     """A row that was left out, as far as it was read, and the value that caused it."""
 
-    row: Mapping[str, Any]
+    row: Row
     value: str
 
 
@@ -83,7 +84,7 @@ class SweepReader:
     that the conflict lookup does not find."""
     reaches: dict[str, Reach] = field(default_factory=dict)
     foreign: list[ForeignOccupancy] = field(default_factory=list)
-    ids: dict[str, Any] | None = None
+    ids: dict[str, object] | None = None
     """By the text of an id, what it is in the database; filled only where it is there."""
     _reader: Reader = field(init=False)
     _lapse: datetime = field(init=False)
@@ -93,7 +94,7 @@ class SweepReader:
         self._reader = Reader(self.now, self.limits.by_guest)
         self._lapse = from_millis(self.now).replace(tzinfo=None)
 
-    def read(self, documents: Iterable[Mapping[str, object]]) -> None:  # noqa: C901, PLR0912 -- a call a row costs a tenth
+    def read(self, documents: Iterable[Row]) -> None:  # noqa: C901, PLR0912 -- a call a row costs a tenth
         """Read a batch. Rows exactly as Reserva writes them cost little; of a million rows nearly all are."""
         current, most_back, most_ahead, scanned = "", 0, 0, 0
         append, epoch, lapse, ids, by_guest = self.rows.append, _EPOCH, self._lapse, self.ids, self.limits.by_guest
@@ -161,7 +162,7 @@ class SweepReader:
         if back > known.back or ahead > known.ahead:
             self.reaches[resource] = known.or_more(Reach(doubled(back), doubled(ahead)))
 
-    def _read_foreign(self, found: Mapping[str, object]) -> None:
+    def _read_foreign(self, found: Row) -> None:
         """Read a row as any program may have written it."""
         standing = self._reader.standing(found)
         if isinstance(standing, LeftOut):
@@ -175,10 +176,10 @@ class SweepReader:
         elif standing == "active":
             self._read_active(found)
 
-    def _leave_out(self, left_out: LeftOut, found: Mapping[str, object]) -> None:
+    def _leave_out(self, left_out: LeftOut, found: Row) -> None:
         self.tally.leave_out(left_out.reason, LeftOutExample(found, left_out.value))
 
-    def _read_active(self, found: Mapping[str, object]) -> None:
+    def _read_active(self, found: Row) -> None:
         raw = found.get("_id")
         name = "" if self.ids is None else label(raw)
         placed, readable = False, False
@@ -192,7 +193,7 @@ class SweepReader:
         if placed and self.ids is not None:
             self.ids[name] = raw
 
-    def _add_occupancy(self, found: Mapping[str, object], taken: OccupiedTime, name: str) -> bool:
+    def _add_occupancy(self, found: Row, taken: OccupiedTime, name: str) -> bool:
         """Add one occupancy, and what it means for the conflict lookup; whether it became a row."""
         outside = foreign_occupancy(found, taken, self.now)
         if outside or is_found_by_lookup(found, taken):
@@ -206,12 +207,12 @@ class SweepReader:
         self.rows.append((taken.resource, taken.start, name, taken.end, taken.units))
         return True
 
-    def _is_met_in_order(self, found: Mapping[str, object], taken: OccupiedTime) -> bool:
+    def _is_met_in_order(self, found: Row, taken: OccupiedTime) -> bool:
         """Whether a cursor in the order of `resource` meets it beside the others on its resource."""
         resource = found.get("resource")
         return not is_opaque(resource) and not isinstance(resource, list) and taken.resource == identity(resource)
 
 
-def is_idle(found: Mapping[str, object]) -> bool:
+def is_idle(found: Row) -> bool:
     """Whether a row has one of the statuses that a database leaves out by itself."""
     return found.get("status") in IDLE_AS_WRITTEN

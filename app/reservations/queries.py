@@ -14,11 +14,12 @@ from app.domain.instants import LATEST, Millis, from_millis, to_millis
 from app.errors import Problem, invalid_parameter, not_found
 from app.http.paging import Mark, bad_cursor, read_cursor, split_page
 from app.reservations.changes import cursor_of, first_position, next_position
+from app.storage.bson_types import BsonDocument
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.documents import Customer, Reservation
 from app.storage.reservation_filters import ChangePosition, Direction, ReservationFilters, StartPosition
-from app.storage.reservations import ReservationStore, Row
+from app.storage.reservations import ReservationStore
 from app.storage.sort_keys import mark_of, value_of
 from app.storage.stored_reservations import customer_of, lenient_reservation, strict_reservation
 
@@ -70,7 +71,7 @@ async def read_to_change(store: Store, identity: str, caller: Caller) -> Reserva
     return strict_reservation(await _read_row(store, identity, caller))
 
 
-async def _read_row(store: Store, identity: str, caller: Caller) -> Row:
+async def _read_row(store: Store, identity: str, caller: Caller) -> BsonDocument:
     row = await ReservationStore(store).find_row(identity)
     if row is None or not caller.sees(customer_of(row)):
         raise not_found("reservation", identity)
@@ -79,7 +80,7 @@ async def _read_row(store: Store, identity: str, caller: Caller) -> Row:
 
 async def list_reservations(
     store: Store, filters: Filters, caller: Caller, limit: int, cursor: str | None
-) -> tuple[Sequence[Row], str | None]:
+) -> tuple[Sequence[BsonDocument], str | None]:
     """A page by `startTime`, or with `updated_since` (or the cursor of such a list) by `updatedAt`; then by id."""
     position = first_position(filters.updated_since, cursor)
     if position is not None:
@@ -89,7 +90,7 @@ async def list_reservations(
 
 async def _changes(
     store: Store, filters: ReservationFilters, position: ChangePosition, limit: int
-) -> tuple[Sequence[Row], str]:
+) -> tuple[Sequence[BsonDocument], str]:
     """The changes after a position and before the last ten seconds, and the cursor to continue from."""
     until = store.clock.ago(FOLLOWER_LAG_SECONDS)
     rows = await ReservationStore(store).list_changes(filters, position, until, rows_max=limit + 1)
@@ -98,7 +99,7 @@ async def _changes(
 
 async def list_reservations_of_customer(
     store: Store, customer: str, caller: Caller, limit: int, cursor: str | None
-) -> tuple[Sequence[Row], str | None]:
+) -> tuple[Sequence[BsonDocument], str | None]:
     """A customer's reservations, newest start first.
 
     Raises:
@@ -111,13 +112,13 @@ async def list_reservations_of_customer(
 
 async def _page(
     store: Store, filters: ReservationFilters, direction: Direction, limit: int, cursor: str | None
-) -> tuple[Sequence[Row], str | None]:
+) -> tuple[Sequence[BsonDocument], str | None]:
     after = None if cursor is None else _position_of(cursor)
     rows = await ReservationStore(store).list_by_start(filters, after, direction=direction, rows_max=limit + 1)
     return split_page(rows, limit, _marks_of)
 
 
-def _marks_of(row: Row) -> tuple[Mark, Mark]:
+def _marks_of(row: BsonDocument) -> tuple[Mark, Mark]:
     """A row's position for a cursor: an instant as such, where a cursor can hold it; any other value as a mark."""
     position = StartPosition.of(row)
     at = to_millis(position.start) if isinstance(position.start, datetime) else LATEST

@@ -33,8 +33,8 @@ from app.reservations.schemas import (
     reservation_answer,
 )
 from app.reservations.service import Reservations
+from app.storage.bson_types import BsonDocument
 from app.storage.documents import Reservation
-from app.storage.reservations import Row
 from app.storage.stored_reservations import history_length, lenient_reservation
 
 _CREATE = problems("conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", body=True)
@@ -221,7 +221,7 @@ def _location(reservation: Reservation) -> str:
 
 
 async def _page(
-    request: Request, found: Sequence[Row], following: str | None, reservations: Reservations
+    request: Request, found: Sequence[BsonDocument], following: str | None, reservations: Reservations
 ) -> Response[Page[ReservationAnswer]]:
     now = reservations.store.clock.now()
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from pymongo.errors import BulkWriteError
 
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 
 _DUPLICATE_KEY = 11000
 
 
-async def insert_new(store: Store, collection: str, documents: Sequence[dict[str, object]]) -> int:
+async def insert_new(store: Store, collection: str, documents: Sequence[BsonDocument]) -> int:
     """Insert the documents whose ids are not taken, and return how many were.
 
     Raises:

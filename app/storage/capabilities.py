@@ -17,6 +17,7 @@ from pymongo.write_concern import WriteConcern
 
 from app.domain.lifecycle import BLOCKING
 from app.settings import Mode
+from app.storage.bson_types import Filter
 from app.storage.errors import UNAUTHORIZED, StorageError
 
 StoreMode = Literal["strict", "optimistic"]
@@ -109,13 +110,13 @@ async def _lack_of_transactions(client: "AsyncIOMotorClient[Any]", database: "As
     return ""
 
 
-def _branch(status: str) -> dict[str, Any]:
+def _branch(status: str) -> Filter:
     """One branch of a conflict lookup that matches no reservation."""
     start = datetime(1970, 1, 1, tzinfo=UTC)
     return {"resource": "", "status": status, "startTime": {"$gt": start, "$lt": start + timedelta(days=1)}}
 
 
-async def _stages(database: "AsyncIOMotorDatabase[Any]", where: dict[str, object]) -> set[str]:
+async def _stages(database: "AsyncIOMotorDatabase[Any]", where: Filter) -> set[str]:
     """The stages of the plan for a find among reservations; empty if the server does not explain it."""
     try:
         told = await database.command(

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
 from app.domain.former_capacities import Era
+from app.storage.bson_types import Row
 from app.storage.client import Store
 from app.storage.row_reader import LeftOut
 from app.storage.values import count, excerpt, forms, identity, instant
@@ -32,7 +33,7 @@ class Limits:
     by_guest: set[str] = field(default_factory=set)
     _texts: set[str] = field(default_factory=set)
 
-    def learn(self, found: Mapping[str, object]) -> None:
+    def learn(self, found: Row) -> None:
         """Add a stored resource."""
         raw = found.get("_id")
         resource = identity(raw)
@@ -56,14 +57,14 @@ class Limits:
         self.by_guest.discard(resource)
 
 
-def stated_capacity(found: Mapping[str, object]) -> int | LeftOut:
+def stated_capacity(found: Row) -> int | LeftOut:
     """The capacity of a stored resource, 1 where it has none; `LeftOut` where it cannot be read."""
     stated = found.get("quantity") if found.get("quantity") is not None else found.get("capacity")
     capacity = 1 if stated is None else count(stated, 0)
     return LeftOut("capacity is not a whole number", excerpt(stated)) if capacity is None else capacity
 
 
-def counts_guests(found: Mapping[str, object]) -> bool:
+def counts_guests(found: Row) -> bool:
     """Whether the capacity of a stored resource counts guests, not reservations."""
     return found.get("capacityMode") in _BY_GUEST
 

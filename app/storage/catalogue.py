@@ -4,7 +4,7 @@ Objects are read as rows, and validated by `object_of`: other programs may have 
 answer then names each field at fault. Where only ids are read, and for inserts, Beanie is used.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from pymongo.errors import DuplicateKeyError
 
 from app.deadline import sending
+from app.storage.bson_types import BsonDocument, Filter
 from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource
@@ -37,20 +38,20 @@ class CatalogueStore:
 
     async def find_row(
         self, kind: Kind, identity: str, *, fields: Collection[str] = (), without: Collection[str] = ()
-    ) -> dict[str, Any] | None:
+    ) -> BsonDocument | None:
         """An object as it is stored: all of it, these fields and `_id`, or all without some fields."""
         projection = dict.fromkeys(fields, 1) or dict.fromkeys(without, 0) or None
-        row: dict[str, object] | None = await self._collection(kind).find_one({"_id": identity}, projection)
+        row: BsonDocument | None = await self._collection(kind).find_one({"_id": identity}, projection)
         return row
 
     async def find_rows(
-        self, kind: Kind, query: Mapping[str, Any], limit: int, *, after: str | None, without: Collection[str] = ()
-    ) -> list[dict[str, Any]]:
+        self, kind: Kind, query: Filter, limit: int, *, after: str | None, without: Collection[str] = ()
+    ) -> list[BsonDocument]:
         """Up to `limit` objects as they are stored, by id, that match a query and have a text after `after` as id."""
-        last: dict[str, object] = {"$gte": ""} if after is None else {"$gt": after}
+        last: Filter = {"$gte": ""} if after is None else {"$gt": after}
         wanted = {**query, "_id": query.get("_id", {}) | last}
         found = self._collection(kind).find(wanted, dict.fromkeys(without, 0) or None)
-        rows: list[dict[str, object]] = await found.sort("_id", 1).limit(limit).to_list(None)
+        rows: list[BsonDocument] = await found.sort("_id", 1).limit(limit).to_list(None)
         return rows
 
     async def exists(self, kind: Kind, identity: str) -> bool:
@@ -114,5 +115,5 @@ class CatalogueStore:
         )
         return bool(done.matched_count)
 
-    def _collection(self, kind: Kind) -> "AsyncIOMotorCollection[dict[str, Any]]":
+    def _collection(self, kind: Kind) -> "AsyncIOMotorCollection[BsonDocument]":
         return self.store.database[collection_of(kind)]

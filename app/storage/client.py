@@ -21,6 +21,7 @@ from pymongo.errors import PyMongoError
 
 from app.settings import Mode, Settings
 from app.storage import DATABASE
+from app.storage.bson_types import BsonDocument
 from app.storage.capabilities import Capabilities, Shape, StoreMode, choose_mode, probe_capabilities
 from app.storage.clock import Clock
 from app.storage.documents import DOCUMENTS, StoredDocument, bound
@@ -32,7 +33,7 @@ SELECTION_MS = 3_000
 """How long an operation looks for a usable server. Shorter than an election on purpose: a booking is answered
 `unavailable` within its deadline, and its client may send it again."""
 
-LENIENT: CodecOptions[dict[str, Any]] = CodecOptions(
+LENIENT: CodecOptions[BsonDocument] = CodecOptions(
     tz_aware=True,
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     unicode_decode_error_handler="replace",
@@ -56,8 +57,8 @@ class Store:
 
     def __init__(
         self,
-        client: "AsyncIOMotorClient[dict[str, Any]]",
-        database: "AsyncIOMotorDatabase[dict[str, Any]]",
+        client: "AsyncIOMotorClient[BsonDocument]",
+        database: "AsyncIOMotorDatabase[BsonDocument]",
         mode: StoreMode,
         capabilities: Capabilities,
     ) -> None:
@@ -69,7 +70,7 @@ class Store:
         self._bound = {each: bound(each) for each in DOCUMENTS}
 
     @classmethod
-    async def over(cls, client: "AsyncIOMotorClient[dict[str, Any]]", name: str, *, mode: Mode = "auto") -> "Store":
+    async def over(cls, client: "AsyncIOMotorClient[BsonDocument]", name: str, *, mode: Mode = "auto") -> "Store":
         """The store over an existing client, made with `tz_aware=True`; closing the store closes the client.
 
         Raises:
@@ -106,12 +107,12 @@ class Store:
         await self.of(type(document)).get_motor_collection().insert_one(document.to_mongo(), session=session)
         return document
 
-    def lenient(self, collection: str) -> "AsyncIOMotorCollection[dict[str, Any]]":
+    def lenient(self, collection: str) -> "AsyncIOMotorCollection[BsonDocument]":
         """A collection that decodes every document, whatever other programs have stored in it."""
         found = self.database[collection]
         if not self.capabilities.native:  # mongomock keeps Python's values, and knows no such options
             return found
-        lenient: AsyncIOMotorCollection[dict[str, object]] = found.with_options(codec_options=LENIENT)
+        lenient: AsyncIOMotorCollection[BsonDocument] = found.with_options(codec_options=LENIENT)
         return lenient
 
     async def refresh_capabilities(self) -> None:
@@ -163,7 +164,7 @@ async def connect(where: Settings | str, *, mode: Mode | None = None, appname: s
 
 def make_client(
     url: str, *, appname: str, given: str = "MONGODB_URL", **options: Any
-) -> "AsyncIOMotorClient[dict[str, Any]]":
+) -> "AsyncIOMotorClient[BsonDocument]":
     """A client that returns aware datetimes; no server is contacted yet.
 
     Args:

@@ -16,6 +16,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
 from pymongo.errors import PyMongoError
 
 from app.domain.instants import Millis, from_millis, to_millis
+from app.storage.bson_types import BsonDocument
 
 REFRESH_SECONDS = 10.0
 """Between two readings of the server's clock; two machines drift apart by at most 5 milliseconds in that time."""
@@ -29,10 +30,10 @@ DRIFT = 500e-6
 _CLOCK = {"_id": "clock"}
 """The document that is stamped."""
 
-_AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)  # commands do not take over the client's
+_AWARE: CodecOptions[BsonDocument] = CodecOptions(tz_aware=True)  # commands do not take over the client's
 
 
-async def stamped(database: "AsyncIOMotorDatabase[dict[str, Any]]") -> datetime:
+async def stamped(database: "AsyncIOMotorDatabase[BsonDocument]") -> datetime:
     """The database's clock as it stamps a document itself: never ahead of it, however long the round trip takes.
 
     Raises:
@@ -80,7 +81,7 @@ class Clock:
         sent = time.monotonic()
         try:
             with pymongo.timeout(ANSWER_SECONDS):
-                hello: dict[str, object] = await self._client.admin.command("hello", codec_options=_AWARE)
+                hello: BsonDocument = await self._client.admin.command("hello", codec_options=_AWARE)
         except PyMongoError:
             return
         told = hello.get("localTime")

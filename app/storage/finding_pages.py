@@ -7,11 +7,12 @@ server that cannot merge the ranges of several sorts the keys of what matches, n
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from bson import ObjectId
 
 from app.domain.finding_identity import State
+from app.storage.bson_types import Filter
 from app.storage.client import Store
 from app.storage.documents import Finding, Reservation
 from app.storage.values import forms
@@ -33,7 +34,7 @@ SORTS: dict[FindingOrder, tuple[str, int]] = {
 """The field and the direction of each order."""
 _BEYOND = {1: ("$gt", "$gte"), -1: ("$lt", "$lte")}
 _STATES: tuple[State, ...] = get_args(State)
-_FIELDS: dict[str, Any] = {str(field.alias): 1 for field in Finding.model_fields.values() if field.alias}
+_FIELDS: dict[str, int] = {str(field.alias): 1 for field in Finding.model_fields.values() if field.alias}
 _SLICED = _FIELDS | {"reservations": {"$slice": SHOWN_RESERVATIONS}}
 """All of a finding but most of its reservations; mongomock takes a slice alone for all that is wanted."""
 _FINDINGS = Finding.Settings.name
@@ -58,7 +59,7 @@ class FindingFilters:
 class FindingKey(NamedTuple):
     """Where a finding stands in an order: the value that it is sorted by (None where it has none), and its id."""
 
-    value: Any
+    value: object
     id: ObjectId
 
 
@@ -96,9 +97,9 @@ async def find_page(
     return FindingPage([Finding.model_validate(rows[each]) for each in ids if each in rows], last, total)
 
 
-async def _conditions(store: Store, filters: FindingFilters) -> dict[str, Any] | None:
+async def _conditions(store: Store, filters: FindingFilters) -> Filter | None:
     """The filters as the database takes them; None if nothing can match."""
-    where: dict[str, object] = {}
+    where: Filter = {}
     narrowed = filters.resources or filters.customer is not None or filters.updated_since is not None
     if filters.states or not narrowed:
         where["state"] = {"$in": sorted({*(filters.states or _STATES)})}
@@ -148,7 +149,7 @@ async def _of_customer(store: Store, customer: str) -> list[ObjectId]:
     return sorted(found)
 
 
-def _beyond(key: FindingKey, field: str, direction: int) -> dict[str, Any]:
+def _beyond(key: FindingKey, field: str, direction: int) -> Filter:
     """What follows a key: a range of the index, and a condition for its first value."""
     beyond, from_there = _BEYOND[direction]
     if key.value is None:  # a finding of an older version has no excess, and comes last
@@ -158,7 +159,7 @@ def _beyond(key: FindingKey, field: str, direction: int) -> dict[str, Any]:
     return {field: {from_there: key.value}, "$or": [{field: {beyond: key.value}}, {"_id": {beyond: key.id}}]}
 
 
-def _both(where: dict[str, Any], beyond: dict[str, Any]) -> dict[str, Any]:
+def _both(where: Filter, beyond: Filter) -> Filter:
     """Two filters as one, flat: several bounds of a field are one range of its index."""
     joint = dict(where)
     for field, wanted in beyond.items():

@@ -5,24 +5,26 @@ and matching compares fields as they are stored. Writes go past Beanie, because 
 the state, that its writer has read; those of a run are bulk writes in a transaction under the epoch of its lease.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import cast
 
 from bson import ObjectId
 from pydantic import BaseModel, Field
 from pymongo import UpdateOne
 
 from app.domain.finding_identity import State
+from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.errors import VersionConflict
+from app.storage.finding_rows import FindingRow
 from app.storage.transactions import Session
 
 UNRESOLVED: tuple[State, ...] = ("open", "acknowledged", "accepted")
 
-UNALERTED: Mapping[str, Any] = {"state": "open", "toldAt": None}
+UNALERTED: Mapping[str, object] = {"state": "open", "toldAt": None}
 """Open findings that no alert was accepted for; MongoDB takes a field that is not there for null."""
 
 _FINDINGS = Finding.Settings.name
@@ -38,18 +40,18 @@ class FindingUpdate:
 
     id: ObjectId
     version: int
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
     unset: Sequence[str] = ()
 
     @property
-    def filter(self) -> dict[str, Any]:
+    def filter(self) -> Filter:
         """The finding at that version."""
         return {"_id": self.id, "version": self.version}
 
     @property
-    def change(self) -> dict[str, Any]:
+    def change(self) -> UpdateDocument:
         """The update."""
-        change: dict[str, object] = {"$set": dict(self.fields), "$inc": {"version": 1}}
+        change: UpdateDocument = {"$set": dict(self.fields), "$inc": {"version": 1}}
         return change | ({"$unset": dict.fromkeys(self.unset, "")} if self.unset else {})
 
 
@@ -96,37 +98,38 @@ class FindingStore:
 
     async def unresolved_resources(self, among: Sequence[str] | None = None) -> set[str]:
         """The resources, of all or among these, that have findings which a run may have to resolve or to open again."""
-        where: dict[str, object] = {"state": {"$in": [*UNRESOLVED]}}
+        where: Filter = {"state": {"$in": [*UNRESOLVED]}}
         if among is not None:
             where["resource"] = {"$in": [*among]}
         return {str(name) for name in await self.store.of(Finding).distinct("resource", where)}
 
-    async def unresolved(self, resources: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
+    async def unresolved(self, resources: Sequence[str]) -> AsyncIterator[FindingRow]:
         """The unresolved findings of these resources, raw, without their histories."""
         where = {"resource": {"$in": [*resources]}, "state": {"$in": [*UNRESOLVED]}}
         async for row in self.store.database[_FINDINGS].find(where, _WITHOUT_HISTORY):
-            yield row
+            yield cast("FindingRow", row)
 
     async def resolved_between(
         self, resource: str, start: datetime, end: datetime, most: int
-    ) -> AsyncIterator[dict[str, Any]]:
+    ) -> AsyncIterator[FindingRow]:
         """The resolved findings of a resource that meet `[start, end)`: raw, the last first, without histories."""
         where = {"resource": resource, "state": "resolved", "from": {"$lt": end}, "to": {"$gt": start}}
         rows = self.store.database[_FINDINGS].find(where, _WITHOUT_HISTORY, sort=[("from", -1)], limit=most)
         async for row in rows:
-            yield row
+            yield cast("FindingRow", row)
 
-    async def resolved(self, ids: Sequence[ObjectId]) -> AsyncIterator[dict[str, Any]]:
+    async def resolved(self, ids: Sequence[ObjectId]) -> AsyncIterator[FindingRow]:
         """Those of these findings that are resolved, raw, without their histories."""
         where = {"_id": {"$in": [*ids]}, "state": "resolved"}
         async for row in self.store.database[_FINDINGS].find(where, _WITHOUT_HISTORY):
-            yield row
+            yield cast("FindingRow", row)
 
-    async def rows(self, ids: Sequence[ObjectId]) -> dict[ObjectId, dict[str, Any]]:
+    async def rows(self, ids: Sequence[ObjectId]) -> dict[ObjectId, FindingRow]:
         """These findings by their ids, raw, with their histories."""
-        return {row["_id"]: row async for row in self.store.database[_FINDINGS].find({"_id": {"$in": [*ids]}})}
+        rows = self.store.database[_FINDINGS].find({"_id": {"$in": [*ids]}})
+        return {row["_id"]: cast("FindingRow", row) async for row in rows}
 
-    async def insert_many(self, rows: Sequence[dict[str, object]], session: Session) -> None:
+    async def insert_many(self, rows: Sequence[BsonDocument], session: Session) -> None:
         """Insert findings as they are to be stored."""
         if rows:
             await self.store.database[_FINDINGS].insert_many(rows, session=session)
@@ -150,7 +153,7 @@ class FindingStore:
         if matched != len(updates):
             raise VersionConflict
 
-    async def mark_seen(self, ids: Sequence[ObjectId], run: ObjectId, session: Session) -> None:
+    async def mark_seen(self, ids: Sequence[Hashable], run: ObjectId, session: Session) -> None:
         """Write that a run has seen these findings as they were."""
         change = {"$set": {"lastSeen": self.store.clock.now(), "run": run}}
         await self.store.database[_FINDINGS].update_many({"_id": {"$in": [*ids]}}, change, session=session)
@@ -219,5 +222,5 @@ class FindingStore:
         return ages
 
 
-def _alerted_before(instant: datetime) -> dict[str, Any]:
+def _alerted_before(instant: datetime) -> Filter:
     return {"state": "open", "toldAt": {"$lt": instant}}

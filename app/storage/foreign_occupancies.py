@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
 from app.domain.instants import DAY, Duration, Millis, from_millis, to_millis
+from app.storage.bson_types import BsonDocument, Row
 from app.storage.client import Store
 from app.storage.row_reader import OccupiedTime, is_found_by_lookup, is_long
 from app.storage.values import row_key
@@ -37,7 +38,7 @@ class ForeignOccupancy(NamedTuple):
     resource: str
     start: Millis
     end: Millis
-    reservation: Any
+    reservation: object
 
     @property
     def key(self) -> tuple[str, Millis, Millis, Hashable]:
@@ -59,7 +60,7 @@ class Difference:
     """
 
     missing: list[ForeignOccupancy]
-    obsolete: list[Any]
+    obsolete: list[object]
     occupied: set[str]
     wrong_flags: list[str]
 
@@ -96,16 +97,16 @@ def steps(difference: Difference, run: ObjectId | None = None) -> Iterator[Step]
         yield partial(_insert, [_stored(each, run) for each in some])
     for resource in sorted({each.resource for each in difference.missing}):
         yield partial(_flag, resource, {"$set": {"foreign": True}})
-    for some in _slices(difference.obsolete):
-        yield partial(_delete, [*some])
+    for ids in _slices(difference.obsolete):
+        yield partial(_delete, [*ids])
     for resource in difference.wrong_flags:
         if resource not in difference.occupied:
             yield partial(_flag, resource, {"$unset": {"foreign": ""}})
 
 
-async def occupancies_matching(store: Store, where: Mapping[str, object]) -> list[dict[str, Any]]:
+async def occupancies_matching(store: Store, where: Mapping[str, object]) -> list[BsonDocument]:
     """The reservations of the occupancies that match a filter, raw: ids of any type, which Beanie does not encode."""
-    rows: list[dict[str, object]] = await store.database[OCCUPANCIES].find(where, {"reservation": 1}).to_list(None)
+    rows: list[BsonDocument] = await store.database[OCCUPANCIES].find(where, {"reservation": 1}).to_list(None)
     return rows
 
 
@@ -122,7 +123,7 @@ async def _flag(resource: str, change: Mapping[str, object], store: Store, sessi
     await store.database["guards"].update_one({"_id": resource}, {**change, "$inc": {"seq": 1}}, session=session)
 
 
-async def _insert(rows: list[dict[str, object]], store: Store, session: Session = None) -> None:
+async def _insert(rows: list[BsonDocument], store: Store, session: Session = None) -> None:
     await store.database[OCCUPANCIES].insert_many(rows, session=session)
 
 
@@ -130,7 +131,7 @@ async def _delete(ids: list[object], store: Store, session: Session = None) -> N
     await store.database[OCCUPANCIES].delete_many({"_id": {"$in": ids}}, session=session)
 
 
-def foreign_occupancy(row: Mapping[str, object], taken: OccupiedTime, now: Millis) -> ForeignOccupancy | None:
+def foreign_occupancy(row: Row, taken: OccupiedTime, now: Millis) -> ForeignOccupancy | None:
     """An occupancy of a reservation, if the conflict lookup does not find it and it has not ended `RETENTION` ago."""
     if is_found_by_lookup(row, taken) or taken.end <= now - RETENTION:
         return None
@@ -141,7 +142,7 @@ def _slices(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     return (rows[begin : begin + ROWS_A_WRITE] for begin in range(0, len(rows), ROWS_A_WRITE))
 
 
-def _stored(each: ForeignOccupancy, run: ObjectId | None) -> dict[str, Any]:
+def _stored(each: ForeignOccupancy, run: ObjectId | None) -> BsonDocument:
     stored = {
         "_id": ObjectId(),
         "resource": each.resource,
@@ -153,13 +154,13 @@ def _stored(each: ForeignOccupancy, run: ObjectId | None) -> dict[str, Any]:
     return stored if run is None else stored | {"run": run}
 
 
-def is_occupancy(row: Mapping[str, object]) -> bool:
+def is_occupancy(row: Row) -> bool:
     """Whether a row of the collection is an occupancy; documents of other programs are left alone."""
     times = (row.get("startTime"), row.get("endTime"))
     return isinstance(row.get("resource"), str) and "reservation" in row and all(type(at) is datetime for at in times)
 
 
-def _key(row: Mapping[str, Any]) -> tuple[str, Millis, Millis, Hashable]:
+def _key(row: BsonDocument) -> tuple[str, Millis, Millis, Hashable]:
     return ForeignOccupancy(
         row["resource"], to_millis(row["startTime"]), to_millis(row["endTime"]), row.get("reservation")
     ).key

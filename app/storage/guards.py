@@ -1,10 +1,10 @@
 """The store of guards, which are made with their resource, or by `migrate` where one is missing."""
 
 import re
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from itertools import product
 from secrets import token_hex
-from typing import Any
+from typing import cast
 
 from bson import Int64, ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
@@ -12,9 +12,10 @@ from pymongo.errors import DuplicateKeyError
 
 from app.domain.instants import to_millis
 from app.domain.lifecycle import BLOCKING
+from app.storage.bson_types import BsonDocument, Row
 from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
-from app.storage.documents import service_row
+from app.storage.documents import GuardRow, service_row
 from app.storage.foreign_occupancies import OCCUPANCIES, ForeignOccupancy, add_foreign_occupancies, foreign_occupancy
 from app.storage.pools import complete_pool
 from app.storage.reach import Reach
@@ -23,7 +24,7 @@ from app.storage.row_reader import EXPIRY_IGNORING, FIELDS, OccupiedTime, is_fou
 _DIGITS = re.compile(r"[0-9a-f]{24}")
 
 
-def is_guard(row: Mapping[str, object]) -> bool:
+def is_guard(row: Row) -> bool:
     """Whether a document of the collection `guards` is a valid guard, row of a service or pool."""
     match str(row.get("_id")).partition(":"):
         case ("pool", ":", _):
@@ -44,11 +45,10 @@ def new_rules() -> str:
     return token_hex(12)
 
 
-async def read_guard(store: Store, identity: str) -> dict[str, Any] | None:
+async def read_guard(store: Store, identity: str) -> GuardRow | None:
     """The guard of a resource as it is stored; None where there is none."""
     # As a row: the write path compares it field by field with what its transaction reads.
-    row: dict[str, object] | None = await store.database["guards"].find_one({"_id": identity})
-    return row
+    return cast("GuardRow | None", await store.database["guards"].find_one({"_id": identity}))
 
 
 async def mark_priority(store: Store, guards: Collection[str], owner: ObjectId, milliseconds: int) -> None:
@@ -88,7 +88,7 @@ async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClient
     # Reservations may be older than their resource: loaded into the database, or left from another system.
     reach, missing = await reach_of(store, resource_id)
     await add_foreign_occupancies(store, missing)
-    guard: dict[str, object] = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
+    guard: BsonDocument = {"seq": 0, "rules": new_rules(), "reachBack": reach.back, "reachAhead": reach.ahead}
     guard |= {name: True for name in ("long", "foreign") if getattr(reach, name)}
     return await _insert_guard(store, resource_id, guard, session)
 
@@ -106,7 +106,7 @@ async def make_service_row(store: Store, service_id: str, session: AsyncIOMotorC
 
 
 async def _insert_guard(
-    store: Store, identity: str, guard: dict[str, object], session: AsyncIOMotorClientSession | None
+    store: Store, identity: str, guard: BsonDocument, session: AsyncIOMotorClientSession | None
 ) -> bool:
     try:
         made = await store.database["guards"].update_one(
@@ -119,7 +119,7 @@ async def _insert_guard(
     return made.upserted_id is not None
 
 
-async def _find_booked(store: Store, resource_id: str) -> AsyncIterator[dict[str, Any]]:
+async def _find_booked(store: Store, resource_id: str) -> AsyncIterator[BsonDocument]:
     """The blocking reservations of a resource, one status a find: every server answers that from the index."""
     for resource, status in product(lookup_ids(resource_id), BLOCKING):
         query = {"resource": resource, "status": status}

@@ -4,16 +4,16 @@ They are read raw: an edit in another program may have left a value in them that
 file is compared with what is stored, not with what it means.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import pymongo
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from app.domain.lifecycle import Status
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Reservation
 
@@ -37,12 +37,12 @@ class ImportedReservation:
     end: datetime
     guests: int
     status: Status
-    history: list[dict[str, Any]]
+    history: list[BsonDocument]
     import_key: str | None = None
     reference: str | None = None
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "ImportedReservation":
+    def of(cls, row: BsonDocument) -> "ImportedReservation":
         """The imported reservation of a stored row."""
         return cls(
             id=row["_id"],

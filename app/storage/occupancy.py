@@ -12,12 +12,13 @@ form that cannot be looked up, is in `occupancies`.
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any
 
 from app.domain.instants import FIRST, LAST, Millis, from_millis, to_millis
 from app.domain.lifecycle import BLOCKING, Status
 from app.domain.load import Occupancy
 from app.storage import row_reader
+from app.storage.bson_types import Filter, Row
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.guards import lookup_ids
@@ -26,8 +27,6 @@ from app.storage.row_reader import EXPIRY_IGNORING, LONGEST_BLOCK, OccupiedTime,
 from app.storage.span import Span
 from app.storage.steps import Steps, find
 from app.storage.values import COUNT_MAX, identity, instant, row_key, shown_text
-
-Row: TypeAlias = Mapping[str, Any]
 
 BRANCHES_MAX = 16
 """Branches of one `$or`; more of them cost more than another round trip."""
@@ -40,20 +39,20 @@ IDS_PER_FIND = 500
 """Reservations that one find reads by their ids."""
 
 
-def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
+def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[Filter]:
     """The queries, one per resource, blocking status and cluster of near spans."""
     by_since: dict[Millis | None, list[Span]] = {}
     for span in spans:
         by_since.setdefault(span.since, []).append(span)
-    queries: list[dict[str, object]] = []
+    queries: list[Filter] = []
     for since, group in by_since.items():
         newer = {} if since is None else {"updatedAt": {"$gte": from_millis(since)}}
         queries += [query | newer for query in _branches(group, reaches)]
     return queries
 
 
-def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
-    queries: list[dict[str, object]] = []
+def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[Filter]:
+    queries: list[Filter] = []
     for resource, clusters in _clusters(spans, reaches).items():
         equalities = [{"resource": form, "status": status} for form, status in product(lookup_ids(resource), BLOCKING)]
         for start, end in clusters:
@@ -64,7 +63,7 @@ def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[
     return queries
 
 
-def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mapping[str, Reach]) -> dict[str, Any]:
+def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mapping[str, Reach]) -> Filter:
     """One query for everything that may meet `[start, end)` on any of the resources: for readers of one long span."""
     back = max(reaches[resource].back for resource in resources)
     ahead = max(reaches[resource].ahead for resource in resources)
@@ -77,16 +76,16 @@ def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mappin
     return {"$or": [near, blocking | {"long": True} | far]}
 
 
-def _starting(after: Millis, before: Millis) -> dict[str, Any]:
+def _starting(after: Millis, before: Millis) -> Filter:
     """The range of `startTime`, without its ends, as far as there are dates: then with them."""
     return {"startTime": _after(after) | _before(before)}
 
 
-def _after(moment: Millis) -> dict[str, Any]:
+def _after(moment: Millis) -> Filter:
     return {"$gte": from_millis(FIRST)} if moment < FIRST else {"$gt": from_millis(moment)}
 
 
-def _before(moment: Millis) -> dict[str, Any]:
+def _before(moment: Millis) -> Filter:
     return {"$lte": from_millis(LAST)} if moment > LAST else {"$lt": from_millis(moment)}
 
 
@@ -123,12 +122,12 @@ def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_per_find:
     return found
 
 
-def foreign_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[dict[str, Any]]:
+def foreign_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[Filter]:
     """The queries of `occupancies`, for rows that the conflict lookup does not find.
 
     A `long` row there has no bound, so the query compares both of its ends.
     """
-    queries: list[dict[str, object]] = []
+    queries: list[Filter] = []
     for resource, clusters in _clusters((span for span in spans if reaches[span.resource].foreign), reaches).items():
         queries += [{"resource": resource} | _starting(start, end) for start, end in clusters]
         if reaches[resource].long:
@@ -137,14 +136,14 @@ def foreign_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> lis
     return queries
 
 
-def queries_by_id(listed: Iterable[Row]) -> Iterator[dict[str, Any]]:
+def queries_by_id(listed: Iterable[Row]) -> Iterator[Filter]:
     """The queries of the reservations that rows of `occupancies` name; the reservations may have changed since."""
     named = [*{row_key(row["reservation"]): row["reservation"] for row in listed if "reservation" in row}.values()]
     for first in range(0, len(named), IDS_PER_FIND):
         yield {"_id": {"$in": named[first : first + IDS_PER_FIND]}}
 
 
-def batched_queries(queries: Sequence[dict[str, object]], branches_per_find: int) -> Iterator[dict[str, Any]]:
+def batched_queries(queries: Sequence[Filter], branches_per_find: int) -> Iterator[Filter]:
     """The queries in batches, each a filter of one find."""
     for first in range(0, len(queries), branches_per_find):
         batch = queries[first : first + branches_per_find]
@@ -199,7 +198,7 @@ def occupancies_of(row: Row, by_guest: Container[str] = ()) -> Sequence[tuple[st
         by_guest: The resources on which guests are counted, not reservations.
     """
     own = _own(row)
-    return [(row["resource"], own)] if own is not None else _foreign(row, by_guest)
+    return [(str(row["resource"]), own)] if own is not None else _foreign(row, by_guest)
 
 
 def occupancies_on(resource: str, found: Iterable[Row], *, by_guests: bool) -> list[Occupancy]:
@@ -212,7 +211,7 @@ _FIELDS_OF_OTHERS = frozenset({"items", "deletedAt", "isDeleted", "_status"})
 _TEXT = frozenset({str, type(None)})
 
 
-def _own(row: Row) -> Occupancy | None:
+def _own(row: Mapping[str, Any]) -> Occupancy | None:
     """The occupancy of a row with exactly the types that Reserva writes; None for any other."""
     get = row.get
     resource, status, units, version = get("resource"), get("status"), get("units"), get("version")
@@ -251,7 +250,7 @@ def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
     if EXPIRY_IGNORING.standing(row) != "active":
         return []
     found: list[tuple[str, Occupancy]] = []
-    status = _BY_FOLDED[folded(row["status"])]
+    status = _BY_FOLDED[folded(str(row["status"]))]
     for taken in row_reader.occupancies(row, by_guest):
         if not isinstance(taken, OccupiedTime):
             continue

@@ -10,20 +10,21 @@ from typing import Any, TypeAlias
 
 from bson import CodecOptions, decode_all
 
+from app.storage.bson_types import BsonDocument, Row
 from app.storage.client import LENIENT, Store
 
 BATCH = 2_000
 """Documents that are decoded at a stretch: a few milliseconds, in which the event loop does nothing else."""
 
-ZONELESS: CodecOptions[dict[str, Any]] = LENIENT.with_options(tz_aware=False)
+ZONELESS: CodecOptions[BsonDocument] = LENIENT.with_options(tz_aware=False)
 """Lenient as well; instants without a zone, which are UTC, decode fastest."""
 
-Batch: TypeAlias = Sequence[dict[str, Any]]
+Batch: TypeAlias = Sequence[BsonDocument]
 
 
 async def decoded(
-    cursor: AsyncIterable[bytes], codec: "CodecOptions[dict[str, Any]]" = LENIENT
-) -> AsyncIterator[list[dict[str, Any]]]:
+    cursor: AsyncIterable[bytes], codec: "CodecOptions[BsonDocument]" = LENIENT
+) -> AsyncIterator[list[BsonDocument]]:
     """The documents of a cursor of raw batches, batch by batch."""
     async for batch in cursor:
         yield decode_all(batch, codec)
@@ -35,7 +36,7 @@ async def find_batches(
     fields: Iterable[str],
     where: Mapping[str, object] | None = None,
     *,
-    codec: "CodecOptions[dict[str, Any]]" = LENIENT,
+    codec: "CodecOptions[BsonDocument]" = LENIENT,
     with_ids: bool = True,
     **options: object,
 ) -> AsyncIterator[Batch]:
@@ -60,7 +61,7 @@ async def find_batches(
         yield [row if codec.tz_aware else _zoneless(row)]
 
 
-def _zoneless(row: Mapping[str, object]) -> dict[str, Any]:
+def _zoneless(row: Row) -> BsonDocument:
     return {name: _without_zone(value) for name, value in row.items()}
 
 

@@ -5,10 +5,12 @@ guard must never be smaller than any reservation of its resource needs, whicheve
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from app.domain.instants import MINUTE, Duration, Millis
+from app.storage.bson_types import Row, UpdateDocument
 from app.storage.client import Store
+from app.storage.documents import GuardRow
 from app.storage.foreign_occupancies import ForeignOccupancy
 from app.storage.row_reader import OccupiedTime, is_found_by_lookup, is_long, stretch
 
@@ -36,7 +38,7 @@ class Reach(NamedTuple):
     foreign: bool = False
 
     @classmethod
-    def of_guard(cls, guard: Mapping[str, Any]) -> "Reach":
+    def of_guard(cls, guard: GuardRow) -> "Reach":
         """The reach of a stored guard."""
         return cls(guard["reachBack"], guard["reachAhead"], bool(guard.get("long")), bool(guard.get("foreign")))
 
@@ -55,7 +57,7 @@ class Reach(NamedTuple):
             self.foreign or other.foreign,
         )
 
-    def including(self, found: Mapping[str, object], taken: OccupiedTime) -> "Reach":
+    def including(self, found: Row, taken: OccupiedTime) -> "Reach":
         """The same reach, grown where it must be to find an occupancy of a stored reservation of any program."""
         if not is_found_by_lookup(found, taken):
             return self.listing(taken.start, taken.end)
@@ -93,7 +95,7 @@ def listed_reaches(occupancies: Iterable[ForeignOccupancy]) -> dict[str, Reach]:
     return reaches
 
 
-def covers(guard: Mapping[str, object], reach: Reach) -> bool:
+def covers(guard: Row, reach: Reach) -> bool:
     """Whether the reach of a stored guard is at least as large as a reach."""
     back, ahead = guard.get("reachBack"), guard.get("reachAhead")
     if not isinstance(back, int | float) or not isinstance(ahead, int | float):
@@ -104,7 +106,7 @@ def covers(guard: Mapping[str, object], reach: Reach) -> bool:
 async def reach_of_guard(store: Store, resource: str) -> Reach:
     """The reach that the guard of a resource stores, none without one; read raw, since any program may change it."""
     guard = await store.database["guards"].find_one({"_id": resource})
-    return Reach() if guard is None else Reach.of_guard(guard)
+    return Reach() if guard is None else Reach.of_guard(cast("GuardRow", guard))
 
 
 async def guards_short_of(store: Store, reaches: Mapping[str, Reach]) -> list[str]:
@@ -124,7 +126,7 @@ async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
     for resource, reach in reaches.items():
         alike.setdefault(reach, []).append(resource)
     for reach, ids in alike.items():
-        raised: dict[str, object] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}, "$inc": {"seq": 1}}
+        raised: UpdateDocument = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}, "$inc": {"seq": 1}}
         if reach.long:
             raised["$set"] = {"long": True}
         for first in range(0, len(ids), GUARDS_AN_UPDATE):

@@ -6,13 +6,13 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from bson import decode_all
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from app.storage import DATABASE
+from app.storage.bson_types import BsonDocument
 from app.storage.client import LENIENT, make_client
 from app.storage.errors import UNAUTHORIZED, StorageError, shown, unusable
 from app.storage.raw_batches import BATCH, decoded
@@ -36,7 +36,7 @@ class ReadOnlyDatabase:
         where: The server, as messages name it.
     """
 
-    def __init__(self, client: "AsyncIOMotorClient[dict[str, Any]]", name: str, where: str) -> None:
+    def __init__(self, client: "AsyncIOMotorClient[BsonDocument]", name: str, where: str) -> None:
         self._client = client
         self._database = client.get_database(name)
         self.name = name
@@ -53,7 +53,7 @@ class ReadOnlyDatabase:
         fields: Sequence[str],
         where: Mapping[str, object] | None = None,
         pipeline: Sequence[Mapping[str, object]] = (),
-    ) -> AsyncIterator[list[dict[str, Any]]]:
+    ) -> AsyncIterator[list[BsonDocument]]:
         """The documents of a collection or view with these fields, in lists of some thousands, in no order.
 
         Args:
@@ -94,7 +94,7 @@ class ReadOnlyDatabase:
 
     async def sample(
         self, collection: str, most: int, pipeline: Sequence[Mapping[str, object]] = ()
-    ) -> list[dict[str, Any]]:
+    ) -> list[BsonDocument]:
         """Up to `most` documents as they are, fewer where they are large.
 
         Raises:
@@ -103,7 +103,7 @@ class ReadOnlyDatabase:
             pymongo.errors.PyMongoError: if the server fails on the way.
         """
         cursor = self._database[collection].aggregate_raw_batches([*pipeline, {"$limit": most}], batchSize=_FEW)
-        documents: list[dict[str, object]] = []
+        documents: list[BsonDocument] = []
         size = 0
         try:
             async for batch in cursor:

@@ -5,17 +5,17 @@ item that was shown, and what comes after it is a condition on those two fields.
 of any type in them; see `sort_keys`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from app.domain.instants import EARLIEST, Millis, from_millis, to_millis
 from app.domain.rules import LENGTH_MAX
+from app.storage.bson_types import BsonDocument, Filter, Row
 from app.storage.guards import lookup_ids
 from app.storage.sort_keys import after, after_both, mark_of, value_of
 
-Condition: TypeAlias = dict[str, Any]
 Direction: TypeAlias = Literal[1, -1]
 
 BEHIND_ALL = "f" * 24
@@ -40,14 +40,14 @@ class ReservationFilters:
     from_: datetime | None = None
     to: datetime | None = None
 
-    def conditions(self, now: datetime, *, by_object_id: bool) -> list[Condition]:
+    def conditions(self, now: datetime, *, by_object_id: bool) -> list[Filter]:
         """The filters as conditions that must all hold.
 
         Args:
             now: When a hold is over.
             by_object_id: Also find customers whose id of 24 digits another program stored as an ObjectId.
         """
-        found: list[Condition] = []
+        found: list[Filter] = []
         if self.resource is not None:
             found.append({"resource": self.resource})
         found += [customer_condition(customer, by_object_id=by_object_id) for customer in self.customers]
@@ -61,13 +61,13 @@ class ReservationFilters:
         return found
 
 
-def customer_condition(customer: str, *, by_object_id: bool) -> Condition:
+def customer_condition(customer: str, *, by_object_id: bool) -> Filter:
     """The condition for the reservations of a customer. An id of 24 digits may be stored as an ObjectId too."""
     stored = lookup_ids(customer) if by_object_id else (customer,)
     return {"customer": customer if len(stored) == 1 else {"$in": [*stored]}}
 
 
-def _with_status(status: str, now: datetime) -> list[Condition]:
+def _with_status(status: str, now: datetime) -> list[Filter]:
     """The condition for a status as it reads now: a hold whose time is over is expired, stored so or not."""
     lapsed = {"status": "pending", "expiresAt": {"$lte": now}}
     if status == "expired":
@@ -83,15 +83,15 @@ def _with_status(status: str, now: datetime) -> list[Condition]:
 class StartPosition(NamedTuple):
     """The last item of a page by start: its start and its id, of whatever types they are stored."""
 
-    start: Any
-    identity: Any
+    start: object
+    identity: object
 
     @classmethod
-    def of(cls, row: Mapping[str, object]) -> "StartPosition":
+    def of(cls, row: Row) -> "StartPosition":
         """The position of a stored reservation."""
         return cls(row.get("startTime"), row["_id"])
 
-    def beyond(self, direction: Direction) -> list[Condition]:
+    def beyond(self, direction: Direction) -> list[Filter]:
         """The conditions for what comes after it: a range of an index, and a condition for its first instant."""
         if not isinstance(self.start, datetime):
             return [after_both(("startTime", self.start), ("_id", self.identity), direction)]
@@ -103,7 +103,7 @@ class StartPosition(NamedTuple):
         ]
 
 
-def after_all_dates() -> Condition:
+def after_all_dates() -> Filter:
     """What a list by falling start has after the last date: starts of other programs that are no dates."""
     return {"$or": after("startTime", datetime.min.replace(tzinfo=UTC), -1)[1:]}
 
@@ -115,11 +115,11 @@ class ChangePosition(NamedTuple):
     identity: str = BEHIND_ALL
 
     @classmethod
-    def of(cls, row: Mapping[str, Any]) -> "ChangePosition":
+    def of(cls, row: BsonDocument) -> "ChangePosition":
         """The position of a stored reservation."""
         return cls(to_millis(row["updatedAt"]), mark_of(row["_id"]))
 
-    def beyond(self) -> list[Condition]:
+    def beyond(self) -> list[Filter]:
         """The conditions for what comes after it: always a range of `updatedAt`, which every server bounds."""
         if self.identity == BEHIND_ALL:
             return [{"updatedAt": {"$gt": from_millis(self.at)}}]
@@ -128,12 +128,12 @@ class ChangePosition(NamedTuple):
         return [{"updatedAt": {"$gte": from_millis(self.at)}}, last]
 
 
-def all_of(conditions: Sequence[Condition]) -> Condition:
+def all_of(conditions: Sequence[Filter]) -> Filter:
     """One filter, flat as far as possible: PyPI's SecantusDB does not look for an index within an `$and`.
 
     Two bounds of one field become one range, which every server answers from as narrow a part of an index.
     """
-    query: Condition = {}
+    query: Filter = {}
     more = []
     for condition in conditions:
         ((field, wanted),) = condition.items()

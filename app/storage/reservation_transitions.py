@@ -6,11 +6,12 @@ program.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorCollection
 
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.reservation_updates import HistoryLine, reservation_update
 from app.storage.reservations import RESERVATIONS
@@ -38,10 +39,10 @@ class ReservationTransitions:
         self._store = store
 
     @property
-    def _rows(self) -> "AsyncIOMotorCollection[dict[str, Any]]":
+    def _rows(self) -> "AsyncIOMotorCollection[BsonDocument]":
         return self._store.database.get_collection(RESERVATIONS, write_concern=MAJORITY)
 
-    async def read_row(self, identity: ObjectId) -> dict[str, Any] | None:
+    async def read_row(self, identity: ObjectId) -> BsonDocument | None:
         """A reservation as it is stored."""
         return await self._rows.find_one({"_id": identity})
 

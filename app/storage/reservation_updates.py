@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 from bson import ObjectId
 
 from app.domain.lifecycle import Status
+from app.storage.bson_types import UpdateDocument
 
 HISTORY_LINES_MAX = 50
 """A reservation keeps the latest lines of its history."""
@@ -38,7 +39,7 @@ def reservation_update(
     stamp: datetime | None = None,
     fields: Mapping[str, object] | None = None,
     unset: Collection[str] = (),
-) -> dict[str, Any]:
+) -> UpdateDocument:
     """The update document of a stored reservation: status, fields, version, `updatedAt` and a line of history.
 
     Args:
@@ -52,7 +53,7 @@ def reservation_update(
         changed["status"] = line["to"]
     if stamp is not None:
         changed["updatedAt"] = stamp
-    update: dict[str, Any] = {
+    update: UpdateDocument = {
         "$set": changed,
         "$inc": {"version": 1},
         "$push": {"history": {"$each": [line], "$slice": -HISTORY_LINES_MAX}},

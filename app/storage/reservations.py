@@ -7,7 +7,7 @@ of another spelling. Code that lists, shows or compares stored reservations ther
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, TypedDict
+from typing import TypedDict
 
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorCollection
@@ -15,6 +15,7 @@ from pymongo import ReadPreference
 
 from app.domain.instants import Millis
 from app.errors import Problem
+from app.storage.bson_types import BsonDocument, Filter
 from app.storage.client import Store
 from app.storage.documents import Group, Reservation
 from app.storage.foreign_occupancies import OCCUPANCIES
@@ -31,10 +32,6 @@ from app.storage.reservation_filters import (
 from app.storage.span import Span
 from app.storage.stored_reservations import lenient_reservation
 from app.storage.values import identity as relation
-
-Row: TypeAlias = dict[str, Any]
-"""A stored reservation as it is; a page of rows is made into models in a thread, so that the event loop is not
-delayed."""
 
 RESERVATIONS: str = Reservation.Settings.name
 
@@ -56,13 +53,13 @@ class ReservationStore:
         self._store = store
 
     @property
-    def _rows(self) -> "AsyncIOMotorCollection[Row]":
+    def _rows(self) -> "AsyncIOMotorCollection[BsonDocument]":
         """The raw collection: rows may be of other programs."""
         return self._store.database[RESERVATIONS]
 
-    async def find_row(self, identity: str) -> Row | None:
+    async def find_row(self, identity: str) -> BsonDocument | None:
         """A reservation by its ObjectId, else by the text that another program gave it as its id."""
-        row: Row | None = None
+        row: BsonDocument | None = None
         if ObjectId.is_valid(identity):
             row = await self._rows.find_one({"_id": ObjectId(identity)})
         return row or await self._rows.find_one({"_id": identity})
@@ -88,7 +85,7 @@ class ReservationStore:
 
     async def list_by_start(
         self, filters: ReservationFilters, after: StartPosition | None, *, direction: Direction = 1, rows_max: int
-    ) -> list[Row]:
+    ) -> list[BsonDocument]:
         """Those that pass the filters, by `startTime` and id, upwards or downwards (-1)."""
         conditions = self._conditions(filters)
         beyond = [] if after is None else after.beyond(direction)
@@ -98,13 +95,13 @@ class ReservationStore:
             rows += await self._sorted([*conditions, after_all_dates()], direction, rows_max - len(rows))
         return rows
 
-    async def _sorted(self, conditions: list[Row], direction: Direction, rows_max: int) -> list[Row]:
+    async def _sorted(self, conditions: list[Filter], direction: Direction, rows_max: int) -> list[BsonDocument]:
         order: list[tuple[str, int]] = [("startTime", direction), ("_id", direction)]
         return await self._rows.find(all_of(conditions)).sort(order).limit(rows_max).to_list(None)
 
     async def list_changes(
         self, filters: ReservationFilters, after: ChangePosition, until: datetime, *, rows_max: int
-    ) -> list[Row]:
+    ) -> list[BsonDocument]:
         """Those that pass the filters and were changed after a position, but not after `until`; by change and id.
 
         They are read from the primary whatever the address says: a secondary may not know yet of what lies before
@@ -115,7 +112,7 @@ class ReservationStore:
         order: list[tuple[str, int]] = [("updatedAt", 1), ("_id", 1)]
         return await reservations.find(query).sort(order).limit(rows_max).to_list(None)
 
-    def _conditions(self, filters: ReservationFilters) -> list[Row]:
+    def _conditions(self, filters: ReservationFilters) -> list[Filter]:
         """A server that scans for anything but equality is asked for a customer's id as text only."""
         return filters.conditions(self._store.clock.now(), by_object_id=self._store.shape == "or")
 
@@ -127,7 +124,7 @@ class ReservationStore:
 
     async def find_occupying(
         self, reaches: Mapping[str, Reach], start: Millis, end: Millis, *, rows_max: int
-    ) -> dict[str, list[Row]]:
+    ) -> dict[str, list[BsonDocument]]:
         """The rows that may occupy each resource during `[start, end)` in block times, with `occupancy.FIELDS`.
 
         One find, whatever the number of resources; a server that scans for anything but equality (see `Store.shape`)
@@ -142,7 +139,7 @@ class ReservationStore:
         Raises:
             Problem: `overloaded` where there are more than `rows_max`.
         """
-        found: dict[str, list[Row]] = {resource: [] for resource in reaches}
+        found: dict[str, list[BsonDocument]] = {resource: [] for resource in reaches}
         if not reaches:
             return found
         spans = [Span(resource, start, end) for resource in reaches]
@@ -165,7 +162,7 @@ class ReservationStore:
 
     def _occupying(
         self, spans: Sequence[Span], reaches: Mapping[str, Reach], start: Millis, end: Millis
-    ) -> list[dict[str, Any]]:
+    ) -> list[Filter]:
         queries = branches(spans, reaches)
         if self._store.shape != "or":
             return queries

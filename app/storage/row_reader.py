@@ -16,6 +16,7 @@ from bson import ObjectId
 
 from app.domain.instants import DAY, Duration, Millis
 from app.domain.lifecycle import BLOCKING, STATUSES
+from app.storage.bson_types import Row
 from app.storage.values import count, excerpt, identity, instant
 
 FIELDS = (
@@ -114,7 +115,7 @@ class Reader:
         """Fold the statuses once."""
         object.__setattr__(self, "blocking", frozenset(folded(status) for status in self.blocking))
 
-    def standing(self, found: Mapping[str, object]) -> Standing | LeftOut:
+    def standing(self, found: Row) -> Standing | LeftOut:
         """Whether a row occupies anything, by its status, its hold and the trash."""
         if found.get("deletedAt") is not None or found.get("isDeleted") is True or found.get("_status") == "draft":
             return "trash"
@@ -128,7 +129,7 @@ class Reader:
             return "lapsed"
         return "active"
 
-    def occupancies(self, found: Mapping[str, object]) -> Iterator[OccupiedTime | LeftOut]:
+    def occupancies(self, found: Row) -> Iterator[OccupiedTime | LeftOut]:
         """What an active row occupies, and what of it cannot be placed; nothing of one that is not active."""
         standing = self.standing(found)
         if isinstance(standing, LeftOut):
@@ -137,7 +138,7 @@ class Reader:
             yield from occupancies(found, self.by_guest)
 
 
-def is_found_by_lookup(found: Mapping[str, object], taken: OccupiedTime) -> bool:
+def is_found_by_lookup(found: Row, taken: OccupiedTime) -> bool:
     """Whether the conflict lookup finds this occupancy of a row, given a guard that reaches far enough.
 
     It asks for a resource's id as text and as an ObjectId, for the blocking statuses as they are spelled here, and for
@@ -158,7 +159,7 @@ def is_long(block_start: Millis, block_end: Millis) -> bool:
     return block_end - block_start > LONG
 
 
-def stretch(found: Mapping[str, object], taken: OccupiedTime) -> tuple[Duration, Duration]:
+def stretch(found: Row, taken: OccupiedTime) -> tuple[Duration, Duration]:
     """How far an occupancy lies from the `startTime` of its row: to its end, and back to its beginning."""
     own = instant(found["startTime"])
     start = taken.start if own is None else own
@@ -178,7 +179,7 @@ class _Place:
     end: Millis | LeftOut
 
 
-def occupancies(found: Mapping[str, object], by_guest: Container[str]) -> Iterator[OccupiedTime | LeftOut]:
+def occupancies(found: Row, by_guest: Container[str]) -> Iterator[OccupiedTime | LeftOut]:
     """What a document occupies, and what of it is left out.
 
     Args:
@@ -204,7 +205,7 @@ def occupancies(found: Mapping[str, object], by_guest: Container[str]) -> Iterat
         yield _occupied(own, found, found, by_guest)
 
 
-def _own(found: Mapping[str, object]) -> _Place:
+def _own(found: Row) -> _Place:
     """The reservation's; what blocks, if it says so, else from its start to its end."""
     start, end = instant(found.get("blockStart")), instant(found.get("blockEnd"))
     resource = _resource(found)
@@ -213,7 +214,7 @@ def _own(found: Mapping[str, object]) -> _Place:
     return _Place(resource, start, end)
 
 
-def _item(item: Mapping[str, object], own: _Place) -> _Place:
+def _item(item: Row, own: _Place) -> _Place:
     return _Place(
         own.resource if item.get("resource") is None else _resource(item),
         own.start if item.get("startTime") is None else _instant(item, "startTime"),
@@ -221,14 +222,14 @@ def _item(item: Mapping[str, object], own: _Place) -> _Place:
     )
 
 
-def _resource(part: Mapping[str, object]) -> str | LeftOut:
+def _resource(part: Row) -> str | LeftOut:
     value = part.get("resource")
     if value is None:
         return LeftOut("resource is missing")
     return identity(value) or LeftOut("resource is not an id", excerpt(value))
 
 
-def _instant(part: Mapping[str, object], name: str) -> Millis | LeftOut:
+def _instant(part: Row, name: str) -> Millis | LeftOut:
     value = part.get(name)
     if value is None:
         return LeftOut(f"{name} is missing")
@@ -250,7 +251,7 @@ def _is_same(item: _Place, own: _Place) -> bool:
 
 
 def _occupied(
-    place: _Place, part: Mapping[str, object], whole: Mapping[str, object], by_guest: Container[str], number: int = 0
+    place: _Place, part: Row, whole: Row, by_guest: Container[str], number: int = 0
 ) -> OccupiedTime | LeftOut:
     what = "item: " if number else ""
     units = _units(part, whole, by_guest=not isinstance(place.resource, LeftOut) and place.resource in by_guest)
@@ -261,7 +262,7 @@ def _occupied(
     return LeftOut(f"{what}endTime is not after startTime") if taken.end <= taken.start else taken
 
 
-def _units(part: Mapping[str, object], whole: Mapping[str, object], *, by_guest: bool) -> int | LeftOut:
+def _units(part: Row, whole: Row, *, by_guest: bool) -> int | LeftOut:
     """As many as the document says it takes; else its guests, where guests are counted; else one."""
     for name in ("units", "guestCount", "guests") if by_guest else ("units",):
         for where in (part, whole):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import StoredDocument
 
@@ -13,13 +14,13 @@ PORTION = 100
 
 
 async def rows_by_id(
-    store: Store, document: type[StoredDocument], ids: Iterable[object], fields: Mapping[str, int] | None = None
-) -> list[dict[str, Any]]:
+    store: Store, document: type[StoredDocument], ids: Iterable[Any], fields: Mapping[str, int] | None = None
+) -> list[BsonDocument]:
     """Those rows of a document's collection that there are, in no order, whole or with these fields."""
     rows = store.lenient(document.Settings.name)
     wanted = [*ids]
     portion = BATCH if store.shape == "or" else PORTION
-    found: list[dict[str, object]] = []
+    found: list[BsonDocument] = []
     for first in range(0, len(wanted), portion):
         where = {"_id": {"$in": wanted[first : first + portion]}}
         found += await rows.find(where, fields, batch_size=BATCH).to_list(None)

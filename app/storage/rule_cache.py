@@ -12,14 +12,15 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from cachetools import FIFOCache
 from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
-from app.storage.documents import service_row
+from app.storage.bson_types import BsonDocument
+from app.storage.documents import GuardRow, RulesId, service_row
 from app.storage.stored_rules import resource_rules_of, service_rules_of
 from app.work import WorkPool
 
@@ -37,9 +38,9 @@ PORTION_MAX = 64
 QUICK_SECONDS = 0.05
 """A portion that took less is followed by a larger one."""
 
-Row: TypeAlias = Mapping[str, Any]
-Guards: TypeAlias = Mapping[str, Row]
-Database: TypeAlias = "AsyncIOMotorDatabase[dict[str, Any]]"
+Guards: TypeAlias = Mapping[str, GuardRow]
+RulesIds: TypeAlias = Mapping[str, RulesId]
+Database: TypeAlias = "AsyncIOMotorDatabase[BsonDocument]"
 
 
 class VersionedCache(Generic[F]):
@@ -56,7 +57,7 @@ class VersionedCache(Generic[F]):
     def __init__(
         self,
         collection: str,
-        parse: Callable[[Row], F],
+        parse: Callable[[Mapping[str, Any]], F],
         guard: Callable[[str], str],
         *,
         atomic: bool,
@@ -65,12 +66,12 @@ class VersionedCache(Generic[F]):
         self.collection = collection
         self.guard = guard
         self.atomic = atomic
-        self._parse: Callable[[Row], F] = parse
+        self._parse: Callable[[Mapping[str, Any]], F] = parse
         # The oldest entry is evicted: edits replace entries anyway, and then reads, also in threads, change nothing.
         self._entries: FIFOCache[str, tuple[str, F]] = FIFOCache(limit, getsizeof=_size)
         self._lock = Lock()
 
-    def stamp(self, guards: Guards, row: Row) -> str | None:
+    def stamp(self, guards: RulesIds, row: Mapping[str, Any]) -> str | None:
         """For what an object's rules are valid: its guard's `rules`, without transactions its `version` as well."""
         guard = guards.get(self.guard(row["_id"]))
         if guard is None:
@@ -78,7 +79,7 @@ class VersionedCache(Generic[F]):
         rules: str = guard["rules"]
         return rules if self.atomic else f"{rules} {row.get('version', 1)}"
 
-    def valid(self, guards: Guards, rows: Iterable[Row]) -> dict[str, F]:
+    def valid(self, guards: RulesIds, rows: Iterable[Mapping[str, Any]]) -> dict[str, F]:
         """The rules of those that were not edited since; a row needs its id, without transactions its version too."""
         found: dict[str, F] = {}
         with self._lock:
@@ -88,7 +89,7 @@ class VersionedCache(Generic[F]):
                     found[row["_id"]] = known[1]
         return found
 
-    def put(self, row: Row, stamp: str | None) -> F:
+    def put(self, row: Mapping[str, Any], stamp: str | None) -> F:
         """Parse a stored object, and keep its rules for its stamp if it has one."""
         rules = self._parse(row)
         if stamp is not None:
@@ -179,7 +180,7 @@ class RuleReader:
 
     async def _rows(self, identities: Sequence[str]) -> Guards:
         found = self._database["guards"].find({"_id": {"$in": identities}}) if identities else None
-        return {row["_id"]: row for row in await found.to_list(None)} if found else {}
+        return {row["_id"]: cast("GuardRow", row) for row in await found.to_list(None)} if found else {}
 
     async def _load(
         self,
@@ -190,7 +191,7 @@ class RuleReader:
         until: float,
     ) -> dict[str, F]:
         guarded: list[str] = [identity for identity in identities if cache.guard(identity) in guards]
-        rows: list[Row] = [{"_id": identity} for identity in guarded]
+        rows: list[BsonDocument] = [{"_id": identity} for identity in guarded]
         if rows and not cache.atomic:
             rows = [*await self._objects(cache).find({"_id": {"$in": guarded}}, {"version": 1}).to_list(None)]
         known = cache.valid(guards, rows)
@@ -210,7 +211,7 @@ class RuleReader:
         return known
 
     async def _parsed(
-        self, cache: VersionedCache[F], rows: Sequence[Row], guards: Guards, unreadable: dict[str, Problem]
+        self, cache: VersionedCache[F], rows: Sequence[BsonDocument], guards: Guards, unreadable: dict[str, Problem]
     ) -> dict[str, F]:
         """The rules of these, read and parsed. Those whose guards are the same before and after are cached."""
         wanted = [row["_id"] for row in rows]
@@ -220,7 +221,7 @@ class RuleReader:
         loaded = _UnparsedRules(cache, guards, rows_again, fresh, unreadable)
         return loaded.parse() if loaded.size <= PARSED_INLINE_MAX else await self._work.run(loaded.parse)
 
-    def _objects(self, cache: VersionedCache[F]) -> "AsyncIOMotorCollection[dict[str, Any]]":
+    def _objects(self, cache: VersionedCache[F]) -> "AsyncIOMotorCollection[BsonDocument]":
         return self._database[cache.collection]
 
     @asynccontextmanager
@@ -250,7 +251,7 @@ class _UnparsedRules(Generic[F]):
     cache: VersionedCache[F]
     before: Guards
     after: Guards
-    fresh: Sequence[Row]
+    fresh: Sequence[BsonDocument]
     unreadable: dict[str, Problem]
 
     @property
@@ -276,7 +277,7 @@ def took_too_long() -> Problem:
     return Problem("overloaded", "This takes too long to work out at the moment; ask for less, or again in a moment.")
 
 
-def _stored_size(row: Row) -> int:
+def _stored_size(row: Mapping[str, Any]) -> int:
     schedule, off = row.get("schedule"), row.get("timeOff")
     overrides = schedule.get("overrides") if isinstance(schedule, dict) else None
     return 1 + sum(len(each) for each in (overrides, off) if isinstance(each, list))

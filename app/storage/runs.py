@@ -7,7 +7,7 @@ dead cannot write over what happened since.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import get_args
 
 import structlog
 from bson import ObjectId
@@ -15,6 +15,7 @@ from pymongo import ReturnDocument
 
 from app.deadline import sending
 from app.errors import not_found
+from app.storage.bson_types import Filter
 from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.documents import QueuedRun, Run, RunKind, RunState
@@ -237,7 +238,7 @@ def _queue_name(run: Run) -> str:
     return run.kind if run.resource is None else f"{run.kind}:{run.resource}"
 
 
-def _owned(run: Run) -> dict[str, Any]:
+def _owned(run: Run) -> Filter:
     return {"_id": run.id, "state": "running", "owner": run.owner}
 
 
@@ -245,6 +246,6 @@ def _may_be_retried(run: Run) -> bool:
     return run.tries <= len(RETRY_MINUTES)
 
 
-def _of(states: Sequence[RunState], kinds: Sequence[RunKind]) -> dict[str, Any]:
+def _of(states: Sequence[RunState], kinds: Sequence[RunKind]) -> Filter:
     """The filter by states and kinds; each of them is named, so that the index gives the newest first."""
     return {"kind": {"$in": list(kinds)}, "state": {"$in": list(states)}}

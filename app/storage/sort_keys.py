@@ -14,6 +14,8 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import DatetimeConversion
 from bson.json_util import JSONMode, JSONOptions, dumps, loads
 
+from app.storage.bson_types import BsonDocument, Filter
+
 _TYPES: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("null", (type(None),)),
     ("number", (int, float, Decimal128)),
@@ -29,7 +31,7 @@ _TYPES: tuple[tuple[str, tuple[type, ...]], ...] = (
 _OPTIONS: JSONOptions = JSONOptions(
     json_mode=JSONMode.CANONICAL, tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
-_STORED: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
+_STORED: CodecOptions[BsonDocument] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 _DEEPEST = 100
 """Objects and lists in a mark, and so the depth of nesting; a server takes queries of up to 200 levels."""
 _ODD = "="
@@ -57,12 +59,12 @@ def value_of(mark: str) -> Any:
     return value
 
 
-def after(field: str, value: object, direction: int) -> list[dict[str, Any]]:
+def after(field: str, value: object, direction: int) -> list[Filter]:
     """The conditions of which one holds for whatever is sorted after a value, upwards or downwards (-1)."""
     rank = _rank(value)
     names = [name for name, _ in _TYPES]
     others = names[rank + 1 :] if direction > 0 else names[1:rank]
-    found: list[dict[str, object]] = []
+    found: list[Filter] = []
     if value is not None and not (isinstance(value, float) and isnan(value)):
         found.append({field: {"$gt" if direction > 0 else "$lt": value}})
     elif value is not None and direction > 0:
@@ -73,7 +75,7 @@ def after(field: str, value: object, direction: int) -> list[dict[str, Any]]:
     return found
 
 
-def after_both(first: tuple[str, object], second: tuple[str, object], direction: int) -> dict[str, Any]:
+def after_both(first: tuple[str, object], second: tuple[str, object], direction: int) -> Filter:
     """The condition for whatever is sorted after two values of two fields."""
     # Named as a value: an object with a `$` in it would be taken for a question.
     ties = [{first[0]: {"$eq": first[1]}, **each} for each in after(*second, direction)]

@@ -21,8 +21,8 @@ class Step:
     name: str
     collection: str = ""
     method: str = ""
-    arguments: tuple[Any, ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
+    arguments: tuple[object, ...] = ()
+    options: dict[str, object] = field(default_factory=dict)
 
 
 Steps: TypeAlias = Generator[Step, Any, T]

@@ -1,11 +1,11 @@
 """Stored objects of the catalogue as models, and the problems of those that cannot be read."""
 
-from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import ValidationError
 
 from app.errors import Fault, Problem
+from app.storage.bson_types import Row
 from app.storage.documents import CatalogueObject
 from app.storage.values import excerpt, shown_text
 
@@ -26,7 +26,7 @@ def noun_of(kind: type[CatalogueObject]) -> str:
     return collection_of(kind).removesuffix("s")
 
 
-def object_of(kind: type[C], row: Mapping[str, object]) -> C:
+def object_of(kind: type[C], row: Row) -> C:
     """A stored object as a model.
 
     Raises:
@@ -50,7 +50,7 @@ def _flaw(name: str, value: object) -> str:
     return f"Its {name} is missing." if value is None else f"Its {name} is {excerpt(value)}."
 
 
-def version_of(kind: type[CatalogueObject], row: Mapping[str, object]) -> int:
+def version_of(kind: type[CatalogueObject], row: Row) -> int:
     """The version of a stored object.
 
     Raises:

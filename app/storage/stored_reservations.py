@@ -6,7 +6,6 @@ what the reader of rows takes: whole numbers of any type, relations as ids, inst
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
 from bson import ObjectId
 from pydantic import ValidationError
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from app.domain.instants import from_millis
 from app.domain.lifecycle import STATUSES, Status
 from app.errors import Fault, Problem
+from app.storage.bson_types import Row
 from app.storage.documents import HistoryEntry, Reservation
 from app.storage.row_reader import folded
 from app.storage.values import count, excerpt, identity, instant, shown_text
@@ -40,7 +40,7 @@ _BY_FOLDED: Mapping[str, Status] = {folded(status): status for status in STATUSE
 _NAMES = {field.alias or name: name for name, field in Reservation.model_fields.items()}
 
 
-def _ours(row: Mapping[str, object]) -> Reservation | None:
+def _ours(row: Row) -> Reservation | None:
     """A row that is as Reserva writes it; None for any other."""
     if not _is_ours(row):
         return None
@@ -51,7 +51,7 @@ def _ours(row: Mapping[str, object]) -> Reservation | None:
     return ours
 
 
-def strict_reservation(row: Mapping[str, object]) -> Reservation:
+def strict_reservation(row: Row) -> Reservation:
     """A stored reservation to change: every field must be readable.
 
     Raises:
@@ -75,7 +75,7 @@ def strict_reservation(row: Mapping[str, object]) -> Reservation:
     raise unreadable(odd)
 
 
-def lenient_reservation(row: Mapping[str, object]) -> Reservation:
+def lenient_reservation(row: Row) -> Reservation:
     """A stored reservation to show: odd values are text, missing ones have the value that counts for them, or none."""
     if (ours := _ours(row)) is not None:
         return ours
@@ -88,12 +88,12 @@ def lenient_reservation(row: Mapping[str, object]) -> Reservation:
     return known
 
 
-def customer_of(row: Mapping[str, object]) -> str | None:
+def customer_of(row: Row) -> str | None:
     """The customer of a row, as text; None where it has none."""
     return None if (customer := row.get("customer")) is None else identity(customer) or shown_text(customer)
 
 
-def history_length(row: Mapping[str, object]) -> int:
+def history_length(row: Row) -> int:
     """How many entries the history of a row has; 0 where it is no list."""
     return len(history) if isinstance(history := row.get("history"), list) else 0
 
@@ -109,19 +109,19 @@ def _flaw(name: str, value: object) -> str:
     return f"Its {name} is missing or null." if value is None else f"Its {name} cannot be read: {excerpt(value)}."
 
 
-def _is_ours(row: Mapping[str, Any]) -> bool:
+def _is_ours(row: Row) -> bool:
     """Whether every field has exactly the type that Reserva writes, within its bounds."""
     get = row.get
     return (
         isinstance(get("_id"), ObjectId)
         and all(type(get(name)) in types for name, types in _TYPES.items())
-        and all(FIRST_YEAR <= row[name].year <= LAST_YEAR for name in _DATES)
-        and all(row[name] > 0 for name in _COUNTS)
+        and all(isinstance(at := row[name], datetime) and FIRST_YEAR <= at.year <= LAST_YEAR for name in _DATES)
+        and all(isinstance(number := row[name], int) and number > 0 for name in _COUNTS)
         and "" not in {row["resource"], get("service"), get("customer")}
     )
 
 
-def _read(row: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(row: Row) -> tuple[dict[str, object], dict[str, object]]:
     """The fields that can be read, by their stored names; and those that cannot, as they are."""
     found = {**row, **_defaults(row)}
     fields: dict[str, object] = {}
@@ -136,12 +136,12 @@ def _read(row: Mapping[str, object]) -> tuple[dict[str, Any], dict[str, Any]]:
     return fields, odd
 
 
-def _defaults(row: Mapping[str, Any]) -> dict[str, Any]:
+def _defaults(row: Row) -> dict[str, object]:
     """The values that count for missing fields."""
     usual = {"blockStart": row.get("startTime"), "blockEnd": row.get("endTime"), "guests": 1, "units": 1, "version": 1}
     usual |= {"timezone": "UTC", "history": [], "key": ""}
-    if isinstance(row.get("_id"), ObjectId):
-        usual["createdAt"] = row["_id"].generation_time
+    if isinstance(known := row.get("_id"), ObjectId):
+        usual["createdAt"] = known.generation_time
         usual["updatedAt"] = row.get("createdAt", usual["createdAt"])
     return {name: value for name, value in usual.items() if row.get(name) is None}
 
@@ -165,7 +165,7 @@ def _id(value: object) -> ObjectId | None:
     return value if isinstance(value, ObjectId) else None
 
 
-def _history(value: object) -> list[Any] | None:
+def _history(value: object) -> list[object] | None:
     return value if isinstance(value, list) and all(isinstance(each, dict) for each in value) else None
 
 
@@ -177,7 +177,7 @@ def _entry(value: object) -> HistoryEntry | None:
     return entry
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {
+_READERS: Mapping[str, Callable[[object], object]] = {
     "_id": _id,
     "status": known_status,
     "history": _history,

@@ -17,6 +17,7 @@ from app.domain.schedule import ALWAYS, Schedule, TimeOff
 from app.domain.schedule_json import read_span, stored_schedule
 from app.domain.zones import zone
 from app.errors import Problem, invalid_field
+from app.storage.bson_types import Row
 from app.storage.documents import Resource, Service
 from app.storage.stored_catalogue import HOURS_FIELDS
 from app.storage.values import excerpt, shown_text
@@ -52,7 +53,7 @@ def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) 
 
 
 @contextmanager
-def _readable(noun: str, row: Mapping[str, object]) -> Iterator[None]:
+def _readable(noun: str, row: Row) -> Iterator[None]:
     """Turn errors within into a problem that names the field at fault."""
     try:
         yield
@@ -84,7 +85,7 @@ def time_off_of(stored: Mapping[str, Any], tz: ZoneInfo) -> TimeOff:
     return TimeOff(stored["id"], start, end)
 
 
-def service_rules_of(row: Mapping[str, object]) -> ServiceRules:
+def service_rules_of(row: Row) -> ServiceRules:
     """The rules of a stored service.
 
     Raises:

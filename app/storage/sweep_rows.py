@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from bson import Binary
 from pymongo.errors import PyMongoError
 
+from app.storage.bson_types import Filter, Row
 from app.storage.client import Store
 from app.storage.documents import Occupancy, Reservation, Resource
 from app.storage.findings import FindingStore
@@ -47,7 +48,7 @@ def reservation_batches(store: Store, where: Mapping[str, object], session: Sess
     return find_batches(store, _RESERVATIONS, SWEPT_FIELDS, where, codec=ZONELESS, session=session)
 
 
-def resource_filters(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> list[dict[str, Any]]:
+def resource_filters(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> list[Filter]:
     """The filters by which this server finds what may occupy these resources from its indexes."""
     stored = [form for resource in resources for form in forms(resource)]
     others = [identity_ for resource in resources for identity_ in opaque.get(resource, ())]
@@ -73,8 +74,8 @@ async def opaque_references(store: Store) -> OpaqueReferences:
 
     They are found by the type of what they name, from the indexes.
     """
-    found: dict[str, list[object]] = {}
-    wheres: list[dict[str, object]] = [{name: {"$gte": least}} for name in _REFERENCES for least in _OPAQUE]
+    found: dict[str, list[Any]] = {}
+    wheres: list[Filter] = [{name: {"$gte": least}} for name in _REFERENCES for least in _OPAQUE]
     for where in wheres if store.capabilities.native else [{}]:  # mongomock cannot compare them
         async for batch in find_batches(store, _RESERVATIONS, _REFERENCES, where):
             for row in batch:
@@ -109,7 +110,7 @@ async def is_known_resource(store: Store, resource: str) -> bool:
     return occupancy is not None or await FindingStore(store).has_any(resource)
 
 
-async def id_of_row(store: Store, row: Mapping[str, object]) -> str:
+async def id_of_row(store: Store, row: Row) -> str:
     """The id of a row as text; where the row was read without it, that of the first equal row."""
     if "_id" in row:
         return label(row["_id"])
@@ -121,7 +122,7 @@ async def id_of_row(store: Store, row: Mapping[str, object]) -> str:
     return NAMELESS
 
 
-def _references(row: Mapping[str, object]) -> list[Any]:
+def _references(row: Row) -> list[Any]:
     """The resources that a row names, as they are stored."""
     items = row.get("items")
     inside = [each.get("resource") for each in items if isinstance(each, Mapping)] if isinstance(items, list) else []

@@ -13,6 +13,7 @@ from app.domain.instants import render
 from app.domain.rules import ResourceRules
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.documents import RulesId
 from app.storage.pools import join_pools, pool_row
 from app.storage.rule_cache import PORTION, RuleCache, RuleReader, VersionedCache
 from app.storage.stored_rules import resource_rules_of
@@ -33,9 +34,9 @@ def row(identity: str = "room", version: int = 1, **fields: Any) -> dict[str, An
     return {"_id": identity, "name": identity, "version": version, **times, **fields}
 
 
-def guards(rules: str, *identities: str) -> dict[str, Row]:
+def guards(rules: str, *identities: str) -> dict[str, RulesId]:
     """Guards that all carry this id."""
-    return {identity: {"_id": identity, "rules": rules} for identity in identities or ("room",)}
+    return {identity: RulesId(rules=rules) for identity in identities or ("room",)}
 
 
 class Parsed:

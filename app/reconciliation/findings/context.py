@@ -6,8 +6,8 @@ them.
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from app.storage.bson_types import Row
 from app.storage.capacities import Limits
 from app.storage.client import Store
 from app.storage.documents import Customer, Finding, Reservation, Resource
@@ -31,7 +31,7 @@ class FindingsContext:
         by_guest: The resources on which guests are counted.
     """
 
-    reservations: Mapping[Hashable, Mapping[str, Any]]
+    reservations: Mapping[Hashable, Mapping[str, object]]
     customers: Mapping[str, str]
     resources: Mapping[str, str]
     by_guest: frozenset[str]
@@ -55,11 +55,11 @@ async def read_context(store: Store, findings: Sequence[Finding]) -> FindingsCon
     )
 
 
-def _forms(ids: Iterable[str]) -> list[Any]:
+def _forms(ids: Iterable[str]) -> list[object]:
     return [form for each in ids for form in forms(each)]
 
 
-def _names(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def _names(rows: Iterable[Row]) -> dict[str, str]:
     """The names that are texts; an id that is a text takes precedence over the same id in another form."""
     ordered = sorted(rows, key=lambda row: isinstance(row["_id"], str))
-    return {str(identity(row["_id"])): row["name"] for row in ordered if isinstance(row.get("name"), str)}
+    return {str(identity(row["_id"])): name for row in ordered if isinstance(name := row.get("name"), str)}

@@ -7,7 +7,6 @@ was checked.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from bson import ObjectId
 
@@ -20,6 +19,7 @@ from app.reconciliation.findings.overlap import still_overlaps
 from app.reconciliation.findings.schemas import TransitionTarget
 from app.reconciliation.stored_findings import new_acceptance
 from app.retries import retry
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.errors import VersionConflict
@@ -143,7 +143,7 @@ def _is_accepted(finding: Finding, until: datetime | None) -> bool:
     return same and (acceptance.digest is not None or _keys(acceptance.reservations) == _keys(finding.reservations))
 
 
-def _keys(reservations: Iterable[object]) -> set[Any]:
+def _keys(reservations: Iterable[object]) -> set[str]:
     return set(map(label, reservations))
 
 
@@ -183,11 +183,11 @@ async def _write(store: Store, finding: Finding, request: FindingTransition) -> 
     return changed
 
 
-def _changes(finding: Finding, request: FindingTransition, now: datetime) -> tuple[dict[str, Any], Sequence[str]]:
+def _changes(finding: Finding, request: FindingTransition, now: datetime) -> tuple[BsonDocument, Sequence[str]]:
     """The fields that a transition sets, and those that it removes."""
     if request.to == "assigned":
         return ({}, ("assignee",)) if request.assignee is None else ({"assignee": request.assignee}, ())
-    fields: dict[str, object] = {"state": request.to}
+    fields: BsonDocument = {"state": request.to}
     if request.to == "accepted":
         fields["acceptance"] = new_acceptance(finding, request.by, now, request.until)
         return fields, ("acknowledged",)
@@ -199,7 +199,7 @@ def _changes(finding: Finding, request: FindingTransition, now: datetime) -> tup
     return fields, ("acceptance", "acknowledged", *alert)
 
 
-def _history_entry(finding: Finding, request: FindingTransition, now: datetime, state: State) -> dict[str, Any]:
+def _history_entry(finding: Finding, request: FindingTransition, now: datetime, state: State) -> BsonDocument:
     """The entry of the history: who, what, and the window as it was then."""
     entry = {
         "at": now,

@@ -23,7 +23,7 @@ from app.storage.documents.catalogue import (
     WeeklyWindow,
 )
 from app.storage.documents.findings import Acceptance, Finding, FindingEntry, FindingPart
-from app.storage.documents.guards import Guard, Occupancy, service_row
+from app.storage.documents.guards import Guard, GuardRow, Occupancy, RulesId, service_row
 from app.storage.documents.keys import Key
 from app.storage.documents.processes import Beat, Deployment, Process
 from app.storage.documents.reservations import Group, HistoryEntry, IdempotencyRecord, Reservation, StoredAnswer
@@ -64,6 +64,7 @@ __all__ = [
     "FormerCapacity",
     "Group",
     "Guard",
+    "GuardRow",
     "HistoryEntry",
     "IdempotencyRecord",
     "Key",
@@ -75,6 +76,7 @@ __all__ = [
     "QueuedRun",
     "Reservation",
     "Resource",
+    "RulesId",
     "Run",
     "RunKind",
     "RunState",

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pymongo import IndexModel
 
+from app.storage.bson_types import BsonDocument
+
 Name = Annotated[str, Field(alias="_id")]
 """The `_id` of a document that is known by a text, not by an ObjectId."""
 
@@ -29,9 +31,9 @@ class StoredDocument(Document):
         """Make a document that is bound to no database; Beanie's own constructor refuses that."""
         BaseModel.__init__(self, **values)
 
-    def to_mongo(self) -> dict[str, Any]:
+    def to_mongo(self) -> BsonDocument:
         """The document as MongoDB stores it: camelCase names, fields that are None left out."""
-        stored: dict[str, Any] = self.model_dump(by_alias=True, exclude_none=True)
+        stored: BsonDocument = self.model_dump(by_alias=True, exclude_none=True)
         return stored
 
     class Settings:

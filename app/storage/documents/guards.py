@@ -1,9 +1,10 @@
 """Guards of resources and services, and occupancies that the conflict lookup cannot find."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar, NotRequired, TypedDict
 
 from beanie import PydanticObjectId
+from bson import ObjectId
 from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
@@ -37,6 +38,26 @@ class Guard(StoredDocument):
         name = "guards"
 
 
+class RulesId(TypedDict):
+    """The id of the rules of a resource or a service, in its guard."""
+
+    rules: str
+
+
+class GuardRow(RulesId):
+    """The guard of a resource as it is stored; that of a service has only an id and `rules`."""
+
+    _id: str
+    seq: int
+    at: NotRequired[datetime]
+    reachBack: int
+    reachAhead: int
+    long: NotRequired[bool]
+    foreign: NotRequired[bool]
+    yieldUntil: NotRequired[datetime]
+    yieldTo: NotRequired[ObjectId]
+
+
 class Occupancy(StoredDocument):
     """A time that a reservation of another program occupies where the conflict lookup cannot find it.
 
@@ -50,7 +71,7 @@ class Occupancy(StoredDocument):
     resource: str
     start_time: datetime
     end_time: datetime
-    reservation: Any
+    reservation: object
     long: bool | None = None
     run: PydanticObjectId | None = None
 

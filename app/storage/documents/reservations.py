@@ -1,7 +1,7 @@
 """Reservations, their groups, and the stored answers of requests about them."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from beanie import PydanticObjectId
 from pydantic import Field
@@ -51,7 +51,7 @@ class Reservation(StoredDocument):
     notes: str | None = None
     reference: str | None = None
     """The caller's own name of the reservation; it need not be unique."""
-    metadata: dict[str, Any] | None = None
+    metadata: dict[str, object] | None = None
     group: PydanticObjectId | None = None
     expires_at: datetime | None = None
     version: int = 1
