@@ -2,7 +2,16 @@
 
 from app.audit.pipeline import read_pipeline
 from app.audit.report import Report
-from app.audit.service import MisspeltError, audit
-from app.audit.shape import PLAIN, Shape, ShapeError, condition
+from app.audit.service import UnknownFieldsError, audit
+from app.audit.shape import DEFAULT_SHAPE, Shape, ShapeError, parse_condition
 
-__all__ = ["PLAIN", "MisspeltError", "Report", "Shape", "ShapeError", "audit", "condition", "read_pipeline"]
+__all__ = [
+    "DEFAULT_SHAPE",
+    "Report",
+    "Shape",
+    "ShapeError",
+    "UnknownFieldsError",
+    "audit",
+    "parse_condition",
+    "read_pipeline",
+]

@@ -1,36 +1,36 @@
-"""Who the reservations of a finding belong to, for people who read the report."""
+"""Names of the customers whose reservations are in a finding, for the printed report."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any
 
 from app.storage.errors import StorageError
 from app.storage.readonly import ReadOnlyDatabase
 from app.storage.values import forms, identity, printable
 
 CUSTOMERS = "customers"
-_AT_ONCE = 1_000
+_NAME_FIELDS = ("name", "firstName", "lastName", "email")
+_IDS_PER_QUERY = 1_000
 
 
-async def people(reading: ReadOnlyDatabase, collection: str, reservations: Iterable[str]) -> dict[str, str]:
-    """A name for each of these reservations that has one: its customer's, a guest's, else the customer's id."""
+async def customer_names(reading: ReadOnlyDatabase, collection: str, reservations: Iterable[str]) -> dict[str, str]:
+    """By reservation the name of its customer or guest, else the customer's id; one with none of these has no entry."""
     names: dict[str, str] = {}
     customers: dict[str, str] = {}
-    async for found in _these(reading, collection, ("customer", "guest"), reservations):
-        whose = str(identity(found.get("_id")))
-        customer = found.get("customer")
-        if name := _name(customer) or _name(found.get("guest")):
-            names[whose] = name
+    async for document in _documents_by_id(reading, collection, ("customer", "guest"), reservations):
+        reservation = str(identity(document.get("_id")))
+        customer = document.get("customer")
+        if name := _name(customer) or _name(document.get("guest")):
+            names[reservation] = name
         elif (known := identity(customer)) is not None:
-            customers[whose] = known
-    called: dict[str, str] = {}
-    async for found in _these(reading, CUSTOMERS, ("name", "firstName", "lastName", "email"), set(customers.values())):
-        if name := _name(found):
-            called[str(identity(found.get("_id")))] = name
-    return names | {whose: called.get(customer, customer) for whose, customer in customers.items()}
+            customers[reservation] = known
+    names_by_id: dict[str, str] = {}
+    async for document in _documents_by_id(reading, CUSTOMERS, _NAME_FIELDS, set(customers.values())):
+        if name := _name(document):
+            names_by_id[str(identity(document.get("_id")))] = name
+    return names | {each: names_by_id.get(customer, customer) for each, customer in customers.items()}
 
 
 def _name(person: object) -> str:
-    """What somebody is called; nothing for an id or nobody."""
+    """The name in a customer or guest object; empty for an id or a missing value."""
     if not isinstance(person, Mapping):
         return ""
     inside = _name(person.get("value"))  # a populated relation
@@ -43,16 +43,16 @@ def _text(person: Mapping[str, object], name: str) -> str:
     return printable(value).strip() if isinstance(value, str) else ""
 
 
-async def _these(
+async def _documents_by_id(
     reading: ReadOnlyDatabase, collection: str, fields: tuple[str, ...], ids: Iterable[str]
-) -> AsyncIterator[dict[str, Any]]:
-    """The documents with these ids; none if they may not be read, because a report without names is one as well."""
+) -> AsyncIterator[dict[str, object]]:
+    """The documents with these ids; none if they may not be read, because names are optional in a report."""
     wanted = list(dict.fromkeys(ids))
     try:
-        for begin in range(0, len(wanted), _AT_ONCE):
-            stored = [form for each in wanted[begin : begin + _AT_ONCE] for form in forms(each)]
+        for start in range(0, len(wanted), _IDS_PER_QUERY):
+            stored = [form for each in wanted[start : start + _IDS_PER_QUERY] for form in forms(each)]
             async for batch in reading.documents(collection, fields, {"_id": {"$in": stored}}):
-                for found in batch:
-                    yield found
+                for document in batch:
+                    yield document
     except StorageError:
         return

@@ -1,16 +1,16 @@
-"""Where a schema of others keeps what an audit asks for: the options of `reserva audit`, and what they exclude."""
+"""The fields of a foreign schema that an audit reads: the options of `reserva audit`, and which exclude each other."""
 
 from dataclasses import dataclass, fields
 
 from typing_extensions import override
 
-from app.audit.texts import Format
+from app.audit.texts import DateFormat
 from app.domain.zones import zone
 from app.storage.row_reader import folded
 from app.storage.values import identity
 
-_PLACES = ("resource", "start", "end", "minutes", "minutes_field", "date", "time", "units")
-_TIMES = ("start", "end", "minutes", "minutes_field", "date", "time")
+_PLACE_FIELDS = ("resource", "start", "end", "minutes", "minutes_field", "date", "time", "units")
+_TIME_FIELDS = ("start", "end", "minutes", "minutes_field", "date", "time")
 _OPTIONS = {
     "resource": "--resource-field",
     "start": "--start",
@@ -29,43 +29,43 @@ _OPTIONS = {
 
 
 class ShapeError(ValueError):
-    """Options that contradict each other, or fit nothing that is there; the message says what to change."""
+    """Options contradict each other or do not fit the database; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What a row says that occupies nothing.
+    """A condition under which a row occupies nothing.
 
     Args:
         path: The field.
-        wanted: Its value as text; None: anything but null, false and nothing.
+        value_text: Its value as text; None: any value but null, false and the empty text.
     """
 
     path: str
-    wanted: str | None = None
+    value_text: str | None = None
 
     @override
     def __str__(self) -> str:
-        """As it is written on the command line."""
-        return self.path if self.wanted is None else f"{self.path}={self.wanted}"
+        """The condition as the command line has it."""
+        return self.path if self.value_text is None else f"{self.path}={self.value_text}"
 
     def holds(self, value: object) -> bool:
-        """Whether a value is the one that is meant; of a list, whether one of them is."""
+        """Whether a value of the field meets the condition; of a list, whether an element does."""
         if isinstance(value, list):
             return any(self.holds(each) for each in value)
-        if self.wanted is None:
+        if self.value_text is None:
             return value not in (None, False, "")
-        return folded(plain(value)) == folded(self.wanted)
+        return folded(option_text(value)) == folded(self.value_text)
 
 
-def condition(text: str) -> Condition:
-    """A condition as it is written: `cancelled=true`, or `cancelledAt` for what only has to be there."""
-    path, separator, wanted = text.partition("=")
-    return Condition(path.strip(), wanted.strip() if separator else None)
+def parse_condition(text: str) -> Condition:
+    """Parse a condition: `cancelled=true`, or `cancelledAt` for any value of that field."""
+    path, separator, value_text = text.partition("=")
+    return Condition(path.strip(), value_text.strip() if separator else None)
 
 
-def plain(value: object) -> str:
-    """A value as people write it on a command line: true, 3, a text, an id."""
+def option_text(value: object) -> str:
+    """A value as it is written on a command line: true, 3, a text, an id."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -75,27 +75,27 @@ def plain(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The fields of a schema, as dotted paths; what is None is where payload-reserve and Reserva have it.
+    """The fields of a schema, as dotted paths; None means the field of payload-reserve and Reserva.
 
     Attributes:
-        resource: What is occupied; an array: each of its elements.
-        start: The first instant, or a text.
-        end: The instant after the last one, a text, or with `time` a time of day.
-        minutes: How long each one lasts.
-        minutes_field: How long one lasts, in minutes.
-        date: The local day; an array: each of them.
-        time: The time of day at which it starts, or from when to when; without it the whole day is taken.
-        date_format: How texts of `date`, or of `start` and `end`, are written.
-        timezone: Whose clocks texts mean that name no offset; by default UTC's.
+        resource: The resource; an array means each of its elements.
+        start: The first instant, as a date or text.
+        end: The instant after the last one, as a date or text; with `time` a time of day.
+        minutes: The length of every reservation.
+        minutes_field: The length of a reservation, in minutes.
+        date: The local day; an array means each of its elements.
+        time: The time of day of the start, or a span; without it the whole day is occupied.
+        date_format: The format of texts in `date`, or in `start` and `end`.
+        timezone: The zone of texts that name no offset; by default UTC.
         status: The status.
-        no_status: There is none: every row occupies.
-        free_if: What a row says that occupies nothing all the same.
-        units: How much of the resource is taken.
-        capacity: What every resource holds.
-        capacity_from: Collection and field, `rooms.quantity`, that say what a resource holds, by `_id`.
+        no_status: There is no status: every row occupies.
+        free_if: Conditions under which a row occupies nothing, whatever its status.
+        units: The units of the resource that a row occupies.
+        capacity: The capacity of every resource.
+        capacity_from: Collection and field of the capacities, by `_id`, like `rooms.quantity`.
 
     Raises:
-        ShapeError: if they contradict each other.
+        ShapeError: if options contradict each other.
     """
 
     resource: str | None = None
@@ -115,8 +115,8 @@ class Shape:
     capacity_from: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense together."""
-        for name in self.named:
+        """Refuse options that contradict each other."""
+        for name in self.paths:
             _check_path(name)
         self._check_times()
         if self.no_status and self.status is not None:
@@ -128,15 +128,15 @@ class Shape:
         try:
             zone(self.timezone or "UTC")
             if self.date_format is not None:
-                Format(self.date_format)
+                DateFormat(self.date_format)
         except ValueError as error:
             raise ShapeError(str(error)) from error
 
     def _check_times(self) -> None:
-        lengths = self._given("end", "minutes", "minutes_field")
+        lengths = self._options_given("end", "minutes", "minutes_field")
         if len(lengths) > 1:
             raise ShapeError(f"{' and '.join(lengths)} both say when one ends; give one of them.")
-        if self.start is not None and (days := self._given("date", "time")):
+        if self.start is not None and (days := self._options_given("date", "time")):
             raise ShapeError(
                 f"--start is an instant, {days[0]} a part of one; give --start, or --date-field with --time-field."
             )
@@ -147,43 +147,43 @@ class Shape:
                 f"--date-field alone takes the whole day, so {lengths[0]} needs --time-field; if the field has the "
                 "time as well, use --start."
             )
-        if given := self._given("timezone", "date_format"):
-            if not self._given("start", "end", "date"):
+        if given := self._options_given("timezone", "date_format"):
+            if not self._options_given("start", "end", "date"):
                 raise ShapeError(f"{given[0]} is for texts: name their fields by --start and --end, or --date-field.")
             if self.date is not None and self.date == self.time:
                 raise ShapeError("--date-field and --time-field are the same field; use --start for an instant.")
         if self.start is not None and self.start == self.end:
             raise ShapeError("--start and --end are the same field, so nothing would last.")
 
-    def _given(self, *names: str) -> list[str]:
-        """The options among these that are given."""
+    def _options_given(self, *names: str) -> list[str]:
+        """The options of the named fields that are set."""
         return [_OPTIONS[name] for name in names if getattr(self, name) is not None]
 
     @property
-    def named(self) -> list[str]:
-        """The paths that are given, in the order of the options."""
+    def paths(self) -> list[str]:
+        """The paths that are set, in the order of the options."""
         names = ("resource", "start", "end", "minutes_field", "date", "time", "status", "units")
         paths = [path for name in names if (path := getattr(self, name)) is not None]
         return list(dict.fromkeys([*paths, *(each.path for each in self.free_if)]))
 
     @property
-    def places(self) -> bool:
-        """Whether it says where or when: then the fields that are named are all, and `items` are not read."""
-        return any(getattr(self, name) is not None for name in _PLACES)
+    def sets_place(self) -> bool:
+        """Whether it sets where or when a row lies: then only the named fields are read, and no `items`."""
+        return any(getattr(self, name) is not None for name in _PLACE_FIELDS)
 
     @property
-    def times(self) -> bool:
-        """Whether it says when."""
-        return any(getattr(self, name) is not None for name in _TIMES)
+    def sets_times(self) -> bool:
+        """Whether it sets when a row lies."""
+        return any(getattr(self, name) is not None for name in _TIME_FIELDS)
 
     @property
-    def is_plain(self) -> bool:
-        """Whether rows are read as they are."""
+    def is_default(self) -> bool:
+        """Whether rows are read without translation: no option but a capacity is set."""
         rest = ("capacity", "capacity_from")
         return all(getattr(self, each.name) == each.default for each in fields(self) if each.name not in rest)
 
 
-PLAIN = Shape()
+DEFAULT_SHAPE = Shape()
 
 
 def _check_path(path: str) -> None:

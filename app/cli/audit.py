@@ -8,7 +8,7 @@ from typing import IO
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.audit import MisspeltError, Report, ShapeError, audit, read_pipeline
+from app.audit import Report, ShapeError, UnknownFieldsError, audit, read_pipeline
 from app.cli.audit_advice import AuditRequest, misspelt, unreadable
 from app.cli.audit_options import PIPELINE, Grouped, shape_of, shape_options
 from app.cli.audit_report import more, summary, table, write
@@ -84,7 +84,7 @@ async def _audit(request: AuditRequest, *, as_json: bool, file: IO[str] | None) 
     try:
         with _sentences(), _spinner() as watch:
             report = await audit(reading, collection, request.blocking, watch, request.shape, request.stages)
-    except MisspeltError as error:
+    except UnknownFieldsError as error:
         raise CouldNot(await misspelt(request, error.paths)) from error
     unwritten = None if file is None else write(file, report)
     if as_json:
@@ -96,7 +96,7 @@ async def _audit(request: AuditRequest, *, as_json: bool, file: IO[str] | None) 
         write_line(shown(*tables, *more(report), *summary(report)))
     if unwritten is not None:
         raise CouldNot("The report above is whole, the file is not.")
-    if not report.readable:
+    if not report.is_readable:
         raise CouldNot(await unreadable(request, report))
     return FOUND if report.windows or report.unknown_statuses.counts else DONE
 

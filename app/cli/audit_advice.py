@@ -60,10 +60,10 @@ def _why(report: Report) -> str:
             f"No reservation has a status of {', '.join(report.blocking)}. Name those that occupy a resource with "
             f"--blocking; there are: {counted(others)}."
         )
-    if report.taken:
+    if report.occupancies:
         return (
-            f"Of what may occupy a resource less than a hundredth could be read ({report.taken:,}); what is left out "
-            "above says why."
+            f"Of what may occupy a resource less than a hundredth could be read ({report.occupancies:,}); "
+            "what is left out above says why."
         )
     return "No reservation that blocks could be read; what is left out above says why."
 
@@ -77,7 +77,7 @@ async def _nothing(request: AuditRequest) -> str:
     known = ", ".join(printable(name) for name in names) or "none that this user may see"
     nothing = f"There is nothing in {request.collection!r} of the database {reading.name!r}. Its collections: {known}."
     likely = (
-        [name for name in names if any(word in name.lower() for word in _BOOKINGS)] if request.shape.is_plain else []
+        [name for name in names if any(word in name.lower() for word in _BOOKINGS)] if request.shape.is_default else []
     )
     for name in likely[:_LIKELY]:
         other = replace(request, collection=name, stages=[], pipeline=None)

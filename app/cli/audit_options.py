@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 from typing_extensions import override
 
-from app.audit import Shape, ShapeError, condition
+from app.audit import Shape, ShapeError, parse_condition
 from app.storage.values import COUNT_MAX
 
 _Made = TypeVar("_Made", bound=Callable[..., Any])
@@ -54,7 +54,7 @@ def _option(group: str, name: str, field: str, explanation: str, **more: object)
 
 
 def _conditions(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(condition(text) for text in value)
+    return tuple(parse_condition(text) for text in value)
 
 
 _WHERE, _TEXTS, _WHAT, _HOW_MUCH = GROUPS

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from app.audit import Report
-from app.audit.people import people
-from app.audit.report import Tally
+from app.audit.people import customer_names
+from app.audit.report import ReasonCounts
 from app.cli.common import console
 from app.cli.output import Beside
 from app.domain.instants import MINUTE, Millis, from_millis, render
@@ -28,7 +28,7 @@ async def table(reading: ReadOnlyDatabase, collection: str, report: Report) -> T
     """Resource, window, who, and how many too many."""
     shown = report.windows[:SHOWN]
     wanted = [identity for window in shown for identity in window.reservations[:_WHO]]
-    names = await people(reading, collection, wanted)
+    names = await customer_names(reading, collection, wanted)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
     for heading in ("Resource", "Window (UTC)", "Too many", "Reservations"):
         table.add_column(heading, overflow="fold")
@@ -73,7 +73,7 @@ def summary(report: Report) -> list[Text]:
     lines += _lines("Note", report.notes)
     windows = f"{len(report.windows):,} windows above capacity, {report.conflicts:,} conflicts"
     found = windows if report.windows else "no conflict"
-    lines.append(f"{report.taken:,} occupancies of {report.resources:,} resources: {found}")
+    lines.append(f"{report.occupancies:,} occupancies of {report.resources:,} resources: {found}")
     return [Text(line) for line in lines]
 
 
@@ -82,7 +82,7 @@ def counted(counts: "Counter[str]") -> str:
     return ", ".join(f"{printable(name)} {count:,}" for name, count in counts.most_common()) or "none"
 
 
-def _lines(what: str, tally: Tally) -> list[str]:
+def _lines(what: str, tally: ReasonCounts) -> list[str]:
     return [
         f"{what}: {reason} ({count:,}), as in {', '.join(printable(each) for each in tally.examples[reason])}"
         for reason, count in tally.counts.items()

@@ -101,7 +101,7 @@ class TestPayloadReserve:
 
         assert sum(each.conflicts for each in report.windows if each.capacity == 1) == 17
         assert truth["overlappingPairsCapacity1"] == 17
-        assert report.taken == sum(each["blockingOccupancies"] for each in truth["resources"])
+        assert report.occupancies == sum(each["blockingOccupancies"] for each in truth["resources"])
         assert dict(report.active) == {"pending": 31, "confirmed": 3}
         assert dict(report.idle) == {"cancelled": 3, "completed": 1, "no-show": 1}
 
