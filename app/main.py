@@ -21,10 +21,10 @@ from app.http.deadlines import Deadlines
 from app.http.failure_log import FailureLog
 from app.http.middleware import OuterMiddleware, finish_headers
 from app.http.models import Answer
-from app.http.problems import EXCEPTION_HANDLERS, TROUBLES
+from app.http.problems import EXCEPTION_HANDLERS, FAILURE_LOG
 from app.http.request import MAX_BODY_BYTES, Request
 from app.http.request_checks import RequestChecks
-from app.http.shutdown import CLOSING, Shutdown
+from app.http.shutdown import SHUTDOWN, Shutdown
 from app.job_queue import Queue
 from app.migration.migrate import verify
 from app.operations import routes as operations_routes
@@ -69,7 +69,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             booking, queue = BookingService(opened, rules), Queue(settings.redis_url)
             followups = OptimisticFollowups(opened, queue)
             app.state[WORK] = work = WorkPool()
-            app.state[TROUBLES] = failures = FailureLog()
+            app.state[FAILURE_LOG] = failures = FailureLog()
             reader = RuleReader(opened.database, rules, work)
             availability = Availability(opened, reader, work)
             holds = HoldLimits(opened, of_a_customer=settings.max_holds, of_a_key=settings.max_anonymous_holds)
@@ -124,7 +124,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         logging_config=None,
     )
     app.asgi_handler = OuterMiddleware(Deadlines(app.asgi_handler))
-    app.state[CLOSING] = shutdown
+    app.state[SHUTDOWN] = shutdown
     request_checks.collect(app)
     describe_access(app)
     return app

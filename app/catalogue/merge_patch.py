@@ -24,7 +24,7 @@ def merging(whole: type[Body], patch: Body) -> Callable[[C], C]:
     names = [name for name in whole.model_fields if name != "id"]
 
     def patched(current: C) -> C:
-        values = {name: getattr(current, name) for name in names} | patch.mentioned()
+        values = {name: getattr(current, name) for name in names} | patch.sent_fields()
         body = {whole.model_fields[name].alias or name: value for name, value in values.items() if value is not None}
         merged = read_body(whole, body)
         kept = {name: getattr(merged, name) for name in names}

@@ -221,7 +221,7 @@ class Catalogue:
 
     def _new(self, kind: type[C], wanted: Body, identity: str | None) -> C:
         now = self.store.clock.now()
-        values = {name: value for name, value in wanted.mentioned().items() if name != "id"}
+        values = {name: value for name, value in wanted.sent_fields().items() if name != "id"}
         return kind(id=identity or str(ObjectId()), created_at=now, updated_at=now, **values)
 
     async def _insert(self, made: C) -> C:

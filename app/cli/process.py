@@ -62,9 +62,9 @@ class Process:
                 raise
 
     def _terminate(self) -> None:
-        if self._seconds and not self._closing.leaving:
+        if self._seconds and not self._closing.is_announced:
             log.info("asked to end; listening on for a while", seconds=self._seconds)
-            self._closing.leave()
+            self._closing.announce()
             asyncio.get_running_loop().call_later(self._seconds, self._drain)
         else:
             self._drain()

@@ -110,13 +110,13 @@ def application() -> "Process":
     settings = environment()
     # The process that only starts others has no use for the app.
     from app.cli.process import Process  # noqa: PLC0415  # see above
-    from app.http.shutdown import CLOSING  # noqa: PLC0415  # see above
+    from app.http.shutdown import SHUTDOWN  # noqa: PLC0415  # see above
     from app.main import create  # noqa: PLC0415  # see above
 
     app = create()
     gc.collect()
     gc.freeze()  # what is there to the end need not be looked at with each collection, which nobody else runs beside
-    return Process(app, app.state[CLOSING], settings.lame_duck_seconds)
+    return Process(app, app.state[SHUTDOWN], settings.lame_duck_seconds)
 
 
 def _share(connections: int, workers: int) -> int:

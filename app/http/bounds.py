@@ -1,7 +1,7 @@
-"""Lists and mappings in bodies: refused by their length before a member is read, and read no further than it helps.
+"""Lists and mappings in bodies: their length is checked before their members, and the number of faults is bounded.
 
-Pydantic looks for every fault of a body before it tells of any. A body of 1 MiB has room for 350,000 of them, so here
-a list stops at the fault by which its answer is full, and an object that has far too many fields is judged by these.
+Pydantic collects every fault of a body before it reports any. A body of 1 MiB has room for 350,000 of them, so a list
+stops at `MAX_FAULTS` faults here, and an object with far too many fields is refused for these alone.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,21 +13,21 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticKnownError, core
 
 from app.http.strict_json import MAX_FAULTS
 
-Read = Callable[[Any], Any]
+Read = Callable[[object], Any]
 
 PORTION = 100
-"""Members that are read at a stretch; between two portions others get their turn at the interpreter."""
+"""Members that are validated at a time; between two portions other threads get the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounded:
-    """How many members a list or mapping has: `Annotated[list[X], Bounded(20)]`."""
+    """The bounds of a list's or mapping's length: `Annotated[list[X], Bounded(20)]`."""
 
     most: int
     least: int = 0
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Pydantic's own schema with these bounds, which therefore also stand in OpenAPI."""
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Pydantic's own schema with these bounds, which puts them into the OpenAPI description as well."""
         schema: Any = handler(source)
         schema |= {"max_length": self.most} | ({"min_length": self.least} if self.least else {})
         read = self._mapping
@@ -36,12 +36,12 @@ class Bounded:
             read = self._list
         return core_schema.no_info_wrap_validator_function(read, schema)
 
-    def _mapping(self, value: object, read: Read) -> Any:
+    def _mapping(self, value: object, read: Read) -> object:
         if isinstance(value, dict):
             self._check("Dictionary", len(value))
         return read(value)
 
-    def _list(self, value: object, read: Read) -> Any:
+    def _list(self, value: object, read: Read) -> object:
         if not isinstance(value, list) or not value:
             return read(value)
         self._check("List", len(value))
@@ -60,7 +60,7 @@ class Bounded:
 
 
 def check_fields(shape: object, model: type[BaseModel]) -> None:
-    """Refuse an object that has so many unknown fields that nothing else need be said.
+    """Refuse an object whose unknown fields alone fill an answer with faults.
 
     Raises:
         ValidationError: with as many faults as one answer lists.
@@ -69,13 +69,13 @@ def check_fields(shape: object, model: type[BaseModel]) -> None:
     if not isinstance(shape, dict) or len(shape) < len(fields) + MAX_FAULTS:
         return
     known = {field.alias or name for name, field in fields.items()}
-    strangers = [name for name in shape if name not in known][:MAX_FAULTS]
-    faults = [InitErrorDetails(type="extra_forbidden", loc=(name,), input=shape[name]) for name in strangers]
+    unknown = [name for name in shape if name not in known][:MAX_FAULTS]
+    faults = [InitErrorDetails(type="extra_forbidden", loc=(name,), input=shape[name]) for name in unknown]
     raise ValidationError.from_exception_data(model.__name__, faults)
 
 
 def _refusal(value: list[object], start: int, read: Read) -> ValidationError:
-    """The first faults of a list that has some from `start` on."""
+    """The first faults of a list whose members before `start` are valid."""
     faults: list[InitErrorDetails] = []
     for index in range(start, len(value)):
         faults += _faults_of(index, value, read)

@@ -1,93 +1,95 @@
-"""Every request is answered within its deadline: 3 seconds for what writes, 10 for what reads.
+"""Every request is answered within its deadline: 3 seconds for a write, 10 for a read.
 
-The deadline travels with the request (see `app.deadline`), and whatever waits for the database ends with it and says
-truthfully what came of it. What waits for anything else has its end here: the answer goes out without it.
+The deadline travels with the request (see `app.deadline`); waits for the database end with it and report truthfully
+whether a write happened. Any other work that exceeds the deadline is answered here, without waiting for it.
 """
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context
-from typing import Any
 
 from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types.asgi_types import ReceiveMessage
 
 from app.deadline import Deadline, bound
 from app.errors import OutcomeUnknown, Problem
 from app.http.problems import render_problem
+from app.http.request import AnyRequest
 
 WRITE_SECONDS = 3.0
 READ_SECONDS = 10.0
 MARGIN_SECONDS = 0.2
-"""So much earlier than the answer must be there, the work for it is to end: it is told by whoever knows most."""
+"""The work for an answer has so much less time than the answer, because the code that did the work knows its outcome
+best and should be the one to report it."""
 
 TICK_SECONDS = 0.02
-"""How often it is looked whether the event loop comes round."""
+"""The interval at which the delay of the event loop is measured."""
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Deadlines:
-    """The application, each request of which has its time.
+    """ASGI middleware that answers each request within its deadline.
 
-    Work that is late is not cancelled: a thread of the driver cannot be stopped, and what it does is accounted for by
-    whoever waits for it. Only nobody is kept waiting for the answer any longer.
+    Late work is not cancelled: a thread of the driver cannot be stopped, and the code that awaits it has to account for
+    its outcome. Only the client no longer waits for it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._busy = _Busy()
-        self._late: set[asyncio.Task[None]] = set()
+        self._delay = _LoopDelay()
+        self._late_work: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or say that it cannot be answered in time."""
+        """Answer one request; after its deadline with a problem."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        reading = scope["method"] in _READING
-        deadline = Deadline((READ_SECONDS if reading else WRITE_SECONDS) - MARGIN_SECONDS)
-        answer = _Answer(send)
+        is_read = scope["method"] in _READING
+        deadline = Deadline((READ_SECONDS if is_read else WRITE_SECONDS) - MARGIN_SECONDS)
+        answer = _ClosableSend(send)
 
         uploading = True
 
-        async def received() -> Any:
+        async def receive_unhurried() -> ReceiveMessage:
             nonlocal uploading
             if not uploading:
                 return await receive()
-            with deadline.paused():  # how long a client takes to send its body is not for us to answer for
+            with deadline.paused():  # a slow upload does not count against the deadline
                 message = await receive()
             uploading = bool(message.get("more_body"))
             return message
 
-        work = asyncio.create_task(self._work(deadline, scope, received, answer))
-        with self._busy.watched():
-            ended = await self._ends(work, deadline)
-        if ended or answer.begun:
+        work = asyncio.create_task(self._work(deadline, scope, receive_unhurried, answer))
+        with self._delay.measured():
+            in_time = await self._is_done_in_time(work, deadline)
+        if in_time or answer.has_started:
             await work
             return
-        self._late.add(work)
-        work.add_done_callback(self._ended)
-        answer.closed = True
-        request: Request[Any, Any, Any] = Request(scope, receive, send)
-        response = render_problem(_late(deadline, reading=reading), request)
+        self._late_work.add(work)
+        work.add_done_callback(self._discard)
+        answer.is_closed = True
+        request: AnyRequest = Request(scope, receive, send)
+        response = render_problem(_late_problem(deadline, is_read=is_read), request)
         await response.to_asgi_response(None, request)(scope, receive, send)
 
     async def _work(self, deadline: Deadline, scope: Scope, receive: Receive, send: Send) -> None:
         with bound(deadline):
             await self._app(scope, receive, send)
 
-    async def _ends(self, work: "asyncio.Task[None]", deadline: Deadline) -> bool:
-        """Whether the work ends in time; if nobody wants it any more it is cancelled.
+    async def _is_done_in_time(self, work: "asyncio.Task[None]", deadline: Deadline) -> bool:
+        """Whether the work is done by the deadline; it is cancelled with the request.
 
-        The time in which the event loop was at work for all is not waited for anything: under a storm an answer that is
-        there is sent, a little late, instead of the word that nobody knows it.
+        The delay of the event loop extends the deadline: under overload a finished answer is sent a little late instead
+        of an `outcome-unknown`.
         """
-        before = self._busy.so_far()
+        before = self._delay.total_seconds()
         try:
             while not work.done():
-                left = deadline.left() + MARGIN_SECONDS + self._busy.so_far() - before
+                left = deadline.left() + MARGIN_SECONDS + self._delay.total_seconds() - before
                 if left <= 0:
                     break
                 await asyncio.wait((work,), timeout=left)
@@ -96,34 +98,34 @@ class Deadlines:
             raise
         return work.done()
 
-    def _ended(self, work: "asyncio.Task[None]") -> None:
-        self._late.discard(work)
+    def _discard(self, work: "asyncio.Task[None]") -> None:
+        self._late_work.discard(work)
         if not work.cancelled():
-            work.exception()  # it was answered for already
+            work.exception()  # mark the exception as retrieved; the client has its answer
 
 
-class _Busy:
-    """For how long the event loop has been too busy to come back in time, as long as somebody watches."""
+class _LoopDelay:
+    """The total delay of the event loop's timers, measured while a request is in flight."""
 
     def __init__(self) -> None:
         self._seconds = 0.0
-        self._watching = 0
+        self._measurements = 0
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Inside, it is measured."""
-        self._watching += 1
+    def measured(self) -> Iterator[None]:
+        """Measure while the block runs."""
+        self._measurements += 1
         if self._timer is None:
             self._wait(asyncio.get_running_loop())
         try:
             yield
         finally:
-            self._watching -= 1
+            self._measurements -= 1
 
-    def so_far(self) -> float:
-        """The seconds until now; what is less than a tick is no delay."""
+    def total_seconds(self) -> float:
+        """The total delay until now; less than a tick does not count."""
         late = 0.0 if self._timer is None else asyncio.get_running_loop().time() - self._due
         return self._seconds + (late if late > TICK_SECONDS else 0.0)
 
@@ -132,29 +134,29 @@ class _Busy:
         self._timer = loop.call_at(self._due, self._tick, loop, context=Context())
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._seconds = self.so_far()
+        self._seconds = self.total_seconds()
         self._timer = None
-        if self._watching:
+        if self._measurements:
             self._wait(loop)
 
 
-class _Answer:
-    """Sends what is sent, unless somebody else has answered by then."""
+class _ClosableSend:
+    """Passes messages on until it is closed, because the request was answered otherwise."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.begun = False
-        self.closed = False
+        self.has_started = False
+        self.is_closed = False
 
     async def __call__(self, message: Message) -> None:
-        """Send a part of the answer."""
-        if not self.closed:
-            self.begun = True
+        """Send a message unless closed."""
+        if not self.is_closed:
+            self.has_started = True
             await self._send(message)
 
 
-def _late(deadline: Deadline, *, reading: bool) -> Problem:
-    if reading:
+def _late_problem(deadline: Deadline, *, is_read: bool) -> Problem:
+    if is_read:
         return Problem("overloaded", "The answer was not ready in time; ask again in a moment.")
     if not deadline.sent:
         return Problem("overloaded", "This took longer than it may; nothing was done.")

@@ -1,4 +1,4 @@
-"""`/openapi.json`, and `/docs`, the page that shows it without the internet."""
+"""`/openapi.json`, and the page `/docs`, which needs no other host."""
 
 import re
 from base64 import b64encode
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from litestar import MediaType, Response, Router, get
 from litestar.openapi import OpenAPIConfig
@@ -20,11 +19,12 @@ from typing_extensions import override
 
 from app.errors import Problem
 from app.http.openapi import SECURITY_SCHEME, document
+from app.http.openapi_schemas import Schema
 from app.http.request import Request
 
 _PAGE = "/docs"
 _ASSETS = f"{_PAGE}/assets"
-_ABOUT = (
+_DESCRIPTION = (
     "Reserva books time on resources and accepts no booking above their capacity.\n\n"
     "**Nouns.** A resource is something that can be booked, with a capacity, a schedule and times off. A service is "
     "what it is booked for, with a length, buffers and rules. A reservation is a time on one resource. It is "
@@ -58,7 +58,7 @@ _TAGS: Mapping[str, str] = {
     "Findings": "Resources that are booked above their capacity, and what people have decided about that.",
     "Operations": "For whoever watches the process.",
 }
-"""Each tag of the routes with what the description says of it, in the order of the page."""
+"""The description of each tag, in the order of the page."""
 
 _SWAGGER = SwaggerRenderPlugin(
     path="/",
@@ -70,38 +70,38 @@ _SWAGGER = SwaggerRenderPlugin(
 _FILES: Mapping[str, Path] = {
     file.name: file for file in (Path(str(files("swagger_ui_bundle"))) / "vendor").glob("swagger-ui-*/*")
 }
-"""By name, looked up and never searched for: a name that a client made up cannot be a path."""
+"""Paths by name. A name from a client is only looked up here, so it cannot be a path of its own."""
 
 _INLINE = re.compile(rb"<script(?![^>]* src=)[^>]*>(.*?)</script>", re.DOTALL)
 _POLICY = (
     "default-src 'none'; script-src 'self' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Swagger UI styles its elements itself; its scripts are files from here and the one by which the page starts it."""
+"""Swagger UI sets inline styles; its scripts are files of this host and one inline script that starts it."""
 
 _REVALIDATED = {"Cache-Control": "no-cache"}
 _CACHED = {"Cache-Control": "public, max-age=3600"}
 
 
-class _Nowhere(Router):
-    """Where Litestar may put its own pages about the API: the one that there is is ours, and has our headers."""
+class _NoRoutes(Router):
+    """A router that drops Litestar's own pages about the API: `/docs` below replaces them, with its own headers."""
 
     @override
     def register(self, value: ControllerRouterHandler) -> list[BaseRoute]:
-        """Do nothing."""
+        """Register nothing."""
         del value
         return []
 
 
 def config() -> OpenAPIConfig:
-    """What Litestar's generator is told; `version` is that of the API, as in `/v1`."""
+    """The configuration of Litestar's generator; `version` is that of the API, as in `/v1`."""
     return OpenAPIConfig(
         title="Reserva",
         version="1",
-        description=_ABOUT,
+        description=_DESCRIPTION,
         use_handler_docstrings=True,
         tags=[Tag(name, description) for name, description in _TAGS.items()],
-        openapi_router=_Nowhere(_PAGE, route_handlers=[]),
+        openapi_router=_NoRoutes(_PAGE, route_handlers=[]),
         components=Components(
             security_schemes={
                 SECURITY_SCHEME: SecurityScheme(type="http", scheme="bearer", description="`rsv_<prefix>_<secret>`")
@@ -111,33 +111,33 @@ def config() -> OpenAPIConfig:
 
 
 @get(["/openapi.json", f"{_PAGE}/openapi.json"], media_type=MediaType.JSON)
-async def openapi_json(request: Request) -> Response[dict[str, Any]]:
-    """Tell of the API, as OpenAPI 3.1."""
-    described = await request.work_pool.run(document, request.app)
-    return Response(described, headers=_REVALIDATED)
+async def openapi_json(request: Request) -> Response[Schema]:
+    """The description of the API, as OpenAPI 3.1."""
+    description = await request.work_pool.run(document, request.app)
+    return Response(description, headers=_REVALIDATED)
 
 
 @get(_PAGE, media_type=MediaType.HTML)
 async def page(request: Request) -> Response[bytes]:
-    """Show it to a person."""
+    """The page that shows the description."""
     return await request.work_pool.run(_page, request)
 
 
 @get(f"{_ASSETS}/{{name:str}}")
 async def asset(name: FromPath[str]) -> File:
-    """Send a file of Swagger UI."""
+    """A file of Swagger UI."""
     if name not in _FILES:
         raise Problem("not-found", "There is no such file here.")
     return File(_FILES[name], filename=name, content_disposition_type="inline", headers=_CACHED)
 
 
 def router(guard: Guard) -> Router:
-    """The description, the page that shows it, and the files of Swagger UI from the package that ships them."""
+    """The routes of the description, of the page that shows it, and of the files of Swagger UI."""
     return Router("/", route_handlers=[openapi_json, page, asset], include_in_schema=False, guards=[guard])
 
 
 def _page(request: Request) -> Response[bytes]:
-    shown: bytes = _SWAGGER.render(request, document(request.app))
-    scripts = [b64encode(sha256(script).digest()).decode() for script in _INLINE.findall(shown)]
+    html: bytes = _SWAGGER.render(request, document(request.app))
+    scripts = [b64encode(sha256(script).digest()).decode() for script in _INLINE.findall(html)]
     policy = _POLICY.format(scripts=" ".join(f"'sha256-{script}'" for script in scripts))
-    return Response(shown, headers=_REVALIDATED | {"Content-Security-Policy": policy}, media_type=MediaType.HTML)
+    return Response(html, headers=_REVALIDATED | {"Content-Security-Policy": policy}, media_type=MediaType.HTML)

@@ -1,4 +1,4 @@
-"""Versions: every object's `ETag`, and the `If-Match` without which nothing is changed."""
+"""Versions of objects as `ETag`, and `If-Match`, which changes require."""
 
 import re
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ IfMatchHeader: TypeAlias = Annotated[
         description='The ETag of the version that you want to change, like `"3"`; `*` for whatever it is.',
     ),
 ]
-"""How a handler declares it: `if_match: IfMatchHeader = None`."""
+"""The type of a handler's parameter: `if_match: IfMatchHeader = None`."""
 
 OptionalIfMatchHeader: TypeAlias = Annotated[
     str | None,
     HeaderParameter(name="If-Match", description="Only if it is still at this version; left out: whatever it is."),
 ]
-"""The same where POST or DELETE changes part of an object; read with `IfMatch.read_optional`."""
+"""The same for POST and DELETE that change part of an object; parsed by `IfMatch.read_optional`."""
 
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _VERSION = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})"')
@@ -34,7 +34,7 @@ def etag(version: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class IfMatch:
-    """Which versions the client is willing to change; None: whichever it is."""
+    """The versions that the client agrees to change; None: any version."""
 
     versions: frozenset[int] | None
 
@@ -42,11 +42,11 @@ class IfMatch:
     def read(cls, header: str | None) -> "IfMatch":
         """Parse the header: `*`, or a list of tags.
 
-        A weak tag counts as its strong one: a version says all that it is asked for, and proxies that compress weaken
-        tags. One that never was an object's is well formed and matches nothing.
+        A weak tag counts as its strong one, because proxies that compress weaken tags. A tag that was never an object's
+        is well formed and matches nothing.
 
         Raises:
-            Problem: `precondition-required` without the header, `invalid` if it is not written as tags.
+            Problem: `precondition-required` without the header, `invalid` if it is no list of tags.
         """
         if header is None:
             raise Problem("precondition-required", 'Send If-Match with the ETag that you read, like "3" (or *).')
@@ -59,14 +59,14 @@ class IfMatch:
 
     @classmethod
     def read_optional(cls, header: str | None) -> "IfMatch":
-        """The same where the header may be left out: then it is whichever version there is."""
+        """Parse a header that may be left out: then any version matches."""
         return cls(None) if header is None else cls.read(header)
 
     def expected(self, version: int) -> int | None:
-        """What a guarded update must find, given the version that was just read; None: whichever it finds.
+        """The version that a guarded update must match, given the version that was just read; None: any.
 
         Raises:
-            Problem: `stale` if the client did not mean that version.
+            Problem: `stale` if the header names other versions.
         """
         if self.versions is None:
             return None
@@ -76,5 +76,5 @@ class IfMatch:
 
 
 def stale(version: int) -> Problem:
-    """Somebody changed the object after the client read it."""
+    """The problem of a change to a version that is no longer current."""
     return Problem("stale", f"The object is at version {version} by now; read it again, then repeat the change.")

@@ -1,37 +1,37 @@
-"""Which methods a path has. The routes know them; the door asks by a method that no route can have."""
+"""The methods of a path. Only the routes know them; the middleware asks them by a method that no route can have."""
 
 from typing import Any, Final, cast
 
 from litestar.types import Scope
 
-_ASKED_KEY = "reserva.method"
-_NONE_OF_THEM: Final = "OPTIONS *"
+_METHOD_KEY = "reserva.method"
+_UNROUTED_METHOD: Final = "OPTIONS *"
 
 
-def remember_method(scope: Scope) -> str:
-    """The method as the client wrote it, kept for `asked_method`."""
-    keys = extended(scope)
-    keys[_ASKED_KEY] = keys["method"]
-    return asked_method(scope)
+def store_client_method(scope: Scope) -> str:
+    """Store the client's method in the scope for `client_method`, before routing changes it; returns it."""
+    keys = scope_keys(scope)
+    keys[_METHOD_KEY] = keys["method"]
+    return client_method(scope)
 
 
-def asked_method(scope: Scope) -> str:
-    """The method as the client wrote it, whatever it was routed as."""
-    keys = extended(scope)
-    return str(keys.get(_ASKED_KEY, keys.get("method", "")))
+def client_method(scope: Scope) -> str:
+    """The method that the client sent, whatever the request was routed as."""
+    keys = scope_keys(scope)
+    return str(keys.get(_METHOD_KEY, keys.get("method", "")))
 
 
-def ask_for_methods(scope: Scope) -> None:
-    """Have the routes refuse the request and name the methods of its path."""
-    extended(scope)["method"] = _NONE_OF_THEM
+def route_as_options(scope: Scope) -> None:
+    """Make the routes refuse the request, with the methods of its path in `Allow`."""
+    scope_keys(scope)["method"] = _UNROUTED_METHOD
 
 
 def methods_of(allow: str) -> list[str]:
-    """All methods of a path, given those that its routes have."""
+    """All methods of a path, given those of its routes."""
     routed = {method.strip() for method in allow.split(",")} - {""}
     return sorted(routed | {"OPTIONS"} | ({"HEAD"} if "GET" in routed else set()))
 
 
-def extended(scope: Scope) -> dict[str, Any]:
-    """The scope of a request, to which ASGI lets anyone add keys of their own."""
+def scope_keys(scope: Scope) -> dict[str, Any]:
+    """The scope of a request as a mapping; ASGI allows keys of one's own in it."""
     return cast("dict[str, Any]", scope)

@@ -1,6 +1,5 @@
-"""The base of everything on the wire, and the types of its fields."""
+"""Base classes of bodies and answers, and the types of their fields."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -27,7 +26,7 @@ B = TypeVar("B", bound="Body")
 
 
 class NeverNull:
-    """`Annotated[X | None, NeverNull()]` of a field in a patch that can be left out and cannot be unset."""
+    """`Annotated[X | None, NeverNull()]`: a field of a patch that can be left out but not unset."""
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The schema of X."""
@@ -37,10 +36,10 @@ class NeverNull:
 
 
 class Body(BaseModel):
-    """What a client sends: camelCase, nothing converted, nothing unknown.
+    """A request's body: camelCase, without conversion of types and without unknown fields.
 
-    A field that may be left out defaults to None. The reader of bodies refuses `null` but in a merge patch, where
-    `model_fields_set` tells what was unset from what was not mentioned.
+    A field that may be left out defaults to None. `null` is refused except in a merge patch, where `model_fields_set`
+    distinguishes an unset field from one that was left out.
     """
 
     model_config = ConfigDict(
@@ -49,17 +48,17 @@ class Body(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _has_few_unknown_fields(cls, shape: Any) -> Any:
+    def _has_few_unknown_fields(cls, shape: object) -> object:
         check_fields(shape, cls)
         return shape
 
-    def mentioned(self) -> dict[str, Any]:
-        """The fields that were sent, under their names here; None where they were unset."""
+    def sent_fields(self) -> dict[str, Any]:
+        """The fields that were sent, by their names in Python; None means unset."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class Answer(BaseModel):
-    """What we send: camelCase, instants in UTC, without what is unset. Built from documents by attribute."""
+    """An answer: camelCase, instants in UTC, without unset fields. Built from documents by attribute."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -72,7 +71,7 @@ class Answer(BaseModel):
     )
 
     def to_json(self) -> bytes:
-        """The bytes that go out."""
+        """The JSON of the answer."""
         return self.__pydantic_serializer__.to_json(
             self,
             by_alias=True,
@@ -81,11 +80,11 @@ class Answer(BaseModel):
         )
 
 
-def read_body(model: type[B], body: Mapping[str, Any]) -> B:
-    """Validate a body that was put together here, such as a merged patch.
+def read_body(model: type[B], body: object) -> B:
+    """Validate a body that was composed by the application, such as a merged patch.
 
     Raises:
-        Problem: `invalid`, as for a body that came in.
+        Problem: `invalid`, as for a body of a request.
     """
     try:
         return model.model_validate(body)
@@ -98,7 +97,7 @@ def _instant(value: object) -> object:
 
 
 def _rendered(value: datetime | str) -> str:
-    """A stored instant that nobody can read is text already."""
+    """An unreadable stored instant is text already."""
     return render(value) if isinstance(value, datetime) else value
 
 

@@ -1,7 +1,7 @@
 """The description of the API: what routes declare, by Litestar's generator, with pydantic's own schemas of the bodies.
 
 Litestar's generator knows neither the bounds of optional fields, nor headers that every answer has, nor names for
-clients. They are put right here, once, when somebody first asks.
+clients. They are corrected here, once, at the first use of the description.
 """
 
 import operator
@@ -35,7 +35,7 @@ _IF_NONE_MATCH: Schema = {
     "schema": {"type": "string"},
 }
 _TAG: Schema = {"description": "A tag of what is shown, for `If-None-Match`.", "schema": {"type": "string"}}
-_DONE = {
+_SUCCESSES = {
     "200": "What was asked for, or what it is now.",
     "201": "It was made; this is what it is now.",
     "202": "It will be done soon.",
@@ -50,13 +50,13 @@ _WITH_BODY: ProblemNames = ("malformed", "too-large", "unsupported-media-type", 
 def problems(
     *names: ProblemName, body: bool = False, key: bool = True, members: bool = False
 ) -> dict[int, ResponseSpec]:
-    """What a route can answer instead, for its `responses`.
+    """The problems of a route, for its `responses`.
 
     Args:
-        names: The problems of its own.
-        body: It reads a body.
-        key: It needs an API key.
-        members: It books or moves several at once, so the rules' verdicts are those of each member.
+        names: The problems specific to the route.
+        body: Whether it reads a body.
+        key: Whether it needs an API key.
+        members: Whether it books or moves several at once; the rules' verdicts are then those of each member.
     """
     by_status: dict[int, list[ProblemName]] = {}
     for name in (*(_WITH_KEY if key else ()), *(_WITH_BODY if body else ()), *names, *_ALWAYS):
@@ -64,45 +64,45 @@ def problems(
     schemas = GROUP_PROBLEMS if members else PROBLEMS
     return {
         status: ResponseSpec(
-            data_container=reduce(operator.or_, [schemas[name] for name in dict.fromkeys(which)]),
+            data_container=reduce(operator.or_, [schemas[name] for name in dict.fromkeys(named)]),
             generate_examples=False,
             media_type=MEDIA_TYPE,
-            description=" · ".join(f"`/problems/{name}`: {KINDS[name].title}." for name in dict.fromkeys(which)),
+            description=" · ".join(f"`/problems/{name}`: {KINDS[name].title}." for name in dict.fromkeys(named)),
         )
-        for status, which in sorted(by_status.items())
+        for status, named in sorted(by_status.items())
     }
 
 
 def document(app: Litestar) -> Schema:
-    """The whole description of an application's API, as OpenAPI 3.1."""
-    known: Schema | None = app.state.get(_DOCUMENT)
-    if known is None:
-        known = app.openapi_schema.to_schema()
-        models = known["components"]["schemas"]
-        for path in known["paths"].values():
+    """The OpenAPI 3.1 description of an application, generated at its first use."""
+    openapi: Schema | None = app.state.get(_DOCUMENT)
+    if openapi is None:
+        openapi = app.openapi_schema.to_schema()
+        models = openapi["components"]["schemas"]
+        for path in openapi["paths"].values():
             for method, operation in path.items():
                 _describe(method, operation, models)
-        known["paths"] = {_path(path): item for path, item in sorted(known["paths"].items())}
-        known["components"]["schemas"] = component_schemas(models, _patches(known["paths"]), ANSWERS)
-        rename_references(known)
-        app.state[_DOCUMENT] = known
-    return known
+        openapi["paths"] = {_path(path): item for path, item in sorted(openapi["paths"].items())}
+        openapi["components"]["schemas"] = component_schemas(models, _patches(openapi["paths"]), ANSWERS)
+        rename_references(openapi)
+        app.state[_DOCUMENT] = openapi
+    return openapi
 
 
 def _path(path: str) -> str:
-    """Path parameters are camelCase, as every name on the wire."""
+    """A path with camelCase parameters, like every name on the wire."""
     return _PATH_PARAMETER.sub(lambda match: f"{{{to_camel(match[1])}}}", path)
 
 
 def _patches(paths: Schema) -> set[str]:
-    """The names of the bodies in which null means something."""
+    """The names of the models in which null unsets a field."""
     patches = [path["patch"] for path in paths.values() if "patch" in path]
     bodies = [patch["requestBody"]["content"][_MERGE_PATCH]["schema"]["$ref"] for patch in patches]
     return {reference.rpartition("/")[2] for reference in bodies}
 
 
 def _describe(method: str, operation: Schema, models: Schema) -> None:
-    """Put right what Litestar says of one operation."""
+    """Correct Litestar's description of one operation."""
     summary, _, more = operation.pop("description", "").partition("\n")
     operation["summary"] = summary.rstrip(".")
     if more.strip():
@@ -120,14 +120,14 @@ def _describe_responses(method: str, operation: Schema, models: Schema) -> None:
     if method == "get" and _JSON in responses["200"].get("content", {}):
         operation.setdefault("parameters", []).append(dict(_IF_NONE_MATCH))
         responses["304"] = {"description": "The client has this answer already; there is no body."}
-    # Litestar's own guess at a validation error, where the route declares none of that status.
+    # Litestar adds its own shape of a validation error where the route declares no 400.
     if _JSON in responses.get("400", {}).get("content", {}):
         del responses["400"]
     responses.get("204", {}).pop("content", None)
-    kept = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
+    replays = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
     for status, response in responses.items():
-        response["description"] = _DONE.get(status, response["description"])
-        response["headers"] = _headers(status, response, models, kept=kept) | _own(response)
+        response["description"] = _SUCCESSES.get(status, response["description"])
+        response["headers"] = _headers(status, response, models, replays=replays) | _declared_headers(response)
         if "304" in responses and status in {"200", "304"}:
             response["headers"].setdefault("ETag", _TAG)
     operation["responses"] = dict(sorted(responses.items()))
@@ -165,15 +165,15 @@ def _describe_parameter(method: str, operation: str, parameter: Schema) -> None:
         parameter["example"] = example
 
 
-def _own(response: Schema) -> Schema:
-    """The headers that a route declares itself."""
+def _declared_headers(response: Schema) -> Schema:
+    """The headers that a route declares for this response."""
     text = {"schema": {"type": "string"}}
     return {
         name: {"description": header["description"], **text} for name, header in response.get("headers", {}).items()
     }
 
 
-def _headers(status: str, response: Schema, models: Schema, *, kept: bool) -> Schema:
+def _headers(status: str, response: Schema, models: Schema, *, replays: bool) -> Schema:
     headers = {"X-Request-Id": "The id of the request: yours, or one that was made."}
     if status in {"429", "503"}:
         headers["Retry-After"] = "Seconds after which it is worth trying again."
@@ -181,7 +181,7 @@ def _headers(status: str, response: Schema, models: Schema, *, kept: bool) -> Sc
         headers["WWW-Authenticate"] = "`Bearer`"
     if status in {"201", "202"}:
         headers["Location"] = "Where it can be read."
-    if status < "300" and kept:
+    if status < "300" and replays:
         headers["Idempotent-Replayed"] = "`true` if this is the first answer under the Idempotency-Key once more."
     reference = response.get("content", {}).get(_JSON, {}).get("schema", {}).get("$ref", "")
     if status < "400" and "version" in models.get(reference.rpartition("/")[2], {}).get("properties", {}):

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from app.errors import KINDS, ProblemName
 from app.http.problem_schemas import problem_schema
 
-Example: TypeAlias = tuple[str, dict[str, Any]]
+Example: TypeAlias = tuple[str, dict[str, object]]
 """What it shows, and the body."""
 
 _RESERVATION, _OTHER = "665f1f77bcf86cd799439011", "665f1f77bcf86cd799439012"
@@ -30,7 +30,7 @@ PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
 }
 """Each with its description and an example."""
 
-PARAMETERS: Mapping[str, Mapping[str, Any]] = {
+PARAMETERS: Mapping[str, Mapping[str, object]] = {
     "listAvailability": {"service": "consultation", "from": "2035-06-11", "to": "2035-06-12"},
     "explainAvailability": {
         "resource": "ada",
@@ -311,7 +311,7 @@ _PROBLEM_MEMBERS: Mapping[ProblemName, dict[str, Any]] = {
 _MEMBER = {"index": 0, "conflicts": [_TAKEN], "checks": [_CHECK]}
 
 
-def _problem(name: ProblemName, **members: Any) -> dict[str, Any]:
+def _problem(name: ProblemName, **members: object) -> dict[str, object]:
     kind = KINDS[name]
     return {
         "type": f"/problems/{name}",
@@ -323,7 +323,7 @@ def _problem(name: ProblemName, **members: Any) -> dict[str, Any]:
     }
 
 
-ANSWERS: Mapping[str, Any] = {
+ANSWERS: Mapping[str, object] = {
     "Reservation": _BOOKED,
     "ReservationPage": {"items": [_BOOKED]},
     "ReservationHistoryEntry": _ENTRY,

@@ -1,4 +1,4 @@
-"""The components of the description: pydantic's own schemas of what is sent and answered, under clients' names."""
+"""The components of the OpenAPI description: pydantic's schemas of bodies and answers, under the names for clients."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -15,16 +15,16 @@ REFERENCE = "#/components/schemas/{model}"
 _PAGE = re.compile(r"Page_(\w+)_")
 
 
-def component_schemas(wanted: Schema, patches: set[str], examples: Mapping[str, Any]) -> Schema:
-    """The schemas of our models that are among the wanted ones, and of what these refer to.
+def component_schemas(wanted: Schema, patches: set[str], examples: Mapping[str, object]) -> Schema:
+    """The schemas of the wanted models, and of the models that they refer to.
 
-    Litestar's schemas of pydantic models forget bounds and patterns of optional fields and call every field nullable
-    that may be left out.
+    They replace Litestar's, which lack bounds and patterns of optional fields and call every field nullable that may be
+    left out.
 
     Args:
         wanted: Litestar's schemas, by the names of models.
-        patches: The names of the bodies in which null unsets.
-        examples: An example for each component, by the name that clients see.
+        patches: The names of the bodies in which null unsets a field.
+        examples: An example for each component, by its name for clients.
 
     Raises:
         RuntimeError: two models have the same name.
@@ -38,7 +38,7 @@ def component_schemas(wanted: Schema, patches: set[str], examples: Mapping[str, 
     sent = {model_name(model) for model in _models(Body)}
     schemas: Schema = {}
     for name, schema in sorted(definitions["$defs"].items()):
-        _tidy(schema, nulls=name in patches, sent=name in sent)
+        _normalize(schema, nulls=name in patches, sent=name in sent)
         schema.setdefault("description", "A page of a list; the last one has no `next`.")
         if component_name(name) in examples:
             schema["examples"] = [examples[component_name(name)]]
@@ -49,21 +49,21 @@ def component_schemas(wanted: Schema, patches: set[str], examples: Mapping[str, 
 
 
 def component_name(model: str) -> str:
-    """What a model is called in the description: `ReservationAnswer` is `Reservation`, a page of it `ReservationPage`.
+    """A model's name for clients: `ReservationAnswer` is `Reservation`, a page of it `ReservationPage`.
 
-    Here the document that is stored has the bare noun; clients know no document.
+    In the code the bare noun belongs to the stored document, which clients never see.
     """
     page = _PAGE.fullmatch(model)
     return f"{component_name(page[1])}Page" if page else model.removesuffix("Answer")
 
 
 def model_name(model: type[BaseModel]) -> str:
-    """The name of a model, as Litestar and pydantic both make it: `Page[A]` is `Page_A_`."""
+    """The name that Litestar and pydantic give a model: `Page[A]` is `Page_A_`."""
     return "".join(character if character.isalnum() else "_" for character in model.__name__)
 
 
-def rename_references(part: Any) -> None:
-    """Let every reference in a part of the description lead to the name that clients see."""
+def rename_references(part: object) -> None:
+    """Rename every reference in a part of the description to the name for clients."""
     if isinstance(part, list):
         for member in part:
             rename_references(member)
@@ -81,18 +81,18 @@ def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
         yield from _models(model)
 
 
-def _tidy(schema: Schema, *, nulls: bool, sent: bool) -> None:
-    """Absent means unset, and nothing is filled in by the client; in a patch `X | None` is an X or nothing."""
+def _normalize(schema: Schema, *, nulls: bool, sent: bool) -> None:
+    """Remove titles, defaults that clients should not send, and null except in patches."""
     schema.pop("title", None)
     for field in schema.get("properties", {}).values():
         field.pop("title", None)
         if sent or field.get("default", ...) is None:
             field.pop("default", None)
         if not nulls:
-            _take_null_out(field)
+            _remove_null(field)
 
 
-def _take_null_out(field: Schema) -> None:
+def _remove_null(field: Schema) -> None:
     choices = [choice for choice in field.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) == 1:
         del field["anyOf"]

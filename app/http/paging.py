@@ -1,4 +1,4 @@
-"""Lists in pages: an opaque cursor that says where the last page ended, never how many were skipped."""
+"""Lists in pages, by an opaque cursor with the sort key of the last item instead of an offset."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -14,15 +14,15 @@ from app.http.models import Answer
 LIMIT = 50
 MAX_LIMIT = 200
 _MAX_CURSOR = 4_096
-"""Ids that others gave can be long."""
+"""Foreign ids can be long."""
 
 LimitParameter: TypeAlias = Annotated[
     int, QueryParameter(ge=1, le=MAX_LIMIT, description=f"How many items a page has: 1 to {MAX_LIMIT}.")
 ]
-"""How a handler declares it: `limit: LimitParameter = LIMIT`."""
+"""The type of a handler's parameter: `limit: LimitParameter = LIMIT`."""
 
 CursorParameter: TypeAlias = Annotated[str | None, QueryParameter(description="`next` of the page before.")]
-"""How a handler declares it: `cursor: CursorParameter = None`."""
+"""The type of a handler's parameter: `cursor: CursorParameter = None`."""
 
 Mark: TypeAlias = str | int
 """Part of a sort key: an id, or an instant in milliseconds."""
@@ -48,26 +48,26 @@ class Page(Answer, Generic[A]):
     """The `cursor` of the next page."""
 
     @classmethod
-    def of(cls, found: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]) -> Self:
-        """Cut what a query for `limit + 1` documents found into a page.
+    def of(cls, documents: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]) -> Self:
+        """The page and its cursor, from the result of a query for `limit + 1` documents.
 
         Args:
-            found: Documents, from which the items are built by attribute.
-            limit: How many items the page has at most.
+            documents: The result, from which the items are built by attribute.
+            limit: The maximum number of items.
             mark: The sort key of a document, for the cursor.
         """
-        page, following = split_page(found, limit, mark)
+        page, following = split_page(documents, limit, mark)
         return cls.model_validate({"items": page, "next": following})
 
 
 def write_cursor(*marks: Mark) -> str:
-    """The sort key of the last item of a page, as a cursor."""
+    """Encode the sort key of the last item of a page as a cursor."""
     packed = json.dumps(marks, separators=(",", ":"), ensure_ascii=False)
     return urlsafe_b64encode(packed.encode()).rstrip(b"=").decode()
 
 
 def read_cursor(cursor: str, *kinds: type[Mark]) -> tuple[Mark, ...]:
-    """The marks of a cursor that `write_cursor` made from values of these types, in this order.
+    """Decode a cursor that `write_cursor` made from values of these types, in this order.
 
     Raises:
         Problem: `invalid` for anything else.
@@ -97,12 +97,14 @@ def id_mark(item: Identified) -> tuple[str]:
 
 
 def bad_cursor() -> Problem:
-    """The cursor is none of ours."""
+    """The problem of a cursor that no page had."""
     return invalid_parameter("cursor", "Send `next` of the page before as it came, or leave `cursor` out to begin.")
 
 
-def split_page(found: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]) -> tuple[Sequence[T], str | None]:
-    """Cut what a query for `limit + 1` found into a page and the cursor of the next one, if there is one."""
-    if len(found) <= limit:
-        return found, None
-    return found[:limit], write_cursor(*mark(found[limit - 1]))
+def split_page(
+    documents: Sequence[T], limit: int, mark: Callable[[T], tuple[Mark, ...]]
+) -> tuple[Sequence[T], str | None]:
+    """Split the result of a query for `limit + 1` documents into a page and the cursor of the next, if there is one."""
+    if len(documents) <= limit:
+        return documents, None
+    return documents[:limit], write_cursor(*mark(documents[limit - 1]))

@@ -1,4 +1,4 @@
-"""Query parameters that are more than Litestar's own types."""
+"""Query parameters of types that Litestar does not have."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from app.errors import invalid_parameter
 
 
 def read_instant(name: str, text: str | None) -> datetime | None:
-    """The instant in a parameter; None if it was not given.
+    """The instant in a parameter; None if the parameter is absent.
 
     Raises:
         Problem: `invalid`, pointing at the parameter.

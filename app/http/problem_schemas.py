@@ -1,8 +1,8 @@
-"""Problems in the description: one schema for each type, with the members that it has beside those of RFC 9457."""
+"""Schemas of problems for the OpenAPI description: one for each type, with its members beyond RFC 9457."""
 
 from collections.abc import Callable, Mapping
 from types import new_class
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -168,25 +168,25 @@ _BASES: Mapping[ProblemName, type[ProblemAnswer]] = {
 
 def _schema(name: ProblemName, base: type[ProblemAnswer], prefix: str = "") -> type[ProblemAnswer]:
     """The model of one type: `ConflictProblem` for `conflict`."""
-    members: dict[str, Any] = {
+    members: dict[str, object] = {
         "__module__": __name__,
         "__doc__": f"{KINDS[name].title}.",
         "__annotations__": {
             "type": Annotated[Literal[f"/problems/{name}"], Field(description="Always this.")],
             "status": Annotated[Literal[KINDS[name].status], Field(description="Always this.")],
         },
-        "model_config": ConfigDict(use_attribute_docstrings=False),  # it has no source to read them from
+        "model_config": ConfigDict(use_attribute_docstrings=False),  # it has no source
     }
-    schema: type[ProblemAnswer] = new_class(problem_schema(name, prefix), (base,), exec_body=_filled(members))
+    schema: type[ProblemAnswer] = new_class(problem_schema(name, prefix), (base,), exec_body=_fill_namespace(members))
     return schema
 
 
-def _filled(members: Mapping[str, Any]) -> Callable[[dict[str, Any]], None]:
+def _fill_namespace(members: Mapping[str, object]) -> Callable[[dict[str, object]], None]:
     return lambda namespace: namespace.update(members)
 
 
 def problem_schema(name: ProblemName, prefix: str = "") -> str:
-    """What the schema of a problem is called: `ConflictProblem` for `conflict`."""
+    """The name of a problem's schema: `ConflictProblem` for `conflict`."""
     return prefix + "".join(part.capitalize() for part in name.removesuffix("-bookings").split("-")) + "Problem"
 
 
@@ -200,4 +200,4 @@ GROUP_PROBLEMS: Mapping[ProblemName, type[ProblemAnswer]] = {
     "conflict": _schema("conflict", _MembersRefused, "Group"),
     "rule": _schema("rule", _MembersRefused, "Group"),
 }
-"""The same where several reservations are booked or moved at once: the verdicts are those of each member."""
+"""The schemas for routes that book or move several reservations at once: verdicts are those of each member."""

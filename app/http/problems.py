@@ -1,11 +1,10 @@
-"""Everything that can go wrong with a request, as `application/problem+json` (RFC 9457): mapped here alone."""
+"""The one mapping from errors to `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeAlias
 
 import structlog
-from litestar import Request, Response
-from litestar.connection import ASGIConnection
+from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.status_codes import HTTP_204_NO_CONTENT
 from litestar.types import ExceptionHandlersMap
@@ -14,27 +13,30 @@ from pymongo.errors import PyMongoError
 
 from app.errors import KINDS, Fault, Problem, invalid_parameter
 from app.http.failure_log import FailureLog
-from app.http.methods import asked_method, methods_of
+from app.http.methods import client_method, methods_of
 from app.http.pointers import pointer_of
-from app.http.request import request_id
+from app.http.request import AnyConnection, AnyRequest, request_id
 from app.http.validation_messages import cut, from_faults
 from app.outages import problem_of
 
+ProblemResponse: TypeAlias = Response[dict[str, object]]
+"""A problem document as a response."""
+
 MEDIA_TYPE = "application/problem+json"
 
-TROUBLES = "troubles"
-"""Where the application keeps its `Troubles` in its state."""
+FAILURE_LOG = "troubles"
+"""The key of the `FailureLog` in the application's state."""
 
 _DETAIL_LENGTH, _POINTER_LENGTH = 500, 300
-"""Characters; sentences and pointers may name what a client sent, and that is not sent back at any length."""
+"""Characters. Details and pointers can quote a client's input, and a long input must not make a long answer."""
 
 _log = structlog.get_logger("reserva.http")
 
 
-def render_problem(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> Response[dict[str, Any]]:
-    """A problem as an answer."""
+def render_problem(problem: Problem, connection: AnyConnection) -> ProblemResponse:
+    """A problem as a response; failures of the service are logged."""
     kind = problem.kind
-    _note(problem, connection)
+    _log_failure(problem, connection)
     headers = {}
     if kind.retry_after_seconds is not None:
         headers["Retry-After"] = str(kind.retry_after_seconds)
@@ -44,8 +46,8 @@ def render_problem(problem: Problem, connection: ASGIConnection[Any, Any, Any, A
     return Response(body, status_code=kind.status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def problem_body(problem: Problem, request: str) -> dict[str, Any]:
-    """A problem as JSON, in the answer to the request of that id."""
+def problem_body(problem: Problem, request: str) -> dict[str, object]:
+    """The JSON of a problem; `request` is the id of the request."""
     body: dict[str, object] = {
         "type": f"/problems/{problem.name}",
         "title": problem.kind.title,
@@ -61,57 +63,57 @@ def problem_body(problem: Problem, request: str) -> dict[str, Any]:
     return body | problem.extra
 
 
-def _answer_problem(request: Request[Any, Any, Any], error: Problem) -> Response[dict[str, Any]]:
+def _answer_problem(request: AnyRequest, error: Problem) -> ProblemResponse:
     return render_problem(error, request)
 
 
-_BY_STATUS = {kind.status: name for name, kind in reversed([*KINDS.items()])} | {422: "invalid"}
+_NAMES_BY_STATUS = {kind.status: name for name, kind in reversed([*KINDS.items()])} | {422: "invalid"}
 _DETAILS = {
     404: "There is nothing at this path; /openapi.json lists what there is.",
     413: "The body is larger than 1 MiB.",
 }
 
 
-def _answer_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
-    """Litestar's own refusals."""
+def _answer_http(request: AnyRequest, error: HTTPException) -> ProblemResponse | Response[None]:
+    """The response to Litestar's own refusals."""
     if isinstance(error, ValidationException):
         return render_problem(_invalid(request, error), request)
     if error.status_code >= 500:  # noqa: PLR2004 -- by definition of HTTP
         return _answer_unexpected(request, error)
-    name = _BY_STATUS.get(error.status_code, "malformed")
+    name = _NAMES_BY_STATUS.get(error.status_code, "malformed")
     if name == "method-not-allowed":
-        return _answer_methods(request, (error.headers or {}).get("allow", ""))
+        return _answer_allowed_methods(request, (error.headers or {}).get("allow", ""))
     return render_problem(Problem(name, _DETAILS.get(error.status_code, f"{error.detail.rstrip('.')}.")), request)
 
 
-def _answer_methods(request: Request[Any, Any, Any], allow: str) -> Response[Any]:
-    """Which methods there are: what OPTIONS asks, and what another method should have been."""
-    asked, allowed = asked_method(request.scope), ", ".join(methods_of(allow))
-    if asked == "OPTIONS":
+def _answer_allowed_methods(request: AnyRequest, allow: str) -> ProblemResponse | Response[None]:
+    """The methods of a path: the answer to OPTIONS, and the refusal of a method that the path lacks."""
+    method, allowed = client_method(request.scope), ", ".join(methods_of(allow))
+    if method == "OPTIONS":
         return Response(None, status_code=HTTP_204_NO_CONTENT, headers={"Allow": allowed})
-    detail = f"{cut(asked, 40)} is not possible here; {allowed} are."
-    answer = render_problem(Problem("method-not-allowed", detail), request)
-    answer.headers["Allow"] = allowed
-    return answer
+    detail = f"{cut(method, 40)} is not possible here; {allowed} are."
+    response = render_problem(Problem("method-not-allowed", detail), request)
+    response.headers["Allow"] = allowed
+    return response
 
 
-def _answer_database(request: Request[Any, Any, Any], error: PyMongoError) -> Response[dict[str, Any]]:
+def _answer_database(request: AnyRequest, error: PyMongoError) -> ProblemResponse:
     problem = problem_of(error)
     return _answer_unexpected(request, error) if problem is None else render_problem(problem, request)
 
 
-def _note(problem: Problem, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Tell the log of what its readers must know; `TROUBLES` is missing only where no application was made by us."""
-    troubles: FailureLog | None = connection.app.state.get(TROUBLES)
-    if troubles is not None:
-        troubles.note(problem, request_id(connection.scope))
+def _log_failure(problem: Problem, connection: AnyConnection) -> None:
+    """Record a problem in the failure log, which an application not made by `create_app` lacks."""
+    failures: FailureLog | None = connection.app.state.get(FAILURE_LOG)
+    if failures is not None:
+        failures.record(problem, request_id(connection.scope))
 
 
-def _answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+def _answer_unexpected(request: AnyRequest, error: Exception) -> ProblemResponse:
     _log.error(
         "request failed",
         request_id=request_id(request.scope),
-        method=asked_method(request.scope),
+        method=client_method(request.scope),
         path=request.scope["path"],
         exc_info=error,
     )
@@ -126,8 +128,8 @@ EXCEPTION_HANDLERS: ExceptionHandlersMap = {
 }
 
 
-def _invalid(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
-    """Litestar says that a parameter is not valid; who found out is the cause, with what is needed here."""
+def _invalid(request: AnyRequest, error: HTTPException) -> Problem:
+    """The problem of an invalid parameter; Litestar's error has the field only in its cause or extra."""
     cause = error.__cause__
     if isinstance(cause, KeyError):
         return invalid_parameter(cause.args[0], f"`{cause.args[0]}` is required.")
@@ -141,37 +143,37 @@ def _invalid(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
 
 
 def parameter_fault(field: FieldDefinition) -> Fault:
-    """What a parameter must be and is not."""
+    """The fault of a parameter with a value of another type."""
     name = parameter_name(field)
-    return Fault((name,), f"`{name}` must {_must(field)}.", in_query=True)
+    return Fault((name,), f"`{name}` must {_requirement(field)}.", in_query=True)
 
 
 def parameter_name(field: FieldDefinition) -> str:
-    """How clients write a parameter."""
+    """The name of a parameter on the wire."""
     return getattr(field.kwarg_definition, "name", None) or field.name
 
 
 def is_number(field: FieldDefinition) -> bool:
-    """Whether a parameter is a whole number, or may be."""
-    return any(kind.annotation is int for kind in [field, *_within(field)])
+    """Whether a parameter is a whole number, or one or nothing."""
+    return any(kind.annotation is int for kind in [field, *_inner_fields(field)])
 
 
-def _must(field: FieldDefinition) -> str:
-    """What a parameter must be, by its declaration."""
-    about, kinds = field.kwarg_definition, [field, *_within(field)]
+def _requirement(field: FieldDefinition) -> str:
+    """The requirement of a parameter, from its declaration; continues "must"."""
+    definition, kinds = field.kwarg_definition, [field, *_inner_fields(field)]
     choices = [str(choice) for kind in kinds if kind.is_literal for choice in kind.args]
     if choices:
         return f"be one of {', '.join(choices)}"
     if any(kind.annotation is bool for kind in kinds):
         return "be true or false"
     if is_number(field):
-        least, most = getattr(about, "ge", None), getattr(about, "le", None)
+        least, most = getattr(definition, "ge", None), getattr(definition, "le", None)
         bounds = (f" from {least:,}" if least is not None else "") + (f" to {most:,}" if most is not None else "")
         return f"be a whole number{bounds}"
     return "be written otherwise"
 
 
-def _within(field: FieldDefinition) -> Iterator[FieldDefinition]:
+def _inner_fields(field: FieldDefinition) -> Iterator[FieldDefinition]:
     for inner in field.inner_types:
         yield inner
-        yield from _within(inner)
+        yield from _inner_fields(inner)

@@ -1,30 +1,35 @@
-"""The request as Reserva reads it: strict bodies, and an id for the answer and for what the log says of it."""
+"""Reserva's request: a strict body, and an id for its answer and its log lines."""
 
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
 from secrets import token_hex
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from litestar import Request as LitestarRequest
+from litestar.connection import ASGIConnection
 from litestar.exceptions import InternalServerException
 from litestar.types import Empty, Scope
 from typing_extensions import override
 
 from app.errors import Problem
-from app.http.methods import extended
+from app.http.methods import scope_keys
 from app.http.models import Body, read_body
-from app.http.shutdown import BODY_SECONDS, CLOSING, Shutdown
+from app.http.shutdown import BODY_SECONDS, SHUTDOWN, Shutdown
 from app.http.strict_json import read_json
 from app.http.validation_messages import cut
 from app.work import WORK, WorkPool, without_collector
+
+AnyRequest: TypeAlias = LitestarRequest[Any, Any, Any]
+"""Litestar\'s request, before it is Reserva\'s."""
+AnyConnection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 1024 * 1024
 LARGE_BODY_BYTES = 16 * 1024
-"""What is larger is read beside the event loop: the worst of so many bytes takes it 15 ms, of 1 MiB a second."""
+"""A larger body is parsed in a thread: the worst body of this size takes 15 ms, of 1 MiB a second."""
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
 _ID_KEY = "reserva.request_id"
@@ -33,14 +38,14 @@ _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 
 
-class Request(LitestarRequest[Any, Any, Any]):
-    """Litestar's request with a body that is read once, strictly, into the model that its route declared."""
+class Request(AnyRequest):
+    """Litestar's request with a body that is parsed once, strictly, into the model of its route."""
 
-    _read: tuple[Any, Any] | None = None
+    _read: tuple[Any, object] | None = None
 
     @override
-    async def json(self) -> Any:
-        """The body as the model of the route, which Litestar hands on to the handler as it is.
+    async def json(self) -> object:
+        """The body as the model of the route, which Litestar passes to the handler unchanged.
 
         Raises:
             Problem: `unsupported-media-type`, `malformed` or `invalid`; `overloaded` where too many large bodies wait.
@@ -48,7 +53,7 @@ class Request(LitestarRequest[Any, Any, Any]):
         return (await self._content())[1]
 
     async def shape(self) -> Any:
-        """The same body as plain JSON."""
+        """The body as plain JSON."""
         return (await self._content())[0]
 
     @override
@@ -56,13 +61,13 @@ class Request(LitestarRequest[Any, Any, Any]):
         """The bytes of the body, 1 MiB at most.
 
         Raises:
-            Problem: `malformed` if it takes too long, or if the client left before its end, which is no fault of ours.
+            Problem: `malformed` if it takes too long, or if the client disconnects before its end.
         """
-        if self._body is not Empty:  # read before
+        if self._body is not Empty:  # already read
             return await super().body()
-        closing: Shutdown = self.app.state[CLOSING]
+        shutdown: Shutdown = self.app.state[SHUTDOWN]
         try:
-            async with closing.body():
+            async with shutdown.body():
                 return await super().body()
         except TimeoutError:
             raise Problem("malformed", f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
@@ -70,35 +75,35 @@ class Request(LitestarRequest[Any, Any, Any]):
             raise Problem("malformed", "The body broke off before its end.") from None
 
     async def beside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do work that takes time in proportion to the body: beside the event loop if the body is large."""
+        """Run work that takes time in proportion to the body: in a thread if the body is large."""
         if len(await self.body()) <= LARGE_BODY_BYTES:
             return work(*args, **kwargs)
         return await self.work_pool.run(work, *args, **kwargs)
 
     @property
     def work_pool(self) -> WorkPool:
-        """Where long work is done beside the event loop."""
+        """The pool of threads for work that would block the event loop."""
         pool: WorkPool = self.app.state[WORK]
         return pool
 
-    def answer_anew(self) -> None:
-        """What is shown may change without a new version, so `If-None-Match` is not asked."""
-        extended(self.scope)[_CHANGEABLE_KEY] = True
+    def mark_changeable(self) -> None:
+        """Ignore `If-None-Match`: the answer can change without a new version."""
+        scope_keys(self.scope)[_CHANGEABLE_KEY] = True
 
-    async def _content(self) -> tuple[Any, Any]:
+    async def _content(self) -> tuple[Any, object]:
         if self._read is None:
             self._require_json()
             self._read = await self.beside(_read, await self.body(), self._model(), nulls=self.method == "PATCH")
         return self._read
 
     def _model(self) -> type[Body] | None:
-        """What the route makes of its body; `X | None` where that may be left out."""
+        """The model of the route's body; declared as `X | None` where the body may be left out."""
         field = self.route_handler.parsed_data_field
         kinds = [field, *field.inner_types] if field else []
         return next((kind.annotation for kind in kinds if kind.is_subclass_of(Body)), None)
 
     def _require_json(self) -> None:
-        """Another type is refused; without one the body is taken for the only thing that it can be."""
+        """Refuse a body of another type; one without a Content-Type is taken for JSON."""
         if "content-encoding" in self.headers:
             raise Problem("unsupported-media-type", "Send the body as it is, without a Content-Encoding.")
         kind, options = self.content_type
@@ -112,35 +117,36 @@ class Request(LitestarRequest[Any, Any, Any]):
         raise Problem("unsupported-media-type", f"Send the body with Content-Type: {allowed}.")
 
 
-def _read(body: bytes, model: type[Body] | None, *, nulls: bool) -> tuple[Any, Any]:
-    """A body from its bytes: as JSON, and as a model.
+def _read(body: bytes, model: type[Body] | None, *, nulls: bool) -> tuple[Any, object]:
+    """A body as JSON and as a model.
 
-    A refusal leaves without what was parsed: to free half a million values takes long, and is done here.
+    A problem is raised without its context, so that the parsed values are freed in this thread: half a million of them
+    take long.
     """
     with without_collector() if len(body) > LARGE_BODY_BYTES else nullcontext():
         try:
-            return _parsed(body, model, nulls=nulls)
+            return _parse(body, model, nulls=nulls)
         except Problem as problem:
             problem.__context__ = None
             raise problem.with_traceback(None) from None
 
 
-def _parsed(body: bytes, model: type[Body] | None, *, nulls: bool) -> tuple[Any, Any]:
+def _parse(body: bytes, model: type[Body] | None, *, nulls: bool) -> tuple[Any, object]:
     shape = read_json(body, nulls=nulls)
     return shape, shape if model is None else read_body(model, shape)
 
 
 def request_id(scope: Scope) -> str:
     """The id of a request: the client's `X-Request-Id`, if it is 1 to 64 visible characters, else one of ours."""
-    keys = extended(scope)
-    known: str | None = keys.get(_ID_KEY)
-    if known is None:
+    keys = scope_keys(scope)
+    identity: str | None = keys.get(_ID_KEY)
+    if identity is None:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        known = given.decode("ascii") if _REQUEST_ID.fullmatch(given) else token_hex(12)
-        keys[_ID_KEY] = known
-    return known
+        identity = given.decode("ascii") if _REQUEST_ID.fullmatch(given) else token_hex(12)
+        keys[_ID_KEY] = identity
+    return identity
 
 
 def is_changeable(scope: Scope) -> bool:
-    """Whether what is shown may have changed at the same version; see `Request.answer_anew`."""
-    return _CHANGEABLE_KEY in extended(scope)
+    """Whether the answer can change without a new version; see `Request.mark_changeable`."""
+    return _CHANGEABLE_KEY in scope_keys(scope)

@@ -1,7 +1,7 @@
-"""What holds for every request before its handler is asked: it takes these parameters, this key, a body.
+"""Checks of every request before its handler: parameters, headers, Idempotency-Key and body must be declared.
 
-Routes say what they take: parameters by `FromQuery`, a body by `JSONBody`, an Idempotency-Key by one of the options
-below. What a route did not declare is refused, never ignored.
+Routes declare parameters by `FromQuery`, a body by `JSONBody`, and an Idempotency-Key by one of the options below.
+Anything that a route does not declare is refused, never ignored.
 """
 
 import re
@@ -9,26 +9,27 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Any, Final, Literal, TypeAlias, cast
+from typing import Annotated, Final, Literal, TypeAlias, cast
 
-from litestar import Litestar, Request
+from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import HeaderParameter
 from litestar.routes import HTTPRoute
 
 from app.errors import Fault, Problem
 from app.http.problems import is_number, parameter_fault, parameter_name
+from app.http.request import AnyRequest
 from app.http.strict_json import MAX_FAULTS
 from app.http.validation_messages import cut, from_faults
 
-KeyUse = Literal["refused", "harmless", "kept"]
+KeyUse = Literal["refused", "harmless", "replayed"]
 
 IDEMPOTENCY: Final = "idempotency"
 HARMLESS_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "harmless"}
-"""`opt=HARMLESS_KEY` of a verb: repeating it is harmless, so an Idempotency-Key is accepted and changes nothing."""
+"""`opt=HARMLESS_KEY` of a route that may be repeated: an Idempotency-Key is accepted and has no effect."""
 
-KEPT_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "kept"}
-"""`opt=KEPT_KEY` of a route that makes things: the first answer under an Idempotency-Key is kept with what it made."""
+REPLAYED_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "replayed"}
+"""`opt=REPLAYED_KEY` of a route that creates objects: the first answer under an Idempotency-Key is stored with them."""
 
 IdempotencyKeyHeader: TypeAlias = Annotated[
     str | None,
@@ -37,17 +38,17 @@ IdempotencyKeyHeader: TypeAlias = Annotated[
         description="1-255 visible ASCII characters; the same key with the same JSON gets the first answer again.",
     ),
 ]
-"""How a handler declares it: `key: IdempotencyKeyHeader = None`."""
+"""The type of a handler's parameter: `key: IdempotencyKeyHeader = None`."""
 
-_ONCE = ("Authorization", "Content-Type", "If-Match", "Idempotency-Key")
+_SINGLE_HEADERS = ("Authorization", "Content-Type", "If-Match", "Idempotency-Key")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _BLANK_FOR_PLUS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+ [0-9]{2}:?[0-9]{2}|(?:Etc/)?GMT [0-9]+")
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
-    """The key that came with a request.
+def idempotency_key(request: AnyRequest) -> str | None:
+    """The Idempotency-Key of a request; None without one.
 
     Raises:
         Problem: `invalid` if it is not 1 to 255 visible ASCII characters.
@@ -60,7 +61,7 @@ def idempotency_key(request: Request[Any, Any, Any]) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RouteContract:
-    """What one route declared."""
+    """The declarations of one route: query parameters, lists and whole numbers among them, body, Idempotency-Key."""
 
     parameters: frozenset[str]
     lists: frozenset[str]
@@ -70,17 +71,17 @@ class RouteContract:
 
 
 class RequestChecks:
-    """The hook before every request; it knows all routes once the application is built."""
+    """The hook before every request; `collect` reads the routes once the application is built."""
 
     def __init__(self) -> None:
-        self._takes: dict[HTTPRouteHandler, RouteContract] = {}
+        self._contracts: dict[HTTPRouteHandler, RouteContract] = {}
 
     def collect(self, app: Litestar) -> None:
-        """Read from the routes what each takes; pages for browsers, which are not in the schema, take what comes."""
+        """Read the contract of each route; routes outside of the schema (pages for browsers) have none."""
         for route in app.routes:
             for handler, model in route.route_handler_map.values() if isinstance(route, HTTPRoute) else ():
                 if handler.resolve_include_in_schema():
-                    self._takes[handler] = RouteContract(
+                    self._contracts[handler] = RouteContract(
                         frozenset(parameter.field_alias for parameter in model.expected_query_params),
                         frozenset(model.sequence_query_parameter_names),
                         _numbers(handler),
@@ -88,21 +89,21 @@ class RequestChecks:
                         cast("KeyUse", handler.opt.get(IDEMPOTENCY, "refused")),
                     )
 
-    async def __call__(self, request: Request[Any, Any, Any]) -> None:
-        """Hold a request against what its route takes.
+    async def __call__(self, request: AnyRequest) -> None:
+        """Check a request against the contract of its route.
 
         Raises:
             Problem: `invalid` for undeclared or repeated parameters, keys and headers, `malformed` for a missing body.
         """
-        takes = self._takes.get(request.route_handler)
-        if takes is None:
+        contract = self._contracts.get(request.route_handler)
+        if contract is None:
             return
         _check_headers(request)
         if request.scope["query_string"]:
-            _check_parameters(request, takes)
-        if request.method == "POST" and takes.key == "refused" and "idempotency-key" in request.headers:
+            _check_parameters(request, contract)
+        if request.method == "POST" and contract.key == "refused" and "idempotency-key" in request.headers:
             raise Problem("invalid", "This route takes no Idempotency-Key; leave the header out.")
-        if takes.body and not await request.body():
+        if contract.body and not await request.body():
             raise Problem("malformed", "The body is empty; send a JSON object.")
 
 
@@ -112,36 +113,36 @@ def _needs_body(handler: HTTPRouteHandler) -> bool:
 
 
 def _numbers(handler: HTTPRouteHandler) -> dict[str, Fault]:
-    """The parameters that are whole numbers, and what to say where one is not."""
+    """The parameters that are whole numbers, with the fault of any other value."""
     fields = [field for field in handler.parsed_fn_signature.parameters.values() if is_number(field)]
     return {parameter_name(field): parameter_fault(field) for field in fields}
 
 
-def _check_headers(request: Request[Any, Any, Any]) -> None:
+def _check_headers(request: AnyRequest) -> None:
     names = [name for name, _ in request.scope["headers"]]
-    for name in _ONCE:
+    for name in _SINGLE_HEADERS:
         if names.count(name.lower().encode()) > 1:
             raise Problem("invalid", f"The header {name} stands twice; send it once.")
 
 
-def _check_parameters(request: Request[Any, Any, Any], takes: RouteContract) -> None:
-    given = list(request.query_params.multi_items())
-    if faults := list(islice(_parameter_faults(given, takes), MAX_FAULTS)):
+def _check_parameters(request: AnyRequest, contract: RouteContract) -> None:
+    values = list(request.query_params.multi_items())
+    if faults := list(islice(_parameter_faults(values, contract), MAX_FAULTS)):
         raise from_faults(faults)
 
 
-def _parameter_faults(given: Sequence[tuple[str, str]], takes: RouteContract) -> Iterator[Fault]:
-    counts = Counter(name for name, _ in given)
+def _parameter_faults(values: Sequence[tuple[str, str]], contract: RouteContract) -> Iterator[Fault]:
+    counts = Counter(name for name, _ in values)
     for name in sorted(counts):
-        if name not in takes.parameters:
-            shown = cut(name, 80)
-            yield Fault((shown,), f"There is no parameter `{shown}` here.", in_query=True)
-    for name in sorted(takes.parameters - takes.lists):
+        if name not in contract.parameters:
+            quoted = cut(name, 80)
+            yield Fault((quoted,), f"There is no parameter `{quoted}` here.", in_query=True)
+    for name in sorted(contract.parameters - contract.lists):
         if counts[name] > 1:
             yield Fault((name,), f"Give `{name}` once.", in_query=True)
-    for name, value in given:
-        if name in takes.numbers and _NUMBER.fullmatch(value) is None:
-            yield takes.numbers[name]
+    for name, value in values:
+        if name in contract.numbers and _NUMBER.fullmatch(value) is None:
+            yield contract.numbers[name]
         elif _BLANK_FOR_PLUS.fullmatch(value):
             plus = value.replace(" ", "%2B")
             yield Fault((name,), f"In a query + means a blank; write it as %2B: {plus}.", in_query=True)

@@ -1,7 +1,7 @@
-"""The end of a process, as requests see it: first it asks to be left alone, then it stops listening.
+"""The shutdown of a process: first it announces its end, then it drains, then it stops listening.
 
-Whoever sends requests (a proxy, an orchestrator, a pool of connections) needs a moment to hear that a process is going
-to end. Until then requests are answered as ever, each with `Connection: close`, so that the next one goes elsewhere.
+Clients (a proxy, an orchestrator, a pool of connections) need a moment to notice the announcement. Until then requests
+are answered as usual, with `Connection: close`, so that the next one opens a connection to another process.
 """
 
 import asyncio
@@ -10,41 +10,40 @@ from contextlib import asynccontextmanager
 
 from litestar.types import Message, Scope
 
-CLOSING = "closing"
-"""Where the application keeps its `Closing` in its state."""
+SHUTDOWN = "closing"
+"""The key of the `Shutdown` in the application's state."""
 
 BODY_SECONDS = 10.0
-"""How long a body may take from its first byte to its last; at the kilobyte a second of a bad line 10 KiB, and a body
-is rarely longer than one."""
+"""The time for a body from its first byte to its last: 10 KiB at a kilobyte a second; most have less than one."""
 LAST_BODY_SECONDS = 1.0
-"""How long it may still take once the process does not listen any more."""
+"""The time that is left for a body once the process drains."""
 
 
 class Shutdown:
-    """How far the end of this process has come, and the bodies that are still being read."""
+    """The state of this process's shutdown, and the bodies that are being read."""
 
     def __init__(self) -> None:
-        self.leaving = False
+        self.is_announced = False
         self._draining = False
         self._bodies: set[asyncio.Timeout] = set()
 
-    def leave(self) -> None:
-        """Send everybody elsewhere, and answer as long as they come."""
-        self.leaving = True
+    def announce(self) -> None:
+        """Announce the end: every response closes its connection from now on."""
+        self.is_announced = True
 
     def drain(self) -> None:
-        """Wait no longer than necessary for whoever has not said all."""
-        self.leaving = self._draining = True
-        soon = asyncio.get_running_loop().time() + LAST_BODY_SECONDS
+        """Shorten the time of the bodies that are being read."""
+        self.is_announced = self._draining = True
+        latest = asyncio.get_running_loop().time() + LAST_BODY_SECONDS
         for body in self._bodies:
-            body.reschedule(min(soon, body.when() or soon))
+            body.reschedule(min(latest, body.when() or latest))
 
     @asynccontextmanager
     async def body(self) -> AsyncIterator[None]:
-        """The time that a body may take.
+        """Limit the time in which the block reads a body.
 
         Raises:
-            TimeoutError: it is over.
+            TimeoutError: The time is over.
         """
         async with asyncio.timeout(LAST_BODY_SECONDS if self._draining else BODY_SECONDS) as deadline:
             self._bodies.add(deadline)
@@ -54,7 +53,7 @@ class Shutdown:
                 self._bodies.discard(deadline)
 
     async def stamp(self, message: Message, scope: Scope) -> None:
-        """Say on an answer that it is the last one of its connection."""
+        """Add `Connection: close` to a response once the end is announced."""
         del scope
-        if self.leaving and message["type"] == "http.response.start":
+        if self.is_announced and message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], (b"connection", b"close")]

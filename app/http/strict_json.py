@@ -1,8 +1,8 @@
-"""JSON as the contract reads it: no duplicate keys, no NaN, bounded depth, strings and integers that can be kept.
+"""Strict JSON: no duplicate keys, no NaN, bounded depth, strings and integers that MongoDB can store.
 
-A body is parsed once by the C scanner. Whatever could be wrong with it leaves a trace that costs next to nothing to
-look for (an escape, a `null`, many brackets, an outsized number); only a body with such a trace is walked. All of it
-takes time in proportion to the size of the body, and a walk ends at the last fault that is told.
+A body is parsed once by the C scanner. Every fault leaves a trace that is cheap to find (an escape, a `null`, many
+brackets, an outsized number); only a body with such a trace is walked. Both take time in proportion to the size of the
+body, and a walk ends after the last fault that an answer lists.
 """
 
 import json
@@ -15,40 +15,40 @@ from app.errors import Fault, Problem
 from app.http.pointers import escape
 
 DEPTH = 32
-"""How deep arrays and objects may nest."""
+"""The maximum nesting of arrays and objects."""
 
 MAX_FAULTS = 20
-"""How many faults one answer lists."""
+"""The maximum number of faults in one answer."""
 
 MAX_INT = 2**63 - 1
 MIN_INT = -(2**63)
 _SAFE_DIGITS = 18  # no integer of so many characters leaves 64 bits
 
-_MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-_CONTROL = "Invalid control character"  # the scanner's words
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_CONTROL = "Invalid control character"  # the message of the standard library's scanner
 _TOO_DEEP = f"The body is nested deeper than {DEPTH} levels."
 
 
 class _OutsizedError(Exception):
-    """A number that 64 bits cannot hold; where it stands is found by a second reading."""
+    """A number does not fit in 64 bits; a second parse finds its place."""
 
 
 class _Outsized:
-    """Stands for such a number in the second reading."""
+    """The value of such a number in the second parse."""
 
 
 def read_json(body: bytes, *, nulls: bool) -> Any:
     """Parse a request's body.
 
     Args:
-        body: The bytes as they came.
-        nulls: Whether `null` may occur: in a merge patch it unsets, anywhere else a field is left out instead.
+        body: The bytes of the request.
+        nulls: Whether `null` may occur: it unsets a field in a merge patch; elsewhere a field is left out instead.
 
     Raises:
         Problem: `malformed` for what is not JSON, has duplicate keys or nests too deep; `invalid`, with paths,
-            for strings and numbers that cannot be kept.
+            for strings and numbers that cannot be stored.
     """
-    text = _decoded(body)
+    text = _decode(body)
     try:
         value = _parse(_FAST, text)
     except _OutsizedError:
@@ -64,8 +64,8 @@ def read_json(body: bytes, *, nulls: bool) -> Any:
     return value
 
 
-def _decoded(body: bytes) -> str:
-    for mark, encoding in _MARKS.items():
+def _decode(body: bytes) -> str:
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
         if body.startswith(mark):
             raise Problem(
                 "malformed", f"The body begins with the byte order mark of {encoding}; send UTF-8 without one."
@@ -96,7 +96,7 @@ def _not_json(error: json.JSONDecodeError, character: str) -> str:
     return f"The body is not JSON: {what} at {where}."
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
@@ -145,7 +145,7 @@ _LOCATING = json.JSONDecoder(
 )
 
 
-def _check_depth(value: Any) -> None:
+def _check_depth(value: object) -> None:
     containers = [value] if isinstance(value, dict | list) else []
     for _ in range(DEPTH):
         members = chain.from_iterable(each.values() if isinstance(each, dict) else each for each in containers)
@@ -154,10 +154,10 @@ def _check_depth(value: Any) -> None:
         raise Problem("malformed", _TOO_DEEP)
 
 
-def _faults(value: Any, *, nulls: bool) -> Iterator[Fault]:
-    """What in a parsed body cannot be kept, in the order of the body. Paths are made for faults alone."""
+def _faults(value: object, *, nulls: bool) -> Iterator[Fault]:
+    """The values of a parsed body that cannot be stored, in the order of the body."""
     tokens: list[str | int] = []  # the first stands for the body itself, and is no part of a path
-    walks: list[Iterator[tuple[str | int, Any]]] = [iter([("", value)])]
+    walks: list[Iterator[tuple[str | int, object]]] = [iter([("", value)])]
     while walks:
         for token, member in walks[-1]:
             if isinstance(token, str) and (detail := _flaw(token, nulls=nulls)):
@@ -174,8 +174,8 @@ def _faults(value: Any, *, nulls: bool) -> Iterator[Fault]:
                 tokens.pop()
 
 
-def _flaw(leaf: Any, *, nulls: bool) -> str | None:
-    """Why a scalar, or the key of an object, cannot be kept."""
+def _flaw(leaf: object, *, nulls: bool) -> str | None:
+    """Why a scalar, or the key of an object, cannot be stored; None if it can."""
     if isinstance(leaf, str):
         if "\0" in leaf:
             return "The text contains a NUL character."

@@ -1,4 +1,4 @@
-"""What pydantic and msgspec found, as sentences with paths that a person can act on."""
+"""Validation errors of pydantic and msgspec, as sentences with paths that a person can act on."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,22 +11,22 @@ from app.http.strict_json import MAX_FAULTS
 
 _KEY = "[key]"  # pydantic's mark for the key of a mapping, as opposed to its value
 
-Finding = dict[str, Any]
+ErrorDetails = dict[str, Any]
 """One of pydantic's error details: `type`, `loc`, `msg`, `ctx`, `input`."""
 
 
 def invalid_body(error: ValidationError) -> Problem:
-    """The problem that a model's refusal means."""
-    return from_findings([dict(finding) for finding in error.errors(include_url=False)])
+    """The `invalid` problem of a body that its model refuses."""
+    return from_error_details([dict(detail_) for detail_ in error.errors(include_url=False)])
 
 
-def from_findings(findings: Sequence[Finding]) -> Problem:
-    """One `invalid` problem for everything that is wrong with a body."""
-    return from_faults([Fault(_path(found["loc"]), _sentence(found)) for found in findings[:MAX_FAULTS]])
+def from_error_details(details: Sequence[ErrorDetails]) -> Problem:
+    """One `invalid` problem for all errors of a body."""
+    return from_faults([Fault(_path(each["loc"]), _sentence(each)) for each in details[:MAX_FAULTS]])
 
 
 def from_faults(faults: Sequence[Fault]) -> Problem:
-    """One `invalid` problem that lists faults; its detail is the first one's, and says how many follow."""
+    """One `invalid` problem that lists faults; its detail is the first one's, with the number of faults."""
     detail = faults[0].detail
     if len(faults) >= MAX_FAULTS:
         detail = f"{detail} (The first {MAX_FAULTS} faults are in errors; there may be more.)"
@@ -36,7 +36,7 @@ def from_faults(faults: Sequence[Fault]) -> Problem:
 
 
 def cut(text: str, length: int) -> str:
-    """A text of at most so many characters, with a mark if it was longer."""
+    """Cut a text to at most `length` characters; an ellipsis ends one that was longer."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
@@ -44,17 +44,17 @@ def _path(location: Sequence[int | str]) -> tuple[int | str, ...]:
     return tuple(place for place in location if place != _KEY)
 
 
-def _sentence(finding: Finding) -> str:
-    location = finding["loc"]
+def _sentence(detail_: ErrorDetails) -> str:
+    location = detail_["loc"]
     name = f"`{_name(location)}`" if location else "The body"
-    say = _SENTENCES.get(finding["type"])
-    if say is not None:
-        return say(name, finding.get("ctx", {}))
-    return f"{name}: {finding['msg'].removeprefix('Value error, ').rstrip('.')}."
+    sentence = _SENTENCES.get(detail_["type"])
+    if sentence is not None:
+        return sentence(name, detail_.get("ctx", {}))
+    return f"{name}: {detail_['msg'].removeprefix('Value error, ').rstrip('.')}."
 
 
 def _name(location: Sequence[int | str]) -> str:
-    """How a person would write the place: `reservations[0].startTime`."""
+    """The path of a member as a person would write it: `reservations[0].startTime`."""
     parts = [f"[{place}]" if isinstance(place, int) else f".{place}" for place in _path(location)]
     return escape("".join(parts).lstrip("."))[:200].replace("~1", "/").replace("~0", "~")
 
@@ -73,17 +73,17 @@ _SENTENCES: dict[str, Sentence] = {
     "missing": lambda name, _: f"{name} is required.",
     "extra_forbidden": lambda name, _: f"There is no field {name} here.",
     "string_type": lambda name, _: f"{name} must be a string.",
-    "string_too_short": lambda name, about: f"{name} must have at least {_characters(about['min_length'])}.",
-    "string_too_long": lambda name, about: f"{name} must have at most {_characters(about['max_length'])}.",
-    "string_pattern_mismatch": lambda name, about: f"{name} must match {about['pattern']}.",
+    "string_too_short": lambda name, context: f"{name} must have at least {_characters(context['min_length'])}.",
+    "string_too_long": lambda name, context: f"{name} must have at most {_characters(context['max_length'])}.",
+    "string_pattern_mismatch": lambda name, context: f"{name} must match {context['pattern']}.",
     "int_type": lambda name, _: f"{name} must be a whole number.",
     "bool_type": lambda name, _: f"{name} must be true or false.",
-    "greater_than_equal": lambda name, about: f"{name} must be at least {about['ge']:,}.",
-    "less_than_equal": lambda name, about: f"{name} must be at most {about['le']:,}.",
-    "literal_error": lambda name, about: f"{name} must be {about['expected']}.",
+    "greater_than_equal": lambda name, context: f"{name} must be at least {context['ge']:,}.",
+    "less_than_equal": lambda name, context: f"{name} must be at most {context['le']:,}.",
+    "literal_error": lambda name, context: f"{name} must be {context['expected']}.",
     "list_type": lambda name, _: f"{name} must be a list.",
-    "too_long": lambda name, about: f"{name} must have at most {_entries(about['max_length'])}.",
-    "too_short": lambda name, about: f"{name} must have at least {_entries(about['min_length'])}.",
+    "too_long": lambda name, context: f"{name} must have at most {_entries(context['max_length'])}.",
+    "too_short": lambda name, context: f"{name} must have at least {_entries(context['min_length'])}.",
     "dict_type": lambda name, _: f"{name} must be a JSON object.",
     "model_type": lambda name, _: f"{name} must be a JSON object.",
 }

@@ -67,7 +67,7 @@ class Operations:
 
     async def _obstacle(self) -> tuple[str | None, str]:
         """Why the process is not ready: the sentence for clients, or None, and the detail for the log."""
-        if self._closing.leaving:
+        if self._closing.is_announced:
             return LEAVING, LEAVING
         if not await self._store.is_answering():
             return SILENT, SILENT

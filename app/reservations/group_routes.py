@@ -13,7 +13,7 @@ from app.booking import Replay
 from app.http.answers import stored_response, versioned
 from app.http.openapi import problems
 from app.http.request import Request
-from app.http.request_checks import HARMLESS_KEY, KEPT_KEY, IdempotencyKeyHeader
+from app.http.request_checks import HARMLESS_KEY, REPLAYED_KEY, IdempotencyKeyHeader
 from app.reservations.group_schemas import GroupAnswer, NewGroup, group_answer
 from app.reservations.groups import Group, Groups
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
@@ -34,7 +34,7 @@ class GroupRoutes(Controller):
     path = "/groups"
     tags = ("Groups",)
 
-    @post(guards=[needs("reservations:write")], responses=_CREATE, opt=KEPT_KEY, operation_id="createGroup")
+    @post(guards=[needs("reservations:write")], responses=_CREATE, opt=REPLAYED_KEY, operation_id="createGroup")
     async def create(
         self,
         request: Request,
@@ -74,7 +74,7 @@ class GroupRoutes(Controller):
         group = await groups.read(group_id, caller_of(request))
         now = groups.store.clock.now()
         if any(reservation_answer(each, now).status != each.status for each in group.reservations):
-            request.answer_anew()
+            request.mark_changeable()
         return _answer(group, groups)
 
     @post("/{group_id:str}/confirm", responses=_CONFIRM, operation_id="confirmGroup", **_VERB)

@@ -12,7 +12,7 @@ from app.booking import Replay
 from app.http.answers import stored_response
 from app.http.openapi import problems
 from app.http.request import Request
-from app.http.request_checks import KEPT_KEY, IdempotencyKeyHeader
+from app.http.request_checks import REPLAYED_KEY, IdempotencyKeyHeader
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
 from app.reservations.move_schemas import MovedReservations, NewMoves
 from app.reservations.moves import Moves
@@ -37,7 +37,7 @@ _MOVE = problems(
     "/moves",
     guards=[needs("reservations:write")],
     responses=_MOVE,
-    opt=KEPT_KEY,
+    opt=REPLAYED_KEY,
     status_code=HTTP_200_OK,
     operation_id="createMoves",
     tags=["Groups"],

@@ -27,7 +27,7 @@ class ReservationMove(Body):
 
     def to_patch(self) -> dict[str, Any]:
         """The change, with the names that the fields are stored under."""
-        sent = self.mentioned().items()
+        sent = self.sent_fields().items()
         return {to_camel(name): value for name, value in sent if name not in {"reservation", "version"}}
 
 

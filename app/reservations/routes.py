@@ -17,7 +17,7 @@ from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
 from app.http.parameters import read_instant
 from app.http.request import Request
-from app.http.request_checks import KEPT_KEY, IdempotencyKeyHeader
+from app.http.request_checks import REPLAYED_KEY, IdempotencyKeyHeader
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
 from app.reservations.queries import (
     Filters,
@@ -77,7 +77,7 @@ class ReservationRoutes(Controller):
     path = "/reservations"
     tags = ("Reservations",)
 
-    @post(guards=[needs("reservations:write")], responses=_CREATE, opt=KEPT_KEY, operation_id="createReservation")
+    @post(guards=[needs("reservations:write")], responses=_CREATE, opt=REPLAYED_KEY, operation_id="createReservation")
     async def create(
         self,
         request: Request,
@@ -150,7 +150,7 @@ class ReservationRoutes(Controller):
         """
         found = await read_reservation(reservations.store, reservation_id, caller_of(request))
         if _shown(found, reservations).status != found.status:
-            request.answer_anew()
+            request.mark_changeable()
         return reservation_response(found, reservations)
 
     @patch(

@@ -125,7 +125,7 @@ class ReservationPatch(Body):
         Raises:
             Problem: `invalid` where something is unset that every reservation has.
         """
-        patch = {to_camel(name): value for name, value in self.mentioned().items()}
+        patch = {to_camel(name): value for name, value in self.sent_fields().items()}
         for name in ("resource", "startTime", "endTime"):
             if name in patch and patch[name] is None:
                 raise invalid_field(name, f"`{name}` cannot be unset.")

@@ -21,7 +21,7 @@ from typing_extensions import override
 from app.catalogue.schemas import NewResource
 from app.domain.instants import parse
 from app.errors import Problem, ProblemName
-from app.http.middleware import MAX_PATH
+from app.http.middleware import MAX_PATH_LENGTH
 from app.http.request import LARGE_BODY_BYTES, _read
 from app.main import create_app
 from app.settings import Settings
@@ -232,7 +232,7 @@ async def test_what_a_client_sends_does_not_come_back_whole(api: ApiClient) -> N
     answers = [
         await api.request("GET", f"/{long}"),
         await api.request("GET", f"{RESOURCES}/{long}"),
-        await api.request("GET", f"{RESOURCES}/{'x' * (MAX_PATH - 20)}"),
+        await api.request("GET", f"{RESOURCES}/{'x' * (MAX_PATH_LENGTH - 20)}"),
         await api.request("GET", f"{RESOURCES}?{long}=1"),
         await api.request("GET", f"{RESOURCES}?limit={long}"),
         await api.request("GET", f"{RESOURCES}?cursor={long}"),

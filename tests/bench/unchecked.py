@@ -19,7 +19,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 
 from app.cli.process import Process
 from app.cli.serve import application as product
-from app.http.shutdown import CLOSING, Shutdown
+from app.http.shutdown import SHUTDOWN, Shutdown
 
 
 @post("/v1/reservations")
@@ -49,7 +49,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 def create() -> Litestar:
     """The app of that one handler."""
     app = Litestar([insert], lifespan=[lifespan], logging_config=None, openapi_config=None)
-    app.state[CLOSING] = Shutdown()
+    app.state[SHUTDOWN] = Shutdown()
     return app
 
 

@@ -126,7 +126,7 @@ class FindingRoutes(Controller):
         """
         found = await findings.read(finding_id)
         if found.findings[0].state != "resolved":
-            request.answer_anew()
+            request.mark_changeable()
         return _answer(found)
 
     @post("/words", operation_id="transitionFindings", **_WORD | {"responses": problems("outcome-unknown", body=True)})

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.errors import Problem, ProblemName
-from app.http.failure_log import AGAIN_SECONDS, QUIET_SECONDS, FailureLog
+from app.http.failure_log import QUIET_SECONDS, REPEAT_SECONDS, FailureLog
 
 
 class Clock:
@@ -26,15 +26,15 @@ async def test_a_storm_is_three_lines() -> None:
 
     with capture_logs() as said:
         for number in range(500):
-            troubles.note(cause, f"request-{number}")
-        clock.now = AGAIN_SECONDS
+            troubles.record(cause, f"request-{number}")
+        clock.now = REPEAT_SECONDS
         for number in range(500, 600):
-            troubles.note(cause, f"request-{number}")
+            troubles.record(cause, f"request-{number}")
         clock.now += QUIET_SECONDS - 1
-        troubles.look()
+        troubles.log_ended()
         clock.now += 1
-        troubles.look()
-        troubles.look()
+        troubles.log_ended()
+        troubles.log_ended()
     troubles.close()
 
     began, goes_on, over = said
@@ -44,7 +44,7 @@ async def test_a_storm_is_three_lines() -> None:
     assert (over["event"], over["answers"], over["seconds"]) == (
         "answers are no longer unavailable",
         600,
-        AGAIN_SECONDS,
+        REPEAT_SECONDS,
     )
 
 
@@ -55,7 +55,7 @@ async def test_each_kind_has_its_own_lines(name: ProblemName) -> None:
     with capture_logs() as said:
         kinds: tuple[ProblemName, ...] = ("overloaded", "outcome-unknown", "unavailable", name)
         for kind in kinds:
-            troubles.note(Problem(kind, "No."), "request")
+            troubles.record(Problem(kind, "No."), "request")
     troubles.close()
 
     assert [line["problem"] for line in said] == ["overloaded", "outcome-unknown", "unavailable"]
@@ -65,7 +65,7 @@ async def test_what_a_client_brings_about_is_not_logged() -> None:
     """A conflict or a bad body is nothing that an operator must know."""
     troubles = FailureLog(now=Clock())
     with capture_logs() as said:
-        troubles.note(Problem("conflict", "No."), "request")
-        troubles.note(Problem("invalid", "No."), "request")
+        troubles.record(Problem("conflict", "No."), "request")
+        troubles.record(Problem("invalid", "No."), "request")
 
     assert said == []
