@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from bson import Code, DatetimeMS, Decimal128, ObjectId, Regex
 
-from app.audit import Shape, ShapeError, condition, read_pipeline
-from app.audit.paths import MOST, Paths, TooManyError, outermost
-from app.audit.texts import Format, Texts, minutes
-from app.audit.translation import Translation
+from app.audit import Shape, ShapeError, parse_condition, read_pipeline
+from app.audit.paths import COMBINATIONS_MAX, Paths, TooManyCombinationsError, outermost
+from app.audit.texts import DateFormat, TimeParser, parse_minutes
+from app.audit.translation import Translator
 from app.domain.instants import Millis, render
 from app.storage.row_reader import LeftOut, Reader, occupancies
 
@@ -61,7 +61,7 @@ def at(hour: int, minute: int = 0) -> timedelta:
         ({"capacity_from": "rooms"}, "collection and field"),
         ({"capacity_from": "rooms."}, "collection and field"),
         *(({"resource": path}, "is no field") for path in ("", ".a", "a.", "a..b", "$room", "a.$b", "a\0b")),
-        ({"free_if": (condition("=true"),)}, "is no field"),
+        ({"free_if": (parse_condition("=true"),)}, "is no field"),
     ],
     ids=str,
 )
@@ -112,9 +112,9 @@ class TestPaths:
         """More combinations than anybody means are refused before they are made."""
         paths = Paths(["a", "b.c"])
 
-        assert len(paths.read({"a": [0] * 100, "b": [{"c": 1}] * 100})) == MOST
-        for found in ({"a": [0] * 101, "b": [{"c": 1}] * 100}, {"a": [0] * (MOST + 1)}):
-            with pytest.raises(TooManyError):
+        assert len(paths.read({"a": [0] * 100, "b": [{"c": 1}] * 100})) == COMBINATIONS_MAX
+        for found in ({"a": [0] * 101, "b": [{"c": 1}] * 100}, {"a": [0] * (COMBINATIONS_MAX + 1)}):
+            with pytest.raises(TooManyCombinationsError):
                 paths.read(found)
 
     def test_projection(self) -> None:
@@ -143,13 +143,13 @@ class TestTexts:
     )
     def test_instants(self, text: str, expected: str | None) -> None:
         """A text is local without an offset: gaps go later by the gap, folds are the first."""
-        read = Texts(BERLIN).instant(text)
+        read = TimeParser(BERLIN).instant(text)
 
         assert (None if read is None else render(read)) == expected
 
     def test_a_day_that_begins_late(self) -> None:
         """A day of which the clocks skip the first half hour begins with its first instant."""
-        read = Texts(ZoneInfo("America/Toronto")).instant("1919-03-31")
+        read = TimeParser(ZoneInfo("America/Toronto")).instant("1919-03-31")
 
         assert read is not None
         assert render(read) == "1919-03-31T04:30:00.000Z"
@@ -169,7 +169,7 @@ class TestTexts:
     )
     def test_formats(self, written: str, text: str, expected: str | None) -> None:
         """A format of Moment's letters or strptime's codes is the only one that counts."""
-        read = Texts(BERLIN, Format(written)).instant(text)
+        read = TimeParser(BERLIN, DateFormat(written)).instant(text)
 
         assert (None if read is None else render(read)) == expected
 
@@ -190,7 +190,7 @@ class TestTexts:
     )
     def test_days(self, value: Any, expected: date | None) -> None:
         """A date at midnight UTC is UTC's day, any other instant the local day."""
-        assert Texts(NEW_YORK).day(value) == expected
+        assert TimeParser(NEW_YORK).day(value) == expected
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -216,14 +216,14 @@ class TestTexts:
     )
     def test_clocks(self, text: Any, expected: timedelta | None) -> None:
         """Times of day with or without seconds and halves; a number alone is none."""
-        clock = Texts(BERLIN).clock(text)
+        clock = TimeParser(BERLIN).clock(text)
 
         assert (clock and clock.start) == expected
 
     @pytest.mark.parametrize("text", ["10:00 - 11:30", "10:00-11:30", "10 AM to 11:30 AM", "10:00 – 11:30"])  # noqa: RUF001 -- an en dash is what people type
     def test_ranges(self, text: str) -> None:
         """A text may say from when to when."""
-        assert Texts(BERLIN).clock(text) == (at(10), at(11, 30))
+        assert TimeParser(BERLIN).clock(text) == (at(10), at(11, 30))
 
     @pytest.mark.parametrize(
         ("text", "expected"),
@@ -231,13 +231,13 @@ class TestTexts:
     )
     def test_lengths(self, text: str, expected: float | None) -> None:
         """A duration as text is minutes, unless it says hours."""
-        assert minutes(text) == expected
+        assert parse_minutes(text) == expected
 
 
 def spans(shape: Shape, found: dict[str, Any]) -> list[Any]:
     """From when to when a document is, or what is wrong with it."""
     read = []
-    for row in Translation(shape).rows(found):
+    for row in Translator(shape).rows(found):
         assert not isinstance(row, LeftOut)
         place = row.place()
         read.append(place if isinstance(place, LeftOut) else tuple(_rendered(place[each]) for each in _ENDS))
@@ -307,8 +307,8 @@ class TestTranslation:
     def test_any_value_in_any_field(self, value: Any, zone: str) -> None:
         """Nothing that a field may hold makes the reading fail."""
         shapes = [
-            Shape("r", start="a", end="b", status="s", units="u", timezone=zone, free_if=(condition("f=1"),)),
-            Shape("r", date="a", time="t", end="b", timezone=zone, no_status=True, free_if=(condition("f"),)),
+            Shape("r", start="a", end="b", status="s", units="u", timezone=zone, free_if=(parse_condition("f=1"),)),
+            Shape("r", date="a", time="t", end="b", timezone=zone, no_status=True, free_if=(parse_condition("f"),)),
             Shape("r", date="a", time="t", minutes_field="m", timezone=zone),
             Shape("r", date="a", timezone=zone),
             Shape("r", start="a.x", minutes=2**31, date_format="D/M/YYYY", timezone=zone),
@@ -325,7 +325,7 @@ class TestTranslation:
         reader = Reader(Millis(0), {"1"}, ("confirmed", "pending"))
         for shape in shapes:
             for name in (*good, "u", "f"):
-                for row in Translation(shape).rows({**good, name: value}):
+                for row in Translator(shape).rows({**good, name: value}):
                     assert not isinstance(row, LeftOut)
                     reader.standing(row.row)
                     place = row.place()
@@ -333,11 +333,12 @@ class TestTranslation:
 
     def test_names(self) -> None:
         """Reasons are in the words of the schema, also where one of its names is one of ours."""
-        named = Translation(Shape(resource="room", start="endTime", end="leaves", units="seats", status="state")).named
+        shape = Shape(resource="room", start="endTime", end="leaves", units="seats", status="state")
+        translate = Translator(shape).translate_reason
 
-        assert named("resource is missing") == "room is missing"
-        assert named("endTime is not after startTime") == "leaves is not after endTime"
-        assert named("units is not a whole number from 1") == "seats is not a whole number from 1"
+        assert translate("resource is missing") == "room is missing"
+        assert translate("endTime is not after startTime") == "leaves is not after endTime"
+        assert translate("units is not a whole number from 1") == "seats is not a whole number from 1"
 
     @pytest.mark.parametrize(
         ("text", "value", "holds"),
@@ -354,7 +355,7 @@ class TestTranslation:
     )
     def test_conditions(self, text: str, value: Any, holds: bool) -> None:  # noqa: FBT001 -- a parameter of the table
         """A condition is compared as people write values; alone it asks whether there is something."""
-        assert condition(text).holds(value) is holds
+        assert parse_condition(text).holds(value) is holds
 
 
 class TestPipelines:
