@@ -36,12 +36,15 @@ _USED = "server"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, and let mongomock yield."""
+    """Declare the markers, and let mongomock yield."""
     let_calls_yield()
     config.addinivalue_line(
         "markers",
         "servers(*traits, once=False): run on each server that has all of these traits, or on the first of them: "
         + "; ".join(f"{trait}: {meaning}" for trait, meaning in TRAITS.items()),
+    )
+    config.addinivalue_line(
+        "markers", "promise(id): proves what README.md or docs/concepts.md promises at the anchor `promise-id`"
     )
 
 

@@ -349,6 +349,7 @@ class TestWhatIsOffered:
         assert failed_rules(ok(await api.get(EXPLAIN, **booking_body(service="wash")))) == ["service-offered"]
 
 
+@pytest.mark.promise("questions")
 class TestMuchAtOnce:
     """Questions that take long: beside the loop, a few at a time, and no longer than they may."""
 
@@ -565,6 +566,7 @@ class TestNextFree:
         told = problem(await room.change(mine, endTime=render(NINE + 2 * HOUR)), "conflict")["nextFree"]
         assert told == [render(NINE + n * DAY) for n in (1, 2, 3)]
 
+    @pytest.mark.promise("questions")
     async def test_a_full_week_by_the_minute_is_not_judged(self, api: ApiClient, judged: list[str]) -> None:
         """Of ten thousand starts three are judged, beside the loop; what is full is jumped over."""
         await api.service(slotIntervalMinutes=1)

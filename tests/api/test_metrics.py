@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.cluster import worker_heartbeat
@@ -46,6 +47,7 @@ async def test_findings_and_runs_in_numbers(api: ApiClient) -> None:
     assert figures["reserva_reconciliation_seconds_full"] >= 0
 
 
+@pytest.mark.promise("reconciliation-resumes")
 async def test_that_it_stopped_can_be_seen(api: ApiClient) -> None:
     """When each kind last succeeded and last failed, what it left out and why, what waits, and whether a worker lives.
 

@@ -164,6 +164,7 @@ async def test_the_worker_hears_of_it(mock_store: Store, redis_url: str) -> None
     assert (kept["f"], kept["a"]) == (job_queue.RUN, [run])
 
 
+@pytest.mark.promise("bookings-without-redis")
 async def test_a_redis_that_is_down_keeps_nobody_from_asking(mock_store: Store) -> None:
     """202 all the same, and the run waits in MongoDB."""
     settings = Settings(redis_url="redis://127.0.0.1:1/0")

@@ -223,6 +223,7 @@ class World:
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.promise("following")
 async def test_a_follower_among_writers_misses_nothing(api: ApiClient, time: Time, seed: int) -> None:
     """However stamps and their showing cross, the last version of each reservation is seen, each version once."""
     reservations = [await api.booked() for _ in range(8)]

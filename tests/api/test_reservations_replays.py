@@ -38,6 +38,7 @@ async def count(api: ApiClient) -> int:
     return int(await api.store.database["reservations"].count_documents({}))
 
 
+@pytest.mark.promise("idempotency")
 class TestReplay:
     """The same key with the same JSON."""
 

@@ -24,6 +24,7 @@ def scene(started: Callable[[str], Scene], server: str) -> Scene:
     return started(server)
 
 
+@pytest.mark.promise("description")
 def test_the_edges_of_every_field_are_as_described(scene: Scene) -> None:
     """Each bound of each parameter and field is met, passed and left out, one at a time; so is each method."""
     done = fuzz(scene, "--phases", "examples,coverage")
@@ -32,6 +33,7 @@ def test_the_edges_of_every_field_are_as_described(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.promise("description")
 def test_what_is_sent_at_random_is_answered_as_described(scene: Scene, seed: int) -> None:
     """Requests made from the description, valid and not, and chains in which one answer names the next request."""
     done = fuzz(scene, "--phases", "fuzzing,stateful", "--seed", str(seed), "--max-examples", "4")

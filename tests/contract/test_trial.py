@@ -149,6 +149,7 @@ def test_next_start(home: Path, trial: RunningCommand, number: signal.Signals) -
         assert http.get(f"/v1/resources/{ROOM['id']}").json()["name"] == ROOM["name"]
 
 
+@pytest.mark.promise("acknowledged-writes")
 def test_database_dies(home: Path, trial: RunningCommand) -> None:
     """If one of the family is killed, the trial says which and ends as a whole; every booking that it took is kept."""
     children = children_of(home)

@@ -83,6 +83,7 @@ class Churn:
 
 @pytest.mark.servers("any")
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.promise("acceptances")
 async def test_acceptances_hide_whom_they_name_and_nobody_else(
     store: Store, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

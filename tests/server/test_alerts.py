@@ -101,6 +101,7 @@ async def test_a_crowd_is_one_message(store: Store, hook: theirs.Receiver, monke
     assert await unalerted_count(store) == 0
 
 
+@pytest.mark.promise("alerts")
 async def test_a_receiver_that_is_away_for_an_hour(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
     """It is tried with growing pauses of five minutes at most, never given up, and then told everything once.
 
@@ -248,6 +249,7 @@ async def test_what_a_run_opens_again_is_told_again(store: Store, hook: theirs.R
     assert list(told(hook).values()) == [2]
 
 
+@pytest.mark.promise("alerts")
 async def test_two_never_send_at_once(store: Store, hook: theirs.Receiver) -> None:
     """Whoever comes while another sends leaves it to him, who goes on until there is nothing left."""
     ids = await insert_open_findings(store, "a", "b")
@@ -416,6 +418,7 @@ class TestReminder:
 
 
 @pytest.mark.servers("fast")
+@pytest.mark.promise("alerts")
 class TestProcesses:
     """Whole processes, killed and side by side."""
 

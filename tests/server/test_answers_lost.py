@@ -41,6 +41,7 @@ def update_of(collection: str) -> Wanted:
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("deadlines")
 class TestCancel:
     """A cancellation, which is one write without a transaction."""
 
@@ -149,6 +150,7 @@ def name_of_service(value: str, version: int | None = None) -> EditService:
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("deadlines")
 class TestEdit:
     """An edit that was committed, and edited again by somebody else before it was known to be."""
 

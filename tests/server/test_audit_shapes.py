@@ -94,6 +94,7 @@ def test_the_page_has_them_all() -> None:
 
 
 @pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.promise("audit")
 async def test_as_the_page_says(bare_store: Store, server: str, name: str, tmp_path: Path) -> None:
     """The page's command prints what the page says, finds what counting finds, and leaves the database as it was."""
     made, section = database(name), SECTIONS[name]
@@ -110,6 +111,7 @@ async def test_as_the_page_says(bare_store: Store, server: str, name: str, tmp_p
 
 
 @pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.promise("audit")
 async def test_by_chance(bare_store: Store, server: str, name: str, tmp_path: Path) -> None:
     """Other databases of the same shape are judged as counting judges them."""
     context = audit_.make_context("audit", audit_of(server, bare_store, SECTIONS[name], tmp_path)[1:])
@@ -264,6 +266,7 @@ class TestReadable:
         assert ended.returncode == code, ended.stderr
         assert ("less than a hundredth could be read" in ended.stderr) is (code == 2)
 
+    @pytest.mark.promise("audit")
     async def test_an_unknown_status_is_not_clean(self, bare_store: Store, server: str) -> None:
         """One that nobody knows is exit code 1 without a conflict; another spelling of a known one is known."""
         await insert_rows(

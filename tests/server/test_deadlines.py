@@ -106,6 +106,7 @@ def writing(api: ApiClient, identity: str, method: str, path: str, body: object)
     return asyncio.create_task(asked)
 
 
+@pytest.mark.promise("deadlines")
 async def test_writes_are_answered_within_three_seconds(own: tuple[Servers, str]) -> None:
     """Bookings and edits of every kind, asked at once of a database that has just stopped, are told what is known."""
     async with standing_still(own) as (api, identity):
@@ -117,6 +118,7 @@ async def test_writes_are_answered_within_three_seconds(own: tuple[Servers, str]
     assert all("Retry-After" in answer.headers for answer in answers)
 
 
+@pytest.mark.promise("deadlines")
 async def test_reads_are_answered_within_ten(own: tuple[Servers, str]) -> None:
     """So are reads in their longer time, more of them than the driver has threads, and writes that come meanwhile.
 
@@ -136,6 +138,7 @@ async def test_reads_are_answered_within_ten(own: tuple[Servers, str]) -> None:
     assert {name_of(answer) for answer in written} <= TRUTHS - {"outcome-unknown"}
 
 
+@pytest.mark.promise("deadlines")
 async def test_what_was_told_to_be_undone_is_not_done(own: tuple[Servers, str]) -> None:
     """When the database goes on, whoever heard that nothing was done has nothing, and the next one books."""
     async with standing_still(own) as (api, identity):

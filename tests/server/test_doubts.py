@@ -40,6 +40,7 @@ def driver_of(booking: BookingService) -> SessionDriver:
     return booking.committer.driver
 
 
+@pytest.mark.promise("dead-processes")
 async def test_an_abort_that_was_swallowed_locks_nothing(store: Store, database_url: str) -> None:
     """A refusal whose abort never arrives, and which the driver keeps quiet about, leaves the room to the next."""
     await add_resource(store)
@@ -53,6 +54,7 @@ async def test_an_abort_that_was_swallowed_locks_nothing(store: Store, database_
         await books_again(other)
 
 
+@pytest.mark.promise("dead-processes")
 async def test_what_arrives_after_its_session_was_ended_locks_nothing(store: Store, database_url: str) -> None:
     """The first statement of a transaction that comes late begins it after all; it is ended at the next beat."""
     await add_resource(store)
@@ -67,6 +69,7 @@ async def test_what_arrives_after_its_session_was_ended_locks_nothing(store: Sto
         await books_again(other)
 
 
+@pytest.mark.promise("dead-processes")
 async def test_a_session_is_ended_until_the_server_says_so(store: Store, database_url: str) -> None:
     """An order to end it that never arrives is given again with the next beat."""
     await add_resource(store)

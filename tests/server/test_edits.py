@@ -189,6 +189,7 @@ async def test_closing_for_good_lists_all_and_is_forced_without_a_look(full: Cou
     assert problem(again, "stranded-bookings")["total"] == BOOKINGS
 
 
+@pytest.mark.promise("stranding")
 async def test_who_came_since_is_all_that_a_transaction_reads(
     full: CountedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

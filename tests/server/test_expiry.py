@@ -27,6 +27,7 @@ async def held(store: Store, booking: BookingService, monkeypatch: pytest.Monkey
     return hold.id  # type: ignore[union-attr]  # it is no replay
 
 
+@pytest.mark.promise("holds")
 class TestAhead:
     """A process that takes the database's clock to be an hour ahead."""
 

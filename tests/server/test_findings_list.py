@@ -70,6 +70,7 @@ async def pages(reviewer: ApiClient, limit: int, **filters: Any) -> list[list[st
 
 
 @pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.promise("decisions")
 async def test_every_order_comes_in_pages(reviewer: ApiClient, order: str) -> None:
     """Each finding once, in its order, ties by id, whatever the filters; full pages, and how many there are in all."""
     rows = await many(reviewer.store, 40)
@@ -92,6 +93,7 @@ async def test_the_order_is_that_of_the_start_unless_said_otherwise(reviewer: Ap
     assert await reviewer.ids(URL) == in_order(rows, "from")
 
 
+@pytest.mark.promise("decisions")
 async def test_what_changes_between_two_pages_disturbs_nobody_else(reviewer: ApiClient) -> None:
     """One that is resolved meanwhile, and one that comes, neither repeat nor skip what stays."""
     store = reviewer.store

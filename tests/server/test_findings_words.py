@@ -180,6 +180,7 @@ async def test_if_match_is_heeded(reviewer: ApiClient) -> None:
     assert ok(await say("reopen", "*"))["version"] == 4
 
 
+@pytest.mark.promise("decisions")
 async def test_a_word_says_it_of_the_version_that_was_meant(
     reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

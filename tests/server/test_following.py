@@ -52,6 +52,7 @@ def stamped_ago(store: Store, patch: pytest.MonkeyPatch, seconds: float) -> None
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("following")
 async def test_a_writer_that_pauses_too_long_does_not_commit(store: Store) -> None:
     """What was stamped too long ago goes again: a follower may have passed that instant. Nothing of it is there."""
     await add_resource(store)
@@ -71,6 +72,7 @@ async def test_a_writer_that_pauses_too_long_does_not_commit(store: Store) -> No
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("following")
 async def test_what_is_seen_too_late_is_stamped_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that is paused at its very commit for longer than followers wait is not missed by them."""
     await add_resource(store)

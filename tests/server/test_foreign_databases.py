@@ -54,6 +54,7 @@ async def found(store: Store) -> list[Expected]:
 
 
 @pytest.mark.parametrize("begin", range(0, DATABASES, TOGETHER))
+@pytest.mark.promise("foreign-rows")
 async def test_model_run_and_audit_agree(
     store: Store, server: str, begin: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

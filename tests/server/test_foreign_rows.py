@@ -159,6 +159,7 @@ async def test_what_cannot_be_read_is_counted(store: Store) -> None:
     ],
     ids=repr,
 )
+@pytest.mark.promise("foreign-rows")
 async def test_every_form_of_a_row(store: Store, fields: dict[str, Any]) -> None:
     """In whatever form somebody stores it, it overlaps with its neighbour, in runs of every kind."""
     await put(store, taken(str(ROOM)), taken(str(ROOM)) | fields | {"updatedAt": store.clock.now()})

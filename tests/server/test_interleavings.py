@@ -37,6 +37,7 @@ async def _all_orders(store: Store, prepare: Callable[[], Any], makers: Callable
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("holds")
 async def test_two_bookers_over_an_expired_hold(store: Store) -> None:
     """Whatever the order, one of two bookers takes the place of a hold whose time is over, and the hold is marked."""
     await add_resource(store)
@@ -53,6 +54,8 @@ async def test_two_bookers_over_an_expired_hold(store: Store) -> None:
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("capacity")
+@pytest.mark.promise("holds")
 async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> None:
     """A confirm and a booking of the same time never both win, wherever the hold's end falls between their steps."""
     await add_resource(store)
@@ -77,6 +80,7 @@ async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> No
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("holds")
 async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process whose own clock is an hour behind cannot confirm a hold that is over for everybody else."""
     await add_resource(store)
@@ -96,6 +100,7 @@ async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeyp
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("capacity")
 async def test_move_and_book_into_one_time(store: Store) -> None:
     """A reservation that moves into a time and a booking of that time: exactly one gets it."""
     await add_resource(store)
@@ -115,6 +120,7 @@ async def test_move_and_book_into_one_time(store: Store) -> None:
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("capacity")
 async def test_shrink_and_book_never_cross(store: Store) -> None:
     """An edit that leaves room for one, planned while one was there, and a second booking: never both, in any order."""
 

@@ -49,6 +49,7 @@ async def steps_of(store: Store, *intents: Any) -> tuple[list[Any], list[str]]:
         await driver.close()
 
 
+@pytest.mark.promise("deadlines")
 async def test_a_year_on_a_busy_resource_is_refused_by_the_first_in_its_way(store: Store) -> None:
     """Nobody reads all who are in the way, and those who are named are."""
     ids = await busy(store)

@@ -93,6 +93,7 @@ async def having(store: Store) -> dict[Any, Any]:
     [*(("idempotencyKey", values) for values in EQUAL.values()), ("importKey", EQUAL["a text thrice"])],
     ids=[*EQUAL, "keys of an import"],
 )
+@pytest.mark.promise("migration")
 async def test_equal_ones_are_found_and_settled(
     bare_store: Store, server_name: str, field: str, values: tuple[Any, ...]
 ) -> None:
@@ -119,6 +120,7 @@ async def test_equal_ones_are_found_and_settled(
 
 
 @pytest.mark.parametrize("values", APART.values(), ids=APART)
+@pytest.mark.promise("migration")
 async def test_different_ones_are_left_alone(bare_store: Store, values: tuple[Any, ...]) -> None:
     """They are neither found nor changed, and the index is built over them."""
     before = await stored(bare_store, values)

@@ -61,6 +61,7 @@ async def payload(bare_store: Store) -> Store:
     return bare_store
 
 
+@pytest.mark.promise("migration")
 async def test_it_is_prepared_and_nothing_of_it_is_touched(payload: Store) -> None:
     """One run: twins are taken for ours, the rest is built, no document or index of Payload's changes."""
     before = await database_documents(payload)

@@ -204,6 +204,7 @@ class Counter(CommandListener):
 
 
 @pytest.mark.servers("wire")
+@pytest.mark.promise("migration")
 async def test_guards_are_made_many_at_a_time(database_url: str) -> None:
     """Twenty times as many resources need hardly more commands, and the report has one line for all of them."""
     sent = []
@@ -275,6 +276,7 @@ async def test_resources_made_while_it_runs_are_whole(store: Store, app_client: 
 
 @pytest.mark.parametrize("after", ["collection", "index", "guards"])
 @pytest.mark.servers("wire")
+@pytest.mark.promise("migration")
 async def test_what_was_interrupted_is_completed_by_the_next(bare_store: Store, after: str) -> None:
     """Ended at any of its steps, a migration leaves what the next one completes; nothing else is different then."""
     await insert_catalogue(bare_store, 30)

@@ -66,6 +66,7 @@ async def bookers(store: Store) -> list[str]:
     return [row["history"][0]["by"] for row in booked]
 
 
+@pytest.mark.promise("dead-processes")
 class TestKilled:
     """SIGKILL right after the guard was changed, inside the transaction."""
 

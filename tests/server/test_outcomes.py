@@ -43,6 +43,7 @@ def no_such_transaction() -> OperationFailure:
 
 
 @pytest.mark.parametrize("error", [lost_commit_answer, no_such_transaction])
+@pytest.mark.promise("deadlines")
 async def test_a_commit_that_came_through_is_acknowledged(store: Store, error: Any) -> None:
     """A lost answer, or "no such transaction" of a restarted server, does not turn a booking into a failure."""
     await add_resource(store)
@@ -57,6 +58,7 @@ async def test_a_commit_that_came_through_is_acknowledged(store: Store, error: A
 
 
 @pytest.mark.parametrize("error", [lost_commit_answer, no_such_transaction])
+@pytest.mark.promise("deadlines")
 async def test_a_commit_that_never_arrived_goes_again(store: Store, error: Any) -> None:
     """What surely did not happen may be tried again: nothing of it is there, and the guard is free."""
     await add_resource(store)
@@ -71,6 +73,7 @@ async def test_a_commit_that_never_arrived_goes_again(store: Store, error: Any) 
     assert (await book_accepted(store)).status == "confirmed"
 
 
+@pytest.mark.promise("deadlines")
 async def test_nobody_is_told_what_nobody_knows(store: Store) -> None:
     """Without an answer to the second question either, the accepted get ids to look for, the refused `overloaded`."""
     await add_resource(store)

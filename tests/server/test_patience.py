@@ -141,6 +141,7 @@ def ticks(worker: RunningCommand, more: int) -> bool:
 
 
 @pytest.mark.parametrize("name", TROUBLES)
+@pytest.mark.promise("redis-outage")
 def test_the_schedule_goes_on_and_the_queue_comes_back(redis: OwnRedis, name: str) -> None:
     """Killed, full, read-only, stale, frozen, loading, unable to write, closed to us: it ticks on, and rings after."""
     with ticking(redis) as worker:
@@ -165,6 +166,7 @@ def test_it_ends_in_time_without_redis(redis: OwnRedis, name: str) -> None:
             assert worker.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.promise("redis-outage")
 def test_it_waits_for_a_redis_that_is_not_there_yet(redis: OwnRedis) -> None:
     """It starts without, ticks, and rings as soon as there is one; the log has a line of each."""
     redis.kill()

@@ -67,6 +67,7 @@ def without_the_check(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("capacity")
 async def test_two_bookers_of_one_time_cannot_both_win(store: Store) -> None:
     """Of two bookers that both read a free room, one commits; the other loses the guard and is then refused."""
     await add_resource(store)
@@ -80,6 +81,7 @@ async def test_two_bookers_of_one_time_cannot_both_win(store: Store) -> None:
 
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize("mutate", [without_the_bump, with_a_bump_that_changes_nothing])
+@pytest.mark.promise("capacity")
 async def test_the_race_notices_a_guard_that_does_not_guard(
     store: Store, mutate: Mutation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +95,7 @@ async def test_the_race_notices_a_guard_that_does_not_guard(
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("capacity")
 async def test_the_race_notices_a_check_that_is_skipped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the capacity rule the guard alone lets the second booker in after the first."""
     await add_resource(store)

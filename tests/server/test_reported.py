@@ -83,6 +83,7 @@ async def test_a_run_outlasts_those_who_book(api: ApiClient, monkeypatch: pytest
 
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.promise("foreign-rows")
 async def test_nobody_books_over_what_a_run_has_seen(api: ApiClient, *, twice: bool) -> None:
     """Rows that came after their resource, doubled or alone: the run lets the guard reach over them, and only up."""
     for _ in range(1 + twice):

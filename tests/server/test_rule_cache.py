@@ -165,6 +165,7 @@ async def test_absence_is_never_kept(database: Any) -> None:
 
 
 @pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.promise("questions")
 async def test_only_what_was_edited_is_parsed_again(database: Any, *, atomic: bool) -> None:
     """Of a pool of five, the one; and after that, nothing."""
     names = ["a", "b", "c", "d", "room"]
@@ -306,6 +307,7 @@ async def test_what_was_parsed_in_time_is_kept(database: Any) -> None:
     work.close()
 
 
+@pytest.mark.promise("questions")
 async def test_two_who_ask_at_once_parse_each_once(database: Any) -> None:
     """A pool that nobody has asked for before is read by those who ask, together and not twice."""
     names = await furnish_long(database)

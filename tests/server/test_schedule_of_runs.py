@@ -41,6 +41,7 @@ async def waiting(store: Store) -> list[Run]:
     return list(await RunStore(store).newest(["queued"], [], None, 100))
 
 
+@pytest.mark.promise("reconciliation-resumes")
 async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> None:
     """Due is what nobody has begun since the last time of the line; the day's first is full; it is due once."""
     time = previous(HOURLY, store.clock.now())
@@ -86,6 +87,7 @@ async def test_two_workers_ask_for_one_run(store: Store) -> None:
     assert len(await waiting(store)) == 1
 
 
+@pytest.mark.promise("reconciliation-resumes")
 async def test_what_failed_is_tried_again_after_pauses_that_grow(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """After one minute, five and fifteen, and then no more; each try knows which it is."""
 
@@ -138,6 +140,7 @@ async def test_what_somebody_asked_for_since_is_not_tried_again(
     assert await RunStore(store).enqueue_retries() == []
 
 
+@pytest.mark.promise("reconciliation-resumes")
 async def test_the_silent_are_given_up_so_often_and_no_more(store: Store) -> None:
     """Another run takes the place of one whose process died, but not of one that ended a process again and again."""
     silent = store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)

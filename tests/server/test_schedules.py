@@ -51,6 +51,7 @@ async def race(store: Store, paused: AnyIntent, other: AnyIntent) -> list[Outcom
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("stranding")
 async def test_a_day_is_not_closed_behind_a_booking(store: Store) -> None:
     """Who has read an open day books it; the edit comes too late for silence, and lists the booking."""
     await add_resource(store)
@@ -67,6 +68,7 @@ async def test_a_day_is_not_closed_behind_a_booking(store: Store) -> None:
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("stranding")
 async def test_nobody_books_a_day_that_is_being_closed(store: Store) -> None:
     """Who comes after the edit has read that nobody is there waits for it, and is refused."""
     await add_resource(store)
@@ -143,6 +145,7 @@ async def close(client: httpx.AsyncClient) -> list[str]:
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("stranding")
 async def test_whoever_books_while_a_day_is_closed_is_told_of(clients: list[httpx.AsyncClient]) -> None:
     """Everybody who got in was listed before the day was closed, and afterwards nobody is left on it."""
     created(await clients[0].post("/v1/resources", json={"id": "room", "name": "Room", "capacity": BOOKERS}))

@@ -149,6 +149,7 @@ async def _judge(api: ApiClient, body: dict[str, Any], *, offered: bool, full: b
 
 
 @pytest.mark.servers("fast")
+@pytest.mark.promise("slots")
 async def test_every_slot_books_and_no_other_start_does(api: ApiClient) -> None:
     """Random catalogues around changes of clocks: what is offered is booked, what is not fails a rule."""
     figures: Counter[str] = Counter()

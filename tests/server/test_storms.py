@@ -55,6 +55,7 @@ def play(playing: Callable[[str], Play], server: str) -> Play:
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("capacity")
 def test_of_all_who_want_one_slot_at_once_as_many_win_as_fit(play: Play) -> None:
     """One wins at capacity 1, five at capacity 5, everybody else is told of the conflict, and nobody of an error."""
     for capacity in (1, 5):
@@ -79,6 +80,7 @@ def test_slots_that_only_touch_are_all_booked(play: Play) -> None:
 
 
 @pytest.mark.servers("transactions")
+@pytest.mark.promise("idempotency")
 def test_equal_requests_at_once_make_one_booking(play: Play) -> None:
     """One key, sent many times at once to both processes: one books in one transaction, the others get its answer."""
     (room,) = make_rooms(play.client, "repeated", 1)

@@ -358,6 +358,7 @@ class TestTranslation:
         assert parse_condition(text).holds(value) is holds
 
 
+@pytest.mark.promise("audit")
 class TestPipelines:
     """Which pipelines are taken."""
 

@@ -45,6 +45,7 @@ def booked(seen: FixedView, **fields: Any) -> Reservation:
 class TestTimes:
     """Where a booking ends, and what it blocks."""
 
+    @pytest.mark.promise("block")
     def test_a_fixed_length_sets_the_end_and_its_buffers_the_block(self) -> None:
         """An hour, ten minutes before it and twenty after it; the span that is looked up is that block."""
         seen = view()
@@ -130,6 +131,7 @@ class TestUnknown:
 class TestStored:
     """What the reservation keeps of the request."""
 
+    @pytest.mark.promise("units")
     def test_units_are_guests_where_guests_are_counted(self) -> None:
         """Elsewhere one, whatever the guests."""
         boat = ResourceRules("boat", capacity=12, by_guests=True)

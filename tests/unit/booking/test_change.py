@@ -58,6 +58,7 @@ class TestTimes:
         assert after.end_time == NINE + 2 * HOUR
         assert (after.block_start, after.block_end) == (NINE, NINE + 2.5 * HOUR)
 
+    @pytest.mark.promise("block")
     def test_buffers_stay_as_they_were_booked_where_only_the_end_changes(self) -> None:
         """They are stored: the service may have others by now."""
         row = stored_row(service="wash", blockStart=NINE - 5 * MINUTE, blockEnd=NINE + HOUR + 15 * MINUTE)
@@ -83,6 +84,7 @@ class TestTimes:
         assert changed(short, {"guests": 2}).guests == 2
 
 
+@pytest.mark.promise("judged-changes")
 class TestRules:
     """Which rules are judged again."""
 
@@ -144,6 +146,7 @@ class TestDetails:
     """What no rule judges."""
 
     @pytest.mark.parametrize("status", ["cancelled", "completed", "no-show"])
+    @pytest.mark.promise("final-status")
     def test_notes_of_a_final_reservation_can_be_changed_and_nothing_else(self, status: str) -> None:
         """Neither its time nor its customer."""
         row = stored_row(status=status)
@@ -192,6 +195,7 @@ class TestDetails:
 class TestPermission:
     """What the key of the caller may do."""
 
+    @pytest.mark.promise("cancellation-notice")
     def test_a_confirmed_time_is_not_given_up_inside_the_cancellation_notice(self) -> None:
         """Moved, ended earlier or with fewer guests; made longer it may be, and an admin may all of it."""
         strict = ServiceRules("wash", "flexible", duration_max=9 * HOUR_MILLIS, cancellation_notice=48 * HOUR_MILLIS)

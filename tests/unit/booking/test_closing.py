@@ -55,6 +55,7 @@ async def test_it_changes_the_status_alone(mock_store: Store) -> None:
     assert (line.by, line.from_, line.to, line.reason) == ("caller", "confirmed", "cancelled", "ill")
 
 
+@pytest.mark.promise("final-status")
 async def test_a_repetition_changes_nothing(mock_store: Store) -> None:
     """The second one is answered with what the first one made."""
     identity = await insert(mock_store)
@@ -84,6 +85,7 @@ async def test_an_expired_hold_is_not_cancelled(mock_store: Store) -> None:
     assert (await closed(mock_store, live, "cancelled")).status == "cancelled"
 
 
+@pytest.mark.promise("attendance")
 async def test_attendance_needs_a_begun_reservation(mock_store: Store) -> None:
     """One that lies ahead can only be cancelled."""
     ahead, begun = await insert(mock_store), await insert(mock_store, startTime=mock_store.clock.now() - HOUR)
@@ -92,6 +94,7 @@ async def test_attendance_needs_a_begun_reservation(mock_store: Store) -> None:
     assert (await closed(mock_store, begun, "completed")).status == "completed"
 
 
+@pytest.mark.promise("cancellation-notice")
 async def test_the_cancellation_notice_binds_all_but_an_admin(mock_store: Store) -> None:
     """What is confirmed and begins in an hour; a hold is bound by none."""
     soon = mock_store.clock.now() + HOUR

@@ -207,6 +207,7 @@ async def test_who_has_less_time_left_than_a_batch_takes_is_in_none(driver: Scri
     await settle(driver, waiting, accept)
 
 
+@pytest.mark.promise("deadlines")
 async def test_who_was_taken_is_told_at_the_end_of_its_time_that_nobody_knows(driver: Scripted) -> None:
     """While the batch goes on the caller gets the ids to look for; what comes of it later is not told to anybody."""
     committer = committer_over(driver)
@@ -223,6 +224,7 @@ async def test_who_was_taken_is_told_at_the_end_of_its_time_that_nobody_knows(dr
     await committer.drain()
 
 
+@pytest.mark.promise("deadlines")
 async def test_a_batch_that_has_sent_nothing_at_the_end_of_somebodys_time_never_does(driver: Scripted) -> None:
     """Nothing was done, the caller is told so, and that stays true; who shared the batch goes again."""
     driver.sends = False

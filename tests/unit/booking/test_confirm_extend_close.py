@@ -50,6 +50,7 @@ class TestConfirm:
         line = accepted.value.history[-1]
         assert (line.from_, line.to, line.reason, line.at) == ("pending", "confirmed", "paid", NOW)
 
+    @pytest.mark.promise("hold-expiry")
     def test_a_hold_is_over_at_its_instant(self) -> None:
         """By the guard's clock: not a millisecond before."""
         row = held(expiresAt=NOW)
@@ -57,6 +58,7 @@ class TestConfirm:
         assert problem_of(Confirm(**place_of(row)), view(row)) == ("hold-expired", [])
         assert Confirm(**place_of(row)).judge(view(row, now=NOW - timedelta(milliseconds=1))).writes
 
+    @pytest.mark.promise("approval")
     def test_of_a_service_with_approval_a_hold_becomes_a_request(self) -> None:
         """Which an admin confirms, and nobody else; an admin makes a booking of the hold at once."""
         row, request = held(service="asked"), stored_row(status="pending", service="asked")
@@ -88,6 +90,7 @@ class TestConfirm:
         assert problem_of(Confirm(**place_of(row), spares_final=True), view(row)) == ("hold-expired", [])
 
 
+@pytest.mark.promise("extend")
 class TestExtend:
     """A hold gets a later end, and never an earlier one."""
 
@@ -143,6 +146,7 @@ class TestClose:
 
         assert not Close(**place_of(row), to="cancelled").judge(view(row)).writes
 
+    @pytest.mark.promise("attendance")
     def test_attendance_is_recorded_from_the_start_on(self) -> None:
         """Not a millisecond before, and never of a request."""
         row, request = stored_row(), stored_row(status="pending")
@@ -153,6 +157,7 @@ class TestClose:
         late = view(request, now=NINE)
         assert problem_of(Close(**place_of(request), to="completed"), late) == ("forbidden-transition", [])
 
+    @pytest.mark.promise("cancellation-notice")
     def test_the_cancellation_notice_binds_all_but_an_admin(self) -> None:
         """Its first instant is still in time; a hold is bound by none."""
         row, hold = stored_row(service="strict"), held(service="strict")

@@ -189,6 +189,7 @@ def check_zone(tz: ZoneInfo, figures: Figures) -> None:
     figures.changes += len(found)
 
 
+@pytest.mark.promise("clock-changes")
 def test_clocks_round_trip_and_slots_tile_at_every_change(capsys: pytest.CaptureFixture[str]) -> None:
     """In every zone, at every change of offset: walls, days, nights and slots are what the two offsets say."""
     names = sorted(available_timezones() - {"Factory", "localtime"}) if ALL else SAMPLE

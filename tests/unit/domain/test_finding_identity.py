@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import log2
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
@@ -214,6 +215,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Window], list[StoredFinding]]:
 
 
 @given(situations())
+@pytest.mark.promise("acceptances")
 def test_it_is_what_looking_at_every_pair_gives(situation: tuple[list[Window], list[StoredFinding]]) -> None:
     """Who takes which window, who merged into whom and who parted from whom, by trying everybody with everybody."""
     windows, findings = situation
@@ -260,6 +262,7 @@ def ends_unresolved(finding: StoredFinding, findings: list[StoredFinding]) -> bo
 
 
 @given(situations())
+@pytest.mark.promise("acceptances")
 def test_nobody_is_hidden_who_was_not_accepted(situation: tuple[list[Window], list[StoredFinding]]) -> None:
     """A window is accepted only by one acceptance that names all of its reservations, is high enough, and lasts."""
     windows, findings = situation
@@ -298,6 +301,7 @@ def looks(windows: list[Window], findings: list[StoredFinding]) -> int:
     return Counted.looks
 
 
+@pytest.mark.promise("acceptances")
 def test_it_takes_little_more_than_each_once() -> None:
     """However many windows and findings share one reservation: what is looked at grows as n log n, not as pairs."""
     all_day = Counted("all day")

@@ -87,6 +87,7 @@ def test_two_neighbours_that_do_not_meet_are_a_peak_of_one() -> None:
     assert peak([taken(9, 10), taken(10, 11)], Millis(9), Millis(11)) == 1
 
 
+@pytest.mark.promise("half-open")
 def test_touching_is_no_overlap() -> None:
     """What ends at the start or starts at the end is not there."""
     assert peak([taken(0, 5), taken(10, 15)], Millis(5), Millis(10)) == 0

@@ -150,6 +150,7 @@ def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRul
 
 @settings(max_examples=400)
 @given(cases())
+@pytest.mark.promise("stranding")
 def test_whoever_is_stranded_is_looked_at(case: tuple[list[Occupancy], ResourceRules, ResourceRules, Millis]) -> None:
     """Those who meet the stretches that an edit narrows are judged, and that is as good as judging everybody."""
     found, before, after, now = case

@@ -64,6 +64,7 @@ ROOMS = st.booleans().map(lambda by_guests: replace(ROOM, capacity=4, by_guests=
 class TestVerdict:
     """What holds for every judgement."""
 
+    @pytest.mark.promise("all-rules")
     def test_all_rules_are_judged_in_one_order(self) -> None:
         """Also where everything is wrong at once."""
         room = ResourceRules("room", capacity=2, by_guests=True, active=False)

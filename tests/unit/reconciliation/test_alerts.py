@@ -167,6 +167,7 @@ class TestSignature:
         assert "webhook-signature" not in hook.requests[0].headers
 
 
+@pytest.mark.promise("alerts")
 class TestAnswers:
     """What a receiver may answer."""
 
