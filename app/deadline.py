@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Context, ContextVar
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import pymongo
 
 from app.errors import Problem
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 LEAST_SECONDS = 0.001
 """The timeout of an operation after the deadline; zero would mean no limit."""
@@ -116,3 +117,14 @@ def bound(deadline: Deadline) -> Iterator[None]:
 def detached(work: Coroutine[object, object, T], *, name: str | None = None) -> "asyncio.Task[T]":
     """Start a task that is not bound to the deadline of the current request."""
     return asyncio.get_running_loop().create_task(work, name=name, context=Context())
+
+
+def call_at(when: float, call: Callable[[*Ts], None], *arguments: *Ts) -> asyncio.TimerHandle:
+    """A timer of the event loop without the context, and so without the deadline, of the request that sets it.
+
+    Args:
+        when: The time of the call, in seconds of the loop's clock.
+        call: What is called.
+        arguments: With what.
+    """
+    return asyncio.get_running_loop().call_at(when, call, *arguments, context=Context())

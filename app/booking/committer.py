@@ -6,57 +6,40 @@ batch determines the outcome, and an intent whose deadline passes is `outcome-un
 """
 
 import asyncio
-import math
-import random
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from contextvars import Context
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, TypeVar
 
 import structlog
 from bson import ObjectId
-from bson.errors import BSONError
-from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
+from app.booking.backoff import Backoff, backoff_seconds
 from app.booking.batch import Batch, Outcome, WriteConflict
 from app.booking.drivers import Driver
+from app.booking.failures import intent_problem, transient_failure
 from app.booking.idempotency import Replay
 from app.booking.intents import AnyIntent, Intent, Lane
-from app.booking.outcomes import Accepted, overloaded, unreachable
+from app.booking.outcomes import Accepted, overloaded
 from app.booking.priority import RequestPriority
 from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, lanes_of, resolve
-from app.booking.timestamps import COMMIT_SECONDS
+from app.booking.time_budget import budget_seconds, start_reserve_seconds, typical_batch_seconds
 from app.booking.transaction import attempt
-from app.deadline import detached, sending, within
+from app.deadline import call_at, detached, sending, within
 from app.domain.instants import Millis
 from app.errors import OutcomeUnknown, Problem
-from app.outages import codes_of, is_breakdown, is_outage
+from app.outages import codes_of
 from app.storage.rule_cache import RuleCache
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 QUEUE_LIMIT = 8_192
 SLOTS = 2
 DUPLICATE_KEY = 11_000
-BUDGET_MIN_SECONDS = 0.5
-"""The least time of a batch, also where its last deadline is nearer."""
-START_RESERVE_SECONDS = 0.6
-"""An intent with less time left (or less than a quarter of its time) joins no batch: its outcome would probably be
-unknown to its caller."""
-BATCHES_RESERVE = 1.5
-"""An intent with less time left than this many batches take (or less than half of its time) joins no batch either: an
-intent whose deadline passes in a batch makes the whole batch run again."""
-BATCH_SECONDS_DECAY = 0.8
-"""The factor by which the time of a slow batch decays with each faster one after it."""
-COMMIT_RESERVE_SECONDS = 0.4
-"""The end of a batch's time, reserved for the commit and for the read that finds out whether it was applied."""
 CONFLICTS_BEFORE_PRIORITY = 3
 """An intent whose batches lost so many write conflicts requests priority on its guards."""
-BACKOFF_SECONDS, BACKOFF_GROWTH, BACKOFF_LIMIT_SECONDS = 0.005, 1.5, 0.5
-"""The drivers' own values (mongo-java-driver, PR 1852), with full jitter."""
 
 
 class Committer:
@@ -87,7 +70,7 @@ class Committer:
         self.branches_per_find = branches_per_find
         self.waiting: deque[AnyTicket] = deque()
         self.busy_lanes: set[Lane] = set()
-        self.backoff_until: dict[Lane, float] = {}
+        self.backoff = Backoff(on_end=self._schedule_pump)
         self.resources_max = INTENTS_LIMIT
         """The resources that the next batch may span: halved by a write conflict, doubled by a success."""
         self.free_slots = list(range(SLOTS))
@@ -116,10 +99,9 @@ class Committer:
         loop = asyncio.get_running_loop()
         seconds = within(intent.deadline_seconds)
         deadline = loop.time() + seconds
-        reserve = max(min(START_RESERVE_SECONDS, seconds / 4), min(BATCHES_RESERVE * self.batch_seconds, seconds / 2))
-        start_by = deadline - reserve
+        start_by = deadline - start_reserve_seconds(seconds, self.batch_seconds)
         ticket = Ticket(intent, lanes_of(intent), deadline, start_by, loop.create_future(), targets=intent.targets())
-        ticket.timer = _call_at(start_by, self._on_deadline, ticket)
+        ticket.timer = call_at(start_by, self._on_deadline, ticket)
         self.waiting.append(ticket)
         self._schedule_pump()
         return await asyncio.shield(ticket.future)
@@ -145,7 +127,7 @@ class Committer:
                 ticket, ticket.timeout_problem or overloaded("It did not come to its turn in time; nothing was done.")
             )
         elif asyncio.get_running_loop().time() < ticket.deadline:
-            ticket.timer = _call_at(ticket.deadline, self._on_deadline, ticket)
+            ticket.timer = call_at(ticket.deadline, self._on_deadline, ticket)
         elif ticket.batch is None or ticket.batch.abandon():
             resolve(
                 ticket, ticket.timeout_problem or overloaded("The database did not answer in time; nothing was done.")
@@ -175,7 +157,7 @@ class Committer:
 
     def _take(self) -> list[AnyTicket]:
         """The next batch, in order of arrival; a ticket that cannot run yet keeps its lanes from those behind it."""
-        blocked = self.busy_lanes | self.backoff_until.keys()
+        blocked = self.busy_lanes | self.backoff.lanes
         batch = BatchBuilder(
             self.resources_max if self.driver.atomic else 1, INTENTS_LIMIT if self.driver.atomic else 1
         )
@@ -206,7 +188,7 @@ class Committer:
             raise
         finally:
             if not tickets[0].intent.lengthy:
-                self.batch_seconds = max(loop.time() - began, self.batch_seconds * BATCH_SECONDS_DECAY)
+                self.batch_seconds = typical_batch_seconds(self.batch_seconds, loop.time() - began)
             self.busy_lanes -= lanes
             self.free_slots.append(slot)
             self._schedule_pump()
@@ -239,22 +221,20 @@ class Committer:
         for ticket in tickets:
             ticket.batch = batch
         batch.abandoned = any(ticket.future.done() for ticket in tickets)
-        left = max(ticket.deadline for ticket in tickets) - loop.time() - COMMIT_RESERVE_SECONDS
-        budget = max(left, BUDGET_MIN_SECONDS)
-        budget = min(budget, COMMIT_SECONDS)  # an older batch does not commit, however late its deadlines are
+        budget = budget_seconds(max(ticket.deadline for ticket in tickets) - loop.time())
         try:
             outcomes: list[Outcome | WriteConflict] = [*await self.driver.run(slot, attempt(batch), budget)]
-            self._back_off(batch.yield_requests)
+            self.backoff.start(batch.yield_requests)
             return outcomes  # noqa: TRY300  # try/else would separate the return from its call
         except (WriteConflict, Problem) as error:  # a Problem of the whole batch: this process must not book
             return [error] * len(tickets)
         except Exception as error:  # noqa: BLE001  # an error of one intent must not reach the others
             if DUPLICATE_KEY in codes_of(error) and not duplicate:
                 return await self._outcomes(slot, tickets, duplicate=True)
-            if (failure := _transient_failure(error)) is not None:
+            if (failure := transient_failure(error)) is not None:
                 return [failure] * len(tickets)
             if len(tickets) == 1:
-                return [_intent_problem(error)]
+                return [intent_problem(error)]
         half = len(tickets) // 2
         return [*await self._outcomes(slot, tickets[:half]), *await self._outcomes(slot, tickets[half:])]
 
@@ -268,8 +248,7 @@ class Committer:
         lanes = frozenset[Lane]().union(*(ticket.lanes for ticket, _ in conflicts))
         self.resources_max = max(len(lanes) // 2, 1)
         attempts = max(ticket.conflicts for ticket, _ in conflicts)
-        wait = min(BACKOFF_SECONDS * BACKOFF_GROWTH**attempts, BACKOFF_LIMIT_SECONDS) * random.random()  # noqa: S311  # jitter
-        self._back_off(dict.fromkeys(lanes, wait))
+        self.backoff.start(dict.fromkeys(lanes, backoff_seconds(attempts)))
         stuck = frozenset[Lane]().union(
             *(t.intent.lanes() for t, _ in conflicts if t.conflicts >= CONFLICTS_BEFORE_PRIORITY)
         )
@@ -281,30 +260,12 @@ class Committer:
             ticket.timeout_problem = conflict.problem
             self._requeue(ticket)
 
-    def _send_priority_request(self, way: RequestPriority, lanes: frozenset[Lane]) -> None:
+    def _send_priority_request(self, request_priority: RequestPriority, lanes: frozenset[Lane]) -> None:
         """Ask other processes to leave the guards alone for a moment; the back-off ends once the request is written."""
-        task = detached(way(lanes, self.owner))
+        task = detached(request_priority(lanes, self.owner))
         self.priority_requests.add(task)
         task.add_done_callback(self.priority_requests.discard)
-        task.add_done_callback(lambda _: self._end_backoff(lanes, math.inf))
-
-    def _back_off(self, seconds: Mapping[Lane, float]) -> None:
-        """Start no batch with one of these lanes for so many seconds."""
-        loop = asyncio.get_running_loop()
-        for lane, wait in seconds.items():
-            self.backoff_until[lane] = until = loop.time() + wait
-            _call_at(until, self._end_backoff, (lane,), until)
-
-    def _end_backoff(self, lanes: Collection[Lane], until: float) -> None:
-        """End the back-off of lanes, except where a later end was set meanwhile.
-
-        The end is compared with the one that was set and not with the clock: the loop's timers may fire a little
-        early, and no other call would end the back-off.
-        """
-        for lane in lanes:
-            if self.backoff_until.get(lane, until) <= until:
-                self.backoff_until.pop(lane, None)
-        self._schedule_pump()
+        task.add_done_callback(lambda _: self.backoff.end(lanes))
 
     def _requeue(self, ticket: AnyTicket) -> None:
         """Put a ticket at the front of the queue again, unless its time is over."""
@@ -317,11 +278,6 @@ class Committer:
         self.waiting.appendleft(ticket)
 
 
-def _call_at(when: float, call: Callable[[*Ts], None], *arguments: *Ts) -> asyncio.TimerHandle:
-    """A timer without the context, and so without the deadline, of the request that sets it."""
-    return asyncio.get_running_loop().call_at(when, call, *arguments, context=Context())
-
-
 def _outcome_unknown(intent: AnyIntent) -> OutcomeUnknown:
     """The problem of an intent whose batch is still running at its deadline."""
     return OutcomeUnknown([str(identity) for identity in intent.reservations()], keyed=intent.token is not None)
@@ -332,35 +288,3 @@ def _log_late_outcome(ticket: AnyTicket, outcome: "Outcome | WriteConflict") -> 
     if isinstance(ticket.future.exception(), OutcomeUnknown) and not isinstance(outcome, OutcomeUnknown):
         ids = [str(identity) for identity in ticket.intent.reservations()]
         log.info("an unknown outcome is known", reservations=ids, done=isinstance(outcome, Accepted | Replay))
-
-
-def _transient_failure(error: Exception) -> WriteConflict | Problem | None:
-    """The outcome of a whole batch that failed for a reason of the moment; None for an error that its data may cause.
-
-    A batch whose connection or time failed runs again. A server that answers that it cannot write is not asked again:
-    a full disk is not emptied within a deadline.
-    """
-    if isinstance(error, ConnectionFailure) and not isinstance(error, NetworkTimeout):
-        problem = unreachable()
-        problem.__cause__ = error
-        return WriteConflict(problem)
-    if getattr(error, "timeout", False):
-        return WriteConflict(overloaded("The database did not answer in time; nothing was done."))
-    return _database_unusable(error) if is_outage(error) else None
-
-
-def _database_unusable(error: Exception) -> Problem:
-    """The problem of an intent where the database answers that it cannot work, with a full disk for example."""
-    problem = Problem("unavailable", "The database cannot work at the moment; nothing was done.")
-    problem.__cause__ = error
-    return problem
-
-
-def _intent_problem(error: Exception) -> Problem:
-    """The problem of a single intent whose batch failed with it alone."""
-    if isinstance(error, BSONError | OverflowError | DocumentTooLarge):
-        return Problem("invalid", f"The database cannot keep this: {error}.")
-    if is_breakdown(error):
-        return _database_unusable(error)
-    log.error("transaction failed", exc_info=error)
-    return Problem("internal", "The database refused this for a reason that is not yours; nothing was done.")

@@ -1,7 +1,7 @@
 """The public interface of the write path: booking, changing and closing for the rooms above."""
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 from bson import ObjectId
 
@@ -16,60 +16,17 @@ from app.booking.existing import ExistingIntent, ReservationMoved
 from app.booking.group import AllOrNothing, BookGroup, Move
 from app.booking.idempotency import AnyToken, Replay, Token, read_answers, replay
 from app.booking.import_rows import ChangeRow
-from app.booking.intents import Intent
-from app.booking.outcomes import overloaded
 from app.booking.priority import priority_requester
+from app.booking.submission import ExistingFields, submit_for_existing
 from app.cluster.heartbeat import Heartbeat
 from app.domain.lifecycle import Status
-from app.errors import Problem, not_found
-from app.retries import retry
+from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service
 from app.storage.occupancy import BRANCHES_MAX
-from app.storage.reservations import GuardedRow, ReservationStore
 from app.storage.rule_cache import RuleCache
-from app.storage.stored_reservations import unreadable
-from app.storage.values import identity as identity_of
 
 T = TypeVar("T")
-
-ATTEMPTS_MAX = 5
-"""How often an intent is submitted while others move its reservations to guards that it does not name."""
-
-
-class ExistingFields(TypedDict):
-    """The arguments of an intent that identify the reservation that it changes."""
-
-    reservation: ObjectId
-    resource: str
-    service: str | None
-    operation: ObjectId
-
-
-class GuardedBy(TypedDict):
-    """The resource and the service whose guards a change of a reservation needs."""
-
-    resource: str
-    service: str | None
-
-
-def _guards_of(row: GuardedRow) -> GuardedBy:
-    """The resource and the service of a stored reservation.
-
-    Raises:
-        Problem: `invalid` where its resource cannot be read.
-    """
-    resource = identity_of(row.get("resource"))
-    if resource is None:
-        raise unreadable({"resource": row.get("resource")})
-    return GuardedBy(resource=resource, service=identity_of(row.get("service")))
-
-
-def _unkeyed(value: T | Replay) -> T:
-    """The value of an intent without a key, which has no stored answer to replay."""
-    if isinstance(value, Replay):  # pragma: no cover  # only an intent with a token is replayed
-        raise TypeError("an intent without a key was replayed")
-    return value
 
 
 class BookingService:
@@ -196,35 +153,6 @@ class BookingService:
         except ReservationMoved as error:
             raise Problem("stale", "It was moved since it was read; read it again and repeat the change.") from error
 
-    async def _change(self, identity: ObjectId, intent: Callable[[ExistingFields], ExistingIntent]) -> Reservation:
-        return _unkeyed(await self._submit_for_existing([identity], lambda fields: intent(fields[0])))
-
-    async def _submit_for_existing(
-        self, identities: Sequence[ObjectId], intent: Callable[[list[ExistingFields]], Intent[T]]
-    ) -> T | Replay:
-        """Submit an intent with the guards of these reservations; if one is moved meanwhile, again with the new ones.
-
-        Raises:
-            Problem: `not-found`; `overloaded` where that happened `ATTEMPTS_MAX` times; what the intent raises.
-        """
-        operations = [ObjectId() for _ in identities]
-
-        async def submit() -> T | Replay:
-            rows = await ReservationStore(self.store).find_guarded(identities)
-            for identity in identities:
-                if identity not in rows:
-                    raise not_found("reservation", str(identity))
-            fields = [
-                ExistingFields(reservation=identity, operation=operation, **_guards_of(rows[identity]))
-                for identity, operation in zip(identities, operations, strict=True)
-            ]
-            return await self.committer.submit(intent(fields))
-
-        try:
-            return await retry(submit, ATTEMPTS_MAX, on=ReservationMoved)
-        except ReservationMoved:
-            raise overloaded("It is being moved about by others; nothing was done.") from None
-
     async def book_group(self, group: BookGroup) -> list[Reservation] | Replay:
         """Book several times or resources, all or none.
 
@@ -251,7 +179,7 @@ class BookingService:
                 members=[Confirm(**each, by=by, admin=admin, reason=reason, spares_final=True) for each in fields],
             )
 
-        return await self._submit_together(identities, intent)
+        return await self._submit_all(identities, intent)
 
     async def close_all(
         self, identities: Sequence[ObjectId], to: Status, *, by: str, admin: bool = False, reason: str | None = None
@@ -268,7 +196,7 @@ class BookingService:
                 by=by, members=[Close(**each, by=by, to=to, admin=admin, reason=reason) for each in fields]
             )
 
-        return await self._submit_together(identities, intent)
+        return await self._submit_all(identities, intent)
 
     async def move(
         self,
@@ -295,17 +223,7 @@ class BookingService:
             return Move(by=by, members=members, token=token)
 
         self._check_transactions(len(moves))
-        return await self._submit_for_existing([identity for identity, _, _ in moves], intent)
-
-    async def _submit_together(
-        self, identities: Sequence[ObjectId], intent: Callable[[list[ExistingFields]], AllOrNothing]
-    ) -> list[Reservation]:
-        self._check_transactions(len(identities))
-        return _unkeyed(await self._submit_for_existing(identities, intent))
-
-    def _check_transactions(self, count: int) -> None:
-        if count > 1 and not self.committer.driver.atomic:
-            raise Problem("strict-only", "This server has no transactions, so only one reservation can change at once.")
+        return await submit_for_existing(self.store, self.committer, [identity for identity, _, _ in moves], intent)
 
     async def close(
         self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False
@@ -334,3 +252,25 @@ class BookingService:
         return _unkeyed(
             await self.committer.submit(EditService(identity=identity, apply=apply, version=version, by=by))
         )
+
+    async def _change(self, identity: ObjectId, intent: Callable[[ExistingFields], ExistingIntent]) -> Reservation:
+        return _unkeyed(
+            await submit_for_existing(self.store, self.committer, [identity], lambda fields: intent(fields[0]))
+        )
+
+    async def _submit_all(
+        self, identities: Sequence[ObjectId], intent: Callable[[list[ExistingFields]], AllOrNothing]
+    ) -> list[Reservation]:
+        self._check_transactions(len(identities))
+        return _unkeyed(await submit_for_existing(self.store, self.committer, identities, intent))
+
+    def _check_transactions(self, count: int) -> None:
+        if count > 1 and not self.committer.driver.atomic:
+            raise Problem("strict-only", "This server has no transactions, so only one reservation can change at once.")
+
+
+def _unkeyed(value: T | Replay) -> T:
+    """The value of an intent without a key, which has no stored answer to replay."""
+    if isinstance(value, Replay):  # pragma: no cover  # only an intent with a token is replayed
+        raise TypeError("an intent without a key was replayed")
+    return value

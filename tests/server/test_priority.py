@@ -88,13 +88,13 @@ class Rests:
 
     def __init__(self, desk: BookingService, patch: pytest.MonkeyPatch) -> None:
         self.lanes: list[str] = []
-        rest = desk.committer._back_off
+        rest = desk.committer.backoff.start
 
         def noting(seconds: Mapping[Lane, float]) -> None:
             self.lanes += seconds
             rest(dict.fromkeys(seconds, 0.0))
 
-        patch.setattr(desk.committer, "_back_off", noting)
+        patch.setattr(desk.committer.backoff, "start", noting)
 
 
 async def test_who_reads_the_mark_of_another_leaves_the_resource_alone(

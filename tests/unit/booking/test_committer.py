@@ -11,15 +11,17 @@ from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, ExecutionTimeout, NetworkTimeout
 from structlog.testing import capture_logs
 
+from app.booking import backoff
 from app.booking import committer as module
 from app.booking.batch import Batch, Outcome, WriteConflict
-from app.booking.committer import BUDGET_MIN_SECONDS, Committer
+from app.booking.committer import Committer
 from app.booking.confirm_extend_close import Confirm
 from app.booking.group import BookGroup
 from app.booking.idempotency import Token
 from app.booking.intents import AnyIntent, Intent, Lane, guard_lanes
 from app.booking.outcomes import Accepted
 from app.booking.queue import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, BatchBuilder, Ticket, lanes_of
+from app.booking.time_budget import BUDGET_MIN_SECONDS
 from app.deadline import Deadline, bound, current
 from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem
@@ -413,15 +415,15 @@ async def test_a_lane_that_rested_goes_on_though_the_loop_calls_early(
     """The loop may call a moment before the time; with nobody else arriving, that call is the only one there is."""
     committer = committer_over(driver)
     loop = asyncio.get_running_loop()
-    committer._back_off({LANE: 60.0})
-    until = committer.backoff_until[LANE]
+    committer.backoff.start({LANE: 60.0})
+    until = committer.backoff.until[LANE]
     (task,) = submit(committer, "a")
     await asyncio.sleep(0)
     assert driver.seen == []
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "time", lambda: until - 1e-9)
-        committer._end_backoff((LANE,), until)
+        committer.backoff.end((LANE,), until)
     await settle(driver, [task], accept)
 
     assert [names(batch) for batch in driver.seen] == [["a"]]
@@ -475,14 +477,14 @@ async def test_a_duplicate_that_stays_one_ends(driver: Scripted) -> None:
 async def test_a_lane_that_rests_is_left_alone(driver: Scripted) -> None:
     """Nothing is begun there before its time, and whoever wants something else goes ahead."""
     committer = committer_over(driver)
-    committer._back_off({LANE: 60.0})
+    committer.backoff.start({LANE: 60.0})
     resting, other = submit(committer, "a", "b")
     _, go = await driver.next_batch()
     go.set_result(accept)
     await other
 
     assert [names(batch) for batch in driver.seen] == [["b"]]
-    committer._end_backoff((LANE,), committer.backoff_until[LANE])
+    committer.backoff.end((LANE,), committer.backoff.until[LANE])
     await settle(driver, [resting], accept)
     assert [names(batch) for batch in driver.seen] == [["b"], ["a"]]
 
@@ -490,15 +492,15 @@ async def test_a_lane_that_rests_is_left_alone(driver: Scripted) -> None:
 async def test_the_end_of_a_shorter_rest_does_not_end_a_longer_one(driver: Scripted) -> None:
     """Of two reasons to rest the later end counts."""
     committer = committer_over(driver)
-    committer._back_off({LANE: 10.0})
-    first = committer.backoff_until[LANE]
-    committer._back_off({LANE: 60.0})
-    second = committer.backoff_until[LANE]
-    committer._end_backoff((LANE,), first)
+    committer.backoff.start({LANE: 10.0})
+    first = committer.backoff.until[LANE]
+    committer.backoff.start({LANE: 60.0})
+    second = committer.backoff.until[LANE]
+    committer.backoff.end((LANE,), first)
 
-    assert committer.backoff_until == {LANE: second}
-    committer._end_backoff((LANE,), second)
-    assert committer.backoff_until == {}
+    assert committer.backoff.until == {LANE: second}
+    committer.backoff.end((LANE,), second)
+    assert committer.backoff.until == {}
 
 
 async def test_a_mark_that_stands_ends_the_rest(driver: Scripted) -> None:
@@ -509,7 +511,7 @@ async def test_a_mark_that_stands_ends_the_rest(driver: Scripted) -> None:
     async def way(lanes: frozenset[Lane], owner: Any) -> None:
         asked.append(lanes)
 
-    committer._back_off({LANE: 60.0})
+    committer.backoff.start({LANE: 60.0})
     (task,) = submit(committer, "a")
     await asyncio.sleep(0)
     committer._send_priority_request(way, frozenset((LANE,)))
@@ -523,7 +525,7 @@ async def test_the_last_call_is_none_for_who_is_in_a_batch(driver: Scripted, mon
     """Once it is taken only the batch answers, until the time of the caller is over."""
     loop, minded, calls = asyncio.get_running_loop(), list[dict[str, Any]](), list[tuple[Any, ...]]()
     loop.set_exception_handler(lambda _, context: minded.append(context))
-    monkeypatch.setattr(module, "_call_at", lambda *call: calls.append(call))
+    monkeypatch.setattr(module, "call_at", lambda *call: calls.append(call))
     committer = committer_over(driver)
     (task,) = submit(committer, "a", deadline_seconds=60.0)
     _, go = await driver.next_batch()
@@ -541,8 +543,8 @@ async def test_the_last_call_is_none_for_who_is_in_a_batch(driver: Scripted, mon
 
 async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a conflict a batch spans half of the resources, after each success twice as many."""
-    monkeypatch.setattr(module, "BACKOFF_SECONDS", 60.0)
-    monkeypatch.setattr(module, "BACKOFF_LIMIT_SECONDS", 60.0)
+    monkeypatch.setattr(backoff, "BACKOFF_SECONDS", 60.0)
+    monkeypatch.setattr(backoff, "BACKOFF_LIMIT_SECONDS", 60.0)
     committer = committer_over(driver)
     tasks = submit(committer, *"abcdefgh")
     _, go = await driver.next_batch()
@@ -553,8 +555,8 @@ async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted, m
     go.set_result(lose)
     for _ in range(5):
         await asyncio.sleep(0)
-    assert committer.backoff_until.keys() == {*"abcdefgh"}
-    committer._end_backoff(guard_lanes(*"abcdefgh"), math.inf)
+    assert committer.backoff.until.keys() == {*"abcdefgh"}
+    committer.backoff.end(guard_lanes(*"abcdefgh"), math.inf)
     await settle(driver, tasks, accept)
     await settle(driver, submit(committer, *"abcdefgh"), accept)
 
