@@ -33,6 +33,19 @@ def test_ci_lints_before_it_tests() -> None:
     assert lines.index("make lint") < next(place for place, line in enumerate(lines) if line.startswith("make test"))
 
 
+def test_ci_holds_a_floor_of_coverage() -> None:
+    """The run of all tests is measured, and judged also where a test failed at first."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    calls = re.findall(r"^ *make (test|covered)\b(.*)$", script, re.MULTILINE)
+
+    assert [(target, "COVERAGE_FLOOR=$floor" in rest) for target, rest in calls] == [
+        ("test", True),
+        ("test", False),
+        ("covered", True),
+    ]
+    assert float(re.findall(r"^floor=(\d+)$", script, re.MULTILINE)[0]) >= 95
+
+
 def test_lint_has_every_gate() -> None:
     """Style, format, two judges of types, and spelling."""
     tools = [line.removeprefix(".venv/bin/").split()[:2] for line in recipe("lint")]
