@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 
 from app.availability.queries import BookableResource
 from app.domain.instants import DAY, MINUTE, Duration, Millis
-from app.domain.rules import ServiceRules, length_fault
+from app.domain.lengths import UNDETERMINED_END, end_by_service, length_fault
+from app.domain.rules import ServiceRules
 from app.domain.schedule_json import read_span
 from app.domain.slots import SlotQuery
-from app.domain.zones import ONE_DAY, day_of, next_day, start_of_day, zone
+from app.domain.zones import ONE_DAY, day_of, start_of_day, zone
 from app.errors import Fault, Problem, invalid_parameter
 
 SPAN_DAYS = 92
@@ -71,18 +72,17 @@ def _length(minutes: int | None, service: ServiceRules | None) -> Duration:
     return service.duration
 
 
-def end_of(start: Millis, end: Millis | None, service: ServiceRules | None, tz: ZoneInfo) -> Millis:
+def end_of(start: Millis, end: Millis | None, service: ServiceRules | None, timezone: str) -> Millis:
     """The end of a time; where none is given, the service of fixed length or full days sets it.
 
     Raises:
         Problem: `invalid` where nothing sets it, or the length is one that no reservation can have.
     """
     if end is None:
-        if service is None or service.kind == "flexible":
-            raise invalid_parameter(
-                "endTime", "Say when it ends: without a service of fixed length nothing else tells."
-            )
-        return next_day(start, tz) if service.kind == "full-day" else Millis(start + service.duration)
+        end = end_by_service(start, service, timezone)
+        if end is None:
+            raise invalid_parameter("endTime", UNDETERMINED_END)
+        return end
     if (flaw := length_fault(start, end)) is not None:
         raise invalid_parameter("endTime", flaw)
     return end

@@ -23,7 +23,6 @@ from app.domain.instants import Millis, to_millis
 from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
 from app.domain.slots import Budget, Candidates, Slot, SlotQuery, longest_of, slots
-from app.domain.zones import zone
 from app.errors import invalid_parameter
 from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
@@ -98,9 +97,7 @@ class Availability:
                 service, [resource] = await self._resources(question.service, question.resource, until)
                 start = to_millis(question.start)
                 end = None if question.end is None else to_millis(question.end)
-                request = BookingRequest(
-                    start, end_of(start, end, service, zone(resource.rules.timezone)), question.guests
-                )
+                request = BookingRequest(start, end_of(start, end, service, resource.rules.timezone), question.guests)
                 block = block_of(request.start, request.end, service)
                 _require_time(until)
                 rows = await read_rows(self.store, [resource], *block, rows_max=ROWS_MAX)

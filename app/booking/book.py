@@ -8,12 +8,12 @@ from datetime import datetime
 from bson import ObjectId
 from typing_extensions import override
 
-from app.booking.intents import TYPICAL_BYTES, Intent, Lane, View, guard_lanes
+from app.booking.intents import TYPICAL_BYTES, Intent, Lane, View, guard_lanes, rules_for
 from app.booking.outcomes import Accepted, Refused
 from app.domain.instants import SECOND, Millis, from_millis, to_millis
+from app.domain.lengths import UNDETERMINED_END, end_by_service
 from app.domain.lifecycle import BLOCKING, Status
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
-from app.domain.zones import next_day, zone
 from app.errors import invalid_field
 from app.storage.documents import HistoryEntry, Reservation
 from app.storage.occupancy import occupancy
@@ -152,10 +152,10 @@ class Book(Intent[Reservation]):
         Raises:
             Problem: `invalid` for an unknown resource or service, or an end that nothing determines.
         """
-        resource_rules, service_rules = self._rules_for(resource, view)
+        resource_rules, service_rules = rules_for(view, resource, self.service)
         end = self._end(resource_rules, service_rules)
         if end is None:
-            raise invalid_field("endTime", "Say when it ends: without a service of fixed length nothing else tells.")
+            raise invalid_field("endTime", UNDETERMINED_END)
         calendar = view.calendar(resource)
         request = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_rules_until(end, calendar.now))
         return judge(request, resource_rules, service_rules, calendar)
@@ -164,7 +164,7 @@ class Book(Intent[Reservation]):
         verdict = self.verdict_on(resource, view)
         if not verdict.bookable:
             raise Refused(verdict)
-        resource_rules, service_rules = self._rules_for(resource, view)
+        resource_rules, service_rules = rules_for(view, resource, self.service)
         calendar = view.calendar(resource)
         reservation = self._reservation(verdict, verdict.request.end, resource_rules, service_rules, calendar.now)
         accepted = Accepted(reservation, proof=("reservations", {"_id": self.reservation}), inserts=[reservation])
@@ -183,23 +183,10 @@ class Book(Intent[Reservation]):
         del end, now
         return self.lifted_rules
 
-    def _rules_for(self, resource: str, view: View) -> tuple[ResourceRules, ServiceRules | None]:
-        resource_rules = view.resource_rules(resource)
-        if resource_rules is None:
-            raise invalid_field("resource", f"There is no resource {resource!r}.")
-        service_rules = view.service_rules(self.service) if self.service else None
-        if self.service and service_rules is None:
-            raise invalid_field("service", f"There is no service {self.service!r}.")
-        return resource_rules, service_rules
-
     def _end(self, resource_rules: ResourceRules, service_rules: ServiceRules | None) -> Millis | None:
         if self.end is not None:
             return to_millis(self.end)
-        if service_rules is None or service_rules.kind == "flexible":
-            return None
-        if service_rules.kind == "full-day":
-            return next_day(to_millis(self.start), zone(resource_rules.timezone))
-        return Millis(to_millis(self.start) + service_rules.duration)
+        return end_by_service(to_millis(self.start), service_rules, resource_rules.timezone)
 
     def _reservation(
         self,

@@ -8,23 +8,13 @@ from typing_extensions import override
 
 from app.booking.confirm_extend_close import hold_expired
 from app.booking.existing import ExistingIntent, check_version
-from app.booking.intents import Lane, View, guard_lanes
+from app.booking.intents import Lane, View, guard_lanes, rules_for
 from app.booking.outcomes import Accepted, Refused
 from app.booking.permission import check_cancellation_notice, check_service_change, check_service_given
 from app.domain.instants import Millis, from_millis, to_millis
+from app.domain.lengths import LENGTH_MIN, end_of_same_length, length_fault
 from app.domain.lifecycle import is_final
-from app.domain.rules import (
-    LEAD_TIME_RULES,
-    LENGTH_MIN,
-    RULES,
-    BookingRequest,
-    ResourceRules,
-    ServiceRules,
-    block_of,
-    end_of_same_length,
-    judge,
-    length_fault,
-)
+from app.domain.rules import LEAD_TIME_RULES, RULES, BookingRequest, ResourceRules, ServiceRules, block_of, judge
 from app.errors import Problem, invalid_field
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
@@ -83,10 +73,8 @@ class Change(ExistingIntent):
             Refused: with the verdict, where the rules say no.
             ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
-        stored = self.require_stored(view)
+        stored, now, status = self.require_current(view)
         check_version(self.version, stored.version)
-        now = view.now(stored.resource)
-        status = self.status_now(stored, now)
         if status == "expired":
             raise hold_expired()
         if is_final(status) and not self.patch.keys() <= DETAIL_FIELDS:
@@ -128,7 +116,7 @@ class Change(ExistingIntent):
     def _changed(self, stored: Reservation, view: View) -> tuple[Reservation, ResourceRules, ServiceRules | None]:
         """The changed reservation, with the rules by which it is judged."""
         after = _patched(stored, self.patch)
-        resource_rules, service_rules = self.rules_for(view, after)
+        resource_rules, service_rules = rules_for(view, after.resource, after.service)
         rules_before = view.resource_rules(stored.resource) or resource_rules
         start, end = self._times(stored, after, service_rules, rules_before, resource_rules)
         after = after.model_copy(update={"start_time": from_millis(start), "end_time": from_millis(end)})

@@ -44,9 +44,7 @@ class Confirm(ExistingIntent):
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`.
             ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
-        stored = self.require_stored(view)
-        now = view.now(stored.resource)
-        status = self.status_now(stored, now)
+        stored, now, status = self.require_current(view)
         if status == "expired":
             raise hold_expired()
         if status == "confirmed" or (self.spares_final and is_final(status)):
@@ -76,9 +74,7 @@ class Extend(ExistingIntent):
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `invalid`.
             ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
-        stored = self.require_stored(view)
-        now = view.now(stored.resource)
-        status = self.status_now(stored, now)
+        stored, now, status = self.require_current(view)
         if status == "expired":
             raise hold_expired()
         if status != "pending" or stored.expires_at is None:
@@ -113,9 +109,7 @@ class Close(ExistingIntent):
             Problem: `not-found`, `forbidden-transition`, `too-late`.
             ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
-        stored = self.require_stored(view)
-        now = view.now(stored.resource)
-        status = self.status_now(stored, now)
+        stored, now, status = self.require_current(view)
         if is_final(status):
             return self.accept_unchanged(stored)
         if not may_follow(status, self.to):

@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import pymongo
-from pymongo import ReadPreference
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -26,8 +25,8 @@ from app.deadline import LEAST_SECONDS
 from app.outages import is_unheard
 from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
+from app.storage.concerns import MAJORITY, begin
 from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
-from app.storage.transactions import MAJORITY
 
 T = TypeVar("T")
 
@@ -126,7 +125,7 @@ class SessionDriver(Driver, SessionOwner):
         with pymongo.timeout(left):
             if step is BEGIN:
                 self._unbegun_slots.add(slot)
-                return session.start_transaction(ReadConcern("snapshot"), MAJORITY, ReadPreference.PRIMARY)
+                return begin(session)
             if step is COMMIT:
                 return session.commit_transaction()
             if step is KILL:

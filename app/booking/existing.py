@@ -11,7 +11,6 @@ from app.booking.intents import Intent, Lane, Target, View, guard_lanes
 from app.booking.outcomes import Accepted, Update
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, status_at
-from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem, invalid_field, not_found
 from app.storage.bson_types import BsonDocument, Row
 from app.storage.documents import Reservation
@@ -109,23 +108,17 @@ class ExistingIntent(Intent[Reservation]):
             raise invalid_field("resource", detail)
         return stored
 
-    def status_now(self, stored: Reservation, now: Millis) -> Status:
-        """The effective status in this transaction: a hold whose time is over is expired."""
-        return status_at(stored.status, None if stored.expires_at is None else to_millis(stored.expires_at), now)
-
-    def rules_for(self, view: View, after: Reservation) -> tuple[ResourceRules, ServiceRules | None]:
-        """The rules by which the changed reservation is judged.
+    def require_current(self, view: View) -> tuple[Reservation, Millis, Status]:
+        """The reservation as `require_stored` has it, the database's clock, and the effective status.
 
         Raises:
-            Problem: `invalid`, for a resource or a service that is not there.
+            Problem: as `require_stored` says.
+            ReservationMoved: it was moved since the intent was made.
         """
-        resource_rules = view.resource_rules(after.resource)
-        if resource_rules is None:
-            raise invalid_field("resource", f"There is no resource {after.resource!r}.")
-        service_rules = view.service_rules(after.service) if after.service else None
-        if after.service and service_rules is None:
-            raise invalid_field("service", f"There is no service {after.service!r}.")
-        return resource_rules, service_rules
+        stored = self.require_stored(view)
+        now = view.now(stored.resource)
+        expires_at = None if stored.expires_at is None else to_millis(stored.expires_at)
+        return stored, now, status_at(stored.status, expires_at, now)
 
     def accept_unchanged(self, stored: Reservation) -> Accepted[Reservation]:
         """Accept an intent whose reservation is already as the caller wants it: nothing is written."""

@@ -100,10 +100,8 @@ class ChangeRow(Change):
             Refused: with the verdict, where the rules say no.
             ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
-        stored = self.require_stored(view)
+        stored, now, was = self.require_current(view)
         check_version(self.version, stored.version)
-        now = view.now(stored.resource)
-        was = self.status_now(stored, now)
         if is_final(was):
             raise Problem("forbidden-transition", f"It is {was}, which is final.")
         if was != self.status and not may_become(was, self.status):

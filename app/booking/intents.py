@@ -13,6 +13,7 @@ from app.booking.outcomes import Accepted
 from app.domain.instants import Millis
 from app.domain.load import Calendar
 from app.domain.rules import ResourceRules, ServiceRules
+from app.errors import invalid_field
 from app.storage.bson_types import BsonDocument
 from app.storage.span import Span
 
@@ -62,6 +63,21 @@ class View(Protocol):
 
     def target(self, collection: str, identity: Hashable) -> BsonDocument | None:
         """A document that an intent named as its target; of a resource only its version."""
+
+
+def rules_for(view: View, resource: str, service: str | None) -> tuple[ResourceRules, ServiceRules | None]:
+    """The rules by which a reservation is judged.
+
+    Raises:
+        Problem: `invalid`, for a resource or a service that is not there.
+    """
+    resource_rules = view.resource_rules(resource)
+    if resource_rules is None:
+        raise invalid_field("resource", f"There is no resource {resource!r}.")
+    service_rules = view.service_rules(service) if service else None
+    if service and service_rules is None:
+        raise invalid_field("service", f"There is no service {service!r}.")
+    return resource_rules, service_rules
 
 
 @dataclass(slots=True, kw_only=True)

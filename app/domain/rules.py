@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from app.domain.instants import DAY, MINUTE, Duration, Millis
 from app.domain.load import Calendar, Occupancy, conflicts_in
 from app.domain.schedule import ALWAYS, Schedule, TimeOff, TimeOffIndex, Window, is_open, is_open_daily
-from app.domain.zones import days_between, is_day_start, next_day, zone
+from app.domain.zones import days_between, is_day_start, zone
 
 RULES = (
     "resource-active",
@@ -30,8 +30,6 @@ LIFTED_BY_FORCE = frozenset({"notice", "horizon", "schedule", "time-off"})
 """The rules that `force` lifts; capacity is never lifted."""
 LEAD_TIME_RULES = frozenset({"notice", "horizon"})
 """The rules about how far ahead a start lies; a change that keeps the start is not judged by them."""
-LENGTH_MAX = 366 * DAY
-LENGTH_MIN = MINUTE
 Assignment: TypeAlias = Literal["even", "first", "smallest"]
 """Which free member of a pool is booked: the least used, the first by id, or the smallest capacity that suffices."""
 
@@ -137,30 +135,6 @@ class Verdict:
 def block_of(start: Millis, end: Millis, service: ServiceRules | None) -> tuple[Millis, Millis]:
     """The block that `[start, end)` occupies: the service's buffers added on both sides."""
     return (Millis(start - service.buffer_before), Millis(end + service.buffer_after)) if service else (start, end)
-
-
-def length_fault(start: Millis, end: Millis, shortest: Duration = LENGTH_MIN) -> str | None:
-    """A sentence for the client about a length that no reservation can have; None if it is in order."""
-    if end <= start:
-        return "`endTime` must lie after `startTime`."
-    if end - start < shortest:
-        return "A reservation lasts at least a minute."
-    if end - start > LENGTH_MAX:
-        return f"A reservation lasts at most {LENGTH_MAX // DAY} days."
-    return None
-
-
-def end_of_same_length(
-    start: Millis, before: tuple[Millis, Millis], service: ServiceRules | None, zone_before: str, zone_after: str
-) -> Millis:
-    """Where a reservation ends that is moved to `start` and keeps its length: elapsed time, or for whole days as many.
-
-    Days are those of the resource, before and after: in another zone a day of 25 hours may touch two dates.
-    """
-    if service is not None and service.kind == "full-day":
-        days = days_between(*before, zone(zone_before))
-        return next_day(start, zone(zone_after), max(days, 1))
-    return Millis(start + before[1] - before[0])
 
 
 def judge(

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from app.domain.grid import Grid, full_days
 from app.domain.instants import DAY, EARLIEST, LATEST, Duration, Millis
+from app.domain.lengths import LENGTH_MAX
 from app.domain.load import Profile
-from app.domain.rules import LENGTH_MAX, BookingRequest, ResourceRules, ServiceRules, block_of, judge
+from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, block_of, judge
 from app.domain.schedule import TimeOffIndex, Window
 from app.domain.zones import zone
 

@@ -13,9 +13,10 @@ from bson import ObjectId
 from app.availability.queries import BookableResource, read_occupancies, read_resources
 from app.availability.service import Availability
 from app.domain.instants import from_millis, to_millis
+from app.domain.lengths import end_of_same_length
 from app.domain.lifecycle import BLOCKING, status_at
 from app.domain.load import Calendar
-from app.domain.rules import LEAD_TIME_RULES, BookingRequest, ServiceRules, end_of_same_length, judge
+from app.domain.rules import LEAD_TIME_RULES, BookingRequest, ServiceRules, judge
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Finding, Reservation

@@ -15,6 +15,7 @@ from app.storage.client import Store
 from app.storage.documents import Run, RunKind, RunState
 from app.storage.runs import RunStore
 from app.storage.sweep_rows import is_known_resource
+from app.storage.values import object_id
 
 
 class Reconciliations:
@@ -76,6 +77,8 @@ class Reconciliations:
 
 def _place(after: str | None) -> ObjectId | None:
     """The id in a cursor."""
-    if after is not None and not ObjectId.is_valid(after):
+    if after is None:
+        return None
+    if (place := object_id(after)) is None:
         raise bad_cursor()
-    return None if after is None else ObjectId(after)
+    return place

@@ -12,12 +12,12 @@ from app.errors import Problem, invalid_field, not_found
 from app.reservations.group_refusals import MemberProblem, Members, members_refused, members_wrong
 from app.reservations.group_schemas import NewGroup
 from app.reservations.hold_limits import holds_of
-from app.reservations.queries import object_id
 from app.reservations.schemas import NewReservation
 from app.reservations.service import Pools, Reservations
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.reservations import ReservationStore
+from app.storage.values import object_id
 
 _SENT, _STORED = Members("reservations"), Members("reservations", sent=False)
 
@@ -73,9 +73,9 @@ class Groups:
         Raises:
             Problem: `not-found`, also where the caller may not see it.
         """
-        group = object_id("group", identity)
-        members = await ReservationStore(self.store).find_group(group)
-        if not members or not all(caller.sees(reservation.customer) for reservation in members):
+        group = object_id(identity)
+        members = [] if group is None else await ReservationStore(self.store).find_group(group)
+        if group is None or not members or not all(caller.sees(reservation.customer) for reservation in members):
             raise not_found("group", identity)
         return Group(group, members)
 

@@ -5,9 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from bson import ObjectId
-from bson.errors import InvalidId
-
 from app.booking import FOLLOWER_LAG_SECONDS
 from app.caller import Caller
 from app.domain.instants import LATEST, Millis, from_millis, to_millis
@@ -39,18 +36,6 @@ class Filters:
         """The same for a caller, who may see one customer's reservations only."""
         customers = [each for each in (self.customer, caller.customer) if each is not None]
         return ReservationFilters(self.resource, customers, self.statuses, self.from_, self.to)
-
-
-def object_id(what: str, text: str) -> ObjectId:
-    """An id from a path.
-
-    Raises:
-        Problem: `not-found`, for a text that is no id.
-    """
-    try:
-        return ObjectId(text)
-    except (InvalidId, TypeError):
-        raise not_found(what, text) from None
 
 
 async def read_reservation(store: Store, identity: str, caller: Caller) -> Reservation:

@@ -9,7 +9,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import from_millis, render, to_millis
-from app.domain.rules import length_fault
+from app.domain.lengths import length_fault
 from app.domain.zones import choices, parse_wall, zone
 from app.errors import Fault, Problem, invalid_field
 from app.reservations.schemas import ReservationTime

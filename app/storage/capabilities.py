@@ -10,14 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
-from pymongo import MongoClient, ReadPreference
+from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, OperationFailure
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from app.domain.lifecycle import BLOCKING
 from app.settings import Mode
 from app.storage.bson_types import Filter
+from app.storage.concerns import begin
 from app.storage.errors import UNAUTHORIZED, StorageError
 
 StoreMode = Literal["strict", "optimistic"]
@@ -98,7 +97,7 @@ async def _lack_of_transactions(client: "AsyncIOMotorClient[Any]", database: "As
         return "it has no sessions"
     try:
         async with await client.start_session() as session:
-            session.start_transaction(ReadConcern("snapshot"), WriteConcern("majority", j=True), ReadPreference.PRIMARY)
+            begin(session)
             await database["guards"].find_one({"_id": ""}, session=session)
             await session.abort_transaction()
     except ConfigurationError as error:

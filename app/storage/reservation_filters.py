@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from app.domain.instants import EARLIEST, Millis, from_millis, to_millis
-from app.domain.rules import LENGTH_MAX
+from app.domain.lengths import LENGTH_MAX
 from app.storage.bson_types import BsonDocument, Filter, Row
 from app.storage.guards import lookup_ids
 from app.storage.sort_keys import after, after_both, mark_of, value_of

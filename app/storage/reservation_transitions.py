@@ -13,9 +13,9 @@ from motor.motor_asyncio import AsyncIOMotorCollection
 
 from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
+from app.storage.concerns import MAJORITY
 from app.storage.reservation_updates import HistoryLine, reservation_update
 from app.storage.reservations import RESERVATIONS
-from app.storage.transactions import MAJORITY
 
 RESERVATIONS_PER_FETCH = 500
 """The size of a cursor's batch."""

@@ -32,6 +32,7 @@ from app.storage.reservation_filters import (
 from app.storage.span import Span
 from app.storage.stored_reservations import lenient_reservation
 from app.storage.values import identity as relation
+from app.storage.values import object_id
 
 RESERVATIONS: str = Reservation.Settings.name
 
@@ -60,8 +61,8 @@ class ReservationStore:
     async def find_row(self, identity: str) -> BsonDocument | None:
         """A reservation by its ObjectId, else by the text that another program gave it as its id."""
         row: BsonDocument | None = None
-        if ObjectId.is_valid(identity):
-            row = await self._rows.find_one({"_id": ObjectId(identity)})
+        if (known := object_id(identity)) is not None:
+            row = await self._rows.find_one({"_id": known})
         return row or await self._rows.find_one({"_id": identity})
 
     async def find_shown(self, ids: Sequence[ObjectId]) -> dict[ObjectId, Reservation]:

@@ -20,6 +20,7 @@ from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.documents import QueuedRun, Run, RunKind, RunState
 from app.storage.leases import DEAD_SECONDS, OwnershipLost
+from app.storage.values import object_id
 
 KINDS: tuple[RunKind, ...] = get_args(RunKind)
 STATES: tuple[RunState, ...] = get_args(RunState)
@@ -173,8 +174,8 @@ class RunStore:
             Problem: `not-found`.
         """
         run: Run | None = None
-        if ObjectId.is_valid(identity):
-            run = await self.store.of(Run).find_one({"_id": ObjectId(identity)})
+        if (known := object_id(identity)) is not None:
+            run = await self.store.of(Run).find_one({"_id": known})
         if run is None:
             raise not_found("reconciliation", identity)
         return run

@@ -8,13 +8,11 @@ from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo import ReadPreference
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from app.retries import retry
 from app.storage.client import Store
+from app.storage.concerns import begin
 
-MAJORITY = WriteConcern("majority", j=True)
-"""What every write of a reservation waits for."""
 COMMIT_TRIES_MAX = 20
 """How often a commit whose answer was lost is sent again."""
 
@@ -53,7 +51,7 @@ async def transaction(store: Store) -> AsyncIterator[AsyncIOMotorClientSession]:
         pymongo.errors.PyMongoError: the server failed, or another transaction wrote the same (`is_transient`).
     """
     async with await store.client.start_session() as session:
-        session.start_transaction(ReadConcern("snapshot"), MAJORITY, ReadPreference.PRIMARY)
+        begin(session)
         try:
             yield session
         except BaseException:

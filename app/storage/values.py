@@ -68,6 +68,11 @@ def label(value: object) -> str:
     return plain or f"#{sha256(encode({'': value})).hexdigest()}"
 
 
+def object_id(text: str) -> ObjectId | None:
+    """The ObjectId that a text spells; None where it spells none."""
+    return ObjectId(text) if ObjectId.is_valid(text) else None
+
+
 def forms(text: str) -> list[Any]:
     """What an id may be stored as so that `identity` gives that text, as far as a database can look it up.
 

@@ -4,14 +4,13 @@ import hashlib
 from datetime import datetime
 from typing import NamedTuple
 
-from bson import ObjectId
-
 from app.domain.instants import render
 from app.errors import Problem, invalid_parameter
 from app.http.paging import bad_cursor, read_cursor, write_cursor
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.finding_pages import FindingFilters, FindingKey, FindingOrder, find_page
+from app.storage.values import object_id
 
 MAX_VALUES = 200
 """The largest number of values of all filters together."""
@@ -79,9 +78,9 @@ def _read_key(cursor: str, name: tuple[str, str]) -> FindingKey:
         Problem: `invalid` for a cursor that is none, or that belongs to another order or other filters.
     """
     *of, text, identity = map(str, read_cursor(cursor, str, str, str, str))
-    if tuple(of) != name or not ObjectId.is_valid(identity):
+    if tuple(of) != name or (last := object_id(identity)) is None:
         raise bad_cursor()
-    return FindingKey(_value(text, name[0]), ObjectId(identity))
+    return FindingKey(_value(text, name[0]), last)
 
 
 def _value(text: str, order: str) -> int | datetime | None:

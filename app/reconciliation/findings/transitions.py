@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bson import ObjectId
-
 from app.deadline import sending
 from app.domain.finding_identity import State
 from app.errors import Problem, invalid_field, not_found
@@ -24,7 +22,7 @@ from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.errors import VersionConflict
 from app.storage.findings import FindingStore, FindingUpdate
-from app.storage.values import label
+from app.storage.values import label, object_id
 
 TRIES_MAX = 10
 """How often a run or another person may change the finding first before a transition is `overloaded`."""
@@ -76,7 +74,8 @@ async def read(store: Store, identity: str) -> Finding:
     Raises:
         Problem: `not-found`.
     """
-    finding = await FindingStore(store).read(ObjectId(identity)) if ObjectId.is_valid(identity) else None
+    known = object_id(identity)
+    finding = None if known is None else await FindingStore(store).read(known)
     if finding is None:
         raise not_found("finding", identity)
     return finding
