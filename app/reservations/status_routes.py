@@ -1,13 +1,14 @@
 """The routes below `/v1/reservations/{id}` that change a status, or extend a hold."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from litestar import Controller, Response, Router, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK
 
 from app.access.routes import caller_of, needs
+from app.caller import Caller
 from app.domain.lifecycle import Status
 from app.http.openapi import problems
 from app.http.request import Request
@@ -19,7 +20,28 @@ from app.reservations.service import Reservations
 _HOLD = problems("not-found", "hold-expired", "forbidden-transition", body=True)
 _CANCEL = problems("not-found", "forbidden-transition", "too-late", body=True)
 _END = problems("not-found", "forbidden-transition", body=True)
-_VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLESS_KEY, "status_code": HTTP_200_OK}
+
+
+class ReservationInPath(NamedTuple):
+    """The reservation in the path of a request, the service that changes it, and the caller."""
+
+    service: Reservations
+    identity: str
+    caller: Caller
+
+
+def _reservation_in_path(
+    request: Request, reservation_id: FromPath[str], reservations: NamedDependency[Reservations]
+) -> ReservationInPath:
+    return ReservationInPath(reservations, reservation_id, caller_of(request))
+
+
+_VERB: dict[str, Any] = {
+    "guards": [needs("reservations:write")],
+    "opt": HARMLESS_KEY,
+    "status_code": HTTP_200_OK,
+    "dependencies": {"reservation": Provide(_reservation_in_path, sync_to_thread=False)},
+}
 
 
 class StatusRoutes(Controller):
@@ -30,43 +52,30 @@ class StatusRoutes(Controller):
 
     @post("/confirm", responses=_HOLD, operation_id="confirmReservation", **_VERB)
     async def confirm(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        reservations: NamedDependency[Reservations],
-        data: JSONBody[StatusChange | None] = None,
+        self, reservation: NamedDependency[ReservationInPath], data: JSONBody[StatusChange | None] = None
     ) -> Response[ReservationAnswer]:
         """Confirm a hold or a request.
 
         No rule is judged again. Without `reservations:admin` a hold of a service with `approval` becomes a request
         (`pending`, without `expiresAt`), and confirming a request is 403.
         """
-        return reservation_response(
-            await reservations.confirm(reservation_id, caller_of(request), reason_of(data)), reservations
-        )
+        service, identity, caller = reservation
+        return reservation_response(await service.confirm(identity, caller, reason_of(data)), service)
 
     @post("/extend", responses=_HOLD, operation_id="extendReservation", **_VERB)
     async def extend(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        data: JSONBody[HoldExtension],
-        reservations: NamedDependency[Reservations],
+        self, reservation: NamedDependency[ReservationInPath], data: JSONBody[HoldExtension]
     ) -> Response[ReservationAnswer]:
         """Extend a hold.
 
         The seconds count from now. The hold ends at most 86,400 seconds after it was made, and is never shortened.
         """
-        extended = await reservations.extend(reservation_id, data.expires_in_seconds, caller_of(request))
-        return reservation_response(extended, reservations)
+        service, identity, caller = reservation
+        return reservation_response(await service.extend(identity, data.expires_in_seconds, caller), service)
 
     @post("/cancel", responses=_CANCEL, operation_id="cancelReservation", **_VERB)
     async def cancel(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        reservations: NamedDependency[Reservations],
-        data: JSONBody[StatusChange | None] = None,
+        self, reservation: NamedDependency[ReservationInPath], data: JSONBody[StatusChange | None] = None
     ) -> Response[ReservationAnswer]:
         """Cancel a reservation.
 
@@ -74,42 +83,32 @@ class StatusRoutes(Controller):
         cancellation notice of its service; after that, without `reservations:admin`, the answer is `/problems/too-late`
         with `until`, the last instant at which it was possible.
         """
-        return await _end("cancelled", request, reservation_id, reservations, data)
+        return await _finish(reservation, "cancelled", data)
 
     @post("/complete", responses=_END, operation_id="completeReservation", **_VERB)
     async def complete(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        reservations: NamedDependency[Reservations],
-        data: JSONBody[StatusChange | None] = None,
+        self, reservation: NamedDependency[ReservationInPath], data: JSONBody[StatusChange | None] = None
     ) -> Response[ReservationAnswer]:
         """Complete a reservation.
 
         For a reservation that took place: possible from its start on, and not with a key that is bound to a customer.
         """
-        return await _end("completed", request, reservation_id, reservations, data)
+        return await _finish(reservation, "completed", data)
 
     @post("/no-show", responses=_END, operation_id="markReservationNoShow", **_VERB)
     async def mark_no_show(
-        self,
-        request: Request,
-        reservation_id: FromPath[str],
-        reservations: NamedDependency[Reservations],
-        data: JSONBody[StatusChange | None] = None,
+        self, reservation: NamedDependency[ReservationInPath], data: JSONBody[StatusChange | None] = None
     ) -> Response[ReservationAnswer]:
         """Mark a reservation as a no-show.
 
         For a customer who did not come: possible from the start on, and not with a key that is bound to a customer.
         """
-        return await _end("no-show", request, reservation_id, reservations, data)
+        return await _finish(reservation, "no-show", data)
 
 
-async def _end(
-    to: Status, request: Request, reservation_id: str, reservations: Reservations, data: StatusChange | None
-) -> Response[ReservationAnswer]:
-    ended = await reservations.finish(reservation_id, to, caller_of(request), reason_of(data))
-    return reservation_response(ended, reservations)
+async def _finish(reservation: ReservationInPath, to: Status, data: StatusChange | None) -> Response[ReservationAnswer]:
+    service, identity, caller = reservation
+    return reservation_response(await service.finish(identity, to, caller, reason_of(data)), service)
 
 
 router = Router("/v1", route_handlers=[StatusRoutes])

@@ -1,9 +1,10 @@
 """`/v1/findings`."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from litestar import Controller, Response, get, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 
@@ -36,7 +37,37 @@ from app.reconciliation.findings.service import Findings, ShownFindings
 from app.reconciliation.findings.transitions import FindingTransition
 from app.storage.finding_pages import FindingFilters, FindingOrder
 
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision about the finding in the path of a request."""
+
+    request: Request
+    findings: Findings
+    identity: str
+    if_match: str | None
+
+    async def take(self, to: TransitionTarget, data: FindingNote) -> Response[FindingAnswer]:
+        """Apply the transition, and answer with the finding.
+
+        Raises:
+            Problem: what `Findings.transition` raises; `invalid` for an `If-Match` that is no tag.
+        """
+        transition = _transition_of(self.request, to, data)
+        return _answer(await self.findings.transition(self.identity, transition, IfMatch.read_optional(self.if_match)))
+
+
+def _decision(
+    request: Request,
+    finding_id: FromPath[str],
+    findings: NamedDependency[Findings],
+    if_match: OptionalIfMatchHeader = None,
+) -> Decision:
+    return Decision(request, findings, finding_id, if_match)
+
+
 _WORD: dict[str, Any] = {
+    "dependencies": {"decision": Provide(_decision, sync_to_thread=False)},
     "opt": HARMLESS_KEY,
     "status_code": HTTP_200_OK,
     "responses": problems("not-found", "forbidden-transition", "stale", "overloaded", "outcome-unknown", body=True),
@@ -155,29 +186,17 @@ class FindingRoutes(Controller):
 
     @post("/{finding_id:str}/acknowledge", operation_id="acknowledgeFinding", **_WORD)
     async def acknowledge(
-        self,
-        request: Request,
-        finding_id: FromPath[str],
-        findings: NamedDependency[Findings],
-        data: JSONBody[FindingNote | None] = None,
-        if_match: OptionalIfMatchHeader = None,
+        self, decision: NamedDependency[Decision], data: JSONBody[FindingNote | None] = None
     ) -> Response[FindingAnswer]:
         """Acknowledge an open finding.
 
         A person is dealing with it. Repeating it is harmless.
         """
-        return await _transitioned(
-            findings, finding_id, _transition_of(request, "acknowledged", data or FindingNote()), if_match
-        )
+        return await decision.take("acknowledged", data or FindingNote())
 
     @post("/{finding_id:str}/accept", operation_id="acceptFinding", **_WORD)
     async def accept(
-        self,
-        request: Request,
-        finding_id: FromPath[str],
-        findings: NamedDependency[Findings],
-        data: JSONBody[FindingAcceptance | None] = None,
-        if_match: OptionalIfMatchHeader = None,
+        self, decision: NamedDependency[Decision], data: JSONBody[FindingAcceptance | None] = None
     ) -> Response[FindingAnswer]:
         """Accept a finding.
 
@@ -185,60 +204,37 @@ class FindingRoutes(Controller):
         higher peak, a lower capacity, and the end of `until` open the finding again. Repeating it accepts the finding
         as it is then.
         """
-        return await _transitioned(
-            findings, finding_id, _transition_of(request, "accepted", data or FindingAcceptance()), if_match
-        )
+        return await decision.take("accepted", data or FindingAcceptance())
 
     @post("/{finding_id:str}/resolve", operation_id="resolveFinding", **_WORD)
     async def resolve(
-        self,
-        request: Request,
-        finding_id: FromPath[str],
-        findings: NamedDependency[Findings],
-        data: JSONBody[FindingNote | None] = None,
-        if_match: OptionalIfMatchHeader = None,
+        self, decision: NamedDependency[Decision], data: JSONBody[FindingNote | None] = None
     ) -> Response[FindingAnswer]:
         """Resolve a finding.
 
         Refused while the reservations still overlap. The next run resolves it by itself once they no longer do.
         """
-        return await _transitioned(
-            findings, finding_id, _transition_of(request, "resolved", data or FindingNote()), if_match
-        )
+        return await decision.take("resolved", data or FindingNote())
 
     @post("/{finding_id:str}/reopen", operation_id="reopenFinding", **_WORD)
     async def reopen(
-        self,
-        request: Request,
-        finding_id: FromPath[str],
-        findings: NamedDependency[Findings],
-        data: JSONBody[FindingNote | None] = None,
-        if_match: OptionalIfMatchHeader = None,
+        self, decision: NamedDependency[Decision], data: JSONBody[FindingNote | None] = None
     ) -> Response[FindingAnswer]:
         """Reopen a finding that was acknowledged, accepted or resolved.
 
         A resolved one only if its reservations still overlap.
         """
-        return await _transitioned(
-            findings, finding_id, _transition_of(request, "open", data or FindingNote()), if_match
-        )
+        return await decision.take("open", data or FindingNote())
 
     @post("/{finding_id:str}/assign", operation_id="assignFinding", **_WORD)
     async def assign(
-        self,
-        request: Request,
-        finding_id: FromPath[str],
-        findings: NamedDependency[Findings],
-        data: JSONBody[FindingAssignment | None] = None,
-        if_match: OptionalIfMatchHeader = None,
+        self, decision: NamedDependency[Decision], data: JSONBody[FindingAssignment | None] = None
     ) -> Response[FindingAnswer]:
         """Assign a finding to a person.
 
         Without `assignee` the assignment is removed. The state stays as it is.
         """
-        return await _transitioned(
-            findings, finding_id, _transition_of(request, "assigned", data or FindingAssignment()), if_match
-        )
+        return await decision.take("assigned", data or FindingAssignment())
 
 
 def _transition_of(request: Request, to: TransitionTarget, data: FindingNote) -> FindingTransition:
@@ -246,12 +242,6 @@ def _transition_of(request: Request, to: TransitionTarget, data: FindingNote) ->
     key = caller_of(request).prefix
     until, assignee = getattr(data, "until", None), getattr(data, "assignee", None)
     return FindingTransition(to, data.actor or key, key, data.note, until, assignee)
-
-
-async def _transitioned(
-    findings: Findings, identity: str, transition: FindingTransition, if_match: str | None
-) -> Response[FindingAnswer]:
-    return _answer(await findings.transition(identity, transition, IfMatch.read_optional(if_match)))
 
 
 def _answer(shown: ShownFindings) -> Response[FindingAnswer]:
