@@ -69,11 +69,7 @@ class Snapshot(View):
         Raises:
             Problem: `invalid` where it cannot be read, `unavailable` where its guard is missing.
         """
-        self._check_readable("resources", resource)
-        resource_rules = self._resource_rules.get(resource)
-        if resource_rules is not None:
-            self._check_guard(resource)
-        return resource_rules
+        return self._usable(self._resource_rules.get(resource), ("resources", resource), resource)
 
     @override
     def replace(self, rules: ResourceRules) -> None:
@@ -87,20 +83,19 @@ class Snapshot(View):
         Raises:
             Problem: `invalid` where it cannot be read, `unavailable` where its guard is missing.
         """
-        self._check_readable("services", service)
-        service_rules = self._service_rules.get(service)
-        if service_rules is not None:
-            self._check_guard(service_row(service))
-        return service_rules
+        return self._usable(self._service_rules.get(service), ("services", service), service_row(service))
 
-    def _check_readable(self, collection: str, identity: str) -> None:
-        if (collection, identity) in self._unreadable:
-            raise self._unreadable[collection, identity]
+    def _usable(self, rules: F | None, document: tuple[str, str], guard: str) -> F | None:
+        """Rules whose document can be read and whose guard exists: guards are made with documents, and never here.
 
-    def _check_guard(self, identity: str) -> None:
-        """Refuse a resource or service without a guard: guards are made with them, and never here."""
-        if identity not in self.guards:
-            raise missing_guard(identity)
+        Raises:
+            Problem: `invalid` where the document cannot be read, `unavailable` where the guard is missing.
+        """
+        if document in self._unreadable:
+            raise self._unreadable[document]
+        if rules is not None and guard not in self.guards:
+            raise missing_guard(guard)
+        return rules
 
     @override
     def seq(self, resource: str) -> int:

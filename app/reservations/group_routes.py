@@ -1,15 +1,16 @@
 """`/v1/groups`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from litestar import Controller, Response, Router, get, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from app.access.routes import caller_of, needs
 from app.booking import Replay
+from app.caller import Caller
 from app.http.answers import stored_response, versioned
 from app.http.openapi import problems
 from app.http.request import Request
@@ -25,7 +26,26 @@ _CREATE = problems(
 )
 _CONFIRM = problems("not-found", "hold-expired", "forbidden-transition", "strict-only", body=True, members=True)
 _CANCEL = problems("not-found", "forbidden-transition", "too-late", "strict-only", body=True, members=True)
-_VERB: dict[str, Any] = {"guards": [needs("reservations:write")], "opt": HARMLESS_KEY, "status_code": HTTP_200_OK}
+
+
+class GroupInPath(NamedTuple):
+    """The group in the path of a request, the service that changes it, and the caller."""
+
+    groups: Groups
+    identity: str
+    caller: Caller
+
+
+def _group_in_path(request: Request, group_id: FromPath[str], groups: NamedDependency[Groups]) -> GroupInPath:
+    return GroupInPath(groups, group_id, caller_of(request))
+
+
+_VERB: dict[str, Any] = {
+    "guards": [needs("reservations:write")],
+    "opt": HARMLESS_KEY,
+    "status_code": HTTP_200_OK,
+    "dependencies": {"group": Provide(_group_in_path, sync_to_thread=False)},
+}
 
 
 class GroupRoutes(Controller):
@@ -79,32 +99,26 @@ class GroupRoutes(Controller):
 
     @post("/{group_id:str}/confirm", responses=_CONFIRM, operation_id="confirmGroup", **_VERB)
     async def confirm(
-        self,
-        request: Request,
-        group_id: FromPath[str],
-        groups: NamedDependency[Groups],
-        data: JSONBody[StatusChange | None] = None,
+        self, group: NamedDependency[GroupInPath], data: JSONBody[StatusChange | None] = None
     ) -> Response[GroupAnswer]:
         """Confirm all members of a group, or none.
 
         Members that have ended stay as they are; if one of the holds has expired, no member is confirmed.
         Without `reservations:admin`, holds of services with `approval` become requests, as single ones do.
         """
-        return _answer(await groups.confirm(group_id, caller_of(request), reason_of(data)), groups)
+        groups, identity, caller = group
+        return _answer(await groups.confirm(identity, caller, reason_of(data)), groups)
 
     @post("/{group_id:str}/cancel", responses=_CANCEL, operation_id="cancelGroup", **_VERB)
     async def cancel(
-        self,
-        request: Request,
-        group_id: FromPath[str],
-        groups: NamedDependency[Groups],
-        data: JSONBody[StatusChange | None] = None,
+        self, group: NamedDependency[GroupInPath], data: JSONBody[StatusChange | None] = None
     ) -> Response[GroupAnswer]:
         """Cancel all members of a group that have not ended, or none.
 
         Repeating it is harmless.
         """
-        return _answer(await groups.cancel(group_id, caller_of(request), reason_of(data)), groups)
+        groups, identity, caller = group
+        return _answer(await groups.cancel(identity, caller, reason_of(data)), groups)
 
 
 def _answer(group: Group, groups: Groups) -> Response[GroupAnswer]:
