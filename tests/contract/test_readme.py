@@ -28,6 +28,7 @@ OTHERS = {
     for path in (*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "app" / "README.md")
     if path != ROOT / "README.md"
 }
+API = OTHERS[ROOT / "docs" / "api.md"]
 PAGES = [README, *OTHERS.values()]
 LEFT_OUT = "…"
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -47,16 +48,16 @@ class Shown(NamedTuple):
     before: str
 
 
-def section(title: str) -> str:
+def section(title: str, page: str = README) -> str:
     """The text under a heading of the second level."""
-    _, _, rest = README.partition(f"\n## {title}\n")
+    _, _, rest = page.partition(f"\n## {title}\n")
     assert rest, f"there is no section {title}"
     return rest.partition("\n## ")[0]
 
 
-def rows(title: str) -> Iterator[list[str]]:
+def rows(title: str, page: str = README) -> Iterator[list[str]]:
     """The cells of the rows of a section's tables, without their headings."""
-    for table in re.findall(r"(?:^\|.*\n)+", section(title), re.MULTILINE):
+    for table in re.findall(r"(?:^\|.*\n)+", section(title, page), re.MULTILINE):
         for line in table.splitlines()[2:]:
             yield [cell.strip() for cell in line.strip("|").split("|")]
 
@@ -177,7 +178,7 @@ def test_routes() -> None:
                     asked.setdefault(f"{method} {path}", set()).add(scope_of(handler))
     told = {
         f"{method} {path}": scopes
-        for cell, scopes, *_ in rows("API")
+        for cell, scopes, *_ in rows("Routes", API)
         if "/" in cell
         for methods, _, pattern in [quoted(cell)[0].rpartition(" ")]
         for path in braces(pattern)
@@ -192,7 +193,7 @@ def test_routes() -> None:
 
 
 def scope_of(handler: HTTPRouteHandler) -> str:
-    """What a route asks for, in the README's words."""
+    """What a route asks for, in the words of the page."""
     access = access_of(handler)
     assert access is not None
     return (access.scope or "any key") if access.keyed else "none"
@@ -201,7 +202,7 @@ def scope_of(handler: HTTPRouteHandler) -> str:
 def test_problems() -> None:
     """The table of problems has all types, each with its status."""
     told: dict[str, int] = {}
-    for statuses, types, *_ in rows("API"):
+    for statuses, types, *_ in rows("Problems", API):
         if numbers := re.fullmatch(r"\d{3}(, \d{3})*", statuses):
             several = [int(number) for number in numbers[0].split(", ")]
             names = [name for name in quoted(types) if name != "Retry-After"]
