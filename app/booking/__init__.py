@@ -5,7 +5,7 @@ from app.booking.change import METADATA_KEYS_MAX
 from app.booking.edit import EditResource, Plan, PlanOutdated
 from app.booking.expiry import complete_ended, expire_lapsed
 from app.booking.group import BookGroup, MembersRefused
-from app.booking.idempotency import Replay, Token, key_hash, request_hash
+from app.booking.idempotency import AnyToken, Replay, Token, key_hash, request_hash
 from app.booking.import_rows import ACTOR_IMPORT, BookRow, ChangeRow, import_key
 from app.booking.intents import DEADLINE_SECONDS
 from app.booking.outcomes import Refused, Stranded, overloaded
@@ -21,6 +21,7 @@ __all__ = [
     "DEADLINE_SECONDS",
     "FOLLOWER_LAG_SECONDS",
     "METADATA_KEYS_MAX",
+    "AnyToken",
     "Book",
     "BookGroup",
     "BookRow",

@@ -8,6 +8,7 @@ from bson import ObjectId
 from app.availability.service import Availability
 from app.booking import (
     ATTENDANCE_STATUSES,
+    AnyToken,
     Book,
     BookingService,
     Refused,
@@ -99,7 +100,7 @@ class Reservations:
         for reservation in (made,) if isinstance(made, Reservation) else made:
             self.on_write(reservation.resource)
 
-    async def replayed_answer(self, token: Token[Reservation] | None, problem: Problem) -> Replay:
+    async def replayed_answer(self, token: AnyToken | None, problem: Problem) -> Replay:
         """The answer of the first request with this token.
 
         Raises:
