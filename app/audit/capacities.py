@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from app.audit.paths import outermost, value_at
 from app.audit.report import Report
 from app.audit.shape import Shape, ShapeError
+from app.domain.ids import ResourceId
 from app.storage.capacities import FIELDS, Former, counts_guests, former_capacities, stated_capacity
 from app.storage.readonly import DeniedError, ReadOnlyDatabase
 from app.storage.row_reader import LeftOut
@@ -30,29 +31,29 @@ class Resources:
     """
 
     collection: str = RESOURCES
-    capacities: dict[str, int] = field(default_factory=dict)
-    former: dict[str, Former] = field(default_factory=dict)
+    capacities: dict[ResourceId, int] = field(default_factory=dict)
+    former: dict[ResourceId, Former] = field(default_factory=dict)
     every: int | None = None
     by_guest: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
     texts: set[str] = field(default_factory=set)
 
-    def capacities_of(self, resources: Iterable[str]) -> Mapping[str, int]:
+    def capacities_of(self, resources: Iterable[ResourceId]) -> Mapping[ResourceId, int]:
         """The capacity of each of the resources."""
         return self.capacities if self.every is None else dict.fromkeys(resources, self.every)
 
     @property
-    def capacities_before(self) -> Mapping[str, Former]:
+    def capacities_before(self) -> Mapping[ResourceId, Former]:
         """The former capacities; none where one capacity is set for all."""
         return self.former if self.every is None else {}
 
-    def forget(self, resource: str) -> None:
+    def forget(self, resource: ResourceId) -> None:
         """Remove what was read of a resource."""
         for known in (self.capacities, self.former, self.names):
             known.pop(resource, None)
         self.by_guest.discard(resource)
 
-    def lacks(self, resource: str) -> bool:
+    def lacks(self, resource: ResourceId) -> bool:
         """Whether the collection has capacities, but none for this resource."""
         return self.every is None and bool(self.capacities) and resource not in self.capacities
 
@@ -101,8 +102,11 @@ async def _missing_message(reading: ReadOnlyDatabase, collection: str, path: str
 def _add_resource(document: Mapping[str, object], path: str, resources: Resources, report: Report) -> None:
     """Add a resource, with the capacity at `path`, or where payload-reserve and Reserva keep it if that is empty."""
     raw = document.get("_id")
-    resource = identity(raw)
-    if resource is None or (raw != resource and resource in resources.texts):
+    text = identity(raw)
+    if text is None:
+        return
+    resource = ResourceId(text)
+    if raw != resource and resource in resources.texts:
         return
     if raw == resource:
         resources.forget(resource)

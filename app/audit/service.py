@@ -16,6 +16,7 @@ from app.audit.capacities import Resources, read_resources
 from app.audit.report import Report
 from app.audit.shape import DEFAULT_SHAPE, Shape
 from app.audit.translation import NO_STATUS, TranslatedRow, Translator
+from app.domain.ids import ResourceId
 from app.domain.instants import Millis, to_millis
 from app.domain.lifecycle import BLOCKING
 from app.domain.sweep import Row, sweep
@@ -50,7 +51,7 @@ class _OccupiedTimes:
         self.numbers.extend(occupied[1:4])
         self.ids.append(identity)
 
-    def rows(self, resource: str) -> list[Row]:
+    def rows(self, resource: ResourceId) -> list[Row]:
         """The rows, sorted as the sweep needs them."""
         starts, ends, units = (self.numbers[place::3] for place in range(3))
         parts = zip(starts, map(_id_text, self.ids), ends, units, strict=True)
@@ -97,7 +98,7 @@ async def audit(
     return report
 
 
-def _sweep_resources(loads: dict[str, _OccupiedTimes], resources: Resources, report: Report) -> None:
+def _sweep_resources(loads: dict[ResourceId, _OccupiedTimes], resources: Resources, report: Report) -> None:
     """Sweep one resource after the other, and free the memory of each."""
     report.resources = len(loads)
     capacities = resources.capacities_of(loads)
@@ -116,7 +117,7 @@ class _Intake:
     reader: Reader
     translation: Translator
     report: Report
-    loads: dict[str, _OccupiedTimes] = field(default_factory=dict)
+    loads: dict[ResourceId, _OccupiedTimes] = field(default_factory=dict)
 
     def add(self, document: dict[str, object]) -> None:
         """Count a document, and add its rows."""

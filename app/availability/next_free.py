@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 
 from app.availability.queries import BookableResource, read_resources, read_rows
 from app.deadline import within
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import DAY, Millis
 from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ServiceRules, block_of
@@ -64,7 +65,9 @@ class NextFree:
         self._lock = asyncio.Lock()
         self._cache: FIFOCache[tuple[str, Millis, Millis], _CachedProfile] = FIFOCache(CACHED_PROFILES_MAX)
 
-    async def starts(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
+    async def starts(
+        self, request: BookingRequest, service: ServiceId | None, resources: Sequence[ResourceId]
+    ) -> list[Millis]:
         """Up to three starts on the grid, from the requested one to 7 days on, that are free for the same request.
 
         There are fewer or none where reading, searching, or waiting for other searches would take long.
@@ -76,7 +79,9 @@ class NextFree:
         await asyncio.wait([task], timeout=within(WAIT_SECONDS))
         return task.result() if task.done() else []
 
-    async def _search(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
+    async def _search(
+        self, request: BookingRequest, service: ServiceId | None, resources: Sequence[ResourceId]
+    ) -> list[Millis]:
         until = time.monotonic() + WAIT_SECONDS
         budget = Budget(CANDIDATES_MAX, late=lambda: time.monotonic() > until)
         try:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules, ServiceRules
@@ -37,8 +38,8 @@ async def read_resources(
     store: Store,
     rules: RuleReader,
     *,
-    resources: Sequence[str] | None,
-    service: str | None,
+    resources: Sequence[ResourceId] | None,
+    service: ServiceId | None,
     until: float = math.inf,
 ) -> tuple[ServiceRules | None, list[BookableResource]]:
     """A service (None if there is no such), and the named resources, or the pool: those that offer it and are active.
@@ -51,7 +52,7 @@ async def read_resources(
             are others.
     """
     if resources is None and service is not None:
-        wanted: Sequence[str] = await members_of(store, service)
+        wanted: Sequence[ResourceId] = await members_of(store, service)
     else:
         wanted = resources or ()
     read = await rules.read(wanted, [] if service is None else [service], until=until)

@@ -6,6 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from app.availability.queries import BookableResource
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import DAY, MINUTE, Duration, Millis
 from app.domain.lengths import UNDETERMINED_END, end_by_service, length_fault
 from app.domain.rules import ServiceRules
@@ -21,8 +22,8 @@ SPAN_DAYS = 92
 class Question:
     """The parameters of a question which times of a span are free."""
 
-    service: str | None
-    resource: str | None
+    service: ServiceId | None
+    resource: ResourceId | None
     from_: str
     to: str
     timezone: str | None = None
@@ -36,8 +37,8 @@ class Question:
 class TimeQuestion:
     """The parameters of a question whether one time can be booked."""
 
-    resource: str
-    service: str | None
+    resource: ResourceId
+    service: ServiceId | None
     start: datetime
     end: datetime | None
     guests: int = 1

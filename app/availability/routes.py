@@ -11,6 +11,7 @@ from app.availability.questions import Question, TimeQuestion
 from app.availability.schemas import AvailabilityAnswer, AvailabilityExplanation
 from app.availability.service import Availability
 from app.caller import Caller
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.rules import Check, Verdict
 from app.errors import invalid_parameter
 from app.http.openapi import problems
@@ -21,9 +22,9 @@ from app.refusals import blamed_reservation
 
 _MINUTES = 366 * 24 * 60
 
-ServiceParameter = Annotated[str | None, QueryParameter(description="The service to book.")]
+ServiceParameter = Annotated[ServiceId | None, QueryParameter(description="The service to book.")]
 ResourceParameter = Annotated[
-    str | None, QueryParameter(description="The resource; left out: the service's whole pool.")
+    ResourceId | None, QueryParameter(description="The resource; left out: the service's whole pool.")
 ]
 FromParameter = Annotated[str, QueryParameter(name="from", description="A local date or an instant; slots start here.")]
 ToParameter = Annotated[

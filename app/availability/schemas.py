@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from app.domain.ids import ResourceId
 from app.http.models import Answer, Instant
 from app.http.problem_schemas import RuleCheckAnswer
 
@@ -11,7 +12,7 @@ from app.http.problem_schemas import RuleCheckAnswer
 class SlotAnswer(Answer):
     """A time that can be booked."""
 
-    resource: str
+    resource: ResourceId
     """The resource that is free."""
     start_time: Instant
     """When it would begin."""

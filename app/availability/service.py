@@ -19,6 +19,7 @@ from app.availability.rendering import EncodedAnswer, encoded_slots
 from app.caller import Caller
 from app.deadline import LEAST_SECONDS, within
 from app.domain.grid import STARTS_MAX
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis, to_millis
 from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
@@ -105,7 +106,7 @@ class Availability:
                 _explain, request, resource, service, _Occupants(rows, self.store.clock.millis())
             )
 
-    async def pool(self, service: str) -> tuple[ServiceRules | None, Sequence[str]]:
+    async def pool(self, service: ServiceId) -> tuple[ServiceRules | None, Sequence[ResourceId]]:
         """A service, and the ids of the active resources that offer it; their rules are cached then.
 
         Raises:
@@ -116,7 +117,9 @@ class Availability:
         rules, resources = await read_resources(self.store, self.rules, resources=None, service=service, until=until)
         return rules, [resource.rules.id for resource in resources]
 
-    async def next_free(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[Millis]:
+    async def next_free(
+        self, request: BookingRequest, service: ServiceId | None, resources: Sequence[ResourceId]
+    ) -> list[Millis]:
         """Up to three starts, from the requested one on, that are free for the same request; see `NextFree`."""
         return await self._next_free.starts(request, service, resources)
 
@@ -126,7 +129,7 @@ class Availability:
             return await self._work.run(work, *args, **kwargs)
 
     async def _resources(
-        self, service: str | None, resource: str | None, until: float
+        self, service: ServiceId | None, resource: ResourceId | None, until: float
     ) -> tuple[ServiceRules | None, list[BookableResource]]:
         if service is None and resource is None:
             raise invalid_parameter("resource", "Name a resource, or a service for its whole pool.")

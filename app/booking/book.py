@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from app.booking.intents import TYPICAL_BYTES, Intent, Lane, View, guard_lanes, rules_for
 from app.booking.outcomes import Accepted, Refused
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import SECOND, Millis, from_millis, to_millis
 from app.domain.lengths import UNDETERMINED_END, end_by_service
 from app.domain.lifecycle import BLOCKING, Status
@@ -35,11 +36,11 @@ class Book(Intent[Reservation]):
     caller gave the time, if not the resource's.
     """
 
-    resource: str | None
-    pool: tuple[str, ...] = ()
+    resource: ResourceId | None
+    pool: tuple[ResourceId, ...] = ()
     start: datetime
     end: datetime | None = None
-    service: str | None = None
+    service: ServiceId | None = None
     customer: str | None = None
     guests: int = 1
     notes: str | None = None
@@ -55,7 +56,7 @@ class Book(Intent[Reservation]):
     """The seed of the order in which an even assignment tries the pool; it is the same in all attempts."""
     pool_round: int | None = 0
     """The number of the try in one transaction, each of which has another order; None: by id."""
-    pool_choice: str | None = None
+    pool_choice: ResourceId | None = None
     """The resource of the pool that a group's search has assigned."""
 
     @override
@@ -69,11 +70,11 @@ class Book(Intent[Reservation]):
         return guard_lanes(self.resource) if self.resource else frozenset()
 
     @property
-    def candidates(self) -> tuple[str, ...]:
+    def candidates(self) -> tuple[ResourceId, ...]:
         """The resources on which it may be booked."""
         return (self.resource,) if self.resource else self.pool
 
-    def _candidates_in_order(self, view: View) -> Sequence[str]:
+    def _candidates_in_order(self, view: View) -> Sequence[ResourceId]:
         """The resources on which it may be booked, in the order in which they are tried.
 
         An even assignment shuffles the pool for each booking. A rotation from a random start would choose the
@@ -106,7 +107,7 @@ class Book(Intent[Reservation]):
         return self.end is not None and to_millis(self.end) - to_millis(self.start) > LENGTHY_FROM
 
     @override
-    def services(self) -> frozenset[str]:
+    def services(self) -> frozenset[ServiceId]:
         """The service that sets length and buffers."""
         return frozenset((self.service,)) if self.service else frozenset()
 
@@ -146,7 +147,7 @@ class Book(Intent[Reservation]):
                 refused[candidate] = refusal
         raise min(refused.items(), key=_fewest_failures)[1]
 
-    def verdict_on(self, resource: str, view: View) -> Verdict:
+    def verdict_on(self, resource: ResourceId, view: View) -> Verdict:
         """The verdict of every rule on one of the resources.
 
         Raises:
@@ -160,7 +161,7 @@ class Book(Intent[Reservation]):
         request = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_rules_until(end, calendar.now))
         return judge(request, resource_rules, service_rules, calendar)
 
-    def _judge_on(self, resource: str, view: View) -> Accepted[Reservation]:
+    def _judge_on(self, resource: ResourceId, view: View) -> Accepted[Reservation]:
         verdict = self.verdict_on(resource, view)
         if not verdict.bookable:
             raise Refused(verdict)

@@ -11,6 +11,7 @@ from app.booking.existing import ExistingIntent, check_version
 from app.booking.intents import Lane, View, guard_lanes, rules_for
 from app.booking.outcomes import Accepted, Refused
 from app.booking.permission import check_cancellation_notice, check_service_change, check_service_given
+from app.domain.ids import ServiceId
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lengths import LENGTH_MIN, end_of_same_length, length_fault
 from app.domain.lifecycle import is_final
@@ -51,7 +52,7 @@ class Change(ExistingIntent):
         return guard_lanes(self.resource, self.patch.get("resource", self.resource))
 
     @override
-    def services(self) -> frozenset[str]:
+    def services(self) -> frozenset[ServiceId]:
         """The present service and the new one."""
         return frozenset(service for service in (self.service, self.patch.get("service")) if service)
 

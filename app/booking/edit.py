@@ -11,6 +11,7 @@ from app.booking.intents import Intent, Lane, Target, View, guard_lanes
 from app.booking.outcomes import Accepted, Update
 from app.booking.snapshot import invalidate_rules
 from app.booking.stranding_survey import Survey, is_upcoming
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
@@ -76,7 +77,7 @@ class EditResource(Intent[int]):
     value is the new version.
     """
 
-    identity: str
+    identity: ResourceId
     plan: Plan
     version: int | None = None
     rules: str = field(default_factory=new_rules)
@@ -151,7 +152,7 @@ class EditService(Intent[Service]):
     Reservations keep their blocks, which are stored. `version` is the one that the caller has seen; None: any.
     """
 
-    identity: str
+    identity: ServiceId
     apply: Callable[[Service], Service]
     version: int | None = None
 
@@ -161,7 +162,7 @@ class EditService(Intent[Service]):
         return guard_lanes(service_row(self.identity))
 
     @override
-    def services(self) -> frozenset[str]:
+    def services(self) -> frozenset[ServiceId]:
         """The service itself, so that a missing row is noticed."""
         return frozenset((self.identity,))
 

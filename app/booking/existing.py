@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from app.booking.intents import Intent, Lane, Target, View, guard_lanes
 from app.booking.outcomes import Accepted, Update
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, status_at
 from app.errors import Problem, invalid_field, not_found
@@ -44,8 +45,8 @@ class ExistingIntent(Intent[Reservation]):
     """An intent that changes the reservation `reservation`, last seen on `resource` with `service`."""
 
     reservation: ObjectId
-    resource: str
-    service: str | None = None
+    resource: ResourceId
+    service: ServiceId | None = None
     row: BsonDocument = field(default_factory=dict, init=False, repr=False)
     """The stored document, once it was read."""
     allows_missing_resource: ClassVar[bool] = False
@@ -57,7 +58,7 @@ class ExistingIntent(Intent[Reservation]):
         return guard_lanes(self.resource)
 
     @override
-    def services(self) -> frozenset[str]:
+    def services(self) -> frozenset[ServiceId]:
         """The service, so that a reservation that got another one meanwhile is judged again."""
         return frozenset((self.service,)) if self.service else frozenset()
 
@@ -99,7 +100,7 @@ class ExistingIntent(Intent[Reservation]):
         stored = self.stored(view)
         if stored is None:
             raise not_found("reservation", str(self.reservation))
-        if stored.resource not in self.lanes() or stored.service not in {None, *self.services()}:
+        if Lane(stored.resource) not in self.lanes() or stored.service not in {None, *self.services()}:
             raise ReservationMoved
         if not self.allows_missing_resource and view.resource_rules(stored.resource) is None:
             detail = (

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from bson import ObjectId
 from pymongo.errors import WriteError
 
+from app.domain.ids import ResourceId
 from app.domain.lifecycle import Status
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
@@ -45,7 +46,7 @@ async def complete_ended(store: Store, hours: int) -> int:
     before = store.clock.now() - timedelta(hours=hours)
     completed = 0
     async for resources in CatalogueStore(store).portions_of_ids(Resource, RESOURCES_PER_QUERY):
-        ended = ReservationTransitions(store).find_ended(resources, before)
+        ended = ReservationTransitions(store).find_ended([ResourceId(each) for each in resources], before)
         completed += await _transition_all(store, ended, "confirmed", "completed")
     return completed
 

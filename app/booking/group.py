@@ -13,6 +13,7 @@ from app.booking.existing import ReservationMoved
 from app.booking.intents import Intent, Lane, Target, View
 from app.booking.outcomes import Accepted, Refused
 from app.booking.packing import Seeker, arrange
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import EARLIEST
 from app.domain.lifecycle import BLOCKING
 from app.errors import Problem
@@ -63,9 +64,9 @@ class AllOrNothing(Intent[list[Reservation]]):
         return frozenset[Lane]().union(*(member.guards() for member in self.members))
 
     @override
-    def services(self) -> frozenset[str]:
+    def services(self) -> frozenset[ServiceId]:
         """Union over the members."""
-        return frozenset[str]().union(*(member.services() for member in self.members))
+        return frozenset[ServiceId]().union(*(member.services() for member in self.members))
 
     @override
     def targets(self) -> frozenset[Target]:
@@ -182,7 +183,7 @@ class BookGroup(AllOrNothing):
 
     def _seeker(self, member: Book, view: View) -> Seeker:
         """A member as the search sees it: the resources on which it could be booked alone."""
-        places: dict[str, tuple[int, int]] = {}
+        places: dict[ResourceId, tuple[int, int]] = {}
         start = end = EARLIEST
         for candidate in member.candidates:
             verdict, resource_rules = member.verdict_on(candidate, view), view.resource_rules(candidate)

@@ -18,6 +18,7 @@ from app.booking.idempotency import key_hash
 from app.booking.intents import Target, View
 from app.booking.outcomes import Accepted
 from app.booking.permission import check_begun
+from app.domain.ids import ResourceId
 from app.domain.instants import Millis, to_millis
 from app.domain.lifecycle import BLOCKING, Status, is_final, may_become
 from app.domain.rules import RULES
@@ -35,7 +36,7 @@ IMPORT_KEY_TARGET = f"{COLLECTION}.importKey"
 """The place of a target that is found by its `importKey`."""
 
 
-def import_key(resource: str, reference: str) -> str:
+def import_key(resource: ResourceId, reference: str) -> str:
     """The `importKey` of a row's reservation; no client's key has the same hash."""
     return key_hash(ACTOR_IMPORT, resource, reference)
 

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from app.booking.idempotency import Token
 from app.booking.outcomes import Accepted
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis
 from app.domain.load import Calendar
 from app.domain.rules import ResourceRules, ServiceRules
@@ -40,7 +41,7 @@ def guard_lanes(*guards: str) -> frozenset[Lane]:
 class View(Protocol):
     """The view of a transaction: one snapshot, with the changes of earlier intents of the batch."""
 
-    def resource_rules(self, resource: str) -> ResourceRules | None:
+    def resource_rules(self, resource: ResourceId) -> ResourceRules | None:
         """The rules of a resource; None if there is no such resource."""
 
     def replace(self, rules: ResourceRules) -> None:
@@ -49,23 +50,23 @@ class View(Protocol):
     def undoing(self, *failures: type[Exception]) -> AbstractContextManager[None]:
         """Take back what the block enters into calendars if one of these failures leaves it."""
 
-    def service_rules(self, service: str) -> ServiceRules | None:
+    def service_rules(self, service: ServiceId) -> ServiceRules | None:
         """The rules of a service; None if there is no such service."""
 
-    def calendar(self, resource: str) -> Calendar:
+    def calendar(self, resource: ResourceId) -> Calendar:
         """The occupants of a resource in the spans that the batch's intents asked for."""
 
-    def now(self, resource: str) -> Millis:
+    def now(self, resource: ResourceId) -> Millis:
         """The database's clock, as the resource's guard has it in this transaction."""
 
-    def seq(self, resource: str) -> int:
+    def seq(self, resource: ResourceId) -> int:
         """How many transactions have changed the resource's guard, this one included."""
 
     def target(self, collection: str, identity: Hashable) -> BsonDocument | None:
         """A document that an intent named as its target; of a resource only its version."""
 
 
-def rules_for(view: View, resource: str, service: str | None) -> tuple[ResourceRules, ServiceRules | None]:
+def rules_for(view: View, resource: ResourceId, service: ServiceId | None) -> tuple[ResourceRules, ServiceRules | None]:
     """The rules by which a reservation is judged.
 
     Raises:
@@ -112,7 +113,7 @@ class Intent(ABC, Generic[T_co]):
         """The guards that are changed before the reads; of the other lanes only the guard of a chosen resource is."""
         return self.lanes()
 
-    def services(self) -> frozenset[str]:
+    def services(self) -> frozenset[ServiceId]:
         """The services whose rules the intent needs."""
         return frozenset()
 

@@ -9,6 +9,7 @@ some. The search needs no database.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.domain.ids import ResourceId
 from app.domain.instants import Millis
 
 NODES_MAX = 400
@@ -21,22 +22,22 @@ class Seeker:
 
     start: Millis
     end: Millis
-    places: Mapping[str, tuple[int, int]]
+    places: Mapping[ResourceId, tuple[int, int]]
     """By resource: the units that it takes, and the units that are free in its block."""
-    neighbour_units: dict[str, int] = field(default_factory=dict)
+    neighbour_units: dict[ResourceId, int] = field(default_factory=dict)
     """By resource: the units of the seekers that were placed there and overlap it."""
 
-    def fits_at(self, place: str) -> bool:
+    def fits_at(self, place: ResourceId) -> bool:
         """Whether it still fits on a resource."""
         return self.neighbour_units.get(place, 0) <= self.places[place][1]
 
     @property
-    def open_places(self) -> list[str]:
+    def open_places(self) -> list[ResourceId]:
         """The resources on which it still fits."""
         return [place for place in self.places if self.fits_at(place)]
 
 
-def arrange(seekers: Sequence[Seeker]) -> list[str] | None:
+def arrange(seekers: Sequence[Seeker]) -> list[ResourceId] | None:
     """A resource for each seeker, in their order; None where the search found no placing of all."""
     return Search(seekers).places()
 
@@ -50,10 +51,10 @@ class Search:
             [other for other in seekers if other is not one and other.start < one.end and one.start < other.end]
             for one in seekers
         ]
-        self._placed: dict[int, str] = {}
+        self._placed: dict[int, ResourceId] = {}
         self._nodes = 0
 
-    def places(self) -> list[str] | None:
+    def places(self) -> list[ResourceId] | None:
         """The resources, in the order of the seekers."""
         if not self._place_rest():
             return None
@@ -74,7 +75,7 @@ class Search:
             self._place(number, place, -1)
         return False
 
-    def _place(self, number: int, place: str, sign: int) -> bool:
+    def _place(self, number: int, place: ResourceId, sign: int) -> bool:
         """Place a seeker (`sign` 1) or remove it (-1); returns whether the seekers that are there still fit."""
         if sign > 0:
             self._placed[number] = place

@@ -4,6 +4,7 @@ An intent knows of its caller's key whether it is an `admin` (has `reservations:
 customer.
 """
 
+from app.domain.ids import ServiceId
 from app.domain.instants import MINUTE, Millis, from_millis, render
 from app.domain.lifecycle import Status
 from app.domain.rules import ServiceRules
@@ -74,7 +75,7 @@ def check_service_change(stored: Reservation, wanted: ServiceRules | None, *, ad
         raise Problem("forbidden", "The service needs approval: a change to it needs the scope reservations:admin.")
 
 
-def check_service_given(service: str | None, *, is_in_request: bool) -> None:
+def check_service_given(service: ServiceId | None, *, is_in_request: bool) -> None:
     """Refuse a key bound to a customer a reservation without a service, to whose rules it would not be subject.
 
     Args:

@@ -19,6 +19,7 @@ from app.booking.import_rows import ChangeRow
 from app.booking.priority import priority_requester
 from app.booking.submission import ExistingFields, submit_for_existing
 from app.cluster.heartbeat import Heartbeat
+from app.domain.ids import ServiceId
 from app.domain.lifecycle import Status
 from app.errors import Problem
 from app.storage.client import Store
@@ -242,7 +243,7 @@ class BookingService:
         return _unkeyed(await self.committer.submit(edit))
 
     async def edit_service(
-        self, identity: str, apply: Callable[[Service], Service], *, version: int | None, by: str
+        self, identity: ServiceId, apply: Callable[[Service], Service], *, version: int | None, by: str
     ) -> Service:
         """Edit a service; its reservations keep their times and buffers.
 

@@ -12,6 +12,7 @@ from app.booking.intents import AnyIntent, Lane, View
 from app.booking.outcomes import Update
 from app.booking.priority import YIELD_MILLISECONDS
 from app.booking.timestamps import check_skew
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import SECOND, Millis, to_millis
 from app.domain.load import Calendar
 from app.domain.rules import ResourceRules, ServiceRules
@@ -21,7 +22,7 @@ from app.storage.documents import GuardRow, service_row
 from app.storage.guards import new_rules
 from app.storage.occupancy import glimpse, occupancies_of, read
 from app.storage.reach import Reach
-from app.storage.rule_cache import F, RuleCache, VersionedCache
+from app.storage.rule_cache import F, Id, RuleCache, VersionedCache
 from app.storage.span import Span
 from app.storage.steps import Step, Steps, find, update
 
@@ -55,15 +56,15 @@ class Snapshot(View):
         self.changed: frozenset[Lane] = frozenset()
         """The guards that this transaction has changed."""
         self.guards: dict[str, GuardRow] = {}
-        self.reaches: dict[str, Reach] = {}
-        self._resource_rules: dict[str, ResourceRules] = {}
-        self._service_rules: dict[str, ServiceRules] = {}
-        self._calendars: dict[str, Calendar] = {}
+        self.reaches: dict[ResourceId, Reach] = {}
+        self._resource_rules: dict[ResourceId, ResourceRules] = {}
+        self._service_rules: dict[ServiceId, ServiceRules] = {}
+        self._calendars: dict[ResourceId, Calendar] = {}
         self._unreadable: dict[tuple[str, str], Problem] = {}
         self._targets: dict[tuple[str, Hashable], BsonDocument] = {}
 
     @override
-    def resource_rules(self, resource: str) -> ResourceRules | None:
+    def resource_rules(self, resource: ResourceId) -> ResourceRules | None:
         """The rules of a resource; None if there is no such resource.
 
         Raises:
@@ -77,7 +78,7 @@ class Snapshot(View):
         self._resource_rules[rules.id] = rules
 
     @override
-    def service_rules(self, service: str) -> ServiceRules | None:
+    def service_rules(self, service: ServiceId) -> ServiceRules | None:
         """The rules of a service; None if there is no such service.
 
         Raises:
@@ -98,20 +99,20 @@ class Snapshot(View):
         return rules
 
     @override
-    def seq(self, resource: str) -> int:
+    def seq(self, resource: ResourceId) -> int:
         """How many transactions have changed the resource's guard, this one included."""
         return self.guards[resource]["seq"]
 
     @override
-    def now(self, resource: str) -> Millis:
+    def now(self, resource: ResourceId) -> Millis:
         """The database's clock at this batch's change of the guard; where it is only read, not before its last."""
         at = self._changed_at(resource)
-        if resource in self.changed or at is None:
+        if Lane(resource) in self.changed or at is None:
             return self.clock if at is None else to_millis(at)
         return max(self.clock, to_millis(at))
 
     @override
-    def calendar(self, resource: str) -> Calendar:
+    def calendar(self, resource: ResourceId) -> Calendar:
         """The occupants of a resource in the spans that the batch's intents asked for."""
         if resource not in self._calendars:
             self._calendars[resource] = Calendar(self.now(resource))
@@ -129,7 +130,7 @@ class Snapshot(View):
                 calendar.live, calendar.expired = before.get(resource, ({}, {}))
             raise
 
-    def _known(self) -> list[tuple[str, Calendar]]:
+    def _known(self) -> list[tuple[ResourceId, Calendar]]:
         return [*self._calendars.items()]
 
     @override
@@ -140,7 +141,7 @@ class Snapshot(View):
     def load(self, intents: Sequence[AnyIntent]) -> Steps[None]:
         """Change and read the guards, then read the rules and targets of these intents."""
         lanes = frozenset[Lane]().union(*(intent.lanes() for intent in intents))
-        services = frozenset[str]().union(*(intent.services() for intent in intents))
+        services = frozenset[ServiceId]().union(*(intent.services() for intent in intents))
         self.changed = frozenset[Lane]().union(*(intent.guards() for intent in intents))
         rows = lanes - self.changed | {service_row(service) for service in services}
         yield from self._take_guards(sorted(self.changed), sorted(rows - self.changed))
@@ -177,7 +178,7 @@ class Snapshot(View):
         except Problem:  # raised again, and answered, when the intent is judged
             return []
 
-    def take_chosen_guards(self, resources: frozenset[str]) -> Steps[None]:
+    def take_chosen_guards(self, resources: frozenset[ResourceId]) -> Steps[None]:
         """Change the guards of the resources that were chosen from pools, after their occupants were read.
 
         If another transaction has changed one of them since this snapshot began, the change fails. So one that succeeds
@@ -203,16 +204,16 @@ class Snapshot(View):
         self.guards = {guard["_id"]: guard for guard in found}
         for identity, guard in self.guards.items():
             if "reachBack" in guard:
-                self.reaches[identity] = Reach.of_guard(guard)
+                self.reaches[ResourceId(identity)] = Reach.of_guard(guard)
 
-    def _read_rules(self, lanes: frozenset[Lane], services: frozenset[str]) -> Steps[None]:
+    def _read_rules(self, lanes: frozenset[Lane], services: frozenset[ServiceId]) -> Steps[None]:
         """The rules of resources and services: cached under the guard's `rules` id, else read in this snapshot."""
         self._resource_rules = yield from self._read_rules_of(
-            self.rules.resources, [lane for lane in sorted(lanes) if ":" not in lane]
+            self.rules.resources, [ResourceId(lane) for lane in sorted(lanes) if ":" not in lane]
         )
         self._service_rules = yield from self._read_rules_of(self.rules.services, sorted(services))
 
-    def _read_rules_of(self, cache: VersionedCache[F], identities: Sequence[str]) -> Steps[dict[str, F]]:
+    def _read_rules_of(self, cache: VersionedCache[Id, F], identities: Sequence[Id]) -> Steps[dict[Id, F]]:
         rows: Sequence[BsonDocument] = [{"_id": identity} for identity in identities]
         if identities and not cache.atomic:
             rows = yield find(f"{cache.collection}.versions", cache.collection, _by_ids(identities), "version")

@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 
 from app.booking.intents import DEADLINE_SECONDS
 from app.booking.outcomes import overloaded
+from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST, MINUTE, Duration, Millis, to_millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
@@ -50,7 +51,9 @@ class Survey:
     bookings: Sequence[Occupancy]
 
 
-async def read_blocking_rows(store: Store, resource: str, guard: GuardRow, stretches: Sequence[Stretch]) -> list[Row]:
+async def read_blocking_rows(
+    store: Store, resource: ResourceId, guard: GuardRow, stretches: Sequence[Stretch]
+) -> list[Row]:
     """The stored reservations that may block the resource in the stretches; the same row can come twice.
 
     Raises:

@@ -14,6 +14,7 @@ from app.booking.existing import ReservationMoved
 from app.booking.idempotency import Replay
 from app.booking.intents import Intent
 from app.booking.outcomes import overloaded
+from app.domain.ids import ResourceId, ServiceId
 from app.errors import not_found
 from app.retries import retry
 from app.storage.client import Store
@@ -30,8 +31,8 @@ ATTEMPTS_MAX = 5
 class GuardedBy(TypedDict):
     """The resource and the service whose guards a change of a reservation needs."""
 
-    resource: str
-    service: str | None
+    resource: ResourceId
+    service: ServiceId | None
 
 
 class ExistingFields(GuardedBy):
@@ -83,7 +84,7 @@ def _guards_of(row: GuardedRow) -> GuardedBy:
     Raises:
         Problem: `invalid` where its resource cannot be read.
     """
-    resource = identity_of(row.get("resource"))
+    resource, service = identity_of(row.get("resource")), identity_of(row.get("service"))
     if resource is None:
         raise unreadable({"resource": row.get("resource")})
-    return GuardedBy(resource=resource, service=identity_of(row.get("service")))
+    return GuardedBy(resource=ResourceId(resource), service=None if service is None else ServiceId(service))

@@ -7,6 +7,7 @@ from app.booking.batch import WriteConflict
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, Update
 from app.booking.snapshot import Snapshot
+from app.domain.ids import ResourceId
 from app.domain.instants import from_millis, to_millis
 from app.storage.documents import Reservation
 from app.storage.reach import Reach
@@ -49,9 +50,9 @@ def _apply(change: Update) -> Steps[None]:
         raise WriteConflict
 
 
-def _raised_reaches(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[str, Reach]:
+def _raised_reaches(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[ResourceId, Reach]:
     """The raised reach of each resource whose reach does not cover all of the new blocks."""
-    raised: dict[str, Reach] = {}
+    raised: dict[ResourceId, Reach] = {}
     for reservation in blocks:
         block = (to_millis(at) for at in (reservation.start_time, reservation.block_start, reservation.block_end))
         known = raised.get(reservation.resource, snapshot.reaches[reservation.resource])
@@ -61,9 +62,9 @@ def _raised_reaches(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[s
     return raised
 
 
-def _resources_by_reach(raised: dict[str, Reach]) -> dict[Reach, list[str]]:
+def _resources_by_reach(raised: dict[ResourceId, Reach]) -> dict[Reach, list[ResourceId]]:
     """The resources that need the same reach, for one write: an import meets thousands of new resources at once."""
-    alike: dict[Reach, list[str]] = {}
+    alike: dict[Reach, list[ResourceId]] = {}
     for resource, reach in raised.items():
         alike.setdefault(reach, []).append(resource)
     return alike

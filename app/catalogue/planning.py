@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from app.booking import Plan, PlanOutdated, Stranded, Stretch, Survey, missing_guard, read_blocking_rows, survey_of
 from app.catalogue.changes import Changes, Wanted
 from app.catalogue.queries import read_row
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import LATEST, Millis
 from app.domain.load import Occupancy
 from app.domain.narrowing import narrowed
@@ -51,7 +52,7 @@ class Planner:
     rules: RuleReader
     work: WorkPool
 
-    async def basis(self, identity: str, needs: frozenset[str]) -> Basis:
+    async def basis(self, identity: ResourceId, needs: frozenset[str]) -> Basis:
         """What a plan starts from.
 
         The guard is read first, and once more with the rules: every edit of the resource changes it.
@@ -67,7 +68,7 @@ class Planner:
             raise missing_guard(identity)
         version_of(Resource, row)
         offered = row.get("services")
-        services = [each for each in offered if type(each) is str] if isinstance(offered, list) else []
+        services = [ServiceId(each) for each in offered if type(each) is str] if isinstance(offered, list) else []
         read = await self.rules.read([identity], services)
         if identity in read.unreadable:
             raise read.unreadable[identity]

@@ -20,6 +20,7 @@ from app.catalogue.schemas import (
     ServicePatch,
 )
 from app.catalogue.service import Catalogue
+from app.domain.ids import ResourceId, ServiceId
 from app.errors import Problem, not_found
 from app.http.answers import versioned
 from app.http.etags import IfMatch, IfMatchHeader
@@ -77,7 +78,9 @@ class Resources(Controller):
         return Page[ResourceAnswer].of(await catalogue.page(Resource, limit + 1, cursor_id(cursor)), limit, id_mark)
 
     @get("/{resource_id:str}", operation_id="getResource", guards=[any_key()], responses=_GET)
-    async def read(self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[ResourceAnswer]:
+    async def read(
+        self, resource_id: FromPath[ResourceId], catalogue: NamedDependency[Catalogue]
+    ) -> Response[ResourceAnswer]:
         """Get a resource.
 
         A change needs its `ETag` in `If-Match`.
@@ -92,7 +95,7 @@ class Resources(Controller):
     )
     async def update(
         self,
-        resource_id: FromPath[str],
+        resource_id: FromPath[ResourceId],
         request: Request,
         data: JSONBody[ResourcePatch],
         catalogue: NamedDependency[Catalogue],
@@ -138,7 +141,9 @@ class Services(Controller):
         return Page[ServiceAnswer].of(await catalogue.page(Service, limit + 1, cursor_id(cursor)), limit, id_mark)
 
     @get("/{service_id:str}", operation_id="getService", guards=[any_key()], responses=_GET)
-    async def read(self, service_id: FromPath[str], catalogue: NamedDependency[Catalogue]) -> Response[ServiceAnswer]:
+    async def read(
+        self, service_id: FromPath[ServiceId], catalogue: NamedDependency[Catalogue]
+    ) -> Response[ServiceAnswer]:
         """Get a service.
 
         A change needs its `ETag` in `If-Match`.
@@ -153,7 +158,7 @@ class Services(Controller):
     )
     async def update(
         self,
-        service_id: FromPath[str],
+        service_id: FromPath[ServiceId],
         request: Request,
         data: JSONBody[ServicePatch],
         catalogue: NamedDependency[Catalogue],

@@ -14,6 +14,7 @@ from app.catalogue.routes import Force
 from app.catalogue.schedule_schemas import NewSchedule, NewTimeOff, ScheduleAnswer, TimeOffAnswer
 from app.catalogue.schedules import add_time_off, remove_time_off, replace_schedule, time_off_of, times_off_after
 from app.catalogue.service import Catalogue
+from app.domain.ids import ResourceId
 from app.http.answers import versioned
 from app.http.etags import IfMatch, IfMatchHeader, OptionalIfMatchHeader, etag
 from app.http.openapi import problems
@@ -35,7 +36,7 @@ class ScheduleRoutes(Controller):
 
     @get("/schedule", operation_id="getResourceSchedule", guards=[any_key()], responses=_GET)
     async def read_schedule(
-        self, resource_id: FromPath[str], catalogue: NamedDependency[Catalogue]
+        self, resource_id: FromPath[ResourceId], catalogue: NamedDependency[Catalogue]
     ) -> Response[ScheduleAnswer]:
         """Get the schedule of a resource.
 
@@ -51,7 +52,7 @@ class ScheduleRoutes(Controller):
     )
     async def replace_schedule(
         self,
-        resource_id: FromPath[str],
+        resource_id: FromPath[ResourceId],
         request: Request,
         data: JSONBody[NewSchedule],
         catalogue: NamedDependency[Catalogue],
@@ -71,7 +72,7 @@ class ScheduleRoutes(Controller):
     @get("/time-off", operation_id="listTimeOff", guards=[any_key()], responses=_GET)
     async def find_time_off(
         self,
-        resource_id: FromPath[str],
+        resource_id: FromPath[ResourceId],
         request: Request,
         catalogue: NamedDependency[Catalogue],
         limit: LimitParameter = LIMIT,
@@ -94,7 +95,7 @@ class ScheduleRoutes(Controller):
     )
     async def create_time_off(
         self,
-        resource_id: FromPath[str],
+        resource_id: FromPath[ResourceId],
         request: Request,
         data: JSONBody[NewTimeOff],
         catalogue: NamedDependency[Catalogue],
@@ -115,7 +116,7 @@ class ScheduleRoutes(Controller):
     @get("/time-off/{time_off_id:str}", operation_id="getTimeOff", guards=[any_key()], responses=_GET)
     async def read_time_off(
         self,
-        resource_id: FromPath[str],
+        resource_id: FromPath[ResourceId],
         time_off_id: FromPath[str],
         request: Request,
         catalogue: NamedDependency[Catalogue],
@@ -135,7 +136,7 @@ class ScheduleRoutes(Controller):
     )
     async def delete_time_off(
         self,
-        resource_id: FromPath[str],
+        resource_id: FromPath[ResourceId],
         time_off_id: FromPath[str],
         request: Request,
         catalogue: NamedDependency[Catalogue],

@@ -10,6 +10,7 @@ from app.caller import Caller
 from app.catalogue.changes import Changes, Wanted
 from app.catalogue.schedule_schemas import TIMES_OFF_MAX, NewSchedule, NewTimeOff
 from app.catalogue.service import Catalogue
+from app.domain.ids import ResourceId
 from app.domain.instants import parse, render
 from app.domain.rules import ResourceRules
 from app.domain.schedule import ALWAYS
@@ -23,7 +24,7 @@ from app.storage.documents import Resource, TimeOff
 
 
 async def replace_schedule(
-    catalogue: Catalogue, resource: str, wanted: NewSchedule, if_match: IfMatch, caller: Caller, *, force: bool
+    catalogue: Catalogue, resource: ResourceId, wanted: NewSchedule, if_match: IfMatch, caller: Caller, *, force: bool
 ) -> tuple[BsonDocument, int]:
     """Replace the schedule of a resource; an empty one makes it always open. The stored schedule and the new version.
 
@@ -44,7 +45,7 @@ async def replace_schedule(
 
 
 async def add_time_off(
-    catalogue: Catalogue, resource: str, wanted: NewTimeOff, if_match: IfMatch, caller: Caller, *, force: bool
+    catalogue: Catalogue, resource: ResourceId, wanted: NewTimeOff, if_match: IfMatch, caller: Caller, *, force: bool
 ) -> tuple[int, TimeOff]:
     """Add a time off, and return the resource's new version and the time off.
 
@@ -63,7 +64,9 @@ async def add_time_off(
     return row["version"], _stored_time_off(identity, wanted)
 
 
-async def remove_time_off(catalogue: Catalogue, resource: str, identity: str, if_match: IfMatch, caller: Caller) -> int:
+async def remove_time_off(
+    catalogue: Catalogue, resource: ResourceId, identity: str, if_match: IfMatch, caller: Caller
+) -> int:
     """Remove a time off, which cannot strand a booking, and return the resource's new version.
 
     Raises:

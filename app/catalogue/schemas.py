@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from app.domain.ids import ServiceId
 from app.domain.rules import Assignment
 from app.domain.zones import zone
 from app.errors import Fault
@@ -216,7 +217,7 @@ class ResourceAnswer(CatalogueAnswer):
     """How much can be booked at the same time."""
     capacity_mode: CapacityMode
     """What the capacity counts: `reservations`, or their `guests`."""
-    services: list[str]
+    services: list[ServiceId]
     """The ids of the services that can be booked here."""
     active: bool
     """Whether it can be booked anew."""

@@ -25,6 +25,7 @@ from app.catalogue.schemas import (
     ServicePatch,
 )
 from app.deadline import within
+from app.domain.ids import ResourceId, ServiceId
 from app.errors import Fault, Problem, invalid_field
 from app.http.etags import IfMatch, stale
 from app.http.models import Body
@@ -68,7 +69,7 @@ class Catalogue:
         """
         return await read(self.store, kind, identity, without=without)
 
-    async def read_schedule(self, resource: str) -> tuple[BsonDocument, int]:
+    async def read_schedule(self, resource: ResourceId) -> tuple[BsonDocument, int]:
         """The schedule of a resource as it is stored, empty if there is none, and the version of the resource.
 
         Raises:
@@ -123,7 +124,7 @@ class Catalogue:
         return await self._insert(self._new(Customer, wanted, wanted.id))
 
     async def edit_resource(
-        self, identity: str, patch: ResourcePatch, if_match: IfMatch, caller: Caller, *, force: bool
+        self, identity: ResourceId, patch: ResourcePatch, if_match: IfMatch, caller: Caller, *, force: bool
     ) -> Resource:
         """Merge a patch into a resource.
 
@@ -135,7 +136,7 @@ class Catalogue:
         return object_of(Resource, row)
 
     async def change_resource(
-        self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool = False
+        self, identity: ResourceId, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool = False
     ) -> BsonDocument:
         """Change a resource, and return what was read of its row, changed. Nothing is written if nothing changes.
 
@@ -155,7 +156,7 @@ class Catalogue:
             lock.release()
 
     async def _change_resource(
-        self, identity: str, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool
+        self, identity: ResourceId, wanted: Wanted, if_match: IfMatch, caller: Caller, *, force: bool
     ) -> BsonDocument:
         """Change a resource that this process changes nowhere else at the moment."""
 
@@ -180,7 +181,9 @@ class Catalogue:
         except PlanOutdated:
             raise _contended() from None
 
-    async def edit_service(self, identity: str, patch: ServicePatch, if_match: IfMatch, caller: Caller) -> Service:
+    async def edit_service(
+        self, identity: ServiceId, patch: ServicePatch, if_match: IfMatch, caller: Caller
+    ) -> Service:
         """Merge a patch into a service; what is booked stays as it is.
 
         Raises:

@@ -14,6 +14,7 @@ from app.availability.service import Availability
 from app.cli.common import DONE, FOUND, asynchronous, console, opened, result, shown, write_line
 from app.cli.finding_tables import about, load, parts_of, table, when, who
 from app.domain.finding_identity import State
+from app.domain.ids import ResourceId
 from app.domain.instants import parse
 from app.errors import Problem
 from app.http.models import read_body
@@ -100,7 +101,7 @@ async def list_(
     as_json: bool,
 ) -> int:
     """List findings: where, when, how many on how much, and who."""
-    filters = FindingFilters(states, resources, customer, from_, to)
+    filters = FindingFilters(states, [*map(ResourceId, resources)], customer, from_, to)
     async with _review() as review:
         answers, total = await _read(review, filters, order, limit)
     if as_json:

@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result, write_line
+from app.domain.ids import ResourceId
 from app.domain.instants import render
 from app.reconciliation import engine
 from app.reconciliation.alerts import Alerts
@@ -41,7 +42,7 @@ log = structlog.get_logger(__name__)
 @click.option("--resource", metavar="ID", help="Look at this resource only.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one line of JSON.")
 @asynchronous
-async def reconcile(*, full: bool, incremental: bool, resource: str | None, as_json: bool) -> int:
+async def reconcile(*, full: bool, incremental: bool, resource: ResourceId | None, as_json: bool) -> int:
     """Look for stretches of time in which a resource is booked above its capacity.
 
     No reservation is changed. All findings that nobody accepted or resolved are printed. Each one that is new is a
@@ -93,7 +94,7 @@ async def _announce(store: Store, alerts: Alerts) -> None:
         log.warning("the alert URL was not told; the worker tells it", error=str(error))
 
 
-async def _unaccepted(store: Store, resource: str | None) -> list[str]:
+async def _unaccepted(store: Store, resource: ResourceId | None) -> list[str]:
     """A line for each of the first findings that stand and that nobody accepted, and one for how many are left."""
     filters = FindingFilters(states=("open", "acknowledged"), resources=() if resource is None else (resource,))
     found = await list_findings(store, filters, "from", LINES, None)

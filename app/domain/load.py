@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 from typing_extensions import override
 
+from app.domain.ids import ServiceId
 from app.domain.instants import EARLIEST, Millis
 
 
@@ -33,7 +34,7 @@ class Occupancy(NamedTuple):
     own_end: Millis = EARLIEST
     status: str = "confirmed"
     customer: str | None = None
-    service: str | None = None
+    service: ServiceId | None = None
     version: int | None = 1
     item: int = 0
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import DAY, MINUTE, Duration, Millis
 from app.domain.load import Calendar, Occupancy, conflicts_in
 from app.domain.schedule import ALWAYS, Schedule, TimeOff, TimeOffIndex, Window, is_open, is_open_daily
@@ -38,10 +39,10 @@ Assignment: TypeAlias = Literal["even", "first", "smallest"]
 class ResourceRules:
     """What the rules need to know of a resource."""
 
-    id: str
+    id: ResourceId
     capacity: int = 1
     by_guests: bool = False
-    services: frozenset[str] = frozenset()
+    services: frozenset[ServiceId] = frozenset()
     active: bool = True
     timezone: str = "UTC"
     schedule: Schedule = ALWAYS
@@ -62,7 +63,7 @@ class ResourceRules:
 class ServiceRules:
     """What the rules need to know of a service; lengths are milliseconds, `max_days` local days."""
 
-    id: str
+    id: ServiceId
     kind: Literal["fixed", "flexible", "full-day"]
     duration: Duration = 0
     duration_min: Duration = 0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.grid import Grid, full_days
+from app.domain.ids import ResourceId
 from app.domain.instants import DAY, EARLIEST, LATEST, Duration, Millis
 from app.domain.lengths import LENGTH_MAX
 from app.domain.load import Profile
@@ -37,7 +38,7 @@ class SlotQuery:
 class Slot:
     """A time that can be booked. `remaining` is the capacity less the peak load in its block, before it is booked."""
 
-    resource: str
+    resource: ResourceId
     start: Millis
     end: Millis
     remaining: int

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from app.domain.former_capacities import Era
+from app.domain.ids import ResourceId
 from app.domain.instants import Millis
 
 _BEGINNING = Millis(-(2**63))
@@ -23,7 +24,7 @@ _BEGINNING = Millis(-(2**63))
 class Row(NamedTuple):
     """An occupancy as the sweep reads it: units of a resource over `[start, end)`; `end` lies after `start`."""
 
-    resource: str
+    resource: ResourceId
     start: Millis
     id: Any
     """The reservation's id: of any sortable type, the same within a resource; text where another program wrote it."""
@@ -31,9 +32,9 @@ class Row(NamedTuple):
     units: int
 
 
-PlainRow: TypeAlias = tuple[str, Millis, Any, Millis, int]
+PlainRow: TypeAlias = tuple[ResourceId, Millis, Any, Millis, int]
 """A `Row` as a plain tuple, which is cheaper to make a million times."""
-NO_FORMER_CAPACITIES: Mapping[str, Sequence[Era]] = MappingProxyType({})
+NO_FORMER_CAPACITIES: Mapping[ResourceId, Sequence[Era]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Window:
     meanwhile, a window may reach from one era into the next.
     """
 
-    resource: str
+    resource: ResourceId
     start: Millis
     end: Millis
     peak: int
@@ -76,7 +77,7 @@ class _Open:
     at_the_joint: list[Any] = field(default_factory=list)
     """The ids that start at `ends`; they belong to the window only if it goes on."""
 
-    def close(self, resource: str) -> Window:
+    def close(self, resource: ResourceId) -> Window:
         """The finished window.
 
         Raises:
@@ -106,7 +107,9 @@ class _Open:
 
 
 def sweep(
-    rows: Iterable[PlainRow], capacities: Mapping[str, int], former: Mapping[str, Sequence[Era]] = NO_FORMER_CAPACITIES
+    rows: Iterable[PlainRow],
+    capacities: Mapping[ResourceId, int],
+    former: Mapping[ResourceId, Sequence[Era]] = NO_FORMER_CAPACITIES,
 ) -> Iterator[Window]:
     """Yield the windows above capacity, by resource as they come, then by start.
 
@@ -123,7 +126,7 @@ def sweep(
             yield from _sweep_one(resource, own, capacity)
 
 
-def _sweep_one(resource: str, rows: Iterator[PlainRow], capacity: int) -> Iterator[Window]:
+def _sweep_one(resource: ResourceId, rows: Iterator[PlainRow], capacity: int) -> Iterator[Window]:
     active: list[_Active] = []
     load = 0
     latest: Millis = _BEGINNING
@@ -151,7 +154,9 @@ def _sweep_one(resource: str, rows: Iterator[PlainRow], capacity: int) -> Iterat
         yield window.close(resource)
 
 
-def _sweep_eras(resource: str, rows: Iterator[PlainRow], capacity: int, former: Sequence[Era]) -> Iterator[Window]:
+def _sweep_eras(
+    resource: ResourceId, rows: Iterator[PlainRow], capacity: int, former: Sequence[Era]
+) -> Iterator[Window]:
     """Sweep a resource whose capacity was lowered: at those instants the load may become too high without a start."""
     later = [before for _, before in former[1:]]
     drops = [(until, lower) for (until, _), lower in zip(former, [*later, capacity], strict=True)]
@@ -188,7 +193,7 @@ _DROP = object()
 
 def _with_drops(rows: Iterator[PlainRow], drops: Sequence[_Drop]) -> Iterator[PlainRow]:
     """The rows with each drop before those that start then."""
-    marks: list[PlainRow] = [("", instant, _DROP, instant, capacity) for instant, capacity in drops]
+    marks: list[PlainRow] = [(ResourceId(""), instant, _DROP, instant, capacity) for instant, capacity in drops]
     return merge(rows, marks, key=lambda row: (row[1], row[2] is not _DROP))
 
 

@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import parse, render
 from app.http.bounds import check_fields
 from app.http.validation_messages import invalid_body
@@ -109,8 +110,13 @@ Instant = Annotated[
 ]
 """RFC 3339 with an offset in, 1970 to 2200, nothing finer than milliseconds; UTC with milliseconds out."""
 
-CatalogueId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1-64 of `A-Z a-z 0-9 . _ -`")]
+_CATALOGUE_ID = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1-64 of `A-Z a-z 0-9 . _ -`")
+CatalogueId = Annotated[str, _CATALOGUE_ID]
 """The id of a resource, service or customer."""
+ResourceReference = Annotated[ResourceId, _CATALOGUE_ID]
+"""The id of a resource in a body that is not the resource's own."""
+ServiceReference = Annotated[ServiceId, _CATALOGUE_ID]
+"""The id of a service in a body that is not the service's own."""
 
 ObjectIdText = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
 """The id of a reservation, group, finding or reconciliation."""

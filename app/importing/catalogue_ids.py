@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable
 
 from app.catalogue.schemas import NewCustomer, NewResource
+from app.domain.ids import ResourceId
 from app.errors import Problem
 from app.http.models import read_body
 from app.storage.catalogue import CatalogueStore
@@ -27,13 +28,13 @@ class CatalogueIds:
         self._store = store
         self._create = create
         self._seen: dict[type[CatalogueObject], set[str]] = {Resource: set(), Customer: set()}
-        self._booked: set[str] | None = None
+        self._booked: set[ResourceId] | None = None
 
     def has(self, kind: type[CatalogueObject], identity: str) -> bool:
         """Whether an object exists, of those that were resolved last."""
         return identity in self._seen[kind]
 
-    async def resolve(self, resources: Iterable[str], customers: Iterable[str]) -> None:
+    async def resolve(self, resources: Iterable[ResourceId], customers: Iterable[str]) -> None:
         """Look up which of these exist, and create the missing ones if `create` is set."""
         await self._resolve(Resource, set(resources), self._create_resources)
         await self._resolve(Customer, set(customers), self._create_customers)
@@ -51,7 +52,7 @@ class CatalogueIds:
 
     async def _create_resources(self, identities: list[str]) -> list[str]:
         """Create resources, guards first, and return their ids; those whose id is not allowed are left out."""
-        allowed = [identity for identity in identities if _allowed(NewResource, identity)]
+        allowed = [ResourceId(each) for each in identities if _allowed(NewResource, each)]
         if self._booked is None:
             # Reservations may be older than their resource, whose guard must reach as far as they do.
             self._booked = await ReservationStore(self._store).named_resources()
@@ -61,7 +62,7 @@ class CatalogueIds:
         now = self._store.clock.now()
         made = [Resource(id=each, name=each, created_at=now, updated_at=now) for each in allowed]
         await CatalogueStore(self._store).insert_absent(made)
-        return allowed
+        return [*allowed]
 
     async def _create_customers(self, identities: list[str]) -> list[str]:
         allowed = [identity for identity in identities if _allowed(NewCustomer, identity)]

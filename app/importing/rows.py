@@ -13,7 +13,7 @@ from app.domain.instants import render
 from app.domain.lifecycle import Status
 from app.domain.zones import choices, parse_wall
 from app.errors import Fault, Problem, invalid_field
-from app.http.models import Body, CatalogueId, Instant, read_body
+from app.http.models import Body, CatalogueId, Instant, ResourceReference, ServiceReference, read_body
 from app.importing.records import Record
 from app.reservations.requested_times import check_span
 from app.reservations.schemas import Guests, Notes
@@ -30,11 +30,11 @@ class Columns(Body):
     """The valid values of a record; its columns are `column_names.COLUMNS`."""
 
     reference: str = Field(min_length=1, max_length=REFERENCE_LENGTH)
-    resource: CatalogueId
+    resource: ResourceReference
     start_time: Instant
     end_time: Instant | None = None
     customer: CatalogueId | None = None
-    service: CatalogueId | None = None
+    service: ServiceReference | None = None
     guests: Guests = 1
     status: Status = "confirmed"
     notes: Notes | None = None

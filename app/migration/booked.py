@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from app.domain.ids import ResourceId
 from app.domain.instants import Millis
 from app.migration.report import OnProgress, ignore_progress
 from app.storage.bson_types import Row
@@ -23,10 +24,10 @@ class Booked:
         foreign: The occupancies that the conflict lookup does not find, by the text of the resource's id.
     """
 
-    reaches: dict[str, Reach] = field(default_factory=dict)
-    foreign: dict[str, list[ForeignOccupancy]] = field(default_factory=dict)
+    reaches: dict[ResourceId, Reach] = field(default_factory=dict)
+    foreign: dict[ResourceId, list[ForeignOccupancy]] = field(default_factory=dict)
 
-    def enter(self, row: Row, taken: OccupiedTime, now: Millis, resources: Collection[str]) -> None:
+    def enter(self, row: Row, taken: OccupiedTime, now: Millis, resources: Collection[ResourceId]) -> None:
         """Add one occupancy of a reservation."""
         if (missed := foreign_occupancy(row, taken, now)) is not None:
             self.foreign.setdefault(taken.resource, []).append(missed)
@@ -34,7 +35,9 @@ class Booked:
             self.reaches[taken.resource] = self.reaches.get(taken.resource, NO_REACH).including(row, taken)
 
 
-async def read_booked(store: Store, resources: Collection[str], on_progress: OnProgress = ignore_progress) -> Booked:
+async def read_booked(
+    store: Store, resources: Collection[ResourceId], on_progress: OnProgress = ignore_progress
+) -> Booked:
     """Read every reservation that may occupy a resource; reaches are computed for these resources."""
     booked = Booked()
     now = store.clock.millis()

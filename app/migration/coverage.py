@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from app.domain.ids import ResourceId, ServiceId
 from app.migration.booked import Booked, read_booked
 from app.migration.report import MigrationFinding, MigrationReport, Note, NoteKind, OnProgress, counted, number
 from app.storage.bson_types import BsonDocument
@@ -50,10 +51,10 @@ class Coverage:
     """
 
     missing: list[str] = field(default_factory=list)
-    low: list[str] = field(default_factory=list)
+    low: list[ResourceId] = field(default_factory=list)
     booked: Booked = field(default_factory=Booked)
-    unlisted: list[str] = field(default_factory=list)
-    pools: Mapping[str, int] = field(default_factory=dict)
+    unlisted: list[ResourceId] = field(default_factory=list)
+    pools: Mapping[ServiceId, int] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
 
     def findings(self) -> Iterator[MigrationFinding]:
@@ -90,8 +91,10 @@ async def survey_coverage(store: Store, on_progress: OnProgress) -> Coverage:
     Resources are read before guards: a resource that is made meanwhile has its guard before it.
     """
     coverage = Coverage()
-    resources = await _named(store, "resources", coverage.notes, "resource-foreign", _RESOURCE_REMEDY)
-    services = await _named(store, "services", coverage.notes, "service-foreign", _SERVICE_REMEDY)
+    named = await _named(store, "resources", coverage.notes, "resource-foreign", _RESOURCE_REMEDY)
+    resources = [*map(ResourceId, named)]
+    named = await _named(store, "services", coverage.notes, "service-foreign", _SERVICE_REMEDY)
+    services = [*map(ServiceId, named)]
     on_progress("looking at guards", 0, None)
     rows = [row async for batch in find_batches(store, "guards", _KNOWN) for row in batch]
     guards = {row["_id"]: row for row in rows if type(row["_id"]) is str}
@@ -153,7 +156,7 @@ async def complete_coverage(store: Store, coverage: Coverage, report: MigrationR
 def _guard(identity: str, booked: Booked) -> BsonDocument:
     if ":" in identity:
         return {"_id": identity, "rules": new_rules()}
-    reach = booked.reaches.get(identity, NO_REACH)
+    reach = booked.reaches.get(ResourceId(identity), NO_REACH)
     marks = {name: True for name, said in (("long", reach.long), ("foreign", reach.foreign)) if said}
     known = {"reachBack": reach.back, "reachAhead": reach.ahead}
     return {"_id": identity, "seq": 0, "rules": new_rules(), **known, **marks}

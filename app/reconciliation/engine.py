@@ -12,6 +12,7 @@ import structlog
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
+from app.domain.ids import ResourceId
 from app.reconciliation.alerts import LOGGED_FINDINGS_MAX, OnFindings, log_findings
 from app.reconciliation.progress import OnProgress, RunProgress
 from app.reconciliation.reconciler import Reconciler
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 async def reconcile_reservations(
     store: Store,
     kind: RunKind,
-    resource: str | None = None,
+    resource: ResourceId | None = None,
     on_progress: OnProgress | None = None,
     on_findings: OnFindings = log_findings,
 ) -> Run:

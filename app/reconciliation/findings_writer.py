@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from app.domain import finding_identity
 from app.domain.finding_identity import Matched, StoredFinding
+from app.domain.ids import ResourceId
 from app.domain.instants import Millis
 from app.domain.sweep import Window
 from app.reconciliation.finding_changes import Change, ChangePlanner
@@ -50,7 +51,7 @@ async def write_findings(
     store: Store,
     lease: Grant,
     run: Run,
-    resources: Sequence[str],
+    resources: Sequence[ResourceId],
     windows: Sequence[Window],
     ids: Mapping[str, object],
 ) -> WrittenFindings:
@@ -88,7 +89,7 @@ class _Plan:
 
 
 async def _plan(
-    store: Store, run: Run, resources: Sequence[str], windows: Sequence[Window], ids: Mapping[str, object]
+    store: Store, run: Run, resources: Sequence[ResourceId], windows: Sequence[Window], ids: Mapping[str, object]
 ) -> _Plan:
     by_resource = {name: list(group) for name, group in groupby(windows, key=attrgetter("resource"))}
     rows: dict[str, list[FindingRow]] = {}
@@ -111,7 +112,9 @@ async def _plan(
     return plan
 
 
-async def _match_resource(store: Store, resource: str, windows: Sequence[Window], rows: list[FindingRow]) -> Matched:
+async def _match_resource(
+    store: Store, resource: ResourceId, windows: Sequence[Window], rows: list[FindingRow]
+) -> Matched:
     """Match one resource; resolved findings that may return are added to those that were read."""
     known = [stored_finding(row) async for row in _yielding(rows)]
     async for row in returning(store, resource, changed_windows(windows, known)):

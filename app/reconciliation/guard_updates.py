@@ -11,6 +11,7 @@ import structlog
 from bson import ObjectId
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random
 
+from app.domain.ids import ResourceId
 from app.storage import foreign_occupancies, reach
 from app.storage.client import Store
 from app.storage.foreign_occupancies import ForeignOccupancy, Step
@@ -26,7 +27,7 @@ PAUSE_SECONDS_MAX = 0.05
 log = structlog.get_logger()
 
 
-async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
+async def raise_reaches(store: Store, reaches: Mapping[ResourceId, Reach]) -> None:
     """Raise the reach of those guards that do not reach over all that is booked; it is never lowered."""
     short = await reach.guards_short_of(store, reaches)
     if short:
@@ -35,7 +36,7 @@ async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
 
 
 async def replace_foreign_occupancies(
-    store: Store, lease: Grant, run: ObjectId, resources: Sequence[str], foreign: Sequence[ForeignOccupancy]
+    store: Store, lease: Grant, run: ObjectId, resources: Sequence[ResourceId], foreign: Sequence[ForeignOccupancy]
 ) -> None:
     """Store these as all occupancies of these resources that the conflict lookup does not find.
 

@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from app import job_queue
 from app.deadline import detached
+from app.domain.ids import ResourceId
 from app.job_queue import Queue
 from app.storage.client import Store
 from app.storage.runs import RunStore
@@ -40,7 +41,7 @@ class OptimisticFollowups:
         self._closing = asyncio.Event()
         self._enqueueing: asyncio.Task[None] | None = None
 
-    def __call__(self, resource: str) -> None:
+    def __call__(self, resource: ResourceId) -> None:
         """Have a resource reconciled, soon and in one run with all that is written until then."""
         if self._store.mode == "strict":
             return

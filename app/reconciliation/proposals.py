@@ -12,6 +12,7 @@ from bson import ObjectId
 
 from app.availability.queries import BookableResource, read_occupancies, read_resources
 from app.availability.service import Availability
+from app.domain.ids import ResourceId
 from app.domain.instants import from_millis, to_millis
 from app.domain.lengths import end_of_same_length
 from app.domain.lifecycle import BLOCKING, status_at
@@ -36,7 +37,7 @@ class Proposal:
     """A move of one reservation to a resource and a time; other conflicts of the finding may remain."""
 
     reservation: str
-    resource: str
+    resource: ResourceId
     start_time: datetime
     end_time: datetime
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.domain.ids import ResourceId
 from app.domain.sweep import PlainRow, Window, sweep
 from app.reconciliation import scan
 from app.reconciliation.scan import ResourceScan
@@ -40,11 +41,11 @@ class ConfirmedWindows:
 
     windows: list[Window]
     ids: Mapping[str, object]
-    reaches: Mapping[str, Reach]
+    reaches: Mapping[ResourceId, Reach]
     foreign: Sequence[ForeignOccupancy]
 
 
-async def confirm_windows(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> ConfirmedWindows:
+async def confirm_windows(store: Store, resources: Sequence[ResourceId], opaque: OpaqueReferences) -> ConfirmedWindows:
     """The windows of these resources at one instant.
 
     With transactions they are read in a snapshot. Without, they are those that two successive reads agree on: a real
@@ -54,7 +55,9 @@ async def confirm_windows(store: Store, resources: Sequence[str], opaque: Opaque
     return await read(store, resources, opaque)
 
 
-async def _read_in_snapshot(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> ConfirmedWindows:
+async def _read_in_snapshot(
+    store: Store, resources: Sequence[ResourceId], opaque: OpaqueReferences
+) -> ConfirmedWindows:
     async def read() -> ResourceScan:
         async with snapshot(store) as session:
             return await scan.scan_resources(store, resources, opaque, session=session)
@@ -63,7 +66,9 @@ async def _read_in_snapshot(store: Store, resources: Sequence[str], opaque: Opaq
     return _confirmed(scanned, await windows_of(scanned.rows, scanned.limits))
 
 
-async def _read_until_stable(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> ConfirmedWindows:
+async def _read_until_stable(
+    store: Store, resources: Sequence[ResourceId], opaque: OpaqueReferences
+) -> ConfirmedWindows:
     scanned = await scan.scan_resources(store, resources, opaque)
     before = await windows_of(scanned.rows, scanned.limits)
     for _ in range(READS_MAX):

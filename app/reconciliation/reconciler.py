@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from app.domain.ids import ResourceId
 from app.reconciliation import scan
 from app.reconciliation.alerts import OnFindings
 from app.reconciliation.findings_writer import write_findings
@@ -59,12 +60,12 @@ class Reconciler:
     lease: Grant
     progress: RunProgress
     on_findings: OnFindings
-    noted: set[str] = field(default_factory=set)
+    noted: set[ResourceId] = field(default_factory=set)
     """Resources with unresolved findings or foreign occupancies, which may not stand any more."""
     opaque: OpaqueReferences = field(default_factory=dict)
-    reaches: dict[str, Reach] = field(default_factory=dict)
+    reaches: dict[ResourceId, Reach] = field(default_factory=dict)
     """What the guards of resources that were read must reach over, of those that were not compared yet."""
-    confirmed: set[str] = field(default_factory=set)
+    confirmed: set[ResourceId] = field(default_factory=set)
 
     async def reconcile(self, on_step: Callable[[], None]) -> None:
         """Carry out the run. Resources with findings are confirmed again, whatever was read of them.
@@ -87,7 +88,7 @@ class Reconciler:
         await self._raise_reaches()
         await self._log_left_out()
 
-    async def _noted_resources(self) -> set[str]:
+    async def _noted_resources(self) -> set[ResourceId]:
         among = None if self.run.resource is None else [self.run.resource]
         return await FindingStore(self.store).unresolved_resources(among) | await resources_with_foreign_occupancies(
             self.store, among
@@ -97,7 +98,7 @@ class Reconciler:
         """Pass over all rows, and confirm the resources above capacity on the way."""
         limits = await read_limits(self.store)
         passing = scan.FullScan(self.store, limits, self.progress.tally)
-        suspects: dict[str, int] = {}
+        suspects: dict[ResourceId, int] = {}
         async for rows, reaches in passing.chunks():
             self._require(reaches)
             found = {window.resource for window in await windows_of(rows, limits)}
@@ -114,7 +115,7 @@ class Reconciler:
         sizes = {each: passing.row_counts[each] + count for each, count in elsewhere if each not in self.confirmed}
         await self._confirm_all(sizes, on_step)
 
-    async def _read_resources(self, resources: Sequence[str], on_step: Callable[[], None]) -> None:
+    async def _read_resources(self, resources: Sequence[ResourceId], on_step: Callable[[], None]) -> None:
         """Read these resources, fewer at a time where they have many rows, and confirm those above capacity."""
         place, size = 0, SUSPECTS_MAX
         while portion := resources[place : place + size]:
@@ -125,7 +126,7 @@ class Reconciler:
             await self._confirm(dict.fromkeys(sorted(await self._suspects_among(portion)), 0))
             on_step()
 
-    async def _suspects_among(self, resources: Sequence[str]) -> set[str]:
+    async def _suspects_among(self, resources: Sequence[ResourceId]) -> set[ResourceId]:
         """Those of these resources that are above capacity or whose findings and foreign occupancies may be outdated.
 
         Its rows are released before the resources are confirmed, which reads them again.
@@ -135,9 +136,9 @@ class Reconciler:
         suspects = {window.resource for window in await windows_of(read.rows, read.limits)}
         return suspects | {each.resource for each in read.foreign} | self.noted.intersection(resources)
 
-    async def _confirm_all(self, sizes: Mapping[str, int], on_step: Callable[[], None]) -> None:
+    async def _confirm_all(self, sizes: Mapping[ResourceId, int], on_step: Callable[[], None]) -> None:
         """Confirm these resources, as many at a time as their numbers of rows allow."""
-        suspects: dict[str, int] = {}
+        suspects: dict[ResourceId, int] = {}
         for resource, size in sizes.items():
             suspects[resource] = size
             if _fill_a_snapshot(suspects):
@@ -146,7 +147,7 @@ class Reconciler:
                 on_step()
         await self._confirm(suspects)
 
-    async def _confirm(self, suspects: Iterable[str]) -> None:
+    async def _confirm(self, suspects: Iterable[ResourceId]) -> None:
         """Read these resources again at one instant, and write their findings.
 
         The guards reach over all rows before any finding is written, so that no booking is accepted over a reported
@@ -168,7 +169,7 @@ class Reconciler:
         if recorded.opened:
             self.on_findings(recorded.opened, opened_before)
 
-    def _require(self, reaches: Mapping[str, Reach]) -> None:
+    def _require(self, reaches: Mapping[ResourceId, Reach]) -> None:
         for resource, reach in reaches.items():
             self.reaches[resource] = self.reaches[resource].or_more(reach) if resource in self.reaches else reach
 
@@ -189,5 +190,5 @@ class Reconciler:
         return await id_of_row(self.store, example.row) + (f" ({example.value})" if example.value else "")
 
 
-def _fill_a_snapshot(suspects: Mapping[str, int]) -> bool:
+def _fill_a_snapshot(suspects: Mapping[ResourceId, int]) -> bool:
     return len(suspects) >= SUSPECTS_MAX or sum(suspects.values()) >= SUSPECT_ROWS_MAX

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from app.domain.ids import ResourceId
 from app.domain.sweep import PlainRow
 from app.reconciliation.sweep_reader import SweepReader, Tally, is_idle
 from app.storage.bson_types import Row
@@ -29,10 +30,10 @@ class FullScan:
     store: Store
     limits: Limits
     tally: Tally
-    row_counts: Counter[str] = field(default_factory=Counter)
-    rescans: Counter[str] = field(default_factory=Counter)
+    row_counts: Counter[ResourceId] = field(default_factory=Counter)
+    rescans: Counter[ResourceId] = field(default_factory=Counter)
 
-    async def chunks(self) -> AsyncIterator[tuple[list[PlainRow], dict[str, Reach]]]:
+    async def chunks(self) -> AsyncIterator[tuple[list[PlainRow], dict[ResourceId, Reach]]]:
         """The rows, in chunks of whole resources, each chunk in the order of the sweep; and the reach that they need.
 
         The rows have no ids, and they are no snapshot: windows found in them have to be confirmed. The cursor goes
@@ -80,13 +81,13 @@ class ResourceScan:
     rows: list[PlainRow]
     limits: Limits
     ids: Mapping[str, object]
-    reaches: Mapping[str, Reach]
+    reaches: Mapping[ResourceId, Reach]
     foreign: Sequence[ForeignOccupancy]
 
 
 async def scan_resources(
     store: Store,
-    resources: Sequence[str],
+    resources: Sequence[ResourceId],
     opaque: OpaqueReferences,
     tally: Tally | None = None,
     session: Session = None,

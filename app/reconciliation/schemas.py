@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from app.http.models import Answer, Body, CatalogueId, Instant
+from app.domain.ids import ResourceId
+from app.http.models import Answer, Body, Instant, ResourceReference
 from app.storage.documents import RunKind, RunState
 
 
@@ -12,7 +13,7 @@ class NewReconciliation(Body):
     """What to read; by default the resources that changed since the last run."""
 
     full: Annotated[bool, Field(description="Look at every resource.")] = False
-    resource: Annotated[CatalogueId | None, Field(description="Look at this resource only.")] = None
+    resource: Annotated[ResourceReference | None, Field(description="Look at this resource only.")] = None
 
 
 class ReconciliationAnswer(Answer):
@@ -26,7 +27,7 @@ class ReconciliationAnswer(Answer):
     """Its id."""
     kind: RunKind
     """What it reads: every resource, the resources that changed, or one resource."""
-    resource: str | None = None
+    resource: ResourceId | None = None
     """The resource that it reads, if it is one."""
     state: RunState
     """Its state; `abandoned` if its process fell silent."""

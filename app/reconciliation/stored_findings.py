@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from app.domain import acceptance
 from app.domain.finding_identity import Extent, StoredFinding
+from app.domain.ids import ResourceId
 from app.domain.instants import from_millis, to_millis
 from app.domain.sweep import Window
 from app.storage.bson_types import BsonDocument
@@ -93,7 +94,7 @@ def new_acceptance(finding: Finding, by: str, at: datetime, until: datetime | No
     return fields
 
 
-async def returning(store: Store, resource: str, windows: Sequence[Window]) -> AsyncIterator[FindingRow]:
+async def returning(store: Store, resource: ResourceId, windows: Sequence[Window]) -> AsyncIterator[FindingRow]:
     """The resolved findings of a resource that may return to one of these windows, and those into which they merged."""
     if not windows:
         return

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from app.domain.ids import ResourceId
 from app.domain.instants import Duration, Millis, from_millis
 from app.domain.sweep import PlainRow
 from app.storage.bson_types import Row
@@ -76,13 +77,13 @@ class SweepReader:
     now: Millis
     limits: Limits
     tally: Tally
-    resources: Collection[str] | None = None
+    resources: Collection[ResourceId] | None = None
     rows: list[PlainRow] = field(default_factory=list)
     """Of `wanted`, or of each row's own resource where the cursor meets it in its place."""
-    rescans: Counter[str] = field(default_factory=Counter)
+    rescans: Counter[ResourceId] = field(default_factory=Counter)
     """Resources that have to be read separately, with the number of their rows that the cursor meets elsewhere, or
     that the conflict lookup does not find."""
-    reaches: dict[str, Reach] = field(default_factory=dict)
+    reaches: dict[ResourceId, Reach] = field(default_factory=dict)
     foreign: list[ForeignOccupancy] = field(default_factory=list)
     ids: dict[str, object] | None = None
     """By the text of an id, what it is in the database; filled only where it is there."""
@@ -96,7 +97,7 @@ class SweepReader:
 
     def read(self, documents: Iterable[Row]) -> None:  # noqa: C901, PLR0912 -- a call a row costs a tenth
         """Read a batch. Rows exactly as Reserva writes them cost little; of a million rows nearly all are."""
-        current, most_back, most_ahead, scanned = "", 0, 0, 0
+        current, most_back, most_ahead, scanned = ResourceId(""), 0, 0, 0
         append, epoch, lapse, ids, by_guest = self.rows.append, _EPOCH, self._lapse, self.ids, self.limits.by_guest
         for found in documents:
             scanned += 1
@@ -107,6 +108,7 @@ class SweepReader:
             if type(resource) is not str or not resource:
                 self._read_foreign(found)
                 continue
+            resource = ResourceId(resource)
             if units is None and resource not in by_guest:
                 units = 1
             if (
@@ -157,7 +159,7 @@ class SweepReader:
             self._raise_need(current, most_back, most_ahead)
         self.tally.scanned += scanned
 
-    def _raise_need(self, resource: str, back: Duration, ahead: Duration) -> None:
+    def _raise_need(self, resource: ResourceId, back: Duration, ahead: Duration) -> None:
         known = self.reaches.get(resource, NOWHERE)
         if back > known.back or ahead > known.ahead:
             self.reaches[resource] = known.or_more(Reach(doubled(back), doubled(ahead)))

@@ -6,7 +6,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from app.http.bounds import Bounded
-from app.http.models import Answer, Body, CatalogueId, Instant, ObjectIdText
+from app.http.models import Answer, Body, Instant, ObjectIdText, ResourceReference
 from app.reservations.schemas import Reason, ReservationAnswer
 
 MOVES = 50
@@ -22,7 +22,7 @@ class ReservationMove(Body):
     """Its new start; alone it keeps the length."""
     end_time: Instant | None = None
     """Its new end."""
-    resource: CatalogueId | None = None
+    resource: ResourceReference | None = None
     """Its new resource."""
 
     def to_patch(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from app.booking import FOLLOWER_LAG_SECONDS
 from app.caller import Caller
+from app.domain.ids import ResourceId
 from app.domain.instants import LATEST, Millis, from_millis, to_millis
 from app.errors import Problem, invalid_parameter, not_found
 from app.http.paging import Mark, bad_cursor, read_cursor, split_page
@@ -25,7 +26,7 @@ from app.storage.stored_reservations import customer_of, lenient_reservation, st
 class Filters:
     """The filters of a list; `from_` and `to` bound a span that the reservations overlap."""
 
-    resource: str | None = None
+    resource: ResourceId | None = None
     customer: str | None = None
     statuses: Sequence[str] = ()
     from_: datetime | None = None

@@ -10,6 +10,7 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from app.access.routes import caller_of, needs
 from app.booking import Replay
+from app.domain.ids import ResourceId
 from app.domain.lifecycle import Status
 from app.http.answers import built, stored_response, versioned
 from app.http.etags import IfMatch, IfMatchHeader
@@ -58,7 +59,7 @@ StatusParameter = Annotated[
     list[Status] | None, QueryParameter(name="status", description="With one of these statuses; repeatable.")
 ]
 CustomerParameter = Annotated[str | None, QueryParameter(description="Of this customer.")]
-ResourceParameter = Annotated[str | None, QueryParameter(description="Of this resource.")]
+ResourceParameter = Annotated[ResourceId | None, QueryParameter(description="Of this resource.")]
 FromParameter = Annotated[str | None, QueryParameter(name="from", description="Ending after this instant.")]
 ToParameter = Annotated[str | None, QueryParameter(description="Beginning before this instant.")]
 SinceParameter = Annotated[

@@ -9,11 +9,12 @@ from pydantic import AfterValidator, Field, PlainValidator, ValidationError, Wit
 from pydantic.alias_generators import to_camel
 
 from app.booking import METADATA_KEYS_MAX
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import to_millis
 from app.domain.lifecycle import Status, status_at
 from app.errors import invalid_field
 from app.http.bounds import Bounded
-from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull
+from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull, ResourceReference, ServiceReference
 from app.storage.documents import Reservation
 from app.storage.values import shown_text
 
@@ -83,10 +84,11 @@ class NewReservation(ReservationTime):
     """A time to book on a resource, or on any that offers the service."""
 
     resource: Annotated[
-        CatalogueId | None, Field(description="Left out, or `any`: a free resource of the service's pool.")
+        ResourceReference | None, Field(description="Left out, or `any`: a free resource of the service's pool.")
     ] = None
     service: Annotated[
-        CatalogueId | None, Field(description="Required for keys that are bound to a customer, and without `resource`.")
+        ServiceReference | None,
+        Field(description="Required for keys that are bound to a customer, and without `resource`."),
     ] = None
     customer: CatalogueId | None = None
     """Whose it is."""
@@ -101,12 +103,12 @@ class NewReservation(ReservationTime):
 class ReservationPatch(Body):
     """The changes: absent fields stay as they are, null unsets; metadata merges by key."""
 
-    resource: Annotated[CatalogueId | None, NeverNull()] = None
+    resource: Annotated[ResourceReference | None, NeverNull()] = None
     """Its new resource."""
     start_time: Annotated[Instant | None, NeverNull(), Field(description="Alone it keeps the length.")] = None
     end_time: Annotated[Instant | None, NeverNull()] = None
     """Its new end."""
-    service: CatalogueId | None = None
+    service: ServiceReference | None = None
     """Its new service; null: none."""
     customer: CatalogueId | None = None
     """Whose it is."""
@@ -177,9 +179,9 @@ class ReservationAnswer(Answer):
 
     id: str
     """Its id."""
-    resource: str
+    resource: ResourceId
     """The resource that it takes."""
-    service: str | None = None
+    service: ServiceId | None = None
     """The service that it is booked for."""
     customer: str | None = None
     """Whose it is."""

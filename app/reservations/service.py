@@ -18,6 +18,7 @@ from app.booking import (
     missing_guard,
 )
 from app.caller import Caller
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import render, to_millis
 from app.domain.lifecycle import Status
 from app.domain.rules import LIFTED_BY_FORCE, BookingRequest
@@ -34,7 +35,7 @@ from app.storage.client import Store
 from app.storage.documents import Reservation, Service, service_row
 
 ANY = "any"
-Pools: TypeAlias = dict[str, tuple[str, ...]]
+Pools: TypeAlias = dict[ServiceId, tuple[ResourceId, ...]]
 """The ids of the active resources that offer a service, by service, as far as one request has read them."""
 
 
@@ -56,7 +57,7 @@ class Reservations:
         availability: Availability,
         *,
         holds: HoldLimits,
-        on_write: Callable[[str], None],
+        on_write: Callable[[ResourceId], None],
     ) -> None:
         self.store = store
         self.on_write = on_write
@@ -214,7 +215,7 @@ class Reservations:
             raise await self._with_next_free(problem, stored) from None
 
     async def _refusal(
-        self, refused: Refused, caller: Caller, service: str | None, resources: Sequence[str]
+        self, refused: Refused, caller: Caller, service: ServiceId | None, resources: Sequence[ResourceId]
     ) -> Problem:
         """The refusal, with the next free starts where only the time is taken."""
         problem = refusal(refused, caller)
@@ -229,10 +230,12 @@ class Reservations:
             problem.extra["nextFree"] = await self._next_free(request, stored.service, [stored.resource])
         return problem
 
-    async def _next_free(self, request: BookingRequest, service: str | None, resources: Sequence[str]) -> list[str]:
+    async def _next_free(
+        self, request: BookingRequest, service: ServiceId | None, resources: Sequence[ResourceId]
+    ) -> list[str]:
         return [render(start) for start in await self.availability.next_free(request, service, resources)]
 
-    async def _pool(self, service: str | None, pools: Pools) -> tuple[str, ...]:
+    async def _pool(self, service: ServiceId | None, pools: Pools) -> tuple[ResourceId, ...]:
         """The ids of the active resources that offer a service, sorted.
 
         Raises:
@@ -244,7 +247,7 @@ class Reservations:
             pools[service] = await self._read_pool(service)
         return pools[service]
 
-    async def _read_pool(self, service: str) -> tuple[str, ...]:
+    async def _read_pool(self, service: ServiceId) -> tuple[ResourceId, ...]:
         """The pool as it is now.
 
         Raises:

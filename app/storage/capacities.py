@@ -7,6 +7,7 @@ from typing import TypeAlias
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
 from app.domain.former_capacities import Era
+from app.domain.ids import ResourceId
 from app.storage.bson_types import Row
 from app.storage.client import Store
 from app.storage.row_reader import LeftOut
@@ -28,16 +29,19 @@ class Limits:
     Of two resources whose ids have the same text, the one whose id is a text counts: it is the one that is booked.
     """
 
-    capacities: dict[str, int] = field(default_factory=dict)
-    former: dict[str, Former] = field(default_factory=dict)
-    by_guest: set[str] = field(default_factory=set)
-    _texts: set[str] = field(default_factory=set)
+    capacities: dict[ResourceId, int] = field(default_factory=dict)
+    former: dict[ResourceId, Former] = field(default_factory=dict)
+    by_guest: set[ResourceId] = field(default_factory=set)
+    _texts: set[ResourceId] = field(default_factory=set)
 
     def learn(self, found: Row) -> None:
         """Add a stored resource."""
         raw = found.get("_id")
-        resource = identity(raw)
-        if resource is None or (raw != resource and resource in self._texts):
+        text = identity(raw)
+        if text is None:
+            return
+        resource = ResourceId(text)
+        if raw != resource and resource in self._texts:
             return
         if raw == resource:
             self._forget(resource)
@@ -51,7 +55,7 @@ class Limits:
         if former := former_capacities(found.get("formerCapacities"), capacity):
             self.former[resource] = former
 
-    def _forget(self, resource: str) -> None:
+    def _forget(self, resource: ResourceId) -> None:
         self.capacities.pop(resource, None)
         self.former.pop(resource, None)
         self.by_guest.discard(resource)
@@ -88,7 +92,7 @@ def former_capacities(stored: object, current: int) -> Former:
 
 
 async def read_limits(
-    store: Store, resources: Sequence[str] | None = None, session: AsyncIOMotorClientSession | None = None
+    store: Store, resources: Sequence[ResourceId] | None = None, session: AsyncIOMotorClientSession | None = None
 ) -> Limits:
     """The limits of some resources, by the text of their ids, or of all."""
     where = {} if resources is None else {"_id": {"$in": [form for each in resources for form in forms(each)]}}

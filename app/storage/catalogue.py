@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from pymongo.errors import DuplicateKeyError
 
 from app.deadline import sending
+from app.domain.ids import ServiceId
 from app.storage.bson_types import BsonDocument, Filter
 from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
@@ -70,7 +71,7 @@ class CatalogueStore:
             yield found
             last = found[-1]
 
-    async def find_offering(self, service: str) -> str | None:
+    async def find_offering(self, service: ServiceId) -> str | None:
         """The id of any active resource that offers a service."""
         offering = {"services": service, "active": True}
         found = await self.store.of(Resource).find_one(offering, projection_model=_Identity)

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 from bson import ObjectId
 
 from app.domain.finding_identity import State
+from app.domain.ids import ResourceId
 from app.storage.bson_types import Filter
 from app.storage.client import Store
 from app.storage.documents import Finding, Reservation
@@ -49,7 +50,7 @@ class FindingFilters:
     """
 
     states: Sequence[State] = ()
-    resources: Sequence[str] = ()
+    resources: Sequence[ResourceId] = ()
     customer: str | None = None
     from_: datetime | None = None
     to: datetime | None = None

@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 from bson import ObjectId
 
 from app.domain.finding_identity import State
+from app.domain.ids import ResourceId
 from app.storage.bson_types import BsonDocument
 
 
@@ -27,7 +28,7 @@ class FindingRow(WindowRow):
     """A finding as it is stored; `history` only where it was read as well."""
 
     _id: ObjectId
-    resource: str
+    resource: ResourceId
     peak: int
     capacity: int
     state: State

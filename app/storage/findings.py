@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from pymongo import UpdateOne
 
 from app.domain.finding_identity import State
+from app.domain.ids import ResourceId
 from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
 from app.storage.client import Store
 from app.storage.documents import Finding
@@ -80,7 +81,7 @@ class FindingStore:
         found: Finding | None = await self.store.of(Finding).find_one({"_id": identity})
         return found
 
-    async def has_any(self, resource: str) -> bool:
+    async def has_any(self, resource: ResourceId) -> bool:
         """Whether there is a finding of a resource, in whatever state."""
         return await self.store.of(Finding).find_one({"resource": resource}, projection_model=FindingAge) is not None
 
@@ -96,21 +97,21 @@ class FindingStore:
 
     # What a run reads and writes.
 
-    async def unresolved_resources(self, among: Sequence[str] | None = None) -> set[str]:
+    async def unresolved_resources(self, among: Sequence[ResourceId] | None = None) -> set[ResourceId]:
         """The resources, of all or among these, that have findings which a run may have to resolve or to open again."""
         where: Filter = {"state": {"$in": [*UNRESOLVED]}}
         if among is not None:
             where["resource"] = {"$in": [*among]}
-        return {str(name) for name in await self.store.of(Finding).distinct("resource", where)}
+        return {ResourceId(str(name)) for name in await self.store.of(Finding).distinct("resource", where)}
 
-    async def unresolved(self, resources: Sequence[str]) -> AsyncIterator[FindingRow]:
+    async def unresolved(self, resources: Sequence[ResourceId]) -> AsyncIterator[FindingRow]:
         """The unresolved findings of these resources, raw, without their histories."""
         where = {"resource": {"$in": [*resources]}, "state": {"$in": [*UNRESOLVED]}}
         async for row in self.store.database[_FINDINGS].find(where, _WITHOUT_HISTORY):
             yield cast("FindingRow", row)
 
     async def resolved_between(
-        self, resource: str, start: datetime, end: datetime, most: int
+        self, resource: ResourceId, start: datetime, end: datetime, most: int
     ) -> AsyncIterator[FindingRow]:
         """The resolved findings of a resource that meet `[start, end)`: raw, the last first, without histories."""
         where = {"resource": resource, "state": "resolved", "from": {"$lt": end}, "to": {"$gt": start}}

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
 
+from app.domain.ids import ResourceId
 from app.domain.instants import DAY, Duration, Millis, from_millis, to_millis
 from app.storage.bson_types import BsonDocument, Row
 from app.storage.client import Store
@@ -35,7 +36,7 @@ Step: TypeAlias = Callable[..., Awaitable[None]]
 class ForeignOccupancy(NamedTuple):
     """`[start, end)` of a resource, and the id of the reservation that occupies it, as it is stored."""
 
-    resource: str
+    resource: ResourceId
     start: Millis
     end: Millis
     reservation: object
@@ -46,10 +47,12 @@ class ForeignOccupancy(NamedTuple):
         return self.resource, self.start, self.end, row_key(self.reservation)
 
 
-async def resources_with_foreign_occupancies(store: Store, among: Sequence[str] | None = None) -> set[str]:
+async def resources_with_foreign_occupancies(
+    store: Store, among: Sequence[ResourceId] | None = None
+) -> set[ResourceId]:
     """The ids of the resources that have stored foreign occupancies, among some or all."""
     where = {} if among is None else {"resource": {"$in": list(among)}}
-    return {str(name) for name in await store.database[OCCUPANCIES].distinct("resource", where)}
+    return {ResourceId(str(name)) for name in await store.database[OCCUPANCIES].distinct("resource", where)}
 
 
 @dataclass(slots=True)
@@ -61,15 +64,15 @@ class Difference:
 
     missing: list[ForeignOccupancy]
     obsolete: list[object]
-    occupied: set[str]
-    wrong_flags: list[str]
+    occupied: set[ResourceId]
+    wrong_flags: list[ResourceId]
 
     def __bool__(self) -> bool:
         """Whether anything must be written."""
         return bool(self.missing or self.obsolete or self.wrong_flags)
 
 
-async def compare(store: Store, resources: Sequence[str], foreign: Sequence[ForeignOccupancy]) -> Difference:
+async def compare(store: Store, resources: Sequence[ResourceId], foreign: Sequence[ForeignOccupancy]) -> Difference:
     """What must be written so that resources have exactly these occupancies."""
     rows = store.lenient(OCCUPANCIES).find({"resource": {"$in": [*resources]}})
     known = {_key(row): row["_id"] async for row in rows if is_occupancy(row)}
@@ -119,7 +122,7 @@ async def add_foreign_occupancies(store: Store, occupancies: Sequence[ForeignOcc
         await _insert([_stored(each, None) for each in some], store)
 
 
-async def _flag(resource: str, change: Mapping[str, object], store: Store, session: Session = None) -> None:
+async def _flag(resource: ResourceId, change: Mapping[str, object], store: Store, session: Session = None) -> None:
     await store.database["guards"].update_one({"_id": resource}, {**change, "$inc": {"seq": 1}}, session=session)
 
 

@@ -10,6 +10,7 @@ from bson import Int64, ObjectId
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo.errors import DuplicateKeyError
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import to_millis
 from app.domain.lifecycle import BLOCKING
 from app.storage.bson_types import BsonDocument, Row
@@ -59,7 +60,7 @@ async def mark_priority(store: Store, guards: Collection[str], owner: ObjectId, 
     await store.database["guards"].update_many({"_id": {"$in": [*guards]}}, mark)
 
 
-async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[ForeignOccupancy]]:
+async def reach_of(store: Store, resource_id: ResourceId) -> tuple[Reach, list[ForeignOccupancy]]:
     """The reach that the bookings of a resource need, and the foreign occupancies among them that are not stored yet.
 
     The reach also covers what is stored in `occupancies`. Foreign are, say, reservations that name the resource as the
@@ -79,7 +80,7 @@ async def reach_of(store: Store, resource_id: str) -> tuple[Reach, list[ForeignO
     return reach, missing
 
 
-async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
+async def make_guard(store: Store, resource_id: ResourceId, session: AsyncIOMotorClientSession | None = None) -> bool:
     """Make the guard of a resource if it has none, before or with the resource itself.
 
     Returns:
@@ -93,13 +94,15 @@ async def make_guard(store: Store, resource_id: str, session: AsyncIOMotorClient
     return await _insert_guard(store, resource_id, guard, session)
 
 
-async def make_fresh_guards(store: Store, resource_ids: Collection[str]) -> None:
+async def make_fresh_guards(store: Store, resource_ids: Collection[ResourceId]) -> None:
     """Make the guards of resources without bookings, all at once; existing guards are left as they are."""
     fresh = {"seq": 0, "reachBack": 0, "reachAhead": 0}
     await insert_new(store, "guards", [{"_id": each, "rules": new_rules(), **fresh} for each in resource_ids])
 
 
-async def make_service_row(store: Store, service_id: str, session: AsyncIOMotorClientSession | None = None) -> bool:
+async def make_service_row(
+    store: Store, service_id: ServiceId, session: AsyncIOMotorClientSession | None = None
+) -> bool:
     """Make the row of a service among the guards if it has none, and its pool; whether the row was made."""
     await complete_pool(store, service_id)
     return await _insert_guard(store, service_row(service_id), {"rules": new_rules()}, session)
@@ -119,7 +122,7 @@ async def _insert_guard(
     return made.upserted_id is not None
 
 
-async def _find_booked(store: Store, resource_id: str) -> AsyncIterator[BsonDocument]:
+async def _find_booked(store: Store, resource_id: ResourceId) -> AsyncIterator[BsonDocument]:
     """The blocking reservations of a resource, one status a find: every server answers that from the index."""
     for resource, status in product(lookup_ids(resource_id), BLOCKING):
         query = {"resource": resource, "status": status}

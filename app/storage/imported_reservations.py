@@ -12,6 +12,7 @@ import pymongo
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.lifecycle import Status
 from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
@@ -31,8 +32,8 @@ class ImportedReservation:
 
     id: ObjectId
     version: int
-    resource: str
-    service: str | None
+    resource: ResourceId
+    service: ServiceId | None
     start: datetime
     end: datetime
     guests: int

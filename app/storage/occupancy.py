@@ -14,6 +14,7 @@ from datetime import datetime
 from itertools import product
 from typing import Any
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import FIRST, LAST, Millis, from_millis, to_millis
 from app.domain.lifecycle import BLOCKING, Status
 from app.domain.load import Occupancy
@@ -39,7 +40,7 @@ IDS_PER_FIND = 500
 """Reservations that one find reads by their ids."""
 
 
-def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[Filter]:
+def branches(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach]) -> list[Filter]:
     """The queries, one per resource, blocking status and cluster of near spans."""
     by_since: dict[Millis | None, list[Span]] = {}
     for span in spans:
@@ -51,7 +52,7 @@ def branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[Filter
     return queries
 
 
-def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[Filter]:
+def _branches(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach]) -> list[Filter]:
     queries: list[Filter] = []
     for resource, clusters in _clusters(spans, reaches).items():
         equalities = [{"resource": form, "status": status} for form, status in product(lookup_ids(resource), BLOCKING)]
@@ -63,7 +64,7 @@ def _branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[Filte
     return queries
 
 
-def window(resources: Sequence[str], start: Millis, end: Millis, reaches: Mapping[str, Reach]) -> Filter:
+def window(resources: Sequence[ResourceId], start: Millis, end: Millis, reaches: Mapping[ResourceId, Reach]) -> Filter:
     """One query for everything that may meet `[start, end)` on any of the resources: for readers of one long span."""
     back = max(reaches[resource].back for resource in resources)
     ahead = max(reaches[resource].ahead for resource in resources)
@@ -89,9 +90,11 @@ def _before(moment: Millis) -> Filter:
     return {"$lte": from_millis(LAST)} if moment > LAST else {"$lt": from_millis(moment)}
 
 
-def _clusters(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> dict[str, list[tuple[Millis, Millis]]]:
+def _clusters(
+    spans: Iterable[Span], reaches: Mapping[ResourceId, Reach]
+) -> dict[ResourceId, list[tuple[Millis, Millis]]]:
     """Per resource the ranges of `startTime` to look up, sorted, overlapping ones merged."""
-    ranges: dict[str, list[tuple[Millis, Millis]]] = {}
+    ranges: dict[ResourceId, list[tuple[Millis, Millis]]] = {}
     for span in spans:
         reach = reaches[span.resource]
         start, end = Millis(span.start - reach.back), Millis(span.end + reach.ahead)
@@ -109,7 +112,7 @@ def _merged(ranges: list[tuple[Millis, Millis]]) -> list[tuple[Millis, Millis]]:
     return merged
 
 
-def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_per_find: int) -> Steps[list[Row]]:
+def read(spans: Sequence[Span], reaches: Mapping[ResourceId, Reach], branches_per_find: int) -> Steps[list[Row]]:
     """Everything that may occupy the spans, as raw documents; the same one can come twice."""
     found: list[Row] = []
     for query in batched_queries(branches(spans, reaches), branches_per_find):
@@ -122,7 +125,7 @@ def read(spans: Sequence[Span], reaches: Mapping[str, Reach], branches_per_find:
     return found
 
 
-def foreign_branches(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> list[Filter]:
+def foreign_branches(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach]) -> list[Filter]:
     """The queries of `occupancies`, for rows that the conflict lookup does not find.
 
     A `long` row there has no bound, so the query compares both of its ends.
@@ -151,7 +154,7 @@ def batched_queries(queries: Sequence[Filter], branches_per_find: int) -> Iterat
 
 
 async def read_outside(
-    store: Store, spans: Sequence[Span], reaches: Mapping[str, Reach], branches_per_find: int
+    store: Store, spans: Sequence[Span], reaches: Mapping[ResourceId, Reach], branches_per_find: int
 ) -> list[Row]:
     """As `read`, outside of a transaction."""
     found: list[Row] = []
@@ -161,7 +164,7 @@ async def read_outside(
 
 
 async def read_foreign(
-    store: Store, spans: Iterable[Span], reaches: Mapping[str, Reach], most: int | None = None
+    store: Store, spans: Iterable[Span], reaches: Mapping[ResourceId, Reach], most: int | None = None
 ) -> list[Row]:
     """What occupies the spans and the conflict lookup does not find, outside of a transaction; about `most`, if any."""
     database, limit = store.database, 0 if most is None else most + 1
@@ -174,7 +177,7 @@ async def read_foreign(
     return found
 
 
-def glimpse(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Steps[tuple[list[Row], bool] | None]:
+def glimpse(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach]) -> Steps[tuple[list[Row], bool] | None]:
     """The first rows that may occupy the spans, and whether they are all; None where that is no cheaper than `read`."""
     queries = branches(spans, reaches)
     if len(queries) > GLIMPSE_BRANCHES_MAX or any(reaches[span.resource].foreign for span in spans):
@@ -188,7 +191,7 @@ def glimpse(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Steps[tuple[
     return found, complete
 
 
-def occupancies_of(row: Row, by_guest: Container[str] = ()) -> Sequence[tuple[str, Occupancy]]:
+def occupancies_of(row: Row, by_guest: Container[str] = ()) -> Sequence[tuple[ResourceId, Occupancy]]:
     """What a stored reservation occupies, each with the id of the resource.
 
     Rows with exactly the types that Reserva writes are taken as they are; all others go through `row_reader`.
@@ -198,10 +201,10 @@ def occupancies_of(row: Row, by_guest: Container[str] = ()) -> Sequence[tuple[st
         by_guest: The resources on which guests are counted, not reservations.
     """
     own = _own(row)
-    return [(str(row["resource"]), own)] if own is not None else _foreign(row, by_guest)
+    return [(ResourceId(str(row["resource"])), own)] if own is not None else _foreign(row, by_guest)
 
 
-def occupancies_on(resource: str, found: Iterable[Row], *, by_guests: bool) -> list[Occupancy]:
+def occupancies_on(resource: ResourceId, found: Iterable[Row], *, by_guests: bool) -> list[Occupancy]:
     """What stored reservations occupy of one resource."""
     by_guest = (resource,) if by_guests else ()
     return [each for row in found for name, each in occupancies_of(row, by_guest) if name == resource]
@@ -245,16 +248,17 @@ def _own(row: Mapping[str, Any]) -> Occupancy | None:
     )
 
 
-def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
+def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[ResourceId, Occupancy]]:
     """The occupancies that `row_reader` finds in a row of another program."""
     if EXPIRY_IGNORING.standing(row) != "active":
         return []
-    found: list[tuple[str, Occupancy]] = []
+    found: list[tuple[ResourceId, Occupancy]] = []
     status = _BY_FOLDED[folded(str(row["status"]))]
     for taken in row_reader.occupancies(row, by_guest):
         if not isinstance(taken, OccupiedTime):
             continue
         start, end = (instant(row.get(name)) if not taken.place else None for name in ("startTime", "endTime"))
+        service = _name(row.get("service"))
         occupancy = Occupancy(
             id=row_key(row["_id"]),
             start=taken.start,
@@ -265,7 +269,7 @@ def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[str, Occupancy]]:
             own_end=taken.end if end is None else end,
             status=status,
             customer=_name(row.get("customer")),
-            service=_name(row.get("service")),
+            service=None if service is None else ServiceId(service),
             version=_version(row),
             item=taken.place,
         )

@@ -9,18 +9,19 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pymongo import UpdateOne
 
+from app.domain.ids import ResourceId, ServiceId
 from app.storage.client import Store
 
 AT_ONCE = 500
 """Pools that one command reads or changes."""
 
 
-def pool_row(service: str) -> str:
+def pool_row(service: ServiceId) -> str:
     """The id of a service's pool among the guards; ids of resources have no colon."""
     return f"pool:{service}"
 
 
-async def members_of(store: Store, service: str) -> list[str]:
+async def members_of(store: Store, service: ServiceId) -> list[ResourceId]:
     """The ids of the resources that may offer a service, sorted.
 
     While its pool is not complete (see `migrate`), they are looked up among the resources.
@@ -29,17 +30,17 @@ async def members_of(store: Store, service: str) -> list[str]:
     if pool is not None and pool.get("complete"):
         return sorted(pool["members"])
     rows = await store.database["resources"].find({"services": service}, {"_id": 1}).to_list(None)
-    return sorted(row["_id"] for row in rows if isinstance(row["_id"], str))
+    return sorted(ResourceId(row["_id"]) for row in rows if isinstance(row["_id"], str))
 
 
-async def join_pools(store: Store, resource: str, services: Collection[str]) -> None:
+async def join_pools(store: Store, resource: ResourceId, services: Collection[ServiceId]) -> None:
     """Enter a resource into the existing pools of services that it is about to offer."""
     if services:
         pools = {"_id": {"$in": [pool_row(service) for service in services]}}
         await store.database["guards"].update_many(pools, {"$addToSet": {"members": resource}})
 
 
-async def complete_pool(store: Store, service: str) -> None:
+async def complete_pool(store: Store, service: ServiceId) -> None:
     """Make the pool of a service, or enter the resources that offer the service and are missing in it.
 
     The document is made before the resources are read, so that a resource that joins meanwhile is entered as well.
@@ -54,7 +55,7 @@ async def complete_pool(store: Store, service: str) -> None:
     await store.database["guards"].update_one(pool, entered)
 
 
-async def complete_pools(store: Store, services: Collection[str]) -> None:
+async def complete_pools(store: Store, services: Collection[ServiceId]) -> None:
     """Enter the resources that offer these services into their pools, which exist, many at once."""
     guards = store.database["guards"]
     changes = [
@@ -70,7 +71,7 @@ async def complete_pools(store: Store, services: Collection[str]) -> None:
         await guards.bulk_write(some, ordered=False)
 
 
-async def incomplete_pools(store: Store, services: Collection[str]) -> Mapping[str, int]:
+async def incomplete_pools(store: Store, services: Collection[ServiceId]) -> Mapping[ServiceId, int]:
     """The services whose pools are not complete, each with the number of resources that its pool lacks."""
     offered = await _resources_by_service(store, services)
     entered: dict[str, set[object]] = {}
@@ -78,7 +79,7 @@ async def incomplete_pools(store: Store, services: Collection[str]) -> Mapping[s
         pools = [pool_row(service) for service in [*offered][first : first + AT_ONCE]]
         async for pool in store.database["guards"].find({"_id": {"$in": pools}, "complete": True}, {"members": 1}):
             entered[pool["_id"]] = set(pool["members"])
-    found: dict[str, int] = {}
+    found: dict[ServiceId, int] = {}
     for service, members in offered.items():
         present = entered.get(pool_row(service))
         if present is None or members - present:
@@ -86,14 +87,14 @@ async def incomplete_pools(store: Store, services: Collection[str]) -> Mapping[s
     return found
 
 
-async def _resources_by_service(store: Store, services: Iterable[str]) -> dict[str, set[str]]:
+async def _resources_by_service(store: Store, services: Iterable[ServiceId]) -> dict[ServiceId, set[ResourceId]]:
     """The ids of the resources that offer each of these services, by one pass over all resources with services."""
-    offered: dict[str, set[str]] = {service: set() for service in services}
+    offered: dict[ServiceId, set[ResourceId]] = {service: set() for service in services}
     where = {"services.0": {"$exists": True}}
     if not offered:
         return offered
     async for row in store.database["resources"].find(where, {"services": 1}):
         for service in row["services"]:
             if type(row["_id"]) is type(service) is str and service in offered:  # BSON's code is text without a hash
-                offered[service].add(row["_id"])
+                offered[ServiceId(service)].add(ResourceId(row["_id"]))
     return offered

@@ -7,6 +7,7 @@ guard must never be smaller than any reservation of its resource needs, whicheve
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, cast
 
+from app.domain.ids import ResourceId
 from app.domain.instants import MINUTE, Duration, Millis
 from app.storage.bson_types import Row, UpdateDocument
 from app.storage.client import Store
@@ -87,9 +88,9 @@ def doubled(need: Duration) -> Duration:
 NO_REACH = Reach()
 
 
-def listed_reaches(occupancies: Iterable[ForeignOccupancy]) -> dict[str, Reach]:
+def listed_reaches(occupancies: Iterable[ForeignOccupancy]) -> dict[ResourceId, Reach]:
     """The reach that finds foreign occupancies, by resource."""
-    reaches: dict[str, Reach] = {}
+    reaches: dict[ResourceId, Reach] = {}
     for each in occupancies:
         reaches[each.resource] = reaches.get(each.resource, NO_REACH).listing(each.start, each.end)
     return reaches
@@ -103,20 +104,20 @@ def covers(guard: Row, reach: Reach) -> bool:
     return back >= reach.back and ahead >= reach.ahead and (guard.get("long") is True or not reach.long)
 
 
-async def reach_of_guard(store: Store, resource: str) -> Reach:
+async def reach_of_guard(store: Store, resource: ResourceId) -> Reach:
     """The reach that the guard of a resource stores, none without one; read raw, since any program may change it."""
     guard = await store.database["guards"].find_one({"_id": resource})
     return Reach() if guard is None else Reach.of_guard(cast("GuardRow", guard))
 
 
-async def guards_short_of(store: Store, reaches: Mapping[str, Reach]) -> list[str]:
+async def guards_short_of(store: Store, reaches: Mapping[ResourceId, Reach]) -> list[ResourceId]:
     """Those of these resources whose guard has a smaller reach; read raw, since any program may change it."""
     fields = {"reachBack": 1, "reachAhead": 1, "long": 1}
     guards = store.database["guards"].find({"_id": {"$in": [*reaches]}}, fields)
     return [guard["_id"] async for guard in guards if not covers(guard, reaches[guard["_id"]])]
 
 
-async def raise_reaches(store: Store, reaches: Mapping[str, Reach]) -> None:
+async def raise_reaches(store: Store, reaches: Mapping[ResourceId, Reach]) -> None:
     """Raise the reaches of guards to these; a larger one stays.
 
     Like a booking, it increments `seq`: a transaction that has changed the guard commits first, and all later ones see

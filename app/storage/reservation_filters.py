@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeAlias
 
+from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST, Millis, from_millis, to_millis
 from app.domain.lengths import LENGTH_MAX
 from app.storage.bson_types import BsonDocument, Filter, Row
@@ -34,7 +35,7 @@ class ReservationFilters:
         to: Only what starts before this instant.
     """
 
-    resource: str | None = None
+    resource: ResourceId | None = None
     customers: Sequence[str] = ()
     statuses: Sequence[str] = ()
     from_: datetime | None = None

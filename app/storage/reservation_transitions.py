@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorCollection
 
+from app.domain.ids import ResourceId
 from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.concerns import MAJORITY
@@ -50,7 +51,7 @@ class ReservationTransitions:
         """The holds that expired at an instant or before, and are not marked as expired."""
         return self._find({"status": "pending"} | _lapsed(at))
 
-    async def find_ended(self, resources: Sequence[str], before: datetime) -> AsyncIterator[ReadVersion]:
+    async def find_ended(self, resources: Sequence[ResourceId], before: datetime) -> AsyncIterator[ReadVersion]:
         """The confirmed reservations of these resources that ended at an instant or before, by the conflict lookup."""
         past = {"$lte": before}
         # A server that plans each filter by itself is asked once per resource.

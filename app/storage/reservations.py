@@ -13,6 +13,7 @@ from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReadPreference
 
+from app.domain.ids import ResourceId
 from app.domain.instants import Millis
 from app.errors import Problem
 from app.storage.bson_types import BsonDocument, Filter
@@ -124,7 +125,7 @@ class ReservationStore:
         return int(await self._store.of(Reservation).find(live, limit=count_max).count())
 
     async def find_occupying(
-        self, reaches: Mapping[str, Reach], start: Millis, end: Millis, *, rows_max: int
+        self, reaches: Mapping[ResourceId, Reach], start: Millis, end: Millis, *, rows_max: int
     ) -> dict[str, list[BsonDocument]]:
         """The rows that may occupy each resource during `[start, end)` in block times, with `occupancy.FIELDS`.
 
@@ -162,7 +163,7 @@ class ReservationStore:
         return found
 
     def _occupying(
-        self, spans: Sequence[Span], reaches: Mapping[str, Reach], start: Millis, end: Millis
+        self, spans: Sequence[Span], reaches: Mapping[ResourceId, Reach], start: Millis, end: Millis
     ) -> list[Filter]:
         queries = branches(spans, reaches)
         if self._store.shape != "or":
@@ -170,12 +171,12 @@ class ReservationStore:
         # Few branches of equalities stay inside the index on every server; many cost more than `$in`.
         return [{"$or": queries} if len(queries) <= BRANCHES_MAX else window([*reaches], start, end, reaches)]
 
-    async def named_resources(self) -> set[str]:
+    async def named_resources(self) -> set[ResourceId]:
         """The ids of all resources that any reservation names, in whatever form, whether they exist or not."""
         # Leniently decoded: rows of other programs may not be UTF-8.
         named = await self._store.lenient(RESERVATIONS).distinct("resource")
         listed = await self._store.database[OCCUPANCIES].distinct("resource")
-        return {text for value in named if (text := relation(value)) is not None} | {*listed}
+        return {ResourceId(text) for value in named if (text := relation(value)) is not None} | {*listed}
 
 
 def _too_many(rows_max: int) -> Problem:

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from bson import ObjectId
 
+from app.domain.ids import ResourceId
 from app.domain.instants import DAY, Duration, Millis
 from app.domain.lifecycle import BLOCKING, STATUSES
 from app.storage.bson_types import Row
@@ -85,7 +86,7 @@ class OccupiedTime(NamedTuple):
     `place`: 0 for the reservation's own resource and time, n for its nth item; with the id it names an occupancy.
     """
 
-    resource: str
+    resource: ResourceId
     start: Millis
     end: Millis
     units: int
@@ -174,7 +175,7 @@ EXPIRY_IGNORING = Reader(now=Millis(-(2**63)))
 class _Place:
     """The resource and the time of a reservation or an item, each as far as it could be read."""
 
-    resource: str | LeftOut
+    resource: ResourceId | LeftOut
     start: Millis | LeftOut
     end: Millis | LeftOut
 
@@ -222,11 +223,12 @@ def _item(item: Row, own: _Place) -> _Place:
     )
 
 
-def _resource(part: Row) -> str | LeftOut:
+def _resource(part: Row) -> ResourceId | LeftOut:
     value = part.get("resource")
     if value is None:
         return LeftOut("resource is missing")
-    return identity(value) or LeftOut("resource is not an id", excerpt(value))
+    known = identity(value)
+    return ResourceId(known) if known else LeftOut("resource is not an id", excerpt(value))
 
 
 def _instant(part: Row, name: str) -> Millis | LeftOut:

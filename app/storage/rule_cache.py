@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 from cachetools import FIFOCache
 from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
 from app.storage.bson_types import BsonDocument
@@ -24,6 +25,7 @@ from app.storage.documents import GuardRow, RulesId, service_row
 from app.storage.stored_rules import resource_rules_of, service_rules_of
 from app.work import WorkPool
 
+Id = TypeVar("Id", bound=str)
 F = TypeVar("F", ResourceRules, ServiceRules)
 
 CACHE_SIZE_MAX = 1_000_000
@@ -43,7 +45,7 @@ RulesIds: TypeAlias = Mapping[str, RulesId]
 Database: TypeAlias = "AsyncIOMotorDatabase[BsonDocument]"
 
 
-class VersionedCache(Generic[F]):
+class VersionedCache(Generic[Id, F]):
     """Parsed rules by id, each valid for the stamp that it was read under.
 
     Args:
@@ -58,7 +60,7 @@ class VersionedCache(Generic[F]):
         self,
         collection: str,
         parse: Callable[[Mapping[str, Any]], F],
-        guard: Callable[[str], str],
+        guard: Callable[[Id], str],
         *,
         atomic: bool,
         limit: int = CACHE_SIZE_MAX,
@@ -68,7 +70,7 @@ class VersionedCache(Generic[F]):
         self.atomic = atomic
         self._parse: Callable[[Mapping[str, Any]], F] = parse
         # The oldest entry is evicted: edits replace entries anyway, and then reads, also in threads, change nothing.
-        self._entries: FIFOCache[str, tuple[str, F]] = FIFOCache(limit, getsizeof=_size)
+        self._entries: FIFOCache[Id, tuple[str, F]] = FIFOCache(limit, getsizeof=_size)
         self._lock = Lock()
 
     def stamp(self, guards: RulesIds, row: Mapping[str, Any]) -> str | None:
@@ -79,9 +81,9 @@ class VersionedCache(Generic[F]):
         rules: str = guard["rules"]
         return rules if self.atomic else f"{rules} {row.get('version', 1)}"
 
-    def valid(self, guards: RulesIds, rows: Iterable[Mapping[str, Any]]) -> dict[str, F]:
+    def valid(self, guards: RulesIds, rows: Iterable[Mapping[str, Any]]) -> dict[Id, F]:
         """The rules of those that were not edited since; a row needs its id, without transactions its version too."""
-        found: dict[str, F] = {}
+        found: dict[Id, F] = {}
         with self._lock:
             for row in rows:
                 known = self._entries.get(row["_id"])
@@ -96,7 +98,7 @@ class VersionedCache(Generic[F]):
             self.keep(row["_id"], stamp, rules)
         return rules
 
-    def keep(self, identity: str, stamp: str, rules: F) -> None:
+    def keep(self, identity: Id, stamp: str, rules: F) -> None:
         """Keep rules that are parsed already for their stamp."""
         # Batches do so in threads of their own. Rules that are larger than the limit are not kept.
         with self._lock, suppress(ValueError):
@@ -112,8 +114,10 @@ class RuleCache:
     """The cached rules of the catalogue. `atomic`: whether edits are transactions, see above."""
 
     def __init__(self, *, atomic: bool = True) -> None:
-        self.resources = VersionedCache("resources", resource_rules_of, str, atomic=atomic)
-        self.services = VersionedCache("services", service_rules_of, service_row, atomic=atomic)
+        self.resources = VersionedCache[ResourceId, ResourceRules]("resources", resource_rules_of, str, atomic=atomic)
+        self.services = VersionedCache[ServiceId, ServiceRules](
+            "services", service_rules_of, service_row, atomic=atomic
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,8 @@ class Rules:
     What does not exist, or has no guard, is left out.
     """
 
-    resources: Mapping[str, ResourceRules]
-    services: Mapping[str, ServiceRules]
+    resources: Mapping[ResourceId, ResourceRules]
+    services: Mapping[ServiceId, ServiceRules]
     guards: Guards
     unreadable: Mapping[str, Problem]
     """The problems of those that cannot be read, by the ids of their guards."""
@@ -150,7 +154,7 @@ class RuleReader:
         self._reading = asyncio.Lock()
 
     async def read(
-        self, resources: Collection[str] = (), services: Collection[str] = (), *, until: float = math.inf
+        self, resources: Collection[ResourceId] = (), services: Collection[ServiceId] = (), *, until: float = math.inf
     ) -> Rules:
         """Read the guards of these, and parse only what was edited since it was last read.
 
@@ -173,7 +177,7 @@ class RuleReader:
         if stamp is not None:
             rooms.keep(room.id, stamp, room)
 
-    async def _guards(self, resources: Iterable[str], services: Iterable[str]) -> Guards:
+    async def _guards(self, resources: Iterable[ResourceId], services: Iterable[ServiceId]) -> Guards:
         return await self._rows(
             [*map(self._cache.resources.guard, resources), *map(self._cache.services.guard, services)]
         )
@@ -184,13 +188,13 @@ class RuleReader:
 
     async def _load(
         self,
-        cache: VersionedCache[F],
-        identities: Iterable[str],
+        cache: VersionedCache[Id, F],
+        identities: Iterable[Id],
         guards: Guards,
         unreadable: dict[str, Problem],
         until: float,
-    ) -> dict[str, F]:
-        guarded: list[str] = [identity for identity in identities if cache.guard(identity) in guards]
+    ) -> dict[Id, F]:
+        guarded: list[Id] = [identity for identity in identities if cache.guard(identity) in guards]
         rows: list[BsonDocument] = [{"_id": identity} for identity in guarded]
         if rows and not cache.atomic:
             rows = [*await self._objects(cache).find({"_id": {"$in": guarded}}, {"version": 1}).to_list(None)]
@@ -211,8 +215,8 @@ class RuleReader:
         return known
 
     async def _parsed(
-        self, cache: VersionedCache[F], rows: Sequence[BsonDocument], guards: Guards, unreadable: dict[str, Problem]
-    ) -> dict[str, F]:
+        self, cache: VersionedCache[Id, F], rows: Sequence[BsonDocument], guards: Guards, unreadable: dict[str, Problem]
+    ) -> dict[Id, F]:
         """The rules of these, read and parsed. Those whose guards are the same before and after are cached."""
         wanted = [row["_id"] for row in rows]
         fresh = await self._objects(cache).find({"_id": {"$in": wanted}}).batch_size(PORTION).to_list(None)
@@ -221,7 +225,7 @@ class RuleReader:
         loaded = _UnparsedRules(cache, guards, rows_again, fresh, unreadable)
         return loaded.parse() if loaded.size <= PARSED_INLINE_MAX else await self._work.run(loaded.parse)
 
-    def _objects(self, cache: VersionedCache[F]) -> "AsyncIOMotorCollection[BsonDocument]":
+    def _objects(self, cache: VersionedCache[Id, F]) -> "AsyncIOMotorCollection[BsonDocument]":
         return self._database[cache.collection]
 
     @asynccontextmanager
@@ -245,10 +249,10 @@ class RuleReader:
 
 
 @dataclass(frozen=True, slots=True)
-class _UnparsedRules(Generic[F]):
+class _UnparsedRules(Generic[Id, F]):
     """Stored objects that are yet to be parsed, with the guards as they were before and after these were read."""
 
-    cache: VersionedCache[F]
+    cache: VersionedCache[Id, F]
     before: Guards
     after: Guards
     fresh: Sequence[BsonDocument]
@@ -259,9 +263,9 @@ class _UnparsedRules(Generic[F]):
         """How much is to be parsed: objects, overrides and times off."""
         return sum(_stored_size(row) for row in self.fresh)
 
-    def parse(self) -> dict[str, F]:
+    def parse(self) -> dict[Id, F]:
         """Parse them; rules with the same stamp before and after are cached."""
-        parsed: dict[str, F] = {}
+        parsed: dict[Id, F] = {}
         for row in self.fresh:
             stamp = self.cache.stamp(self.before, row)
             same = stamp == self.cache.stamp(self.after, row)

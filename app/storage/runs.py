@@ -14,6 +14,7 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 
 from app.deadline import sending
+from app.domain.ids import ResourceId
 from app.errors import not_found
 from app.storage.bson_types import Filter
 from app.storage.bulk_inserts import insert_new
@@ -49,7 +50,7 @@ class RunStore:
 
     store: Store
 
-    async def enqueue(self, kind: RunKind, resource: str | None = None, tries: int = 1) -> Run:
+    async def enqueue(self, kind: RunKind, resource: ResourceId | None = None, tries: int = 1) -> Run:
         """The run of that kind and resource that waits, made if there is none."""
         sending()
         while True:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.domain.ids import ResourceId
 from app.domain.instants import DAY, Duration, Millis
 
 LENGTHY_FROM: Duration = 31 * DAY
@@ -15,7 +16,7 @@ class Span:
     `since`: only occupants that were changed since then; the others are known already.
     """
 
-    resource: str
+    resource: ResourceId
     start: Millis
     end: Millis
     since: Millis | None = None

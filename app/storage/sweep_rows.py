@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from bson import Binary
 from pymongo.errors import PyMongoError
 
+from app.domain.ids import ResourceId
 from app.storage.bson_types import Filter, Row
 from app.storage.client import Store
 from app.storage.documents import Occupancy, Reservation, Resource
@@ -48,7 +49,7 @@ def reservation_batches(store: Store, where: Mapping[str, object], session: Sess
     return find_batches(store, _RESERVATIONS, SWEPT_FIELDS, where, codec=ZONELESS, session=session)
 
 
-def resource_filters(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> list[Filter]:
+def resource_filters(store: Store, resources: Sequence[ResourceId], opaque: OpaqueReferences) -> list[Filter]:
     """The filters by which this server finds what may occupy these resources from its indexes."""
     stored = [form for resource in resources for form in forms(resource)]
     others = [identity_ for resource in resources for identity_ in opaque.get(resource, ())]
@@ -59,7 +60,7 @@ def resource_filters(store: Store, resources: Sequence[str], opaque: OpaqueRefer
     return [{name: form} for name in _REFERENCES for form in stored] + by_id
 
 
-async def are_more_than(store: Store, resources: Sequence[str], opaque: OpaqueReferences, most: int) -> bool:
+async def are_more_than(store: Store, resources: Sequence[ResourceId], opaque: OpaqueReferences, most: int) -> bool:
     """Whether more than `most` rows may occupy these resources; that many are counted, in the indexes."""
     left = most
     for where in resource_filters(store, resources, opaque):
@@ -85,7 +86,7 @@ async def opaque_references(store: Store) -> OpaqueReferences:
     return found
 
 
-async def resources_changed_since(store: Store, instant: datetime) -> set[str]:
+async def resources_changed_since(store: Store, instant: datetime) -> set[ResourceId]:
     """The resources of which a reservation, or the resource itself, changed at that instant or later."""
     names: set[str | None] = set()
     newer = {"updatedAt": {"$gte": instant}}
@@ -93,10 +94,10 @@ async def resources_changed_since(store: Store, instant: datetime) -> set[str]:
         names.update(identity(value) for row in batch for value in _references(row))
     async for row in store.lenient(Resource.Settings.name).find(newer, {"_id": 1}):
         names.add(identity(row["_id"]))
-    return {name for name in names if name is not None}
+    return {ResourceId(name) for name in names if name is not None}
 
 
-async def is_known_resource(store: Store, resource: str) -> bool:
+async def is_known_resource(store: Store, resource: ResourceId) -> bool:
     """Whether there is such a resource, or at least a reservation of it.
 
     One that reservations name by an object cannot be looked up: it counts once a run, or `migrate`, has listed it.

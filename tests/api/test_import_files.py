@@ -20,6 +20,7 @@ from app.importing.source import Source, UnreadableError
 from app.storage.client import Store
 from app.storage.documents import Schedule, Service
 from app.storage.guards import make_service_row
+from tests.support.ids import CUT_ID
 from tests.support.servers import ROOT
 from tests.support.step_driver import add_resource
 
@@ -138,7 +139,7 @@ async def booking(mock_store: Store) -> Any:
     await add_resource(mock_store, "shut", active=False, schedule=Schedule(weekly=[]))
     now = mock_store.clock.now()
     cut = Service(id="cut", name="Cut", duration_type="fixed", duration_minutes=60, created_at=now, updated_at=now)
-    await make_service_row(mock_store, "cut")
+    await make_service_row(mock_store, CUT_ID)
     await mock_store.database["services"].insert_one(cut.to_mongo())
     booking = BookingService(mock_store)
     await booking.start()

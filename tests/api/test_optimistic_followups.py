@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from app.domain.ids import ResourceId
 from app.job_queue import Queue
 from app.reconciliation import engine, optimistic_followups
 from app.reconciliation.optimistic_followups import OptimisticFollowups
@@ -74,11 +75,11 @@ async def test_many_writes_ask_for_few_runs(mock_store: Store, monkeypatch: pyte
     monkeypatch.setattr(optimistic_followups, "PAUSE_SECONDS", 3_600)
     written = OptimisticFollowups(mock_store, Queue(None))
     for number in range(100):
-        written(f"room-{number}")
+        written(ResourceId(f"room-{number}"))
     assert await looked_at(mock_store) == ["incremental"]
     await engine.carry_out(mock_store)
     for number in range(100):
-        written(f"room-{number}")
+        written(ResourceId(f"room-{number}"))
         await mock_store.database["reconciliations"].find_one()
     assert await mock_store.database["reconciliations"].count_documents({}) == 1
     await written.close()

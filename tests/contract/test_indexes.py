@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.ids import ResourceId
 from app.domain.instants import DAY, HOUR, Millis, from_millis, to_millis
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
@@ -24,7 +25,7 @@ SEED: list[dict[str, Any]] = [
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS_A_RESOURCE = 400
-ROOMS = ("room-1", "room-2", "room-3")
+ROOMS = (ResourceId("room-1"), ResourceId("room-2"), ResourceId("room-3"))
 LOOKUP = "reservation_conflict_lookup"
 
 

@@ -22,6 +22,7 @@ from app.storage.documents import Reservation, Service, StoredAnswer
 from app.storage.guards import make_service_row
 from app.storage.steps import Step
 from tests.support.api_client import ApiClient, problem
+from tests.support.ids import CUT_ID
 from tests.support.mongodb_proxy import Wanted, faulty
 from tests.support.step_driver import (
     FailingStepDriver,
@@ -145,7 +146,7 @@ class Overtaken(FailingStepDriver):
 def name_of_service(value: str, version: int | None = None) -> EditService:
     """An edit of the service."""
     return EditService(
-        by="test", identity="cut", version=version, apply=lambda found: found.model_copy(update={"name": value})
+        by="test", identity=CUT_ID, version=version, apply=lambda found: found.model_copy(update={"name": value})
     )
 
 
@@ -185,7 +186,7 @@ class TestEdit:
         service = Service(
             id="cut", name="a", duration_type="fixed", duration_minutes=60, created_at=now, updated_at=now
         )
-        await make_service_row(store, "cut")
+        await make_service_row(store, CUT_ID)
         await store.database["services"].insert_one(service.to_mongo())
         outcome = await self._edited_twice(store, name_of_service("b", version=1), name_of_service("c"))
 

@@ -19,6 +19,7 @@ from app.booking.outcomes import Accepted, Refused
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from tests.support.database_check import peak_load
+from tests.support.ids import ROOM_ID
 from tests.support.step_driver import accepted, add_resource, book_accepted, book_hold, booking_of, run_batch
 from tests.support.times import HOUR, NINE
 
@@ -29,13 +30,13 @@ HALF = NINE + HOUR / 2
 
 def to(reservation: Reservation, **patch: Any) -> Change:
     """A change of a reservation of the room."""
-    return Change(by="test", reservation=reservation.id, resource="room", patch=patch)
+    return Change(by="test", reservation=reservation.id, resource=ROOM_ID, patch=patch)
 
 
 def cancelled(reservation: Reservation) -> AnyIntent:
     """The end of a group of one."""
     return AllOrNothing(
-        by="test", members=[Close(by="test", to="cancelled", reservation=reservation.id, resource="room")]
+        by="test", members=[Close(by="test", to="cancelled", reservation=reservation.id, resource=ROOM_ID)]
     )
 
 
@@ -128,12 +129,12 @@ async def test_a_very_long_one_is_seen_by_later_batches(store: Store) -> None:
 
 def confirmed(held: ObjectId) -> AnyIntent:
     """Make the hold firm."""
-    return Confirm(by="test", reservation=held, resource="room")
+    return Confirm(by="test", reservation=held, resource=ROOM_ID)
 
 
 def extended(held: ObjectId) -> AnyIntent:
     """Hold on to it for an hour more."""
-    return Extend(by="test", reservation=held, resource="room", seconds=7_200)
+    return Extend(by="test", reservation=held, resource=ROOM_ID, seconds=7_200)
 
 
 @pytest.mark.parametrize("change", [confirmed, extended])

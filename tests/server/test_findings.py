@@ -29,6 +29,7 @@ from tests.support.findings import (
     reconcile,
     reviewer_with_resources,
 )
+from tests.support.ids import ROOM_ID
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
@@ -356,14 +357,14 @@ async def test_a_paused_run_writes_nothing(reviewer: ApiClient) -> None:
     other = await LeaseStore(store).acquire("other")
     assert other is not None
     ids = {str(each): each for each in (ObjectId(), ObjectId())}
-    window = Window("room", EARLIEST, Millis(1), 2, 1, tuple(ids), 1)
+    window = Window(ROOM_ID, EARLIEST, Millis(1), 2, 1, tuple(ids), 1)
 
     for _ in range(2):
         with pytest.raises(OwnershipLost):
-            await findings_writer.write_findings(store, paused, run, ["room"], [window], ids)
+            await findings_writer.write_findings(store, paused, run, [ROOM_ID], [window], ids)
         await LeaseStore(store).release(paused)
     assert await store.database["findings"].count_documents({}) == 0
-    await findings_writer.write_findings(store, other, run, ["room"], [window], ids)
+    await findings_writer.write_findings(store, other, run, [ROOM_ID], [window], ids)
     assert await store.database["findings"].count_documents({}) == 1
 
 

@@ -18,6 +18,7 @@ from app.storage.finding_pages import SORTS, FindingFilters
 from tests.support.api_client import ApiClient, ok, problem
 from tests.support.command_log import logged_store
 from tests.support.findings import URL, insert_finding
+from tests.support.ids import ROOM_ID
 from tests.support.query_plans import filters_of, uses_index
 from tests.support.times import HOUR, NINE
 
@@ -256,7 +257,7 @@ async def test_no_list_walks_a_collection(database_url: str) -> None:
         asked = [
             FindingFilters(),
             FindingFilters(["open"]),
-            FindingFilters(resources=["room"]),
+            FindingFilters(resources=[ROOM_ID]),
             FindingFilters(customer="ann"),
         ]
         asked += [FindingFilters(from_=NINE, to=NINE + HOUR), FindingFilters(updated_since=NINE - 9999 * HOUR)]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.ids import ResourceId
 from app.domain.instants import from_millis
 from app.reconciliation import engine
 from app.storage import raw_batches
@@ -86,7 +87,7 @@ async def test_model_run_and_audit_agree(
         told = {reason: count for reason, count in report.left_out.counts.items() if reason not in known}
         assert left_out == told, f"seed {seed}"
         for room in made.rooms if seed % 5 == 0 else ():
-            again = await engine.reconcile_reservations(store, "resource", room.name)
+            again = await engine.reconcile_reservations(store, "resource", ResourceId(room.name))
             assert (again.state, again.new) == ("succeeded", 0), f"{room.name}, seed {seed}"
         assert await found(store) == expected, f"once more, seed {seed}"
         windows += len(expected)

@@ -16,6 +16,7 @@ from app.booking.batch import Outcome, WriteConflict
 from app.booking.change import Change
 from app.booking.group import Move
 from app.booking.outcomes import Accepted, Refused
+from app.domain.ids import ResourceId
 from app.domain.instants import render
 from app.errors import Problem
 from app.storage.client import Store
@@ -24,6 +25,7 @@ from tests.support.api_client import ApiClient, booking_body, created, ok, probl
 from tests.support.database_check import peak_load
 from tests.support.group_requests import GROUPS, move_of, post_group, post_moves
 from tests.support.http_client import serving
+from tests.support.ids import ROOM_ID
 from tests.support.step_driver import StepDriver, add_resource, book_accepted, booking_of, run_batch
 from tests.support.times import HOUR, MINUTE, NINE
 
@@ -547,7 +549,7 @@ class TestRaces:
         here, there = await book_accepted(store), await book_accepted(store, start=NINE + 5 * HOUR)
 
         def change(reservation: Any, **patch: Any) -> Change:
-            return Change(by="test", reservation=reservation.id, resource="room", patch=patch)
+            return Change(by="test", reservation=reservation.id, resource=ROOM_ID, patch=patch)
 
         members = [change(there, startTime=NINE), change(here)]
         (outcome,) = await run_batch(store, Move(by="test", members=members))
@@ -566,7 +568,7 @@ class TestRaces:
         half = crossing("b", "a")
         half.members[1].start += 5 * HOUR
         half.members[1].end = half.members[1].start + HOUR
-        leaving = Change(by="test", reservation=here.id, resource="a", patch={"resource": "b"})
+        leaving = Change(by="test", reservation=here.id, resource=ResourceId("a"), patch={"resource": "b"})
         singles = [booking_of(resource="a", start=NINE + 5 * HOUR), booking_of(resource="a")]
 
         outcomes = await run_batch(store, half, Move(by="test", members=[leaving]), *singles)
@@ -580,7 +582,7 @@ class TestRaces:
             await add_resource(store, name)
         reservation = await book_accepted(store, resource="a")
         await store.database["guards"].delete_one({"_id": "a"})
-        leaving = Change(by="test", reservation=reservation.id, resource="a", patch={"resource": "b"})
+        leaving = Change(by="test", reservation=reservation.id, resource=ResourceId("a"), patch={"resource": "b"})
 
         outcome, neighbour = await run_batch(store, Move(by="test", members=[leaving]), booking_of(resource="b"))
 

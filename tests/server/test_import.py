@@ -10,6 +10,7 @@ import pytest
 from typing_extensions import override
 
 from app.booking import Book, BookingService
+from app.domain.ids import ResourceId
 from app.errors import Problem
 from app.importing.records import records_of
 from app.importing.report import Report, RowProblem
@@ -20,6 +21,7 @@ from app.storage.documents import Service
 from app.storage.guards import make_service_row
 from tests.support.commands import run_reserva
 from tests.support.data_files import flights_file
+from tests.support.ids import CUT_ID
 from tests.support.import_rows import import_row, import_rows
 from tests.support.step_driver import add_resource
 from tests.support.times import HOUR, NINE
@@ -100,7 +102,7 @@ async def test_the_past_is_allowed_with_a_service(store: Store, booking: Booking
         created_at=now,
         updated_at=now,
     )
-    await make_service_row(store, "cut")
+    await make_service_row(store, CUT_ID)
     await store.database["services"].insert_one(cut.to_mongo())
     await add_resource(store, services=["cut"])
     rows = [import_row(f"{hours}", hours, service="cut") for hours in (-90_000, -89_999, -89_998.5)]
@@ -172,7 +174,7 @@ async def test_what_is_refused_says_why(store: Store, booking: BookingService) -
     """Conflicts name who is in the way, by reference or by id; rules and faults say what is wrong."""
     await add_resource(store, "shut", active=False)
     await add_resource(store, "hall", capacity=5, capacity_mode="guests")
-    direct = await booking.book(Book(by="someone", resource="hall", start=NINE, end=NINE + HOUR, guests=4))
+    direct = await booking.book(Book(by="someone", resource=ResourceId("hall"), start=NINE, end=NINE + HOUR, guests=4))
     rows = [
         import_row("a", resource="hall"),
         import_row("b", resource="hall", guests=2),

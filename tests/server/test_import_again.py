@@ -24,6 +24,7 @@ from app.storage.guards import make_service_row
 from app.storage.imported_reservations import ImportedReservation
 from tests.support.commands import running_reserva
 from tests.support.database_check import peak_load
+from tests.support.ids import CUT_ID, ROOM_ID
 from tests.support.import_rows import import_row, import_rows
 from tests.support.step_driver import StepDriver, add_resource
 from tests.support.times import HOUR, NINE
@@ -190,7 +191,7 @@ async def test_references_of_others_do_not_count(store: Store, booking: BookingS
     """What a customer wrote as reference, or into the metadata, makes no row known."""
     await add_resource(store, capacity=3)
     await booking.book(
-        Book(by="abcdefgh", resource="room", start=NINE, end=NINE + HOUR, metadata={"reference": "a"}, reference="a")
+        Book(by="abcdefgh", resource=ROOM_ID, start=NINE, end=NINE + HOUR, metadata={"reference": "a"}, reference="a")
     )
     report, _ = await import_rows(booking, [import_row("a")])
 
@@ -201,14 +202,14 @@ async def test_references_of_others_do_not_count(store: Store, booking: BookingS
 async def test_what_was_imported_into_the_metadata_is_known(store: Store, booking: BookingService) -> None:
     """Rows that an import kept in the metadata are known by that; a change gives them what rows have now."""
     await add_resource(store)
-    old = Book(by="import", resource="room", start=NINE, end=NINE + HOUR, metadata={"reference": "a"})
+    old = Book(by="import", resource=ROOM_ID, start=NINE, end=NINE + HOUR, metadata={"reference": "a"})
     await booking.book(old)
     unchanged, _ = await import_rows(booking, [import_row("a")])
     updated, _ = await import_rows(booking, [import_row("a", 1)], update=True)
     (found,) = await stored(store)
 
     assert (unchanged, updated) == (Report(rows=1, unchanged=1), Report(rows=1, updated=1))
-    assert (found["startTime"], found["reference"], found["importKey"]) == (NINE + HOUR, "a", import_key("room", "a"))
+    assert (found["startTime"], found["reference"], found["importKey"]) == (NINE + HOUR, "a", import_key(ROOM_ID, "a"))
     assert found["history"][-1]["changed"] == ["endTime", "reference", "startTime"]
 
 
@@ -250,7 +251,7 @@ async def test_force(store: Store, booking: BookingService) -> None:
     cut = Service(
         id="cut", name="Cut", duration_type="fixed", duration_minutes=60, horizon_days=1, created_at=now, updated_at=now
     )
-    await make_service_row(store, "cut")
+    await make_service_row(store, CUT_ID)
     await store.database["services"].insert_one(cut.to_mongo())
     refused, complaints = await import_rows(booking, [import_row("a", service="cut")])
     accepted, _ = await import_rows(
@@ -347,7 +348,7 @@ def booked_row(**fields: Any) -> BookRow:
         "reference": "a",
         "lifted_rules": frozenset(),
     }
-    return BookRow(**(wanted | fields), status="confirmed", import_key=import_key("room", "a"))
+    return BookRow(**(wanted | fields), status="confirmed", import_key=import_key(ROOM_ID, "a"))
 
 
 @pytest.mark.servers("transactions")

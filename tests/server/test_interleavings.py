@@ -17,6 +17,7 @@ from app.errors import Problem
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from tests.support.database_check import peak_load
+from tests.support.ids import ROOM_ID
 from tests.support.interleavings import Make, interleave, orders, steps_alone
 from tests.support.step_driver import accepted, add_resource, book_accepted, book_hold, booking_of, planned_edit
 from tests.support.times import HOUR, NINE
@@ -65,7 +66,7 @@ async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> No
         return await book_hold(store, next(lifetimes))
 
     def makers(held: ObjectId) -> list[Make]:
-        return [lambda: Confirm(by="test", reservation=held, resource="room"), booking_of]
+        return [lambda: Confirm(by="test", reservation=held, resource=ROOM_ID), booking_of]
 
     seen: set[tuple[bool, ...]] = set()
     for order, _, outcomes, load in await _all_orders(store, prepare, makers):
@@ -111,7 +112,7 @@ async def test_move_and_book_into_one_time(store: Store) -> None:
 
     def makers(moved: ObjectId) -> list[Make]:
         patch = {"startTime": NINE + HOUR / 2}
-        return [lambda: Change(by="test", reservation=moved, resource="room", patch=patch), booking_of]
+        return [lambda: Change(by="test", reservation=moved, resource=ROOM_ID, patch=patch), booking_of]
 
     for order, _, outcomes, load in await _all_orders(store, prepare, makers):
         assert sorted(accepted(outcomes)) == [False, True], order
@@ -132,7 +133,7 @@ async def test_shrink_and_book_never_cross(store: Store) -> None:
         return await planned_edit(store, Changes({"capacity": 1}))
 
     def makers(edit: EditResource) -> list[Make]:
-        return [lambda: EditResource(by="test", identity="room", plan=edit.plan), booking_of]
+        return [lambda: EditResource(by="test", identity=ROOM_ID, plan=edit.plan), booking_of]
 
     seen: set[tuple[bool, ...]] = set()
     for order, _, outcomes, load in await _all_orders(store, prepare, makers):

@@ -12,6 +12,7 @@ from app.booking.outcomes import Accepted, Refused
 from app.booking.queue import BatchBuilder, Ticket, lanes_of
 from app.storage.client import Store
 from app.storage.occupancy import GLIMPSE_ROWS
+from tests.support.ids import ROOM_ID
 from tests.support.step_driver import StepDriver, accepted, add_resource, book_accepted, booking_of, run_batch
 from tests.support.times import DAY, HOUR, NINE
 
@@ -66,7 +67,7 @@ async def test_a_move_to_a_year_is_refused_in_the_same_way(store: Store) -> None
     """A reservation that would be prolonged beyond many others does not count itself among them."""
     await busy(store)
     made = await book_accepted(store, start=NINE - HOUR)
-    longer = Change(by="test", reservation=made.id, resource="room", patch={"endTime": NINE + YEAR})
+    longer = Change(by="test", reservation=made.id, resource=ROOM_ID, patch={"endTime": NINE + YEAR})
     (refused,), steps = await steps_of(store, longer)
 
     assert isinstance(refused, Refused)
@@ -81,7 +82,7 @@ async def test_what_the_first_do_not_refuse_is_judged_by_all(store: Store) -> No
     (booked,), steps = await steps_of(store, booking_of(NINE, YEAR))
     assert isinstance(booked, Accepted)
     assert "occupants.read" in steps
-    await run_batch(store, Close(by="test", reservation=booked.value.id, resource="room", to="cancelled"))
+    await run_batch(store, Close(by="test", reservation=booked.value.id, resource=ROOM_ID, to="cancelled"))
     await book_accepted(store, start=late)
     await book_accepted(store, start=late)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import HOUR, MINUTE
 from app.migration.migrate import migrate, verify
 from app.migration.report import MigrationReport
@@ -17,6 +18,7 @@ from app.storage.documents import DOCUMENTS, service_row
 from app.storage.errors import StorageError
 from app.storage.guards import make_guard, make_service_row
 from app.storage.pools import members_of, pool_row
+from tests.support.ids import CUT_ID
 from tests.support.migration_rows import FIRST, database_documents, ids_by_kind, room_row
 from tests.support.servers import ROOT
 
@@ -227,8 +229,8 @@ class TestGuards:
         """Each resource and service gets its guard once."""
         await store.database["resources"].insert_many([{"_id": "room-1"}, {"_id": "room-2"}])
         await store.database["services"].insert_many([{"_id": "cut"}, {"_id": "shave"}])
-        assert await make_guard(store, "room-2")
-        assert await make_service_row(store, "shave")
+        assert await make_guard(store, ResourceId("room-2"))
+        assert await make_service_row(store, ServiceId("shave"))
         guards = store.database["guards"]
         before = await guards.find({}).sort("_id", 1).to_list(None)
 
@@ -237,11 +239,11 @@ class TestGuards:
         assert report.built == ["2 guards: room-1, service:cut", "1 pool: cut"]
         there = ["room-2", "service:shave", "pool:shave"]
         assert before == await guards.find({"_id": {"$in": there}}).sort("_id", 1).to_list(None)
-        assert not await make_guard(store, "room-1")
+        assert not await make_guard(store, ResourceId("room-1"))
 
     async def test_pools_are_completed(self, store: Store) -> None:
         """A database of before, one that somebody loaded resources into, and one whose making broke off."""
-        await make_service_row(store, "shave")
+        await make_service_row(store, ServiceId("shave"))
         await store.database["services"].insert_many([{"_id": "cut"}, {"_id": "shave"}, {"_id": "dye"}])
         resources: list[dict[str, Any]] = [
             {"_id": "a", "services": ["cut", "shave"]},
@@ -249,16 +251,16 @@ class TestGuards:
             {"_id": "c"},
         ]
         await store.database["resources"].insert_many(resources)
-        services = [{"_id": service_row(name), "rules": "1"} for name in ("cut", "dye")]
-        await store.database["guards"].insert_many([*services, {"_id": pool_row("dye"), "members": ["b"]}])
-        assert await members_of(store, "cut") == ["a", "b"]
+        services = [{"_id": service_row(name), "rules": "1"} for name in (CUT_ID, ServiceId("dye"))]
+        await store.database["guards"].insert_many([*services, {"_id": pool_row(ServiceId("dye")), "members": ["b"]}])
+        assert await members_of(store, CUT_ID) == ["a", "b"]
 
         found = ids_by_kind(await migrate(store, check=True))
         report = await migrate(store)
 
         assert found["pool-incomplete"] == [("cut", "dye", "shave")]
         assert report.built[-1] == "3 pools: cut, dye, shave"
-        members = {name: await members_of(store, name) for name in ("cut", "dye", "shave")}
+        members = {name: await members_of(store, name) for name in (CUT_ID, ServiceId("dye"), ServiceId("shave"))}
         assert members == {"cut": ["a", "b"], "dye": ["b"], "shave": ["a"]}
         assert (await migrate(store, check=True)).clean
 
@@ -293,7 +295,7 @@ class TestGuards:
         """A row loaded straight into the database, a month long, is reached."""
         await store.database["reservations"].insert_one(room_row(endTime=FIRST + timedelta(days=30)))
 
-        await make_guard(store, "room-1")
+        await make_guard(store, ResourceId("room-1"))
 
         guard = await store.database["guards"].find_one({"_id": "room-1"})
         assert guard is not None

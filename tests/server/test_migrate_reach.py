@@ -11,6 +11,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener
 from typing_extensions import override
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import DAY, HOUR, MINUTE
 from app.migration.coverage import complete_coverage, survey_coverage
 from app.migration.migrate import migrate
@@ -55,7 +56,7 @@ async def test_rows_that_came_after_the_guard_are_reached(
     if server_name == "mock" and isinstance(fields.get("units"), Decimal128):
         pytest.skip("mongomock cannot store it")
     await store.database["resources"].insert_one({"_id": "room-1"})
-    await make_guard(store, "room-1")
+    await make_guard(store, ResourceId("room-1"))
     await store.database["reservations"].insert_one(long_row(6) | fields)
 
     checked = await migrate(store, check=True)
@@ -72,7 +73,7 @@ async def test_rows_that_came_after_the_guard_are_reached(
 async def test_one_row_for_ages_stretches_no_guard(store: Store) -> None:
     """It is listed instead, for a guard that is there and for one that is missing."""
     await store.database["resources"].insert_many([{"_id": "room-1"}, {"_id": "room-2"}])
-    await make_guard(store, "room-1")
+    await make_guard(store, ResourceId("room-1"))
     for resource in ("room-1", "room-2"):
         await store.database["reservations"].insert_one(long_row(1) | {"resource": resource} | AGES)
     await migrate(store)
@@ -89,7 +90,7 @@ async def test_a_resource_that_comes_while_migrate_lists_is_reached(store: Store
     await store.database["reservations"].insert_one(long_row(6) | {"resource": "x", "items": [{"resource": "room-1"}]})
     coverage = await survey_coverage(store, ignore_progress)
     await store.database["resources"].insert_one({"_id": "room-1"})
-    await make_guard(store, "room-1")
+    await make_guard(store, ResourceId("room-1"))
     await complete_coverage(store, coverage, MigrationReport(), ignore_progress)
     guard = await guard_of(store)
 
@@ -142,7 +143,7 @@ async def test_what_was_loaded_after_the_catalogue_is_not_booked_over(
 async def test_what_the_lookup_does_not_find_is_listed(store: Store, fields: dict[str, Any]) -> None:
     """What others booked in another form is listed for whoever books there, and its guard says so."""
     await store.database["resources"].insert_one({"_id": "room-1"})
-    await make_guard(store, "room-1")
+    await make_guard(store, ResourceId("room-1"))
     booked = long_row(6) | fields
     await store.database["reservations"].insert_one(booked)
 
@@ -326,7 +327,7 @@ async def contents_of(store: Store) -> str:
 async def test_a_pool_counts_only_when_it_is_complete(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ended between the making of pools and the entering of who offers a service, nobody is missed in one."""
     await insert_catalogue(store, 20)
-    offering = await members_of(store, "cut-3")
+    offering = await members_of(store, ServiceId("cut-3"))
 
     async def ended(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -335,7 +336,7 @@ async def test_a_pool_counts_only_when_it_is_complete(store: Store, monkeypatch:
     with pytest.raises(KeyboardInterrupt):
         await migrate(store)
 
-    assert await members_of(store, "cut-3") == offering == ["room-00003", "room-00013"]
+    assert await members_of(store, ServiceId("cut-3")) == offering == ["room-00003", "room-00013"]
     monkeypatch.undo()
     assert (await migrate(store)).clean
-    assert await members_of(store, "cut-3") == offering
+    assert await members_of(store, ServiceId("cut-3")) == offering

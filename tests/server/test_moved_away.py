@@ -18,6 +18,7 @@ from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
 from app.errors import Problem
 from app.storage.client import Store
+from tests.support.ids import ROOM_ID
 from tests.support.step_driver import add_resource, add_service, book_accepted, run_batch
 from tests.support.times import HOUR, NINE
 
@@ -110,7 +111,7 @@ async def test_what_moves_on_its_way_is_found_again(store: Store, monkeypatch: p
     async def after_a_move(intent: AnyIntent) -> Any:
         lanes.append(intent.lanes())
         if len(lanes) == 1:
-            away = Change(by="other", reservation=made.id, resource="room", patch={"resource": "desk"})
+            away = Change(by="other", reservation=made.id, resource=ROOM_ID, patch={"resource": "desk"})
             (moved,) = await run_batch(store, away)
             assert isinstance(moved, Accepted)
         return await submit(intent)

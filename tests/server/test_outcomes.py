@@ -22,6 +22,7 @@ from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache
 from app.storage.steps import BEGIN, Step
+from tests.support.ids import ROOM_ID
 from tests.support.step_driver import (
     FailingStepDriver,
     add_resource,
@@ -280,7 +281,7 @@ async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: 
     await desk.start()
     made = await desk.book(booking_of())
     assert isinstance(made, Reservation)
-    change = Change(by="test", reservation=made.id, resource="room", patch={"guests": 2})
+    change = Change(by="test", reservation=made.id, resource=ROOM_ID, patch={"guests": 2})
 
     async def cancel() -> None:
         await desk.close(made.id, "cancelled", by="other")

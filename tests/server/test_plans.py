@@ -6,6 +6,7 @@ import pytest
 from bson import Binary
 
 from app.booking import expiry
+from app.domain.ids import ResourceId
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import Store
 from app.storage.sweep_rows import is_known_resource
@@ -153,5 +154,5 @@ async def test_a_word_does_not_grow_with_history(database_url: str) -> None:
         commands.take()
         problem(await post_decision(api, finding, "resolve"), "forbidden-transition")
         await no_more_is_read(store, commands, len(finding["reservations"]))
-        assert not await is_known_resource(store, "nowhere")
+        assert not await is_known_resource(store, ResourceId("nowhere"))
         await no_more_is_read(store, commands, 0)

@@ -12,6 +12,7 @@ from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
 from app.catalogue.changes import Changes
 from app.domain import rules
+from app.domain.ids import ResourceId
 from app.domain.rules import Check
 from app.errors import Problem
 from app.storage import occupancy
@@ -203,7 +204,7 @@ async def test_a_lookup_that_does_not_look_ahead_would_be_noticed(
     await book_accepted(store, service="cut")
     clusters = occupancy._clusters
 
-    def behind_only(spans: Iterable[Span], reaches: Mapping[str, Reach]) -> Any:
+    def behind_only(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach]) -> Any:
         return clusters(spans, {name: reach._replace(ahead=0) for name, reach in reaches.items()})
 
     monkeypatch.setattr(occupancy, "_clusters", behind_only)

@@ -11,6 +11,7 @@ import pytest
 from bson import ObjectId
 from structlog.testing import capture_logs
 
+from app.domain.ids import ResourceId
 from app.domain.instants import parse, render
 from app.domain.sweep import sweep
 from app.reconciliation import engine, recheck, reconciler, scan, schedule
@@ -23,6 +24,7 @@ from app.storage.leases import DEAD_SECONDS, OwnershipLost
 from app.storage.runs import RunStore
 from app.storage.sweep_rows import OCCUPYING, ORDER, SWEPT_FIELDS, OpaqueReferences
 from tests.support.data_files import flights
+from tests.support.ids import ROOM_ID
 from tests.support.step_driver import add_resource, book_accepted
 from tests.support.times import HOUR, NINE
 
@@ -43,7 +45,7 @@ async def put(store: Store, *documents: dict[str, Any]) -> list[ObjectId]:
 async def reconciled(store: Store, kind: RunKind = "full", resource: str | None = None) -> tuple[Run, list[Any]]:
     """Run one; with the warnings that it gave."""
     with capture_logs() as logged:
-        run = await engine.reconcile_reservations(store, kind, resource)
+        run = await engine.reconcile_reservations(store, kind, None if resource is None else ResourceId(resource))
     assert run.state == "succeeded", run.error
     return run, [each for each in logged if each["event"].startswith("Conflict detected")]
 
@@ -146,7 +148,7 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
     look_again = recheck.confirm_windows
     looked: list[str] = []
 
-    async def after_a_move(store: Store, resources: Sequence[str], opaque: OpaqueReferences) -> ConfirmedWindows:
+    async def after_a_move(store: Store, resources: Sequence[ResourceId], opaque: OpaqueReferences) -> ConfirmedWindows:
         looked.extend(resources)
         times = {"startTime": NINE + HOUR, "endTime": NINE + 2 * HOUR}
         await store.database["reservations"].update_one({"_id": second}, {"$set": times})
@@ -185,7 +187,7 @@ async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pyte
 
     monkeypatch.setattr(scan, "reservation_batches", after_it_grew)
 
-    assert (await recheck.confirm_windows(store, ["room"], {})).windows == []
+    assert (await recheck.confirm_windows(store, [ROOM_ID], {})).windows == []
     assert await store.database["reservations"].count_documents({}) == 2
 
 
@@ -266,14 +268,14 @@ async def test_only_one_takes_a_run(store: Store) -> None:
 
 async def test_equal_requests_at_once_wait_as_one(store: Store) -> None:
     """However they interleave, one run waits, and everybody is told of it."""
-    asked = await asyncio.gather(*(RunStore(store).enqueue("resource", "room") for _ in range(12)))
+    asked = await asyncio.gather(*(RunStore(store).enqueue("resource", ROOM_ID) for _ in range(12)))
 
     assert len({run.id for run in asked}) == 1
 
 
 async def test_a_dead_run_is_given_up_and_asked_for_anew(store: Store) -> None:
     """Its record says so; another waits in its place; whoever was thought dead can write no more."""
-    await RunStore(store).enqueue("resource", "room")
+    await RunStore(store).enqueue("resource", ROOM_ID)
     run = await RunStore(store).claim("the dead")
     assert run is not None
     assert await RunStore(store).abandon_dead() == []
@@ -371,10 +373,10 @@ async def test_rows_are_those_of_the_sweep(store: Store) -> None:
         taken("room", NINE, NINE + 2 * HOUR, status="pending"),
         taken("room", NINE + 2 * HOUR, NINE + 3 * HOUR, blockStart=NINE + HOUR, blockEnd=NINE + 4 * HOUR, units=2),
     )
-    seen = await scan.scan_resources(store, ["room"], {})
+    seen = await scan.scan_resources(store, [ROOM_ID], {})
     (window,) = sweep(seen.rows, seen.limits.capacities)
     names = (str(ids[1]), str(ids[0]), str(ids[2]))
 
     assert tuple(row[2] for row in seen.rows) == names
-    assert (seen.limits.capacities["room"], window.peak, window.reservations) == (2, 4, names)
+    assert (seen.limits.capacities[ROOM_ID], window.peak, window.reservations) == (2, 4, names)
     assert [seen.ids[name] for name in names] == [ids[1], ids[0], ids[2]]

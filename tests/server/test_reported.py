@@ -7,6 +7,7 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from app.domain.ids import ResourceId
 from app.domain.instants import Millis, to_millis
 from app.importing.catalogue_ids import CatalogueIds
 from app.migration.migrate import migrate
@@ -18,12 +19,13 @@ from app.storage.foreign_occupancies import ForeignOccupancy, compare, steps
 from app.storage.leases import LeaseStore
 from app.storage.sweep_rows import is_known_resource
 from tests.support.api_client import ApiClient, created, ok, problem
+from tests.support.ids import ROOM_ID
 from tests.support.migration_rows import ids_by_kind
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
 
-ROOM = "6b045bb7d61c1aa0be9c5d04"
+ROOM = ResourceId("6b045bb7d61c1aa0be9c5d04")
 
 
 @pytest.fixture
@@ -155,7 +157,9 @@ async def test_a_guard_that_is_made_while_a_run_lists_is_told(api: ApiClient) ->
     store = api.store
     start = to_millis(NINE)
     difference = await compare(
-        store, ["late"], [ForeignOccupancy("late", start, Millis(start + 5 * 3_600_000), ObjectId())]
+        store,
+        [ResourceId("late")],
+        [ForeignOccupancy(ResourceId("late"), start, Millis(start + 5 * 3_600_000), ObjectId())],
     )
     await api.resource("late")
     for step in steps(difference):
@@ -172,7 +176,11 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(api: ApiClient) -> Non
     lease = await LeaseStore(store).acquire("somebody")
     assert lease is not None
     await replace_foreign_occupancies(
-        store, lease, ObjectId(), ["room"], [ForeignOccupancy("room", start, Millis(start + 5 * 3_600_000), ObjectId())]
+        store,
+        lease,
+        ObjectId(),
+        [ROOM_ID],
+        [ForeignOccupancy(ROOM_ID, start, Millis(start + 5 * 3_600_000), ObjectId())],
     )
     guard = await guard_of(store)
 
@@ -259,8 +267,8 @@ async def test_a_run_knows_the_resources_of_objects(api: ApiClient) -> None:
     await put(api.store, {"relationTo": "resources", "value": "late"})
     await reconciled(api.store)
 
-    assert await is_known_resource(api.store, "late")
-    assert not await is_known_resource(api.store, "later")
+    assert await is_known_resource(api.store, ResourceId("late"))
+    assert not await is_known_resource(api.store, ResourceId("later"))
 
 
 async def test_migrate_lists_what_a_run_would(api: ApiClient) -> None:
@@ -303,7 +311,7 @@ async def test_a_resource_is_not_booked_over_what_was_reported_before_it_was_mad
     await put(api.store, {"relationTo": "resources", "value": "late"})
     await reconciled(api.store)
     if imported:
-        await CatalogueIds(api.store, create=True).resolve(["late", ROOM], [])
+        await CatalogueIds(api.store, create=True).resolve([ResourceId("late"), ROOM], [])
     else:
         await api.resource("late")
         await api.resource(ROOM)

@@ -22,6 +22,7 @@ from app.domain.lifecycle import STATUSES
 from app.storage.documents import StoredAnswer
 from tests.support.api_client import RESERVATIONS, ApiClient, created, ok, path_of, problem
 from tests.support.database_check import peak_load
+from tests.support.ids import ROOM_ID
 from tests.support.shared_apps import SharedApps, open_shared_apps
 from tests.support.step_driver import StepDriver, booking_of, run_batch
 from tests.support.times import HOUR, MINUTE, NINE
@@ -294,7 +295,7 @@ async def test_who_comes_after_a_move_in_one_batch_gets_its_place(api: ApiClient
 
     def move() -> Change:
         away = {"resource": "plaza"}
-        return Change(by="test", reservation=ObjectId(reservation["id"]), resource="room", patch=away)
+        return Change(by="test", reservation=ObjectId(reservation["id"]), resource=ROOM_ID, patch=away)
 
     early, moved, late = await run_batch(api.store, booking_of(), move(), booking_of())
 

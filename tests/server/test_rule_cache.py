@@ -9,6 +9,7 @@ import httpx
 import pytest
 from typing_extensions import override
 
+from app.domain.ids import ResourceId
 from app.domain.instants import render
 from app.domain.rules import ResourceRules
 from app.errors import Problem
@@ -21,6 +22,7 @@ from app.work import WorkPool
 from tests.support.api_client import ApiClient, created, ok, problem
 from tests.support.command_log import CommandLog, logged_store
 from tests.support.http_client import serving
+from tests.support.ids import CUT_ID, ROOM_ID
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.usefixtures("mock_store")  # without a database there are no documents
@@ -56,17 +58,17 @@ class Parsed:
         return ids
 
 
-def rooms(parse: Parsed, *, atomic: bool = True, limit: int = 100) -> VersionedCache[ResourceRules]:
+def rooms(parse: Parsed, *, atomic: bool = True, limit: int = 100) -> VersionedCache[ResourceId, ResourceRules]:
     """A cache of resources that counts."""
     return VersionedCache("resources", parse, str, atomic=atomic, limit=limit)
 
 
-def put(cache: VersionedCache[ResourceRules], stored: Row, rules: str = "r1") -> ResourceRules:
+def put(cache: VersionedCache[ResourceId, ResourceRules], stored: Row, rules: str = "r1") -> ResourceRules:
     """Keep a resource as it was read under the guard's id."""
     return cache.put(stored, cache.stamp(guards(rules, stored["_id"]), stored))
 
 
-def known(cache: VersionedCache[ResourceRules], rules: str, rows: Iterable[Row]) -> set[str]:
+def known(cache: VersionedCache[ResourceId, ResourceRules], rules: str, rows: Iterable[Row]) -> set[str]:
     """The ids that need not be read."""
     rows = [*rows]
     return set(cache.valid(guards(rules, *[each["_id"] for each in rows]), rows))
@@ -77,7 +79,7 @@ def test_with_transactions_the_id_of_the_guard_decides() -> None:
     cache = rooms(Parsed())
     put(cache, row(capacity=3))
 
-    assert cache.valid(guards("r1"), [{"_id": "room"}])["room"].capacity == 3
+    assert cache.valid(guards("r1"), [{"_id": "room"}])[ROOM_ID].capacity == 3
     assert known(cache, "r2", [{"_id": "room"}]) == set()
 
 
@@ -142,13 +144,13 @@ async def test_what_an_edit_in_between_gave_is_not_kept(database: Any) -> None:
     await database["resources"].insert_one(row())
     await database["guards"].insert_one({"_id": "room", "rules": "r1"})
     cache, work = RuleCache(), WorkPool()
-    rules = await Between(database, cache, work).read(["room"])
+    rules = await Between(database, cache, work).read([ROOM_ID])
 
-    assert rules.resources["room"].capacity == 2
+    assert rules.resources[ROOM_ID].capacity == 2
     assert cache.resources.valid(guards("r1"), [row()]) == {}
     await database["resources"].update_one({"_id": "room"}, {"$set": {"capacity": 1}})
     await database["guards"].update_one({"_id": "room"}, {"$set": {"rules": "r1"}})
-    assert (await RuleReader(database, cache, work).read(["room"])).resources["room"].capacity == 1
+    assert (await RuleReader(database, cache, work).read([ROOM_ID])).resources[ROOM_ID].capacity == 1
     work.close()
 
 
@@ -158,9 +160,9 @@ async def test_absence_is_never_kept(database: Any) -> None:
     work = WorkPool()
     reader = RuleReader(database, RuleCache(), work)
 
-    assert (await reader.read(["room", "nowhere"])).resources == {}
+    assert (await reader.read([ROOM_ID, ResourceId("nowhere")])).resources == {}
     await database["resources"].insert_one(row(capacity=7))
-    assert (await reader.read(["room", "nowhere"])).resources["room"].capacity == 7
+    assert (await reader.read([ROOM_ID, ResourceId("nowhere")])).resources[ROOM_ID].capacity == 7
     work.close()
 
 
@@ -168,7 +170,7 @@ async def test_absence_is_never_kept(database: Any) -> None:
 @pytest.mark.promise("questions")
 async def test_only_what_was_edited_is_parsed_again(database: Any, *, atomic: bool) -> None:
     """Of a pool of five, the one; and after that, nothing."""
-    names = ["a", "b", "c", "d", "room"]
+    names = [ResourceId(name) for name in ("a", "b", "c", "d", "room")]
     await database["resources"].insert_many([row(name) for name in names])
     await database["guards"].insert_many([{"_id": name, "rules": "r1"} for name in names])
     cache, work, parse = RuleCache(atomic=atomic), WorkPool(), Parsed()
@@ -179,8 +181,8 @@ async def test_only_what_was_edited_is_parsed_again(database: Any, *, atomic: bo
         assert set((await reader.read(names)).resources) == set(names)
         assert parse.taken() == expected
     await edit(database, capacity=2)
-    for expected in (["room"], []):
-        assert (await reader.read(names)).resources["room"].capacity == 2
+    for expected in ([ROOM_ID], []):
+        assert (await reader.read(names)).resources[ROOM_ID].capacity == 2
         assert parse.taken() == expected
     work.close()
 
@@ -282,9 +284,9 @@ LONG = 2 * PORTION + 1
 """Resources that are read in three portions."""
 
 
-async def furnish_long(database: Any) -> list[str]:
+async def furnish_long(database: Any) -> list[ResourceId]:
     """Resources with a year of overrides each, with their guards."""
-    names = [f"r{number}" for number in range(LONG)]
+    names = [ResourceId(f"r{number}") for number in range(LONG)]
     await database["resources"].insert_many([row(name, schedule={"overrides": YEAR}) for name in names])
     await database["guards"].insert_many([{"_id": name, "rules": "r1"} for name in names])
     return names
@@ -335,7 +337,7 @@ async def test_a_group_looks_its_pool_up_once(database_url: str) -> None:
 
         finds = [command for name, command in commands.take() if name == "find"]
         assert [find for find in finds if find["find"] == "resources"] == []
-        assert [find["filter"] for find in finds].count({"_id": pool_row("cut")}) == 1
+        assert [find["filter"] for find in finds].count({"_id": pool_row(CUT_ID)}) == 1
 
 
 @pytest.mark.servers("any")
@@ -346,7 +348,7 @@ async def test_who_joins_a_pool_is_booked_by_the_next_request(store: Store) -> N
         await editor.service()
         await editor.resource("first", services=["cut"])
         await editor.resource("second")
-        await join_pools(store, "unborn", ["cut"])
+        await join_pools(store, ResourceId("unborn"), [CUT_ID])
 
         async def booked() -> str:
             answer = await booker.post({"service": "cut", "resource": "any", "startTime": render(NINE)})

@@ -28,6 +28,7 @@ from tests.support.api_client import ApiClient, created, ok, problem
 from tests.support.command_log import CommandLog, logged_store
 from tests.support.database_check import peak_load
 from tests.support.http_client import serving
+from tests.support.ids import CUT_ID
 from tests.support.random_catalogues import Catalogue, Place, Taken, peak, random_catalogue
 from tests.support.step_driver import StepDriver, add_resource, booking_of, run_batch
 from tests.support.times import HOUR, MINUTE, NINE
@@ -217,7 +218,7 @@ async def race(store: Store, *pool: str) -> tuple[list[AnyIntent], list[Outcome 
 
 async def furnish_pool(store: Store, *names: str) -> None:
     """Members, and what they do."""
-    await make_service_row(store, "cut")
+    await make_service_row(store, CUT_ID)
     now = store.clock.now()
     service = {"_id": "cut", "name": "cut", "version": 1, "createdAt": now, "updatedAt": now}
     await store.database["services"].insert_one(service | {"durationType": "fixed", "durationMinutes": 60})

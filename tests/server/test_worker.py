@@ -12,6 +12,7 @@ import pytest
 from bson import ObjectId
 
 from app import job_queue
+from app.domain.ids import ResourceId
 from app.job_queue import Queue
 from app.reconciliation import engine, recheck, reconciler
 from app.reconciliation.alerts import Alerts
@@ -58,7 +59,7 @@ async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_
     silent = await RunStore(store).enqueue("full")
     with running_reserva("worker", MONGODB_URL=database_url, REDIS_URL=redis_url) as worker:
         assert await succeeds(store, silent)
-        told = await RunStore(store).enqueue("resource", "r")
+        told = await RunStore(store).enqueue("resource", ResourceId("r"))
         jobs = Queue(redis_url)
         assert await jobs.put(job_queue.RUN, str(told.id), identity=str(told.id))
         await jobs.close()

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from app.booking import Refused
 from app.booking.intents import AnyIntent, View
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import BLOCKING
 from app.domain.load import Calendar, Occupancy
@@ -50,7 +51,7 @@ class FixedView(View):
                 self.calendar(row["resource"]).add(occupancy(Reservation.model_validate(row)))
 
     @override
-    def resource_rules(self, resource: str) -> ResourceRules | None:
+    def resource_rules(self, resource: ResourceId) -> ResourceRules | None:
         """The rules that the test gave."""
         return self.resources.get(resource)
 
@@ -72,22 +73,22 @@ class FixedView(View):
             raise
 
     @override
-    def service_rules(self, service: str) -> ServiceRules | None:
+    def service_rules(self, service: ServiceId) -> ServiceRules | None:
         """The rules that the test gave."""
         return self.services.get(service)
 
     @override
-    def calendar(self, resource: str) -> Calendar:
+    def calendar(self, resource: ResourceId) -> Calendar:
         """The occupants, at first those of the stored reservations."""
         return self.calendars.setdefault(resource, Calendar(self.clock))
 
     @override
-    def now(self, resource: str) -> Millis:
+    def now(self, resource: ResourceId) -> Millis:
         """One clock for all guards."""
         return self.clock
 
     @override
-    def seq(self, resource: str) -> int:
+    def seq(self, resource: ResourceId) -> int:
         """One count for all guards."""
         return self.guard_seq
 
@@ -98,11 +99,11 @@ class FixedView(View):
 
     def occupy(self, resource: str, start: int, end: int) -> None:
         """Let a booking of another customer take a unit of a resource."""
-        self.calendar(resource).add(Occupancy((resource, start), Millis(start), Millis(end)))
+        self.calendar(ResourceId(resource)).add(Occupancy((resource, start), Millis(start), Millis(end)))
 
     def live_starts(self, resource: str) -> list[datetime]:
         """When the live occupancies of a resource begin, in order."""
-        return sorted(from_millis(each.start) for each in self.calendar(resource).live.values())
+        return sorted(from_millis(each.start) for each in self.calendar(ResourceId(resource)).live.values())
 
 
 def stored_row(start: datetime = NINE, **fields: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.audit import audit
+from app.domain.ids import ResourceId
 from app.reconciliation import engine
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
@@ -11,7 +12,7 @@ from app.storage.readonly import open_read_only
 
 async def reconcile_run(store: Store, kind: RunKind = "full", resource: str | None = None) -> Run:
     """Run one to its end."""
-    run = await engine.reconcile_reservations(store, kind, resource)
+    run = await engine.reconcile_reservations(store, kind, None if resource is None else ResourceId(resource))
     assert run.state == "succeeded", run.error
     return run
 

@@ -20,6 +20,7 @@ from app.booking.timestamps import Age
 from app.booking.transaction import attempt
 from app.catalogue.changes import Changes, Wanted
 from app.catalogue.planning import Planner
+from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST, Millis
 from app.storage.client import Store
 from app.storage.documents import Resource
@@ -28,6 +29,7 @@ from app.storage.occupancy import BRANCHES_MAX
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.storage.steps import ABORT, Step
 from app.work import WorkPool
+from tests.support.ids import ROOM_ID
 from tests.support.times import HOUR, NINE
 
 BUDGET_SECONDS = 30.0
@@ -42,20 +44,21 @@ async def planned_edit(store: Store, changes: Changes, *, force: bool = False) -
     work = WorkPool()
     planner = Planner(store, RuleReader(store.database, RuleCache(atomic=store.mode == "strict"), work), work)
     try:
-        basis = await planner.basis("room", frozenset())
+        basis = await planner.basis(ROOM_ID, frozenset())
         assert basis is not None
         plan = await planner.plan(basis, Wanted(lambda *_: changes), force=force)
         assert plan is not None
-        return EditResource(identity="room", plan=plan, by="test")
+        return EditResource(identity=ROOM_ID, plan=plan, by="test")
     finally:
         work.close()
 
 
-async def add_resource(store: Store, identity: str = "room", **fields: Any) -> Resource:
+async def add_resource(store: Store, name: str = "room", **fields: Any) -> Resource:
     """A resource with its guard, as the catalogue makes them."""
+    identity = ResourceId(name)
     await make_guard(store, identity)
     now = store.clock.now()
-    resource = Resource(id=identity, name=identity, created_at=now, updated_at=now, **fields)
+    resource = Resource(id=identity, name=name, created_at=now, updated_at=now, **fields)
     await store.database["resources"].insert_one(resource.to_mongo())
     return resource
 

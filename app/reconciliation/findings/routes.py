@@ -10,6 +10,7 @@ from litestar.status_codes import HTTP_200_OK
 
 from app.access.routes import caller_of, needs
 from app.domain.finding_identity import State
+from app.domain.ids import ResourceId
 from app.errors import Problem, invalid_field
 from app.http.answers import built, versioned
 from app.http.etags import IfMatch, OptionalIfMatchHeader
@@ -79,7 +80,8 @@ StatesParameter = Annotated[
     list[State] | None, QueryParameter(name="state", max_items=MAX_VALUES, description="In one of these states.")
 ]
 ResourcesParameter = Annotated[
-    list[str] | None, QueryParameter(name="resource", max_items=MAX_VALUES, description="Of one of these resources.")
+    list[ResourceId] | None,
+    QueryParameter(name="resource", max_items=MAX_VALUES, description="Of one of these resources."),
 ]
 CustomerParameter = Annotated[str | None, QueryParameter(description="With a reservation of this customer.")]
 FromParameter = Annotated[str | None, QueryParameter(name="from", description="Windows that end after this instant.")]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from app.domain.finding_identity import State
+from app.domain.ids import ResourceId
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body, Instant, ObjectIdText
 from app.http.problem_schemas import ProblemAnswer
@@ -113,7 +114,7 @@ class MoveProposal(Answer):
 
     reservation: str
     """The reservation that would move."""
-    resource: str
+    resource: ResourceId
     """Where it would be."""
     start_time: Instant
     """When it would begin."""
@@ -160,7 +161,7 @@ class FindingAnswer(Answer):
     """Its id; it stays while the window grows, shrinks or merges."""
     version: int
     """From 1, one more with each change; its `ETag`."""
-    resource: str
+    resource: ResourceId
     """The resource that is booked above its capacity."""
     resource_name: str | None = None
     """The name of the resource."""

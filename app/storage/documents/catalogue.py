@@ -1,11 +1,12 @@
 """Resources, services and customers."""
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.rules import Assignment
 from app.storage.documents.base import Name, StoredDocument, SubDocument
 
@@ -66,13 +67,14 @@ class FormerCapacity(SubDocument):
 class Resource(CatalogueObject):
     """Something that can be booked."""
 
+    id: Annotated[ResourceId, Field(alias="_id")]
     timezone: str = "UTC"
     capacity: int = 1
     former_capacities: list[FormerCapacity] | None = None
     """Higher capacities of the past, ordered by `until`, each lower than the one before it. Load before an `until` is
     judged by its capacity."""
     capacity_mode: Literal["reservations", "guests"] = "reservations"
-    services: list[str] = Field(default_factory=list)
+    services: list[ServiceId] = Field(default_factory=list)
     active: bool = True
     schedule: Schedule | None = None
     time_off: list[TimeOff] | None = None
@@ -90,6 +92,7 @@ class Resource(CatalogueObject):
 class Service(CatalogueObject):
     """What resources are booked for: its lengths, buffers and limits, in whole minutes or days as their names say."""
 
+    id: Annotated[ServiceId, Field(alias="_id")]
     duration_type: Literal["fixed", "flexible", "full-day"]
     duration_minutes: int | None = None
     min_minutes: int | None = None

@@ -8,6 +8,7 @@ from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
 from app.domain.finding_identity import State
+from app.domain.ids import ResourceId
 from app.storage.documents.base import StoredDocument, SubDocument
 
 
@@ -68,7 +69,7 @@ class Finding(StoredDocument):
     """
 
     id: PydanticObjectId = Field(alias="_id")
-    resource: str
+    resource: ResourceId
     from_: datetime = Field(alias="from")
     to: datetime
     peak: int

@@ -8,6 +8,7 @@ from bson import ObjectId
 from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
+from app.domain.ids import ResourceId, ServiceId
 from app.storage.documents.base import Name, StoredDocument
 
 
@@ -68,7 +69,7 @@ class Occupancy(StoredDocument):
     """
 
     id: PydanticObjectId = Field(alias="_id")
-    resource: str
+    resource: ResourceId
     start_time: datetime
     end_time: datetime
     reservation: object
@@ -87,6 +88,6 @@ class Occupancy(StoredDocument):
         ]
 
 
-def service_row(service_id: str) -> str:
+def service_row(service_id: ServiceId) -> str:
     """The id of a service's row among the guards; ids of resources have no colon."""
     return f"service:{service_id}"

@@ -7,6 +7,7 @@ from beanie import PydanticObjectId
 from pydantic import Field
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.lifecycle import Status
 from app.storage.documents.base import Name, StoredDocument, SubDocument
 
@@ -36,8 +37,8 @@ class Reservation(StoredDocument):
     """A booking of one resource, in any status. `[blockStart, blockEnd)`, with the buffers, occupies the resource."""
 
     id: PydanticObjectId = Field(alias="_id")
-    resource: str
-    service: str | None = None
+    resource: ResourceId
+    service: ServiceId | None = None
     customer: str | None = None
     status: Status
     start_time: datetime

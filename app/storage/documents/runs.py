@@ -7,6 +7,7 @@ from beanie import PydanticObjectId
 from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
+from app.domain.ids import ResourceId
 from app.storage.documents.base import Name, StoredDocument, SubDocument
 
 RunKind: TypeAlias = Literal["full", "incremental", "resource"]
@@ -25,7 +26,7 @@ class Run(StoredDocument):
 
     id: PydanticObjectId = Field(alias="_id")
     kind: RunKind
-    resource: str | None = None
+    resource: ResourceId | None = None
     state: RunState = "queued"
     scanned: int = 0
     resources: int = 0

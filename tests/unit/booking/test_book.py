@@ -7,6 +7,7 @@ import pytest
 
 from app.booking import Book
 from app.booking.intents import guard_lanes
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.instants import MINUTE as MINUTE_MILLIS
 from app.domain.instants import to_millis
@@ -14,16 +15,17 @@ from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.documents import Reservation
 from app.storage.span import Span
 from tests.support.booking_view import NOW, FixedView, failed_rules_of, problem_of
+from tests.support.ids import CUT_ID, ROOM_ID
 from tests.support.times import DAY, HOUR, MINUTE, NINE
 
-ROOM = ResourceRules("room", services=frozenset({"cut", "stay", "asked", "day"}))
-BERLIN = ResourceRules("berlin", services=frozenset({"day"}), timezone="Europe/Berlin")
+ROOM = ResourceRules(ROOM_ID, services=frozenset({CUT_ID, ServiceId("stay"), ServiceId("asked"), ServiceId("day")}))
+BERLIN = ResourceRules(ResourceId("berlin"), services=frozenset({ServiceId("day")}), timezone="Europe/Berlin")
 CUT = ServiceRules(
-    "cut", "fixed", duration=HOUR_MILLIS, buffer_before=10 * MINUTE_MILLIS, buffer_after=20 * MINUTE_MILLIS
+    CUT_ID, "fixed", duration=HOUR_MILLIS, buffer_before=10 * MINUTE_MILLIS, buffer_after=20 * MINUTE_MILLIS
 )
-STAY = ServiceRules("stay", "flexible", duration_min=HOUR_MILLIS, duration_max=9 * HOUR_MILLIS)
-ASKED = ServiceRules("asked", "fixed", duration=HOUR_MILLIS, requires_approval=True)
-WHOLE_DAY = ServiceRules("day", "full-day", max_days=3)
+STAY = ServiceRules(ServiceId("stay"), "flexible", duration_min=HOUR_MILLIS, duration_max=9 * HOUR_MILLIS)
+ASKED = ServiceRules(ServiceId("asked"), "fixed", duration=HOUR_MILLIS, requires_approval=True)
+WHOLE_DAY = ServiceRules(ServiceId("day"), "full-day", max_days=3)
 
 
 def view() -> FixedView:
@@ -54,7 +56,7 @@ class TestTimes:
         assert (made.start_time, made.end_time) == (NINE, NINE + HOUR)
         assert (made.block_start, made.block_end) == (NINE - 10 * MINUTE, NINE + HOUR + 20 * MINUTE)
         assert book(service="cut").spans(seen) == [
-            Span("room", to_millis(made.block_start), to_millis(made.block_end)),
+            Span(ROOM_ID, to_millis(made.block_start), to_millis(made.block_end)),
         ]
 
     def test_a_whole_day_ends_at_the_next_local_midnight(self) -> None:
@@ -134,8 +136,8 @@ class TestStored:
     @pytest.mark.promise("units")
     def test_units_are_guests_where_guests_are_counted(self) -> None:
         """Elsewhere one, whatever the guests."""
-        boat = ResourceRules("boat", capacity=12, by_guests=True)
-        seen = FixedView([boat, ResourceRules("room")])
+        boat = ResourceRules(ResourceId("boat"), capacity=12, by_guests=True)
+        seen = FixedView([boat, ResourceRules(ROOM_ID)])
 
         assert booked(seen, resource="boat", end=NINE + HOUR, guests=5).units == 5
         assert booked(seen, resource="room", end=NINE + HOUR, guests=5).units == 1
@@ -148,7 +150,7 @@ class TestStored:
 
     def test_a_long_block_is_marked(self) -> None:
         """What blocks for longer than a week has an index of its own."""
-        seen = FixedView([ResourceRules("room", capacity=2)])
+        seen = FixedView([ResourceRules(ROOM_ID, capacity=2)])
 
         assert booked(seen, end=NINE + 7 * DAY).long is None
         assert booked(seen, end=NINE + 7 * DAY + MINUTE).long is True

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.booking.change import METADATA_KEYS_MAX, Change
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.instants import MINUTE as MINUTE_MILLIS
 from app.domain.instants import to_millis
@@ -13,14 +14,15 @@ from app.domain.schedule import TimeOff
 from app.storage.documents import Reservation
 from app.storage.span import Span
 from tests.support.booking_view import NOW, FixedView, failed_rules_of, problem_of, stored_row
+from tests.support.ids import CUT_ID, ROOM_ID
 from tests.support.times import HOUR, MINUTE, NINE
 
-SERVICES = frozenset({"cut", "wash", "asked"})
-ROOM = ResourceRules("room", services=SERVICES)
-HALL = ResourceRules("hall", services=SERVICES, timezone="Europe/Berlin")
-CUT = ServiceRules("cut", "fixed", duration=2 * HOUR_MILLIS, buffer_after=30 * MINUTE_MILLIS)
-WASH = ServiceRules("wash", "flexible", duration_min=HOUR_MILLIS, duration_max=4 * HOUR_MILLIS)
-ASKED = ServiceRules("asked", "fixed", duration=HOUR_MILLIS, requires_approval=True)
+SERVICES = frozenset({CUT_ID, ServiceId("wash"), ServiceId("asked")})
+ROOM = ResourceRules(ROOM_ID, services=SERVICES)
+HALL = ResourceRules(ResourceId("hall"), services=SERVICES, timezone="Europe/Berlin")
+CUT = ServiceRules(CUT_ID, "fixed", duration=2 * HOUR_MILLIS, buffer_after=30 * MINUTE_MILLIS)
+WASH = ServiceRules(ServiceId("wash"), "flexible", duration_min=HOUR_MILLIS, duration_max=4 * HOUR_MILLIS)
+ASKED = ServiceRules(ServiceId("asked"), "fixed", duration=HOUR_MILLIS, requires_approval=True)
 
 
 def view(*rows: dict[str, Any], **fields: Any) -> FixedView:
@@ -48,7 +50,7 @@ class TestTimes:
         after = changed(row, {"startTime": NINE + HOUR})
 
         assert (after.start_time, after.end_time) == (NINE + HOUR, NINE + 2 * HOUR)
-        span = Span("room", to_millis(NINE + HOUR), to_millis(NINE + 2 * HOUR))
+        span = Span(ROOM_ID, to_millis(NINE + HOUR), to_millis(NINE + 2 * HOUR))
         assert change(row, {"startTime": NINE + HOUR}).spans(view(row)) == [span]
 
     def test_a_service_of_fixed_length_sets_length_and_buffers(self) -> None:
@@ -115,7 +117,7 @@ class TestRules:
         """The buffer may lie in a time off, where the reservation itself may not."""
         row = stored_row(service="wash", blockEnd=NINE + 3 * HOUR)
         off = TimeOff("off", to_millis(NINE + HOUR), to_millis(NINE + 3 * HOUR))
-        room = ResourceRules("room", services=SERVICES, time_off=(off,))
+        room = ResourceRules(ROOM_ID, services=SERVICES, time_off=(off,))
         seen = FixedView([room], [WASH], [row, stored_row()])
         patch = {"endTime": NINE + 2 * HOUR, "startTime": NINE}
         intent = change(row, patch, lifted_rules=frozenset())
@@ -130,7 +132,7 @@ class TestRules:
 
         assert (seen.live_starts("room"), seen.live_starts("hall")) == ([], [NINE + HOUR])
         assert accepted.blocks == [accepted.value]
-        assert accepted.taken == [Span("hall", to_millis(NINE + HOUR), to_millis(NINE + 2 * HOUR))]
+        assert accepted.taken == [Span(ResourceId("hall"), to_millis(NINE + HOUR), to_millis(NINE + 2 * HOUR))]
 
     @pytest.mark.parametrize(("field", "value"), [("resource", "attic"), ("service", "dye")])
     def test_an_unknown_target_is_refused_at_its_field(self, field: str, value: str) -> None:
@@ -198,7 +200,9 @@ class TestPermission:
     @pytest.mark.promise("cancellation-notice")
     def test_a_confirmed_time_is_not_given_up_inside_the_cancellation_notice(self) -> None:
         """Moved, ended earlier or with fewer guests; made longer it may be, and an admin may all of it."""
-        strict = ServiceRules("wash", "flexible", duration_max=9 * HOUR_MILLIS, cancellation_notice=48 * HOUR_MILLIS)
+        strict = ServiceRules(
+            ServiceId("wash"), "flexible", duration_max=9 * HOUR_MILLIS, cancellation_notice=48 * HOUR_MILLIS
+        )
         row = stored_row(service="wash", guests=2, endTime=NINE + 2 * HOUR)
         less = ({"startTime": NINE + HOUR}, {"endTime": NINE + HOUR}, {"guests": 1}, {"resource": "hall"})
         for patch in less:
@@ -247,7 +251,7 @@ class TestWithoutLoad:
     def test_more_units_add_load(self) -> None:
         """Where guests are counted."""
         row = stored_row(guests=2, units=2)
-        boat = ResourceRules("room", capacity=9, by_guests=True)
+        boat = ResourceRules(ROOM_ID, capacity=9, by_guests=True)
         intent = change(row, {"guests": 3})
 
         assert intent.without_load(Reservation.model_validate(row), FixedView([boat], rows=[row])) is None

@@ -26,6 +26,7 @@ from app.deadline import Deadline, bound, current
 from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem
 from app.storage.steps import Steps
+from tests.support.ids import ROOM_ID
 from tests.support.step_driver import booking_of
 
 Script = Callable[[Batch], list[Outcome]]
@@ -665,8 +666,8 @@ class TestLimits:
     async def test_one_at_a_time_changes_a_document(self) -> None:
         """Two changes of one reservation, or two edits of one resource, are never in one batch."""
         reservation = ObjectId()
-        changes = [Confirm(by="test", reservation=reservation, resource="room") for _ in range(2)]
-        other = Confirm(by="test", reservation=ObjectId(), resource="room")
+        changes = [Confirm(by="test", reservation=reservation, resource=ROOM_ID) for _ in range(2)]
+        other = Confirm(by="test", reservation=ObjectId(), resource=ROOM_ID)
 
         assert self.batch(*changes, other) == [changes[0], other]
 

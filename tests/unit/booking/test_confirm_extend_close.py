@@ -7,14 +7,16 @@ import pytest
 
 from app.booking.confirm_extend_close import Close, Confirm, Extend
 from app.booking.existing import ExistingIntent, ReservationMoved
+from app.domain.ids import ServiceId
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.rules import ResourceRules, ServiceRules
 from tests.support.booking_view import NOW, FixedView, problem_of, stored_row
+from tests.support.ids import ROOM_ID
 from tests.support.times import DAY, HOUR, MINUTE, NINE
 
-ROOM = ResourceRules("room", services=frozenset({"asked", "strict"}))
-ASKED = ServiceRules("asked", "fixed", duration=HOUR_MILLIS, requires_approval=True)
-STRICT = ServiceRules("strict", "fixed", duration=HOUR_MILLIS, cancellation_notice=25 * HOUR_MILLIS)
+ROOM = ResourceRules(ROOM_ID, services=frozenset({ServiceId("asked"), ServiceId("strict")}))
+ASKED = ServiceRules(ServiceId("asked"), "fixed", duration=HOUR_MILLIS, requires_approval=True)
+STRICT = ServiceRules(ServiceId("strict"), "fixed", duration=HOUR_MILLIS, cancellation_notice=25 * HOUR_MILLIS)
 FINAL = ("cancelled", "completed", "expired", "no-show")
 
 
@@ -43,7 +45,7 @@ class TestConfirm:
         accepted = Confirm(**place_of(row), reason="paid").judge(seen)
 
         assert (accepted.value.status, accepted.value.expires_at) == ("confirmed", None)
-        assert [each.expires for each in seen.calendar("room").live.values()] == [None]
+        assert [each.expires for each in seen.calendar(ROOM_ID).live.values()] == [None]
         (update,) = accepted.updates
         assert update.query == {"_id": row["_id"], "version": 3}
         assert update.change["$unset"] == {"expiresAt": ""}

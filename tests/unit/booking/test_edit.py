@@ -7,6 +7,7 @@ from bson import ObjectId
 
 from app.booking.edit import OPERATIONS_MAX, EditResource, EditService, Plan, PlanOutdated
 from app.booking.stranding_survey import Survey
+from app.domain.ids import ServiceId
 from app.domain.instants import EARLIEST, Millis, to_millis
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.load import Occupancy
@@ -15,9 +16,10 @@ from app.errors import invalid_field
 from app.storage.documents import Service
 from app.storage.span import Span
 from tests.support.booking_view import NOW, FixedView, problem_of
+from tests.support.ids import CUT_ID, ROOM_ID
 from tests.support.times import HOUR, NINE
 
-LARGE, SMALL = ResourceRules("room", capacity=2), ResourceRules("room", capacity=1)
+LARGE, SMALL = ResourceRules(ROOM_ID, capacity=2), ResourceRules(ROOM_ID, capacity=1)
 START = to_millis(NINE)
 STRETCH = (START, Millis(START + 9 * HOUR_MILLIS))
 
@@ -41,7 +43,7 @@ def shrinking(*bookings: Occupancy, seq: int = 6, **fields: Any) -> EditResource
     survey = Survey(seq=seq, since=to_millis(NOW), bookings=bookings)
     change = {"$set": {"capacity": 1}, "$push": {"formerCapacities": {"$each": [2]}}}
     plan = Plan(version=4, before=LARGE, after=SMALL, change=change, stretches=[STRETCH], survey=survey)
-    return EditResource(by="caller", identity="room", plan=plan, **fields)
+    return EditResource(by="caller", identity=ROOM_ID, plan=plan, **fields)
 
 
 class TestEditResource:
@@ -68,48 +70,48 @@ class TestEditResource:
         seen = view()
         shrinking().judge(seen)
 
-        assert seen.resource_rules("room") == SMALL
+        assert seen.resource_rules(ROOM_ID) == SMALL
 
     def test_a_booking_made_since_the_survey_is_stranded_with_one_that_it_knows(self) -> None:
         """Two overlap on a capacity of one: it has to be planned again, and the rules stay."""
         seen = view()
-        seen.calendar("room").add(taken("new"))
+        seen.calendar(ROOM_ID).add(taken("new"))
 
         with pytest.raises(PlanOutdated):
             shrinking(taken("known")).judge(seen)
-        assert seen.resource_rules("room") == LARGE
+        assert seen.resource_rules(ROOM_ID) == LARGE
 
     def test_one_booking_alone_is_not_stranded(self) -> None:
         """Whether it is known or new, and one that has ended counts for nothing."""
         seen = view()
-        seen.calendar("room").add(taken("new"))
+        seen.calendar(ROOM_ID).add(taken("new"))
         past = taken("past", to_millis(NOW - 2 * HOUR))
-        seen.calendar("room").add(past)
+        seen.calendar(ROOM_ID).add(past)
 
         assert shrinking(taken("known", to_millis(NINE + HOUR))).judge(seen).value == 5
         assert shrinking(taken("new")).judge(seen).value == 5
 
     def test_another_way_to_count_is_planned_again_for_any_booking(self) -> None:
         """From reservations to guests: what a new booking takes is not known yet."""
-        by_guests = ResourceRules("room", capacity=9, by_guests=True)
+        by_guests = ResourceRules(ROOM_ID, capacity=9, by_guests=True)
         survey = Survey(seq=6, since=EARLIEST, bookings=())
         plan = Plan(version=4, before=LARGE, after=by_guests, change={}, stretches=[STRETCH], survey=survey)
         seen = view()
 
-        assert EditResource(by="caller", identity="room", plan=plan).judge(seen).value == 5
+        assert EditResource(by="caller", identity=ROOM_ID, plan=plan).judge(seen).value == 5
         seen = view()
-        seen.calendar("room").add(taken("new"))
+        seen.calendar(ROOM_ID).add(taken("new"))
         with pytest.raises(PlanOutdated):
-            EditResource(by="caller", identity="room", plan=plan).judge(seen)
+            EditResource(by="caller", identity=ROOM_ID, plan=plan).judge(seen)
 
     def test_only_what_was_changed_since_the_survey_is_read(self) -> None:
         """Nothing where the edit's own transaction is the only one since, or where the edit strands nobody."""
         since = to_millis(NOW)
         harmless = Plan(version=4, before=SMALL, after=LARGE, change={})
 
-        assert shrinking(seq=6).spans(view()) == [Span("room", *STRETCH, since)]
+        assert shrinking(seq=6).spans(view()) == [Span(ROOM_ID, *STRETCH, since)]
         assert shrinking(seq=7).spans(view()) == []
-        assert EditResource(by="caller", identity="room", plan=harmless).spans(view()) == []
+        assert EditResource(by="caller", identity=ROOM_ID, plan=harmless).spans(view()) == []
 
     def test_a_plan_for_another_version_is_outdated(self) -> None:
         """Only where the caller named a version is that the caller's to repeat."""
@@ -136,14 +138,14 @@ class TestEditService:
             created_at=NOW,
             updated_at=NOW,
         )
-        seen = FixedView([], [ServiceRules("cut", "fixed", duration=HOUR_MILLIS)])
+        seen = FixedView([], [ServiceRules(CUT_ID, "fixed", duration=HOUR_MILLIS)])
         seen.documents["services", "cut"] = service.to_mongo()
         return seen
 
     def test_it_writes_the_new_service_and_invalidates_its_rules(self, seen: FixedView) -> None:
         """A field that is gone is unset; the update is guarded by the version that was read."""
         intent = EditService(
-            by="caller", identity="cut", apply=lambda before: before.model_copy(update={"horizon_days": None})
+            by="caller", identity=CUT_ID, apply=lambda before: before.model_copy(update={"horizon_days": None})
         )
         accepted = intent.judge(seen)
         document, guard = accepted.updates
@@ -165,9 +167,9 @@ class TestEditService:
         def stay(before: Service) -> Service:
             return before
 
-        assert problem_of(EditService(by="caller", identity="cut", apply=stay, version=1), seen) == ("stale", [])
-        assert problem_of(EditService(by="caller", identity="dye", apply=stay), seen) == ("not-found", [])
-        assert problem_of(EditService(by="caller", identity="cut", apply=refuse), seen) == ("invalid", ["name"])
+        assert problem_of(EditService(by="caller", identity=CUT_ID, apply=stay, version=1), seen) == ("stale", [])
+        assert problem_of(EditService(by="caller", identity=ServiceId("dye"), apply=stay), seen) == ("not-found", [])
+        assert problem_of(EditService(by="caller", identity=CUT_ID, apply=refuse), seen) == ("invalid", ["name"])
 
 
 def test_each_edit_has_rules_of_its_own() -> None:

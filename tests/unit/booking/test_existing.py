@@ -8,17 +8,19 @@ from bson import ObjectId
 
 from app.booking.change import Change
 from app.booking.existing import check_version
+from app.domain.ids import ResourceId
 from app.domain.rules import ResourceRules
 from app.errors import Problem
 from app.storage.reservation_updates import HISTORY_LINES_MAX
 from tests.support.booking_view import NOW, FixedView, problem_of, stored_row
+from tests.support.ids import ROOM_ID
 from tests.support.times import HOUR, NINE
 
 
 def accepted_change(row: dict[str, Any], patch: dict[str, Any], *, reason: str | None = None) -> Any:
     """What a change of a reservation writes."""
-    view = FixedView([ResourceRules("room"), ResourceRules("6b049a1c19f7ff611b3a85c8")], rows=[row])
-    resource = str(row["resource"])
+    view = FixedView([ResourceRules(ROOM_ID), ResourceRules(ResourceId("6b049a1c19f7ff611b3a85c8"))], rows=[row])
+    resource = ResourceId(str(row["resource"]))
     return Change(by="caller", reservation=row["_id"], resource=resource, patch=patch, reason=reason).judge(view)
 
 
@@ -74,9 +76,9 @@ def test_the_history_keeps_its_latest_lines() -> None:
 def test_a_row_of_others_is_rewritten_where_the_lookup_needs_it() -> None:
     """A status in another spelling and missing block times would not be found in the new place."""
     row = stored_row(status="Confirmed", blockStart=None, blockEnd=None, units=None)
-    view = FixedView([ResourceRules("room")])
+    view = FixedView([ResourceRules(ROOM_ID)])
     view.documents["reservations", row["_id"]] = row
-    intent = Change(by="caller", reservation=row["_id"], resource="room", patch={"startTime": NINE + HOUR})
+    intent = Change(by="caller", reservation=row["_id"], resource=ROOM_ID, patch={"startTime": NINE + HOUR})
     (update,) = intent.judge(view).updates
 
     assert update.change["$set"]["status"] == "confirmed"
@@ -87,9 +89,11 @@ def test_a_resource_that_is_named_by_an_object_id_stays_as_it_is_named() -> None
     """The lookup finds it so, and other programs may need it."""
     resource = ObjectId("6b049a1c19f7ff611b3a85c8")
     row = stored_row(resource=resource)
-    view = FixedView([ResourceRules(str(resource))])
+    view = FixedView([ResourceRules(ResourceId(str(resource)))])
     view.documents["reservations", row["_id"]] = row
-    intent = Change(by="caller", reservation=row["_id"], resource=str(resource), patch={"startTime": NINE + HOUR})
+    intent = Change(
+        by="caller", reservation=row["_id"], resource=ResourceId(str(resource)), patch={"startTime": NINE + HOUR}
+    )
     (update,) = intent.judge(view).updates
 
     assert "resource" not in update.change["$set"]
@@ -98,9 +102,9 @@ def test_a_resource_that_is_named_by_an_object_id_stays_as_it_is_named() -> None
 def test_what_cannot_be_read_is_refused_by_its_fields() -> None:
     """A change needs every field."""
     row = stored_row()
-    view = FixedView([ResourceRules("room")])
+    view = FixedView([ResourceRules(ROOM_ID)])
     view.documents["reservations", row["_id"]] = row | {"startTime": "soon"}
-    intent = Change(by="caller", reservation=row["_id"], resource="room", patch={"notes": "x"})
+    intent = Change(by="caller", reservation=row["_id"], resource=ROOM_ID, patch={"notes": "x"})
 
     assert problem_of(intent, view) == ("invalid", ["startTime"])
 

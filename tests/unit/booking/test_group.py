@@ -11,14 +11,16 @@ from app.booking.existing import ReservationMoved
 from app.booking.group import AllOrNothing, BookGroup, MembersRefused, Move
 from app.booking.intents import View
 from app.booking.outcomes import Refused
+from app.domain.ids import ResourceId
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
 from tests.support.booking_view import FixedView, stored_row
+from tests.support.ids import CUT_ID
 from tests.support.times import HOUR, NINE
 
-ROOMS = [ResourceRules(name, services=frozenset({"cut"})) for name in ("a", "b", "c")]
-CUT = ServiceRules("cut", "fixed", duration=HOUR_MILLIS)
+ROOMS = [ResourceRules(ResourceId(name), services=frozenset({CUT_ID})) for name in ("a", "b", "c")]
+CUT = ServiceRules(CUT_ID, "fixed", duration=HOUR_MILLIS)
 
 
 def view(*rows: dict[str, Any]) -> FixedView:
@@ -29,7 +31,13 @@ def view(*rows: dict[str, Any]) -> FixedView:
 def book(resource: str | None = "a", hour: float = 0, **fields: Any) -> Book:
     """A booking of an hour, so many hours after nine."""
     start = NINE + hour * HOUR
-    return Book(by="caller", resource=resource, start=start, end=start + HOUR, **fields)
+    return Book(
+        by="caller",
+        resource=None if resource is None else ResourceId(resource),
+        start=start,
+        end=start + HOUR,
+        **fields,
+    )
 
 
 def move(row: dict[str, Any], **patch: Any) -> Change:
@@ -52,7 +60,7 @@ class TestBookGroup:
 
     def test_all_are_made_under_one_id(self) -> None:
         """In the order of the request, with one document that lists them."""
-        group = BookGroup(by="caller", members=[book("b"), book("a"), book("a", 1)])
+        group = BookGroup(by="caller", members=[book(ResourceId("b")), book("a"), book("a", 1)])
         accepted = group.judge(view())
 
         made = accepted.value
@@ -64,14 +72,14 @@ class TestBookGroup:
     def test_each_member_sees_those_before_it(self) -> None:
         """Two of one group do not share a place; both refused ones are named, and nothing stays in the view."""
         seen = view(stored_row(resource="c"))
-        group = BookGroup(by="caller", members=[book("a"), book("a"), book("b"), book("c")])
+        group = BookGroup(by="caller", members=[book(ResourceId("a")), book("a"), book("b"), book("c")])
 
         assert refused_members(group, seen) == {1: "capacity", 3: "capacity"}
         assert (seen.live_starts("a"), seen.live_starts("b"), seen.live_starts("c")) == ([], [], [NINE])
 
     def test_an_unknown_resource_is_one_members_problem(self) -> None:
         """The others are judged nevertheless, and the spans of the others looked up."""
-        group = BookGroup(by="caller", members=[book("a"), book("attic"), book("b", service="dye")])
+        group = BookGroup(by="caller", members=[book(ResourceId("a")), book("attic"), book("b", service="dye")])
         seen = view()
 
         assert refused_members(group, seen) == {1: "invalid", 2: "invalid"}
@@ -81,14 +89,14 @@ class TestBookGroup:
         """A pool's member takes another one, though it is named first and tries that room first."""
         pool: dict[str, Any] = {"resource": None, "pool": ("a", "b", "c"), "service": "cut"}
         for seed in range(20):
-            group = BookGroup(by="caller", members=[book(**pool, pool_seed=seed), book("a"), book("b")])
+            group = BookGroup(by="caller", members=[book(**pool, pool_seed=seed), book(ResourceId("a")), book("b")])
             made = group.judge(view()).value
 
             assert [each.resource for each in made] == ["c", "a", "b"]
 
     def test_what_is_needed_is_the_union_over_the_members(self) -> None:
         """Guards, services, targets and ids; writes and bytes are summed."""
-        members = [book("a"), book("b", service="cut")]
+        members = [book(ResourceId("a")), book("b", service="cut")]
         group = BookGroup(by="caller", members=members)
 
         assert group.lanes() == group.guards() == {"a", "b"}

@@ -13,10 +13,12 @@ from app.booking import Book, BookGroup, MembersRefused, Refused
 from app.booking.group import VERDICTS_MAX
 from app.booking.intents import View
 from app.booking.packing import NODES_MAX, Search
+from app.domain.ids import ResourceId
 from app.domain.instants import MINUTE, to_millis
 from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.documents import Reservation
 from tests.support.booking_view import FixedView
+from tests.support.ids import CUT_ID
 from tests.support.times import NINE
 
 SEED = 7
@@ -28,7 +30,9 @@ CRITICAL = {1: 10.828, 2: 13.816, 3: 16.266, 4: 18.467, 5: 20.515}
 
 def pool(count: int, **fields: Any) -> list[ResourceRules]:
     """Rooms `a`, `b`, … that offer `cut`."""
-    return [ResourceRules("abcdefgh"[index], services=frozenset({"cut"}), **fields) for index in range(count)]
+    return [
+        ResourceRules(ResourceId("abcdefgh"[index]), services=frozenset({CUT_ID}), **fields) for index in range(count)
+    ]
 
 
 def taker(rooms: Sequence[ResourceRules], start: int = 0, length: int = 4, **fields: Any) -> Book:
@@ -38,7 +42,7 @@ def taker(rooms: Sequence[ResourceRules], start: int = 0, length: int = 4, **fie
         by="test",
         resource=None,
         pool=tuple(room.id for room in rooms),
-        service="cut",
+        service=CUT_ID,
         start=begin,
         end=begin + timedelta(minutes=15 * length),
         **fields,
@@ -48,7 +52,7 @@ def taker(rooms: Sequence[ResourceRules], start: int = 0, length: int = 4, **fie
 def offering(**fields: Any) -> ServiceRules:
     """A service of a quarter of an hour to a day."""
     return ServiceRules(
-        "cut", "flexible", duration_min=QUARTER, duration_step=QUARTER, duration_max=96 * QUARTER, **fields
+        CUT_ID, "flexible", duration_min=QUARTER, duration_step=QUARTER, duration_max=96 * QUARTER, **fields
     )
 
 
@@ -104,7 +108,10 @@ class TestAssignment:
     def test_the_smallest_that_fits(self) -> None:
         """By capacity, whatever the ids; of equals each as often."""
         sizes = {"a": 8, "b": 2, "c": 4, "d": 4}
-        rooms = [ResourceRules(name, size, by_guests=True, services=frozenset({"cut"})) for name, size in sizes.items()]
+        rooms = [
+            ResourceRules(ResourceId(name), size, by_guests=True, services=frozenset({CUT_ID}))
+            for name, size in sizes.items()
+        ]
         view = FixedView(rooms, [offering(assignment="smallest")])
 
         assert shares(view, 10, guests=2) == {"a": 0, "b": 10, "c": 0, "d": 0}
@@ -139,8 +146,8 @@ class TestRefusals:
     def test_the_same_request_is_refused_in_the_same_way(self) -> None:
         """Among members with one failed rule each the one that is taken answers, of two the first by id: always."""
         rooms = [
-            ResourceRules("a", services=frozenset({"cut"}), active=False),
-            ResourceRules("b", services=frozenset()),
+            ResourceRules(ResourceId("a"), services=frozenset({CUT_ID}), active=False),
+            ResourceRules(ResourceId("b"), services=frozenset()),
             *pool(4)[2:],
         ]
         view = FixedView(rooms, [offering()])
@@ -154,8 +161,8 @@ class TestRefusals:
     def test_fewest_failed_rules_come_first(self) -> None:
         """One that is taken and does not offer the service is further away than one that is deactivated."""
         rooms = [
-            ResourceRules("a", services=frozenset()),
-            ResourceRules("b", services=frozenset({"cut"}), active=False),
+            ResourceRules(ResourceId("a"), services=frozenset()),
+            ResourceRules(ResourceId("b"), services=frozenset({CUT_ID}), active=False),
         ]
         view = FixedView(rooms, [offering()])
         view.occupy("a", START, START + QUARTER)
@@ -223,11 +230,11 @@ class TestPackings:
         counts: Counter[str] = Counter()
         verdict_on, put = Book.verdict_on, Search._place
 
-        def counting(book: Book, resource: str, view: View) -> Any:
+        def counting(book: Book, resource: ResourceId, view: View) -> Any:
             counts["verdicts"] += 1
             return verdict_on(book, resource, view)
 
-        def placing(search: Search, number: int, place: str, sign: int) -> bool:
+        def placing(search: Search, number: int, place: ResourceId, sign: int) -> bool:
             counts["placings"] += sign > 0
             return put(search, number, place, sign)
 

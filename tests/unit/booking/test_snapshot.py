@@ -14,6 +14,7 @@ from app.booking.intents import AnyIntent, Lane
 from app.booking.priority import YIELD_MILLISECONDS
 from app.booking.snapshot import BUMP, ClockSkew, Snapshot
 from app.booking.timestamps import SKEW_SECONDS, StaleTimestamp
+from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST, LATEST, Millis, to_millis
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.load import Occupancy
@@ -22,6 +23,7 @@ from app.errors import Problem
 from app.storage.rule_cache import RuleCache
 from app.storage.steps import Step
 from tests.support.booking_view import NOW, stored_row
+from tests.support.ids import ROOM_ID
 from tests.support.times import HOUR, MINUTE, NINE
 
 CLOCK = to_millis(NOW)
@@ -115,7 +117,7 @@ class TestLoad:
     def test_targets_are_read_in_the_same_snapshot(self) -> None:
         """A whole reservation, by its id."""
         row = stored_row()
-        intent = Confirm(by="caller", reservation=row["_id"], resource="room")
+        intent = Confirm(by="caller", reservation=row["_id"], resource=ROOM_ID)
         snapshot, steps = loaded(intent, guards=[guard("room")], targets_read=[row])
 
         assert steps[-1].arguments == ({"_id": {"$in": [row["_id"]]}},)
@@ -130,14 +132,14 @@ class TestRules:
         """It is no fault of the operator's."""
         snapshot, _ = loaded(guards=[], resources_read=[])
 
-        assert snapshot.resource_rules("room") is None
+        assert snapshot.resource_rules(ROOM_ID) is None
 
     def test_one_without_a_guard_cannot_be_booked(self) -> None:
         """A guard is made with its resource, and never by a booking."""
         snapshot, _ = loaded(guards=[], resources_read=[stored_resource("room")])
 
         with pytest.raises(Problem) as refused:
-            snapshot.resource_rules("room")
+            snapshot.resource_rules(ROOM_ID)
         assert refused.value.name == "unavailable"
 
     def test_one_that_cannot_be_read_is_a_problem_of_those_who_need_it(self) -> None:
@@ -147,16 +149,16 @@ class TestRules:
         snapshot, _ = loaded(*intents, guards=[guard("room"), guard("hall")], resources_read=rows)
 
         with pytest.raises(Problem) as refused:
-            snapshot.resource_rules("room")
+            snapshot.resource_rules(ROOM_ID)
         assert refused.value.name == "invalid"
-        assert snapshot.resource_rules("hall") is not None
+        assert snapshot.resource_rules(ResourceId("hall")) is not None
 
     def test_an_accepted_edit_replaces_them(self) -> None:
         """For the intents that follow in the batch."""
         snapshot, _ = loaded(guards=[guard("room")])
-        snapshot.replace(ResourceRules("room", capacity=9))
+        snapshot.replace(ResourceRules(ROOM_ID, capacity=9))
 
-        rules = snapshot.resource_rules("room")
+        rules = snapshot.resource_rules(ROOM_ID)
         assert rules is not None
         assert rules.capacity == 9
 
@@ -168,16 +170,16 @@ class TestClock:
         """Also where this process believes that it is later."""
         snapshot, _ = loaded(guards=[guard("room", NOW - HOUR)])
 
-        assert snapshot.now("room") == CLOCK - HOUR_MILLIS
+        assert snapshot.now(ROOM_ID) == CLOCK - HOUR_MILLIS
 
     def test_a_guard_that_is_only_read_can_be_old(self) -> None:
         """There the later of both counts: the last change may be days ago."""
         intent = book(resource=None, pool=("a", "b"))
         snapshot, _ = loaded(intent, guards=[guard("a", NOW - HOUR), guard("b", NOW + MINUTE)])
 
-        assert snapshot.now("a") == CLOCK
-        assert snapshot.now("b") == to_millis(NOW + MINUTE)
-        assert snapshot.now("unknown") == CLOCK
+        assert snapshot.now(ResourceId("a")) == CLOCK
+        assert snapshot.now(ResourceId("b")) == to_millis(NOW + MINUTE)
+        assert snapshot.now(ResourceId("unknown")) == CLOCK
 
 
 class TestChosenGuards:
@@ -188,8 +190,8 @@ class TestChosenGuards:
         intent = book(resource=None, pool=("a", "b"))
         snapshot, _ = loaded(intent, guards=[guard("a", NOW - HOUR), guard("b", NOW - HOUR)])
         if hold_until is not None:
-            snapshot.calendar("a").add(occupancy("hold", to_millis(hold_until)))
-        body = snapshot.take_chosen_guards(frozenset({"a"}))
+            snapshot.calendar(ResourceId("a")).add(occupancy("hold", to_millis(hold_until)))
+        body = snapshot.take_chosen_guards(frozenset({ResourceId("a")}))
         return answered(body, {"guards.chosen": [guard("a", at)]})
 
     def test_it_alone_is_changed(self) -> None:
@@ -215,7 +217,7 @@ class TestChosenGuards:
         """Another intent of the batch needed it."""
         snapshot, _ = loaded(book(), guards=[guard("room")])
 
-        assert answered(snapshot.take_chosen_guards(frozenset({"room"})), {}) == []
+        assert answered(snapshot.take_chosen_guards(frozenset({ROOM_ID})), {}) == []
 
 
 class TestYield:
@@ -248,24 +250,24 @@ class TestUndoing:
     def test_they_are_as_before(self) -> None:
         """Also one that was first looked at inside, and holds that had expired."""
         snapshot, _ = loaded(guards=[guard("room")])
-        snapshot.calendar("room").add(occupancy("old", CLOCK))
+        snapshot.calendar(ROOM_ID).add(occupancy("old", CLOCK))
 
         with suppress(KeyError), snapshot.undoing(KeyError):
-            snapshot.calendar("room").add(occupancy("old"))
-            snapshot.calendar("hall").add(occupancy("new"))
+            snapshot.calendar(ROOM_ID).add(occupancy("old"))
+            snapshot.calendar(ResourceId("hall")).add(occupancy("new"))
             raise KeyError
-        assert snapshot.calendar("room").live == {}
-        assert [*snapshot.calendar("room").expired] == ["old"]
-        assert snapshot.calendar("hall").live == {}
+        assert snapshot.calendar(ROOM_ID).live == {}
+        assert [*snapshot.calendar(ROOM_ID).expired] == ["old"]
+        assert snapshot.calendar(ResourceId("hall")).live == {}
 
     def test_another_failure_takes_nothing_back(self) -> None:
         """The whole batch fails then."""
         snapshot, _ = loaded(guards=[guard("room")])
 
         with suppress(ValueError), snapshot.undoing(KeyError):
-            snapshot.calendar("room").add(occupancy("new"))
+            snapshot.calendar(ROOM_ID).add(occupancy("new"))
             raise ValueError
-        assert [*snapshot.calendar("room").live] == ["new"]
+        assert [*snapshot.calendar(ROOM_ID).live] == ["new"]
 
 
 def test_occupants_are_entered_where_the_reach_is_known() -> None:
@@ -275,5 +277,5 @@ def test_occupants_are_entered_where_the_reach_is_known() -> None:
     steps = answered(snapshot.read_occupants([book()], 1), {"occupants.read": [row]})
 
     assert {step.name for step in steps} == {"occupants.read"}
-    assert {each.start for each in snapshot.calendar("room").live.values()} == {to_millis(NINE)}
-    assert snapshot.calendar("hall").live == {}
+    assert {each.start for each in snapshot.calendar(ROOM_ID).live.values()} == {to_millis(NINE)}
+    assert snapshot.calendar(ResourceId("hall")).live == {}

@@ -22,13 +22,14 @@ from app.domain.finding_identity import (
 )
 from app.domain.instants import Millis
 from app.domain.sweep import Row, Window, sweep
+from tests.support.ids import ROOM_ID
 
 NOW = Millis(1_000)
 
 
 def window(start: int, end: int, *reservations: str, peak: int = 2, capacity: int = 1) -> Window:
     """A window, of a capacity of one unless said otherwise."""
-    return Window("room", Millis(start), Millis(end), peak, capacity, reservations, 1)
+    return Window(ROOM_ID, Millis(start), Millis(end), peak, capacity, reservations, 1)
 
 
 def accepted(*reservations: str, peak: int = 2, excess: int = 1, until: int | None = None) -> Acceptance:
@@ -379,7 +380,7 @@ WORDS: Any = st.dictionaries(st.integers(0, 6), st.sampled_from(["acknowledged",
 def windows_of(occupancies: dict[str, tuple[int, int, int]]) -> list[Window]:
     """The windows of a resource of capacity one."""
     rows = [
-        Row("room", Millis(start), name, Millis(start + length), units)
+        Row(ROOM_ID, Millis(start), name, Millis(start + length), units)
         for name, (start, length, units) in occupancies.items()
     ]
     return list(sweep(sorted(rows), {}))

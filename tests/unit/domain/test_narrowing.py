@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain.ids import ServiceId
 from app.domain.instants import DAY, HOUR, LATEST, MINUTE, Millis, parse, to_millis
 from app.domain.load import Occupancy
 from app.domain.narrowing import changing, narrowed
@@ -15,6 +16,7 @@ from app.domain.rules import ResourceRules
 from app.domain.schedule import Day, Hours, Schedule, TimeOff, is_open, is_open_daily
 from app.domain.stranding import stranded
 from app.domain.zones import is_day_start, start_of_day, zone
+from tests.support.ids import CUT_ID, ROOM_ID
 
 PLACES = {
     "UTC": date(2030, 1, 7),
@@ -25,7 +27,8 @@ PLACES = {
     "Pacific/Apia": date(2011, 12, 30),
 }
 """Zones, each with a date on which its clocks change."""
-SERVICES = ("cut", "day")
+DAY_ID = ServiceId("day")
+SERVICES = (CUT_ID, DAY_ID)
 DAILY = frozenset({"day"})
 TIMES = st.integers(0, 47).map(lambda half: half * 30)
 DAYS = st.integers(-4, 6)
@@ -72,7 +75,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Occupancy], ResourceRules, ResourceRule
         )
 
     before = ResourceRules(
-        "room",
+        ROOM_ID,
         capacity=draw(st.integers(1, 3)),
         services=draw(st.frozensets(st.sampled_from(SERVICES))),
         active=draw(st.booleans()),
@@ -108,7 +111,7 @@ def bookings(draw: st.DrawFn, middle: date, place: str, now: Millis) -> list[Occ
     for number in range(draw(st.integers(0, 8))):
         service = draw(st.sampled_from([None, *SERVICES]))
         first = middle + timedelta(days=draw(DAYS))
-        if service == "day":
+        if service == DAY_ID:
             start, end = start_of_day(first, tz), start_of_day(first + timedelta(days=draw(st.integers(1, 3))), tz)
         else:
             start = Millis(start_of_day(first, tz) + draw(TIMES) * MINUTE)
@@ -165,9 +168,9 @@ def test_whoever_is_stranded_is_looked_at(case: tuple[list[Occupancy], ResourceR
 
 OPEN: Day = (Hours(9 * 60, 17 * 60),)
 ROOM = ResourceRules(
-    "room",
+    ROOM_ID,
     capacity=2,
-    services=frozenset({"cut"}),
+    services=frozenset({CUT_ID}),
     timezone="Europe/Berlin",
     schedule=Schedule((OPEN,) * 7, {date(2030, 1, 7): (), date(2030, 1, 8): OPEN}),
     time_off=(TimeOff("a", Millis(10 * DAY), Millis(12 * DAY)),),
@@ -180,7 +183,7 @@ NOW = to_millis(parse("2029-12-01T00:00:00Z"))
     [
         ROOM,
         replace(ROOM, capacity=3),
-        replace(ROOM, services=frozenset({"cut", "day"})),
+        replace(ROOM, services=frozenset({CUT_ID, DAY_ID})),
         replace(ROOM, schedule=replace(ROOM.schedule, weekly=((Hours(8 * 60, 18 * 60),),) * 7)),
         replace(ROOM, schedule=replace(ROOM.schedule, weekly=((*OPEN, Hours(20 * 60, 27 * 60)),) * 7)),
         replace(ROOM, schedule=replace(ROOM.schedule, weekly=None)),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.ids import ServiceId
 from app.domain.instants import DAY, HOUR, MINUTE, Duration, Millis, parse, to_millis
 from app.domain.load import Calendar, Occupancy
 from app.domain.rules import (
@@ -18,13 +19,14 @@ from app.domain.rules import (
     block_of,
     judge,
 )
+from tests.support.ids import CUT_ID, ROOM_ID
 
 NOW = Millis(1_900_000_000_000)
 NINE = Millis(NOW + 10 * DAY)
 TEN = Millis(NINE + HOUR)
-ROOM = ResourceRules("room", services=frozenset({"cut"}))
-CUT = ServiceRules("cut", "fixed", duration=HOUR)
-STAY = ServiceRules("cut", "flexible", duration_min=20 * MINUTE, duration_step=15 * MINUTE, duration_max=95 * MINUTE)
+ROOM = ResourceRules(ROOM_ID, services=frozenset({CUT_ID}))
+CUT = ServiceRules(CUT_ID, "fixed", duration=HOUR)
+STAY = ServiceRules(CUT_ID, "flexible", duration_min=20 * MINUTE, duration_step=15 * MINUTE, duration_max=95 * MINUTE)
 
 
 def wish(start: int = NINE, length: Duration = HOUR, guests: int = 1, *lifted: str) -> BookingRequest:
@@ -67,8 +69,8 @@ class TestVerdict:
     @pytest.mark.promise("all-rules")
     def test_all_rules_are_judged_in_one_order(self) -> None:
         """Also where everything is wrong at once."""
-        room = ResourceRules("room", capacity=2, by_guests=True, active=False)
-        offer = replace(CUT, id="dye", active=False, notice=HOUR, horizon=DAY)
+        room = ResourceRules(ROOM_ID, capacity=2, by_guests=True, active=False)
+        offer = replace(CUT, id=ServiceId("dye"), active=False, notice=HOUR, horizon=DAY)
         verdict = judge(BookingRequest(Millis(NOW - DAY), NOW, 3), room, offer, Calendar(NOW))
 
         assert [check.rule for check in verdict.checks] == list(RULES)
@@ -102,7 +104,7 @@ class TestVerdict:
     @pytest.mark.parametrize("rule", RULES)
     def test_what_is_lifted_says_so(self, rule: str) -> None:
         """It holds, and its detail still tells what was wrong."""
-        room = ResourceRules("room", by_guests=True, active=False)
+        room = ResourceRules(ROOM_ID, by_guests=True, active=False)
         offer = replace(CUT, active=False, notice=HOUR, horizon=0)
         verdict = judge(wish(NOW - DAY, DAY, 3, rule), room, offer, Calendar(NOW))
 
@@ -161,7 +163,7 @@ class TestDuration:
         """However many hours they have; an hour off either end is none."""
         start, end = to_millis(parse(first)), to_millis(parse(last))
         room = replace(ROOM, timezone="Europe/Berlin")
-        days = ServiceRules("cut", "full-day", max_days=2)
+        days = ServiceRules(CUT_ID, "full-day", max_days=2)
         early = Millis(start - DAY)
 
         assert end - start == hours * HOUR
@@ -174,7 +176,7 @@ class TestDuration:
     def test_full_days_are_counted(self) -> None:
         """At most so many as the service says."""
         start = NINE // DAY * DAY
-        days = ServiceRules("cut", "full-day", max_days=3)
+        days = ServiceRules(CUT_ID, "full-day", max_days=3)
 
         assert failing_rules(wish(start, 3 * DAY), offer=days) == []
         assert failing_rules(wish(start, 4 * DAY), offer=days) == ["duration"]
@@ -274,7 +276,7 @@ class TestCapacity:
     [
         (replace(ROOM, active=False), CUT, ["resource-active"]),
         (ROOM, replace(CUT, active=False), ["service-active"]),
-        (replace(ROOM, services=frozenset({"dye"})), CUT, ["service-offered"]),
+        (replace(ROOM, services=frozenset({ServiceId("dye")})), CUT, ["service-offered"]),
     ],
 )
 def test_what_is_switched_off_or_not_offered_cannot_be_booked(

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import slots as module
+from app.domain.ids import ServiceId
 from app.domain.instants import DAY, EARLIEST, HOUR, LATEST, MINUTE, Duration, Millis
 from app.domain.load import Calendar, Occupancy, Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, judge
 from app.domain.schedule import Hours, Schedule, TimeOff
 from app.domain.slots import STARTS_PER_CLOCK_READ, Budget, Candidates, Slot, SlotQuery, slots
 from app.domain.zones import ONE_DAY, start_of_day, zone
+from tests.support.ids import CUT_ID, ROOM_ID
 
 ZONES = ("UTC", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia", "Asia/Kathmandu")
 FIRST = Millis(1_772_900_000_000)  # on the eve of New York's change of clocks in 2026
@@ -148,7 +150,7 @@ def test_no_slot_begins_or_ends_where_no_instant_is_read() -> None:
         tz = zone(name)
         after, before = start_of_day(day, tz), start_of_day(day + ONE_DAY, tz)
         offered = found(
-            ResourceRules("room", timezone=name), None, SlotQuery(HOUR), Profile(EARLIEST, ()), (after, before)
+            ResourceRules(ROOM_ID, timezone=name), None, SlotQuery(HOUR), Profile(EARLIEST, ()), (after, before)
         )
 
         assert offered
@@ -160,8 +162,8 @@ def test_full_days_across_a_change_of_clocks() -> None:
     """A stay of two days over the night of the gap has 47 hours; others are in the way of it."""
     tz = zone("America/New_York")
     after = start_of_day(date(2026, 3, 7), tz)
-    room = ResourceRules("room", services=frozenset({"stay"}), timezone="America/New_York")
-    offer = ServiceRules("stay", "full-day", max_days=2)
+    room = ResourceRules(ROOM_ID, services=frozenset({ServiceId("stay")}), timezone="America/New_York")
+    offer = ServiceRules(ServiceId("stay"), "full-day", max_days=2)
     noon = start_of_day(date(2026, 3, 9), tz) + 12 * HOUR
     taken = [Occupancy("x", Millis(noon), Millis(noon + HOUR))]
     offered = found(
@@ -196,8 +198,8 @@ def test_a_full_stretch_is_jumped_over(judged: Judged) -> None:
     free = Millis(NINE + 5 * DAY)
     taken = [Occupancy("a", NINE, free), Occupancy("b", Millis(free + 2 * HOUR), Millis(NINE + 9 * DAY))]
     room, offer = (
-        ResourceRules("room", services=frozenset({"cut"})),
-        ServiceRules("cut", "fixed", duration=HOUR, interval=MINUTE),
+        ResourceRules(ROOM_ID, services=frozenset({CUT_ID})),
+        ServiceRules(CUT_ID, "fixed", duration=HOUR, interval=MINUTE),
     )
     offered = found(room, offer, SlotQuery(HOUR), Profile(NINE, taken), (NINE, NINE + 7 * DAY))
 
@@ -210,8 +212,8 @@ def test_many_short_bookings_are_jumped_over_one_by_one(judged: Judged, count: i
     """Between any two of them there is too little room: none of the thousands of starts there is judged."""
     taken = [Occupancy(n, Millis(NINE + n * 10 * MINUTE), Millis(NINE + (n * 10 + 6) * MINUTE)) for n in range(count)]
     room, offer = (
-        ResourceRules("room", services=frozenset({"cut"})),
-        ServiceRules("cut", "fixed", duration=5 * MINUTE, interval=MINUTE),
+        ResourceRules(ROOM_ID, services=frozenset({CUT_ID})),
+        ServiceRules(CUT_ID, "fixed", duration=5 * MINUTE, interval=MINUTE),
     )
     budget = Budget(2 * count + 10)
     [first, *_] = found(room, offer, SlotQuery(5 * MINUTE), Profile(EARLIEST, taken), (NINE, NINE + 8 * DAY), budget)
@@ -224,8 +226,8 @@ def test_many_short_bookings_are_jumped_over_one_by_one(judged: Judged, count: i
 def test_times_off_notice_and_horizon_are_jumped_over(judged: Judged) -> None:
     """Nothing is judged before the notice, in a time off, or beyond the horizon."""
     off = tuple(TimeOff(str(n), Millis(NINE + n * HOUR), Millis(NINE + (n + 1) * HOUR)) for n in range(3, 50))
-    room = ResourceRules("room", services=frozenset({"cut"}), time_off=off)
-    offer = ServiceRules("cut", "fixed", duration=MINUTE, interval=MINUTE, notice=2 * HOUR, horizon=51 * HOUR)
+    room = ResourceRules(ROOM_ID, services=frozenset({CUT_ID}), time_off=off)
+    offer = ServiceRules(CUT_ID, "fixed", duration=MINUTE, interval=MINUTE, notice=2 * HOUR, horizon=51 * HOUR)
     offered = found(room, offer, SlotQuery(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY))
 
     assert [slot.start - NINE for slot in (offered[0], offered[-1])] == [2 * HOUR, 51 * HOUR]
@@ -235,14 +237,14 @@ def test_times_off_notice_and_horizon_are_jumped_over(judged: Judged) -> None:
 @pytest.mark.parametrize(
     "room",
     [
-        ResourceRules("room", active=False, services=frozenset({"cut"})),
-        ResourceRules("room"),
-        ResourceRules("room", services=frozenset({"cut"}), by_guests=True, capacity=2),
+        ResourceRules(ROOM_ID, active=False, services=frozenset({CUT_ID})),
+        ResourceRules(ROOM_ID),
+        ResourceRules(ROOM_ID, services=frozenset({CUT_ID}), by_guests=True, capacity=2),
     ],
 )
 def test_what_refuses_every_start_is_asked_once(judged: Judged, room: ResourceRules) -> None:
     """A resource that is off, that does not offer the service, or that is too small."""
-    offer = ServiceRules("cut", "fixed", duration=MINUTE, interval=MINUTE)
+    offer = ServiceRules(CUT_ID, "fixed", duration=MINUTE, interval=MINUTE)
 
     assert found(room, offer, SlotQuery(MINUTE, guests=3), Profile(NINE, ()), (NINE, NINE + 9 * DAY)) == []
     assert judged.count == 1
@@ -266,7 +268,7 @@ def test_a_budget_cuts_the_end_off(
 
 def test_time_that_is_over_ends_the_search() -> None:
     """It is looked at every few starts."""
-    room, looks = ResourceRules("room"), iter([False, False, True])
+    room, looks = ResourceRules(ROOM_ID), iter([False, False, True])
     budget = Budget(10_000, late=lambda: next(looks))
     offered = found(room, None, SlotQuery(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY), budget)
 

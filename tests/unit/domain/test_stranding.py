@@ -6,20 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.ids import ServiceId
 from app.domain.instants import DAY, EARLIEST, HOUR, Duration, Millis, parse, to_millis
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
 from app.domain.schedule import Hours, Schedule, TimeOff
 from app.domain.stranding import stranded
+from tests.support.ids import CUT_ID, ROOM_ID
 
 END = 16
 MONDAY = to_millis(parse("2030-01-07T00:00:00Z"))
 NINE_TO_FIVE = Schedule(((Hours(540, 1020),),) * 7)
-SERVICES = ("cut", "dye")
-ROOM = ResourceRules("room", capacity=3, services=frozenset(SERVICES))
+DYE = ServiceId("dye")
+SERVICES = (CUT_ID, DYE)
+ROOM = ResourceRules(ROOM_ID, capacity=3, services=frozenset(SERVICES))
 
 
-def booking(start: int, end: int, units: int = 1, *, name: object = 0, service: str | None = None) -> Occupancy:
+def booking(start: int, end: int, units: int = 1, *, name: object = 0, service: ServiceId | None = None) -> Occupancy:
     """A booking, short to write."""
     return Occupancy(name, Millis(start), Millis(end), units, service=service)
 
@@ -92,7 +95,7 @@ def test_more_room_strands_nobody(booked: list[Occupancy], room: ResourceRules) 
     ("after", "expected"),
     [
         (replace(ROOM, active=False), {"plain", "cut"}),
-        (replace(ROOM, services=frozenset({"dye"})), {"cut"}),
+        (replace(ROOM, services=frozenset({DYE})), {"cut"}),
         (replace(ROOM, services=frozenset()), {"cut"}),
         (replace(ROOM, capacity=2), set()),
         (replace(ROOM, capacity=1), {"plain", "cut"}),
@@ -100,7 +103,7 @@ def test_more_room_strands_nobody(booked: list[Occupancy], room: ResourceRules) 
 )
 def test_each_edit_names_its_own(after: ResourceRules, expected: set[object]) -> None:
     """Deactivation strands all, a service that goes those who booked it, less capacity those who share an instant."""
-    booked = [booking(0, 10, name="plain"), booking(5, 15, name="cut", service="cut")]
+    booked = [booking(0, 10, name="plain"), booking(5, 15, name="cut", service=CUT_ID)]
 
     assert names(stranded(booked, ROOM, after)) == expected
 
@@ -117,7 +120,7 @@ def test_who_was_crowded_elsewhere_can_still_lose_room() -> None:
     assert names(stranded(booked, ROOM, replace(ROOM, capacity=1))) == {"a", "b"}
 
 
-def at(from_: Duration, to: Duration, service: str | None = None) -> Occupancy:
+def at(from_: Duration, to: Duration, service: ServiceId | None = None) -> Occupancy:
     """A booking from one time after Monday's midnight to another, without buffers."""
     start, end = Millis(MONDAY + from_), Millis(MONDAY + to)
     return Occupancy("it", start, end, own_start=start, own_end=end, service=service)
@@ -127,16 +130,16 @@ def test_only_full_day_services_need_no_more_than_a_window_a_day() -> None:
     """A whole day that was booked as such stays within opening hours; as any other time it does not."""
     after = replace(ROOM, schedule=NINE_TO_FIVE)
 
-    for service, stays in ((None, False), ("cut", False), ("dye", True)):
-        assert (stranded([at(0, DAY, service)], ROOM, after, daily={"dye"}) == []) is stays
+    for service, stays in ((None, False), (CUT_ID, False), (DYE, True)):
+        assert (stranded([at(0, DAY, service)], ROOM, after, daily={DYE}) == []) is stays
 
 
 def test_whole_days_are_those_of_the_zone() -> None:
     """In another zone the day that was booked is none, while a time is still the same time."""
     after = replace(ROOM, timezone="Europe/Berlin")
 
-    assert names(stranded([at(0, DAY, "dye")], ROOM, after, daily={"dye"})) == {"it"}
-    assert stranded([at(0, DAY, "cut")], ROOM, after, daily={"dye"}) == []
+    assert names(stranded([at(0, DAY, DYE)], ROOM, after, daily={DYE})) == {"it"}
+    assert stranded([at(0, DAY, CUT_ID)], ROOM, after, daily={DYE}) == []
 
 
 def test_hours_are_those_of_the_zone() -> None:

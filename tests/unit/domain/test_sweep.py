@@ -7,16 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.former_capacities import ERAS_MAX, Era, capacity_at, eras_after
+from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST, Millis
 from app.domain.sweep import Row, Window, sweep
 
-RESOURCES = ("a", "b", "c")
-CAPACITIES = {"b": 2, "c": 5}
+RESOURCES = (A, B, C) = (ResourceId("a"), ResourceId("b"), ResourceId("c"))
+CAPACITIES = {B: 2, C: 5}
 
 
 def row(start: int, end: int, units: int = 1, *, name: int = 0, resource: str = "a") -> Row:
     """One row, short to write."""
-    return Row(resource, Millis(start), name, Millis(end), units)
+    return Row(ResourceId(resource), Millis(start), name, Millis(end), units)
 
 
 @st.composite
@@ -34,7 +35,7 @@ def histories(draw: st.DrawFn) -> list[Row]:
     )
 
 
-def brute_force(rows: Sequence[Row], resource: str, capacity: int) -> list[Window]:
+def brute_force(rows: Sequence[Row], resource: ResourceId, capacity: int) -> list[Window]:
     """Windows from the load of each elementary segment, reservations and conflicts by looking at everything."""
     own = [row for row in rows if row.resource == resource]
     instants = sorted({row.start for row in own} | {row.end for row in own})
@@ -89,7 +90,7 @@ def by_the_minute(rows: Sequence[Row], eras: Sequence[Era], current: int) -> lis
             others = [o for o in rows if (o.start, o.id) < (row.start, row.id) and o.end > row.start]
             if row.start >= start and sum(o.units for o in others) + row.units > limits[row.start]:
                 conflicts += len(others)
-        windows.append(Window("a", Millis(start), Millis(end), peak, limit, tuple(row.id for row in inside), conflicts))
+        windows.append(Window(A, Millis(start), Millis(end), peak, limit, tuple(row.id for row in inside), conflicts))
     return windows
 
 
@@ -105,9 +106,9 @@ def lowerings(draw: st.DrawFn) -> tuple[list[Era], int]:
 def test_each_instant_is_judged_by_the_capacity_that_held_then(rows: list[Row], eras: tuple[list[Era], int]) -> None:
     """Where the capacity was lowered, every window is that of a look at each minute."""
     former, current = eras
-    own = sorted(row._replace(resource="a") for row in rows)
+    own = sorted(row._replace(resource=A) for row in rows)
 
-    assert by_the_minute(own, former, current) == list(sweep(own, {"a": current}, {"a": former}))
+    assert by_the_minute(own, former, current) == list(sweep(own, {A: current}, {A: former}))
 
 
 @given(st.lists(st.integers(0, 8), max_size=80))
@@ -182,8 +183,7 @@ def test_a_joint_may_need_two_to_go_on() -> None:
     ]
 
     assert [
-        (window.start, window.end, window.peak, window.reservations, window.conflicts)
-        for window in sweep(rows, {"a": 2})
+        (window.start, window.end, window.peak, window.reservations, window.conflicts) for window in sweep(rows, {A: 2})
     ] == [(5, 15, 3, (0, 1, 2, 3), 2)]
 
 
@@ -191,13 +191,13 @@ def test_legal_sharing_is_no_window() -> None:
     """Ten that share a capacity of ten are as they should be; an eleventh is not."""
     rows = [row(0, 10, name=name) for name in range(10)]
 
-    assert list(sweep(rows, {"a": 10})) == []
-    assert [(window.peak, window.conflicts) for window in sweep([*rows, row(9, 11, name=10)], {"a": 10})] == [(11, 10)]
+    assert list(sweep(rows, {A: 10})) == []
+    assert [(window.peak, window.conflicts) for window in sweep([*rows, row(9, 11, name=10)], {A: 10})] == [(11, 10)]
 
 
 def test_one_alone_can_be_too_many() -> None:
     """A party above the capacity is a window of its own, though it conflicts with nobody."""
-    assert [Window("a", EARLIEST, Millis(10), 7, 5, (0,), 0)] == list(sweep([row(0, 10, 7)], {"a": 5}))
+    assert [Window(A, EARLIEST, Millis(10), 7, 5, (0,), 0)] == list(sweep([row(0, 10, 7)], {A: 5}))
 
 
 def test_a_window_at_the_end_of_a_resource_does_not_leak_into_the_next() -> None:
@@ -205,8 +205,8 @@ def test_a_window_at_the_end_of_a_resource_does_not_leak_into_the_next() -> None
     rows = [
         row(50, 60),
         row(55, 70, name=1),
-        row(0, 57, name=2, resource="b"),
-        row(58, 59, name=3, resource="b"),
+        row(0, 57, name=2, resource=B),
+        row(58, 59, name=3, resource=B),
     ]
 
-    assert [(window.resource, window.start, window.end) for window in sweep(rows, {"b": 1})] == [("a", 55, 60)]
+    assert [(window.resource, window.start, window.end) for window in sweep(rows, {B: 1})] == [("a", 55, 60)]

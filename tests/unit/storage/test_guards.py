@@ -6,9 +6,11 @@ import pytest
 from mongomock_motor import AsyncMongoMockCollection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from app.domain.ids import ResourceId
 from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.guards import make_fresh_guards, make_guard
+from tests.support.ids import ROOM_ID
 
 DUPLICATE = {"index": 0, "code": 11000, "errmsg": "E11000 duplicate key"}
 OTHER = {"index": 1, "code": 14031, "errmsg": "no space left on device"}
@@ -40,18 +42,18 @@ async def test_a_transaction_hears_that_somebody_was_first(mock_store: Store, mo
     monkeypatch.setattr(AsyncMongoMockCollection, "update_one", fail)
     session: Any = object()
 
-    assert await make_guard(mock_store, "room") is False
+    assert await make_guard(mock_store, ROOM_ID) is False
     with pytest.raises(DuplicateKeyError):
-        await make_guard(mock_store, "room", session)
+        await make_guard(mock_store, ROOM_ID, session)
 
 
 async def test_a_guard_that_is_there_stays_as_it_is(mock_store: Store) -> None:
     """Neither its rules nor its reach are made anew: whoever booked has raised them."""
-    await make_guard(mock_store, "room")
+    await make_guard(mock_store, ROOM_ID)
     await mock_store.database["guards"].update_one({"_id": "room"}, {"$set": {"reachBack": 7, "long": True}})
     before = await mock_store.database["guards"].find_one({"_id": "room"})
 
-    assert await make_guard(mock_store, "room") is False
-    await make_fresh_guards(mock_store, ["room", "desk"])
+    assert await make_guard(mock_store, ROOM_ID) is False
+    await make_fresh_guards(mock_store, [ROOM_ID, ResourceId("desk")])
     assert await mock_store.database["guards"].find_one({"_id": "room"}) == before
     assert await mock_store.database["guards"].count_documents({}) == 2

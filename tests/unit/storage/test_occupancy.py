@@ -7,6 +7,7 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.ids import ResourceId
 from app.domain.instants import HOUR, Millis, from_millis
 from app.domain.lifecycle import BLOCKING
 from app.storage.occupancy import branches, occupancies_of, window
@@ -15,7 +16,7 @@ from app.storage.row_reader import LONG, is_long
 from app.storage.span import Span
 
 BASE = Millis(1_893_456_000_000)
-RESOURCES = ("a", "b")
+RESOURCES = (ResourceId("a"), ResourceId("b"))
 
 Row = dict[str, Any]
 
@@ -39,7 +40,7 @@ def found_by(query: dict[str, Any], row: Row) -> bool:
 
 
 @st.composite
-def blocks(draw: st.DrawFn) -> tuple[str, Millis, Millis, Millis]:
+def blocks(draw: st.DrawFn) -> tuple[ResourceId, Millis, Millis, Millis]:
     """A resource, a start, and a block around it, by the hour; now and then one that is longer than a week."""
     start = Millis(BASE + draw(st.integers(-60, 60)) * HOUR)
     before, after = draw(st.integers(0, 4)) * HOUR, draw(st.one_of(st.integers(1, 40), st.integers(160, 400))) * HOUR
@@ -55,7 +56,7 @@ def spans(draw: st.DrawFn) -> Span:
 
 @given(st.lists(blocks(), max_size=8), st.lists(spans(), min_size=1, max_size=5), st.sampled_from(BLOCKING))
 def test_whoever_meets_a_span_is_found(
-    booked: list[tuple[str, Millis, Millis, Millis]], wanted: list[Span], status: str
+    booked: list[tuple[ResourceId, Millis, Millis, Millis]], wanted: list[Span], status: str
 ) -> None:
     """With the reach that grew with each of them: by the branches of a booking, and by the one query of a reader."""
     reaches = dict.fromkeys(RESOURCES, Reach())
@@ -80,7 +81,7 @@ def test_a_week_is_not_long() -> None:
 
 
 @given(st.lists(blocks(), max_size=6))
-def test_a_reach_never_shrinks(booked: list[tuple[str, Millis, Millis, Millis]]) -> None:
+def test_a_reach_never_shrinks(booked: list[tuple[ResourceId, Millis, Millis, Millis]]) -> None:
     """Whatever is booked next, what was found before is found still."""
     reach = Reach()
     for _, *block in booked:

@@ -10,6 +10,7 @@ from bson.dbref import DBRef
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.domain.ids import ResourceId
 from app.domain.instants import HOUR, Millis, from_millis, to_millis
 from app.storage.row_reader import LeftOut, OccupiedTime, Reader, is_found_by_lookup, occupancies
 from app.storage.values import (
@@ -40,7 +41,7 @@ def doc(resource: Any = "a", start: float | None = 9, end: float | None = 10, **
     return {name: value for name, value in ({"resource": resource} | times | fields).items() if value is not None}
 
 
-def read(found: dict[str, Any], *by_guest: str) -> tuple[list[tuple[str, float, float, int]], list[str]]:
+def read(found: dict[str, Any], *by_guest: str) -> tuple[list[tuple[ResourceId, float, float, int]], list[str]]:
     """What it takes, in hours of the day, and the reasons for what is left out."""
     seen = list(occupancies(found, set(by_guest)))
     taken = [each for each in seen if isinstance(each, OccupiedTime)]
