@@ -7,14 +7,13 @@ from enum import IntEnum
 
 from bson import ObjectId
 
-from app.domain.acceptance import RAN_OUT, digest
+from app.domain.acceptance import RAN_OUT
 from app.domain.finding_identity import MatchedWindow, VanishedFinding
-from app.domain.instants import from_millis
 from app.domain.sweep import Window
 from app.reconciliation import finding_history
-from app.reconciliation.stored_findings import is_sampled, listed_ids
-from app.storage.bson_types import BsonDocument, Row
-from app.storage.finding_rows import FindingRow
+from app.storage.bson_types import BsonDocument
+from app.storage.finding_rows import FindingRow, differing_fields, merged_into, present_fields, window_row
+from app.storage.stored_findings import FindingWindow, is_sampled
 from app.storage.values import label
 
 _UNKNOWN_ACCEPTANCE = "what was accepted is not known"
@@ -36,16 +35,18 @@ class ChangeOrder(IntEnum):
 class Change:
     """A finding to insert (`version` is None), or to change if it is still at that version.
 
-    `entry` goes into its history; `opened`: an alert has to be sent.
+    `fields` and `unset` are named as the document names them. `entry` goes into its history; `opened`: an alert has to
+    be sent; `reservation_count`: how many ids of reservations are written.
     """
 
     order: ChangeOrder
     id: ObjectId
     version: int | None
-    fields: BsonDocument
+    fields: Mapping[str, object]
     unset: tuple[str, ...]
     entry: BsonDocument | None
     opened: bool = False
+    reservation_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,72 +72,61 @@ class ChangePlanner:
     def resolution_of(self, vanished: VanishedFinding) -> Change:
         """Resolve a finding without a window. Its annotations remain only where it became part of another finding."""
         row = self.rows[vanished.finding]
-        fields: BsonDocument = {"state": "resolved", "updatedAt": self.now}
-        unset = {"acceptance", "acknowledged", "own", "mergedInto"}
+        fields: dict[str, object] = {"state": "resolved", "updated_at": self.now}
+        unset = {"acceptance", "acknowledged", "own", "merged_into"}
         note = "nothing overlaps any more"
         if vanished.into is not None:
             note = f"merged into {vanished.into}"
-            fields["mergedInto"] = vanished.into
-            unset -= {"acceptance", "own", "mergedInto"}
+            fields["merged_into"] = vanished.into
+            unset -= {"acceptance", "own", "merged_into"}
             if row["state"] == "acknowledged":
                 unset.discard("acknowledged")
                 fields["acknowledged"] = row.get("acknowledged") or self.now
-        entry = finding_history.run_entry(self.now, "resolved", row, [note])
-        return Change(ChangeOrder.RESOLVED, row["_id"], row["version"], fields, _present(row, unset), entry)
+        entry = finding_history.run_entry(self.now, "resolved", FindingWindow.of_row(row), [note])
+        return Change(ChangeOrder.RESOLVED, row["_id"], row["version"], fields, present_fields(row, unset), entry)
 
     def _new(self, matched: MatchedWindow) -> Change:
-        identity, window = ObjectId(), self._window(matched.window)
+        identity, window = ObjectId(), FindingWindow.of(matched.window, self.ids)
         fields = {
-            "_id": identity,
+            "id": identity,
             "resource": matched.window.resource,
-            **window,
+            **window.fields,
             **self._annotations(matched, None),
             "state": matched.state,
-            "firstSeen": self.now,
-            "lastSeen": self.now,
-            "updatedAt": self.now,
+            "first_seen": self.now,
+            "last_seen": self.now,
+            "updated_at": self.now,
             "run": self.run,
             "version": 1,
         }
         notes = []
         if matched.split_from is not None:
-            fields["splitFrom"] = matched.split_from
+            fields["split_from"] = matched.split_from
             notes = [f"split from {matched.split_from}"]
-        entry = finding_history.run_entry(self.now, matched.state, window, notes, window["reservations"])
-        return Change(ChangeOrder.NEW, identity, None, fields, (), entry, matched.opened)
+        entry = finding_history.run_entry(self.now, matched.state, window, notes, window.reservations)
+        return Change(ChangeOrder.NEW, identity, None, fields, (), entry, matched.opened, len(window.reservations))
 
     def _changed(self, matched: MatchedWindow, row: FindingRow) -> Change | None:
-        is_same = _is_unchanged(matched.window, row)
-        window = dict(row) if is_same else self._window(matched.window)
-        fields = ({} if is_same else window) | self._annotations(matched, row) | {"state": matched.state}
-        fields = {name: value for name, value in fields.items() if row.get(name) != value}
-        unset = {"mergedInto"} | _annotations_to_remove(matched) | ({"digest"} if "digest" not in window else set())
-        unset |= {"toldAt", "alert"} if matched.opened else set()
-        removed = _present(row, unset - fields.keys())
+        before = FindingWindow.of_row(row)
+        is_same = before.is_exactly(matched.window)
+        window = before if is_same else FindingWindow.of(matched.window, self.ids)
+        fields = ({} if is_same else window.fields) | self._annotations(matched, row) | {"state": matched.state}
+        fields = differing_fields(row, fields)
+        unset = {"merged_into"} | _annotations_to_remove(matched) | ({"digest"} if window.digest is None else set())
+        unset |= {"told_at", "alert"} if matched.opened else set()
+        removed = present_fields(row, unset - fields.keys())
         if not fields and not removed:
             return None
-        joined, left = self._difference(matched.window, row, window)
+        joined, left = self._difference(matched.window, before, window)
         entry = finding_history.run_entry(self.now, matched.state, window, _notes(matched, row), joined, left)
-        fields |= {"lastSeen": self.now, "updatedAt": self.now, "run": self.run}
+        weighed = len(window.reservations) if "reservations" in fields else 0
+        fields |= {"last_seen": self.now, "updated_at": self.now, "run": self.run}
         order = ChangeOrder.RETURNED if row["state"] == "resolved" else ChangeOrder.CHANGED
-        return Change(order, row["_id"], row["version"], fields, removed, entry, matched.opened)
+        return Change(order, row["_id"], row["version"], fields, removed, entry, matched.opened, weighed)
 
-    def _window(self, window: Window) -> BsonDocument:
-        """The fields of the window itself."""
-        fields = {
-            "from": from_millis(window.start),
-            "to": from_millis(window.end),
-            "peak": window.peak,
-            "capacity": window.capacity,
-            "excess": window.peak - window.capacity,
-            "reservations": listed_ids(window.reservations, self.ids),
-            "reservationCount": len(window.reservations),
-        }
-        return fields | ({"digest": digest(window.reservations)} if is_sampled(window.reservations) else {})
-
-    def _annotations(self, matched: MatchedWindow, row: FindingRow | None) -> BsonDocument:
+    def _annotations(self, matched: MatchedWindow, row: FindingRow | None) -> dict[str, object]:
         """What people noted on it, or on the finding from which it is split, and its window before others merged."""
-        annotations: BsonDocument = {}
+        annotations: dict[str, object] = {}
         sources = [each for each in (row, self.rows.get(matched.split_from)) if each is not None]
         accepted = None if matched.acceptance is None else self.rows[matched.acceptance].get("acceptance")
         if accepted is not None:
@@ -146,17 +136,19 @@ class ChangePlanner:
             annotations["acknowledged"] = next(since, self.now)
         if matched.own is not None and row is not None:
             before = row.get("own") if matched.own_as_before else None
-            annotations["own"] = before or {"from": row["from"], "to": row["to"], "reservations": row["reservations"]}
+            annotations["own"] = before or window_row(row)
         return annotations
 
-    def _difference(self, window: Window, row: FindingRow, stored: Row) -> tuple[list[object], list[object]]:
+    def _difference(
+        self, window: Window, before: FindingWindow, after: FindingWindow
+    ) -> tuple[list[object], list[object]]:
         """The ids that joined and those that left; none where not all are listed."""
-        if "digest" in row or "digest" in stored:
+        if before.digest is not None or after.digest is not None:
             return [], []
-        before = {label(each): each for each in row["reservations"]}
-        after = set(window.reservations)
-        joined = [self.ids[each] for each in window.reservations if each not in before]
-        return joined, [each for key, each in before.items() if key not in after]
+        known = {label(each): each for each in before.reservations}
+        present = set(window.reservations)
+        joined = [self.ids[each] for each in window.reservations if each not in known]
+        return joined, [each for key, each in known.items() if key not in present]
 
 
 def _annotations_to_remove(matched: MatchedWindow) -> set[str]:
@@ -166,29 +158,11 @@ def _annotations_to_remove(matched: MatchedWindow) -> set[str]:
     return unset | ({"own"} if matched.own is None else set())
 
 
-def _present(row: Row, names: set[str]) -> tuple[str, ...]:
-    return tuple(sorted(name for name in names if name in row))
-
-
-def _is_unchanged(window: Window, row: FindingRow) -> bool:
-    """Whether a stored finding is exactly this window."""
-    same = (
-        from_millis(window.start) == row["from"]
-        and from_millis(window.end) == row["to"]
-        and (window.peak, window.capacity) == (row["peak"], row["capacity"])
-    )
-    if not same or is_sampled(window.reservations) != ("digest" in row):
-        return False
-    if "digest" in row:
-        return bool(digest(window.reservations) == row["digest"])
-    return set(window.reservations) == set(map(label, row["reservations"]))
-
-
 def _notes(matched: MatchedWindow, row: FindingRow) -> list[str | None]:
     """Why a finding changes, for its history."""
     notes: list[str | None] = []
     if row["state"] == "resolved":
-        parted = matched.split_from is not None and "mergedInto" in row
+        parted = matched.split_from is not None and merged_into(row) is not None
         notes.append(f"parted from {matched.split_from}" if parted else "it is back")
     elif row["state"] == "accepted" != matched.state:
         notes.append("; ".join(matched.exceeded) or _UNKNOWN_ACCEPTANCE)
@@ -198,6 +172,7 @@ def _notes(matched: MatchedWindow, row: FindingRow) -> list[str | None]:
         notes.append(RAN_OUT)
     if matched.merged:
         notes.append(f"merged with {finding_history.first_ids(matched.merged)}")
-    if len(matched.window.reservations) != row.get("reservationCount") and is_sampled(matched.window.reservations):
-        notes.append(f"{len(matched.window.reservations)} reservations")
+    count = len(matched.window.reservations)
+    if count != FindingWindow.of_row(row).reservation_count and is_sampled(matched.window.reservations):
+        notes.append(f"{count} reservations")
     return notes

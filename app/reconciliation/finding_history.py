@@ -1,10 +1,11 @@
 """The entries that runs write into the history of a finding: its state and the window from then on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from app.domain.finding_identity import State
 from app.storage.bson_types import BsonDocument, Row
+from app.storage.stored_findings import FindingWindow
 from app.storage.values import shown_text
 
 ACTOR_WORKER = "worker"
@@ -18,7 +19,7 @@ NOTE_LENGTH_MAX = 500
 def run_entry(
     at: datetime,
     to: State,
-    window: Mapping[str, object],
+    window: FindingWindow,
     notes: Iterable[str | None] = (),
     joined: Sequence[object] = (),
     left: Sequence[object] = (),
@@ -28,7 +29,7 @@ def run_entry(
     Args:
         at: When the run saw it.
         to: The state from then on.
-        window: The stored window as it was then.
+        window: The window as it was then.
         notes: What else to note; None is nothing.
         joined: Ids of reservations that were not in the window before.
         left: Ids of those that are not any more.
@@ -37,10 +38,10 @@ def run_entry(
     note = "; ".join(each for each in (*notes, *more) if each)[:NOTE_LENGTH_MAX]
     fields = {
         "note": note,
-        "from": window["from"],
-        "until": window["to"],
-        "peak": window["peak"],
-        "capacity": window["capacity"],
+        "from": window.start,
+        "until": window.end,
+        "peak": window.peak,
+        "capacity": window.capacity,
         "joined": [shown_text(each) for each in joined[:IDS_MAX]],
         "left": [shown_text(each) for each in left[:IDS_MAX]],
     }

@@ -9,7 +9,6 @@ from bson import ObjectId
 
 from app.reconciliation.finding_changes import Change
 from app.reconciliation.finding_history import bounded
-from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
 from app.storage.errors import VersionConflict
@@ -81,7 +80,7 @@ def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
     batch: list[Change] = []
     weight = 0
     for change in changes:
-        own = 1 + len(change.fields.get("reservations", ())) // RESERVATIONS_PER_WEIGHT
+        own = 1 + change.reservation_count // RESERVATIONS_PER_WEIGHT
         if batch and weight + own > BATCH_WEIGHT_MAX:
             yield batch
             batch, weight = [], 0
@@ -91,8 +90,8 @@ def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
         yield batch
 
 
-def _new_row(change: Change) -> BsonDocument:
-    return change.fields | {"history": [] if change.entry is None else [change.entry]}
+def _new_row(change: Change) -> dict[str, object]:
+    return {**change.fields, "history": [] if change.entry is None else [change.entry]}
 
 
 def _update_of(change: Change, before: dict[ObjectId, FindingRow]) -> FindingUpdate:
@@ -106,16 +105,13 @@ def _update_of(change: Change, before: dict[ObjectId, FindingRow]) -> FindingUpd
         raise VersionConflict
     fields = change.fields
     if change.entry is not None:
-        fields = fields | {"history": bounded([*row["history"], change.entry])}
+        fields = {**fields, "history": bounded([*row["history"], change.entry])}
     return FindingUpdate(change.id, row["version"], fields, change.unset)
 
 
 def _finding_after(change: Change, before: dict[ObjectId, FindingRow]) -> Finding:
     """A finding as it is once its change is written."""
     row = before.get(change.id)
-    history, version = ([], 0) if row is None else (row["history"], row["version"])
-    fields = {name: value for name, value in (row or {}).items() if name not in change.unset} | change.fields
-    fields["history"] = [*history, *([] if change.entry is None else [change.entry])]
-    fields["version"] = version + 1
-    finding: Finding = Finding.model_validate(fields)
-    return finding
+    if row is None:
+        return FindingUpdate(change.id, 0, _new_row(change)).applied_to({})
+    return _update_of(change, before).applied_to(row)

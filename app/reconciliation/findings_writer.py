@@ -20,7 +20,7 @@ from app.domain.instants import Millis
 from app.domain.sweep import Window
 from app.reconciliation.finding_changes import Change, ChangePlanner
 from app.reconciliation.findings_batches import BatchWriter
-from app.reconciliation.stored_findings import changed_windows, returning, stored_finding
+from app.reconciliation.resolved_findings import changed_windows, returning
 from app.retries import retry
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
@@ -28,6 +28,7 @@ from app.storage.errors import VersionConflict
 from app.storage.finding_rows import FindingRow
 from app.storage.findings import FindingStore
 from app.storage.leases import Grant
+from app.storage.stored_findings import stored_finding
 from app.storage.transactions import is_transient
 
 TRIES_MAX = 20

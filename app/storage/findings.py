@@ -16,11 +16,11 @@ from pymongo import UpdateOne
 
 from app.domain.finding_identity import State
 from app.domain.ids import ResourceId
-from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
+from app.storage.bson_types import Filter, Row, UpdateDocument
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.errors import VersionConflict
-from app.storage.finding_rows import FindingRow
+from app.storage.finding_rows import FindingRow, stored_fields, stored_names
 from app.storage.transactions import Session
 
 UNRESOLVED: tuple[State, ...] = ("open", "acknowledged", "accepted")
@@ -36,7 +36,7 @@ _WITHOUT_HISTORY = {"history": 0}
 class FindingUpdate:
     """A change of a finding that is made only if it is still at the version that was read; the version grows by one.
 
-    `fields` are named as they are stored.
+    `fields` and `unset` are named as the document names them.
     """
 
     id: ObjectId
@@ -52,8 +52,15 @@ class FindingUpdate:
     @property
     def change(self) -> UpdateDocument:
         """The update."""
-        change: UpdateDocument = {"$set": dict(self.fields), "$inc": {"version": 1}}
-        return change | ({"$unset": dict.fromkeys(self.unset, "")} if self.unset else {})
+        change: UpdateDocument = {"$set": stored_fields(self.fields), "$inc": {"version": 1}}
+        return change | ({"$unset": dict.fromkeys(stored_names(self.unset), "")} if self.unset else {})
+
+    def applied_to(self, row: Row) -> Finding:
+        """The finding after this change of its stored row."""
+        unset = stored_names(self.unset)
+        others = {name: value for name, value in row.items() if name not in unset}
+        finding: Finding = Finding.model_validate(others | stored_fields(self.fields) | {"version": self.version + 1})
+        return finding
 
 
 class Opening(BaseModel):
@@ -130,10 +137,10 @@ class FindingStore:
         rows = self.store.database[_FINDINGS].find({"_id": {"$in": [*ids]}})
         return {row["_id"]: cast("FindingRow", row) async for row in rows}
 
-    async def insert_many(self, rows: Sequence[BsonDocument], session: Session) -> None:
-        """Insert findings as they are to be stored."""
+    async def insert_many(self, rows: Sequence[Mapping[str, object]], session: Session) -> None:
+        """Insert findings, with fields named as the document names them."""
         if rows:
-            await self.store.database[_FINDINGS].insert_many(rows, session=session)
+            await self.store.database[_FINDINGS].insert_many([stored_fields(row) for row in rows], session=session)
 
     async def change_many(self, updates: Sequence[FindingUpdate], session: Session) -> None:
         """Change findings in one bulk write.

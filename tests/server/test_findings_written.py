@@ -13,10 +13,10 @@ from app.reconciliation import engine, findings_batches
 from app.reconciliation.engine import reconcile_reservations
 from app.reconciliation.findings.transitions import FindingTransition, transition
 from app.reconciliation.findings_batches import BatchWriter
-from app.reconciliation.stored_findings import LISTED_IDS_MAX
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
 from app.storage.runs import RunStore
+from app.storage.stored_findings import LISTED_IDS_MAX
 from tests.support.times import HOUR, MINUTE, NINE
 
 

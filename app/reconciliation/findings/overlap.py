@@ -5,20 +5,18 @@ has been booked.
 """
 
 from collections.abc import Hashable, Mapping
-from typing import cast
 
 from app.domain.instants import to_millis
 from app.reconciliation.recheck import windows_of
-from app.reconciliation.stored_findings import stored_finding
 from app.reconciliation.sweep_reader import SweepReader, Tally, is_idle
 from app.storage.capacities import read_limits
 from app.storage.client import Store
 from app.storage.documents import Finding
-from app.storage.finding_rows import FindingRow
 from app.storage.foreign_occupancies import occupancies_matching
 from app.storage.occupancy import branches, foreign_branches, queries_by_id, window
 from app.storage.reach import Reach, reach_of_guard
 from app.storage.span import Span
+from app.storage.stored_findings import matched_finding
 from app.storage.sweep_rows import reservation_batches
 from app.storage.values import row_key
 
@@ -41,7 +39,7 @@ async def still_overlaps(store: Store, finding: Finding) -> bool:
         for where in queries_by_id(await occupancies_matching(store, listed)):
             await _read(store, where, reader, seen)
     rows = sorted(row for row in reader.rows if row[0] == resource and row[1] < end and start < row[3])
-    known = stored_finding(cast("FindingRow", finding.to_mongo()))
+    known = matched_finding(finding)
     return any(known.is_in(each) for each in await windows_of(rows, limits))
 
 

@@ -15,13 +15,13 @@ from app.http.etags import IfMatch
 from app.reconciliation.finding_history import bounded
 from app.reconciliation.findings.overlap import still_overlaps
 from app.reconciliation.findings.schemas import TransitionTarget
-from app.reconciliation.stored_findings import new_acceptance
 from app.retries import retry
 from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.errors import VersionConflict
 from app.storage.findings import FindingStore, FindingUpdate
+from app.storage.stored_findings import new_acceptance
 from app.storage.values import label, object_id
 
 TRIES_MAX = 10
@@ -174,16 +174,15 @@ async def _write(store: Store, finding: Finding, request: FindingTransition) -> 
     fields, unset = _changes(finding, request, now)
     before = finding.to_mongo()
     entry = _history_entry(finding, request, now, fields.get("state", finding.state))
-    fields |= {"updatedAt": now, "history": bounded([*before["history"], entry])}
+    fields |= {"updated_at": now, "history": bounded([*before["history"], entry])}
+    update = FindingUpdate(finding.id, finding.version, fields, unset)
     sending()
-    await FindingStore(store).change_one(FindingUpdate(finding.id, finding.version, fields, unset))
-    after = before | fields | {"version": finding.version + 1}
-    changed: Finding = Finding.model_validate({name: value for name, value in after.items() if name not in unset})
-    return changed
+    await FindingStore(store).change_one(update)
+    return update.applied_to(before)
 
 
 def _changes(finding: Finding, request: FindingTransition, now: datetime) -> tuple[BsonDocument, Sequence[str]]:
-    """The fields that a transition sets, and those that it removes."""
+    """The fields that a transition sets, and those that it removes, named as the document names them."""
     if request.to == "assigned":
         return ({}, ("assignee",)) if request.assignee is None else ({"assignee": request.assignee}, ())
     fields: BsonDocument = {"state": request.to}
@@ -194,7 +193,7 @@ def _changes(finding: Finding, request: FindingTransition, now: datetime) -> tup
         return (fields if finding.state == request.to else fields | {"acknowledged": now}), ()
     if request.to == "resolved":
         return fields, ("acceptance", "acknowledged", "own")
-    alert = () if finding.state == "open" else ("toldAt", "alert")
+    alert = () if finding.state == "open" else ("told_at", "alert")
     return fields, ("acceptance", "acknowledged", *alert)
 
 

@@ -6,9 +6,10 @@ from typing import Any
 from bson import ObjectId
 
 from app.reconciliation.finding_history import ACTOR_WORKER, ENTRIES_MAX, IDS_MAX, bounded, run_entry
+from app.storage.stored_findings import FindingWindow
 
 AT = datetime(2030, 1, 7, tzinfo=UTC)
-WINDOW = {"from": AT, "to": AT, "peak": 3, "capacity": 1}
+WINDOW = FindingWindow(AT, AT, peak=3, capacity=1)
 
 
 def test_an_entry_names_some_and_counts_the_others() -> None:
