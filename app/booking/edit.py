@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bson import ObjectId
 from typing_extensions import override
 
 from app.booking.existing import ReservationMoved, check_version
@@ -18,13 +17,11 @@ from app.domain.rules import ResourceRules
 from app.domain.stranding import stranded
 from app.errors import not_found
 from app.storage.bson_types import UpdateDocument
+from app.storage.catalogue_updates import edited_by, service_update, with_operation
 from app.storage.documents import Service, service_row
 from app.storage.guards import new_rules
 from app.storage.span import Span
 from app.storage.stored_catalogue import object_of, version_of
-
-OPERATIONS_MAX = 50
-"""The ids of edits that an object keeps, so that an edit whose answer was lost is found even after later edits."""
 
 
 class PlanOutdated(ReservationMoved):
@@ -126,23 +123,15 @@ class EditResource(Intent[int]):
 
     def _accepted(self) -> Accepted[int]:
         version = self.plan.version + 1
-        change = self.plan.change
-        fields = {"$set": {**change.get("$set", {}), "version": version}, "$push": {**change.get("$push", {})}}
-        fields["$push"] |= _operation_push(self.operation)
         query = {"_id": self.identity, "version": self.plan.version}
         return Accepted(
             version,
-            proof=("resources", {"_id": self.identity, "operations": self.operation}),
+            proof=("resources", edited_by(self.identity, self.operation)),
             updates=[
-                Update("resources", query, {**change, **fields}),
+                Update("resources", query, with_operation(self.plan.change, version, self.operation)),
                 invalidate_rules(self.identity, self.rules),
             ],
         )
-
-
-def _operation_push(operation: ObjectId) -> UpdateDocument:
-    """The `$push` that adds an edit's id to the object that it changes."""
-    return {"operations": {"$each": [operation], "$slice": -OPERATIONS_MAX}}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -192,22 +181,15 @@ class EditService(Intent[Service]):
         check_version(self.version, before.version)
         after = self.apply(before).model_copy(update={"version": before.version + 1})
         view.service_rules(self.identity)  # raises if the guard is missing
-        row_after = after.to_mongo()
-        unset = dict.fromkeys(_OPTIONAL_FIELDS - row_after.keys(), "")
-        change: UpdateDocument = {"$set": row_after, "$push": _operation_push(self.operation)}
-        change |= {"$unset": unset} if unset else {}
         return Accepted(
             after,
-            proof=("services", {"_id": self.identity, "operations": self.operation}),
+            proof=("services", edited_by(self.identity, self.operation)),
             updates=[
-                Update("services", {"_id": self.identity, "version": before.version}, change),
+                Update(
+                    "services",
+                    {"_id": self.identity, "version": before.version},
+                    service_update(after, self.operation),
+                ),
                 invalidate_rules(service_row(self.identity)),
             ],
         )
-
-
-_OPTIONAL_FIELDS = {each.alias or "" for each in Service.model_fields.values() if each.default is None} - {
-    "",
-    "revisionId",
-}
-"""The stored names of the fields that may be absent."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from app.booking import Plan, PlanOutdated, Stranded, Stretch, Survey, missing_guard, read_blocking_rows, survey_of
-from app.catalogue.changes import Changes, Wanted
+from app.catalogue.changes import Wanted
 from app.catalogue.queries import read_row
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import LATEST, Millis
@@ -17,6 +17,7 @@ from app.domain.load import Occupancy
 from app.domain.narrowing import narrowed
 from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.bson_types import BsonDocument, Row
+from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from app.storage.documents import GuardRow, Resource
 from app.storage.guards import read_guard

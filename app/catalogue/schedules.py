@@ -7,7 +7,7 @@ booking commits in between.
 from bson import ObjectId
 
 from app.caller import Caller
-from app.catalogue.changes import Changes, Wanted
+from app.catalogue.changes import Wanted
 from app.catalogue.schedule_schemas import TIMES_OFF_MAX, NewSchedule, NewTimeOff
 from app.catalogue.service import Catalogue
 from app.domain.ids import ResourceId
@@ -20,6 +20,7 @@ from app.errors import Fault, Problem, not_found
 from app.http.etags import IfMatch
 from app.http.validation_messages import from_faults
 from app.storage.bson_types import BsonDocument
+from app.storage.catalogue_updates import Changes
 from app.storage.documents import Resource, TimeOff
 
 

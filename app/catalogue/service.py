@@ -34,6 +34,7 @@ from app.refusals import stranding
 from app.retries import retry
 from app.storage.bson_types import BsonDocument
 from app.storage.catalogue import CatalogueStore
+from app.storage.catalogue_updates import edited_row
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.errors import VersionConflict
 from app.storage.guards import make_guard, make_service_row
@@ -173,8 +174,7 @@ class Catalogue:
             except Stranded as stranded:
                 raise stranding(stranded, caller) from None
             self._planner.rules.keep_resource_rules(plan.after, edit.rules, changed)
-            row = {**basis.row, **plan.change["$set"], "version": changed}
-            return {name: value for name, value in row.items() if name not in plan.change.get("$unset", ())}
+            return edited_row(basis.row, plan.change, changed)
 
         try:
             return await retry(plan_and_edit, EDIT_ATTEMPTS_MAX, on=PlanOutdated)

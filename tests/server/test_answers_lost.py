@@ -15,8 +15,8 @@ from app.booking.drivers import PlainDriver
 from app.booking.edit import EditService
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
-from app.catalogue.changes import Changes
 from app.errors import OutcomeUnknown, Problem
+from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from app.storage.documents import Reservation, Service, StoredAnswer
 from app.storage.guards import make_service_row

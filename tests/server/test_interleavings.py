@@ -12,8 +12,8 @@ from app.booking.change import Change
 from app.booking.confirm_extend_close import Confirm
 from app.booking.edit import EditResource
 from app.booking.outcomes import Accepted, Refused
-from app.catalogue.changes import Changes
 from app.errors import Problem
+from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from tests.support.database_check import peak_load

@@ -15,9 +15,9 @@ from app.booking.change import Change
 from app.booking.drivers import PlainDriver, SessionDriver
 from app.booking.outcomes import Accepted
 from app.booking.transaction import attempt
-from app.catalogue.changes import Changes
 from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem
+from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.rule_cache import RuleCache

@@ -14,8 +14,8 @@ from app.booking.batch import WriteConflict
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
-from app.catalogue.changes import Changes
 from app.domain.instants import Millis, to_millis
+from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from app.storage.rule_cache import RuleCache
 from app.storage.steps import Steps, find

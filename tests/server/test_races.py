@@ -10,12 +10,12 @@ from app.booking import snapshot
 from app.booking.batch import WriteConflict
 from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
-from app.catalogue.changes import Changes
 from app.domain import rules
 from app.domain.ids import ResourceId
 from app.domain.rules import Check
 from app.errors import Problem
 from app.storage import occupancy
+from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from app.storage.reach import Reach
 from app.storage.span import Span

@@ -12,8 +12,8 @@ from app.booking.batch import Outcome, WriteConflict
 from app.booking.edit import EditResource, PlanOutdated
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, Refused, Stranded
-from app.catalogue.changes import Changes
 from app.errors import KINDS
+from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from tests.support.api_client import booking_body, created, ok, problem
 from tests.support.http_client import serving

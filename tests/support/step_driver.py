@@ -18,10 +18,11 @@ from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
 from app.booking.timestamps import Age
 from app.booking.transaction import attempt
-from app.catalogue.changes import Changes, Wanted
+from app.catalogue.changes import Wanted
 from app.catalogue.planning import Planner
 from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST, Millis
+from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from app.storage.documents import Resource
 from app.storage.guards import make_guard

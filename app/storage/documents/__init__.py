@@ -5,7 +5,7 @@ a sparse unique index still indexes explicit nulls. Nothing here is written with
 revives what was deleted: creates are inserts, changes are guarded updates.
 
 Fields that only guarded updates use are not declared, and these updates leave them in place: `operations` of resources
-and services (the ids of the last edits, see `app.booking.edit`), `members` and `complete` of pools (see
+and services (the ids of the last edits, see `app.storage.catalogue_updates`), `members` and `complete` of pools (see
 `app.storage.pools`), and the document that the clock stamps (see `app.storage.clock`).
 """
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.booking.edit import OPERATIONS_MAX, EditResource, EditService, Plan, PlanOutdated
+from app.booking.edit import EditResource, EditService, Plan, PlanOutdated
 from app.booking.stranding_survey import Survey
 from app.domain.ids import ServiceId
 from app.domain.instants import EARLIEST, Millis, to_millis
@@ -13,6 +13,7 @@ from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import invalid_field
+from app.storage.catalogue_updates import OPERATIONS_MAX
 from app.storage.documents import Service
 from app.storage.span import Span
 from tests.support.booking_view import NOW, FixedView, problem_of
