@@ -18,6 +18,7 @@ from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdic
 from app.errors import invalid_field
 from app.storage.documents import HistoryEntry, Reservation
 from app.storage.occupancy import occupancy
+from app.storage.reservations import RESERVATIONS
 from app.storage.row_reader import is_long
 from app.storage.span import LENGTHY_FROM, Span
 
@@ -168,7 +169,7 @@ class Book(Intent[Reservation]):
         resource_rules, service_rules = rules_for(view, resource, self.service)
         calendar = view.calendar(resource)
         reservation = self._reservation(verdict, verdict.request.end, resource_rules, service_rules, calendar.now)
-        accepted = Accepted(reservation, proof=("reservations", {"_id": self.reservation}), inserts=[reservation])
+        accepted = Accepted(reservation, proof=(RESERVATIONS, {"_id": self.reservation}), inserts=[reservation])
         if self._blocking:
             accepted.taken = [Span(resource, verdict.block_start, verdict.block_end)]
             accepted.blocks = [reservation]

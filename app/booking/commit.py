@@ -13,9 +13,9 @@ from app.booking.batch import Outcome, WriteConflict
 from app.booking.idempotency import Replay
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, overloaded
-from app.booking.snapshot import BUMP
 from app.errors import OutcomeUnknown
-from app.storage.steps import COMMIT, KILL, Step, Steps, update
+from app.storage.guard_steps import fence
+from app.storage.steps import COMMIT, KILL, Step, Steps
 
 
 def commit(
@@ -49,7 +49,7 @@ def _was_committed(accepted: Accepted[object], guard: str) -> Steps[bool | None]
     collection, query = accepted.proof
     try:
         yield KILL
-        yield update("commit.fence", "guards", {"_id": guard}, BUMP)
+        yield fence(guard)
         return (yield Step("commit.prove", collection, "find_one", (query,))) is not None
     except PyMongoError:
         return None

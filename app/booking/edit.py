@@ -17,7 +17,8 @@ from app.domain.rules import ResourceRules
 from app.domain.stranding import stranded
 from app.errors import not_found
 from app.storage.bson_types import UpdateDocument
-from app.storage.catalogue_updates import edited_by, service_update, with_operation
+from app.storage.catalogue import RESOURCES, SERVICES
+from app.storage.catalogue_updates import proof_of_edit, service_update, with_operation
 from app.storage.documents import Service, service_row
 from app.storage.guards import new_rules
 from app.storage.span import Span
@@ -87,7 +88,7 @@ class EditResource(Intent[int]):
     @override
     def targets(self) -> frozenset[Target]:
         """The stored resource, for its version."""
-        return frozenset((("resources", self.identity),))
+        return frozenset(((RESOURCES, self.identity),))
 
     @override
     def spans(self, view: View) -> list[Span]:
@@ -105,7 +106,7 @@ class EditResource(Intent[int]):
             Problem: `not-found`, `stale`, `unavailable`.
             PlanOutdated: it has to be planned again.
         """
-        row = view.target("resources", self.identity)
+        row = view.target(RESOURCES, self.identity)
         if row is None:
             raise not_found("resource", self.identity)
         check_version(self.version, row.get("version"))
@@ -126,9 +127,9 @@ class EditResource(Intent[int]):
         query = {"_id": self.identity, "version": self.plan.version}
         return Accepted(
             version,
-            proof=("resources", edited_by(self.identity, self.operation)),
+            proof=(RESOURCES, proof_of_edit(self.identity, self.operation)),
             updates=[
-                Update("resources", query, with_operation(self.plan.change, version, self.operation)),
+                Update(RESOURCES, query, with_operation(self.plan.change, version, self.operation)),
                 invalidate_rules(self.identity, self.rules),
             ],
         )
@@ -158,7 +159,7 @@ class EditService(Intent[Service]):
     @override
     def targets(self) -> frozenset[Target]:
         """The stored service."""
-        return frozenset((("services", self.identity),))
+        return frozenset(((SERVICES, self.identity),))
 
     @override
     def spans(self, view: View) -> list[Span]:
@@ -173,7 +174,7 @@ class EditService(Intent[Service]):
         Raises:
             Problem: `not-found`, `stale`, `unavailable`, or what `apply` raises.
         """
-        row = view.target("services", self.identity)
+        row = view.target(SERVICES, self.identity)
         if row is None:
             raise not_found("service", self.identity)
         before = object_of(Service, row)
@@ -183,10 +184,10 @@ class EditService(Intent[Service]):
         view.service_rules(self.identity)  # raises if the guard is missing
         return Accepted(
             after,
-            proof=("services", edited_by(self.identity, self.operation)),
+            proof=(SERVICES, proof_of_edit(self.identity, self.operation)),
             updates=[
                 Update(
-                    "services",
+                    SERVICES,
                     {"_id": self.identity, "version": before.version},
                     service_update(after, self.operation),
                 ),

@@ -15,11 +15,12 @@ from app.domain.lifecycle import Status, status_at
 from app.errors import Problem, invalid_field, not_found
 from app.storage.bson_types import BsonDocument, Row
 from app.storage.documents import Reservation
+from app.storage.reservation_steps import proof_of_change
 from app.storage.reservation_updates import HISTORY_LINES_MAX, HistoryLine, reservation_update
+from app.storage.reservations import RESERVATIONS
 from app.storage.span import Span
 from app.storage.stored_reservations import strict_reservation
 
-COLLECTION = "reservations"
 DERIVED_FIELDS = frozenset(
     {"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status", "importKey"}
 )
@@ -71,7 +72,7 @@ class ExistingIntent(Intent[Reservation]):
     @override
     def targets(self) -> frozenset[Target]:
         """The stored reservation."""
-        return frozenset(((COLLECTION, self.reservation),))
+        return frozenset(((RESERVATIONS, self.reservation),))
 
     @override
     def reservations(self) -> list[ObjectId]:
@@ -84,7 +85,7 @@ class ExistingIntent(Intent[Reservation]):
         Raises:
             Problem: `invalid` where another program stored it so that it cannot be read.
         """
-        row = view.target(COLLECTION, self.reservation)
+        row = view.target(RESERVATIONS, self.reservation)
         if row is None:
             return None
         self.row = row
@@ -123,7 +124,7 @@ class ExistingIntent(Intent[Reservation]):
 
     def accept_unchanged(self, stored: Reservation) -> Accepted[Reservation]:
         """Accept an intent whose reservation is already as the caller wants it: nothing is written."""
-        return Accepted(stored, proof=(COLLECTION, {"_id": stored.id}))
+        return Accepted(stored, proof=(RESERVATIONS, {"_id": stored.id}))
 
     def accept_change(
         self, stored: Reservation, after: Reservation, now: Millis, *, taken: list[Span], reason: str | None = None
@@ -155,8 +156,8 @@ class ExistingIntent(Intent[Reservation]):
         )
         return Accepted(
             value,
-            proof=(COLLECTION, {"_id": stored.id, "history.operation": self.operation}),
-            updates=[Update(COLLECTION, {"_id": stored.id, "version": stored.version}, change)],
+            proof=(RESERVATIONS, proof_of_change(stored.id, self.operation)),
+            updates=[Update(RESERVATIONS, {"_id": stored.id, "version": stored.version}, change)],
             blocks=[value] if taken else [],
             taken=taken,
         )

@@ -19,6 +19,7 @@ from app.domain.lifecycle import BLOCKING
 from app.errors import Problem
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
+from app.storage.reservation_steps import group_record
 from app.storage.span import Span
 
 Reason = Refused | Problem
@@ -205,7 +206,7 @@ class BookGroup(AllOrNothing):
     @override
     def _combine(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
         joined = AllOrNothing._combine(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
-        joined.documents = [("groups", {"_id": self.group, "reservations": [row.id for row in joined.inserts]})]
+        joined.documents = [group_record(self.group, joined.inserts)]
         return joined
 
 

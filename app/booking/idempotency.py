@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from app.booking.outcomes import Accepted
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
-from app.storage.steps import Steps, find
+from app.storage.reservation_steps import ANSWERS, read_answer_records, read_answers_of_reservations
+from app.storage.steps import Steps
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -54,8 +55,8 @@ class Token(Generic[T_contra]):
         answer = self.render(accepted.value)
         if self.own_document:
             if not accepted.writes:  # nothing had to change: the answer alone is new
-                accepted.proof = ("answers", {"_id": self.key})
-            accepted.documents.append(("answers", {"_id": self.key, **answer.model_dump(by_alias=True)}))
+                accepted.proof = (ANSWERS, {"_id": self.key})
+            accepted.documents.append((ANSWERS, {"_id": self.key, **answer.model_dump(by_alias=True)}))
         elif isinstance(accepted.value, Reservation):
             accepted.value.idempotency_key, accepted.value.idempotency = self.key, answer
         else:
@@ -94,13 +95,12 @@ def read_answers(tokens: Sequence[AnyToken]) -> Steps[dict[str, StoredAnswer]]:
     answers: dict[str, StoredAnswer] = {}
     on_reservations = [token.key for token in tokens if not token.own_document]
     if on_reservations:
-        query = {"idempotencyKey": {"$in": on_reservations}}
-        for row in (yield find("replays.read", "reservations", query, "idempotencyKey", "idempotency")):
+        for row in (yield read_answers_of_reservations(on_reservations)):
             if "idempotency" in row:
                 answers[row["idempotencyKey"]] = _parse_answer(row["idempotency"])
     in_documents = [token.key for token in tokens if token.own_document]
     if in_documents:
-        for row in (yield find("replays.read", "answers", {"_id": {"$in": in_documents}})):
+        for row in (yield read_answer_records(in_documents)):
             answers[row["_id"]] = _parse_answer(row)
     return answers
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.existing import COLLECTION, ExistingIntent, check_version
+from app.booking.existing import ExistingIntent, check_version
 from app.booking.idempotency import key_hash
 from app.booking.intents import Target, View
 from app.booking.outcomes import Accepted
@@ -26,13 +26,14 @@ from app.errors import Problem
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
 from app.storage.reservation_updates import HistoryLine
+from app.storage.reservations import RESERVATIONS
 from app.storage.span import Span
 from app.storage.stored_reservations import strict_reservation
 
 ACTOR_IMPORT = "import"
 """The name of the import in a history."""
 
-IMPORT_KEY_TARGET = f"{COLLECTION}.importKey"
+IMPORT_KEY_TARGET = f"{RESERVATIONS}.importKey"
 """The place of a target that is found by its `importKey`."""
 
 
@@ -75,7 +76,7 @@ class BookRow(Book):
         row = view.target(IMPORT_KEY_TARGET, self.import_key)
         if row is not None:
             known = strict_reservation(row)
-            return Accepted(known, proof=(COLLECTION, {"_id": known.id}))
+            return Accepted(known, proof=(RESERVATIONS, {"_id": known.id}))
         accepted = Book.judge(self, view)
         accepted.value.import_key = self.import_key
         return accepted

@@ -8,6 +8,7 @@ from app.domain.rules import Verdict
 from app.errors import Problem
 from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
 from app.storage.documents import Reservation
+from app.storage.reservations import RESERVATIONS
 from app.storage.span import Span
 
 T_co = TypeVar("T_co", covariant=True)
@@ -53,7 +54,7 @@ class Accepted(Generic[T_co]):
     def reservation_ids(self) -> list[object]:
         """The ids of the reservations that it makes or changes."""
         made = [reservation.id for reservation in self.inserts]
-        return made + [change.query["_id"] for change in self.updates if change.collection == "reservations"]
+        return made + [change.query["_id"] for change in self.updates if change.collection == RESERVATIONS]
 
 
 class Refused(Exception):  # noqa: N818  # a verdict, not an error

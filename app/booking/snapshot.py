@@ -17,21 +17,20 @@ from app.domain.instants import SECOND, Millis, to_millis
 from app.domain.load import Calendar
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
-from app.storage.bson_types import BsonDocument, Filter, Row
+from app.storage.bson_types import BsonDocument, Row
+from app.storage.catalogue import RESOURCES, SERVICES
 from app.storage.documents import GuardRow, service_row
+from app.storage.guard_steps import GUARDS, bump_chosen_guard, bump_guards, read_chosen_guard, read_guards, rules_update
 from app.storage.guards import new_rules
 from app.storage.occupancy import glimpse, occupancies_of, read
 from app.storage.reach import Reach
 from app.storage.rule_cache import F, Id, RuleCache, VersionedCache
 from app.storage.span import Span
-from app.storage.steps import Step, Steps, find, update
+from app.storage.steps import Steps, by_ids, by_values, find
 
 log = structlog.get_logger()
 
-BUMP = {"$inc": {"seq": 1}, "$currentDate": {"at": True}}
-"""A real change: a no-op takes no lock (SERVER-77616), and `at` is the database's clock."""
-
-TARGET_FIELDS = {"resources": ("version",)}
+TARGET_FIELDS = {RESOURCES: ("version",)}
 """The fields that are read of a target, by its collection; of other targets the whole document is read.
 
 The plan of an edit has read the whole resource, so the transaction only checks that its version is the same.
@@ -70,7 +69,7 @@ class Snapshot(View):
         Raises:
             Problem: `invalid` where it cannot be read, `unavailable` where its guard is missing.
         """
-        return self._usable(self._resource_rules.get(resource), ("resources", resource), resource)
+        return self._usable(self._resource_rules.get(resource), (RESOURCES, resource), resource)
 
     @override
     def replace(self, rules: ResourceRules) -> None:
@@ -84,7 +83,7 @@ class Snapshot(View):
         Raises:
             Problem: `invalid` where it cannot be read, `unavailable` where its guard is missing.
         """
-        return self._usable(self._service_rules.get(service), ("services", service), service_row(service))
+        return self._usable(self._service_rules.get(service), (SERVICES, service), service_row(service))
 
     def _usable(self, rules: F | None, document: tuple[str, str], guard: str) -> F | None:
         """Rules whose document can be read and whose guard exists: guards are made with documents, and never here.
@@ -189,8 +188,8 @@ class Snapshot(View):
             StaleTimestamp: the clock by which this process judged is too far behind the database's.
         """
         for resource in sorted(resources - self.changed):
-            yield update("guards.choose", "guards", {"_id": resource}, BUMP)
-            [guard] = yield find("guards.chosen", "guards", {"_id": resource})
+            yield bump_chosen_guard(resource)
+            [guard] = yield read_chosen_guard(resource)
             holds = self.calendar(resource).expired.values()
             if any(hold.expires is not None and hold.expires > to_millis(guard["at"]) for hold in holds):
                 raise ClockSkew
@@ -199,8 +198,8 @@ class Snapshot(View):
     def _take_guards(self, lanes: list[str], rows: list[str]) -> Steps[None]:
         """Change these guards; the second of two transactions fails here or at its commit, and never in between."""
         if lanes:
-            yield Step("guards.bump", "guards", "update_many", ({"_id": {"$in": lanes}}, BUMP))
-        found = yield find("guards.read", "guards", {"_id": {"$in": lanes + rows}})
+            yield bump_guards(lanes)
+        found = yield read_guards(lanes + rows)
         self.guards = {guard["_id"]: guard for guard in found}
         for identity, guard in self.guards.items():
             if "reachBack" in guard:
@@ -216,11 +215,11 @@ class Snapshot(View):
     def _read_rules_of(self, cache: VersionedCache[Id, F], identities: Sequence[Id]) -> Steps[dict[Id, F]]:
         rows: Sequence[BsonDocument] = [{"_id": identity} for identity in identities]
         if identities and not cache.atomic:
-            rows = yield find(f"{cache.collection}.versions", cache.collection, _by_ids(identities), "version")
+            rows = yield find(f"{cache.collection}.versions", cache.collection, by_ids(identities), "version")
         found = cache.valid(self.guards, rows)
         unknown = [identity for identity in identities if identity not in found]
         if unknown:
-            for row in (yield find(f"{cache.collection}.read", cache.collection, _by_ids(unknown))):
+            for row in (yield find(f"{cache.collection}.read", cache.collection, by_ids(unknown))):
                 try:
                     found[row["_id"]] = cache.put(row, cache.stamp(self.guards, row))
                 except Problem as problem:  # other intents of the batch may not need it
@@ -235,8 +234,9 @@ class Snapshot(View):
         for place, identities in wanted.items():
             collection, _, field = place.partition(".")
             field = field or "_id"
-            query = {field: {"$in": identities}}
-            for row in (yield find("targets.read", collection, query, *TARGET_FIELDS.get(place, ()))):
+            for row in (
+                yield find("targets.read", collection, by_values(field, identities), *TARGET_FIELDS.get(place, ()))
+            ):
                 self._targets[place, row[field]] = row
 
     def read_occupants(self, intents: Sequence[AnyIntent], branches_a_find: int) -> Steps[None]:
@@ -269,10 +269,6 @@ class Snapshot(View):
                     self.calendar(resource).add(occupancy)
 
 
-def _by_ids(identities: Sequence[str]) -> Filter:
-    return {"_id": {"$in": [*identities]}}
-
-
 def missing_guard(identity: str) -> Problem:
     """The problem where a guard is missing; the log names it to the operator."""
     log.error("guard missing", guard=identity, remedy="reserva migrate")
@@ -286,4 +282,4 @@ def invalidate_rules(identity: str, rules: str | None = None) -> Update:
         identity: The id of the guard.
         rules: The new id of the rules; None: a random one.
     """
-    return Update("guards", {"_id": identity}, {"$set": {"rules": rules or new_rules()}})
+    return Update(GUARDS, {"_id": identity}, rules_update(rules or new_rules()))

@@ -19,8 +19,8 @@ import structlog
 from pymongo.errors import PyMongoError
 
 from app.domain.instants import SECOND, Millis
-from app.storage.reservation_updates import STAMP
-from app.storage.steps import Step, Steps
+from app.storage.reservation_steps import stamp_reservations
+from app.storage.steps import Steps
 
 log = structlog.get_logger()
 
@@ -72,9 +72,8 @@ def check_skew(stamp: Millis, now: Millis) -> None:
 
 def restamp(reservations: Sequence[object]) -> Steps[None]:
     """Stamp reservations again that became visible late: a follower that has passed the old stamp finds the new one."""
-    change = {"$currentDate": STAMP}
     try:
-        yield Step("reservations.stamp", "reservations", "update_many", ({"_id": {"$in": [*reservations]}}, change))
+        yield stamp_reservations(reservations)
     except PyMongoError as error:
         ids = [str(each) for each in reservations]
         log.error("changes that came late could not be stamped anew", reservations=ids, error=str(error))  # noqa: TRY400 -- a traceback of the driver tells nothing

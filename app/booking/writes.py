@@ -10,10 +10,13 @@ from app.booking.snapshot import Snapshot
 from app.domain.ids import ResourceId
 from app.domain.instants import from_millis, to_millis
 from app.storage.documents import Reservation
+from app.storage.guard_steps import raise_guards
 from app.storage.reach import Reach
+from app.storage.reservation_steps import insert_reservations, lapsed_hold, read_histories
 from app.storage.reservation_updates import HistoryLine, reservation_update
+from app.storage.reservations import RESERVATIONS
 from app.storage.span import Span
-from app.storage.steps import Step, Steps, find, insert
+from app.storage.steps import Step, Steps, insert
 
 
 def write(
@@ -26,17 +29,14 @@ def write(
     inserts = [reservation for each in accepted for reservation in each.inserts]
     blocks = [reservation for each in accepted for reservation in each.blocks]
     for reach, resources in _resources_by_reach(_raised_reaches(blocks, snapshot)).items():
-        raised: dict[str, object] = {"$max": {"reachBack": reach.back, "reachAhead": reach.ahead}}
-        if reach.long:
-            raised["$set"] = {"long": True}
-        yield Step("guards.reach", "guards", "update_many", ({"_id": {"$in": resources}}, raised))
+        yield raise_guards(resources, reach)
     spans = [span for each in accepted for span in each.taken]
     for lapsed in (yield from _expiry_updates(spans, snapshot, first)):
         written.append(lapsed.query["_id"])
         yield from _apply(lapsed)
     written += [identity for each in accepted for identity in each.reservation_ids]
     if inserts:
-        yield insert("reservations.insert", "reservations", [reservation.to_mongo() for reservation in inserts])
+        yield insert_reservations(inserts)
     for each in accepted:
         for collection, document in each.documents:
             yield insert(f"{collection}.insert", collection, [document])
@@ -86,8 +86,7 @@ def _expiry_updates(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent
                 marks[hold.id] = _expiry_update(hold.id, hold.version, from_millis(calendar.now), intent)
     if not marks:
         return []
-    query = {"_id": {"$in": [*marks]}}
-    histories = yield find("occupants.histories", "reservations", query, "history")
+    histories = yield read_histories(marks)
     return [marks[row["_id"]] for row in histories if isinstance(row.get("history"), list)]
 
 
@@ -100,5 +99,4 @@ def _expiry_update(identity: object, version: int, now: datetime, intent: AnyInt
         "from": "pending",
         "to": "expired",
     }
-    known = {"_id": identity, "version": version, "status": "pending"}
-    return Update("reservations", known, reservation_update(line, stamp=now))
+    return Update(RESERVATIONS, lapsed_hold(identity, version), reservation_update(line, stamp=now))

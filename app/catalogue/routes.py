@@ -27,6 +27,7 @@ from app.http.etags import IfMatch, IfMatchHeader
 from app.http.openapi import ProblemNames, problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark
 from app.http.request import Request
+from app.storage.catalogue import with_external_id
 from app.storage.documents import Customer, Resource, Service
 from app.storage.stored_catalogue import HOURS_FIELDS
 
@@ -203,7 +204,7 @@ class Customers(Controller):
         By id.
         """
         bound = caller_of(request).customer
-        query = {} if external_id is None else {"externalId": external_id}
+        query = {} if external_id is None else with_external_id(external_id)
         found = await catalogue.page(Customer, limit + 1, cursor_id(cursor), query, only=bound)
         return Page[CustomerAnswer].of(found, limit, id_mark)
 

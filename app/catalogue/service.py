@@ -33,7 +33,7 @@ from app.http.validation_messages import from_faults
 from app.refusals import stranding
 from app.retries import retry
 from app.storage.bson_types import BsonDocument
-from app.storage.catalogue import CatalogueStore
+from app.storage.catalogue import CatalogueStore, with_id
 from app.storage.catalogue_updates import edited_row
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.errors import VersionConflict
@@ -91,7 +91,7 @@ class Catalogue:
         only: str | None = None,
     ) -> list[C]:
         """Up to `limit` objects by id, without hours, that match a query and come after an id; `only` that one."""
-        bounds = {} if only is None else {"_id": {"$eq": only}}
+        bounds = {} if only is None else with_id(only)
         return await read_some(self.store, kind, {**(query or {}), **bounds}, limit, after=after, without=HOURS_FIELDS)
 
     async def add_resource(self, wanted: NewResource) -> Resource:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 Row: TypeAlias = Mapping[str, object]
-"""A stored document to read, whoever wrote it: a value has any type until its reader has checked it."""
+"""A stored document to read, of any program: a value has any type until its reader has checked it."""
 
 BsonDocument: TypeAlias = dict[str, Any]
 """A document as the driver hands it out, or as it is to be inserted."""

@@ -17,10 +17,13 @@ from app.domain.ids import ServiceId
 from app.storage.bson_types import BsonDocument, Filter
 from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
-from app.storage.documents import CatalogueObject, Customer, Resource
+from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.stored_catalogue import collection_of
 
 Kind: TypeAlias = type[CatalogueObject]
+
+RESOURCES: str = Resource.Settings.name
+SERVICES: str = Service.Settings.name
 
 _OPTIONAL_OF_CUSTOMER = frozenset({"email", "phone", "externalId"})
 
@@ -29,6 +32,16 @@ class _Identity(BaseModel):
     """The id of an object, and nothing else of it."""
 
     id: Any = Field(alias="_id")
+
+
+def with_id(identity: str) -> Filter:
+    """The filter of the object with an id."""
+    return {"_id": {"$eq": identity}}
+
+
+def with_external_id(external_id: str) -> Filter:
+    """The filter of the customers to whom another system gave an id."""
+    return {"externalId": external_id}
 
 
 @dataclass(frozen=True, slots=True)

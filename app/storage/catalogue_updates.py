@@ -114,7 +114,7 @@ def service_update(after: Service, operation: ObjectId) -> UpdateDocument:
     return update | ({"$unset": unset} if unset else {})
 
 
-def edited_by(identity: str, operation: ObjectId) -> Filter:
+def proof_of_edit(identity: str, operation: ObjectId) -> Filter:
     """The filter that finds an object only if this edit of it was written."""
     return {"_id": identity, "operations": operation}
 

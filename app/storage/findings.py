@@ -58,8 +58,10 @@ class FindingUpdate:
     def applied_to(self, row: Row) -> Finding:
         """The finding after this change of its stored row."""
         unset = stored_names(self.unset)
-        others = {name: value for name, value in row.items() if name not in unset}
-        finding: Finding = Finding.model_validate(others | stored_fields(self.fields) | {"version": self.version + 1})
+        untouched = {name: value for name, value in row.items() if name not in unset}
+        finding: Finding = Finding.model_validate(
+            untouched | stored_fields(self.fields) | {"version": self.version + 1}
+        )
         return finding
 
 

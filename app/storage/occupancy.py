@@ -157,6 +157,7 @@ async def read_outside(
     store: Store, spans: Sequence[Span], reaches: Mapping[ResourceId, Reach], branches_per_find: int
 ) -> list[Row]:
     """As `read`, outside of a transaction."""
+    # Raw: rows may be of other programs, and of our own there may be tens of thousands, too many to validate.
     found: list[Row] = []
     for query in batched_queries(branches(spans, reaches), branches_per_find):
         found += await store.database["reservations"].find(query, dict.fromkeys(FIELDS, 1)).to_list(None)
@@ -167,6 +168,7 @@ async def read_foreign(
     store: Store, spans: Iterable[Span], reaches: Mapping[ResourceId, Reach], most: int | None = None
 ) -> list[Row]:
     """What occupies the spans and the conflict lookup does not find, outside of a transaction; about `most`, if any."""
+    # Raw: these rows are of other programs, and the reader of rows says what they occupy.
     database, limit = store.database, 0 if most is None else most + 1
     listed: list[Row] = []
     for query in foreign_branches(spans, reaches):

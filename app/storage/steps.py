@@ -4,9 +4,11 @@ A body is a generator: it yields steps and is sent their results. The service ru
 synchronous client under Motor; a test runs two of them step by step, in any order it likes.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
+
+from app.storage.bson_types import Filter
 
 T = TypeVar("T")
 
@@ -49,3 +51,13 @@ def update(name: str, collection: str, query: Mapping[str, object], change: Mapp
 def insert(name: str, collection: str, documents: Sequence[Mapping[str, object]]) -> Step:
     """Insert documents, in order."""
     return Step(name, collection, "insert_many", (documents,))
+
+
+def by_ids(ids: Iterable[object]) -> Filter:
+    """The filter of the documents with these ids."""
+    return by_values("_id", ids)
+
+
+def by_values(field: str, values: Iterable[object]) -> Filter:
+    """The filter of the documents whose field has one of these values."""
+    return {field: {"$in": [*values]}}

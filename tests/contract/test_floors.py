@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+
+from app.storage.documents import DOCUMENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for top in ("app", "worker") for path in (ROOT / top).rglob("*.py"))
@@ -331,6 +334,8 @@ def test_only_booking_writes_reservations() -> None:
     assert {name for name in writers if not any(fnmatch(name, pattern) for pattern in WRITERS)} == set()
 
 
+OPERATOR = re.compile(r"\$[a-zA-Z]+")
+
 COLLECTIONS = ["app/storage/*", "app/migration/*", "app/booking/drivers.py"]
 """Where collections are named. The drivers are handed the names that steps carry."""
 
@@ -349,6 +354,43 @@ def test_only_storage_names_collections() -> None:
     naming = {named(path) for path in FILES if any(names_a_collection(node) for node in ast.walk(parsed(path)))}
 
     assert {name for name in naming if not any(fnmatch(name, pattern) for pattern in COLLECTIONS)} == set()
+
+
+OPERATORS = [
+    "app/storage/*",
+    "app/migration/*",
+    "app/audit/people.py",
+    "app/audit/pipeline.py",
+    "app/cluster/worker_liveness.py",
+    "app/http/openapi*.py",
+]
+"""Where operators of MongoDB are written, or `$ref` and `$defs` of JSON Schema."""
+
+
+def test_only_storage_words_filters_and_updates() -> None:
+    """A stored field is renamed in `app.storage`: above it nothing that MongoDB is asked or told is put together."""
+    wording = {
+        named(path)
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and OPERATOR.fullmatch(node.value)
+    }
+
+    assert {name for name in wording if not any(fnmatch(name, pattern) for pattern in OPERATORS)} == set()
+
+
+def test_the_write_path_names_no_collection() -> None:
+    """Its steps and updates carry the names that storage gives them."""
+    collections = {document.Settings.name for document in DOCUMENTS}
+    naming = {
+        f"{named(path)}:{node.lineno}"
+        for path in FILES
+        if fnmatch(named(path), "app/booking/*.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and node.value in collections
+    }
+
+    assert naming == set()
 
 
 SENDERS = ["access/*", "catalogue/*", "reservations/*", "availability/*", "reconciliation/findings/*"]

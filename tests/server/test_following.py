@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.booking import expiry, snapshot
+from app.booking import expiry
 from app.booking.batch import WriteConflict
 from app.booking.closing import Closure, close
 from app.booking.committer import Committer
@@ -16,6 +16,7 @@ from app.booking.transaction import attempt
 from app.caller import Caller
 from app.domain.instants import EARLIEST, SECOND, Millis
 from app.reservations.queries import Filters, list_reservations
+from app.storage import guard_steps
 from app.storage.client import Store
 from app.storage.steps import COMMIT, Step
 from tests.support.step_driver import StepDriver, add_resource, book_accepted, booking_of, optimistic_batch
@@ -48,7 +49,7 @@ def passes(store: Store, patch: pytest.MonkeyPatch, seconds: float) -> None:
 def stamped_ago(store: Store, patch: pytest.MonkeyPatch, seconds: float) -> None:
     """Let a transaction take its guards, and its stamp, so long before it goes on."""
     at = store.clock.now() - timedelta(seconds=seconds)
-    patch.setattr(snapshot, "BUMP", {"$inc": {"seq": 1}, "$set": {"at": at}})
+    patch.setattr(guard_steps, "BUMP", {"$inc": {"seq": 1}, "$set": {"at": at}})
 
 
 @pytest.mark.servers("transactions")

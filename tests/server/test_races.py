@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from app.booking import snapshot
 from app.booking.batch import WriteConflict
 from app.booking.outcomes import Accepted, Refused
 from app.booking.snapshot import Snapshot
@@ -14,7 +13,7 @@ from app.domain import rules
 from app.domain.ids import ResourceId
 from app.domain.rules import Check
 from app.errors import Problem
-from app.storage import occupancy
+from app.storage import guard_steps, occupancy
 from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from app.storage.reach import Reach
@@ -59,7 +58,7 @@ async def race(store: Store, *, stop_at: str = "occupants.read") -> int:
 
 def with_a_bump_that_changes_nothing(patch: pytest.MonkeyPatch) -> None:
     """Write what is there already: a no-op takes no lock."""
-    patch.setattr(snapshot, "BUMP", {"$set": {"seq": 0, "at": NINE}})
+    patch.setattr(guard_steps, "BUMP", {"$set": {"seq": 0, "at": NINE}})
 
 
 def without_the_check(patch: pytest.MonkeyPatch) -> None:

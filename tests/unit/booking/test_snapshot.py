@@ -12,7 +12,7 @@ from app.booking.book import Book
 from app.booking.confirm_extend_close import Confirm
 from app.booking.intents import AnyIntent, Lane
 from app.booking.priority import YIELD_MILLISECONDS
-from app.booking.snapshot import BUMP, ClockSkew, Snapshot
+from app.booking.snapshot import ClockSkew, Snapshot
 from app.booking.timestamps import SKEW_SECONDS, StaleTimestamp
 from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST, LATEST, Millis, to_millis
@@ -20,6 +20,7 @@ from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
 from app.errors import Problem
+from app.storage.guard_steps import BUMP
 from app.storage.rule_cache import RuleCache
 from app.storage.steps import Step
 from tests.support.booking_view import NOW, stored_row

@@ -1,0 +1,55 @@
+"""The steps on reservations, and on the answers stored under Idempotency-Keys, in a transaction of the write path."""
+
+from collections.abc import Collection, Sequence
+
+from bson import ObjectId
+
+from app.storage.bson_types import BsonDocument, Filter
+from app.storage.documents import Group, IdempotencyRecord, Reservation
+from app.storage.reservation_updates import STAMP
+from app.storage.reservations import RESERVATIONS
+from app.storage.steps import Step, by_ids, find, insert
+
+ANSWERS: str = IdempotencyRecord.Settings.name
+
+
+def insert_reservations(reservations: Sequence[Reservation]) -> Step:
+    """Insert new reservations."""
+    return insert("reservations.insert", RESERVATIONS, [each.to_mongo() for each in reservations])
+
+
+def stamp_reservations(ids: Collection[object]) -> Step:
+    """Stamp reservations anew, by the database's clock."""
+    change = {"$currentDate": STAMP}
+    return Step("reservations.stamp", RESERVATIONS, "update_many", (by_ids(ids), change))
+
+
+def read_histories(ids: Collection[object]) -> Step:
+    """Read the histories of reservations."""
+    return find("occupants.histories", RESERVATIONS, by_ids(ids), "history")
+
+
+def lapsed_hold(identity: object, version: int) -> Filter:
+    """The filter of a hold at a version, as long as it is not marked as expired."""
+    return {"_id": identity, "version": version, "status": "pending"}
+
+
+def proof_of_change(identity: object, operation: object) -> Filter:
+    """The filter that finds a reservation only if this change of it was written."""
+    return {"_id": identity, "history.operation": operation}
+
+
+def read_answers_of_reservations(keys: Collection[str]) -> Step:
+    """Read the answers that are stored in the reservations which requests with these keys made."""
+    query = {"idempotencyKey": {"$in": [*keys]}}
+    return find("replays.read", RESERVATIONS, query, "idempotencyKey", "idempotency")
+
+
+def read_answer_records(keys: Collection[str]) -> Step:
+    """Read the answers that are stored in documents of their own."""
+    return find("replays.read", ANSWERS, by_ids(keys))
+
+
+def group_record(group: ObjectId, members: Sequence[Reservation]) -> tuple[str, BsonDocument]:
+    """The collection and the document of a new group."""
+    return Group.Settings.name, {"_id": group, "reservations": [each.id for each in members]}
