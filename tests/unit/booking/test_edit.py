@@ -99,6 +99,7 @@ class TestEditResource:
         plan = Plan(version=4, before=LARGE, after=by_guests, change={}, stretches=[STRETCH], survey=survey)
         seen = view()
 
+        seen.calendar(ROOM_ID).add(taken("past", to_millis(NOW - 2 * HOUR)))
         assert EditResource(by="caller", identity=ROOM_ID, plan=plan).judge(seen).value == 5
         seen = view()
         seen.calendar(ROOM_ID).add(taken("new"))
