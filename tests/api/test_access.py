@@ -1,4 +1,4 @@
-"""Keys: who gets in, what each scope opens, and how long a key lives."""
+"""API keys: which are accepted, what each scope allows, and when a key ends."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What is free and why not, over HTTP: spans and zones, who is told what, pools, local times, the next free starts."""
+"""Availability over HTTP: spans and zones, permissions, pools, local times, and the next free starts."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A history keeps its last fifty lines, whoever writes the next one."""
+"""A history keeps its last fifty lines, whichever operation writes the next one."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Optimistic mode: what was written is looked at again, without anybody waiting for it."""
+"""Optimistic mode: each write is reconciled afterwards, and no request waits for that."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Reconciliations over HTTP: asked for, found again, and carried out by nobody here."""
+"""Reconciliations over HTTP: requested, listed and read; no worker carries them out here."""
 
 import asyncio
 from collections.abc import AsyncIterator

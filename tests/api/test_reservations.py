@@ -1,4 +1,4 @@
-"""Booking and reading over HTTP: what may be booked, what is answered, and who is in the way."""
+"""Booking and reading over HTTP: what may be booked, what is answered, and which reservations conflict."""
 
 from datetime import datetime, timedelta
 from typing import Any

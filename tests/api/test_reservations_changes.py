@@ -1,4 +1,4 @@
-"""PATCH of a reservation: what it may change, what that brings with it, and what it is judged by."""
+"""PATCH of a reservation: the fields that it may change, the fields that follow, and the rules that judge it."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Following the changes of reservations: `updatedSince`, and going on from `next` for ever."""
+"""Following the changes of reservations: `updatedSince`, and continuing from `next`."""
 
 import random
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Who may do what: scopes, and keys that are bound to a customer and know of nobody else."""
+"""Scopes, and keys that are bound to a customer and see no other customer."""
 
 from typing import Any
 

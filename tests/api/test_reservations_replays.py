@@ -1,4 +1,4 @@
-"""Idempotency-Key: the first answer again, byte for byte, whatever happened since; and who shares it with whom."""
+"""Idempotency-Key: the first answer byte for byte, whatever has changed since, for one caller and route."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Edits of a resource under its bookings: who would be stranded is told, and left alone only by force."""
+"""Edits of a resource with bookings: the stranded ones are listed, and left as they are only with `force`."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Schedules and times off: what is said, what is kept, who may, and that bookings obey."""
+"""Schedules and times off: bodies, storage, permissions, and that bookings obey them."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The floors of the design: who may import whom, which library lives where, and who may write a reservation."""
+"""The floors of the design: imports between rooms, homes of libraries, and the modules that write reservations."""
 
 import ast
 import asyncio

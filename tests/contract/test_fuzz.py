@@ -1,4 +1,4 @@
-"""The description of the API holds, whatever is sent: a short run of what `make fuzz` does for half an hour."""
+"""The answers match the description of the API: a short run of what `make fuzz` does for half an hour."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

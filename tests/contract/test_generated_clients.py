@@ -1,4 +1,4 @@
-"""What others make of the description: clients in Python and TypeScript that are typed and work, and no complaints."""
+"""Clients generated from the description, in Python and TypeScript: typed, working, and without complaints."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The layout of the tests: who may import whom, where a unit test lies, and which variables count."""
+"""The layout of the tests: imports among them, the folders of unit tests, and the variables that they read."""
 
 import ast
 import re

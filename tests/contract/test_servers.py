@@ -1,4 +1,4 @@
-"""Which servers a test runs on: whoever has a replica set can run there every test that needs a server."""
+"""Which servers a test runs on: on a replica set every test that needs a server can run."""
 
 import ast
 from functools import cache

@@ -1,4 +1,4 @@
-"""The trial: two servers, app and worker as one family that starts, stops and comes back as a whole."""
+"""The trial: two servers, app and worker start, stop and come back together."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What people said of findings, while reservations and capacity change under many runs, held against a model."""
+"""Acceptances of findings, while reservations and capacities change under many runs, against a model."""
 
 import os
 import random

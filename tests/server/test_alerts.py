@@ -1,4 +1,4 @@
-"""Alerts: what is open is told until somebody took it, by whoever lives, and once."""
+"""Alerts: an open finding is sent until the receiver accepts it, by any running process, and once."""
 
 import asyncio
 import re

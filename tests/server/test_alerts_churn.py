@@ -1,4 +1,4 @@
-"""Alerts among random events: what the receiver hears, held against what was open."""
+"""Alerts among random events: what the receiver gets, compared with what was open."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""Connecting: what a server can do is found out by asking, and what cannot be used is told in a sentence."""
+"""Connecting: capabilities are probed, and a server that cannot be used is refused with a sentence."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""A database that stands still: every request is answered in its time, and told the truth."""
+"""A database that hangs: every request is answered within its deadline, with the true outcome."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -1,4 +1,4 @@
-"""What all processes of a database must agree on: who differs does not start, and only `migrate` changes it."""
+"""What all processes of a database must agree on: one that differs does not start; only `migrate` changes it."""
 
 import asyncio
 import time

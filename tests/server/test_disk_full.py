@@ -1,4 +1,4 @@
-"""The database's disk is full, for real: a server over a small file system that the test fills."""
+"""The database's disk is full: a server on a small file system that the test fills."""
 
 import shutil
 import subprocess

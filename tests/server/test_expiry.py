@@ -1,4 +1,4 @@
-"""Holds are over by the database's clock, and by nobody's idea of it."""
+"""Holds expire by the database's clock, whatever the clock of the process."""
 
 from datetime import timedelta
 

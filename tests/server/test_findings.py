@@ -1,4 +1,4 @@
-"""Findings over HTTP and under runs: what people read, what they say of it, and that nothing they said is lost."""
+"""Findings over HTTP and under runs: reading, deciding, and that no decision is lost."""
 
 import random
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""How late a stamp may be seen: writers that are paused between their stamp and their commit, and the followers."""
+"""How late a stamp may become visible: writers paused between their stamp and their commit, and followers."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The limits of live holds under requests that come at the same moment, which are forced to meet."""
+"""The limits of live holds, under requests that are made to arrive at the same moment."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Importing: every row is judged like any booking, in the order of the file, and a second time changes nothing."""
+"""Importing: each row is judged like a booking, in the order of the file; a second import changes nothing."""
 
 import json
 from collections.abc import AsyncIterator, Sequence

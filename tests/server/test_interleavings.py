@@ -1,4 +1,4 @@
-"""Two drivers in every order of their steps: expiry, confirm and move never let two into one time."""
+"""Two drivers in every order of their steps: expiry, confirm and move never put two into one time."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Reservations on a resource that does not exist, as other programs may have put them there."""
+"""Reservations on a resource that does not exist, as other programs may have stored them."""
 
 from typing import Any
 

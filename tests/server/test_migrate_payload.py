@@ -1,4 +1,4 @@
-"""`reserva migrate` on databases that others manage: Payload's first of all, with its indexes and its ids."""
+"""`reserva migrate` on databases of other programs: first of all Payload's, with its indexes and ids."""
 
 from collections.abc import Iterator
 from typing import Any

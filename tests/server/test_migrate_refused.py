@@ -1,4 +1,4 @@
-"""`reserva migrate` where the server lets it do nothing, or ends under it: sentences, and a database to go on with."""
+"""`reserva migrate` on a server that refuses or ends it: a sentence, and a database that stays usable."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""What booking, changing, cancelling and reading asks of MongoDB is answered from indexes, on every server."""
+"""The queries of booking, changing, cancelling and reading use indexes, on every server."""
 
 from typing import Any
 

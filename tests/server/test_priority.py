@@ -1,4 +1,4 @@
-"""Marks of priority: whoever reads one leaves that guard alone for a moment, and never for longer."""
+"""Priority marks: a process that reads one leaves the guard alone for a moment, and never longer."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Two bookers of one time, stopped where it hurts: after both have read who is there, before either has written."""
+"""Two bookers of one time, stopped after both have read the occupants and before either has written."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta

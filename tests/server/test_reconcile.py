@@ -1,4 +1,4 @@
-"""Reconciliation on real servers: what it finds, what it leaves alone, and who may carry it out."""
+"""Reconciliation on real servers: what it finds, what it leaves alone, and which process carries it out."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""The cache of parsed rules: what is valid for how long, and that nothing is kept that might be wrong."""
+"""The cache of parsed rules: how long an entry is valid, and that no invalid one is used."""
 
 import asyncio
 from collections.abc import Iterable, Mapping

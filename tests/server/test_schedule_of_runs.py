@@ -1,4 +1,4 @@
-"""What is due by the clock and the runs there are; what is tried again; what is given up; what is pruned."""
+"""Scheduled runs: what is due by the clock and the stored runs, retried, abandoned and pruned."""
 
 import asyncio
 from datetime import datetime, timedelta

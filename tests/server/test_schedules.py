@@ -1,4 +1,4 @@
-"""Closing a day while people book it, on real servers: it never happens behind anybody's back."""
+"""Closing a day while others book it, on real servers: no booking is stranded without saying so."""
 
 import asyncio
 from collections.abc import AsyncIterator

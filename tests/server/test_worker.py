@@ -1,4 +1,4 @@
-"""The worker as a process: what waits for it, whoever told it, and how it ends."""
+"""The worker as a process: the jobs that wait for it, from Redis and MongoDB, and how it ends."""
 
 import asyncio
 import json

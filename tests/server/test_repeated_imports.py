@@ -1,4 +1,4 @@
-"""Importing again: a row is known by reference and resource, is booked once, and changed only where that is wanted."""
+"""Importing again: a row is identified by reference and resource, booked once, and changed only on request."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Proposals of findings: moves that are possible at that moment, of what is still to come, and never to where it is."""
+"""Proposals of a finding: moves that are possible at that moment, and only of reservations still to come."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What people say of findings: who spoke, what they accepted, what is refused, and one word on many."""
+"""Decisions about findings: their authors, what an acceptance covers, refusals, and one decision on many."""
 
 import asyncio
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Writes whose answer, or which themselves, get lost on the way: the caller is told what is true."""
+"""Writes that are lost on the way, or whose answers are: the caller gets the true outcome."""
 
 import asyncio
 from dataclasses import replace

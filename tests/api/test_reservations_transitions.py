@@ -1,4 +1,4 @@
-"""Verbs over HTTP: confirm, cancel, complete, no-show, extend; holds and their end; who may decide."""
+"""Changes of status over HTTP: confirm, cancel, complete, no-show, extend; expiry of holds; permissions."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""After a run: nobody books over what it has seen, and a capacity that was lowered judges only what came after."""
+"""After a run: no booking is accepted over a row that it has seen, and a lowered capacity judges later rows."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Wishes for a long time on a busy resource: what the first in their way refuse is refused without reading all."""
+"""Long bookings on a busy resource: the first conflicts refuse them before all occupants are read."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Odd values in what is stored, one after the other in each field: every request is answered, none with a failure."""
+"""Malformed values in stored documents, field by field: every request is answered, none with a failure."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

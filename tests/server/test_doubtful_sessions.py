@@ -1,4 +1,4 @@
-"""Transactions of which nothing more was heard: what they hold is free within seconds, not within a minute."""
+"""Transactions without an outcome: their locks are freed within seconds, not within a minute."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What every path does alike: methods, headers, tags, and what of a request is never sent back."""
+"""What holds on every path: methods, headers and tags, and which parts of a request are never echoed."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""How runs write findings down: in batches, interrupted, at any time of any year, and of very many reservations."""
+"""How runs write findings: in batches, interrupted, in any year, and of very many reservations."""
 
 import asyncio
 from collections.abc import Generator

@@ -1,4 +1,4 @@
-"""A commit whose answer is lost: what was done is acknowledged, what was not goes again, the rest says so."""
+"""A commit whose answer is lost: it is acknowledged if it was applied, run again if not, else unknown."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""One process under the heaviest requests that are allowed: everybody else goes on booking."""
+"""One process under the heaviest requests that are allowed: other callers go on booking."""
 
 import json
 import os

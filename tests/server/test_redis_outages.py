@@ -1,4 +1,4 @@
-"""The worker and its Redis: whatever befalls Redis, the schedule goes on, and the queue is used again afterwards."""
+"""The worker without Redis: scheduled work goes on, and the queue is used again afterwards."""
 
 import asyncio
 import json

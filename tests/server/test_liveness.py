@@ -1,4 +1,4 @@
-"""Who is taken for dead: only who surely is, whatever happens to the answers of the database meanwhile."""
+"""Which processes count as dead: only those that surely are, whatever happens to the database's answers."""
 
 import asyncio
 from typing import Any

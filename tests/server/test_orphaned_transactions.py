@@ -1,4 +1,4 @@
-"""What a process held that died in the middle of a booking: free within seconds, and never written."""
+"""Locks of a process that died while booking: free within seconds, and its booking never written."""
 
 import asyncio
 import os

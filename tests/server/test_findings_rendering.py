@@ -1,4 +1,4 @@
-"""How findings are shown: with names, and with whatever others have stored in the rows beside them."""
+"""How findings are rendered: with names, and with values that other programs stored in the rows."""
 
 from datetime import UTC, datetime
 from typing import Any
