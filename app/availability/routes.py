@@ -26,6 +26,7 @@ ServiceParameter = Annotated[ServiceId | None, QueryParameter(description="The s
 ResourceParameter = Annotated[
     ResourceId | None, QueryParameter(description="The resource; left out: the service's whole pool.")
 ]
+ExplainedResourceParameter = Annotated[str, QueryParameter(name="resource", description="The resource.")]
 FromParameter = Annotated[str, QueryParameter(name="from", description="A local date or an instant; slots start here.")]
 ToParameter = Annotated[
     str, QueryParameter(description="A date or an instant, excluded; at most 92 days after `from`.")
@@ -90,18 +91,16 @@ class AvailabilityRoutes(Controller):
         self,
         request: Request,
         availability: NamedDependency[Availability],
+        resource: ExplainedResourceParameter,
         start_time: StartParameter,
         end_time: EndParameter = None,
         service: ServiceParameter = None,
-        resource: ResourceParameter = None,
         guests: GuestsParameter = 1,
     ) -> AvailabilityExplanation:
         """Explain why a time can or cannot be booked.
 
         Every rule with its verdict, and the reservation, time off or override to blame.
         """
-        if resource is None:
-            raise invalid_parameter("resource", "Name the resource that you ask about.")
         start = read_instant("startTime", start_time)
         if start is None:  # pragma: no cover  # it is required
             raise invalid_parameter("startTime", "Say when it would begin.")
