@@ -26,7 +26,7 @@ ServiceParameter = Annotated[ServiceId | None, QueryParameter(description="The s
 ResourceParameter = Annotated[
     ResourceId | None, QueryParameter(description="The resource; left out: the service's whole pool.")
 ]
-ExplainedResourceParameter = Annotated[str, QueryParameter(name="resource", description="The resource.")]
+ExplainedResourceParameter = Annotated[ResourceId, QueryParameter(name="resource", description="The resource.")]
 FromParameter = Annotated[str, QueryParameter(name="from", description="A local date or an instant; slots start here.")]
 ToParameter = Annotated[
     str, QueryParameter(description="A date or an instant, excluded; at most 92 days after `from`.")

@@ -16,7 +16,7 @@ from bson import ObjectId
 
 from app.booking.backoff import Backoff, backoff_seconds
 from app.booking.batch import Batch, Outcome, WriteConflict
-from app.booking.drivers import Driver
+from app.booking.driver import Driver
 from app.booking.failures import intent_problem, transient_failure
 from app.booking.idempotency import Replay
 from app.booking.intents import AnyIntent, Intent, Lane

@@ -10,13 +10,15 @@ from app.booking.change import Change, Patch
 from app.booking.closing import Closure, close
 from app.booking.committer import SLOTS, Committer
 from app.booking.confirm_extend_close import Close, Confirm, Extend
-from app.booking.drivers import GRACE_SECONDS, PlainDriver, driver_for
+from app.booking.driver import GRACE_SECONDS
 from app.booking.edit import EditResource, EditService
 from app.booking.existing import ExistingIntent, ReservationMoved
 from app.booking.group import AllOrNothing, BookGroup, Move
 from app.booking.idempotency import AnyToken, Replay, Token, read_answers, replay
 from app.booking.import_rows import ChangeRow
+from app.booking.plain_driver import PlainDriver
 from app.booking.priority import priority_requester
+from app.booking.session_driver import SessionDriver
 from app.booking.submission import ExistingFields, submit_for_existing
 from app.cluster.heartbeat import Heartbeat
 from app.domain.ids import ServiceId
@@ -275,3 +277,10 @@ def _unkeyed(value: T | Replay) -> T:
     if isinstance(value, Replay):  # pragma: no cover  # only an intent with a token is replayed
         raise TypeError("an intent without a key was replayed")
     return value
+
+
+def driver_for(store: Store, slots: int) -> SessionDriver | PlainDriver:
+    """The driver that the store's mode allows."""
+    if store.mode == "strict":
+        return SessionDriver(store.client.delegate, store.database.name, slots)
+    return PlainDriver(store)

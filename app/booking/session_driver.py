@@ -1,15 +1,10 @@
-"""Drivers run the steps of a transaction: in a session of the synchronous client, or call by call without one.
-
-Time-outs are `pymongo.timeout`, never a cancelled task: a thread inside the driver cannot be stopped, and would send
-its write later, outside the transaction.
-"""
+"""The driver of strict mode: transactions in sessions of the synchronous client, each in one hop to a thread."""
 
 import asyncio
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import pymongo
 from pymongo.database import Database
@@ -20,37 +15,17 @@ from pymongo.synchronous.mongo_client import MongoClient
 from typing_extensions import override
 
 from app.booking.doubtful_sessions import DoubtfulSessions
+from app.booking.driver import GRACE_SECONDS, GRACE_STEPS, Driver, no_registration
 from app.cluster.heartbeat import EnsureRegistered, SessionOwner
 from app.deadline import LEAST_SECONDS
 from app.outages import is_unheard
 from app.storage.bson_types import BsonDocument
-from app.storage.client import Store
 from app.storage.concerns import MAJORITY, begin
 from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
 
 T = TypeVar("T")
 
-GRACE_SECONDS = 1.0
-"""The time that a commit, and the read that finds out whether it was applied, have beyond the budget of their batch."""
-GRACE_STEPS = frozenset({"commit", "kill", "commit.fence", "commit.prove", "plain.prove", "reservations.stamp"})
-"""The steps that have `GRACE_SECONDS`."""
 NO_SUCH_TRANSACTION = 251
-
-
-class Driver(Protocol):
-    """Runs a body to its end; `atomic`: either all of its writes are applied or none."""
-
-    atomic: bool
-
-    async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
-        """Run a body in one of the driver's slots, which runs one body at a time."""
-
-    async def close(self) -> None:
-        """Release sessions and threads."""
-
-
-async def _no_registration() -> None:
-    """Require no registration before a batch."""
 
 
 class SessionDriver(Driver, SessionOwner):
@@ -70,7 +45,7 @@ class SessionDriver(Driver, SessionOwner):
         self.database: Database[BsonDocument] = client.get_database(
             database, read_concern=ReadConcern("majority"), write_concern=MAJORITY
         )
-        self.ensure_registered: EnsureRegistered = _no_registration
+        self.ensure_registered: EnsureRegistered = no_registration
         self.doubtful_sessions = DoubtfulSessions(client)
         self.sessions = [self._new_session() for _ in range(slots)]
         self._retired_slots: set[int] = set()
@@ -234,77 +209,3 @@ def _abort_or_raise(session: ClientSession) -> None:
         del session._finish_transaction_with_retry  # noqa: SLF001  # the class's own shows again
     if failures:
         raise failures[0]
-
-
-class PlainDriver(Driver, SessionOwner):
-    """Call by call on the asynchronous client, without a transaction: optimistic mode, and mongomock."""
-
-    atomic = False
-
-    def __init__(self, store: Store) -> None:
-        self.ensure_registered: EnsureRegistered = _no_registration
-        self._database = store.database
-
-    @override
-    async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
-        """Step through the body; steps about sessions and transactions do nothing."""
-        del slot
-        await self.ensure_registered()
-        until = time.monotonic() + budget_seconds
-        try:
-            step = next(body)
-            while True:
-                try:
-                    result = await self._perform(step, until)
-                except PyMongoError as error:
-                    step = body.throw(error)
-                else:
-                    step = body.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-        finally:
-            body.close()
-
-    async def _perform(self, step: Step, until: float) -> Any:
-        if step in (BEGIN, COMMIT, ABORT, KILL):
-            return None
-        # The writes are completed once the first was sent: without a transaction a part of them would remain.
-        grace = LEAST_SECONDS if step.method == "find" else GRACE_SECONDS
-        with pymongo.timeout(max(until - time.monotonic(), grace)):
-            method: Callable[..., Any] = getattr(self._database[step.collection], step.method)
-            result = method(*step.arguments, **step.options)
-            return await (result.to_list(None) if step.method == "find" else result)
-
-    @override
-    def session_ids(self) -> list[bytes]:
-        """None: this driver has no sessions."""
-        return []
-
-    @override
-    def doubtful_session_ids(self) -> list[bytes]:
-        """None: this driver has no sessions."""
-        return []
-
-    @override
-    def retire_sessions(self) -> None:
-        """Do nothing: this driver has no sessions."""
-
-    @override
-    def adopt_sessions(self, sessions: list[bytes]) -> None:
-        """Do nothing: without transactions a session locks no document."""
-
-    @override
-    async def end_doubtful_sessions(self) -> None:
-        """Do nothing: this driver has no sessions."""
-
-    @override
-    async def close(self) -> None:
-        """Do nothing: there is nothing to release."""
-
-
-def driver_for(store: Store, slots: int) -> SessionDriver | PlainDriver:
-    """The driver that the store's mode allows."""
-    if store.mode == "strict":
-        return SessionDriver(store.client.delegate, store.database.name, slots)
-    return PlainDriver(store)

@@ -336,7 +336,7 @@ def test_only_booking_writes_reservations() -> None:
 
 OPERATOR = re.compile(r"\$[a-zA-Z]+")
 
-COLLECTIONS = ["app/storage/*", "app/migration/*", "app/booking/drivers.py"]
+COLLECTIONS = ["app/storage/*", "app/migration/*", "app/booking/*_driver.py"]
 """Where collections are named. The drivers are handed the names that steps carry."""
 
 

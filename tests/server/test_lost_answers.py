@@ -11,10 +11,10 @@ from mongomock_motor import AsyncMongoMockCollection
 from pymongo.errors import AutoReconnect
 
 from app.booking import BookingService, Refused, Replay, Token
-from app.booking.drivers import PlainDriver
 from app.booking.edit import EditService
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
+from app.booking.plain_driver import PlainDriver
 from app.errors import OutcomeUnknown, Problem
 from app.storage.catalogue_updates import Changes
 from app.storage.client import Store

@@ -15,7 +15,7 @@ import pytest
 
 from app.booking import BookingService
 from app.booking.doubtful_sessions import LATE_PACKET_SECONDS, DoubtfulSessions
-from app.booking.drivers import SessionDriver
+from app.booking.session_driver import SessionDriver
 from app.cluster import heartbeat
 from app.cluster.reaper import SILENT_SECONDS, Reaper
 from app.errors import Problem

@@ -12,8 +12,9 @@ from pymongo.synchronous.client_session import ClientSession
 from app.booking import BookingService, Replay, Token
 from app.booking.batch import Batch, Outcome, WriteConflict
 from app.booking.change import Change
-from app.booking.drivers import PlainDriver, SessionDriver
 from app.booking.outcomes import Accepted
+from app.booking.plain_driver import PlainDriver
+from app.booking.session_driver import SessionDriver
 from app.booking.transaction import attempt
 from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem

@@ -18,7 +18,7 @@ import click
 from bson import ObjectId
 
 from app.booking import BookingService, Refused
-from app.booking.drivers import SessionDriver
+from app.booking.session_driver import SessionDriver
 from app.cluster import heartbeat
 from app.errors import Problem
 from app.storage.client import connect

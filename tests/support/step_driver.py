@@ -12,10 +12,10 @@ from pymongo.errors import AutoReconnect
 
 from app.booking import Book, BookingService
 from app.booking.batch import Batch, Outcome
-from app.booking.drivers import SessionDriver
 from app.booking.edit import EditResource
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
+from app.booking.session_driver import SessionDriver
 from app.booking.timestamps import Age
 from app.booking.transaction import attempt
 from app.catalogue.changes import Wanted
