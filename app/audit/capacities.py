@@ -7,10 +7,9 @@ from app.audit.paths import outermost, value_at
 from app.audit.report import Report
 from app.audit.shape import Shape, ShapeError
 from app.domain.ids import ResourceId
-from app.storage.capacities import FIELDS, Former, counts_guests, former_capacities, stated_capacity
+from app.storage.capacities import FIELDS, Former, IdTexts, counts_guests, former_capacities, stated_capacity
 from app.storage.readonly import DeniedError, ReadOnlyDatabase
 from app.storage.row_reader import LeftOut
-from app.storage.values import identity
 
 RESOURCES = "resources"
 _NAMES = ("name", "title", "label", "number")
@@ -24,10 +23,10 @@ class Resources:
         collection: The collection that they were read from.
         capacities: By the resource's id; a resource without an entry has capacity 1.
         former: Higher capacities that Reserva's own resources had before, by id.
-        capacity_of_all: The capacity of every resource, where `--capacity` sets it.
+        every: The capacity of every resource, where `--capacity` sets it.
         by_guest: The ids of the resources whose capacity counts guests instead of reservations.
         names: Their names by id, where they have one.
-        string_ids: The ids that are stored as strings; such a document replaces one whose ObjectId has the same text.
+        ids: The texts of their ids; an id that is a text takes the place of an ObjectId with the same text.
     """
 
     collection: str = RESOURCES
@@ -36,7 +35,7 @@ class Resources:
     every: int | None = None
     by_guest: set[str] = field(default_factory=set)
     names: dict[str, str] = field(default_factory=dict)
-    texts: set[str] = field(default_factory=set)
+    ids: IdTexts = field(default_factory=IdTexts)
 
     def capacities_of(self, resources: Iterable[ResourceId]) -> Mapping[ResourceId, int]:
         """The capacity of each of the resources."""
@@ -101,16 +100,9 @@ async def _missing_message(reading: ReadOnlyDatabase, collection: str, path: str
 
 def _add_resource(document: Mapping[str, object], path: str, resources: Resources, report: Report) -> None:
     """Add a resource, with the capacity at `path`, or where payload-reserve and Reserva keep it if that is empty."""
-    raw = document.get("_id")
-    text = identity(raw)
-    if text is None:
+    resource = resources.ids.enter(document.get("_id"), resources.forget)
+    if resource is None:
         return
-    resource = ResourceId(text)
-    if raw != resource and resource in resources.texts:
-        return
-    if raw == resource:
-        resources.forget(resource)
-        resources.texts.add(resource)
     capacity = stated_capacity({"capacity": value_at(document, path)} if path else document)
     if isinstance(capacity, LeftOut):
         report.notes.add(f"{capacity.reason}, so 1", f"{resource} ({capacity.value})")

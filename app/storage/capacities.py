@@ -1,6 +1,6 @@
 """Capacities of resources of any program: now and in the past, in reservations or guests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -23,29 +23,48 @@ _BY_GUEST = ("per-guest", "guests")
 
 
 @dataclass(slots=True)
-class Limits:
-    """Capacities (1 where none is listed), former capacities and capacity modes of resources, by the text of their ids.
+class IdTexts:
+    """The texts of the ids of resources.
 
     Of two resources whose ids have the same text, the one whose id is a text counts: it is the one that is booked.
     """
 
+    _exact: set[ResourceId] = field(default_factory=set)
+    """The texts that are ids as they stand."""
+
+    def enter(self, raw: object, forget: Callable[[ResourceId], None]) -> ResourceId | None:
+        """The text of an id; None where its resource does not count.
+
+        Args:
+            raw: The `_id`, of any type.
+            forget: Called with the text where the resource takes the place of one that was entered before.
+        """
+        text = identity(raw)
+        if text is None:
+            return None
+        resource = ResourceId(text)
+        if raw != resource and resource in self._exact:
+            return None
+        if raw == resource:
+            forget(resource)
+            self._exact.add(resource)
+        return resource
+
+
+@dataclass(slots=True)
+class Limits:
+    """Capacities (1 where none is listed), former capacities and capacity modes of resources, by `IdTexts`."""
+
     capacities: dict[ResourceId, int] = field(default_factory=dict)
     former: dict[ResourceId, Former] = field(default_factory=dict)
     by_guest: set[ResourceId] = field(default_factory=set)
-    _texts: set[ResourceId] = field(default_factory=set)
+    _ids: IdTexts = field(default_factory=IdTexts)
 
     def learn(self, found: Row) -> None:
         """Add a stored resource."""
-        raw = found.get("_id")
-        text = identity(raw)
-        if text is None:
+        resource = self._ids.enter(found.get("_id"), self._forget)
+        if resource is None:
             return
-        resource = ResourceId(text)
-        if raw != resource and resource in self._texts:
-            return
-        if raw == resource:
-            self._forget(resource)
-            self._texts.add(resource)
         stated = stated_capacity(found)
         capacity = 1 if isinstance(stated, LeftOut) else stated
         if capacity != 1:
