@@ -21,7 +21,7 @@ each reservation. Matching the same windows a second time changes nothing.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import chain
@@ -114,51 +114,45 @@ def match(windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis
         known: The findings of that resource, the oldest first: all unresolved ones, and the resolved that may return.
         now: The instant at which acceptances are asked.
     """
-    working = match_in_steps(windows, known, now)
-    while True:
-        try:
-            next(working)
-        except StopIteration as end:
-            matched: Matched = end.value
-            return matched
+    matching = Matching(windows, known, now)
+    for _ in matching.steps():
+        pass
+    return matching.matched
 
 
-def match_in_steps(
-    windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis
-) -> Generator[None, None, Matched]:
-    """Do what `match` does in steps of a few milliseconds, for callers that have other work in between."""
-    matching = _Matching(sorted(windows, key=attrgetter("start")), known, now)
-    done = 0
-    for looked_at in chain(matching.index(), matching.take(), matching.leave(), matching.place()):
-        done += 1 + looked_at
-        if done >= STEP:
-            done = 0
-            yield
-    return matching.placed, matching.gone
+class Matching:
+    """What `match` does, in steps of a few milliseconds, for callers that have other work in between.
 
+    `matched` is the result once `steps` has ended. Each phase yields how many reservations it has examined.
+    """
 
-class _Matching:
-    """The phases of a match, to be run in order; each yields how many reservations it has examined."""
-
-    def __init__(self, windows: Sequence[Window], known: Sequence[StoredFinding], now: Millis) -> None:
-        self._windows, self._known, self._now = windows, known, now
+    def __init__(self, windows: Iterable[Window], known: Sequence[StoredFinding], now: Millis) -> None:
+        self._windows, self._known, self._now = sorted(windows, key=attrgetter("start")), known, now
         self._parts = _merged(known)
         self._places: dict[Hashable, list[int]] = {}
         self._takers: list[StoredFinding | None] = []
         self._sources: list[StoredFinding | None] = []
         self._merged: dict[int, list[Hashable]] = {}
         self._taken: set[Hashable] = set()
-        self.placed: list[MatchedWindow] = []
-        self.gone: list[VanishedFinding] = []
+        self.matched: Matched = ([], [])
 
-    def index(self) -> Iterator[int]:
+    def steps(self) -> Iterator[None]:
+        """Run the phases in order; pause after each step."""
+        examined = 0
+        for count in chain(self._index(), self._take(), self._leave(), self._place()):
+            examined += 1 + count
+            if examined >= STEP:
+                examined = 0
+                yield
+
+    def _index(self) -> Iterator[int]:
         """Index the windows by reservation."""
         for place, window in enumerate(self._windows):
             for reservation in window.reservations:
                 self._places.setdefault(reservation, []).append(place)
             yield len(window.reservations)
 
-    def take(self) -> Iterator[int]:
+    def _take(self) -> Iterator[int]:
         """Give each window a finding; for windows that get no unresolved one, record which they were part of."""
         claims = _Claims(_claims(self._known, self._parts), self._places)
         wholes = _Claims(_wholes(self._known), self._places)
@@ -171,24 +165,26 @@ class _Matching:
                 self._taken.add(taker.id)
             yield len(window.reservations)
 
-    def leave(self) -> Iterator[int]:
+    def _leave(self) -> Iterator[int]:
         """Record the unresolved findings that no window got, and what they merged into."""
+        _, gone = self.matched
         for finding in self._known:
             if finding.state == "resolved" or finding.id in self._taken:
                 continue
             home = _home(finding, self._windows, self._places)
             into = None if home is None else self._takers[home]
-            self.gone.append(VanishedFinding(finding.id, None if into is None else into.id))
+            gone.append(VanishedFinding(finding.id, None if into is None else into.id))
             if home is not None:
                 self._merged.setdefault(home, []).append(finding.id)
             yield len(finding.extent.reservations)
 
-    def place(self) -> Iterator[int]:
+    def _place(self) -> Iterator[int]:
         """Record the match of each window."""
+        placed, _ = self.matched
         for place, (window, taker, source) in enumerate(zip(self._windows, self._takers, self._sources, strict=True)):
             stands = taker is not None and (taker.state != "resolved" or taker.id in self._parts)
             merged = tuple(self._merged.get(place, ()))
-            self.placed.append(_matched_window(window, taker, source, merged, self._now, returns=not stands))
+            placed.append(_matched_window(window, taker, source, merged, self._now, returns=not stands))
             yield len(window.reservations)
 
 

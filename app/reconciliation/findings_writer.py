@@ -13,8 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TypeVar
 
-from app.domain import finding_identity
-from app.domain.finding_identity import Matched, StoredFinding
+from app.domain.finding_identity import Matched, Matching, StoredFinding
 from app.domain.ids import ResourceId
 from app.domain.instants import Millis
 from app.domain.sweep import Window
@@ -127,14 +126,10 @@ async def _match_resource(
 
 async def _match_in_steps(windows: Sequence[Window], known: Sequence[StoredFinding], now: Millis) -> Matched:
     """Match step by step; between two steps the event loop serves other tasks."""
-    working = finding_identity.match_in_steps(windows, known, now)
-    while True:
-        try:
-            next(working)
-        except StopIteration as end:
-            matched: Matched = end.value
-            return matched
+    matching = Matching(windows, known, now)
+    for _ in matching.steps():
         await asyncio.sleep(0)
+    return matching.matched
 
 
 async def _yielding(items: Iterable[T]) -> AsyncIterator[T]:

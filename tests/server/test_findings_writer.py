@@ -1,14 +1,14 @@
 """How runs write findings: in batches, interrupted, in any year, and of very many reservations."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId, encode
 
-from app.domain import finding_identity
+from app.domain.finding_identity import Matching
 from app.reconciliation import engine, findings_batches
 from app.reconciliation.engine import reconcile_reservations
 from app.reconciliation.findings.transitions import FindingTransition, transition
@@ -133,21 +133,16 @@ async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest
     """Whoever ends the process is heard after a step, not after all of them; the run waits for another process."""
     times = [(NINE + at * HOUR, NINE + at * HOUR + HOUR / 2) for at in range(2_500) for _ in range(2)]
     await book(store, *times)
-    original, taken = finding_identity.match_in_steps, []
+    original, taken = Matching.steps, []
     asked = await RunStore(store).enqueue("full")
 
-    def steps(*arguments: Any) -> Generator[None, None, Any]:
-        working = original(*arguments)
-        while True:
-            try:
-                next(working)
-            except StopIteration as end:
-                return end.value
+    def steps(matching: Matching) -> Iterator[None]:
+        for _ in original(matching):
             taken.append(1)
             carrying_out.cancel()
             yield
 
-    monkeypatch.setattr(finding_identity, "match_in_steps", steps)
+    monkeypatch.setattr(Matching, "steps", steps)
     carrying_out = asyncio.create_task(engine.carry_out(store, asked.id))
     with pytest.raises(asyncio.CancelledError):
         await carrying_out

@@ -14,11 +14,11 @@ from app.domain.acceptance import JOINED, LOWER, RAN_OUT, TOO_MANY, Acceptance, 
 from app.domain.finding_identity import (
     Extent,
     MatchedWindow,
+    Matching,
     State,
     StoredFinding,
     VanishedFinding,
     match,
-    match_in_steps,
 )
 from app.domain.instants import Millis
 from app.domain.sweep import Row, Window, sweep
@@ -323,7 +323,7 @@ def test_it_takes_little_more_than_each_once() -> None:
 def test_it_stops_often_enough() -> None:
     """A process with very many windows has its event loop back after a few thousand reservations each time."""
     windows = [window(4 * at, 4 * at + 2, "all day", f"r{at}") for at in range(10_000)]
-    pauses = sum(1 for _ in match_in_steps(windows, [], NOW))
+    pauses = sum(1 for _ in Matching(windows, [], NOW).steps())
 
     assert pauses >= 3 * 20_000 // 2_000
 
