@@ -1,4 +1,4 @@
-"""Five cron fields, as everybody writes them: the times that they mean, in UTC."""
+"""Cron lines of five fields, and their times in UTC."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -6,18 +6,18 @@ from datetime import UTC, datetime, timedelta
 from cronsim import CronSim, CronSimError
 
 _FIELDS = 5
-_INSTANT = timedelta(microseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
-    """The times of a line that `parse` has found to be one."""
+class CronLine:
+    """A line that `parse` has checked."""
 
-    line: str
+    text: str
 
 
-def parse(line: str) -> Times:
-    """The times of a cron line.
+def parse(line: str) -> CronLine:
+    """Parse a cron line.
 
     As in every cron, a time matches if its day of the month *or* its weekday does where both are restricted.
 
@@ -32,14 +32,14 @@ def parse(line: str) -> Times:
         raise ValueError(f"{line!r} is not understood: {error}.") from None
     except StopIteration:
         raise ValueError(f"{line!r} never comes.") from None
-    return Times(line)
+    return CronLine(line)
 
 
-def following(times: Times, instant: datetime) -> datetime:
+def next_after(line: CronLine, instant: datetime) -> datetime:
     """The first time after an instant."""
-    return next(CronSim(times.line, instant.astimezone(UTC)))
+    return next(CronSim(line.text, instant.astimezone(UTC)))
 
 
-def previous(times: Times, instant: datetime) -> datetime:
+def last_until(line: CronLine, instant: datetime) -> datetime:
     """The last time that is not after an instant."""
-    return next(CronSim(times.line, instant.astimezone(UTC) + _INSTANT, reverse=True))
+    return next(CronSim(line.text, instant.astimezone(UTC) + _MICROSECOND, reverse=True))

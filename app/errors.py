@@ -139,7 +139,7 @@ class OutcomeUnknown(Problem):
 
     def __init__(self, reservations: Sequence[str] = (), *, keyed: bool = False) -> None:
         again = "repeat it with the same Idempotency-Key, or " if keyed else ""
-        look = "the ids" if reservations else "what it is about"
+        target = "the ids" if reservations else "what it is about"
         before = "" if keyed else " before you repeat it"
-        detail = f"The database did not say whether this was done; {again}read {look}{before}."
+        detail = f"The database did not say whether this was done; {again}read {target}{before}."
         super().__init__("outcome-unknown", detail, reservations=[*reservations])

@@ -1,6 +1,6 @@
 """The log: structured events on standard error, for people (`console`) or machines (`json`).
 
-What libraries log by the standard library takes the same way, so that one stream reads alike.
+Lines that libraries log by the standard library go through the same processors, so that all lines look alike.
 """
 
 import logging
@@ -12,16 +12,16 @@ import structlog
 from app.repeats import Repeats
 from app.settings import Settings
 
-_QUIET = {
+_LIBRARY_LEVELS = {
     "arq": logging.WARNING,
     "asyncio": logging.INFO,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
     "pymongo": logging.INFO,
 }
-"""Libraries that log each of their steps below these levels, also when we want our own."""
+"""The least levels of libraries that log each of their steps below them, whatever the level of the settings."""
 
-_SHARED: list[structlog.typing.Processor] = [
+_PROCESSORS: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
@@ -30,19 +30,19 @@ _SHARED: list[structlog.typing.Processor] = [
 
 
 def configure(settings: Settings) -> None:
-    """Set up the log of this process; the last call counts."""
+    """Configure the log of this process; a later call replaces the configuration."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(settings))
     handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
-    for name, level in _QUIET.items():
+    for name, level in _LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(max(level, root.level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *_SHARED,
+            *_PROCESSORS,
             structlog.processors.format_exc_info,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -52,8 +52,8 @@ def configure(settings: Settings) -> None:
     )
 
 
-def passed_on(*names: str) -> dict[str, Any]:
-    """A `logging.config` dictionary by which these loggers, set up by a library, hand everything to ours."""
+def propagating_config(*names: str) -> dict[str, Any]:
+    """A `logging.config` dictionary by which the loggers of a library propagate everything to the root logger."""
     loggers = {name: {"handlers": [], "propagate": True} for name in names}
     return {"version": 1, "disable_existing_loggers": False, "loggers": loggers}
 
@@ -65,6 +65,6 @@ def _formatter(settings: Settings) -> logging.Formatter:
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder(), structlog.processors.format_exc_info],
+        foreign_pre_chain=[*_PROCESSORS, structlog.stdlib.ExtraAdder(), structlog.processors.format_exc_info],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )

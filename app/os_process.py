@@ -32,7 +32,7 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def dying_with_us(command: list[str]) -> list[str]:
+def bound_to_this_process(command: list[str]) -> list[str]:
     """The command line that runs `command` and ends it with this process."""
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
 

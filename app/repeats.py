@@ -22,7 +22,7 @@ _NAMES = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?=:|$)", re.MULTILINE)
 
 
 @dataclass(slots=True)
-class _Shown:
+class _Occurrences:
     """When a traceback was last shown, and how often it occurred since."""
 
     at: float
@@ -39,7 +39,7 @@ class Repeats(logging.Filter):
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._now = now
-        self._shown: FIFOCache[int, _Shown] = FIFOCache(TRACEBACKS_MAX)
+        self._shown: FIFOCache[int, _Occurrences] = FIFOCache(TRACEBACKS_MAX)
         self._lock = threading.Lock()
 
     @override
@@ -55,7 +55,7 @@ class Repeats(logging.Filter):
             if shown is not None and now - shown.at < WINDOW_SECONDS:
                 shown.since += 1
                 return False
-            self._shown[key] = _Shown(now)
+            self._shown[key] = _Occurrences(now)
         if shown is not None and shown.since:
             _add_count(record, shown.since)
         return True
@@ -64,8 +64,8 @@ class Repeats(logging.Filter):
 def _traceback(record: logging.LogRecord) -> str | None:
     """The traceback of a line: rendered already if it is one of ours, still to be rendered if a library's."""
     if isinstance(record.msg, dict):
-        ours = record.msg.get("exception")
-        return ours if isinstance(ours, str) else None
+        rendered = record.msg.get("exception")
+        return rendered if isinstance(rendered, str) else None
     if not record.exc_info or record.exc_info[0] is None:
         return None
     # Kept on the record, as the standard library does, so that it is rendered once.

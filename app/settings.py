@@ -1,4 +1,4 @@
-"""Settings: environment variables, read once by whoever starts a process and handed down from there."""
+"""Settings: environment variables, read once at the start of a process and passed on from there."""
 
 import os
 import re
@@ -14,17 +14,17 @@ from app.environment import PREFIX, SettingsError, from_files, unknown
 
 Mode = Literal["auto", "strict", "optimistic"]
 
-SIGNED_BY = "whsec_"
-"""What a secret of Standard Webhooks begins with."""
+WEBHOOK_PREFIX = "whsec_"
+"""The prefix of a secret of Standard Webhooks."""
 _KEY_BYTES = range(24, 65)
-"""Of the key in such a secret; of text without the beginning, so many bytes in base64 are taken for one."""
+"""The bytes of the key in such a secret. Base64 of so many bytes counts as a key without the prefix as well."""
 
-_SHOWN = 40
-"""Characters of a value that a message repeats."""
+_VALUE_LENGTH_MAX = 40
+"""Characters of a value that a message quotes."""
 
 
 class Settings(BaseSettings):
-    """What a process of Reserva can be told. Two names are everybody's, the rest begin with `RESERVA_`."""
+    """The settings of a process. Two variables have common names, the others begin with `RESERVA_`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, populate_by_name=True)
 
@@ -77,7 +77,7 @@ class Settings(BaseSettings):
 
     @property
     def chosen_mode(self) -> Mode | None:
-        """The mode that somebody asked for; None where the default was left alone."""
+        """The mode that was set explicitly; None for the default."""
         return self.mode if "mode" in self.model_fields_set else None
 
     @field_validator("mongodb_url", "redis_url", "alert_url", "alert_secret", "public_url", mode="before")
@@ -87,60 +87,64 @@ class Settings(BaseSettings):
 
     @field_validator("mongodb_url")
     @classmethod
-    def _of_mongodb(cls, url: str | None) -> str | None:
-        """Only how it begins; all else is for the driver to say, which knows lists of hosts and options."""
+    def _check_mongodb_url(cls, url: str | None) -> str | None:
+        """Check the scheme only; the driver checks lists of hosts and options."""
         if url is not None and not url.startswith(("mongodb://", "mongodb+srv://")):
             raise ValueError("is not an address of MongoDB: it must begin with mongodb:// or mongodb+srv://.")
         return url
 
     @field_validator("redis_url")
     @classmethod
-    def _of_redis(cls, url: str | None) -> str | None:
-        if url is not None and (wrong := _fault(url, ("redis", "rediss", "unix"))):
-            raise ValueError(f"is not an address of Redis: {wrong}. Write it like redis://host:6379/0.")
+    def _check_redis_url(cls, url: str | None) -> str | None:
+        if url is not None and (fault := _url_fault(url, ("redis", "rediss", "unix"))):
+            raise ValueError(f"is not an address of Redis: {fault}. Write it like redis://host:6379/0.")
         return url
 
     @field_validator("alert_url")
     @classmethod
-    def _of_the_web(cls, url: str | None) -> str | None:
-        if url is not None and (wrong := _fault(url, ("http", "https"))):
-            raise ValueError(f"is not a web address: {wrong}. Write it like https://example.com/hook.")
+    def _check_alert_url(cls, url: str | None) -> str | None:
+        if url is not None and (fault := _url_fault(url, ("http", "https"))):
+            raise ValueError(f"is not a web address: {fault}. Write it like https://example.com/hook.")
         return url
 
     @field_validator("alert_secret")
     @classmethod
-    def _of_webhooks(cls, secret: str | None) -> str | None:
-        """Held to the letter here, because the library would drop what is no base64 and sign with the rest."""
-        if secret is not None and secret.startswith(SIGNED_BY) and not decoded(secret.removeprefix(SIGNED_BY)):
+    def _check_alert_secret(cls, secret: str | None) -> str | None:
+        """Refuse invalid base64, which the library would skip and sign with the rest."""
+        if (
+            secret is not None
+            and secret.startswith(WEBHOOK_PREFIX)
+            and not decode_base64(secret.removeprefix(WEBHOOK_PREFIX))
+        ):
             raise ValueError(
-                f"is no secret of Standard Webhooks: after `{SIGNED_BY}` comes base64."
-                f' Make one by: echo "{SIGNED_BY}$(openssl rand -base64 32)"'
+                f"is no secret of Standard Webhooks: after `{WEBHOOK_PREFIX}` comes base64."
+                f' Make one by: echo "{WEBHOOK_PREFIX}$(openssl rand -base64 32)"'
             )
         return secret
 
     def alert_key(self) -> bytes | None:
-        """What alerts are signed with: the bytes in base64, as Standard Webhooks have them; any other text as it is."""
+        """The key that signs alerts: the bytes of a secret of Standard Webhooks; of any other text its UTF-8."""
         if self.alert_secret is None:
             return None
-        key = decoded(self.alert_secret.removeprefix(SIGNED_BY))
-        is_key = self.alert_secret.startswith(SIGNED_BY) or len(key) in _KEY_BYTES
+        key = decode_base64(self.alert_secret.removeprefix(WEBHOOK_PREFIX))
+        is_key = self.alert_secret.startswith(WEBHOOK_PREFIX) or len(key) in _KEY_BYTES
         return key if is_key else self.alert_secret.encode()
 
     @field_validator("public_url")
     @classmethod
-    def _of_people(cls, url: str | None) -> str | None:
+    def _check_public_url(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        wrong = _fault(url, ("http", "https"))
-        if wrong is None and re.search(r"[?#@\\]", url):
-            wrong = "it can have no user, query or fragment, because paths are added to it"
-        if wrong:
-            raise ValueError(f"is not a web address: {wrong}. Write it like https://reserva.example.com.")
+        fault = _url_fault(url, ("http", "https"))
+        if fault is None and re.search(r"[?#@\\]", url):
+            fault = "it can have no user, query or fragment, because paths are added to it"
+        if fault:
+            raise ValueError(f"is not a web address: {fault}. Write it like https://reserva.example.com.")
         return url.rstrip("/")
 
     @field_validator("reconcile_cron", "alert_reminder")
     @classmethod
-    def _of_cron(cls, text: str, info: ValidationInfo) -> str:
+    def _check_cron_line(cls, text: str, info: ValidationInfo) -> str:
         if info.field_name == "alert_reminder" and not text:
             return text
         try:
@@ -160,14 +164,13 @@ def read_settings() -> Settings:
     """The settings of this process.
 
     Raises:
-        SettingsError: for names that are no settings and values that are none, a sentence each; no value of a secret
-            or an address is repeated.
+        SettingsError: with a sentence for each unknown name and invalid value; secrets and addresses are not quoted.
     """
     faults = unknown(VARIABLES, os.environ)
-    read, unread = from_files(VARIABLES, os.environ)
-    faults += unread
+    from_file, unreadable = from_files(VARIABLES, os.environ)
+    faults += unreadable
     try:
-        values: dict[str, Any] = {_key(name): value for name, value in read.items()}
+        values: dict[str, Any] = {_alias(name): value for name, value in from_file.items()}
         settings = Settings(**values)
     except ValidationError as error:
         faults += [_sentence(fault) for fault in error.errors()]
@@ -176,42 +179,42 @@ def read_settings() -> Settings:
     return settings
 
 
-def _key(variable: str) -> str:
-    """How pydantic calls a value in the environment, which the one from a file must replace."""
+def _alias(variable: str) -> str:
+    """The name under which pydantic reads a variable; a value from a file replaces the one of the environment."""
     field = VARIABLES[variable]
     return str(Settings.model_fields[field].validation_alias or field)
 
 
 def _sentence(fault: Any) -> str:
-    """What pydantic has found, for whoever wrote the variable."""
+    """An error of pydantic as a sentence that names the variable."""
     place = str(fault["loc"][0])
     name = next(variable for variable, field in VARIABLES.items() if place in {variable, field})
-    about = fault.get("ctx", {})
-    given = repr(fault["input"])[:_SHOWN]
+    context = fault.get("ctx", {})
+    value = repr(fault["input"])[:_VALUE_LENGTH_MAX]
     match fault["type"]:
         case "value_error":
-            return f"{name} {about['error']}"
+            return f"{name} {context['error']}"
         case "literal_error":
-            return f"{name}: must be {about['expected']}, not {given}."
+            return f"{name}: must be {context['expected']}, not {value}."
         case "greater_than_equal":
-            return f"{name}: must be {about['ge']:,} or more, not {given}."
+            return f"{name}: must be {context['ge']:,} or more, not {value}."
         case "less_than_equal":
-            return f"{name}: must be {about['le']:,} or less, not {given}."
+            return f"{name}: must be {context['le']:,} or less, not {value}."
         case "int_parsing" | "int_from_float" | "int_type" | "int_parsing_size":
-            return f"{name}: must be a whole number, not {given}."
+            return f"{name}: must be a whole number, not {value}."
     return f"{name}: {fault['msg']}."
 
 
-def decoded(text: str) -> bytes:
-    """What base64 stands for, with or without its padding; nothing where it is none."""
+def decode_base64(text: str) -> bytes:
+    """Decode base64 with or without padding; empty if the text is invalid."""
     try:
         return b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
         return b""
 
 
-def _fault(url: str, schemes: tuple[str, ...]) -> str | None:
-    """What is wrong with an address, without repeating it: it may hold a password."""
+def _url_fault(url: str, schemes: tuple[str, ...]) -> str | None:
+    """The fault of an address, if it has one. It is not quoted, because it may contain a password."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -229,4 +232,4 @@ def _fault(url: str, schemes: tuple[str, ...]) -> str | None:
         "it can have no option but db, the number of a database": "http" not in parts.scheme
         and not re.fullmatch(r"(db=[0-9]+)?", parts.query),
     }
-    return next((wrong for wrong, holds in tests.items() if holds), None)
+    return next((fault for fault, holds in tests.items() if holds), None)

@@ -21,7 +21,7 @@ from typing import Any
 import click
 from bson import ObjectId
 
-from app.cli.common import CouldNot
+from app.cli.common import CommandFailed
 from app.domain.instants import render
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect
@@ -158,7 +158,7 @@ def _address(servers: Servers, url: str | None) -> str:
             return servers.address(name)
         except NotAtHand as no:
             reason = no
-    raise CouldNot(f"No server with transactions: {reason}. --mongodb URL names another.") from reason
+    raise CommandFailed(f"No server with transactions: {reason}. --mongodb URL names another.") from reason
 
 
 if __name__ == "__main__":

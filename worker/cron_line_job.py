@@ -8,7 +8,7 @@ from arq.cron import CronJob
 from arq.typing import WorkerCoroutine
 from typing_extensions import override
 
-from app.cron import Times, following
+from app.cron import CronLine, next_after
 
 
 class CronLineJob(CronJob):
@@ -17,14 +17,14 @@ class CronLineJob(CronJob):
     Args:
         coroutine: The job.
         times: The times, which `app.cron.parse` has read.
-        options: Those of `arq.cron`, but for its times.
+        options: The options of `arq.cron` except its times.
     """
 
-    def __init__(self, coroutine: WorkerCoroutine, times: Times, **options: Any) -> None:
+    def __init__(self, coroutine: WorkerCoroutine, times: CronLine, **options: Any) -> None:
         super().__init__(**vars(cron(coroutine, **options)))
         self._times = times
 
     @override
     def calculate_next(self, prev_run: datetime) -> None:
         """Set `next_run` to the first time of the line after `prev_run`."""
-        self.next_run = following(self._times, prev_run)
+        self.next_run = next_after(self._times, prev_run)

@@ -1,9 +1,8 @@
-"""Access over HTTP: the one statement that every route makes about who may use it."""
+"""Access over HTTP: the guard by which every route declares who may use it."""
 
-from typing import Any, cast
+from typing import cast
 
 from litestar import Litestar
-from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
@@ -11,27 +10,27 @@ from app.access.keyring import Keyring
 from app.caller import Caller, Scope
 from app.errors import Problem
 from app.http.openapi import SECURITY_SCHEME
-from app.http.request import Request
+from app.http.request import AnyConnection, Request
 
 KEYRING = "keyring"
-"""Where the application's state has it."""
+"""The key of the keyring in the application's state."""
 
 
 class Access:
-    """What a route asks of its caller. Made by `needs`, `any_key` and `open_to_all`."""
+    """The requirement of a route, as a guard. Made by `needs`, `any_key` and `open_to_all`."""
 
-    def __init__(self, scope: Scope | None, *, keyed: bool = True) -> None:
+    def __init__(self, scope: Scope | None, *, requires_key: bool = True) -> None:
         self.scope = scope
-        self.keyed = keyed
+        self.requires_key = requires_key
 
-    async def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Let the request pass, with its `Caller` as the user.
+    async def __call__(self, connection: AnyConnection, handler: BaseRouteHandler) -> None:
+        """Check the API key of a request, and set its `Caller` as the user.
 
         Raises:
             Problem: `unauthenticated`, or `forbidden` naming the scope that is missing.
         """
         del handler
-        if not self.keyed:
+        if not self.requires_key:
             return
         caller = await _authenticate(connection)
         if self.scope is not None:
@@ -39,38 +38,38 @@ class Access:
         connection.scope["user"] = caller
 
     def security(self) -> list[dict[str, list[str]]]:
-        """The same for OpenAPI."""
-        return [{SECURITY_SCHEME: [self.scope] if self.scope else []}] if self.keyed else [{}]
+        """The requirement in the form of OpenAPI."""
+        return [{SECURITY_SCHEME: [self.scope] if self.scope else []}] if self.requires_key else [{}]
 
 
 def needs(scope: Scope) -> Access:
-    """Keys with this scope: `guards=[needs("catalogue:write")]`."""
+    """Require a key with this scope: `guards=[needs("catalogue:write")]`."""
     return Access(scope)
 
 
 def any_key() -> Access:
-    """Any valid key."""
+    """Require any valid key."""
     return Access(None)
 
 
 def open_to_all() -> Access:
-    """Nobody needs a key."""
-    return Access(None, keyed=False)
+    """Require no key."""
+    return Access(None, requires_key=False)
 
 
 def caller_of(request: Request) -> Caller:
-    """Who is asking; of a route that needs a key."""
+    """The caller of a request to a route that requires a key."""
     return cast("Caller", request.scope["user"])
 
 
 def access_of(handler: HTTPRouteHandler) -> Access | None:
-    """What a route stated; None if it forgot."""
-    stated = [guard for guard in handler.resolve_guards() if isinstance(guard, Access)]
-    return stated[-1] if stated else None
+    """The guard of a route; None if it declares none."""
+    guards = [guard for guard in handler.resolve_guards() if isinstance(guard, Access)]
+    return guards[-1] if guards else None
 
 
 def describe_access(app: Litestar) -> None:
-    """Put into every route's description what its guard asks for."""
+    """Add the requirement of each route's guard to its description."""
     for route in app.routes:
         for handler, _ in route.route_handler_map.values() if isinstance(route, HTTPRoute) else ():
             access = access_of(handler)
@@ -78,7 +77,7 @@ def describe_access(app: Litestar) -> None:
                 handler.security = access.security()
 
 
-async def _authenticate(connection: ASGIConnection[Any, Any, Any, Any]) -> Caller:
+async def _authenticate(connection: AnyConnection) -> Caller:
     headers = [value for name, value in connection.scope["headers"] if name == b"authorization"]
     if not headers:
         raise Problem("unauthenticated", "Send an API key: Authorization: Bearer rsv_…")

@@ -44,7 +44,7 @@ class Token(NamedTuple):
         return f"rsv_{self.prefix}_{self.secret}"
 
 
-class MadeKey(NamedTuple):
+class IssuedKey(NamedTuple):
     """A new key or a rotated one, and its token, which is stored nowhere."""
 
     key: Key
@@ -63,7 +63,7 @@ async def create_key(
     *,
     customer: str | None = None,
     expires_days: int | None = None,
-) -> MadeKey:
+) -> IssuedKey:
     """Create a key.
 
     Args:
@@ -95,7 +95,7 @@ async def create_key(
         expires_at=None if expires_days is None else now + timedelta(days=expires_days),
     )
     await KeyStore(store).insert_key(key)
-    return MadeKey(key, str(token))
+    return IssuedKey(key, str(token))
 
 
 def _check_scopes(scopes: Collection[str], customer: str | None) -> None:
@@ -125,7 +125,7 @@ async def revoke_key(store: Store, prefix: str) -> Key:
     return key
 
 
-async def rotate_key(store: Store, prefix: str) -> MadeKey:
+async def rotate_key(store: Store, prefix: str) -> IssuedKey:
     """Give a key a new secret; the old one ends within a second. Id, scopes and expiry stay.
 
     Raises:
@@ -135,7 +135,7 @@ async def rotate_key(store: Store, prefix: str) -> MadeKey:
     key = await KeyStore(store).replace_secret(prefix, hash_of(secret), store.clock.now())
     if key is None:
         raise not_found("live key", prefix)
-    return MadeKey(key, str(Token(prefix, secret)))
+    return IssuedKey(key, str(Token(prefix, secret)))
 
 
 def is_over(key: Key, now: datetime) -> bool:

@@ -47,7 +47,7 @@ class Search:
 
     def __init__(self, seekers: Sequence[Seeker]) -> None:
         self._seekers = seekers
-        self._meeting = [
+        self._overlapping = [
             [other for other in seekers if other is not one and other.start < one.end and one.start < other.end]
             for one in seekers
         ]
@@ -62,10 +62,10 @@ class Search:
 
     def _place_rest(self) -> bool:
         """Place all remaining seekers: the one with the fewest places first, of these the one that begins first."""
-        left = [number for number in range(len(self._seekers)) if number not in self._placed]
-        if not left:
+        remaining = [number for number in range(len(self._seekers)) if number not in self._placed]
+        if not remaining:
             return True
-        number = min(left, key=lambda each: (len(self._seekers[each].open_places), self._seekers[each].start))
+        number = min(remaining, key=lambda each: (len(self._seekers[each].open_places), self._seekers[each].start))
         for place in self._seekers[number].open_places:
             self._nodes += 1
             if self._nodes > NODES_MAX:
@@ -82,9 +82,9 @@ class Search:
         else:
             del self._placed[number]
         units, fits = self._seekers[number].places[place][0], True
-        for other in self._meeting[number]:
+        for other in self._overlapping[number]:
             if place in other.places:
                 other.neighbour_units[place] = other.neighbour_units.get(place, 0) + sign * units
-        for there, where in self._placed.items():
-            fits = fits and (where != place or self._seekers[there].fits_at(place))
+        for seeker, resource in self._placed.items():
+            fits = fits and (resource != place or self._seekers[seeker].fits_at(place))
         return fits

@@ -195,14 +195,14 @@ def _abort_or_raise(session: ClientSession) -> None:
     finish = session._finish_transaction_with_retry  # noqa: SLF001  # what it raises is lost one call further up
     failures: list[PyMongoError] = []
 
-    def heard(command: str) -> BsonDocument:
+    def record_failure(command: str) -> BsonDocument:
         try:
             return finish(command)
         except PyMongoError as error:
             failures.append(error)
             raise
 
-    session._finish_transaction_with_retry = heard  # type: ignore[assignment]  # noqa: SLF001  # for this call
+    session._finish_transaction_with_retry = record_failure  # type: ignore[assignment]  # noqa: SLF001  # for this call
     try:
         session.abort_transaction()
     finally:

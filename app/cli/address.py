@@ -1,4 +1,4 @@
-"""Where the app of this machine listens, for health checks that are given no port: a small file for each user.
+"""The address at which the app of this machine listens, in a file per user, for health checks without a port.
 
 Standard library only: a health check runs every few seconds and must be cheap.
 """
@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # addresses to connect to, not to listen on
+_UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # addresses to connect to, not to listen on
 
 
 def url_of(host: str, port: int) -> str:
-    """The URL at which a server that listens there can be reached."""
-    reachable = _EVERYWHERE.get(host, host)
+    """The URL of a server that listens on this address."""
+    reachable = _UNSPECIFIED.get(host, host)
     return f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
 
 
 @contextmanager
-def address_written(host: str, port: int) -> Iterator[None]:
-    """Keep the address in the file while the app runs; of several apps the last one counts.
+def published_address(host: str, port: int) -> Iterator[None]:
+    """Publish the address in the file while the app runs; the last of several apps overwrites it.
 
     If the file cannot be written, health checks need the port.
     """
@@ -28,8 +28,8 @@ def address_written(host: str, port: int) -> Iterator[None]:
     with suppress(OSError):
         new = file.with_suffix(f".{os.getpid()}")
         new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-            opened.write(text)
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(text)
         new.replace(file)
     try:
         yield
@@ -39,13 +39,13 @@ def address_written(host: str, port: int) -> Iterator[None]:
                 file.unlink()
 
 
-def written_url() -> str | None:
-    """The address of the app that this user runs here, if one does."""
+def published_url() -> str | None:
+    """The address that an app of this user published; None if there is none."""
     try:
-        with _file().open() as opened:
-            if os.fstat(opened.fileno()).st_uid != os.getuid():
+        with _file().open() as stream:
+            if os.fstat(stream.fileno()).st_uid != os.getuid():
                 return None
-            return str(json.load(opened)["url"])
+            return str(json.load(stream)["url"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -1,4 +1,4 @@
-"""`reserva audit`: looks for conflicts in a database that Reserva may never have written, and only looks."""
+"""`reserva audit`: finds conflicts in a database that Reserva may never have written, without writing to it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,25 @@ import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from app.audit import Report, ShapeError, UnknownFieldsError, audit, read_pipeline
-from app.cli.audit_advice import AuditRequest, misspelt, unreadable
+from app.cli.audit_advice import AuditRequest, advice, unknown_fields_message
 from app.cli.audit_options import PIPELINE, Grouped, shape_of, shape_options
-from app.cli.audit_report import more, summary, table, write
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, console, environment, result, shown, write_line
+from app.cli.audit_report import omitted, summary, table, write
+from app.cli.common import (
+    DONE,
+    FOUND,
+    CommandFailed,
+    asynchronous,
+    console,
+    environment,
+    render_text,
+    result,
+    write_line,
+)
 from app.domain.lifecycle import BLOCKING
 from app.storage.readonly import open_read_only
 
 
-def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+def _parse_names(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(",") if name.strip())
     if not names:
         raise click.BadParameter("Name at least one status.")
@@ -39,7 +49,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     metavar="S,S",
     default=",".join(BLOCKING),
     show_default=True,
-    callback=_names,
+    callback=_parse_names,
     help="The statuses that occupy a resource.",
 )
 @shape_options
@@ -70,7 +80,7 @@ async def audit_(
     """
     environment()
     shape = shape_of(click.get_current_context(), fields)
-    with _sentences():
+    with _explained_options():
         stages = [] if pipeline is None else read_pipeline(pipeline)
     request = AuditRequest(await open_read_only(mongodb, database), collection, blocking, shape, pipeline, stages)
     try:
@@ -82,43 +92,43 @@ async def audit_(
 async def _audit(request: AuditRequest, *, as_json: bool, file: IO[str] | None) -> int:
     reading, collection = request.reading, request.collection
     try:
-        with _sentences(), _spinner() as watch:
-            report = await audit(reading, collection, request.blocking, watch, request.shape, request.stages)
+        with _explained_options(), _spinner() as on_progress:
+            report = await audit(reading, collection, request.blocking, on_progress, request.shape, request.stages)
     except UnknownFieldsError as error:
-        raise CouldNot(await misspelt(request, error.paths)) from error
-    unwritten = None if file is None else write(file, report)
+        raise CommandFailed(await unknown_fields_message(request, error.paths)) from error
+    file_failure = None if file is None else write(file, report)
     if as_json:
         result(report.as_json())
         for line in summary(report):
             console.print(line, soft_wrap=True)
     else:
         tables = [await table(reading, collection, report)] if report.windows else []
-        write_line(shown(*tables, *more(report), *summary(report)))
-    if unwritten is not None:
-        raise CouldNot("The report above is whole, the file is not.")
+        write_line(render_text(*tables, *omitted(report), *summary(report)))
+    if file_failure is not None:
+        raise CommandFailed("The report above is whole, the file is not.")
     if not report.is_readable:
-        raise CouldNot(await unreadable(request, report))
+        raise CommandFailed(await advice(request, report))
     return FOUND if report.windows or report.unknown_statuses.counts else DONE
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
-    """Turn what is wrong with the options into `CouldNot`."""
+def _explained_options() -> Iterator[None]:
+    """Turn a `ShapeError` into `CommandFailed`."""
     try:
         yield
     except ShapeError as error:
-        raise CouldNot(str(error)) from error
+        raise CommandFailed(str(error)) from error
 
 
 @contextmanager
-def _spinner() -> "Iterator[_Watch]":
+def _spinner() -> "Iterator[_ProgressLine]":
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        yield _Watch(progress)
+        yield _ProgressLine(progress)
 
 
-class _Watch:
-    """Says on a terminal how far it is."""
+class _ProgressLine:
+    """The progress line on a terminal."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

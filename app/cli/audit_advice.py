@@ -1,4 +1,4 @@
-"""What `reserva audit` says where it could not read: the fields that are there, and a command to try."""
+"""The advice of `reserva audit` where it could not read a collection: its fields, and a command to try."""
 
 import shlex
 from collections import Counter
@@ -14,16 +14,27 @@ from app.cli.audit_report import counted
 from app.storage.readonly import ReadOnlyDatabase
 from app.storage.values import printable
 
-_BOOKINGS = ("booking", "reserv", "appointment", "rental", "meeting", "order", "visit", "schedul", "session", "event")
-"""What the names of collections of bookings have in them."""
-_LIKELY = 5
-_SAMPLED = 300
-"""Documents by which the fields are known."""
+_WORDS = (
+    "booking",
+    "reserv",
+    "appointment",
+    "rental",
+    "meeting",
+    "order",
+    "visit",
+    "schedul",
+    "session",
+    "event",
+)
+"""Parts of the names of collections that hold bookings."""
+_COLLECTIONS_MAX = 5
+_SAMPLE_SIZE = 300
+"""Documents from which the fields are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditRequest:
-    """What somebody wants to know: of which collection, and how it is to be read."""
+    """The arguments of one audit: the database, the collection, and how its documents are read."""
 
     reading: ReadOnlyDatabase
     collection: str
@@ -33,27 +44,27 @@ class AuditRequest:
     stages: list[dict[str, Any]]
 
 
-async def misspelt(request: AuditRequest, paths: Sequence[str]) -> str:
-    """That no document has these fields, and which there are."""
-    found = await _survey(request)
+async def unknown_fields_message(request: AuditRequest, paths: Sequence[str]) -> str:
+    """The message that no document has these fields, with the fields of a sample."""
+    sample = await _survey(request)
     names = " or ".join(map(repr, paths))
-    return f"No document of {request.collection!r} has a field {names}; there are:\n{_fields(found)}"
+    return f"No document of {request.collection!r} has a field {names}; there are:\n{_fields(sample)}"
 
 
-async def unreadable(request: AuditRequest, report: Report) -> str:
-    """Why there was nothing to judge, and what to try."""
+async def advice(request: AuditRequest, report: Report) -> str:
+    """Why nothing could be read, and what to try."""
     if not report.read:
-        return await _nothing(request)
-    lines = [_why(report)]
-    found = await _survey(request)
-    lines += ["Its fields, by a sample:", _fields(found)]
-    guessed = await guess(request.reading, found)
-    if guessed.options:
-        lines += ["It may be read by:", "  " + _command(request, guessed.options)]
-    return "\n".join([*lines, *guessed.hints])
+        return await _empty_collection(request)
+    lines = [_reason(report)]
+    sample = await _survey(request)
+    lines += ["Its fields, by a sample:", _fields(sample)]
+    proposal = await guess(request.reading, sample)
+    if proposal.options:
+        lines += ["It may be read by:", "  " + _command(request, proposal.options)]
+    return "\n".join([*lines, *proposal.hints])
 
 
-def _why(report: Report) -> str:
+def _reason(report: Report) -> str:
     others = report.idle + Counter(report.unknown_statuses.counts)
     if others and not report.active:
         return (
@@ -68,35 +79,35 @@ def _why(report: Report) -> str:
     return "No reservation that blocks could be read; what is left out above says why."
 
 
-async def _nothing(request: AuditRequest) -> str:
-    """What else there is, and what of it looks like bookings."""
+async def _empty_collection(request: AuditRequest) -> str:
+    """The message for an empty collection: the others, and options for the first that looks like bookings."""
     reading = request.reading
     names = await reading.collections()
     if request.stages and request.collection in names:
         return f"The pipeline leaves nothing of {request.collection!r} in the database {reading.name!r}."
     known = ", ".join(printable(name) for name in names) or "none that this user may see"
-    nothing = f"There is nothing in {request.collection!r} of the database {reading.name!r}. Its collections: {known}."
+    message = f"There is nothing in {request.collection!r} of the database {reading.name!r}. Its collections: {known}."
     likely = (
-        [name for name in names if any(word in name.lower() for word in _BOOKINGS)] if request.shape.is_default else []
+        [name for name in names if any(word in name.lower() for word in _WORDS)] if request.shape.is_default else []
     )
-    for name in likely[:_LIKELY]:
+    for name in likely[:_COLLECTIONS_MAX]:
         other = replace(request, collection=name, stages=[], pipeline=None)
-        guessed = await guess(reading, await _survey(other))
-        if not guessed.blind:
-            command = f"  {_command(other, guessed.options)}"
-            return "\n".join([nothing, f"{printable(name)!r} may be read by:", command, *guessed.hints])
-    return nothing
+        proposal = await guess(reading, await _survey(other))
+        if not proposal.blind:
+            command = f"  {_command(other, proposal.options)}"
+            return "\n".join([message, f"{printable(name)!r} may be read by:", command, *proposal.hints])
+    return message
 
 
 async def _survey(request: AuditRequest) -> Survey:
-    return survey(await request.reading.sample(request.collection, _SAMPLED, request.stages))
+    return survey(await request.reading.sample(request.collection, _SAMPLE_SIZE, request.stages))
 
 
-def _fields(found: Survey) -> str:
+def _fields(sample: Survey) -> str:
     lines = []
-    for path, field in found.fields.items():
+    for path, field in sample.fields.items():
         examples = ", ".join(printable(each) for each in field.examples) or "null"
-        share = "" if field.documents == found.documents else f" ({field.documents:,} of {found.documents:,})"
+        share = "" if field.documents == sample.documents else f" ({field.documents:,} of {sample.documents:,})"
         lines.append(f"  {printable(path)}: {examples}{share}")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""The options of `reserva audit` that say where a schema of others has its fields, in groups with an example each."""
+"""The options of `reserva audit` for the fields of a foreign schema, in groups with an example each."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing_extensions import override
 from app.audit import Shape, ShapeError, parse_condition
 from app.storage.values import COUNT_MAX
 
-_Made = TypeVar("_Made", bound=Callable[..., Any])
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _REST = "What is looked at, and what comes out"
 GROUPS = {
@@ -44,13 +44,13 @@ class Grouped(click.Command):
 class _InGroup(click.Option):
     """An option of a group."""
 
-    def __init__(self, *names: Any, group: str, **more: Any) -> None:
-        super().__init__(*names, **more)
+    def __init__(self, *names: Any, group: str, **settings: Any) -> None:
+        super().__init__(*names, **settings)
         self.group = group
 
 
-def _option(group: str, name: str, field: str, explanation: str, **more: object) -> Callable[[_Made], _Made]:
-    return click.option(name, field, cls=_InGroup, group=group, help=explanation, **more)
+def _option(group: str, name: str, field: str, explanation: str, **settings: object) -> Callable[[_Command], _Command]:
+    return click.option(name, field, cls=_InGroup, group=group, help=explanation, **settings)
 
 
 def _conditions(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[Any, ...]:
@@ -105,21 +105,21 @@ PIPELINE = click.option(
 )
 
 
-def shape_options(command: _Made) -> _Made:
-    """Give a command all options of a shape; `shape_of` makes one of them."""
+def shape_options(command: _Command) -> _Command:
+    """Add all options of a shape to a command; `shape_of` builds the shape from their values."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
-def shape_of(context: click.Context, given: dict[str, Any]) -> Shape:
-    """The shape of these options.
+def shape_of(context: click.Context, options: dict[str, Any]) -> Shape:
+    """The shape that the options describe.
 
     Raises:
         click.UsageError: if they contradict each other.
     """
     try:
-        shape = Shape(**given)
+        shape = Shape(**options)
     except ShapeError as error:
         raise click.UsageError(str(error)) from error
     if shape.no_status and context.get_parameter_source("blocking") is not click.core.ParameterSource.DEFAULT:

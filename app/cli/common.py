@@ -1,7 +1,7 @@
 """What all commands share: exit codes, settings, the store, and output.
 
-Standard output carries the result alone. A failure is one sentence on standard error and exit code 2, never a
-traceback, wherever a person can do something about it.
+Standard output carries the result alone. A failure that a person can remedy is one sentence on standard error and exit
+code 2, never a traceback.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from app import logs
-from app.cli.output import silence, unwritten
+from app.cli.output import silence, write_failure
 from app.cluster import agreement
 from app.environment import FILE, SettingsError
 from app.errors import Problem
@@ -39,12 +39,12 @@ DONE, FOUND, COULD_NOT = 0, 1, 2
 """Exit codes: done or clean; something was found; the command could not do its work."""
 
 
-class _Aside(Console):
-    """Standard error for people; a failure to write it does not end the command."""
+class _StandardError(Console):
+    """A console on standard error; a failure to write to it does not end the command."""
 
     @override
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print, if that is possible."""
+        """Print; a failure is ignored."""
         with suppress(OSError):
             super().print(*objects, **options)
 
@@ -54,33 +54,33 @@ class _Aside(Console):
         self.quiet = True
 
 
-console = _Aside(stderr=True, highlight=False)
-"""For people: progress, tables, explanations. Not for results that a script reads."""
+console = _StandardError(stderr=True, highlight=False)
+"""The console for progress and explanations; results go to standard output."""
 
 
-_WIDTH = 100_000
+_UNBOUNDED = 100_000
 
 
-class CouldNot(click.ClickException):
+class CommandFailed(click.ClickException):
     """The command could not do its work; the message says what to check."""
 
     exit_code = COULD_NOT
 
 
-def configured() -> Settings:
-    """The settings of this process, with its log set up by them.
+def read_configuration() -> Settings:
+    """Read the settings of this process, and configure its log.
 
     Where MONGODB_URL is unset, the addresses are those of the trial that runs in `./.reserva`.
 
     Raises:
-        CouldNot: if a setting is not valid, or there is no database to use.
+        CommandFailed: if a setting is not valid, or there is no database to use.
     """
     settings = environment()
     if settings.mongodb_url:
         return settings
     trial = running_trial()
     if trial is None or trial.mongodb_url is None:
-        raise CouldNot(
+        raise CommandFailed(
             "MONGODB_URL is not set, and no trial runs in ./.reserva. Set it, or start a trial with `reserva dev`."
         )
     return settings.model_copy(
@@ -89,23 +89,23 @@ def configured() -> Settings:
 
 
 def environment() -> Settings:
-    """The settings of the environment, with the log set up by them.
+    """Read the settings of the environment, and configure the log.
 
     Raises:
-        CouldNot: naming the variables that are not valid, or that there are not.
+        CommandFailed: with the variables that are invalid or unknown.
     """
     try:
         settings = read_settings()
     except SettingsError as error:
-        raise CouldNot(str(error)) from error
+        raise CommandFailed(str(error)) from error
     logs.configure(settings)
     return settings
 
 
 def export(settings: Settings) -> None:
-    """Put addresses that are not there yet into the environment, for what reads it itself.
+    """Set the addresses in the environment, for code that reads it itself.
 
-    What stands in a file is not copied: whoever reads it later gets what stands there then.
+    A value that comes from a file is not copied, so that a later reader gets the current content of the file.
     """
     for name, url in (("MONGODB_URL", settings.mongodb_url), ("REDIS_URL", settings.redis_url)):
         if url and not os.environ.get(name + FILE):
@@ -113,23 +113,23 @@ def export(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def opened(
-    settings: Settings | None = None, *, verified: bool = True, insists: bool = False
+async def open_store(
+    settings: Settings | None = None, *, require_migrated: bool = True, require_transactions: bool = False
 ) -> AsyncIterator[Store]:
-    """Open the database of the settings (by default `configured()`), and close it at the end.
+    """Open the database of the settings (by default `read_configuration()`), and close it at the end.
 
     Args:
-        settings: Where it is.
-        verified: Refuse a database that `reserva migrate` has not prepared.
-        insists: Where RESERVA_MODE is unset, refuse a server without transactions. Else it is used in the mode that
-            the processes of this database have agreed on; if nothing is agreed yet, as the server allows.
+        settings: The settings with its address.
+        require_migrated: Whether to refuse a database that `reserva migrate` has not prepared.
+        require_transactions: Whether to refuse a server without transactions where RESERVA_MODE is unset. Otherwise the
+            mode is the one that the processes of this database agreed on, or what the server allows.
     """
-    settings = settings or configured()
-    store = await connect(settings, mode=settings.mode if insists else settings.chosen_mode or "auto")
+    settings = settings or read_configuration()
+    store = await connect(settings, mode=settings.mode if require_transactions else settings.chosen_mode or "auto")
     try:
-        if not insists and settings.chosen_mode is None:
-            await agreement.join(store, lasting=verified)
-        if verified:
+        if not require_transactions and settings.chosen_mode is None:
+            await agreement.join(store, lasting=require_migrated)
+        if require_migrated:
             await verify(store)
         yield store
     finally:
@@ -137,15 +137,15 @@ async def opened(
 
 
 def asynchronous(body: Callable[P, Coroutine[object, object, int]]) -> Callable[P, None]:
-    """Make a command of a coroutine function that returns the exit code.
+    """Turn a coroutine function that returns the exit code into a command.
 
-    What an operator can mend ends with one sentence and exit code 2: a database or queue that cannot be reached or
-    used, a refusal.
+    Failures that an operator can remedy (an unusable database or queue, a refusal) end it with one sentence and exit
+    code 2.
     """
 
     @functools.wraps(body)
     def command(*args: P.args, **kwargs: P.kwargs) -> None:
-        with explained():
+        with explain_failures():
             code = asyncio.run(body(*args, **kwargs))
         click.get_current_context().exit(code)
 
@@ -153,54 +153,56 @@ def asynchronous(body: Callable[P, Coroutine[object, object, int]]) -> Callable[
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn what an operator can mend into `CouldNot`.
+def explain_failures() -> Iterator[None]:
+    """Turn failures that an operator can remedy into `CommandFailed`.
 
     Raises:
-        CouldNot: for any of these.
+        CommandFailed: for an unusable database or queue, and for a refusal.
     """
     try:
         yield
     except StorageError as error:
-        raise CouldNot(str(error)) from error
+        raise CommandFailed(str(error)) from error
     except Problem as problem:
         faults = [f"{pointer_of(fault)} {fault.detail}" for fault in problem.faults if fault.detail != problem.detail]
-        raise CouldNot(" ".join([problem.detail, *faults])) from problem
+        raise CommandFailed(" ".join([problem.detail, *faults])) from problem
     except PyMongoError as error:
-        raise CouldNot(failed(error)) from error
+        raise CommandFailed(failed(error)) from error
     except RedisError as error:
-        raise CouldNot(f"Redis failed: {str(error).rstrip('.')}. Check REDIS_URL and that the server runs.") from error
+        raise CommandFailed(
+            f"Redis failed: {str(error).rstrip('.')}. Check REDIS_URL and that the server runs."
+        ) from error
 
 
 def result(value: object) -> None:
     """Print a result as one line of JSON on standard output.
 
     Raises:
-        CouldNot: it cannot be written.
+        CommandFailed: it cannot be written.
     """
     write_line(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
-def shown(*parts: RenderableType) -> str:
-    """Tables and texts for people: as wide as their terminal, or as they need to be where there is none."""
+def render_text(*parts: RenderableType) -> str:
+    """Render tables and texts: as wide as the terminal, or unbounded without one."""
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    console = Console(file=StringIO(), highlight=False, force_terminal=terminal, width=None if terminal else _WIDTH)
-    with console.capture() as captured:
+    console = Console(file=StringIO(), highlight=False, force_terminal=terminal, width=None if terminal else _UNBOUNDED)
+    with console.capture() as output:
         for part in parts:
             console.print(part, soft_wrap=isinstance(part, Text))
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+    return "\n".join(line.rstrip() for line in output.get().splitlines())
 
 
 def write_line(text: str) -> None:
     """Print a part of the result, and its line end, on standard output.
 
     Raises:
-        CouldNot: it cannot be written; who reads the exit code must not take nothing for a result.
+        CommandFailed: it cannot be written, so that the exit code does not report an empty output as a result.
     """
     if sys.stdout is None:
-        raise CouldNot("There is no standard output to write the result to.")
+        raise CommandFailed("There is no standard output to write the result to.")
     try:
         click.echo(text)
     except OSError as error:
         silence(sys.stdout)
-        raise CouldNot(unwritten("The result", error)) from error
+        raise CommandFailed(write_failure("The result", error)) from error

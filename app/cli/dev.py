@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import DONE, CouldNot, asynchronous, environment, write_line
+from app.cli.common import DONE, CommandFailed, asynchronous, environment, write_line
 from app.os_process import die_with_parent
 from app.trial.errors import TrialError
 from app.trial.folder import Folder
@@ -36,5 +36,5 @@ async def dev(port: int, data: Path, *, demo: bool, tied: int | None) -> int:
     try:
         await Trial(Folder(data), port, demo=demo, mode=settings.chosen_mode or "auto", on_ready=write_line).run()
     except TrialError as error:
-        raise CouldNot(str(error)) from error
+        raise CommandFailed(str(error)) from error
     return DONE

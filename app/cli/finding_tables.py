@@ -6,21 +6,21 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.common import shown
+from app.cli.common import render_text
 from app.domain.instants import render
 from app.reconciliation.findings.schemas import FindingAnswer, FindingHistoryEntry, FindingReservation
 from app.storage.documents import Acceptance, Finding
 from app.storage.values import printable
 
-NAMED = 3
-"""Of the people of a finding in the list; of more it says how many."""
+NAMES_MAX = 3
+"""Customers of a finding that the list names; the others are counted."""
 
 _WHOLE_MINUTE = ":00.000Z"
 
 
 def parts_of(answer: FindingAnswer, finding: Finding) -> list[str]:
-    """A finding as a page: what it is, who is in it, what could be done, what was said."""
-    lines = [("id", answer.id), ("resource", _named(answer.resource_name, answer.resource))]
+    """The page of a finding: its fields, reservations, proposals and history."""
+    lines = [("id", answer.id), ("resource", _name_with_id(answer.resource_name, answer.resource))]
     lines += [("window", f"{when(answer.from_)} to {when(answer.to)}"), ("load", load(answer))]
     lines += [("state", answer.state), ("assignee", answer.assignee), ("accepted", _accepted(finding.acceptance))]
     lines += [("merged into", answer.merged_into), ("split from", answer.split_from)]
@@ -29,16 +29,16 @@ def parts_of(answer: FindingAnswer, finding: Finding) -> list[str]:
     for name, value in lines:
         if value is not None:
             plain.add_row(Text(name), Text(printable(value)))
-    parts = [shown(plain), shown(table(_RESERVATION, [_row(each) for each in answer.reservations]))]
+    parts = [render_text(plain), render_text(table(_RESERVATION, [_row(each) for each in answer.reservations]))]
     if answer.reservation_count > len(answer.reservations):
         parts.append(f"{len(answer.reservations):,} of {answer.reservation_count:,} reservations")
     if answer.proposals:
         moves = [
             (each.reservation, each.resource, when(each.start_time), when(each.end_time)) for each in answer.proposals
         ]
-        parts.append(shown(table(("would fit", "resource", "start", "end"), moves)))
-    history = [(when(each.at), each.by, each.to, _noted(each)) for each in answer.history]
-    parts.append(shown(table(("at", "by", "state", "note"), history)))
+        parts.append(render_text(table(("would fit", "resource", "start", "end"), moves)))
+    history = [(when(each.at), each.by, each.to, _history_note(each)) for each in answer.history]
+    parts.append(render_text(table(("at", "by", "state", "note"), history)))
     return parts
 
 
@@ -46,13 +46,13 @@ _RESERVATION = ("reservation", "customer", "start", "end", "units", "status", "m
 
 
 def _row(each: FindingReservation) -> tuple[object, ...]:
-    who = _named(each.customer_name, each.customer)
-    made = _short(each.created_at)
-    return (each.id, who, _short(each.start_time), _short(each.end_time), each.units, each.status, made, each.by)
+    who = _name_with_id(each.customer_name, each.customer)
+    created = _short(each.created_at)
+    return (each.id, who, _short(each.start_time), _short(each.end_time), each.units, each.status, created, each.by)
 
 
-def _noted(line: FindingHistoryEntry) -> str:
-    """What stands beside a change: the note, and who joined and left."""
+def _history_note(line: FindingHistoryEntry) -> str:
+    """The note of a history entry, and the reservations that joined or left."""
     ids = (("joined", line.joined), ("left", line.left))
     return "; ".join([*([line.note] if line.note else []), *(f"{verb}: {', '.join(who)}" for verb, who in ids if who)])
 
@@ -65,44 +65,44 @@ def _accepted(acceptance: Acceptance | None) -> str | None:
 
 
 def about(answer: FindingAnswer) -> str:
-    """Where and when, and whose it is."""
+    """The resource, window and assignee of a finding."""
     whose = "" if answer.assignee is None else f", assigned to {answer.assignee}"
     return f"{answer.resource} {when(answer.from_)} to {when(answer.to)}{whose}"
 
 
 def load(answer: FindingAnswer) -> str:
-    """How many units on how many."""
+    """The peak and the capacity."""
     return f"{answer.peak:,} of {answer.capacity:,}"
 
 
 def who(answer: FindingAnswer) -> str:
-    """The first people of a finding, and how many more there are."""
+    """The first customers of a finding, and the number of the others."""
     names = [*dict.fromkeys(each.customer_name or each.customer or each.id for each in answer.reservations)]
-    more = max(len(names) - NAMED, 0) + answer.reservation_count - len(answer.reservations)
-    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more else "")
+    more = max(len(names) - NAMES_MAX, 0) + answer.reservation_count - len(answer.reservations)
+    return ", ".join(names[:NAMES_MAX]) + (f" and {more:,} more" if more else "")
 
 
-def _named(name: str | None, identity: str | None) -> str | None:
+def _name_with_id(name: str | None, identity: str | None) -> str | None:
     return identity if name is None else f"{name} ({identity})"
 
 
 def when(instant: datetime) -> str:
-    """An instant, to the minute where it is a whole one."""
+    """An instant; one on a whole minute without its seconds."""
     return _short(render(instant)) or ""
 
 
 def _short(text: str | None) -> str | None:
-    """An instant without the seconds that it does not have."""
+    """The text of an instant; on a whole minute without seconds."""
     if text is None or not text.endswith(_WHOLE_MINUTE):
         return text
     return text.removesuffix(_WHOLE_MINUTE) + "Z"
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table of texts of others; what is not there is an empty cell."""
-    made = Table(box=None, pad_edge=False)
+    """A table of foreign texts; None is an empty cell."""
+    result = Table(box=None, pad_edge=False)
     for heading in headings:
-        made.add_column(heading, overflow="fold")
+        result.add_column(heading, overflow="fold")
     for row in rows:
-        made.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
-    return made
+        result.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
+    return result

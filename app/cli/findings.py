@@ -1,4 +1,4 @@
-"""`reserva findings`: what is booked above capacity, and what people say of it, on the terminal."""
+"""`reserva findings`: lists findings, and changes their state, on the terminal."""
 
 import getpass
 import re
@@ -11,7 +11,7 @@ import click
 from typing_extensions import override
 
 from app.availability.service import Availability
-from app.cli.common import DONE, FOUND, asynchronous, console, opened, result, shown, write_line
+from app.cli.common import DONE, FOUND, asynchronous, console, open_store, render_text, result, write_line
 from app.cli.finding_tables import about, load, parts_of, table, when, who
 from app.domain.finding_identity import State
 from app.domain.ids import ResourceId
@@ -36,29 +36,29 @@ from app.work import WorkPool
 
 C = TypeVar("C", bound=Callable[..., Any])
 
-MOST = 10_000
-"""Findings that one list shows."""
+FINDINGS_MAX = 10_000
+"""The maximum of `--limit`."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _OK = 200
 
 
 class Instant(click.ParamType[datetime]):
-    """An instant as the API takes it, or a date for its first instant in UTC."""
+    """A parameter: an instant as in the API, or a date, which means its first instant in UTC."""
 
     name = "instant"
 
     @override
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Read it; a mistake is told in a sentence."""
+        """Parse it, or fail with a sentence."""
         try:
             return parse(f"{value}T00:00:00Z" if _DATE.fullmatch(value) else value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-def _one_word(command: C) -> C:
-    """The arguments that all words take."""
+def _transition_options(command: C) -> C:
+    """Add the options that all changes of state share."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one line of JSON."),
         click.option("--actor", metavar="NAME", help="Who says it; without it, the user of this terminal."),
@@ -86,7 +86,7 @@ def findings() -> None:
 @click.option(
     "--order", type=click.Choice(get_args(FindingOrder)), default="from", show_default=True, help="What comes first."
 )
-@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", type=click.IntRange(1, FINDINGS_MAX), default=50, show_default=True, help="How many at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @asynchronous
 async def list_(
@@ -102,7 +102,7 @@ async def list_(
 ) -> int:
     """List findings: where, when, how many on how much, and who."""
     filters = FindingFilters(states, [*map(ResourceId, resources)], customer, from_, to)
-    async with _review() as review:
+    async with _open_findings() as review:
         answers, total = await _read(review, filters, order, limit)
     if as_json:
         result({"items": [_json(each) for each in answers], "total": total})
@@ -111,7 +111,7 @@ async def list_(
         (each.id, each.resource, when(each.from_), when(each.to), load(each), each.state, each.assignee, who(each))
         for each in answers
     ]
-    write_line(shown(table(("id", "resource", "from", "to", "load", "state", "assignee", "who"), rows)))
+    write_line(render_text(table(("id", "resource", "from", "to", "load", "state", "assignee", "who"), rows)))
     if len(answers) < total:
         console.print(f"{len(answers):,} of {total:,} findings; --limit shows more.", markup=False)
     return DONE
@@ -123,66 +123,66 @@ async def list_(
 @asynchronous
 async def show(identity: str, *, as_json: bool) -> int:
     """Show a finding: its reservations side by side, moves that would mend it, and what was said of it."""
-    async with _review() as review:
-        seen = await review.read(identity)
-    (answer,) = finding_answers(seen)
+    async with _open_findings() as review:
+        page = await review.read(identity)
+    (answer,) = finding_answers(page)
     if as_json:
         result(_json(answer))
         return DONE
-    (finding,) = seen.findings
+    (finding,) = page.findings
     for number, part in enumerate(parts_of(answer, finding)):
         write_line(("\n" if number else "") + part)
     return DONE
 
 
 @findings.command(epilog='Example:  reserva findings acknowledge 65f0c0ffee65f0c0ffee65f0 --note "calling them"')
-@_one_word
+@_transition_options
 @asynchronous
-async def acknowledge(**word: Any) -> int:
+async def acknowledge(**body: Any) -> int:
     """Say that somebody has seen open findings."""
-    return await _transition("acknowledged", FindingNote, **word)
+    return await _transition("acknowledged", FindingNote, **body)
 
 
 @findings.command(epilog="Example:  reserva findings accept 65f0c0ffee65f0c0ffee65f0 --until 2030-02-01")
-@_one_word
+@_transition_options
 @click.option("--until", type=Instant(), help="It is open again from this instant (or date, in UTC) on.")
 @asynchronous
-async def accept(*, until: datetime | None, **word: Any) -> int:
+async def accept(*, until: datetime | None, **body: Any) -> int:
     """Say that findings may stay as they are: these reservations or fewer, up to this peak and excess."""
-    return await _transition("accepted", FindingAcceptance, **word, until=until)
+    return await _transition("accepted", FindingAcceptance, **body, until=until)
 
 
 @findings.command(epilog="Example:  reserva findings resolve 65f0c0ffee65f0c0ffee65f0")
-@_one_word
+@_transition_options
 @asynchronous
-async def resolve(**word: Any) -> int:
+async def resolve(**body: Any) -> int:
     """Say that findings are over; refused while their reservations still overlap."""
-    return await _transition("resolved", FindingNote, **word)
+    return await _transition("resolved", FindingNote, **body)
 
 
 @findings.command(epilog="Example:  reserva findings reopen 65f0c0ffee65f0c0ffee65f0")
-@_one_word
+@_transition_options
 @asynchronous
-async def reopen(**word: Any) -> int:
+async def reopen(**body: Any) -> int:
     """Take back that findings were acknowledged, accepted or resolved."""
-    return await _transition("open", FindingNote, **word)
+    return await _transition("open", FindingNote, **body)
 
 
 @findings.command(epilog="Example:  reserva findings assign 65f0c0ffee65f0c0ffee65f0 --assignee zoe")
-@_one_word
+@_transition_options
 @click.option("--assignee", metavar="NAME", help="Who takes care of them; without it, nobody.")
 @asynchronous
-async def assign(*, assignee: str | None, **word: Any) -> int:
+async def assign(*, assignee: str | None, **body: Any) -> int:
     """Say who takes care of findings."""
-    return await _transition("assigned", FindingAssignment, **word, assignee=assignee)
+    return await _transition("assigned", FindingAssignment, **body, assignee=assignee)
 
 
 @asynccontextmanager
-async def _review() -> AsyncIterator[Findings]:
-    """The findings of the database, with what proposals are looked for by."""
+async def _open_findings() -> AsyncIterator[Findings]:
+    """Open the findings of the database, with what the search for proposals needs."""
     work = WorkPool()
     try:
-        async with opened() as store:
+        async with open_store() as store:
             rules = RuleReader(store.database, RuleCache(atomic=store.mode == "strict"), work)
             yield Findings(store, Availability(store, rules, work))
     finally:
@@ -192,12 +192,12 @@ async def _review() -> AsyncIterator[Findings]:
 async def _read(
     review: Findings, filters: FindingFilters, order: FindingOrder, limit: int
 ) -> tuple[list[FindingAnswer], int]:
-    """The first findings, page by page, and how many there are."""
+    """The first findings, read page by page, and the total number."""
     answers: list[FindingAnswer] = []
     cursor: str | None = None
     while True:
-        listed, seen = await review.page(filters, order, min(limit - len(answers), MAX_LIMIT), cursor)
-        answers += finding_answers(seen)
+        listed, page = await review.page(filters, order, min(limit - len(answers), MAX_LIMIT), cursor)
+        answers += finding_answers(page)
         cursor = listed.following
         if cursor is None or len(answers) >= limit:
             return answers, listed.total
@@ -213,31 +213,31 @@ async def _transition(
     as_json: bool,
     **more: Any,
 ) -> int:
-    """Say something of findings, each by itself; 1 if it was refused of any."""
-    given = {"actor": actor or _user(), "note": note, **more}
-    word = read_body(model, {name: value for name, value in given.items() if value is not None})
-    transition = FindingTransition(to, word.actor or _user(), None, word.note, more.get("until"), more.get("assignee"))
+    """Change findings one by one; exit code 1 if a change was refused."""
+    fields = {"actor": actor or _user(), "note": note, **more}
+    body = read_body(model, {name: value for name, value in fields.items() if value is not None})
+    transition = FindingTransition(to, body.actor or _user(), None, body.note, more.get("until"), more.get("assignee"))
     distinct = [*dict.fromkeys(ids)]
-    async with _review() as review:
-        outcomes, seen = await review.transition_many(distinct, transition)
-    answers = iter(finding_answers(seen))
+    async with _open_findings() as review:
+        outcomes, page = await review.transition_many(distinct, transition)
+    answers = iter(finding_answers(page))
     results = [
         (identity, each if isinstance(each, Problem) else next(answers))
         for identity, each in zip(distinct, outcomes, strict=True)
     ]
     if as_json:
-        result({"items": [_outcome(identity, each) for identity, each in results]})
+        result({"items": [_result_json(identity, each) for identity, each in results]})
     else:
         rows = [
             (each, "refused", answer.detail) if isinstance(answer, Problem) else (each, answer.state, about(answer))
             for each, answer in results
         ]
-        write_line(shown(table(("id", "state", ""), rows)))
+        write_line(render_text(table(("id", "state", ""), rows)))
     return FOUND if any(isinstance(each, Problem) for each in outcomes) else DONE
 
 
-def _outcome(identity: str, answer: Problem | FindingAnswer) -> dict[str, Any]:
-    """What came of a word, as `POST /v1/findings/words` says it."""
+def _result_json(identity: str, answer: Problem | FindingAnswer) -> dict[str, Any]:
+    """The result for one finding, as in the answer of `POST /v1/findings/words`."""
     if isinstance(answer, FindingAnswer):
         return {"id": identity, "status": _OK, "finding": _json(answer)}
     kind = answer.kind
@@ -246,7 +246,7 @@ def _outcome(identity: str, answer: Problem | FindingAnswer) -> dict[str, Any]:
 
 
 def _user() -> str:
-    """Who sits at this terminal, as far as the system knows."""
+    """The user of this terminal, as far as the system knows."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name

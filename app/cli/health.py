@@ -1,7 +1,7 @@
-"""`reserva health`: what a container's health check asks, every few seconds.
+"""`reserva health`: the health check of containers, which runs every few seconds.
 
-So it must be cheap: nothing is imported here but click and the standard library, and the database's driver only where
-the database is asked, because it takes longer to import than everything else here takes to run.
+It must be cheap: only click and the standard library are imported here, and the database's driver only for the check
+that needs it, because importing it takes longer than everything else here.
 """
 
 import http.client
@@ -13,18 +13,18 @@ from urllib.parse import urlsplit
 
 import click
 
-from app.cli.address import url_of, written_url
+from app.cli.address import published_url, url_of
 from app.environment import from_files
 from app.trial_state import running_trial
 
 UNWELL, COULD_NOT = 1, 2
 _SECONDS = 4
-_SHOWN = 300
-"""Characters of what the driver says."""
+_REASON_MAX = 300
+"""Characters of the driver's message."""
 _OK = 200
 
 
-class _CouldNot(click.ClickException):
+class _CommandFailed(click.ClickException):
     exit_code = COULD_NOT
 
 
@@ -41,7 +41,7 @@ def health() -> None:
 @click.option("--live", is_flag=True, help="Ask only whether it answers, not whether it can work: /healthz.")
 def app(*, port: int | None, live: bool) -> None:
     """Ask the app of this machine whether it is ready (/readyz)."""
-    url = url_of("127.0.0.1", port) if port else written_url() or _of_the_trial("app_url") or url_of("127.0.0.1", 8000)
+    url = url_of("127.0.0.1", port) if port else published_url() or _from_trial("app_url") or url_of("127.0.0.1", 8000)
     path = "/healthz" if live else "/readyz"
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=_SECONDS)
@@ -50,10 +50,10 @@ def app(*, port: int | None, live: bool) -> None:
         answer = connection.getresponse()
         body = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        _unwell(f"The app does not answer at {url}: {error}.")
+        _exit_unwell(f"The app does not answer at {url}: {error}.")
     else:
         if answer.status != _OK:
-            _unwell(f"{url}{path} says {answer.status}. {_reason(body)}")
+            _exit_unwell(f"{url}{path} says {answer.status}. {_reason(body)}")
     finally:
         connection.close()
 
@@ -63,30 +63,30 @@ def worker() -> None:
     """Ask the database whether a worker of this machine has said lately that it lives."""
     url = os.environ.get("MONGODB_URL")
     if not url:
-        read, faults = from_files(["MONGODB_URL"], os.environ)
+        values, faults = from_files(["MONGODB_URL"], os.environ)
         if faults:
-            raise _CouldNot(faults[0])
-        url = read.get("MONGODB_URL") or _of_the_trial("mongodb_url")
+            raise _CommandFailed(faults[0])
+        url = values.get("MONGODB_URL") or _from_trial("mongodb_url")
     if not url:
-        raise _CouldNot("MONGODB_URL is not set, and no trial runs in ./.reserva.")
+        raise _CommandFailed("MONGODB_URL is not set, and no trial runs in ./.reserva.")
     liveness = import_module("app.cluster.worker_liveness")
     try:
-        found = liveness.worker_lives(url, socket.gethostname(), _SECONDS)
+        is_alive = liveness.worker_lives(url, socket.gethostname(), _SECONDS)
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}"[:_SHOWN].rstrip(".")
-        raise _CouldNot(
+        reason = f"{type(error).__name__}: {error}"[:_REASON_MAX].rstrip(".")
+        raise _CommandFailed(
             f"The database cannot be asked: {reason}. Check MONGODB_URL and that the server runs."
         ) from error
-    if not found:
-        _unwell("No worker of this machine has said lately that it lives.")
+    if not is_alive:
+        _exit_unwell("No worker of this machine has said lately that it lives.")
 
 
-def _of_the_trial(name: str) -> str | None:
-    found: str | None = getattr(running_trial(), name, None)
-    return found
+def _from_trial(name: str) -> str | None:
+    is_alive: str | None = getattr(running_trial(), name, None)
+    return is_alive
 
 
-def _unwell(sentence: str) -> None:
+def _exit_unwell(sentence: str) -> None:
     click.echo(sentence, err=True)
     click.get_current_context().exit(UNWELL)
 

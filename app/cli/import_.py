@@ -17,15 +17,15 @@ from app.booking import BookingService
 from app.cli.common import (
     DONE,
     FOUND,
-    CouldNot,
+    CommandFailed,
     asynchronous,
     console,
-    explained,
-    opened,
+    explain_failures,
+    open_store,
     result,
     write_line,
 )
-from app.cli.output import Beside
+from app.cli.output import SideFile
 from app.cli.start import warn_if_optimistic
 from app.domain.zones import zone
 from app.importing.column_names import ColumnNames, parse_column_names
@@ -36,14 +36,14 @@ from app.importing.service import Importer
 from app.importing.source import InterruptedReadingError, Source, UnreadableError
 from app.storage.values import printable
 
-SHOWN = 10
-"""Complaints that people are shown; a file gets all."""
+PROBLEMS_SHOWN = 10
+"""Problems that are printed; the file of `--refused` has all."""
 
 ReadOption = Callable[[click.Context, click.Parameter, str | None], Any]
 
 
-def _read(parse: Callable[[str], object]) -> ReadOption:
-    """An option that is refused with the sentence of what reads it."""
+def _parsing_option(parse: Callable[[str], object]) -> ReadOption:
+    """A callback that parses an option; the parser's ValueError is the message of a refusal."""
 
     def read(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
         try:
@@ -63,11 +63,14 @@ def _read(parse: Callable[[str], object]) -> ReadOption:
     "--columns",
     "naming",
     metavar="OURS=THEIRS,…",
-    callback=_read(parse_column_names),
+    callback=_parsing_option(parse_column_names),
     help="What the file calls the columns, like startTime=from,resource=room.",
 )
 @click.option(
-    "--timezone", metavar="ZONE", callback=_read(zone), help="Times without an offset are local times of this zone."
+    "--timezone",
+    metavar="ZONE",
+    callback=_parsing_option(zone),
+    help="Times without an offset are local times of this zone.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as one line of JSON.")
 @click.option(
@@ -90,15 +93,15 @@ def import_(file: Path, *, refused: Path | None, **options: Any) -> None:
     Exit codes: 0 every row is booked, 1 some differ, were refused or invalid, 2 the file could not be read or booked
     to its end, or a report could not be written; 130 after Ctrl-C, 143 after SIGTERM.
     """
-    # Opened before there is a loop, so that Ctrl-C ends the waiting for the first bytes of a pipe.
-    with _source(file) as source, _report(refused, source) as report:
-        _import(source, _Complaints(report), **options)
+    # Opened before the event loop starts, so that Ctrl-C ends the wait for the first bytes of a pipe.
+    with _source(file) as source, _refused_file(refused, source) as report:
+        _import(source, _ProblemReport(report), **options)
 
 
 @asynchronous
 async def _import(  # one argument an option
     source: Source,
-    complaints: "_Complaints",
+    problems: "_ProblemReport",
     *,
     create: bool,
     update: bool,
@@ -107,12 +110,12 @@ async def _import(  # one argument an option
     timezone: Zone,
     as_json: bool,
 ) -> int:
-    """Import and tell; the exit code."""
-    began = time.monotonic()
-    async with opened() as store:
+    """Import, print the counts, and return the exit code."""
+    started_at = time.monotonic()
+    async with open_store() as store:
         warn_if_optimistic(store)
         booking = BookingService(store)
-        with _bar(source) as watch:
+        with _progress(source) as on_progress:
             importer = Importer(
                 store,
                 booking,
@@ -120,27 +123,29 @@ async def _import(  # one argument an option
                 update=update,
                 force=force,
                 timezone=timezone,
-                on_problem=complaints.take,
-                on_progress=watch,
+                on_problem=problems.add,
+                on_progress=on_progress,
             )
-            failure = await _ended(booking, importer, source, naming)
-    seconds = time.monotonic() - began
+            failure = await _run_importer(booking, importer, source, naming)
+    seconds = time.monotonic() - started_at
     report = importer.report
     if report.rows or failure is None:
-        complaints.tell(report)
+        problems.print_first(report)
         if as_json:
             result({**asdict(report), "seconds": round(seconds, 3)})
         else:
             write_line(_summary(report, seconds))
     if failure is not None:
         raise failure
-    if complaints.lost:
-        raise CouldNot("The counts are right, but the file of --refused is not whole; importing again writes it anew.")
+    if problems.is_incomplete:
+        raise CommandFailed(
+            "The counts are right, but the file of --refused is not whole; importing again writes it anew."
+        )
     return FOUND if report.problems else DONE
 
 
 class _Interrupted(click.ClickException):
-    """Ctrl-C ended the import; the exit code is what shells say of a process that a signal has ended."""
+    """Ctrl-C ended the import; the exit code is that of a process ended by a signal."""
 
     exit_code = 128 + signal.SIGINT
 
@@ -157,34 +162,34 @@ class _Terminated(_Interrupted):
 _SIGNALS = {signal.SIGINT: _Interrupted, signal.SIGTERM: _Terminated}
 
 
-async def _ended(
+async def _run_importer(
     booking: BookingService, importer: Importer, source: Source, naming: ColumnNames | None
 ) -> click.ClickException | None:
-    """Import; what ended it early, if something did. What was booked until then is in the importer's report."""
+    """Run the importer; returns why it ended early, if it did. Its report counts what was booked until then."""
     try:
-        with explained(), _stopped_by_signals(source) as signals:
+        with explain_failures(), _stopped_by_signals(source) as signals:
             try:
                 await booking.start()
                 await importer.run(records_of(source, naming))
             finally:
                 await booking.stop()
-    except CouldNot as failure:
+    except CommandFailed as failure:
         return failure
     except InterruptedReadingError:
         return _SIGNALS[signals[0]]()
     except UnreadableError as failure:
-        return CouldNot(str(failure))
+        return CommandFailed(str(failure))
     return None
 
 
 @contextmanager
 def _stopped_by_signals(source: Source) -> Iterator[list[signal.Signals]]:
-    """Let the first signal end the reading, and the next one the process; the list has the first one."""
+    """Let the first signal end the reading, and a second one the process; yields a list that receives the first."""
     loop = asyncio.get_running_loop()
-    came: list[signal.Signals] = []
+    received: list[signal.Signals] = []
 
     def stop(number: signal.Signals) -> None:
-        came.append(number)
+        received.append(number)
         for each in _SIGNALS:
             loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
@@ -193,7 +198,7 @@ def _stopped_by_signals(source: Source) -> Iterator[list[signal.Signals]]:
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop, number)
     try:
-        yield came
+        yield received
     finally:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
@@ -204,7 +209,7 @@ def _source(file: Path) -> Iterator[Source]:
     try:
         source = Source(file)
     except UnreadableError as error:
-        raise CouldNot(str(error)) from error
+        raise CommandFailed(str(error)) from error
     try:
         yield source
     finally:
@@ -212,82 +217,82 @@ def _source(file: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def _report(path: Path | None, source: Source) -> Iterator[IO[str] | None]:
-    """The file of --refused, emptied; never the one that is read."""
+def _refused_file(path: Path | None, source: Source) -> Iterator[IO[str] | None]:
+    """Open and empty the file of --refused; the imported file is refused."""
     if path is None:
         yield None
         return
     if source.size is not None and source.is_at(path):
-        raise CouldNot(f"--refused names {path}, the file that is imported; name another one.")
+        raise CommandFailed(f"--refused names {path}, the file that is imported; name another one.")
     try:
         file = click.open_file(str(path), "w", encoding="utf-8")
     except OSError as error:
-        raise CouldNot(f"{_REPORT} {path} cannot be opened: {(error.strerror or str(error)).lower()}.") from error
+        raise CommandFailed(f"{_REPORT} {path} cannot be opened: {(error.strerror or str(error)).lower()}.") from error
     with file:
         yield file
 
 
-class _Complaints:
-    """The rows that are not booked as the file has them: all into the file, some for people."""
+class _ProblemReport:
+    """Rows that are not booked as the file has them: all go to the file of --refused, the first to the console."""
 
     def __init__(self, file: IO[str] | None) -> None:
         self._shown: list[RowProblem] = []
-        self._file = None if file is None else Beside(file, _REPORT, _warn)
+        self._file = None if file is None else SideFile(file, _REPORT, _print_warning)
 
-    def take(self, complaint: RowProblem) -> None:
-        """One more."""
+    def add(self, problem: RowProblem) -> None:
+        """Add a row."""
         if self._file is not None:
-            self._file.write(json.dumps(complaint, ensure_ascii=False) + "\n")
+            self._file.write(json.dumps(problem, ensure_ascii=False) + "\n")
             self._file.flush()
-        if len(self._shown) < SHOWN:
-            self._shown.append(complaint)
+        if len(self._shown) < PROBLEMS_SHOWN:
+            self._shown.append(problem)
 
     @property
-    def lost(self) -> bool:
-        """Whether the file could not take all of them."""
+    def is_incomplete(self) -> bool:
+        """Whether the file lacks rows, because it could not be written."""
         return self._file is not None and self._file.failure is not None
 
-    def tell(self, report: Report) -> None:
-        """Show the first ones, and how many there are besides."""
-        for complaint in self._shown:
-            conflicts = f" In the way: {', '.join(complaint['inTheWay'])}." if "inTheWay" in complaint else ""
-            row = " ".join([f"line {complaint['line']}", *(complaint[name] for name in _NAMES if name in complaint)])
-            _warn(printable(f"{row}: {complaint['problem']}. {complaint['detail']}{conflicts}"))
+    def print_first(self, report: Report) -> None:
+        """Print the first rows, and the number of the others."""
+        for problem in self._shown:
+            conflicts = f" In the way: {', '.join(problem['inTheWay'])}." if "inTheWay" in problem else ""
+            row = " ".join([f"line {problem['line']}", *(problem[name] for name in _NAMES if name in problem)])
+            _print_warning(printable(f"{row}: {problem['problem']}. {problem['detail']}{conflicts}"))
         more = report.problems - len(self._shown)
         if more > 0:
-            _warn(f"… and {more:,} more; --refused FILE writes all of them.")
+            _print_warning(f"… and {more:,} more; --refused FILE writes all of them.")
 
 
 _REPORT = "The file of --refused"
 _NAMES = ("reference", "resource")
 
 
-def _warn(text: str) -> None:
+def _print_warning(text: str) -> None:
     console.print(text, markup=False, soft_wrap=True)
 
 
 @contextmanager
-def _bar(source: Source) -> "Iterator[Watch]":
-    """Progress on a terminal: how much of the file is read, and how many rows a second are done."""
+def _progress(source: Source) -> "Iterator[_ProgressBar]":
+    """Show progress on a terminal: the part of the file that is read, and rows per second."""
     columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        yield Watch(progress, source)
+        yield _ProgressBar(progress, source)
 
 
-class Watch:
-    """Moves the bar as rows are done."""
+class _ProgressBar:
+    """A progress bar that advances with the rows."""
 
     def __init__(self, progress: Progress, source: Source) -> None:
         self._progress = progress
         self._source = source
         self._task = progress.add_task("0 rows", total=source.size)
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
 
     def __call__(self, report: Report) -> None:
-        """Show where we are."""
+        """Show the progress of a report."""
         if self._progress.disable:
             return
-        speed = report.rows / max(time.monotonic() - self._began, 0.001)
+        speed = report.rows / max(time.monotonic() - self._started_at, 0.001)
         description = f"{report.rows:,} rows, {speed:,.0f} a second, {report.problems:,} not as they say"
         self._progress.update(self._task, completed=self._source.read_bytes, description=description)
 

@@ -1,4 +1,4 @@
-"""`reserva keys`: API keys are made, listed, revoked and rotated here."""
+"""`reserva keys`: makes, lists, revokes and rotates API keys."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from rich.text import Text
 
 from app.access import service
 from app.caller import SCOPES
-from app.cli.common import DONE, CouldNot, asynchronous, console, opened, result, shown, write_line
+from app.cli.common import DONE, CommandFailed, asynchronous, console, open_store, render_text, result, write_line
 from app.storage.documents import Key
 from app.storage.values import printable
 
@@ -29,9 +29,9 @@ def keys() -> None:
 @asynchronous
 async def create(name: str, scopes: tuple[str, ...], customer: str | None, expires_days: int | None) -> int:
     """Make a key and print it, alone on standard output. It is shown this once."""
-    async with opened() as store:
+    async with open_store() as store:
         made = await service.create_key(store, name, scopes, customer=customer, expires_days=expires_days)
-    _tell_once(made)
+    _print_token(made)
     return DONE
 
 
@@ -40,20 +40,20 @@ async def create(name: str, scopes: tuple[str, ...], customer: str | None, expir
 @asynchronous
 async def list_(*, as_json: bool) -> int:
     """List all keys, also those that are over, oldest first."""
-    async with opened() as store:
-        known = await service.list_keys(store)
+    async with open_store() as store:
+        keys_ = await service.list_keys(store)
         now = store.clock.now()
     if as_json:
-        result([_told(key, now) for key in known])
+        result([_key_json(key, now) for key in keys_])
         return DONE
     table = Table(box=None, pad_edge=False)
     for heading in ("prefix", "name", "scopes", "customer", "state", "created"):
         table.add_column(heading, overflow="fold")
-    for key in known:
-        row = _told(key, now)
+    for key in keys_:
+        row = _key_json(key, now)
         cells = (key.id, key.name, " ".join(key.scopes), key.customer or "", row["state"], row["createdAt"])
         table.add_row(*(Text(printable(cell)) for cell in cells))
-    write_line(shown(table))
+    write_line(render_text(table))
     return DONE
 
 
@@ -62,7 +62,7 @@ async def list_(*, as_json: bool) -> int:
 @asynchronous
 async def revoke(prefix: str) -> int:
     """End a key for good, everywhere within a second. Repeating it is harmless."""
-    async with opened() as store:
+    async with open_store() as store:
         key = await service.revoke_key(store, prefix)
     console.print(f"Revoked {key.id} ({key.name}).", markup=False)
     return DONE
@@ -73,25 +73,25 @@ async def revoke(prefix: str) -> int:
 @asynchronous
 async def rotate(prefix: str) -> int:
     """Give a key a new secret and print the key, alone on standard output; the old one ends within a second."""
-    async with opened() as store:
+    async with open_store() as store:
         made = await service.rotate_key(store, prefix)
-    _tell_once(made)
+    _print_token(made)
     return DONE
 
 
-def _tell_once(made: service.MadeKey) -> None:
-    """Print a key; one that nobody got to see is good for nothing but a new secret."""
+def _print_token(made: service.IssuedKey) -> None:
+    """Print a token. If that fails, the key needs a new secret, because its token is stored nowhere."""
     try:
         write_line(made.token)
-    except CouldNot as error:
+    except CommandFailed as error:
         remedy = f"`reserva keys rotate {made.key.id}` gives it a secret that you can read"
-        raise CouldNot(
+        raise CommandFailed(
             f"{error.message} The key {made.key.id} ({made.key.name}) was made all the same; {remedy}."
         ) from error
 
 
-def _told(key: Key, now: datetime) -> dict[str, Any]:
-    """A key without its hash, as a script reads it."""
+def _key_json(key: Key, now: datetime) -> dict[str, Any]:
+    """The JSON of a key, without its hash."""
     state = "revoked" if key.revoked_at else "expired" if service.is_over(key, now) else "live"
-    kept = key.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"secret_hash", "id"})
-    return {"prefix": key.id, "state": state, **kept}
+    fields = key.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"secret_hash", "id"})
+    return {"prefix": key.id, "state": state, **fields}

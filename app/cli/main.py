@@ -1,4 +1,4 @@
-"""The entry point: finds the command, and gives the exit code its meaning.
+"""The entry point: finds the command, and sets the exit code.
 
 Commands are imported when they are called, so that `reserva --help` answers at once.
 """
@@ -24,13 +24,13 @@ _COMMANDS = {
     "health": ("app.cli.health:health", "Ask whether the app or the worker is well."),
     "audit": ("app.cli.audit:audit_", "Look for conflicts in a database of others, without writing."),
 }
-"""Where each command is, and its line in the help."""
+"""The module and name of each command, and its line in the help."""
 
 _INTERRUPTED = 130
 
 
 class _Commands(click.Group):
-    """A group that knows its commands by name and imports them one at a time."""
+    """A group that lists its commands by name and imports a command only when it is used."""
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -69,7 +69,7 @@ def main() -> None:
     except OSError as error:
         if error.filename is not None or error.errno not in UNWRITABLE:
             raise
-        code = click.UsageError.exit_code  # a help text, or a sentence on standard error
+        code = click.UsageError.exit_code  # writing a help text or an error message failed
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    """Run the command, and say in a sentence why it ended if it did not end well."""
+    """Run the command; a failure is one sentence on standard error. Returns the exit code."""
     try:
         code: int = commands.main(prog_name="reserva", standalone_mode=False)
     except click.ClickException as error:
@@ -91,7 +91,7 @@ def _run() -> int:
         with suppress(OSError):
             click.echo("Interrupted.", err=True)
         return _INTERRUPTED
-    except SystemExit:  # so click ends where a help text goes into a pipe that nobody reads
+    except SystemExit:  # raised by click when a help text goes into a closed pipe
         return click.UsageError.exit_code
     return code
 

@@ -1,6 +1,6 @@
 """Failures to write standard output and files: a full disk, or a pipe whose reader is gone.
 
-Nothing else is imported here, so that `reserva --help` answers at once.
+Only the standard library is imported here, so that `reserva --help` answers at once.
 """
 
 import errno
@@ -10,29 +10,29 @@ from contextlib import suppress
 from typing import IO
 
 UNWRITABLE = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
-"""The error numbers of such failures."""
+"""The error numbers of a stream that cannot be written."""
 
 
-def unwritten(what: str, error: OSError) -> str:
-    """The sentence that something could not be written, and why."""
+def write_failure(what: str, error: OSError) -> str:
+    """The message of a failed write: what, and why."""
     return f"{what} cannot be written: {(error.strerror or str(error)).lower()}."
 
 
 def silence(stream: IO[str]) -> None:
     """Discard the buffer of a stream that cannot be written, so that the process does not fail again when it exits."""
     with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
         stream.flush()
 
 
-class Beside:
-    """A file that is written beside the result. The first failure ends the writing, and is reported at once.
+class SideFile:
+    """A file that a command writes besides its result. The first failure ends the writing, and is reported at once.
 
     Args:
-        file: Where to.
-        what: What is in it, as a sentence begins.
+        file: The open file.
+        what: Its name in messages, as the beginning of a sentence.
         on_failure: Called once with the reason why nothing more can be written.
     """
 
@@ -56,6 +56,6 @@ class Beside:
         try:
             step()
         except OSError as error:
-            self.failure = unwritten(self._what, error)
+            self.failure = write_failure(self._what, error)
             silence(self._file)
             self._on_failure(self.failure)

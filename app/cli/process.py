@@ -1,4 +1,4 @@
-"""One process of the app, run by granian: it shuts down in order, and a failed start is logged as one sentence."""
+"""One process of the app under granian: an orderly shutdown, and one sentence for a failed start."""
 
 import asyncio
 import os
@@ -22,28 +22,30 @@ log = structlog.get_logger(__name__)
 
 
 class Process:
-    """The application with what belongs to its process.
+    """The application and the shutdown of its process.
 
-    On SIGTERM it goes on listening for a while, reports that it is not ready, and closes each connection after its
-    answer; only then it asks granian to stop, which lets requests under way finish. A second SIGTERM ends the wait.
+    On SIGTERM it goes on listening for some seconds, reports that it is not ready, and closes each connection after its
+    answer. Then it asks granian to stop, which lets requests under way finish. A second SIGTERM ends the wait.
 
     Args:
         app: The application.
-        closing: Knows that the process is shutting down, for readiness and headers.
-        lame_duck_seconds: How long it goes on listening; 0: not at all.
+        closing: The state of the shutdown, for readiness and headers.
+        lame_duck_seconds: The time of going on listening; 0: none.
     """
 
-    def __init__(self, app: Asgi, closing: Shutdown, lame_duck_seconds: float) -> None:
+    def __init__(self, app: Asgi, shutdown: Shutdown, lame_duck_seconds: float) -> None:
         self._app = app
-        self._closing = closing
+        self._shutdown = shutdown
         self._seconds = lame_duck_seconds
         self._drained = False
 
     def __call__(self, scope: Any, receive: Receive, send: Send) -> Awaitable[None]:
-        """Call the application; messages of the lifespan are observed on their way."""
-        return self._live(scope, receive, send) if scope["type"] == "lifespan" else self._app(scope, receive, send)
+        """Call the application; messages of the lifespan are observed."""
+        return (
+            self._run_lifespan(scope, receive, send) if scope["type"] == "lifespan" else self._app(scope, receive, send)
+        )
 
-    async def _live(self, scope: object, receive: Receive, send: Send) -> None:
+    async def _run_lifespan(self, scope: object, receive: Receive, send: Send) -> None:
         failed = False
 
         async def observe(message: Message) -> None:
@@ -52,19 +54,19 @@ class Process:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._terminate)
             elif message["type"] == "lifespan.startup.failed":
                 failed = True
-                message = message | {"message": _plain(message.get("message", ""))}
+                message = message | {"message": _operator_message(message.get("message", ""))}
             await send(message)
 
         try:
             await self._app(scope, receive, observe)
         except Exception:
-            if not failed:  # else granian has logged it already, and would log its traceback as well
+            if not failed:  # granian has logged the message already, and would add the traceback
                 raise
 
     def _terminate(self) -> None:
-        if self._seconds and not self._closing.is_announced:
+        if self._seconds and not self._shutdown.is_announced:
             log.info("asked to end; listening on for a while", seconds=self._seconds)
-            self._closing.announce()
+            self._shutdown.announce()
             asyncio.get_running_loop().call_later(self._seconds, self._drain)
         else:
             self._drain()
@@ -73,11 +75,11 @@ class Process:
         if self._drained:
             return
         self._drained = True
-        self._closing.drain()
-        os.kill(os.getpid(), signal.SIGINT)  # granian still listens to this one
+        self._shutdown.drain()
+        os.kill(os.getpid(), signal.SIGINT)  # granian still handles SIGINT
 
 
-def _plain(traceback: str) -> str:
-    """The operator's sentence at the end of a traceback, if there is one; else the traceback."""
+def _operator_message(traceback: str) -> str:
+    """The message of a StorageError at the end of a traceback; without one the traceback."""
     messages = _MESSAGE.findall(traceback)
     return messages[-1] if messages else traceback

@@ -1,4 +1,4 @@
-"""`reserva reconcile`: looks for resources above their capacity, now and in this process."""
+"""`reserva reconcile`: runs a reconciliation in this process, now."""
 
 import asyncio
 from contextlib import aclosing
@@ -8,7 +8,17 @@ import structlog
 from pymongo.errors import PyMongoError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.cli.common import DONE, FOUND, CouldNot, asynchronous, configured, console, opened, result, write_line
+from app.cli.common import (
+    DONE,
+    FOUND,
+    CommandFailed,
+    asynchronous,
+    console,
+    open_store,
+    read_configuration,
+    result,
+    write_line,
+)
 from app.domain.ids import ResourceId
 from app.domain.instants import render
 from app.reconciliation import engine
@@ -25,13 +35,13 @@ from app.storage.row_reader import TRASH
 from app.storage.sweep_rows import is_known_resource
 from app.storage.values import identity, printable, row_key, shown_text
 
-LINES, NAMES = 50, 10
+LINES_MAX, NAMES_MAX = 50, 10
 """Findings that are printed, and reservations of each whose customers are named."""
-MOST_LEFT_OUT = 99
-"""Percent of what was read that nothing could be made of: then this was no look."""
+LEFT_OUT_MAX_PERCENT = 99
+"""Percent of the rows: if more are unreadable, the run counts as failed."""
 
 ALERT_SECONDS = 15.0
-"""How long a run that is over waits for the alert URL."""
+"""How long the command waits for the alert URL after its run."""
 
 log = structlog.get_logger(__name__)
 
@@ -52,13 +62,13 @@ async def reconcile(*, full: bool, incremental: bool, resource: ResourceId | Non
     Exit codes: 0 nothing found but what somebody accepted, 1 something found, 2 could not look, or could read nothing.
     """
     if full + incremental + (resource is not None) > 1:
-        raise CouldNot("Choose one of --full, --incremental and --resource.")
+        raise CommandFailed("Choose one of --full, --incremental and --resource.")
     kind: RunKind = "resource" if resource is not None else "incremental" if incremental else "full"
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    settings = configured()
-    async with opened(settings) as store, aclosing(Alerts(settings)) as alerts:
+    settings = read_configuration()
+    async with open_store(settings) as store, aclosing(Alerts(settings)) as alerts:
         if resource is not None and not await is_known_resource(store, resource):
-            raise CouldNot(f"There is no resource {resource!r}.")
+            raise CommandFailed(f"There is no resource {resource!r}.")
         with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
             task = bar.add_task("starting")
 
@@ -69,7 +79,7 @@ async def reconcile(*, full: bool, incremental: bool, resource: ResourceId | Non
             try:
                 run = await engine.reconcile_reservations(store, kind, resource, on_progress, alerts)
             except OwnershipLost as lost:
-                raise CouldNot(f"This process stood still for too long. {lost}") from lost
+                raise CommandFailed(f"This process stood still for too long. {lost}") from lost
         await _announce(store, alerts)
         lines = [] if as_json else await _unaccepted(store, resource)
     if as_json:
@@ -77,14 +87,14 @@ async def reconcile(*, full: bool, incremental: bool, resource: ResourceId | Non
     else:
         write_line("\n".join([*lines, _summary(run)]))
     if run.state != "succeeded":
-        raise CouldNot(run.error or f"The reconciliation ended {run.state}.")
-    if nothing := _unreadable(run):
-        raise CouldNot(nothing)
+        raise CommandFailed(run.error or f"The reconciliation ended {run.state}.")
+    if message := _unreadable_message(run):
+        raise CommandFailed(message)
     return FOUND if run.unaccepted else DONE
 
 
 async def _announce(store: Store, alerts: Alerts) -> None:
-    """Tell the alert URL what it was not told yet, once and for a while; the worker tells the rest."""
+    """Send the waiting alerts once, within a limited time; the worker sends the rest."""
     try:
         async with asyncio.timeout(ALERT_SECONDS):
             await alerts.announce(store)
@@ -95,29 +105,29 @@ async def _announce(store: Store, alerts: Alerts) -> None:
 
 
 async def _unaccepted(store: Store, resource: ResourceId | None) -> list[str]:
-    """A line for each of the first findings that stand and that nobody accepted, and one for how many are left."""
+    """A line for each of the first open or acknowledged findings, and one with the number of the others."""
     filters = FindingFilters(states=("open", "acknowledged"), resources=() if resource is None else (resource,))
-    found = await list_findings(store, filters, "from", LINES, None)
-    around = await read_context(store, found.findings)
-    lines = [_line(finding, around) for finding in found.findings]
+    found = await list_findings(store, filters, "from", LINES_MAX, None)
+    context = await read_context(store, found.findings)
+    lines = [_line(finding, context) for finding in found.findings]
     more = found.total - len(lines)
     return [*lines, f"… and {more:,} findings more"] if more > 0 else lines
 
 
-def _line(finding: Finding, around: FindingsContext) -> str:
-    name = around.resources.get(finding.resource)
+def _line(finding: Finding, context: FindingsContext) -> str:
+    name = context.resources.get(finding.resource)
     place = finding.resource if name is None else f"{finding.resource} ({name})"
-    named = [_whose(each, around) for each in finding.reservations[:NAMES]]
+    named = [_holder(each, context) for each in finding.reservations[:NAMES_MAX]]
     more = len(finding.reservations) - len(named)
     who = ", ".join([*dict.fromkeys(named), *([f"{more:,} more"] if more > 0 else [])])
     time = f"{render(finding.from_)} to {render(finding.to)}"
     return printable(f"{finding.id}  {place}  {time}  {finding.peak} of {finding.capacity}  {finding.state}  {who}")
 
 
-def _whose(reservation: object, around: FindingsContext) -> str:
-    """Who has booked: the customer's name, else their id, else the reservation's."""
-    customer = identity(around.reservations.get(row_key(reservation), {}).get("customer"))
-    return shown_text(reservation) if customer is None else around.customers.get(customer, customer)
+def _holder(reservation: object, context: FindingsContext) -> str:
+    """The customer's name, else the customer's id, else the reservation's."""
+    customer = identity(context.reservations.get(row_key(reservation), {}).get("customer"))
+    return shown_text(reservation) if customer is None else context.customers.get(customer, customer)
 
 
 def _summary(run: Run) -> str:
@@ -128,14 +138,14 @@ def _summary(run: Run) -> str:
     return f"{run.scanned:,} reservations of {run.resources:,} resources: {findings}{left_out}"
 
 
-def _unreadable(run: Run) -> str | None:
-    """A sentence, if hardly anything could be read: what was found then says nothing."""
+def _unreadable_message(run: Run) -> str | None:
+    """A sentence if hardly any row could be read, because the result then proves nothing."""
     left_out = run.left_out or {}
     read = run.scanned - left_out.get(TRASH, 0)
-    if not run.unreadable or run.unreadable * 100 < read * MOST_LEFT_OUT:
+    if not run.unreadable or run.unreadable * 100 < read * LEFT_OUT_MAX_PERCENT:
         return None
-    puzzles = {reason: count for reason, count in left_out.items() if reason != TRASH}
-    most = max(puzzles, key=lambda reason: puzzles[reason])
+    unread = {reason: count for reason, count in left_out.items() if reason != TRASH}
+    most = max(unread, key=lambda reason: unread[reason])
     return (
         f"Of {read:,} reservations {run.unreadable:,} cannot be read (mostly: {most}), so this says "
         "nothing of them. `reserva audit` shows what is in them, and reads other shapes."

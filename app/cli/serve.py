@@ -15,9 +15,9 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from app import logs
-from app.cli.address import address_written
-from app.cli.common import CouldNot, configured, environment, explained, export, opened
-from app.cli.start import tell_start
+from app.cli.address import published_address
+from app.cli.common import CommandFailed, environment, explain_failures, export, open_store, read_configuration
+from app.cli.start import log_start
 from app.cli.supervisor import Supervisor
 from app.os_process import CannotListen, die_with_parent, ensure_free, free_port
 from app.settings import Settings
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from app.cli.process import Process
 
 DRAIN_SECONDS = 20
-"""How long requests under way may take after SIGTERM and the time of listening on, before their process is killed."""
+"""The time of requests under way after SIGTERM and the lame-duck time, before their process is killed."""
 
 CONNECTIONS = 10_000
 IDLE_SECONDS = 30
-"""How long a connection may take to a request's whole head, also to the next one's: silence for so long closes it."""
+"""The time of a connection for the whole head of a request, also of the next one: idle for longer, it is closed."""
 
 _OTHER_FILES = 256
-"""Open files of a process that are no connections of clients."""
+"""Open files of a process besides the connections of clients."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,14 +55,14 @@ def serve(host: str, port: int, workers: int, connections: int) -> None:
     The database must have been prepared by `reserva migrate`. SIGTERM and Ctrl-C let requests under way finish; after
     SIGTERM it listens on for RESERVA_LAME_DUCK_SECONDS before that.
     """
-    settings = configured()
-    with explained():
+    settings = read_configuration()
+    with explain_failures():
         port = port or free_port()
         address = _ensure_free(host, port)
-        # A wrong address is found here, once and in plain words, rather than by every process for itself.
-        asyncio.run(_usable(settings))
+        # A wrong address is reported here once, instead of by every process.
+        asyncio.run(_check_usable(settings))
     export(settings)
-    # A forked process would inherit the threads of our driver half-alive.
+    # A forked process would inherit the driver's locks without the threads that hold them.
     multiprocessing.set_start_method("spawn")
     server = Supervisor(
         "app.cli.serve:application",
@@ -74,65 +74,65 @@ def serve(host: str, port: int, workers: int, connections: int) -> None:
         websockets=False,
         workers=workers,
         workers_kill_timeout=settings.lame_duck_seconds + DRAIN_SECONDS,
-        backpressure=_share(connections, workers),
+        backpressure=_connections_per_process(connections, workers),
         http1_settings=HTTP1Settings(header_read_timeout=IDLE_SECONDS * 1000),
         log_level=LogLevels(settings.log_level),
-        log_dictconfig=logs.passed_on("_granian", "granian.access"),
+        log_dictconfig=logs.propagating_config("_granian", "granian.access"),
     )
     with (
-        address_written(address, port),
+        published_address(address, port),
         suppress(SystemExit),
     ):  # by a signal, whatever became of single processes before
-        server.serve(target_loader=loaded)
+        server.serve(target_loader=load_target)
 
 
 def _ensure_free(host: str, port: int) -> str:
     try:
         return ensure_free(host, port)
     except CannotListen as error:
-        raise CouldNot(str(error)) from error
+        raise CommandFailed(str(error)) from error
 
 
-def loaded(target: str) -> Any:
-    """What a factory `module:name` makes, in one of granian's processes.
+def load_target(target: str) -> Any:
+    """Call a factory `module:name` in one of granian's processes.
 
-    Granian's own loader would put the working folder before everything else, where a package may have any name.
+    Granian's own loader would put the working folder first on the path, where packages may have the names of ours.
     """
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)()
 
 
 def application() -> "Process":
-    """The app in one of granian's processes, which ends with the one that started it."""
+    """The app in one of granian's processes, which ends with its parent."""
     parent = multiprocessing.parent_process()
     if parent and parent.pid:
         die_with_parent(parent.pid)
     settings = environment()
-    # The process that only starts others has no use for the app.
+    # The supervising process does not need the app.
     from app.cli.process import Process  # noqa: PLC0415  # see above
     from app.http.shutdown import SHUTDOWN  # noqa: PLC0415  # see above
     from app.main import create  # noqa: PLC0415  # see above
 
     app = create()
     gc.collect()
-    gc.freeze()  # what is there to the end need not be looked at with each collection, which nobody else runs beside
+    gc.freeze()  # permanent objects need no visit by each collection, which stops all threads
     return Process(app, app.state[SHUTDOWN], settings.lame_duck_seconds)
 
 
-def _share(connections: int, workers: int) -> int:
-    """How many connections each process may hold: its share, or what the limit of open files leaves."""
+def _connections_per_process(connections: int, workers: int) -> int:
+    """The connections of each process: its share, or what the limit of open files allows."""
     share = max(connections // workers, 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = share + _OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    needed = share + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        if soft < wanted:
+        if soft < needed:
             share = max(soft - _OTHER_FILES, 1)
             log.warning("the limit of open files (ulimit -n) leaves fewer connections", each_process=share)
     return share
 
 
-async def _usable(settings: Settings) -> None:
-    async with opened(settings, insists=True) as store:
-        tell_start(settings, store)
+async def _check_usable(settings: Settings) -> None:
+    async with open_store(settings, require_transactions=True) as store:
+        log_start(settings, store)

@@ -12,13 +12,13 @@ from app.storage.errors import shown
 log = structlog.get_logger(__name__)
 
 
-def tell_start(settings: Settings, store: Store) -> None:
+def log_start(settings: Settings, store: Store) -> None:
     """Log the version, the mode, the database, and the settings that differ from their defaults.
 
-    Of secrets only that they are set is logged, of addresses no credentials.
+    A secret is logged as `set`, an address without its credentials.
     """
-    changed = {
-        name: _fit_for_the_log(name, value)
+    settings_set = {
+        name: _without_secrets(name, value)
         for name, value in ((name, getattr(settings, field)) for name, field in VARIABLES.items())
         if name != "MONGODB_URL" and value != Settings.model_fields[VARIABLES[name]].default
     }
@@ -28,19 +28,19 @@ def tell_start(settings: Settings, store: Store) -> None:
         mode=store.mode,
         server=shown(settings.mongodb_url or ""),
         database=store.database.name,
-        settings=changed,
+        settings=settings_set,
     )
     warn_if_optimistic(store)
 
 
-def _fit_for_the_log(name: str, value: Any) -> Any:
+def _without_secrets(name: str, value: Any) -> Any:
     if name == "REDIS_URL":
         return shown(value)
     return "set" if name.endswith(("_URL", "_SECRET")) else value
 
 
 def warn_if_optimistic(store: Store) -> None:
-    """Warn that in optimistic mode nothing keeps two processes from booking the same time."""
+    """Warn in optimistic mode, in which two processes can book the same time."""
     if store.mode == "optimistic":
         reason = store.capabilities.lack or "RESERVA_MODE is optimistic"
         log.warning("optimistic mode: two processes can double-book", reason=reason)

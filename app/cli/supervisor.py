@@ -1,8 +1,8 @@
-"""Keeps the processes of the app running, on granian, which starts and ends them.
+"""Restarts the processes of the app, which granian starts and ends.
 
-granian ends everything when a process that it has started again dies at once, which with the database down is each of
-them. Here those that live go on, and the lost ones are started again with growing pauses until a signal ends it all.
-The methods overridden here are granian's own, of exactly the version that the project names.
+granian ends all processes when a restarted one dies at once, which each does while the database is down. Here the
+others go on, and lost processes are restarted with growing pauses until a signal comes. The methods overridden here are
+granian's own, of exactly the version that the project pins.
 """
 
 import os
@@ -19,17 +19,17 @@ from typing_extensions import override
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
-"""A process that lived for so long was well, and is started again as if it were the first time."""
+"""After so long a lifetime a process is restarted with the first pause again."""
 
 log = structlog.get_logger(__name__)
 
 
 class Supervisor(MPServer):
-    """granian's server with another way of looking after its processes; all arguments are granian's."""
+    """granian's server with restarts that back off; all arguments are granian's."""
 
     @override
     def _serve_loop(self, spawn_target: Callable[..., object], target_loader: Callable[..., object]) -> None:
-        """Start again what is lost, until a signal comes."""
+        """Restart lost processes until a signal comes."""
         failures: dict[int, int] = {}
         due: dict[int, float] = {}
         while True:
@@ -39,8 +39,8 @@ class Supervisor(MPServer):
                 return
             while self.interrupt_children:
                 lost = self.interrupt_children.pop()
-                lived = time.monotonic() - self.wrks[lost].birth
-                failures[lost] = 0 if lived >= STEADY_SECONDS else failures.get(lost, 0) + 1
+                lifetime = time.monotonic() - self.wrks[lost].birth
+                failures[lost] = 0 if lifetime >= STEADY_SECONDS else failures.get(lost, 0) + 1
                 pause = pause_after(failures[lost])
                 due[lost] = time.monotonic() + pause
                 log.warning("a process of the app is lost", worker=lost + 1, starts_again_in_seconds=round(pause, 1))
@@ -52,7 +52,7 @@ class Supervisor(MPServer):
 
     @override
     def signal_handler_interrupt(self, *args: Any, **_: Any) -> None:
-        """End, and hand on what ends the waiting: a second signal, and Ctrl-C, which skips it."""
+        """End; Ctrl-C and a second signal are passed to the processes, which then skip their lame-duck time."""
         number: int = args[0]
         if self.interrupt_signal or number == signal.SIGINT:
             for worker in self.wrks:
@@ -63,13 +63,13 @@ class Supervisor(MPServer):
 
     @override
     def shutdown(self, exit_code: int = 0) -> None:
-        """End all processes; that one of them was lost before is no failure of the whole."""
+        """End all processes; a process that was lost before does not make the exit a failure."""
         self.interrupt_children.clear()
         granian: Any = super()
         granian.shutdown(exit_code)
 
 
 def pause_after(failures: int) -> float:
-    """Seconds before a process is started again that was lost so often in a row; never the same twice."""
+    """The seconds before the next restart after so many losses in a row, with jitter."""
     longest = min(FIRST_PAUSE_SECONDS * 2.0 ** min(failures, 16), LONGEST_PAUSE_SECONDS)
     return longest * random.uniform(0.5, 1)  # noqa: S311  # jitter

@@ -1,4 +1,4 @@
-"""`reserva worker`: arq's worker, which reconciles and tidies up."""
+"""`reserva worker`: arq's worker, which runs reconciliations and maintenance."""
 
 import asyncio
 from importlib import import_module
@@ -7,8 +7,8 @@ import click
 import structlog
 from arq.worker import get_kwargs
 
-from app.cli.common import CouldNot, configured, explained, export, opened
-from app.cli.start import tell_start
+from app.cli.common import CommandFailed, explain_failures, export, open_store, read_configuration
+from app.cli.start import log_start
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -21,20 +21,20 @@ def worker() -> None:
     It reconciles by RESERVA_RECONCILE_CRON (UTC) and on demand. While Redis is away it goes on, and only takes longer
     to see what was asked for. SIGTERM and Ctrl-C stop it.
     """
-    settings = configured()
-    with explained():
-        asyncio.run(_usable(settings))
+    settings = read_configuration()
+    with explain_failures():
+        asyncio.run(_check_usable(settings))
         export(settings)
-        # Imported only now: it takes its settings from the environment.
+        # Imported only now, because it reads its settings from the environment.
         arguments = get_kwargs(import_module("worker.settings").WorkerSettings)
         log.info("worker started", reconcile_cron=settings.reconcile_cron)
         import_module("worker.resilient_worker").ResilientWorker(**arguments).run()
         log.info("worker stopped")
 
 
-async def _usable(settings: Settings) -> None:
-    """Refuse what would not do; a Redis that cannot be reached yet is waited for."""
+async def _check_usable(settings: Settings) -> None:
+    """Refuse unusable settings; a Redis that cannot be reached yet is not an error."""
     if not settings.redis_url:
-        raise CouldNot("REDIS_URL is not set; the worker takes its jobs from there.")
-    async with opened(settings, insists=True) as store:
-        tell_start(settings, store)
+        raise CommandFailed("REDIS_URL is not set; the worker takes its jobs from there.")
+    async with open_store(settings, require_transactions=True) as store:
+        log_start(settings, store)

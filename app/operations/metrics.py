@@ -1,4 +1,4 @@
-"""`/metrics`, as Prometheus reads it, from figures that are read from the database for each scrape."""
+"""`/metrics` in the format of Prometheus; each scrape reads its figures from the database."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -13,12 +13,12 @@ from app.storage.documents import RunKind
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def rendered(figures: Figures, mode: StoreMode) -> bytes:
+def render_metrics(figures: Figures, mode: StoreMode) -> bytes:
     """The text of a scrape."""
     registry = CollectorRegistry()
     modes = Gauge("reserva_mode", "1 at the mode in which this process books.", ["mode"], registry=registry)
-    for known in get_args(StoreMode):
-        modes.labels(known).set(known == mode)
+    for each in get_args(StoreMode):
+        modes.labels(each).set(each == mode)
     gauge = Gauge("reserva_findings_open", "Findings that nobody has looked at.", registry=registry)
     gauge.set(figures.findings_open)
     gauge = Gauge("reserva_findings_oldest_seconds", "Age of the oldest open finding.", registry=registry)

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`, for whoever watches the process."""
+"""The routes `/healthz`, `/readyz` and `/metrics`."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ from pydantic import Field
 from app.access.routes import needs, open_to_all
 from app.http.models import Answer
 from app.http.openapi import problems
-from app.operations.metrics import CONTENT_TYPE, rendered
+from app.operations.metrics import CONTENT_TYPE, render_metrics
 from app.operations.service import Operations
 
 
@@ -76,7 +76,7 @@ async def metrics(operations: NamedDependency[Operations]) -> Response[bytes]:
 
     The mode, findings and reconciliations in numbers.
     """
-    return Response(rendered(await operations.figures(), operations.mode), headers={"Content-Type": CONTENT_TYPE})
+    return Response(render_metrics(await operations.figures(), operations.mode), headers={"Content-Type": CONTENT_TYPE})
 
 
 router = Router("/", route_handlers=[health, ready, metrics])

@@ -1,4 +1,4 @@
-"""Whether this process can do its work."""
+"""Readiness and metrics of this process."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from app.storage.errors import StorageError
 
 VERIFY_SECONDS = 3.0
 
-LEAVING = "This process has been asked to end."
+ENDING = "This process has been asked to end."
 SILENT = "The database does not answer."
 UNPREPARED = "The database is not prepared for this process; its log says what is missing."
 
@@ -35,11 +35,11 @@ class Readiness:
 
 
 class Operations:
-    """What an operator asks a process: its readiness and its metrics."""
+    """The readiness and the metrics of a process."""
 
-    def __init__(self, store: Store, closing: Shutdown) -> None:
+    def __init__(self, store: Store, shutdown: Shutdown) -> None:
         self._store = store
-        self._closing = closing
+        self._shutdown = shutdown
         self._logged_reason: str | None = None
 
     async def readiness(self) -> Readiness:
@@ -67,8 +67,8 @@ class Operations:
 
     async def _obstacle(self) -> tuple[str | None, str]:
         """Why the process is not ready: the sentence for clients, or None, and the detail for the log."""
-        if self._closing.is_announced:
-            return LEAVING, LEAVING
+        if self._shutdown.is_announced:
+            return ENDING, ENDING
         if not await self._store.is_answering():
             return SILENT, SILENT
         try:

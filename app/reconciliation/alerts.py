@@ -123,7 +123,7 @@ class Alerts:
         """
         if self._receiver is None or self._reminders is None:
             return 0
-        due = cron.previous(self._reminders, store.clock.now())
+        due = cron.last_until(self._reminders, store.clock.now())
         if not _is_due(await LeaseStore(store).delivery(), due):
             return 0
         total = 0

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import structlog
 
-from app.cron import Times, previous
+from app.cron import CronLine, last_until
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
 from app.storage.runs import STATES, RunStore
@@ -16,12 +16,12 @@ from app.storage.runs import STATES, RunStore
 log = structlog.get_logger()
 
 
-async def enqueue_due(store: Store, times: Times) -> Run | None:
+async def enqueue_due(store: Store, times: CronLine) -> Run | None:
     """Enqueue the run that is due; None if it has begun, or waits already.
 
     Two workers may do so at the same moment: both get the same run, or the second one gets another, incremental run.
     """
-    time = previous(times, store.clock.now())
+    time = last_until(times, store.clock.now())
     kind = await kind_at(store, time)
     if await _is_covered(store, kind, time):
         return None

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.os_process import dying_with_us
+from app.os_process import bound_to_this_process
 from app.pids import Process, process
 from app.trial.errors import TrialError
 
@@ -22,7 +22,7 @@ _LAST_LINES_SECONDS = 2.0
 
 @dataclass(slots=True)
 class Child:
-    """A running child: who it is, its last lines, and the task that passes its output on."""
+    """A running child: its process, its last lines, and the task that copies its output."""
 
     process: Process
     handle: asyncio.subprocess.Process
@@ -30,18 +30,20 @@ class Child:
     output: asyncio.Task[None]
 
     @classmethod
-    async def start(cls, name: str, command: list[str], *, cwd: Path, env: Mapping[str, str], echoed: bool) -> "Child":
+    async def start(
+        cls, name: str, command: list[str], *, cwd: Path, env: Mapping[str, str], is_echoed: bool
+    ) -> "Child":
         """Start a program in a group of its own, so that Ctrl-C reaches the trial alone, which ends it in order.
 
         Args:
-            name: What it does in the trial.
+            name: Its name in the trial.
             command: The program with its arguments.
-            cwd: Where it runs.
+            cwd: Its working directory.
             env: Its whole environment.
-            echoed: Whether its output is printed on standard error; its last lines are kept in any case.
+            is_echoed: Whether its output is printed on standard error; its last lines are stored in any case.
         """
         handle = await asyncio.create_subprocess_exec(
-            *dying_with_us(command),
+            *bound_to_this_process(command),
             cwd=cwd,
             env=dict(env),
             stdin=asyncio.subprocess.DEVNULL,
@@ -51,14 +53,14 @@ class Child:
             limit=_LINE_BYTES,
         )
         tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        output = asyncio.create_task(_listen(handle.stdout, tail, f"{name:<{_WIDTH}} | " if echoed else None))
+        output = asyncio.create_task(_copy_output(handle.stdout, tail, f"{name:<{_WIDTH}} | " if is_echoed else None))
         return cls(process(name, handle.pid), handle, tail, output)
 
-    async def died(self) -> None:
-        """Wait for the child to end, which it should not.
+    async def raise_on_exit(self) -> None:
+        """Wait for the child, which must not end by itself.
 
         Raises:
-            TrialError: with the last lines that it said.
+            TrialError: with its last lines.
         """
         code = await self.handle.wait()
         await self._drain()
@@ -80,19 +82,19 @@ class Child:
         await self._drain()
 
     def kill(self) -> None:
-        """Kill the child and its group. Only while it was not waited for: after that its id may be another's."""
+        """Kill the child and its group, unless it has been waited for: its id may be reused since."""
         if self.handle.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     async def _drain(self) -> None:
-        """Let its last lines through. Its own children may hold the pipe open, and are not waited for."""
+        """Copy its last lines, for a limited time, because its own children may hold the pipe open."""
         await asyncio.wait({self.output}, timeout=_LAST_LINES_SECONDS)
         self.output.cancel()
 
 
-async def _listen(lines: asyncio.StreamReader | None, tail: deque[str], prefix: str | None) -> None:
-    """Read what a child says to its end, keep the last of it, and print it if there is a prefix for it."""
+async def _copy_output(lines: asyncio.StreamReader | None, tail: deque[str], prefix: str | None) -> None:
+    """Read the output of a child to its end, store the last lines, and print all with the prefix if there is one."""
     if lines is None:
         return
     while True:
@@ -105,5 +107,5 @@ async def _listen(lines: asyncio.StreamReader | None, tail: deque[str], prefix: 
         text = line.decode(errors="replace").rstrip()
         tail.append(text)
         if prefix is not None:
-            with suppress(OSError):  # nobody reads any more; the child must not wait for that
+            with suppress(OSError):  # the terminal is gone; the child must not block on its output
                 sys.stderr.write(f"{prefix}{text}\n")

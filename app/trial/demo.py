@@ -1,14 +1,12 @@
 """The demo catalogue of the trial: something to book within the first minute."""
 
-from typing import Any
-
 import httpx
 
 from app.trial.errors import TrialError
 
-_TAKEN = 409
+_CONFLICT = 409
 
-_DEMO: tuple[tuple[str, dict[str, Any]], ...] = (
+_DEMO: tuple[tuple[str, dict[str, object]], ...] = (
     ("services", {"id": "consultation", "name": "Consultation", "durationType": "fixed", "durationMinutes": 30,
                   "bufferAfterMinutes": 10}),
     ("services", {"id": "room-hire", "name": "Room hire", "durationType": "flexible", "minMinutes": 30,
@@ -25,13 +23,13 @@ _DEMO: tuple[tuple[str, dict[str, Any]], ...] = (
 )  # fmt: skip
 
 
-async def fill(http: httpx.AsyncClient) -> None:
-    """Make what is not there yet; what is there stays as people have changed it.
+async def create_demo(http: httpx.AsyncClient) -> None:
+    """Create the objects that do not exist yet; existing ones are not changed.
 
     Raises:
-        TrialError: if the app refuses one of them.
+        TrialError: if the app refuses an object.
     """
     for collection, body in _DEMO:
         answer = await http.post(f"/v1/{collection}", json=body)
-        if not answer.is_success and answer.status_code != _TAKEN:
+        if not answer.is_success and answer.status_code != _CONFLICT:
             raise TrialError(f"The demo catalogue could not be made: {answer.text}")

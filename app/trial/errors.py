@@ -1,5 +1,5 @@
-"""What keeps a trial from starting or ends it."""
+"""Failures of a trial."""
 
 
 class TrialError(Exception):
-    """The trial cannot go on; the message is for whoever started it, without a traceback."""
+    """The trial cannot start or go on; the message is for the user, without a traceback."""

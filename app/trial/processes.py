@@ -1,4 +1,4 @@
-"""Processes that outlive the one that knows them: found again, and ended."""
+"""Ends the processes that a killed trial left."""
 
 import os
 import signal
@@ -12,18 +12,18 @@ _TERM_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
 
-def end(processes: Sequence[Process]) -> list[Process]:
-    """End those that still run, with the groups that they lead; kill what does not go. Returns whom it met."""
-    met = [process for process in processes if process.alive]
-    _signal(met, signal.SIGTERM)
+def end_processes(processes: Sequence[Process]) -> list[Process]:
+    """End the processes that still run, with their groups; kill those that do not end. Returns those that ran."""
+    running = [process for process in processes if process.alive]
+    _signal(running, signal.SIGTERM)
     deadline = time.monotonic() + _TERM_SECONDS
-    while time.monotonic() < deadline and any(process.alive for process in met):
+    while time.monotonic() < deadline and any(process.alive for process in running):
         time.sleep(_POLL_SECONDS)
-    stubborn = [process for process in met if process.alive]
+    stubborn = [process for process in running if process.alive]
     _signal(stubborn, signal.SIGKILL)
     while any(process.alive for process in stubborn):
         time.sleep(_POLL_SECONDS)
-    return met
+    return running
 
 
 def _signal(processes: Sequence[Process], number: signal.Signals) -> None:

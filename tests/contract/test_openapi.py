@@ -62,7 +62,7 @@ def test_every_route_states_who_may_use_it(app: Litestar) -> None:
     assert [path for path, _, access in stated if access is None] == []
     for path, _, access in stated:
         assert access is not None
-        assert access.keyed is not (path in OPEN or path.startswith("/docs/")), path
+        assert access.requires_key is not (path in OPEN or path.startswith("/docs/")), path
 
 
 def test_what_is_described_is_what_is_there(app: Litestar, described: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from app.main import create_app
 from app.reconciliation.engine import reconcile_reservations
 from app.settings import Settings
 from app.storage.client import Store
-from app.trial.demo import fill
+from app.trial.demo import create_demo
 from tests.support.described_api import DescribedOperation, Sample, flaws, operations_by_id
 
 JSON = "application/json"
@@ -151,7 +151,7 @@ async def test_every_request_succeeds_as_it_is_prefilled(
     app_client: httpx.AsyncClient, store: Store, described: dict[str, Any]
 ) -> None:
     """On the demo catalogue, with nothing filled in but the ids that the server gave, and answered as described."""
-    await fill(app_client)
+    await create_demo(app_client)
     walk = Walk(app_client, store, described)
     copied = None
     for name in ORDER:

@@ -19,7 +19,7 @@ from app.cli.main import commands
 from app.errors import KINDS
 from app.main import create_app
 from app.settings import Settings
-from app.trial.demo import fill
+from app.trial.demo import create_demo
 from tests.support.servers import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -196,7 +196,7 @@ def scope_of(handler: HTTPRouteHandler) -> str:
     """What a route asks for, in the words of the page."""
     access = access_of(handler)
     assert access is not None
-    return (access.scope or "any key") if access.keyed else "none"
+    return (access.scope or "any key") if access.requires_key else "none"
 
 
 def test_problems() -> None:
@@ -214,7 +214,7 @@ def test_problems() -> None:
 @pytest.mark.servers("transactions", once=True)
 async def test_requests(app_client: httpx.AsyncClient) -> None:
     """Each `curl`, in order, on the trial's database with its demo: the status before the block, the lines in it."""
-    await fill(app_client)
+    await create_demo(app_client)
     requests = [each for each in shown() if each.command.startswith("curl ")]
 
     assert [await said_by(app_client, each) for each in requests] == [""] * len(requests)

@@ -230,8 +230,8 @@ def test_child_ends_with_its_parent() -> None:
     """A child that was started to die with its parent ends with it, even if the parent is killed."""
     child = "import signal; print('up', flush=True); signal.pause()"
     parent = (
-        "import subprocess, sys; from app.os_process import dying_with_us; "
-        f"subprocess.run(dying_with_us([sys.executable, '-c', {child!r}]))"
+        "import subprocess, sys; from app.os_process import bound_to_this_process; "
+        f"subprocess.run(bound_to_this_process([sys.executable, '-c', {child!r}]))"
     )
     with running_command([sys.executable, "-c", parent], env={}) as tied:
         tied.wait_for_line("up")

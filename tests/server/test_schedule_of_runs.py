@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.cron import parse, previous
+from app.cron import last_until, parse
 from app.reconciliation import engine, schedule
 from app.reconciliation.reconciler import Reconciler
 from app.storage.client import Store
@@ -44,7 +44,7 @@ async def waiting(store: Store) -> list[Run]:
 @pytest.mark.promise("reconciliation-resumes")
 async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> None:
     """Due is what nobody has begun since the last time of the line; the day's first is full; it is due once."""
-    time = previous(HOURLY, store.clock.now())
+    time = last_until(HOURLY, store.clock.now())
     midnight = time.replace(hour=0)
     await made(store, "full", midnight - 3 * MINUTE)
     first = await schedule.enqueue_due(store, HOURLY)
@@ -64,7 +64,7 @@ async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> No
 @pytest.mark.parametrize("state", ["running", "succeeded", "failed", "abandoned"])
 async def test_what_was_begun_since_is_not_due(store: Store, state: str) -> None:
     """Whoever began it and however it went: for those that failed there are tries of their own."""
-    time = previous(HOURLY, store.clock.now())
+    time = last_until(HOURLY, store.clock.now())
     await made(store, "full", time, state)
 
     assert await schedule.enqueue_due(store, HOURLY) is None
@@ -72,7 +72,7 @@ async def test_what_was_begun_since_is_not_due(store: Store, state: str) -> None
 
 async def test_less_than_what_is_due_does_not_do(store: Store) -> None:
     """A look at what has changed, begun since, does not stand in the place of the day's full run."""
-    await made(store, "incremental", previous(HOURLY, store.clock.now()))
+    await made(store, "incremental", last_until(HOURLY, store.clock.now()))
     due = await schedule.enqueue_due(store, HOURLY)
 
     assert due is not None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cron import following, parse, previous
+from app.cron import last_until, next_after, parse
 
 START = datetime(2026, 2, 26, 23, 30, tzinfo=UTC)  # a Thursday
 
@@ -30,7 +30,7 @@ def test_a_line_means_what_cron_means(line: str, expected: list[str]) -> None:
     """Steps, ranges, lists, names, Sunday by both numbers; a day *or* a weekday where both are restricted."""
     times, instant, found = parse(line), START, []
     for _ in expected:
-        instant = following(times, instant)
+        instant = next_after(times, instant)
         found.append(f"{instant:%m-%d %H:%M}")
 
     assert found == expected
@@ -42,10 +42,10 @@ def test_the_time_before_is_the_one_that_the_next_follows(line: str, later: int)
     """Between the last time and the next there is none, and at a time itself that one is the last; any zone will do."""
     times = parse(line)
     instant = (START + timedelta(microseconds=later)).astimezone(timezone(timedelta(hours=5, minutes=30)))
-    last = previous(times, instant)
+    last = last_until(times, instant)
 
-    assert last <= instant < following(times, last) == following(times, instant)
-    assert previous(times, last) == last
+    assert last <= instant < next_after(times, last) == next_after(times, instant)
+    assert last_until(times, last) == last
 
 
 @pytest.mark.parametrize(
