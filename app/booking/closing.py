@@ -19,8 +19,8 @@ from app.booking.intents import DEADLINE_SECONDS
 from app.booking.outcomes import overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_begun, check_cancellation_notice
 from app.deadline import LEAST_SECONDS, sending, within
-from app.domain.instants import Millis, to_millis
-from app.domain.lifecycle import Status, may_follow, status_at
+from app.domain.instants import to_millis
+from app.domain.lifecycle import Status, may_follow
 from app.errors import OutcomeUnknown, Problem, not_found
 from app.outages import is_unheard
 from app.storage.bson_types import Row
@@ -30,9 +30,9 @@ from app.storage.clock import stamped
 from app.storage.documents import Reservation, Service
 from app.storage.reservation_transitions import ReservationTransitions
 from app.storage.reservation_updates import HistoryLine
-from app.storage.stored_reservations import known_status, lenient_reservation, unreadable
+from app.storage.stored_reservations import known_status, lenient_reservation, start_of, status_of, unreadable
 from app.storage.stored_rules import service_rules_of
-from app.storage.values import count, identity, instant
+from app.storage.values import count, identity
 
 ATTEMPTS_MAX = 20
 WRITE_SECONDS = 1.0
@@ -153,29 +153,15 @@ async def _check_closure(store: Store, row: Row, closure: Closure) -> None:
     if count(row.get("version")) is None:
         raise unreadable({"version": row.get("version")})
     now = store.clock.millis()
-    status = _status_at(row, now)
+    status = status_of(row, now)
     if status == "expired" != known_status(row["status"]):
-        status = _status_at(row, to_millis(await stamped(store.database)))
+        status = status_of(row, to_millis(await stamped(store.database)))
     if not may_follow(status, closure.to):
         raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {closure.to}.")
     if closure.to in ATTENDANCE_STATUSES:
-        check_begun(_start_of(row), closure.to, now)
+        check_begun(start_of(row), closure.to, now)
     if closure.to == "cancelled" and status == "confirmed" and row.get("service") is not None and not closure.admin:
         named = identity(row["service"])
         service = None if named is None else await CatalogueStore(store).find_row(Service, named)
         if service is not None:
-            check_cancellation_notice(_start_of(row), service_rules_of(service), now)
-
-
-def _start_of(row: Row) -> Millis:
-    start = instant(row.get("startTime"))
-    if start is None:
-        raise unreadable({"startTime": row.get("startTime")})
-    return start
-
-
-def _status_at(row: Row, now: Millis) -> Status:
-    status = known_status(row.get("status"))
-    if status is None:
-        raise unreadable({"status": row.get("status")})
-    return status_at(status, instant(row.get("expiresAt")), now)
+            check_cancellation_notice(start_of(row), service_rules_of(service), now)

@@ -13,18 +13,20 @@ from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, status_at
 from app.errors import Problem, invalid_field, not_found
-from app.storage.bson_types import BsonDocument, Row
+from app.storage.bson_types import BsonDocument
 from app.storage.documents import Reservation
 from app.storage.reservation_steps import proof_of_change
-from app.storage.reservation_updates import HISTORY_LINES_MAX, HistoryLine, reservation_update
+from app.storage.reservation_updates import (
+    DERIVED_FIELDS,
+    HistoryLine,
+    is_same_json,
+    lookup_fields,
+    reservation_update,
+    updated,
+)
 from app.storage.reservations import RESERVATIONS
 from app.storage.span import Span
 from app.storage.stored_reservations import strict_reservation
-
-DERIVED_FIELDS = frozenset(
-    {"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status", "importKey"}
-)
-"""Fields that follow from others: the history names only what the caller changed."""
 
 
 def check_version(seen: int | None, version: int | None) -> None:
@@ -139,21 +141,18 @@ class ExistingIntent(Intent[Reservation]):
             reason: The caller's reason, for the history.
         """
         before, row_after = stored.to_mongo(), after.to_mongo()
-        changed = {name: value for name, value in row_after.items() if not _is_same_json(before.get(name), value)}
+        changed = {name: value for name, value in row_after.items() if not is_same_json(before.get(name), value)}
         unset = before.keys() - row_after.keys()
         if not changed and not unset:
             return self.accept_unchanged(stored)
         at = from_millis(now)
         line = self._history_line(stored, after, sorted((changed.keys() | unset) - DERIVED_FIELDS), at)
         if taken:
-            changed |= {**_lookup_fields(self.row, row_after)}
+            changed |= {**lookup_fields(self.row, row_after)}
         if reason:
             line["reason"] = reason
         change = reservation_update(line, stamp=at, fields=changed, unset=unset)
-        history = [*before["history"], line][-HISTORY_LINES_MAX:]
-        value = Reservation.model_validate(
-            row_after | {"updatedAt": at, "version": stored.version + 1, "history": history}
-        )
+        value = updated(row_after, line, at, version=stored.version + 1)
         return Accepted(
             value,
             proof=(RESERVATIONS, proof_of_change(stored.id, self.operation)),
@@ -166,21 +165,3 @@ class ExistingIntent(Intent[Reservation]):
         if after.status == stored.status:
             return {"at": at, "by": self.by, "operation": self.operation, "changed": changed}
         return {"at": at, "by": self.by, "operation": self.operation, "from": stored.status, "to": after.status}
-
-
-_LOOKUP_FIELDS = ("resource", "status", "startTime", "endTime", "blockStart", "blockEnd", "units")
-
-
-def _lookup_fields(row: Row, row_after: Row) -> dict[str, object]:
-    """The fields of a row of another program that must be rewritten, so that the lookup finds it in its new place."""
-    fields = {name: row_after[name] for name in _LOOKUP_FIELDS if not _is_same_json(row.get(name), row_after[name])}
-    if isinstance(named := row.get("resource"), ObjectId) and str(named) == row_after["resource"]:
-        del fields["resource"]  # the lookup finds it as it is, and other writers may need it so
-    return fields
-
-
-def _is_same_json(one: object, other: object) -> bool:
-    """Whether two values are the same JSON: in Python true equals 1."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_is_same_json(value, other[name]) for name, value in one.items())
-    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)

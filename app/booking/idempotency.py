@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from app.booking.outcomes import Accepted
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
-from app.storage.reservation_steps import ANSWERS, read_answer_records, read_answers_of_reservations
+from app.storage.reservation_steps import ANSWERS, answers_in, read_answer_records, read_answers_of_reservations
 from app.storage.steps import Steps
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -95,9 +95,8 @@ def read_answers(tokens: Sequence[AnyToken]) -> Steps[dict[str, StoredAnswer]]:
     answers: dict[str, StoredAnswer] = {}
     on_reservations = [token.key for token in tokens if not token.own_document]
     if on_reservations:
-        for row in (yield read_answers_of_reservations(on_reservations)):
-            if "idempotency" in row:
-                answers[row["idempotencyKey"]] = _parse_answer(row["idempotency"])
+        found = answers_in((yield read_answers_of_reservations(on_reservations)))
+        answers |= {key: _parse_answer(stored) for key, stored in found.items()}
     in_documents = [token.key for token in tokens if token.own_document]
     if in_documents:
         for row in (yield read_answer_records(in_documents)):

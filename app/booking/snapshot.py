@@ -20,7 +20,16 @@ from app.errors import Problem
 from app.storage.bson_types import BsonDocument, Row
 from app.storage.catalogue import RESOURCES, SERVICES
 from app.storage.documents import GuardRow, service_row
-from app.storage.guard_steps import GUARDS, bump_chosen_guard, bump_guards, read_chosen_guard, read_guards, rules_update
+from app.storage.guard_steps import (
+    GUARDS,
+    bump_chosen_guard,
+    bump_guards,
+    has_reach,
+    read_chosen_guard,
+    read_guards,
+    rules_update,
+    yield_until,
+)
 from app.storage.guards import new_rules
 from app.storage.occupancy import glimpse, occupancies_of, read
 from app.storage.reach import Reach
@@ -155,9 +164,9 @@ class Snapshot(View):
         """
         now = self._clock_of_batch()
         left = {
-            guard["_id"]: to_millis(until) - now
-            for guard in self.guards.values()
-            if (until := guard.get("yieldUntil")) and guard.get("yieldTo") != owner
+            identity: to_millis(until) - now
+            for identity, guard in self.guards.items()
+            if (until := yield_until(guard, owner)) is not None
         }
         return {Lane(guard): min(wait, YIELD_MILLISECONDS) / SECOND for guard, wait in left.items() if wait > 0}
 
@@ -202,7 +211,7 @@ class Snapshot(View):
         found = yield read_guards(lanes + rows)
         self.guards = {guard["_id"]: guard for guard in found}
         for identity, guard in self.guards.items():
-            if "reachBack" in guard:
+            if has_reach(guard):
                 self.reaches[ResourceId(identity)] = Reach.of_guard(guard)
 
     def _read_rules(self, lanes: frozenset[Lane], services: frozenset[ServiceId]) -> Steps[None]:

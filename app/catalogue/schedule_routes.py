@@ -20,6 +20,7 @@ from app.http.etags import IfMatch, IfMatchHeader, OptionalIfMatchHeader, etag
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark, split_page
 from app.http.request import Request
+from app.storage.bson_types import BsonDocument
 from app.storage.documents import Resource, TimeOff
 from app.storage.values import shown_text
 
@@ -151,7 +152,7 @@ class ScheduleRoutes(Controller):
         return Response(None, status_code=HTTP_204_NO_CONTENT, headers={"ETag": etag(version)})
 
 
-def _schedule_of(stored: tuple[dict[str, Any], int]) -> Response[ScheduleAnswer]:
+def _schedule_of(stored: tuple[BsonDocument, int]) -> Response[ScheduleAnswer]:
     """A schedule as it is stored, with its resource's version: a model for each of its windows would hold the loop."""
     schedule, version = stored
     written: Any = msgspec.json.encode(schedule, enc_hook=shown_text)  # values of other programs are shown as text

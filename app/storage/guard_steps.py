@@ -1,9 +1,12 @@
 """The steps on guards in a transaction of the write path."""
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from bson import ObjectId
 
 from app.storage.bson_types import UpdateDocument
-from app.storage.documents import Guard
+from app.storage.documents import Guard, GuardRow
 from app.storage.reach import Reach
 from app.storage.steps import Step, by_ids, find, update
 
@@ -21,6 +24,16 @@ def bump_guards(guards: Sequence[str]) -> Step:
 def read_guards(guards: Sequence[str]) -> Step:
     """Read guards and the rows of services."""
     return find("guards.read", GUARDS, by_ids(guards))
+
+
+def has_reach(guard: GuardRow) -> bool:
+    """Whether a guard is that of a resource, not the row of a service."""
+    return "reachBack" in guard
+
+
+def yield_until(guard: GuardRow, owner: ObjectId) -> datetime | None:
+    """Until when a guard is asked for by another process than the owner's; None where it is not."""
+    return guard.get("yieldUntil") if guard.get("yieldTo") != owner else None
 
 
 def bump_chosen_guard(guard: str) -> Step:

@@ -1,6 +1,6 @@
 """The steps on reservations, and on the answers stored under Idempotency-Keys, in a transaction of the write path."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from bson import ObjectId
 
@@ -43,6 +43,11 @@ def read_answers_of_reservations(keys: Collection[str]) -> Step:
     """Read the answers that are stored in the reservations which requests with these keys made."""
     query = {"idempotencyKey": {"$in": [*keys]}}
     return find("replays.read", RESERVATIONS, query, "idempotencyKey", "idempotency")
+
+
+def answers_in(rows: Iterable[BsonDocument]) -> dict[str, object]:
+    """The stored answers of the rows that `read_answers_of_reservations` reads, by key."""
+    return {row["idempotencyKey"]: row["idempotency"] for row in rows if "idempotency" in row}
 
 
 def read_answer_records(keys: Collection[str]) -> Step:

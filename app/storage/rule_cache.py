@@ -40,6 +40,8 @@ PORTION_MAX = 64
 QUICK_SECONDS = 0.05
 """A portion that took less is followed by a larger one."""
 
+CatalogueRow: TypeAlias = Mapping[str, Any]
+"""A stored resource or service, whose parser turns what cannot be read into a problem."""
 Guards: TypeAlias = Mapping[str, GuardRow]
 RulesIds: TypeAlias = Mapping[str, RulesId]
 Database: TypeAlias = "AsyncIOMotorDatabase[BsonDocument]"
@@ -59,7 +61,7 @@ class VersionedCache(Generic[Id, F]):
     def __init__(
         self,
         collection: str,
-        parse: Callable[[Mapping[str, Any]], F],
+        parse: Callable[[CatalogueRow], F],
         guard: Callable[[Id], str],
         *,
         atomic: bool,
@@ -68,12 +70,12 @@ class VersionedCache(Generic[Id, F]):
         self.collection = collection
         self.guard = guard
         self.atomic = atomic
-        self._parse: Callable[[Mapping[str, Any]], F] = parse
+        self._parse: Callable[[CatalogueRow], F] = parse
         # The oldest entry is evicted: edits replace entries anyway, and then reads, also in threads, change nothing.
         self._entries: FIFOCache[Id, tuple[str, F]] = FIFOCache(limit, getsizeof=_size)
         self._lock = Lock()
 
-    def stamp(self, guards: RulesIds, row: Mapping[str, Any]) -> str | None:
+    def stamp(self, guards: RulesIds, row: CatalogueRow) -> str | None:
         """For what an object's rules are valid: its guard's `rules`, without transactions its `version` as well."""
         guard = guards.get(self.guard(row["_id"]))
         if guard is None:
@@ -81,7 +83,7 @@ class VersionedCache(Generic[Id, F]):
         rules: str = guard["rules"]
         return rules if self.atomic else f"{rules} {row.get('version', 1)}"
 
-    def valid(self, guards: RulesIds, rows: Iterable[Mapping[str, Any]]) -> dict[Id, F]:
+    def valid(self, guards: RulesIds, rows: Iterable[CatalogueRow]) -> dict[Id, F]:
         """The rules of those that were not edited since; a row needs its id, without transactions its version too."""
         found: dict[Id, F] = {}
         with self._lock:
@@ -91,7 +93,7 @@ class VersionedCache(Generic[Id, F]):
                     found[row["_id"]] = known[1]
         return found
 
-    def put(self, row: Mapping[str, Any], stamp: str | None) -> F:
+    def put(self, row: CatalogueRow, stamp: str | None) -> F:
         """Parse a stored object, and keep its rules for its stamp if it has one."""
         rules = self._parse(row)
         if stamp is not None:
@@ -281,7 +283,7 @@ def took_too_long() -> Problem:
     return Problem("overloaded", "This takes too long to work out at the moment; ask for less, or again in a moment.")
 
 
-def _stored_size(row: Mapping[str, Any]) -> int:
+def _stored_size(row: CatalogueRow) -> int:
     schedule, off = row.get("schedule"), row.get("timeOff")
     overrides = schedule.get("overrides") if isinstance(schedule, dict) else None
     return 1 + sum(len(each) for each in (overrides, off) if isinstance(each, list))

@@ -10,8 +10,8 @@ from datetime import datetime
 from bson import ObjectId
 from pydantic import ValidationError
 
-from app.domain.instants import from_millis
-from app.domain.lifecycle import STATUSES, Status
+from app.domain.instants import Millis, from_millis
+from app.domain.lifecycle import STATUSES, Status, status_at
 from app.errors import Fault, Problem
 from app.storage.bson_types import Row
 from app.storage.documents import HistoryEntry, Reservation
@@ -96,6 +96,30 @@ def customer_of(row: Row) -> str | None:
 def history_length(row: Row) -> int:
     """How many entries the history of a row has; 0 where it is no list."""
     return len(history) if isinstance(history := row.get("history"), list) else 0
+
+
+def start_of(row: Row) -> Millis:
+    """The start of a reservation that is to be changed.
+
+    Raises:
+        Problem: `invalid` where it cannot be read.
+    """
+    start = instant(row.get("startTime"))
+    if start is None:
+        raise unreadable({"startTime": row.get("startTime")})
+    return start
+
+
+def status_of(row: Row, now: Millis) -> Status:
+    """The status at an instant of a reservation that is to be changed: a hold whose time is over is expired.
+
+    Raises:
+        Problem: `invalid` where it cannot be read.
+    """
+    status = known_status(row.get("status"))
+    if status is None:
+        raise unreadable({"status": row.get("status")})
+    return status_at(status, instant(row.get("expiresAt")), now)
 
 
 def unreadable(odd: Mapping[str, object]) -> Problem:

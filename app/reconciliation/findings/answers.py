@@ -1,8 +1,6 @@
 """Stored findings as answers, with as much of their reservations as can be read, whichever program wrote them."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from bson import ObjectId
 
@@ -10,6 +8,7 @@ from app.domain.instants import from_millis, render, to_millis
 from app.reconciliation.findings.context import FindingsContext
 from app.reconciliation.findings.schemas import FindingAnswer, FindingReservation
 from app.reconciliation.findings.service import ShownFindings
+from app.storage.bson_types import Row
 from app.storage.documents import Finding
 from app.storage.finding_pages import SHOWN_RESERVATIONS
 from app.storage.row_reader import OccupiedTime, Reader, occupancies
@@ -24,7 +23,7 @@ def finding_answers(shown: ShownFindings) -> list[FindingAnswer]:
 def _finding_answer(finding: Finding, shown: ShownFindings) -> FindingAnswer:
     first = finding.reservations[:SHOWN_RESERVATIONS]
     reader = Reader(to_millis(shown.now), shown.context.by_guest)
-    composed: dict[str, Any] = {
+    composed: dict[str, object] = {
         "id": str(finding.id),
         "resource_name": shown.context.resources.get(finding.resource),
         "reservations": [_reservation_answer(each, finding, shown.context, reader) for each in first],
@@ -39,7 +38,7 @@ def _finding_answer(finding: Finding, shown: ShownFindings) -> FindingAnswer:
 
 
 def _reservation_answer(
-    reservation: Any, finding: Finding, context: FindingsContext, reader: Reader
+    reservation: object, finding: Finding, context: FindingsContext, reader: Reader
 ) -> FindingReservation:
     """A reservation as far as it can be read: its own times or, where it has items, those of the conflicting one."""
     row = context.reservations.get(row_key(reservation))
@@ -63,12 +62,12 @@ def _reservation_answer(
     )
 
 
-def _is_plain(row: Mapping[str, Any]) -> bool:
+def _is_plain(row: Row) -> bool:
     """Whether the fields of a row are the whole answer, as in every row that Reserva wrote."""
     return not row.get("items") and type(row.get("units")) is int
 
 
-def _taken(row: Mapping[str, Any], finding: Finding, context: FindingsContext) -> OccupiedTime | None:
+def _taken(row: Row, finding: Finding, context: FindingsContext) -> OccupiedTime | None:
     """The occupancy of the resource by a row; of several items, the first that meets the window."""
     start, end = to_millis(finding.from_), to_millis(finding.to)
     found = (each for each in occupancies(row, context.by_guest) if isinstance(each, OccupiedTime))
@@ -76,19 +75,19 @@ def _taken(row: Mapping[str, Any], finding: Finding, context: FindingsContext) -
     return min(there, key=lambda each: not (each.start < end and start < each.end), default=None)
 
 
-def _units(row: Mapping[str, Any]) -> int | None:
+def _units(row: Row) -> int | None:
     stored = row.get("units")
     return 1 if stored is None else count(stored)
 
 
-def _made(reservation: Any, row: Mapping[str, Any]) -> str | None:
+def _made(reservation: object, row: Row) -> str | None:
     stored = row.get("createdAt")
     if stored is None and isinstance(reservation, ObjectId):
         stored = reservation.generation_time
     return _moment(stored)
 
 
-def _moment(value: Any) -> str | None:
+def _moment(value: object) -> str | None:
     """A stored value of any type as an instant of an answer if it can be read as one; else as text."""
     if value is None:
         return None
@@ -98,5 +97,5 @@ def _moment(value: Any) -> str | None:
     return shown_text(value) if known is None else render(known)
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return None if value is None else shown_text(value)
