@@ -1,4 +1,7 @@
-"""Inserts of many documents, some of which another process may have inserted meanwhile."""
+"""Inserts of many documents, some of which another process may have inserted meanwhile.
+
+They go past Beanie, whose encoder `Store.insert` does not use either.
+"""
 
 from collections.abc import Sequence
 

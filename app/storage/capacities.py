@@ -1,4 +1,7 @@
-"""Capacities of resources of any program: now and in the past, in reservations or guests."""
+"""Capacities of resources of any program: now and in the past, in reservations or guests.
+
+Resources are read raw, leniently decoded: no model fits every row of other programs.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -2,6 +2,8 @@
 
 Reconciliations update them resource by resource, before they write findings, and `migrate` makes the first ones. A
 booking reads the reservation itself again: the occupancy only says where to look.
+
+Rows are read and written past Beanie: the id of a reservation has any type, and all writes are bulk or guarded.
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence

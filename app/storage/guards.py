@@ -1,4 +1,8 @@
-"""The store of guards, which are made with their resource, or by `migrate` where one is missing."""
+"""The store of guards, which are made with their resource, or by `migrate` where one is missing.
+
+Guards are inserted past Beanie, by an upsert that leaves an existing one as it is; reservations are read raw, since
+they may be of any program.
+"""
 
 import re
 from collections.abc import AsyncIterator, Collection

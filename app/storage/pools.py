@@ -3,6 +3,8 @@
 A resource has its schedule and times off, up to a megabyte, and many servers read the whole document for its id. A
 resource enters the pool before it offers the service, and never leaves it: the pool has all members, and some that no
 longer offer the service. Readers of a pool read the rules of its members, which say who offers the service now.
+
+Pools are updated past Beanie, by `$addToSet`, and of resources only the ids are read.
 """
 
 from collections.abc import Collection, Iterable, Mapping

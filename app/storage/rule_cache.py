@@ -3,6 +3,8 @@
 An entry is valid for one *stamp*, which changes with every edit. Where there are transactions the stamp is the `rules`
 id of the guard, which an edit changes together with the object. Where there are none an edit is two writes, and the
 second may get lost: there the `version` in the object itself is part of the stamp. Absence is never cached.
+
+Rows are read past Beanie: `stored_rules` parses a long schedule without a model for each of its windows.
 """
 
 import asyncio
