@@ -1,9 +1,14 @@
 """Fixtures of the tests on servers."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
+from app.booking import BookingService
 from app.storage.client import Store
 from tests.support.alert_findings import ManualClock
+from tests.support.shared_apps import SharedApps, open_shared_apps
+from tests.support.step_driver import running_booking_service
 
 
 @pytest.fixture
@@ -12,3 +17,17 @@ async def clock(store: Store) -> ManualClock:
     await store.clock.stop()
     moved = store.clock = ManualClock(store.client, native=False)
     return moved
+
+
+@pytest.fixture
+async def booking(store: Store) -> AsyncIterator[BookingService]:
+    """The write path over `store`."""
+    async with running_booking_service(store) as booking:
+        yield booking
+
+
+@pytest.fixture(scope="module")
+async def shared_apps() -> AsyncIterator[SharedApps]:
+    """The apps of a module, one a server; each is opened by the first test that needs it."""
+    async with open_shared_apps() as apps:
+        yield apps

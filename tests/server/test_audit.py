@@ -22,7 +22,7 @@ from app.storage.client import Store
 from app.storage.errors import StorageError
 from app.storage.readonly import DeniedError, ReadOnlyDatabase, open_read_only
 from tests.support import servers
-from tests.support.audit_rows import audit_arguments, database_contents, foreign_row, insert_rows
+from tests.support.audit_rows import audit_arguments, database_contents, foreign_row, insert_into
 from tests.support.commands import run_reserva
 from tests.support.data_files import payload_sample, payload_truth
 from tests.support.servers import BIN
@@ -64,7 +64,7 @@ class TestPayloadReserve:
         """What payload-reserve itself wrote is judged as its truth says, and stays as it was."""
         for name, collection in payload_sample().items():
             if collection["documents"]:
-                await insert_rows(bare_store, name, collection["documents"])
+                await insert_into(bare_store, name, collection["documents"])
         truth = payload_truth()
         before = await database_contents(bare_store)
         ended = run_reserva(*audit_arguments(server, bare_store), "--json")
@@ -95,7 +95,7 @@ class TestPayloadReserve:
         """On resources that hold one, conflicts are the truth's pairs."""
         collections = payload_sample()
         for name in ("resources", "reservations"):
-            await insert_rows(bare_store, name, collections[name]["documents"])
+            await insert_into(bare_store, name, collections[name]["documents"])
         truth = payload_truth()
         report = await audit(reading)
 
@@ -109,8 +109,8 @@ class TestPayloadReserve:
     async def test_all_shapes(self, bare_store: Store, reading: ReadOnlyDatabase, seed: int) -> None:
         """Bookings in every form that ids, times and items take are found where counting each quarter finds them."""
         history = History(seed)
-        await insert_rows(bare_store, "resources", history.resources)
-        await insert_rows(bare_store, "reservations", history.documents)
+        await insert_into(bare_store, "resources", history.resources)
+        await insert_into(bare_store, "reservations", history.documents)
         report = await audit(reading)
 
         assert windows(report) == history.windows()
@@ -119,7 +119,7 @@ class TestPayloadReserve:
 
     async def test_other_names_of_statuses(self, bare_store: Store, server: str) -> None:
         """`--blocking` says which statuses occupy; without it those of others are no clean database."""
-        await insert_rows(
+        await insert_into(
             bare_store, "bookings", [foreign_row("a", 0, 4, status="booked"), foreign_row("a", 3, 5, status="held")]
         )
         named = run_reserva(
@@ -228,7 +228,7 @@ class TestReserva:
         """Buffers, units, capacities and expired holds count as they do in a reconciliation."""
         chance = random.Random(7)
         now = datetime.now(UTC)
-        await insert_rows(
+        await insert_into(
             store,
             "resources",
             [{"_id": f"r{number}", "name": f"R {number}", "capacity": chance.choice([1, 2, 4])} for number in range(8)],
@@ -244,7 +244,7 @@ class TestReserva:
             if chance.random() < 0.4:
                 found["expiresAt"] = now + chance.choice([-1, 1]) * timedelta(days=1)
             documents.append(found)
-        await insert_rows(store, "reservations", documents)
+        await insert_into(store, "reservations", documents)
         ran = await engine.reconcile_reservations(store, "full", None)
         reading = await open_read_only(database_url, store.database.name)
         report = await audit(reading)
@@ -269,7 +269,7 @@ class TestBadInput:
 
     async def test_a_list_of_faults(self, bare_store: Store, server: str) -> None:
         """Each fault is counted under its reason with an example, and the rest is judged."""
-        await insert_rows(
+        await insert_into(
             bare_store,
             "reservations",
             [
@@ -284,7 +284,7 @@ class TestBadInput:
                 foreign_row("a", 0, 4, _id="over", status="cancelled"),
             ],
         )
-        await insert_rows(bare_store, "resources", [{"_id": "a", "quantity": "many", "name": 5}, {"_id": None}])
+        await insert_into(bare_store, "resources", [{"_id": "a", "quantity": "many", "name": 5}, {"_id": None}])
         ended = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert ended.returncode == 1
@@ -311,10 +311,10 @@ class TestBadInput:
         good = [foreign_row("good", 0, 4, status="pending"), foreign_row("good", 2, 5, status="pending")]
         bad = [foreign_row("a", 40, 44, status="pending") | each for each in junk]
         odd = [foreign_row("a", 80, 84, status="pending", items=[each, *each.values()]) for each in junk]
-        await insert_rows(bare_store, "reservations", [*good, *bad, *odd])
+        await insert_into(bare_store, "reservations", [*good, *bad, *odd])
         numbered = list(enumerate(JUNK))
-        await insert_rows(bare_store, "resources", [{"_id": f"r{place}", "quantity": each} for place, each in numbered])
-        await insert_rows(bare_store, "resources", [{"capacityMode": each, "name": each} for each in JUNK])
+        await insert_into(bare_store, "resources", [{"_id": f"r{place}", "quantity": each} for place, each in numbered])
+        await insert_into(bare_store, "resources", [{"capacityMode": each, "name": each} for each in JUNK])
         ended = run_reserva(*audit_arguments(server, bare_store))
 
         assert ended.returncode == 1, ended.stderr
@@ -325,7 +325,7 @@ class TestBadInput:
 
     async def test_without_the_fields(self, bare_store: Store, server: str) -> None:
         """A collection of something else is exit code 2, with what it lacks."""
-        await insert_rows(bare_store, "reservations", [{"title": "a"}, {"title": "b"}])
+        await insert_into(bare_store, "reservations", [{"title": "a"}, {"title": "b"}])
         ended = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert ended.returncode == 2
@@ -334,7 +334,7 @@ class TestBadInput:
 
     async def test_nothing_there(self, bare_store: Store, server: str) -> None:
         """A collection that is not there is exit code 2, with those that are."""
-        await insert_rows(bare_store, "bookings", [foreign_row("a", 0, 4)])
+        await insert_into(bare_store, "bookings", [foreign_row("a", 0, 4)])
         ended = run_reserva(*audit_arguments(server, bare_store))
 
         assert ended.returncode == 2
@@ -343,10 +343,10 @@ class TestBadInput:
 
     async def test_a_clean_one(self, bare_store: Store, server: str) -> None:
         """No conflict is exit code 0; what is over for sure is as readable as what blocks."""
-        await insert_rows(
+        await insert_into(
             bare_store, "bookings", [foreign_row("a", 0, 4), foreign_row("a", 4, 5), foreign_row("b", 0, 4)]
         )
-        await insert_rows(bare_store, "reservations", [foreign_row("a", 0, 4, status="cancelled") for _ in range(2)])
+        await insert_into(bare_store, "reservations", [foreign_row("a", 0, 4, status="cancelled") for _ in range(2)])
         blocking = run_reserva(*audit_arguments(server, bare_store), "--collection", "bookings")
         over = run_reserva(*audit_arguments(server, bare_store), "--json")
 
@@ -356,7 +356,7 @@ class TestBadInput:
 
     async def test_a_view(self, bare_store: Store, server: str) -> None:
         """A view is read like a collection, also one that renames fields and drops ids."""
-        await insert_rows(bare_store, "raw", [{"room": "a", "s": NINE, "e": NINE + each * QUARTER} for each in (1, 2)])
+        await insert_into(bare_store, "raw", [{"room": "a", "s": NINE, "e": NINE + each * QUARTER} for each in (1, 2)])
         fields = {
             "_id": 0,
             "resource": "$room",
@@ -404,9 +404,9 @@ class TestReport:
             {"_id": ObjectId(), "firstName": "Ines", "lastName": "Keller"},
             {"_id": "c2", "name": "Tom\x1b[2J"},
         ]
-        await insert_rows(bare_store, "customers", people)
-        await insert_rows(bare_store, "resources", [{"_id": "a", "name": "=Anna", "quantity": 1}])
-        await insert_rows(
+        await insert_into(bare_store, "customers", people)
+        await insert_into(bare_store, "resources", [{"_id": "a", "name": "=Anna", "quantity": 1}])
+        await insert_into(
             bare_store,
             "reservations",
             [
@@ -504,7 +504,7 @@ class Half(ReadOnlyDatabase):
 
 async def test_resources_that_may_not_be_read(bare_store: Store, reading: ReadOnlyDatabase) -> None:
     """Without the resources every capacity is 1, and the report says so."""
-    await insert_rows(bare_store, "reservations", [foreign_row("a", 0, 4), foreign_row("a", 3, 5)])
+    await insert_into(bare_store, "reservations", [foreign_row("a", 0, 4), foreign_row("a", 3, 5)])
     report = await audit(Half(reading._client, reading.name, reading.where))
 
     assert [each.peak for each in report.windows] == [2]

@@ -16,7 +16,7 @@ from app.cli.audit import audit_
 from app.reconciliation import engine
 from app.storage.client import Store
 from app.storage.readonly import ReadOnlyDatabase, open_read_only
-from tests.support.audit_rows import audit_arguments, database_contents, foreign_row, insert_rows
+from tests.support.audit_rows import audit_arguments, database_contents, foreign_row, insert_into
 from tests.support.booking_shapes import SHAPES, Database, database
 from tests.support.commands import run_reserva
 from tests.support.servers import ROOT
@@ -234,8 +234,8 @@ async def test_one_capacity_for_all(bare_store: Store, reading: ReadOnlyDatabase
 async def test_former_capacities(store: Store, database_url: str) -> None:
     """What was in order when a capacity was lowered is no finding, as in a reconciliation; `--capacity` is for all."""
     lowered = {"until": NINE + 3 * QUARTER, "capacity": 2}
-    await insert_rows(store, "resources", [{"_id": "a", "name": "A", "capacity": 1, "formerCapacities": [lowered]}])
-    await insert_rows(
+    await insert_into(store, "resources", [{"_id": "a", "name": "A", "capacity": 1, "formerCapacities": [lowered]}])
+    await insert_into(
         store,
         "reservations",
         [foreign_row("a", 0, 2), foreign_row("a", 1, 2), foreign_row("a", 4, 6), foreign_row("a", 5, 7)],
@@ -260,7 +260,7 @@ class TestReadable:
         ]
         rows += [foreign_row("a", 0, 4, isDeleted=True) for _ in range(500)]
         rows += [foreign_row("a", 0, 4, status="cancelled") for _ in range(500)]
-        await insert_rows(bare_store, "reservations", rows)
+        await insert_into(bare_store, "reservations", rows)
         ended = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert ended.returncode == code, ended.stderr
@@ -269,12 +269,12 @@ class TestReadable:
     @pytest.mark.promise("audit")
     async def test_an_unknown_status_is_not_clean(self, bare_store: Store, server: str) -> None:
         """One that nobody knows is exit code 1 without a conflict; another spelling of a known one is known."""
-        await insert_rows(
+        await insert_into(
             bare_store, "reservations", [foreign_row("a", 0, 4), foreign_row("b", 0, 4, status="Waitlisted")]
         )
         unknown = run_reserva(*audit_arguments(server, bare_store), "--json")
         known = run_reserva(*audit_arguments(server, bare_store), "--json", "--free-if", "status=waitlisted")
-        await insert_rows(bare_store, "reservations", [foreign_row("a", 2, 6, status=" CONFIRMED")])
+        await insert_into(bare_store, "reservations", [foreign_row("a", 2, 6, status=" CONFIRMED")])
         both = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert (unknown.returncode, known.returncode, both.returncode) == (1, 0, 1)
@@ -284,10 +284,10 @@ class TestReadable:
 
     async def test_many_unknown_statuses(self, bare_store: Store, reading: ReadOnlyDatabase) -> None:
         """Of very many different ones the later ones are counted together, and long ones are cut."""
-        await insert_rows(
+        await insert_into(
             bare_store, "reservations", [foreign_row("a", 0, 4, status=f"state {number}") for number in range(300)]
         )
-        await insert_rows(bare_store, "reservations", [foreign_row("a", 0, 4, status="x" * 100_000)])
+        await insert_into(bare_store, "reservations", [foreign_row("a", 0, 4, status="x" * 100_000)])
         counts = (await audit(reading)).unknown_statuses.counts
 
         assert (len(counts), counts["others"], sum(counts.values())) == (101, 201, 301)

@@ -14,9 +14,9 @@ from app.reconciliation.engine import reconcile_reservations
 from app.reconciliation.findings.transitions import FindingTransition, transition
 from app.reconciliation.findings_batches import BatchWriter
 from app.storage.client import Store
-from app.storage.documents import Run, RunKind
 from app.storage.runs import RunStore
 from app.storage.stored_findings import LISTED_IDS_MAX
+from tests.support.foreign_checks import reconcile_run
 from tests.support.times import HOUR, MINUTE, NINE
 
 
@@ -47,13 +47,6 @@ async def cancel(store: Store, *reservations: ObjectId) -> None:
     await store.database["reservations"].update_many({"_id": {"$in": list(reservations)}}, change)
 
 
-async def reconciled(store: Store, kind: RunKind = "full") -> Run:
-    """A run that succeeds."""
-    run = await reconcile_reservations(store, kind)
-    assert run.state == "succeeded", run.error
-    return run
-
-
 async def stored(store: Store, **where: Any) -> list[dict[str, Any]]:
     """Findings as they are in the database, by their start."""
     rows: list[dict[str, Any]] = await store.database["findings"].find(where).sort("from", 1).to_list(None)
@@ -66,7 +59,7 @@ async def test_a_window_of_any_year_is_the_same_finding(store: Store) -> None:
     days = ((1, 1, 2), (1950, 5, 1), (2030, 1, 7), (2201, 1, 1), (9999, 12, 30))
     starts = [datetime(*day, tzinfo=UTC) for day in days]
     await book(store, *[(start, start + HOUR) for start in starts for _ in range(2)])
-    first, second = await reconciled(store), await reconciled(store)
+    first, second = await reconcile_run(store), await reconcile_run(store)
 
     assert [row["from"] for row in await stored(store)] == starts
     assert (first.new, second.new, second.findings) == (5, 0, 5)
@@ -76,14 +69,14 @@ async def test_a_window_of_any_year_is_the_same_finding(store: Store) -> None:
 async def test_an_acceptance_runs_out_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """At its end the next run, also an incremental one without a change, opens the finding and has it told again."""
     await book(store, (NINE, NINE + HOUR), (NINE, NINE + HOUR))
-    await reconciled(store)
+    await reconcile_run(store)
     (finding,) = await stored(store)
     await store.database["findings"].update_one({}, {"$set": {"toldAt": store.clock.now()}})
     await transition(store, str(finding["_id"]), FindingTransition("accepted", "ann", until=store.clock.now() + HOUR))
-    in_time = await reconciled(store, "incremental")
+    in_time = await reconcile_run(store, "incremental")
     later = store.clock.millis() + int((2 * HOUR).total_seconds() * 1000)
     monkeypatch.setattr(store.clock, "millis", lambda: later)
-    late = await reconciled(store, "incremental")
+    late = await reconcile_run(store, "incremental")
     (after,) = await stored(store)
 
     assert (in_time.unaccepted, late.unaccepted, late.new) == (0, 1, 1)
@@ -101,7 +94,7 @@ async def test_a_run_that_ends_between_two_batches_is_repeated(
     day = await book(store, (NINE, NINE + 6 * HOUR))
     hours = await book(store, *[(NINE + at * HOUR, NINE + (at + 1) * HOUR) for at in range(6)])
     await book(store, (NINE, NINE + HOUR), (NINE, NINE + HOUR), resource="desk")
-    await reconciled(store)
+    await reconcile_run(store)
     for row in await stored(store):
         await transition(store, str(row["_id"]), FindingTransition("accepted", "ann"))
     (whole,) = await stored(store, resource="room")
@@ -118,7 +111,7 @@ async def test_a_run_that_ends_between_two_batches_is_repeated(
     monkeypatch.setattr(BatchWriter, "_write_batch", ending)
     assert (await reconcile_reservations(store, "full")).state == "failed"
     monkeypatch.setattr(BatchWriter, "_write_batch", change)
-    run = await reconciled(store)
+    run = await reconcile_run(store)
     first, *others = await stored(store, resource="room", state="accepted")
 
     assert (run.findings, run.unaccepted, run.new) == (3, 0, 0)
@@ -157,14 +150,14 @@ async def test_a_finding_of_very_many_reservations_is_bounded(store: Store) -> N
     """It lists a sample, is the same in the next run and as half of itself, and an acceptance is for exactly these."""
     count = LISTED_IDS_MAX + 1_000
     chain = await book(store, *[(NINE + at * MINUTE, NINE + (at + 3) * MINUTE) for at in range(count)])
-    await reconciled(store)
+    await reconcile_run(store)
     (finding,) = await stored(store)
     await transition(store, str(finding["_id"]), FindingTransition("accepted", "ann"))
-    same = await reconciled(store)
+    same = await reconcile_run(store)
     await cancel(store, chain[-1])
-    fewer = await reconciled(store)
+    fewer = await reconcile_run(store)
     await cancel(store, *chain[: count - 500])
-    await reconciled(store)
+    await reconcile_run(store)
     (half,) = await stored(store)
 
     assert finding["reservationCount"] == count

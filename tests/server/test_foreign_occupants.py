@@ -3,7 +3,6 @@
 Each lies on a resource of its own from nine to ten; a run notes them (see `tests.support.foreign_rows`).
 """
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +11,9 @@ from bson import Code, DatetimeMS, Decimal128, Int64, ObjectId
 
 from app.domain.instants import render, to_millis
 from tests.support.api_client import ApiClient, created, ok, problem
-from tests.support.foreign_rows import insert_row, reconcile_all
-from tests.support.shared_apps import SharedApps, open_shared_apps
+from tests.support.foreign_checks import reconcile_run
+from tests.support.foreign_rows import insert_row
+from tests.support.shared_apps import SharedApps
 from tests.support.times import HOUR, NINE
 
 HEX = "6b045bb9d61c1aa0be9c5d21"
@@ -111,13 +111,6 @@ def row_of(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None or key in fields}
 
 
-@pytest.fixture(scope="module")
-async def shared_apps() -> AsyncIterator[SharedApps]:
-    """One app a server, for the whole module."""
-    async with open_shared_apps() as shared_apps:
-        yield shared_apps
-
-
 @pytest.fixture
 async def api(server_name: str, database_url: str, shared_apps: SharedApps) -> ApiClient:
     """A room for each row, with the row on it, and a run that has noted them."""
@@ -130,7 +123,7 @@ async def api(server_name: str, database_url: str, shared_apps: SharedApps) -> A
             await api.resource(HEX if name == "resource-oid" else name)
             await insert_row(api.store, **row_of(name, fields))
         await api.resource("guests", capacity=3, capacityMode="guests")
-        await reconcile_all(api.store)
+        await reconcile_run(api.store)
     return api
 
 
@@ -186,7 +179,7 @@ async def test_what_was_noted_is_looked_at_again(api: ApiClient) -> None:
     """A row that was cancelled or moved since the run is where it is now, not where the run saw it."""
     await api.resource("noted")
     row = await insert_row(api.store, **row_of("noted", {"status": "Confirmed"}))
-    await reconcile_all(api.store)
+    await reconcile_run(api.store)
     problem(await api.book(resource="noted"), "conflict")
     await api.store.database["reservations"].update_one({"_id": row}, {"$set": {"status": "Cancelled"}})
 
@@ -198,7 +191,7 @@ async def test_two_items_of_one_row_take_two_places(api: ApiClient) -> None:
     """On a resource for two, a row with two items at one time leaves no room; found twice, each counts once."""
     await api.resource("pair", capacity=3)
     await insert_row(api.store, **row_of("pair", {"items": [{"resource": "pair"}, {"resource": "pair"}]}))
-    await reconcile_all(api.store)
+    await reconcile_run(api.store)
 
     created(await api.book(resource="pair"))
     problem(await api.book(resource="pair"), "conflict")
@@ -209,7 +202,7 @@ async def test_an_edit_sees_rows_of_others(api: ApiClient) -> None:
     """Who is stranded by a closed day is found among them, and told as text."""
     await api.resource("closing")
     await insert_row(api.store, **row_of("closing", {"status": "Confirmed", "customer": OID, "_id": 4711}))
-    await reconcile_all(api.store)
+    await reconcile_run(api.store)
     answer = await api.request("PUT", "/v1/resources/closing/schedule", json={"weekly": []}, headers={"If-Match": "*"})
 
     (told,) = problem(answer, "stranded-bookings")["reservations"]

@@ -21,22 +21,12 @@ from app.storage.sweep_rows import OCCUPYING, ORDER, SWEPT_FIELDS
 from tests.support.commands import run_reserva
 from tests.support.data_files import payload_sample, payload_truth
 from tests.support.foreign_checks import audit_of, reconcile_run
+from tests.support.foreign_rows import hour_row, insert_rows
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
 
 ROOM = ObjectId("6b045bb7d61c1aa0be9c5d04")
-
-
-def taken(resource: Any, start: Any = NINE, end: Any = NINE + HOUR, **fields: Any) -> dict[str, Any]:
-    """A reservation as somebody puts it into the database past all checks."""
-    return {"resource": resource, "status": "confirmed", "startTime": start, "endTime": end} | fields
-
-
-async def put(store: Store, *documents: dict[str, Any]) -> list[Any]:
-    """Insert past all checks."""
-    inserted = await store.database["reservations"].insert_many([dict(each) for each in documents])
-    return list(inserted.inserted_ids)
 
 
 Found = tuple[str, str, str, int, int, tuple[str, ...]]
@@ -88,13 +78,13 @@ async def test_the_sample_of_payload(store: Store, server: str) -> None:
 async def test_a_second_run_finds_the_same(store: Store) -> None:
     """One id as text at the start of others, windows of long ago and of far away: the next run changes nothing."""
     far = [datetime(year, 5, 1, tzinfo=UTC) for year in (1, 1853, 1969, 2201, 9999)]
-    await put(
+    await insert_rows(
         store,
-        taken("room", _id="text"),
-        taken("room", _id=7),
-        taken("room", _id={"a": 1}),
-        taken("room"),
-        *(taken("old", at, at + HOUR) for at in far for _ in range(2)),
+        hour_row("room", _id="text"),
+        hour_row("room", _id=7),
+        hour_row("room", _id={"a": 1}),
+        hour_row("room"),
+        *(hour_row("old", at, at + HOUR) for at in far for _ in range(2)),
     )
     first, before = await reconcile_run(store), await findings(store)
     second, after = await reconcile_run(store), await findings(store)
@@ -122,7 +112,9 @@ UNREADABLE: list[tuple[str, dict[str, Any]]] = [
 
 async def test_what_cannot_be_read_is_counted(store: Store) -> None:
     """Each by its reason, with up to three examples in the log; and it hides no overlap of the others."""
-    await put(store, taken("room"), taken("room"), *(taken("room") | fields for _, fields in UNREADABLE * 4))
+    await insert_rows(
+        store, hour_row("room"), hour_row("room"), *(hour_row("room") | fields for _, fields in UNREADABLE * 4)
+    )
     with capture_logs() as logged:
         run = await reconcile_run(store)
     expected: dict[str, int] = {}
@@ -162,7 +154,7 @@ async def test_what_cannot_be_read_is_counted(store: Store) -> None:
 @pytest.mark.promise("foreign-rows")
 async def test_every_form_of_a_row(store: Store, fields: dict[str, Any]) -> None:
     """In whatever form somebody stores it, it overlaps with its neighbour, in runs of every kind."""
-    await put(store, taken(str(ROOM)), taken(str(ROOM)) | fields | {"updatedAt": store.clock.now()})
+    await insert_rows(store, hour_row(str(ROOM)), hour_row(str(ROOM)) | fields | {"updatedAt": store.clock.now()})
     whole = await reconcile_run(store)
     one = await reconcile_run(store, "resource", str(ROOM))
     changed = await reconcile_run(store, "incremental")
@@ -177,8 +169,8 @@ async def test_rows_that_lie_apart(store: Store, monkeypatch: pytest.MonkeyPatch
     """Two that the cursor meets far from each other, of long ago, are on one resource all the same."""
     monkeypatch.setattr(raw_batches, "BATCH", 2)
     past = {"startTime": NINE.replace(year=2020), "endTime": NINE.replace(year=2020) + HOUR}
-    await put(store, taken(str(ROOM)) | past, taken("z") | past | other)
-    await put(store, *(taken(f"between-{number}") | past for number in range(9)))
+    await insert_rows(store, hour_row(str(ROOM)) | past, hour_row("z") | past | other)
+    await insert_rows(store, *(hour_row(f"between-{number}") | past for number in range(9)))
 
     assert (await reconcile_run(store)).findings == 1
 
@@ -193,8 +185,8 @@ async def test_capacities_of_others(store: Store, server: str) -> None:
             {"_id": "odd", "capacity": "many"},
         ]
     )
-    await put(store, *(taken(each) for each in ("two", "two", "odd", "none")))
-    await put(store, taken(ROOM, guestCount=3), taken(str(ROOM), guestCount=2.0))
+    await insert_rows(store, *(hour_row(each) for each in ("two", "two", "odd", "none")))
+    await insert_rows(store, hour_row(ROOM, guestCount=3), hour_row(str(ROOM), guestCount=2.0))
     await reconcile_run(store)
 
     assert await findings(store) == shown((await audit_of(store, server)).windows)
@@ -204,7 +196,7 @@ async def test_capacities_of_others(store: Store, server: str) -> None:
 @pytest.mark.servers("wire", "or")
 async def test_rows_in_odd_forms_are_found_from_indexes(store: Store) -> None:
     """The pass over everything sorts nothing; a resource, an item's one too, is looked up."""
-    await put(store, *(taken(f"r{number % 7}") for number in range(100)))
+    await insert_rows(store, *(hour_row(f"r{number % 7}") for number in range(100)))
     for where, sort in [
         (OCCUPYING, dict(ORDER)),
         ({"resource": {"$in": [ROOM, str(ROOM)]}, **OCCUPYING}, None),
@@ -230,11 +222,11 @@ VALUES += [[], [1], [{}], [{"resource": {}}], [{"resource": ROOM, "startTime": "
 
 async def test_nothing_in_a_row_ends_a_run(store: Store) -> None:
     """Every type that BSON has, in every field that is read, as far as the server takes it."""
-    await put(store, taken("other"), taken("other"))
+    await insert_rows(store, hour_row("other"), hour_row("other"))
     for name in [*SWEPT_FIELDS, "_id"]:
         for value in VALUES:
             with suppress(PyMongoError):
-                await store.database["reservations"].insert_one(taken("room") | {name: value})
+                await store.database["reservations"].insert_one(hour_row("room") | {name: value})
     first, second = await reconcile_run(store), await reconcile_run(store)
 
     assert first.findings == second.findings >= 2
@@ -248,8 +240,8 @@ class TestTerminal:
         """Every finding that stands, also of earlier runs: id, resource, time, who; without options a run is full."""
         await store.database["customers"].insert_one({"_id": "ann", "name": "Ann\nB."})
         await store.database["resources"].insert_one({"_id": "room", "name": "Room 1", "capacity": 1})
-        await put(store, taken("room", customer="ann"), taken("room", customer=7))
-        (loner,) = await put(store, taken("hall", items=[{"resource": "hall", "units": 2}]))
+        await insert_rows(store, hour_row("room", customer="ann"), hour_row("room", customer=7))
+        (loner,) = await insert_rows(store, hour_row("hall", items=[{"resource": "hall", "units": 2}]))
         first, second = (run_reserva("reconcile", MONGODB_URL=database_url) for _ in "12")
         (room,) = await store.database["findings"].find({"resource": "room"}).to_list(None)
         kinds = [each["kind"] async for each in store.database["reconciliations"].find()]
@@ -263,7 +255,7 @@ class TestTerminal:
 
     async def test_of_many_it_prints_some(self, store: Store, database_url: str) -> None:
         """A screen of them, and how many there are besides."""
-        await put(store, *(taken(f"r{number:02}") for number in range(60) for _ in "12"))
+        await insert_rows(store, *(hour_row(f"r{number:02}") for number in range(60) for _ in "12"))
         ended = run_reserva("reconcile", MONGODB_URL=database_url)
 
         assert len(ended.stdout.splitlines()) == 52
@@ -273,7 +265,7 @@ class TestTerminal:
         """Rows of which something could be read count as read, however many of their items could not be."""
         bad = [{"resource": "room", "units": "x"}, {"resource": "room", "units": "y"}]
         other = {"resource": "hall", "startTime": NINE, "endTime": NINE + HOUR}
-        await put(store, *(taken("room", items=[other, *bad]) for _ in "12"))
+        await insert_rows(store, *(hour_row("room", items=[other, *bad]) for _ in "12"))
         ended = run_reserva("reconcile", "--json", MONGODB_URL=database_url)
 
         assert (ended.returncode, json.loads(ended.stdout)["leftOut"]) == (
@@ -286,10 +278,10 @@ class TestTerminal:
         self, store: Store, database_url: str, good: int, code: int
     ) -> None:
         """Where 99 of 100 cannot be read it says so, with exit code 2; what is thrown away does not count for that."""
-        await put(
-            store, *(taken(f"r{number}") for number in range(good)), *(taken("room", units=-1) for _ in range(99))
+        await insert_rows(
+            store, *(hour_row(f"r{number}") for number in range(good)), *(hour_row("room", units=-1) for _ in range(99))
         )
-        await put(store, *(taken("room", deletedAt=NINE) for _ in range(10)))
+        await insert_rows(store, *(hour_row("room", deletedAt=NINE) for _ in range(10)))
         ended = run_reserva("reconcile", "--json", MONGODB_URL=database_url)
         told = json.loads(ended.stdout)
 
@@ -306,7 +298,7 @@ async def test_a_resource_in_two_forms_holds_what_bookings_are_held_to(
     both: list[dict[str, Any]] = [{"_id": str(ROOM), "capacity": 1}, {"_id": ROOM, "quantity": 5, "name": "theirs"}]
     for row in both if ours_first else reversed(both):
         await store.database["resources"].insert_one(row)
-    await put(store, taken(ROOM), taken(str(ROOM)))
+    await insert_rows(store, hour_row(ROOM), hour_row(str(ROOM)))
     await reconcile_run(store)
     reading = await open_read_only(database_url, store.database.name)
     report = await audit(reading)

@@ -1,7 +1,7 @@
 """Importing: each row is judged like a booking, in the order of the file; a second import changes nothing."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,6 @@ from tests.support.step_driver import add_resource
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
-
-
-@pytest.fixture
-async def booking(store: Store) -> AsyncIterator[BookingService]:
-    """A write path over the store."""
-    booking = BookingService(store)
-    await booking.start()
-    yield booking
-    await booking.stop()
 
 
 async def references(store: Store, **where: Any) -> set[str]:

@@ -10,7 +10,7 @@ from bson import ObjectId
 from mongomock_motor import AsyncMongoMockCollection
 from pymongo.errors import AutoReconnect
 
-from app.booking import BookingService, Refused, Replay, Token
+from app.booking import BookingService, Refused, Replay
 from app.booking.edit import EditService
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
@@ -18,7 +18,7 @@ from app.booking.plain_driver import PlainDriver
 from app.errors import OutcomeUnknown, Problem
 from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
-from app.storage.documents import Reservation, Service, StoredAnswer
+from app.storage.documents import Service
 from app.storage.guards import make_service_row
 from app.storage.steps import Step
 from tests.support.api_client import ApiClient, problem
@@ -30,6 +30,7 @@ from tests.support.step_driver import (
     add_resource,
     book_accepted,
     booking_of,
+    keyed_booking_of,
     lost_commit_answer,
     planned_edit,
 )
@@ -84,20 +85,11 @@ async def changed(store: Store, before: dict[str, Any] | None) -> dict[str, Any]
             return row
 
 
-def keyed(**fields: Any) -> AnyIntent:
-    """A booking under the same key as the others."""
-
-    def render(made: Reservation) -> StoredAnswer:
-        return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
-
-    return booking_of(token=Token("key", "same", render), **fields)
-
-
 @pytest.mark.servers("transactions")
 async def test_the_twin_of_an_unknown_outcome_does_not_know_either(store: Store) -> None:
     """Of two equal requests in one batch the second was to get the first one's answer: it may be booked."""
     await add_resource(store)
-    driver = FailingStepDriver(store, [keyed(), keyed(), booking_of()])
+    driver = FailingStepDriver(store, [keyed_booking_of(), keyed_booking_of(), booking_of()])
     driver.fail("commit", lost_commit_answer(), done=True)
     driver.fail("commit.fence", AutoReconnect("still closed"), done=False)
 
@@ -115,8 +107,8 @@ async def test_the_twin_of_an_unknown_outcome_does_not_know_either(store: Store)
 async def test_what_a_key_told_before_does_not_hang_on_others(store: Store) -> None:
     """The replay of what was booked earlier is told, whatever becomes of the batch that it is in."""
     await add_resource(store)
-    await book_accepted(store, token=keyed().token)
-    driver = FailingStepDriver(store, [keyed(), booking_of(NINE + 2 * HOUR)])
+    await book_accepted(store, token=keyed_booking_of().token)
+    driver = FailingStepDriver(store, [keyed_booking_of(), booking_of(NINE + 2 * HOUR)])
     driver.fail("commit", lost_commit_answer(), done=True)
     driver.fail("commit.fence", AutoReconnect("still closed"), done=False)
 

@@ -1,7 +1,7 @@
 """Malformed values in stored documents, field by field: every request is answered, none with a failure."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from app.storage.documents import Customer
 from app.storage.values import row_key
 from tests.support.api_client import RESERVATIONS, ApiClient, created, path_of, problem
 from tests.support.command_log import logged_store
-from tests.support.shared_apps import SharedApps, open_shared_apps
+from tests.support.shared_apps import SharedApps
 from tests.support.times import HOUR, NINE
 
 MISSING = object()
@@ -122,13 +122,6 @@ def placed(row: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
             return {**row, head: changed} if value is not MISSING or deeper else {**row, head: []}
         return {**row, head: placed(there, rest, value)}
     return {name: each for name, each in ({**row, head: value}).items() if each is not MISSING}
-
-
-@pytest.fixture(scope="module")
-async def shared_apps() -> AsyncIterator[SharedApps]:
-    """One app a server, for the whole module."""
-    async with open_shared_apps() as shared_apps:
-        yield shared_apps
 
 
 @pytest.fixture

@@ -21,18 +21,12 @@ from app.storage.client import Store
 from app.storage.guards import make_guard
 from app.storage.pools import members_of
 from tests.support.migration_rows import SOON, database_documents, ids_by_kind, insert_catalogue, long_row
+from tests.support.step_driver import stored_guard
 
 pytestmark = pytest.mark.servers("any")
 
 AGES = {"endTime": SOON.replace(year=9999)}
 HEX = "6b045bb9d61c1aa0be9c5d21"
-
-
-async def guard_of(store: Store, resource: str = "room-1") -> dict[str, Any]:
-    """What is stored of it."""
-    found: dict[str, Any] | None = await store.database["guards"].find_one({"_id": resource})
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(
@@ -64,7 +58,7 @@ async def test_rows_that_came_after_the_guard_are_reached(
 
     assert ids_by_kind(checked)["reach-low"] == [("room-1",)]
     assert report.built[0] == "a greater reach of 1 guard: room-1"
-    guard = await guard_of(store)
+    guard = await stored_guard(store, "room-1")
     assert 6 * HOUR <= guard["reachBack"] <= DAY
     assert guard["reachAhead"] >= (HOUR if "blockStart" in fields else 0)
     assert (await migrate(store, check=True)).clean
@@ -79,7 +73,7 @@ async def test_one_row_for_ages_stretches_no_guard(store: Store) -> None:
     await migrate(store)
 
     for resource in ("room-1", "room-2"):
-        guard = await guard_of(store, resource)
+        guard = await stored_guard(store, resource)
         assert (guard["reachBack"], guard["reachAhead"], guard["long"], guard["foreign"]) == (0, 0, True, True)
     assert await store.database["occupancies"].count_documents({"long": True}) == 2
     assert (await migrate(store, check=True)).clean
@@ -92,7 +86,7 @@ async def test_a_resource_that_comes_while_migrate_lists_is_reached(store: Store
     await store.database["resources"].insert_one({"_id": "room-1"})
     await make_guard(store, ResourceId("room-1"))
     await complete_coverage(store, coverage, MigrationReport(), ignore_progress)
-    guard = await guard_of(store)
+    guard = await stored_guard(store, "room-1")
 
     assert guard["foreign"] is True
     assert guard["reachBack"] >= 6 * HOUR
@@ -104,15 +98,15 @@ async def test_a_reach_is_never_lowered(store: Store) -> None:
     await store.database["guards"].insert_one(
         {"_id": "room-1", "seq": 7, "rules": "1", "reachBack": DAY, "reachAhead": 0}
     )
-    before = await guard_of(store)
+    before = await stored_guard(store, "room-1")
     await store.database["reservations"].insert_one(long_row(6))
 
     assert (await migrate(store)).built == []
-    assert await guard_of(store) == before
+    assert await stored_guard(store, "room-1") == before
     await store.database["reservations"].insert_one(long_row(6, blockStart=SOON - timedelta(minutes=20), blockEnd=SOON))
     await migrate(store)
 
-    guard = await guard_of(store)
+    guard = await stored_guard(store, "room-1")
     assert (guard["reachBack"], guard["rules"]) == (DAY, "1")
     assert guard["reachAhead"] >= 20 * MINUTE
 
@@ -154,7 +148,7 @@ async def test_what_the_lookup_does_not_find_is_listed(store: Store, fields: dic
     assert report.clean
     listed = await store.database["occupancies"].find({"resource": "room-1"}).to_list(None)
     assert [(each["reservation"], each["startTime"]) for each in listed] == [(booked["_id"], SOON)]
-    assert (await guard_of(store))["foreign"] is True
+    assert (await stored_guard(store, "room-1"))["foreign"] is True
     assert (await migrate(store)).built == []
 
 
@@ -171,10 +165,10 @@ async def test_a_guard_that_is_made_knows_all_of_it(store: Store) -> None:
 
     report = await migrate(store)
 
-    guard = await guard_of(store, HEX)
+    guard = await stored_guard(store, HEX)
     assert (guard["long"], guard["foreign"]) == (True, True)
     assert 6 * HOUR <= guard["reachBack"] <= DAY
-    assert await guard_of(store) | {"rules": ""} == {
+    assert await stored_guard(store, "room-1") | {"rules": ""} == {
         "_id": "room-1",
         "seq": 0,
         "rules": "",
@@ -249,8 +243,8 @@ async def test_a_guard_made_meanwhile_is_left_as_it_is(store: Store, monkeypatch
     report = await migrate(store)
 
     assert report.built == ["1 guard of 2; somebody else made the others"]
-    assert await guard_of(store) == theirs
-    assert (await guard_of(store, "room-2"))["reachBack"] == 0
+    assert await stored_guard(store, "room-1") == theirs
+    assert (await stored_guard(store, "room-2"))["reachBack"] == 0
 
 
 @pytest.mark.servers("transactions")
@@ -271,7 +265,7 @@ async def test_resources_made_while_it_runs_are_whole(store: Store, app_client: 
     assert all(report.clean for report in reports)
     assert (await migrate(store, check=True)).clean
     assert await store.database["guards"].count_documents({"seq": {"$exists": True}}) == 40
-    pool = await guard_of(store, "pool:cut")
+    pool = await stored_guard(store, "pool:cut")
     assert len(pool["members"]) == 40
 
 

@@ -11,13 +11,12 @@ import pytest
 from bson import ObjectId
 from pymongo import ReadPreference
 
-from app.booking import BookingService, Token
+from app.booking import BookingService
 from app.booking.expiry import complete_ended, expire_lapsed
 from app.booking.service import driver_for
 from app.booking.session_driver import SessionDriver
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import Store, connect
-from app.storage.documents import Reservation, StoredAnswer
 from tests.support.command_log import logged_store
 from tests.support.servers import with_options
 from tests.support.step_driver import (
@@ -25,6 +24,7 @@ from tests.support.step_driver import (
     add_resource,
     book_accepted,
     booking_of,
+    keyed_booking_of,
     lost_commit_answer,
     run_batch,
 )
@@ -56,11 +56,7 @@ def level(command: Any) -> Any:
 
 async def keyed(store: Store) -> None:
     """Book with an Idempotency-Key."""
-
-    def render(made: Reservation) -> StoredAnswer:
-        return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
-
-    await run_batch(store, booking_of(token=Token("key", "same", render)))
+    await run_batch(store, keyed_booking_of())
 
 
 async def test_a_batch_is_one_transaction_on_a_snapshot_with_a_majority(database_url: str) -> None:

@@ -24,22 +24,12 @@ from app.storage.leases import DEAD_SECONDS, OwnershipLost
 from app.storage.runs import RunStore
 from app.storage.sweep_rows import OCCUPYING, ORDER, SWEPT_FIELDS, OpaqueReferences
 from tests.support.data_files import flights
+from tests.support.foreign_rows import hour_row, insert_rows
 from tests.support.ids import ROOM_ID
 from tests.support.step_driver import add_resource, book_accepted
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
-
-
-def taken(resource: str, start: datetime, end: datetime, **fields: Any) -> dict[str, Any]:
-    """A reservation as somebody puts it into the database past all checks."""
-    return {"resource": resource, "status": "confirmed", "startTime": start, "endTime": end} | fields
-
-
-async def put(store: Store, *documents: dict[str, Any]) -> list[ObjectId]:
-    """Insert past all checks."""
-    inserted = await store.database["reservations"].insert_many([dict(each) for each in documents])
-    return list(inserted.inserted_ids)
 
 
 async def reconciled(store: Store, kind: RunKind = "full", resource: str | None = None) -> tuple[Run, list[Any]]:
@@ -53,7 +43,9 @@ async def reconciled(store: Store, kind: RunKind = "full", resource: str | None 
 @pytest.mark.servers("wire", "or")
 async def test_a_month_of_flights(store: Store) -> None:
     """26,223 flights loaded past all checks: six aircraft are said to be at two places at once."""
-    await put(store, *(taken(row["resource"], parse(row["startTime"]), parse(row["endTime"])) for row in flights()))
+    await insert_rows(
+        store, *(hour_row(row["resource"], parse(row["startTime"]), parse(row["endTime"])) for row in flights())
+    )
     run, warnings = await reconciled(store)
 
     assert (run.scanned, run.resources, run.findings, run.conflicts) == (26_223, 3_139, 6, 6)
@@ -76,7 +68,7 @@ def histories(seed: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
                 fields |= {"blockStart": start - timedelta(minutes=30), "blockEnd": max(start, end) + HOUR}
             if fields["status"] == "pending" and chance.random() < 0.5:
                 fields["expiresAt"] = datetime(chance.choice([2020, 2199]), 1, 1, tzinfo=UTC)
-            documents.append(taken(resource, start, end, **fields))
+            documents.append(hour_row(resource, start, end, **fields))
     documents.append({"_id": ObjectId(), "resource": "r00", "status": "confirmed", "startTime": NINE})
     documents.append({"_id": ObjectId(), "resource": 7, "status": "confirmed", "startTime": NINE, "endTime": NINE})
     chance.shuffle(documents)
@@ -112,7 +104,7 @@ async def test_what_is_found_is_all_there_is(store: Store, seed: int) -> None:
     capacities, documents = histories(seed)
     for resource, capacity in capacities.items():
         await add_resource(store, resource, capacity=capacity)
-    await put(store, *documents)
+    await insert_rows(store, *documents)
     before = await store.database["reservations"].find().sort("_id").to_list(None)
     run, warnings = await reconciled(store)
 
@@ -131,8 +123,8 @@ async def test_small_batches_do_not_cut_a_resource(store: Store, monkeypatch: py
     documents = []
     for place in range(8):
         starts = [NINE + (hour - (hour == place + 1)) * HOUR for hour in range(9)]
-        documents += [taken(f"r{place}", start, start + HOUR) for start in starts]
-    await put(store, *documents)
+        documents += [hour_row(f"r{place}", start, start + HOUR) for start in starts]
+    await insert_rows(store, *documents)
     run, warnings = await reconciled(store)
 
     assert [each["resource"] for each in warnings] == [f"r{place}" for place in range(8)]
@@ -144,7 +136,7 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
 ) -> None:
     """What the passing cursor saw is looked at again before it is told: an overlap that is gone was none."""
     await add_resource(store)
-    _, second = await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
+    _, second = await insert_rows(store, hour_row("room", NINE, NINE + HOUR), hour_row("room", NINE, NINE + HOUR))
     look_again = recheck.confirm_windows
     looked: list[str] = []
 
@@ -163,7 +155,7 @@ async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
 
 async def test_the_log_counts_the_rest_of_many(store: Store) -> None:
     """A run that opens more than a hundred findings says in one line how many have none of their own."""
-    await put(store, *(taken(f"room-{number // 2}", NINE, NINE + HOUR) for number in range(206)))
+    await insert_rows(store, *(hour_row(f"room-{number // 2}", NINE, NINE + HOUR) for number in range(206)))
     with capture_logs() as logged:
         run = await engine.reconcile_reservations(store, "full")
 
@@ -175,13 +167,13 @@ async def test_the_log_counts_the_rest_of_many(store: Store) -> None:
 async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A room that is made larger, and filled, between the two reads of a second look was never above its capacity."""
     await add_resource(store)
-    await put(store, taken("room", NINE, NINE + HOUR))
+    await insert_rows(store, hour_row("room", NINE, NINE + HOUR))
     batches = sweep_rows.reservation_batches
 
     async def after_it_grew(store: Store, *arguments: Any, **options: Any) -> Any:
         if await store.database["reservations"].count_documents({}) == 1:
             await store.database["resources"].update_one({"_id": "room"}, {"$set": {"capacity": 2}})
-            await put(store, taken("room", NINE, NINE + HOUR))
+            await insert_rows(store, hour_row("room", NINE, NINE + HOUR))
         async for batch in batches(store, *arguments, **options):
             yield batch
 
@@ -194,7 +186,7 @@ async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pyte
 async def test_bookings_that_move_all_the_time_are_no_findings(store: Store) -> None:
     """Two reservations change places over and over, each change atomic: no run finds them on top of each other."""
     await add_resource(store)
-    ids = await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE + HOUR, NINE + 2 * HOUR))
+    ids = await insert_rows(store, hour_row("room", NINE, NINE + HOUR), hour_row("room", NINE + HOUR, NINE + 2 * HOUR))
     moves, stop = 0, asyncio.Event()
 
     async def turn() -> None:
@@ -222,15 +214,17 @@ async def test_an_incremental_run_looks_at_what_has_changed(store: Store, monkey
         await add_resource(store, resource)
     old = datetime(2026, 1, 1, tzinfo=UTC)
     await store.database["resources"].update_many({}, {"$set": {"updatedAt": old}})
-    await put(
+    await insert_rows(
         store,
-        *(taken("quiet", NINE + hours * HOUR, NINE + (hours + 1) * HOUR, updatedAt=old) for hours in range(5)),
-        *(taken("wrong", NINE, NINE + HOUR, updatedAt=old) for _ in range(2)),
-        taken("busy", NINE, NINE + HOUR, updatedAt=old),
+        *(hour_row("quiet", NINE + hours * HOUR, NINE + (hours + 1) * HOUR, updatedAt=old) for hours in range(5)),
+        *(hour_row("wrong", NINE, NINE + HOUR, updatedAt=old) for _ in range(2)),
+        hour_row("busy", NINE, NINE + HOUR, updatedAt=old),
     )
     first, _ = await reconciled(store, "incremental")
     now = store.clock.now()
-    await put(store, taken("busy", NINE, NINE + HOUR, updatedAt=now), taken("busy", NINE, NINE + HOUR, updatedAt=now))
+    await insert_rows(
+        store, hour_row("busy", NINE, NINE + HOUR, updatedAt=now), hour_row("busy", NINE, NINE + HOUR, updatedAt=now)
+    )
     second, warnings = await reconciled(store, "incremental")
     only, _ = await reconciled(store, "resource", "wrong")
 
@@ -248,7 +242,7 @@ async def test_bookings_are_no_conflicts(store: Store) -> None:
     for hours in (0, 0, 1, 1, 2):
         await book_accepted(store, start=NINE + hours * HOUR)
     clean, _ = await reconciled(store)
-    (intruder,) = await put(store, taken("room", NINE, NINE + 2 * HOUR))
+    (intruder,) = await insert_rows(store, hour_row("room", NINE, NINE + 2 * HOUR))
     run, (warning,) = await reconciled(store)
 
     assert (clean.scanned, clean.findings) == (5, 0)
@@ -294,7 +288,7 @@ async def test_a_dead_run_is_given_up_and_asked_for_anew(store: Store) -> None:
 
 async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is told to stop gives its run back, and the next one finds all that there is to find."""
-    await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
+    await insert_rows(store, hour_row("room", NINE, NINE + HOUR), hour_row("room", NINE, NINE + HOUR))
     reached, never = asyncio.Event(), asyncio.Event()
 
     async def stuck(*arguments: Any) -> None:
@@ -317,7 +311,7 @@ async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.Monke
 
 async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """The record has the error, and the next run is not kept from going."""
-    await put(store, taken("room", NINE, NINE + HOUR), taken("room", NINE, NINE + HOUR))
+    await insert_rows(store, hour_row("room", NINE, NINE + HOUR), hour_row("room", NINE, NINE + HOUR))
 
     async def broken(*arguments: Any) -> None:
         raise RuntimeError("no second look")
@@ -335,7 +329,7 @@ async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.Monke
 @pytest.mark.servers("wire", "or")
 async def test_the_server_sorts_nothing(store: Store) -> None:
     """The sweep's cursor goes along the conflict lookup: no sort in memory, whatever there is."""
-    await put(store, *(taken(f"r{number % 7}", NINE, NINE + HOUR) for number in range(100)))
+    await insert_rows(store, *(hour_row(f"r{number % 7}", NINE, NINE + HOUR) for number in range(100)))
     told = await store.database.command(
         {
             "explain": {
@@ -367,11 +361,11 @@ async def test_the_first_run_of_a_day_is_full(store: Store) -> None:
 async def test_rows_are_those_of_the_sweep(store: Store) -> None:
     """One resource, read by itself, comes in the order that the sweep wants, with ids and capacity."""
     await add_resource(store, capacity=2)
-    ids = await put(
+    ids = await insert_rows(
         store,
-        taken("room", NINE + HOUR, NINE + 3 * HOUR),
-        taken("room", NINE, NINE + 2 * HOUR, status="pending"),
-        taken("room", NINE + 2 * HOUR, NINE + 3 * HOUR, blockStart=NINE + HOUR, blockEnd=NINE + 4 * HOUR, units=2),
+        hour_row("room", NINE + HOUR, NINE + 3 * HOUR),
+        hour_row("room", NINE, NINE + 2 * HOUR, status="pending"),
+        hour_row("room", NINE + 2 * HOUR, NINE + 3 * HOUR, blockStart=NINE + HOUR, blockEnd=NINE + 4 * HOUR, units=2),
     )
     seen = await scan.scan_resources(store, [ROOM_ID], {})
     (window,) = sweep(seen.rows, seen.limits.capacities)

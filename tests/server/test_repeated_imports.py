@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,6 @@ from tests.support.step_driver import StepDriver, add_resource
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
-
-
-@pytest.fixture
-async def booking(store: Store) -> AsyncIterator[BookingService]:
-    """A write path over the store."""
-    booking = BookingService(store)
-    await booking.start()
-    yield booking
-    await booking.stop()
 
 
 async def stored(store: Store, **where: Any) -> list[dict[str, Any]]:

@@ -14,13 +14,14 @@ from app.migration.migrate import migrate
 from app.reconciliation import engine, reconciler, scan
 from app.reconciliation.guard_updates import replace_foreign_occupancies
 from app.storage.client import Store
-from app.storage.documents import Run
 from app.storage.foreign_occupancies import ForeignOccupancy, compare, steps
 from app.storage.leases import LeaseStore
 from app.storage.sweep_rows import is_known_resource
 from tests.support.api_client import ApiClient, created, ok, problem
+from tests.support.foreign_checks import reconcile_run
 from tests.support.ids import ROOM_ID
 from tests.support.migration_rows import ids_by_kind
+from tests.support.step_driver import stored_guard
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
@@ -36,24 +37,10 @@ async def api(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
     return api
 
 
-async def reconciled(store: Store) -> Run:
-    """A full run."""
-    run = await engine.reconcile_reservations(store, "full")
-    assert run.state == "succeeded", run.error
-    return run
-
-
 async def put(store: Store, resource: Any = "room", **fields: Any) -> Any:
     """A reservation of five hours that somebody put into the database past everything."""
     row = {"resource": resource, "status": "confirmed", "startTime": NINE, "endTime": NINE + 5 * HOUR}
     return (await store.database["reservations"].insert_one({"_id": ObjectId()} | row | fields)).inserted_id
-
-
-async def guard_of(store: Store, resource: str = "room") -> dict[str, Any]:
-    """The guard as it is stored."""
-    guard: dict[str, Any] | None = await store.database["guards"].find_one({"_id": resource})
-    assert guard is not None
-    return guard
 
 
 @pytest.mark.servers("transactions")
@@ -77,7 +64,7 @@ async def test_a_run_outlasts_those_who_book(api: ApiClient, monkeypatch: pytest
 
         leases_under = LeaseStore.under
         monkeypatch.setattr(LeaseStore, "under", under)
-        await reconciled(store)
+        await reconcile_run(store)
 
     assert tried > 50
     problem(await api.book(NINE), "conflict")
@@ -91,16 +78,16 @@ async def test_nobody_books_over_what_a_run_has_seen(api: ApiClient, *, twice: b
     for _ in range(1 + twice):
         await put(api.store)
     await put(api.store, startTime=NINE + 30 * HOUR, endTime=NINE + 31 * HOUR, blockStart=NINE + 28 * HOUR)
-    before = await guard_of(api.store)
-    run = await reconciled(api.store)
-    after = await guard_of(api.store)
-    await reconciled(api.store)
+    before = await stored_guard(api.store)
+    run = await reconcile_run(api.store)
+    after = await stored_guard(api.store)
+    await reconcile_run(api.store)
 
     assert run.findings == twice
     assert before["reachBack"] == 0
     assert after["reachBack"] >= 5 * HOUR / timedelta(milliseconds=1)
     assert after["seq"] > before["seq"]
-    assert await guard_of(api.store) == after
+    assert await stored_guard(api.store) == after
     problem(await api.book(NINE + 4 * HOUR), "conflict")
 
 
@@ -108,8 +95,8 @@ async def test_nobody_books_over_what_a_run_has_seen(api: ApiClient, *, twice: b
 async def test_long_ones_are_looked_for_as_well(api: ApiClient) -> None:
     """A row that is marked `long` does not stretch the reach; the guard only learns that there is one."""
     await put(api.store, endTime=NINE + 24 * 30 * HOUR, long=True)
-    await reconciled(api.store)
-    guard = await guard_of(api.store)
+    await reconcile_run(api.store)
+    guard = await stored_guard(api.store)
 
     assert (guard["reachBack"], guard["long"]) == (0, True)
     problem(await api.book(NINE + 24 * 20 * HOUR), "conflict")
@@ -124,8 +111,8 @@ SPELLED = {"status": "Confirmed"}
 async def test_one_row_for_ages_makes_nobody_read_the_history(api: ApiClient, fields: dict[str, Any]) -> None:
     """It is listed, is in the way, and leaves the guard as it was once it has gone: a reach never shrinks."""
     row = await put(api.store, **AGES | fields)
-    await reconciled(api.store)
-    guard = await guard_of(api.store)
+    await reconcile_run(api.store)
+    guard = await stored_guard(api.store)
     (listed,) = await api.store.database["occupancies"].find().to_list(None)
 
     assert (guard["reachBack"], guard["reachAhead"], guard["foreign"], guard["long"]) == (0, 0, True, True)
@@ -133,8 +120,8 @@ async def test_one_row_for_ages_makes_nobody_read_the_history(api: ApiClient, fi
     problem(await api.book(NINE + 24 * 4000 * HOUR), "conflict")
 
     await api.store.database["reservations"].delete_one({"_id": row})
-    await reconciled(api.store)
-    guard = await guard_of(api.store)
+    await reconcile_run(api.store)
+    guard = await stored_guard(api.store)
 
     assert (guard["reachBack"], guard["reachAhead"], "foreign" in guard) == (0, 0, False)
     created(await api.book())
@@ -145,7 +132,7 @@ async def test_a_resource_that_comes_after_a_row_for_ages_is_not_booked_over(api
     """No run has seen the row: who makes the guard lists it."""
     await put(api.store, "late", **AGES)
     await api.resource("late")
-    guard = await guard_of(api.store, "late")
+    guard = await stored_guard(api.store, "late")
 
     assert (guard["reachBack"], guard["foreign"]) == (0, True)
     problem(await api.book(NINE + 24 * 400 * HOUR, resource="late"), "conflict")
@@ -165,7 +152,7 @@ async def test_a_guard_that_is_made_while_a_run_lists_is_told(api: ApiClient) ->
     for step in steps(difference):
         await step(store)
 
-    assert (await guard_of(store, "late"))["foreign"] is True
+    assert (await stored_guard(store, "late"))["foreign"] is True
 
 
 @pytest.mark.servers("transactions")
@@ -182,7 +169,7 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(api: ApiClient) -> Non
         [ROOM_ID],
         [ForeignOccupancy(ROOM_ID, start, Millis(start + 5 * 3_600_000), ObjectId())],
     )
-    guard = await guard_of(store)
+    guard = await stored_guard(store)
 
     assert guard["foreign"] is True
     assert guard["reachBack"] >= 5 * HOUR / timedelta(milliseconds=1)
@@ -200,7 +187,7 @@ async def test_a_run_reads_few_large_resources_at_once(api: ApiClient, monkeypat
         return seen
 
     monkeypatch.setattr(scan, "scan_resources", counted)
-    await reconciled(store)
+    await reconcile_run(store)
     for number in range(40):
         for _ in range(30 if number == 3 else 1 if number > 9 else 8):
             await put(store, f"r{number:02}", updatedAt=store.clock.now())
@@ -225,23 +212,23 @@ async def test_what_no_lookup_finds_is_kept(api: ApiClient) -> None:
     await put(store, ObjectId(ROOM))
     old = {"startTime": NINE.replace(year=2020), "endTime": NINE.replace(year=2020) + HOUR}
     await put(store, status="Confirmed", **old)
-    await reconciled(store)
+    await reconcile_run(store)
     kept = await store.database["occupancies"].find().to_list(None)
-    guard = await guard_of(store)
-    await reconciled(store)
+    guard = await stored_guard(store)
+    await reconcile_run(store)
 
     assert {(row["resource"], row["reservation"], row["startTime"], row["endTime"]) for row in kept} == {
         ("room", each, NINE, NINE + 5 * HOUR) for each in found
     }
     assert guard["foreign"] is True
-    assert "foreign" not in await guard_of(store, ROOM)
+    assert "foreign" not in await stored_guard(store, ROOM)
     assert await store.database["occupancies"].find().to_list(None) == kept
-    assert await guard_of(store) == guard
+    assert await stored_guard(store) == guard
 
     await store.database["reservations"].delete_many({"_id": {"$in": found}})
-    await reconciled(store)
+    await reconcile_run(store)
     assert await store.database["occupancies"].count_documents({}) == 0
-    assert "foreign" not in await guard_of(store)
+    assert "foreign" not in await stored_guard(store)
 
 
 async def test_what_others_keep_among_occupancies_is_left_alone(api: ApiClient) -> None:
@@ -251,21 +238,21 @@ async def test_what_others_keep_among_occupancies_is_left_alone(api: ApiClient) 
     theirs = [{"_id": 1, "resource": "room", **times}, {"_id": 2, "resource": "room", "startTime": "nine"}]
     await store.database["occupancies"].insert_many([dict(row) for row in theirs])
     odd = await put(store, status="Confirmed")
-    await reconciled(store)
+    await reconcile_run(store)
     rows = await store.database["occupancies"].find({"_id": {"$nin": [1, 2]}}).to_list(None)
 
     assert [row["reservation"] for row in rows] == [odd]
     problem(await api.book(), "conflict")
     await store.database["reservations"].delete_many({})
     created(await api.book())
-    await reconciled(store)
+    await reconcile_run(store)
     assert await store.database["occupancies"].find().to_list(None) == theirs
 
 
 async def test_a_run_knows_the_resources_of_objects(api: ApiClient) -> None:
     """A resource that rows name by objects alone can be asked for once a run has listed them."""
     await put(api.store, {"relationTo": "resources", "value": "late"})
-    await reconciled(api.store)
+    await reconcile_run(api.store)
 
     assert await is_known_resource(api.store, ResourceId("late"))
     assert not await is_known_resource(api.store, ResourceId("later"))
@@ -281,8 +268,8 @@ async def test_migrate_lists_what_a_run_would(api: ApiClient) -> None:
         return sorted((row["resource"], row["startTime"], row["endTime"], row["reservation"]) for row in rows)
 
     await migrate(api.store)
-    filled, guard = await kept(), await guard_of(api.store)
-    await reconciled(api.store)
+    filled, guard = await kept(), await stored_guard(api.store)
+    await reconcile_run(api.store)
 
     assert len(filled) == 2
     assert filled == await kept()
@@ -292,7 +279,7 @@ async def test_migrate_lists_what_a_run_would(api: ApiClient) -> None:
 async def test_migrate_knows_no_better_than_a_run(api: ApiClient) -> None:
     """Where a run has raised a guard, `--check` finds nothing to raise."""
     await put(api.store)
-    await reconciled(api.store)
+    await reconcile_run(api.store)
 
     report = await migrate(api.store, check=True)
 
@@ -309,7 +296,7 @@ async def test_a_resource_is_not_booked_over_what_was_reported_before_it_was_mad
         await put(api.store, "other", items=[{"resource": "late"}])
     await put(api.store, ObjectId(ROOM))
     await put(api.store, {"relationTo": "resources", "value": "late"})
-    await reconciled(api.store)
+    await reconcile_run(api.store)
     if imported:
         await CatalogueIds(api.store, create=True).resolve([ResourceId("late"), ROOM], [])
     else:
@@ -330,7 +317,7 @@ async def test_a_lowered_capacity_makes_no_finding_of_the_past(api: ApiClient) -
     for _ in range(2):
         await put(store, "hall")
     ok(await api.edit("/v1/resources/hall?force=true", capacity=1))
-    lowered = await reconciled(store)
+    lowered = await reconcile_run(store)
     (finding,) = await store.database["findings"].find().to_list(None)
     shown = ok(await api.get("/v1/resources/hall"))
 
@@ -341,5 +328,5 @@ async def test_a_lowered_capacity_makes_no_finding_of_the_past(api: ApiClient) -
 
     ok(await api.edit("/v1/resources/hall", name="Hall"))
     ok(await api.edit("/v1/resources/hall", capacity=3))
-    assert (await reconciled(store)).findings == 0
+    assert (await reconcile_run(store)).findings == 0
     assert "formerCapacities" not in (await store.database["resources"].find_one({"_id": "hall"}) or {})

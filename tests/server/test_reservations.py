@@ -6,7 +6,6 @@ two, and what commits together.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -23,18 +22,11 @@ from app.storage.documents import StoredAnswer
 from tests.support.api_client import RESERVATIONS, ApiClient, created, ok, path_of, problem
 from tests.support.database_check import peak_load
 from tests.support.ids import ROOM_ID
-from tests.support.shared_apps import SharedApps, open_shared_apps
+from tests.support.shared_apps import SharedApps
 from tests.support.step_driver import StepDriver, booking_of, run_batch
 from tests.support.times import HOUR, MINUTE, NINE
 
 CUSTOMER = "/v1/customers/ann/reservations"
-
-
-@pytest.fixture(scope="module")
-async def shared_apps() -> AsyncIterator[SharedApps]:
-    """One app a server, for the whole module."""
-    async with open_shared_apps() as shared_apps:
-        yield shared_apps
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ def foreign_row(resource: Any, start: int, end: int | None, **fields: Any) -> di
     return {"resource": resource, "status": "confirmed"} | times | fields
 
 
-async def insert_rows(store: Store, collection: str, documents: Iterable[dict[str, Any]]) -> None:
+async def insert_into(store: Store, collection: str, documents: Iterable[dict[str, Any]]) -> None:
     """Insert as somebody else would."""
     await store.database[collection].insert_many([dict(each) for each in documents])
 

@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 from bson import ObjectId
 
-from app.reconciliation import engine
 from app.storage.client import Store
 from app.storage.documents import Run, RunKind
 from tests.support.api_client import ApiClient, ok
+from tests.support.foreign_checks import reconcile_run
 from tests.support.times import HOUR, MINUTE, NINE
 
 URL = "/v1/findings"
@@ -35,9 +35,7 @@ async def insert_duplicate(api: ApiClient, reservation: dict[str, Any], **fields
 
 async def reconcile(api: ApiClient, kind: RunKind = "full") -> Run:
     """Reconcile, and succeed."""
-    run = await engine.reconcile_reservations(api.store, kind)
-    assert run.state == "succeeded", run.error
-    return run
+    return await reconcile_run(api.store, kind)
 
 
 async def only_finding(api: ApiClient, **filters: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pymongo.errors import AutoReconnect
 from app.booking import Book, BookingService
 from app.booking.batch import Batch, Outcome
 from app.booking.edit import EditResource
+from app.booking.idempotency import Token
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
 from app.booking.session_driver import SessionDriver
@@ -24,7 +25,7 @@ from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST, Millis
 from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
-from app.storage.documents import Resource
+from app.storage.documents import Reservation, Resource, StoredAnswer
 from app.storage.guards import make_guard
 from app.storage.occupancy import BRANCHES_MAX
 from app.storage.rule_cache import RuleCache, RuleReader
@@ -68,6 +69,22 @@ def booking_of(start: datetime = NINE, length: timedelta = HOUR, **fields: Any) 
     """A wish for an hour of the room."""
     wanted: dict[str, Any] = {"by": "test", "resource": "room", "start": start, "end": start + length}
     return Book(**(wanted | fields))
+
+
+def keyed_booking_of(**fields: Any) -> Book:
+    """A booking of the room under one Idempotency-Key, the same for all."""
+
+    def render(made: Reservation) -> StoredAnswer:
+        return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
+
+    return booking_of(token=Token("key", "same", render), **fields)
+
+
+async def stored_guard(store: Store, resource: str = "room") -> dict[str, Any]:
+    """The guard of a resource as it is stored."""
+    guard: dict[str, Any] | None = await store.database["guards"].find_one({"_id": resource})
+    assert guard is not None
+    return guard
 
 
 def optimistic_batch(*intents: AnyIntent, clock: Millis = EARLIEST, age: Age | None = None) -> Batch:
