@@ -7,7 +7,7 @@ deadline of the request that happened to start it: `detached` starts such work.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Context, ContextVar
 from typing import TypeVar, TypeVarTuple
@@ -43,7 +43,7 @@ class Deadline:
         return self._until - now
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> Generator[None]:
         """A block whose time does not count."""
         self._paused_at = self._clock()
         try:
@@ -55,7 +55,7 @@ class Deadline:
                 self._bind()
 
     @contextmanager
-    def bound(self) -> Iterator[None]:
+    def bound(self) -> Generator[None]:
         """A block in which no operation on the database outlives the deadline."""
         self._bind()
         try:
@@ -104,7 +104,7 @@ def sending() -> None:
 
 
 @contextmanager
-def bound(deadline: Deadline) -> Iterator[None]:
+def bound(deadline: Deadline) -> Generator[None]:
     """A block with this deadline, which no operation on the database outlives."""
     token = _CURRENT.set(deadline)
     try:

@@ -1,6 +1,6 @@
 """The composition root: builds the services and the application around them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
@@ -61,7 +61,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
     request_checks, shutdown, providers = RequestChecks(), Shutdown(), Providers()
 
     @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         opened = store or await connect(settings)
         try:
             await verify(opened)

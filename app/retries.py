@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_exception, retry_if_exception_type, stop_after_attempt
 
 T = TypeVar("T")
 
@@ -21,8 +21,8 @@ async def retry(
     Raises:
         Exception: what an attempt raised, if it is another error or the attempt was the last.
     """
-    condition = (lambda error: isinstance(error, on)) if isinstance(on, type) else on
-    attempts = AsyncRetrying(stop=stop_after_attempt(attempts_max), retry=retry_if_exception(condition), reraise=True)
+    again = retry_if_exception_type(on) if isinstance(on, type) else retry_if_exception(on)
+    attempts = AsyncRetrying(stop=stop_after_attempt(attempts_max), retry=again, reraise=True)
 
     async def awaited() -> T:  # tenacity awaits coroutine functions alone, and Motor's methods return futures
         return await attempt()

@@ -202,7 +202,8 @@ def _sentence(fault: Any) -> str:
             return f"{name}: must be {context['le']:,} or less, not {value}."
         case "int_parsing" | "int_from_float" | "int_type" | "int_parsing_size":
             return f"{name}: must be a whole number, not {value}."
-    return f"{name}: {fault['msg']}."
+        case _:
+            return f"{name}: {fault['msg']}."
 
 
 def decode_base64(text: str) -> bytes:

@@ -8,7 +8,7 @@ dozen times.
 import asyncio
 import gc
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Lock
@@ -34,7 +34,7 @@ _PAUSED = Lock()
 
 
 @contextmanager
-def without_collector() -> Iterator[None]:
+def without_collector() -> Generator[None]:
     """A block without garbage collection, for work that makes many objects that do not refer to each other.
 
     A collection visits all objects without letting other threads run, half a second for a million objects. A block that

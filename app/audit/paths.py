@@ -108,7 +108,7 @@ def _combinations_of_elements(value: list[object], node: _Node) -> list[Values]:
         combinations += _combinations_of_value(each, node)
         if len(combinations) > COMBINATIONS_MAX:
             raise TooManyCombinationsError
-    return combinations or [dict.fromkeys(node.paths())]
+    return combinations or [Values(dict.fromkeys(node.paths()))]
 
 
 def _relative_paths(node: _Node, rest: str = "") -> list[tuple[str, str]]:

@@ -132,7 +132,12 @@ def _reason_translator(shape: Shape) -> Callable[[str], str]:
     if not replacements:
         return lambda reason: reason
     pattern = re.compile(rf"\b({'|'.join(replacements)})\b")
-    return lru_cache(_CACHE_SIZE)(lambda reason: pattern.sub(lambda match: replacements[match[0]], reason))
+
+    @lru_cache(_CACHE_SIZE)
+    def translate(reason: str) -> str:
+        return pattern.sub(lambda match: replacements[match[0]], reason)
+
+    return translate
 
 
 class _Times:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from app.errors import Problem
@@ -30,7 +30,7 @@ class Admission:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
-    async def permit(self, key: str) -> AsyncIterator[None]:
+    async def permit(self, key: str) -> AsyncGenerator[None]:
         """Wait for a permit, and hold it inside.
 
         Raises:

@@ -4,6 +4,7 @@ Time-outs are `pymongo.timeout`, never a cancelled task: a thread inside the dri
 its write later, outside the transaction.
 """
 
+from abc import abstractmethod
 from typing import Protocol, TypeVar
 
 from app.storage.steps import Steps
@@ -21,9 +22,11 @@ class Driver(Protocol):
 
     atomic: bool
 
+    @abstractmethod
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
         """Run a body in one of the driver's slots, which runs one body at a time."""
 
+    @abstractmethod
     async def close(self) -> None:
         """Release sessions and threads."""
 

@@ -41,27 +41,35 @@ def guard_lanes(*guards: str) -> frozenset[Lane]:
 class View(Protocol):
     """The view of a transaction: one snapshot, with the changes of earlier intents of the batch."""
 
+    @abstractmethod
     def resource_rules(self, resource: ResourceId) -> ResourceRules | None:
         """The rules of a resource; None if there is no such resource."""
 
+    @abstractmethod
     def replace(self, rules: ResourceRules) -> None:
         """Show these rules of their resource to the intents that follow in the transaction."""
 
+    @abstractmethod
     def undoing(self, *failures: type[Exception]) -> AbstractContextManager[None]:
         """Take back what the block enters into calendars if one of these failures leaves it."""
 
+    @abstractmethod
     def service_rules(self, service: ServiceId) -> ServiceRules | None:
         """The rules of a service; None if there is no such service."""
 
+    @abstractmethod
     def calendar(self, resource: ResourceId) -> Calendar:
         """The occupants of a resource in the spans that the batch's intents asked for."""
 
+    @abstractmethod
     def now(self, resource: ResourceId) -> Millis:
         """The database's clock, as the resource's guard has it in this transaction."""
 
+    @abstractmethod
     def seq(self, resource: ResourceId) -> int:
         """How many transactions have changed the resource's guard, this one included."""
 
+    @abstractmethod
     def target(self, collection: str, identity: Hashable) -> BsonDocument | None:
         """A document that an intent named as its target; of a resource only its version."""
 

@@ -53,7 +53,7 @@ class Accepted(Generic[T_co]):
     @property
     def reservation_ids(self) -> list[object]:
         """The ids of the reservations that it makes or changes."""
-        made = [reservation.id for reservation in self.inserts]
+        made: list[object] = [reservation.id for reservation in self.inserts]
         return made + [change.query["_id"] for change in self.updates if change.collection == RESERVATIONS]
 
 

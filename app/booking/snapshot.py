@@ -1,6 +1,6 @@
 """The reads of one transaction: guards first, then rules, targets and occupants, all in the same snapshot."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -128,7 +128,7 @@ class Snapshot(View):
 
     @contextmanager
     @override
-    def undoing(self, *failures: type[Exception]) -> Iterator[None]:
+    def undoing(self, *failures: type[Exception]) -> Generator[None]:
         """Take back what the block enters into calendars if one of these failures leaves it."""
         before = {resource: (calendar.live.copy(), calendar.expired.copy()) for resource, calendar in self._known()}
         try:

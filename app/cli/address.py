@@ -5,7 +5,7 @@ Standard library only: a health check runs every few seconds and must be cheap.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def url_of(host: str, port: int) -> str:
 
 
 @contextmanager
-def published_address(host: str, port: int) -> Iterator[None]:
+def published_address(host: str, port: int) -> Generator[None]:
     """Publish the address in the file while the app runs; the last of several apps overwrites it.
 
     If the file cannot be written, health checks need the port.

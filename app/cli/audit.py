@@ -1,6 +1,6 @@
 """`reserva audit`: finds conflicts in a database that Reserva may never have written, without writing to it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -112,7 +112,7 @@ async def _audit(request: AuditRequest, *, as_json: bool, file: IO[str] | None) 
 
 
 @contextmanager
-def _explained_options() -> Iterator[None]:
+def _explained_options() -> Generator[None]:
     """Turn a `ShapeError` into `CommandFailed`."""
     try:
         yield
@@ -121,7 +121,7 @@ def _explained_options() -> Iterator[None]:
 
 
 @contextmanager
-def _spinner() -> "Iterator[_ProgressLine]":
+def _spinner() -> "Generator[_ProgressLine]":
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         yield _ProgressLine(progress)

@@ -9,7 +9,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from io import StringIO
 from typing import Any, ParamSpec
@@ -115,7 +115,7 @@ def export(settings: Settings) -> None:
 @asynccontextmanager
 async def open_store(
     settings: Settings | None = None, *, require_migrated: bool = True, require_transactions: bool = False
-) -> AsyncIterator[Store]:
+) -> AsyncGenerator[Store]:
     """Open the database of the settings (by default `read_configuration()`), and close it at the end.
 
     Args:
@@ -153,7 +153,7 @@ def asynchronous(body: Callable[P, Coroutine[object, object, int]]) -> Callable[
 
 
 @contextmanager
-def explain_failures() -> Iterator[None]:
+def explain_failures() -> Generator[None]:
     """Turn failures that an operator can remedy into `CommandFailed`.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import getpass
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar, get_args
@@ -178,7 +178,7 @@ async def assign(*, assignee: str | None, **body: Any) -> int:
 
 
 @asynccontextmanager
-async def _open_findings() -> AsyncIterator[Findings]:
+async def _open_findings() -> AsyncGenerator[Findings]:
     """Open the findings of the database, with what the search for proposals needs."""
     work = WorkPool()
     try:

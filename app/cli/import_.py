@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -183,7 +183,7 @@ async def _run_importer(
 
 
 @contextmanager
-def _stopped_by_signals(source: Source) -> Iterator[list[signal.Signals]]:
+def _stopped_by_signals(source: Source) -> Generator[list[signal.Signals]]:
     """Let the first signal end the reading, and a second one the process; yields a list that receives the first."""
     loop = asyncio.get_running_loop()
     received: list[signal.Signals] = []
@@ -205,7 +205,7 @@ def _stopped_by_signals(source: Source) -> Iterator[list[signal.Signals]]:
 
 
 @contextmanager
-def _source(file: Path) -> Iterator[Source]:
+def _source(file: Path) -> Generator[Source]:
     try:
         source = Source(file)
     except UnreadableError as error:
@@ -217,7 +217,7 @@ def _source(file: Path) -> Iterator[Source]:
 
 
 @contextmanager
-def _refused_file(path: Path | None, source: Source) -> Iterator[IO[str] | None]:
+def _refused_file(path: Path | None, source: Source) -> Generator[IO[str] | None]:
     """Open and empty the file of --refused; the imported file is refused."""
     if path is None:
         yield None
@@ -272,7 +272,7 @@ def _print_warning(text: str) -> None:
 
 
 @contextmanager
-def _progress(source: Source) -> "Iterator[_ProgressBar]":
+def _progress(source: Source) -> "Generator[_ProgressBar]":
     """Show progress on a terminal: the part of the file that is read, and rows per second."""
     columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:

@@ -1,7 +1,7 @@
 """`reserva migrate`: prepares a database, or reports the obstacles."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import click
@@ -76,7 +76,7 @@ def _line(finding: MigrationFinding) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[OnProgress]:
+def _progress() -> Generator[OnProgress]:
     """Show progress on a terminal: the current step, and how much of it is done."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"))
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:

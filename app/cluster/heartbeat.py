@@ -10,6 +10,7 @@ import math
 import os
 import socket
 import time
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol, TypeAlias
@@ -48,18 +49,23 @@ class SessionOwner(Protocol):
 
     ensure_registered: EnsureRegistered
 
+    @abstractmethod
     def session_ids(self) -> list[bytes]:
         """The ids of the sessions that may hold guards."""
 
+    @abstractmethod
     def doubtful_session_ids(self) -> list[bytes]:
         """The ids of those sessions whose last transaction may not have ended."""
 
+    @abstractmethod
     def retire_sessions(self) -> None:
         """Use none of the present sessions for a further batch."""
 
+    @abstractmethod
     def adopt_sessions(self, sessions: list[bytes]) -> None:
         """Take over the sessions of a dead process, to be killed as long as a statement of it may still arrive."""
 
+    @abstractmethod
     async def end_doubtful_sessions(self) -> None:
         """Kill the doubtful sessions, as far as the database answers."""
 

@@ -5,7 +5,7 @@ whether a write happened. Any other work that exceeds the deadline is answered h
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import Context
 
@@ -114,7 +114,7 @@ class _LoopDelay:
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
-    def measured(self) -> Iterator[None]:
+    def measured(self) -> Generator[None]:
         """Measure while the block runs."""
         self._measurements += 1
         if self._timer is None:

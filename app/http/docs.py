@@ -131,7 +131,7 @@ async def asset(name: FromPath[str]) -> File:
     return File(_FILES[name], filename=name, content_disposition_type="inline", headers=_CACHED)
 
 
-def router(guard: Guard) -> Router:
+def router(guard: Guard) -> Router:  # pyright: ignore[reportUnknownParameterType]  # Litestar leaves it open
     """The routes of the description, of the page that shows it, and of the files of Swagger UI."""
     return Router("/", route_handlers=[openapi_json, page, asset], include_in_schema=False, guards=[guard])
 

@@ -5,7 +5,7 @@ are answered as usual, with `Connection: close`, so that the next one opens a co
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from litestar.types import Message, Scope
@@ -39,7 +39,7 @@ class Shutdown:
             body.reschedule(min(latest, body.when() or latest))
 
     @asynccontextmanager
-    async def body(self) -> AsyncIterator[None]:
+    async def body(self) -> AsyncGenerator[None]:
         """Limit the time in which the block reads a body.
 
         Raises:

@@ -10,7 +10,7 @@ import os
 import select
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -197,7 +197,7 @@ class Source:
                 yield number, piece.lstrip(_MARK)
 
     @contextmanager
-    def _reasons(self) -> Iterator[None]:
+    def _reasons(self) -> Generator[None]:
         try:
             yield
         except UnicodeDecodeError as error:

@@ -24,12 +24,9 @@ NoteKind = Literal["index-twin", "index-foreign", "resource-foreign", "service-f
 
 DUPLICATE_KEY_KINDS: frozenset[FindingKind] = frozenset({"null-key", "duplicate-key"})
 """Findings that `--apply` removes."""
-OBSTACLES: frozenset[FindingKind] = DUPLICATE_KEY_KINDS | {
-    "collection-differs",
-    "index-differs",
-    "list-values",
-    "processes-running",
-}
+OBSTACLES: frozenset[FindingKind] = frozenset(
+    {*DUPLICATE_KEY_KINDS, "collection-differs", "index-differs", "list-values", "processes-running"}
+)
 """Findings that a migration does not change by itself: while there is one, it builds nothing."""
 
 EXAMPLES = 3

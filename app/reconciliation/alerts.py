@@ -7,7 +7,7 @@ a process that dies between the receiver's answer and the mark that follows caus
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -226,7 +226,7 @@ class _Sender:
 
 
 @asynccontextmanager
-async def _sender(store: Store, receiver: Receiver) -> AsyncIterator[_Sender | None]:
+async def _sender(store: Store, receiver: Receiver) -> AsyncGenerator[_Sender | None]:
     """The right to send; None while another process has it. A process that loses the lease logs that, and goes on."""
     lease = await LeaseStore(store).acquire(new_owner(), ALERTS)
     if lease is None:

@@ -64,7 +64,7 @@ class Store:
     ) -> None:
         self.client = client
         self.database = database
-        self.mode = mode
+        self.mode: StoreMode = mode
         self.capabilities = capabilities
         self.clock = Clock(client, native=capabilities.native)
         self._bound = {each: bound(each) for each in DOCUMENTS}

@@ -225,9 +225,13 @@ def _own(row: Mapping[str, Any]) -> Occupancy | None:
     if not (
         type(resource) is str
         and (status == "confirmed" or (status == "pending" and (expires is None or type(expires) is datetime)))
-        and type(start) is type(end) is type(block_start) is type(block_end) is datetime
+        and type(start) is datetime
+        and type(end) is datetime
+        and type(block_start) is datetime
+        and type(block_end) is datetime
         and block_start < block_end
-        and type(units) is type(version) is int
+        and type(units) is int
+        and type(version) is int
         and 0 < units <= COUNT_MAX
         and type(customer) in _TEXT
         and type(service) in _TEXT

@@ -10,7 +10,7 @@ Rows are read past Beanie: `stored_rules` parses a long schedule without a model
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -233,7 +233,7 @@ class RuleReader:
         return self._database[cache.collection]
 
     @asynccontextmanager
-    async def _turn_to_read(self, until: float) -> AsyncIterator[None]:
+    async def _turn_to_read(self, until: float) -> AsyncGenerator[None]:
         """One of many portions is read at a time.
 
         Raises:

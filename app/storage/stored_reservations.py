@@ -201,14 +201,18 @@ def _entry(value: object) -> HistoryEntry | None:
     return entry
 
 
+def _object(value: object) -> object:
+    return value if isinstance(value, dict) else None
+
+
 _READERS: Mapping[str, Callable[[object], object]] = {
     "_id": _id,
     "status": known_status,
     "history": _history,
     "group": _id,
-    "metadata": lambda value: value if isinstance(value, dict) else None,
+    "metadata": _object,
     "long": lambda value: value if isinstance(value, bool) else None,
-    "idempotency": lambda value: value if isinstance(value, dict) else None,
+    "idempotency": _object,
     **dict.fromkeys(("resource", "service", "customer"), identity),
     **dict.fromkeys((*_DATES, "createdAt", "updatedAt", "expiresAt"), _date),
     **dict.fromkeys(_COUNTS, count),

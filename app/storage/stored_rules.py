@@ -4,7 +4,7 @@ A schedule of the largest size has 3,660 overrides, so its stored form is read s
 model per window.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -53,7 +53,7 @@ def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) 
 
 
 @contextmanager
-def _readable(noun: str, row: Row) -> Iterator[None]:
+def _readable(noun: str, row: Row) -> Generator[None]:
     """Turn errors within into a problem that names the field at fault."""
     try:
         yield

@@ -1,6 +1,6 @@
 """Transactions outside of the write path: one snapshot for all their reads, and all of their writes or none."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TypeAlias
 
@@ -31,7 +31,7 @@ def is_commit_unknown(error: BaseException) -> bool:
 
 
 @asynccontextmanager
-async def snapshot(store: Store) -> AsyncIterator[AsyncIOMotorClientSession]:
+async def snapshot(store: Store) -> AsyncGenerator[AsyncIOMotorClientSession]:
     """A session whose reads are all of one instant; nothing is written in it.
 
     Raises:
@@ -44,7 +44,7 @@ async def snapshot(store: Store) -> AsyncIterator[AsyncIOMotorClientSession]:
 
 
 @asynccontextmanager
-async def transaction(store: Store) -> AsyncIterator[AsyncIOMotorClientSession]:
+async def transaction(store: Store) -> AsyncGenerator[AsyncIOMotorClientSession]:
     """A session whose writes are committed together when the block ends, and aborted when it raises.
 
     Raises:
