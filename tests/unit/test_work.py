@@ -82,7 +82,7 @@ def test_garbage_is_not_collected_while_a_large_body_is_read(monkeypatch: pytest
         if body.startswith(b"x"):
             raise Problem("malformed", "No.")
 
-    monkeypatch.setattr(request, "_parsed", parsed)
+    monkeypatch.setattr(request, "_parse", parsed)
     read = getattr(request, "_read")  # noqa: B009  # private, and the one place through which bodies come
     for body in (b" " * (LARGE_BODY_BYTES + 1), b"{}"):
         read(body, None, nulls=False)
