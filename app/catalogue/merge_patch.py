@@ -27,10 +27,12 @@ def merging(whole: type[Body], patch: Body) -> Callable[[C], C]:
         values = {name: getattr(current, name) for name in names} | patch.sent_fields()
         body = {whole.model_fields[name].alias or name: value for name, value in values.items() if value is not None}
         merged = read_body(whole, body)
-        kept = {name: getattr(merged, name) for name in names}
+        values_merged = {name: getattr(merged, name) for name in names}
         fields = type(current).model_fields
-        unset = {name: fields[name].get_default(call_default_factory=True) for name in names if kept[name] is None}
-        after: C = current.model_copy(update=kept | unset)
+        unset = {
+            name: fields[name].get_default(call_default_factory=True) for name in names if values_merged[name] is None
+        }
+        after: C = current.model_copy(update=values_merged | unset)
         return after
 
     return patched

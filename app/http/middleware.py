@@ -96,8 +96,8 @@ class _GetResponse:
             headers.append((b"etag", tag))
         if tag is not None and not is_changeable(self._scope) and self._is_known(tag.decode("latin-1")):
             self._without_body = True
-            kept = [(name, value) for name, value in headers if name.lower() not in _ABOUT_CONTENT]
-            return {"type": "http.response.start", "status": 304, "headers": kept}
+            remaining = [(name, value) for name, value in headers if name.lower() not in _ABOUT_CONTENT]
+            return {"type": "http.response.start", "status": 304, "headers": remaining}
         return {"type": "http.response.start", "status": start["status"], "headers": headers}
 
     @staticmethod

@@ -17,7 +17,7 @@ ErrorDetails = dict[str, Any]
 
 def invalid_body(error: ValidationError) -> Problem:
     """The `invalid` problem of a body that its model refuses."""
-    return from_error_details([dict(detail_) for detail_ in error.errors(include_url=False)])
+    return from_error_details([dict(error_detail) for error_detail in error.errors(include_url=False)])
 
 
 def from_error_details(details: Sequence[ErrorDetails]) -> Problem:
@@ -44,13 +44,13 @@ def _path(location: Sequence[int | str]) -> tuple[int | str, ...]:
     return tuple(place for place in location if place != _KEY)
 
 
-def _sentence(detail_: ErrorDetails) -> str:
-    location = detail_["loc"]
+def _sentence(error_detail: ErrorDetails) -> str:
+    location = error_detail["loc"]
     name = f"`{_name(location)}`" if location else "The body"
-    sentence = _SENTENCES.get(detail_["type"])
+    sentence = _SENTENCES.get(error_detail["type"])
     if sentence is not None:
-        return sentence(name, detail_.get("ctx", {}))
-    return f"{name}: {detail_['msg'].removeprefix('Value error, ').rstrip('.')}."
+        return sentence(name, error_detail.get("ctx", {}))
+    return f"{name}: {error_detail['msg'].removeprefix('Value error, ').rstrip('.')}."
 
 
 def _name(location: Sequence[int | str]) -> str:

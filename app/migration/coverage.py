@@ -157,7 +157,7 @@ def _guard(identity: str, booked: Booked) -> BsonDocument:
     if ":" in identity:
         return {"_id": identity, "rules": new_rules()}
     reach = booked.reaches.get(ResourceId(identity), NO_REACH)
-    marks = {name: True for name, said in (("long", reach.long), ("foreign", reach.foreign)) if said}
+    marks = {name: True for name, is_set in (("long", reach.long), ("foreign", reach.foreign)) if is_set}
     known = {"reachBack": reach.back, "reachAhead": reach.ahead}
     return {"_id": identity, "seq": 0, "rules": new_rules(), **known, **marks}
 

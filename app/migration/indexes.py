@@ -119,9 +119,9 @@ def _differs(index: Declared, name: str, has: Meaning, want: Meaning) -> Migrati
     return MigrationFinding("index-differs", detail, (index.name,))
 
 
-def _foreign_index_notes(collection: str, those: Mapping[str, Meaning]) -> Iterator[Note]:
+def _foreign_index_notes(collection: str, foreign: Mapping[str, Meaning]) -> Iterator[Note]:
     """Notes on indexes of other programs that refuse or remove what Reserva writes."""
-    for name, has in sorted(those.items()):
+    for name, has in sorted(foreign.items()):
         effects = {
             "unique": "refuses what Reserva writes where another document has the same values, or lacks them too",
             "expireAfterSeconds": "lets the server remove documents by their age",

@@ -82,7 +82,7 @@ class Reconciler:
             changed = await resources_changed_since(self.store, last.started_at - LATE_COMMITS)
             await self._read_resources(sorted(changed | self.noted), on_step)
         else:
-            await self._read_everything(on_step)
+            await self._read_all_rows(on_step)
         without_rows = sorted(self.noted - self.confirmed)
         await self._confirm_all(dict.fromkeys(without_rows, 0), on_step)
         await self._raise_reaches()
@@ -94,7 +94,7 @@ class Reconciler:
             self.store, among
         )
 
-    async def _read_everything(self, on_step: Callable[[], None]) -> None:
+    async def _read_all_rows(self, on_step: Callable[[], None]) -> None:
         """Pass over all rows, and confirm the resources above capacity on the way."""
         limits = await read_limits(self.store)
         passing = scan.FullScan(self.store, limits, self.progress.tally)

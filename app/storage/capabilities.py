@@ -118,14 +118,14 @@ def _branch(status: str) -> Filter:
 async def _stages(database: "AsyncIOMotorDatabase[Any]", where: Filter) -> set[str]:
     """The stages of the plan for a find among reservations; empty if the server does not explain it."""
     try:
-        told = await database.command(
+        explanation = await database.command(
             {"explain": {"find": "reservations", "filter": where}, "verbosity": "queryPlanner"}
         )
     except OperationFailure as error:
         if error.code == UNAUTHORIZED:
             raise
         return set()
-    return set(stages_of(told["queryPlanner"]["winningPlan"]))
+    return set(stages_of(explanation["queryPlanner"]["winningPlan"]))
 
 
 def stages_of(plan: object) -> Iterator[str]:

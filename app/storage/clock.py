@@ -56,7 +56,7 @@ class Clock:
         self._native = native
         self._ahead: float | None = None  # milliseconds by which the server's clock is ahead of the monotonic one
         self._error = 0.0  # milliseconds by which that could be wrong when it was read
-        self._told = 0.0  # when it was read, by the monotonic clock
+        self._read_at = 0.0  # when it was read, by the monotonic clock
         self._task: asyncio.Task[None] | None = None
 
     def millis(self) -> Millis:
@@ -71,7 +71,7 @@ class Clock:
 
     def ago(self, seconds: float) -> datetime:
         """An instant at least so many seconds ago by the server's clock, whatever the error of the last reading is."""
-        drift = 0.0 if self._ahead is None else (time.monotonic() - self._told) * DRIFT * 1000
+        drift = 0.0 if self._ahead is None else (time.monotonic() - self._read_at) * DRIFT * 1000
         return from_millis(Millis(self.millis() - math.ceil(seconds * 1000 + self._error + drift)))
 
     async def refresh(self) -> None:
@@ -84,17 +84,17 @@ class Clock:
                 hello: BsonDocument = await self._client.admin.command("hello", codec_options=_AWARE)
         except PyMongoError:
             return
-        told = hello.get("localTime")
-        if isinstance(told, datetime):
-            self._learn(to_millis(told), sent, time.monotonic())
+        local_time = hello.get("localTime")
+        if isinstance(local_time, datetime):
+            self._learn(to_millis(local_time), sent, time.monotonic())
 
-    def _learn(self, told: Millis, sent: float, heard: float) -> None:
+    def _learn(self, local_time: Millis, sent: float, received: float) -> None:
         """Take over a reading between two instants, unless the last one is still more exact."""
-        error = (heard - sent) / 2 * 1000
-        if self._ahead is not None and error > self._error + (heard - self._told) * DRIFT * 1000:
+        error = (received - sent) / 2 * 1000
+        if self._ahead is not None and error > self._error + (received - self._read_at) * DRIFT * 1000:
             return
-        self._told, self._error = heard, error
-        self._ahead = told - (sent + heard) / 2 * 1000
+        self._read_at, self._error = received, error
+        self._ahead = local_time - (sent + received) / 2 * 1000
 
     def start(self) -> None:
         """Read the server's clock every ten seconds from now on."""

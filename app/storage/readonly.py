@@ -44,8 +44,8 @@ class ReadOnlyDatabase:
 
     async def now(self) -> datetime:
         """The server's time; this machine's where the server does not give it."""
-        told = (await self._client.admin.command("hello", codec_options=LENIENT)).get("localTime")
-        return told if isinstance(told, datetime) else datetime.now(UTC)
+        local_time = (await self._client.admin.command("hello", codec_options=LENIENT)).get("localTime")
+        return local_time if isinstance(local_time, datetime) else datetime.now(UTC)
 
     async def documents(
         self,
@@ -88,8 +88,8 @@ class ReadOnlyDatabase:
                 "(it needs the role read)."
             )
         if pipeline:
-            said = (error.details or {}).get("errmsg") or str(error)
-            return StorageError(f"The server refuses the pipeline: {said}")
+            reason = (error.details or {}).get("errmsg") or str(error)
+            return StorageError(f"The server refuses the pipeline: {reason}")
         return error
 
     async def sample(

@@ -140,13 +140,13 @@ class Model:
         promises: dict[ObjectId, Promise] = {}
         for identity, row in after.items():
             own = self.promises.get(identity)
-            said = row.get("acceptance")
+            acceptance = row.get("acceptance")
             if row["state"] == "resolved" and "mergedInto" not in row:
-                assert said is None
+                assert acceptance is None
                 continue
-            if said is not None:  # its own, or that of what it parted from: in any case somebody's
-                ids = frozenset(map(str, said["reservations"]))
-                promise = Promise(ids, said["peak"], said["excess"], said.get("until"))
+            if acceptance is not None:  # its own, or that of what it parted from: in any case somebody's
+                ids = frozenset(map(str, acceptance["reservations"]))
+                promise = Promise(ids, acceptance["peak"], acceptance["excess"], acceptance.get("until"))
                 assert promise == own or promise in self.promises.values()
                 promises[identity] = promise
             else:

@@ -46,17 +46,17 @@ async def stand_still(stage: str) -> None:
 async def main(database: str, receiver: str, stage: str) -> None:
     """Reconcile, and tell; or tell for ever."""
     store = await connect(database)
-    told = Alerts(Settings(alert_url=receiver))
+    alerts = Alerts(Settings(alert_url=receiver))
     if stage == "always":
         click.echo("at always")
         while True:
-            await told.announce(store)
+            await alerts.announce(store)
             await asyncio.sleep(TURN_SECONDS)
-    await reconcile_reservations(store, "full", on_findings=told)
+    await reconcile_reservations(store, "full", on_findings=alerts)
     if stage == "committed":
         await stand_still(stage)
     stop_at(stage)  # the pause is the point of this script
-    await told.announce(store)
+    await alerts.announce(store)
 
 
 if __name__ == "__main__":

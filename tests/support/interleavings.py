@@ -23,8 +23,8 @@ def orders(first: int, second: int) -> list[str]:
     """The ways to interleave so many steps of `a` with so many of `b`."""
     length = first + second
     ways = [
-        "".join("a" if place in those else "b" for place in range(length))
-        for those in combinations(range(length), first)
+        "".join("a" if place in places else "b" for place in range(length))
+        for places in combinations(range(length), first)
     ]
     return ways if os.environ.get("TEST_ORDERS") == "all" else ways[:: max(len(ways) // SAMPLE, 1)]
 

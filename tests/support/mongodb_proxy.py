@@ -119,7 +119,7 @@ class Proxy:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner, outer = await asyncio.open_connection(self._target.hostname, self._target.port)
         unanswered: set[int] = set()
-        kept = False
+        held_back = False
         answers = asyncio.create_task(_answers(inner, writer, unanswered))
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -131,11 +131,11 @@ class Proxy:
                     if fault is None or fault.kind in {"answer", "none"}:
                         outer.write(message)
                     elif fault.kind == "hold":
-                        kept = True
+                        held_back = True
                         await fault.over.wait()
                         outer.write(message)
                         await outer.drain()
-            if kept:  # a server may end what is open when a connection closes; this one is as good as lost
+            if held_back:  # a server may end what is open when a connection closes; this one is as good as lost
                 await asyncio.Event().wait()
         finally:
             outer.close()
@@ -169,12 +169,12 @@ def _number(message: bytes, place: int) -> int:
 
 def command(name: str) -> Wanted:
     """Commands of that name."""
-    return lambda said: next(iter(said)) == name
+    return lambda command: next(iter(command)) == name
 
 
 def first_statement(collection: str) -> Wanted:
     """Updates of that collection which begin a transaction."""
-    return lambda said: said.get("update") == collection and said.get("startTransaction") is True
+    return lambda command: command.get("update") == collection and command.get("startTransaction") is True
 
 
 @asynccontextmanager

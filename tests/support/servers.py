@@ -297,11 +297,11 @@ def _announcing(command: list[str], log: IO[str]) -> Child:
     process = subprocess.Popen(
         command, env=unmeasured(), stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
     )
-    said = process.stdout.readline().strip() if process.stdout else ""
-    if said.startswith("mongodb://"):
-        return Child(process, said)
+    first_line = process.stdout.readline().strip() if process.stdout else ""
+    if first_line.startswith("mongodb://"):
+        return Child(process, first_line)
     _end(process)
-    raise NotAtHand(f"it did not start: {said or _end_of(log)}")
+    raise NotAtHand(f"it did not start: {first_line or _end_of(log)}")
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -55,10 +55,15 @@ class Stage:
             reserva("serve") if factory is None else [sys.executable, "-m", "tests.support.serve_process", factory]
         )
         command += ["--port", str(port), "--workers", str(workers)]
-        told = {"MONGODB_URL": self.url, "RESERVA_MODE": "auto", "RESERVA_MAX_HOLDS": "0", "RESERVA_LOG_FORMAT": "json"}
-        told["RESERVA_MAX_ANONYMOUS_HOLDS"] = "0"
-        told |= env or {}
-        with running_command(command, env=told) as running:
+        variables = {
+            "MONGODB_URL": self.url,
+            "RESERVA_MODE": "auto",
+            "RESERVA_MAX_HOLDS": "0",
+            "RESERVA_LOG_FORMAT": "json",
+        }
+        variables["RESERVA_MAX_ANONYMOUS_HOLDS"] = "0"
+        variables |= env or {}
+        with running_command(command, env=variables) as running:
             for number in range(1, workers + 1):
                 running.wait_for_line(f"Started worker-{number}")
             client = Client(port, self.token)
