@@ -19,6 +19,7 @@ from redis import Redis
 
 from app.migration.migrate import migrate
 from app.storage.client import Store, connect
+from tests.support.migrated_databases import MigratedDatabases
 from tests.support.mongomock import let_calls_yield, mock_client
 from tests.support.servers import KINDS, TRAITS, NotAtHand, Servers, fitting, is_rust_at_hand, new_database
 
@@ -32,6 +33,7 @@ settings.register_profile("reserva", deadline=None, print_blob=True)  # a busy m
 settings.load_profile("reserva")
 
 _SERVERS = Servers(_URL)
+_MIGRATED = MigratedDatabases()
 _USED = "server"
 
 
@@ -110,9 +112,13 @@ def server(server_name: str) -> str:
 
 
 @pytest.fixture
-def database_url(server: str) -> str:
-    """The address of a database of its own for this test; nobody has made it yet. Real servers only."""
-    return new_database(server, "reserva_test")
+def database_url(server: str, server_name: str, request: pytest.FixtureRequest) -> str:
+    """The address of a database of its own for this test; nobody has made it yet. Real servers only.
+
+    For a test with `store` it may be one that was migrated before.
+    """
+    used_before = _MIGRATED.take() if _MIGRATED.serve(request, server_name) else None
+    return used_before or new_database(server, "reserva_test")
 
 
 @pytest.fixture
@@ -125,15 +131,22 @@ async def bare_store(server: str, server_name: str, request: pytest.FixtureReque
     try:
         yield store
     finally:
-        if server_name != "trial":  # takes a second there, and its data goes with it anyway
+        reused = _MIGRATED.serve(request, server_name) and await _MIGRATED.give_back(
+            store, request.getfixturevalue("database_url")
+        )
+        if server_name != "trial" and not reused:  # takes a second there, and its data goes with it anyway
             await store.client.drop_database(store.database.name)
         await store.close()
 
 
 @pytest.fixture
-async def store(bare_store: Store) -> Store:
+async def store(bare_store: Store, server_name: str, request: pytest.FixtureRequest) -> Store:
     """A store on a migrated database of its own, on each server that fits the marker `servers`."""
-    await migrate(bare_store)
+    if not _MIGRATED.serve(request, server_name):
+        await migrate(bare_store)
+    elif not _MIGRATED.is_ready(request.getfixturevalue("database_url")):
+        await migrate(bare_store)
+        await _MIGRATED.learn(bare_store)
     return bare_store
 
 
