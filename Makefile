@@ -1,5 +1,6 @@
 # make run     the trial: sets up .venv if needed, starts everything, prints the address and a key
 # make test    all tests
+# make deep    the tests without samples: all servers, orders, time zones and flights (much longer)
 # make covered which lines and branches of each room the last `make test COVERAGE_FLOOR=95` ran
 # make bench   storms, ratios and kills on a database of its own (needs wrk)
 # make fuzz    half an hour of requests made from the description of the API
@@ -9,7 +10,7 @@
 # make lock    renews requirements.lock from pyproject.toml
 # make help    these lines
 
-.PHONY: run test covered bench fuzz lint server setup lock help
+.PHONY: run test deep covered bench fuzz lint server setup lock help
 .DEFAULT_GOAL := run
 SHELL := /bin/sh
 
@@ -47,6 +48,13 @@ else
 	@.venv/bin/coverage run -m $(pytest) $(ARGS)
 	@$(MAKE) --no-print-directory covered
 endif
+
+deep: export TEST_SERVERS := all
+deep: export TEST_ORDERS := all
+deep: export TEST_ZONES := all
+deep: export TEST_FLIGHTS := 26223
+deep: $(ready)
+	@exec .venv/bin/python -m $(pytest) $(ARGS)
 
 covered: $(ready)
 	@.venv/bin/coverage combine --quiet --keep
