@@ -25,8 +25,8 @@ from app.domain.ids import ServiceId
 from app.domain.lifecycle import Status
 from app.errors import Problem
 from app.storage.client import Store
+from app.storage.conflict_lookup import BRANCHES_MAX
 from app.storage.documents import Reservation, Service
-from app.storage.occupancy import BRANCHES_MAX
 from app.storage.rule_cache import RuleCache
 
 T = TypeVar("T")

@@ -19,6 +19,7 @@ from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
 from app.storage.bson_types import BsonDocument, Row
 from app.storage.catalogue import RESOURCES, SERVICES
+from app.storage.conflict_lookup import glimpse, read
 from app.storage.documents import GuardRow, service_row
 from app.storage.guard_steps import (
     GUARDS,
@@ -31,7 +32,7 @@ from app.storage.guard_steps import (
     yield_until,
 )
 from app.storage.guards import new_rules
-from app.storage.occupancy import glimpse, occupancies_of, read
+from app.storage.occupancy import occupancies_of
 from app.storage.reach import Reach
 from app.storage.rule_cache import F, Id, RuleCache, VersionedCache
 from app.storage.span import Span

@@ -21,8 +21,9 @@ from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
 from app.storage.bson_types import Row
 from app.storage.client import Store
+from app.storage.conflict_lookup import BRANCHES_MAX, read_outside
 from app.storage.documents import GuardRow
-from app.storage.occupancy import BRANCHES_MAX, occupancies_of, read_outside
+from app.storage.occupancy import occupancies_of
 from app.storage.reach import Reach
 from app.storage.span import Span
 

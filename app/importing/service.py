@@ -5,17 +5,14 @@ file, and the committer batches them into transactions. Only the rows in flight 
 """
 
 import asyncio
-import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
-import structlog
 from bson import ObjectId
 from pymongo.errors import PyMongoError
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random
 
 from app.booking import ACTOR_IMPORT, BookingService, BookRow, ChangeRow, Refused, Replay
 from app.domain.rules import LIFTED_BY_FORCE
@@ -26,6 +23,7 @@ from app.importing.records import Record
 from app.importing.report import Outcome, Report, RowProblem, differing, invalid, refused
 from app.importing.rows import Row, Zone, names_of, read_row
 from app.importing.source import UnreadableError
+from app.importing.submission import ATTEMPTS_MAX, is_transient, submit
 from app.retries import retry
 from app.storage.client import Store
 from app.storage.documents import Customer, Reservation, Resource
@@ -37,13 +35,6 @@ IN_FLIGHT_ROWS = 512
 """Rows that are submitted before the oldest of them is answered."""
 DEADLINE_SECONDS = 60.0
 """How long a row may queue in the committer; no interactive caller is waiting."""
-ATTEMPTS_MAX = 6
-"""How often a row is submitted while the database fails; then the import ends."""
-
-log = structlog.get_logger()
-
-W = TypeVar("W")
-R = TypeVar("R")
 
 PendingOutcome: TypeAlias = "Outcome | asyncio.Task[Outcome]"
 
@@ -157,7 +148,7 @@ class Importer:
         """Book a new row; another run, or an attempt whose answer was lost, may have booked it meanwhile."""
         intent = _intent(row, LIFTED_BY_FORCE if self.force else frozenset())
         try:
-            made: Reservation | Replay = await _submit(row, self.booking.book, intent)
+            made: Reservation | Replay = await submit(row, self.booking.book, intent)
         except (Refused, Problem) as refusal:
             return _outcome(refusal)
         if isinstance(made, Replay):  # pragma: no cover  # only requests with an Idempotency-Key are replayed
@@ -176,7 +167,7 @@ class Importer:
             if not patch:
                 return Outcome("updated" if changed_by(booked, operation) else "unchanged")
             try:
-                await _submit(row, self.booking.change_row, self._changing(row, booked, patch, operation))
+                await submit(row, self.booking.change_row, self._changing(row, booked, patch, operation))
             except Problem as refusal:
                 if not _is_stale(refusal):
                     return _outcome(refusal, patch)
@@ -266,37 +257,13 @@ def _outcome(refusal: Refused | Problem, patch: Iterable[str] = ()) -> Outcome:
     """
     if isinstance(refusal, Refused):
         return refused(refusal)
-    if _is_transient(refusal):
+    if is_transient(refusal):
         raise refusal
     return (
         differing(refusal.name, refusal.detail, [*patch])
         if refusal.name == "forbidden-transition"
         else invalid(refusal)
     )
-
-
-def _is_transient(error: BaseException) -> bool:
-    """Whether a problem is a failure of the database, after which the same intent may succeed."""
-    return isinstance(error, Problem) and error.kind.retry_after_seconds is not None
-
-
-async def _submit(row: Row, step: Callable[[W], Awaitable[R]], intent: W) -> R:
-    """Submit an intent; while the database fails, up to `ATTEMPTS_MAX` times."""
-    try:
-        return await step(intent)
-    except Problem as trouble:
-        if not _is_transient(trouble):
-            raise
-        log.info("a row is handed in again", line=row.line, reason=trouble.detail)
-        pause = trouble.kind.retry_after_seconds or 1
-    again = AsyncRetrying(
-        retry=retry_if_exception(_is_transient),
-        wait=wait_random(0.5 * pause, 1.5 * pause),
-        stop=stop_after_attempt(ATTEMPTS_MAX - 1),
-        reraise=True,
-    )
-    await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # jitter
-    return await again(step, intent)
 
 
 def _intent(row: Row, lifted: frozenset[str]) -> BookRow:

@@ -18,9 +18,9 @@ from app.domain.instants import Millis
 from app.errors import Problem
 from app.storage.bson_types import BsonDocument, Filter
 from app.storage.client import Store
+from app.storage.conflict_lookup import BRANCHES_MAX, FIELDS, branches, read_foreign, window
 from app.storage.documents import Group, Reservation
 from app.storage.foreign_occupancies import OCCUPANCIES
-from app.storage.occupancy import BRANCHES_MAX, FIELDS, branches, read_foreign, window
 from app.storage.reach import Reach
 from app.storage.reservation_filters import (
     ChangePosition,

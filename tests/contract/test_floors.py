@@ -66,7 +66,7 @@ LIBRARIES = {
     "motor": ["app/storage/*.py"],
     "arq": ["worker/*.py", "app/cli/worker.py", "app/job_queue.py"],
     "cronsim": ["app/cron.py"],
-    "tenacity": ["app/retries.py", "app/importing/service.py", "app/reconciliation/guard_updates.py"],
+    "tenacity": ["app/retries.py", "app/importing/submission.py", "app/reconciliation/guard_updates.py"],
     "standardwebhooks": ["app/reconciliation/receiver.py"],
     "granian": ["app/cli/*.py", "app/trial/*.py"],
     "click": ["app/cli/*.py", "app/trial/*.py"],

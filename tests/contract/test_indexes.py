@@ -10,9 +10,9 @@ from app.domain.ids import ResourceId
 from app.domain.instants import DAY, HOUR, Millis, from_millis, to_millis
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
+from app.storage.conflict_lookup import BRANCHES_MAX, branches, foreign_branches
 from app.storage.documents import DOCUMENTS
 from app.storage.foreign_occupancies import ForeignOccupancy, add_foreign_occupancies
-from app.storage.occupancy import BRANCHES_MAX, branches, foreign_branches
 from app.storage.reach import Reach
 from app.storage.span import Span
 

@@ -11,7 +11,7 @@ from app.booking.group import BookGroup, MembersRefused
 from app.booking.outcomes import Accepted, Refused
 from app.booking.queue import BatchBuilder, Ticket, lanes_of
 from app.storage.client import Store
-from app.storage.occupancy import GLIMPSE_ROWS
+from app.storage.conflict_lookup import GLIMPSE_ROWS
 from tests.support.ids import ROOM_ID
 from tests.support.step_driver import StepDriver, accepted, add_resource, book_accepted, booking_of, run_batch
 from tests.support.times import DAY, HOUR, NINE

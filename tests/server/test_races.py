@@ -13,7 +13,7 @@ from app.domain import rules
 from app.domain.ids import ResourceId
 from app.domain.rules import Check
 from app.errors import Problem
-from app.storage import guard_steps, occupancy
+from app.storage import conflict_lookup, guard_steps
 from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
 from app.storage.reach import Reach
@@ -201,12 +201,12 @@ async def test_a_lookup_that_does_not_look_ahead_would_be_noticed(
     await add_resource(store, services=["cut"])
     await add_service(store, bufferBeforeMinutes=30)
     await book_accepted(store, service="cut")
-    clusters = occupancy._clusters
+    clusters = conflict_lookup._clusters
 
     def behind_only(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach]) -> Any:
         return clusters(spans, {name: reach._replace(ahead=0) for name, reach in reaches.items()})
 
-    monkeypatch.setattr(occupancy, "_clusters", behind_only)
+    monkeypatch.setattr(conflict_lookup, "_clusters", behind_only)
     (outcome,) = await run_batch(store, booking_of(NINE - HOUR - HOUR / 60 * 29))
 
     assert isinstance(outcome, Accepted)
@@ -269,8 +269,8 @@ async def test_a_filter_by_end_time_would_be_noticed(store: Store, monkeypatch: 
     (refused,) = await run_batch(store, wish)
     assert isinstance(refused, Refused)
 
-    starting = occupancy._starting
+    starting = conflict_lookup._starting
     late = {"endTime": {"$gt": wish.start}}
-    monkeypatch.setattr(occupancy, "_starting", lambda *arguments: starting(*arguments) | late)
+    monkeypatch.setattr(conflict_lookup, "_starting", lambda *arguments: starting(*arguments) | late)
     (booked,) = await run_batch(store, booking_of(wish.start))
     assert isinstance(booked, Accepted)

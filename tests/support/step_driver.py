@@ -25,9 +25,9 @@ from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST, Millis
 from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
+from app.storage.conflict_lookup import BRANCHES_MAX
 from app.storage.documents import Reservation, Resource, StoredAnswer
 from app.storage.guards import make_guard
-from app.storage.occupancy import BRANCHES_MAX
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.storage.steps import ABORT, Step
 from app.work import WorkPool

@@ -11,9 +11,9 @@ from app.reconciliation.recheck import windows_of
 from app.reconciliation.sweep_reader import SweepReader, Tally, is_idle
 from app.storage.capacities import read_limits
 from app.storage.client import Store
+from app.storage.conflict_lookup import branches, foreign_branches, queries_by_id, window
 from app.storage.documents import Finding
 from app.storage.foreign_occupancies import occupancies_matching
-from app.storage.occupancy import branches, foreign_branches, queries_by_id, window
 from app.storage.reach import Reach, reach_of_guard
 from app.storage.span import Span
 from app.storage.stored_findings import matched_finding

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from app.domain.ids import ResourceId
 from app.domain.instants import HOUR, Millis, from_millis
 from app.domain.lifecycle import BLOCKING
-from app.storage.occupancy import branches, occupancies_of, window
+from app.storage.conflict_lookup import branches, window
+from app.storage.occupancy import occupancies_of
 from app.storage.reach import Reach
 from app.storage.row_reader import LONG, is_long
 from app.storage.span import Span
