@@ -1,17 +1,15 @@
 """`reserva import`: books the rows of a file."""
 
 import asyncio
-import json
 import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.booking import BookingService
 from app.cli.common import (
@@ -19,25 +17,19 @@ from app.cli.common import (
     FOUND,
     CommandFailed,
     asynchronous,
-    console,
     explain_failures,
     open_store,
     result,
     write_line,
 )
-from app.cli.output import SideFile
+from app.cli.import_report import ProblemReport, progress_of, refused_file, summary
 from app.cli.start import warn_if_optimistic
 from app.domain.zones import zone
 from app.importing.column_names import ColumnNames, parse_column_names
 from app.importing.records import records_of
-from app.importing.report import Report, RowProblem
 from app.importing.rows import Zone
 from app.importing.service import Importer
 from app.importing.source import InterruptedReadingError, Source, UnreadableError
-from app.storage.values import printable
-
-PROBLEMS_SHOWN = 10
-"""Problems that are printed; the file of `--refused` has all."""
 
 ReadOption = Callable[[click.Context, click.Parameter, str | None], Any]
 
@@ -94,14 +86,14 @@ def import_(file: Path, *, refused: Path | None, **options: Any) -> None:
     to its end, or a report could not be written; 130 after Ctrl-C, 143 after SIGTERM.
     """
     # Opened before the event loop starts, so that Ctrl-C ends the wait for the first bytes of a pipe.
-    with _source(file) as source, _refused_file(refused, source) as report:
-        _import(source, _ProblemReport(report), **options)
+    with _source(file) as source, refused_file(refused, source) as report:
+        _import(source, ProblemReport(report), **options)
 
 
 @asynchronous
 async def _import(  # one argument an option
     source: Source,
-    problems: "_ProblemReport",
+    problems: "ProblemReport",
     *,
     create: bool,
     update: bool,
@@ -115,7 +107,7 @@ async def _import(  # one argument an option
     async with open_store() as store:
         warn_if_optimistic(store)
         booking = BookingService(store)
-        with _progress(source) as on_progress:
+        with progress_of(source) as on_progress:
             importer = Importer(
                 store,
                 booking,
@@ -134,7 +126,7 @@ async def _import(  # one argument an option
         if as_json:
             result({**asdict(report), "seconds": round(seconds, 3)})
         else:
-            write_line(_summary(report, seconds))
+            write_line(summary(report, seconds))
     if failure is not None:
         raise failure
     if problems.is_incomplete:
@@ -214,89 +206,3 @@ def _source(file: Path) -> Generator[Source]:
         yield source
     finally:
         source.close()
-
-
-@contextmanager
-def _refused_file(path: Path | None, source: Source) -> Generator[IO[str] | None]:
-    """Open and empty the file of --refused; the imported file is refused."""
-    if path is None:
-        yield None
-        return
-    if source.size is not None and source.is_at(path):
-        raise CommandFailed(f"--refused names {path}, the file that is imported; name another one.")
-    try:
-        file = click.open_file(str(path), "w", encoding="utf-8")
-    except OSError as error:
-        raise CommandFailed(f"{_REPORT} {path} cannot be opened: {(error.strerror or str(error)).lower()}.") from error
-    with file:
-        yield file
-
-
-class _ProblemReport:
-    """Rows that are not booked as the file has them: all go to the file of --refused, the first to the console."""
-
-    def __init__(self, file: IO[str] | None) -> None:
-        self._shown: list[RowProblem] = []
-        self._file = None if file is None else SideFile(file, _REPORT, _print_warning)
-
-    def add(self, problem: RowProblem) -> None:
-        """Add a row."""
-        if self._file is not None:
-            self._file.write(json.dumps(problem, ensure_ascii=False) + "\n")
-            self._file.flush()
-        if len(self._shown) < PROBLEMS_SHOWN:
-            self._shown.append(problem)
-
-    @property
-    def is_incomplete(self) -> bool:
-        """Whether the file lacks rows, because it could not be written."""
-        return self._file is not None and self._file.failure is not None
-
-    def print_first(self, report: Report) -> None:
-        """Print the first rows, and the number of the others."""
-        for problem in self._shown:
-            conflicts = f" In the way: {', '.join(problem['inTheWay'])}." if "inTheWay" in problem else ""
-            row = " ".join([f"line {problem['line']}", *(problem[name] for name in _NAMES if name in problem)])
-            _print_warning(printable(f"{row}: {problem['problem']}. {problem['detail']}{conflicts}"))
-        more = report.problems - len(self._shown)
-        if more > 0:
-            _print_warning(f"… and {more:,} more; --refused FILE writes all of them.")
-
-
-_REPORT = "The file of --refused"
-_NAMES = ("reference", "resource")
-
-
-def _print_warning(text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _progress(source: Source) -> "Generator[_ProgressBar]":
-    """Show progress on a terminal: the part of the file that is read, and rows per second."""
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        yield _ProgressBar(progress, source)
-
-
-class _ProgressBar:
-    """A progress bar that advances with the rows."""
-
-    def __init__(self, progress: Progress, source: Source) -> None:
-        self._progress = progress
-        self._source = source
-        self._task = progress.add_task("0 rows", total=source.size)
-        self._started_at = time.monotonic()
-
-    def __call__(self, report: Report) -> None:
-        """Show the progress of a report."""
-        if self._progress.disable:
-            return
-        speed = report.rows / max(time.monotonic() - self._started_at, 0.001)
-        description = f"{report.rows:,} rows, {speed:,.0f} a second, {report.problems:,} not as they say"
-        self._progress.update(self._task, completed=self._source.read_bytes, description=description)
-
-
-def _summary(report: Report, seconds: float) -> str:
-    counts = ", ".join(f"{count:,} {fate}" for fate, count in asdict(report).items() if fate != "rows")
-    return f"{report.rows:,} rows: {counts}, in {seconds:.1f} seconds"

@@ -2,7 +2,9 @@
 
 import re
 import tomllib
+from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.support.servers import ROOT
@@ -77,3 +79,20 @@ def test_wheel_says_that_it_is_typed() -> None:
 
     assert project["readme"] == "README.md"
     assert all((ROOT / package / "py.typed").is_file() for package in ("app", "worker"))
+
+
+LINES_MAX = 300
+LONG_MODULES = {
+    "app/domain/finding_identity.py": "one algorithm, whose phases are read together",
+    "app/domain/rules.py": "all rules, in the order in which they are judged",
+    "app/http/openapi_examples.py": "data: an example for each body and answer",
+}
+"""The modules that may be longer, each with the reason."""
+
+
+@pytest.mark.parametrize("path", sorted([*(ROOT / "app").rglob("*.py"), *(ROOT / "worker").rglob("*.py")]), ids=str)
+def test_modules_fit_one_idea(path: Path) -> None:
+    """No module is longer than 300 lines, but for those whose reason is listed; a module that fits is not listed."""
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+
+    assert (lines > LINES_MAX) == (path.relative_to(ROOT).as_posix() in LONG_MODULES), f"{lines} lines"
