@@ -50,7 +50,7 @@ def stretches(booked: Mapping[str, range], capacity: int) -> list[Stretch]:
 
 @dataclass(frozen=True)
 class Promise:
-    """What somebody accepted."""
+    """An acceptance of a finding."""
 
     ids: frozenset[str]
     peak: int

@@ -18,7 +18,7 @@ class ReceivedRequest(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What it says; there is nothing but that in it."""
+        """The `text` of the message, its only member."""
         message = json.loads(self.body)
         assert message.keys() == {"text"}
         return str(message["text"])
@@ -47,7 +47,7 @@ class Receiver:
             writer.close()
             await writer.wait_closed()
         except (ConnectionError, asyncio.IncompleteReadError):
-            writer.close()  # whoever asked has left
+            writer.close()  # the sender has closed the connection
 
 
 def answer_with(status: int, *headers: str) -> Answer:
@@ -63,7 +63,7 @@ def answer_with(status: int, *headers: str) -> Answer:
 
 @asynccontextmanager
 async def alert_receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
-    """A receiver that takes everything until it is told otherwise."""
+    """A receiver that answers 204 until a test sets another answer."""
     receiver = Receiver()
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]

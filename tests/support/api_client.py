@@ -51,7 +51,7 @@ class ApiClient:
         return created(await self.request("POST", f"/v1/{kind}", json={"name": "a name"} | fields))
 
     async def service(self, identity: str = "cut", **fields: Any) -> dict[str, Any]:
-        """A service of an hour, if nothing else is said."""
+        """Add a service, of an hour unless `fields` give another length."""
         fixed = {} if "durationType" in fields else {"durationType": "fixed", "durationMinutes": 60}
         return await self.add("services", id=identity, **(fixed | fields))
 
@@ -115,7 +115,7 @@ class ApiClient:
         return row
 
     async def contents(self) -> dict[str, list[dict[str, Any]]]:
-        """All that is kept but keys and the counters of guards: what a refused request must leave as it was."""
+        """The stored documents, without keys and the counters of guards: what a refused request must not change."""
         names = ("reservations", "resources", "services", "customers")
         found = {name: await self.store.database[name].find().sort("_id", 1).to_list(None) for name in names}
         return found | {
@@ -133,7 +133,7 @@ def path_of(reservation: dict[str, Any]) -> str:
 
 
 def booking_body(start: datetime = NINE, length: timedelta | None = HOUR, **fields: Any) -> dict[str, Any]:
-    """The body that asks for the room; without a length it says no end."""
+    """The body of a booking of the room; without a length it has no `endTime`."""
     end = {} if length is None else {"endTime": render(start + length)}
     return {"resource": "room", "startTime": render(start)} | end | fields
 
@@ -155,7 +155,7 @@ def ok(answer: httpx.Response) -> dict[str, Any]:
 
 
 def problem(answer: httpx.Response, name: ProblemName, *pointers: str) -> dict[str, Any]:
-    """The body of a problem of that name that blames these places, where any are said."""
+    """The body of a problem of that name; with pointers, it must blame exactly these."""
     assert answer.headers["Content-Type"] == "application/problem+json", answer.text
     body: dict[str, Any] = answer.json()
     assert (body["type"], answer.status_code) == (f"/problems/{name}", KINDS[name].status), answer.text

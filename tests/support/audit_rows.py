@@ -16,7 +16,7 @@ def foreign_row(resource: Any, start: int, end: int | None, **fields: Any) -> di
 
 
 async def insert_into(store: Store, collection: str, documents: Iterable[dict[str, Any]]) -> None:
-    """Insert as somebody else would."""
+    """Insert documents as another program would."""
     await store.database[collection].insert_many([dict(each) for each in documents])
 
 

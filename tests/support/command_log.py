@@ -13,7 +13,7 @@ from app.storage.client import Store
 
 
 class CommandLog(monitoring.CommandListener):
-    """The commands since the last look, each with its name, in order; and the names of those that succeeded."""
+    """The commands since the last `take`, each with its name, in order; and the names of those that succeeded."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[str, Any]] = []

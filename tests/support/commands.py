@@ -28,7 +28,7 @@ def reserva(*arguments: str) -> list[str]:
 
 
 def environment_with(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of this process with some more, without what Reserva was told in it."""
+    """The environment of this process with these variables, without other settings of Reserva."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith("RESERVA_")}
     return {**rest, "PYTHONUNBUFFERED": "1", "RESERVA_LAME_DUCK_SECONDS": "0", **env}
 
@@ -126,7 +126,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 
 def accepts_connections(port: int) -> bool:
-    """Whether somebody takes connections on a port; a process says that it has started just before."""
+    """Whether a process accepts connections on a port; it logs its start just before it does."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

@@ -8,7 +8,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 BLOCKING = ("pending", "confirmed")
-"""A hold counts as long as it is stored as pending: whoever took its place must have marked it."""
+"""A hold counts as long as it is stored as pending: a booking in its place must have marked it."""
 
 
 class HasDatabase(Protocol):

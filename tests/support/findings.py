@@ -16,7 +16,7 @@ URL = "/v1/findings"
 
 
 async def reviewer_with_resources(client: httpx.AsyncClient, store: Store) -> ApiClient:
-    """Somebody who may do everything, before a room and a desk that both can be booked for a talk."""
+    """A client with every scope, with a room and a desk that can both be booked for a talk."""
     api = ApiClient(client, store)
     await api.service("talk")
     await api.resource("room", services=["talk"])

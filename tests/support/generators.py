@@ -47,7 +47,7 @@ def _cache() -> Path:
 
 
 def _install(npm: str, package: Path, home: Path) -> None:
-    """Install beside the place and move there at the end, so that nobody finds half of it."""
+    """Install beside the place and move there at the end, so that no other process finds half of it."""
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent) as folder:
         shutil.copy(package, folder)

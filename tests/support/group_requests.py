@@ -10,7 +10,7 @@ GROUPS, MOVES = "/v1/groups", "/v1/moves"
 
 
 async def post_group(api: ApiClient, *members: dict[str, Any], key: str | None = None, **fields: Any) -> httpx.Response:
-    """Try to book these together; the room at nine if nothing is said."""
+    """Request a group of these members, by default of one: the room at nine."""
     headers = {} if key is None else {"Idempotency-Key": key}
     body = {"reservations": [*members] or [booking_body()], **fields}
     return await api.request("POST", GROUPS, json=body, headers=headers)

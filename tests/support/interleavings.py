@@ -30,7 +30,7 @@ def orders(first: int, second: int) -> list[str]:
 
 
 async def steps_alone(store: Store, make: Make, rules: RuleCache) -> int:
-    """How many steps an driver takes that nobody disturbs, up to its verdict's commit; nothing of it stays."""
+    """How many steps an undisturbed driver takes up to its commit; its writes are rolled back."""
     driver = StepDriver(store, [make()], rules)
     count = 0  # the beginning is no step: the server hears of it with the first operation
     while driver.next.name not in {"commit", "abort"}:
@@ -42,7 +42,7 @@ async def steps_alone(store: Store, make: Make, rules: RuleCache) -> int:
 
 
 async def interleave(store: Store, order: str, makers: Sequence[Make], rules: RuleCache) -> list[Outcome]:
-    """Move both in this order, then let them finish; what each was told."""
+    """Advance both in this order, then let them finish; the outcome of each."""
     intents = [make() for make in makers]
     drivers = [StepDriver(store, [intent], rules) for intent in intents]
     lost: set[int] = set()

@@ -39,7 +39,7 @@ class Fault:
         return True
 
     def end(self) -> None:
-        """Let pass what was kept back, and all that comes."""
+        """Let the delayed messages pass, and all later ones."""
         self._loop.call_soon_threadsafe(self.over.set)
 
 

@@ -12,7 +12,7 @@ Call = Callable[..., Coroutine[Any, Any, Any]]
 
 
 def yielding(call: Call) -> Call:
-    """The same call, after everybody else had a turn."""
+    """The same call, after other tasks had a turn."""
 
     @wraps(call)
     async def after_a_turn(*args: Any, **kwargs: Any) -> Any:

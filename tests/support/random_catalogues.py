@@ -273,7 +273,7 @@ class Taken:
 
 
 def peak(taken: Iterable[Taken], start: datetime, end: datetime) -> int:
-    """The highest load in `[start, end)`: at its start, and wherever somebody comes."""
+    """The highest load in `[start, end)`: at its start, or where another occupancy starts."""
     those = [each for each in taken if each.start < end and start < each.end]
     instants = [start, *(each.start for each in those if each.start > start)]
     return max(sum(each.units for each in those if each.start <= at < each.end) for at in instants)

@@ -186,7 +186,7 @@ class Servers:
         os.killpg(self._children[name].process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End all of them and remove their data; at once, because nobody needs that data any more."""
+        """Kill all of them and remove their data, which no test needs any more."""
         for child in self._children.values():
             _end(child.process)
         self._children.clear()
@@ -272,7 +272,7 @@ _STARTS: dict[str, Callable[[Path, IO[str]], Child]] = {
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -8,7 +8,7 @@ from tests.support.load_client import Call, Client
 
 FIRST = datetime(2030, 1, 1, tzinfo=UTC)
 LENGTH = timedelta(minutes=45)
-"""Neighbours touch, and the reach (an hour then) finds the one before: a lookup reads somebody, as it does in life."""
+"""Neighbours touch, and with a reach of an hour a lookup reads the occupant before, as in production."""
 BOOKINGS = "/v1/reservations"
 
 

@@ -76,7 +76,7 @@ class Stage:
 
 @contextmanager
 def staged(database_url: str) -> Iterator[Stage]:
-    """Prepare a database that nobody has made yet; dropped afterwards."""
+    """Create and prepare a database; dropped afterwards."""
     token = asyncio.run(_prepare(database_url))
     with MongoClient[dict[str, Any]](database_url, tz_aware=True, w="majority", journal=True) as client:
         database = client.get_default_database()

@@ -203,7 +203,7 @@ def accepted(outcomes: Sequence[Outcome]) -> list[bool]:
 
 
 def lost_commit_answer() -> AutoReconnect:
-    """What the driver says when the connection broke before the answer."""
+    """The error of the driver when the connection broke before the answer."""
     error = AutoReconnect("connection closed")
     error._add_error_label("UnknownTransactionCommitResult")
     return error

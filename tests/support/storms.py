@@ -1,4 +1,4 @@
-"""Requests that everybody sends at once: for one slot, for neighbouring slots, with one Idempotency-Key."""
+"""Requests that many clients send at once: for one slot, for neighbouring slots, with one Idempotency-Key."""
 
 from collections import Counter
 from collections.abc import Sequence
