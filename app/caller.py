@@ -26,7 +26,7 @@ class Caller:
     Args:
         key_id: The key's id; it survives a rotation, so what was asked under it stays its own.
         scopes: What it was given.
-        customer: The only customer whose reservations it sees, books and changes; None: everybody's.
+        customer: The only customer whose reservations it sees, books and changes; None: those of all customers.
     """
 
     key_id: str
@@ -52,5 +52,5 @@ class Caller:
             raise Problem("forbidden", f"The API key {self.prefix} lacks the scope {scope}.")
 
     def sees(self, customer: str | None) -> bool:
-        """Whether what belongs to a customer (or to nobody) exists for this caller."""
+        """Whether the caller may know of an object of this customer; None: of an object without a customer."""
         return self.customer is None or self.customer == customer

@@ -134,7 +134,7 @@ class OutcomeUnknown(Problem):
 
     Args:
         reservations: The ids to look for.
-        keyed: Whether it had an Idempotency-Key, so that its repetition is told what became of it.
+        keyed: Whether the request had an Idempotency-Key, so that repeating it answers the outcome.
     """
 
     def __init__(self, reservations: Sequence[str] = (), *, keyed: bool = False) -> None:

@@ -58,7 +58,7 @@ def deserialize(stored: bytes) -> dict[str, Any]:
     """The opposite of `serialize`.
 
     Raises:
-        ValueError: this is no job of arq's. Whoever has access to Redis can write anything into it.
+        ValueError: this is no job of arq's. Any client of Redis can write anything into it.
     """
     job = json.loads(stored)
     if not isinstance(job, dict) or any(type(job.get(name)) not in types for name, types in _JOB_FIELDS.items()):

@@ -5,7 +5,6 @@ Lines that libraries log by the standard library go through the same processors,
 
 import logging
 import sys
-from typing import Any
 
 import structlog
 
@@ -52,7 +51,7 @@ def configure(settings: Settings) -> None:
     )
 
 
-def propagating_config(*names: str) -> dict[str, Any]:
+def propagating_config(*names: str) -> dict[str, object]:
     """A `logging.config` dictionary by which the loggers of a library propagate everything to the root logger."""
     loggers = {name: {"handlers": [], "propagate": True} for name in names}
     return {"version": 1, "disable_existing_loggers": False, "loggers": loggers}

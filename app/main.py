@@ -55,7 +55,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
     """The application.
 
     Args:
-        settings: What the process was told.
+        settings: The settings of the process.
         store: A database that is open already and stays so; None: the settings' own, from start to stop.
     """
     request_checks, shutdown, providers = RequestChecks(), Shutdown(), Providers()

@@ -1,7 +1,6 @@
 """Errors of the database that are outages: it cannot be reached or cannot write, and the request may be repeated."""
 
 import re
-from typing import Any
 
 from pymongo.errors import (
     ConnectionFailure,
@@ -29,7 +28,7 @@ _CODES = frozenset(
         10058,  # LegacyNotPrimary
         11602,  # InterruptedDueToReplStateChange
         133,  # FailedToSatisfyReadPreference
-        6,  # HostUnreachable, told by a router
+        6,  # HostUnreachable, reported by a router
         7,  # HostNotFound
         89,  # NetworkTimeout
         9001,  # SocketException
@@ -62,7 +61,7 @@ def is_breakdown(error: BaseException) -> bool:
     return isinstance(error, PyMongoError) and _INTERNAL in codes_of(error)
 
 
-def codes_of(error: Exception) -> set[Any]:
+def codes_of(error: Exception) -> set[object]:
     """The codes of a driver's error; those of bulk writes and write concerns stand one level below."""
     details = getattr(error, "details", None) or {}
     below = [*details.get("writeErrors", ()), details.get("writeConcernError") or {}]

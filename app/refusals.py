@@ -49,15 +49,15 @@ def stranding(stranded: Stranded, caller: Caller) -> Problem:
     return Problem("stranded-bookings", f"{bookings} would be stranded; {remedy}.", **extra)
 
 
-def conflict_json(taken: Occupancy, caller: Caller) -> dict[str, Any]:
-    """A conflicting reservation: its times for everybody, its status and id for callers that may read it."""
+def conflict_json(taken: Occupancy, caller: Caller) -> dict[str, object]:
+    """A conflicting reservation: its times for every caller, its status and id for callers that may read it."""
     shown: dict[str, object] = {"startTime": render(taken.own_start), "endTime": render(taken.own_end)}
     if _may_read(taken, caller):
         shown |= {"status": taken.status, "reservation": str(taken.id)}
     return shown
 
 
-def stranded_json(taken: Occupancy) -> dict[str, Any]:
+def stranded_json(taken: Occupancy) -> dict[str, object]:
     """A stranded booking, with what is needed to move it."""
     optional = {"version": taken.version, "customer": taken.customer or None}
     return {
@@ -69,7 +69,7 @@ def stranded_json(taken: Occupancy) -> dict[str, Any]:
     }
 
 
-def check_json(check: Check, verdict: Verdict, caller: Caller) -> dict[str, Any]:
+def check_json(check: Check, verdict: Verdict, caller: Caller) -> dict[str, object]:
     """One rule's verdict, less what the caller may not read."""
     optional = {
         "reservation": blamed_reservation(check, verdict, caller),

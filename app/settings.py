@@ -7,6 +7,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app import cron
@@ -57,7 +58,7 @@ class Settings(BaseSettings):
     """How long the app listens on after SIGTERM, not ready and closing connections; 0: not at all."""
 
     alert_url: str | None = None
-    """Where a new finding is told, as `{"text": …}`."""
+    """The URL that receives new findings, as `{"text": …}`."""
 
     alert_secret: str | None = None
     """Signs what goes to the alert URL, as Standard Webhooks say: 24 to 64 bytes in base64, `whsec_` before them or
@@ -82,7 +83,7 @@ class Settings(BaseSettings):
 
     @field_validator("mongodb_url", "redis_url", "alert_url", "alert_secret", "public_url", mode="before")
     @classmethod
-    def _empty_is_unset(cls, value: Any) -> Any:
+    def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
 
     @field_validator("mongodb_url")
@@ -185,7 +186,7 @@ def _alias(variable: str) -> str:
     return str(Settings.model_fields[field].validation_alias or field)
 
 
-def _sentence(fault: Any) -> str:
+def _sentence(fault: ErrorDetails) -> str:
     """An error of pydantic as a sentence that names the variable."""
     place = str(fault["loc"][0])
     name = next(variable for variable, field in VARIABLES.items() if place in {variable, field})

@@ -5,7 +5,7 @@ The environment is read when this module is imported, because arq wants a class 
 
 from contextlib import suppress
 from datetime import UTC
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from arq import cron, func
 from arq.connections import ArqRedis
@@ -44,14 +44,14 @@ ALERT_TIMEOUT_SECONDS = 300
 _settings = read_settings()
 
 
-async def startup(ctx: dict[Any, Any]) -> None:
+async def startup(ctx: jobs.Context) -> None:
     """Open the database; one that is not migrated is refused."""
     ctx["settings"], ctx["alerts"] = _settings, Alerts(_settings, job_queue.Queue(_settings.redis_url))
     ctx["store"] = await connect(_settings)
     await verify(ctx["store"])
 
 
-async def shutdown(ctx: dict[Any, Any]) -> None:
+async def shutdown(ctx: jobs.Context) -> None:
     """Close the database; it was never opened if the startup failed."""
     if "alerts" in ctx:
         await ctx["alerts"].aclose()

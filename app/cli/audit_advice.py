@@ -2,10 +2,9 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from app.audit import Report, Shape
 from app.audit.guess import guess
@@ -41,7 +40,7 @@ class AuditRequest:
     blocking: Sequence[str]
     shape: Shape
     pipeline: Path | None
-    stages: list[dict[str, Any]]
+    stages: Sequence[Mapping[str, object]]
 
 
 async def unknown_fields_message(request: AuditRequest, paths: Sequence[str]) -> str:

@@ -8,9 +8,10 @@ import click
 from typing_extensions import override
 
 from app.audit import Shape, ShapeError, parse_condition
+from app.audit.shape import Condition
 from app.storage.values import COUNT_MAX
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+_Command = TypeVar("_Command", bound=Callable[..., object])
 
 _REST = "What is looked at, and what comes out"
 GROUPS = {
@@ -53,7 +54,7 @@ def _option(group: str, name: str, field: str, explanation: str, **settings: obj
     return click.option(name, field, cls=_InGroup, group=group, help=explanation, **settings)
 
 
-def _conditions(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[Any, ...]:
+def _conditions(_context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> tuple[Condition, ...]:
     return tuple(parse_condition(text) for text in value)
 
 

@@ -2,10 +2,10 @@
 
 import getpass
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, TypeVar, get_args
+from typing import TypedDict, TypeVar, Unpack, get_args
 
 import click
 from typing_extensions import override
@@ -34,7 +34,7 @@ from app.storage.finding_pages import FindingFilters, FindingOrder
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.work import WorkPool
 
-C = TypeVar("C", bound=Callable[..., Any])
+C = TypeVar("C", bound=Callable[..., object])
 
 FINDINGS_MAX = 10_000
 """The maximum of `--limit`."""
@@ -49,12 +49,21 @@ class Instant(click.ParamType[datetime]):
     name = "instant"
 
     @override
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Parse it, or fail with a sentence."""
         try:
             return parse(f"{value}T00:00:00Z" if _DATE.fullmatch(value) else value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class _TransitionOptions(TypedDict):
+    """The options that all changes of state share."""
+
+    ids: tuple[str, ...]
+    actor: str | None
+    note: str | None
+    as_json: bool
 
 
 def _transition_options(command: C) -> C:
@@ -138,43 +147,43 @@ async def show(identity: str, *, as_json: bool) -> int:
 @findings.command(epilog='Example:  reserva findings acknowledge 65f0c0ffee65f0c0ffee65f0 --note "calling them"')
 @_transition_options
 @asynchronous
-async def acknowledge(**body: Any) -> int:
+async def acknowledge(**options: Unpack[_TransitionOptions]) -> int:
     """Say that somebody has seen open findings."""
-    return await _transition("acknowledged", FindingNote, **body)
+    return await _transition("acknowledged", FindingNote, **options)
 
 
 @findings.command(epilog="Example:  reserva findings accept 65f0c0ffee65f0c0ffee65f0 --until 2030-02-01")
 @_transition_options
 @click.option("--until", type=Instant(), help="It is open again from this instant (or date, in UTC) on.")
 @asynchronous
-async def accept(*, until: datetime | None, **body: Any) -> int:
+async def accept(*, until: datetime | None, **options: Unpack[_TransitionOptions]) -> int:
     """Say that findings may stay as they are: these reservations or fewer, up to this peak and excess."""
-    return await _transition("accepted", FindingAcceptance, **body, until=until)
+    return await _transition("accepted", FindingAcceptance, **options, until=until)
 
 
 @findings.command(epilog="Example:  reserva findings resolve 65f0c0ffee65f0c0ffee65f0")
 @_transition_options
 @asynchronous
-async def resolve(**body: Any) -> int:
+async def resolve(**options: Unpack[_TransitionOptions]) -> int:
     """Say that findings are over; refused while their reservations still overlap."""
-    return await _transition("resolved", FindingNote, **body)
+    return await _transition("resolved", FindingNote, **options)
 
 
 @findings.command(epilog="Example:  reserva findings reopen 65f0c0ffee65f0c0ffee65f0")
 @_transition_options
 @asynchronous
-async def reopen(**body: Any) -> int:
+async def reopen(**options: Unpack[_TransitionOptions]) -> int:
     """Take back that findings were acknowledged, accepted or resolved."""
-    return await _transition("open", FindingNote, **body)
+    return await _transition("open", FindingNote, **options)
 
 
 @findings.command(epilog="Example:  reserva findings assign 65f0c0ffee65f0c0ffee65f0 --assignee zoe")
 @_transition_options
 @click.option("--assignee", metavar="NAME", help="Who takes care of them; without it, nobody.")
 @asynchronous
-async def assign(*, assignee: str | None, **body: Any) -> int:
+async def assign(*, assignee: str | None, **options: Unpack[_TransitionOptions]) -> int:
     """Say who takes care of findings."""
-    return await _transition("assigned", FindingAssignment, **body, assignee=assignee)
+    return await _transition("assigned", FindingAssignment, **options, assignee=assignee)
 
 
 @asynccontextmanager
@@ -207,17 +216,15 @@ async def _transition(
     to: TransitionTarget,
     model: type[FindingNote],
     *,
-    ids: Sequence[str],
-    actor: str | None,
-    note: str | None,
-    as_json: bool,
-    **more: Any,
+    until: datetime | None = None,
+    assignee: str | None = None,
+    **options: Unpack[_TransitionOptions],
 ) -> int:
     """Change findings one by one; exit code 1 if a change was refused."""
-    fields = {"actor": actor or _user(), "note": note, **more}
+    fields = {"actor": options["actor"] or _user(), "note": options["note"], "until": until, "assignee": assignee}
     body = read_body(model, {name: value for name, value in fields.items() if value is not None})
-    transition = FindingTransition(to, body.actor or _user(), None, body.note, more.get("until"), more.get("assignee"))
-    distinct = [*dict.fromkeys(ids)]
+    transition = FindingTransition(to, body.actor or _user(), None, body.note, until, assignee)
+    distinct = [*dict.fromkeys(options["ids"])]
     async with _open_findings() as review:
         outcomes, page = await review.transition_many(distinct, transition)
     answers = iter(finding_answers(page))
@@ -225,7 +232,7 @@ async def _transition(
         (identity, each if isinstance(each, Problem) else next(answers))
         for identity, each in zip(distinct, outcomes, strict=True)
     ]
-    if as_json:
+    if options["as_json"]:
         result({"items": [_result_json(identity, each) for identity, each in results]})
     else:
         rows = [
@@ -236,7 +243,7 @@ async def _transition(
     return FOUND if any(isinstance(each, Problem) for each in outcomes) else DONE
 
 
-def _result_json(identity: str, answer: Problem | FindingAnswer) -> dict[str, Any]:
+def _result_json(identity: str, answer: Problem | FindingAnswer) -> dict[str, object]:
     """The result for one finding, as in the answer of `POST /v1/findings/words`."""
     if isinstance(answer, FindingAnswer):
         return {"id": identity, "status": _OK, "finding": _json(answer)}
@@ -254,5 +261,5 @@ def _user() -> str:
     return "terminal" if user == ACTOR_WORKER else user
 
 
-def _json(answer: FindingAnswer) -> dict[str, Any]:
+def _json(answer: FindingAnswer) -> dict[str, object]:
     return answer.model_dump(mode="json", exclude_none=True)
