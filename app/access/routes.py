@@ -20,7 +20,7 @@ class Access:
     """The requirement of a route, as a guard. Made by `needs`, `any_key` and `open_to_all`."""
 
     def __init__(self, scope: Scope | None, *, requires_key: bool = True) -> None:
-        self.scope = scope
+        self.scope: Scope | None = scope
         self.requires_key = requires_key
 
     async def __call__(self, connection: AnyConnection, handler: BaseRouteHandler) -> None:

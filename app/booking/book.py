@@ -223,7 +223,7 @@ class Book(Intent[Reservation]):
             expires_at=from_millis(Millis(now_millis + self.hold_seconds * SECOND)) if self.hold_seconds else None,
             created_at=now,
             updated_at=now,
-            history=[HistoryEntry(at=now, by=self.by, operation=self.operation, to=status)],
+            history=[HistoryEntry(at=now, by=self.by, operation=self.operation, to=status)],  # pyright: ignore[reportArgumentType]  # Beanie's ObjectId
             key=self.by,
         )
 

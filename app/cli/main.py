@@ -71,9 +71,10 @@ def main() -> None:
             raise
         code = click.UsageError.exit_code  # writing a help text or an error message failed
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
         try:
-            if stream is not None:
-                stream.flush()
+            stream.flush()
         except OSError:
             silence(stream)
     sys.exit(code)

@@ -1,6 +1,6 @@
 """The one mapping from errors to `application/problem+json` (RFC 9457)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 import structlog
@@ -11,7 +11,7 @@ from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
 from pymongo.errors import PyMongoError
 
-from app.errors import KINDS, Fault, Problem, invalid_parameter
+from app.errors import KINDS, Fault, Problem, ProblemName, invalid_parameter
 from app.http.failure_log import FailureLog
 from app.http.methods import client_method, methods_of
 from app.http.pointers import pointer_of
@@ -67,7 +67,10 @@ def _answer_problem(request: AnyRequest, error: Problem) -> ProblemResponse:
     return render_problem(error, request)
 
 
-_NAMES_BY_STATUS = {kind.status: name for name, kind in reversed([*KINDS.items()])} | {422: "invalid"}
+_NAMES_BY_STATUS: Mapping[int, ProblemName] = {
+    **{kind.status: name for name, kind in reversed([*KINDS.items()])},
+    422: "invalid",
+}
 _DETAILS = {
     404: "There is nothing at this path; /openapi.json lists what there is.",
     413: "The body is larger than 1 MiB.",
@@ -80,7 +83,7 @@ def _answer_http(request: AnyRequest, error: HTTPException) -> ProblemResponse |
         return render_problem(_invalid(request, error), request)
     if error.status_code >= 500:  # noqa: PLR2004 -- by definition of HTTP
         return _answer_unexpected(request, error)
-    name = _NAMES_BY_STATUS.get(error.status_code, "malformed")
+    name: ProblemName = _NAMES_BY_STATUS.get(error.status_code, "malformed")
     if name == "method-not-allowed":
         return _answer_allowed_methods(request, (error.headers or {}).get("allow", ""))
     return render_problem(Problem(name, _DETAILS.get(error.status_code, f"{error.detail.rstrip('.')}.")), request)

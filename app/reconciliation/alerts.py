@@ -204,7 +204,7 @@ class _Sender:
         pause = min(FIRST_PAUSE * 2 ** min(delivery.failures, _DOUBLINGS_MAX), LONGEST_PAUSE) * random.uniform(0.8, 1)  # noqa: S311 -- jitter
         delivery.failures += 1
         delivery.failing_since = delivery.failing_since or now
-        delivery.next_at = now + max(pause, failure.pause)
+        next_at = delivery.next_at = now + max(pause, failure.pause)
         delivery.receiver = self.receiver.fingerprint
         if delivery.failures.bit_count() == 1:
             log.warning(
@@ -213,7 +213,7 @@ class _Sender:
                 error=str(failure),
                 failures=delivery.failures,
                 since=render(delivery.failing_since),
-                next=render(delivery.next_at),
+                next=render(next_at),
             )
 
     async def store_delivery(self) -> None:

@@ -223,7 +223,7 @@ class ReservationAnswer(Answer):
 def reservation_answer(reservation: Reservation, now: datetime) -> ReservationAnswer:
     """A reservation as it reads at an instant: an expired hold is `expired`; unreadable values are text."""
     expires = to_millis(at) if isinstance(at := reservation.expires_at, datetime) else None
-    fields = {name: getattr(reservation, name) for name in _PLAIN}
+    fields: dict[str, Any] = {name: getattr(reservation, name) for name in _PLAIN}
     fields |= {
         "id": str(reservation.id),
         "status": status_at(reservation.status, expires, to_millis(now)),
@@ -234,7 +234,8 @@ def reservation_answer(reservation: Reservation, now: datetime) -> ReservationAn
         return ReservationAnswer.model_validate(fields)
     except ValidationError:  # sent as it is: everything readable was read before
         lines = [ReservationHistoryEntry.model_validate(entry) for entry in reservation.history]
-        return ReservationAnswer.model_construct(**fields | {"history": lines})
+        fields["history"] = lines
+        return ReservationAnswer.model_construct(**fields)
 
 
 def _plain_metadata(stored: Any) -> Any:

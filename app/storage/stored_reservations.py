@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from app.domain.instants import Millis, from_millis
 from app.domain.lifecycle import STATUSES, Status, status_at
 from app.errors import Fault, Problem
-from app.storage.bson_types import Row
+from app.storage.bson_types import BsonDocument, Row
 from app.storage.documents import HistoryEntry, Reservation
 from app.storage.row_reader import folded
 from app.storage.values import count, excerpt, identity, instant, shown_text
@@ -81,7 +81,7 @@ def lenient_reservation(row: Row) -> Reservation:
         return ours
     fields, odd = _read(row)
     texts = {name: None if value is None else shown_text(value) for name, value in odd.items()}
-    made = {_NAMES[name]: value for name, value in (fields | texts).items()}
+    made: BsonDocument = {_NAMES[name]: value for name, value in (fields | texts).items()}
     history = made["history"] if isinstance(made["history"], list) else []
     made["history"] = [entry for each in history if (entry := _entry(each)) is not None]
     known: Reservation = Reservation.model_construct(**made)

@@ -50,7 +50,7 @@ class Trial:
         self._folder = folder
         self._port = port
         self._demo = demo
-        self._mode = mode
+        self._mode: Mode = mode
         self._on_ready = on_ready
         self._state = TrialState(owner=process("reserva dev", os.getpid()))
         self._children: list[Child] = []

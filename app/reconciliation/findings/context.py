@@ -16,7 +16,7 @@ from app.storage.row_reader import FIELDS
 from app.storage.rows_by_id import rows_by_id
 from app.storage.values import forms, identity, row_key
 
-_RESERVATION = dict.fromkeys((*FIELDS, "customer", "createdAt", "key"), 1)
+_RESERVATION: Mapping[str, int] = dict.fromkeys((*FIELDS, "customer", "createdAt", "key"), 1)
 _RESOURCE = {"name": 1, "capacityMode": 1}
 
 

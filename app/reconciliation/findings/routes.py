@@ -73,6 +73,7 @@ _WORD: dict[str, Any] = {
     "status_code": HTTP_200_OK,
     "responses": problems("not-found", "forbidden-transition", "stale", "overloaded", "outcome-unknown", body=True),
 }
+_WORD_ON_MANY: dict[str, Any] = {**_WORD, "responses": problems("outcome-unknown", body=True)}
 _ONLY: dict[str, TransitionTarget] = {"until": "accepted", "assignee": "assigned"}
 """Fields of a decision on many findings that only one kind of decision has."""
 
@@ -162,7 +163,7 @@ class FindingRoutes(Controller):
             request.mark_changeable()
         return _answer(found)
 
-    @post("/words", operation_id="transitionFindings", **_WORD | {"responses": problems("outcome-unknown", body=True)})
+    @post("/words", operation_id="transitionFindings", **_WORD_ON_MANY)
     async def transition_all(
         self, request: Request, findings: NamedDependency[Findings], data: JSONBody[FindingsTransition]
     ) -> Response[FindingTransitionResults]:
