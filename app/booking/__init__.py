@@ -1,4 +1,10 @@
-"""Floor 4: the write path. The only code that writes a status, a time, a resource or units of a reservation."""
+"""Floor 4: the write path. The only code that writes a status, a time, a resource or units of a reservation.
+
+`service` is the public interface. Its intents (`intents`; `book`, `change`, `confirm_extend_close`, `group`, `edit`,
+`import_rows`) say what they must read and judge themselves. `committer` queues them (`queue`) and puts them into
+batches (`batch`); a driver runs each batch as one `transaction`, which reads a `snapshot`, judges, `writes` and commits
+(`commit`). `closing` and `expiry` change a status that adds no load, without a transaction.
+"""
 
 from app.booking.book import Book
 from app.booking.change import METADATA_KEYS_MAX

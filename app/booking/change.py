@@ -29,6 +29,8 @@ Patch: TypeAlias = Mapping[str, Any]
 
 DETAIL_FIELDS = frozenset({"notes", "metadata"})
 """The fields that can be changed even of a final reservation."""
+_MOVING = ("start_time", "resource", "service")
+"""The fields whose change gives up a confirmed time or its conditions."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -193,10 +195,6 @@ class Change(ExistingIntent):
         verdict = judge(request, resource_rules, service_rules, view.calendar(after.resource), block=block)
         if not verdict.bookable:
             raise Refused(verdict)
-
-
-_MOVING = ("start_time", "resource", "service")
-"""The fields whose change gives up a confirmed time or its conditions."""
 
 
 def _gives_up(stored: Reservation, after: Reservation) -> bool:

@@ -44,14 +44,6 @@ Force: TypeAlias = Annotated[
 ExternalId: TypeAlias = Annotated[str | None, QueryParameter(name="externalId", description="Your own system's id.")]
 
 
-def _shown(answer: A) -> Response[A]:
-    return versioned(answer, answer.version)
-
-
-def _made(path: str, answer: A) -> Response[A]:
-    return versioned(answer, answer.version, status=201, location=f"{path}/{answer.id}")
-
-
 class Resources(Controller):
     """What can be booked."""
 
@@ -252,6 +244,14 @@ def _require_sight(request: Request, customer_id: str) -> None:
 def _require_unbound(request: Request) -> None:
     if caller_of(request).customer is not None:
         raise Problem("forbidden", "A key that is bound to a customer books for it, but adds and edits no customers.")
+
+
+def _shown(answer: A) -> Response[A]:
+    return versioned(answer, answer.version)
+
+
+def _made(path: str, answer: A) -> Response[A]:
+    return versioned(answer, answer.version, status=201, location=f"{path}/{answer.id}")
 
 
 router = Router("/v1", route_handlers=[Resources, Services, Customers])
