@@ -16,7 +16,7 @@ import pytest
 from tests.support.hostile_requests import BASE, Heavy, heavy_requests, stage_catalogue
 from tests.support.load_client import Client
 from tests.support.loop_meter import FILE, METERED, read_stretches
-from tests.support.servers import new_database
+from tests.support.servers import UNMEASURED, new_database
 from tests.support.slot_bookings import BOOKINGS
 from tests.support.staged_app import LOOP, staged
 
@@ -74,7 +74,7 @@ def test_nobody_is_held_up_by_the_heaviest_requests(
     What is too much for the process at that moment may be `overloaded`, and is no other problem of ours.
     """
     notes = tmp_path / "stretches"
-    env = {FILE: str(notes), LOOP: "asyncio"}
+    env = {FILE: str(notes), LOOP: "asyncio", **UNMEASURED}
     with staged(new_database(server, "reserva_bench")) as stage, stage.app(1, METERED, env=env) as app:
         stage_catalogue(app.client, stage.database)
         assert read_stretches(notes), "the meter notes what the app's start and its catalogue take"

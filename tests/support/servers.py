@@ -120,6 +120,10 @@ def unmeasured() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
 
 
+UNMEASURED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
+"""The same on top of the test's own environment, for a program whose processor time a test looks at."""
+
+
 def new_database(server_url: str, prefix: str) -> str:
     """The address of a database on a server that nobody has made yet; who logs in there does so as before."""
     parts = urlsplit(server_url)
