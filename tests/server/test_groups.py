@@ -1,4 +1,4 @@
-"""Several reservations as one: all of them or none, whoever else is about."""
+"""Several reservations as one: all of them are written or none, also beside other requests."""
 
 import asyncio
 from collections import Counter
@@ -36,7 +36,7 @@ ROOMS = ("a", "b", "c")
 
 @pytest.fixture
 def api(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
-    """Somebody who may do everything."""
+    """A client with every scope."""
     return ApiClient(app_client, store)
 
 
@@ -52,12 +52,12 @@ def where(reservations: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def indexes(body: dict[str, Any]) -> list[int]:
-    """The members that are in the way."""
+    """The indexes of the refused members."""
     return [member["index"] for member in body["members"]]
 
 
-async def kept(api: ApiClient) -> Any:
-    """All that a refused group or move must leave as it was."""
+async def stored_documents(api: ApiClient) -> Any:
+    """All documents that a refused group or move must leave as they were."""
     beside = [await api.store.database[name].find().to_list(None) for name in ("groups", "answers")]
     return await api.contents(), beside
 
@@ -82,11 +82,11 @@ class TestAllOrNone:
         assert body["version"] == 1
         assert ok(await api.get(answer.headers["Location"])) == body
 
-    async def test_one_member_in_the_way_keeps_all_out(self, api: ApiClient) -> None:
-        """A taken time of one is a conflict of all, named by its place; nothing is written."""
+    async def test_one_conflict_refuses_the_whole_group(self, api: ApiClient) -> None:
+        """A taken time of one member refuses the group with that member's index, and nothing is written."""
         await rooms(api)
         await api.booked(NINE + HOUR / 2, resource="b")
-        before = await kept(api)
+        before = await stored_documents(api)
         body = problem(
             await post_group(api, *[booking_body(resource=name) for name in ROOMS], key="k"),
             "conflict",
@@ -94,10 +94,10 @@ class TestAllOrNone:
         )
 
         assert indexes(body) == [1]
-        assert await kept(api) == before
+        assert await stored_documents(api) == before
 
     async def test_what_a_rule_forbids_is_no_conflict(self, api: ApiClient) -> None:
-        """If capacity is all that is missing it is a conflict; one other rule makes it `rule`, with everybody named."""
+        """Capacity alone is a `conflict`; one other broken rule makes it `rule`; every refused member is listed."""
         await rooms(api, "a", "b")
         await api.resource("c", active=False)
         await api.booked(resource="a")
@@ -111,7 +111,7 @@ class TestAllOrNone:
         assert body["errors"][1]["pointer"] == "/reservations/2/resource"
 
     async def test_members_see_each_other(self, api: ApiClient) -> None:
-        """Members of one resource may touch, not overlap; of one that does not exist only the times are told."""
+        """Members of one resource may touch, not overlap; of an unknown resource only the times are reported."""
         await api.resource()
         touching = created(await post_group(api, booking_body(), booking_body(NINE + HOUR), booking_body(NINE - HOUR)))
         body = problem(
@@ -145,20 +145,20 @@ class TestAllOrNone:
         assert len(created(await post_group(api, *hours))["reservations"]) == 20
         assert indexes(problem(await post_group(api, *hours), "conflict")) == [*range(20)]
 
-    async def test_an_expired_hold_gives_way_to_a_group(self, api: ApiClient) -> None:
-        """Its place is taken and it is marked, in the same transaction; a live one keeps the group out."""
+    async def test_a_group_takes_the_place_of_an_expired_hold(self, api: ApiClient) -> None:
+        """An expired hold is marked in the group's transaction and its time is taken; a live hold refuses the group."""
         await rooms(api, "a", "b")
-        held = [await api.booked(resource=name, expiresInSeconds=60) for name in ("a", "b")]
-        await api.expire(held[0])
+        holds = [await api.booked(resource=name, expiresInSeconds=60) for name in ("a", "b")]
+        await api.expire(holds[0])
         both = [booking_body(resource="a"), booking_body(resource="b")]
 
         assert indexes(problem(await post_group(api, *both), "conflict")) == [1]
-        assert [(await api.stored(each))["status"] for each in held] == ["pending", "pending"]
-        await api.expire(held[1])
+        assert [(await api.stored(each))["status"] for each in holds] == ["pending", "pending"]
+        await api.expire(holds[1])
         created(await post_group(api, *both))
-        assert [(await api.stored(each))["status"] for each in held] == ["expired", "expired"]
+        assert [(await api.stored(each))["status"] for each in holds] == ["expired", "expired"]
 
-    async def test_a_problem_of_one_is_told_of_all_that_have_it(self, api: ApiClient) -> None:
+    async def test_a_problem_is_reported_for_each_member_that_has_it(self, api: ApiClient) -> None:
         """Unknown references come before whether the others are free."""
         await rooms(api, "a")
         await api.booked(resource="a")
@@ -186,7 +186,7 @@ class TestAllOrNone:
             await store.database["reservations"].delete_many({"resource": {"$ne": "c"}})
 
     async def test_a_member_goes_elsewhere_if_another_needs_its_place(self, store: Store) -> None:
-        """Of two that may choose, the one that could go either way does not take the only place of the other."""
+        """Of two members of a pool, the one that fits both resources leaves the other its only free one."""
         for name in ("a", "b"):
             await add_resource(store, name)
         await book_accepted(store, resource="b", start=NINE + HOUR)
@@ -214,7 +214,7 @@ class TestAllOrNone:
         created(await post_group(api, *[anyone] * 3))
 
     async def test_a_local_time_of_a_member_is_asked_back(self, api: ApiClient) -> None:
-        """The choices are told as for a single booking, with a pointer to the member."""
+        """The choices are offered as for a single booking, with a pointer to the member."""
         await api.resource()
         local = {"resource": "room", "timezone": "Europe/Berlin", "localEnd": "2030-03-31T04:30"}
         gap = local | {"localStart": "2030-03-31T02:30"}
@@ -253,8 +253,8 @@ class TestAllOrNone:
 class TestVerbs:
     """Confirm and cancel of what is partly over."""
 
-    async def held(self, api: ApiClient, **fields: Any) -> tuple[str, list[dict[str, Any]]]:
-        """A held group of three, and where it is."""
+    async def hold(self, api: ApiClient, **fields: Any) -> tuple[str, list[dict[str, Any]]]:
+        """A hold of three members: its path and its reservations."""
         await rooms(api)
         body = created(
             await post_group(api, *[booking_body(resource=name, **fields) for name in ROOMS], expiresInSeconds=60)
@@ -263,7 +263,7 @@ class TestVerbs:
 
     async def test_a_group_is_confirmed_as_one(self, api: ApiClient) -> None:
         """All holds become firm, once."""
-        path, _ = await self.held(api)
+        path, _ = await self.hold(api)
         body = ok(await api.request("POST", f"{path}/confirm", json={"reason": "paid"}))
 
         assert [each["status"] for each in body["reservations"]] == ["confirmed"] * 3
@@ -276,8 +276,8 @@ class TestVerbs:
     async def test_a_hold_that_has_expired_keeps_all_from_being_confirmed(
         self, api: ApiClient, *, marked: bool
     ) -> None:
-        """Whether or not that was written down yet: the group is not what was held any more."""
-        path, members = await self.held(api)
+        """A group with an expired hold cannot be confirmed, whether or not the expiry is stored yet."""
+        path, members = await self.hold(api)
         await api.expire(members[1])
         if marked:
             await api.overwrite(members[1], status="expired")
@@ -289,8 +289,8 @@ class TestVerbs:
         assert [each["version"] for each in read] == [1, 1, 1]
 
     async def test_what_has_ended_is_spared(self, api: ApiClient) -> None:
-        """A member that was cancelled is neither confirmed nor in the way; cancelling takes whoever is left."""
-        path, members = await self.held(api)
+        """Confirming the group spares a cancelled member; cancelling it cancels the members that have not ended."""
+        path, members = await self.hold(api)
         ok(await api.verb(members[0], "cancel"))
         body = ok(await api.request("POST", f"{path}/confirm"))
         assert [each["status"] for each in body["reservations"]] == ["cancelled", "confirmed", "confirmed"]
@@ -304,14 +304,14 @@ class TestVerbs:
 
     async def test_an_expired_member_does_not_keep_the_others_from_being_cancelled(self, api: ApiClient) -> None:
         """It has ended already."""
-        path, members = await self.held(api)
+        path, members = await self.hold(api)
         await api.expire(members[2])
         body = ok(await api.request("POST", f"{path}/cancel"))
 
         assert [each["status"] for each in body["reservations"]] == ["cancelled", "cancelled", "expired"]
 
     async def test_one_that_may_not_be_cancelled_keeps_all(self, api: ApiClient) -> None:
-        """Inside the cancellation notice of one nobody is cancelled without reservations:admin."""
+        """Inside the cancellation notice of one member no member is cancelled without reservations:admin."""
         await api.service(cancellationNoticeMinutes=60)
         await rooms(api, services=["cut"])
         soon = api.store.clock.now() + 30 * MINUTE
@@ -350,7 +350,7 @@ class TestMoves:
         assert [await peak_load(api.store, name) for name in ("a", "b")] == [1, 1]
 
     async def test_three_go_round(self, api: ApiClient) -> None:
-        """Each goes where the next one was; nobody alone could."""
+        """Three reservations exchange their resources in a circle; no single move of them is possible."""
         await rooms(api)
         ring = [await api.booked(resource=name) for name in ROOMS]
         places = ["b", "c", "a"]
@@ -383,11 +383,11 @@ class TestMoves:
         ok(await close())
 
     async def test_one_that_cannot_go_keeps_all(self, api: ApiClient) -> None:
-        """Whatever the reason, nobody moves, and everybody in the way is named."""
+        """One refused move refuses all moves, whatever the reason, and every refused member is listed."""
         await rooms(api)
         one, two = await api.booked(resource="a"), await api.booked(resource="b")
         await api.booked(resource="c")
-        before = await kept(api)
+        before = await stored_documents(api)
         free = {"startTime": render(NINE + 9 * HOUR)}
 
         both = problem(await post_moves(api, move_of(one, resource="c"), move_of(two, resource="c")), "conflict")
@@ -404,10 +404,10 @@ class TestMoves:
         problem(
             await post_moves(api, move_of(one, **free), move_of(unknown, **free)), "invalid", "/moves/1/reservation"
         )
-        assert await kept(api) == before
+        assert await stored_documents(api) == before
 
-    async def test_those_who_move_do_not_meet_where_they_go(self, api: ApiClient) -> None:
-        """Two that go to one free place are one too many."""
+    async def test_two_moves_to_one_free_place_conflict(self, api: ApiClient) -> None:
+        """Of two moves to one free place the second is refused."""
         await rooms(api)
         one, two = await api.booked(resource="a"), await api.booked(resource="b")
 
@@ -417,8 +417,10 @@ class TestMoves:
 
     @pytest.mark.parametrize("staying", [{}, {"endTime": render(NINE + HOUR / 2)}, {"startTime": render(NINE)}])
     @pytest.mark.parametrize("first", [False, True])
-    async def test_who_stays_is_in_the_way(self, api: ApiClient, staying: dict[str, Any], *, first: bool) -> None:
-        """One that goes nowhere, or only gives up a part, keeps its place wherever it stands in the list."""
+    async def test_a_move_that_keeps_its_time_keeps_its_place(
+        self, api: ApiClient, staying: dict[str, Any], *, first: bool
+    ) -> None:
+        """A member that stays, or only gets shorter, keeps its place at any position of the list."""
         await api.resource()
         here, there = await api.booked(), await api.booked(NINE + 5 * HOUR)
         moves = [move_of(here, **staying), move_of(there, startTime=render(NINE))]
@@ -437,7 +439,7 @@ class TestMoves:
         assert await peak_load(api.store) == 1
 
     async def test_a_crowd_can_leave_a_resource_that_is_too_full(self, api: ApiClient) -> None:
-        """What adds no load is never refused for an overlap, whoever moves along with it."""
+        """A change that adds no load is never refused for an overlap, whatever moves along with it."""
         await api.resource(capacity=2)
         one, two = await api.booked(), await api.booked()
         await api.resource("other")
@@ -500,7 +502,7 @@ def crossing(*names: str) -> BookGroup:
 async def interrupted(store: Store, count: int, rules: RuleCache) -> tuple[list[Outcome], bool]:
     """One group goes so many steps, a crossing one goes as far as it gets, then the first one goes on.
 
-    What all were told, and whether the first one was through before it could be interrupted.
+    Returns all outcomes, and whether the first group had finished before it could be interrupted.
     """
     intents = [crossing("a", "b"), crossing("b", "a")]
     drivers = [StepDriver(store, [intent], rules) for intent in intents]
@@ -544,7 +546,7 @@ class TestRaces:
         assert steps > 7  # a server that takes all branches in one find needs eight of them
 
     async def test_a_move_that_stays_is_seen_by_the_others(self, store: Store) -> None:
-        """In the write path itself: who only stays is entered before anybody is judged."""
+        """In the write path itself: a member that stays is entered before any member is judged."""
         await add_resource(store, "room")
         here, there = await book_accepted(store), await book_accepted(store, start=NINE + 5 * HOUR)
 
@@ -560,7 +562,7 @@ class TestRaces:
         assert isinstance(why, Refused)
 
     async def test_what_was_refused_leaves_no_trace_in_its_batch(self, store: Store) -> None:
-        """A refused group takes nobody's place, and who was refused a move keeps its own."""
+        """A refused group takes no place, and a reservation whose move was refused keeps its own."""
         for name in ("a", "b"):
             await add_resource(store, name)
         here = await book_accepted(store, resource="a")
@@ -576,7 +578,7 @@ class TestRaces:
         kinds = [type(outcome) for outcome in outcomes]
         assert kinds == [MembersRefused, MembersRefused, Accepted, Refused]
 
-    async def test_a_lost_guard_is_told_and_not_stumbled_over(self, store: Store) -> None:
+    async def test_a_lost_guard_is_reported_as_unavailable(self, store: Store) -> None:
         """A move from a resource without its guard is `unavailable`; its neighbours in the batch are not harmed."""
         for name in ("a", "b"):
             await add_resource(store, name)
@@ -593,7 +595,7 @@ class TestRaces:
         assert isinstance(neighbour, Accepted)
 
     async def test_collections_are_there_before_the_first_group(self, store: Store) -> None:
-        """Making one inside a transaction would collide with everybody else's first group."""
+        """Making one inside a transaction would conflict with the first groups of other processes."""
         assert {"groups", "answers"} <= {*await store.database.list_collection_names()}
 
     async def test_groups_and_singles_through_two_processes(self, api: ApiClient, store: Store) -> None:
@@ -601,23 +603,23 @@ class TestRaces:
         await rooms(api)
         async with serving(store) as client:
             neighbour = ApiClient(client, store)
-            everybody = [api, neighbour]
+            clients = [api, neighbour]
             asked = []
             for hour in range(4):
                 start = NINE + hour * HOUR
                 for place, name in enumerate(ROOMS):
                     pair = [booking_body(start, resource=each) for each in (name, ROOMS[place - 1])]
-                    asked += [post_group(who, *order) for who, order in zip(everybody, (pair, pair[::-1]), strict=True)]
-                    asked.append(everybody[place % 2].book(start, resource=name))
+                    asked += [post_group(who, *order) for who, order in zip(clients, (pair, pair[::-1]), strict=True)]
+                    asked.append(clients[place % 2].book(start, resource=name))
             answers = await asyncio.gather(*asked)
 
         assert {answer.status_code for answer in answers} <= {201, 409}
-        told = [answer.json() for answer in answers if answer.status_code == 201]
+        bodies = [answer.json() for answer in answers if answer.status_code == 201]
         rows = await store.database["reservations"].find().to_list(None)
         sizes = Counter(row["group"] for row in rows if "group" in row)
         assert set(sizes.values()) <= {2}
-        assert {str(each) for each in sizes} == {body["id"] for body in told if "reservations" in body}
-        assert len(rows) == sum(len(body.get("reservations", [body])) for body in told)
+        assert {str(each) for each in sizes} == {body["id"] for body in bodies if "reservations" in body}
+        assert len(rows) == sum(len(body.get("reservations", [body])) for body in bodies)
         for name in ROOMS:
             assert await peak_load(store, name) <= 1
             starts = sorted(row["startTime"] for row in rows if row["resource"] == name)

@@ -27,7 +27,7 @@ ROUNDS = 2
 
 @dataclass
 class Booker:
-    """Somebody who books once every 100 ms, one free slot after the other, until told to stop."""
+    """A client that books a free slot every 100 ms, one after the other, until it is stopped."""
 
     client: Client
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -66,7 +66,7 @@ def booker_thread() -> Iterator[list[threading.Thread]]:
 
 
 @pytest.mark.servers("fast")
-def test_nobody_is_held_up_by_the_heaviest_requests(
+def test_the_heaviest_requests_delay_no_other_booking(
     server: str, tmp_path: Path, booker_thread: list[threading.Thread]
 ) -> None:
     """While each is sent in turn, bookings are made, and no callback holds the loop for more than 50 ms of CPU.

@@ -15,12 +15,12 @@ from tests.support.http_client import serving
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("explain", "transactions")
-HELD: dict[str, Any] = {"expiresInSeconds": 600}
+HOLD: dict[str, Any] = {"expiresInSeconds": 600}
 
 
 @pytest.fixture
 async def thrifty(database_url: str) -> AsyncIterator[tuple[ApiClient, CommandLog]]:
-    """Somebody before an app that allows two live holds of a customer and three of a key; and what is asked for it."""
+    """A client of an app that allows two live holds a customer and three a key, and the log of its commands."""
     settings = Settings(max_holds=2, max_anonymous_holds=3)
     async with logged_store(database_url) as (store, commands), serving(store, settings=settings) as client:
         api = ApiClient(client, store)
@@ -48,8 +48,8 @@ class Pause:
 
 
 async def counted(commands: CommandLog, times: int, asking: "asyncio.Future[Any]") -> None:
-    """Wait until so many counts of holds were answered, or who asks is done without."""
-    while not asking.done() and commands.answered.count("aggregate") < times:  # noqa: ASYNC110 -- the driver tells it in a thread of its own
+    """Wait until so many counts of holds were answered, or the request ends without them."""
+    while not asking.done() and commands.answered.count("aggregate") < times:  # noqa: ASYNC110 -- the driver reports it in a thread of its own
         await asyncio.sleep(0)
 
 
@@ -60,13 +60,13 @@ async def live(api: ApiClient, **where: Any) -> int:
 
 async def one_more(api: ApiClient) -> Any:
     """Hold for Ann."""
-    return await api.book(resource="hall", customer="ann", **HELD)
+    return await api.book(resource="hall", customer="ann", **HOLD)
 
 
 async def one_of_a_group(api: ApiClient) -> Any:
     """Hold for Ann and for Bob."""
     bodies = [booking_body(resource="hall", customer=name) for name in ("bob", "ann")]
-    return await api.request("POST", "/v1/groups", json={"reservations": bodies} | HELD)
+    return await api.request("POST", "/v1/groups", json={"reservations": bodies} | HOLD)
 
 
 async def one_given_on(api: ApiClient) -> Any:
@@ -81,13 +81,13 @@ async def test_who_counts_while_another_is_about_to_hold_waits_for_it(
     monkeypatch: pytest.MonkeyPatch,
     another: Callable[[ApiClient], Awaitable[Any]],
 ) -> None:
-    """With room for one more, the second of two that both have counted is refused, in whichever way it comes."""
+    """With room for one more hold, the second of two requests that both have counted is refused, of any kind."""
     api, commands = thrifty
-    await api.booked(customer="ann", **HELD)
-    await api.booked(customer="bob", **HELD)
+    await api.booked(customer="ann", **HOLD)
+    await api.booked(customer="bob", **HOLD)
     pause = Pause(monkeypatch)
     commands.answered.clear()
-    first = asyncio.create_task(api.book(NINE + HOUR, customer="ann", **HELD))
+    first = asyncio.create_task(api.book(NINE + HOUR, customer="ann", **HOLD))
     await pause.reached.wait()
     second = asyncio.ensure_future(another(api))
     await counted(commands, 2, second)
@@ -98,17 +98,17 @@ async def test_who_counts_while_another_is_about_to_hold_waits_for_it(
     assert await live(api, customer="ann") == 2
 
 
-async def test_nobody_waits_for_other_owners(
+async def test_no_request_waits_for_other_owners(
     thrifty: tuple[ApiClient, CommandLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a hold of one customer is under way, others hold, and so do keys; what is no hold waits for nothing."""
+    """A hold in progress delays no hold of another customer or key, and no booking without a hold."""
     api, _ = thrifty
     pause = Pause(monkeypatch)
-    first = asyncio.create_task(api.book(customer="ann", **HELD))
+    first = asyncio.create_task(api.book(customer="ann", **HOLD))
     await pause.reached.wait()
 
-    await api.booked(resource="hall", customer="bob", **HELD)
-    await api.booked(resource="hall", **HELD)
+    await api.booked(resource="hall", customer="bob", **HOLD)
+    await api.booked(resource="hall", **HOLD)
     await api.booked(resource="hall", customer="ann")
     pause.go.set()
     created(await first)
@@ -118,11 +118,11 @@ async def test_nobody_waits_for_other_owners(
 async def test_a_storm_keeps_the_limit(
     thrifty: tuple[ApiClient, CommandLog], owner: dict[str, Any], limit: int
 ) -> None:
-    """Of sixty at once as many hold as may, the rest is refused, and few counts are needed to tell them."""
+    """Of sixty at once as many hold as may, the rest is refused, and few counts are needed."""
     api, commands = thrifty
     commands.answered.clear()
     answers = await asyncio.gather(
-        *(api.book(NINE + index * HOUR, resource=("room", "hall")[index % 2], **owner, **HELD) for index in range(60))
+        *(api.book(NINE + index * HOUR, resource=("room", "hall")[index % 2], **owner, **HOLD) for index in range(60))
     )
 
     assert [answer.status_code for answer in answers].count(201) == limit
@@ -138,9 +138,9 @@ async def test_who_goes_away_keeps_its_place(
 ) -> None:
     """A caller that hangs up while its hold is written does not make room for a further one."""
     api, commands = thrifty
-    await api.booked(customer="ann", **HELD)
+    await api.booked(customer="ann", **HOLD)
     pause = Pause(monkeypatch)
-    first = asyncio.create_task(api.book(NINE + HOUR, customer="ann", **HELD))
+    first = asyncio.create_task(api.book(NINE + HOUR, customer="ann", **HOLD))
     await pause.reached.wait()
     first.cancel()
     await asyncio.wait({first})
@@ -155,15 +155,15 @@ async def test_who_goes_away_keeps_its_place(
 
 @pytest.mark.parametrize("owner", [{"customer": "ann"}, {}])
 async def test_holds_are_counted_in_an_index(thrifty: tuple[ApiClient, CommandLog], owner: dict[str, Any]) -> None:
-    """The count looks at the live holds of the one owner alone, and not at what it once had or what others hold."""
+    """The count reads the live holds of the one owner alone: none of its former holds and none of other owners."""
     api, commands = thrifty
-    old = await api.booked(**owner, **HELD)
+    old = await api.booked(**owner, **HOLD)
     ok(await api.verb(old, "cancel"))
     for name in ("ann", "bob"):
         await api.booked(customer=name)
-        await api.booked(customer=name, **HELD)
+        await api.booked(customer=name, **HOLD)
     commands.take()
-    await api.booked(**owner, **HELD)
+    await api.booked(**owner, **HOLD)
     (match,) = [command["pipeline"][0]["$match"] for name, command in commands.take() if name == "aggregate"]
     explain = {"explain": {"find": "reservations", "filter": match}, "verbosity": "executionStats"}
     plan: dict[str, Any] = await api.store.database.command(explain)

@@ -48,12 +48,12 @@ REFUSED_FLIGHTS = [
     (20034, "conflict", ["DL120-JFK-LAX-20130124T1358Z"]),
     (24245, "conflict", ["DL120-JFK-LAX-20130129T1409Z"]),
 ]
-"""The lines of that file that overlap, with the flight in their way."""
+"""The lines of that file that overlap an earlier flight, with that flight."""
 
 
 @pytest.mark.servers("fast")
 async def test_the_flights_of_a_month(booking: BookingService, tmp_path: Path) -> None:
-    """Of 26,223 flights six are refused, each naming the flight in its way; the second time nothing changes."""
+    """Of 26,223 flights six are refused, each naming the flight it overlaps; the second import changes nothing."""
     file, rows = tmp_path / "flights.csv", FLIGHTS
     with gzip.open(flights_file(), "rt", encoding="utf-8") as month:
         file.write_text("".join(islice(month, rows + 1)), encoding="utf-8")
@@ -96,7 +96,7 @@ async def test_a_row_becomes_a_reservation(store: Store, booking: BookingService
 
 
 async def test_the_past_is_allowed_with_a_service(store: Store, booking: BookingService) -> None:
-    """Its notice keeps nobody from writing down what has been; its length and buffers hold."""
+    """A service's notice does not refuse a row of the past; its length and buffers apply."""
     now = store.clock.now()
     cut = Service(
         id="cut",
@@ -122,7 +122,7 @@ async def test_the_past_is_allowed_with_a_service(store: Store, booking: Booking
 
 
 async def test_rows_of_a_resource_are_taken_in_the_order_of_the_file(booking: BookingService) -> None:
-    """With hundreds in flight on two dozen resources, the first of those that want a time gets it."""
+    """With hundreds of rows in flight on two dozen resources, the first row that wants a time gets it."""
     rows = [
         import_row(f"{resource}-{hours}-{place}", hours, f"r{resource}")
         for hours in range(5)
@@ -177,7 +177,7 @@ async def test_a_reference_that_stands_twice_is_booked_once(booking: BookingServ
 
 
 async def test_what_is_refused_says_why(store: Store, booking: BookingService) -> None:
-    """Conflicts name who is in the way, by reference or by id; rules and faults say what is wrong."""
+    """Conflicts list the occupants by reference or by id; rules and faults say what is wrong."""
     await add_resource(store, "shut", active=False)
     await add_resource(store, "hall", capacity=5, capacity_mode="guests")
     direct = await booking.book(Book(by="someone", resource=ResourceId("hall"), start=NINE, end=NINE + HOUR, guests=4))
@@ -235,7 +235,7 @@ async def test_a_made_resource_reaches_what_was_there_before(store: Store, booki
 
 
 async def test_what_is_over_takes_no_room(booking: BookingService) -> None:
-    """Rows with a final status are kept as they are and stand in nobody's way; pending ones do."""
+    """Rows with a final status are stored as they are and block no time; pending ones block theirs."""
     statuses = ["cancelled", "no-show", "completed", "expired", "pending", "confirmed"]
     report, complaints = await import_rows(booking, [import_row(status, status=status) for status in statuses])
 
@@ -252,13 +252,13 @@ class Faulty(BookingService):
 
     @override
     async def book(self, intent: Book) -> Any:
-        """Book, or not, and say that nobody knows."""
+        """Book, or do not, and answer `outcome-unknown`."""
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "before":
             raise Problem("overloaded", "Too much is waiting already; nothing was done.")
         made = await super().book(intent)
         if fault == "after":
-            raise Problem("outcome-unknown", "Nobody knows.")
+            raise Problem("outcome-unknown", "The outcome is unknown.")
         return made
 
 
@@ -281,11 +281,11 @@ async def test_the_command(database_url: str, store: Store, tmp_path: Path) -> N
     lines = [",".join(header), *(",".join(str(each.get(name, "")) for name in header) for each in rows)]
     file.write_text("\n".join(lines))
     first = run_reserva("import", str(file), "--create", "--json", "--refused", str(refused), MONGODB_URL=database_url)
-    told = json.loads(first.stdout)
+    report = json.loads(first.stdout)
 
     assert (first.returncode, first.stdout.count("\n")) == (1, 1), first.stderr
-    assert told.pop("seconds") > 0
-    assert told == {
+    assert report.pop("seconds") > 0
+    assert report == {
         "rows": 4,
         "accepted": 2,
         "updated": 0,
@@ -329,8 +329,8 @@ async def test_what_was_imported_reconciles(database_url: str, store: Store, boo
     nowhere = run_reserva("reconcile", "--resource", "nowhere", "--json", MONGODB_URL=database_url)
 
     assert clean.returncode == 0, clean.stderr
-    told = json.loads(clean.stdout)
-    assert (told["kind"], told["state"], told["scanned"], told["findings"], told["conflicts"]) == (
+    record = json.loads(clean.stdout)
+    assert (record["kind"], record["state"], record["scanned"], record["findings"], record["conflicts"]) == (
         "full",
         "succeeded",
         20,

@@ -65,8 +65,8 @@ async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> No
     async def prepare() -> ObjectId:
         return await book_hold(store, next(lifetimes))
 
-    def makers(held: ObjectId) -> list[Make]:
-        return [lambda: Confirm(by="test", reservation=held, resource=ROOM_ID), booking_of]
+    def makers(hold: ObjectId) -> list[Make]:
+        return [lambda: Confirm(by="test", reservation=hold, resource=ROOM_ID), booking_of]
 
     seen: set[tuple[bool, ...]] = set()
     for order, _, outcomes, load in await _all_orders(store, prepare, makers):
@@ -83,10 +83,10 @@ async def test_confirm_and_book_around_the_instant_of_expiry(store: Store) -> No
 @pytest.mark.servers("transactions")
 @pytest.mark.promise("holds")
 async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process whose own clock is an hour behind cannot confirm a hold that is over for everybody else."""
+    """A process whose own clock is an hour behind cannot confirm a hold that is over by the database's clock."""
     await add_resource(store)
-    held = await book_hold(store, timedelta(seconds=-5))
-    before = {"at": store.clock.now() - timedelta(seconds=10)}  # nobody has changed the guard since it was over
+    hold = await book_hold(store, timedelta(seconds=-5))
+    before = {"at": store.clock.now() - timedelta(seconds=10)}  # no change of the guard since the hold was over
     await store.database["guards"].update_one({"_id": "room"}, {"$set": before})
     late = store.clock.millis() - 3_600_000
     monkeypatch.setattr(store.clock, "millis", lambda: late)
@@ -94,7 +94,7 @@ async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeyp
     await desk.start()
 
     with pytest.raises(Problem) as refused:
-        await desk.confirm(held, by="test")
+        await desk.confirm(hold, by="test")
 
     assert refused.value.name == "hold-expired"
     await desk.stop()

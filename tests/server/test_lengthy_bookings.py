@@ -42,7 +42,7 @@ async def book_first(store: Store, capacity: int) -> Any:
 
 
 async def steps_of(store: Store, *intents: Any) -> tuple[list[Any], list[str]]:
-    """What came of them in one batch, and the names of its steps."""
+    """The outcomes of the intents in one batch, and the names of its steps."""
     driver = StepDriver(store, intents)
     try:
         return [*await driver.finish()], driver.done
@@ -51,8 +51,8 @@ async def steps_of(store: Store, *intents: Any) -> tuple[list[Any], list[str]]:
 
 
 @pytest.mark.promise("deadlines")
-async def test_a_year_on_a_busy_resource_is_refused_by_the_first_in_its_way(store: Store) -> None:
-    """Nobody reads all who are in the way, and those who are named are."""
+async def test_a_year_on_a_busy_resource_is_refused_by_its_first_conflicts(store: Store) -> None:
+    """The booking is refused before all occupants are read, and each listed conflict overlaps it."""
     ids = await busy(store)
     (refused,), steps = await steps_of(store, booking_of(NINE, YEAR))
 
@@ -63,7 +63,7 @@ async def test_a_year_on_a_busy_resource_is_refused_by_the_first_in_its_way(stor
     assert ("occupants.glimpse" in steps, "occupants.read" in steps) == (True, False)
 
 
-async def test_a_move_to_a_year_is_refused_in_the_same_way(store: Store) -> None:
+async def test_a_move_to_a_year_is_refused_by_its_first_conflicts(store: Store) -> None:
     """A reservation that would be prolonged beyond many others does not count itself among them."""
     await busy(store)
     made = await book_accepted(store, start=NINE - HOUR)
@@ -93,7 +93,7 @@ async def test_what_the_first_do_not_refuse_is_judged_by_all(store: Store) -> No
 
 
 async def test_a_group_and_a_batch_are_judged_by_all(store: Store) -> None:
-    """A group names everybody who cannot be had, and who stands behind somebody in a batch sees what that one did."""
+    """A group lists every member that cannot be booked, and a later intent of a batch sees the earlier ones."""
     await busy(store)
     year = booking_of(NINE, YEAR)
     (refused,), _ = await steps_of(store, BookGroup(by="test", members=[year, booking_of(NINE + 2 * YEAR, YEAR)]))
@@ -116,10 +116,10 @@ async def test_a_pool_is_not_refused_for_its_busy_member(store: Store) -> None:
 
 
 def test_a_lengthy_wish_shares_no_batch() -> None:
-    """Those who want an hour do not wait for all that it must read."""
+    """Bookings of an hour do not wait for all that a long booking reads."""
     year, hour = booking_of(NINE, YEAR), booking_of()
     for first, second in ((year, hour), (hour, year)):
-        tickets = [Ticket(each, lanes_of(each), 0, 0, None) for each in (first, second)]  # type: ignore[arg-type]  # nobody waits
+        tickets = [Ticket(each, lanes_of(each), 0, 0, None) for each in (first, second)]  # type: ignore[arg-type]  # no caller waits
         chosen = BatchBuilder(64, 64)
         chosen.add(tickets[0])
         assert chosen.is_full is (first is year)

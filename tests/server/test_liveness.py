@@ -1,4 +1,4 @@
-"""Which processes count as dead: only those that surely are, whatever happens to the database's answers."""
+"""Which processes count as dead, also when the database's answers are late or lost."""
 
 import asyncio
 from typing import Any
@@ -16,14 +16,14 @@ from tests.support.process_rows import process_of_another_machine, process_rows
 
 
 async def put(store: Store, **fields: Any) -> Process:
-    """Somebody else's row."""
+    """The row of another process."""
     row = process_of_another_machine(**fields)
     await store.database["processes"].insert_one(row.to_mongo())
     return row
 
 
 async def beaten(store: Store, row: Process) -> None:
-    """One more beat of somebody else."""
+    """One more beat of another process."""
     await store.database["processes"].update_one({"_id": row.id}, {"$inc": {"beat": 1}})
 
 
@@ -44,7 +44,7 @@ async def test_who_beats_while_it_is_ended_keeps_its_row(mock_store: Store, monk
 
 
 async def test_an_answer_that_came_late_proves_no_silence(mock_store: Store) -> None:
-    """Silence is counted from the end of one look to the beginning of another: what lay between is not known."""
+    """Silence is counted from the end of one read to the beginning of another: beats between them are unknown."""
     other = await put(mock_store)
     begun_and_ended = iter([0, 5, 5.1, 15, 15, 15])
     watch = Reaper(mock_store, clock=lambda: next(begun_and_ended) / 5 * SILENT_SECONDS)
@@ -54,21 +54,21 @@ async def test_an_answer_that_came_late_proves_no_silence(mock_store: Store) -> 
 
 
 async def test_only_who_beats_before_our_eyes_is_running(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row alone is no life: each of them must have been seen to change."""
+    """A process counts as running once its row was seen to change; a row alone is not enough."""
     monkeypatch.setattr(reaper, "_POLL_SECONDS", 0.0)
     first, second = await put(mock_store), await put(mock_store)
-    looked = asyncio.create_task(reaper.running(mock_store))
+    running = asyncio.create_task(reaper.running(mock_store))
     for row in (first, second):
         for _ in range(20):
             await asyncio.sleep(0)
-        assert not looked.done()
+        assert not running.done()
         await beaten(mock_store, row)
 
-    assert {row.id for row in await looked} == {first.id, second.id}
+    assert {row.id for row in await running} == {first.id, second.id}
 
 
-async def test_a_process_looks_for_the_dead_as_it_starts(mock_store: Store) -> None:
-    """Those of its own machine that are gone are ended before it books anything."""
+async def test_a_process_ends_dead_neighbours_at_its_start(mock_store: Store) -> None:
+    """Processes of its own machine that no longer run are ended before it books anything."""
     await put(mock_store, place=PLACE, pid=2**22 + 1, started="earlier")
     booking = BookingService(mock_store)
     await booking.start()
@@ -78,8 +78,8 @@ async def test_a_process_looks_for_the_dead_as_it_starts(mock_store: Store) -> N
     assert [row["_id"] for row in left] == [booking.heartbeat._row.id]
 
 
-async def test_nobody_who_has_left_beats_again(mock_store: Store) -> None:
-    """A look that was still under way as its process stopped writes no row behind it."""
+async def test_a_stopped_process_beats_no_more(mock_store: Store) -> None:
+    """A check that was still running when its process stopped writes no row afterwards."""
     booking = BookingService(mock_store)
     await booking.start()
     await booking.stop()
@@ -89,8 +89,10 @@ async def test_nobody_who_has_left_beats_again(mock_store: Store) -> None:
 
 
 @pytest.mark.parametrize("why", ["cut off", "away"])
-async def test_who_could_not_watch_judges_nobody(mock_store: Store, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
-    """After a look that failed, or a pause of its own, a process forgets since when the others have been silent."""
+async def test_a_process_that_could_not_watch_declares_none_dead(
+    mock_store: Store, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    """After a failed read, or a pause of its own, a process forgets since when the others have been silent."""
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
     booking = BookingService(mock_store)
     await booking.start()
@@ -111,15 +113,17 @@ async def test_who_could_not_watch_judges_nobody(mock_store: Store, monkeypatch:
 
 
 async def _nothing() -> None:
-    """Look at nobody."""
+    """Find no process."""
 
 
 async def _cut_off() -> None:
     raise AutoReconnect("connection closed")
 
 
-async def test_whoever_was_away_beats_before_it_books(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its row may be gone by now; as long as its beats are recent it writes none for a batch."""
+async def test_a_process_beats_before_it_books_after_a_pause(
+    mock_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pause its row may have been removed; while its beats are recent a batch needs no further beat."""
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
     booking = BookingService(mock_store)
     await booking.start()

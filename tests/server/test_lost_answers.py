@@ -39,7 +39,7 @@ from tests.support.times import HOUR, NINE
 
 def update_of(collection: str) -> Wanted:
     """Updates of that collection outside every transaction."""
-    return lambda said: said.get("update") == collection and "autocommit" not in said
+    return lambda command: command.get("update") == collection and "autocommit" not in command
 
 
 @pytest.mark.servers("transactions")
@@ -48,7 +48,7 @@ class TestCancel:
     """A cancellation, which is one write without a transaction."""
 
     async def test_it_is_known_by_what_it_wrote(self, store: Store, database_url: str) -> None:
-        """Where only the answers get lost, it is told from the history that it was done, and is written once."""
+        """Where only the answers get lost, the history shows that it was written, and it is written once."""
         await add_resource(store)
         made = await book_accepted(store)
         async with faulty(database_url) as (proxy, booking):
@@ -58,7 +58,7 @@ class TestCancel:
         assert lost.met.is_set()
         assert [entry.to for entry in cancelled.history] == ["confirmed", "cancelled"]
 
-    async def test_nobody_is_told_that_nothing_was_done(self, store: Store, database_url: str) -> None:
+    async def test_an_open_outcome_is_never_reported_as_undone(self, store: Store, database_url: str) -> None:
         """Where its writes may yet arrive it is `outcome-unknown` with the id; and one of them does arrive."""
         await add_resource(store)
         made = await book_accepted(store)
@@ -76,7 +76,7 @@ class TestCancel:
 
 
 async def changed(store: Store, before: dict[str, Any] | None) -> dict[str, Any]:
-    """The reservation once it is another than before; whoever changes it does so beside this loop."""
+    """The reservation once it differs from before; the change comes from outside this loop."""
     assert before is not None
     while True:
         row: dict[str, Any] | None = await store.database["reservations"].find_one({"_id": before["_id"]})
@@ -104,8 +104,8 @@ async def test_the_twin_of_an_unknown_outcome_does_not_know_either(store: Store)
 
 
 @pytest.mark.servers("transactions")
-async def test_what_a_key_told_before_does_not_hang_on_others(store: Store) -> None:
-    """The replay of what was booked earlier is told, whatever becomes of the batch that it is in."""
+async def test_a_replay_does_not_depend_on_its_batch(store: Store) -> None:
+    """A replay of an earlier booking is answered, whatever the outcome of its batch."""
     await add_resource(store)
     await book_accepted(store, token=keyed_booking_of().token)
     driver = FailingStepDriver(store, [keyed_booking_of(), booking_of(NINE + 2 * HOUR)])
@@ -120,7 +120,7 @@ async def test_what_a_key_told_before_does_not_hang_on_others(store: Store) -> N
 
 
 class Overtaken(FailingStepDriver):
-    """An driver whose commit is done but not answered; before it asks what came of that, somebody else is there."""
+    """A driver whose commit is applied but not answered; another driver runs before it asks for the outcome."""
 
     def overtaken_by(self, other: StepDriver) -> None:
         """Let the other do all it does."""
@@ -145,7 +145,7 @@ def name_of_service(value: str, version: int | None = None) -> EditService:
 @pytest.mark.servers("transactions")
 @pytest.mark.promise("deadlines")
 class TestEdit:
-    """An edit that was committed, and edited again by somebody else before it was known to be."""
+    """An edit that was committed, and overwritten by another edit before its outcome was known."""
 
     async def _edited_twice(self, store: Store, mine: AnyIntent, other: AnyIntent) -> Any:
         first, second = Overtaken(store, [mine]), StepDriver(store, [other])
@@ -158,7 +158,7 @@ class TestEdit:
         return outcome
 
     async def test_of_a_resource_is_not_stale(self, store: Store) -> None:
-        """The caller is told what it did, not that somebody else was first."""
+        """The answer reports the caller's own edit, and not that another one was first."""
         await add_resource(store)
         mine = await planned_edit(store, Changes({"capacity": 2}))
         mine.version = 1
@@ -190,7 +190,7 @@ class TestOptimisticEdit:
     """Without transactions an edit is two writes; the second, which makes others forget, may be lost."""
 
     @pytest.mark.parametrize("done", [True, False], ids=["answer", "write"])
-    async def test_nobody_goes_on_by_the_old_capacity(self, mock_store: Store, done: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    async def test_no_booking_uses_the_old_capacity(self, mock_store: Store, done: bool) -> None:  # noqa: FBT001  # a parameter of the test
         """Whether the edit was acknowledged or not, what it wrote counts at once in the process that wrote it."""
         await add_resource(mock_store, capacity=2)
         booking = BookingService(mock_store)
@@ -216,7 +216,7 @@ class TestOptimisticEdit:
         await booking.stop()
 
 
-async def test_a_row_of_ones_own_is_not_somebody_elses(
+async def test_a_row_of_ones_own_is_no_duplicate(
     mock_app_client: httpx.AsyncClient, mock_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver's second try that meets what its first one wrote has made the customer; a second request has not."""

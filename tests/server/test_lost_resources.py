@@ -23,13 +23,13 @@ async def test_what_needs_the_resource_says_so(store: Store) -> None:
     async with serving(store) as client:
         api = ApiClient(client, store)
         await api.resource()
-        held = await stray(api, expiresInSeconds=600)
+        hold = await stray(api, expiresInSeconds=600)
         answers = [
-            await api.verb(held, "confirm"),
-            await api.verb(held, "extend", expiresInSeconds=900),
-            await api.change(held, notes="x"),
-            await api.change(held, guests=2),
-            await api.change(held, resource="room"),
+            await api.verb(hold, "confirm"),
+            await api.verb(hold, "extend", expiresInSeconds=900),
+            await api.change(hold, notes="x"),
+            await api.change(hold, guests=2),
+            await api.change(hold, resource="room"),
         ]
 
     for answer in answers:
@@ -49,14 +49,14 @@ async def test_it_can_be_cancelled(store: Store) -> None:
 
 @pytest.mark.servers("transactions")
 async def test_its_group_can_be_cancelled(store: Store) -> None:
-    """And together with others that are where they should be, or with nobody who is."""
+    """A group is cancelled too, with some or all of its members on a missing resource."""
     async with serving(store) as client:
         api = ApiClient(client, store)
         await api.resource(capacity=9)
-        for strays in (1, 2):
+        for missing in (1, 2):
             body = {"reservations": [booking_body(), booking_body()]}
             group = created(await api.request("POST", "/v1/groups", json=body))
-            for each in group["reservations"][:strays]:
+            for each in group["reservations"][:missing]:
                 await api.overwrite(each, resource="nowhere")
             answer = await api.request("POST", f"/v1/groups/{group['id']}/cancel")
             assert [each["status"] for each in ok(answer)["reservations"]] == ["cancelled", "cancelled"]

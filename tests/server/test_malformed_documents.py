@@ -93,7 +93,7 @@ class Watched:
         """One request."""
         try:
             answer = await self.api.request(method, path, **more)
-        except Exception as error:  # noqa: BLE001  # told with what was stored
+        except Exception as error:  # noqa: BLE001  # reported with the stored value
             self.failures.append(f"{self.value}: {method} {path}: {type(error).__name__}: {error}"[:300])
             return httpx.Response(500)
         unexplained = answer.status_code == 422 and not answer.json().keys() & {"errors", "members"}
@@ -283,7 +283,7 @@ CATALOGUE: list[tuple[str, str]] = [
 async def test_no_value_of_the_catalogue_makes_a_request_fail(
     api: ApiClient, server_name: str, kind: str, field: str
 ) -> None:
-    """It is shown or left out, and who asks for it, or books it, is told which field cannot be read."""
+    """It is shown or left out, and a request that needs it names the field that cannot be read."""
     watched = Watched(api)
     catalogue = api.store.database[kind]
     await api.store.database["reservations"].delete_many({})
@@ -364,7 +364,7 @@ async def test_a_spoilt_key_is_nobodys(api: ApiClient) -> None:
 
 @pytest.mark.servers("wire")
 async def test_a_cursor_names_what_a_document_can_hold(api: ApiClient) -> None:
-    """Any other value would fail on its way to the server, or there: half a surrogate, a number out of range."""
+    """Any other value would fail in the driver or on the server: half a surrogate, a number out of range."""
     deep = "={" + '"a": {' * 150 + "}" * 151
     marks = ['="\\ud800"', '={"$numberLong": "100000000000000000000"}', deep]
     marks += ['={"$date": {"$numberLong": "100000000000000000000"}}', '={"a\\u0000": 1}']
