@@ -180,8 +180,8 @@ async def test_a_bound_key_sees_its_own_customer_alone(client: httpx.AsyncClient
     assert (await client.get("/v1/customers/ada")).status_code == 200
     assert [each["id"] for each in (await client.get("/v1/customers")).json()["items"]] == ["ada"]
     assert strangers.text.replace("bob", "eve") != strangers.text
-    nobody = problem(await client.get("/v1/customers/eve"), "not-found")
-    assert problem(strangers, "not-found")["detail"].replace("bob", "eve") == nobody["detail"]
+    missing = problem(await client.get("/v1/customers/eve"), "not-found")
+    assert problem(strangers, "not-found")["detail"].replace("bob", "eve") == missing["detail"]
     problem(await client.patch("/v1/customers/bob", **edit), "not-found")
     problem(await client.patch("/v1/customers/ada", **edit), "forbidden")
     problem(await client.post("/v1/customers", json={"name": "x"}), "forbidden")

@@ -218,8 +218,8 @@ class TestZones:
         await api.resource("b", timezone="Asia/Tokyo", services=["cut"])
 
         async def zone(**asked: Any) -> str:
-            told: str = ok(await api.get(AVAILABILITY, service="cut", **MONDAY, **asked))["timezone"]
-            return told
+            answered: str = ok(await api.get(AVAILABILITY, service="cut", **MONDAY, **asked))["timezone"]
+            return answered
 
         assert await zone() == "Asia/Tokyo"
         await api.resource("c", timezone="Europe/Berlin", services=["cut"])
@@ -429,25 +429,25 @@ class TestExplain:
             ok(await api.edit(path, active=False))
 
         wish = booking_body(start, 2 * HOUR, service="cut", guests=2)
-        told = ok(await api.get(EXPLAIN, **wish))
-        assert told["bookable"] is False
-        assert failed_rules(told) == list(RULES)
-        checks = {check["rule"]: check for check in told["checks"]}
-        assert all(check["detail"].strip() for check in told["checks"])
+        explanation = ok(await api.get(EXPLAIN, **wish))
+        assert explanation["bookable"] is False
+        assert failed_rules(explanation) == list(RULES)
+        checks = {check["rule"]: check for check in explanation["checks"]}
+        assert all(check["detail"].strip() for check in explanation["checks"])
         assert checks["schedule"]["override"] == f"{start:%Y-%m-%d}"
         assert checks["time-off"]["timeOff"] == off["id"]
         assert checks["capacity"]["reservation"] == taken["id"]
         refused = problem(await api.post(wish), "rule")
-        assert refused["checks"] == told["checks"]
+        assert refused["checks"] == explanation["checks"]
         assert len(refused["errors"]) == len(RULES)
 
     async def test_a_free_time_passes_every_rule(self, room: ApiClient) -> None:
         """With nothing beside rule, verdict and sentence."""
-        told = ok(await room.get(EXPLAIN, **booking_body()))
+        explanation = ok(await room.get(EXPLAIN, **booking_body()))
 
-        assert told["bookable"] is True
-        assert failed_rules(told) == []
-        assert all(set(check) == {"rule", "ok", "detail"} for check in told["checks"])
+        assert explanation["bookable"] is True
+        assert failed_rules(explanation) == []
+        assert all(set(check) == {"rule", "ok", "detail"} for check in explanation["checks"])
 
     async def test_the_reservation_is_named_to_whoever_may_read_it(self, room: ApiClient) -> None:
         """Not without the scope, nor to a stranger; in a refusal as in the explanation."""
@@ -475,8 +475,8 @@ class TestExplain:
         midnight = NINE - 9 * HOUR
 
         for start, service in ((NINE, "cut"), (midnight, "stay")):
-            told = ok(await api.get(EXPLAIN, **booking_body(start, None, service=service)))
-            assert told["bookable"] is True
+            explanation = ok(await api.get(EXPLAIN, **booking_body(start, None, service=service)))
+            assert explanation["bookable"] is True
         assert failed_rules(ok(await api.get(EXPLAIN, **booking_body(NINE, None, service="stay")))) == ["duration"]
 
     @pytest.mark.parametrize(
@@ -510,10 +510,10 @@ class TestNextFree:
     async def test_a_conflict_tells_the_next_three(self, room: ApiClient) -> None:
         """On the grid, in order, over the night; what was asked for is not among them."""
         await room.booked(NINE, 2 * HOUR)
-        told = problem(await room.book(), "conflict")["nextFree"]
+        starts = problem(await room.book(), "conflict")["nextFree"]
 
-        assert told == [render(NINE + n) for n in (2 * HOUR, DAY, DAY + HOUR)]
-        for start in told:
+        assert starts == [render(NINE + n) for n in (2 * HOUR, DAY, DAY + HOUR)]
+        for start in starts:
             await room.booked(parse(start))
 
     async def test_they_are_for_the_same_request(self, api: ApiClient) -> None:
@@ -525,8 +525,8 @@ class TestNextFree:
         await api.booked(NINE + DAY + 2 * HOUR, HOUR, guests=3)
 
         async def following(length: timedelta, guests: int) -> list[str]:
-            told = problem(await api.book(NINE, length, guests=guests, service="cut"), "conflict")["nextFree"]
-            return [start[8:16] for start in told]
+            starts = problem(await api.book(NINE, length, guests=guests, service="cut"), "conflict")["nextFree"]
+            return [start[8:16] for start in starts]
 
         assert await following(HOUR, 3) == ["07T10:00", "07T10:30", "07T11:00"]
         assert await following(2 * HOUR, 3) == ["07T10:00", "09T09:00", "09T09:30"]
@@ -553,18 +553,18 @@ class TestNextFree:
         ):
             assert problem(answer, "hold-expired")["nextFree"] == [render(NINE + n * DAY) for n in range(3)]
         await room.booked()
-        told = problem(await room.verb(hold, "confirm"), "hold-expired")["nextFree"]
-        assert told == [render(NINE + n * DAY) for n in (1, 2, 3)]
+        starts = problem(await room.verb(hold, "confirm"), "hold-expired")["nextFree"]
+        assert starts == [render(NINE + n * DAY) for n in (1, 2, 3)]
 
     async def test_a_move_is_not_in_its_own_way(self, room: ApiClient) -> None:
         """What it leaves is free for it."""
         await room.booked(NINE + HOUR, 2 * HOUR)
         mine = await room.booked()
-        told = problem(await room.change(mine, startTime=render(NINE + HOUR)), "conflict")["nextFree"]
-        assert told == [render(NINE + n) for n in (DAY, DAY + HOUR, DAY + 2 * HOUR)]
+        starts = problem(await room.change(mine, startTime=render(NINE + HOUR)), "conflict")["nextFree"]
+        assert starts == [render(NINE + n) for n in (DAY, DAY + HOUR, DAY + 2 * HOUR)]
 
-        told = problem(await room.change(mine, endTime=render(NINE + 2 * HOUR)), "conflict")["nextFree"]
-        assert told == [render(NINE + n * DAY) for n in (1, 2, 3)]
+        starts = problem(await room.change(mine, endTime=render(NINE + 2 * HOUR)), "conflict")["nextFree"]
+        assert starts == [render(NINE + n * DAY) for n in (1, 2, 3)]
 
     @pytest.mark.promise("questions")
     async def test_a_full_week_by_the_minute_is_not_judged(self, api: ApiClient, judged: list[str]) -> None:
@@ -573,9 +573,9 @@ class TestNextFree:
         await api.resource(services=["cut"])
         await api.booked(NINE, 6 * DAY)
         judged.clear()
-        told = problem(await api.book(service="cut"), "conflict")["nextFree"]
+        starts = problem(await api.book(service="cut"), "conflict")["nextFree"]
 
-        assert told == [render(NINE + 6 * DAY + n * MINUTE) for n in range(3)]
+        assert starts == [render(NINE + 6 * DAY + n * MINUTE) for n in range(3)]
         beside = [thread for thread in judged if thread.startswith("work")]
         assert len(beside) == 3
         assert len(judged) <= 4  # and once by the write path
@@ -588,8 +588,8 @@ class TestNextFree:
             await api.booked(NINE + n * HOUR, HOUR - 20 * MINUTE)
         for most, count in ((30, 3), (10, 0)):
             monkeypatch.setattr(next_free, "CANDIDATES_MAX", most)
-            told = problem(await api.book(NINE, 30 * MINUTE, service="cut"), "conflict")["nextFree"]
-            assert len(told) == count
+            starts = problem(await api.book(NINE, 30 * MINUTE, service="cut"), "conflict")["nextFree"]
+            assert len(starts) == count
 
     async def test_a_database_that_hangs_keeps_no_refusal_waiting(
         self, room: ApiClient, monkeypatch: pytest.MonkeyPatch
@@ -627,8 +627,8 @@ class TestNextFree:
             await api.booked(resource=name, length=4 * HOUR)
         for n in range(3):
             body = {"service": "cut", "startTime": render(NINE + n * HOUR)}
-            told = problem(await api.post(body), "conflict")["nextFree"]
-            assert told == [render(NINE + n * HOUR) for n in (4, 5, 6)]
+            starts = problem(await api.post(body), "conflict")["nextFree"]
+            assert starts == [render(NINE + n * HOUR) for n in (4, 5, 6)]
         assert read == [["a", "b", "c"], [], []]
 
         await api.booked(NINE + 4 * HOUR, resource="a")
@@ -645,8 +645,8 @@ class TestNextFree:
             await api.booked(resource=name)
         await api.booked(NINE + HOUR, resource="a")
 
-        told = problem(await api.post({"service": "cut", "startTime": render(NINE)}), "conflict")["nextFree"]
-        assert told == [render(NINE + n) for n in (HOUR, 2 * HOUR, DAY)]
+        starts = problem(await api.post({"service": "cut", "startTime": render(NINE)}), "conflict")["nextFree"]
+        assert starts == [render(NINE + n) for n in (HOUR, 2 * HOUR, DAY)]
 
 
 class TestPool:
@@ -681,14 +681,16 @@ class TestPool:
             assert [each["reservation"] for each in refused["conflicts"]] == [blamed]
 
     @pytest.mark.parametrize(
-        ("said", "pointer"),
+        ("fields", "pointer"),
         [({}, "/resource"), ({"service": "nothing"}, "/service"), ({"service": "cut", "resource": "any"}, "/service")],
     )
-    async def test_a_pool_without_members_is_no_pool(self, api: ApiClient, said: dict[str, str], pointer: str) -> None:
+    async def test_a_pool_without_members_is_no_pool(
+        self, api: ApiClient, fields: dict[str, str], pointer: str
+    ) -> None:
         """Neither resource nor service, an unknown service, or one that nobody offers."""
         await api.service()
         times = {"startTime": render(NINE), "endTime": render(NINE + HOUR)}
-        problem(await api.post(said | times), "invalid", pointer)
+        problem(await api.post(fields | times), "invalid", pointer)
 
 
 class TestLocalTimes:
@@ -733,7 +735,7 @@ class TestLocalTimes:
             assert parse(body["endTime"]) - parse(body["startTime"]) == length * HOUR
 
     @pytest.mark.parametrize(
-        ("said", "pointer"),
+        ("fields", "pointer"),
         [
             ({"localStart": "2030-01-07T09:00"}, "/timezone"),
             ({"localStart": "2030-01-07T09:00", "timezone": "Mars/Olympus"}, "/timezone"),
@@ -745,7 +747,7 @@ class TestLocalTimes:
             ({"localStart": "2030-01-07T11:00", "timezone": "UTC"}, "/endTime"),
         ],
     )
-    async def test_what_no_clock_shows_is_refused(self, api: ApiClient, said: dict[str, str], pointer: str) -> None:
+    async def test_what_no_clock_shows_is_refused(self, api: ApiClient, fields: dict[str, str], pointer: str) -> None:
         """A problem that points at the field."""
         await api.resource()
-        problem(await api.post({"resource": "room", "endTime": render(NINE + HOUR), **said}), "invalid", pointer)
+        problem(await api.post({"resource": "room", "endTime": render(NINE + HOUR), **fields}), "invalid", pointer)

@@ -360,9 +360,9 @@ async def test_an_edit_that_strands_bookings_lists_them(client: httpx.AsyncClien
     stranded = [await book(client, 5), await book(client, 5, customer="ada")]
     await book(client, 6)
 
-    told = problem(await edit(client, "/v1/resources/room", capacity=1), "stranded-bookings")
-    assert told["total"] == 2
-    assert sorted(told["reservations"], key=lambda each: each["id"]) == sorted(
+    refusal = problem(await edit(client, "/v1/resources/room", capacity=1), "stranded-bookings")
+    assert refusal["total"] == 2
+    assert sorted(refusal["reservations"], key=lambda each: each["id"]) == sorted(
         [
             {
                 name: each[name]
@@ -383,10 +383,10 @@ async def test_who_may_not_read_reservations_learns_only_how_many(client: httpx.
     await add(client, "resources", id="room")
     await book(client, 5)
     client.headers["Authorization"] = f"Bearer {await make_key(mock_store, 'catalogue:write')}"
-    told = problem(await edit(client, "/v1/resources/room", capacityMode="guests"), "stranded-bookings")
+    refusal = problem(await edit(client, "/v1/resources/room", capacityMode="guests"), "stranded-bookings")
 
-    assert told["total"] == 1
-    assert "reservations" not in told
+    assert refusal["total"] == 1
+    assert "reservations" not in refusal
 
 
 async def test_what_units_mean_stays_while_bookings_are_to_come(client: httpx.AsyncClient) -> None:

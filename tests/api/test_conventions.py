@@ -153,7 +153,7 @@ async def test_the_body_has_a_size(client: httpx.AsyncClient) -> None:
 async def test_a_client_that_leaves_is_no_error_of_ours(mock_store: Store) -> None:
     """A body that breaks off is the client's affair: nothing is logged, nothing is written."""
     app = create_app(Settings(), store=mock_store)
-    told: list[Any] = []
+    messages: list[Any] = []
     events = iter([{"type": "http.request", "body": b'{"na', "more_body": True}, {"type": "http.disconnect"}])
     key = await make_key(mock_store, "admin")
     scope = {
@@ -168,12 +168,12 @@ async def test_a_client_that_leaves_is_no_error_of_ours(mock_store: Store) -> No
         return next(events)
 
     async def send(message: Any) -> None:
-        told.append(message)
+        messages.append(message)
 
     async with running(app):
         with capture_logs() as logged:
             await app(cast("Any", scope), receive, send)
-    assert told[0]["status"] == 400
+    assert messages[0]["status"] == 400
     assert logged == []
     assert await mock_store.database["resources"].count_documents({}) == 0
 
@@ -243,7 +243,7 @@ async def test_health_and_readiness_are_open(client: httpx.AsyncClient) -> None:
 async def test_missing_indexes_are_not_ready(client: httpx.AsyncClient, mock_store: Store) -> None:
     """503 with the same body and why, so that nothing is sent here; what is missing is named in the log."""
     await mock_store.database["reservations"].drop_index("reservation_conflict_lookup")
-    with capture_logs() as said:
+    with capture_logs() as lines:
         answers = [await client.get("/readyz") for _ in "12"]
 
     assert [answer.status_code for answer in answers] == [503, 503]
@@ -252,7 +252,7 @@ async def test_missing_indexes_are_not_ready(client: httpx.AsyncClient, mock_sto
         "mode": "optimistic",
         "reason": "The database is not prepared for this process; its log says what is missing.",
     }
-    (line,) = said
+    (line,) = lines
     assert "reservation_conflict_lookup" in line["reason"]
     assert (await client.get("/healthz")).status_code == 200
 

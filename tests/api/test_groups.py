@@ -56,9 +56,9 @@ class TestBooking:
         (by_member,) = created(await post_group(api, booking_body(expiresInSeconds=60)))["reservations"]
         twice = await post_group(api, booking_body(), booking_body(expiresInSeconds=60), expiresInSeconds=60)
 
-        for held in (by_group, by_member):
-            assert held["status"] == "pending"
-            assert (await api.stored(held))["expiresAt"] - (await api.stored(held))["createdAt"] == MINUTE
+        for hold in (by_group, by_member):
+            assert hold["status"] == "pending"
+            assert (await api.stored(hold))["expiresAt"] - (await api.stored(hold))["createdAt"] == MINUTE
         problem(twice, "invalid", "/reservations/1/expiresInSeconds")
 
     async def test_several_need_transactions(self, api: ApiClient) -> None:

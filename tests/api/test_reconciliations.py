@@ -160,8 +160,8 @@ async def test_the_worker_hears_of_it(mock_store: Store, redis_url: str) -> None
         await client.post(URL, json={"full": True})
     with Redis.from_url(redis_url) as redis:
         assert redis.zrange(job_queue.QUEUE, 0, -1) == [run.encode()]
-        kept = job_queue.deserialize(redis.get(f"arq:job:{run}"))
-    assert (kept["f"], kept["a"]) == (job_queue.RUN, [run])
+        job = job_queue.deserialize(redis.get(f"arq:job:{run}"))
+    assert (job["f"], job["a"]) == (job_queue.RUN, [run])
 
 
 @pytest.mark.promise("bookings-without-redis")

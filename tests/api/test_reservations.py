@@ -45,16 +45,16 @@ class TestAnswer:
         await api.service(bufferBeforeMinutes=10, bufferAfterMinutes=20)
         await api.resource(services=["cut"])
         await api.add("customers", id="ann")
-        said: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "service": "cut",
             "customer": "ann",
             "guests": 3,
             "notes": "By the window, please. ☂",
             "metadata": {"a": "text", "b": 7, "c": 1.5, "d": True, "e": -(2**63), "f": 2**63 - 1, "ü": ""},
         }
-        body = await api.booked(length=None, **said)
+        body = await api.booked(length=None, **fields)
 
-        assert {name: body[name] for name in said} == said
+        assert {name: body[name] for name in fields} == fields
         assert (body["startTime"], body["endTime"]) == ("2030-01-07T09:00:00.000Z", "2030-01-07T10:00:00.000Z")
         assert (body["blockStart"], body["blockEnd"]) == ("2030-01-07T08:50:00.000Z", "2030-01-07T10:20:00.000Z")
         assert body["units"] == 1

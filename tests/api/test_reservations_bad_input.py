@@ -237,16 +237,16 @@ async def test_nesting_is_allowed_down_to_32(api: ApiClient) -> None:
 async def test_all_faults_are_told_at_once(api: ApiClient) -> None:
     """With a pointer each, and how many there are in the sentence."""
     body = booking_body() | {"guests": 0, "startTime": NAIVE, "colour": "red", "metadata": {"a.b": 1, "c": []}}
-    told = problem(await api.post(body), "invalid")
+    refusal = problem(await api.post(body), "invalid")
 
-    assert {fault["pointer"] for fault in told["errors"]} == {
+    assert {fault["pointer"] for fault in refusal["errors"]} == {
         "/guests",
         "/startTime",
         "/colour",
         "/metadata/a.b",
         "/metadata/c",
     }
-    assert "5" in told["detail"]
+    assert "5" in refusal["detail"]
 
 
 @pytest.mark.parametrize("sending", ["whole", "in chunks"])

@@ -296,9 +296,9 @@ class TestTimes:
         await api.service("days", durationType="full-day", maxDays=5)
         for name, zone in (("attic", "Europe/London"), ("tent", "Europe/Berlin")):
             await api.resource(name, timezone=zone, services=["days"])
-        said = {} if spoken is None else {"timezone": spoken}
+        fields = {} if spoken is None else {"timezone": spoken}
         start = datetime.fromisoformat("2030-10-26T23:00:00+00:00")
-        reservation = await api.booked(start, 25 * HOUR, resource="attic", service="days", **said)
+        reservation = await api.booked(start, 25 * HOUR, resource="attic", service="days", **fields)
 
         body = ok(await api.change(reservation, startTime="2030-10-28T00:00:00Z"))
         assert body["endTime"] == "2030-10-29T00:00:00.000Z"

@@ -110,12 +110,12 @@ class TestBound:
         reservation = await ann.booked(service="cut")
         before = await api.contents()
 
-        told = [
+        refusals = [
             problem(await ann.book(NINE + HOUR, service="cut", customer=customer), "invalid", "/customer"),
             problem(await ann.change(reservation, customer=customer), "invalid", "/customer"),
             problem(await api.book(NINE + HOUR, customer="no-one"), "invalid", "/customer"),
         ]
-        assert len({body["detail"].replace(customer, "no-one") for body in told}) == 1
+        assert len({body["detail"].replace(customer, "no-one") for body in refusals}) == 1
         assert await api.contents() == before
 
     async def test_it_does_not_give_its_bookings_away(self, ann: ApiClient) -> None:
@@ -132,13 +132,13 @@ class TestBound:
         """404 in the same words as for an id that there never was; nothing happens to it, no version is told."""
         of = {} if whose is None else {"customer": whose}
         theirs = created(await api.post(booking_body(expiresInSeconds=60) | of))
-        told = []
+        details = []
         for identity in (theirs["id"], NOBODY):
             for tag in ("*", '"1"', '"7"'):
                 answer = await ann.request(method, path_below(below, identity), json=body, headers={"If-Match": tag})
-                told.append(problem(answer, "not-found")["detail"].replace(identity, "-"))
+                details.append(problem(answer, "not-found")["detail"].replace(identity, "-"))
 
-        assert len(set(told)) == 1
+        assert len(set(details)) == 1
         assert await api.read(theirs) == theirs
 
     async def test_lists_show_only_its_own(self, api: ApiClient, ann: ApiClient) -> None:
@@ -235,9 +235,9 @@ class TestOnlyWithAService:
         await api.service("asked", approval=True)
         await api.resource("studio", services=["asked"], capacity=4)
         in_the_salon: dict[str, Any] = {"resource": "salon", "service": "planned"}
-        held = await ann.booked(**in_the_salon, expiresInSeconds=60)
+        hold = await ann.booked(**in_the_salon, expiresInSeconds=60)
         asked = await ann.booked(resource="studio", service="asked")
-        for each in (held, asked, await ann.booked(**in_the_salon)):
+        for each in (hold, asked, await ann.booked(**in_the_salon)):
             problem(await ann.change(each, service=None), "invalid", "/service")
             assert await api.read(each) == each
 

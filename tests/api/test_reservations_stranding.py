@@ -18,7 +18,7 @@ async def edit(api: ApiClient, *, force: bool = False, **patch: Any) -> httpx.Re
     return await api.request("PATCH", ROOM, json=patch, headers={"If-Match": "*"}, params=parameters)
 
 
-def told(reservation: dict[str, Any]) -> dict[str, Any]:
+def listed(reservation: dict[str, Any]) -> dict[str, Any]:
     """What the list of the stranded says of one."""
     names = ("id", "version", "customer", "startTime", "endTime", "status")
     return {name: reservation[name] for name in names if name in reservation}
@@ -40,7 +40,7 @@ async def assert_strands(api: ApiClient, reservations: list[dict[str, Any]], **p
     body = problem(await edit(api, **patch), "stranded-bookings")
 
     assert body["total"] == len(reservations)
-    assert body["reservations"] == [told(each) for each in reservations]
+    assert body["reservations"] == [listed(each) for each in reservations]
     assert await api.contents() == before
     room = ok(await edit(api, force=True, **patch))
     assert {name: room[name] for name in patch} == patch
@@ -142,7 +142,7 @@ async def test_a_switch_of_what_units_mean_is_refused_by_force_too(api: ApiClien
     coming = await api.booked()
     for force in (False, True):
         body = problem(await edit(api, force=force, capacityMode="guests"), "stranded-bookings")
-        assert body["reservations"] == [told(coming)]
+        assert body["reservations"] == [listed(coming)]
     ok(await edit(api, capacityMode="reservations", name="same mode"))
 
     ok(await api.verb(coming, "cancel"))

@@ -127,8 +127,8 @@ class TestTransitions:
         """Cancelled, completed, confirmed: no overlap is in the way of what adds nothing."""
         reservations = [await in_status(api, "confirmed")]
         for day in range(1, 4):
-            held: dict[str, Any] = {"expiresInSeconds": 60} if day == 3 else {}
-            other = await api.booked(NINE + day * timedelta(days=1), **held)
+            fields: dict[str, Any] = {"expiresInSeconds": 60} if day == 3 else {}
+            other = await api.booked(NINE + day * timedelta(days=1), **fields)
             await api.overwrite(other, startTime=NINE, blockStart=NINE)
             await api.overwrite(other, endTime=NINE + HOUR, blockEnd=NINE + HOUR)
             reservations.append(other)
@@ -307,8 +307,8 @@ class TestApproval:
         problem(await clerk.verb(hold, "extend", expiresInSeconds=60), "forbidden-transition")
         problem(await api.book(), "conflict")
         ok(await api.verb(hold, "confirm"))
-        held = await api.booked(NINE + HOUR, service="asked", expiresInSeconds=60)
-        assert ok(await api.verb(held, "confirm"))["status"] == "confirmed"
+        hold = await api.booked(NINE + HOUR, service="asked", expiresInSeconds=60)
+        assert ok(await api.verb(hold, "confirm"))["status"] == "confirmed"
 
     async def test_a_request_stays_one_without_its_service(self, api: ApiClient) -> None:
         """Whoever asked changes neither its service nor, when it has none any more, its status; an admin does."""

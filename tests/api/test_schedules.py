@@ -259,11 +259,11 @@ async def test_a_bad_schedule_is_refused_whole(api: ApiClient, schedule: Any, po
     await api.resource()
     ok(await put(api, NINE_TO_FIVE))
     before = await api.contents()
-    told = problem(await put(api, schedule), "invalid")
+    refusal = problem(await put(api, schedule), "invalid")
 
-    assert set(pointers) <= {fault["pointer"] for fault in told["errors"]}
+    assert set(pointers) <= {fault["pointer"] for fault in refusal["errors"]}
     if len(pointers) == 1 and "windows/1" not in pointers[0]:
-        assert [fault["pointer"] for fault in told["errors"]] == pointers
+        assert [fault["pointer"] for fault in refusal["errors"]] == pointers
     assert await api.contents() == before
 
 
@@ -387,11 +387,11 @@ async def test_explain_says_what_booking_says(api: ApiClient) -> None:
 
     for start in (NINE, NINE - HOUR, NINE + 23 * HOUR, NINE + 48 * HOUR):
         wish = booking_body(start)
-        told = ok(await api.get("/v1/availability/explain", **wish))
+        explanation = ok(await api.get("/v1/availability/explain", **wish))
         answer = await api.post(wish)
-        assert told["bookable"] is (answer.status_code == 201)
-        if not told["bookable"]:
-            assert told["checks"] == problem(answer, "rule")["checks"]
+        assert explanation["bookable"] is (answer.status_code == 201)
+        if not explanation["bookable"]:
+            assert explanation["checks"] == problem(answer, "rule")["checks"]
 
 
 async def test_force_lets_somebody_in_after_hours(api: ApiClient) -> None:
@@ -558,16 +558,16 @@ async def test_who_would_be_stranded_is_listed(
     before = await api.contents()
 
     headers = {"If-Match": "*"}
-    told = problem(await api.request(method, path, json=body, headers=headers), "stranded-bookings")
+    refusal = problem(await api.request(method, path, json=body, headers=headers), "stranded-bookings")
     shown = ("id", "version", "customer", "startTime", "endTime", "status")
     expected = [{name: each[name] for name in shown if name in each} for each in [*lost, *[tuesday] * everybody]]
-    assert sorted(told["reservations"], key=lambda each: each["id"]) == expected
-    assert told["total"] == len(expected)
+    assert sorted(refusal["reservations"], key=lambda each: each["id"]) == expected
+    assert refusal["total"] == len(expected)
     assert await api.contents() == before
 
     clerk = await api.with_scopes("catalogue:write")
     blind = problem(await clerk.request(method, path, json=body, headers=headers), "stranded-bookings")
-    assert (blind["total"], "reservations" in blind) == (told["total"], False)
+    assert (blind["total"], "reservations" in blind) == (refusal["total"], False)
     forced = await clerk.request(method, path, json=body, headers=headers, params={"force": True})
     assert forced.status_code == (201 if method == "POST" else 200), forced.text
     assert {(await api.read(each))["status"] for each in lost} == {"confirmed"}
@@ -586,8 +586,8 @@ async def test_only_what_blocks_and_is_to_come_can_be_stranded(api: ApiClient) -
 
     lasts = await api.booked(now - HOUR, 3 * HOUR)
     hold = await api.booked(now + HOUR, expiresInSeconds=600)
-    told = problem(await put(api, {"weekly": []}), "stranded-bookings")
-    assert [each["id"] for each in told["reservations"]] == [lasts["id"], hold["id"]]
+    refusal = problem(await put(api, {"weekly": []}), "stranded-bookings")
+    assert [each["id"] for each in refusal["reservations"]] == [lasts["id"], hold["id"]]
 
 
 async def test_a_change_that_takes_nothing_strands_nobody(api: ApiClient) -> None:
@@ -620,8 +620,8 @@ async def test_a_full_day_needs_only_some_window(api: ApiClient) -> None:
         await api.booked(NINE + 14 * HOUR, 24 * HOUR),
         await api.booked(NINE + 38 * HOUR, 24 * HOUR, service="stay"),
     ]
-    told = problem(await put(api, NINE_TO_FIVE), "stranded-bookings")
-    assert [each["id"] for each in told["reservations"]] == [each["id"] for each in others]
+    refusal = problem(await put(api, NINE_TO_FIVE), "stranded-bookings")
+    assert [each["id"] for each in refusal["reservations"]] == [each["id"] for each in others]
 
 
 async def test_many_are_counted_and_a_hundred_are_listed(api: ApiClient) -> None:
@@ -629,10 +629,10 @@ async def test_many_are_counted_and_a_hundred_are_listed(api: ApiClient) -> None
     await api.resource(capacity=200)
     minute = timedelta(minutes=1)
     booked = [await api.booked(NINE + (103 - n) * minute) for n in range(103)]
-    told = problem(await go(api), "stranded-bookings")
+    refusal = problem(await go(api), "stranded-bookings")
 
-    assert told["total"] == 103
-    assert [each["id"] for each in told["reservations"]] == [each["id"] for each in reversed(booked)][:100]
+    assert refusal["total"] == 103
+    assert [each["id"] for each in refusal["reservations"]] == [each["id"] for each in reversed(booked)][:100]
 
 
 async def test_a_sick_day_is_three_calls(api: ApiClient) -> None:

@@ -46,7 +46,7 @@ def called(url: str, *arguments: str, code: int = 0) -> "subprocess.CompletedPro
     return ended
 
 
-def told(url: str, *arguments: str, code: int = 0) -> dict[str, Any]:
+def json_output(url: str, *arguments: str, code: int = 0) -> dict[str, Any]:
     """The one line of JSON that it prints."""
     (line,) = called(url, *arguments, "--json", code=code).stdout.splitlines()
     answer: dict[str, Any] = json.loads(line)
@@ -55,7 +55,7 @@ def told(url: str, *arguments: str, code: int = 0) -> dict[str, Any]:
 
 def ids(url: str, *arguments: str) -> list[str]:
     """What a list names."""
-    return [each["id"] for each in told(url, "list", *arguments)["items"]]
+    return [each["id"] for each in json_output(url, "list", *arguments)["items"]]
 
 
 def test_findings_are_listed(url: str) -> None:
@@ -74,14 +74,14 @@ def test_findings_are_listed(url: str) -> None:
     assert ids(url, "--customer", "ann") == everything[:1]
     assert ids(url, "--from", "2030-01-07T10:00:00Z", "--to", "2030-01-07T11:00:00Z") == everything[1:2]
     assert ids(url, "--from", "2030-01-08") == []
-    assert told(url, "list", "--limit", "2")["total"] == 3
+    assert json_output(url, "list", "--limit", "2")["total"] == 3
 
 
 def test_a_finding_is_shown(url: str) -> None:
     """Who is in it, what was said of it; for scripts as the API shows it."""
     identity, *_ = ids(url)
     page = called(url, "show", identity).stdout
-    answer = told(url, "show", identity)
+    answer = json_output(url, "show", identity)
 
     assert {answer["resourceName"], answer["reservationCount"], answer["proposals"] is not None} == {
         "The room",
@@ -98,11 +98,11 @@ def test_words_are_said_of_several(url: str) -> None:
     """By the user of the terminal or whoever they say; 1 if one of them was refused, and the others are done."""
     first, second, third = ids(url)
     until = "2031-01-01"
-    accepted = told(url, "accept", first, second, first, "--note", "fine", "--until", until)["items"]
-    kept = called(url, "show", first).stdout
-    refused = told(url, "acknowledge", third, "0" * 24, second, "--actor", "Bob", code=1)["items"]
+    accepted = json_output(url, "accept", first, second, first, "--note", "fine", "--until", until)["items"]
+    page = called(url, "show", first).stdout
+    refused = json_output(url, "acknowledge", third, "0" * 24, second, "--actor", "Bob", code=1)["items"]
     lines = called(url, "reopen", first, "0" * 24, "--actor", "Bob", code=1).stdout.splitlines()
-    given = told(url, "assign", first, "--assignee", "ann")["items"][0]["finding"]
+    given = json_output(url, "assign", first, "--assignee", "ann")["items"][0]["finding"]
 
     assert [(each["id"], each["status"], each["finding"]["state"]) for each in accepted] == [
         (first, 200, "accepted"),
@@ -110,7 +110,7 @@ def test_words_are_said_of_several(url: str) -> None:
     ]
     last = accepted[0]["finding"]["history"][-1]
     assert (last["by"], last["note"]) == ("zoe", "fine")
-    assert "by zoe until 2031-01-01T00:00Z: a peak of 2, 1 above the capacity" in kept
+    assert "by zoe until 2031-01-01T00:00Z: a peak of 2, 1 above the capacity" in page
     assert [(each["status"], each["problem"]["type"]) for each in refused] == [
         (409, "/problems/forbidden-transition"),
         (404, "/problems/not-found"),
@@ -118,7 +118,7 @@ def test_words_are_said_of_several(url: str) -> None:
     ]
     assert [line.split()[:2] for line in lines[1:]] == [[first, "open"], ["0" * 24, "refused"]]
     assert (given["assignee"], [each["by"] for each in given["history"][1:]]) == ("ann", ["zoe", "Bob", "zoe"])
-    assert told(url, "resolve", third)["items"][0]["finding"]["state"] == "resolved"
+    assert json_output(url, "resolve", third)["items"][0]["finding"]["state"] == "resolved"
 
 
 @pytest.mark.parametrize(("error", "name"), [(KeyError("1234"), "terminal"), (OSError(), "terminal"), (None, "worker")])

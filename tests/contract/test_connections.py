@@ -60,11 +60,11 @@ def half_sent(port: int, key: str) -> socket.socket:
 
 def everything(client: socket.socket) -> bytes:
     """All that comes until the other side closes."""
-    said = b""
+    received = b""
     with client:
         while got := client.recv(65_536):
-            said += got
-    return said
+            received += got
+    return received
 
 
 def test_silent_connections_do_not_make_it_deaf(key: str, database_url: str) -> None:
@@ -83,11 +83,11 @@ def test_their_number_can_be_limited(key: str, database_url: str) -> None:
         first, second, third = (socket.create_connection(("127.0.0.1", port), timeout=SECONDS) for _ in range(3))
         third.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         second.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        said = everything(second)  # once it is answered and closed there is a place for the third
-        then = everything(third)
+        second_answer = everything(second)  # once it is answered and closed there is a place for the third
+        third_answer = everything(third)
         first.close()
 
-    assert [answer.split(b"\r\n")[0] for answer in (said, then)] == [b"HTTP/1.1 200 OK"] * 2
+    assert [answer.split(b"\r\n")[0] for answer in (second_answer, third_answer)] == [b"HTTP/1.1 200 OK"] * 2
 
 
 def test_a_body_that_does_not_arrive(key: str, database_url: str) -> None:
@@ -119,18 +119,18 @@ class Asking(threading.Thread):
         super().__init__(daemon=True)
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
         self.answers = 0
-        self.told = False
+        self.asked_to_close = False
         self.broken: Exception | None = None
 
     @override
     def run(self) -> None:
         """Ask."""
         try:
-            while not self.told:
+            while not self.asked_to_close:
                 self._connection.request("GET", "/healthz")
                 answer = self._connection.getresponse()
                 answer.read()
-                self.told = answer.getheader("Connection") == "close"
+                self.asked_to_close = answer.getheader("Connection") == "close"
                 self.answers += 1
         except (OSError, http.client.HTTPException) as error:
             self.broken = error
@@ -151,7 +151,7 @@ def test_a_lame_duck_loses_nobody(key: str, database_url: str) -> None:
         assert app.end() == 0
 
     assert [client.broken for client in clients if client.broken] == []
-    assert all(client.told for client in clients)
+    assert all(client.asked_to_close for client in clients)
     assert (ready.status_code, ready.json()["reason"]) == (503, "This process has been asked to end.")
     assert (alive.status_code, alive.headers["Connection"]) == (200, "close")
 

@@ -72,10 +72,10 @@ def test_what_is_described_is_what_is_there(app: Litestar, described: dict[str, 
         for path, method, _ in handlers(app)
         if path.startswith(("/v1", "/healthz", "/readyz", "/metrics"))
     }
-    told = operations(described)
+    described_operations = operations(described)
 
-    assert len(told) == len(there)
-    ids = [operation["operationId"] for _, _, operation in told]
+    assert len(described_operations) == len(there)
+    ids = [operation["operationId"] for _, _, operation in described_operations]
     assert len(set(ids)) == len(ids)
     assert all(identity[0].islower() and identity.isalnum() for identity in ids)
 
@@ -163,7 +163,7 @@ def test_what_is_made_is_typed(described: dict[str, Any]) -> None:
 def test_every_operation_declares_its_problems(described: dict[str, Any]) -> None:
     """Those of every route, of every key, body, id and precondition."""
     for path, method, operation in operations(described):
-        told = set(operation["responses"])
+        statuses = set(operation["responses"])
         parameters = {parameter["name"]: parameter["in"] for parameter in operation.get("parameters", [])}
         expected = {"422", "500", "503"}
         expected |= set() if path in OPEN else {"401", "403"}
@@ -171,7 +171,7 @@ def test_every_operation_declares_its_problems(described: dict[str, Any]) -> Non
         expected |= {"404"} if "path" in parameters.values() else set()
         expected |= {"412"} if "If-Match" in parameters else set()
         expected |= {"428"} if method in {"patch", "put"} else set()
-        assert expected <= told, (path, method, expected - told)
+        assert expected <= statuses, (path, method, expected - statuses)
 
 
 def test_changes_need_a_version(described: dict[str, Any]) -> None:

@@ -130,8 +130,8 @@ def test_refused_rows_onto_a_full_disk(url: str, tmp_path: Path, *, json_too: bo
     assert "The file of --refused cannot be written: no space left on device." in ended.stderr
     assert "Traceback" not in ended.stderr
     if json_too:
-        told = json.loads(ended.stdout)
-        assert (told["rows"], told["accepted"], told["unchanged"], told["refused"]) == (4, 1, 2, 1)
+        counts = json.loads(ended.stdout)
+        assert (counts["rows"], counts["accepted"], counts["unchanged"], counts["refused"]) == (4, 1, 2, 1)
     else:
         assert ended.stdout.startswith("4 rows: 1 accepted, 0 updated, 2 unchanged, 0 differs, 1 refused, 0 invalid,")
 
@@ -153,9 +153,9 @@ def test_a_log_onto_a_full_disk(url: str, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     ended = onto(writing, "import", str(tmp_path / "rows.csv"), "--json", url=url, stderr=FULL)
     with os.fdopen(reading) as out:
-        told = json.loads(out.read())
+        counts = json.loads(out.read())
 
-    assert (ended.returncode, told["unchanged"], told["refused"]) == (1, 2, 1)
+    assert (ended.returncode, counts["unchanged"], counts["refused"]) == (1, 2, 1)
 
 
 def test_keys_in_a_pipe(url: str) -> None:
@@ -206,13 +206,13 @@ def test_an_import_that_is_interrupted(url: str, tmp_path: Path, number: signal.
             assert process.wait(SECONDS) == code
         finally:
             process.kill()
-        told, said = json.loads(process.stdout.read()), process.stderr.read()
-    assert "Interrupted before the end of the file" in said
-    assert "Traceback" not in said
-    assert (told["rows"], told["invalid"]) == (told["accepted"] + 1, 1)
+        counts, errors = json.loads(process.stdout.read()), process.stderr.read()
+    assert "Interrupted before the end of the file" in errors
+    assert "Traceback" not in errors
+    assert (counts["rows"], counts["invalid"]) == (counts["accepted"] + 1, 1)
     (tmp_path / "all.csv").write_text(rows)
     again = json.loads(run_reserva("import", str(tmp_path / "all.csv"), "--json", MONGODB_URL=url).stdout)
-    assert (again["rows"], again["unchanged"]) == (901, told["accepted"])
+    assert (again["rows"], again["unchanged"]) == (901, counts["accepted"])
 
 
 @pytest.mark.parametrize("path", ["-", "/dev/stdin"])

@@ -138,18 +138,18 @@ def test_settings() -> None:
     """Every setting is in the table with its default, and no other one is mentioned anywhere."""
     fields = Settings.model_fields.items()
     known = {str(field.validation_alias or f"RESERVA_{name.upper()}"): field.default for name, field in fields}
-    told = {quoted(name)[0]: default for name, default, _ in rows("Settings")}
+    documented = {quoted(name)[0]: default for name, default, _ in rows("Settings")}
 
-    assert told == {name: "unset" if default is None else f"`{default}`" for name, default in known.items()}
+    assert documented == {name: "unset" if default is None else f"`{default}`" for name, default in known.items()}
     named = {name.removesuffix("_FILE") for name in re.findall(r"\bRESERVA_[A-Z_]+", "".join(PAGES))}
     assert named <= known.keys()
 
 
 def test_commands() -> None:
     """Every command is in the table with all its options."""
-    told = {quoted(name)[0]: set(quoted(its)) for name, its, _ in rows("Commands")}
+    documented = {quoted(name)[0]: set(quoted(its)) for name, its, _ in rows("Commands")}
 
-    assert told == {name: options(command) for name, command in COMMANDS.items()}
+    assert documented == {name: options(command) for name, command in COMMANDS.items()}
 
 
 def test_command_lines() -> None:
@@ -176,7 +176,7 @@ def test_routes() -> None:
             for method, (handler, _) in route.route_handler_map.items():
                 if method != "OPTIONS":
                     asked.setdefault(f"{method} {path}", set()).add(scope_of(handler))
-    told = {
+    documented = {
         f"{method} {path}": scopes
         for cell, scopes, *_ in rows("Routes", API)
         if "/" in cell
@@ -185,8 +185,8 @@ def test_routes() -> None:
         for method in methods.split()
     }
 
-    assert told.keys() == asked.keys()
-    for request, scopes in told.items():
+    assert documented.keys() == asked.keys()
+    for request, scopes in documented.items():
         reads, _, writes = scopes.partition("; ")
         expected = reads if request.startswith("GET") or not writes else writes
         assert asked[request] == {expected.strip("`")}, request
@@ -201,14 +201,14 @@ def scope_of(handler: HTTPRouteHandler) -> str:
 
 def test_problems() -> None:
     """The table of problems has all types, each with its status."""
-    told: dict[str, int] = {}
+    documented: dict[str, int] = {}
     for statuses, types, *_ in rows("Problems", API):
         if numbers := re.fullmatch(r"\d{3}(, \d{3})*", statuses):
             several = [int(number) for number in numbers[0].split(", ")]
             names = [name for name in quoted(types) if name != "Retry-After"]
-            told |= zip(names, several if len(several) > 1 else several * len(names), strict=True)
+            documented |= zip(names, several if len(several) > 1 else several * len(names), strict=True)
 
-    assert told == {name: kind.status for name, kind in KINDS.items()}
+    assert documented == {name: kind.status for name, kind in KINDS.items()}
 
 
 @pytest.mark.servers("transactions", once=True)

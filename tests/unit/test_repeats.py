@@ -38,10 +38,10 @@ def written(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.String
     monkeypatch.setattr("sys.stderr", text)
     monkeypatch.setattr(logs, "Repeats", lambda: Repeats(now=clock))
     root = logging.getLogger()
-    kept, level = root.handlers, root.level
+    handlers, level = root.handlers, root.level
     logs.configure(Settings(log_format="json"))
     yield text
-    root.handlers = kept
+    root.handlers = handlers
     root.setLevel(level)
     structlog.reset_defaults()
 

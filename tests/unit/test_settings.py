@@ -34,9 +34,9 @@ def refused(monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
 )
 def test_a_name_that_is_none(monkeypatch: pytest.MonkeyPatch, name: str, nearest: str) -> None:
     """Whatever begins like one of ours and is none is refused with the nearest name, also in other letters."""
-    said = refused(monkeypatch, **{name: "strict"})
+    message = refused(monkeypatch, **{name: "strict"})
 
-    assert f"{name} is no setting of Reserva; the nearest one is {nearest}" in said
+    assert f"{name} is no setting of Reserva; the nearest one is {nearest}" in message
 
 
 @pytest.mark.parametrize("name", ["RESERVA_PORT", "RESERVA_SERVICE_HOST", "RESERVA_PORT_8000_TCP_ADDR"])
@@ -81,11 +81,11 @@ def test_names_that_kubernetes_makes(monkeypatch: pytest.MonkeyPatch, name: str)
 )
 def test_a_value_that_is_none(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
     """One sentence that begins with the name of the variable."""
-    said = refused(monkeypatch, **{name: value})
+    message = refused(monkeypatch, **{name: value})
 
-    assert said.startswith(name)
-    assert words in said
-    assert "pydantic" not in said
+    assert message.startswith(name)
+    assert words in message
+    assert "pydantic" not in message
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_addresses_of_redis(monkeypatch: pytest.MonkeyPatch, url: str, database:
 
 def test_every_fault_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever mends one thing after the other is told all of them the first time."""
-    said = refused(monkeypatch, RESERVA_MOED="strict", RESERVA_MAX_HOLDS="-1", REDIS_URL="http://x")
+    message = refused(monkeypatch, RESERVA_MOED="strict", RESERVA_MAX_HOLDS="-1", REDIS_URL="http://x")
 
-    assert [name for name in ("RESERVA_MOED ", "RESERVA_MAX_HOLDS:", "REDIS_URL ") if name not in said] == []
+    assert [name for name in ("RESERVA_MOED ", "RESERVA_MAX_HOLDS:", "REDIS_URL ") if name not in message] == []
 
 
 @pytest.mark.parametrize(
@@ -190,10 +190,10 @@ class TestFiles:
         if content is not None:
             (tmp_path / "file").write_bytes(content)
 
-        said = refused(monkeypatch, RESERVA_ALERT_SECRET_FILE=str(tmp_path / "file"))
+        message = refused(monkeypatch, RESERVA_ALERT_SECRET_FILE=str(tmp_path / "file"))
 
-        assert said.startswith("RESERVA_ALERT_SECRET_FILE names ")
-        assert words in said
+        assert message.startswith("RESERVA_ALERT_SECRET_FILE names ")
+        assert words in message
 
 
 def test_strict_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ class TestStatus:
     """The status with which a reservation is made, and whether it blocks."""
 
     @pytest.mark.parametrize(
-        ("fields", "status", "held"),
+        ("fields", "status", "expires"),
         [
             ({"service": "cut"}, "confirmed", None),
             ({"service": "cut", "hold_seconds": 60}, "pending", NOW + MINUTE),
@@ -92,11 +92,11 @@ class TestStatus:
             ({"service": "cut", "status": "completed"}, "completed", None),
         ],
     )
-    def test_of_a_new_reservation(self, fields: dict[str, Any], status: str, held: object) -> None:
+    def test_of_a_new_reservation(self, fields: dict[str, Any], status: str, expires: object) -> None:
         """Confirmed, a hold until its end by the database's clock, a request, or what an import demands."""
         made = booked(view(), **fields)
 
-        assert (made.status, made.expires_at) == (status, held)
+        assert (made.status, made.expires_at) == (status, expires)
         assert [(line.at, line.by, line.to) for line in made.history] == [(NOW, "caller", status)]
 
     @pytest.mark.parametrize(("status", "blocks"), [("confirmed", True), ("pending", True), ("cancelled", False)])

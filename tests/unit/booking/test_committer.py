@@ -108,9 +108,9 @@ async def settle(driver: Scripted, tasks: "list[asyncio.Task[Any]]", script: Scr
             go.set_result(script)
 
     serving = asyncio.create_task(serve())
-    told = await asyncio.gather(*tasks, return_exceptions=True)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     serving.cancel()
-    return told
+    return outcomes
 
 
 def names(intents: list[Any]) -> list[str]:

@@ -25,7 +25,7 @@ def view(*rows: dict[str, Any], **fields: Any) -> FixedView:
     return FixedView([ROOM], [ASKED, STRICT], rows, **fields)
 
 
-def held(**fields: Any) -> dict[str, Any]:
+def stored_hold(**fields: Any) -> dict[str, Any]:
     """A hold that ends in ten minutes."""
     return stored_row(status="pending", **({"expiresAt": NOW + 10 * MINUTE} | fields))
 
@@ -40,7 +40,7 @@ class TestConfirm:
 
     def test_a_live_hold(self) -> None:
         """It has no end any more, and keeps its time."""
-        row = held()
+        row = stored_hold()
         seen = view(row)
         accepted = Confirm(**place_of(row), reason="paid").judge(seen)
 
@@ -55,7 +55,7 @@ class TestConfirm:
     @pytest.mark.promise("hold-expiry")
     def test_a_hold_is_over_at_its_instant(self) -> None:
         """By the guard's clock: not a millisecond before."""
-        row = held(expiresAt=NOW)
+        row = stored_hold(expiresAt=NOW)
 
         assert problem_of(Confirm(**place_of(row)), view(row)) == ("hold-expired", [])
         assert Confirm(**place_of(row)).judge(view(row, now=NOW - timedelta(milliseconds=1))).writes
@@ -63,7 +63,7 @@ class TestConfirm:
     @pytest.mark.promise("approval")
     def test_of_a_service_with_approval_a_hold_becomes_a_request(self) -> None:
         """Which an admin confirms, and nobody else; an admin makes a booking of the hold at once."""
-        row, request = held(service="asked"), stored_row(status="pending", service="asked")
+        row, request = stored_hold(service="asked"), stored_row(status="pending", service="asked")
 
         asked = Confirm(**place_of(row)).judge(view(row)).value
         assert (asked.status, asked.expires_at) == ("pending", None)
@@ -87,7 +87,7 @@ class TestConfirm:
 
     def test_a_group_does_not_spare_an_expired_hold(self) -> None:
         """Its time may be lost."""
-        row = held(expiresAt=NOW)
+        row = stored_hold(expiresAt=NOW)
 
         assert problem_of(Confirm(**place_of(row), spares_final=True), view(row)) == ("hold-expired", [])
 
@@ -98,13 +98,13 @@ class TestExtend:
 
     def test_to_so_many_seconds_from_now(self) -> None:
         """By the guard's clock."""
-        row = held()
+        row = stored_hold()
 
         assert Extend(**place_of(row), seconds=900).judge(view(row)).value.expires_at == NOW + 15 * MINUTE
 
     def test_it_never_becomes_shorter(self) -> None:
         """An earlier end writes nothing, and so does the same one."""
-        row = held()
+        row = stored_hold()
 
         for seconds in (60, 600):
             accepted = Extend(**place_of(row), seconds=seconds).judge(view(row))
@@ -112,7 +112,7 @@ class TestExtend:
 
     def test_at_most_a_day_after_it_was_made(self) -> None:
         """The last second is allowed, the next one is refused at its field."""
-        row = held(createdAt=NOW - DAY + 20 * MINUTE)
+        row = stored_hold(createdAt=NOW - DAY + 20 * MINUTE)
 
         assert Extend(**place_of(row), seconds=1_200).judge(view(row)).writes
         refused = problem_of(Extend(**place_of(row), seconds=1_201), view(row))
@@ -123,7 +123,7 @@ class TestExtend:
         for row, name in (
             (stored_row(status="pending"), "forbidden-transition"),
             (stored_row(), "forbidden-transition"),
-            (held(expiresAt=NOW), "hold-expired"),
+            (stored_hold(expiresAt=NOW), "hold-expired"),
         ):
             assert problem_of(Extend(**place_of(row), seconds=60), view(row)) == (name, [])
 
@@ -162,7 +162,7 @@ class TestClose:
     @pytest.mark.promise("cancellation-notice")
     def test_the_cancellation_notice_binds_all_but_an_admin(self) -> None:
         """Its first instant is still in time; a hold is bound by none."""
-        row, hold = stored_row(service="strict"), held(service="strict")
+        row, hold = stored_row(service="strict"), stored_hold(service="strict")
         last = NINE - 25 * HOUR
 
         assert Close(**place_of(row), to="cancelled").judge(view(row, now=last)).writes
@@ -173,7 +173,7 @@ class TestClose:
 
     def test_a_reservation_whose_resource_is_gone_can_be_closed(self) -> None:
         """And can neither be confirmed nor extended."""
-        row, hold = stored_row(resource="gone"), held(resource="gone")
+        row, hold = stored_row(resource="gone"), stored_hold(resource="gone")
 
         assert Close(**place_of(row), to="cancelled").judge(view(row)).writes
         assert problem_of(Confirm(**place_of(hold)), view(hold)) == ("invalid", ["resource"])
@@ -188,7 +188,7 @@ class TestWhereItLies:
 
     def test_an_unknown_reservation_is_not_found(self, kind: type[ExistingIntent], fields: dict[str, Any]) -> None:
         """And the intent names it as its target."""
-        row = held()
+        row = stored_hold()
         intent = kind(**place_of(row), **fields)
 
         assert problem_of(intent, view()) == ("not-found", [])
@@ -199,7 +199,7 @@ class TestWhereItLies:
         self, kind: type[ExistingIntent], fields: dict[str, Any], moved: dict[str, str]
     ) -> None:
         """The caller has to name the guard of the resource on which it lies now, and its service."""
-        row = held()
+        row = stored_hold()
         seen = view(row | moved)
 
         with pytest.raises(ReservationMoved):

@@ -154,9 +154,9 @@ class TestRefusals:
         for name in ("c", "d"):
             view.occupy(name, START, START + QUARTER)
 
-        told = [self.refused(view).verdict for _ in range(40)]
-        assert {verdict.is_conflict for verdict in told} == {True}
-        assert {taken.id for verdict in told for taken in verdict.conflicts} == {("c", START)}
+        verdicts = [self.refused(view).verdict for _ in range(40)]
+        assert {verdict.is_conflict for verdict in verdicts} == {True}
+        assert {taken.id for verdict in verdicts for taken in verdict.conflicts} == {("c", START)}
 
     def test_fewest_failed_rules_come_first(self) -> None:
         """One that is taken and does not offer the service is further away than one that is deactivated."""
@@ -167,8 +167,8 @@ class TestRefusals:
         view = FixedView(rooms, [offering()])
         view.occupy("a", START, START + QUARTER)
 
-        told = {tuple(check.rule for check in self.refused(view).verdict.failed) for _ in range(20)}
-        assert told == {("resource-active",)}
+        failures = {tuple(check.rule for check in self.refused(view).verdict.failed) for _ in range(20)}
+        assert failures == {("resource-active",)}
 
 
 MEMBERS = 20
@@ -241,12 +241,12 @@ class TestPackings:
         monkeypatch.setattr(Book, "verdict_on", counting)
         monkeypatch.setattr(Search, "_place", placing)
         rooms = pool(6)
-        told = set()
+        refusals = set()
         for _ in range(5):
             group = BookGroup(by="test", members=[taker(rooms, 2 * (place % 3), 5) for place in range(20)])
             with pytest.raises(MembersRefused) as refused:
                 group.judge(FixedView(rooms, [offering()]))
-            told.add(tuple(place for place, _ in refused.value.members))
-        assert len(told) == 1
+            refusals.add(tuple(place for place, _ in refused.value.members))
+        assert len(refusals) == 1
         assert counts["verdicts"] <= 5 * VERDICTS_MAX
         assert counts["placings"] <= 5 * NODES_MAX

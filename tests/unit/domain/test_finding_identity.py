@@ -44,8 +44,8 @@ def extent(start: int, end: int, reservations: Iterable[str]) -> Extent:
 
 def known(name: int, start: int, end: int, *reservations: str, state: State = "open", peak: int = 2) -> StoredFinding:
     """A finding; an accepted one was accepted as it is, up to its peak."""
-    said = accepted(*reservations, peak=peak, excess=peak - 1) if state == "accepted" else None
-    return StoredFinding(name, extent(start, end, reservations), state, said)
+    acceptance = accepted(*reservations, peak=peak, excess=peak - 1) if state == "accepted" else None
+    return StoredFinding(name, extent(start, end, reservations), state, acceptance)
 
 
 def merged(finding: StoredFinding, into: int) -> StoredFinding:
@@ -108,8 +108,8 @@ def test_an_acceptance_is_for_its_excess_and_its_time() -> None:
 def test_an_acceptance_of_very_many_is_for_exactly_these() -> None:
     """Whether fewer are some of them cannot be told, so that nobody is hidden by it who was not in it."""
     names = [f"r{number}" for number in range(50)]
-    said = Acceptance(frozenset(), 2, 1, None, digest(names))
-    finding = replace(known(1, 0, 10, *names[:5]), state="accepted", acceptance=said)
+    acceptance = Acceptance(frozenset(), 2, 1, None, digest(names))
+    finding = replace(known(1, 0, 10, *names[:5]), state="accepted", acceptance=acceptance)
     (same,), _ = match([window(0, 10, *reversed(names))], [finding], NOW)
     (fewer,), _ = match([window(0, 10, *names[:-1])], [finding], NOW)
 
@@ -208,10 +208,10 @@ def situations(draw: st.DrawFn) -> tuple[list[Window], list[StoredFinding]]:
         windows.append(window(start, at, *sorted(draw(NAMES)), peak=draw(st.integers(2, 4))))
     findings = []
     for name in range(draw(st.integers(0, 7))):
-        state, said, seen = draw(STATES), draw(st.none() | ACCEPTANCES), draw(st.booleans())
+        state, acceptance, seen = draw(STATES), draw(st.none() | ACCEPTANCES), draw(st.booleans())
         into = draw(st.none() | st.integers(0, 6)) if state == "resolved" else None
         own = draw(st.none() | extents())
-        findings.append(StoredFinding(name, draw(extents()), state, said, seen, into, own))
+        findings.append(StoredFinding(name, draw(extents()), state, acceptance, seen, into, own))
     return windows, findings
 
 
@@ -233,7 +233,7 @@ def by_pairs(
     parts = [each for each in findings if each.state == "resolved" and ends_unresolved(each, findings)]
     past = [each for each in findings if each.state == "resolved" and each not in parts]
     taken: dict[Any, int] = {}
-    said: list[tuple[Any, Any]] = []
+    answers: list[tuple[Any, Any]] = []
     for place, each in enumerate(windows):
         asked = [
             *[(one, one.own or one.extent) for one in (*unresolved, *parts)],
@@ -243,16 +243,18 @@ def by_pairs(
         whole = [one for one in unresolved if one.is_in(each)]
         whole.sort(key=lambda one: one.acceptance is None)
         parted = whole[0].id if whole and (taker is None or taker in (*parts, *past)) else None
-        said.append((None if taker is None else taker.id, parted))
+        answers.append((None if taker is None else taker.id, parted))
         if taker is not None:
             taken[taker.id] = place
     gone = []
     for one in unresolved:
         if one.id not in taken:
-            homes = [name for (name, _), each in zip(said, windows, strict=True) if (one.own or one.extent).is_in(each)]
-            homes += [name for (name, _), each in zip(said, windows, strict=True) if one.is_in(each)]
+            homes = [
+                name for (name, _), each in zip(answers, windows, strict=True) if (one.own or one.extent).is_in(each)
+            ]
+            homes += [name for (name, _), each in zip(answers, windows, strict=True) if one.is_in(each)]
             gone.append(VanishedFinding(one.id, homes[0] if homes else None))
-    return said, gone
+    return answers, gone
 
 
 def ends_unresolved(finding: StoredFinding, findings: list[StoredFinding]) -> bool:
@@ -270,12 +272,12 @@ def test_nobody_is_hidden_who_was_not_accepted(situation: tuple[list[Window], li
     named = {each.id: each for each in findings}
     for each in match(windows, findings, NOW)[0]:
         if each.state == "accepted":
-            said = named[each.acceptance].acceptance
-            assert said is not None
-            assert set(each.window.reservations) <= said.reservations
-            assert each.window.peak <= said.peak
-            assert each.window.peak - each.window.capacity <= said.excess
-            assert said.until is None or said.until > NOW
+            acceptance = named[each.acceptance].acceptance
+            assert acceptance is not None
+            assert set(each.window.reservations) <= acceptance.reservations
+            assert each.window.peak <= acceptance.peak
+            assert each.window.peak - each.window.capacity <= acceptance.excess
+            assert acceptance.until is None or acceptance.until > NOW
 
 
 class Counted(str):
@@ -345,10 +347,10 @@ class Book:
             name = len(self.findings) if each.finding is None else each.finding
             assert isinstance(name, int)
             now = each.window
-            said = None if each.acceptance is None else before[each.acceptance].acceptance  # type: ignore[index]  # ints
+            acceptance = None if each.acceptance is None else before[each.acceptance].acceptance  # type: ignore[index]  # ints
             extent = Extent(now.start, now.end, frozenset(now.reservations))
             seen = each.state == "acknowledged"
-            self.findings[name] = StoredFinding(name, extent, each.state, said, seen, None, each.own)
+            self.findings[name] = StoredFinding(name, extent, each.state, acceptance, seen, None, each.own)
         for left in gone:
             assert isinstance(left.finding, int)
             was = self.findings[left.finding]
@@ -367,8 +369,10 @@ class Book:
         """What a person says of a finding as it is."""
         finding = self.findings[name]
         peak = self.peaks[finding.extent.start]
-        said = Acceptance(finding.extent.reservations, peak, peak - 1) if word == "accepted" else finding.acceptance
-        self.findings[name] = replace(finding, state=word, acceptance=said, acknowledged=word == "acknowledged")
+        acceptance = (
+            Acceptance(finding.extent.reservations, peak, peak - 1) if word == "accepted" else finding.acceptance
+        )
+        self.findings[name] = replace(finding, state=word, acceptance=acceptance, acknowledged=word == "acknowledged")
 
 
 OCCUPANCIES = st.dictionaries(
@@ -400,16 +404,16 @@ def test_laws_over_a_changing_history(history: list[tuple[dict[str, tuple[int, i
         ]
         for each in windows:
             name = next(name for name, one in after.items() if one.extent.start == each.start)
-            said = before[name].acceptance if name in before else None
-            if said is not None:
-                covered = set(each.reservations) <= said.reservations and each.peak <= said.peak
+            acceptance = before[name].acceptance if name in before else None
+            if acceptance is not None:
+                covered = set(each.reservations) <= acceptance.reservations and each.peak <= acceptance.peak
                 assert (after[name].state == "accepted") == covered
             elif name in before:
                 assert after[name].state == before[name].state
 
-        kept = dict(book.findings)
+        before_repetition = dict(book.findings)
         assert not any(each.opened for each in book.run(windows))
-        assert book.findings == kept
+        assert book.findings == before_repetition
         for name, word in words.items():
             if name in after:
                 book.say(name, word)

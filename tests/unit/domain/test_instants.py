@@ -111,9 +111,9 @@ class TestLaws:
     @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 12, 31), timezones=st.just(UTC)))  # noqa: DTZ001  # bounds must be naive
     def test_finer_digits_are_cut(self, instant: datetime) -> None:
         """Microseconds never round up into the next millisecond."""
-        kept = from_millis(to_millis(instant))
+        rounded = from_millis(to_millis(instant))
 
-        assert timedelta() <= instant - kept < timedelta(milliseconds=1)
+        assert timedelta() <= instant - rounded < timedelta(milliseconds=1)
 
     def test_elapsed_time_counts_across_a_change_of_clocks(self) -> None:
         """The night in which New York loses an hour has eleven of them, whatever the wall clocks say."""

@@ -69,7 +69,7 @@ class TestHolds:
     @given(STATUS, st.none() | INSTANT, INSTANT)
     def test_only_a_hold_expires(self, status: Status, expires: Millis | None, now: Millis) -> None:
         """An end left on anything but a pending one means nothing, and none at all means no hold."""
-        held = status == "pending" and expires is not None and expires <= now
+        expired = status == "pending" and expires is not None and expires <= now
 
-        assert status_at(status, expires, now) == ("expired" if held else status)
-        assert blocks(status, expires, now) == (status in BLOCKING and not held)
+        assert status_at(status, expires, now) == ("expired" if expired else status)
+        assert blocks(status, expires, now) == (status in BLOCKING and not expired)

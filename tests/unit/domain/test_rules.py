@@ -110,9 +110,9 @@ class TestVerdict:
 
         assert rule not in [check.rule for check in verdict.failed]
         before = judge(wish(NOW - DAY, DAY, 3), room, offer, Calendar(NOW))
-        said = dict(zip(RULES, before.checks, strict=True))[rule]
+        broken = dict(zip(RULES, before.checks, strict=True))[rule]
         lifted = dict(zip(RULES, verdict.checks, strict=True))[rule]
-        assert lifted.detail == (said.detail if said.ok else f"Lifted: {said.detail}")
+        assert lifted.detail == (broken.detail if broken.ok else f"Lifted: {broken.detail}")
 
     def test_force_never_lifts_capacity(self) -> None:
         """Nor what the resource or service is."""

@@ -51,7 +51,7 @@ def names(found: list[Occupancy]) -> set[object]:
     return {one.id for one in found}
 
 
-def kept(one: Occupancy, room: ResourceRules) -> set[str]:
+def unbroken_rules(one: Occupancy, room: ResourceRules) -> set[str]:
     """The rules of the resource that it does not break."""
     offered = one.service is None or one.service in room.services
     rules = {"active": room.active, "offered": offered, "guests": one.units <= room.capacity}
@@ -68,7 +68,8 @@ def test_stranded_are_those_that_held_and_would_not(
     expected = {
         one.id
         for one in booked
-        if kept(one, before) - kept(one, after) or any(one.start <= instant < one.end for instant in newly_full)
+        if unbroken_rules(one, before) - unbroken_rules(one, after)
+        or any(one.start <= instant < one.end for instant in newly_full)
     }
     found = stranded(booked, before, after)
 

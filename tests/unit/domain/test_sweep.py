@@ -122,8 +122,8 @@ def test_lowering_never_makes_the_past_worse(capacities: list[int]) -> None:
 
         assert len(eras) <= ERAS_MAX
         assert [until for until, _ in eras] == sorted({until for until, _ in eras})
-        assert [held for _, held in eras] == sorted({held for _, held in eras}, reverse=True)
-        assert all(held > current for _, held in eras)
+        assert [bound for _, bound in eras] == sorted({bound for _, bound in eras}, reverse=True)
+        assert all(bound > current for _, bound in eras)
         for instant, then in enumerate(history[:-1], 1):
             assert capacity_at(eras, current, Millis(instant)) >= max(then, current)
 

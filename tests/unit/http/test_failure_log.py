@@ -24,7 +24,7 @@ async def test_a_storm_is_three_lines() -> None:
     cause = Problem("unavailable", "No.")
     cause.__cause__ = OSError("no route")
 
-    with capture_logs() as said:
+    with capture_logs() as lines:
         for number in range(500):
             troubles.record(cause, f"request-{number}")
         clock.now = REPEAT_SECONDS
@@ -37,7 +37,7 @@ async def test_a_storm_is_three_lines() -> None:
         troubles.log_ended()
     troubles.close()
 
-    began, goes_on, over = said
+    began, goes_on, over = lines
     assert (began["log_level"], began["problem"], began["request_id"]) == ("warning", "unavailable", "request-0")
     assert began["error"] == "OSError: no route"
     assert (goes_on["log_level"], goes_on["answers"], goes_on["request_id"]) == ("warning", 500, "request-500")
@@ -52,20 +52,20 @@ async def test_a_storm_is_three_lines() -> None:
 async def test_each_kind_has_its_own_lines(name: ProblemName) -> None:
     """One kind does not hide another."""
     troubles = FailureLog(now=Clock())
-    with capture_logs() as said:
+    with capture_logs() as lines:
         kinds: tuple[ProblemName, ...] = ("overloaded", "outcome-unknown", "unavailable", name)
         for kind in kinds:
             troubles.record(Problem(kind, "No."), "request")
     troubles.close()
 
-    assert [line["problem"] for line in said] == ["overloaded", "outcome-unknown", "unavailable"]
+    assert [line["problem"] for line in lines] == ["overloaded", "outcome-unknown", "unavailable"]
 
 
 async def test_what_a_client_brings_about_is_not_logged() -> None:
     """A conflict or a bad body is nothing that an operator must know."""
     troubles = FailureLog(now=Clock())
-    with capture_logs() as said:
+    with capture_logs() as lines:
         troubles.record(Problem("conflict", "No."), "request")
         troubles.record(Problem("invalid", "No."), "request")
 
-    assert said == []
+    assert lines == []

@@ -15,12 +15,12 @@ WINDOW = FindingWindow(AT, AT, peak=3, capacity=1)
 def test_an_entry_names_some_and_counts_the_others() -> None:
     """However many join, the line stays short, whatever their ids look like."""
     joined = [ObjectId() for _ in range(IDS_MAX + 5)]
-    said = run_entry(AT, "open", WINDOW, ["others joined", None], joined, ["x" * 10_000])
+    entry = run_entry(AT, "open", WINDOW, ["others joined", None], joined, ["x" * 10_000])
 
-    assert said["joined"] == list(map(str, joined[:IDS_MAX]))
-    assert said["note"] == "others joined; 5 more joined"
-    assert len(said["left"][0]) < 1_000
-    assert (said["by"], said["to"], said["from"], said["until"], said["peak"]) == (ACTOR_WORKER, "open", AT, AT, 3)
+    assert entry["joined"] == list(map(str, joined[:IDS_MAX]))
+    assert entry["note"] == "others joined; 5 more joined"
+    assert len(entry["left"][0]) < 1_000
+    assert (entry["by"], entry["to"], entry["from"], entry["until"], entry["peak"]) == (ACTOR_WORKER, "open", AT, AT, 3)
 
 
 def test_nothing_is_said_of_nothing() -> None:

@@ -16,9 +16,9 @@ DUPLICATE = {"index": 0, "code": 11000, "errmsg": "E11000 duplicate key"}
 OTHER = {"index": 1, "code": 14031, "errmsg": "no space left on device"}
 
 
-@pytest.mark.parametrize(("errors", "told"), [([DUPLICATE], False), ([DUPLICATE, OTHER], True), ([OTHER], True)])
+@pytest.mark.parametrize(("errors", "raised"), [([DUPLICATE], False), ([DUPLICATE, OTHER], True), ([OTHER], True)])
 async def test_only_what_is_there_already_is_no_failure(
-    mock_store: Store, monkeypatch: pytest.MonkeyPatch, errors: list[dict[str, Any]], *, told: bool
+    mock_store: Store, monkeypatch: pytest.MonkeyPatch, errors: list[dict[str, Any]], *, raised: bool
 ) -> None:
     """A document that somebody else has made is passed over; one that could not be written is told, also among such."""
 
@@ -26,7 +26,7 @@ async def test_only_what_is_there_already_is_no_failure(
         raise BulkWriteError({"writeErrors": errors})
 
     monkeypatch.setattr(AsyncMongoMockCollection, "insert_many", fail)
-    if not told:
+    if not raised:
         await insert_new(mock_store, "guards", [{"_id": "a"}, {"_id": "b"}])
         return
     with pytest.raises(BulkWriteError):
