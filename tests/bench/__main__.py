@@ -44,7 +44,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "findings": findings.run,
 }
 LOADED = ("ratio", "spread", "trial", "groups")
-"""Those that need wrk."""
+"""Benchmarks that need wrk."""
 
 
 @click.command(epilog="Example:  python -m tests.bench ratio --rounds 9")
@@ -54,7 +54,7 @@ LOADED = ("ratio", "spread", "trial", "groups")
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1), help="Of load in each round.")
 @click.option("--repetitions", default=200, show_default=True, type=click.IntRange(1), help="Of the hold that expires.")
 def main(names: tuple[str, ...], mongodb: str | None, rounds: int, seconds: float, repetitions: int) -> None:
-    """Run all benchmarks, or those named: what is exact is checked, what is measured is told as a ratio."""
+    """Run all benchmarks, or the named ones: what is exact is checked, what is measured is reported as a ratio."""
     chosen = names or tuple(BENCHMARKS)
     if any(name in LOADED for name in chosen) and (sentence := lacking()):
         raise CommandFailed(sentence)

@@ -56,7 +56,7 @@ def run(bench: Bench) -> Report:
         connection.close()
     none, past, month = (median(took[name]) for name in ("none", "past", "month"))
     report.rows += [
-        ("a day of a resource that nobody ever booked", str(slots["none"]), f"{none:.2f}", ""),
+        ("a day of a resource without bookings", str(slots["none"]), f"{none:.2f}", ""),
         (f"the same with {HISTORY:,} reservations before", str(slots["past"]), f"{past:.2f}", f"{past / none:.2f}"),
         (f"a month of {POOL} resources with {POOL_RESERVATIONS:,} in it", str(slots["month"]), f"{month:.0f}", ""),
     ]

@@ -90,10 +90,10 @@ def _reconciled(url: str) -> dict[str, Any]:
     env = environment_with({"MONGODB_URL": url})
     done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     *logged, last = done.stdout.splitlines()
-    said: dict[str, Any] = json.loads(last)
-    if said["state"] != "succeeded":
-        raise RuntimeError(said["error"])
-    return said | {"line": max(map(len, [*logged, *done.stderr.splitlines()]), default=0)}
+    outcome: dict[str, Any] = json.loads(last)
+    if outcome["state"] != "succeeded":
+        raise RuntimeError(outcome["error"])
+    return outcome | {"line": max(map(len, [*logged, *done.stderr.splitlines()]), default=0)}
 
 
 @contextmanager

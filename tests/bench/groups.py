@@ -8,7 +8,7 @@ from contextlib import closing
 from statistics import median
 
 from tests.bench.load import CONNECTIONS, Calendar
-from tests.bench.report import Bench, Report, told
+from tests.bench.report import Bench, Report, status_counts
 from tests.support.database_check import peak_loads
 from tests.support.load_client import Call, Client
 from tests.support.slot_bookings import booking, make_rooms
@@ -35,7 +35,7 @@ def run(bench: Bench) -> Report:
         answers, took = groups.result()
         highest = max(peak_loads(stage.database).values())
     times = (f"{1000 * median(took):,.0f}", f"{1000 * max(took):,.0f}", f"{load.rate:,.0f}")
-    report.rows.append((str(len(took)), told(answers), *times))
+    report.rows.append((str(len(took)), status_counts(answers), *times))
     report.promise("every group is booked", holds=set(answers) == {201})
     report.promise("every single ended", holds=load.unanswered == 0)
     report.promise("no resource above its capacity", holds=highest == 1)

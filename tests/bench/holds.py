@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 
-from tests.bench.report import Bench, Report, told
+from tests.bench.report import Bench, Report, status_counts
 from tests.support.database_check import peak_loads
 from tests.support.hold_storms import Hold, ahead, hold, storm, winners
 from tests.support.slot_bookings import make_rooms
@@ -41,7 +41,7 @@ def run(bench: Bench) -> Report:
         maker.join()
         highest = max(peak_loads(stage.database).values())
     odd = bench.repetitions - won[1, 0] - won[0, 1]
-    report.rows.append((str(bench.repetitions), str(won[1, 0]), str(won[0, 1]), str(odd), told(counts)))
+    report.rows.append((str(bench.repetitions), str(won[1, 0]), str(won[0, 1]), str(odd), status_counts(counts)))
     report.promise("exactly one wins each time", holds=odd == 0)
     report.promise("no resource above its capacity", holds=highest == 1)
     report.promise("everybody else is refused (409)", holds=set(counts) <= {200, 201, 409})

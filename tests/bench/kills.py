@@ -88,10 +88,16 @@ def run(bench: Bench) -> Report:
         for title, everything in (("one process", False), ("all, started anew", True)):
             storms = [_kill(stage, slots, everything=everything) for _ in range(bench.rounds)]
             seconds = [each for _, each in storms]
-            told = [made for storm, _ in storms for made in storm.acknowledged]
-            gone = lost_ids(stage.database, told)
+            booked = [made for storm, _ in storms for made in storm.acknowledged]
+            gone = lost_ids(stage.database, booked)
             starting = f"{median(storm.starting for storm, _ in storms):.2f}" if everything else "-"
-            figures = (f"{median(seconds):.2f}", f"{max(seconds):.2f}", starting, f"{len(told):,}", str(len(gone)))
+            figures = (
+                f"{median(seconds):.2f}",
+                f"{max(seconds):.2f}",
+                starting,
+                f"{len(booked):,}",
+                str(len(gone)),
+            )
             report.rows.append((title, str(len(storms)), *figures))
             report.notes.append(f"{title}: " + " ".join(f"{each:.2f}" for each in seconds))
             report.promise(f"{title}: nothing acknowledged is lost ({', '.join(gone[:3])})", holds=not gone)

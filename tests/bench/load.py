@@ -25,8 +25,8 @@ class Load:
     """One round: counts of requests, and how long answers took, in milliseconds.
 
     `refused` were answered with anything but a 2xx, `broken` lost their connection, `late` had no answer after ten
-    seconds. Requests under way when the round ends are cut off: at most one a connection. From slot `furthest` on
-    nobody has asked for anything yet.
+    seconds. Requests in flight when the round ends are cut off: at most one a connection. No request has
+    asked for a slot from `furthest` on.
     """
 
     asked: int
@@ -47,12 +47,12 @@ class Load:
 
     @property
     def unanswered(self) -> int:
-        """Requests that did not end, beyond those that were under way at the end."""
+        """Requests without an answer, except those in flight at the end."""
         return self.late + self.broken + max(self.asked - self.answered - CONNECTIONS, 0)
 
 
 class Calendar:
-    """Which slots of some resources are still free: those from `slot` on."""
+    """The slots of some resources, of which all from `slot` on are still free."""
 
     def __init__(self, prefix: str, resources: int, slot: int = 0) -> None:
         self.prefix = prefix
@@ -65,7 +65,7 @@ class Calendar:
         url = f"http://127.0.0.1:{client.port}"
         numbers = (self.resources, self.slot, int(FIRST.timestamp()), int(LENGTH.total_seconds()))
         command = [*fixed, url, "--", client.token, self.prefix, *map(str, numbers)]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        load = Load(**json.loads(said.splitlines()[-1]))
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        load = Load(**json.loads(output.splitlines()[-1]))
         self.slot = load.furthest
         return load

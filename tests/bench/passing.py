@@ -20,7 +20,7 @@ from tests.support.slot_bookings import BOOKINGS, FIRST, LENGTH
 ROOMS, BOOKED = 20, 500
 PROCESSES, CLIENTS = 2, 8
 STEP = timedelta(minutes=15)
-"""Wishes begin on a grid that is finer than their length: most of them meet somebody."""
+"""Wishes begin on a grid that is finer than their length: most of them meet another booking."""
 PLACES = 2_000
 
 
@@ -52,8 +52,8 @@ def run(bench: Bench) -> Report:
 
 def _reconcile(url: str) -> dict[str, int]:
     command, env = [*reserva("reconcile"), "--full", "--json"], environment_with({"MONGODB_URL": url})
-    told = subprocess.run(command, env=env, capture_output=True, text=True, check=False).stdout
-    done: dict[str, int] = json.loads(told)
+    output = subprocess.run(command, env=env, capture_output=True, text=True, check=False).stdout
+    done: dict[str, int] = json.loads(output)
     return done
 
 

@@ -47,7 +47,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all benchmarks are told: the server, and how long to go on.
+    """The settings of all benchmarks: the server, and how long to go on.
 
     Args:
         server_url: Scratch databases are made there.
@@ -74,6 +74,6 @@ class Bench:
             yield Watch(Path(folder) / "notes")
 
 
-def told(counts: Counter[int]) -> str:
-    """The same for people."""
+def status_counts(counts: Counter[int]) -> str:
+    """Counts of answers by status, as text."""
     return ", ".join(f"{count} x {status}" for status, count in sorted(counts.items()))

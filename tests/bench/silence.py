@@ -1,4 +1,4 @@
-"""A full reconciliation in this process, and for how long at most nobody else was heard meanwhile.
+"""A full reconciliation in this process, and the longest silence of its event loop meanwhile.
 
     python -m tests.bench.silence URL
 
@@ -31,8 +31,8 @@ async def main(url: str) -> None:
     (silence,) = await asyncio.gather(clock)
     await store.close()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    said = {"seconds": seconds, "silence": silence, "memory": memory, "state": run.state, "error": run.error}
-    click.echo(json.dumps(said | {"findings": run.findings, "new": run.new}))
+    figures = {"seconds": seconds, "silence": silence, "memory": memory, "state": run.state, "error": run.error}
+    click.echo(json.dumps(figures | {"findings": run.findings, "new": run.new}))
 
 
 async def _tick() -> float:

@@ -1,6 +1,6 @@
 """Everybody wants one slot at once, and everybody wants another slot of one resource."""
 
-from tests.bench.report import Bench, Report, told
+from tests.bench.report import Bench, Report, status_counts
 from tests.support.database_check import booked_count, peak_loads
 from tests.support.slot_bookings import make_rooms
 from tests.support.storms import neighbours, one_slot, statuses
@@ -12,7 +12,7 @@ PROCESSES = 2
 
 
 def run(bench: Bench) -> Report:
-    """Exactly as many as fit win, nobody is told of an error, and disjoint slots are all booked."""
+    """Exactly as many as fit win, no answer is an error, and disjoint slots are all booked."""
     report = Report(
         f"Storms through HTTP, {PROCESSES} app processes", ("storm", "answers", "booked", "highest load", "of")
     )
@@ -23,7 +23,7 @@ def run(bench: Bench) -> Report:
                 counts = statuses(one_slot(app.client, room, EVERYBODY))
                 found, load = booked_count(stage.database, room), peak_loads(stage.database).get(room, 0)
                 report.rows.append(
-                    (f"{EVERYBODY:,} creates of one slot", told(counts), str(found), str(load), str(capacity))
+                    (f"{EVERYBODY:,} creates of one slot", status_counts(counts), str(found), str(load), str(capacity))
                 )
                 report.promise(
                     f"{room}: exactly {capacity} win and the others are refused",
@@ -33,7 +33,7 @@ def run(bench: Bench) -> Report:
             counts = statuses(neighbours(app.client, room, DISJOINT, WIDTH))
             found, load = booked_count(stage.database, room), peak_loads(stage.database).get(room, 0)
             report.rows.append(
-                (f"{DISJOINT} disjoint creates, {WIDTH} at a time", told(counts), str(found), str(load), "1")
+                (f"{DISJOINT} disjoint creates, {WIDTH} at a time", status_counts(counts), str(found), str(load), "1")
             )
             report.promise(f"{room}: all {DISJOINT} are booked", holds=counts == {201: DISJOINT} and found == DISJOINT)
             report.promise(f"{room}: none overlap", holds=load == 1)

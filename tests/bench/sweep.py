@@ -52,7 +52,7 @@ def run(bench: Bench) -> Report:
         memory = max(each.memory for each in rounds)
         pace[size] = seconds / size
         figures = (f"{size / seconds:,.0f}", f"{1e6 * pace[size]:.1f}", f"{share:.2f}", f"{memory / 1024:.0f}")
-        known = "all, none else" if exact else "NOT these"
+        known = "all, none else" if exact else "other faults"
         report.rows.append((f"{size:,}", f"{size // EACH:,}", f"{len(planted):,}", known, *figures))
         report.promise(f"{size:,}: all faults and no other are found", holds=exact)
         report.promise(f"{size:,}: at most {MOST_MEMORY // 1024} MiB", holds=memory <= MOST_MEMORY)
@@ -62,8 +62,8 @@ def run(bench: Bench) -> Report:
 
 
 def _round(url: str, size: int) -> Round:
-    told, memory = _measured([*reserva("reconcile"), "--full", "--json"], url)
-    run = json.loads(told)
+    output, memory = _measured([*reserva("reconcile"), "--full", "--json"], url)
+    run = json.loads(output)
     if run["scanned"] != size:
         raise RuntimeError(f"{run} is not of {size:,} reservations")
     began, ended = (datetime.fromisoformat(run[name]) for name in ("startedAt", "finishedAt"))
@@ -80,10 +80,10 @@ def _measured(command: list[str], url: str) -> tuple[str, int]:
     if process.stdout is None:
         raise RuntimeError("no pipe")
     with process.stdout as pipe:
-        told = pipe.read()
+        output = pipe.read()
     _, _, usage = os.wait4(process.pid, 0)
     process.returncode = 0
-    return told, usage.ru_maxrss
+    return output, usage.ru_maxrss
 
 
 def found(database: Database[dict[str, Any]]) -> set[Window]:

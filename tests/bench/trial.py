@@ -21,7 +21,7 @@ ROOMS = 50
 ENOUGH = 0.8
 """Of the empty one's speed."""
 ACCEPTED, REFUSED = 26_217, 6
-"""Of the month; an aircraft is said to be in two places six times."""
+"""Of the month; it has an aircraft in two places six times."""
 
 
 def run(bench: Bench) -> Report:
@@ -32,7 +32,7 @@ def run(bench: Bench) -> Report:
     )
     with ExitStack() as stack:
         (folder, full), (_, empty) = (stack.enter_context(_trial()) for _ in range(2))
-        said = _import(folder)
+        result = _import(folder)
         ours, theirs = (Calendar("room", ROOMS) for _ in range(2))
         ours.create(full, 1)
         theirs.create(empty, 1)
@@ -41,8 +41,10 @@ def run(bench: Bench) -> Report:
     report.rows.append(("empty", *_figures([base for _, base in rounds]), "1"))
     report.rows.append((f"{ACCEPTED:,} flights", *_figures([mine for mine, _ in rounds]), f"{median(share):.2f}"))
     report.notes.append("rounds: " + " ".join(f"{each:.2f}" for each in share))
-    report.notes.append(f"import: {json.dumps(said)}")
-    report.promise("all of the month but six flights", holds=(said["accepted"], said["refused"]) == (ACCEPTED, REFUSED))
+    report.notes.append(f"import: {json.dumps(result)}")
+    report.promise(
+        "all of the month but six flights", holds=(result["accepted"], result["refused"]) == (ACCEPTED, REFUSED)
+    )
     report.promise(f"at least {ENOUGH:.0%} of the speed of an empty trial", holds=median(share) >= ENOUGH)
     return report
 

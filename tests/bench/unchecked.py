@@ -1,4 +1,4 @@
-"""What a create is held against: a handler that inserts the same document and promises nothing.
+"""The baseline of a create: a handler that inserts the same document and promises nothing.
 
 No key, no rules, no check; the body is taken as it is. One `insert_one` a request, acknowledged by the majority and
 journalled, into a collection with the same indexes.
@@ -28,12 +28,12 @@ async def insert(data: JSONBody[dict[str, Any]], state: State) -> dict[str, Any]
     start, end = datetime.fromisoformat(data["startTime"]), datetime.fromisoformat(data["endTime"])
     now = datetime.now(UTC)
     times = {"startTime": start, "endTime": end, "blockStart": start, "blockEnd": end, "timezone": "UTC"}
-    kept = {"resource": data["resource"], "status": "confirmed", **times, "guests": 1, "units": 1, "version": 1}
-    kept |= {"createdAt": now, "updatedAt": now, "key": "unchecked"}
+    fields = {"resource": data["resource"], "status": "confirmed", **times, "guests": 1, "units": 1, "version": 1}
+    fields |= {"createdAt": now, "updatedAt": now, "key": "unchecked"}
     history = {"at": now, "by": "unchecked", "to": "confirmed"}
     made = ObjectId()
-    await state.reservations.insert_one({"_id": made, **kept, "history": [history | {"operation": ObjectId()}]})
-    return {"id": str(made), **kept, "history": [history]}
+    await state.reservations.insert_one({"_id": made, **fields, "history": [history | {"operation": ObjectId()}]})
+    return {"id": str(made), **fields, "history": [history]}
 
 
 @asynccontextmanager

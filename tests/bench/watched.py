@@ -30,8 +30,8 @@ class Listener(monitoring.CommandListener):
     def started(self, event: CommandStartedEvent) -> None:
         """Remember of which collection it is; the later events do not say."""
         if "autocommit" in event.command:
-            kept = event.command[event.command_name]
-            self._names[event.request_id] = f"{kept if isinstance(kept, str) else '-'} {event.command_name}"
+            target = event.command[event.command_name]
+            self._names[event.request_id] = f"{target if isinstance(target, str) else '-'} {event.command_name}"
 
     @override
     def succeeded(self, event: CommandSucceededEvent) -> None:
@@ -67,7 +67,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What transactions did since the last look: how often each step, and how many microseconds in all."""
+    """What transactions did since the last reading: how often each step, and how many microseconds in all."""
 
     count: Counter[Step]
     micros: Counter[Step]

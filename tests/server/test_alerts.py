@@ -33,38 +33,38 @@ from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
 
-KILLED = {"committed": (1, 1), "marked": (1, 1), "sent": (2, 2), "half told": (1, 2)}
-"""How often the first and the second of two findings are told in all when their teller is killed at a stage."""
+KILLED = {"committed": (1, 1), "marked": (1, 1), "sent": (2, 2), "half marked": (1, 2)}
+"""How many messages name the first and the second of two findings when their sender is killed at a stage."""
 
 
 @pytest.fixture
 async def hook() -> AsyncIterator[theirs.Receiver]:
-    """A receiver that takes everything until it is told otherwise."""
+    """A receiver that accepts every message until a test sets another answer."""
     async with alert_receiver() as server:
         yield server
 
 
 async def state(store: Store) -> dict[str, Any]:
-    """What is kept of how it goes."""
+    """The stored state of the delivery."""
     row = await store.database["leases"].find_one({"_id": ALERTS})
     assert row is not None
     assert "owner" not in row
     return dict(row.get("delivery", {}))
 
 
-def told(receiver: theirs.Receiver, since: int = 0) -> Counter[str]:
-    """How often each finding was named in what a receiver got."""
+def alerts_by_finding(receiver: theirs.Receiver, since: int = 0) -> Counter[str]:
+    """How many of the received messages name each finding."""
     return Counter(name for got in receiver.requests[since:] for name in re.findall(r"\(finding (\w+)\)", got.text))
 
 
-def counted(receiver: theirs.Receiver) -> int:
-    """Of how many findings it was told, named or not."""
+def alerted_count(receiver: theirs.Receiver) -> int:
+    """How many findings the received messages announce, by name or in the count of the rest."""
     more = (re.search(r"… and ([\d,]+) more$", got.text) for got in receiver.requests)
-    return told(receiver).total() + sum(int(match[1].replace(",", "")) for match in more if match)
+    return alerts_by_finding(receiver).total() + sum(int(match[1].replace(",", "")) for match in more if match)
 
 
-async def test_each_is_told_once(store: Store, hook: theirs.Receiver) -> None:
-    """All that is open and untold in one message; what is not open any more in none; then nothing more is sent."""
+async def test_each_finding_is_sent_once(store: Store, hook: theirs.Receiver) -> None:
+    """One message names all open findings not yet sent; findings in other states and later calls send nothing."""
     ids = await insert_open_findings(store, "a", "b")
     for other in ("acknowledged", "accepted", "resolved"):
         await insert_open_findings(store, "c", state=other)
@@ -72,38 +72,38 @@ async def test_each_is_told_once(store: Store, hook: theirs.Receiver) -> None:
 
     assert await sender.announce(store) == 2
     assert await sender.announce(store) == 0
-    assert [told(hook)[str(each)] for each in ids] == [1, 1]
+    assert [alerts_by_finding(hook)[str(each)] for each in ids] == [1, 1]
     assert len(hook.requests) == 1
     rows = await store.database["findings"].find({"toldAt": {"$exists": True}}).to_list(None)
     assert [(row["_id"], "alert" in row, row["version"]) for row in rows] == [(each, False, 1) for each in ids]
 
 
 async def test_without_an_address_nothing_is_sent(store: Store, hook: theirs.Receiver) -> None:
-    """Once there is one, what is open then is told, and nothing that was settled before."""
+    """The first message after an address is set names the findings open then, and none resolved before."""
     await insert_open_findings(store, "a")
     (b,) = await insert_open_findings(store, "b")
     assert await Alerts(Settings()).announce(store) == 0
     await store.database["findings"].update_one({"resource": "a"}, {"$set": {"state": "resolved"}})
     await Alerts(Settings(alert_url=hook.url)).announce(store)
 
-    assert told(hook) == {str(b): 1}
+    assert alerts_by_finding(hook) == {str(b): 1}
 
 
 async def test_a_crowd_is_one_message(store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names the first and counts the rest; beyond the limit of a message comes another one at once."""
+    """A message names the first findings and counts the rest; those beyond its limit follow in another at once."""
     monkeypatch.setattr(alerts, "FINDINGS_MAX", 60)
     monkeypatch.setattr(alerts, "MARK_BATCH", 7)
     await insert_open_findings(store, *(f"r{number:03}" for number in range(85)))
 
     assert await Alerts(Settings(alert_url=hook.url)).announce(store) == 85
     assert [got.text.splitlines()[-1] for got in hook.requests] == ["… and 40 more", "… and 5 more"]
-    assert counted(hook) == 85
+    assert alerted_count(hook) == 85
     assert await unalerted_count(store) == 0
 
 
 @pytest.mark.promise("alerts")
 async def test_a_receiver_that_is_away_for_an_hour(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
-    """It is tried with growing pauses of five minutes at most, never given up, and then told everything once.
+    """Delivery is retried with growing pauses of at most five minutes until one message announces every finding.
 
     The log has a line at the first, second, fourth, … failure and one at the end, none with the address.
     """
@@ -127,7 +127,7 @@ async def test_a_receiver_that_is_away_for_an_hour(store: Store, clock: ManualCl
     assert [pause >= timedelta(minutes=4) for pause in pauses] == [False] * 6 + [True] * (len(pauses) - 6)
     assert len(pauses) < 25
     last = hook.requests[-1]
-    assert told(hook, since=len(hook.requests) - 1).total() == len(pauses), last.text
+    assert alerts_by_finding(hook, since=len(hook.requests) - 1).total() == len(pauses), last.text
     assert await unalerted_count(store) == 0
     lines = [each for each in logged if "the alert URL" in each["event"]]  # the store may speak of its server besides
     assert [each["failures"] for each in lines] == [1, 2, 4, 8, 16, len(pauses)]
@@ -139,7 +139,7 @@ async def test_a_receiver_that_is_away_for_an_hour(store: Store, clock: ManualCl
 
 
 async def test_a_repeated_message_keeps_its_id(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
-    """As long as it says the same; what comes later comes with another one, and with what was not taken."""
+    """A retry of the same text has the same id; a message with a later finding too has another id."""
     (a,) = await insert_open_findings(store, "a")
     hook.answer = answer_with(500)
     for _ in range(2):
@@ -151,11 +151,11 @@ async def test_a_repeated_message_keeps_its_id(store: Store, clock: ManualClock,
     first, second, third = (got.headers["webhook-id"] for got in hook.requests)
 
     assert first == second != third
-    assert told(hook, since=2) == {str(a): 1, str(b): 1}
+    assert alerts_by_finding(hook, since=2) == {str(a): 1, str(b): 1}
 
 
-async def test_retry_after_is_kept(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
-    """Not a second earlier, unless the address is another one by now."""
+async def test_retry_after_is_respected(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
+    """No request is sent before the time that `Retry-After` names."""
     await insert_open_findings(store, "a")
     sender = Alerts(Settings(alert_url=hook.url))
     hook.answer = answer_with(429, "Retry-After: 1800")
@@ -171,7 +171,7 @@ async def test_retry_after_is_kept(store: Store, clock: ManualClock, hook: their
 
 
 async def test_another_address_is_tried_at_once(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
-    """Whoever has mended the settings does not wait for a pause that the old ones earned."""
+    """A new address does not wait for the pause that the old address asked for."""
     await insert_open_findings(store, "a")
     hook.answer = answer_with(404, "Retry-After: 3600")
     await Alerts(Settings(alert_url=hook.url)).announce(store)
@@ -181,7 +181,9 @@ async def test_another_address_is_tried_at_once(store: Store, clock: ManualClock
     assert await Alerts(Settings(alert_url=hook.url + "/right")).announce(store) == 1
 
 
-async def test_what_was_settled_meanwhile_is_not_told(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
+async def test_a_finding_resolved_before_delivery_is_not_sent(
+    store: Store, clock: ManualClock, hook: theirs.Receiver
+) -> None:
     """A finding that was resolved before the receiver came back is in no message."""
     await insert_open_findings(store, "a")
     (b,) = await insert_open_findings(store, "b")
@@ -193,11 +195,11 @@ async def test_what_was_settled_meanwhile_is_not_told(store: Store, clock: Manua
     hook.answer = answer_with(200)
     await sender.announce(store)
 
-    assert told(hook, since=1) == {str(b): 1}
+    assert alerts_by_finding(hook, since=1) == {str(b): 1}
 
 
-async def test_what_is_opened_again_is_told_again(store: Store, hook: theirs.Receiver) -> None:
-    """With another id, though it reads alike; also if that happens while a message with it is under way."""
+async def test_a_reopened_finding_is_sent_again(store: Store, hook: theirs.Receiver) -> None:
+    """The same text is sent with another id, also when the finding is reopened while a message with it is in flight."""
     findings = store.database["findings"]
     (a,) = await insert_open_findings(store, "a")
     again = {"$unset": {"toldAt": "", "alert": ""}, "$inc": {"version": 1}}
@@ -213,13 +215,13 @@ async def test_what_is_opened_again_is_told_again(store: Store, hook: theirs.Rec
 
     hook.answer = meanwhile
     assert await sender.announce(store) == 2
-    assert told(hook) == {str(a): 3}
+    assert alerts_by_finding(hook) == {str(a): 3}
     assert len({got.headers["webhook-id"] for got in hook.requests}) == 3
     assert len({got.text for got in hook.requests}) == 1
 
 
-async def test_a_person_opens_one_again(store: Store, hook: theirs.Receiver) -> None:
-    """What somebody acknowledged and then opened again is told again, with the names that there are."""
+async def test_a_finding_reopened_by_a_person_is_sent_again(store: Store, hook: theirs.Receiver) -> None:
+    """A finding that a person acknowledged and reopened is sent again, with the name of its resource."""
     (a,) = await insert_open_findings(store, "a")
     await store.database["resources"].insert_one({"_id": "a", "name": "Blue room"})
     sender = Alerts(Settings(alert_url=hook.url))
@@ -229,12 +231,12 @@ async def test_a_person_opens_one_again(store: Store, hook: theirs.Receiver) -> 
     await transitions.transition(store, str(a), FindingTransition("open", "me"))
     await sender.announce(store)
 
-    assert told(hook) == {str(a): 2}
+    assert alerts_by_finding(hook) == {str(a): 2}
     assert hook.requests[1].text.startswith("Blue room (a), 2030-")
 
 
-async def test_what_a_run_opens_again_is_told_again(store: Store, hook: theirs.Receiver) -> None:
-    """An overlap that went and came back; as long as it only stays, nothing more is said of it."""
+async def test_a_finding_reopened_by_a_run_is_sent_again(store: Store, hook: theirs.Receiver) -> None:
+    """An overlap that ended and returned is sent again; one that merely lasts is not."""
     sender, rows = Alerts(Settings(alert_url=hook.url)), store.database["reservations"]
     times = {"resource": "r", "startTime": NINE, "endTime": NINE + HOUR}
     (first, _) = (await rows.insert_many([{"status": "confirmed", **times} for _ in "12"])).inserted_ids
@@ -246,12 +248,12 @@ async def test_what_a_run_opens_again_is_told_again(store: Store, hook: theirs.R
         messages.append(len(hook.requests))
 
     assert messages == [1, 1, 1, 2, 2]
-    assert list(told(hook).values()) == [2]
+    assert list(alerts_by_finding(hook).values()) == [2]
 
 
 @pytest.mark.promise("alerts")
-async def test_two_never_send_at_once(store: Store, hook: theirs.Receiver) -> None:
-    """Whoever comes while another sends leaves it to him, who goes on until there is nothing left."""
+async def test_two_senders_never_send_at_once(store: Store, hook: theirs.Receiver) -> None:
+    """A second sender leaves the work to the first, which goes on until no finding is unsent."""
     ids = await insert_open_findings(store, "a", "b")
     taken, sender = hook.answer, Alerts(Settings(alert_url=hook.url))
     others: list[int] = []
@@ -265,11 +267,11 @@ async def test_two_never_send_at_once(store: Store, hook: theirs.Receiver) -> No
     hook.answer = meanwhile
     assert await sender.announce(store) == 3
     assert others == [0]
-    assert told(hook) == {str(each): 1 for each in ids}
+    assert alerts_by_finding(hook) == {str(each): 1 for each in ids}
 
 
-async def test_a_sender_that_was_taken_for_dead(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
-    """Paused with a message under way until another one sends in his place, he leaves without a word of his own."""
+async def test_a_sender_taken_for_dead_loses_its_turn(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
+    """A sender that pauses in mid-message until another has replaced it logs that and sends nothing more."""
     ids = await insert_open_findings(store, "a")
     taken, sender = hook.answer, Alerts(Settings(alert_url=hook.url))
     others: list[int] = []
@@ -287,15 +289,15 @@ async def test_a_sender_that_was_taken_for_dead(store: Store, clock: ManualClock
         await sender.announce(store)
 
     assert others == [1]
-    assert told(hook) == {str(ids[0]): 2, str(ids[1]): 1}
+    assert alerts_by_finding(hook) == {str(ids[0]): 2, str(ids[1]): 1}
     assert [each["event"] for each in logged] == ["another process sends the alerts by now"]
     assert await unalerted_count(store) == 0
 
 
-async def test_who_is_to_end_notes_what_was_taken(
+async def test_a_cancelled_sender_marks_what_was_accepted(
     store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sender that is cancelled when the receiver has answered writes that down to the last finding before he ends."""
+    """A sender cancelled after the receiver has answered marks every finding of the message before it ends."""
     monkeypatch.setattr(alerts, "MARK_BATCH", 1)
     mark, calls = alerts._mark, 0
 
@@ -315,14 +317,14 @@ async def test_who_is_to_end_notes_what_was_taken(
 
     assert await unalerted_count(store) == 0
     assert await sender.announce(store) == 0
-    assert told(hook).total() == 20
+    assert alerts_by_finding(hook).total() == 20
 
 
 class TestReminder:
-    """Once a day what is still open."""
+    """The daily reminder of open findings."""
 
     async def test_once_a_day(self, store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
-        """What was told and is still open, in one message, also with several workers; then not until the next day."""
+        """One message a day names the findings that were sent and are still open, also with several workers."""
         (a,) = await insert_open_findings(store, "a")
         for other in ("acknowledged", "accepted", "resolved"):
             await insert_open_findings(store, "b", state=other, toldAt=SEVEN)
@@ -333,13 +335,13 @@ class TestReminder:
                 await sender.announce(store)
             await asyncio.gather(*(sender.remind(store) for sender in senders))
 
-        assert told(hook) == {str(a): 3}
+        assert alerts_by_finding(hook) == {str(a): 3}
         assert [got.text.split(".\n")[0] for got in hook.requests[1:]] == ["Still open: 1 finding"] * 2
 
-    async def test_what_was_told_after_the_hour_waits_for_the_next(
+    async def test_a_finding_sent_after_the_hour_waits_for_the_next_day(
         self, store: Store, clock: ManualClock, hook: theirs.Receiver
     ) -> None:
-        """Nobody is told twice within a minute."""
+        """A finding just sent is not in a reminder of the same day."""
         sender = Alerts(Settings(alert_url=hook.url))
         assert await sender.remind(store) == 0
         clock.set(SEVEN + 2 * HOUR)
@@ -349,10 +351,10 @@ class TestReminder:
 
         assert await sender.remind(store) == 1
 
-    async def test_a_missed_one_is_caught_up_once(
+    async def test_missed_reminders_are_caught_up_once(
         self, store: Store, clock: ManualClock, hook: theirs.Receiver
     ) -> None:
-        """A worker that was down for three days reminds once, and of many in one message."""
+        """A worker that was down for three days sends one reminder of all open findings."""
         await insert_open_findings(store, *"abc" * 10)
         sender = Alerts(Settings(alert_url=hook.url))
         await sender.announce(store)
@@ -364,8 +366,8 @@ class TestReminder:
         assert hook.requests[1].text.startswith("Still open: 30 findings.\n")
         assert hook.requests[1].text.endswith("… and 10 more")
 
-    async def test_it_is_tried_again(self, store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
-        """With the same pauses as all messages, and the same id."""
+    async def test_a_failed_reminder_is_retried(self, store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
+        """A failed reminder is sent again after the usual pause, with the same id."""
         await insert_open_findings(store, "a")
         sender = Alerts(Settings(alert_url=hook.url))
         await sender.announce(store)
@@ -380,10 +382,10 @@ class TestReminder:
         assert await sender.remind(store) == 1
         assert hook.requests[1].headers["webhook-id"] == hook.requests[2].headers["webhook-id"]
 
-    async def test_who_lost_the_lease_meanwhile_has_reminded_of_nothing(
+    async def test_a_sender_without_the_lease_records_no_reminder(
         self, store: Store, clock: ManualClock, hook: theirs.Receiver
     ) -> None:
-        """A process that was paused while it sent leaves the mark to whoever sends by now, and does not fail."""
+        """A process that lost the lease while it sent records no reminder and does not fail."""
         await insert_open_findings(store, "a")
         sender = Alerts(Settings(alert_url=hook.url))
         await sender.announce(store)
@@ -402,8 +404,10 @@ class TestReminder:
         assert reminded is not None
         assert reminded < SEVEN + HOUR
 
-    async def test_never(self, store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
-        """Without a time there is none; with nothing open there is nothing to say."""
+    async def test_no_reminder_without_a_time_or_findings(
+        self, store: Store, clock: ManualClock, hook: theirs.Receiver
+    ) -> None:
+        """No reminder is sent without a configured time, nor while no finding is open."""
         await insert_open_findings(store, "a")
         never = Alerts(Settings(alert_url=hook.url, alert_reminder=""))
         daily = Alerts(Settings(alert_url=hook.url))
@@ -420,13 +424,13 @@ class TestReminder:
 @pytest.mark.servers("fast")
 @pytest.mark.promise("alerts")
 class TestProcesses:
-    """Whole processes, killed and side by side."""
+    """Sending processes that are killed, or run side by side."""
 
     @pytest.mark.parametrize("stage", KILLED)
     async def test_a_killed_sender_loses_nothing(
         self, store: Store, database_url: str, hook: theirs.Receiver, stage: str
     ) -> None:
-        """Killed at any stage, by SIGKILL: who takes over tells what was not told; what nobody noted, twice."""
+        """After SIGKILL at any stage the next sender sends what was not sent, and repeats only what was not marked."""
         times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR, "updatedAt": store.clock.now()}
         await store.database["reservations"].insert_many([{"resource": name, **times} for name in "aabb"])
         with running_command(
@@ -440,13 +444,15 @@ class TestProcesses:
         await Alerts(Settings(alert_url=hook.url)).announce(store)
         ids = [str(row["_id"]) async for row in store.database["findings"].find().sort("_id")]
 
-        assert tuple(told(hook)[each] for each in ids) == KILLED[stage]
+        assert tuple(alerts_by_finding(hook)[each] for each in ids) == KILLED[stage]
         assert await unalerted_count(store) == 0
         if stage == "sent":
             assert len({got.headers["webhook-id"] for got in hook.requests}) == 1
 
-    async def test_two_side_by_side(self, store: Store, database_url: str, hook: theirs.Receiver) -> None:
-        """Two processes that look all the time while findings are opened: each finding is told exactly once."""
+    async def test_two_processes_send_each_finding_once(
+        self, store: Store, database_url: str, hook: theirs.Receiver
+    ) -> None:
+        """Two processes that send without a pause while findings are opened send each finding exactly once."""
         command = [sys.executable, "-m", "tests.support.alert_process", database_url, hook.url, "always"]
         with running_command(command, env={}) as one, running_command(command, env={}) as two:
             for each in (one, two):
@@ -455,13 +461,13 @@ class TestProcesses:
             findings = store.client.delegate[store.database.name]["findings"]
             assert await asyncio.to_thread(eventually, lambda: findings.count_documents(UNALERTED) == 0)
 
-        assert counted(hook) == len(ids)
-        assert set(told(hook).values()) == {1}
+        assert alerted_count(hook) == len(ids)
+        assert set(alerts_by_finding(hook).values()) == {1}
 
-    async def test_the_worker_tells_at_once(
+    async def test_the_worker_sends_at_once(
         self, store: Store, database_url: str, redis_url: str, hook: theirs.Receiver
     ) -> None:
-        """A run rings, the job of the worker tells, signed; what a dead worker left is told by the next one."""
+        """The worker sends signed messages: at its start what a dead worker left, and whenever a run opens findings."""
         times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR}
         await store.database["reservations"].insert_many([{"resource": "left by the dead", **times} for _ in "12"])
         await engine.reconcile_reservations(store, "full")
@@ -481,8 +487,8 @@ class TestProcesses:
         assert "https://reserva.example/v1/findings/" in hook.requests[1].text
         assert hook.requests[1].headers["webhook-signature"].startswith("v1,")
 
-    async def test_a_run_rings(self, store: Store, redis_url: str) -> None:
-        """The job lies in the queue when a run has opened findings; no Redis is no trouble."""
+    async def test_a_run_queues_the_alert_job(self, store: Store, redis_url: str) -> None:
+        """A run that opened findings puts the alert job into the queue; a missing Redis is no error."""
         row = await store.database["findings"].find_one({"_id": (await insert_open_findings(store, "r"))[0]})
         settings = Settings(alert_url="http://127.0.0.1:1/")
         for url in (redis_url, "redis://127.0.0.1:1"):
@@ -492,20 +498,20 @@ class TestProcesses:
         with Redis.from_url(redis_url) as redis:
             assert redis.zrange(job_queue.QUEUE, 0, -1) == [job_queue.ALERT.encode()]
 
-    async def test_the_command_tells_what_it_can(self, store: Store, database_url: str, hook: theirs.Receiver) -> None:
-        """`reserva reconcile` tells at its end, and ends without the receiver, whose turn comes with the worker."""
+    async def test_the_command_sends_alerts(self, store: Store, database_url: str, hook: theirs.Receiver) -> None:
+        """`reserva reconcile` sends alerts at its end, and leaves them to the worker when the receiver is down."""
         times = {"status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR}
         await store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
 
         def reconciled(receiver: str) -> "subprocess.CompletedProcess[str]":
             return run_reserva("reconcile", MONGODB_URL=database_url, RESERVA_ALERT_URL=receiver)
 
-        away = await asyncio.to_thread(reconciled, "http://127.0.0.1:1/")
+        unreached = await asyncio.to_thread(reconciled, "http://127.0.0.1:1/")
         assert await unalerted_count(store) == 1
-        told_of = await asyncio.to_thread(reconciled, hook.url)
+        reached = await asyncio.to_thread(reconciled, hook.url)
 
-        assert (away.returncode, told_of.returncode) == (1, 1)
-        assert "did not take" in away.stderr
-        assert "127.0.0.1:1" in away.stderr
-        assert told(hook).total() == 1
+        assert (unreached.returncode, reached.returncode) == (1, 1)
+        assert "did not take" in unreached.stderr
+        assert "127.0.0.1:1" in unreached.stderr
+        assert alerts_by_finding(hook).total() == 1
         assert await unalerted_count(store) == 0

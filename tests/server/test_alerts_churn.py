@@ -23,27 +23,27 @@ pytestmark = pytest.mark.servers("fast")
 STEPS = 100
 SEEDS = range(2)
 RECENT = 4
-"""Of how many findings the fate changes, so that it changes back while a message is under way."""
+"""How many of the newest findings change state, so that some change back while a message is in flight."""
 AGAIN = {"$set": {"state": "open"}, "$unset": {"toldAt": "", "alert": ""}, "$inc": {"version": 1}}
 
 
 @dataclass(slots=True)
 class World:
-    """Findings, what is true of them, and how often each was told since it was last opened, in answers that arrived.
+    """Findings, their true states, and how many accepted messages named each since it was last opened.
 
-    `in_vain` are messages that the receiver took without a word; whoever sent them has to send them again.
+    `in_vain` counts the messages that the receiver took without an answer; their sender has to repeat them.
     """
 
     store: Store
     hook: theirs.Receiver
     chance: random.Random
     states: dict[ObjectId, str] = field(default_factory=dict)
-    told: Counter[ObjectId] = field(default_factory=Counter)
+    sent: Counter[ObjectId] = field(default_factory=Counter)
     in_vain: int = 0
     wrong: list[str] = field(default_factory=list)
 
     async def event(self) -> None:
-        """Something happens to a finding: a new one, a word on one, one that is back, or one that has grown."""
+        """Open a new finding, or reopen, settle or enlarge one."""
         among = list(self.states)[-RECENT:]
         one = self.chance.choice(among) if among else None
         if one is None or self.chance.random() < 0.2:
@@ -51,7 +51,7 @@ class World:
             self.states[made] = "open"
         elif self.states[one] != "open":
             self.states[one] = "open"
-            self.told[one] = 0
+            self.sent[one] = 0
             await self.change(one, AGAIN)
         elif self.chance.random() < 0.5:
             self.states[one] = self.chance.choice(["resolved", "acknowledged"])
@@ -60,17 +60,17 @@ class World:
             await self.change(one, {"$inc": {"version": 1, "peak": 1}})
 
     async def change(self, identity: ObjectId, change: dict[str, Any]) -> None:
-        """Change one."""
+        """Update a finding."""
         await self.store.database["findings"].update_one({"_id": identity}, change)
 
     async def answer(self, writer: asyncio.StreamWriter) -> None:
-        """What comes must be open; meanwhile something happens; the answer is good, bad or none."""
+        """Record findings that are not open, let events happen, and answer with success, a failure or nothing."""
         named = [ObjectId(name) for name in re.findall(r"\(finding (\w+)\)", self.hook.requests[-1].text)]
         self.wrong += [f"{each} is {self.states[each]}" for each in named if self.states[each] != "open"]
         mood = self.chance.choice(["good", "good", "bad", "none"])
         if mood == "good":
-            self.told.update(named)
-            self.wrong += [f"{each} was told again" for each in named if self.told[each] > 1]
+            self.sent.update(named)
+            self.wrong += [f"{each} was sent again" for each in named if self.sent[each] > 1]
         elif mood == "none":
             self.in_vain += 1
         for _ in range(self.chance.randrange(6)):
@@ -80,8 +80,10 @@ class World:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_happens(store: Store, clock: ManualClock, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not open is not told, nothing is told twice but for a lost answer, and in the end all that is open is."""
+async def test_alerts_follow_random_events(
+    store: Store, clock: ManualClock, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No settled finding is sent, none is sent twice unless an answer was lost, and in the end all open ones are."""
     monkeypatch.setattr(messages, "LINES_MAX", 10**6)
     monkeypatch.setattr(alerts, "LINES_MAX", 10**6)
     monkeypatch.setattr(messages, "CHARACTERS_MAX", 10**9)
@@ -100,4 +102,4 @@ async def test_whatever_happens(store: Store, clock: ManualClock, seed: int, mon
 
     assert world.wrong == []
     assert world.in_vain
-    assert {each for each, state in world.states.items() if state == "open" and world.told[each] != 1} == set()
+    assert {each for each, state in world.states.items() if state == "open" and world.sent[each] != 1} == set()

@@ -1,7 +1,7 @@
-"""A model of what people accepted, by the hour: who may be hidden by an acceptance, and who never.
+"""A model of acceptances, by the hour: which reservations an acceptance may hide, and which never.
 
-It knows reservations, words and what findings say of themselves (id, state, `splitFrom`, `mergedInto`); how a run finds
-out which window is which finding is nothing that it looks at.
+It knows reservations, decisions and the fields of findings (id, state, `splitFrom`, `mergedInto`); it ignores how a run
+matches windows to findings.
 """
 
 from collections.abc import Iterable, Mapping
@@ -58,7 +58,7 @@ class Promise:
     until: datetime | None
 
     def covers(self, stretch: Stretch, now: datetime) -> bool:
-        """Whether that is these reservations or fewer, no more of them at once, and in time."""
+        """Whether a stretch has no other reservations, no higher peak or excess, and the acceptance has not ended."""
         lasts = self.until is None or now < self.until
         high = stretch.peak <= self.peak and stretch.peak - stretch.capacity <= self.excess
         return lasts and high and stretch.ids <= self.ids
@@ -122,7 +122,7 @@ class Model:
                 assert hidden or not promise.covers(stretch, now)
 
     def _borne(self) -> list[Promise]:
-        """Those of findings that people see, and of those that are part of them."""
+        """The acceptances of visible findings, and of findings merged into them."""
         return [
             promise
             for identity, promise in self.promises.items()
@@ -144,7 +144,7 @@ class Model:
             if row["state"] == "resolved" and "mergedInto" not in row:
                 assert acceptance is None
                 continue
-            if acceptance is not None:  # its own, or that of what it parted from: in any case somebody's
+            if acceptance is not None:  # its own, or that of the finding it parted from
                 ids = frozenset(map(str, acceptance["reservations"]))
                 promise = Promise(ids, acceptance["peak"], acceptance["excess"], acceptance.get("until"))
                 assert promise == own or promise in self.promises.values()

@@ -22,20 +22,20 @@ class ManualClock(Clock):
 
     @override
     def millis(self) -> Millis:
-        """Where it stands."""
+        """The current instant of the clock."""
         return self.at
 
     def advance(self, duration: Duration) -> None:
-        """Move it on."""
+        """Move the clock forward."""
         self.at = Millis(self.at + duration)
 
     def set(self, instant: datetime) -> None:
-        """Move it."""
+        """Set the clock to an instant."""
         self.at = to_millis(instant)
 
 
 async def insert_open_findings(store: Store, *names: str, **fields: Any) -> list[ObjectId]:
-    """Open findings of these resources, as a run leaves them."""
+    """Insert an open finding of each named resource, as a run leaves it."""
     times = {"from": NINE, "to": NINE + HOUR, "firstSeen": store.clock.now(), "lastSeen": store.clock.now()}
     state = {"state": "open", "peak": 2, "capacity": 1, "version": 1, "history": [], "run": ObjectId()}
     rows = [{"resource": name, "reservations": [ObjectId(), ObjectId()], **times, **state, **fields} for name in names]
@@ -43,5 +43,5 @@ async def insert_open_findings(store: Store, *names: str, **fields: Any) -> list
 
 
 async def unalerted_count(store: Store) -> int:
-    """How many are open and untold."""
+    """How many open findings were not sent."""
     return await store.database["findings"].count_documents(UNALERTED)

@@ -2,7 +2,7 @@
 
     python -m tests.support.alert_process DATABASE RECEIVER STAGE
 
-It says `at STAGE` and then does nothing until it is killed; at `always` it goes on sending instead.
+It prints `at STAGE` and then does nothing until it is killed; at `always` it goes on sending instead.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ def stop_at(stage: str) -> None:
     async def marking(sender: Any, ids: Sequence[ObjectId], write: Any) -> None:
         nonlocal calls
         calls += 1
-        if calls == 1 or stage == "half told":
+        if calls == 1 or stage == "half marked":
             await mark(sender, ids if calls == 1 else ids[: len(ids) // 2], write)
         if stage == "marked" or calls == 2:
             await stand_still(stage)
@@ -38,13 +38,13 @@ def stop_at(stage: str) -> None:
 
 
 async def stand_still(stage: str) -> None:
-    """Do nothing more."""
+    """Print the stage and wait for ever."""
     click.echo(f"at {stage}")
     await asyncio.Event().wait()
 
 
 async def main(database: str, receiver: str, stage: str) -> None:
-    """Reconcile, and tell; or tell for ever."""
+    """Reconcile and send alerts, or send alerts for ever."""
     store = await connect(database)
     alerts = Alerts(Settings(alert_url=receiver))
     if stage == "always":

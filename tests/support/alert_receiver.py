@@ -1,4 +1,4 @@
-"""A receiver of alerts: an HTTP server of a few lines that answers as a test wants, and keeps what it was sent."""
+"""A receiver of alerts: an HTTP server of a few lines that answers as a test wants, and records its requests."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ class ReceivedRequest(NamedTuple):
 
 
 class Receiver:
-    """What it got, in order, and how it answers."""
+    """The received requests, in order, and the answer to the next."""
 
     def __init__(self) -> None:
         self.requests: list[ReceivedRequest] = []

@@ -25,7 +25,7 @@ class ApiClient:
         self.token: str = client.headers["Authorization"].removeprefix("Bearer ")
 
     async def with_scopes(self, *scopes: str, customer: str | None = None) -> "ApiClient":
-        """A client of the same app with a new key of these scopes."""
+        """A client of the same app with a new key of the given scopes."""
         other = ApiClient(self.client, self.store)
         other.token = await make_key(self.store, *scopes, customer=customer)
         return other
@@ -155,7 +155,7 @@ def ok(answer: httpx.Response) -> dict[str, Any]:
 
 
 def problem(answer: httpx.Response, name: ProblemName, *pointers: str) -> dict[str, Any]:
-    """The body of a problem of that name; with pointers, it must blame exactly these."""
+    """The body of a problem of that name; with pointers, it must blame exactly those given."""
     assert answer.headers["Content-Type"] == "application/problem+json", answer.text
     body: dict[str, Any] = answer.json()
     assert (body["type"], answer.status_code) == (f"/problems/{name}", KINDS[name].status), answer.text

@@ -243,7 +243,7 @@ def courts(chance: random.Random) -> Database:
 
 
 def desks(chance: random.Random) -> Database:
-    """Desks, with the span and the desk inside of objects, free again once somebody cancelled."""
+    """Desks, with the span and the desk inside of objects, free again after a cancellation."""
     made = Database("deskbookings")
     for number in range(ROWS):
         desk, start = oid(chance.randrange(4)), datetime(2026, 3, 2, 8, tzinfo=UTC) + chance.randrange(120) * QUARTER

@@ -26,7 +26,7 @@ NOW = NINE - DAY
 
 
 class FixedView(View):
-    """A view of these resources, services and stored reservations; what blocks among them occupies its resource.
+    """A view of the given resources, services and stored reservations; a blocking reservation occupies its resource.
 
     `documents` are further targets, by collection and id; `seq` is that of every guard.
     """
@@ -109,7 +109,7 @@ class FixedView(View):
 def stored_row(start: datetime = NINE, **fields: Any) -> dict[str, Any]:
     """A stored reservation as Reserva writes it: an hour of the room, confirmed, without buffers.
 
-    `fields` replace these by their stored names; None leaves a field out.
+    `fields` replace the defaults by their stored names; None leaves a field out.
     """
     end = fields.get("endTime", start + HOUR)
     row = {

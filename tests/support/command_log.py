@@ -34,7 +34,7 @@ class CommandLog(monitoring.CommandListener):
         """Nothing to note."""
 
     def take(self) -> list[tuple[str, Any]]:
-        """Those since the last time."""
+        """The commands since the last call."""
         seen, self._seen = self._seen, []
         return seen
 

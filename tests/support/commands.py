@@ -28,7 +28,7 @@ def reserva(*arguments: str) -> list[str]:
 
 
 def environment_with(env: Mapping[str, str]) -> dict[str, str]:
-    """The environment of this process with these variables, without other settings of Reserva."""
+    """The environment of this process with the given variables, without other settings of Reserva."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith("RESERVA_")}
     return {**rest, "PYTHONUNBUFFERED": "1", "RESERVA_LAME_DUCK_SECONDS": "0", **env}
 
@@ -68,7 +68,7 @@ class RunningCommand:
         self._news.put(None)
 
     def wait_for_line(self, words: str) -> str:
-        """Wait until it prints a line with these words, and return that line."""
+        """Wait until the command prints a line with the given words, and return that line."""
         until = time.monotonic() + SECONDS
         while time.monotonic() < until:
             for line in [*self.out, *self.err]:
@@ -78,7 +78,7 @@ class RunningCommand:
                 break
             with suppress(queue.Empty):
                 self._news.get(timeout=1)
-        raise AssertionError("\n".join([f"It never said {words!r}, but:", *self.out, *self.err]))
+        raise AssertionError("\n".join([f"The output lacks {words!r}:", *self.out, *self.err]))
 
     def wait_until_ready(self) -> tuple[str, str]:
         """Wait for the trial's line, and return its address and key."""

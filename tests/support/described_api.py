@@ -1,4 +1,4 @@
-"""Requests put together from the description of the API, as `/docs` would send them, and answers held against it."""
+"""Requests made from the description of the API, as `/docs` would send them, and checks of answers against it."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from typing import Any
 from bson import Decimal128, Int64, ObjectId
 
 BEGINNINGS = [datetime(year, 1, 7, 9, tzinfo=UTC) for year in (2021, 2030)]
-"""Long ago, where nothing is kept for those who book, and to come."""
+"""A start in the past and one in the future."""
 MINUTES = 240
 GRID = 5
 """Most times lie on it, so that starts and ends coincide often."""
@@ -67,7 +67,7 @@ class World:
     loads: list[Load] = field(default_factory=list)
 
     def windows(self, name: Callable[[Any], str]) -> tuple[list[Expected], int]:
-        """All windows above capacity, and the conflicts in them; ids are sorted and shown by these names."""
+        """All windows above capacity, and the conflicts in them; ids are sorted and shown by the given names."""
         windows: list[Expected] = []
         conflicts = 0
         for room in self.rooms:

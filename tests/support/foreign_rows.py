@@ -20,7 +20,7 @@ async def insert_rows(store: Store, *rows: dict[str, Any]) -> list[Any]:
 
 
 async def insert_row(store: Store, **fields: Any) -> Any:
-    """Insert a reservation with exactly these fields, and an id unless they have one; its id."""
+    """Insert a reservation with exactly the given fields, and an id unless they have one; its id."""
     row = {"_id": ObjectId()} | fields
     await store.database["reservations"].insert_one(row)
     return row["_id"]

@@ -32,7 +32,7 @@ _FORKS.set_forkserver_preload(
 def run_forked(
     arguments: Sequence[str], *, cwd: Path | None, env: Mapping[str, str], seconds: float
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `reserva` with these arguments and this environment.
+    """Run `reserva` with the given arguments and environment.
 
     Raises:
         subprocess.TimeoutExpired: if it does not end in time; it is killed.

@@ -40,13 +40,13 @@ def hold(client: Client, room: str, clock_ahead: float) -> Hold:
     return Hold(room, made["id"], datetime.fromisoformat(made["expiresAt"]).timestamp() - clock_ahead)
 
 
-def storm(client: Client, held: Hold, bookers: int) -> tuple[Answer, list[Answer]]:
-    """Book all around its end, and confirm it somewhere there; the confirmation's answer, then the bookers'."""
+def storm(client: Client, hold: Hold, bookers: int) -> tuple[Answer, list[Answer]]:
+    """Book around the end of a hold, and confirm it near that end; the confirmation's answer, then the bookers'."""
     confirm = random.uniform(-CONFIRM_WITHIN, CONFIRM_WITHIN)
     moments = [-EARLY + (EARLY + LATE) * number / (bookers - 1) for number in range(bookers)]
     moments[-1] = LATE
-    sent = sorted([(moment, booking(held.room)) for moment in moments] + [(confirm, _confirm(held))], key=_moment)
-    answers = client.at_once([call for _, call in sent], [held.ends + moment for moment, _ in sent])
+    sent = sorted([(moment, booking(hold.room)) for moment in moments] + [(confirm, _confirm(hold))], key=_moment)
+    answers = client.at_once([call for _, call in sent], [hold.ends + moment for moment, _ in sent])
     place = next(index for index, (_, call) in enumerate(sent) if call.path != BOOKINGS)
     return answers[place], answers[:place] + answers[place + 1 :]
 
@@ -55,8 +55,8 @@ def _moment(sent: tuple[float, Call]) -> float:
     return sent[0]
 
 
-def _confirm(held: Hold) -> Call:
-    return Call(f"{BOOKINGS}/{held.identity}/confirm")
+def _confirm(hold: Hold) -> Call:
+    return Call(f"{BOOKINGS}/{hold.identity}/confirm")
 
 
 def winners(confirmed: Answer, bookers: Sequence[Answer]) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from app.storage.client import Store
 
 
 async def make_key(store: Store, *scopes: str, customer: str | None = None) -> str:
-    """A key with these scopes, as it goes into `Authorization: Bearer`."""
+    """A key with the given scopes, as it goes into `Authorization: Bearer`."""
     return (await create_key(store, "test", scopes, customer=customer)).token
 
 
@@ -23,7 +23,7 @@ async def make_key(store: Store, *scopes: str, customer: str | None = None) -> s
 async def serving(
     store: Store, *, settings: Settings | None = None, scopes: Sequence[str] = ("admin",)
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with a key of these scopes; what the app does not handle itself raises in the test."""
+    """A client with a key of the given scopes; what the app does not handle itself raises in the test."""
     app = create_app(settings or Settings(), store=store)
     headers = {"Authorization": f"Bearer {await make_key(store, *scopes)}"}
     asgi: Any = app  # httpx and Litestar spell the same protocol differently

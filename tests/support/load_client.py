@@ -1,4 +1,4 @@
-"""Clients that do what a load generator does not: exactly so many requests, at exactly these moments."""
+"""A client that sends an exact number of requests at exact moments, which a load generator cannot."""
 
 import json
 import socket
@@ -69,7 +69,7 @@ class Client:
         return [answers[index] for index in range(len(calls))]
 
     def at_once(self, calls: Sequence[Call], moments: Sequence[float] | None = None) -> list[Answer]:
-        """All requests before any answer is looked at, each on a connection of its own that was open before.
+        """Send all requests before any answer is read, each on a connection of its own that was open before.
 
         `moments` are the times of `time.time()` to send them at, in order; without them, as fast as they can be sent.
         """
@@ -82,11 +82,11 @@ class Client:
             return [_read(line) for line in sockets]
 
     def connection(self) -> HTTPConnection:
-        """A connection to keep."""
+        """A persistent connection."""
         return HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_SECONDS)
 
     def ask(self, connection: HTTPConnection, call: Call) -> Answer:
-        """Send on a kept connection and wait for the answer.
+        """Send on an open connection and wait for the answer.
 
         Raises:
             OSError, HTTPException: the other side went away.

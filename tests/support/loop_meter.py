@@ -29,7 +29,7 @@ FRAMES = 12
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A callback that held the loop: milliseconds of CPU time of the loop's thread, and where it was seen."""
+    """A callback that blocked the loop: milliseconds of CPU time of the loop's thread, and where it was seen."""
 
     ms: float
     where: list[str]

@@ -17,7 +17,7 @@ _PLANNED = {"explain", "mongod"}
 
 
 class MigratedDatabases:
-    """Those of one server that no test uses just now."""
+    """The migrated databases of one server that no test uses at present."""
 
     def __init__(self) -> None:
         self._free: list[str] = []

@@ -1,4 +1,4 @@
-"""A way to MongoDB that loses and delays what a test names: one message, one answer, by its command."""
+"""A proxy of MongoDB that loses or delays the messages and answers that a test names by their command."""
 
 import asyncio
 import threading
@@ -44,7 +44,7 @@ class Fault:
 
 
 class Proxy:
-    """Passes on what a driver and its server say; commands and their answers can be lost or kept back.
+    """Forwards messages between a driver and its server; commands and their answers can be lost or delayed.
 
     It has a loop and a thread of its own: closing a client keeps the loop that does so waiting for an answer.
     """
@@ -59,19 +59,19 @@ class Proxy:
         self.url = ""
 
     def lose(self, wanted: Wanted, *, times: int | None = None) -> Fault:
-        """These commands never arrive, and are not answered."""
+        """The wanted commands never arrive, and are not answered."""
         return self._fault(wanted, "command", times)
 
     def lose_answer(self, wanted: Wanted, *, times: int | None = None) -> Fault:
-        """These commands arrive and are done; their answers are lost."""
+        """The wanted commands arrive and are done; their answers are lost."""
         return self._fault(wanted, "answer", times)
 
     def hold(self, wanted: Wanted, *, times: int | None = 1) -> Fault:
-        """These commands arrive when the fault is over, even if the driver has closed its connection by then."""
+        """The wanted commands arrive when the fault is over, even if the driver has closed its connection by then."""
         return self._fault(wanted, "hold", times)
 
     def note(self, wanted: Wanted) -> Fault:
-        """These commands pass; it shows that there was one."""
+        """The wanted commands pass; the fault records that there was one."""
         return self._fault(wanted, "none", None)
 
     def _fault(self, wanted: Wanted, kind: str, times: int | None) -> Fault:
@@ -119,7 +119,7 @@ class Proxy:
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner, outer = await asyncio.open_connection(self._target.hostname, self._target.port)
         unanswered: set[int] = set()
-        held_back = False
+        delayed = False
         answers = asyncio.create_task(_answers(inner, writer, unanswered))
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -131,11 +131,11 @@ class Proxy:
                     if fault is None or fault.kind in {"answer", "none"}:
                         outer.write(message)
                     elif fault.kind == "hold":
-                        held_back = True
+                        delayed = True
                         await fault.over.wait()
                         outer.write(message)
                         await outer.drain()
-            if held_back:  # a server may end what is open when a connection closes; this one is as good as lost
+            if delayed:  # a server may end what is open when a connection closes; this one is as good as lost
                 await asyncio.Event().wait()
         finally:
             outer.close()
@@ -200,6 +200,6 @@ async def connected(url: str) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def faulty(url: str) -> AsyncIterator[tuple[Proxy, BookingService]]:
-    """The write path of a process whose way to the database is not to be trusted."""
+    """The write path of a process whose connection to the database is unreliable."""
     async with proxied(url) as proxy, connected(proxy.url) as store, running_booking_service(store) as booking:
         yield proxy, booking

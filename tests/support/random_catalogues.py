@@ -86,7 +86,7 @@ class Place:
         """The body that sets its hours."""
         body: dict[str, Any] = {}
         if self.weekly is not None:
-            rules = [(day, window) for day, those in zip(WEEK, self.weekly, strict=True) for window in those]
+            rules = [(day, window) for day, windows in zip(WEEK, self.weekly, strict=True) for window in windows]
             body["weekly"] = [{"days": [day], "from": opens, "to": closes} for day, (opens, closes) in rules]
         if self.overrides:
             body["overrides"] = [
@@ -136,8 +136,8 @@ class Place:
     def days(self, after: datetime, before: datetime, count: int) -> list[Slot]:
         """Whole local days, from first instant to first instant."""
         first = after.astimezone(self.tz).date() - DAY
-        those = (first + n * DAY for n in range((before - after).days + 4))
-        slots = [(instant(day, 0, self.tz), instant(day + count * DAY, 0, self.tz)) for day in those]
+        days = (first + n * DAY for n in range((before - after).days + 4))
+        slots = [(instant(day, 0, self.tz), instant(day + count * DAY, 0, self.tz)) for day in days]
         return [slot for slot in slots if after <= slot[0] < before]
 
 
@@ -171,7 +171,7 @@ class Catalogue:
         return asked
 
     def grid(self, place: Place) -> list[Slot]:
-        """Every time on the grid, but for those that the clock decides while the test runs."""
+        """Every time on the grid, except the times that the clock decides while the test runs."""
         if self.days is not None:
             slots = place.days(*self.span, self.days)
         else:
@@ -274,6 +274,6 @@ class Taken:
 
 def peak(taken: Iterable[Taken], start: datetime, end: datetime) -> int:
     """The highest load in `[start, end)`: at its start, or where another occupancy starts."""
-    those = [each for each in taken if each.start < end and start < each.end]
-    instants = [start, *(each.start for each in those if each.start > start)]
-    return max(sum(each.units for each in those if each.start <= at < each.end) for at in instants)
+    overlapping = [each for each in taken if each.start < end and start < each.end]
+    instants = [start, *(each.start for each in overlapping if each.start > start)]
+    return max(sum(each.units for each in overlapping if each.start <= at < each.end) for at in instants)

@@ -86,7 +86,7 @@ KINDS: dict[str, Kind] = {
 
 
 def fitting(traits: Sequence[str], url: str | None, *, once: bool = False) -> list[str]:
-    """The servers on which a test with these traits runs; that of MONGODB_URL only if there is one.
+    """The servers on which a test with the given traits runs; that of MONGODB_URL only if there is one.
 
     Args:
         traits: What the test needs.
@@ -121,11 +121,11 @@ def unmeasured() -> dict[str, str]:
 
 
 UNMEASURED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
-"""The same on top of the test's own environment, for a program whose processor time a test looks at."""
+"""The same on top of the test's own environment, for a program whose processor time a test measures."""
 
 
 def new_database(server_url: str, prefix: str) -> str:
-    """The address of a database on a server that nobody has made yet; who logs in there does so as before."""
+    """The address of a database that does not exist yet on a server, with the same login."""
     parts = urlsplit(server_url)
     options = parts.query
     if parts.username and "authsource" not in options.lower():
@@ -319,4 +319,4 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 def _end_of(log: IO[str]) -> str:
     log.seek(0)
-    return " ".join(log.read()[-300:].split()) or "it said nothing"
+    return " ".join(log.read()[-300:].split()) or "no output"

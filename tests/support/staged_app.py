@@ -31,7 +31,7 @@ class App:
 
     @property
     def workers(self) -> list[int]:
-        """The process ids of those that answer requests."""
+        """The process ids that answer requests."""
         parent = self.running.process.pid
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
         return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
@@ -39,7 +39,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A migrated database with a key; `database` looks at it past the app."""
+    """A migrated database with a key; `database` reads it without the app."""
 
     url: str
     token: str
@@ -68,7 +68,7 @@ class Stage:
                 running.wait_for_line(f"Started worker-{number}")
             client = Client(port, self.token)
             if not eventually(client.reaches):  # a process says that it has started just before it listens
-                raise RuntimeError(f"nobody listens on port {port}")
+                raise RuntimeError(f"no process listens on port {port}")
             yield App(running, client)
             if running.process.poll() is None:
                 running.end(signal.SIGTERM)

@@ -41,7 +41,7 @@ async def planned_edit(store: Store, changes: Changes, *, force: bool = False) -
     """An edit of the room, planned for what is stored and booked now.
 
     Raises:
-        Stranded: it would strand somebody.
+        Stranded: it would strand a reservation.
     """
     work = WorkPool()
     planner = Planner(store, RuleReader(store.database, RuleCache(atomic=store.mode == "strict"), work), work)
@@ -146,7 +146,7 @@ class StepDriver:
         """Go on to the end.
 
         Raises:
-            Lost: somebody else was first.
+            Lost: another writer was first.
         """
         while await self.advance():
             pass
@@ -190,10 +190,10 @@ async def add_service(store: Store, **fields: Any) -> None:
 
 async def book_hold(store: Store, expires: timedelta) -> ObjectId:
     """A hold of nine o'clock that ends at that distance from now."""
-    held = await book_accepted(store, hold_seconds=600)
+    hold = await book_accepted(store, hold_seconds=600)
     until = {"$set": {"expiresAt": store.clock.now() + expires}}
-    await store.database["reservations"].update_one({"_id": held.id}, until)
-    identity: ObjectId = held.id
+    await store.database["reservations"].update_one({"_id": hold.id}, until)
+    identity: ObjectId = hold.id
     return identity
 
 

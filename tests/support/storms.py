@@ -23,7 +23,7 @@ def same_key(client: Client, room: str, posts: int) -> list[Answer]:
 
 
 def split(answers: Sequence[Answer]) -> tuple[list[Answer], list[Answer]]:
-    """First answers and replays, of those that are 201."""
+    """First answers and replays among the 201 answers."""
     made = [answer for answer in answers if answer.status == 201]
     replays = [answer for answer in made if answer.headers.get("idempotent-replayed") == "true"]
     return [answer for answer in made if answer not in replays], replays
