@@ -113,15 +113,15 @@ class TestIdempotencyKeys:
     async def test_apply_takes_them_off_and_builds_the_index(self, old: Store) -> None:
         """`--apply` keeps a key on the oldest, unsets the others and the nulls, says so and removes nothing."""
         reservations = old.database["reservations"]
-        before = {kept["_id"]: kept async for kept in reservations.find({})}
+        before = {row["_id"]: row async for row in reservations.find({})}
 
         report = await migrate(old, apply=True)
 
         oldest, other = ObjectId("65f000000000000000000001"), ObjectId("65f000000000000000000002")
-        after = {kept["_id"]: kept async for kept in reservations.find({})}
+        after = {row["_id"]: row async for row in reservations.find({})}
         assert report.clean
         assert after.keys() == before.keys()
-        assert {identity: kept["idempotencyKey"] for identity, kept in after.items() if "idempotencyKey" in kept} == {
+        assert {identity: row["idempotencyKey"] for identity, row in after.items() if "idempotencyKey" in row} == {
             4: "a",
             oldest: "b",
             8: "c",
@@ -132,8 +132,8 @@ class TestIdempotencyKeys:
             f'unset idempotencyKey "b" on {other}; the oldest, {oldest}, keeps it',
         ]
         assert "index reservation_idempotency" in report.built
-        for identity, kept in after.items():
-            assert {**before[identity], "idempotencyKey": None} == {**kept, "idempotencyKey": None}
+        for identity, row in after.items():
+            assert {**before[identity], "idempotencyKey": None} == {**row, "idempotencyKey": None}
         await verify(old)
 
     async def test_check_wins_over_apply(self, old: Store) -> None:
@@ -146,7 +146,7 @@ class TestIdempotencyKeys:
 
 
 class TestIndexesThatDiffer:
-    """Indexes that somebody made otherwise are reported and stay as they are."""
+    """Indexes made with other keys or options are reported and stay as they are."""
 
     @pytest.mark.parametrize(
         ("name", "keys", "options"),
@@ -178,7 +178,7 @@ class TestIndexesThatDiffer:
             await verify(bare_store)
 
     async def test_the_right_keys_under_another_name_are_ours(self, bare_store: Store) -> None:
-        """An index with the keys and options of one of ours is taken for it, which is noted, and nobody refuses it."""
+        """An index with the keys and options of one of ours is taken for it, which is noted and refused nowhere."""
         reservations = bare_store.database["reservations"]
         await reservations.create_index([("customer", 1), ("startTime", -1)], name="mine")
 
@@ -191,10 +191,10 @@ class TestIndexesThatDiffer:
         await verify(bare_store)
 
     @pytest.mark.parametrize("options", [{"sparse": True}, {"unique": True}, {}])
-    async def test_the_right_keys_with_other_options_are_in_the_way(
+    async def test_the_right_keys_with_other_options_are_reported(
         self, bare_store: Store, options: dict[str, Any]
     ) -> None:
-        """Under whatever name: it is named with the command that drops it; once it is dropped, ours is built."""
+        """Such an index is reported with the command that drops it; once it is dropped, ours is built."""
         reservations = bare_store.database["reservations"]
         await reservations.create_index([("idempotencyKey", 1)], name="idempotencyKey_1", **options)
         before = await database_documents(bare_store)
@@ -242,7 +242,7 @@ class TestGuards:
         assert not await make_guard(store, ResourceId("room-1"))
 
     async def test_pools_are_completed(self, store: Store) -> None:
-        """A database of before, one that somebody loaded resources into, and one whose making broke off."""
+        """A database of an earlier version, one with resources loaded past the API, and one whose making broke off."""
         await make_service_row(store, ServiceId("shave"))
         await store.database["services"].insert_many([{"_id": "cut"}, {"_id": "shave"}, {"_id": "dye"}])
         resources: list[dict[str, Any]] = [
@@ -338,7 +338,7 @@ class TestCommand:
         await verify(store)
         await store.close()
 
-    def test_no_server_is_told_in_a_sentence(self) -> None:
+    def test_an_unreachable_server_is_reported_in_a_sentence(self) -> None:
         """A wrong address ends with exit code 2 and what to check, without a traceback and without the password."""
         ran = self.run("mongodb://me:secret@127.0.0.1:1/reserva")
 

@@ -114,8 +114,8 @@ async def test_equal_ones_are_found_and_settled(
     assert repr(nothing) == repr(before)
     after = await having(bare_store)
     assert applied.clean, applied.findings
-    assert [identity for identity, kept in after.items() if field in kept] == [0]
-    assert all({**kept, field: 0} == {**before[identity], field: 0} for identity, kept in after.items())
+    assert [identity for identity, row in after.items() if field in row] == [0]
+    assert all({**row, field: 0} == {**before[identity], field: 0} for identity, row in after.items())
     await verify(bare_store)
 
 
@@ -169,7 +169,7 @@ async def test_an_id_can_be_anything(bare_store: Store, identity: Any) -> None:
     assert "idempotencyKey" not in rows["b"]
 
 
-async def test_many_keys_are_looked_at_part_by_part(bare_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_keys_are_read_part_by_part(bare_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """With more keys than are remembered at a time the same ones are found, by reading them several times."""
     keys = [f"key {number % 40}" for number in range(60)]
     await stored(bare_store, tuple(keys))

@@ -223,7 +223,7 @@ async def test_a_real_one_is_prepared(bare_store: Store) -> None:
     assert {document.Settings.name for document in DOCUMENTS} <= after.keys()
 
 
-async def test_it_is_ready_for_those_who_serve_it(payload: Store) -> None:
+async def test_a_migrated_database_is_ready_to_serve(payload: Store) -> None:
     """With twins in the place of our indexes `/readyz` is 200; where one of them is dropped, it is 503."""
     await migrate(payload)
     async with serving(payload) as client:

@@ -44,7 +44,7 @@ HEX = "6b045bb9d61c1aa0be9c5d21"
 async def test_rows_that_came_after_the_guard_are_reached(
     store: Store, server_name: str, fields: dict[str, Any]
 ) -> None:
-    """`--check` reports a guard that does not reach over what was loaded, and migrate raises it, whoever wrote that."""
+    """`--check` reports a guard that does not cover the loaded rows, and migrate raises it, whatever their form."""
     if "createdAt" in fields and server_name == "trial":
         pytest.skip("the trial's server takes no such date")
     if server_name == "mock" and isinstance(fields.get("units"), Decimal128):
@@ -80,7 +80,7 @@ async def test_one_row_for_ages_stretches_no_guard(store: Store) -> None:
 
 
 async def test_a_resource_that_comes_while_migrate_lists_is_reached(store: Store) -> None:
-    """What was listed counts for its guard, though the look at the catalogue did not know it."""
+    """Occupancies listed for it count for its guard, though it was created after the catalogue was read."""
     await store.database["reservations"].insert_one(long_row(6) | {"resource": "x", "items": [{"resource": "room-1"}]})
     coverage = await survey_coverage(store, ignore_progress)
     await store.database["resources"].insert_one({"_id": "room-1"})
@@ -135,7 +135,7 @@ async def test_what_was_loaded_after_the_catalogue_is_not_booked_over(
     ],
 )
 async def test_what_the_lookup_does_not_find_is_listed(store: Store, fields: dict[str, Any]) -> None:
-    """What others booked in another form is listed for whoever books there, and its guard says so."""
+    """A row that names its resource in another form is listed as an occupancy, and the guard is marked."""
     await store.database["resources"].insert_one({"_id": "room-1"})
     await make_guard(store, ResourceId("room-1"))
     booked = long_row(6) | fields
@@ -229,7 +229,7 @@ async def test_guards_are_made_many_at_a_time(database_url: str) -> None:
 
 
 async def test_a_guard_made_meanwhile_is_left_as_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who makes a resource's guard, and books, between the look and the making keeps the guard that was made."""
+    """A guard that another process makes between the survey and the insert stays as it is."""
     await store.database["resources"].insert_many([{"_id": "room-1"}, {"_id": "room-2"}])
     theirs = {"_id": "room-1", "seq": 9, "rules": "theirs", "reachBack": DAY, "reachAhead": HOUR}
 
@@ -319,7 +319,7 @@ async def contents_of(store: Store) -> str:
 
 @pytest.mark.servers("any")
 async def test_a_pool_counts_only_when_it_is_complete(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ended between the making of pools and the entering of who offers a service, nobody is missed in one."""
+    """A migration that ends between making pools and filling them leaves no pool without a member that offers it."""
     await insert_catalogue(store, 20)
     offering = await members_of(store, ServiceId("cut-3"))
 

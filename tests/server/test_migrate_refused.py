@@ -81,7 +81,7 @@ def test_who_may_only_read_gets_a_sentence(guarded_server: str) -> None:
     ],
 )
 def test_failures_are_sentences_of_bounded_length(error: OperationFailure, sentence: str) -> None:
-    """However much the driver says of a failure, people read what the server said, and no documents."""
+    """However long the driver's error is, the output has the server's message and no documents."""
     assert failed(error).endswith(sentence)
     assert len(failed(error)) < 600
 

@@ -1,6 +1,6 @@
-"""A change asks for guards by where its reservation was last seen; if it was moved since, it must notice.
+"""A change takes the guard of the resource it last read for its reservation, and notices a move since then.
 
-Otherwise it would be judged without the guard, the occupants and the rules of where it lies now.
+Otherwise it would be judged without the guard, the occupants and the rules of its present resource.
 """
 
 from collections.abc import Callable
@@ -27,39 +27,39 @@ pytestmark = pytest.mark.servers("transactions")
 Make = Callable[..., AnyIntent]
 
 
-def confirm(**held: Any) -> Confirm:
+def confirm(**fields: Any) -> Confirm:
     """Make it firm."""
-    return Confirm(by="test", **held)
+    return Confirm(by="test", **fields)
 
 
-def extend(**held: Any) -> Extend:
-    """Hold it for longer than it is held."""
-    return Extend(by="test", seconds=1_200, **held)
+def extend(**fields: Any) -> Extend:
+    """Extend its hold."""
+    return Extend(by="test", seconds=1_200, **fields)
 
 
-def cancel(**held: Any) -> Close:
+def cancel(**fields: Any) -> Close:
     """Cancel it, as of a group."""
-    return Close(by="test", to="cancelled", **held)
+    return Close(by="test", to="cancelled", **fields)
 
 
-def later(**held: Any) -> Change:
+def later(**fields: Any) -> Change:
     """Move it by an hour."""
-    return Change(by="test", patch={"startTime": NINE + HOUR}, **held)
+    return Change(by="test", patch={"startTime": NINE + HOUR}, **fields)
 
 
-def note(**held: Any) -> Change:
+def note(**fields: Any) -> Change:
     """Change nothing but its notes."""
-    return Change(by="test", patch={"notes": "x"}, **held)
+    return Change(by="test", patch={"notes": "x"}, **fields)
 
 
-def cancel_group(**held: Any) -> AllOrNothing:
+def cancel_group(**fields: Any) -> AllOrNothing:
     """Cancel a group of it."""
-    return AllOrNothing(by="test", members=[cancel(**held)])
+    return AllOrNothing(by="test", members=[cancel(**fields)])
 
 
-def move_group(**held: Any) -> Move:
+def move_group(**fields: Any) -> Move:
     """Move it together with others."""
-    return Move(by="test", members=[later(**held)])
+    return Move(by="test", members=[later(**fields)])
 
 
 MAKERS: list[Make] = [confirm, extend, cancel, later, note, cancel_group, move_group]
@@ -67,18 +67,18 @@ MAKERS: list[Make] = [confirm, extend, cancel, later, note, cancel_group, move_g
 
 @pytest.mark.parametrize("make", MAKERS)
 async def test_a_reservation_that_was_moved_comes_back_for_the_right_guard(store: Store, make: Make) -> None:
-    """Whatever is wanted of it, nothing is done while the guard of where it lies is not held."""
+    """No change of a reservation is made without the guard of the resource that it is on."""
     for name in ("room", "desk"):
         await add_resource(store, name)
-    held = await book_accepted(store, resource="desk", hold_seconds=600)
-    before = await store.database["reservations"].find_one({"_id": held.id})
+    hold = await book_accepted(store, resource="desk", hold_seconds=600)
+    before = await store.database["reservations"].find_one({"_id": hold.id})
 
-    (outcome,) = await run_batch(store, make(reservation=held.id, resource="room"))
-    (right,) = await run_batch(store, make(reservation=held.id, resource="desk"))
+    (outcome,) = await run_batch(store, make(reservation=hold.id, resource="room"))
+    (right,) = await run_batch(store, make(reservation=hold.id, resource="desk"))
 
     assert isinstance(outcome, ReservationMoved)
     assert isinstance(right, Accepted)
-    after = await store.database["reservations"].find_one({"_id": held.id})
+    after = await store.database["reservations"].find_one({"_id": hold.id})
     assert before is not None
     assert after is not None
     assert after["version"] == before["version"] + 1
@@ -86,21 +86,23 @@ async def test_a_reservation_that_was_moved_comes_back_for_the_right_guard(store
 
 @pytest.mark.parametrize("make", [confirm, extend, cancel, later])
 async def test_a_reservation_that_got_another_service_comes_back_for_its_rules(store: Store, make: Make) -> None:
-    """What needs approval is not made firm by whoever last saw it without its service."""
+    """A confirm that last read the reservation without its service does not skip the service's approval."""
     await add_resource(store, services=["cut"])
     await add_service(store, approval=True)
-    held = await book_accepted(store, service="cut", hold_seconds=600)
+    hold = await book_accepted(store, service="cut", hold_seconds=600)
 
-    (outcome,) = await run_batch(store, make(reservation=held.id, resource="room"))
-    (right,) = await run_batch(store, make(reservation=held.id, resource="room", service="cut"))
+    (outcome,) = await run_batch(store, make(reservation=hold.id, resource="room"))
+    (right,) = await run_batch(store, make(reservation=hold.id, resource="room", service="cut"))
 
     assert isinstance(outcome, ReservationMoved)
     assert isinstance(right, Accepted)
     assert right.value.status == ("cancelled" if make is cancel else "pending")
 
 
-async def test_what_moves_on_its_way_is_found_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller whose reservation is moved between the look and the batch gets what it wanted, where it is now."""
+async def test_a_reservation_that_moves_before_its_batch_is_found_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of a reservation that is moved between the read and the batch is made on its present resource."""
     for name in ("room", "desk"):
         await add_resource(store, name)
     made = await book_accepted(store)

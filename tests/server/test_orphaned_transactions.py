@@ -91,7 +91,7 @@ class TestKilled:
     async def test_a_restart_on_the_same_machine_frees_at_once(
         self, store: Store, database_url: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """With nobody else there, the next process to start ends what the dead one held before it books anything."""
+        """Without other processes, the next one to start ends the dead one's transactions before it books anything."""
         await add_resource(store)
         async with booker(database_url, "guards.bump", "here") as dead:
             await asyncio.to_thread(dead.end, signal.SIGKILL)
@@ -120,7 +120,7 @@ class TestKilled:
 
 
 class TestSuspended:
-    """SIGSTOP in the middle of a transaction, and SIGCONT when everybody believes it dead."""
+    """SIGSTOP in the middle of a transaction, and SIGCONT when the other processes count it as dead."""
 
     @pytest.mark.servers("transactions")
     @pytest.mark.parametrize("step", ["guards.bump", "reservations.insert"])
@@ -162,11 +162,11 @@ class Hands:
 
 
 class TestWatch:
-    """Who counts as dead, by the clock of whoever watches."""
+    """Which processes count as dead, by the clock of the process that watches."""
 
     @pytest.fixture
     async def other(self, mock_store: Store) -> Process:
-        """Somebody else's row."""
+        """The row of another process."""
         row = process_of_another_machine()
         await mock_store.database["processes"].insert_one(row.to_mongo())
         return row
@@ -196,7 +196,7 @@ class TestWatch:
 
         assert [row.id for row in await watch.find_dead()] == [other.id]
 
-    async def test_who_was_away_itself_judges_nobody(self, mock_store: Store, other: Process) -> None:
+    async def test_a_watcher_that_paused_declares_none_dead(self, mock_store: Store, other: Process) -> None:
         """A watcher that was suspended, or cut off, begins to count anew."""
         clock = Hands()
         watch = Reaper(mock_store, clock=clock)
@@ -265,9 +265,9 @@ class TestRow:
 
     @pytest.mark.servers("transactions")
     async def test_a_session_that_the_server_did_not_end_stays_named(self, store: Store) -> None:
-        """As long as nobody knows whether a replaced session holds something, whoever finds us dead ends it as well.
+        """While a replaced session may still have locks it stays in the row, so that another process can end it too.
 
-        That it was ended once is not enough: its first statement may still be on its way.
+        That it was ended once is not enough: its first statement may still be in transit.
         """
         await add_resource(store)
         async with running_booking_service(store) as booking:

@@ -21,7 +21,7 @@ from tests.support.times import HOUR, NINE
 GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
 """The collections that grow with use."""
 HISTORY = {"reservations", "findings", "reconciliations"}
-"""Those that the worker reads and that grow as time goes by."""
+"""The collections that the worker reads and that grow with time."""
 
 
 async def a_days_work(api: ApiClient) -> None:
@@ -34,10 +34,10 @@ async def a_days_work(api: ApiClient) -> None:
         )
     )
     ok(await api.verb(first, "cancel"))
-    held = await api.booked(expiresInSeconds=300, customer="ann", service="cut", length=None)
-    ok(await api.verb(held, "confirm"))
-    await api.begin(held)
-    ok(await api.verb(held, "complete"))
+    hold = await api.booked(expiresInSeconds=300, customer="ann", service="cut", length=None)
+    ok(await api.verb(hold, "confirm"))
+    await api.begin(hold)
+    ok(await api.verb(hold, "complete"))
     await api.booked(NINE + 2 * HOUR, resource="any", service="cut", length=None)
     both = {"reservations": [booking_body(NINE + 4 * HOUR), booking_body(NINE + 4 * HOUR, resource="other")]}
     group = created(await api.request("POST", "/v1/groups", json=both, headers={"Idempotency-Key": "both"}))

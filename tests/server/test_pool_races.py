@@ -39,7 +39,7 @@ HOUR_MILLIS = 3_600_000
 
 
 def any_room(*pool: str, **fields: Any) -> AnyIntent:
-    """A wish for nine o'clock on whichever of these is free."""
+    """A booking for nine o'clock on any free member of the pool."""
     return booking_of(resource=None, pool=pool or ("room",), **fields)
 
 
@@ -60,7 +60,7 @@ async def add_room(store: Store) -> None:
 
 
 async def race(store: Store, *wishes: AnyIntent) -> int:
-    """Let everybody read who is there, then let one after the other go on; the highest load that came of it."""
+    """Let all drivers read the occupants, then finish them one by one; the highest load afterwards."""
     drivers = [StepDriver(store, [wish]) for wish in wishes]
     for driver in drivers:
         await driver.until("occupants.read")
@@ -79,7 +79,7 @@ RIVALS: list[Callable[[], AnyIntent]] = [any_room, booking_of]
 
 @pytest.mark.parametrize("rival", RIVALS)
 async def test_a_member_that_was_read_free_is_not_taken_twice(store: Store, rival: Callable[[], AnyIntent]) -> None:
-    """A taker of a pool that read a member free loses to whoever booked it since, by its name or out of a pool."""
+    """A pool booking that read a member as free loses to a booking of it since then, by name or from a pool."""
     await add_room(store)
 
     assert await race(store, rival(), any_room()) == 1
@@ -145,16 +145,16 @@ async def test_an_edit_since_it_was_read_is_noticed(store: Store) -> None:
 
 
 async def test_a_hold_ends_by_the_clock_of_the_database_for_a_pool_as_well(store: Store) -> None:
-    """A process whose clock is an hour ahead takes no live hold for one that is over: it is told to go again."""
+    """A process whose clock is an hour ahead takes no live hold for one that is over: its batch runs again."""
     await add_room(store)
-    held = await book_hold(store, timedelta(minutes=10))
+    hold = await book_hold(store, timedelta(minutes=10))
     ahead = StepDriver(store, [any_room()], clock=Millis(store.clock.millis() + HOUR_MILLIS))
 
     with pytest.raises(WriteConflict):
         await ahead.finish()
     await ahead.close()
 
-    row = await store.database["reservations"].find_one({"_id": held})
+    row = await store.database["reservations"].find_one({"_id": hold})
     assert row is not None
     assert row["status"] == "pending"
     assert await peak_load(store) == 1
@@ -172,15 +172,15 @@ async def test_a_process_behind_the_database_stamps_nothing_earlier_than_what_is
     assert outcome.value.created_at >= before.created_at
 
 
-async def test_a_hold_that_is_over_for_both_clocks_gives_way_to_a_pool(store: Store) -> None:
+async def test_a_pool_takes_the_place_of_a_hold_that_is_over_for_both_clocks(store: Store) -> None:
     """Judged over by the process's clock, and confirmed by the database's: its place is taken, and it is marked."""
     await add_room(store)
-    held = await book_hold(store, timedelta(seconds=-1))
+    hold = await book_hold(store, timedelta(seconds=-1))
     taker = StepDriver(store, [any_room()], clock=store.clock.millis())
     (outcome,) = await taker.finish()
     await taker.close()
 
-    row = await store.database["reservations"].find_one({"_id": held})
+    row = await store.database["reservations"].find_one({"_id": hold})
     assert isinstance(outcome, Accepted)
     assert row is not None
     assert row["status"] == "expired"

@@ -25,7 +25,7 @@ POOL = ("room", "other")
 
 
 async def rested(store: Store, **wish: Any) -> dict[Lane, float]:
-    """For how long the guards are left alone that somebody marked, by the batch of one booking."""
+    """For how many seconds the batch of one booking leaves each marked guard alone."""
     driver = StepDriver(store, [booking_of(**wish)])
     (outcome,) = await driver.finish()
     await driver.close()
@@ -52,7 +52,7 @@ async def test_a_pool_that_lay_still_rests_no_longer_than_any_other(store: Store
 
 
 @pytest.mark.parametrize("wish", [{}, {"resource": None, "pool": POOL}], ids=["one", "pool"])
-async def test_nobody_can_ask_for_more_than_a_moment(store: Store, wish: dict[str, Any]) -> None:
+async def test_no_mark_asks_for_more_than_a_moment(store: Store, wish: dict[str, Any]) -> None:
     """Whatever a mark says, written by whatever clock, the resource rests for the agreed moment."""
     for name in POOL:
         await add_resource(store, name)
@@ -66,7 +66,7 @@ async def test_nobody_can_ask_for_more_than_a_moment(store: Store, wish: dict[st
 
 
 async def test_an_old_mark_is_no_reason_to_rest(store: Store) -> None:
-    """A mark that is over holds nobody up, on a guard that is changed as on one that is only read."""
+    """A mark that is over delays no batch, on a guard that is changed as on one that is only read."""
     for name in POOL:
         await add_resource(store, name)
     await last_changed(store, timedelta(hours=1))
@@ -78,7 +78,7 @@ async def test_an_old_mark_is_no_reason_to_rest(store: Store) -> None:
 
 
 async def mark(store: Store, owner: ObjectId, *, ahead: timedelta = timedelta(seconds=30)) -> None:
-    """Ask for way on the room, until so far ahead of the database's clock."""
+    """Mark the room's guard for priority, until so far ahead of the database's clock."""
     until = {"yieldUntil": store.clock.now() + ahead, "yieldTo": owner}
     await store.database["guards"].update_one({"_id": "room"}, {"$set": until})
 
@@ -114,8 +114,10 @@ async def test_who_reads_the_mark_of_another_leaves_the_resource_alone(
     assert rests.lanes == ["room"]
 
 
-async def test_nobody_rests_for_its_own_mark_or_for_an_old_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one who asked goes on; so does everybody once the moment is over."""
+async def test_no_process_rests_for_its_own_mark_or_for_an_old_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that set the mark books on; so do all others once the moment is over."""
     await add_resource(store)
     desk = BookingService(store)
     await desk.start()
@@ -150,7 +152,9 @@ async def test_the_mark_is_by_the_clock_of_the_database_and_names_its_owner(
         assert after[name] == before[name]
 
 
-async def test_who_loses_again_and_again_asks_for_way(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_booking_that_loses_again_and_again_asks_for_priority(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A booking that lost its guard three times marks it in the database once more losses come, and then books."""
     await add_resource(store, capacity=9)
     desk = BookingService(store)
@@ -175,8 +179,8 @@ async def test_who_loses_again_and_again_asks_for_way(store: Store, monkeypatch:
     assert len(tries) == CONFLICTS_BEFORE_PRIORITY + 2
 
 
-async def test_who_lost_less_often_asks_for_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An ordinary loss is waited out; marks are for those whom streams of others keep out."""
+async def test_a_booking_that_lost_less_often_sets_no_mark(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an ordinary loss the booking waits and sets no mark; marks are for bookings that lose to a stream."""
     await add_resource(store, capacity=9)
     desk = BookingService(store)
     await desk.start()

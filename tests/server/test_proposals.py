@@ -18,7 +18,7 @@ pytestmark = pytest.mark.servers("transactions", once=True)
 
 @pytest.fixture
 async def reviewer(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
-    """Somebody who may do everything, before a room and a desk that both can be booked for a talk."""
+    """A client with every scope, and a room and a desk that both can be booked for a talk."""
     return await reviewer_with_resources(app_client, store)
 
 
@@ -75,7 +75,7 @@ async def test_last_week_is_not_moved_to_today(reviewer: ApiClient) -> None:
     "odd",
     [{"timezone": 7}, {"version": None}, {"service": ObjectId()}, {"items": [{"resource": "room"}]}, {"guests": "two"}],
 )
-async def test_what_nobody_can_move_is_not_proposed(reviewer: ApiClient, odd: dict[str, Any]) -> None:
+async def test_a_row_that_cannot_be_moved_is_not_proposed(reviewer: ApiClient, odd: dict[str, Any]) -> None:
     """A row of others with a value that a move cannot read is skipped; the other one is still proposed."""
     first = await reviewer.booked(service="talk", length=None)
     second = await insert_duplicate(reviewer, first)

@@ -43,7 +43,7 @@ async def race(store: Store, *, stop_at: str = "occupants.read") -> int:
             try:
                 await driver.until(stop_at)
             except WriteConflict:
-                continue  # the guard held it back before it could read
+                continue  # it lost the guard before it could read
         for driver in drivers:
             try:
                 if driver.outcomes is None and stop_at in driver.done:
@@ -132,7 +132,7 @@ async def test_a_race_for_one_millisecond_is_judged(store: Store, monkeypatch: p
 
 @pytest.mark.servers("transactions")
 async def test_a_lost_guard_stops_all_booking(store: Store) -> None:
-    """Without its guard document a resource takes no bookings, from nobody, and nothing makes a new one in passing."""
+    """Without its guard document a resource takes no bookings, and no booking makes a new one."""
     await add_resource(store)
     await store.database["guards"].delete_one({"_id": "room"})
 
@@ -156,7 +156,7 @@ async def test_a_batch_sees_its_own_bookings(store: Store) -> None:
 
 
 @pytest.mark.servers("transactions")
-async def test_what_began_long_ago_is_still_in_the_way(store: Store) -> None:
+async def test_a_long_booking_conflicts_up_to_its_end(store: Store) -> None:
     """A booking is found by its last minute, however long before it began: the reach grows with what is booked."""
     await add_resource(store)
     await book_accepted(store, start=NINE, length=30 * HOUR)
@@ -181,8 +181,8 @@ async def test_a_reach_that_is_not_raised_would_be_noticed(store: Store, monkeyp
 
 
 @pytest.mark.servers("transactions")
-async def test_what_is_prepared_before_its_start_is_in_the_way(store: Store) -> None:
-    """A booking is found by its buffer before, though it starts after the wish has ended: the reach looks ahead."""
+async def test_a_buffer_before_a_booking_conflicts(store: Store) -> None:
+    """A booking is found by its buffer before, though it starts after the wish has ended: the reach extends ahead."""
     await add_resource(store, services=["cut"])
     await add_service(store, bufferBeforeMinutes=30)
     await book_accepted(store, service="cut")
@@ -194,9 +194,7 @@ async def test_what_is_prepared_before_its_start_is_in_the_way(store: Store) -> 
 
 
 @pytest.mark.servers("transactions")
-async def test_a_lookup_that_does_not_look_ahead_would_be_noticed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lookup_without_the_reach_ahead_would_be_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the reach ahead left out of the lookup, a buffer before is booked over: the test above stands on it."""
     await add_resource(store, services=["cut"])
     await add_service(store, bufferBeforeMinutes=30)
@@ -216,10 +214,10 @@ async def test_a_lookup_that_does_not_look_ahead_would_be_noticed(
 @pytest.mark.parametrize(
     ("changed", "fits"), [({"capacity": 1}, False), ({"capacity": 3}, True), ({"active": False}, False)]
 )
-async def test_an_edit_counts_for_those_behind_it_in_its_batch(
+async def test_an_edit_counts_for_later_intents_of_its_batch(
     store: Store, changed: dict[str, Any], *, fits: bool
 ) -> None:
-    """Whoever comes after an edit is judged by the room as it is then, also within the same transaction."""
+    """A booking after an edit is judged by the edited room, also within the same transaction."""
     await add_resource(store, capacity=2)
     for _ in range(2 if fits else 1):
         await book_accepted(store)

@@ -1,6 +1,6 @@
 """What the write path asks of the server beside the operation itself: which data a read sees, when a write counts.
 
-A weaker concern breaks nothing on one healthy node, and everything after a failover. So the commands are looked at.
+A weaker concern breaks nothing on one healthy node, and everything after a failover. So these tests check the commands.
 """
 
 from collections.abc import Awaitable, Callable
@@ -79,8 +79,8 @@ async def test_a_batch_is_one_transaction_on_a_snapshot_with_a_majority(database
     assert commit["writeConcern"] == MAJORITY
 
 
-async def test_keys_are_looked_up_in_what_the_majority_has(database_url: str) -> None:
-    """What a failover may yet undo is no answer to repeat: looked up before the transaction, among the majority's."""
+async def test_keys_are_read_from_the_majority(database_url: str) -> None:
+    """The lookup of a key reads with majority concern: a write that a failover may undo is no answer to repeat."""
     async with logged_store(database_url) as (store, commands):
         await add_resource(store)
         commands.take()
@@ -148,8 +148,8 @@ async def test_a_change_outside_a_transaction_counts_with_a_majority(
     assert ending["updates"][0]["q"]["version"] == 1
 
 
-async def test_what_a_run_finds_is_of_one_snapshot_and_kept_by_a_majority(database_url: str) -> None:
-    """The second look reads everything on one snapshot; findings are written in a transaction like bookings."""
+async def test_findings_are_read_from_one_snapshot_and_written_to_a_majority(database_url: str) -> None:
+    """The second scan reads everything on one snapshot; findings are written in a transaction like bookings."""
     async with logged_store(database_url) as (store, commands):
         await add_resource(store)
         made = await book_accepted(store)
@@ -157,11 +157,11 @@ async def test_what_a_run_finds_is_of_one_snapshot_and_kept_by_a_majority(databa
         await store.database["reservations"].insert_one(copy.to_mongo())
         commands.take()
         run = await reconcile_reservations(store, "full")
-        looked, written = in_transactions(commands.take())
+        scanned, written = in_transactions(commands.take())
 
     assert run.findings == 1
-    assert {command.get("find") for _, command in looked} >= {"resources", "reservations"}
-    for transaction in (looked, written):
+    assert {command.get("find") for _, command in scanned} >= {"resources", "reservations"}
+    for transaction in (scanned, written):
         assert transaction[0][1]["startTransaction"] is True
         assert level(transaction[0][1]) == "snapshot"
     last, commit = written[-1]
