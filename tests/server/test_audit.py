@@ -61,18 +61,18 @@ class TestPayloadReserve:
     """Databases of payload-reserve."""
 
     async def test_the_sample(self, bare_store: Store, server: str) -> None:
-        """What payload-reserve itself wrote is judged as its truth says, and stays as it was."""
+        """The audit of the payload-reserve sample matches its truth, and leaves the database as it was."""
         for name, collection in payload_sample().items():
             if collection["documents"]:
                 await insert_into(bare_store, name, collection["documents"])
         truth = payload_truth()
         before = await database_contents(bare_store)
         ended = run_reserva(*audit_arguments(server, bare_store), "--json")
-        said = json.loads(ended.stdout)
+        output = json.loads(ended.stdout)
 
         assert ended.returncode == 1, ended.stderr
         assert await database_contents(bare_store) == before
-        assert (said["read"], said["leftOut"]) == (39, {"endTime is missing": 1})
+        assert (output["read"], output["leftOut"]) == (39, {"endTime is missing": 1})
         assert truth["blockingWithoutEndTime"][0] in ended.stderr
         expected = [
             {
@@ -87,9 +87,9 @@ class TestPayloadReserve:
             for each in truth["resources"]
             for window in each["windows"]
         ]
-        assert said["findings"] == sorted(expected, key=lambda finding: (finding["resource"], finding["from"]))
+        assert output["findings"] == sorted(expected, key=lambda finding: (finding["resource"], finding["from"]))
         assert len(expected) == truth["totalWindows"] == 5
-        assert said["conflicts"] == 34
+        assert output["conflicts"] == 34
 
     async def test_the_samples_pairs(self, bare_store: Store, reading: ReadOnlyDatabase) -> None:
         """On resources that hold one, conflicts are the truth's pairs."""
@@ -118,7 +118,7 @@ class TestPayloadReserve:
         assert report.read == len(history.documents)
 
     async def test_other_names_of_statuses(self, bare_store: Store, server: str) -> None:
-        """`--blocking` says which statuses occupy; without it those of others are no clean database."""
+        """`--blocking` says which statuses occupy; without it a database of unknown statuses is not clean."""
         await insert_into(
             bare_store, "bookings", [foreign_row("a", 0, 4, status="booked"), foreign_row("a", 3, 5, status="held")]
         )
@@ -288,9 +288,9 @@ class TestBadInput:
         ended = run_reserva(*audit_arguments(server, bare_store), "--json")
 
         assert ended.returncode == 1
-        said = json.loads(ended.stdout)
-        assert said["read"] == 14
-        assert said["leftOut"] == {
+        output = json.loads(ended.stdout)
+        assert output["read"] == 14
+        assert output["leftOut"] == {
             "endTime is missing": 5,
             "endTime is not after startTime": 2,
             "resource is missing": 1,
@@ -298,7 +298,7 @@ class TestBadInput:
             "status is missing": 1,
             "status is not text": 1,
         }
-        assert [finding["reservations"] for finding in said["findings"]] == [["good-1", "good-2"]]
+        assert [finding["reservations"] for finding in output["findings"]] == [["good-1", "good-2"]]
         assert "Left out: endTime is missing (5), as in endless-0, endless-1, endless-2\n" in ended.stderr
         assert 'Left out: endTime is not an instant (1), as in text ("tomorrow")\n' in ended.stderr
         assert 'Note: capacity is not a whole number, so 1 (1), as in a ("many")\n' in ended.stderr
@@ -333,7 +333,7 @@ class TestBadInput:
         assert "No reservation that blocks could be read" in ended.stderr
 
     async def test_nothing_there(self, bare_store: Store, server: str) -> None:
-        """A collection that is not there is exit code 2, with those that are."""
+        """A missing collection is exit code 2, with the names of the existing ones."""
         await insert_into(bare_store, "bookings", [foreign_row("a", 0, 4)])
         ended = run_reserva(*audit_arguments(server, bare_store))
 
@@ -387,7 +387,7 @@ class TestBadInput:
     )
     @pytest.mark.servers("wire", once=True)
     async def test_bad_options(self, bare_store: Store, server: str, more: list[str], words: str) -> None:
-        """Where it cannot look it says so in a sentence, with exit code 2 and nothing on standard output."""
+        """A database that cannot be read is a sentence, exit code 2 and nothing on standard output."""
         ended = run_reserva(*audit_arguments(server, bare_store), *more)
 
         assert (ended.returncode, ended.stdout) == (2, "")
@@ -486,7 +486,7 @@ def test_a_user_who_may_not(guarded: str) -> None:
 
 
 class Half(ReadOnlyDatabase):
-    """A database of which only the reservations may be read: none of these servers denies single collections."""
+    """A database of which only the reservations may be read: no server of the tests denies single collections."""
 
     @override
     def documents(

@@ -70,7 +70,7 @@ async def reading(bare_store: Store, database_url: str) -> AsyncIterator[ReadOnl
 
 
 async def fill(store: Store, made: Database) -> None:
-    """Write a database as somebody else has."""
+    """Write a foreign database into a store."""
     for name, documents in made.collections.items():
         await store.database[name].insert_many([dict(each) for each in documents])
 
@@ -101,12 +101,12 @@ async def test_as_the_page_says(bare_store: Store, server: str, name: str, tmp_p
     await fill(bare_store, made)
     before = await database_contents(bare_store)
     ended = run_reserva(*audit_of(server, bare_store, section, tmp_path), "--json")
-    said = json.loads(ended.stdout)
+    output = json.loads(ended.stdout)
 
     assert ended.stderr == section.result
-    assert said["findings"] == made.findings()
-    assert said["findings"]
-    assert (said["conflicts"], ended.returncode) == (made.conflicts(), 1)
+    assert output["findings"] == made.findings()
+    assert output["findings"]
+    assert (output["conflicts"], ended.returncode) == (made.conflicts(), 1)
     assert await database_contents(bare_store) == before
 
 
@@ -125,9 +125,9 @@ async def test_by_chance(bare_store: Store, server: str, name: str, tmp_path: Pa
             await bare_store.database[collection].delete_many({})
         await fill(bare_store, made)
         report = await audit(reading, given["collection"], given["blocking"], shape=shape, pipeline=stages)
-        said = report.as_json()
+        output = report.as_json()
 
-        assert (said["findings"], said["conflicts"]) == (made.findings(), made.conflicts()), seed
+        assert (output["findings"], output["conflicts"]) == (made.findings(), made.conflicts()), seed
     await reading.close()
 
 
@@ -138,7 +138,7 @@ async def test_the_guess(bare_store: Store, server: str, name: str) -> None:
     made, section = database(name), SECTIONS[name]
     await fill(bare_store, made)
     options = section.options
-    there = name in {"restaurant", "calendars"}  # `reservations` is the default, and `rooms` is nobody's bookings
+    there = name in {"restaurant", "calendars"}  # `reservations` is the default, and `rooms` has no bookings
     blind = run_reserva(*audit_arguments(server, bare_store), *(["--collection", made.bookings] if there else []))
     guessed = next(shlex.split(line)[1:] for line in blind.stderr.splitlines() if line.startswith("  reserva audit "))
     for option in ("--timezone", "--minutes"):
@@ -147,10 +147,10 @@ async def test_the_guess(bare_store: Store, server: str, name: str) -> None:
             guessed += [option, value]  # of an option that is given twice the last one counts
             assert f"{option}." in blind.stderr or "only a guess" in blind.stderr or "date" in made.first
     ended = run_reserva(*guessed, "--json")
-    said = json.loads(ended.stdout)
+    output = json.loads(ended.stdout)
 
     assert blind.returncode == 2
-    assert (said["findings"], said["conflicts"]) == (made.findings(), made.conflicts()), guessed
+    assert (output["findings"], output["conflicts"]) == (made.findings(), made.conflicts()), guessed
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ async def test_options_that_contradict(bare_store: Store, server: str, options: 
 
 
 async def test_a_shape_that_cannot_be_guessed(bare_store: Store, server: str) -> None:
-    """Where nothing looks like a resource the fields are shown with two examples each, and what is missing is said."""
+    """Without a likely resource field the output shows each field with two examples, and names what is missing."""
     made = database("slots")
     await fill(bare_store, made)
     ended = run_reserva(*audit_arguments(server, bare_store), "--collection", made.bookings)
@@ -184,7 +184,7 @@ async def test_a_shape_that_cannot_be_guessed(bare_store: Store, server: str) ->
 
 
 async def test_a_field_that_is_not_there(bare_store: Store, server: str) -> None:
-    """A misspelt field is exit code 2 with those that are there, and nothing on standard output."""
+    """A misspelt field is exit code 2 with the names of the existing fields, and nothing on standard output."""
     made = database("hotel")
     await fill(bare_store, made)
     options = ("--collection", "bookings", "--resource-field", "room", "--start", "chekIn", "--end", "checkOut")
@@ -268,7 +268,7 @@ class TestReadable:
 
     @pytest.mark.promise("audit")
     async def test_an_unknown_status_is_not_clean(self, bare_store: Store, server: str) -> None:
-        """One that nobody knows is exit code 1 without a conflict; another spelling of a known one is known."""
+        """An unknown status is exit code 1 even without a conflict; another spelling of a known one is known."""
         await insert_into(
             bare_store, "reservations", [foreign_row("a", 0, 4), foreign_row("b", 0, 4, status="Waitlisted")]
         )

@@ -1,6 +1,6 @@
-"""What those who share a transaction see of each other: each is judged by what all before it have done.
+"""What the intents of one batch see of each other: each is judged by the effects of all before it.
 
-A batch that forgets one of these accepts too much, or refuses what is free, or can never be committed.
+A batch that ignores an earlier effect accepts too much, or refuses what is free, or can never be committed.
 """
 
 from collections.abc import Callable
@@ -34,14 +34,14 @@ def to(reservation: Reservation, **patch: Any) -> Change:
 
 
 def cancelled(reservation: Reservation) -> AnyIntent:
-    """The end of a group of one."""
+    """The cancellation of a group of one."""
     return AllOrNothing(
         by="test", members=[Close(by="test", to="cancelled", reservation=reservation.id, resource=ROOM_ID)]
     )
 
 
 def group(*members: Book) -> BookGroup:
-    """A group of these."""
+    """A group of the given members."""
     return BookGroup(by="test", members=members)
 
 
@@ -56,7 +56,7 @@ async def test_a_time_that_was_left_is_free_and_one_that_was_taken_is_not(store:
 
 
 async def test_two_moves_into_one_time(store: Store) -> None:
-    """The second one is refused."""
+    """Of two moves into one time the second is refused."""
     await add_resource(store)
     one, two = await book_accepted(store), await book_accepted(store, start=NINE + HOUR)
     target = {"startTime": NINE + 5 * HOUR}
@@ -74,7 +74,7 @@ async def test_what_was_cancelled_with_others_is_free(store: Store) -> None:
 
 
 async def test_a_group_that_was_refused_takes_nothing(store: Store) -> None:
-    """Its members that could have been had are free for whoever comes behind it."""
+    """A refused group leaves its free times to later intents of the batch."""
     for name in ("room", "desk"):
         await add_resource(store, name)
     await book_accepted(store, resource="desk")
@@ -86,7 +86,7 @@ async def test_a_group_that_was_refused_takes_nothing(store: Store) -> None:
 
 
 async def test_a_move_that_was_refused_leaves_everything_where_it_is(store: Store) -> None:
-    """Neither the times that it would have left are free for those behind it, nor are those that it wanted taken."""
+    """After a refused move its old times are taken and its new times free for later intents of the batch."""
     await add_resource(store)
     one, two = await book_accepted(store), await book_accepted(store, start=NINE + HOUR)
     await book_accepted(store, start=NINE + 2 * HOUR)
@@ -98,12 +98,12 @@ async def test_a_move_that_was_refused_leaves_everything_where_it_is(store: Stor
 
 
 async def test_two_over_one_expired_hold(store: Store) -> None:
-    """Where two fit in its place both are booked, and it is marked once."""
+    """Two bookings that fit in the place of an expired hold are both accepted, and the hold is marked once."""
     await add_resource(store, capacity=2)
-    held = await book_hold(store, timedelta(seconds=-1))
+    hold = await book_hold(store, timedelta(seconds=-1))
 
     assert accepted(await run_batch(store, booking_of(), booking_of())) == [True, True]
-    row = await store.database["reservations"].find_one({"_id": held})
+    row = await store.database["reservations"].find_one({"_id": hold})
     assert row is not None
     assert (row["status"], row["version"]) == ("expired", 2)
 
@@ -119,7 +119,7 @@ async def test_the_longest_of_a_batch_sets_the_reach(store: Store) -> None:
 
 
 async def test_a_very_long_one_is_seen_by_later_batches(store: Store) -> None:
-    """What blocks for more than a week is looked up by itself, in the middle, at its end and by whoever ends in it."""
+    """A booking that blocks for more than a week conflicts with bookings at its start, in its middle and at its end."""
     await add_resource(store)
     await run_batch(store, booking_of(length=24 * 300 * HOUR), booking_of(NINE - HOUR))
 
@@ -127,29 +127,29 @@ async def test_a_very_long_one_is_seen_by_later_batches(store: Store) -> None:
     assert accepted([(await run_batch(store, booking_of(start)))[0] for start in wishes]) == [False, False, False, True]
 
 
-def confirmed(held: ObjectId) -> AnyIntent:
-    """Make the hold firm."""
-    return Confirm(by="test", reservation=held, resource=ROOM_ID)
+def confirmed(hold: ObjectId) -> AnyIntent:
+    """Confirm the hold."""
+    return Confirm(by="test", reservation=hold, resource=ROOM_ID)
 
 
-def extended(held: ObjectId) -> AnyIntent:
-    """Hold on to it for an hour more."""
-    return Extend(by="test", reservation=held, resource=ROOM_ID, seconds=7_200)
+def extended(hold: ObjectId) -> AnyIntent:
+    """Extend the hold to two hours."""
+    return Extend(by="test", reservation=hold, resource=ROOM_ID, seconds=7_200)
 
 
 @pytest.mark.parametrize("change", [confirmed, extended])
-async def test_a_hold_that_goes_on_stays_in_the_way(store: Store, change: Callable[[ObjectId], AnyIntent]) -> None:
-    """Whoever comes behind its confirmation, or behind its prolongation, is refused."""
+async def test_a_confirmed_or_extended_hold_still_blocks(store: Store, change: Callable[[ObjectId], AnyIntent]) -> None:
+    """A booking after the confirmation or the extension of a hold in the same batch is refused."""
     await add_resource(store)
-    held = await book_hold(store, timedelta(minutes=10))
+    hold = await book_hold(store, timedelta(minutes=10))
 
-    assert accepted(await run_batch(store, change(held), booking_of())) == [True, False]
+    assert accepted(await run_batch(store, change(hold), booking_of())) == [True, False]
     assert await peak_load(store) == 1
 
 
 @pytest.mark.parametrize("shrunk", [{"endTime": HALF}, {"startTime": HALF, "endTime": NINE + HOUR}])
-async def test_the_rest_of_a_time_that_was_shortened_is_free(store: Store, shrunk: dict[str, Any]) -> None:
-    """And no more than that."""
+async def test_the_rest_of_a_shortened_time_is_free(store: Store, shrunk: dict[str, Any]) -> None:
+    """The time that a shortened reservation gives up can be booked in the same batch, and no more."""
     await add_resource(store)
     made = await book_accepted(store)
     wishes = [booking_of(NINE, HOUR / 2), booking_of(HALF, HOUR / 2)]

@@ -43,8 +43,8 @@ class TestMode:
         assert store.mode == "optimistic"
         assert store.capabilities.transactions
 
-    async def test_mongomock_is_told_apart(self, mock_store: Store) -> None:
-        """In process there is no driver underneath, so nothing native is tried."""
+    async def test_mongomock_is_recognised(self, mock_store: Store) -> None:
+        """The in-process mongomock has no driver underneath, so nothing native is tried."""
         assert mock_store.mode == "optimistic"
         assert mock_store.shape == "single"
         assert not mock_store.capabilities.native
@@ -82,21 +82,21 @@ class TestAddress:
             ("http://127.0.0.1:PORT/", "is not an address of MongoDB"),
         ],
     )
-    async def test_what_cannot_be_used_is_told(self, url: str, says: str) -> None:
-        """A sentence says what to check."""
+    async def test_an_unusable_address_is_explained(self, url: str, says: str) -> None:
+        """An address that cannot be used is refused with a sentence that says what to check."""
         with pytest.raises(StorageError, match=says):
             await connect(f"{url}".replace("PORT", str(free_port())))
 
     @pytest.mark.servers("login")
-    async def test_a_refused_login_is_told(self, database_url: str) -> None:
-        """The message names the server, never the password."""
+    async def test_a_refused_login_is_explained(self, database_url: str) -> None:
+        """The message about a refused login never shows the password."""
         with pytest.raises(StorageError, match="refuses the user name or the password") as refused:
             await connect(re.sub("//([^/@]*@)?", "//me:secret@", database_url, count=1))
 
         assert "secret" not in str(refused.value)
 
-    async def test_no_address_is_told(self) -> None:
-        """Without MONGODB_URL there is nothing to connect to."""
+    async def test_a_missing_address_is_explained(self) -> None:
+        """Without MONGODB_URL the message says that it is not set."""
         with pytest.raises(StorageError, match="MONGODB_URL is not set"):
             await connect(Settings())
 
@@ -119,11 +119,11 @@ class TestStore:
         instant = datetime(2026, 3, 8, 9, 0, 0, 123_000, tzinfo=UTC)
         await bare_store.database["things"].insert_one({"_id": 1, "at": instant})
 
-        kept = await bare_store.database["things"].find_one({"_id": 1})
+        stored = await bare_store.database["things"].find_one({"_id": 1})
 
-        assert kept is not None
-        assert kept["at"] == instant
-        assert kept["at"].utcoffset() == timedelta()
+        assert stored is not None
+        assert stored["at"] == instant
+        assert stored["at"].utcoffset() == timedelta()
 
     async def test_what_is_unset_is_left_out(self, store: Store) -> None:
         """No nulls are stored, so that sparse indexes stay sparse."""
@@ -131,9 +131,9 @@ class TestStore:
         customer = Customer(id="c", name="Ada", created_at=now, updated_at=now)
         await store.database["customers"].insert_one(customer.to_mongo())
 
-        kept = await store.database["customers"].find_one({"_id": "c"})
+        stored = await store.database["customers"].find_one({"_id": "c"})
 
-        assert kept == {"_id": "c", "name": "Ada", "version": 1, "createdAt": now, "updatedAt": now}
+        assert stored == {"_id": "c", "name": "Ada", "version": 1, "createdAt": now, "updatedAt": now}
 
 
 class TestClock:

@@ -60,7 +60,7 @@ def own(request: pytest.FixtureRequest) -> Iterator[tuple[Servers, str]]:
 
 @asynccontextmanager
 async def standing_still(own: tuple[Servers, str]) -> AsyncIterator[tuple[ApiClient, str]]:
-    """Somebody who has just used the app, and a reservation of theirs; the database answers nothing any more."""
+    """A client that has just used the app, and the id of its hold, while the database answers nothing."""
     servers, name = own
     store = await connect(f"{servers.address(name)}reserva")
     await migrate(store)
@@ -68,10 +68,10 @@ async def standing_still(own: tuple[Servers, str]) -> AsyncIterator[tuple[ApiCli
         api = ApiClient(client, store)
         await api.service()
         await api.resource(services=["cut"])
-        held = await api.booked(NINE, expiresInSeconds=600)
+        hold = await api.booked(NINE, expiresInSeconds=600)
         servers.suspend(name)
         try:
-            yield api, held["id"]
+            yield api, hold["id"]
         finally:
             servers.resume(name)
     await store.close()
@@ -108,7 +108,7 @@ def writing(api: ApiClient, identity: str, method: str, path: str, body: object)
 
 @pytest.mark.promise("deadlines")
 async def test_writes_are_answered_within_three_seconds(own: tuple[Servers, str]) -> None:
-    """Bookings and edits of every kind, asked at once of a database that has just stopped, are told what is known."""
+    """Concurrent bookings and edits of every kind get a true outcome although the database has just stopped."""
     async with standing_still(own) as (api, identity):
         asked = [writing(api, identity, *each) for each in WRITES]
         answers = await before(WRITE_SECONDS, *asked)
@@ -120,9 +120,9 @@ async def test_writes_are_answered_within_three_seconds(own: tuple[Servers, str]
 
 @pytest.mark.promise("deadlines")
 async def test_reads_are_answered_within_ten(own: tuple[Servers, str]) -> None:
-    """So are reads in their longer time, more of them than the driver has threads, and writes that come meanwhile.
+    """More reads than the driver has threads are answered in their longer time, and writes beside them in theirs.
 
-    What these look up before they write is not answered, so they are surely not done.
+    The reads before each write get no answer, so no write is done.
     """
     async with standing_still(own) as (api, identity):
         reads = [
@@ -139,8 +139,8 @@ async def test_reads_are_answered_within_ten(own: tuple[Servers, str]) -> None:
 
 
 @pytest.mark.promise("deadlines")
-async def test_what_was_told_to_be_undone_is_not_done(own: tuple[Servers, str]) -> None:
-    """When the database goes on, whoever heard that nothing was done has nothing, and the next one books."""
+async def test_a_write_answered_as_not_done_is_not_done(own: tuple[Servers, str]) -> None:
+    """When the database resumes, the time of each booking that was answered as not done can be booked."""
     async with standing_still(own) as (api, identity):
         starts = [NINE.replace(hour=hour) for hour in range(10, 16)]
         asked = [writing(api, identity, "POST", "/v1/reservations", booking_body(start)) for start in starts]

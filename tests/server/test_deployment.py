@@ -46,13 +46,13 @@ async def running(store: Store) -> AsyncIterator[BookingService]:
 
 
 async def agreed(store: Store) -> tuple[str, str] | None:
-    """What stands in the database."""
+    """The stored mode and lifecycle."""
     row = await store.database["deployment"].find_one({})
     return None if row is None else (row["mode"], row["lifecycle"])
 
 
 async def say_another_lifecycle(store: Store) -> None:
-    """As a version of Reserva that is not this one would have it."""
+    """Store a lifecycle as another version of Reserva would."""
     await agreement.agree(store)
     await store.database["deployment"].update_one({}, {"$set": {"lifecycle": "another"}})
 
@@ -66,7 +66,7 @@ async def refusal(call: Callable[[], Awaitable[Any]]) -> str:
 
 @pytest.mark.servers("any")
 async def test_the_first_process_settles_it(store: Store) -> None:
-    """Whoever comes next, or at the same moment, finds it settled; that all have stopped changes nothing."""
+    """The first process settles the mode and lifecycle for all others, also after every process has stopped."""
     assert await agreed(store) is None
     assert await asyncio.gather(*(agreement.agree(store) for _ in range(5))) == [None] * 5
     async with running(store), running(store):
@@ -77,7 +77,7 @@ async def test_the_first_process_settles_it(store: Store) -> None:
 
 
 async def test_another_mode_does_not_start(store: Store, database_url: str) -> None:
-    """Whoever would book without transactions beside others that rely on them is told what to do, and leaves no row."""
+    """A process in another mode is refused with a sentence that says what to do, and leaves no row."""
     await agreement.agree(store)
     async with opened(database_url, "optimistic") as other:
         with pytest.raises(StorageError, match=r"in strict mode, .* optimistic mode\. .* run `reserva migrate`"):
@@ -91,7 +91,7 @@ async def test_another_mode_does_not_start(store: Store, database_url: str) -> N
 
 
 async def test_another_lifecycle_does_not_start(store: Store) -> None:
-    """Neither does one for which other statuses follow or block, whatever its mode."""
+    """A process in which other statuses follow or block does not start, whatever its mode."""
     await say_another_lifecycle(store)
 
     with pytest.raises(StorageError, match=r"another version of Reserva.* run `reserva migrate`"):
@@ -102,27 +102,27 @@ async def test_another_lifecycle_does_not_start(store: Store) -> None:
 async def test_one_that_finds_it_changed_takes_no_more_bookings(store: Store, app_client: httpx.AsyncClient) -> None:
     """From its next beat on every change is `unavailable` and the process not ready, until all agree again."""
     await add_resource(store)
-    held = await book_accepted(store, hold_seconds=3_600)
+    hold = await book_accepted(store, hold_seconds=3_600)
     async with running(store) as booking:
-        await booking.book(booking_of(held.start_time + 5 * (held.end_time - held.start_time)))
+        await booking.book(booking_of(hold.start_time + 5 * (hold.end_time - hold.start_time)))
         await say_another_lifecycle(store)
         await booking.heartbeat.check_others()
-        told = [
+        refusals = [
             await refusal(lambda: booking.book(booking_of())),
-            await refusal(lambda: booking.close(held.id, "cancelled", by="test")),
+            await refusal(lambda: booking.close(hold.id, "cancelled", by="test")),
         ]
         ready = [(await app_client.get("/readyz")).status_code]
         await agreement.change(store)
         await booking.heartbeat.check_others()
         ready.append((await app_client.get("/readyz")).status_code)
-        cancelled = await booking.close(held.id, "cancelled", by="test")
+        cancelled = await booking.close(hold.id, "cancelled", by="test")
 
-    assert told == ["unavailable", "unavailable"]
+    assert refusals == ["unavailable", "unavailable"]
     assert ready == [503, 200]
     assert cancelled.status == "cancelled"
 
 
-async def test_one_that_was_away_looks_before_it_books(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_suspended_process_checks_before_it_books(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was suspended while others migrated refuses at once, not only with its next beat."""
     await add_resource(store)
     async with running(store) as booking:
@@ -134,7 +134,7 @@ async def test_one_that_was_away_looks_before_it_books(store: Store, monkeypatch
 
 
 class TestJoin:
-    """A command that nobody told a mode books as the processes of its database do."""
+    """A command without a configured mode books as the processes of its database do."""
 
     async def test_it_takes_what_is_agreed_on(self, store: Store, database_url: str) -> None:
         """Optimistic beside optimistic ones, although the server has transactions."""
@@ -171,10 +171,10 @@ class TestJoin:
 
 
 class TestMigrate:
-    """`reserva migrate` is the one way to change it."""
+    """Only `reserva migrate` changes the agreed mode and lifecycle."""
 
-    async def test_it_changes_it_where_nobody_runs(self, store: Store, database_url: str) -> None:
-        """Without a word more, and the next process starts."""
+    async def test_it_changes_the_mode_without_processes(self, store: Store, database_url: str) -> None:
+        """Without a running process the mode changes, and the next process starts in it."""
         await agreement.agree(store)
 
         checked = run_reserva("migrate", "--check", MONGODB_URL=database_url, RESERVA_MODE="optimistic")
@@ -199,7 +199,7 @@ class TestMigrate:
         assert await agreed(store) == ("strict", agreement.LIFECYCLE)
 
     async def test_the_dead_do_not_count(self, store: Store, database_url: str) -> None:
-        """A row that nobody keeps is watched for five seconds, and then removed."""
+        """A process row without heartbeats is watched for five seconds, and then removed."""
         await agreement.agree(store)
         dead = Process(
             id=ObjectId(), host="far", place="far", pid=1, started="", sessions=[], beat=7, mode="strict", lifecycle=""

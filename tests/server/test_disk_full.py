@@ -66,7 +66,7 @@ async def test_it_is_unavailable(small_server: str) -> None:
         assert made.status_code == 201
         with pytest.raises(PyMongoError):
             await fill(store)
-        with capture_logs() as said:
+        with capture_logs() as logged:
             answers = [
                 await client.post(
                     "/v1/reservations",
@@ -82,7 +82,7 @@ async def test_it_is_unavailable(small_server: str) -> None:
             answers.append(await client.post("/v1/customers", json={"name": "Ada"}))
     await store.close()
 
-    told = {answer.json().get("type", "none") for answer in answers if answer.status_code >= 500}
-    assert told == {"/problems/unavailable"}
-    assert [line for line in said if "exc_info" in line or line["log_level"] == "error"] == []
-    assert [line["event"] for line in said].count("answers are unavailable") == 1
+    problem_types = {answer.json().get("type", "none") for answer in answers if answer.status_code >= 500}
+    assert problem_types == {"/problems/unavailable"}
+    assert [line for line in logged if "exc_info" in line or line["log_level"] == "error"] == []
+    assert [line["event"] for line in logged].count("answers are unavailable") == 1

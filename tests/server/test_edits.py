@@ -34,7 +34,7 @@ OPEN = [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "from": "08:
 
 
 class Counts:
-    """How often something was called since the last look."""
+    """How often each function was called since the counts were last taken."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._patch = patch
@@ -57,7 +57,7 @@ class Counts:
 
 
 class CountedApi(NamedTuple):
-    """Somebody with a room, what is asked of the database, and what is done in the process."""
+    """A client with a room, the commands to the database, and the calls in the process."""
 
     api: ApiClient
     commands: CommandLog
@@ -72,7 +72,7 @@ class CountedApi(NamedTuple):
         ok(await self.api.request("PUT", f"{ROOM}/schedule", json=schedule, headers={"If-Match": "*"}))
 
     def asked_of(self, collection: str) -> list[Any]:
-        """The reads of a collection since the last look."""
+        """The reads of a collection since the commands were last taken."""
         return [each for name, each in self.commands.take() if name == "find" and each["find"] == collection]
 
 
@@ -123,7 +123,7 @@ async def full(counted: CountedApi) -> CountedApi:
     return counted
 
 
-async def test_an_edit_that_can_strand_nobody_reads_no_bookings(full: CountedApi) -> None:
+async def test_an_edit_that_can_strand_no_booking_reads_none(full: CountedApi) -> None:
     """Another name, more room, more services, longer hours, a day more: 25,000 bookings are not asked for."""
     longer = [{**OPEN[0], "from": "07:00", "to": "22:00"}]
     await full.edit(name="another")
@@ -137,7 +137,7 @@ async def test_an_edit_that_can_strand_nobody_reads_no_bookings(full: CountedApi
 
 
 async def test_a_day_off_reads_its_day(full: CountedApi) -> None:
-    """Of 25,000 bookings those around the day that is closed are read, before the transaction and not in it."""
+    """Of 25,000 bookings only the ones around the closed day are read, before the transaction and not in it."""
     answer = await full.api.request("POST", f"{ROOM}/time-off", json={"from": "2031-01-05", "to": "2031-01-06"})
     assert problem(answer, "stranded-bookings")["total"] == 10
     created(await full.api.request("POST", f"{ROOM}/time-off", json={"from": "2029-01-05", "to": "2029-01-06"}))
@@ -150,7 +150,7 @@ async def test_a_day_off_reads_its_day(full: CountedApi) -> None:
 
 
 async def test_shorter_hours_are_judged_in_one_pass(full: CountedApi) -> None:
-    """Every booking to come is looked at once, outside the transaction; who is not touched is not told of."""
+    """Every booking to come is judged once, outside the transaction, and only the stranded ones are listed."""
     shorter = [{**OPEN[0], "from": "09:00"}]
     await full.put(weekly=shorter)
 
@@ -164,15 +164,15 @@ async def test_shorter_hours_are_judged_in_one_pass(full: CountedApi) -> None:
 
 
 async def test_less_capacity_is_judged_in_one_pass(full: CountedApi) -> None:
-    """Under the guard nobody is judged again if nobody came."""
+    """Without a new booking the transaction judges no booking again."""
     full.counts.of("passes", Plan, "stranded_among")
     await full.edit(capacity=8_000)
 
     assert full.counts.taken() == {"known before": BOOKINGS, "passes": 1}
 
 
-async def test_closing_for_good_lists_all_and_is_forced_without_a_look(full: CountedApi) -> None:
-    """The total is right and a hundred are listed; who forces it need not wait for what he does not want to know."""
+async def test_closing_for_good_lists_all_and_is_forced_without_reads(full: CountedApi) -> None:
+    """The refusal has the true total and lists a hundred; a forced edit reads no bookings."""
     body = problem(await full.api.edit(ROOM, active=False), "stranded-bookings")
     assert (body["total"], len(body["reservations"])) == (BOOKINGS, 100)
     full.counts.taken()
@@ -190,10 +190,10 @@ async def test_closing_for_good_lists_all_and_is_forced_without_a_look(full: Cou
 
 
 @pytest.mark.promise("stranding")
-async def test_who_came_since_is_all_that_a_transaction_reads(
+async def test_a_transaction_reads_only_bookings_since_the_survey(
     full: CountedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A booking between the look and the transaction is seen there, alone: the 25,000 are not read again."""
+    """The transaction reads only the booking made since the survey, and none of the 25,000 before it."""
     booked = False
     read = stranding_survey.read_blocking_rows
 
@@ -263,7 +263,7 @@ async def test_what_leaves_a_long_schedule_alone_does_not_touch_it(long: Counted
 
 
 async def test_a_booking_on_a_long_schedule_obeys_its_last_edit(long: CountedApi) -> None:
-    """What is kept of an edit is what was written: the day off is refused, and free again without it."""
+    """A booking on a day off is refused, and accepted once the day off is removed."""
     day = render(FIRST.replace(year=2031, month=5))[:10]
     after = (date.fromisoformat(day) + timedelta(days=1)).isoformat()
     wish = booking_body(FIRST.replace(year=2031, month=5))

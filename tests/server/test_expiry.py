@@ -18,7 +18,7 @@ AHEAD = 3_600 * SECOND
 pytestmark = pytest.mark.servers("any")
 
 
-async def held(store: Store, booking: BookingService, monkeypatch: pytest.MonkeyPatch) -> object:
+async def book_hold_ahead(store: Store, booking: BookingService, monkeypatch: pytest.MonkeyPatch) -> object:
     """A hold of some minutes, after which the process's idea of the clock runs ahead."""
     await add_resource(store)
     hold = await booking.book(booking_of(hold_seconds=600))
@@ -35,7 +35,7 @@ class TestAhead:
         """Nothing is marked before its time, and so it can be confirmed."""
         booking = BookingService(store)
         await booking.start()
-        hold = await held(store, booking, monkeypatch)
+        hold = await book_hold_ahead(store, booking, monkeypatch)
 
         marked = await expire_lapsed(store)
         confirmed = await booking.confirm(hold, by="test")  # type: ignore[arg-type]  # an id
@@ -45,10 +45,10 @@ class TestAhead:
         assert confirmed.status == "confirmed"
 
     async def test_a_live_hold_can_be_cancelled(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nobody is told that it has expired."""
+        """The cancellation of a live hold does not mark it expired."""
         booking = BookingService(store)
         await booking.start()
-        hold = await held(store, booking, monkeypatch)
+        hold = await book_hold_ahead(store, booking, monkeypatch)
 
         cancelled = await booking.close(hold, "cancelled", by="test")  # type: ignore[arg-type]  # an id
         await booking.stop()
@@ -74,10 +74,10 @@ async def test_what_is_over_is_marked(store: Store) -> None:
 
 @pytest.mark.servers("wire")  # mongomock has no errors of a server for such values
 @pytest.mark.parametrize("odd", [{"version": "one"}, {"history": "none"}])
-async def test_what_cannot_be_marked_is_in_nobodys_way(
+async def test_unmarkable_rows_do_not_stop_the_others(
     store: Store, monkeypatch: pytest.MonkeyPatch, odd: dict[str, str]
 ) -> None:
-    """Rows of others that take no new version or line of history stay as they are; those behind them are marked."""
+    """Foreign rows that take no new version or history entry stay as they are, and later rows are marked."""
     monkeypatch.setattr(reservation_transitions, "RESERVATIONS_PER_FETCH", 2)
     await add_resource(store)
     past = store.clock.now() - timedelta(hours=3)
@@ -91,7 +91,7 @@ async def test_what_cannot_be_marked_is_in_nobodys_way(
 
 
 class TestClock:
-    """What a process knows of the database's clock, by what it was told and how long that took."""
+    """A process's estimate of the database's clock, from answers and how long each took."""
 
     def test_a_slow_answer_does_not_spoil_what_is_known(self, mock_store: Store) -> None:
         """An answer that took most of a second says less than the quick one before it, and is not taken over."""
@@ -99,8 +99,8 @@ class TestClock:
         clock._learn(Millis(1_000_000), 100.0, 100.002)
         known = clock._ahead
         clock._learn(Millis(1_010_000), 110.0, 110.9)
-        kept = clock._ahead
+        after_slow = clock._ahead
         clock._learn(Millis(1_021_000), 120.0, 120.002)
 
-        assert kept == known
+        assert after_slow == known
         assert clock._ahead == pytest.approx(known + 1_000)  # type: ignore[operator]  # it is known by now
