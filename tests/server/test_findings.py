@@ -37,12 +37,12 @@ pytestmark = pytest.mark.servers("any")
 
 @pytest.fixture
 async def reviewer(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
-    """Somebody who may do everything, before a room and a desk that both can be booked for a talk."""
+    """A client with every scope, and a room and a desk that both can be booked for a talk."""
     return await reviewer_with_resources(app_client, store)
 
 
 async def test_a_finding_shows_who_overlaps_and_what_could_be_done(reviewer: ApiClient) -> None:
-    """Its reservations side by side, and moves of the one booked last first; each of them is one that really works."""
+    """A finding lists its reservations and proposes moves that work, those of the latest booking first."""
     await reviewer.add("customers", id="ann")
     first = await reviewer.booked(service="talk", customer="ann", length=None)
     second = await insert_duplicate(reviewer, first)
@@ -93,7 +93,7 @@ async def test_a_finding_shows_who_overlaps_and_what_could_be_done(reviewer: Api
 
 
 async def test_a_proposal_is_judged_by_the_rules(reviewer: ApiClient) -> None:
-    """Not onto a resource that is taken or inactive, and not beyond the schedule."""
+    """No proposal names a resource that is taken or inactive, or a time outside the schedule."""
     first = await reviewer.booked(service="talk", length=None)
     await reviewer.booked(service="talk", resource="desk", length=None)
     weekly = {"weekly": [{"days": ["mon"], "from": "08:00", "to": "12:00"}]}
@@ -113,7 +113,7 @@ async def test_a_proposal_is_judged_by_the_rules(reviewer: ApiClient) -> None:
 
 
 async def test_a_proposal_keeps_the_days_of_its_resource(reviewer: ApiClient) -> None:
-    """London's day of 25 hours is proposed as one day again, in whichever zone somebody said it."""
+    """London's day of 25 hours is proposed as one day again, whatever the zone of the request."""
     await reviewer.service("stay", durationType="full-day", maxDays=5)
     await reviewer.resource("attic", timezone="Europe/London", services=["stay"])
     day = {"resource": "attic", "service": "stay", "startTime": "2030-10-26T23:00:00Z", "timezone": "UTC"}
@@ -127,7 +127,7 @@ async def test_a_proposal_keeps_the_days_of_its_resource(reviewer: ApiClient) ->
 
 
 async def test_a_proposal_may_begin_as_soon_as_it_did(reviewer: ApiClient) -> None:
-    """On another resource at the same time the notice is not asked for, because a move is not asked for it either."""
+    """A proposal of another resource at the same time needs no notice, because such a move needs none."""
     await reviewer.service("talk-soon", minimumNoticeMinutes=600)
     for name in ("attic", "studio"):
         await reviewer.resource(name, services=["talk-soon"])
@@ -143,8 +143,8 @@ async def test_a_proposal_may_begin_as_soon_as_it_did(reviewer: ApiClient) -> No
     ok(await reviewer.request("POST", "/v1/moves", json={"moves": [move]}))
 
 
-async def test_what_people_say_is_kept(reviewer: ApiClient) -> None:
-    """Acknowledged, then accepted, each with who, when and why; repeating is harmless; a run changes nothing of it."""
+async def test_decisions_are_stored(reviewer: ApiClient) -> None:
+    """Each decision is stored with author, instant and note; neither a repetition nor a run changes it."""
     await insert_duplicate(reviewer, await reviewer.booked())
     await reconcile(reviewer)
     finding = await only_finding(reviewer)
@@ -169,7 +169,7 @@ async def test_what_people_say_is_kept(reviewer: ApiClient) -> None:
 
 
 async def test_what_still_overlaps_cannot_be_resolved(reviewer: ApiClient) -> None:
-    """The database is asked, not the last run; once it is over, a person may say so, and it reopens if it returns."""
+    """A finding can be resolved only once the overlap is gone from the database, and reopens if it returns."""
     first = await reviewer.booked()
     other = await insert_duplicate(reviewer, first)
     await reconcile(reviewer)
@@ -189,8 +189,8 @@ async def test_what_still_overlaps_cannot_be_resolved(reviewer: ApiClient) -> No
     assert [each["to"] for each in back["history"]] == ["open", "resolved", "open"]
 
 
-async def test_an_acceptance_is_for_these_or_fewer(reviewer: ApiClient) -> None:
-    """Growing in length keeps it; whoever joins makes it open again, whatever the peak; gone again, it is accepted."""
+async def test_an_acceptance_covers_its_reservations_or_fewer(reviewer: ApiClient) -> None:
+    """A longer window stays accepted, a new reservation reopens the finding, and its end restores the acceptance."""
     first = await reviewer.booked()
     other = await insert_duplicate(reviewer, first)
     await reconcile(reviewer)
@@ -223,7 +223,7 @@ async def test_an_acceptance_is_for_these_or_fewer(reviewer: ApiClient) -> None:
 
 
 async def test_halves_and_mergers_keep_their_names(reviewer: ApiClient) -> None:
-    """A split leaves the name with the earlier half; a merger gives it back, and says where the other one went."""
+    """A split leaves the id to the earlier half; a merger keeps that id, and the other finding names it."""
     hours = [await reviewer.booked(NINE + number * HOUR) for number in range(3)]
     whole = {"startTime": NINE, "blockStart": NINE, "endTime": NINE + 3 * HOUR, "blockEnd": NINE + 3 * HOUR}
     await insert_duplicate(reviewer, hours[0], **whole)
@@ -235,20 +235,20 @@ async def test_halves_and_mergers_keep_their_names(reviewer: ApiClient) -> None:
     halves = ok(await reviewer.get(URL))["items"]
     await reviewer.overwrite(hours[1], status="confirmed")
     await reconcile(reviewer)
-    kept, swallowed = ok(await reviewer.get(URL))["items"]
+    surviving, swallowed = ok(await reviewer.get(URL))["items"]
 
     assert (split.findings, split.new, split.unaccepted) == (2, 0, 0)
     assert [(each["state"], each["from"]) for each in halves] == [
         ("accepted", render(NINE)),
         ("accepted", render(NINE + 2 * HOUR)),
     ]
-    assert halves[0]["id"] == kept["id"] == finding["id"]
-    assert (kept["state"], kept["to"]) == ("accepted", render(NINE + 3 * HOUR))
+    assert halves[0]["id"] == surviving["id"] == finding["id"]
+    assert (surviving["state"], surviving["to"]) == ("accepted", render(NINE + 3 * HOUR))
     assert (swallowed["state"], swallowed["mergedInto"]) == ("resolved", finding["id"])
 
 
 async def test_repeated_runs_change_nothing(reviewer: ApiClient) -> None:
-    """But for the time of the last look, findings are as they were, versions included."""
+    """Repeated runs change nothing of a finding but `lastSeen` and `run`."""
     for place in range(3):
         await insert_duplicate(reviewer, await reviewer.booked(NINE + 2 * place * HOUR))
     first = await reconcile(reviewer)
@@ -257,16 +257,16 @@ async def test_repeated_runs_change_nothing(reviewer: ApiClient) -> None:
     after = ok(await reviewer.get(URL))["items"]
 
     assert (first.new, [run.new for run in again], [run.findings for run in again]) == (3, [0, 0], [3, 3])
-    looked = {"lastSeen": "", "run": ""}
-    assert [each | looked for each in after] == [each | looked for each in before]
+    ignored = {"lastSeen": "", "run": ""}
+    assert [each | ignored for each in after] == [each | ignored for each in before]
 
 
-async def test_a_hundred_runs_lose_no_word(reviewer: ApiClient) -> None:
-    """While overlaps come, go, grow, split and merge under a hundred runs, all that people said stays, in order."""
+async def test_a_hundred_runs_lose_no_decision(reviewer: ApiClient) -> None:
+    """While overlaps come, go, grow, split and merge under a hundred runs, all notes stay, in order."""
     dice = random.Random(7)
     hours = [await reviewer.booked(NINE + number * HOUR) for number in range(4)]
     extras: list[str] = []
-    said: dict[str, list[str]] = {}
+    expected: dict[str, list[str]] = {}
     for number in range(100):
         if extras and dice.random() < 0.5:
             gone = {"id": extras.pop(dice.randrange(len(extras)))}
@@ -284,33 +284,35 @@ async def test_a_hundred_runs_lose_no_word(reviewer: ApiClient) -> None:
                 reviewer, finding, dice.choice(("acknowledge", "accept", "resolve")), note=note
             )
             if answer.status_code == 200:
-                said.setdefault(finding["id"], []).append(note)
-    kept = {finding["id"]: await words_of(reviewer, finding["id"]) for finding in ok(await reviewer.get(URL))["items"]}
+                expected.setdefault(finding["id"], []).append(note)
+    stored = {
+        finding["id"]: await notes_of(reviewer, finding["id"]) for finding in ok(await reviewer.get(URL))["items"]
+    }
 
-    assert sum(map(len, said.values())) > 30
-    assert len(kept) > 1
-    assert {identity: words for identity, words in kept.items() if words} == said
+    assert sum(map(len, expected.values())) > 30
+    assert len(stored) > 1
+    assert {identity: notes for identity, notes in stored.items() if notes} == expected
 
 
-async def words_of(api: ApiClient, finding: str) -> list[str]:
-    """What people noted on a finding, in its order."""
+async def notes_of(api: ApiClient, finding: str) -> list[str]:
+    """The notes of decisions on a finding, in the order of its history."""
     history = ok(await api.get(f"{URL}/{finding}"))["history"]
     return [entry["note"] for entry in history if entry["by"] != "worker"]
 
 
-async def test_a_word_in_between_wins(reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody accepts while a run is about to write what it read: it is read again, and the size beyond it seen."""
+async def test_a_decision_during_a_run_wins(reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run reads a finding again that was accepted before its write, and reopens it if its peak exceeds that."""
     first = await reviewer.booked()
     await insert_duplicate(reviewer, first)
     await reconcile(reviewer)
     finding = await only_finding(reviewer)
     await insert_duplicate(reviewer, first, startTime=NINE, endTime=NINE + HOUR / 2, blockEnd=NINE + HOUR / 2)
     write = BatchWriter.write
-    said: list[Finding] = []
+    decided: list[Finding] = []
 
     async def interrupted(writer: BatchWriter, changes: Sequence[Change], seen: Sequence[Any]) -> None:
-        if not said:
-            said.append(
+        if not decided:
+            decided.append(
                 await transition(reviewer.store, finding["id"], FindingTransition("accepted", "me", note="mine"))
             )
         await write(writer, changes, seen)
@@ -322,8 +324,10 @@ async def test_a_word_in_between_wins(reviewer: ApiClient, monkeypatch: pytest.M
     assert (after["state"], after["peak"], run.new) == ("open", 3, 1)
 
 
-async def test_a_word_in_between_hides_no_new_finding(reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody speaks while a batch is written: the findings that it had made by then are counted all the same."""
+async def test_a_decision_during_a_batch_hides_no_new_finding(
+    reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that is repeated after a decision still counts its new findings."""
     first = await reviewer.booked()
     await insert_duplicate(reviewer, first)
     await reconcile(reviewer)
@@ -331,11 +335,11 @@ async def test_a_word_in_between_hides_no_new_finding(reviewer: ApiClient, monke
     await insert_duplicate(reviewer, first, startTime=NINE, endTime=NINE + HOUR / 2, blockEnd=NINE + HOUR / 2)
     await insert_duplicate(reviewer, await reviewer.booked(resource="desk"))
     under = LeaseStore.under
-    said: list[Finding] = []
+    decided: list[Finding] = []
 
     async def interrupted(leases: LeaseStore, lease: Grant, work: Callable[[Session], Awaitable[None]]) -> None:
-        if not said:
-            said.append(await transition(leases.store, finding["id"], FindingTransition("accepted", "me")))
+        if not decided:
+            decided.append(await transition(leases.store, finding["id"], FindingTransition("accepted", "me")))
         await under(leases, lease, work)
 
     monkeypatch.setattr(LeaseStore, "under", interrupted)
@@ -345,7 +349,7 @@ async def test_a_word_in_between_hides_no_new_finding(reviewer: ApiClient, monke
 
 
 async def test_a_paused_run_writes_nothing(reviewer: ApiClient) -> None:
-    """Whoever fell silent loses the lease; what it still wants to write down afterwards is refused."""
+    """A silent process loses the lease, and its later writes are refused."""
     await insert_duplicate(reviewer, await reviewer.booked())
     store = reviewer.store
     paused = await LeaseStore(store).acquire("paused")
@@ -369,25 +373,25 @@ async def test_a_paused_run_writes_nothing(reviewer: ApiClient) -> None:
 
 
 async def test_only_reviewers_see_findings(reviewer: ApiClient) -> None:
-    """Every other scope is refused by name; nonsense is refused, what is not there is not found."""
+    """A client without the scope is refused with its name, invalid input is `invalid`, and unknown ids `not-found`."""
     await insert_duplicate(reviewer, await reviewer.booked())
     await reconcile(reviewer)
     finding = await only_finding(reviewer)
     booker = await reviewer.with_scopes("reservations:admin", "catalogue:write")
     for answer in (await booker.get(URL), await post_decision(booker, finding, "accept")):
         assert "findings:review" in problem(answer, "forbidden")["detail"]
-    looker = await reviewer.with_scopes("findings:review")
-    assert ok(await post_decision(looker, finding, "accept"))["history"][-1]["by"] == looker.prefix
-    problem(await looker.get(URL, state="closed"), "invalid")
-    problem(await looker.get(URL, cursor="mine"), "invalid")
+    other = await reviewer.with_scopes("findings:review")
+    assert ok(await post_decision(other, finding, "accept"))["history"][-1]["by"] == other.prefix
+    problem(await other.get(URL, state="closed"), "invalid")
+    problem(await other.get(URL, cursor="mine"), "invalid")
     for identity in ("0" * 24, "nothing"):
-        problem(await looker.get(f"{URL}/{identity}"), "not-found")
-        problem(await looker.request("POST", f"{URL}/{identity}/accept"), "not-found")
-    problem(await looker.request("POST", f"{URL}/{finding['id']}/accept", json={"note": ""}), "invalid")
+        problem(await other.get(f"{URL}/{identity}"), "not-found")
+        problem(await other.request("POST", f"{URL}/{identity}/accept"), "not-found")
+    problem(await other.request("POST", f"{URL}/{finding['id']}/accept", json={"note": ""}), "invalid")
 
 
 async def test_findings_come_in_pages(reviewer: ApiClient) -> None:
-    """By id, each once, narrowed by state and resource."""
+    """Pages list each finding once, by id, narrowed by state and resource."""
     for place in range(3):
         await insert_duplicate(reviewer, await reviewer.booked(NINE + 2 * place * HOUR))
     await insert_duplicate(reviewer, await reviewer.booked(resource="desk"))

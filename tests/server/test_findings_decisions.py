@@ -26,14 +26,14 @@ VERBS = {"acknowledge": "acknowledged", "accept": "accepted", "resolve": "resolv
 
 @pytest.fixture
 async def reviewer(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
-    """Somebody who may do everything, before a room."""
+    """A client with every scope, and a room."""
     api = ApiClient(app_client, store)
     await api.resource("room")
     return api
 
 
 async def overlapping(reviewer: ApiClient) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A finding of two reservations, and the first of these."""
+    """A finding of two reservations, and the first of the two."""
     first = await reviewer.booked()
     await insert_duplicate(reviewer, first)
     await reconcile(reviewer)
@@ -41,21 +41,21 @@ async def overlapping(reviewer: ApiClient) -> tuple[dict[str, Any], dict[str, An
 
 
 async def stored(reviewer: ApiClient, finding: dict[str, Any]) -> dict[str, Any]:
-    """The document."""
+    """The stored document of a finding."""
     row: dict[str, Any] | None = await reviewer.store.database["findings"].find_one({"_id": ObjectId(finding["id"])})
     assert row is not None
     return row
 
 
-async def test_who_spoke_is_written_down(reviewer: ApiClient) -> None:
-    """The person if they say who they are, else the key; with the window of which they said it."""
+async def test_a_decision_records_its_author(reviewer: ApiClient) -> None:
+    """A decision records its actor, or else its key, and the window that it was about."""
     finding, _ = await overlapping(reviewer)
     await post_decision(reviewer, finding, "acknowledge", actor="Ann of the desk", note="calling them")
     accepted = ok(await post_decision(reviewer, finding, "accept"))
     of = {"from": finding["from"], "until": finding["to"], "peak": 2, "capacity": 1}
-    said = [{name: value for name, value in each.items() if name != "at"} for each in accepted["history"][1:]]
+    decisions = [{name: value for name, value in each.items() if name != "at"} for each in accepted["history"][1:]]
 
-    assert said == [
+    assert decisions == [
         {"by": "Ann of the desk", "to": "acknowledged", "note": "calling them"} | of,
         {"by": reviewer.prefix, "to": "accepted"} | of,
     ]
@@ -63,20 +63,20 @@ async def test_who_spoke_is_written_down(reviewer: ApiClient) -> None:
 
 
 async def test_an_acceptance_names_what_was_accepted(reviewer: ApiClient) -> None:
-    """These reservations, this peak and excess, until when, by whom."""
+    """An acceptance stores the reservations, peak and excess, its end and its author."""
     finding, _ = await overlapping(reviewer)
     until = NINE + 9 * HOUR
     accepted = ok(await post_decision(reviewer, finding, "accept", until=render(until), actor="Ann"))
     row = await stored(reviewer, finding)
-    kept = row["acceptance"]
+    acceptance = row["acceptance"]
 
     assert (accepted["state"], accepted["version"]) == ("accepted", 2)
-    assert {str(each) for each in kept.pop("reservations")} == {each["id"] for each in finding["reservations"]}
-    assert kept == {"peak": 2, "excess": 1, "until": until, "by": "Ann", "at": row["updatedAt"]}
+    assert {str(each) for each in acceptance.pop("reservations")} == {each["id"] for each in finding["reservations"]}
+    assert acceptance == {"peak": 2, "excess": 1, "until": until, "by": "Ann", "at": row["updatedAt"]}
 
 
 async def test_repeating_an_acceptance_renews_it_where_it_differs(reviewer: ApiClient) -> None:
-    """The same again changes nothing; another end, or a finding that is another by now, is accepted anew."""
+    """The same acceptance again changes nothing; another end or a changed finding is accepted anew."""
     finding, first = await overlapping(reviewer)
     for body, version in (({}, 2), ({}, 2), ({"until": render(NINE)}, 3), ({"until": render(NINE)}, 3), ({}, 4)):
         assert ok(await post_decision(reviewer, finding, "accept", **body))["version"] == version
@@ -88,8 +88,8 @@ async def test_repeating_an_acceptance_renews_it_where_it_differs(reviewer: ApiC
     assert (await stored(reviewer, finding))["acceptance"]["reservations"] == [other]
 
 
-async def test_what_was_said_can_be_taken_back(reviewer: ApiClient) -> None:
-    """An acknowledgement, an acceptance; of a resolution only where it still overlaps. It is told of once more."""
+async def test_a_decision_can_be_reversed(reviewer: ApiClient) -> None:
+    """A finding can be reopened and is then announced again, after a resolution only while it overlaps."""
     finding, first = await overlapping(reviewer)
     mark = {"$set": {"toldAt": NINE}}
     await reviewer.store.database["findings"].update_one({"_id": ObjectId(finding["id"])}, mark)
@@ -110,8 +110,8 @@ async def test_what_was_said_can_be_taken_back(reviewer: ApiClient) -> None:
     assert ok(await post_decision(reviewer, finding, "reopen"))["state"] == "open"
 
 
-async def test_what_is_part_of_another_is_spoken_of_there(reviewer: ApiClient) -> None:
-    """A finding that was merged is not reopened beside the one that it is in."""
+async def test_a_merged_finding_is_not_reopened(reviewer: ApiClient) -> None:
+    """The reopening of a merged finding is refused with the id of the finding that it is part of."""
     other = ObjectId()
     merged = {"id": str(await insert_finding(reviewer.store, 0, state="resolved", mergedInto=other))}
 
@@ -119,9 +119,9 @@ async def test_what_is_part_of_another_is_spoken_of_there(reviewer: ApiClient) -
 
 
 @pytest.mark.parametrize("state", ["open", "acknowledged", "accepted", "resolved"])
-async def test_which_words_are_heard_in_which_state(reviewer: ApiClient, state: str) -> None:
-    """Acknowledged is what was open, accepted what is not over; what overlaps is not resolved."""
-    heard = {
+async def test_each_state_allows_its_decisions(reviewer: ApiClient, state: str) -> None:
+    """Each state of a finding that overlaps allows exactly its own decisions."""
+    allowed = {
         "open": {"acknowledged", "accepted", "open"},
         "acknowledged": {"acknowledged", "accepted", "open"},
         "accepted": {"accepted", "open"},
@@ -132,14 +132,14 @@ async def test_which_words_are_heard_in_which_state(reviewer: ApiClient, state: 
         reset = {"$set": {"state": state}}
         await reviewer.store.database["findings"].update_one({"_id": ObjectId(finding["id"])}, reset)
         answer = await post_decision(reviewer, finding, verb)
-        if to in heard[state]:
+        if to in allowed[state]:
             assert ok(answer)["state"] == to
         else:
             problem(answer, "forbidden-transition")
 
 
-async def test_a_finding_has_somebody_who_takes_care_of_it(reviewer: ApiClient) -> None:
-    """In any state, which stays as it is; nobody named, nobody does. The history says who gave it to whom."""
+async def test_a_finding_has_an_assignee(reviewer: ApiClient) -> None:
+    """A finding is assigned without a change of state, and without a name unassigned; the history has both."""
     finding, _ = await overlapping(reviewer)
     given = ok(await post_decision(reviewer, finding, "assign", assignee="zoe", actor="Ann", note="you know them"))
     again = ok(await post_decision(reviewer, finding, "assign", assignee="zoe"))
@@ -154,7 +154,7 @@ async def test_a_finding_has_somebody_who_takes_care_of_it(reviewer: ApiClient) 
 
 
 async def test_a_history_is_bounded(reviewer: ApiClient) -> None:
-    """However often somebody speaks; the last word is there."""
+    """The history has at most 50 entries, the last decision among them."""
     finding, _ = await overlapping(reviewer)
     for number in range(60):
         ok(await post_decision(reviewer, finding, "acknowledge", note=f"word {number}"))
@@ -164,8 +164,8 @@ async def test_a_history_is_bounded(reviewer: ApiClient) -> None:
     assert history[-1]["note"] == "word 59"
 
 
-async def test_if_match_is_heeded(reviewer: ApiClient) -> None:
-    """412 when somebody was faster, also for what is so already; a weak tag counts, `*` and none at all are any."""
+async def test_if_match_is_respected(reviewer: ApiClient) -> None:
+    """Another version is `stale` for every decision; weak tags and lists count, and `*` matches any version."""
     finding, _ = await overlapping(reviewer)
 
     async def say(verb: str, tag: str) -> httpx.Response:
@@ -181,10 +181,10 @@ async def test_if_match_is_heeded(reviewer: ApiClient) -> None:
 
 
 @pytest.mark.promise("decisions")
-async def test_a_word_says_it_of_the_version_that_was_meant(
+async def test_a_decision_is_about_the_version_in_if_match(
     reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody who is faster between reading and writing makes it stale; without If-Match it is said once more."""
+    """A change between reading and writing makes a decision `stale`; without If-Match it is retried."""
     finding, _ = await overlapping(reviewer)
     write = transitions._write
     store = reviewer.store
@@ -201,8 +201,8 @@ async def test_a_word_says_it_of_the_version_that_was_meant(
     assert ok(await post_decision(reviewer, finding, "accept"))["assignee"] == "bob"
 
 
-async def test_each_word_takes_its_own_fields(reviewer: ApiClient) -> None:
-    """What another one takes is refused, as is a time that is over, and who calls themselves a run."""
+async def test_each_decision_takes_its_own_fields(reviewer: ApiClient) -> None:
+    """A field of another decision, a past time, and a reserved or ill-sized name are `invalid`."""
     finding, _ = await overlapping(reviewer)
     later = render(NINE)
     for verb in ("acknowledge", "resolve", "reopen", "assign"):
@@ -218,17 +218,17 @@ async def test_each_word_takes_its_own_fields(reviewer: ApiClient) -> None:
 
 
 async def many(reviewer: ApiClient, body: dict[str, Any]) -> httpx.Response:
-    """Say something of many."""
+    """Request one decision on many findings."""
     return await reviewer.request("POST", f"{URL}/words", json=body, headers={"Idempotency-Key": "changes nothing"})
 
 
-async def test_one_word_on_many(reviewer: ApiClient) -> None:
-    """Each is answered by itself, in the order of the request: the finding, or the problem that it alone would have."""
+async def test_one_decision_on_many_findings(reviewer: ApiClient) -> None:
+    """Each item of the answer, in the order of the request, is the finding or the problem of a single request."""
     store = reviewer.store
     ids = [str(await insert_finding(store, number)) for number in range(5)]
     await transitions.transition(store, ids[1], FindingTransition("accepted", "me"))
-    nobody = "0" * 24
-    asked = [ids[4], ids[1], nobody, ids[0]]
+    unknown = "0" * 24
+    asked = [ids[4], ids[1], unknown, ids[0]]
     body = {"ids": asked, "to": "acknowledged", "note": "seen", "actor": "Ann"}
     items = ok(await many(reviewer, body))["items"]
     again = ok(await many(reviewer, body))["items"]
@@ -244,8 +244,8 @@ async def test_one_word_on_many(reviewer: ApiClient) -> None:
     assert [each.get("finding") for each in again] == [each.get("finding") for each in items]
 
 
-async def test_every_word_can_be_said_of_many(reviewer: ApiClient) -> None:
-    """With the fields that it takes by itself."""
+async def test_every_decision_can_be_made_on_many(reviewer: ApiClient) -> None:
+    """Each decision on many takes the fields that it takes on one."""
     ids = [str(await insert_finding(reviewer.store, number)) for number in range(2)]
     for body in (
         {"to": "accepted", "until": render(NINE)},
@@ -259,8 +259,8 @@ async def test_every_word_can_be_said_of_many(reviewer: ApiClient) -> None:
     assert {each["finding"]["assignee"] for each in items} == {"zoe"}
 
 
-async def test_nonsense_on_many_is_refused_as_a_whole(reviewer: ApiClient) -> None:
-    """Nothing is said of any then."""
+async def test_an_invalid_decision_on_many_is_refused_as_a_whole(reviewer: ApiClient) -> None:
+    """An invalid request changes no finding."""
     one = str(await insert_finding(reviewer.store, 0))
     for body, pointer in (
         ({"ids": []}, "/ids"),
@@ -278,39 +278,39 @@ async def test_nonsense_on_many_is_refused_as_a_whole(reviewer: ApiClient) -> No
     assert (await stored(reviewer, {"id": one}))["version"] == 1
 
 
-async def test_only_reviewers_say_something_of_many(reviewer: ApiClient) -> None:
-    """As of one."""
+async def test_only_reviewers_decide_on_many(reviewer: ApiClient) -> None:
+    """A decision on many is forbidden without the scope of reviewers."""
     booker = await reviewer.with_scopes("reservations:admin")
 
     problem(await many(booker, {"ids": ["0" * 24], "to": "open"}), "forbidden")
 
 
-async def test_what_there_is_no_time_for_is_overloaded(reviewer: ApiClient) -> None:
-    """It is said of those that were reached, and of the others it is sure that nothing was done."""
+async def test_findings_beyond_the_deadline_are_overloaded(reviewer: ApiClient) -> None:
+    """Findings not reached before the deadline are `overloaded` and unchanged; the others are decided."""
     ids = [str(await insert_finding(reviewer.store, number)) for number in range(3)]
     at = 0.0
     limit = Deadline(service.RESERVE_SECONDS + 1, clock=lambda: at)
-    review = service.Findings(reviewer.store, None)  # type: ignore[arg-type]  # nothing free is looked for here
+    review = service.Findings(reviewer.store, None)  # type: ignore[arg-type]  # no proposals are made here
     say = transitions.transition
 
     async def slow(*args: Any) -> Any:
         nonlocal at
-        heard = await say(*args)
+        result = await say(*args)
         at += 1.5
-        return heard
+        return result
 
     with pytest.MonkeyPatch.context() as patch, deadline.bound(limit):
         patch.setattr(transitions, "transition", slow)
         patch.setattr(service, "CONCURRENT_MAX", 1)
         came, _ = await asyncio.wait_for(review.transition_many(ids, FindingTransition("acknowledged", "me")), 30)
 
-    said = [each.name if isinstance(each, Problem) else each.state for each in came]
-    assert said == ["acknowledged", "overloaded", "overloaded"]
+    names = [each.name if isinstance(each, Problem) else each.state for each in came]
+    assert names == ["acknowledged", "overloaded", "overloaded"]
     assert [(await stored(reviewer, {"id": each}))["version"] for each in ids] == [2, 1, 1]
 
 
 async def test_a_database_that_goes_away_among_many(reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that it hit says so; the others are as they were answered."""
+    """A lost connection is `unavailable` for its finding alone; the others are decided."""
     ids = [str(await insert_finding(reviewer.store, number)) for number in range(3)]
     say = transitions.transition
 

@@ -29,7 +29,7 @@ STATES = ("open", "acknowledged", "accepted", "resolved")
 
 @pytest.fixture
 async def reviewer(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
-    """Somebody who may review."""
+    """A client with the scope `findings:review`."""
     return await ApiClient(app_client, store).with_scopes("findings:review")
 
 
@@ -52,7 +52,7 @@ async def many(store: Store, number: int) -> list[dict[str, Any]]:
 
 
 def in_order(rows: list[dict[str, Any]], order: str) -> list[str]:
-    """The ids of rows as the list has to show them."""
+    """The ids of rows in the order that the list promises."""
     field = {"from": "from", "-from": "from", "newest": "firstSeen", "excess": "excess"}[order]
     ordered = sorted(rows, key=lambda row: (row[field], row["_id"]), reverse=order != "from")
     return [str(row["_id"]) for row in ordered]
@@ -73,7 +73,7 @@ async def pages(reviewer: ApiClient, limit: int, **filters: Any) -> list[list[st
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.promise("decisions")
 async def test_every_order_comes_in_pages(reviewer: ApiClient, order: str) -> None:
-    """Each finding once, in its order, ties by id, whatever the filters; full pages, and how many there are in all."""
+    """Full pages list each finding once, in order and ties by id, with the total, whatever the filters."""
     rows = await many(reviewer.store, 40)
     some = [row for row in rows if row["state"] in {"open", "resolved"} and row["resource"] in {"a", "b"}]
     filters = {"state": ["open", "resolved"], "resource": ["b", "a", "a"]}
@@ -87,16 +87,16 @@ async def test_every_order_comes_in_pages(reviewer: ApiClient, order: str) -> No
     assert ok(await reviewer.get(URL, limit=1, **filters))["total"] == len(some)
 
 
-async def test_the_order_is_that_of_the_start_unless_said_otherwise(reviewer: ApiClient) -> None:
-    """The earliest window first."""
+async def test_the_default_order_is_by_start(reviewer: ApiClient) -> None:
+    """Without `order` the list begins with the earliest window."""
     rows = await many(reviewer.store, 12)
 
     assert await reviewer.ids(URL) == in_order(rows, "from")
 
 
 @pytest.mark.promise("decisions")
-async def test_what_changes_between_two_pages_disturbs_nobody_else(reviewer: ApiClient) -> None:
-    """One that is resolved meanwhile, and one that comes, neither repeat nor skip what stays."""
+async def test_changes_between_two_pages_affect_no_other_finding(reviewer: ApiClient) -> None:
+    """Findings resolved or added between two pages make the list neither repeat nor skip the others."""
     store = reviewer.store
     ids = [str(await insert_finding(store, number)) for number in range(6)]
     first = ok(await reviewer.get(URL, state="open", limit=2))
@@ -110,8 +110,8 @@ async def test_what_changes_between_two_pages_disturbs_nobody_else(reviewer: Api
     assert [each["id"] for each in second["items"]] == ids[3:]
 
 
-async def test_what_an_older_version_found_comes_last_by_excess(reviewer: ApiClient) -> None:
-    """It has none stored; no page skips or repeats it."""
+async def test_findings_without_an_excess_come_last(reviewer: ApiClient) -> None:
+    """Findings of older versions, which stored no excess, come last by excess, each once."""
     rows = [await insert_finding(reviewer.store, number, excess=number % 2 + 1) for number in range(3)]
     old = [await insert_finding(reviewer.store, number) for number in range(3)]
     await reviewer.store.database["findings"].update_many({"_id": {"$in": old}}, {"$unset": {"excess": ""}})
@@ -122,7 +122,7 @@ async def test_what_an_older_version_found_comes_last_by_excess(reviewer: ApiCli
 
 
 async def test_a_cursor_belongs_to_its_list(reviewer: ApiClient) -> None:
-    """With another order or other filters it is refused; another size of the page, and their order, are no matter."""
+    """A cursor is refused for another order or other filters, but not for another page size or order of filters."""
     for number in range(4):
         await insert_finding(reviewer.store, number)
     lists: list[dict[str, Any]] = [
@@ -155,7 +155,7 @@ FORGED = ("", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2030-01
 
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_forged_cursor(reviewer: ApiClient, order: str) -> None:
-    """Whatever stands in a cursor in place of an instant or a number, it is refused, and never a failure of ours."""
+    """A cursor with anything else in place of an instant or a number is `invalid`, never a server error."""
     for number in range(2):
         await insert_finding(reviewer.store, number)
     cursor = ok(await reviewer.get(URL, limit=1, order=order))["next"]
@@ -166,7 +166,7 @@ async def test_a_forged_cursor(reviewer: ApiClient, order: str) -> None:
 
 
 async def test_windows_that_meet_a_span(reviewer: ApiClient) -> None:
-    """Half-open on both sides: what only touches the span is not in it."""
+    """Spans are half-open: a window that only touches the span is not listed."""
     ids = [str(await insert_finding(reviewer.store, number)) for number in range(4)]
 
     async def within(begin: float, end: float) -> list[str]:
@@ -181,7 +181,7 @@ async def test_windows_that_meet_a_span(reviewer: ApiClient) -> None:
 
 
 async def test_the_findings_of_a_customer(reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All with a reservation of theirs, however their id is stored and however many reservations they have."""
+    """The filter by customer lists every finding with a reservation of theirs, however the id is stored."""
     monkeypatch.setattr(finding_pages, "CUSTOMER_BATCH", 3)
     store, ann = reviewer.store, ObjectId()
     theirs = [ObjectId() for _ in range(20)]
@@ -199,8 +199,8 @@ async def test_the_findings_of_a_customer(reviewer: ApiClient, monkeypatch: pyte
     assert await pages(reviewer, 1, customer=str(ann), order="-from") == [[ids[2]], [ids[0]]]
     assert await reviewer.ids(URL, customer="17") == [ids[1]]
     assert ok(await reviewer.get(URL, customer="bob", limit=1))["total"] == 2
-    nobody = ok(await reviewer.get(URL, customer="zoe"))
-    assert (nobody["items"], nobody["total"], "next" in nobody) == ([], 0, False)
+    empty = ok(await reviewer.get(URL, customer="zoe"))
+    assert (empty["items"], empty["total"], "next" in empty) == ([], 0, False)
 
 
 async def test_a_customer_among_more_than_a_finding_lists(reviewer: ApiClient) -> None:
@@ -217,7 +217,7 @@ async def test_a_customer_among_more_than_a_finding_lists(reviewer: ApiClient) -
 
 
 async def test_what_changed_since(reviewer: ApiClient) -> None:
-    """That instant included; a word is a change, being seen as it was by a run is none."""
+    """`updatedSince` includes its instant and lists decided findings."""
     store = reviewer.store
     now = store.clock.now()
     before, at, after = [
@@ -231,7 +231,7 @@ async def test_what_changed_since(reviewer: ApiClient) -> None:
 
 
 async def test_filters_take_so_many_values(reviewer: ApiClient) -> None:
-    """Two hundred in all; nonsense is named."""
+    """Filters take two hundred values in all, and an invalid value is named."""
     await insert_finding(reviewer.store, 1, resource="r7")
     names = [f"r{number}" for number in range(200)]
 
@@ -277,7 +277,7 @@ async def test_no_list_walks_a_collection(database_url: str) -> None:
 @pytest.mark.servers("mongod")
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_page_reads_no_more_than_it_shows(store: Store, order: str) -> None:
-    """MongoDB sorts nothing and looks at as many findings as the page has, with all states as with one."""
+    """MongoDB sorts nothing and examines as many findings as the page has, with all states as with one."""
     await many(store, 60)
     field, direction = SORTS[order]  # type: ignore[index]  # parametrize knows texts alone
     for states in (STATES, ("open",)):

@@ -24,12 +24,12 @@ OID = ObjectId("65a000000000000000000001")
 
 @pytest.fixture
 async def reviewer(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
-    """Somebody who may do everything."""
+    """A client with every scope."""
     return ApiClient(app_client, store)
 
 
 async def shown(reviewer: ApiClient, *rows: dict[str, Any], **fields: Any) -> list[dict[str, Any]]:
-    """The reservations of a finding with these rows, in the list and by itself the same."""
+    """The reservations of a finding with the given rows, the same in the list and by itself."""
     stored = [
         {"_id": ObjectId(), "resource": "room", "startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"} | row
         for row in rows
@@ -44,7 +44,7 @@ async def shown(reviewer: ApiClient, *rows: dict[str, Any], **fields: Any) -> li
 
 
 def skip_if_refused(server_name: str, stored: dict[str, Any]) -> None:
-    """PyPI's SecantusDB answers an error to whoever stores these."""
+    """Skip the test where PyPI's SecantusDB cannot store the values."""
     if server_name == "trial" and any(isinstance(value, DBRef | DatetimeMS) for value in stored.values()):
         pytest.skip("SecantusDB of PyPI stores no DBRef, and no date outside of Python's calendar")
 
@@ -82,7 +82,7 @@ def skip_if_refused(server_name: str, stored: dict[str, Any]) -> None:
 async def test_an_odd_value_is_shown(
     reviewer: ApiClient, server_name: str, stored: dict[str, Any], readable: dict[str, Any]
 ) -> None:
-    """As an instant, a number or an id where it can be read as one, else as text or not at all; nobody gets a 5xx."""
+    """An odd value is shown as an instant, number or id if readable, else as text or not at all, never as a 5xx."""
     skip_if_refused(server_name, stored)
     odd, plain = await shown(reviewer, stored, {})
 
@@ -103,10 +103,10 @@ async def test_an_odd_value_is_shown(
     ],
     ids=str,
 )
-async def test_so_is_what_only_bson_knows(
+async def test_a_value_of_a_bson_type_is_shown(
     reviewer: ApiClient, server_name: str, stored: dict[str, Any], readable: dict[str, Any]
 ) -> None:
-    """Decimals, instants outside of Python's calendar, ids of other types."""
+    """Decimals, instants outside of Python's calendar and ids of other types are shown."""
     skip_if_refused(server_name, stored)
     odd, _ = await shown(reviewer, stored, {})
 
@@ -114,7 +114,7 @@ async def test_so_is_what_only_bson_knows(
 
 
 async def test_a_reservation_that_is_gone_is_left_with_its_id(reviewer: ApiClient) -> None:
-    """Nothing is made up."""
+    """A deleted reservation is shown with its id alone."""
     gone = ObjectId()
     identity = await insert_finding(reviewer.store, 0, reservations=[gone])
 
@@ -122,7 +122,7 @@ async def test_a_reservation_that_is_gone_is_left_with_its_id(reviewer: ApiClien
 
 
 async def test_names_stand_beside_ids(reviewer: ApiClient) -> None:
-    """Of resource and customers, however their ids are stored; of one without a name there is none."""
+    """Names of resource and customers are shown, however their ids are stored, and left out where none is stored."""
     database = reviewer.store.database
     room, bob = ObjectId(), ObjectId()
     await reviewer.add("customers", id="ann", name="Ann")
@@ -138,14 +138,14 @@ async def test_names_stand_beside_ids(reviewer: ApiClient) -> None:
 
 
 async def test_guests_are_units_where_guests_are_counted(reviewer: ApiClient) -> None:
-    """As the run counts them."""
+    """On a resource that counts guests, a row's units are its guests, as a run counts them."""
     await reviewer.resource("room", capacityMode="guests", capacity=3)
 
     assert [each["units"] for each in await shown(reviewer, {"guestCount": 4}, {"guests": 2.0}, {})] == [4, 2, 1]
 
 
 async def test_the_first_hundred_reservations_are_shown(reviewer: ApiClient) -> None:
-    """In the list and by itself, with how many there are."""
+    """A finding shows its first hundred reservations and their number, in the list and by itself."""
     many = [ObjectId() for _ in range(250)]
     identity = await insert_finding(reviewer.store, 0, reservations=many, reservationCount=250)
     for finding in (ok(await reviewer.get(URL))["items"][0], ok(await reviewer.get(f"{URL}/{identity}"))):
@@ -172,7 +172,7 @@ async def test_everything_that_a_finding_may_have(reviewer: ApiClient) -> None:
 
 
 async def test_one_read_a_page_and_collection(reviewer: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many findings a page has, names and reservations are looked up at once."""
+    """However many findings a page has, names and reservations are read once per collection."""
     await reviewer.resource("room")
     for number in range(20):
         await reviewer.store.database["reservations"].insert_one({"_id": number, "customer": f"c{number}"})
@@ -208,7 +208,7 @@ async def test_a_finding_that_still_changes_is_shown_though_its_version_is_known
 
 @pytest.mark.servers("or")
 async def test_a_customer_has_what_others_stored_under_the_object_id(reviewer: ApiClient) -> None:
-    """Both lists of a customer's reservations have those that name the text and those that name the ObjectId."""
+    """Both lists of a customer's reservations have the rows that name the text and the rows that name the ObjectId."""
     await reviewer.add("customers", id=str(OID))
     times = {"resource": "room", "startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
     rows = [times | {"customer": each} for each in (OID, str(OID), ObjectId(), "ann")]
@@ -223,7 +223,7 @@ async def test_a_customer_has_what_others_stored_under_the_object_id(reviewer: A
 
 @pytest.mark.servers("transactions")
 async def test_a_page_asks_for_a_few_ids_at_a_time(database_url: str) -> None:
-    """A server that compares each row with each id asked for is not kept busy for minutes by one page."""
+    """One page does not occupy for minutes a server that compares each row with each requested id."""
     async with logged_store(database_url) as (store, commands):
         ids = [[ObjectId() for _ in range(100)] for _ in range(50)]
         made = [await insert_finding(store, number, reservations=each) for number, each in enumerate(ids)]

@@ -42,7 +42,7 @@ async def book(store: Store, *times: tuple[datetime, datetime], resource: str = 
 
 
 async def cancel(store: Store, *reservations: ObjectId) -> None:
-    """Cancel them in the database."""
+    """Cancel reservations in the database."""
     change = {"$set": {"status": "cancelled", "updatedAt": store.clock.now()}}
     await store.database["reservations"].update_many({"_id": {"$in": list(reservations)}}, change)
 
@@ -55,7 +55,7 @@ async def stored(store: Store, **where: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.servers("any")
 async def test_a_window_of_any_year_is_the_same_finding(store: Store) -> None:
-    """It is written as it is, from the first year to the last, and a second run finds nothing new."""
+    """Windows from the first year to the last are stored as they are, and a second run finds nothing new."""
     days = ((1, 1, 2), (1950, 5, 1), (2030, 1, 7), (2201, 1, 1), (9999, 12, 30))
     starts = [datetime(*day, tzinfo=UTC) for day in days]
     await book(store, *[(start, start + HOUR) for start in starts for _ in range(2)])
@@ -67,7 +67,7 @@ async def test_a_window_of_any_year_is_the_same_finding(store: Store) -> None:
 
 @pytest.mark.servers("any")
 async def test_an_acceptance_runs_out_by_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its end the next run, also an incremental one without a change, opens the finding and has it told again."""
+    """After an acceptance ends, the next run, also an incremental one, reopens the finding and has it sent again."""
     await book(store, (NINE, NINE + HOUR), (NINE, NINE + HOUR))
     await reconcile_run(store)
     (finding,) = await stored(store)
@@ -89,7 +89,7 @@ async def test_an_acceptance_runs_out_by_itself(store: Store, monkeypatch: pytes
 async def test_a_run_that_ends_between_two_batches_is_repeated(
     store: Store, monkeypatch: pytest.MonkeyPatch, written: int
 ) -> None:
-    """Wherever it ends, the next one finds what each part was split from, and that it was accepted."""
+    """Wherever a run ends, the next one restores each part's origin and acceptance."""
     monkeypatch.setattr(findings_batches, "BATCH_WEIGHT_MAX", 1)
     day = await book(store, (NINE, NINE + 6 * HOUR))
     hours = await book(store, *[(NINE + at * HOUR, NINE + (at + 1) * HOUR) for at in range(6)])
@@ -123,7 +123,7 @@ async def test_a_run_that_ends_between_two_batches_is_repeated(
 
 @pytest.mark.servers("or")
 async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever ends the process is heard after a step, not after all of them; the run waits for another process."""
+    """A cancelled process stops after one step of the matching, and its run returns to the queue."""
     times = [(NINE + at * HOUR, NINE + at * HOUR + HOUR / 2) for at in range(2_500) for _ in range(2)]
     await book(store, *times)
     original, taken = Matching.steps, []
@@ -147,7 +147,7 @@ async def test_a_run_is_ended_while_it_matches(store: Store, monkeypatch: pytest
 
 @pytest.mark.servers("or")
 async def test_a_finding_of_very_many_reservations_is_bounded(store: Store) -> None:
-    """It lists a sample, is the same in the next run and as half of itself, and an acceptance is for exactly these."""
+    """A huge finding lists a sample, keeps its id when halved, and its acceptance ends with any change."""
     count = LISTED_IDS_MAX + 1_000
     chain = await book(store, *[(NINE + at * MINUTE, NINE + (at + 3) * MINUTE) for at in range(count)])
     await reconcile_run(store)

@@ -27,14 +27,14 @@ LONG_AGO = NINE.replace(year=2020)
 
 
 class Follower:
-    """Somebody who reads all changes, page after page, at the store itself."""
+    """A reader of all changes, page after page, at the store itself."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.cursor: str | None = None
 
     async def poll(self) -> list[ObjectId]:
-        """What is new."""
+        """The ids of reservations changed since the last poll."""
         filters = Filters(updated_since=LONG_AGO)
         found, self.cursor = await list_reservations(self.store, filters, EVERYBODY, 50, self.cursor)
         return [each["_id"] for each in found]
@@ -55,7 +55,7 @@ def stamped_ago(store: Store, patch: pytest.MonkeyPatch, seconds: float) -> None
 @pytest.mark.servers("transactions")
 @pytest.mark.promise("following")
 async def test_a_writer_that_pauses_too_long_does_not_commit(store: Store) -> None:
-    """What was stamped too long ago goes again: a follower may have passed that instant. Nothing of it is there."""
+    """A batch stamped too long ago conflicts and writes nothing: a follower may have passed that instant."""
     await add_resource(store)
     for name in ("occupants.read", "reservations.insert"):
         driver = StepDriver(store, [booking_of()])
@@ -75,7 +75,7 @@ async def test_a_writer_that_pauses_too_long_does_not_commit(store: Store) -> No
 @pytest.mark.servers("transactions")
 @pytest.mark.promise("following")
 async def test_what_is_seen_too_late_is_stamped_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that is paused at its very commit for longer than followers wait is not missed by them."""
+    """Followers also see the booking of a process that pauses at its commit for longer than they wait."""
     await add_resource(store)
     follower = Follower(store)
     stamped_ago(store, monkeypatch, 30)
@@ -88,7 +88,7 @@ async def test_what_is_seen_too_late_is_stamped_anew(store: Store, monkeypatch: 
     await driver.close()
 
     assert isinstance(outcome, Accepted)
-    assert await follower.poll() == [], "only just stamped, it is held back"
+    assert await follower.poll() == [], "a row just stamped is not listed yet"
     passes(store, monkeypatch, 20)
     assert await follower.poll() == [outcome.value.id]
 
@@ -112,13 +112,13 @@ async def test_what_is_seen_in_time_keeps_its_stamp(store: Store) -> None:
 
 @pytest.mark.servers("transactions")
 async def test_an_expired_hold_in_the_place_is_stamped_anew_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything that a late batch shows is found by followers, also what it wrote in passing."""
+    """Followers see every row that a late batch wrote, also the hold that it expired."""
     await add_resource(store)
-    held = await book_accepted(store, hold_seconds=60)
+    hold = await book_accepted(store, hold_seconds=60)
     past = {"$set": {"expiresAt": store.clock.now() - HOUR, "updatedAt": LONG_AGO}}
-    await store.database["reservations"].update_one({"_id": held.id}, past)
+    await store.database["reservations"].update_one({"_id": hold.id}, past)
     follower = Follower(store)
-    assert await follower.poll() == [held.id]
+    assert await follower.poll() == [hold.id]
     stamped_ago(store, monkeypatch, 30)
     driver = StepDriver(store, [booking_of()])
     await driver.until("reservations.insert")
@@ -128,7 +128,7 @@ async def test_an_expired_hold_in_the_place_is_stamped_anew_too(store: Store, mo
     passes(store, monkeypatch, 20)
 
     assert isinstance(outcome, Accepted)
-    assert set(await follower.poll()) == {held.id, outcome.value.id}
+    assert set(await follower.poll()) == {hold.id, outcome.value.id}
 
 
 @pytest.mark.servers("transactions")
@@ -163,16 +163,16 @@ async def test_plain_changes_are_stamped_by_the_database(store: Store, monkeypat
     await store.database["reservations"].insert_many(rows)
     passes(store, monkeypatch, -4 * 3_600)  # what this process knows of the clock is no matter
 
-    async def nobody() -> None:
-        """There are no orphans here."""
+    async def no_orphans() -> None:
+        """Do nothing: the test leaves no orphans."""
 
-    await close(store, rows[0]["_id"], Closure("cancelled", "test"), nobody)
+    await close(store, rows[0]["_id"], Closure("cancelled", "test"), no_orphans)
     assert await expiry.complete_ended(store, 1) == 1
     assert await expiry.expire_lapsed(store) == 1
-    kept = await store.database["reservations"].find().to_list(None)
+    stored = await store.database["reservations"].find().to_list(None)
 
-    assert sorted(row["status"] for row in kept) == ["cancelled", "completed", "expired"]
-    assert min(row["updatedAt"] for row in kept) >= now - HOUR
+    assert sorted(row["status"] for row in stored) == ["cancelled", "completed", "expired"]
+    assert min(row["updatedAt"] for row in stored) >= now - HOUR
 
 
 @pytest.mark.servers("any")
@@ -214,11 +214,11 @@ class Budgeted:
         return [WriteConflict().problem]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the driver has no resources."""
 
 
 async def test_no_batch_may_take_longer_than_its_stamp_holds() -> None:
-    """An import's row may wait a minute for its turn, but its transaction ends in time as anybody's."""
+    """An import's row may wait a minute for its turn, but its transaction has the same time limit as any other."""
     driver = Budgeted()
     committer = Committer(driver, 16, clock=lambda: EARLIEST)
     with pytest.raises(Exception, match="nothing was done"):

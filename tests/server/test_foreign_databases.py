@@ -24,12 +24,12 @@ EMPTIED = ("reservations", "resources", "findings", "occupancies", "reconciliati
 
 
 def named(identity: Any) -> str:
-    """What a run and an audit know a reservation by: of what is no plain id, only that it is always the same."""
+    """The id of a reservation in a run and an audit; a document id becomes a stable label."""
     return label(identity) if isinstance(identity, dict) else str(identity)
 
 
 async def fill(store: Store, made: World) -> None:
-    """Let this be all that is there."""
+    """Replace the content of the database."""
     for name in EMPTIED:
         await store.database[name].delete_many({})
     await store.database["reservations"].insert_many(made.reservations)
@@ -38,7 +38,7 @@ async def fill(store: Store, made: World) -> None:
 
 
 async def found(store: Store) -> list[Expected]:
-    """The findings that stand."""
+    """The open findings."""
     return sorted(
         [
             Expected(
@@ -59,7 +59,7 @@ async def found(store: Store) -> list[Expected]:
 async def test_model_run_and_audit_agree(
     store: Store, server: str, begin: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows, peaks, capacities, who and conflicts; a run of each resource by itself then changes nothing."""
+    """Model, run and audit agree on every window, and a run of each resource then changes nothing."""
     windows = 0
     for seed in range(begin, min(begin + TOGETHER, DATABASES)):
         monkeypatch.setattr(raw_batches, "BATCH", (2, 5, 2_000)[seed % 3])  # so that resources lie in several of them
@@ -84,8 +84,8 @@ async def test_model_run_and_audit_agree(
         assert (run.findings, run.conflicts, report.conflicts) == (len(expected), conflicts, conflicts), f"seed {seed}"
         known = {TRASH, UNKNOWN_STATUS}
         left_out = {reason: count for reason, count in (run.left_out or {}).items() if reason not in known}
-        told = {reason: count for reason, count in report.left_out.counts.items() if reason not in known}
-        assert left_out == told, f"seed {seed}"
+        audited = {reason: count for reason, count in report.left_out.counts.items() if reason not in known}
+        assert left_out == audited, f"seed {seed}"
         for room in made.rooms if seed % 5 == 0 else ():
             again = await engine.reconcile_reservations(store, "resource", ResourceId(room.name))
             assert (again.state, again.new) == ("succeeded", 0), f"{room.name}, seed {seed}"

@@ -1,6 +1,6 @@
-"""Rows that others wrote past Reserva, seen by who books: each counts as far as it can be read; none is booked over.
+"""Rows of other programs as bookings see them: each counts as far as it can be read, and none is booked over.
 
-Each lies on a resource of its own from nine to ten; a run notes them (see `tests.support.foreign_rows`).
+Each row lies on a resource of its own from nine to ten; a run notes them (see `tests.support.foreign_rows`).
 """
 
 from datetime import UTC, datetime
@@ -128,15 +128,15 @@ async def api(server_name: str, database_url: str, shared_apps: SharedApps) -> A
 
 
 async def there(api: ApiClient, resource: str) -> None:
-    """Leave out what this server cannot keep."""
+    """Skip the test where the server cannot store the row."""
     if await api.store.database["resources"].find_one({"_id": resource}) is None:
         pytest.skip("it refuses dates outside of Python's calendar")
 
 
 @pytest.mark.servers("wire")
 @pytest.mark.parametrize("name", BUSY)
-async def test_nobody_books_over_a_row_of_others(api: ApiClient, name: str) -> None:
-    """It is in the way of a booking, a group, slots and explanations; beside it is room, where it ends in time."""
+async def test_no_booking_overlaps_a_foreign_row(api: ApiClient, name: str) -> None:
+    """A foreign row blocks bookings and slots and makes its time not bookable; the time after its end is free."""
     resource = HEX if name == "resource-oid" else name
     await there(api, resource)
 
@@ -156,8 +156,8 @@ async def test_nobody_books_over_a_row_of_others(api: ApiClient, name: str) -> N
 
 @pytest.mark.servers("wire")
 @pytest.mark.parametrize("name", FREE)
-async def test_what_cannot_be_counted_keeps_nobody_out(api: ApiClient, name: str) -> None:
-    """What takes no time, or none that can be read, is no reason to refuse anybody, and no failure."""
+async def test_an_uncountable_row_blocks_no_booking(api: ApiClient, name: str) -> None:
+    """A row without a readable time blocks no booking and causes no error."""
     await there(api, name)
     slots = {"resource": name, "from": render(NINE), "to": render(TEN), "minutes": 60}
     assert [item["startTime"] for item in ok(await api.get("/v1/availability", **slots))["items"]] == [render(NINE)]
@@ -175,8 +175,8 @@ async def test_guests_of_others_count_where_guests_are_counted(api: ApiClient) -
 
 
 @pytest.mark.servers("wire")
-async def test_what_was_noted_is_looked_at_again(api: ApiClient) -> None:
-    """A row that was cancelled or moved since the run is where it is now, not where the run saw it."""
+async def test_a_noted_row_is_read_again(api: ApiClient) -> None:
+    """A row cancelled since the run that noted it no longer blocks."""
     await api.resource("noted")
     row = await insert_row(api.store, **row_of("noted", {"status": "Confirmed"}))
     await reconcile_run(api.store)
@@ -188,7 +188,7 @@ async def test_what_was_noted_is_looked_at_again(api: ApiClient) -> None:
 
 @pytest.mark.servers("wire")
 async def test_two_items_of_one_row_take_two_places(api: ApiClient) -> None:
-    """On a resource for two, a row with two items at one time leaves no room; found twice, each counts once."""
+    """A row with two items at one time takes two of three places, although the lookup finds it twice."""
     await api.resource("pair", capacity=3)
     await insert_row(api.store, **row_of("pair", {"items": [{"resource": "pair"}, {"resource": "pair"}]}))
     await reconcile_run(api.store)
@@ -199,14 +199,14 @@ async def test_two_items_of_one_row_take_two_places(api: ApiClient) -> None:
 
 @pytest.mark.servers("wire")
 async def test_an_edit_sees_rows_of_others(api: ApiClient) -> None:
-    """Who is stranded by a closed day is found among them, and told as text."""
+    """An edit that strands a foreign row lists it, with its values as text."""
     await api.resource("closing")
     await insert_row(api.store, **row_of("closing", {"status": "Confirmed", "customer": OID, "_id": 4711}))
     await reconcile_run(api.store)
     answer = await api.request("PUT", "/v1/resources/closing/schedule", json={"weekly": []}, headers={"If-Match": "*"})
 
-    (told,) = problem(answer, "stranded-bookings")["reservations"]
-    assert (told["id"], told["customer"], told["status"]) == ("4711", HEX, "confirmed")
+    (stranded,) = problem(answer, "stranded-bookings")["reservations"]
+    assert (stranded["id"], stranded["customer"], stranded["status"]) == ("4711", HEX, "confirmed")
 
 
 @pytest.mark.servers("wire")

@@ -33,7 +33,7 @@ Found = tuple[str, str, str, int, int, tuple[str, ...]]
 
 
 async def findings(store: Store) -> list[Found]:
-    """What the findings that stand say: resource, start, end, peak, capacity, whose."""
+    """The open findings: resource, start, end, peak, capacity, reservations."""
     rows = store.lenient("findings").find({"state": "open"})
     return sorted(
         [
@@ -111,7 +111,7 @@ UNREADABLE: list[tuple[str, dict[str, Any]]] = [
 
 
 async def test_what_cannot_be_read_is_counted(store: Store) -> None:
-    """Each by its reason, with up to three examples in the log; and it hides no overlap of the others."""
+    """Unreadable rows are counted by reason, with up to three examples in the log, and hide no other overlap."""
     await insert_rows(
         store, hour_row("room"), hour_row("room"), *(hour_row("room") | fields for _, fields in UNREADABLE * 4)
     )
@@ -153,7 +153,7 @@ async def test_what_cannot_be_read_is_counted(store: Store) -> None:
 )
 @pytest.mark.promise("foreign-rows")
 async def test_every_form_of_a_row(store: Store, fields: dict[str, Any]) -> None:
-    """In whatever form somebody stores it, it overlaps with its neighbour, in runs of every kind."""
+    """A row in any stored form overlaps with its neighbour, in runs of every kind."""
     await insert_rows(store, hour_row(str(ROOM)), hour_row(str(ROOM)) | fields | {"updatedAt": store.clock.now()})
     whole = await reconcile_run(store)
     one = await reconcile_run(store, "resource", str(ROOM))
@@ -166,7 +166,7 @@ async def test_every_form_of_a_row(store: Store, fields: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("other", [{"resource": ROOM}, {"resource": "z", "items": [{"resource": str(ROOM)}]}], ids=repr)
 async def test_rows_that_lie_apart(store: Store, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]) -> None:
-    """Two that the cursor meets far from each other, of long ago, are on one resource all the same."""
+    """Two past rows of one resource overlap although the cursor reads them far apart."""
     monkeypatch.setattr(raw_batches, "BATCH", 2)
     past = {"startTime": NINE.replace(year=2020), "endTime": NINE.replace(year=2020) + HOUR}
     await insert_rows(store, hour_row(str(ROOM)) | past, hour_row("z") | past | other)
@@ -195,7 +195,7 @@ async def test_capacities_of_others(store: Store, server: str) -> None:
 
 @pytest.mark.servers("wire", "or")
 async def test_rows_in_odd_forms_are_found_from_indexes(store: Store) -> None:
-    """The pass over everything sorts nothing; a resource, an item's one too, is looked up."""
+    """A full pass sorts nothing, and the rows of one resource, also of items, come from an index."""
     await insert_rows(store, *(hour_row(f"r{number % 7}") for number in range(100)))
     for where, sort in [
         (OCCUPYING, dict(ORDER)),
@@ -221,7 +221,7 @@ VALUES += [[], [1], [{}], [{"resource": {}}], [{"resource": ROOM, "startTime": "
 
 
 async def test_nothing_in_a_row_ends_a_run(store: Store) -> None:
-    """Every type that BSON has, in every field that is read, as far as the server takes it."""
+    """No BSON type in any field ends a run."""
     await insert_rows(store, hour_row("other"), hour_row("other"))
     for name in [*SWEPT_FIELDS, "_id"]:
         for value in VALUES:
@@ -236,8 +236,8 @@ async def test_nothing_in_a_row_ends_a_run(store: Store) -> None:
 class TestTerminal:
     """`reserva reconcile`."""
 
-    async def test_it_prints_what_nobody_accepted(self, store: Store, database_url: str) -> None:
-        """Every finding that stands, also of earlier runs: id, resource, time, who; without options a run is full."""
+    async def test_it_prints_unaccepted_findings(self, store: Store, database_url: str) -> None:
+        """The output lists every open finding, also of earlier runs; without options a run is full."""
         await store.database["customers"].insert_one({"_id": "ann", "name": "Ann\nB."})
         await store.database["resources"].insert_one({"_id": "room", "name": "Room 1", "capacity": 1})
         await insert_rows(store, hour_row("room", customer="ann"), hour_row("room", customer=7))
@@ -253,8 +253,8 @@ class TestTerminal:
         assert f"2 of 1  open  {loner}\n" in second.stdout
         assert second.stdout.endswith("3 reservations of 2 resources: 2 findings, 1 conflicts\n")
 
-    async def test_of_many_it_prints_some(self, store: Store, database_url: str) -> None:
-        """A screen of them, and how many there are besides."""
+    async def test_it_prints_the_first_of_many_findings(self, store: Store, database_url: str) -> None:
+        """The output lists fifty findings, and the number of the others."""
         await insert_rows(store, *(hour_row(f"r{number:02}") for number in range(60) for _ in "12"))
         ended = run_reserva("reconcile", MONGODB_URL=database_url)
 
@@ -274,27 +274,27 @@ class TestTerminal:
         )
 
     @pytest.mark.parametrize(("good", "code"), [(0, 2), (1, 2), (2, 0)])
-    async def test_what_nothing_is_made_of_is_no_answer(
+    async def test_mostly_unreadable_rows_are_an_error(
         self, store: Store, database_url: str, good: int, code: int
     ) -> None:
-        """Where 99 of 100 cannot be read it says so, with exit code 2; what is thrown away does not count for that."""
+        """With 99 of 100 rows unreadable the exit code is 2 with a reason; rows in the trash do not count."""
         await insert_rows(
             store, *(hour_row(f"r{number}") for number in range(good)), *(hour_row("room", units=-1) for _ in range(99))
         )
         await insert_rows(store, *(hour_row("room", deletedAt=NINE) for _ in range(10)))
         ended = run_reserva("reconcile", "--json", MONGODB_URL=database_url)
-        told = json.loads(ended.stdout)
+        output = json.loads(ended.stdout)
 
         assert ended.returncode == code, ended.stderr
-        assert told["leftOut"] == {"units is not a whole number from 1": 99, "lies in the trash": 10}
+        assert output["leftOut"] == {"units is not a whole number from 1": 99, "lies in the trash": 10}
         assert ("cannot be read (mostly: units" in ended.stderr) == (code == 2)
 
 
 @pytest.mark.parametrize("ours_first", [True, False])
-async def test_a_resource_in_two_forms_holds_what_bookings_are_held_to(
+async def test_a_resource_in_two_forms_has_the_capacity_of_bookings(
     store: Store, database_url: str, *, ours_first: bool
 ) -> None:
-    """Ours, whose id is the text, goes before the one with the same digits: for runs and for the audit."""
+    """The resource with the text id goes before the one with the same ObjectId, for runs and for the audit."""
     both: list[dict[str, Any]] = [{"_id": str(ROOM), "capacity": 1}, {"_id": ROOM, "quantity": 5, "name": "theirs"}]
     for row in both if ours_first else reversed(both):
         await store.database["resources"].insert_one(row)
