@@ -68,15 +68,15 @@ async def audit_(
     file: IO[str] | None,
     **fields: object,
 ) -> int:
-    """Look for resources that are booked above their capacity, in any database.
+    """Find resources that are booked above their capacity, in any database.
 
     Reads Reserva's own reservations and those of payload-reserve: capacities from `resources`, `items` each on their
     own resource. Buffers count only where a document states what it blocks. Other schemas are read by the options
     that name their fields, with dotted paths (`slot.start`); where nothing could be read, a guess of them is printed.
     Nothing is ever written to the database.
 
-    Exit codes: 0 nothing found, 1 conflicts or unknown statuses found, 2 could not look, or what is there could not
-    be read.
+    Exit codes: 0 nothing found, 1 conflicts or unknown statuses found, 2 the audit failed, or could read almost
+    nothing.
     """
     environment()
     shape = shape_of(click.get_current_context(), fields)

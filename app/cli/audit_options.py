@@ -13,7 +13,7 @@ from app.storage.values import COUNT_MAX
 
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
-_REST = "What is looked at, and what comes out"
+_REST = "What is read, and what is reported"
 GROUPS = {
     "Where and when": "--resource-field room --start checkIn --end checkOut",
     "Times in texts": "--date-field day --time-field slot --date-format DD/MM/YYYY --timezone Europe/Paris",
@@ -81,7 +81,7 @@ _OPTIONS = (
         _WHAT,
         "--free-if",
         "free_if",
-        "What a row says that occupies nothing; PATH alone: it is there. May be repeated.",
+        "A row with this value occupies nothing; PATH alone: any but null, false or empty. May be repeated.",
         metavar="PATH=VALUE",
         multiple=True,
         callback=_conditions,
@@ -94,7 +94,7 @@ _OPTIONS = (
         _HOW_MUCH,
         "--capacity-from",
         "capacity_from",
-        "What says how much a resource holds, found by its _id.",
+        "The field with the capacity of each resource, which is found by its _id.",
         metavar="COLLECTION.PATH",
     ),
 )

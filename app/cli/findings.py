@@ -70,8 +70,8 @@ def _transition_options(command: C) -> C:
     """Add the options that all changes of state share."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one line of JSON."),
-        click.option("--actor", metavar="NAME", help="Who says it; without it, the user of this terminal."),
-        click.option("--note", metavar="TEXT", help="Why; kept in the history."),
+        click.option("--actor", metavar="NAME", help="The person who decides; by default the user of this terminal."),
+        click.option("--note", metavar="TEXT", help="The reason, for the history."),
         click.argument("ids", metavar="ID...", nargs=-1, required=True),
     ):
         command = option(command)
@@ -80,9 +80,9 @@ def _transition_options(command: C) -> C:
 
 @click.group(epilog="Example:  reserva findings list --state open --order excess")
 def findings() -> None:
-    """Review what is booked above capacity: list it, look at it, say what is to become of it.
+    """Review findings, the stretches of time that are booked above capacity: list and show them, change their state.
 
-    Exit codes: 0 done, 1 something was refused, 2 could not look.
+    Exit codes: 0 done, 1 a change was refused, 2 the command could not do its work.
     """
 
 
@@ -109,7 +109,7 @@ async def list_(
     limit: int,
     as_json: bool,
 ) -> int:
-    """List findings: where, when, how many on how much, and who."""
+    """List findings: resource, window, load and capacity, state, assignee, customers."""
     filters = FindingFilters(states, [*map(ResourceId, resources)], customer, from_, to)
     async with _open_findings() as review:
         answers, total = await _read(review, filters, order, limit)
@@ -131,7 +131,7 @@ async def list_(
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @asynchronous
 async def show(identity: str, *, as_json: bool) -> int:
-    """Show a finding: its reservations side by side, moves that would mend it, and what was said of it."""
+    """Show a finding: its reservations side by side, moves that would resolve it, and its history."""
     async with _open_findings() as review:
         page = await review.read(identity)
     (answer,) = finding_answers(page)
@@ -148,16 +148,16 @@ async def show(identity: str, *, as_json: bool) -> int:
 @_transition_options
 @asynchronous
 async def acknowledge(**options: Unpack[_TransitionOptions]) -> int:
-    """Say that somebody has seen open findings."""
+    """Acknowledge open findings."""
     return await _transition("acknowledged", FindingNote, **options)
 
 
 @findings.command(epilog="Example:  reserva findings accept 65f0c0ffee65f0c0ffee65f0 --until 2030-02-01")
 @_transition_options
-@click.option("--until", type=Instant(), help="It is open again from this instant (or date, in UTC) on.")
+@click.option("--until", type=Instant(), help="The finding is open again from this instant (or date, in UTC) on.")
 @asynchronous
 async def accept(*, until: datetime | None, **options: Unpack[_TransitionOptions]) -> int:
-    """Say that findings may stay as they are: these reservations or fewer, up to this peak and excess."""
+    """Accept findings as they are: for their reservations or fewer, up to their peak and excess."""
     return await _transition("accepted", FindingAcceptance, **options, until=until)
 
 
@@ -165,7 +165,7 @@ async def accept(*, until: datetime | None, **options: Unpack[_TransitionOptions
 @_transition_options
 @asynchronous
 async def resolve(**options: Unpack[_TransitionOptions]) -> int:
-    """Say that findings are over; refused while their reservations still overlap."""
+    """Resolve findings; refused while their reservations still overlap."""
     return await _transition("resolved", FindingNote, **options)
 
 
@@ -173,16 +173,18 @@ async def resolve(**options: Unpack[_TransitionOptions]) -> int:
 @_transition_options
 @asynchronous
 async def reopen(**options: Unpack[_TransitionOptions]) -> int:
-    """Take back that findings were acknowledged, accepted or resolved."""
+    """Reopen findings that were acknowledged, accepted or resolved."""
     return await _transition("open", FindingNote, **options)
 
 
 @findings.command(epilog="Example:  reserva findings assign 65f0c0ffee65f0c0ffee65f0 --assignee zoe")
 @_transition_options
-@click.option("--assignee", metavar="NAME", help="Who takes care of them; without it, nobody.")
+@click.option(
+    "--assignee", metavar="NAME", help="The person who deals with them; without it, the assignment is removed."
+)
 @asynchronous
 async def assign(*, assignee: str | None, **options: Unpack[_TransitionOptions]) -> int:
-    """Say who takes care of findings."""
+    """Assign findings to a person, or remove the assignment."""
     return await _transition("assigned", FindingAssignment, **options, assignee=assignee)
 
 

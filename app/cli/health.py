@@ -32,7 +32,7 @@ class _CommandFailed(click.ClickException):
 def health() -> None:
     """Ask whether the app or the worker of this machine is well, as container platforms do.
 
-    Exit codes: 0 it is well, 1 it is not, 2 nobody could be asked.
+    Exit codes: 0 well, 1 not well, 2 the check could not be made.
     """
 
 
@@ -60,7 +60,7 @@ def app(*, port: int | None, live: bool) -> None:
 
 @health.command(epilog="Example:  MONGODB_URL=mongodb://db:27017/?replicaSet=rs0 reserva health worker")
 def worker() -> None:
-    """Ask the database whether a worker of this machine has said lately that it lives."""
+    """Ask the database for a recent heartbeat of a worker of this machine."""
     url = os.environ.get("MONGODB_URL")
     if not url:
         values, faults = from_files(["MONGODB_URL"], os.environ)
@@ -78,7 +78,7 @@ def worker() -> None:
             f"The database cannot be asked: {reason}. Check MONGODB_URL and that the server runs."
         ) from error
     if not is_alive:
-        _exit_unwell("No worker of this machine has said lately that it lives.")
+        _exit_unwell("The database has no recent heartbeat of a worker of this machine.")
 
 
 def _from_trial(name: str) -> str | None:

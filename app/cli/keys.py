@@ -16,7 +16,7 @@ from app.storage.values import printable
 
 @click.group(epilog="Example:  reserva keys create --name website --scope reservations:write")
 def keys() -> None:
-    """Make, list, revoke and rotate API keys. Only a hash of a key is kept."""
+    """Make, list, revoke and rotate API keys. Only a hash of a key is stored."""
 
 
 @keys.command(

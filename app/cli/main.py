@@ -19,10 +19,10 @@ _COMMANDS = {
     "migrate": ("app.cli.migrate:migrate", "Build the indexes and guards that are missing."),
     "keys": ("app.cli.keys:keys", "Make, list, revoke and rotate API keys."),
     "import": ("app.cli.import_:import_", "Book the rows of a file."),
-    "reconcile": ("app.cli.reconcile:reconcile", "Look for resources that are booked above their capacity."),
+    "reconcile": ("app.cli.reconcile:reconcile", "Find resources that are booked above their capacity."),
     "findings": ("app.cli.findings:findings", "Review what is booked above capacity."),
     "health": ("app.cli.health:health", "Ask whether the app or the worker is well."),
-    "audit": ("app.cli.audit:audit_", "Look for conflicts in a database of others, without writing."),
+    "audit": ("app.cli.audit:audit_", "Find conflicts in a database of another program, without writing."),
 }
 """The module and name of each command, and its line in the help."""
 
@@ -58,7 +58,7 @@ def commands() -> None:
     Settings are environment variables: MONGODB_URL, REDIS_URL and RESERVA_*. Without MONGODB_URL a command uses the
     trial that runs in ./.reserva.
 
-    Exit codes: 0 done or clean, 1 looked and found something, 2 could not look.
+    Exit codes: 0 done, or nothing found, 1 something was found, 2 the command could not do its work.
     """
 
 

@@ -23,7 +23,7 @@ LINES_MAX = 100
 async def migrate(*, check: bool, apply: bool) -> int:
     """Build the missing indexes and guards of a database.
 
-    Everything is looked at before anything is built. Nothing is dropped or removed, and while something is in the way
+    Everything is checked before anything is built. Nothing is dropped or removed, and while something is in the way
     nothing is built. What would change reservations waits for --apply; until then the exit code is 1.
     """
     if check and apply:

@@ -47,19 +47,19 @@ log = structlog.get_logger(__name__)
 
 
 @click.command(epilog="Example:  reserva reconcile --json")
-@click.option("--full", is_flag=True, help="Look at every resource; so it does unless told otherwise.")
-@click.option("--incremental", is_flag=True, help="Look at the resources that changed, and where there are findings.")
-@click.option("--resource", metavar="ID", help="Look at this resource only.")
+@click.option("--full", is_flag=True, help="Check every resource; the default.")
+@click.option("--incremental", is_flag=True, help="Check the resources that changed, and those with findings.")
+@click.option("--resource", metavar="ID", help="Check only this resource.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as one line of JSON.")
 @asynchronous
 async def reconcile(*, full: bool, incremental: bool, resource: ResourceId | None, as_json: bool) -> int:
-    """Look for stretches of time in which a resource is booked above its capacity.
+    """Find stretches of time in which a resource is booked above its capacity.
 
-    No reservation is changed. All findings that nobody accepted or resolved are printed. Each one that is new is a
-    warning in the log that names the reservations, and goes to RESERVA_ALERT_URL. While a worker reconciles, this
+    No reservation is changed. All open and acknowledged findings are printed. Each new finding is logged as a warning
+    that names its reservations, and is sent to RESERVA_ALERT_URL. While another process reconciles, this command
     waits for its turn.
 
-    Exit codes: 0 nothing found but what somebody accepted, 1 something found, 2 could not look, or could read nothing.
+    Exit codes: 0 no findings except accepted ones, 1 other findings, 2 the run failed, or read almost nothing.
     """
     if full + incremental + (resource is not None) > 1:
         raise CommandFailed("Choose one of --full, --incremental and --resource.")
@@ -99,9 +99,9 @@ async def _announce(store: Store, alerts: Alerts) -> None:
         async with asyncio.timeout(ALERT_SECONDS):
             await alerts.announce(store)
     except TimeoutError:
-        log.warning("the alert URL takes long; the worker tells it the rest")
+        log.warning("the alert URL takes long; the worker sends the other alerts")
     except PyMongoError as error:
-        log.warning("the alert URL was not told; the worker tells it", error=str(error))
+        log.warning("the database failed while alerts were sent; the worker sends the others", error=str(error))
 
 
 async def _unaccepted(store: Store, resource: ResourceId | None) -> list[str]:

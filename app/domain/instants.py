@@ -64,7 +64,7 @@ def parse(text: str) -> datetime:
         raise ValueError("Write an instant with its offset, like 2026-03-08T09:00:00Z or 2026-03-08T09:00:00+01:00.")
     fraction = match[1]
     if fraction and fraction[3:].strip("0"):
-        raise ValueError("Instants are kept to the millisecond; leave out the finer digits.")
+        raise ValueError("Instants are stored to the millisecond; leave out the finer digits.")
     if match[2] and not (int(match[2]) < HOURS_A_DAY and int(match[3]) < MINUTES_AN_HOUR):
         raise ValueError("An offset lies between -23:59 and +23:59.")
     try:

@@ -54,9 +54,9 @@ _TAGS: Mapping[str, str] = {
     "Resources": "What can be booked, with its schedule and its times off.",
     "Services": "What can be done with resources: how long it takes and what rules it has.",
     "Customers": "Who books.",
-    "Reconciliation": "Runs that look for resources which are booked above their capacity.",
+    "Reconciliation": "Runs that search the reservations for resources booked above their capacity.",
     "Findings": "Resources that are booked above their capacity, and what people have decided about that.",
-    "Operations": "For whoever watches the process.",
+    "Operations": "The health, readiness and metrics of the process, for monitoring.",
 }
 """The description of each tag, in the order of the page."""
 

@@ -88,7 +88,7 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
             {"resource": "ada", "service": "consultation", "customer": "mia", "startTime": "2035-06-04T09:00:00Z"},
         ),
         "anyone": (
-            "A booking with whoever is free",
+            "A booking of any free resource of the service",
             {"service": "consultation", "customer": "mia", "startTime": "2035-06-05T15:00:00Z"},
         ),
         "hold": (

@@ -133,7 +133,7 @@ async def complete_coverage(store: Store, coverage: Coverage, report: MigrationR
     if made == len(coverage.missing) > 0:
         report.built.append(counted("guard", coverage.missing))
     elif made:
-        report.built.append(f"{number(made, 'guard')} of {len(coverage.missing):,}; somebody else made the others")
+        report.built.append(f"{number(made, 'guard')} of {len(coverage.missing):,}; another process made the others")
     if coverage.low:
         on_progress("raising reaches", 0, len(coverage.low))
         await raise_reaches(store, {each: coverage.booked.reaches[each] for each in coverage.low})

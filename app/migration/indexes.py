@@ -129,7 +129,7 @@ def _foreign_index_notes(collection: str, foreign: Mapping[str, Meaning]) -> Ite
         for option, effect in effects.items():
             if option in has:
                 drop = f'db.{collection}.dropIndex("{name}")'
-                detail = f"The index {name} of {collection} ({_words(has)}) {effect}; if nobody needs it, {drop}."
+                detail = f"The index {name} of {collection} ({_words(has)}) {effect}; if no program needs it, {drop}."
                 yield Note("index-foreign", detail, (name,))
 
 

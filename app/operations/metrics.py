@@ -19,7 +19,7 @@ def render_metrics(figures: Figures, mode: StoreMode) -> bytes:
     modes = Gauge("reserva_mode", "1 at the mode in which this process books.", ["mode"], registry=registry)
     for each in get_args(StoreMode):
         modes.labels(each).set(each == mode)
-    gauge = Gauge("reserva_findings_open", "Findings that nobody has looked at.", registry=registry)
+    gauge = Gauge("reserva_findings_open", "Findings in state open.", registry=registry)
     gauge.set(figures.findings_open)
     gauge = Gauge("reserva_findings_oldest_seconds", "Age of the oldest open finding.", registry=registry)
     gauge.set(figures.oldest_seconds)
@@ -54,19 +54,19 @@ def _queue(queue: QueueFigures, registry: CollectorRegistry) -> None:
     Gauge("reserva_reconciliations_queued", "Runs that wait.", registry=registry).set(queue.waiting)
     words = "For how long the oldest of them waits."
     Gauge("reserva_reconciliations_queued_seconds", words, registry=registry).set(queue.oldest_seconds)
-    Gauge("reserva_workers", "Workers that live.", registry=registry).set(queue.workers.alive)
+    Gauge("reserva_workers", "Live workers.", registry=registry).set(queue.workers.alive)
     if queue.workers.seconds is not None:
-        words = "How long ago a worker last said that it lives."
+        words = "Seconds since the last heartbeat of a worker."
         Gauge("reserva_worker_heartbeat_seconds", words, registry=registry).set(queue.workers.seconds)
 
 
 def _alerts(alerts: AlertFigures, registry: CollectorRegistry) -> None:
-    gauge = Gauge("reserva_findings_untold", "Open findings that the alert URL was not told yet.", registry=registry)
+    gauge = Gauge("reserva_findings_untold", "Open findings without an accepted alert.", registry=registry)
     gauge.set(alerts.unalerted)
     words = "For how long the oldest of them is open."
     Gauge("reserva_findings_untold_seconds", words, registry=registry).set(alerts.oldest_seconds)
-    words = "Messages in a row that the alert URL did not take."
+    words = "Failures of the alert URL in a row."
     Gauge("reserva_alert_failures", words, registry=registry).set(alerts.failures)
     if alerts.succeeded is not None:
-        words = "When the alert URL last took a message, in seconds since 1970."
+        words = "When the alert URL last accepted a message, in seconds since 1970."
         Gauge("reserva_alert_success_seconds", words, registry=registry).set(alerts.succeeded.timestamp())

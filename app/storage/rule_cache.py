@@ -104,7 +104,7 @@ class VersionedCache(Generic[Id, F]):
 
     def keep(self, identity: Id, stamp: str, rules: F) -> None:
         """Keep rules that are parsed already for their stamp."""
-        # Batches do so in threads of their own. Rules that are larger than the limit are not kept.
+        # Batches do so in threads of their own. Rules that are larger than the limit are not cached.
         with self._lock, suppress(ValueError):
             self._entries[identity] = (stamp, rules)
 

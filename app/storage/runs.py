@@ -154,9 +154,7 @@ class RunStore:
         waiting = []
         async for run in self.store.of(Run).find(silent):
             retry = _may_be_retried(run)
-            outcome = (
-                "another run takes its place" if retry else f"after {run.tries} tries nobody tries again by itself"
-            )
+            outcome = "another run takes its place" if retry else f"it is not retried after {run.tries} tries"
             error = f"The process that ran it ({run.owner}) stopped answering; {outcome}."
             result = await self.store.database[_RUNS].update_one(
                 {**_owned(run), "beatAt": run.beat_at},

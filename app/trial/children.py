@@ -66,7 +66,7 @@ class Child:
         await self._drain()
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         last = "\n".join(f"  {line}" for line in self.tail) or "  (nothing)"
-        raise TrialError(f"{self.process.name} {how}. The last that it said:\n{last}")
+        raise TrialError(f"{self.process.name} {how}. Its last output:\n{last}")
 
     async def stop(self, grace_seconds: float) -> None:
         """Ask the child to end; kill it and its group if it does not in time."""

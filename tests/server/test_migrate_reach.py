@@ -242,7 +242,7 @@ async def test_a_guard_made_meanwhile_is_left_as_it_is(store: Store, monkeypatch
 
     report = await migrate(store)
 
-    assert report.built == ["1 guard of 2; somebody else made the others"]
+    assert report.built == ["1 guard of 2; another process made the others"]
     assert await stored_guard(store, "room-1") == theirs
     assert (await stored_guard(store, "room-2"))["reachBack"] == 0
 

@@ -80,7 +80,7 @@ class FindingsTransition(FindingAcceptance, FindingAssignment):
     ]
     """The findings, each once."""
     to: Annotated[
-        TransitionTarget, Field(description="What all of them are to be; `open` takes back what was said before.")
+        TransitionTarget, Field(description="The new state of all of them, or `assigned`; `open` reopens them.")
     ]
 
 
@@ -210,7 +210,9 @@ class FindingTransitionResult(Answer):
 
     id: str
     """The finding."""
-    status: Annotated[int, Field(description="What the word on this finding alone would have been answered.")]
+    status: Annotated[
+        int, Field(description="The status that the answer to the same decision on this finding alone would have had.")
+    ]
     finding: FindingAnswer | None = None
     """The finding as it is now."""
     problem: ProblemAnswer | None = None
