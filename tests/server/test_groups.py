@@ -303,7 +303,7 @@ class TestVerbs:
         created(await api.book(resource="c"))
 
     async def test_an_expired_member_does_not_keep_the_others_from_being_cancelled(self, api: ApiClient) -> None:
-        """It has ended already."""
+        """Cancelling a group leaves its expired member as it is and cancels the others."""
         path, members = await self.hold(api)
         await api.expire(members[2])
         body = ok(await api.request("POST", f"{path}/cancel"))
@@ -450,7 +450,7 @@ class TestMoves:
         assert await peak_load(api.store) == 1
 
     async def test_fifty_at_once(self, api: ApiClient) -> None:
-        """The most that there may be: everybody goes where the next one is."""
+        """The largest allowed number of moves exchange their places in a circle."""
         await api.resource()
         row = [await api.booked(NINE + number * HOUR) for number in range(50)]
         places = [*[each["startTime"] for each in row[1:]], row[0]["startTime"]]
@@ -477,7 +477,7 @@ class TestReplays:
         problem(await post_group(api, *members[::-1], key="k"), "idempotency-mismatch")
 
     async def test_equal_moves_through_two_processes_are_one(self, api: ApiClient, store: Store) -> None:
-        """Who comes second through another process finds the answer, not a stale version."""
+        """An equal request through another process gets the first one's answer, not `stale`."""
         await rooms(api)
         here, there = await api.booked(resource="a"), await api.booked(resource="b")
         moves = [move_of(here, resource="b"), move_of(there, resource="a")]

@@ -145,7 +145,7 @@ async def test_a_second_time_changes_nothing(store: Store, booking: BookingServi
     second, _ = await import_rows(booking, rows)
     after = await store.database["reservations"].find().sort("_id").to_list(None)
     (taken,) = [each for each in before if each["reference"] == "a"]
-    await booking.close(taken["_id"], "cancelled", by="somebody")
+    await booking.close(taken["_id"], "cancelled", by="staff")
     third, complaints = await import_rows(booking, rows)
 
     assert (first.accepted, first.refused) == (2, 1)

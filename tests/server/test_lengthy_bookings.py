@@ -105,7 +105,7 @@ async def test_a_group_and_a_batch_are_judged_by_all(store: Store) -> None:
 
 
 async def test_a_pool_is_not_refused_for_its_busy_member(store: Store) -> None:
-    """Who may be anywhere is booked where there is room."""
+    """A booking of a pool is made on the member that is free."""
     await busy(store)
     await add_resource(store, "desk")
     wish = booking_of(NINE, YEAR, resource=None, pool=("desk", "room"))

@@ -28,7 +28,7 @@ async def beaten(store: Store, row: Process) -> None:
 
 
 async def test_who_beats_while_it_is_ended_keeps_its_row(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its sessions are gone, but the others go on to know it: it lives, and needs new ones."""
+    """Its sessions are ended, but its row stays, since it still beats and goes on with new ones."""
     other = await put(mock_store, sessions=[b"0" * 16])
     killed: list[bytes] = []
 

@@ -1,4 +1,4 @@
-"""Writes that are lost on the way, or whose answers are: the caller gets the true outcome."""
+"""Writes that are lost in transit, or whose answers are: the caller gets the true outcome."""
 
 import asyncio
 from dataclasses import replace
@@ -173,7 +173,7 @@ class TestEdit:
         assert (row["capacity"], row["version"]) == (3, 3)
 
     async def test_of_a_service_is_not_stale(self, store: Store) -> None:
-        """Nor is that of a service."""
+        """The answer to an edit of a service reports the caller's own edit as well."""
         now = store.clock.now()
         service = Service(
             id="cut", name="a", duration_type="fixed", duration_minutes=60, created_at=now, updated_at=now

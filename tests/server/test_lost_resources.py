@@ -12,7 +12,7 @@ pytestmark = pytest.mark.servers("any")
 
 
 async def stray(api: ApiClient, **fields: Any) -> dict[str, Any]:
-    """A reservation whose resource there is not."""
+    """A reservation on a resource that does not exist."""
     booked = await api.booked(**fields)
     await api.overwrite(booked, resource="nowhere")
     return booked
@@ -37,7 +37,7 @@ async def test_what_needs_the_resource_says_so(store: Store) -> None:
 
 
 async def test_it_can_be_cancelled(store: Store) -> None:
-    """Alone."""
+    """A single reservation on a missing resource is cancelled."""
     async with serving(store) as client:
         api = ApiClient(client, store)
         await api.resource()

@@ -63,7 +63,7 @@ APART: dict[str, tuple[Any, ...]] = {
     "code and its text": (Code("a"), "a"),
     "an id and its digits": (SOME_ID, str(SOME_ID)),
     "neighbours above the doubles": (2**53 + 1, float(2**53)),
-    "texts that look alike": ("a", "A"),
+    "texts that differ in case": ("a", "A"),
     "accents in two forms": ("\N{LATIN SMALL LETTER E WITH ACUTE}", "e\N{COMBINING ACUTE ACCENT}"),
     "a list twice the same within itself": (["a", "a"], "b"),
     "a date and a timestamp": (DATE, Timestamp(int(DATE.timestamp()), 0)),

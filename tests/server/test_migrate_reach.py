@@ -153,7 +153,7 @@ async def test_what_the_lookup_does_not_find_is_listed(store: Store, fields: dic
 
 
 async def test_a_guard_that_is_made_knows_all_of_it(store: Store) -> None:
-    """Reach, long ones and those in another form are known to a new guard; ids in both forms count."""
+    """A new guard covers the reach, long rows and rows in another form; ids in both forms count."""
     await store.database["resources"].insert_many([{"_id": HEX}, {"_id": "room-1"}])
     await store.database["reservations"].insert_many(
         [

@@ -109,11 +109,11 @@ class TestKilled:
         """A cancellation that times out on a reservation which a dead process was changing frees it by itself."""
         monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
         await add_resource(store)
-        held = await book_accepted(store, hold_seconds=3_600)
+        hold = await book_accepted(store, hold_seconds=3_600)
         async with running_booking_service(store) as booking:
-            async with booker(database_url, "reservations.update", "here", str(held.id)) as dead:
+            async with booker(database_url, "reservations.update", "here", str(hold.id)) as dead:
                 await asyncio.to_thread(dead.end, signal.SIGKILL)
-            cancelled = await booking.close(held.id, "cancelled", by="test")
+            cancelled = await booking.close(hold.id, "cancelled", by="test")
 
         assert cancelled.status == "cancelled"
         assert [entry.to for entry in cancelled.history] == ["pending", "cancelled"]
@@ -174,7 +174,7 @@ class TestWatch:
     async def test_a_counter_that_stands_still_for_five_seconds_is_the_end(
         self, mock_store: Store, other: Process
     ) -> None:
-        """Not before, and counted from when it was first seen to stand there."""
+        """A process is dead after five seconds of an unchanged counter, from its first read on, and not before."""
         clock = Hands()
         watch = Reaper(mock_store, clock=clock)
         living = []
@@ -237,7 +237,7 @@ class TestRow:
     async def test_no_session_is_used_before_the_row_names_it(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Also not after a session was replaced, or all were because this process had been taken for dead."""
+        """The row names each session before its use, also after one was replaced, or all were after a false death."""
         drive, used, unnamed = SessionDriver.drive, list[bytes](), list[bytes]()
 
         def recording(self: SessionDriver, slot: int, *arguments: Any) -> Any:

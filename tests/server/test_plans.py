@@ -139,7 +139,7 @@ async def test_tidying_does_not_grow_with_history(database_url: str) -> None:
 
 @pytest.mark.servers("or", "transactions")
 async def test_a_word_does_not_grow_with_history(database_url: str) -> None:
-    """Who resolves a finding reads what meets it; who asks for a run of a resource, none but rows of that."""
+    """Resolving a finding reads the rows that overlap it; a request for a run, its resource's rows."""
     async with logged_store(database_url) as (store, commands), serving(store) as http:
         api = ApiClient(http, store)
         await api.resource("room")

@@ -1,7 +1,7 @@
-"""Who takes any of a pool reads all of its members and changes the guard of one, the chosen one, at the end.
+"""A pool booking reads all members of the pool and changes the guard of the chosen one at the end.
 
-Until then it holds nothing. So everything stands on that late change: it fails if anybody else changed the guard since
-the pool was read, and it brings the database's clock for a member that was judged by the process's own.
+Until then it has no lock. All depends on that late change: it fails if another batch changed the guard since the pool
+was read, and it brings the database's clock for a member that was judged by the process's own.
 """
 
 from collections.abc import Callable

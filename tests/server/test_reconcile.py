@@ -42,7 +42,7 @@ async def reconciled(store: Store, kind: RunKind = "full", resource: str | None 
 
 @pytest.mark.servers("wire", "or")
 async def test_a_month_of_flights(store: Store) -> None:
-    """26,223 flights loaded past all checks: six aircraft are said to be at two places at once."""
+    """26,223 flights loaded past all checks: six aircraft have two flights at the same time."""
     await insert_rows(
         store, *(hour_row(row["resource"], parse(row["startTime"]), parse(row["endTime"])) for row in flights())
     )
@@ -76,7 +76,7 @@ def histories(seed: int) -> tuple[dict[str, int], list[dict[str, Any]]]:
 
 
 def expected(capacities: dict[str, int], documents: Sequence[dict[str, Any]]) -> set[tuple[Any, ...]]:
-    """The windows, by looking at every quarter of an hour: resource, start, end, peak, who."""
+    """The windows by a check of every quarter of an hour: resource, start, end, peak, reservations."""
     blocking = []
     for each in documents:
         start: Any = each.get("blockStart", each.get("startTime"))
@@ -134,22 +134,22 @@ async def test_small_batches_do_not_cut_a_resource(store: Store, monkeypatch: py
 async def test_a_booking_that_moves_under_the_cursor_is_no_finding(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the passing cursor saw is looked at again before it is told: an overlap that is gone was none."""
+    """An overlap that the cursor met is read again before it is reported; one that is gone is no finding."""
     await add_resource(store)
     _, second = await insert_rows(store, hour_row("room", NINE, NINE + HOUR), hour_row("room", NINE, NINE + HOUR))
-    look_again = recheck.confirm_windows
-    looked: list[str] = []
+    confirm = recheck.confirm_windows
+    rescanned: list[str] = []
 
     async def after_a_move(store: Store, resources: Sequence[ResourceId], opaque: OpaqueReferences) -> ConfirmedWindows:
-        looked.extend(resources)
+        rescanned.extend(resources)
         times = {"startTime": NINE + HOUR, "endTime": NINE + 2 * HOUR}
         await store.database["reservations"].update_one({"_id": second}, {"$set": times})
-        return await look_again(store, resources, opaque)
+        return await confirm(store, resources, opaque)
 
     monkeypatch.setattr(reconciler, "confirm_windows", after_a_move)
     run, warnings = await reconciled(store)
 
-    assert looked == ["room"]
+    assert rescanned == ["room"]
     assert (run.findings, warnings) == (0, [])
 
 
@@ -164,8 +164,8 @@ async def test_the_log_counts_the_rest_of_many(store: Store) -> None:
 
 
 @pytest.mark.servers("transactions")
-async def test_the_second_look_is_at_one_instant(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A room that is made larger, and filled, between the two reads of a second look was never above its capacity."""
+async def test_the_second_scan_is_at_one_instant(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room that is made larger, and filled, between the two reads of the second scan was never above its capacity."""
     await add_resource(store)
     await insert_rows(store, hour_row("room", NINE, NINE + HOUR))
     batches = sweep_rows.reservation_batches
@@ -192,7 +192,7 @@ async def test_bookings_that_move_all_the_time_are_no_findings(store: Store) -> 
     async def turn() -> None:
         nonlocal moves
         while not stop.is_set():
-            # A step back by two hours is always free, whoever stands there; one document a step, so atomic anywhere.
+            # Two hours earlier is always free, whichever reservation is there; one document a step, so atomic anywhere.
             back = NINE - (moves + 1) * HOUR
             change = {"$set": {"startTime": back, "endTime": back + HOUR}}
             await store.database["reservations"].update_one({"_id": ids[1 - moves % 2]}, change)
@@ -207,8 +207,8 @@ async def test_bookings_that_move_all_the_time_are_no_findings(store: Store) -> 
     assert found == [0] * 16
 
 
-async def test_an_incremental_run_looks_at_what_has_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a full run it reads the changed resources whole, and those again in which something was wrong."""
+async def test_an_incremental_run_reads_what_has_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a full run it reads the changed resources whole, and resources with findings again."""
     monkeypatch.setattr(reconciler, "LATE_COMMITS", timedelta(0))
     for resource in ("quiet", "wrong", "busy"):
         await add_resource(store, resource)
@@ -261,14 +261,14 @@ async def test_only_one_takes_a_run(store: Store) -> None:
 
 
 async def test_equal_requests_at_once_wait_as_one(store: Store) -> None:
-    """However they interleave, one run waits, and everybody is told of it."""
+    """However the requests interleave, one run waits, and every request gets it."""
     asked = await asyncio.gather(*(RunStore(store).enqueue("resource", ROOM_ID) for _ in range(12)))
 
     assert len({run.id for run in asked}) == 1
 
 
 async def test_a_dead_run_is_given_up_and_asked_for_anew(store: Store) -> None:
-    """Its record says so; another waits in its place; whoever was thought dead can write no more."""
+    """The record says so, another run waits in its place, and the abandoned worker can write no more."""
     await RunStore(store).enqueue("resource", ROOM_ID)
     run = await RunStore(store).claim("the dead")
     assert run is not None
@@ -287,7 +287,7 @@ async def test_a_dead_run_is_given_up_and_asked_for_anew(store: Store) -> None:
 
 
 async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that is told to stop gives its run back, and the next one finds all that there is to find."""
+    """A worker that stops returns its run to the queue, and the next worker finds all overlaps."""
     await insert_rows(store, hour_row("room", NINE, NINE + HOUR), hour_row("room", NINE, NINE + HOUR))
     reached, never = asyncio.Event(), asyncio.Event()
 
@@ -310,18 +310,18 @@ async def test_a_stopped_run_waits_again(store: Store, monkeypatch: pytest.Monke
 
 
 async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The record has the error, and the next run is not kept from going."""
+    """The record has the error, and the next run succeeds."""
     await insert_rows(store, hour_row("room", NINE, NINE + HOUR), hour_row("room", NINE, NINE + HOUR))
 
     async def broken(*arguments: Any) -> None:
-        raise RuntimeError("no second look")
+        raise RuntimeError("no second scan")
 
     with monkeypatch.context() as patch, capture_logs():
         patch.setattr(reconciler, "confirm_windows", broken)
         failed = await engine.reconcile_reservations(store, "full")
     run, _ = await reconciled(store)
 
-    assert (failed.state, failed.error) == ("failed", "RuntimeError: no second look")
+    assert (failed.state, failed.error) == ("failed", "RuntimeError: no second scan")
     assert failed.finished_at is not None
     assert run.findings == 1
 
@@ -330,7 +330,7 @@ async def test_a_run_that_fails_says_why(store: Store, monkeypatch: pytest.Monke
 async def test_the_server_sorts_nothing(store: Store) -> None:
     """The sweep's cursor goes along the conflict lookup: no sort in memory, whatever there is."""
     await insert_rows(store, *(hour_row(f"r{number % 7}", NINE, NINE + HOUR) for number in range(100)))
-    told = await store.database.command(
+    explained = await store.database.command(
         {
             "explain": {
                 "find": "reservations",
@@ -341,14 +341,14 @@ async def test_the_server_sorts_nothing(store: Store) -> None:
             "verbosity": "queryPlanner",
         }
     )
-    plan = str(told["queryPlanner"]["winningPlan"])
+    plan = str(explained["queryPlanner"]["winningPlan"])
 
     assert "reservation_conflict_lookup" in plan
     assert "'SORT'" not in plan
 
 
 async def test_the_first_run_of_a_day_is_full(store: Store) -> None:
-    """Scheduled runs are full until one was, and then look at changes."""
+    """Scheduled runs of a day are full until one succeeded, and then incremental."""
     now = store.clock.now()
     assert await schedule.kind_at(store, now) == "full"
     await reconciled(store, "incremental")
@@ -358,7 +358,7 @@ async def test_the_first_run_of_a_day_is_full(store: Store) -> None:
     assert await schedule.kind_at(store, now + timedelta(days=1)) == "full"
 
 
-async def test_rows_are_those_of_the_sweep(store: Store) -> None:
+async def test_rows_of_one_resource_are_as_in_the_sweep(store: Store) -> None:
     """One resource, read by itself, comes in the order that the sweep wants, with ids and capacity."""
     await add_resource(store, capacity=2)
     ids = await insert_rows(

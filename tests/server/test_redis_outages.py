@@ -157,7 +157,7 @@ def test_the_schedule_goes_on_and_the_queue_comes_back(redis: OwnRedis, name: st
 
 @pytest.mark.parametrize("name", ["gone", "frozen"])
 def test_it_ends_in_time_without_redis(redis: OwnRedis, name: str) -> None:
-    """SIGTERM ends it with 0, though a job of the queue is under way that never ends, and nobody can be told of it."""
+    """SIGTERM ends the worker with 0, though a job that never ends is running and Redis cannot be written to."""
     with ticking(redis) as worker:
         put(redis, "for ever")
         worker.wait_for_line("rung for ever")
@@ -191,7 +191,7 @@ JOBS: dict[bytes, bytes | None] = {
     b"time-as-text": job(et="now"),
     b"time-too-late": job(et=10**30),
     b"no-function": job(f=["ring"]),
-    b"unknown-function": job(f="nobody"),
+    b"unknown-function": job(f="unknown"),
     b"too-many-arguments": job(a=["a", "b"]),
     b"arguments-of-a-kind": job(a="ab"),
     b"names-that-are-none": job(k={"no": "such"}),

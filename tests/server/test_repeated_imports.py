@@ -110,7 +110,7 @@ async def test_update(store: Store, booking: BookingService) -> None:
 
 
 async def test_an_update_is_judged_like_a_booking(store: Store, booking: BookingService) -> None:
-    """It does not take a taken time, and says who is in its way; the reservation stays as it is."""
+    """An update to a taken time is refused with the occupants, and the reservation stays as it is."""
     await import_rows(booking, [import_row("a"), import_row("b", 1)])
     report, complaints = await import_rows(booking, [import_row("a", 0.5), import_row("b", 1)], update=True)
 
@@ -143,7 +143,7 @@ async def test_what_is_final_stays(booking: BookingService, store: Store) -> Non
     """A cancelled reservation is not revived by its row, with `update` either: the row differs and says why."""
     await import_rows(booking, [import_row("a", status="cancelled"), import_row("b", 2)])
     (other,) = await stored(store, reference="b")
-    await booking.close(other["_id"], "cancelled", by="somebody")
+    await booking.close(other["_id"], "cancelled", by="staff")
     report, complaints = await import_rows(booking, [import_row("a"), import_row("b", 2)], update=True)
 
     assert report == Report(rows=2, differs=2)
@@ -152,7 +152,7 @@ async def test_what_is_final_stays(booking: BookingService, store: Store) -> Non
 
 
 async def test_what_was_completed_since_is_as_it_was(store: Store, booking: BookingService) -> None:
-    """A file goes on calling confirmed what has taken place; that nobody came it should say, or hear."""
+    """A confirmed row leaves a completed reservation unchanged; over a no-show it is reported as a difference."""
     rows = [import_row("a", -90_000), import_row("b", -90_002)]
     await import_rows(booking, rows)
     for reference, status in (("a", "completed"), ("b", "no-show")):
@@ -168,7 +168,7 @@ async def test_what_people_moved_is_known(store: Store, booking: BookingService)
     """What was moved to another resource is not booked again: its row differs, and `update` takes it back."""
     await import_rows(booking, [import_row("a"), import_row("b", resource="other", hours=5)])
     (found,) = await stored(store, reference="a")
-    await booking.change(found["_id"], {"resource": "other"}, version=None, by="somebody")
+    await booking.change(found["_id"], {"resource": "other"}, version=None, by="staff")
     report, complaints = await import_rows(booking, [import_row("a")])
     back, _ = await import_rows(booking, [import_row("a")], update=True)
 
@@ -191,7 +191,7 @@ async def test_references_of_others_do_not_count(store: Store, booking: BookingS
 
 
 async def test_what_was_imported_into_the_metadata_is_known(store: Store, booking: BookingService) -> None:
-    """Rows that an import kept in the metadata are known by that; a change gives them what rows have now."""
+    """Reservations with the reference in their metadata are found by it; a change stores the present form."""
     await add_resource(store)
     old = Book(by="import", resource=ROOM_ID, start=NINE, end=NINE + HOUR, metadata={"reference": "a"})
     await booking.book(old)
@@ -224,7 +224,7 @@ async def test_history(store: Store, booking: BookingService) -> None:
 
 
 async def test_a_change_of_history(store: Store, booking: BookingService) -> None:
-    """What has ended can be corrected whatever today's rules say, but not over somebody else's time."""
+    """What has ended can be corrected whatever today's rules say, but not over the time of another reservation."""
     await add_resource(store, schedule=Schedule(weekly=[]))
     await import_rows(booking, [import_row("a", -90_000), import_row("b", -90_001)])
     report, complaints = await import_rows(
@@ -270,8 +270,8 @@ class Paused(BookingService):
 
 
 @pytest.mark.parametrize("update", [False, True])
-async def test_two_runs_between_look_up_and_transaction(store: Store, booking: BookingService, *, update: bool) -> None:
-    """A run that found nothing when it looked, and was overtaken by another one, books nothing twice."""
+async def test_two_runs_between_lookup_and_transaction(store: Store, booking: BookingService, *, update: bool) -> None:
+    """A run whose lookup found nothing, and which another run overtook, books nothing twice."""
     await add_resource(store, capacity=5)
     rows = [import_row(f"r{number}", number) for number in range(20)]
     slow = Paused(store)
@@ -303,19 +303,19 @@ class Late(BookingService):
 
 
 async def test_the_last_row_of_a_reference_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row that was looked up while one before it was still being written is compared with what that one wrote."""
+    """A row that was lookups up while one before it was still being written is compared with what that one wrote."""
     monkeypatch.setattr(service, "CHUNK_ROWS", 2)
     monkeypatch.setattr(service, "IN_FLIGHT_ROWS", 2)
     booking = Late(store)
     await booking.start()
     await import_rows(booking, [import_row("a")])
-    looked = 0
+    lookups = 0
 
     async def find(store: Store, rows: Collection[Row], **options: Any) -> dict[str, ImportedReservation]:
-        nonlocal looked
+        nonlocal lookups
         found = await find_imported(store, rows, **options)
-        looked += 1
-        if looked == 2:
+        lookups += 1
+        if lookups == 2:
             booking.go.set()
         return found
 
@@ -382,17 +382,17 @@ async def test_two_processes(database_url: str, store: Store, tmp_path: Path) ->
         running_reserva(*command, MONGODB_URL=database_url) as other,
     ):
         codes = [await asyncio.to_thread(each.end) for each in (one, other)]
-    told = [json.loads(each.out[-1]) for each in (one, other)]
+    reports = [json.loads(each.out[-1]) for each in (one, other)]
 
     assert codes == [0, 0], (one.err, other.err)
-    assert sum(each["accepted"] for each in told) == 600
-    assert sum(each["unchanged"] for each in told) == 600
+    assert sum(each["accepted"] for each in reports) == 600
+    assert sum(each["unchanged"] for each in reports) == 600
     assert len(await stored(store)) == 600
 
 
 @pytest.mark.servers("fast")
 async def test_the_file_is_not_read_far_ahead(booking: BookingService) -> None:
-    """However long a file is, no more rows of it are held than are in flight and looked up together."""
+    """However long a file is, memory has no more of its rows than are in flight and looked up together."""
     read = 0
 
     def records() -> Iterator[Record]:

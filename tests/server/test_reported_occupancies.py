@@ -31,20 +31,20 @@ ROOM = ResourceId("6b045bb7d61c1aa0be9c5d04")
 
 @pytest.fixture
 async def api(app_client: httpx.AsyncClient, store: Store) -> ApiClient:
-    """Somebody who may do everything, before a room."""
+    """A client with every scope, and a room."""
     api = ApiClient(app_client, store)
     await api.resource()
     return api
 
 
 async def put(store: Store, resource: Any = "room", **fields: Any) -> Any:
-    """A reservation of five hours that somebody put into the database past everything."""
+    """A reservation of five hours that was inserted past the API."""
     row = {"resource": resource, "status": "confirmed", "startTime": NINE, "endTime": NINE + 5 * HOUR}
     return (await store.database["reservations"].insert_one({"_id": ObjectId()} | row | fields)).inserted_id
 
 
 @pytest.mark.servers("transactions")
-async def test_a_run_outlasts_those_who_book(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_outlasts_a_stream_of_bookings(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where others have the guard whenever it is tried, fifty times, the run goes on trying and does not fail."""
     store = api.store
     await put(store, resource={"value": "room"})
@@ -73,7 +73,7 @@ async def test_a_run_outlasts_those_who_book(api: ApiClient, monkeypatch: pytest
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.promise("foreign-rows")
-async def test_nobody_books_over_what_a_run_has_seen(api: ApiClient, *, twice: bool) -> None:
+async def test_no_booking_is_accepted_over_what_a_run_has_read(api: ApiClient, *, twice: bool) -> None:
     """Rows that came after their resource, doubled or alone: the run lets the guard reach over them, and only up."""
     for _ in range(1 + twice):
         await put(api.store)
@@ -92,7 +92,7 @@ async def test_nobody_books_over_what_a_run_has_seen(api: ApiClient, *, twice: b
 
 
 @pytest.mark.servers("transactions")
-async def test_long_ones_are_looked_for_as_well(api: ApiClient) -> None:
+async def test_long_rows_are_read_as_well(api: ApiClient) -> None:
     """A row that is marked `long` does not stretch the reach; the guard only learns that there is one."""
     await put(api.store, endTime=NINE + 24 * 30 * HOUR, long=True)
     await reconcile_run(api.store)
@@ -108,8 +108,8 @@ SPELLED = {"status": "Confirmed"}
 
 @pytest.mark.servers("transactions")
 @pytest.mark.parametrize("fields", [{}, {"long": True}, SPELLED, {"blockStart": NINE.replace(year=1900)} | AGES])
-async def test_one_row_for_ages_makes_nobody_read_the_history(api: ApiClient, fields: dict[str, Any]) -> None:
-    """It is listed, is in the way, and leaves the guard as it was once it has gone: a reach never shrinks."""
+async def test_a_very_long_row_makes_no_booking_read_the_history(api: ApiClient, fields: dict[str, Any]) -> None:
+    """A very long row is listed and conflicts, and the guard's reach is the same before, with and after it."""
     row = await put(api.store, **AGES | fields)
     await reconcile_run(api.store)
     guard = await stored_guard(api.store)
@@ -139,7 +139,7 @@ async def test_a_resource_that_comes_after_a_row_for_ages_is_not_booked_over(api
 
 
 @pytest.mark.servers("transactions")
-async def test_a_guard_that_is_made_while_a_run_lists_is_told(api: ApiClient) -> None:
+async def test_a_guard_that_is_made_while_a_run_lists_is_marked(api: ApiClient) -> None:
     """It came after the run compared and before it had listed: it is marked when all of it is there."""
     store = api.store
     start = to_millis(NINE)
@@ -160,7 +160,7 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(api: ApiClient) -> Non
     """Whatever was raised before: a guard that was made meanwhile knew nothing of it."""
     store = api.store
     start = to_millis(NINE)
-    lease = await LeaseStore(store).acquire("somebody")
+    lease = await LeaseStore(store).acquire("worker")
     assert lease is not None
     await replace_foreign_occupancies(
         store,
@@ -179,10 +179,10 @@ async def test_a_run_lets_guards_reach_what_it_has_listed(api: ApiClient) -> Non
 async def test_a_run_reads_few_large_resources_at_once(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many changed, the rows in memory are bounded; one resource alone is read whole."""
     monkeypatch.setattr(reconciler, "SUSPECT_ROWS_MAX", 20)
-    store, sizes, these = api.store, list[tuple[int, int]](), scan.scan_resources
+    store, sizes, scan_resources = api.store, list[tuple[int, int]](), scan.scan_resources
 
     async def counted(store: Store, resources: Any, *more: Any, **options: Any) -> scan.ResourceScan:
-        seen = await these(store, resources, *more, **options)
+        seen = await scan_resources(store, resources, *more, **options)
         sizes.append((len(resources), len(seen.rows)))
         return seen
 
@@ -198,7 +198,7 @@ async def test_a_run_reads_few_large_resources_at_once(api: ApiClient, monkeypat
     assert max(resources for resources, _ in sizes) >= 8
 
 
-async def test_what_no_lookup_finds_is_kept(api: ApiClient) -> None:
+async def test_what_no_lookup_finds_is_listed(api: ApiClient) -> None:
     """Items, other spellings and times that are no dates; not what is over, and not what a lookup finds."""
     store = api.store
     await api.resource(ROOM)
@@ -213,16 +213,16 @@ async def test_what_no_lookup_finds_is_kept(api: ApiClient) -> None:
     old = {"startTime": NINE.replace(year=2020), "endTime": NINE.replace(year=2020) + HOUR}
     await put(store, status="Confirmed", **old)
     await reconcile_run(store)
-    kept = await store.database["occupancies"].find().to_list(None)
+    listed = await store.database["occupancies"].find().to_list(None)
     guard = await stored_guard(store)
     await reconcile_run(store)
 
-    assert {(row["resource"], row["reservation"], row["startTime"], row["endTime"]) for row in kept} == {
+    assert {(row["resource"], row["reservation"], row["startTime"], row["endTime"]) for row in listed} == {
         ("room", each, NINE, NINE + 5 * HOUR) for each in found
     }
     assert guard["foreign"] is True
     assert "foreign" not in await stored_guard(store, ROOM)
-    assert await store.database["occupancies"].find().to_list(None) == kept
+    assert await store.database["occupancies"].find().to_list(None) == listed
     assert await stored_guard(store) == guard
 
     await store.database["reservations"].delete_many({"_id": {"$in": found}})
@@ -259,20 +259,20 @@ async def test_a_run_knows_the_resources_of_objects(api: ApiClient) -> None:
 
 
 async def test_migrate_lists_what_a_run_would(api: ApiClient) -> None:
-    """Where no run has been, `migrate` makes what it would keep."""
+    """Before any run, `migrate` lists the occupancies that a run would list."""
     await put(api.store, status="Confirmed")
     await put(api.store, "other", items=[{"resource": "room", "startTime": NINE + HOUR}])
 
-    async def kept() -> list[Any]:
+    async def listed() -> list[Any]:
         rows = await api.store.database["occupancies"].find().to_list(None)
         return sorted((row["resource"], row["startTime"], row["endTime"], row["reservation"]) for row in rows)
 
     await migrate(api.store)
-    filled, guard = await kept(), await stored_guard(api.store)
+    filled, guard = await listed(), await stored_guard(api.store)
     await reconcile_run(api.store)
 
     assert len(filled) == 2
-    assert filled == await kept()
+    assert filled == await listed()
     assert guard["foreign"] is True
 
 
@@ -291,7 +291,7 @@ async def test_migrate_knows_no_better_than_a_run(api: ApiClient) -> None:
 async def test_a_resource_is_not_booked_over_what_was_reported_before_it_was_made(
     api: ApiClient, *, imported: bool
 ) -> None:
-    """A run has listed what lies on an id; whoever makes a resource of it, over the API or by an import, reaches it."""
+    """A resource made for an id that a run has listed rows of, by the API or an import, reaches those rows."""
     for _ in "12":
         await put(api.store, "other", items=[{"resource": "late"}])
     await put(api.store, ObjectId(ROOM))

@@ -53,7 +53,7 @@ def outcomes(answers: list[httpx.Response]) -> Counter[str]:
 
 @pytest.mark.servers("wire")
 async def test_the_life_of_a_reservation(api: ApiClient) -> None:
-    """Held, extended, changed, confirmed, moved, given up: each version with its line, and read as it was answered."""
+    """A hold is extended, changed, confirmed, moved and cancelled: each version has its line and reads as answered."""
     hold = await api.booked(expiresInSeconds=60, customer="ann", notes="ü☂", metadata={"a": 1, "b": 0.5, "c": True})
     steps = [
         await api.verb(hold, "extend", expiresInSeconds=600),
@@ -149,7 +149,7 @@ async def test_a_replay_is_the_first_answer_to_the_byte(api: ApiClient) -> None:
 
 @pytest.mark.servers("wire")
 async def test_equal_keys_at_once_book_once(api: ApiClient) -> None:
-    """Of two bodies under one key one wins, and everybody who sent that one gets its answer."""
+    """Of two bodies under one key one wins, and every request with that body gets its answer."""
     starts = [NINE, NINE + 5 * HOUR] * 8
     answers = await asyncio.gather(*(api.book(start, key="k") for start in starts))
 
@@ -174,7 +174,7 @@ async def test_as_many_win_as_fit(api: ApiClient) -> None:
 
 @pytest.mark.servers("wire")
 async def test_of_many_who_read_one_version_one_changes_it(api: ApiClient) -> None:
-    """The others are told that they are stale; `*` lets all through, one after the other."""
+    """Of edits with one ETag one wins and the others are `stale`; `*` lets all through, one after the other."""
     reservation = await api.booked()
 
     async def change(number: int, tag: str) -> httpx.Response:
@@ -281,8 +281,8 @@ async def test_taking_an_expired_holds_place_and_marking_it_commit_together(api:
 
 
 @pytest.mark.servers("transactions")
-async def test_who_comes_after_a_move_in_one_batch_gets_its_place(api: ApiClient) -> None:
-    """And who comes before it does not: in a transaction each sees what those before it did."""
+async def test_a_booking_after_a_move_in_one_batch_gets_its_place(api: ApiClient) -> None:
+    """A booking after the move in its transaction gets the time, and one before the move is refused."""
     reservation = await api.booked()
 
     def move() -> Change:
@@ -310,9 +310,9 @@ async def test_who_is_refused_for_its_own_twin_gets_the_twins_answer(api: ApiCli
     driver = StepDriver(api.store, [twin()])
     await driver.until("replays.read")
     (booked,) = await run_batch(api.store, twin())
-    (told,) = await driver.finish()
+    (replay,) = await driver.finish()
     await driver.close()
 
     assert isinstance(booked, Accepted)
-    assert isinstance(told, Replay)
-    assert told.answer.body == str(booked.value.id)
+    assert isinstance(replay, Replay)
+    assert replay.answer.body == str(booked.value.id)

@@ -53,7 +53,7 @@ class Parsed:
         return resource_rules_of(stored)
 
     def taken(self) -> list[str]:
-        """What was parsed since the last look."""
+        """The ids that were parsed since the last call."""
         ids, self.ids = self.ids, []
         return ids
 
@@ -93,7 +93,7 @@ def test_without_transactions_the_version_decides_as_well() -> None:
     assert known(cache, "r2", [row()]) == set()
 
 
-def test_what_has_no_guard_is_not_kept() -> None:
+def test_a_resource_without_a_guard_is_not_cached() -> None:
     """Nothing would say when it changes."""
     cache = rooms(Parsed())
     cache.put(row(), cache.stamp({}, row()))
@@ -130,7 +130,7 @@ async def edit(database: Any, **fields: Any) -> None:
 
 
 class Between(RuleReader):
-    """Somebody edits the resource after its guard was read and before it is."""
+    """Another process edits the resource after its guard was read and before it is."""
 
     @override
     async def _load(self, *arguments: Any) -> Any:
@@ -139,7 +139,7 @@ class Between(RuleReader):
         return await super()._load(*arguments)
 
 
-async def test_what_an_edit_in_between_gave_is_not_kept(database: Any) -> None:
+async def test_what_an_edit_in_between_gave_is_not_cached(database: Any) -> None:
     """It is newer than the guard that was read before it: under that guard's id it would be wrong for ever."""
     await database["resources"].insert_one(row())
     await database["guards"].insert_one({"_id": "room", "rules": "r1"})
@@ -154,7 +154,7 @@ async def test_what_an_edit_in_between_gave_is_not_kept(database: Any) -> None:
     work.close()
 
 
-async def test_absence_is_never_kept(database: Any) -> None:
+async def test_absence_is_never_cached(database: Any) -> None:
     """A guard whose resource is not there yet; then it is."""
     await database["guards"].insert_one({"_id": "room", "rules": "r1"})
     work = WorkPool()
@@ -190,7 +190,7 @@ async def test_only_what_was_edited_is_parsed_again(database: Any, *, atomic: bo
 async def test_an_edit_that_lost_its_second_write_is_obeyed(
     mock_app_client: httpx.AsyncClient, mock_store: Store
 ) -> None:
-    """Without transactions a new capacity may stand without a new id at the guard; nobody books by the old one."""
+    """Without transactions a new capacity may stand without a new id at the guard; no booking uses the old one."""
     api = ApiClient(mock_app_client, mock_store)
     await api.resource(capacity=2)
     await api.booked()
@@ -207,7 +207,7 @@ YEAR = [{"date": (date(2030, 1, 8) + timedelta(days=n)).isoformat(), "windows": 
 
 
 def whole_resources(commands: CommandLog) -> int:
-    """How many finds of resources since the last look asked for all that there is."""
+    """How many finds of whole resources were sent since the last call."""
     finds = [command for name, command in commands.take() if name == "find" and command["find"] == "resources"]
     return sum(not command.get("projection") for command in finds)
 
@@ -273,11 +273,11 @@ async def test_the_catalogue_reads_what_it_shows(database_url: str) -> None:
             (f"{path}/time-off/{off['id']}", {"schedule": 0}),
         ):
             commands.take()
-            told = ok(await api.get(question))
+            answer = ok(await api.get(question))
             [command] = [sent for name, sent in commands.take() if name == "find" and sent["find"] == "resources"]
             assert command["projection"] == (unread or {"schedule": 1, "version": 1})
             if question.endswith("schedule"):
-                assert told == schedule
+                assert answer == schedule
 
 
 LONG = 2 * PORTION + 1
@@ -292,17 +292,17 @@ async def furnish_long(database: Any) -> list[ResourceId]:
     return names
 
 
-async def test_what_was_parsed_in_time_is_kept(database: Any) -> None:
-    """Who asks for more than can be parsed in time is told so, and whoever asks again gets further, to the end."""
+async def test_what_was_parsed_in_time_is_cached(database: Any) -> None:
+    """A read of more than can be parsed in time is `overloaded`; each repetition gets further, to the end."""
     names = await furnish_long(database)
     cache, work, parse = RuleCache(), WorkPool(), Parsed()
     cache.resources = rooms(parse, limit=1_000_000)
     reader = RuleReader(database, cache, work, clock=lambda: float(len(parse.ids)))
 
     for parsed in (PORTION, 2 * PORTION):
-        with pytest.raises(Problem) as told:
+        with pytest.raises(Problem) as refused:
             await reader.read(names, until=len(parse.ids) + 0.5)
-        assert told.value.name == "overloaded"
+        assert refused.value.name == "overloaded"
         assert len(parse.ids) == parsed
     assert set((await reader.read(names, until=len(parse.ids) + 0.5)).resources) == set(names)
     assert sorted(parse.ids) == names
@@ -311,7 +311,7 @@ async def test_what_was_parsed_in_time_is_kept(database: Any) -> None:
 
 @pytest.mark.promise("questions")
 async def test_two_who_ask_at_once_parse_each_once(database: Any) -> None:
-    """A pool that nobody has asked for before is read by those who ask, together and not twice."""
+    """Two requests for a pool that is not cached yet parse each of its resources once."""
     names = await furnish_long(database)
     cache, work, parse = RuleCache(), WorkPool(), Parsed()
     cache.resources = rooms(parse, limit=1_000_000)

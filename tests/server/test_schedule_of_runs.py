@@ -43,7 +43,7 @@ async def waiting(store: Store) -> list[Run]:
 
 @pytest.mark.promise("reconciliation-resumes")
 async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> None:
-    """Due is what nobody has begun since the last time of the line; the day's first is full; it is due once."""
+    """A run is due once for each time of the line unless one has begun since then; the day's first is full."""
     time = last_until(HOURLY, store.clock.now())
     midnight = time.replace(hour=0)
     await made(store, "full", midnight - 3 * MINUTE)
@@ -63,7 +63,7 @@ async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> No
 
 @pytest.mark.parametrize("state", ["running", "succeeded", "failed", "abandoned"])
 async def test_what_was_begun_since_is_not_due(store: Store, state: str) -> None:
-    """Whoever began it and however it went: for those that failed there are tries of their own."""
+    """A run that has begun since makes none due, whatever its state: failed runs have retries of their own."""
     time = last_until(HOURLY, store.clock.now())
     await made(store, "full", time, state)
 
@@ -71,7 +71,7 @@ async def test_what_was_begun_since_is_not_due(store: Store, state: str) -> None
 
 
 async def test_less_than_what_is_due_does_not_do(store: Store) -> None:
-    """A look at what has changed, begun since, does not stand in the place of the day's full run."""
+    """An incremental run that has begun since does not replace the day's full run."""
     await made(store, "incremental", last_until(HOURLY, store.clock.now()))
     due = await schedule.enqueue_due(store, HOURLY)
 
@@ -126,10 +126,10 @@ async def test_what_failed_is_tried_again_after_pauses_that_grow(store: Store, m
         ({"kind": "resource", "resource": "a"}, {"kind": "resource", "resource": "a"}, False),
     ],
 )
-async def test_what_somebody_asked_for_since_is_not_tried_again(
+async def test_a_failed_run_is_not_retried_after_an_equal_request(
     store: Store, failed: dict[str, Any], since: dict[str, Any], *, tried: bool
 ) -> None:
-    """A run that looks at the same stands in its place, whatever became of it; and the failed one is done with."""
+    """A later run of the same scope replaces the retry, whatever its state, and the failed run gets no other."""
     now = store.clock.now()
     await made(store, at=now - HOUR, state="failed", retryAt=now - MINUTE, **failed)
     await made(store, at=now - MINUTE, **since)
@@ -144,9 +144,9 @@ async def test_what_somebody_asked_for_since_is_not_tried_again(
 async def test_the_silent_are_given_up_so_often_and_no_more(store: Store) -> None:
     """Another run takes the place of one whose process died, but not of one that ended a process again and again."""
     silent = store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)
-    await made(store, "full", silent, "running", owner="somebody", tries=1)
-    await made(store, "incremental", silent, "running", owner="somebody", tries=1 + len(RETRY_MINUTES))
-    await made(store, "resource", store.clock.now(), "running", owner="somebody", resource="a")
+    await made(store, "full", silent, "running", owner="worker", tries=1)
+    await made(store, "incremental", silent, "running", owner="worker", tries=1 + len(RETRY_MINUTES))
+    await made(store, "resource", store.clock.now(), "running", owner="worker", resource="a")
     asked = await RunStore(store).abandon_dead()
 
     assert [(run.kind, run.tries) for run in asked] == [("full", 2)]

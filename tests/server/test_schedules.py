@@ -34,7 +34,7 @@ async def close_the_day(store: Store) -> EditResource:
 
 
 async def race(store: Store, paused: AnyIntent, other: AnyIntent) -> list[Outcome | None]:
-    """One stands after it has read who is there, the other goes by, then the first goes on; None is who has lost."""
+    """One driver pauses after its read, the other finishes, then the first one; None stands for a lost guard."""
     first, second = StepDriver(store, [paused]), StepDriver(store, [other])
     outcomes: list[Outcome | None] = [None, None]
     try:
@@ -62,15 +62,15 @@ async def test_a_day_is_not_closed_behind_a_booking(store: Store) -> None:
     assert closed is None
     (again,) = await run_batch(store, edit)
     assert isinstance(again, PlanOutdated)
-    with pytest.raises(Stranded) as told:
+    with pytest.raises(Stranded) as refused:
         await close_the_day(store)
-    assert [taken.id for taken in told.value.stranded] == [booked.value.id]
+    assert [taken.id for taken in refused.value.stranded] == [booked.value.id]
 
 
 @pytest.mark.servers("transactions")
 @pytest.mark.promise("stranding")
-async def test_nobody_books_a_day_that_is_being_closed(store: Store) -> None:
-    """Who comes after the edit has read that nobody is there waits for it, and is refused."""
+async def test_a_day_that_is_being_closed_takes_no_booking(store: Store) -> None:
+    """A booking after the edit has read the empty day loses the guard to the edit, and is then refused."""
     await add_resource(store)
     wish = booking_of()
     closed, booked = await race(store, await close_the_day(store), wish)
@@ -87,7 +87,7 @@ async def test_nobody_books_a_day_that_is_being_closed(store: Store) -> None:
 async def test_the_race_notices_an_edit_without_its_guard(
     store: Store, monkeypatch: pytest.MonkeyPatch, *, edit_first: bool
 ) -> None:
-    """With the guard only read, the very same race closes the day over a booking that nobody was told of."""
+    """With the guard only read, the very same race closes the day over a booking that is not reported."""
     await add_resource(store)
     await accepted(store, start=NINE - 50 * HOUR)  # raises the reach, which would be a write of the guard as well
     without_the_bump(monkeypatch)
@@ -132,22 +132,22 @@ async def test_an_edit_is_known_everywhere_at_once(clients: list[httpx.AsyncClie
 
 
 async def close(client: httpx.AsyncClient) -> list[str]:
-    """Close the day, cancelling whoever is told to be affected: their ids."""
-    told: list[str] = []
+    """Close the day, cancelling each reservation that is reported as stranded; returns their ids."""
+    listed: list[str] = []
     for _ in range(BOOKERS):
         answer = await client.post(f"{ROOM}/time-off", json=DAY)
         if answer.status_code == 201:
-            return told
+            return listed
         for each in problem(answer, "stranded-bookings")["reservations"]:
-            told.append(each["id"])
+            listed.append(each["id"])
             ok(await client.post(f"/v1/reservations/{each['id']}/cancel"))
     raise AssertionError("the day was never closed")
 
 
 @pytest.mark.servers("transactions")
 @pytest.mark.promise("stranding")
-async def test_whoever_books_while_a_day_is_closed_is_told_of(clients: list[httpx.AsyncClient]) -> None:
-    """Everybody who got in was listed before the day was closed, and afterwards nobody is left on it."""
+async def test_a_booking_made_while_a_day_is_closed_is_reported(clients: list[httpx.AsyncClient]) -> None:
+    """Each accepted booking was listed before the day was closed, and afterwards none is left on it."""
     created(await clients[0].post("/v1/resources", json={"id": "room", "name": "Room", "capacity": BOOKERS}))
     early = await asyncio.gather(*[book(clients[n % 2], n % 8) for n in range(BOOKERS // 2)])
     closing = asyncio.create_task(close(clients[0]))

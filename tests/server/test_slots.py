@@ -132,12 +132,12 @@ async def hold_to_the_law(api: ApiClient, catalogue: Catalogue, figures: Counter
 
 
 async def _judge(api: ApiClient, body: dict[str, Any], *, offered: bool, full: bool) -> str:
-    """Try to book it; whether it was `booked` or `refused`, and that explain has said so."""
-    told = ok(await api.get(f"{AVAILABILITY}/explain", **body))
-    failed = [check["rule"] for check in told["checks"] if not check["ok"]]
-    said = f"{body}: {told}"
-    assert ("capacity" in failed) is full, said
-    assert told["bookable"] is (not failed) is offered, said
+    """Try to book it; whether it was `booked` or `refused`, checked against the answer of explain."""
+    explained = ok(await api.get(f"{AVAILABILITY}/explain", **body))
+    failed = [check["rule"] for check in explained["checks"] if not check["ok"]]
+    context = f"{body}: {explained}"
+    assert ("capacity" in failed) is full, context
+    assert explained["bookable"] is (not failed) is offered, context
     answer = await api.post(body)
     if offered:
         booked = created(answer)
@@ -145,7 +145,7 @@ async def _judge(api: ApiClient, body: dict[str, Any], *, offered: bool, full: b
         ok(await api.verb(booked, "cancel"))
         return "booked"
     refused = problem(answer, "conflict" if failed == ["capacity"] else "rule")
-    assert refused["checks"] == told["checks"], said
+    assert refused["checks"] == explained["checks"], context
     return "refused"
 
 
@@ -182,7 +182,7 @@ async def add_pool(api: ApiClient, count: int) -> None:
 
 @pytest.mark.servers("transactions")
 async def test_forty_takers_for_seven(store: Store) -> None:
-    """Through two processes' apps at once: nobody is refused while one is free, and none is taken twice."""
+    """Through two processes at once no booking is refused while a member is free, and no member is taken twice."""
     async with AsyncExitStack() as stack:
         apps = [ApiClient(await stack.enter_async_context(serving(store)), store) for _ in range(2)]
         await add_pool(apps[0], len(POOL))
@@ -196,12 +196,12 @@ async def test_forty_takers_for_seven(store: Store) -> None:
 
 
 def taker(*pool: str) -> Book:
-    """Somebody to whom any of them will do."""
+    """A booking of any member of the pool."""
     return booking_of(resource=None, pool=pool, service="cut")
 
 
 async def race(store: Store, *pool: str) -> tuple[list[AnyIntent], list[Outcome | None]]:
-    """One stands after it has read who is where, another goes by, then the first goes on; None is who has lost."""
+    """One driver pauses after its read, another finishes, then the first one; None stands for a lost guard."""
     intents = [taker(*pool), taker(*pool)]
     first, second = StepDriver(store, intents[:1]), StepDriver(store, intents[1:])
     outcomes: list[Outcome | None] = [None, None]
@@ -243,7 +243,7 @@ async def test_of_two_takers_of_the_last_one_gets_it(store: Store) -> None:
 
 
 @pytest.mark.servers("transactions")
-async def test_a_member_lost_to_a_race_gives_way_to_the_next(store: Store) -> None:
+async def test_a_pool_booking_takes_the_next_member_after_a_lost_race(store: Store) -> None:
     """Two processes that both saw two members free end on different ones."""
     await furnish_pool(store, "a", "b")
     intents, (late, early) = await race(store, "a", "b")
@@ -270,7 +270,7 @@ async def test_the_race_for_the_last_one_notices_a_missing_guard(store: Store, m
 
 
 def reads_of(commands: CommandLog) -> Counter[str]:
-    """How often each collection was read since the last look."""
+    """How often each collection was read since the last call."""
     found = {"find", "aggregate", "count", "distinct"}
     return Counter(command[name] for name, command in commands.take() if name in found)
 
@@ -311,7 +311,7 @@ async def test_reservations_are_read_once(database_url: str) -> None:
             counts.append(reads_of(commands))
             assert [count["reservations"] for count in counts] == [1, 1, 1, 1]
             assert [count["guards"] for count in counts] == [1, 1, 2, 1]  # the members of a pool stand there as well
-            # Without transactions the versions of those that are asked about.
+            # Without transactions the versions of the requested resources.
             assert {count["resources"] for count in counts} == ({0} if store.mode == "strict" else {1})
 
         for bad in (

@@ -57,7 +57,7 @@ def play(playing: Callable[[str], Play], server: str) -> Play:
 @pytest.mark.servers("transactions")
 @pytest.mark.promise("capacity")
 def test_of_all_who_want_one_slot_at_once_as_many_win_as_fit(play: Play) -> None:
-    """One wins at capacity 1, five at capacity 5, everybody else is told of the conflict, and nobody of an error."""
+    """One wins at capacity 1, five at capacity 5, all others are answered `conflict`, and none with an error."""
     for capacity in (1, 5):
         (room,) = make_rooms(play.client, f"of{capacity}", 1, capacity)
 
@@ -69,7 +69,7 @@ def test_of_all_who_want_one_slot_at_once_as_many_win_as_fit(play: Play) -> None
 
 @pytest.mark.servers("transactions")
 def test_slots_that_only_touch_are_all_booked(play: Play) -> None:
-    """Of many at a time for one resource nobody is refused for the company of the others, and no two overlap."""
+    """Of many adjacent bookings of one resource at once none is refused, and no two overlap."""
     (room,) = make_rooms(play.client, "touching", 1)
 
     counts = statuses(neighbours(play.client, room, slots=100, width=20))
@@ -100,14 +100,14 @@ def test_equal_requests_at_once_make_one_booking(play: Play) -> None:
 def test_exactly_one_wins_where_a_hold_expires(play: Play) -> None:
     """Around the end of a hold many book over it and one confirms it: one of them gets the time, each time anew."""
     clock_ahead = holds.ahead(play.database)
-    held = [holds.hold(play.client, room, clock_ahead) for room in make_rooms(play.client, "held", REPETITIONS)]
-    soon = datetime.now(UTC) + SOON  # a hold lasts at least ten seconds; nobody needs to wait for that here
+    pending = [holds.hold(play.client, room, clock_ahead) for room in make_rooms(play.client, "held", REPETITIONS)]
+    soon = datetime.now(UTC) + SOON  # a hold lasts at least ten seconds; the test need not wait for that
     ends = [soon + number * APART for number in range(REPETITIONS)]
-    for each, end in zip(held, ends, strict=True):
+    for each, end in zip(pending, ends, strict=True):
         moved = {"$set": {"expiresAt": end + timedelta(seconds=clock_ahead)}}
         play.database["reservations"].update_one({"resource": each.room}, moved)
 
-    for each, end in zip(held, ends, strict=True):
+    for each, end in zip(pending, ends, strict=True):
         confirmed, bookers = holds.storm(play.client, each._replace(ends=end.timestamp()), BOOKERS)
 
         assert sum(holds.winners(confirmed, bookers)) == 1, statuses([confirmed, *bookers])

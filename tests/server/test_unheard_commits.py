@@ -76,7 +76,7 @@ async def test_a_commit_that_never_arrived_goes_again(store: Store, error: Any) 
 
 
 @pytest.mark.promise("deadlines")
-async def test_nobody_is_told_what_nobody_knows(store: Store) -> None:
+async def test_an_open_commit_is_answered_with_an_unknown_outcome(store: Store) -> None:
     """Without an answer to the second question either, the accepted get ids to look for, the refused `overloaded`."""
     await add_resource(store)
     wishes = [booking_of(), booking_of(NINE + HOUR / 2)]
@@ -130,10 +130,10 @@ def too_slow() -> ExecutionTimeout:
 
 
 @pytest.mark.parametrize("error", [broken, too_slow])
-async def test_what_a_cut_off_transaction_held_is_free_at_once(
+async def test_the_locks_of_a_cut_off_transaction_are_free_at_once(
     store: Store, error: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An abort may be lost like what went before, and the driver keeps quiet about that: so the session is ended."""
+    """The session is ended, since an abort may be lost like the operation before it without an error."""
     await add_resource(store)
     driver = SessionDriver(store.client.delegate, store.database.name, 1)
     perform = driver.perform
@@ -162,24 +162,24 @@ async def test_what_a_cut_off_transaction_held_is_free_at_once(
 async def test_what_takes_too_long_before_its_commit_is_surely_undone(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever waits for a look-up in a transaction hears at the end of its time that nothing was done, and so it is."""
+    """A booking whose deadline ends during a read in its transaction is `overloaded`, and nothing was written."""
     await add_resource(store)
     desk = BookingService(store)
     await desk.start()
     driver = desk.committer.driver
     assert isinstance(driver, SessionDriver)
-    perform, told = driver.perform, threading.Event()
+    perform, released = driver.perform, threading.Event()
 
     def slow(step: Step, slot: int, until: float) -> Any:
         result = perform(step, slot, until)
         if step.name == "occupants.read":
-            told.wait()
+            released.wait()
         return result
 
     monkeypatch.setattr(driver, "perform", slow)
     with pytest.raises(Problem) as undone:
         await desk.book(booking_of(deadline_seconds=0.5))
-    told.set()
+    released.set()
     await desk.stop()
 
     assert undone.value.name == "overloaded"
@@ -188,7 +188,7 @@ async def test_what_takes_too_long_before_its_commit_is_surely_undone(
 
 
 async def test_what_the_server_gave_up_is_no_conflict(store: Store) -> None:
-    """An operation that was too slow is told as that, also where the driver lets the transaction be tried again."""
+    """An operation over its time is reported as that, also where the driver allows a retry of the transaction."""
     await add_resource(store)
     slow = too_slow()
     slow._add_error_label("TransientTransactionError")
@@ -234,7 +234,7 @@ async def test_a_key_that_a_stranger_used_in_between_is_answered_like_the_strang
 
 
 async def test_without_transactions_a_duplicate_goes_again_as_well(mock_store: Store) -> None:
-    """The unique index alone keeps a second booking of a key out; whoever meets it is answered by the first."""
+    """The unique index alone refuses a second booking of a key, which is then answered like the first."""
     await add_resource(mock_store, capacity=2)
 
     def render(made: Reservation) -> StoredAnswer:
@@ -276,7 +276,7 @@ async def plain_steps(store: Store, batch: Batch, before_update: Any) -> list[Ou
 
 
 async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: Store) -> None:
-    """Without transactions a change that somebody else came before goes again instead of being acknowledged."""
+    """Without transactions a change that another write overtook runs again instead of being acknowledged."""
     await add_resource(mock_store)
     desk = BookingService(mock_store)
     await desk.start()
@@ -302,28 +302,28 @@ async def test_a_hold_that_went_on_is_not_marked_as_over(mock_store: Store, mean
     await add_resource(mock_store)
     desk = BookingService(mock_store)
     await desk.start()
-    held = await desk.book(booking_of(hold_seconds=600))
+    hold = await desk.book(booking_of(hold_seconds=600))
     await desk.stop()
-    assert isinstance(held, Reservation)
+    assert isinstance(hold, Reservation)
     rows = mock_store.database["reservations"]
     over = {"expiresAt": mock_store.clock.now() - HOUR}
-    await rows.update_one({"_id": held.id}, {"$set": over})
+    await rows.update_one({"_id": hold.id}, {"$set": over})
 
     async def go_on() -> None:
-        await rows.update_one({"_id": held.id}, {"$set": meanwhile})
+        await rows.update_one({"_id": hold.id}, {"$set": meanwhile})
 
     batch = optimistic_batch(booking_of(), clock=mock_store.clock.millis())
     with pytest.raises(WriteConflict):
         await plain_steps(mock_store, batch, go_on)
 
-    row = await rows.find_one({"_id": held.id})
+    row = await rows.find_one({"_id": hold.id})
     assert row is not None
     assert row["status"] == meanwhile.get("status", "pending")
     assert await rows.count_documents({}) == 1
 
 
 async def test_an_edit_does_not_undo_another(mock_store: Store) -> None:
-    """Without transactions an edit that somebody else came before goes again instead of writing over it."""
+    """Without transactions an edit that another write overtook runs again instead of overwriting it."""
     await add_resource(mock_store)
     resources = mock_store.database["resources"]
 

@@ -48,27 +48,27 @@ async def insert_overlaps(store: Store, *resources: str) -> None:
 
 async def succeeds(store: Store, asked: Run) -> bool:
     """Whether a run comes to its end."""
-    kept = store.client.delegate[store.database.name]["reconciliations"]
-    return await asyncio.to_thread(eventually, lambda: kept.find_one({"_id": asked.id})["state"] == "succeeded")
+    runs = store.client.delegate[store.database.name]["reconciliations"]
+    return await asyncio.to_thread(eventually, lambda: runs.find_one({"_id": asked.id})["state"] == "succeeded")
 
 
 async def test_it_carries_out_what_waits(store: Store, database_url: str, redis_url: str) -> None:
-    """What stands in MongoDB alone when it starts, and what it is told of by Redis later; SIGTERM ends it."""
+    """It carries out a run that waits in MongoDB at its start and one announced by Redis later; SIGTERM ends it."""
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
     silent = await RunStore(store).enqueue("full")
     with running_reserva("worker", MONGODB_URL=database_url, REDIS_URL=redis_url) as worker:
         assert await succeeds(store, silent)
-        told = await RunStore(store).enqueue("resource", ResourceId("r"))
+        announced = await RunStore(store).enqueue("resource", ResourceId("r"))
         jobs = Queue(redis_url)
-        assert await jobs.put(job_queue.RUN, str(told.id), identity=str(told.id))
+        assert await jobs.put(job_queue.RUN, str(announced.id), identity=str(announced.id))
         await jobs.close()
-        assert await succeeds(store, told)
+        assert await succeeds(store, announced)
         assert run_reserva("health", "worker", MONGODB_URL=database_url).returncode == 0
         assert worker.end(signal.SIGTERM) == 0
     assert run_reserva("health", "worker", MONGODB_URL=database_url).returncode == 1
     assert (await RunStore(store).get(str(silent.id))).findings == 1
-    assert (await RunStore(store).get(str(told.id))).conflicts == 1
+    assert (await RunStore(store).get(str(announced.id))).conflicts == 1
     assert any("Conflict detected" in line for line in worker.err)
     assert worker.out == []
 
@@ -89,9 +89,9 @@ async def test_a_time_that_passed_is_caught_up_at_start(store: Store, database_u
     """A worker whose line comes once a year runs what was due in January as soon as it starts; Redis is not needed."""
     redis, yearly = "redis://127.0.0.1:1", "0 0 1 1 *"
     await reconciled_in_the_year_before(store)
-    kept = store.client.delegate[store.database.name]["reconciliations"]
+    runs = store.client.delegate[store.database.name]["reconciliations"]
     with running_reserva("worker", MONGODB_URL=database_url, REDIS_URL=redis, RESERVA_RECONCILE_CRON=yearly) as worker:
-        assert await asyncio.to_thread(eventually, lambda: kept.count_documents({"state": "succeeded"}) == 2)
+        assert await asyncio.to_thread(eventually, lambda: runs.count_documents({"state": "succeeded"}) == 2)
         assert worker.end(signal.SIGTERM) == 0
     lines = [line for line in worker.err if "reconciliation " in line]
 
@@ -110,21 +110,21 @@ async def reconciled_in_the_year_before(store: Store) -> None:
     await store.database["reconciliations"].insert_one({"_id": ObjectId.from_datetime(past), **row})
 
 
-async def test_the_scheduled_job_tells_what_the_seed_told(store: Store) -> None:
-    """`conflicts`, and more; the first of a day is full, the next looks at what has changed, and each is due once."""
+async def test_the_scheduled_job_returns_the_fields_of_the_seed(store: Store) -> None:
+    """`conflicts`, and more; the first of a day is full, the next is incremental, and each is due once."""
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "123"])
-    told = [await jobs.reconcile_reservations(context(store))]
+    reports = [await jobs.reconcile_reservations(context(store))]
     await store.database["reconciliations"].update_one({}, {"$set": {"startedAt": store.clock.now() - HOUR}})
-    told += [await jobs.reconcile_reservations(context(store)) for _ in "12"]
+    reports += [await jobs.reconcile_reservations(context(store)) for _ in "12"]
     kinds = [each["kind"] async for each in store.database["reconciliations"].find().sort("_id")]
 
-    assert told == [{"conflicts": 3, "findings": 1, "scanned": 3}] * 2 + [{}]
+    assert reports == [{"conflicts": 3, "findings": 1, "scanned": 3}] * 2 + [{}]
     assert kinds == ["full", "incremental"]
 
 
-async def test_the_dead_are_taken_over_and_a_told_run_is_done_once(store: Store) -> None:
-    """A look into MongoDB finds what a dead worker left; a job whose run was done meanwhile does nothing."""
+async def test_a_dead_workers_run_is_taken_over_and_an_announced_run_is_done_once(store: Store) -> None:
+    """A poll of MongoDB finds what a dead worker left; a job whose run was done meanwhile does nothing."""
     await RunStore(store).enqueue("full")
     dead = await RunStore(store).claim("the dead")
     assert dead is not None
@@ -148,24 +148,24 @@ async def test_it_writes_down_what_time_has_done(store: Store) -> None:
     rows = [lapsed, {**lapsed, "expiresAt": now + HOUR}, {**past, "status": "confirmed"}]
     rows.append({**past, "status": "confirmed", "endTime": now - HOUR / 2})
     ids = (await store.database["reservations"].insert_many(rows)).inserted_ids
-    told = await jobs.tidy_up(context(store))
-    kept = {row["_id"]: row async for row in store.database["reservations"].find()}
+    report = await jobs.tidy_up(context(store))
+    stored = {row["_id"]: row async for row in store.database["reservations"].find()}
 
-    assert told == {"expired": 1, "completed": 1, "pruned": 0}
-    assert [kept[each]["status"] for each in ids] == ["expired", "pending", "completed", "confirmed"]
+    assert report == {"expired": 1, "completed": 1, "pruned": 0}
+    assert [stored[each]["status"] for each in ids] == ["expired", "pending", "completed", "confirmed"]
     assert await jobs.tidy_up(context(store)) == {"expired": 0, "completed": 0, "pruned": 0}
 
 
 async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes while another runs leaves what waits to it, or waits for its turn."""
+    """A worker that meets a running run leaves the queue to it, or waits for its turn."""
     running_now, most = 0, 0
-    look_again = recheck.confirm_windows
+    confirm = recheck.confirm_windows
 
     async def counted(*arguments: Any) -> Any:
         nonlocal running_now, most
         running_now += 1
         most = max(most, running_now)
-        found = await look_again(*arguments)
+        found = await confirm(*arguments)
         running_now -= 1
         return found
 
@@ -180,9 +180,9 @@ async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPat
     assert await store.database["findings"].count_documents({}) == 1
 
 
-@pytest.mark.parametrize(("stage", "kept"), [("read", 0), ("read again", 2), ("settled", 2), ("recorded", 3)])
+@pytest.mark.parametrize(("stage", "count"), [("read", 0), ("read again", 2), ("settled", 2), ("recorded", 3)])
 async def test_a_killed_run_leaves_no_trace_in_the_findings(
-    store: Store, database_url: str, stage: str, kept: int
+    store: Store, database_url: str, stage: str, count: int
 ) -> None:
     """Killed at any stage, by SIGKILL: the run that takes over finds what an undisturbed one does."""
     await insert_overlaps(store, "a", "b", "c")
@@ -200,15 +200,15 @@ async def test_a_killed_run_leaves_no_trace_in_the_findings(
     assert await jobs.pick_up_reconciliations(context(store)) == 1
     found = await findings.find().sort("resource").to_list(None)
 
-    assert half == kept
+    assert half == count
     assert [(each["resource"], each["state"], each["version"]) for each in found] == [
         (name, "open", 1) for name in "abc"
     ]
     assert (await RunStore(store).get(str(dead["_id"]))).state == "abandoned"
 
 
-async def test_the_command_ends_with_1_for_what_nobody_accepted(store: Store, database_url: str) -> None:
-    """0 without a finding, 1 with one, 0 again once somebody has accepted it."""
+async def test_the_command_ends_with_1_for_findings_that_are_not_accepted(store: Store, database_url: str) -> None:
+    """0 without a finding, 1 with one, 0 again once it is accepted."""
     codes = [run_reserva("reconcile", "--json", MONGODB_URL=database_url).returncode]
     await insert_overlaps(store, "r")
     codes += [run_reserva("reconcile", "--json", MONGODB_URL=database_url).returncode for _ in "12"]
