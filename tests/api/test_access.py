@@ -25,7 +25,7 @@ NOBODY = "0" * 24
 
 @pytest.fixture
 async def client(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who may do everything."""
+    """A client with a key that may do everything."""
     async with serving(mock_store) as client:
         yield client
 
@@ -54,7 +54,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_a_key_is_shown_once_and_kept_as_a_hash(mock_store: Store) -> None:
+async def test_a_key_is_shown_once_and_stored_as_a_hash(mock_store: Store) -> None:
     """Nothing that is stored, or that lists show, lets anyone in."""
     made = await create_key(mock_store, "website", [WRITE, READ])
     scheme, prefix, secret = made.token.split("_", 2)
@@ -100,7 +100,7 @@ async def test_no_other_key_can_be_made(mock_store: Store, arguments: dict[str, 
     assert await list_keys(mock_store) == []
 
 
-async def test_without_a_key_nobody_gets_in(client: httpx.AsyncClient) -> None:
+async def test_a_request_without_a_key_is_refused(client: httpx.AsyncClient) -> None:
     """No header, another scheme, another key, a right prefix with a wrong secret: 401, and how to do it."""
     token = client.headers.pop("Authorization").removeprefix("Bearer ")
     _, prefix, secret = token.split("_", 2)
@@ -116,7 +116,7 @@ async def test_without_a_key_nobody_gets_in(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_stranger_learns_nothing_of_the_request(client: httpx.AsyncClient) -> None:
-    """The key comes first: not even the body is looked at without one."""
+    """The key is checked first: without one the body is not even read."""
     del client.headers["Authorization"]
 
     problem(await client.post("/v1/resources?x=1", content=b"{"), "unauthenticated")
@@ -143,7 +143,7 @@ ROUTES: list[tuple[str, str, Scope]] = [
 
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_each_scope_opens_its_own_routes(client: httpx.AsyncClient, mock_store: Store, scope: Scope) -> None:
-    """`admin` opens all, no other contains another; who is refused is told which scope is missing."""
+    """`admin` includes every scope, no other scope includes another; a refusal names the missing scope."""
     client.headers.update(bearer(await make_key(mock_store, scope)))
     for method, path, needed in ROUTES:
         answer = await client.request(method, path)
@@ -201,7 +201,7 @@ async def test_a_revoked_key_ends_within_a_second(mock_store: Store) -> None:
 
 
 async def test_a_rotated_key_keeps_its_id(mock_store: Store) -> None:
-    """The new secret works, the old one ends within a second; what was kept under the id stays the key's own."""
+    """The new secret works, the old one ends within a second; what was stored under the id stays the key's own."""
     clock = Second()
     ring = Keyring(mock_store, clock)
     made = await create_key(mock_store, "x", [READ], expires_days=3)
@@ -242,7 +242,7 @@ async def test_only_keys_that_are_there_can_be_changed(mock_store: Store) -> Non
 
 
 async def test_many_at_once_ask_the_database_once(mock_store: Store) -> None:
-    """Everybody with the same key waits for the same answer, and remembers it for a second."""
+    """Requests with the same key wait for one lookup, whose answer is remembered for a second."""
     clock, ring, asked = Second(), None, 0
     made = await create_key(mock_store, "x", ["admin"])
     wrong = made.token[:-2] + ("AA" if made.token[-2:] != "AA" else "BB")

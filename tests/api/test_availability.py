@@ -34,7 +34,7 @@ async def hours(api: ApiClient, schedule: dict[str, Any], resource: str = "room"
 
 
 async def slots(api: ApiClient, **asked: Any) -> list[dict[str, Any]]:
-    """The slots of the room, or of whatever is asked."""
+    """The slots of the room, or of what the query names."""
     whose = {} if "service" in asked else {"resource": "room", "minutes": 60}
     items: list[dict[str, Any]] = ok(await api.get(AVAILABILITY, **(whose | asked)))["items"]
     return items
@@ -168,7 +168,7 @@ class TestSpan:
             ({"colour": "red"}, "?colour"),
         ],
     )
-    async def test_bad_questions_are_told_which_word_is_wrong(
+    async def test_a_bad_question_is_refused_with_a_pointer(
         self, api: ApiClient, changed: dict[str, Any], pointer: str
     ) -> None:
         """A problem that points at the parameter."""
@@ -200,8 +200,8 @@ class TestSpan:
             query = {"service": service, parameter: 7, **MONDAY}
             problem(await api.get(AVAILABILITY, **query), "invalid", f"?{parameter}")
 
-    async def test_any_key_reads_it_and_nobody_else(self, room: ApiClient) -> None:
-        """Whatever the key is for."""
+    async def test_a_key_of_any_scope_reads_it(self, room: ApiClient) -> None:
+        """A key of any scope reads availability and its explanation; an unknown key is refused."""
         for scope in ("catalogue:write", "reservations:read", "findings:review"):
             assert len(await slots(await room.with_scopes(scope), **MONDAY)) == 3
         for path in (AVAILABILITY, EXPLAIN):
@@ -230,7 +230,7 @@ class TestZones:
         assert await zone() == "Asia/Tokyo"
 
     async def test_an_hour_that_exists_twice_is_offered_twice(self, api: ApiClient) -> None:
-        """25 slots on the day of 25 hours, two of which look the same on the clocks but for the instant."""
+        """25 slots on the day of 25 hours, two of which have the same local time and different instants."""
         await api.resource(timezone="America/New_York")
         long = await slots(api, **{"from": "2030-11-03", "to": "2030-11-04"})
         short = await slots(api, **{"from": "2030-03-10", "to": "2030-03-11"})
@@ -262,10 +262,10 @@ class TestZones:
 
 
 class TestWhatIsOffered:
-    """Who is in the way, and how much remains."""
+    """Conflicting reservations, and the remaining capacity."""
 
     async def test_a_pool_is_sorted_by_start_then_resource(self, api: ApiClient) -> None:
-        """Each instant once a resource; the inactive and those who do not offer it have no part."""
+        """Each instant once per resource; inactive resources and resources without the service are left out."""
         await api.service()
         for name in ("b", "a", "c"):
             await api.resource(name, services=["cut"] if name != "c" else [])
@@ -296,7 +296,7 @@ class TestWhatIsOffered:
         assert failed_rules(ok(await api.get(EXPLAIN, **wish))) == ["guests", "capacity"]
 
     async def test_holds_count_until_their_time_is_over(self, room: ApiClient) -> None:
-        """And whoever gave up not at all."""
+        """A hold counts until it expires, and a cancelled reservation does not count."""
         hold = await room.booked(expiresInSeconds=600)
         gone = await room.booked(NINE + HOUR)
         assert starts(await slots(room, **MONDAY)) == ["2030-01-07T11:00"]
@@ -305,7 +305,7 @@ class TestWhatIsOffered:
         ok(await room.verb(gone, "cancel"))
         assert len(await slots(room, **MONDAY)) == 3
 
-    async def test_a_reservation_that_is_to_be_moved_is_not_in_its_own_way(self, room: ApiClient) -> None:
+    async def test_a_reservation_that_is_to_be_moved_can_be_ignored(self, room: ApiClient) -> None:
         """With `ignore` its time is free and remains; a stranger's is as if there were none."""
         await room.add("customers", id="ann")
         await room.add("customers", id="bob")
@@ -321,7 +321,7 @@ class TestWhatIsOffered:
         stranger = await room.with_scopes("reservations:read", customer="bob")
         problem(await stranger.get(AVAILABILITY, **query), "invalid", "?ignore")
 
-    async def test_nobody_learns_by_ignoring_when_a_reservation_is(self, room: ApiClient) -> None:
+    async def test_ignoring_does_not_disclose_the_time_of_a_reservation(self, room: ApiClient) -> None:
         """A key that may not read reservations is refused by the scope that it lacks, whether there is one or not."""
         mine = await room.booked()
         for scopes in (["catalogue:write"], ["reservations:write"]):
@@ -413,7 +413,7 @@ class TestExplain:
     """Why not then."""
 
     async def test_all_rules_can_say_no_at_once(self, api: ApiClient) -> None:
-        """Always all ten, in their order, each with what is in its way."""
+        """All ten rules are always listed in their order, each with the reason for its result."""
         now = api.store.clock.now()
         start = now + 12 * HOUR
         await api.service(minimumNoticeMinutes=24 * 60, horizonDays=0)
@@ -449,7 +449,7 @@ class TestExplain:
         assert failed_rules(explanation) == []
         assert all(set(check) == {"rule", "ok", "detail"} for check in explanation["checks"])
 
-    async def test_the_reservation_is_named_to_whoever_may_read_it(self, room: ApiClient) -> None:
+    async def test_the_reservation_is_named_to_a_key_that_may_read_it(self, room: ApiClient) -> None:
         """Not without the scope, nor to a stranger; in a refusal as in the explanation."""
         for name in ("ann", "bob"):
             await room.add("customers", id=name)
@@ -495,7 +495,7 @@ class TestExplain:
             ({"colour": "red"}, "?colour"),
         ],
     )
-    async def test_bad_questions_are_told_which_word_is_wrong(
+    async def test_a_bad_question_is_refused_with_a_pointer(
         self, api: ApiClient, changed: dict[str, Any], pointer: str
     ) -> None:
         """A problem that points at the parameter."""
@@ -533,7 +533,7 @@ class TestNextFree:
         assert await following(2 * HOUR, 4) == ["07T10:00", "09T09:00", "09T09:30"]
 
     async def test_seven_days_on_is_the_last(self, api: ApiClient) -> None:
-        """A start exactly then is told, a later one is not."""
+        """A start exactly seven days later is listed, a later one is not."""
         await api.resource()
         taken = await api.booked(NINE, 7 * DAY)
         assert problem(await api.book(), "conflict")["nextFree"] == [render(NINE + 7 * DAY)]
@@ -541,7 +541,7 @@ class TestNextFree:
         ok(await api.change(taken, endTime=render(NINE + 7 * DAY + MINUTE)))
         assert problem(await api.book(), "conflict")["nextFree"] == []
 
-    async def test_a_hold_that_ran_out_is_told_too(self, room: ApiClient) -> None:
+    async def test_the_refusal_of_an_expired_hold_has_starts_too(self, room: ApiClient) -> None:
         """Its own time, as long as that is free; for confirm, extend and a change."""
         hold = await room.booked(length=2 * HOUR, expiresInSeconds=600)
         await room.expire(hold)
@@ -556,7 +556,7 @@ class TestNextFree:
         starts = problem(await room.verb(hold, "confirm"), "hold-expired")["nextFree"]
         assert starts == [render(NINE + n * DAY) for n in (1, 2, 3)]
 
-    async def test_a_move_is_not_in_its_own_way(self, room: ApiClient) -> None:
+    async def test_a_move_does_not_conflict_with_itself(self, room: ApiClient) -> None:
         """What it leaves is free for it."""
         await room.booked(NINE + HOUR, 2 * HOUR)
         mine = await room.booked()
@@ -581,7 +581,7 @@ class TestNextFree:
         assert len(judged) <= 4  # and once by the write path
 
     async def test_what_takes_long_to_find_is_left_out(self, api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        """With as many starts to look at as there are gaps before the first that fits, less one, nothing is told."""
+        """No start is listed where the first one that fits lies beyond the limit of candidates."""
         await api.service(durationMinutes=30, slotIntervalMinutes=1)
         await api.resource(services=["cut"])
         for n in range(10):
@@ -612,7 +612,7 @@ class TestNextFree:
     async def test_the_starts_of_a_full_pool_share_what_was_read(
         self, api: ApiClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Each other start of the day is told from what the first one read, until something is booked there."""
+        """Each other start of the day is answered from the rows of the first one, until a booking is made there."""
         read: list[list[str]] = []
 
         async def noted(store: Any, resources: Any, *arguments: Any, **more: Any) -> Any:
@@ -637,7 +637,7 @@ class TestNextFree:
         assert read[3:] == [["a"]]
 
     async def test_any_member_of_a_pool_will_do(self, api: ApiClient) -> None:
-        """Each start once, whoever of them is free."""
+        """Each start is listed once, however many members are free."""
         await api.service()
         for name in ("a", "b"):
             await api.resource(name, services=["cut"])
@@ -650,11 +650,11 @@ class TestNextFree:
 
 
 class TestPool:
-    """Whoever is free."""
+    """A booking of a pool takes any free member."""
 
     @pytest.mark.parametrize("named", [{}, {"resource": "any"}])
     async def test_a_free_one_is_taken_while_there_is_one(self, api: ApiClient, named: dict[str, str]) -> None:
-        """Each member once, then nobody; the answer says who it is."""
+        """Each member is booked once, then the pool is full; the answer names the member."""
         await api.service()
         for name in ("a", "b", "c"):
             await api.resource(name, services=["cut"])
@@ -687,7 +687,7 @@ class TestPool:
     async def test_a_pool_without_members_is_no_pool(
         self, api: ApiClient, fields: dict[str, str], pointer: str
     ) -> None:
-        """Neither resource nor service, an unknown service, or one that nobody offers."""
+        """Neither resource nor service, an unknown service, or one that no resource offers."""
         await api.service()
         times = {"startTime": render(NINE), "endTime": render(NINE + HOUR)}
         problem(await api.post(fields | times), "invalid", pointer)
@@ -716,8 +716,8 @@ class TestLocalTimes:
         body = {"resource": "room", "startTime": "2030-01-01T00:00:00Z", "localEnd": wall, "timezone": zone}
         assert problem(await api.post(body), "local-time", "/localEnd")["choices"] == instants
 
-    async def test_the_zone_is_kept(self, api: ApiClient) -> None:
-        """A reader sees the wall time that was meant, whatever the resource's clocks are."""
+    async def test_the_zone_is_stored(self, api: ApiClient) -> None:
+        """A reader sees the wall time that was meant, whatever the time zone of the resource."""
         await api.resource(timezone="Europe/Berlin")
         local = {"localStart": "2030-07-01T09:00", "localEnd": "2030-07-01T10:00", "timezone": "America/New_York"}
         body = created(await api.post({"resource": "room", **local}))

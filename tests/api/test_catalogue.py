@@ -17,7 +17,7 @@ SMALLEST: dict[str, dict[str, Any]] = {"resources": {"name": "Room"}, "services"
 
 @pytest.fixture
 async def client(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who may do everything."""
+    """A client with a key that may do everything."""
     async with serving(mock_store) as client:
         yield client
 
@@ -34,7 +34,7 @@ async def edit(client: httpx.AsyncClient, path: str, if_match: str = "*", **fiel
     return await client.patch(path, json=fields, headers={"If-Match": if_match})
 
 
-async def test_a_resource_shows_what_it_was_not_told(client: httpx.AsyncClient) -> None:
+async def test_a_resource_shows_its_defaults(client: httpx.AsyncClient) -> None:
     """Defaults are shown, what is unset is left out, times and version are there."""
     body = (await add(client, "resources", id="room-1")).json()
 
@@ -52,7 +52,7 @@ async def test_a_resource_shows_what_it_was_not_told(client: httpx.AsyncClient) 
 
 
 async def test_a_service_shows_its_lengths(client: httpx.AsyncClient) -> None:
-    """Lengths are 0 by default; those that have another default are left out."""
+    """Lengths are 0 by default; lengths with another default are left out."""
     body = (await add(client, "services", id="cut")).json()
 
     assert body.pop("createdAt") == body.pop("updatedAt")
@@ -142,10 +142,10 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("kind", "fields", "pointer"), BAD)
-async def test_bounds_are_held_by_adding_and_editing(
+async def test_bounds_hold_for_adding_and_editing(
     client: httpx.AsyncClient, kind: str, fields: dict[str, Any], pointer: str
 ) -> None:
-    """The field is named and nothing is changed, whichever way it is tried."""
+    """The field is named and nothing is changed, by adding and by editing alike."""
     made = await add(client, kind, id="there")
     assert pointers(await client.post(f"/v1/{kind}", json=SMALLEST[kind] | fields)) == [pointer]
     assert pointers(await edit(client, f"/v1/{kind}/there", **fields)) == [pointer]
@@ -305,7 +305,7 @@ async def test_an_edit_changes_the_rules_of_its_guard(client: httpx.AsyncClient,
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_lists_come_in_pages_by_id(client: httpx.AsyncClient, kind: str) -> None:
-    """Each object once, whatever is added behind or before meanwhile."""
+    """Each object is listed once, whatever is added after or before the cursor meanwhile."""
     ids = ["b", "d", "f", "h", "j"]
     for identity in ids:
         await add(client, kind, id=identity)
@@ -325,7 +325,7 @@ async def test_lists_come_in_pages_by_id(client: httpx.AsyncClient, kind: str) -
 
 
 async def test_customers_are_found_by_their_external_id(client: httpx.AsyncClient) -> None:
-    """Only those that have exactly it, in pages as well; resources have none."""
+    """Only objects with exactly this value are listed, in pages as well; resources have no such filter."""
     for index in range(3):
         await add(client, "customers", id=f"c{index}", externalId="crm-1" if index else "crm-2")
     first = (await client.get("/v1/customers", params={"externalId": "crm-1", "limit": 1})).json()
@@ -354,7 +354,7 @@ async def book(client: httpx.AsyncClient, day: int, **fields: Any) -> dict[str, 
 
 
 async def test_an_edit_that_strands_bookings_lists_them(client: httpx.AsyncClient) -> None:
-    """Those that would have no room any more, for those who may read reservations; force leaves them."""
+    """The refusal lists the bookings without room, for keys that may read reservations; force leaves the bookings."""
     await add(client, "resources", id="room", capacity=2)
     await add(client, "customers", id="ada")
     stranded = [await book(client, 5), await book(client, 5, customer="ada")]

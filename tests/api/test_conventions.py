@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 async def client(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who may do everything."""
+    """A client with a key that may do everything."""
     async with serving(mock_store) as client:
         yield client
 
@@ -36,7 +36,7 @@ async def test_unknown_paths_are_not_found(client: httpx.AsyncClient, path: str)
     problem(await client.get(path), "not-found")
 
 
-async def test_other_methods_are_told_which_there_are(client: httpx.AsyncClient) -> None:
+async def test_other_methods_are_refused_with_the_allowed_ones(client: httpx.AsyncClient) -> None:
     """405 has an Allow header."""
     answer = await client.delete(RESOURCES)
 
@@ -86,7 +86,7 @@ async def test_the_limit_has_bounds(client: httpx.AsyncClient, limit: str) -> No
 
 
 async def test_literals_name_their_choices(client: httpx.AsyncClient) -> None:
-    """Nobody has to guess what a status can be."""
+    """The refusal of an unknown status lists the possible ones."""
     answer = await client.get("/v1/reservations", params={"status": "lost"})
 
     assert pointers(answer) == ["?status"]
@@ -199,7 +199,7 @@ async def test_every_fault_of_a_body_is_listed_at_once(client: httpx.AsyncClient
     assert "6 faults" in answer.json()["detail"]
 
 
-async def test_numbers_and_texts_that_cannot_be_kept_are_invalid(client: httpx.AsyncClient) -> None:
+async def test_numbers_and_texts_that_cannot_be_stored_are_invalid(client: httpx.AsyncClient) -> None:
     """Integers beyond 64 bits, halves of surrogate pairs, NUL, null: with pointers, nothing written."""
     body = b'{"name": "\\ud800", "capacity": 99999999999999999999, "timezone": null, "services": ["\\u0000"]}'
     answer = await client.post(RESOURCES, content=body)
@@ -283,7 +283,7 @@ async def failing(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_what_nobody_expected_is_internal_and_logged(failing: httpx.AsyncClient) -> None:
+async def test_an_unexpected_error_is_internal_and_logged(failing: httpx.AsyncClient) -> None:
     """The answer says nothing of it; the log has it under the id of the request."""
     for how in ("unexpected", "operation"):
         with capture_logs() as logged:

@@ -49,7 +49,7 @@ class TestBooking:
         read = ok(await api.get(f"{GROUPS}/{body['id']}"))
         assert read["reservations"][0]["status"] == "expired"
 
-    async def test_the_group_says_how_long_its_members_are_held(self, api: ApiClient) -> None:
+    async def test_the_group_sets_the_length_of_its_holds(self, api: ApiClient) -> None:
         """`expiresInSeconds` of the group makes holds, so does that of a member; both at once are refused."""
         await api.resource(capacity=9)
         (by_group,) = created(await post_group(api, expiresInSeconds=60))["reservations"]
@@ -87,7 +87,7 @@ class TestBooking:
         assert body["members"] == [{"index": 0, "checks": alone["checks"]}]
 
     async def test_a_refusal_tells_no_more_than_may_be_read(self, api: ApiClient) -> None:
-        """A stranger's booking in the way of a member shows only its times."""
+        """A stranger's booking that conflicts with a member shows only its times."""
         await api.add("customers", id="ann")
         await api.service()
         await api.resource(services=["cut"])
@@ -124,7 +124,7 @@ class TestBooking:
         assert await api.contents() == before
 
     async def test_all_members_are_looked_at(self, api: ApiClient) -> None:
-        """Each one that refers to nobody is named at once."""
+        """All members with an unknown reference are named at once."""
         answer = await post_group(api, booking_body(customer="a"), booking_body(), booking_body(customer="b"))
 
         body = problem(answer, "invalid", "/reservations/0/customer", "/reservations/2/customer")
@@ -153,7 +153,7 @@ class TestBooking:
         problem(await api.get(GROUPS), "method-not-allowed")
 
     async def test_holds_of_a_group_count(self, mock_store: Store) -> None:
-        """They and those before them stay within the limit of their customer, or of the key where there is none."""
+        """They and earlier holds stay within the limit of their customer, or of the key where there is none."""
         async with serving(mock_store, settings=Settings(max_holds=2, max_anonymous_holds=2)) as client:
             api = ApiClient(client, mock_store)
             await api.resource(capacity=9)
@@ -190,7 +190,7 @@ class TestVerbs:
             assert member["history"][-1]["reason"] == "why"
 
     async def test_what_has_ended_cannot_come_back(self, api: ApiClient) -> None:
-        """A group of which nothing can reach the status is told so."""
+        """A group none of whose members can reach the status is refused."""
         await api.resource()
         cancelled = created(await post_group(api))
         ok(await api.request("POST", f"{GROUPS}/{cancelled['id']}/cancel"))
@@ -224,7 +224,7 @@ class TestVerbs:
         assert problem(await writer.request("POST", f"{path}/cancel"), "too-late")["until"]
         ok(await api.request("POST", f"{path}/cancel"))
 
-    async def test_a_held_group_is_asked_for(self, api: ApiClient) -> None:
+    async def test_a_group_of_holds_becomes_requests(self, api: ApiClient) -> None:
         """Confirmed without reservations:admin its members that need approval become requests, which others confirm."""
         await api.service(approval=True)
         await api.resource(services=["cut"])
@@ -260,7 +260,7 @@ class TestSight:
 
     @pytest.mark.parametrize("identity", [NOBODY, "x", "any"])
     async def test_an_unknown_group_is_not_found(self, api: ApiClient, identity: str) -> None:
-        """Whatever the id looks like."""
+        """The id of an unknown group is not found, whether or not it is well formed."""
         problem(await api.get(f"{GROUPS}/{identity}"), "not-found")
         problem(await api.request("POST", f"{GROUPS}/{identity}/confirm"), "not-found")
         problem(await api.request("POST", f"{GROUPS}/{identity}/cancel"), "not-found")

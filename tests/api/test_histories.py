@@ -44,7 +44,7 @@ async def expired(api: ApiClient, reservation: dict[str, Any]) -> None:
 
 
 async def booked_over(api: ApiClient, reservation: dict[str, Any]) -> None:
-    """By whoever takes the place of an expired hold."""
+    """By a booking that takes the place of an expired hold."""
     await api.overwrite(reservation, status="pending")
     await api.expire(reservation)
     created(await api.book())

@@ -33,7 +33,7 @@ class Expected(NamedTuple):
     `refusal` are words of the sentence that ends the import; `columns` and `timezone` are the options.
     """
 
-    fates: dict[str, int] = {}  # noqa: RUF012  # nobody changes it
+    fates: dict[str, int] = {}  # noqa: RUF012  # never changed
     complaints: tuple[tuple[int, str], ...] = ()
     refusal: str = ""
     columns: str | None = None
@@ -135,7 +135,7 @@ TABLE: dict[str, Expected] = {
 
 @pytest.fixture
 async def booking(mock_store: Store) -> Any:
-    """A write path over a catalogue with a resource that is never open, and a service that nobody offers."""
+    """A write path over a catalogue with a resource that is never open, and a service that no resource offers."""
     await add_resource(mock_store, "shut", active=False, schedule=Schedule(weekly=[]))
     now = mock_store.clock.now()
     cut = Service(id="cut", name="Cut", duration_type="fixed", duration_minutes=60, created_at=now, updated_at=now)
@@ -182,7 +182,7 @@ async def test_a_file(booking: BookingService, name: str) -> None:
 
 
 def test_every_file_is_in_the_table() -> None:
-    """No file lies there of which nobody says what becomes of it."""
+    """Every file in the folder has its expected result in the table."""
     assert {path.name for path in FILES.iterdir()} == TABLE.keys()
 
 

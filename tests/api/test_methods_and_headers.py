@@ -36,7 +36,7 @@ SCHEDULE = {"weekly": [{"days": ["mon"], "from": "09:00", "to": "17:00"}]}
 
 @pytest.fixture
 async def api(api: ApiClient) -> ApiClient:
-    """Somebody with a room and a booking in it."""
+    """A client with a room and a booking in it."""
     await api.resource()
     return api
 
@@ -147,7 +147,7 @@ async def test_a_weak_tag_counts_as_its_strong_one(api: ApiClient) -> None:
     ],
 )
 async def test_a_header_that_stands_once_is_refused_twice(api: ApiClient, name: str, kind: ProblemName) -> None:
-    """Whichever of the two would win, somebody between here and there may have taken the other; nothing is done."""
+    """A request with the header twice is refused and nothing is done, because a proxy may have read the other value."""
     ours = {
         "Authorization": f"Bearer {api.token}",
         "Content-Type": "application/json",
@@ -172,7 +172,7 @@ async def test_a_body_comes_as_it_is(api: ApiClient, coding: str) -> None:
 
 
 async def test_answers_are_safe_in_a_browser(api: ApiClient) -> None:
-    """Answers and problems alike: their type is not guessed, nobody frames them, and nobody keeps them."""
+    """Answers and problems alike: browsers do not guess their type, do not frame them, and do not store them."""
     made = await api.booked()
     for path in (path_of(made), "/v1/reservations", "/v1/customers", "/v1/nope", "/healthz", f"{RESOURCES}?x=1"):
         answer = await api.request("GET", path)
@@ -270,7 +270,7 @@ async def test_what_a_client_sends_does_not_come_back_whole(api: ApiClient) -> N
 
 @pytest.mark.parametrize("number", ["1e2", "1e1", "1.0", "0x10", "1_0", " 1", "+1", "\uff11", "1e400"])
 async def test_a_number_in_a_query_is_written_in_digits(api: ApiClient, number: str) -> None:
-    """A hundred is 100 everywhere, and no other way of writing it is guessed at."""
+    """A hundred is written 100 everywhere, and every other notation is refused."""
     for path in (RESOURCES, "/v1/availability?resource=room&from=2026-03-02&to=2026-03-03&minutes=60"):
         name = "limit" if path == RESOURCES else "guests"
         answer = await api.request("GET", path, params=dict(httpx.URL(path).params) | {name: number})
@@ -318,7 +318,7 @@ class Watched(WorkPool):
 
 @pytest.fixture
 async def bare(mock_store: Store) -> AsyncIterator[tuple[httpx.AsyncClient, Watched]]:
-    """An app of its own, with a pool that can be looked into."""
+    """An app of its own, with a pool that counts its work."""
     app = create_app(Settings(), store=mock_store)
     headers = {"Authorization": f"Bearer {await make_key(mock_store, 'admin')}"}
     asgi: Any = app
@@ -337,7 +337,7 @@ def body_of(size: int, name: str) -> bytes:
 
 
 async def test_a_large_body_is_read_beside_the_loop(bare: tuple[httpx.AsyncClient, Watched]) -> None:
-    """From its bytes to its model in one piece of work; a small one takes no such way, and both say the same."""
+    """A large body goes from bytes to model in one piece of work, a small one does not; the answers are alike."""
     client, pool = bare
     for size in (100, LARGE_BODY_BYTES):
         assert (await client.post(RESOURCES, content=body_of(size, "a"))).status_code == 201
@@ -350,7 +350,7 @@ async def test_a_large_body_is_read_beside_the_loop(bare: tuple[httpx.AsyncClien
 
 @pytest.mark.parametrize("body", [{"name": 1, "services": ["a"] * 9}, {"name": None}, {"name": "a", "x": ["a"] * 9}])
 def test_a_refusal_keeps_nothing_of_its_body(body: dict[str, Any]) -> None:
-    """What was parsed of it is freed where it was read, and not by whoever answers."""
+    """The parsed values are freed where they were read, and not where the answer is made."""
     with pytest.raises(Problem) as raised:
         _read(json.dumps(body).encode(), NewResource, nulls=False)
     refusal = raised.value
@@ -376,7 +376,7 @@ async def test_a_large_body_is_refused_where_too_many_wait(bare: tuple[httpx.Asy
 
 
 async def test_a_long_page_is_built_beside_the_loop(bare: tuple[httpx.AsyncClient, Watched], mock_store: Store) -> None:
-    """From stored rows to bytes in one piece of work; a short one takes no such way, and both say the same."""
+    """A long page goes from stored rows to bytes in one piece of work, a short one does not, and both are alike."""
     client, pool = bare
     await client.post(RESOURCES, json={"id": "room", "name": "a"})
     made = (await client.post("/v1/reservations", json=booking_body())).json()

@@ -80,7 +80,7 @@ async def test_that_it_stopped_can_be_seen(api: ApiClient) -> None:
 
 
 async def test_alerts_in_numbers(api: ApiClient) -> None:
-    """Who was not told, for how long, what fails and when it last did not; what was opened again waits since then."""
+    """Waiting findings, failures and the last success are counted; a reopened finding waits from its reopening."""
     store, now = api.store, api.store.clock.now()
     times = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
     await store.database["reservations"].insert_many([{"resource": name, **times} for name in "rrss"])

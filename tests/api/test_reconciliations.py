@@ -22,7 +22,7 @@ URL = "/v1/reconciliations"
 
 @pytest.fixture
 async def client(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
-    """Somebody who reviews findings."""
+    """A client that reviews findings."""
     async with serving(mock_store, scopes=["findings:review"]) as client:
         yield client
 
@@ -112,12 +112,12 @@ async def test_runs_are_listed_newest_first(client: httpx.AsyncClient, mock_stor
 
 @pytest.mark.parametrize("query", ["cursor=mine", "state=over", "kind=all", "kind=full&kind=", "limit=0", "resource=a"])
 async def test_lists_of_nothing_are_refused(client: httpx.AsyncClient, query: str) -> None:
-    """A cursor of somebody else, states and kinds that there are not, and filters that do not exist."""
+    """Foreign cursors, unknown states and kinds, and unknown filters are refused."""
     assert (await client.get(f"{URL}?{query}")).status_code == 422
 
 
 @pytest.mark.parametrize("path", ["{}", ""])
-async def test_whoever_looks_gives_up_what_is_dead(client: httpx.AsyncClient, mock_store: Store, path: str) -> None:
+async def test_reading_abandons_a_dead_run(client: httpx.AsyncClient, mock_store: Store, path: str) -> None:
     """A run whose process fell silent reads as abandoned, alone and in a list, though no worker runs; another waits."""
     identity = (await client.post(URL, json={"full": True})).json()["id"]
     await RunStore(mock_store).claim("the dead")
@@ -133,7 +133,7 @@ async def test_whoever_looks_gives_up_what_is_dead(client: httpx.AsyncClient, mo
 
 
 async def test_what_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
-    """An id that nobody has, and one that nobody could have."""
+    """An unknown id is not found, and neither is a malformed one."""
     for identity in ("0" * 24, "nothing"):
         answer = await client.get(f"{URL}/{identity}")
         assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
@@ -165,7 +165,7 @@ async def test_the_worker_hears_of_it(mock_store: Store, redis_url: str) -> None
 
 
 @pytest.mark.promise("bookings-without-redis")
-async def test_a_redis_that_is_down_keeps_nobody_from_asking(mock_store: Store) -> None:
+async def test_a_redis_that_is_down_prevents_no_request(mock_store: Store) -> None:
     """202 all the same, and the run waits in MongoDB."""
     settings = Settings(redis_url="redis://127.0.0.1:1/0")
     async with serving(mock_store, settings=settings, scopes=["findings:review"]) as client:

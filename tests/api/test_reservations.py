@@ -40,7 +40,7 @@ class TestAnswer:
         assert answer.headers["Content-Type"] == "application/json"
         assert "Idempotent-Replayed" not in answer.headers
 
-    async def test_a_full_booking_shows_all_that_was_said(self, api: ApiClient) -> None:
+    async def test_a_full_booking_shows_all_fields_that_were_sent(self, api: ApiClient) -> None:
         """Service, customer, notes and metadata come back as they were sent; buffers are in the block alone."""
         await api.service(bufferBeforeMinutes=10, bufferAfterMinutes=20)
         await api.resource(services=["cut"])
@@ -60,7 +60,7 @@ class TestAnswer:
         assert body["units"] == 1
         assert [type(value) for value in body["metadata"].values()] == [str, int, float, bool, int, int, str]
 
-    async def test_the_bounds_of_what_is_said_belong_to_it(self, api: ApiClient) -> None:
+    async def test_the_largest_values_are_accepted(self, api: ApiClient) -> None:
         """The longest notes, the most guests, the most and longest keys, the longest text; also beyond the BMP."""
         await api.resource()
         metadata: dict[str, Any] = {f"{number:040}": "\U0001f600" * 500 for number in range(20)}
@@ -80,7 +80,7 @@ class TestAnswer:
 
     @pytest.mark.parametrize("identity", ["0" * 24, "f" * 24, "x", "any", "0" * 23, "%00", "%F0%9F%98%80", "null"])
     async def test_nothing_of_that_id_is_not_found(self, api: ApiClient, identity: str) -> None:
-        """Whatever somebody takes for an id; every method says the same."""
+        """Any text in place of an id is answered alike by every method."""
         path = f"{RESERVATIONS}/{identity}"
 
         problem(await api.get(path), "not-found")
@@ -105,7 +105,7 @@ class TestAnswer:
 
         assert body["startTime"] == "2030-01-07T09:00:00.000Z"
 
-    async def test_milliseconds_are_kept(self, api: ApiClient) -> None:
+    async def test_milliseconds_are_stored(self, api: ApiClient) -> None:
         """To the last one, in and out of the database."""
         await api.resource()
         body = await api.booked(NINE + timedelta(milliseconds=1), timedelta(minutes=1, milliseconds=997))
@@ -139,7 +139,7 @@ class TestLength:
         refused = problem(await api.book(NINE + 2 * HOUR, 46 * MINUTE, service="cut"), "rule", "/endTime")
         assert failed_rules(refused) == ["duration"]
 
-    async def test_without_a_service_somebody_must_say_the_end(self, api: ApiClient) -> None:
+    async def test_without_a_service_the_end_is_required(self, api: ApiClient) -> None:
         """Nothing else tells it."""
         await api.resource()
 
@@ -156,7 +156,7 @@ class TestLength:
             assert answer.status_code == (201 if fits else 422), minutes
         assert failed_rules(problem(answer, "rule", "/endTime")) == ["duration"]
 
-    async def test_the_step_is_a_minute_if_nobody_says(self, api: ApiClient) -> None:
+    async def test_the_step_is_a_minute_by_default(self, api: ApiClient) -> None:
         """Seconds are no step."""
         await api.service(durationType="flexible", minMinutes=20, maxMinutes=50)
         await api.resource(services=["cut"], capacity=10)
@@ -233,7 +233,7 @@ class TestLength:
         problem(await api.request("POST", "/v1/moves", json={"moves": [move]}), "invalid", "/moves/0/endTime")
         assert await api.read(booked) == booked
 
-    async def test_what_was_shorter_before_can_be_kept(self, api: ApiClient) -> None:
+    async def test_a_length_that_was_shorter_before_can_stay(self, api: ApiClient) -> None:
         """A booking of a second that was made when there was no shortest one: other fields of it may change."""
         await api.resource()
         booked = await api.booked()
@@ -291,7 +291,7 @@ class TestRoom:
         await api.booked(NINE + 90 * MINUTE, service="dye")
 
     async def test_starts_off_the_grid_can_be_booked(self, api: ApiClient) -> None:
-        """The grid is for those who ask for slots."""
+        """The grid applies to slots, and not to bookings."""
         await api.service(slotIntervalMinutes=60)
         await api.resource(services=["cut"])
 
@@ -307,7 +307,7 @@ class TestRoom:
 
         await api.booked()
 
-    async def test_a_conflict_tells_who_is_in_the_way(self, api: ApiClient) -> None:
+    async def test_a_conflict_lists_the_blocking_reservations(self, api: ApiClient) -> None:
         """Up to ten, by start, with their own times and not their blocks; and every rule's verdict."""
         await api.service(bufferBeforeMinutes=5, bufferAfterMinutes=5)
         await api.resource(services=["cut"], capacity=12)
@@ -329,7 +329,7 @@ class TestRoom:
         assert away["id"] not in str(body)
 
     async def test_only_those_are_blamed_who_are_there_when_it_is_full(self, api: ApiClient) -> None:
-        """A neighbour within the asked time that leaves room is not in the way."""
+        """A neighbour within the requested time that leaves room does not conflict."""
         await api.resource(capacity=2)
         await api.booked(NINE)
         full = [await api.booked(NINE + HOUR) for _ in range(2)]
@@ -338,7 +338,7 @@ class TestRoom:
         assert {conflict["reservation"] for conflict in body["conflicts"]} == {each["id"] for each in full}
 
     async def test_another_rule_beside_makes_it_a_rule(self, api: ApiClient) -> None:
-        """Only capacity alone is a conflict; all that fails is told at once."""
+        """Only capacity alone is a conflict; all failed rules are listed at once."""
         await api.service()
         await api.resource(services=["cut"])
         await api.booked()
@@ -385,7 +385,7 @@ class TestRules:
         await api.booked(now + 3 * HOUR, service="cut")
 
     async def test_force_lifts_the_times_and_nothing_else(self, api: ApiClient) -> None:
-        """An admin books late, early and into the past; never over somebody, nor where it is switched off."""
+        """An admin books late, early and into the past; never over another booking, nor against another rule."""
         await api.service(minimumNoticeMinutes=120, horizonDays=3)
         await api.service("dye")
         await api.resource(services=["cut"])
@@ -407,7 +407,7 @@ class TestRules:
         created(await clerk.post(booking_body(), force="false"))
 
     async def test_approval_makes_a_request(self, api: ApiClient) -> None:
-        """Pending without an end of its own; it blocks as long as nobody decides."""
+        """A request is pending without an end of its own; it blocks until it is decided."""
         await api.service(approval=True)
         await api.resource(services=["cut"])
         body = await api.booked(service="cut")

@@ -234,7 +234,7 @@ async def test_nesting_is_allowed_down_to_32(api: ApiClient) -> None:
     problem(await api.request("POST", RESERVATIONS, content=body), "invalid")
 
 
-async def test_all_faults_are_told_at_once(api: ApiClient) -> None:
+async def test_all_faults_are_listed_at_once(api: ApiClient) -> None:
     """With a pointer each, and how many there are in the sentence."""
     body = booking_body() | {"guests": 0, "startTime": NAIVE, "colour": "red", "metadata": {"a.b": 1, "c": []}}
     refusal = problem(await api.post(body), "invalid")
@@ -303,9 +303,7 @@ async def test_another_media_type_is_unsupported(api: ApiClient, kind: str) -> N
         ("extend", {"expiresInSeconds": 60, "reason": "x"}, "/reason"),
     ],
 )
-async def test_the_bodies_of_verbs_are_held_to_theirs(
-    api: ApiClient, verb: str, body: dict[str, Any], pointer: str
-) -> None:
+async def test_the_bodies_of_verbs_are_validated(api: ApiClient, verb: str, body: dict[str, Any], pointer: str) -> None:
     """Unknown fields and wrong values are refused, never ignored."""
     path = await the_booking(api)
 

@@ -77,7 +77,7 @@ class TestVersions:
         ok(await api.request("PATCH", path_of(reservation), json={"notes": "x"}, headers={"If-Match": tag}))
 
     async def test_stale_comes_before_everything_that_is_judged(self, api: ApiClient) -> None:
-        """Who has not seen the present state is told that first: not that the time is taken or the status final."""
+        """A stale version is reported first: not that the time is taken or the status final."""
         await api.booked(TEN)
         reservation = await api.booked()
         ok(await api.verb(reservation, "cancel"))
@@ -168,7 +168,7 @@ class TestMerging:
         assert await api.read(reservation) == body
 
     async def test_metadata_has_its_limit_after_merging(self, api: ApiClient) -> None:
-        """Twenty keys with those that are there; one may go as another comes, and many nulls are no keys."""
+        """Twenty keys including the stored ones; one may go as another comes, and many nulls are no keys."""
         reservation = await api.booked(metadata={f"k{number}": number for number in range(20)})
 
         problem(await api.change(reservation, metadata={"new": 1}), "invalid", "/metadata")
@@ -292,7 +292,7 @@ class TestTimes:
 
     @pytest.mark.parametrize("spoken", ["Europe/London", "UTC", "Pacific/Auckland", None])
     async def test_a_long_day_stays_one_day(self, api: ApiClient, spoken: str | None) -> None:
-        """London's day of 25 hours is one day of London, in whichever zone somebody said it, also when it moves out."""
+        """London's day of 25 hours is one day of London, in whichever zone it was sent, also when it moves out."""
         await api.service("days", durationType="full-day", maxDays=5)
         for name, zone in (("attic", "Europe/London"), ("tent", "Europe/Berlin")):
             await api.resource(name, timezone=zone, services=["days"])
@@ -328,7 +328,7 @@ class TestTimes:
 class TestLoad:
     """What could add load is judged like a booking; what cannot is never refused for an overlap."""
 
-    async def test_a_move_onto_somebody_is_a_conflict(self, api: ApiClient) -> None:
+    async def test_a_move_onto_a_booking_is_a_conflict(self, api: ApiClient) -> None:
         """And nothing is changed by it."""
         taken = await api.booked(TEN)
         reservation = await api.booked()
@@ -340,7 +340,7 @@ class TestLoad:
         problem(await api.change(other, resource="room"), "conflict")
         assert await api.read(reservation) == reservation
 
-    async def test_it_is_not_in_its_own_way(self, api: ApiClient) -> None:
+    async def test_it_does_not_conflict_with_itself(self, api: ApiClient) -> None:
         """Half an hour later, over its own present time."""
         reservation = await api.booked()
 
@@ -377,7 +377,7 @@ class TestLoad:
         assert ok(await api.change(plain, guests=10_000))["units"] == 1
 
     @pytest.mark.parametrize("hours", [30, 6 * 24, 9 * 24])
-    async def test_what_was_made_long_is_in_the_way_to_its_end(self, api: ApiClient, hours: int) -> None:
+    async def test_a_lengthened_booking_blocks_to_its_end(self, api: ApiClient, hours: int) -> None:
         """Longer than anything there so far, here or on the resource that it was moved to."""
         end = NINE + hours * HOUR
         reservation = await api.booked()
@@ -388,8 +388,8 @@ class TestLoad:
         problem(await api.book(end - MINUTE, resource="hall"), "conflict")
         await api.booked(end - MINUTE)
 
-    async def test_what_was_made_short_is_still_in_the_way(self, api: ApiClient) -> None:
-        """Nine days that become six are looked up otherwise."""
+    async def test_a_shortened_booking_still_blocks(self, api: ApiClient) -> None:
+        """Nine days that become six are found by another query."""
         reservation = await api.booked(length=9 * DAY)
         ok(await api.change(reservation, endTime=render(NINE + 6 * DAY)))
 
@@ -397,7 +397,7 @@ class TestLoad:
         await api.booked(NINE + 6 * DAY)
 
     async def test_the_double_booked_can_do_all_that_adds_nothing(self, api: ApiClient) -> None:
-        """Notes, customer, guests that do not count, less time at either end: nobody is told of an overlap."""
+        """Notes, customer, guests that do not count, less time at either end: no overlap is reported."""
         first, second = await twins(api)
 
         for patch in (
@@ -452,7 +452,7 @@ class TestLoad:
         ok(await api.change(stay, notes="x"))
         ok(await api.verb(stay, "cancel"))
 
-    async def test_less_time_is_still_held_to_the_length(self, api: ApiClient) -> None:
+    async def test_less_time_is_still_checked_against_the_length(self, api: ApiClient) -> None:
         """A service's length is no overlap."""
         reservation = await api.booked(service="wash")
 
@@ -529,7 +529,7 @@ class TestLoad:
         ok(await api.request("PATCH", path, **forced))
 
     async def test_what_has_begun_can_be_prolonged(self, api: ApiClient) -> None:
-        """Nobody asks how far ahead a start lies that stays: longer, more guests, elsewhere, also by a move."""
+        """Notice and horizon do not apply to a start that stays, also with another length, guests or resource."""
         await api.service("long", durationType="flexible", minMinutes=60, maxMinutes=600, minimumNoticeMinutes=30)
         for name in ("salon", "attic"):
             await api.resource(name, services=["long"], capacity=9, capacityMode="guests")
@@ -572,7 +572,7 @@ class TestFinal:
 
     @pytest.mark.parametrize("verb", FINAL)
     async def test_it_takes_only_notes_and_metadata(self, api: ApiClient, verb: str) -> None:
-        """Whatever else the patch says, all of it is refused."""
+        """The whole patch is refused, whatever else is in it."""
         reservation = await api.booked()
         await api.begin(reservation)
         over = ok(await api.verb(reservation, verb))
@@ -593,7 +593,7 @@ class TestFinal:
         assert ok(await api.change(reservation, notes=None))["version"] == 4
 
     async def test_its_notes_are_no_load(self, api: ApiClient) -> None:
-        """Its time may be somebody else's by now."""
+        """An expired hold cannot be changed, because its time may be taken by now."""
         reservation = await api.booked()
         ok(await api.verb(reservation, "cancel"))
         await api.booked()
@@ -602,7 +602,7 @@ class TestFinal:
 
 
 class TestPermission:
-    """The cancellation notice binds moves as well, and nobody gets around it."""
+    """The cancellation notice applies to moves as well, and no sequence of changes evades it."""
 
     @pytest.fixture
     async def late(self, api: ApiClient) -> dict[str, Any]:

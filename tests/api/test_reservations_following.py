@@ -41,7 +41,7 @@ def time(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> Time:
 
 
 class Follower:
-    """Somebody who reads page after page and goes on from `next`, each time with the same filters."""
+    """A client that reads page after page and goes on from `next`, each time with the same filters."""
 
     def __init__(self, api: ApiClient, **filters: Any) -> None:
         self.api = api
@@ -81,7 +81,7 @@ async def test_the_last_ten_seconds_are_held_back(api: ApiClient, time: Time) ->
 
 
 async def test_every_page_has_a_next(api: ApiClient, time: Time) -> None:
-    """A full one, a last one and an empty one: each says where to go on, and nobody is shown twice."""
+    """A full, a last and an empty page each have the cursor to go on from, and no reservation is listed twice."""
     follower = Follower(api)
     assert await follower.poll() == []
     ids = [await booked_ago(api, time, 5 - index) for index in range(5)]
@@ -102,7 +102,7 @@ async def test_changes_of_one_instant_are_split_over_pages(api: ApiClient, time:
 
 
 async def test_filters_move_on_with_what_they_leave_out(api: ApiClient, time: Time) -> None:
-    """A page on which nothing matches leads past all that was looked at, and the filters hold on every page."""
+    """A page on which nothing matches leads past all that was read, and the filters hold on every page."""
     ids = [await booked_ago(api, time, 60 - index, resource="hall", customer="bob") for index in range(3)]
     narrow, wide = Follower(api, resource="room", customer="ann", status="confirmed"), Follower(api, resource="hall")
 
@@ -165,7 +165,7 @@ async def test_since_an_instant_to_come(api: ApiClient, time: Time) -> None:
     assert before not in follower.versions
 
 
-async def test_a_clock_that_is_behind_leads_nobody_back(api: ApiClient, time: Time) -> None:
+async def test_a_clock_that_is_behind_does_not_turn_a_reader_back(api: ApiClient, time: Time) -> None:
     """Another process that knows the clock a little worse shows nothing twice, and skips nothing."""
     first = await booked_ago(api, time, 10)
     follower = Follower(api)
@@ -180,7 +180,7 @@ async def test_a_clock_that_is_behind_leads_nobody_back(api: ApiClient, time: Ti
 
 
 def test_no_writer_may_be_later_than_followers_wait() -> None:
-    """The longest way of a stamp, with a clock that was known badly, is shorter than what is held back."""
+    """The longest delay of a stamp, with the worst error of the clock, is shorter than the margin of the list."""
     assert COMMIT_SECONDS < FRESH_SECONDS
     assert FRESH_SECONDS + SKEW_SECONDS < FOLLOWER_LAG_SECONDS
 
@@ -214,7 +214,7 @@ class World:
             pass
 
     async def show(self) -> None:
-        """Let those be seen whose time has come."""
+        """Let the reservations be listed whose stamps are older than the margin."""
         shown = [each for each in self.pending if each[0] <= self.time.now]
         self.pending = [each for each in self.pending if each not in shown]
         for _, identity, stamp in shown:

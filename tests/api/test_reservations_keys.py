@@ -56,7 +56,7 @@ class TestScopes:
 
     @pytest.mark.parametrize(("method", "below", "body"), WRITES)
     async def test_writing(self, api: ApiClient, method: str, below: str, body: Any) -> None:
-        """Refused before the body is looked at and before anything is told of the reservation."""
+        """The refusal comes before the body is read and discloses nothing of the reservation."""
         reservation = await api.booked()
         reader = await api.with_scopes(READ, *OTHERS)
         before = await api.contents()
@@ -79,7 +79,7 @@ class TestScopes:
         assert await api.read(reservation) == reservation
 
     async def test_who_may_only_write_sees_what_it_did(self, api: ApiClient) -> None:
-        """Its own answers are whole; who is in the way is told by times alone."""
+        """Its own answers are complete; conflicting reservations are shown by their times alone."""
         clerk = await api.with_scopes(WRITE)
         reservation = await clerk.booked()
 
@@ -98,7 +98,7 @@ class TestBound:
         return await api.with_scopes(READ, WRITE, customer="ann")
 
     async def test_it_books_for_its_customer(self, api: ApiClient, ann: ApiClient) -> None:
-        """Also where it says nobody."""
+        """Its bookings are for its customer, also where the body names none."""
         mine = [await ann.booked(service="cut"), await ann.booked(NINE + HOUR, service="cut", customer="ann")]
 
         assert [each["customer"] for each in mine] == ["ann", "ann"]
@@ -129,7 +129,7 @@ class TestBound:
     async def test_a_strangers_reservation_is_not_there(
         self, api: ApiClient, ann: ApiClient, method: str, below: str, body: Any, whose: str | None
     ) -> None:
-        """404 in the same words as for an id that there never was; nothing happens to it, no version is told."""
+        """404 in the same words as for an id that there never was; it is unchanged, and no version is disclosed."""
         of = {} if whose is None else {"customer": whose}
         theirs = created(await api.post(booking_body(expiresInSeconds=60) | of))
         details = []
@@ -142,7 +142,7 @@ class TestBound:
         assert await api.read(theirs) == theirs
 
     async def test_lists_show_only_its_own(self, api: ApiClient, ann: ApiClient) -> None:
-        """Whatever is filtered by; another's history is not found."""
+        """No filter shows another customer's reservations; another's history is not found."""
         mine = await ann.booked(service="cut")
         await api.booked(NINE + HOUR, customer="bob")
         await api.booked(NINE + 2 * HOUR)
@@ -220,7 +220,7 @@ class TestOnlyWithAService:
         return await api.with_scopes(READ, WRITE, customer="ann")
 
     async def test_it_books_nothing_without_one(self, api: ApiClient, ann: ApiClient) -> None:
-        """Neither alone nor as a member of a group, nor held; the field is named, and nothing is written."""
+        """Neither alone nor as a member of a group, nor as a hold; the field is named, and nothing is written."""
         before = await api.contents()
         day = {"startTime": "1999-01-04T09:00:00Z", "endTime": "1999-10-31T09:00:00Z"}
         for body in (booking_body(), booking_body(expiresInSeconds=60), booking_body() | day):
@@ -231,7 +231,7 @@ class TestOnlyWithAService:
         assert await api.contents() == before
 
     async def test_it_does_not_get_rid_of_one(self, api: ApiClient, ann: ApiClient) -> None:
-        """Whether held, asked for or confirmed; null in a patch is refused."""
+        """Null in a patch is refused for a hold, a request and a confirmed booking."""
         await api.service("asked", approval=True)
         await api.resource("studio", services=["asked"], capacity=4)
         in_the_salon: dict[str, Any] = {"resource": "salon", "service": "planned"}
@@ -242,7 +242,7 @@ class TestOnlyWithAService:
             assert await api.read(each) == each
 
     async def test_what_has_none_is_not_moved(self, api: ApiClient, ann: ApiClient) -> None:
-        """Somebody else booked it so: a patch and a move are refused, while notes and cancelling are allowed."""
+        """Without a service its booking cannot be patched in time or moved; notes and cancelling are allowed."""
         plain = await api.booked(customer="ann")
         later = render(NINE + 5 * HOUR)
         problem(await ann.change(plain, startTime=later), "forbidden")

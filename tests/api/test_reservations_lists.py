@@ -38,7 +38,7 @@ BAD_PARAMETERS: list[tuple[str, Any]] = [
 
 
 def packed(marks: Any) -> str:
-    """A cursor as somebody might make it."""
+    """A forged cursor."""
     return base64.urlsafe_b64encode(json.dumps(marks, separators=(",", ":")).encode()).rstrip(b"=").decode()
 
 
@@ -119,7 +119,7 @@ class TestFilters:
         assert ok(await api.get("/v1/customers/ann/reservations"))["items"] == [made_one]
 
     async def test_by_resource_and_customer(self, api: ApiClient) -> None:
-        """Alone and together; of nobody there is nothing."""
+        """Filters work alone and together; an unknown customer has no reservations."""
         for resource, customer in (("room", "ann"), ("room", "bob"), ("hall", "ann")):
             await api.booked(resource=resource, customer=customer)
         await api.booked()
@@ -131,7 +131,7 @@ class TestFilters:
         assert await api.ids(resource="nowhere") == []
 
     async def test_by_status(self, api: ApiClient) -> None:
-        """A hold whose time is over is expired in every list, whoever has written that down, and pending in none."""
+        """A hold whose time is over is expired in every list, stored as such or not, and pending in none."""
         ids = await status_of_each(api)
 
         for status in STATUSES:
@@ -212,7 +212,7 @@ class TestFilters:
         assert await api.ids(updatedSince=render(base), resource="hall") == []
 
     async def test_every_change_is_an_update(self, api: ApiClient) -> None:
-        """Whatever is done to it, and by which way: the change is stamped with the moment at which it was made."""
+        """Every change, by every route, is stamped with the moment at which it was made."""
         reservation = await api.booked(expiresInSeconds=60)
         changes: list[Callable[[], Awaitable[Response]]] = [
             lambda: api.verb(reservation, "extend", expiresInSeconds=120),
@@ -241,7 +241,7 @@ class TestPages:
     """Order, cursors, limits."""
 
     async def test_by_start_then_id(self, api: ApiClient) -> None:
-        """Whatever the order in which they were made, and whatever the page's size."""
+        """The order of the list depends neither on the order of creation nor on the page's size."""
         reservations = [await api.booked(NINE + (index * 7 % 5) * HOUR) for index in range(12)]
         expected = [each["id"] for each in sorted(reservations, key=lambda each: (each["startTime"], each["id"]))]
 
@@ -250,13 +250,13 @@ class TestPages:
             assert [*chain(*found)] == expected
 
     async def test_a_full_last_page_has_no_next(self, api: ApiClient) -> None:
-        """The end is told with the last item, not by an empty page after it."""
+        """The last item marks the end, and no empty page comes after it."""
         for index in range(4):
             await api.booked(NINE + index * HOUR)
 
         assert [len(page) for page in await pages(api, 2)] == [2, 2]
 
-    async def test_fifty_if_nobody_says(self, api: ApiClient) -> None:
+    async def test_fifty_by_default(self, api: ApiClient) -> None:
         """The default of a page; 200 is the most."""
         first = await api.stored(await api.booked())
         copies = [first | {"_id": type(first["_id"])()} for _ in range(201)]
@@ -282,7 +282,7 @@ class TestPages:
         assert found == [each["id"] for each in reservations]
 
     async def test_what_comes_between_moves_nothing(self, api: ApiClient) -> None:
-        """Made, cancelled or filled in before and behind the cursor: nobody who was there is skipped or repeated."""
+        """Made, cancelled or filled in before and behind the cursor: no earlier reservation is skipped or repeated."""
         there = [await api.booked(NINE + index * HOUR) for index in range(6)]
         page = ok(await api.get(RESERVATIONS, limit=3))
         await api.booked(NINE - HOUR)
@@ -304,7 +304,7 @@ class TestPages:
         assert [len(page) for page in found] == [2, 1]
 
     async def test_a_cursor_that_is_none_is_refused(self, api: ApiClient) -> None:
-        """Whatever somebody made of it; on both lists."""
+        """A forged cursor is refused on both lists."""
         for _ in range(2):
             await api.booked(customer="ann")
         cursor = ok(await api.get(RESERVATIONS, limit=1))["next"]
@@ -326,7 +326,7 @@ class TestHistory:
     PATH = "/v1/customers/ann/reservations"
 
     async def test_newest_start_first(self, api: ApiClient) -> None:
-        """All of that customer's, in every status, and nobody else's; over pages too."""
+        """All of that customer's, in every status, and of no other customer; over pages too."""
         reservations = [await api.booked(NINE + (index * 3 % 4) * HOUR, customer="ann") for index in range(7)]
         await api.booked(customer="bob")
         await api.booked()

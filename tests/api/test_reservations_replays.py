@@ -124,7 +124,7 @@ class TestReplay:
         created(await api.book(key="k"))
         assert await api.contents() == before
 
-    async def test_without_a_key_nothing_is_kept(self, api: ApiClient) -> None:
+    async def test_without_a_key_no_answer_is_stored(self, api: ApiClient) -> None:
         """And a key is never shown."""
         plain = await api.booked()
         keyed = created(await api.book(NINE + HOUR, key="k"))
@@ -143,7 +143,7 @@ class TestReplay:
         assert sorted("Idempotent-Replayed" in answer.headers for answer in answers) == [False] + [True] * 31
 
     async def test_two_bodies_at_once_make_one_booking(self, api: ApiClient) -> None:
-        """One of them wins; whoever sent the other is told."""
+        """One of them wins; the other body is refused as a mismatch."""
         starts = [NINE, NINE + 5 * HOUR] * 8
         answers = await asyncio.gather(*(api.book(start, key="k") for start in starts))
         wins = {start for start, answer in zip(starts, answers, strict=True) if answer.status_code == 201}

@@ -19,7 +19,7 @@ async def edit(api: ApiClient, *, force: bool = False, **patch: Any) -> httpx.Re
 
 
 def listed(reservation: dict[str, Any]) -> dict[str, Any]:
-    """What the list of the stranded says of one."""
+    """The entry of a reservation in the list of the stranded."""
     names = ("id", "version", "customer", "startTime", "endTime", "status")
     return {name: reservation[name] for name in names if name in reservation}
 
@@ -49,7 +49,7 @@ async def assert_strands(api: ApiClient, reservations: list[dict[str, Any]], **p
 
 
 async def test_less_capacity_strands_those_who_share_an_instant(api: ApiClient) -> None:
-    """Bookings, holds and requests alike, with their versions; not those that have room for themselves."""
+    """Bookings, holds and requests alike, with their versions; not the bookings that still have room."""
     first = await api.booked(customer="ann")
     hold = await api.booked(NINE + 30 * MINUTE, expiresInSeconds=60)
     await api.booked(NINE + 3 * HOUR)
@@ -59,7 +59,7 @@ async def test_less_capacity_strands_those_who_share_an_instant(api: ApiClient) 
 
 
 async def test_touching_bookings_have_room_for_one(api: ApiClient) -> None:
-    """It is the peak that counts, not the number; as low as the peak nobody is stranded."""
+    """It is the peak that counts, not the number; a capacity as low as the peak strands no booking."""
     for hour in range(3):
         await api.booked(NINE + hour * HOUR)
 
@@ -116,7 +116,7 @@ async def test_what_has_ended_has_nothing_to_lose(api: ApiClient) -> None:
 
 
 async def test_a_service_that_goes_strands_those_who_booked_it(api: ApiClient) -> None:
-    """And nobody else; one that comes strands nobody."""
+    """A service that goes strands its bookings alone; one that comes strands none."""
     await api.service("wash")
     cut = await api.booked(service="cut")
     await api.booked(NINE + 3 * HOUR, service="dye")
@@ -126,7 +126,7 @@ async def test_a_service_that_goes_strands_those_who_booked_it(api: ApiClient) -
     await assert_strands(api, [cut], services=["dye"])
 
 
-async def test_what_was_wrong_before_is_not_told_again(api: ApiClient) -> None:
+async def test_what_was_wrong_before_is_not_listed_again(api: ApiClient) -> None:
     """Once forced, further edits are not about the same bookings."""
     for _ in range(3):
         await api.booked()
@@ -195,7 +195,7 @@ async def test_those_left_can_be_confirmed_cancelled_and_moved_away(api: ApiClie
 
 
 async def test_stale_comes_before_stranding(api: ApiClient) -> None:
-    """Who edits what it has not seen is told so first."""
+    """A stale version is reported before stranded bookings."""
     await api.booked()
     answer = await api.request("PATCH", ROOM, json={"active": False}, headers={"If-Match": '"7"'})
 

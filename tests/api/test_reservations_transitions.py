@@ -46,7 +46,7 @@ async def in_status(api: ApiClient, status: str) -> dict[str, Any]:
 
 
 async def ready_for(api: ApiClient, verb: str) -> dict[str, Any]:
-    """A reservation that the verb can be said of: a hold to be confirmed, else one that has begun."""
+    """A reservation that the verb applies to: a hold to be confirmed, else one that has begun."""
     reservation = await in_status(api, "pending" if verb in {"confirm", "extend"} else "confirmed")
     if verb in {"complete", "no-show"}:
         await api.begin(reservation)
@@ -79,7 +79,7 @@ class TestTransitions:
                 assert await api.read(reservation) == reservation
 
     @pytest.mark.parametrize("verb", VERBS)
-    async def test_a_reason_is_kept_with_its_change(self, api: ApiClient, verb: str) -> None:
+    async def test_a_reason_is_stored_with_its_change(self, api: ApiClient, verb: str) -> None:
         """In the history, with who, when, from and to; a repetition with another reason changes nothing."""
         reservation = await ready_for(api, verb)
         clerk = await api.with_scopes("reservations:write")
@@ -100,7 +100,7 @@ class TestTransitions:
 
     @pytest.mark.parametrize("verb", VERBS)
     async def test_a_body_may_be_left_out(self, api: ApiClient, verb: str) -> None:
-        """No body, an empty one, or an empty object: nothing is said, so no reason is kept."""
+        """Without a body, with an empty one, or with an empty object no reason is stored."""
         empty = {"content": b"", "headers": {"Content-Type": "application/json"}}
         sendings: list[dict[str, Any]] = [{}, empty, {"json": {}}]
         for send in sendings:
@@ -124,7 +124,7 @@ class TestTransitions:
         ok(await api.request("POST", path, headers={"Idempotency-Key": "k"}, **other))
 
     async def test_the_double_booked_can_be_ended(self, api: ApiClient) -> None:
-        """Cancelled, completed, confirmed: no overlap is in the way of what adds nothing."""
+        """Cancelled, completed, confirmed: no overlap blocks a change that adds nothing."""
         reservations = [await in_status(api, "confirmed")]
         for day in range(1, 4):
             fields: dict[str, Any] = {"expiresInSeconds": 60} if day == 3 else {}
@@ -140,7 +140,7 @@ class TestTransitions:
 
 
 class TestHolds:
-    """Held for a while, then free."""
+    """A hold blocks its time for a while, then the time is free."""
 
     async def test_a_hold_is_pending_until_its_end(self, api: ApiClient) -> None:
         """From now, by the seconds asked for; it blocks like a booking."""
@@ -170,7 +170,7 @@ class TestHolds:
         assert "expiresAt" not in await api.stored(hold)
 
     async def test_at_its_end_it_reads_as_expired(self, api: ApiClient) -> None:
-        """Before anybody has written that: nothing is stored by reading."""
+        """It is shown as expired before that is stored; reading stores nothing."""
         hold = await api.booked(expiresInSeconds=60)
         await api.expire(hold)
         body = await api.read(hold)
@@ -192,7 +192,7 @@ class TestHolds:
         assert (await api.stored(hold))["version"] == 1
 
     async def test_who_takes_its_place_writes_it_down(self, api: ApiClient) -> None:
-        """In the same step, with a line in its history; from then on it stays expired for everybody."""
+        """In the same step, with a line in its history; from then on it stays expired for every caller."""
         hold = await api.booked(expiresInSeconds=60)
         before = await api.booked(NINE - 30 * MINUTE, 30 * MINUTE, expiresInSeconds=60)
         touching = [before, await api.booked(NINE + HOUR, expiresInSeconds=60)]
@@ -215,7 +215,7 @@ class TestHolds:
         problem(await api.change(hold, notes="x"), "hold-expired")
 
     async def test_a_move_takes_its_place_as_well(self, api: ApiClient) -> None:
-        """Whatever adds load marks what it meets."""
+        """Every change that adds load marks the expired holds that it meets."""
         hold = await api.booked(expiresInSeconds=60)
         await api.expire(hold)
         mover = await api.booked(NINE + 2 * HOUR)
@@ -223,7 +223,7 @@ class TestHolds:
 
         assert (await api.stored(hold))["status"] == "expired"
 
-    async def test_an_expired_hold_is_in_nobodys_way(self, api: ApiClient) -> None:
+    async def test_an_expired_hold_blocks_no_booking(self, api: ApiClient) -> None:
         """Neither in a conflict nor in what an edit strands."""
         hold = await api.booked(expiresInSeconds=60)
         await api.expire(hold)
@@ -311,7 +311,7 @@ class TestApproval:
         assert ok(await api.verb(hold, "confirm"))["status"] == "confirmed"
 
     async def test_a_request_stays_one_without_its_service(self, api: ApiClient) -> None:
-        """Whoever asked changes neither its service nor, when it has none any more, its status; an admin does."""
+        """A caller without `reservations:admin` changes neither its service nor, once it has none, its status."""
         await api.service("cut")
         await api.resource("salon", services=["asked", "cut"])
         clerk = await api.with_scopes("reservations:write", "reservations:read")
@@ -346,7 +346,7 @@ class TestApproval:
         problem(await clerk.verb(request, "confirm"), "forbidden")
 
     async def test_confirm_judges_no_rule_again(self, api: ApiClient) -> None:
-        """What was held stays held: the service switched off, taken away, its start past."""
+        """A pending reservation is confirmed although its service was deactivated or removed, or its start is past."""
         hold = await api.booked(service="asked")
         ok(await api.edit("/v1/services/asked", active=False, minimumNoticeMinutes=60))
         path = "/v1/resources/room"
@@ -373,7 +373,7 @@ class TestCancellationNotice:
         return api
 
     async def test_inside_it_only_an_admin_cancels(self, salon: ApiClient) -> None:
-        """Before it everybody; inside it, and after the start, 409 names the scope and until when it was possible."""
+        """Before it any caller may; inside it, and after the start, 409 names the scope and the latest time."""
         clerk = await salon.with_scopes("reservations:write", "reservations:read")
         now = salon.store.clock.now()
         early, late = [
@@ -414,8 +414,8 @@ class TestWhatTookPlace:
     """Complete and no-show speak of what was, and give nothing up that is to come."""
 
     @pytest.mark.parametrize("verb", ["complete", "no-show"])
-    async def test_nothing_is_said_before_the_start(self, api: ApiClient, verb: str) -> None:
-        """For everybody it is 409 until the start and nothing changes; from the start on it is done."""
+    async def test_the_outcome_is_not_recorded_before_the_start(self, api: ApiClient, verb: str) -> None:
+        """For every caller it is 409 until the start and nothing changes; from the start on it is done."""
         clerk = await api.with_scopes("reservations:write", "reservations:read")
         booking = await api.booked()
         for who in (api, clerk):
@@ -453,7 +453,7 @@ class TestHoldLimit:
                 await api.add("customers", id=name)
             yield api
 
-    async def test_of_a_customer_whoever_asks(self, thrifty: ApiClient) -> None:
+    async def test_of_a_customer_across_keys(self, thrifty: ApiClient) -> None:
         """Over all keys, for each customer by itself; nothing is written by the one too many."""
         clerk = await thrifty.with_scopes("reservations:write")
         for caller in (thrifty, clerk):
@@ -520,7 +520,7 @@ class TestHoldLimit:
                 await api.booked(expiresInSeconds=60)
                 await api.booked(customer="ann", expiresInSeconds=60)
 
-    async def test_twenty_if_nobody_says(self, api: ApiClient) -> None:
+    async def test_twenty_by_default(self, api: ApiClient) -> None:
         """The default of a customer; a key has more."""
         await api.resource("hall", capacity=100)
         for _ in range(20):
@@ -533,7 +533,7 @@ class TestHoldLimit:
         await api.booked(resource="hall", expiresInSeconds=60)
 
     async def test_a_repeated_key_is_answered_at_the_limit_too(self, thrifty: ApiClient) -> None:
-        """It makes no further hold; with another body it is told so; a new key is one too many."""
+        """A replay makes no further hold; with another body it is a mismatch; a new key is refused by the limit."""
         first = await thrifty.book(expiresInSeconds=60, key="a")
         created(await thrifty.book(expiresInSeconds=60, key="b"))
         again = await thrifty.book(expiresInSeconds=60, key="a")

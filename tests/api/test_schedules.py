@@ -61,10 +61,10 @@ async def fits(api: ApiClient, start: str, end: str) -> bool:
     return False
 
 
-# What is said is kept.
+# Schedules and times off are stored as they were sent.
 
 
-async def test_a_resource_is_always_open_unless_said_otherwise(api: ApiClient) -> None:
+async def test_a_resource_without_a_schedule_is_always_open(api: ApiClient) -> None:
     """Its schedule then says nothing, and has the version of the resource."""
     await api.resource()
     answer = await api.get(SCHEDULE)
@@ -75,7 +75,7 @@ async def test_a_resource_is_always_open_unless_said_otherwise(api: ApiClient) -
 
 
 @pytest.mark.parametrize("schedule", [FULL, NINE_TO_FIVE, {"weekly": []}, {"overrides": []}])
-async def test_a_schedule_is_kept_as_it_was_said(api: ApiClient, schedule: dict[str, Any]) -> None:
+async def test_a_schedule_is_stored_as_it_was_sent(api: ApiClient, schedule: dict[str, Any]) -> None:
     """Read, edited and put back: the same fields, no more; empty and absent stay apart."""
     await api.resource()
     answer = await put(api, schedule)
@@ -100,8 +100,8 @@ async def test_a_schedule_can_be_taken_back(api: ApiClient) -> None:
     assert await fits(api, "01-10 03:00", "01-10 04:00")
 
 
-async def test_a_time_off_is_kept_as_it_was_said(api: ApiClient) -> None:
-    """Dates stay dates, instants are told in UTC; it is where its Location says, until it is deleted."""
+async def test_a_time_off_is_stored_as_it_was_sent(api: ApiClient) -> None:
+    """Dates stay dates, instants are answered in UTC; it is found under its Location until it is deleted."""
     await api.resource(timezone="Europe/Berlin")
     days = await go(api, {**DAY, "reason": "flu"})
     hours = await go(api, {"from": "2030-01-09T09:00:00+01:00", "to": "2030-01-09T12:30:00.5+01:00"})
@@ -127,7 +127,7 @@ async def test_a_time_off_is_kept_as_it_was_said(api: ApiClient) -> None:
 
 
 async def test_times_off_come_in_pages(api: ApiClient) -> None:
-    """In the order in which they were added, each once, whatever is deleted in between."""
+    """They are listed in the order in which they were added, each once, whatever is deleted meanwhile."""
     await api.resource()
     added = [created(await go(api, {"from": f"2030-01-{day:02}", "to": "2030-02-01"}))["id"] for day in range(9, 4, -1)]
     first = await api.get(TIME_OFF, limit=2)
@@ -209,7 +209,7 @@ async def test_anybody_reads_and_few_write(api: ApiClient) -> None:
     ok(await put(writer, {}))
 
 
-async def test_nothing_of_nobody(api: ApiClient) -> None:
+async def test_an_unknown_resource_is_not_found(api: ApiClient) -> None:
     """A resource that is not there has no schedule and no time off, and gets none."""
     await api.resource()
     off = created(await go(api))["id"]
@@ -255,7 +255,7 @@ BAD_SCHEDULES: list[tuple[Any, list[str]]] = [
 
 @pytest.mark.parametrize(("schedule", "pointers"), BAD_SCHEDULES)
 async def test_a_bad_schedule_is_refused_whole(api: ApiClient, schedule: Any, pointers: list[str]) -> None:
-    """With a pointer to each fault, and nothing of it is kept."""
+    """The refusal has a pointer to each fault, and nothing is stored."""
     await api.resource()
     ok(await put(api, NINE_TO_FIVE))
     before = await api.contents()
@@ -315,7 +315,7 @@ BAD_TIMES_OFF: list[tuple[Any, list[str]]] = [
 
 @pytest.mark.parametrize(("off", "pointers"), BAD_TIMES_OFF)
 async def test_a_bad_time_off_is_refused(api: ApiClient, off: Any, pointers: list[str]) -> None:
-    """With a pointer to each fault, and nothing of it is kept."""
+    """The refusal has a pointer to each fault, and nothing is stored."""
     await api.resource()
     before = await api.contents()
 
@@ -324,7 +324,7 @@ async def test_a_bad_time_off_is_refused(api: ApiClient, off: Any, pointers: lis
 
 
 async def test_a_day_that_its_zone_skipped_is_no_time_off(api: ApiClient) -> None:
-    """It has no first instant of its own, so nobody could be away then."""
+    """It has no first instant of its own, so a time off cannot begin or end there."""
     await api.resource(timezone="Pacific/Apia")
 
     problem(await go(api, {"from": "2011-12-30", "to": "2011-12-31"}), "invalid", "/to")
@@ -394,7 +394,7 @@ async def test_explain_says_what_booking_says(api: ApiClient) -> None:
             assert explanation["checks"] == problem(answer, "rule")["checks"]
 
 
-async def test_force_lets_somebody_in_after_hours(api: ApiClient) -> None:
+async def test_force_books_after_hours(api: ApiClient) -> None:
     """With `reservations:admin` schedule and time off are lifted, the capacity never."""
     await api.resource()
     ok(await put(api, {"weekly": []}))
@@ -445,7 +445,7 @@ async def test_windows_that_meet_are_one(api: ApiClient) -> None:
 
 
 async def test_an_override_replaces_its_date(api: ApiClient) -> None:
-    """Other hours, closed, or opened where it never is; it is named where it is in the way."""
+    """Other hours, closed, or opened where it never is; a refusal names the override that blocks."""
     await api.resource()
     overrides = [
         {"date": "2030-01-07", "windows": [{"from": "13:00", "to": "15:00"}, {"from": "23:00", "to": "01:00"}]},
@@ -507,7 +507,7 @@ async def test_time_off_knows_the_clocks(api: ApiClient, off: dict[str, str], st
 
 
 async def test_a_new_zone_moves_days_and_hours_but_no_instants(api: ApiClient) -> None:
-    """What was said in local time means the new zone's from then on; the answers stay as they were said."""
+    """Local times are those of the new zone from then on; the answers stay as they were sent."""
     await api.resource()
     ok(await put(api, NINE_TO_FIVE))
     days = created(await go(api, {"from": "2030-01-08", "to": "2030-01-09"}))
@@ -526,7 +526,7 @@ async def test_a_new_zone_moves_days_and_hours_but_no_instants(api: ApiClient) -
     assert not await fits(api, "01-09 10:00", "01-09 11:00")
 
 
-# Who would be stranded is told.
+# A refusal lists the bookings that would be stranded.
 
 STRANDING: list[tuple[str, str, dict[str, Any], bool]] = [
     ("PUT", SCHEDULE, {"weekly": [{"days": WEEK, "from": "10:00", "to": "19:00"}]}, False),
@@ -547,7 +547,7 @@ STRANDING: list[tuple[str, str, dict[str, Any], bool]] = [
 async def test_who_would_be_stranded_is_listed(
     api: ApiClient, method: str, path: str, body: dict[str, Any], *, everybody: bool
 ) -> None:
-    """Those that lose their room or break a rule by it, and nobody else; forced it is done, and they stay."""
+    """Only bookings that lose their room or break a rule by it are listed; forced it is done, and they stay."""
     await api.service()
     await api.add("customers", id="ada")
     await api.resource(services=["cut"], capacity=2)
@@ -590,7 +590,7 @@ async def test_only_what_blocks_and_is_to_come_can_be_stranded(api: ApiClient) -
     assert [each["id"] for each in refusal["reservations"]] == [lasts["id"], hold["id"]]
 
 
-async def test_a_change_that_takes_nothing_strands_nobody(api: ApiClient) -> None:
+async def test_a_change_that_takes_nothing_strands_no_booking(api: ApiClient) -> None:
     """Who was let in after hours is no reason to refuse other hours, and more room needs no force."""
     await api.resource()
     ok(await put(api, NINE_TO_FIVE))
@@ -636,7 +636,7 @@ async def test_many_are_counted_and_a_hundred_are_listed(api: ApiClient) -> None
 
 
 async def test_a_sick_day_is_three_calls(api: ApiClient) -> None:
-    """See who is affected, move or cancel them with the versions that were told, close the day."""
+    """Affected bookings are moved or cancelled with the listed versions, then the day is closed."""
     await api.resource()
     await api.add("customers", id="ada", phone="+49 30 1234")
     booked = [await api.booked(NINE + n * HOUR, customer="ada") for n in range(3)]

@@ -286,7 +286,7 @@ class TestHealth:
             "click"
         }
 
-    def test_nobody_can_be_asked(self, tmp_path: Path) -> None:
+    def test_an_unreachable_process_is_unhealthy(self, tmp_path: Path) -> None:
         """A worker without its database is exit code 2 and a sentence; an app that is not there is 1."""
         unset = run_reserva("health", "worker", cwd=tmp_path)
         away = run_reserva("health", "worker", cwd=tmp_path, MONGODB_URL="mongodb://127.0.0.1:1/")

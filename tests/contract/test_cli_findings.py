@@ -94,7 +94,7 @@ def test_a_finding_is_shown(url: str) -> None:
     assert "There is no finding" in called(url, "show", "0" * 24, code=2).stderr
 
 
-def test_words_are_said_of_several(url: str) -> None:
+def test_several_findings_are_reviewed_at_once(url: str) -> None:
     """By the user of the terminal or whoever they say; 1 if one of them was refused, and the others are done."""
     first, second, third = ids(url)
     until = "2031-01-01"

@@ -136,7 +136,7 @@ class Asking(threading.Thread):
             self.broken = error
 
 
-def test_a_lame_duck_loses_nobody(key: str, database_url: str) -> None:
+def test_a_lame_duck_loses_no_request(key: str, database_url: str) -> None:
     """After SIGTERM it is not ready, answers on, and ends each connection by its answer; none is cut."""
     with serving("--workers", "2", MONGODB_URL=database_url, RESERVA_LAME_DUCK_SECONDS="3") as (port, app):
         clients = [Asking(port) for _ in range(40)]

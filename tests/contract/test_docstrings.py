@@ -108,12 +108,12 @@ def test_everything_public_has_a_docstring() -> None:
     assert [each.name for each in EVERYTHING if not each.docstring] == []
 
 
-def test_errors_are_told() -> None:
+def test_errors_are_documented() -> None:
     """Whoever calls a function that raises finds in its docstring what."""
     assert silent_of_errors(EVERYTHING) == []
 
 
-def test_units_are_told() -> None:
+def test_units_are_documented() -> None:
     """A number that is a length of time or of anything else says in what it is counted."""
     assert silent_of_units(EVERYTHING) == []
 

@@ -403,7 +403,7 @@ UNSEEN = ["guards", "pools", "reach", "foreign_occupancies", "clock"]
 METHODS_OF_OTHERS = {name for kind in (list, dict, set, asyncio.Lock) for name in dir(kind)}
 
 
-def test_whoever_writes_for_a_request_says_so_before() -> None:
+def test_every_write_for_a_request_is_declared_before() -> None:
     """Else a request that is late would be answered with the word that nothing was done.
 
     A method of a store says so itself, or whoever calls it does.

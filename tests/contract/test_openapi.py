@@ -185,7 +185,7 @@ def test_changes_need_a_version(described: dict[str, Any]) -> None:
             assert list(content) == ["application/merge-patch+json"], path
 
 
-def test_versions_are_told_as_tags(described: dict[str, Any]) -> None:
+def test_versions_are_described_as_tags(described: dict[str, Any]) -> None:
     """Whatever answers one object with a version has an ETag, and what makes one a Location."""
     tagged = 0
     for path, method, operation in operations(described):
@@ -257,7 +257,7 @@ def test_nothing_is_referred_to_that_is_not_there(described: dict[str, Any]) -> 
     assert referred == set(described["components"]["schemas"])
 
 
-def test_bodies_that_may_be_left_out_are_told_of(described: dict[str, Any]) -> None:
+def test_optional_bodies_are_described(described: dict[str, Any]) -> None:
     """Verbs need none; what makes or changes something does."""
     for path, method, operation in operations(described):
         if "requestBody" in operation:

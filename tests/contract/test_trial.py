@@ -195,7 +195,7 @@ def test_make_is_killed(home: Path) -> None:
     assert all_gone(children)
 
 
-def test_leftovers_are_told_by_start_time(home: Path) -> None:
+def test_leftovers_are_recognised_by_start_time(home: Path) -> None:
     """A start ends what a killed trial left, but not a stranger that has one of its ids now."""
     sleep = ["sleep", "600"]
     with running_command(sleep, env={}) as left, running_command(sleep, env={}) as stranger:

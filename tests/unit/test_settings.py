@@ -173,7 +173,7 @@ class TestFiles:
 
         assert refused(monkeypatch, RESERVA_MODE_FILE=str(tmp_path / "mode")).startswith("RESERVA_MODE: must be")
 
-    def test_both_ways_at_once(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_a_value_and_a_file_at_once(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """Two values are no value; an empty variable is none, as templates leave it."""
         (tmp_path / "url").write_text("redis://queue")
         monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "url"))

@@ -296,7 +296,7 @@ class TestTranslation:
 
         assert read == [expected if isinstance(expected, LeftOut) else (datetime(2026, 3, 8, 9, tzinfo=UTC), expected)]
 
-    def test_before_seconds_can_be_told_from_milliseconds(self) -> None:
+    def test_before_seconds_can_be_distinguished_from_milliseconds(self) -> None:
         """A text of 1970 is that instant, and no number of seconds."""
         assert spans(Shape(start="s", end="e"), {"s": "1970-01-02", "e": "1970-01-03"}) == [
             ("01-02T00:00", "01-03T00:00")

@@ -130,7 +130,7 @@ async def test_who_arrives_together_shares_a_transaction(driver: Scripted) -> No
     assert names(intents) == ["a", "b", "a", "c"]
 
 
-async def test_running_batches_never_share_a_lane_and_nobody_overtakes(driver: Scripted) -> None:
+async def test_running_batches_never_share_a_lane_and_no_intent_overtakes(driver: Scripted) -> None:
     """While one batch holds a resource, who wants it waits, and so does a younger wish; others go ahead."""
     committer = committer_over(driver)
     first = submit(committer, "a")
@@ -211,7 +211,7 @@ async def test_who_has_less_time_left_than_a_batch_takes_is_in_none(driver: Scri
 
 
 @pytest.mark.promise("deadlines")
-async def test_who_was_taken_is_told_at_the_end_of_its_time_that_nobody_knows(driver: Scripted) -> None:
+async def test_the_outcome_of_a_running_intent_is_unknown_at_its_deadline(driver: Scripted) -> None:
     """While the batch goes on the caller gets the ids to look for; what comes of it later is not told to anybody."""
     committer = committer_over(driver)
     wish = booking_of(resource="a", deadline_seconds=0.05)
@@ -228,7 +228,7 @@ async def test_who_was_taken_is_told_at_the_end_of_its_time_that_nobody_knows(dr
 
 
 @pytest.mark.promise("deadlines")
-async def test_a_batch_that_has_sent_nothing_at_the_end_of_somebodys_time_never_does(driver: Scripted) -> None:
+async def test_an_intent_that_was_not_sent_by_its_deadline_never_is(driver: Scripted) -> None:
     """Nothing was done, the caller is told so, and that stays true; who shared the batch goes again."""
     driver.sends = False
     committer = committer_over(driver)
@@ -250,7 +250,7 @@ async def test_a_batch_that_has_sent_nothing_at_the_end_of_somebodys_time_never_
     assert [len(batch) for batch in driver.seen] == [2, 1]
 
 
-async def test_who_was_told_is_in_no_half_of_a_batch_that_failed(driver: Scripted) -> None:
+async def test_an_answered_intent_is_in_no_half_of_a_batch_that_failed(driver: Scripted) -> None:
     """A failure that names nobody halves the batch; a half with somebody whose time ended meanwhile sends nothing."""
     driver.sends = False
     committer = committer_over(driver)
@@ -276,7 +276,7 @@ async def test_who_was_told_is_in_no_half_of_a_batch_that_failed(driver: Scripte
     assert [len(each) for each in sent] == [1]
 
 
-async def test_what_nobody_knew_is_not_tried_again(driver: Scripted) -> None:
+async def test_an_unknown_outcome_is_not_tried_again(driver: Scripted) -> None:
     """If its batch then fails after all, the intent is not run behind the back of who was told."""
     committer = committer_over(driver)
     (task,) = submit(committer, "a", deadline_seconds=0.05)
@@ -359,7 +359,7 @@ async def test_who_lost_a_race_goes_again_first_and_with_fewer_resources(driver:
     assert names(again) == ["a", "a", "b", "a"]
 
 
-async def test_one_bad_intent_among_many_harms_nobody_else(driver: Scripted) -> None:
+async def test_one_bad_intent_among_many_fails_alone(driver: Scripted) -> None:
     """A failure that names nobody halves the batch until its cause is alone; the others answer as without it."""
     committer = committer_over(driver)
     tasks = submit(committer, *"abcdefgh")
@@ -376,7 +376,7 @@ async def test_one_bad_intent_among_many_harms_nobody_else(driver: Scripted) -> 
     assert sum(isinstance(outcome, Intent) for outcome in outcomes) == 7
 
 
-async def test_a_database_that_is_gone_is_said_so(driver: Scripted) -> None:
+async def test_a_database_that_is_gone_is_reported(driver: Scripted) -> None:
     """Without a connection the intents try until their time is over, and are then told that nothing was done."""
     committer = committer_over(driver)
     tasks = submit(committer, "a", deadline_seconds=0.05)
@@ -564,7 +564,7 @@ async def test_success_widens_again_what_a_conflict_narrowed(driver: Scripted, m
     assert [len(batch) for batch in driver.seen] == [8, 4, 4, 8]
 
 
-async def test_a_batch_gets_the_time_of_whoever_has_most(driver: Scripted) -> None:
+async def test_a_batch_gets_the_longest_time_of_its_intents(driver: Scripted) -> None:
     """One that is nearly out of time does not shorten the others' transaction."""
     committer = committer_over(driver)
     tasks = submit(committer, "a", deadline_seconds=0.6) + submit(committer, "b", deadline_seconds=3.0)

@@ -92,7 +92,7 @@ class TestEditResource:
         assert shrinking(taken("known", to_millis(NINE + HOUR))).judge(seen).value == 5
         assert shrinking(taken("new")).judge(seen).value == 5
 
-    def test_another_way_to_count_is_planned_again_for_any_booking(self) -> None:
+    def test_another_unit_of_count_is_planned_again_for_any_booking(self) -> None:
         """From reservations to guests: what a new booking takes is not known yet."""
         by_guests = ResourceRules(ROOM_ID, capacity=9, by_guests=True)
         survey = Survey(seq=6, since=EARLIEST, bookings=())

@@ -143,7 +143,7 @@ class TestRefusals:
             taker(list(view.resources.values())).judge(view)
         return refused.value
 
-    def test_the_same_request_is_refused_in_the_same_way(self) -> None:
+    def test_the_same_request_gets_the_same_refusal(self) -> None:
         """Among members with one failed rule each the one that is taken answers, of two the first by id: always."""
         rooms = [
             ResourceRules(ResourceId("a"), services=frozenset({CUT_ID}), active=False),

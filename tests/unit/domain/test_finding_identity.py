@@ -53,7 +53,7 @@ def merged(finding: StoredFinding, into: int) -> StoredFinding:
     return replace(finding, state="resolved", merged_into=into, acknowledged=finding.state == "acknowledged")
 
 
-def test_a_window_that_nobody_knows_is_new() -> None:
+def test_a_window_without_a_finding_is_new() -> None:
     """It is opened; a finding elsewhere, or of others at that time, has nothing to do with it and is gone."""
     others = [known(1, 20, 30, "a", "b"), known(2, 0, 10, "x", "y")]
     (placed,), gone = match([window(0, 10, "a", "b")], others, NOW)
@@ -133,7 +133,7 @@ def test_a_further_half_inherits_an_acceptance() -> None:
     assert gone == []
 
 
-def test_a_merger_keeps_the_oldest_name_and_what_was_said_of_that() -> None:
+def test_a_merger_keeps_the_oldest_name_and_its_review() -> None:
     """The others are resolved into it. Two acceptances do not add up, and an acknowledgement is for its own window."""
     one, two = known(1, 0, 3, "a", "b", state="accepted"), known(2, 5, 8, "a", "c", state="accepted")
     (whole,), gone = match([window(0, 8, "a", "b", "c")], [one, two], NOW)
@@ -217,7 +217,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Window], list[StoredFinding]]:
 
 @given(situations())
 @pytest.mark.promise("acceptances")
-def test_it_is_what_looking_at_every_pair_gives(situation: tuple[list[Window], list[StoredFinding]]) -> None:
+def test_it_is_what_comparing_every_pair_gives(situation: tuple[list[Window], list[StoredFinding]]) -> None:
     """Who takes which window, who merged into whom and who parted from whom, by trying everybody with everybody."""
     windows, findings = situation
     placed, gone = match(windows, findings, NOW)
@@ -266,7 +266,7 @@ def ends_unresolved(finding: StoredFinding, findings: list[StoredFinding]) -> bo
 
 @given(situations())
 @pytest.mark.promise("acceptances")
-def test_nobody_is_hidden_who_was_not_accepted(situation: tuple[list[Window], list[StoredFinding]]) -> None:
+def test_no_reservation_is_hidden_that_was_not_accepted(situation: tuple[list[Window], list[StoredFinding]]) -> None:
     """A window is accepted only by one acceptance that names all of its reservations, is high enough, and lasts."""
     windows, findings = situation
     named = {each.id: each for each in findings}
@@ -420,7 +420,7 @@ def test_laws_over_a_changing_history(history: list[tuple[dict[str, tuple[int, i
 
 
 @given(OCCUPANCIES, OCCUPANCIES, WORDS)
-def test_a_detour_changes_nothing_that_was_said(
+def test_a_detour_changes_no_review(
     there: dict[str, tuple[int, int, int]], between: dict[str, tuple[int, int, int]], words: dict[int, State]
 ) -> None:
     """While all that overlapped goes on to overlap, whatever joins and merges: gone again, all is what it was."""

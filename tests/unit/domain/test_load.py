@@ -44,7 +44,7 @@ def test_the_peak_is_the_highest_load_at_any_instant(crowd: list[Occupancy], spa
 
 
 @given(crowds(), SPANS, st.integers(0, 6))
-def test_in_the_way_are_those_who_are_there_when_it_is_too_full(
+def test_the_conflicts_are_the_bookings_present_when_it_is_too_full(
     crowd: list[Occupancy], span: tuple[Millis, Millis], room: int
 ) -> None:
     """Exactly those, once each, by start; nobody is blamed for being near."""
@@ -58,7 +58,7 @@ def test_in_the_way_are_those_who_are_there_when_it_is_too_full(
 
 
 @given(crowds(), SPANS, st.integers(0, 6))
-def test_somebody_is_in_the_way_exactly_where_the_peak_is_too_high(
+def test_a_conflict_is_found_exactly_where_the_peak_is_too_high(
     crowd: list[Occupancy], span: tuple[Millis, Millis], room: int
 ) -> None:
     """The two ways of asking agree: a refusal always names somebody."""

@@ -154,7 +154,7 @@ def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRul
 @settings(max_examples=400)
 @given(cases())
 @pytest.mark.promise("stranding")
-def test_whoever_is_stranded_is_looked_at(case: tuple[list[Occupancy], ResourceRules, ResourceRules, Millis]) -> None:
+def test_every_stranded_booking_is_judged(case: tuple[list[Occupancy], ResourceRules, ResourceRules, Millis]) -> None:
     """Those who meet the stretches that an edit narrows are judged, and that is as good as judging everybody."""
     found, before, after, now = case
     stretches = narrowed(before, after, DAILY, now)
@@ -193,7 +193,7 @@ NOW = to_millis(parse("2029-12-01T00:00:00Z"))
         replace(ROOM, capacity=9, time_off=(), schedule=Schedule()),
     ],
 )
-def test_an_edit_that_widens_looks_at_nobody(after: ResourceRules) -> None:
+def test_an_edit_that_widens_judges_no_booking(after: ResourceRules) -> None:
     """More capacity, more services, longer hours, fewer closed days, less time off: nothing is narrowed."""
     assert narrowed(ROOM, after, DAILY, NOW) == []
 

@@ -255,7 +255,7 @@ class TestCapacity:
         assert not verdict(None).bookable
         assert verdict((NINE, TEN)).bookable
 
-    def test_the_one_that_is_moved_is_not_in_its_own_way(self) -> None:
+    def test_a_moved_booking_does_not_conflict_with_itself(self) -> None:
         """Only the others count."""
         calendar = Calendar(NOW, [occupied(NINE, NINE + HOUR, name="me")])
 

@@ -216,7 +216,7 @@ def test_the_tail_of_a_night_does_not_open_a_day() -> None:
     assert is_open(schedule, BERLIN, at("2026-05-09T00:00"), at("2026-05-09T02:00")).ok
 
 
-def test_windows_without_end_open_the_same_from_wherever_one_looks() -> None:
+def test_windows_without_end_open_the_same_from_any_start() -> None:
     """Where hours overlap around the clock there is no first opening; the grid is that of each window, from any day."""
     schedule = every_day("00:00-24:00", "22:00-02:00", "22:00-23:00")
     look = at("2026-05-20T12:00")
@@ -234,7 +234,7 @@ def test_windows_without_end_open_the_same_from_wherever_one_looks() -> None:
     assert all(openings == recent[0] for openings in recent)
 
 
-def test_windows_keep_their_opening_however_late_one_looks() -> None:
+def test_windows_keep_their_opening_at_any_later_instant() -> None:
     """Hours that overlap from Monday to Saturday opened on Monday, also for who asks for Saturday alone."""
     long = hours("08:00-08:00", "20:00-10:00")
     schedule = Schedule((*(long,) * 5, CLOSED, CLOSED))
@@ -254,7 +254,7 @@ def first_off(offs: Sequence[TimeOff], start: int, end: int) -> TimeOff | None:
     return TimeOffIndex(offs).first(Millis(start), Millis(end))
 
 
-def test_time_off_that_only_touches_is_not_in_the_way() -> None:
+def test_time_off_that_only_touches_does_not_block() -> None:
     """10 to 11 leaves 11 to 12 free, and the earliest one in the way is named."""
     offs = [off("b", 30, 40), off("a", 10, 20)]
 
@@ -353,7 +353,7 @@ def test_windows_are_sorted_apart_and_open(case: tuple[Schedule, ZoneInfo, Milli
 
 
 @given(cases(), st.integers(0, 20))
-def test_windows_do_not_depend_on_how_far_one_looks(case: tuple[Schedule, ZoneInfo, Millis], back: int) -> None:
+def test_windows_do_not_depend_on_the_range_read(case: tuple[Schedule, ZoneInfo, Millis], back: int) -> None:
     """The opening that a grid counts from at an instant is the same for who asks for a day and who asks for weeks."""
     schedule, tz, start = case
 

@@ -59,7 +59,7 @@ def unbroken_rules(one: Occupancy, room: ResourceRules) -> set[str]:
 
 
 @given(books(), ROOMS, ROOMS)
-def test_stranded_are_those_that_held_and_would_not(
+def test_stranded_are_bookings_that_fitted_and_would_not(
     booked: list[Occupancy], before: ResourceRules, after: ResourceRules
 ) -> None:
     """A rule that held breaks, or an instant at which it is there was full enough and becomes too full."""
@@ -79,13 +79,13 @@ def test_stranded_are_those_that_held_and_would_not(
 
 
 @given(books(), ROOMS)
-def test_an_edit_that_changes_nothing_strands_nobody(booked: list[Occupancy], room: ResourceRules) -> None:
+def test_an_edit_that_changes_nothing_strands_no_booking(booked: list[Occupancy], room: ResourceRules) -> None:
     """Whatever was wrong before is not the edit's fault."""
     assert stranded(booked, room, room) == []
 
 
 @given(books(), ROOMS)
-def test_more_room_strands_nobody(booked: list[Occupancy], room: ResourceRules) -> None:
+def test_more_room_strands_no_booking(booked: list[Occupancy], room: ResourceRules) -> None:
     """A resource can always be made larger, offer more and be activated."""
     wider = replace(room, capacity=room.capacity + 1, active=True, services=frozenset(SERVICES))
 

@@ -103,7 +103,7 @@ def lowerings(draw: st.DrawFn) -> tuple[list[Era], int]:
 
 
 @given(histories(), lowerings())
-def test_each_instant_is_judged_by_the_capacity_that_held_then(rows: list[Row], eras: tuple[list[Era], int]) -> None:
+def test_each_instant_is_judged_by_the_capacity_of_its_era(rows: list[Row], eras: tuple[list[Era], int]) -> None:
     """Where the capacity was lowered, every window is that of a look at each minute."""
     former, current = eras
     own = sorted(row._replace(resource=A) for row in rows)

@@ -67,7 +67,7 @@ def faults_of(model: type[Body], body: Any) -> ValidationError:
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else next(iter(value)),
 )
-def test_no_more_faults_are_built_than_are_told(model: type[Body], body: Any) -> None:
+def test_no_more_faults_are_built_than_are_reported(model: type[Body], body: Any) -> None:
     """A body of 1 MiB that is wrong all over costs its first twenty faults, and no more of what lies behind them."""
     assert faults_of(model, body).error_count() <= MAX_FAULTS + PER_MEMBER
 
@@ -91,7 +91,7 @@ def test_a_list_is_read_to_its_twentieth_fault() -> None:
     assert len(READ) <= len(good) + PORTION + MAX_FAULTS + 1
 
 
-def test_faults_of_members_are_told_as_pydantic_tells_them() -> None:
+def test_faults_of_members_are_reported_as_pydantic_reports_them() -> None:
     """With the same sentences and pointers as if the whole list had been judged at once."""
     body = {
         "moves": [{"reservation": "0" * 24, "version": 1}, {"reservation": "x", "version": 0, "resource": "/", "y": 1}]

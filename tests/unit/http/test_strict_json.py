@@ -38,7 +38,7 @@ def pointers(problem: Problem) -> list[str]:
 
 
 @given(VALUES, st.booleans())
-def test_what_can_be_kept_is_read_as_it_is(value: Any, escaped: bool) -> None:  # noqa: FBT001  # from a strategy
+def test_values_that_can_be_stored_are_read_as_they_are(value: Any, escaped: bool) -> None:  # noqa: FBT001  # from a strategy
     """Any value in bounds comes back equal, in escapes or in plain UTF-8."""
     assert read_json(json.dumps(value, ensure_ascii=escaped).encode(), nulls=True) == value
 
@@ -118,7 +118,7 @@ def test_a_key_that_stands_twice_is_found_in_linear_time() -> None:
         (b'{"a":\x01 1}', "control character U\\+0001"),
     ],
 )
-def test_what_cannot_be_seen_is_said_in_words(body: bytes, words: str) -> None:
+def test_invisible_characters_are_named_in_words(body: bytes, words: str) -> None:
     """Byte order marks and control characters are invisible in an editor, so the answer names them."""
     with pytest.raises(Problem, match=words):
         read_json(body, nulls=False)
@@ -168,7 +168,7 @@ def test_a_small_float_is_not_an_outsized_one() -> None:
         (b'{"a/b": {"c~d": "\\ud800"}}', "/a~1b/c~0d"),
     ],
 )
-def test_strings_that_cannot_be_kept_are_invalid_where_they_stand(body: bytes, pointer: str) -> None:
+def test_strings_that_cannot_be_stored_are_invalid_where_they_stand(body: bytes, pointer: str) -> None:
     """Halves of surrogate pairs and NUL, in values and in keys; pointers are RFC 6901 and can be sent as UTF-8."""
     problem = refusal(body)
 

@@ -184,7 +184,7 @@ VALUES = {"resource": "room", "startTime": "2026-01-01T09:00:00Z", "endTime": "2
         ({"endTime": "2027-06-01T09:00:00Z"}, "/endTime"),
     ],
 )
-def test_a_row_is_held_to_what_a_request_is(change: dict[str, Any], pointer: str) -> None:
+def test_a_row_has_the_bounds_of_a_request(change: dict[str, Any], pointer: str) -> None:
     """The same shapes and bounds as over HTTP, with a pointer at the column that is to blame."""
     row = read_row(Record(2, VALUES | {"reference": "a"} | change))
 

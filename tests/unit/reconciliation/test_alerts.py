@@ -270,7 +270,7 @@ class TestAnswers:
             f"http://{'x' * 70}.example/s3cret",
         ],
     )
-    async def test_the_address_stays_out_of_what_is_said(self, url: str) -> None:
+    async def test_the_address_stays_out_of_the_failure(self, url: str) -> None:
         """Neither the reason nor the name of a receiver has what may be a secret in it; only its host is shown."""
         refusal = await self.refusal(url)
 

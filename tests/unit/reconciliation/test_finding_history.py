@@ -23,7 +23,7 @@ def test_an_entry_names_some_and_counts_the_others() -> None:
     assert (entry["by"], entry["to"], entry["from"], entry["until"], entry["peak"]) == (ACTOR_WORKER, "open", AT, AT, 3)
 
 
-def test_nothing_is_said_of_nothing() -> None:
+def test_an_entry_has_no_empty_fields() -> None:
     """No note, nobody joined, nobody left: the entry has no such fields."""
     assert run_entry(AT, "open", WINDOW).keys() == {"at", "by", "to", "from", "until", "peak", "capacity"}
 

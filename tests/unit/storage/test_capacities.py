@@ -10,7 +10,7 @@ from app.storage.capacities import Limits
 OID = ObjectId("6b045bb9d61c1aa0be9c5d21")
 
 
-def test_what_bookings_are_held_to_counts() -> None:
+def test_the_capacity_that_bookings_are_checked_against_counts() -> None:
     """Of two resources with the same id in two forms the one with the text: in whatever order they are read."""
     ours: dict[str, Any] = {"_id": str(OID), "capacity": 1, "capacityMode": "reservations"}
     past = {"until": 4_000_000_000, "capacity": 9}

@@ -33,7 +33,7 @@ async def test_only_what_is_there_already_is_no_failure(
         await insert_new(mock_store, "guards", [{"_id": "a"}, {"_id": "b"}])
 
 
-async def test_a_transaction_hears_that_somebody_was_first(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_transaction_fails_where_the_guard_exists(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside of one the guard is there and all is well; inside, the transaction is lost and must go again."""
 
     async def fail(*_: Any, **__: Any) -> None:

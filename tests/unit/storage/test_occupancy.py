@@ -56,7 +56,7 @@ def spans(draw: st.DrawFn) -> Span:
 
 
 @given(st.lists(blocks(), max_size=8), st.lists(spans(), min_size=1, max_size=5), st.sampled_from(BLOCKING))
-def test_whoever_meets_a_span_is_found(
+def test_every_reservation_that_meets_a_span_is_found(
     booked: list[tuple[ResourceId, Millis, Millis, Millis]], wanted: list[Span], status: str
 ) -> None:
     """With the reach that grew with each of them: by the branches of a booking, and by the one query of a reader."""

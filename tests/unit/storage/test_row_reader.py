@@ -385,7 +385,7 @@ def test_values_as_text(value: Any, text: str) -> None:
     assert shown_text(value) == text
 
 
-def test_ids_that_python_takes_for_equal_are_told_apart() -> None:
+def test_ids_that_python_takes_for_equal_are_distinguished() -> None:
     """One and true are two rows, as are an ObjectId and its digits; what cannot be hashed has a key as well."""
     ids: list[Any] = [1, True, "1", OID, str(OID), {"a": 1}, b"1", [1], Code("1"), Code("1", {"a": 1})]
 
