@@ -1,4 +1,4 @@
-"""How long it takes to hear what is free: on a resource with a long history, and over a month of a pool."""
+"""How long it takes to list free slots: on a resource with a long history, and over a month of a pool."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""One Idempotency-Key, many posts at once: one booking, and everybody gets its answer."""
+"""One Idempotency-Key, many posts at once: one booking, and every post gets its answer."""
 
 from tests.bench.report import Bench, Report
 from tests.bench.watched import WATCHED

@@ -1,4 +1,4 @@
-"""Everybody wants one slot at once, and everybody wants another slot of one resource."""
+"""Many clients book one slot at once, and then disjoint slots of one resource."""
 
 from tests.bench.report import Bench, Report, status_counts
 from tests.support.database_check import booked_count, peak_loads

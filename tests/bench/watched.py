@@ -93,7 +93,7 @@ class Watch:
         path.touch()
 
     def seen(self) -> Seen:
-        """What was noted since the last time."""
+        """What was noted since the last reading."""
         with self.path.open("rb") as notes:
             notes.seek(self._read)
             new = notes.read()

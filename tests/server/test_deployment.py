@@ -1,4 +1,4 @@
-"""What all processes of a database must agree on: one that differs does not start; only `migrate` changes it."""
+"""The mode and lifecycle that all processes of a database share: another does not start; `migrate` changes them."""
 
 import asyncio
 import time
@@ -100,7 +100,7 @@ async def test_another_lifecycle_does_not_start(store: Store) -> None:
 
 
 async def test_one_that_finds_it_changed_takes_no_more_bookings(store: Store, app_client: httpx.AsyncClient) -> None:
-    """From its next beat on every change is `unavailable` and the process not ready, until all agree again."""
+    """After a disagreement every change is `unavailable` and the process not ready, until all agree again."""
     await add_resource(store)
     hold = await book_accepted(store, hold_seconds=3_600)
     async with running(store) as booking:

@@ -41,8 +41,8 @@ def driver_of(booking: BookingService) -> SessionDriver:
 
 
 @pytest.mark.promise("dead-processes")
-async def test_an_abort_that_was_swallowed_locks_nothing(store: Store, database_url: str) -> None:
-    """A refusal whose abort never arrives, and which the driver keeps quiet about, leaves the room to the next."""
+async def test_a_lost_abort_locks_nothing(store: Store, database_url: str) -> None:
+    """A refused booking whose abort never arrives, without an error of the driver, leaves the room bookable."""
     await add_resource(store)
     async with running_booking_service(store) as other, faulty(database_url) as (proxy, booking):
         await other.book(booking_of())
@@ -55,8 +55,8 @@ async def test_an_abort_that_was_swallowed_locks_nothing(store: Store, database_
 
 
 @pytest.mark.promise("dead-processes")
-async def test_what_arrives_after_its_session_was_ended_locks_nothing(store: Store, database_url: str) -> None:
-    """The first statement of a transaction that comes late begins it after all; it is ended at the next beat."""
+async def test_a_late_statement_of_an_ended_session_locks_nothing(store: Store, database_url: str) -> None:
+    """A transaction begun by a late first statement is ended at the next beat."""
     await add_resource(store)
     async with running_booking_service(store) as other, faulty(database_url) as (proxy, booking):
         late, ended = proxy.hold(first_statement("guards"), times=None), proxy.note(command("killSessions"))
@@ -70,8 +70,8 @@ async def test_what_arrives_after_its_session_was_ended_locks_nothing(store: Sto
 
 
 @pytest.mark.promise("dead-processes")
-async def test_a_session_is_ended_until_the_server_says_so(store: Store, database_url: str) -> None:
-    """An order to end it that never arrives is given again with the next beat."""
+async def test_a_session_is_ended_until_the_server_confirms_it(store: Store, database_url: str) -> None:
+    """A lost order to end a session is repeated with the next beat."""
     await add_resource(store)
     async with running_booking_service(store) as other, faulty(database_url) as (proxy, booking):
         await other.book(booking_of())
@@ -84,10 +84,10 @@ async def test_a_session_is_ended_until_the_server_says_so(store: Store, databas
         assert orders.times == 0
 
 
-async def test_who_finds_the_doubter_dead_ends_what_it_doubted(
+async def test_another_process_ends_the_sessions_of_a_dead_one(
     store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its row names the session that it could not end; another process ends it, and ends late statements as well."""
+    """Another process ends the doubtful sessions in the row of a dead one, and transactions of late statements."""
     monkeypatch.setattr(heartbeat, "PLACE", "elsewhere")
     await add_resource(store)
     async with proxied(database_url) as proxy, running_booking_service(store) as other, connected(proxy.url) as cut_off:

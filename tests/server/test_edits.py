@@ -99,7 +99,7 @@ async def counted(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
 
 async def fill(store: Store, count: int) -> None:
-    """So many bookings of an hour, ten a day."""
+    """Insert bookings of an hour, ten a day."""
     row = await store.database["reservations"].find_one({})
     assert row is not None
     reservations = store.database["reservations"]
@@ -124,7 +124,7 @@ async def full(counted: CountedApi) -> CountedApi:
 
 
 async def test_an_edit_that_can_strand_no_booking_reads_none(full: CountedApi) -> None:
-    """Another name, more room, more services, longer hours, a day more: 25,000 bookings are not asked for."""
+    """An edit of the name, or to more capacity, services or hours, reads none of 25,000 bookings."""
     longer = [{**OPEN[0], "from": "07:00", "to": "22:00"}]
     await full.edit(name="another")
     await full.edit(capacity=10_000)
@@ -275,7 +275,7 @@ async def test_a_booking_on_a_long_schedule_obeys_its_last_edit(long: CountedApi
 
 
 async def test_edits_that_come_at_once_are_planned_once_each(counted: CountedApi) -> None:
-    """Whichever version they are for, none is planned for one that another has changed by then; all are done."""
+    """Concurrent edits are all done, and none is planned twice."""
     counted.counts.of("planned", planning.Planner, "plan")
     before = ok(await counted.api.get(ROOM))["version"]
     await asyncio.gather(*(counted.edit(capacity=9_001 + number) for number in range(30)))

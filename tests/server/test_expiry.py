@@ -32,7 +32,7 @@ class TestAhead:
     """A process that takes the database's clock to be an hour ahead."""
 
     async def test_the_worker_leaves_a_live_hold_alone(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nothing is marked before its time, and so it can be confirmed."""
+        """A live hold is not marked before its time, and so it can be confirmed."""
         booking = BookingService(store)
         await booking.start()
         hold = await book_hold_ahead(store, booking, monkeypatch)
@@ -57,7 +57,7 @@ class TestAhead:
 
 
 async def test_what_is_over_is_marked(store: Store) -> None:
-    """Once its time has come by the database's clock, it is marked, once."""
+    """A hold that has ended by the database's clock is marked expired, once."""
     booking = BookingService(store)
     await booking.start()
     await add_resource(store)

@@ -204,7 +204,7 @@ async def test_the_findings_of_a_customer(reviewer: ApiClient, monkeypatch: pyte
 
 
 async def test_a_customer_among_more_than_a_finding_lists(reviewer: ApiClient) -> None:
-    """Of very many reservations a finding lists some; the others are known by their place."""
+    """The filter by customer also finds reservations that a huge finding does not list."""
     store = reviewer.store
     listed_ones = [ObjectId() for _ in range(3)]
     cut = {"reservations": listed_ones, "reservationCount": 9_000, "digest": "abc"}

@@ -191,7 +191,7 @@ async def test_one_read_a_page_and_collection(reviewer: ApiClient, monkeypatch: 
 
 
 async def test_a_finding_that_still_changes_is_shown_though_its_version_is_known(reviewer: ApiClient) -> None:
-    """Its reservations change without a version of it; once it is resolved, a known tag is enough."""
+    """An open finding is shown even for a known tag, because its reservations change; a resolved one is a 304."""
     first = await reviewer.resource("room") and await reviewer.booked()
     copy = {**await reviewer.stored(first), "_id": ObjectId()}
     await reviewer.store.database["reservations"].insert_one(copy)

@@ -1,1 +1,1 @@
-"""What tests and benchmarks share: servers, processes, clients, models and judges. No test stands here."""
+"""What tests and benchmarks share: servers, processes, clients, models and checks."""

@@ -28,7 +28,7 @@ class Stretch:
 
     @property
     def where(self) -> tuple[datetime, datetime]:
-        """As instants."""
+        """The stretch as two instants."""
         return NINE + self.first * HOUR, NINE + (self.last + 1) * HOUR
 
 
@@ -66,13 +66,13 @@ class Promise:
 
 @dataclass
 class Model:
-    """What was accepted of which finding, and how each stood after the last run or word."""
+    """The acceptance of each finding, and its row after the last run or decision."""
 
     promises: dict[ObjectId, Promise] = field(default_factory=dict)
     rows: dict[ObjectId, dict[str, Any]] = field(default_factory=dict)
 
     def hear(self, row: dict[str, Any], word: str, until: datetime | None) -> None:
-        """Note a word on a finding that stands as `row` says."""
+        """Record a decision on a finding, which left it as `row`."""
         if word == "accepted":
             ids = frozenset(map(str, row["reservations"]))
             self.promises[row["_id"]] = Promise(ids, row["peak"], row["peak"] - row["capacity"], until)
@@ -157,7 +157,7 @@ class Model:
 
 
 def _check_history(row: dict[str, Any], before: dict[str, Any] | None, stretch: Stretch) -> None:
-    """The last entry says what became of the finding: the window, and who joined and left."""
+    """Check that the last history entry has the window, and the reservations that joined and left."""
     last = row["history"][-1]
     if before is None or any(before[name] != row[name] for name in ("from", "to", "peak", "capacity", "state")):
         known = frozenset() if before is None else frozenset(map(str, before["reservations"]))

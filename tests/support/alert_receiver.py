@@ -11,7 +11,7 @@ Answer: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class ReceivedRequest(NamedTuple):
-    """One request."""
+    """A request as the receiver got it."""
 
     headers: dict[str, str]
     body: bytes
@@ -34,11 +34,11 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The address of the receiver."""
         return f"http://127.0.0.1:{self.port}/hook"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request a connection."""
+        """Record and answer the one request of a connection."""
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}

@@ -43,7 +43,7 @@ class ApiClient:
         return await self.client.request(method, path, headers=known | (headers or {}), **more)
 
     async def get(self, path: str, **parameters: Any) -> httpx.Response:
-        """Read something."""
+        """Send a GET."""
         return await self.request("GET", path, params=parameters)
 
     async def add(self, kind: str, **fields: Any) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class ApiClient:
         return await self.add("services", id=identity, **(fixed | fields))
 
     async def resource(self, identity: str = "room", **fields: Any) -> dict[str, Any]:
-        """A resource."""
+        """Add a resource."""
         return await self.add("resources", id=identity, **fields)
 
     async def edit(self, path: str, **fields: Any) -> httpx.Response:
@@ -109,7 +109,7 @@ class ApiClient:
         await self.overwrite(reservation, startTime=begun, blockStart=begun)
 
     async def stored(self, reservation: dict[str, Any]) -> dict[str, Any]:
-        """The document."""
+        """The stored document of a reservation."""
         row: dict[str, Any] | None = await self.store.database["reservations"].find_one({"_id": _identity(reservation)})
         assert row is not None
         return row
@@ -128,7 +128,7 @@ def _identity(reservation: dict[str, Any]) -> Any:
 
 
 def path_of(reservation: dict[str, Any]) -> str:
-    """Where it is."""
+    """The path of a reservation."""
     return f"{RESERVATIONS}/{reservation['id']}"
 
 
@@ -169,7 +169,7 @@ def problem(answer: httpx.Response, name: ProblemName, *pointers: str) -> dict[s
 
 
 def pointers(answer: httpx.Response) -> list[str]:
-    """The places to blame."""
+    """The pointers of a problem's errors."""
     return [fault["pointer"] for fault in problem(answer, "invalid")["errors"]]
 
 

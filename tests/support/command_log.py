@@ -1,4 +1,4 @@
-"""What the app asks of MongoDB, as the driver tells it."""
+"""The commands that the app sends to MongoDB, as the driver reports them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -116,7 +116,7 @@ def running_command(command: list[str], *, env: Mapping[str, str], cwd: Path | N
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
-    """Whether something becomes true; asked again and again, for what sends no word."""
+    """Whether a condition becomes true; it is polled, for events without a notification."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         if holds():

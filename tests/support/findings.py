@@ -1,4 +1,4 @@
-"""What tests of findings share: overlaps that a lost race would leave, runs, and words."""
+"""What tests of findings share: overlaps that a lost race would leave, runs and decisions."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,12 +34,12 @@ async def insert_duplicate(api: ApiClient, reservation: dict[str, Any], **fields
 
 
 async def reconcile(api: ApiClient, kind: RunKind = "full") -> Run:
-    """Reconcile, and succeed."""
+    """Run a reconciliation, and check that it succeeded."""
     return await reconcile_run(api.store, kind)
 
 
 async def only_finding(api: ApiClient, **filters: str) -> dict[str, Any]:
-    """The one finding that there is."""
+    """The only finding of the list."""
     (finding,) = ok(await api.get(URL, **filters))["items"]
     return ok(await api.get(f"{URL}/{finding['id']}"))
 
