@@ -131,7 +131,7 @@ def test_misspelt_setting(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.servers("standalone")
 def test_strict_is_the_default(migrated: str, redis_url: str) -> None:
-    """App and worker refuse a server without transactions unless they are told otherwise; then they warn and say so."""
+    """App and worker refuse a server without transactions unless set otherwise; then they warn and say so."""
     env = {"MONGODB_URL": migrated, "REDIS_URL": redis_url}
     for command in ("serve --port 0", "worker"):
         refused = run_reserva(*command.split(), cwd=None, **env)
@@ -158,7 +158,7 @@ def test_strict_is_the_default(migrated: str, redis_url: str) -> None:
     ],
 )
 def test_wrong_queue(migrated: str, redis: str, words: str) -> None:
-    """A worker that is told of no queue says what to check, and exits with 2; one that is away is waited for."""
+    """A worker without a usable queue address says what to check, and exits with 2; one that is away is waited for."""
     ended = run_reserva("worker", MONGODB_URL=migrated, REDIS_URL=redis)
 
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -169,7 +169,7 @@ def test_wrong_queue(migrated: str, redis: str, words: str) -> None:
 @pytest.mark.servers("transactions", once=True)
 @pytest.mark.parametrize("command", ["serve --port 0", "worker", "keys list"])
 def test_database_that_is_not_migrated(database_url: str, redis_url: str, command: str) -> None:
-    """A database that nobody has prepared is refused with the command that helps."""
+    """A database that was not prepared is refused with the command that helps."""
     ended = run_reserva(*command.split(), MONGODB_URL=database_url, REDIS_URL=redis_url)
 
     assert (ended.returncode, ended.stdout) == (2, "")

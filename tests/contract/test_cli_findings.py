@@ -78,7 +78,7 @@ def test_findings_are_listed(url: str) -> None:
 
 
 def test_a_finding_is_shown(url: str) -> None:
-    """Who is in it, what was said of it; for scripts as the API shows it."""
+    """A finding is shown with its reservations and its history; for scripts as the API shows it."""
     identity, *_ = ids(url)
     page = called(url, "show", identity).stdout
     answer = json_output(url, "show", identity)
@@ -95,7 +95,7 @@ def test_a_finding_is_shown(url: str) -> None:
 
 
 def test_several_findings_are_reviewed_at_once(url: str) -> None:
-    """By the user of the terminal or whoever they say; 1 if one of them was refused, and the others are done."""
+    """By the user of the terminal or `--actor`; 1 if one of them was refused, and the others are done."""
     first, second, third = ids(url)
     until = "2031-01-01"
     accepted = json_output(url, "accept", first, second, first, "--note", "fine", "--until", until)["items"]

@@ -68,7 +68,7 @@ def everything(client: socket.socket) -> bytes:
 
 
 def test_silent_connections_do_not_make_it_deaf(key: str, database_url: str) -> None:
-    """1,100 connections that say nothing are not in the way of those who ask."""
+    """1,100 connections that say nothing do not block clients that ask."""
     with serving("--workers", "2", MONGODB_URL=database_url) as (port, _), ExitStack() as silent:
         for _ in range(1_100):
             silent.enter_context(socket.create_connection(("127.0.0.1", port), timeout=SECONDS))
@@ -113,7 +113,7 @@ def test_the_end_does_not_wait_for_bodies(key: str, database_url: str) -> None:
 
 
 class Asking(threading.Thread):
-    """A client that asks again and again on one connection, until it is told that the connection ends."""
+    """A client that asks again and again on one connection, until an answer ends the connection."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -160,7 +160,7 @@ def test_a_lame_duck_loses_no_request(key: str, database_url: str) -> None:
     "numbers", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT), (signal.SIGINT,)]
 )
 def test_the_waiting_can_be_ended(key: str, database_url: str, numbers: tuple[signal.Signals, ...]) -> None:
-    """A second signal ends the listening on, and Ctrl-C does without it, whoever of its processes is told."""
+    """A second signal ends the listening on, and Ctrl-C does without it, whichever of its processes gets the signal."""
     with serving(MONGODB_URL=database_url, RESERVA_LAME_DUCK_SECONDS="300") as (port, app):
         assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=20).status_code == 200
         *before, last = numbers

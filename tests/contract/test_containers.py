@@ -31,7 +31,7 @@ def instructions(text: str) -> list[tuple[str, str]]:
 
 
 def final_stage() -> dict[str, str]:
-    """The instructions of the image that is kept; of several alike the last one."""
+    """The instructions of the final image; of several alike the last one."""
     every = instructions(DOCKERFILE)
     begin = max(place for place, (name, _) in enumerate(every) if name == "FROM")
     return dict(every[begin:])
@@ -45,7 +45,7 @@ def seconds(text: str) -> int:
 
 
 def test_image() -> None:
-    """The image is what the build stage made, runs as nobody, starts the app and says whether it is well."""
+    """The image is what the build stage made, runs as `nobody`, starts the app and says whether it is well."""
     final = final_stage()
 
     assert final["FROM"] == "${BASE}"

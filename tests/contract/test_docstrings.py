@@ -109,7 +109,7 @@ def test_everything_public_has_a_docstring() -> None:
 
 
 def test_errors_are_documented() -> None:
-    """Whoever calls a function that raises finds in its docstring what."""
+    """The docstring of a function that raises names what it raises."""
     assert silent_of_errors(EVERYTHING) == []
 
 

@@ -58,7 +58,7 @@ BESIDE = {
     "app.trial_state": {"app.pids"},
     "app.work": {"app.errors"},
 }
-"""What stands beside the floors, with all that it may import of ours; everybody but floor 1 may import it."""
+"""What stands beside the floors, with all that it may import of ours; all but floor 1 may import it."""
 
 LIBRARIES = {
     "litestar": ["app/main.py", "app/services.py", "app/http/*.py", "app/*/*routes.py", "app/cli/serve.py"],
@@ -200,7 +200,7 @@ def test_no_circle_of_packages() -> None:
 
 
 def test_booking_is_entered_by_its_front_door() -> None:
-    """Whoever uses the write path takes the names that `app.booking` exports, so its modules can change."""
+    """Users of the write path take the names that `app.booking` exports, so its modules can change."""
     modules = {module_of(path) for path in FILES if path.is_relative_to(ROOT / "app" / "booking")}
     inside = [
         f"{named(path)} imports {name}"
@@ -368,7 +368,7 @@ OPERATORS = [
 
 
 def test_only_storage_words_filters_and_updates() -> None:
-    """A stored field is renamed in `app.storage`: above it nothing that MongoDB is asked or told is put together."""
+    """A stored field is renamed in `app.storage`: above it no query or update for MongoDB is put together."""
     wording = {
         named(path)
         for path in FILES
@@ -406,7 +406,7 @@ METHODS_OF_OTHERS = {name for kind in (list, dict, set, asyncio.Lock) for name i
 def test_every_write_for_a_request_is_declared_before() -> None:
     """Else a request that is late would be answered with the word that nothing was done.
 
-    A method of a store says so itself, or whoever calls it does.
+    A method of a store says so itself, or its caller does.
     """
     stores = [path for path in FILES if fnmatch(named(path), "app/storage/*.py") and path.stem not in UNSEEN]
     unsaid = writers_among(stores, unless="sending") - METHODS_OF_OTHERS

@@ -38,7 +38,7 @@ def rooms() -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_files_that_are_named_exist(page: str) -> None:
-    """Nobody is sent to a file that was renamed."""
+    """Every file that a page names exists."""
     named = set(re.findall(FILE, PAGES[page]))
 
     assert [file for file in sorted(named) if not (ROOT / file).exists()] == []

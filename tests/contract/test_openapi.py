@@ -66,7 +66,7 @@ def test_every_route_states_who_may_use_it(app: Litestar) -> None:
 
 
 def test_what_is_described_is_what_is_there(app: Litestar, described: dict[str, Any]) -> None:
-    """All of `/v1` and the three for whoever watches, under ids of their own."""
+    """All of `/v1` and the three routes of monitoring, under ids of their own."""
     there = {
         (path, method.lower())
         for path, method, _ in handlers(app)
@@ -147,7 +147,7 @@ def test_problems_have_their_members(described: dict[str, Any]) -> None:
 
 
 def test_what_is_made_is_typed(described: dict[str, Any]) -> None:
-    """Bookings, groups and moves say what they answer, and by which headers a first answer that is kept is known."""
+    """Bookings, groups and moves say what they answer, and by which headers a stored first answer is known."""
     by_id = {operation["operationId"]: operation for _, _, operation in operations(described)}
     for name, status, component, headers in (
         ("createReservation", "201", "Reservation", {"ETag", "Location", "Idempotent-Replayed"}),
@@ -161,7 +161,7 @@ def test_what_is_made_is_typed(described: dict[str, Any]) -> None:
 
 
 def test_every_operation_declares_its_problems(described: dict[str, Any]) -> None:
-    """Those of every route, of every key, body, id and precondition."""
+    """The problems of every route, of every key, body, id and precondition."""
     for path, method, operation in operations(described):
         statuses = set(operation["responses"])
         parameters = {parameter["name"]: parameter["in"] for parameter in operation.get("parameters", [])}

@@ -54,7 +54,7 @@ def onto(
 
 
 def closed_pipe() -> int:
-    """The writing end of a pipe that nobody reads."""
+    """The writing end of a pipe without a reader."""
     reading, writing = os.pipe()
     os.close(reading)
     return writing
@@ -91,7 +91,7 @@ COMMANDS = [
 @needs_full
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_result_onto_a_full_disk(url: str, tmp_path: Path, command: list[str]) -> None:
-    """Exit code 2, a sentence and no traceback: nobody takes an empty file for the result."""
+    """Exit code 2, a sentence and no traceback: an empty file is not taken for the result."""
     ended = onto(FULL, *arguments(command, url, tmp_path), url=url)
 
     check(ended, command)
@@ -111,7 +111,7 @@ def arguments(command: list[str], url: str, folder: Path) -> list[str]:
 
 
 def check(ended: "subprocess.CompletedProcess[str]", command: list[str]) -> None:
-    """It said that it could not write, and that is its exit code."""
+    """It reports that it could not write, and its exit code says so too."""
     assert ended.returncode == 2, ended.stderr
     assert "Traceback" not in ended.stderr
     if "--help" not in command:
@@ -121,7 +121,7 @@ def check(ended: "subprocess.CompletedProcess[str]", command: list[str]) -> None
 @needs_full
 @pytest.mark.parametrize("json_too", [True, False])
 def test_refused_rows_onto_a_full_disk(url: str, tmp_path: Path, *, json_too: bool) -> None:
-    """The loss is told, the rest of the file is booked, the counts still go out, and the exit code is 2."""
+    """The loss is reported, the rest of the file is booked, the counts still go out, and the exit code is 2."""
     (tmp_path / "more.csv").write_text(ROWS + "d,room,2030-01-07T12:00:00Z,2030-01-07T13:00:00Z\n")
     more = ["--json"] if json_too else []
     ended = run_reserva("import", str(tmp_path / "more.csv"), "--refused", str(FULL), *more, MONGODB_URL=url)
@@ -138,7 +138,7 @@ def test_refused_rows_onto_a_full_disk(url: str, tmp_path: Path, *, json_too: bo
 
 @needs_full
 def test_a_table_onto_a_full_disk(url: str) -> None:
-    """`audit --csv` there is told and exit code 2, and the report still goes out."""
+    """`audit --csv` there is reported with exit code 2, and the report still goes out."""
     ended = run_reserva("audit", "--mongodb", url, "--csv", str(FULL), MONGODB_URL=url)
 
     assert ended.returncode == 2, ended.stderr
@@ -149,7 +149,7 @@ def test_a_table_onto_a_full_disk(url: str) -> None:
 
 @needs_full
 def test_a_log_onto_a_full_disk(url: str, tmp_path: Path) -> None:
-    """That nobody can be told keeps no row from being booked, and no exit code from being right."""
+    """Without any output every row is still booked, and the exit code is right."""
     reading, writing = os.pipe()
     ended = onto(writing, "import", str(tmp_path / "rows.csv"), "--json", url=url, stderr=FULL)
     with os.fdopen(reading) as out:
@@ -247,7 +247,7 @@ def test_import_from_a_pipe(url: str, path: str) -> None:
     ids=" ".join,
 )
 def test_import_options_that_make_no_sense(tmp_path: Path, options: list[str], words: str) -> None:
-    """They are refused with a sentence and exit code 2, before anything else is looked at."""
+    """They are refused with a sentence and exit code 2, before anything else is checked."""
     (tmp_path / "rows.csv").write_text(ROWS)
     ended = run_reserva("import", str(tmp_path / "rows.csv"), *options, MONGODB_URL="mongodb://127.0.0.1:1/")
 

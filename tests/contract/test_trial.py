@@ -35,7 +35,7 @@ ROOM = {"id": "attic", "name": "Attic"}
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A folder in which somebody works; the trial's data lie in `.reserva` below it."""
+    """A working folder; the trial's data lie in `.reserva` below it."""
     return tmp_path
 
 
@@ -92,13 +92,13 @@ def test_packages_of_others(home: Path) -> None:
     """In a folder with packages of the same names as ours, or as those that we use, ours run and those do not."""
     for name in ("app", "worker", "redis", "arq", "granian", "httpx"):
         (home / name).mkdir()
-        (home / name / "__init__.py").write_text("raise SystemExit('a package of somebody else was run')\n")
+        (home / name / "__init__.py").write_text("raise SystemExit('a foreign package was run')\n")
     command = [str(Path(sys.executable).with_name("reserva")), "dev", "--port", "0", "--no-demo"]
     with running_command(command, cwd=home, env={}) as trial:
         with client(trial) as http:
             assert http.get("/v1/resources").json() == {"items": []}
         assert trial.end(signal.SIGTERM) == 0
-    assert not any("somebody else" in line for line in trial.err)
+    assert not any("foreign package" in line for line in trial.err)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -151,7 +151,7 @@ def test_next_start(home: Path, trial: RunningCommand, number: signal.Signals, c
 
 @pytest.mark.promise("acknowledged-writes")
 def test_database_dies(home: Path, trial: RunningCommand) -> None:
-    """If one of the family is killed, the trial says which and ends as a whole; every booking that it took is kept."""
+    """If one of the family is killed, the trial says which and ends as a whole; every booking that it took stays."""
     children = children_of(home)
     with client(trial) as http:
         booked = [http.post("/v1/reservations", json=hour(day)).headers["Location"] for day in range(1, 11)]
@@ -170,7 +170,7 @@ def hour(day: int) -> dict[str, str]:
 
 
 def test_port_taken(home: Path) -> None:
-    """A port in use is said at once, before anything is started."""
+    """A port in use is reported at once, before anything is started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = run_reserva("dev", "--port", str(port), cwd=home)

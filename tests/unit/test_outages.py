@@ -23,7 +23,7 @@ from app.outages import is_breakdown, is_outage
     ids=repr,
 )
 def test_an_outage(error: Exception) -> None:
-    """Not reachable, not writable, or full: whoever asked may come again."""
+    """Not reachable, not writable, or full: the caller may come again."""
     assert is_outage(error)
 
 

@@ -12,7 +12,7 @@ SECRET = "whsec_" + "A" * 32
 
 
 def refused(monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
-    """What is said of an environment."""
+    """The error that an environment gets."""
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as error:
@@ -109,7 +109,7 @@ def test_addresses_of_redis(monkeypatch: pytest.MonkeyPatch, url: str, database:
 
 
 def test_every_fault_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever mends one thing after the other is told all of them the first time."""
+    """All faults are listed the first time, so that they can be mended together."""
     message = refused(monkeypatch, RESERVA_MOED="strict", RESERVA_MAX_HOLDS="-1", REDIS_URL="http://x")
 
     assert [name for name in ("RESERVA_MOED ", "RESERVA_MAX_HOLDS:", "REDIS_URL ") if name not in message] == []
@@ -197,7 +197,7 @@ class TestFiles:
 
 
 def test_strict_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is told nothing insists on transactions, and can be told from who was told so."""
+    """Without a setting transactions are required, and that can be distinguished from a setting of `strict`."""
     assert (read_settings().mode, read_settings().chosen_mode) == ("strict", None)
     monkeypatch.setenv("RESERVA_MODE", "strict")
     assert (read_settings().mode, read_settings().chosen_mode) == ("strict", "strict")

@@ -32,7 +32,7 @@ async def test_callers_with_the_same_key_share_a_task() -> None:
 
 
 async def test_a_caller_that_gives_up_does_not_cancel_the_others() -> None:
-    """Whoever waits by a shield can be cancelled alone."""
+    """A caller that waits by a shield can be cancelled alone."""
     flights: SingleFlight[str, int] = SingleFlight()
     gate = asyncio.Event()
 

@@ -40,7 +40,7 @@ async def test_the_loop_gets_its_turn_sooner_while_there_is_long_work(pool: Work
 
 
 async def test_beyond_its_queue_it_refuses(pool: WorkPool) -> None:
-    """Who finds thread and queue taken is told `overloaded` at once; a place that becomes free is given again."""
+    """With thread and queue taken the answer is `overloaded` at once; a place that becomes free is given again."""
     release = threading.Event()
     taken = [asyncio.create_task(pool.run(release.wait)) for _ in range(2)]
     await asyncio.sleep(0)
@@ -54,7 +54,7 @@ async def test_beyond_its_queue_it_refuses(pool: WorkPool) -> None:
 
 
 async def test_work_whose_caller_left_keeps_its_place(pool: WorkPool) -> None:
-    """A thread cannot be stopped, so its place is free only when it has come to its end, also if nobody waits."""
+    """A thread cannot be stopped, so its place is free only when it has come to its end, also if no caller waits."""
     release, begun = threading.Event(), threading.Event()
 
     def work() -> bool:
@@ -74,7 +74,7 @@ async def test_work_whose_caller_left_keeps_its_place(pool: WorkPool) -> None:
 
 
 def test_garbage_is_not_collected_while_a_large_body_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A collection lets nobody else run, and looks at every value of the body; after it, faulty or not, it goes on."""
+    """A collection lets no other task run and visits every value of the body; after it, faulty or not, it goes on."""
     seen: list[bool] = []
 
     def parsed(body: bytes, *_: object, **__: object) -> None:

@@ -109,7 +109,7 @@ class TestPaths:
         assert read == [{"room": 1, "guests.left": [1, None], "tags": ["x"]}]
 
     def test_an_endless_document(self) -> None:
-        """More combinations than anybody means are refused before they are made."""
+        """More combinations than any file needs are refused before they are made."""
         paths = Paths(["a", "b.c"])
 
         assert len(paths.read({"a": [0] * 100, "b": [{"c": 1}] * 100})) == COMBINATIONS_MAX
@@ -291,7 +291,7 @@ class TestTranslation:
         ids=str,
     )
     def test_a_length(self, length: Any, expected: Any) -> None:
-        """The end is the start and the length; what is no length is said."""
+        """The end is the start plus the length; a value that is no length is reported."""
         read = spans(Shape(start="s", minutes_field="m"), {"s": datetime(2026, 3, 8, 9, tzinfo=UTC), "m": length})
 
         assert read == [expected if isinstance(expected, LeftOut) else (datetime(2026, 3, 8, 9, tzinfo=UTC), expected)]

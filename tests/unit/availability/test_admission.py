@@ -17,7 +17,7 @@ from app.errors import Problem
 
 
 class Hall:
-    """People with places, and those who wait for one."""
+    """Requests with a permit, and requests that wait for one."""
 
     def __init__(self) -> None:
         self.admission = Admission()
@@ -26,7 +26,7 @@ class Hall:
         self.tasks: list[asyncio.Task[None]] = []
 
     async def ask(self, key: str) -> asyncio.Task[None]:
-        """Ask with a key; it waits, or is served until it is told to leave."""
+        """Ask with a key; the request waits, or is served until `leave`."""
         task = asyncio.create_task(self._stay(key))
         self.tasks.append(task)
         await settled()
@@ -46,14 +46,14 @@ class Hall:
 
 
 async def settled() -> None:
-    """Let everybody go as far as they can."""
+    """Let all tasks run as far as they can."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 @asynccontextmanager
 async def hall() -> AsyncIterator[Hall]:
-    """A hall; everybody is sent home in the end."""
+    """A hall whose tasks are cancelled in the end."""
     made = Hall()
     try:
         yield made
@@ -65,7 +65,7 @@ async def hall() -> AsyncIterator[Hall]:
 
 
 async def test_one_key_does_not_get_all_places() -> None:
-    """The last place is for somebody else, who need not wait."""
+    """The last permit is for another key, which need not wait."""
     async with hall() as here:
         for _ in range(5):
             await here.ask("much")
@@ -75,7 +75,7 @@ async def test_one_key_does_not_get_all_places() -> None:
 
 
 async def test_keys_take_turns() -> None:
-    """Of those who wait, one of each key in the order in which the keys came, then the next ones."""
+    """Of the waiting requests, one of each key in the order in which the keys came, then the next ones."""
     async with hall() as here:
         for key in ("a", "a", "b", *"aaa", *"bb", "c"):
             await here.ask(key)

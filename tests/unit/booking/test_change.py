@@ -91,7 +91,7 @@ class TestRules:
     """Which rules are judged again."""
 
     def test_more_time_is_judged_like_a_booking(self) -> None:
-        """The neighbour is in the way, and the calendar stays as it was."""
+        """The neighbour conflicts, and the calendar stays as it was."""
         row, neighbour = stored_row(), stored_row(NINE + HOUR)
         seen = view(row, neighbour)
 
@@ -125,7 +125,7 @@ class TestRules:
         assert failed_rules_of(intent, seen) == ["time-off"]
 
     def test_the_moved_reservation_leaves_its_place_to_later_intents(self) -> None:
-        """Its old time is free in the view, the new one taken, and the reach is told of it."""
+        """Its old time is free in the view, the new one taken, and the reach covers it."""
         row = stored_row()
         seen = view(row)
         accepted = change(row, {"resource": "hall", "startTime": NINE + HOUR}).judge(seen)

@@ -167,7 +167,7 @@ class TestOthers:
     async def test_writes_that_are_never_answered_may_have_been_done(
         self, mock_store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """None was applied so far, but one may be yet: the caller is told so, with the id."""
+        """None was applied so far, but one may be yet: the problem says so, with the id."""
         identity = await insert(mock_store)
         monkeypatch.setattr(closing, "ATTEMPTS_MAX", 2)
 

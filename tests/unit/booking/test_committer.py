@@ -1,4 +1,4 @@
-"""The queue of the write path: who shares a transaction with whom, who waits, who is told what."""
+"""The queue of the write path: which intents share a transaction, which wait, and their outcomes."""
 
 import asyncio
 import math
@@ -36,7 +36,7 @@ LANE = Lane("a")
 
 
 def accept(batch: Batch) -> list[Outcome]:
-    """Everybody gets what they asked for."""
+    """Accept every intent."""
     return [Accepted(intent, proof=("", {})) for intent in batch.intents]
 
 
@@ -75,7 +75,7 @@ class Scripted:
         return self.running.pop(0)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def submit(committer: Committer, *resources: str, **fields: Any) -> "list[asynci
 
 
 async def settle(driver: Scripted, tasks: "list[asyncio.Task[Any]]", script: Script) -> list[Any]:
-    """Answer every batch by the script until all of these are told; what they were told."""
+    """Answer every batch by the script until all tasks have ended; their outcomes."""
 
     async def serve() -> None:
         while True:
@@ -150,7 +150,7 @@ async def test_running_batches_never_share_a_lane_and_no_intent_overtakes(driver
 
 
 async def test_a_group_does_not_starve_behind_singles(driver: Scripted) -> None:
-    """While it waits for one of its resources nobody younger gets ahead of it on any; then it goes before them."""
+    """While it waits for one of its resources no younger intent gets ahead of it on any; then it goes before them."""
     committer = committer_over(driver)
     first = submit(committer, "a")
     _, go_first = await driver.next_batch()
@@ -191,7 +191,7 @@ async def test_who_is_not_taken_in_time_is_never_run(driver: Scripted) -> None:
 
 
 async def test_who_has_less_time_left_than_a_batch_takes_is_in_none(driver: Scripted) -> None:
-    """Where batches are slow nobody is taken who would run out of time in one; a slow one is forgotten."""
+    """Where batches are slow no intent is taken that would run out of time in one; a slow one is forgotten."""
     committer = committer_over(driver)
     (first,) = submit(committer, "a")
     _, go = await driver.next_batch()
@@ -212,7 +212,7 @@ async def test_who_has_less_time_left_than_a_batch_takes_is_in_none(driver: Scri
 
 @pytest.mark.promise("deadlines")
 async def test_the_outcome_of_a_running_intent_is_unknown_at_its_deadline(driver: Scripted) -> None:
-    """While the batch goes on the caller gets the ids to look for; what comes of it later is not told to anybody."""
+    """While the batch goes on the caller gets the ids to look for; the later outcome is dropped."""
     committer = committer_over(driver)
     wish = booking_of(resource="a", deadline_seconds=0.05)
     task = asyncio.create_task(committer.submit(wish))
@@ -229,7 +229,7 @@ async def test_the_outcome_of_a_running_intent_is_unknown_at_its_deadline(driver
 
 @pytest.mark.promise("deadlines")
 async def test_an_intent_that_was_not_sent_by_its_deadline_never_is(driver: Scripted) -> None:
-    """Nothing was done, the caller is told so, and that stays true; who shared the batch goes again."""
+    """The answer says that nothing was done, and that stays true; the rest of the batch goes again."""
     driver.sends = False
     committer = committer_over(driver)
     tasks = [*submit(committer, "a", deadline_seconds=0.05), *submit(committer, "a", deadline_seconds=60.0)]
@@ -251,7 +251,7 @@ async def test_an_intent_that_was_not_sent_by_its_deadline_never_is(driver: Scri
 
 
 async def test_an_answered_intent_is_in_no_half_of_a_batch_that_failed(driver: Scripted) -> None:
-    """A failure that names nobody halves the batch; a half with somebody whose time ended meanwhile sends nothing."""
+    """A failure that names no intent halves the batch; an intent whose time ended meanwhile is not sent again."""
     driver.sends = False
     committer = committer_over(driver)
     tasks = [*submit(committer, "a", deadline_seconds=60.0), *submit(committer, "a", deadline_seconds=0.05)]
@@ -259,7 +259,7 @@ async def test_an_answered_intent_is_in_no_half_of_a_batch_that_failed(driver: S
     sent = list[list[Any]]()
 
     def fail(batch: Batch) -> list[Outcome]:
-        raise InvalidDocument("nobody's name")
+        raise InvalidDocument("no intent's name")
 
     def send(batch: Batch) -> list[Outcome]:
         batch.begin_sending()
@@ -277,7 +277,7 @@ async def test_an_answered_intent_is_in_no_half_of_a_batch_that_failed(driver: S
 
 
 async def test_an_unknown_outcome_is_not_tried_again(driver: Scripted) -> None:
-    """If its batch then fails after all, the intent is not run behind the back of who was told."""
+    """If its batch then fails after all, an intent that was answered is not run again."""
     committer = committer_over(driver)
     (task,) = submit(committer, "a", deadline_seconds=0.05)
     _, go = await driver.next_batch()
@@ -360,7 +360,7 @@ async def test_who_lost_a_race_goes_again_first_and_with_fewer_resources(driver:
 
 
 async def test_one_bad_intent_among_many_fails_alone(driver: Scripted) -> None:
-    """A failure that names nobody halves the batch until its cause is alone; the others answer as without it."""
+    """A failure that names no intent halves the batch until its cause is alone; the others answer as without it."""
     committer = committer_over(driver)
     tasks = submit(committer, *"abcdefgh")
 
@@ -377,7 +377,7 @@ async def test_one_bad_intent_among_many_fails_alone(driver: Scripted) -> None:
 
 
 async def test_a_database_that_is_gone_is_reported(driver: Scripted) -> None:
-    """Without a connection the intents try until their time is over, and are then told that nothing was done."""
+    """Without a connection the intents try until their time is over; the answer says that nothing was done."""
     committer = committer_over(driver)
     tasks = submit(committer, "a", deadline_seconds=0.05)
 
@@ -391,7 +391,7 @@ async def test_a_database_that_is_gone_is_reported(driver: Scripted) -> None:
 
 
 async def test_stopping_finishes_what_was_taken_in(driver: Scripted) -> None:
-    """A drain takes nothing new and waits for everybody who is in."""
+    """A drain takes nothing new and waits for all intents that were taken."""
     committer = committer_over(driver)
     tasks = submit(committer, "a", "a", "b")
     _, go = await driver.next_batch()
@@ -413,7 +413,7 @@ async def test_stopping_finishes_what_was_taken_in(driver: Scripted) -> None:
 async def test_a_lane_that_rested_goes_on_though_the_loop_calls_early(
     driver: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loop may call a moment before the time; with nobody else arriving, that call is the only one there is."""
+    """The loop may call a moment before the time; with no other intent arriving, that call is the only one there is."""
     committer = committer_over(driver)
     loop = asyncio.get_running_loop()
     committer.backoff.start({LANE: 60.0})
@@ -442,7 +442,7 @@ def duplicates() -> BulkWriteError:
 
 @pytest.mark.parametrize("error", [duplicate, duplicates])
 async def test_a_duplicate_key_goes_again_from_the_first_step(driver: Scripted, error: Callable[[], Exception]) -> None:
-    """Whole and once: the second time its replays and its own rows are found, or the index names somebody."""
+    """Whole and once: the second time its replays and its own rows are found, or the index names an intent."""
     committer = committer_over(driver)
     tasks = submit(committer, "a", "b")
 
@@ -458,7 +458,7 @@ async def test_a_duplicate_key_goes_again_from_the_first_step(driver: Scripted, 
 
 
 async def test_a_duplicate_that_stays_one_ends(driver: Scripted) -> None:
-    """A row that the index refuses each time is nobody's replay: its intent fails alone, the others do not."""
+    """A row that the index refuses each time is no replay: its intent fails alone, the others do not."""
     committer = committer_over(driver)
     tasks = submit(committer, "a", "b")
 
@@ -476,7 +476,7 @@ async def test_a_duplicate_that_stays_one_ends(driver: Scripted) -> None:
 
 
 async def test_a_lane_that_rests_is_left_alone(driver: Scripted) -> None:
-    """Nothing is begun there before its time, and whoever wants something else goes ahead."""
+    """Nothing is begun there before its time, and intents on other lanes go ahead."""
     committer = committer_over(driver)
     committer.backoff.start({LANE: 60.0})
     resting, other = submit(committer, "a", "b")
@@ -505,7 +505,7 @@ async def test_the_end_of_a_shorter_rest_does_not_end_a_longer_one(driver: Scrip
 
 
 async def test_a_mark_that_stands_ends_the_rest(driver: Scripted) -> None:
-    """Whoever has asked for way goes as soon as the others can read it."""
+    """An intent with a priority mark goes as soon as other processes can read the mark."""
     committer = committer_over(driver)
     asked: list[frozenset[Lane]] = []
 
@@ -617,7 +617,7 @@ async def test_without_transactions_each_goes_alone(driver: Scripted) -> None:
 
 
 async def test_a_process_that_must_not_book_says_so_to_all(driver: Scripted) -> None:
-    """A problem of the process itself is everybody's answer, and is not looked for in one of the intents."""
+    """A problem of the process itself answers every intent, and the batch is not halved."""
     committer = committer_over(driver)
 
     def refuse(batch: Batch) -> list[Outcome]:
@@ -633,7 +633,7 @@ class TestLimits:
     """What fits into one batch."""
 
     def batch(self, *intents: AnyIntent, width: int = 64) -> list[AnyIntent]:
-        """Those of them that are taken together, in order."""
+        """The intents that are taken together, in order."""
         chosen = BatchBuilder(width, INTENTS_LIMIT)
         loop = asyncio.get_running_loop()
         for intent in intents:

@@ -62,7 +62,7 @@ class TestConfirm:
 
     @pytest.mark.promise("approval")
     def test_of_a_service_with_approval_a_hold_becomes_a_request(self) -> None:
-        """Which an admin confirms, and nobody else; an admin makes a booking of the hold at once."""
+        """Only an admin confirms the request; an admin makes a booking of the hold at once."""
         row, request = stored_hold(service="asked"), stored_row(status="pending", service="asked")
 
         asked = Confirm(**place_of(row)).judge(view(row)).value

@@ -107,7 +107,7 @@ class TestEditResource:
             EditResource(by="caller", identity=ROOM_ID, plan=plan).judge(seen)
 
     def test_only_what_was_changed_since_the_survey_is_read(self) -> None:
-        """Nothing where the edit's own transaction is the only one since, or where the edit strands nobody."""
+        """Nothing where the edit's own transaction is the only one since, or where the edit strands no booking."""
         since = to_millis(NOW)
         harmless = Plan(version=4, before=SMALL, after=LARGE, change={})
 

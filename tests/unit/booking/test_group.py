@@ -95,7 +95,7 @@ class TestBookGroup:
             assert [each.resource for each in made] == ["c", "a", "b"]
 
     def test_a_group_without_places_is_refused_for_its_member_with_a_choice(self) -> None:
-        """Those that need one room have it first, so that each time the same member is refused."""
+        """Members that need one room have it first, so that each time the same member is refused."""
         pool: dict[str, Any] = {"resource": None, "pool": ("a", "b"), "service": "cut"}
         for seed in range(20):
             group = BookGroup(by="caller", members=[book(**pool, pool_seed=seed), book("a"), book("b")])

@@ -138,7 +138,7 @@ class TestRefusals:
     """Who of a pool answers."""
 
     def refused(self, view: FixedView) -> Refused:
-        """What a taker is told."""
+        """The refusal that a taker gets."""
         with pytest.raises(Refused) as refused:
             taker(list(view.resources.values())).judge(view)
         return refused.value

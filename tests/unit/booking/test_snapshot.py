@@ -127,7 +127,7 @@ class TestLoad:
 
 
 class TestRules:
-    """What is to be said of a resource."""
+    """The rules of a resource in a snapshot."""
 
     def test_one_that_is_not_there_has_none(self) -> None:
         """It is no fault of the operator's."""

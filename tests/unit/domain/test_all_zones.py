@@ -49,7 +49,7 @@ class Change(NamedTuple):
 
 @dataclass
 class Figures:
-    """What was looked at."""
+    """Counts of what was checked."""
 
     zones: int = 0
     changes: int = 0

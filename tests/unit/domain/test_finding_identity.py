@@ -1,4 +1,4 @@
-"""Findings keep their identity, and what people said of them: the cases of the design, a model, and laws."""
+"""Findings keep their identity and their review: the cases of the design, a model, and laws."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ NOW = Millis(1_000)
 
 
 def window(start: int, end: int, *reservations: str, peak: int = 2, capacity: int = 1) -> Window:
-    """A window, of a capacity of one unless said otherwise."""
+    """A window, by default of a capacity of one."""
     return Window(ROOM_ID, Millis(start), Millis(end), peak, capacity, reservations, 1)
 
 
@@ -63,7 +63,7 @@ def test_a_window_without_a_finding_is_new() -> None:
 
 
 def test_the_oldest_unresolved_is_taken_before_a_resolved_one() -> None:
-    """A resolved one reopens only where no unresolved one is left, and has nothing said of it any more."""
+    """A resolved one reopens only where no unresolved one is left, and has no acceptance any more."""
     there = [known(1, 0, 10, "a", "b", state="resolved"), known(2, 0, 10, "b", "c", state="acknowledged")]
     there[0] = replace(there[0], acceptance=accepted("a", "b"))
     (first, second), gone = match([window(0, 4, "a", "b", "c"), window(6, 10, "a", "b")], there, NOW)
@@ -74,7 +74,7 @@ def test_the_oldest_unresolved_is_taken_before_a_resolved_one() -> None:
 
 
 def test_an_acceptance_is_for_these_or_fewer() -> None:
-    """It may grow in length; whoever joins makes it open again, and once they left it is what was accepted."""
+    """It may grow in length; a new reservation opens it again, and once that has left the acceptance holds again."""
     whole = known(1, 0, 10, "a", "b", "c", state="accepted", peak=3)
     (longer,), _ = match([window(0, 50, "a", "b", "c", peak=3)], [whole], NOW)
     (fewer,), _ = match([window(0, 10, "a", "c", peak=2)], [whole], NOW)
@@ -106,7 +106,7 @@ def test_an_acceptance_is_for_its_excess_and_its_time() -> None:
 
 
 def test_an_acceptance_of_very_many_is_for_exactly_these() -> None:
-    """Whether fewer are some of them cannot be told, so that nobody is hidden by it who was not in it."""
+    """Whether fewer are a subset cannot be known, so that no reservation outside of it is hidden by it."""
     names = [f"r{number}" for number in range(50)]
     acceptance = Acceptance(frozenset(), 2, 1, None, digest(names))
     finding = replace(known(1, 0, 10, *names[:5]), state="accepted", acceptance=acceptance)
@@ -117,7 +117,7 @@ def test_an_acceptance_of_very_many_is_for_exactly_these() -> None:
 
 
 def test_a_further_half_inherits_an_acceptance() -> None:
-    """The earlier half keeps the name; later ones are new, split from it, and accepted if nobody joined them."""
+    """The earlier half keeps the name; later ones are new, split from it, accepted if none joined."""
     whole = known(1, 0, 10, "a", "b", "c", state="accepted")
     parts = [window(0, 3, "a", "b"), window(5, 8, "a", "c"), window(9, 10, "a", "x")]
     placed, gone = match(parts, [whole], NOW)
@@ -147,7 +147,7 @@ def test_a_merger_keeps_the_oldest_name_and_its_review() -> None:
 
 
 def test_windows_that_part_again_are_what_they_were() -> None:
-    """Each has its own finding and what was said of it, also where the younger one lies first and one is in both."""
+    """Each has its own finding with its review, also where the younger one lies first and one is in both."""
     early = merged(known(2, 0, 3, "a", "c", state="accepted"), 1)
     late = known(1, 0, 9, "a", "b", "c")
     late = replace(late, own=extent(6, 9, frozenset("ab")), acceptance=accepted("a", "b"))
@@ -164,7 +164,7 @@ def test_windows_that_part_again_are_what_they_were() -> None:
 
 
 def test_an_acceptance_of_the_whole_is_one_of_its_parts() -> None:
-    """Accepted after it merged: the part that was open before is accepted with it, as long as nobody joins."""
+    """Accepted after it merged: the part that was open before is accepted with it, as long as no reservation joins."""
     part = merged(known(2, 5, 8, "c", "d"), 1)
     whole = replace(known(1, 0, 8, "a", "b", "c", "d", state="accepted"), own=extent(0, 3, frozenset("ab")))
     _, parted = match([window(0, 3, "a", "b"), window(5, 8, "c", "d")], [whole, part], NOW)[0]
@@ -194,7 +194,7 @@ ACCEPTANCES = st.builds(
 
 @st.composite
 def extents(draw: st.DrawFn) -> Extent:
-    """Anywhere, of anybody."""
+    """Any time and any reservations."""
     start, length = draw(SPANS)
     return extent(start, start + length, draw(NAMES))
 
@@ -218,7 +218,7 @@ def situations(draw: st.DrawFn) -> tuple[list[Window], list[StoredFinding]]:
 @given(situations())
 @pytest.mark.promise("acceptances")
 def test_it_is_what_comparing_every_pair_gives(situation: tuple[list[Window], list[StoredFinding]]) -> None:
-    """Who takes which window, who merged into whom and who parted from whom, by trying everybody with everybody."""
+    """Which finding takes which window, merged into which and split from which, by comparing all pairs."""
     windows, findings = situation
     placed, gone = match(windows, findings, NOW)
 
@@ -258,7 +258,7 @@ def by_pairs(
 
 
 def ends_unresolved(finding: StoredFinding, findings: list[StoredFinding]) -> bool:
-    """Whether the way of those into which it merged ends at one that people still see."""
+    """Whether the chain of findings into which it merged ends at an unresolved one."""
     for _ in findings:
         finding = next((one for one in findings if one.id == finding.merged_into), finding)
     return finding.state != "resolved"
@@ -298,7 +298,7 @@ class Counted(str):
 
 
 def looks(windows: list[Window], findings: list[StoredFinding]) -> int:
-    """How often ids were looked at to match these."""
+    """How often ids were compared to match these windows and findings."""
     Counted.looks = 0
     match(windows, findings, NOW)
     return Counted.looks
@@ -362,7 +362,7 @@ class Book:
         return placed
 
     def unresolved(self) -> dict[int, StoredFinding]:
-        """Those that people still see."""
+        """The unresolved findings."""
         return {name: each for name, each in self.findings.items() if each.state != "resolved"}
 
     def say(self, name: int, word: State) -> None:
@@ -392,7 +392,7 @@ def windows_of(occupancies: dict[str, tuple[int, int, int]]) -> list[Window]:
 
 @given(st.lists(st.tuples(OCCUPANCIES, WORDS), max_size=6))
 def test_laws_over_a_changing_history(history: list[tuple[dict[str, tuple[int, int, int]], dict[int, State]]]) -> None:
-    """Each window is one unresolved finding; a repetition changes nothing; what was said stands while it may."""
+    """Each window is one unresolved finding; a repetition changes nothing; an acceptance stands while it covers."""
     book = Book()
     for occupancies, words in history:
         windows = windows_of(occupancies)

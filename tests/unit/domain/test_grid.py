@@ -33,7 +33,7 @@ def clock(grid: Grid, text: str) -> list[str]:
 
 
 def counted(grid: Grid, after: Millis, before: Millis) -> int:
-    """How many starts there are, told by their runs."""
+    """How many starts there are, counted by their runs."""
     return sum(len(run) for run in grid.runs(grid.windows(after, before), after, before))
 
 
@@ -66,7 +66,7 @@ def test_touching_windows_offer_the_slot_over_their_joint() -> None:
 
 
 def test_a_window_past_midnight_goes_on_counting() -> None:
-    """The night's starts after midnight are those of its evening's opening, whichever day one asks for."""
+    """The night's starts after midnight are those of its evening's opening, whichever day is requested."""
     assert clock(Grid(daily((22.5, 26)), BERLIN, HOUR, HOUR), "2026-05-04") == ["00:30", "22:30", "23:30"]
 
 
@@ -139,7 +139,7 @@ def test_too_many_starts_are_counted_without_making_them() -> None:
 
 @pytest.mark.parametrize(("length", "interval"), [(0, HOUR), (HOUR, 0), (-1, HOUR), (HOUR, -1)])
 def test_what_would_never_end_is_refused(length: int, interval: int) -> None:
-    """A slot and the way to the next one take time."""
+    """A slot takes time, and so does the interval to the next one."""
     with pytest.raises(ValueError, match="take time"):
         Grid(ALWAYS, BERLIN, length, interval)
 

@@ -66,7 +66,7 @@ class TestParse:
         ],
     )
     def test_what_is_wrong_is_refused_with_a_reason(self, text: str, says: str) -> None:
-        """Whatever is missing, impossible, too fine or out of bounds is told apart."""
+        """Missing, impossible, too fine and out-of-bounds values are distinguished."""
         with pytest.raises(ValueError, match=says.replace("+", r"\+")):
             parse(text)
 

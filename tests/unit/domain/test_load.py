@@ -47,7 +47,7 @@ def test_the_peak_is_the_highest_load_at_any_instant(crowd: list[Occupancy], spa
 def test_the_conflicts_are_the_bookings_present_when_it_is_too_full(
     crowd: list[Occupancy], span: tuple[Millis, Millis], room: int
 ) -> None:
-    """Exactly those, once each, by start; nobody is blamed for being near."""
+    """Exactly those, once each, by start; a booking that is only near is not listed."""
     full = [instant for instant in range(*span) if load_at(crowd, instant) > room]
     expected = {one.id for one in crowd if any(one.start <= instant < one.end for instant in full)}
     blamed = conflicts_in(crowd, *span, room)
@@ -61,7 +61,7 @@ def test_the_conflicts_are_the_bookings_present_when_it_is_too_full(
 def test_a_conflict_is_found_exactly_where_the_peak_is_too_high(
     crowd: list[Occupancy], span: tuple[Millis, Millis], room: int
 ) -> None:
-    """The two ways of asking agree: a refusal always names somebody."""
+    """The peak and the conflicts agree: a refusal always names a booking."""
     assert bool(conflicts_in(crowd, *span, room)) == (peak(crowd, *span) > room)
 
 

@@ -138,7 +138,7 @@ def holds(room: ResourceRules, booking: Occupancy) -> list[bool]:
 
 
 def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRules) -> set[object]:
-    """Who is stranded, by judging everybody by everything, and every instant at which the load changes."""
+    """The stranded bookings, by judging all by every rule, and every instant at which the load changes."""
     lost: set[object] = {
         one.id
         for one in found
@@ -155,7 +155,7 @@ def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRul
 @given(cases())
 @pytest.mark.promise("stranding")
 def test_every_stranded_booking_is_judged(case: tuple[list[Occupancy], ResourceRules, ResourceRules, Millis]) -> None:
-    """Those who meet the stretches that an edit narrows are judged, and that is as good as judging everybody."""
+    """Judging only the bookings that meet the stretches that an edit narrows finds what judging all finds."""
     found, before, after, now = case
     stretches = narrowed(before, after, DAILY, now)
     met = [one for one in found if any(one.meets(start, end) for start, end in stretches)]
@@ -209,7 +209,7 @@ def test_an_edit_that_widens_judges_no_booking(after: ResourceRules) -> None:
     ],
 )
 def test_an_edit_of_all_days_looks_at_all_that_is_to_come(after: ResourceRules) -> None:
-    """Whatever may strand anybody at any time has no bounds."""
+    """An edit that may strand a booking at any time has no bounds."""
     assert narrowed(ROOM, after, DAILY, NOW) == [(NOW, LATEST)]
 
 

@@ -30,7 +30,7 @@ STAY = ServiceRules(CUT_ID, "flexible", duration_min=20 * MINUTE, duration_step=
 
 
 def wish(start: int = NINE, length: Duration = HOUR, guests: int = 1, *lifted: str) -> BookingRequest:
-    """An hour, if nothing else is said."""
+    """A wish, by default for an hour."""
     return BookingRequest(Millis(start), Millis(start + length), guests, frozenset(lifted))
 
 
@@ -42,7 +42,7 @@ def failing_rules(
 
 
 def occupied(start: int, end: int, units: int = 1, name: object = 0) -> Occupancy:
-    """Somebody who is there."""
+    """A booking that is there."""
     return Occupancy(name, Millis(start), Millis(end), units)
 
 
@@ -94,7 +94,7 @@ class TestVerdict:
         assert (verdict.block_start, verdict.block_end) == (NOW - DAY, NOW - HOUR)
 
     def test_only_capacity_is_a_conflict(self) -> None:
-        """The time is taken if nothing but capacity is in the way; with another rule it is not only that."""
+        """The time is taken if only capacity fails; with another failed rule it is not only that."""
         taken = Calendar(NOW, [occupied(NINE, TEN)])
 
         assert judge(wish(), ROOM, CUT, taken).is_conflict
@@ -263,7 +263,7 @@ class TestCapacity:
         assert not judge(replace(wish(NINE + MINUTE), ignore="you"), ROOM, CUT, calendar).bookable
 
     def test_a_party_above_the_capacity_breaks_a_rule(self) -> None:
-        """Where guests count, more of them than ever fit is no conflict with anybody."""
+        """Where guests count, more of them than ever fit is no conflict."""
         counting = replace(ROOM, capacity=4, by_guests=True)
 
         assert failing_rules(wish(guests=4), counting) == []

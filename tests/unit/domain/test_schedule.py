@@ -80,7 +80,7 @@ def test_overlapping_windows_are_one() -> None:
 
 
 def test_touching_windows_are_one_stretch_with_two_openings() -> None:
-    """Nobody who books over the joint is outside, and each window keeps the grid that its hours say."""
+    """No booking over the joint is outside, and each window keeps the grid that its hours say."""
     schedule = every_day("09:00-12:30", "12:30-17:00")
     (window,) = of_day(schedule, "2026-05-04")
 
@@ -255,7 +255,7 @@ def first_off(offs: Sequence[TimeOff], start: int, end: int) -> TimeOff | None:
 
 
 def test_time_off_that_only_touches_does_not_block() -> None:
-    """10 to 11 leaves 11 to 12 free, and the earliest one in the way is named."""
+    """10 to 11 leaves 11 to 12 free, and the earliest one that blocks is named."""
     offs = [off("b", 30, 40), off("a", 10, 20)]
 
     assert first_off(offs, 20, 30) is None

@@ -30,7 +30,7 @@ NINE_TO_FIVE = {"from": "09:00", "to": "17:00"}
 
 
 def blamed(shape: Any) -> dict[str, str]:
-    """What is said of a shape, by pointer."""
+    """The faults of a shape, by pointer."""
     return {pointer_of(Fault(path, detail)): detail for path, detail in read_schedule(shape)[1]}
 
 
@@ -118,7 +118,7 @@ SCHEDULE_FLAWS: list[tuple[Any, list[str]]] = [
 
 @pytest.mark.parametrize(("shape", "pointers"), SCHEDULE_FLAWS)
 def test_every_flaw_is_named_at_once(shape: Any, pointers: list[str]) -> None:
-    """All that is wrong is said in one answer, in sentences."""
+    """All faults are listed in one answer, in sentences."""
     faults = read_schedule(shape)[1]
 
     assert [pointer_of(Fault(*each)) for each in faults] == pointers
@@ -220,7 +220,7 @@ def test_what_is_no_span_is_refused(first: str, last: str, pointers: list[str]) 
 
 
 def test_a_span_over_a_day_that_does_not_exist_is_empty() -> None:
-    """Samoa's missing day takes no time, so it can be nobody's time off."""
+    """Samoa's missing day takes no time, so it cannot be a time off."""
     assert [path for path, _ in read_span("2011-12-30", "2011-12-31", APIA)[1]] == [("to",)]
     assert read_span("2011-12-29", "2011-12-31", APIA)[1] == []
 
@@ -256,7 +256,7 @@ def test_a_stored_schedule_of_another_shape_is_no_failure(shape: dict[str, Any])
 
 
 def test_equal_days_are_one_object() -> None:
-    """A pool's years of overrides hold as many objects as they have different days, whoever reads them and when."""
+    """A pool's years of overrides hold as many objects as they have different days, in any reading."""
     day = [{"from": "09:00", "to": "12:00"}, {"from": "13:00", "to": "17:00"}]
     other = [{"from": "09:00", "to": "12:00"}]
     shape = {"overrides": [{"date": f"2030-01-{n:02}", "windows": other if n == 31 else day} for n in range(1, 32)]}

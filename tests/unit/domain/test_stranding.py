@@ -153,7 +153,7 @@ def test_hours_are_those_of_the_zone() -> None:
 
 
 def test_a_booking_outside_the_hours_can_still_lose_its_day() -> None:
-    """Somebody who was let in after hours is there, and wants to be told when the doctor is not."""
+    """A booking that was forced in after hours is stranded when its day is taken away."""
     before = replace(ROOM, schedule=NINE_TO_FIVE)
     tuesday = Millis(MONDAY + DAY)
     away = replace(before, time_off=(TimeOff("sick", MONDAY, tuesday),))

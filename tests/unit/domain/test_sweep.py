@@ -157,7 +157,7 @@ def test_touching_is_no_overlap() -> None:
 
 
 def test_a_stretch_is_one_window_though_its_reservations_change() -> None:
-    """Load above capacity on both sides of an instant is one window, whoever carries it."""
+    """Load above capacity on both sides of an instant is one window, whichever reservations carry it."""
     rows = [row(0, 30), row(5, 10, name=1), row(10, 20, name=2), row(25, 26, name=3)]
 
     assert [(window.start, window.end, window.reservations) for window in sweep(rows, {})] == [
@@ -196,7 +196,7 @@ def test_legal_sharing_is_no_window() -> None:
 
 
 def test_one_alone_can_be_too_many() -> None:
-    """A party above the capacity is a window of its own, though it conflicts with nobody."""
+    """A party above the capacity is a window of its own, though it conflicts with no other."""
     assert [Window(A, EARLIEST, Millis(10), 7, 5, (0,), 0)] == list(sweep([row(0, 10, 7)], {A: 5}))
 
 

@@ -73,7 +73,7 @@ def test_no_more_faults_are_built_than_are_reported(model: type[Body], body: Any
 
 
 def test_a_list_beyond_its_bound_is_refused_before_its_members_are_read() -> None:
-    """The length alone is told."""
+    """The length alone is reported."""
     READ.clear()
     error = faults_of(Whole, {"members": [{"size": 1}] * 1_001})
 

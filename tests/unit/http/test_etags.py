@@ -34,7 +34,7 @@ def test_another_tag_is_stale(header: str) -> None:
 
 @pytest.mark.parametrize("header", ["3", "", '"3', "3, 4", '"3" "4"', "*, *", '"a"b"'])
 def test_what_is_no_tag_is_invalid(header: str) -> None:
-    """A forgotten quote is told as such, not as a conflict."""
+    """A forgotten quote is reported as such, not as a conflict."""
     with pytest.raises(Problem) as raised:
         IfMatch.read(header)
 

@@ -99,7 +99,7 @@ class Name(str):
 
 
 def test_a_key_that_stands_twice_is_found_in_linear_time() -> None:
-    """Whoever repeats the last of many keys makes nobody compare each with each."""
+    """A repeated last one of many keys does not make the reader compare each with each."""
     Name.compared = 0
     count = 2_000
     with pytest.raises(Problem, match="stands twice"):
@@ -144,7 +144,7 @@ def test_integers_of_64_bits_are_read(number: int) -> None:
 
 @pytest.mark.parametrize("number", [str(MAX_INT + 1), str(MIN_INT - 1), "9" * 5_000, "1e400", "-1e400"])
 def test_numbers_beyond_64_bits_are_invalid_where_they_stand(number: str) -> None:
-    """Also those with more digits than Python converts, and floats that would become infinite."""
+    """Also numbers with more digits than Python converts, and floats that would become infinite."""
     problem = refusal(f'{{"a": [1, {{"b": {number}}}]}}'.encode())
 
     assert problem.name == "invalid"

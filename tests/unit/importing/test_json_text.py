@@ -34,7 +34,7 @@ def test_elements_are_what_json_says(values: list[Any], indent: int | None, size
 
 @pytest.mark.parametrize(("before", "between"), [("", "\n"), ("[\n", ",\n")])
 def test_rows_come_before_the_file_ends(before: str, between: str) -> None:
-    """From a pipe whose writer has not gone, the rows that were written are read; nobody waits for the last one."""
+    """From a pipe that is still open the rows that were written are read, without waiting for the last one."""
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as pipe:
         pipe.write(before + between.join(ROW % number for number in range(200)) + between)

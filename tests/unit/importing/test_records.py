@@ -89,7 +89,7 @@ def test_gzip(file: Path) -> None:
 
 
 def test_json_lines(file: Path) -> None:
-    """One object a line, told from CSV by how the file begins; empty lines count as lines only."""
+    """One object a line, distinguished from CSV by how the file begins; empty lines count as lines only."""
     row = {"reference": "a", "resource": "room", "guests": 2}
     records = read(file, f"\n{json.dumps(row)}\n\n{json.dumps(row)}")
 
@@ -155,7 +155,7 @@ def test_an_open_quote_looks_only_so_far(file: Path) -> None:
     ],
 )
 def test_a_file_of_which_nothing_can_be_made(file: Path, content: str | bytes, words: str) -> None:
-    """A header without what is needed or with what nobody knows, and a broken archive, are said in a sentence."""
+    """A header with missing or unknown fields, and a broken archive, are reported in a sentence."""
     with pytest.raises(UnreadableError, match=words):
         read(file, content)
 

@@ -1,4 +1,4 @@
-"""Messages to the alert URL: what they say, how they are signed, and what a receiver can do to whoever sends them."""
+"""Messages to the alert URL: what they say, how they are signed, and what a receiver can do to the sender."""
 
 import asyncio
 import shutil
@@ -46,7 +46,7 @@ def finding(resource: str = "room", count: int = 2, **fields: Any) -> Finding:
 
 @pytest.fixture
 async def hook() -> AsyncIterator[theirs.Receiver]:
-    """A receiver that takes everything until it is told otherwise."""
+    """A receiver that takes everything until its `answer` is set."""
     async with alert_receiver() as server:
         yield server
 
@@ -128,7 +128,7 @@ class TestText:
 
     @pytest.mark.usefixtures("mock_store")
     def test_one_alone_is_too_much(self) -> None:
-        """A finding of one reservation, of more guests than there is room, or of none at all is told as well."""
+        """A finding of one reservation, of more guests than there is room, or of none at all is reported as well."""
         assert "is more than the resource holds" in finding_line(finding(count=1), NOBODY, None)
         assert "nothing is more than the resource holds" in finding_line(finding(count=0), NOBODY, None)
 
@@ -172,7 +172,7 @@ class TestAnswers:
     """What a receiver may answer."""
 
     async def refusal(self, url: str) -> DeliveryFailed:
-        """What is said of a receiver that does not take a message."""
+        """The failure of a receiver that does not take a message."""
         with pytest.raises(DeliveryFailed) as error:
             await Receiver(url, None).post(HELLO)
         return error.value
@@ -186,7 +186,7 @@ class TestAnswers:
         assert [got.text for got in hook.requests] == ["hello <you>"]
 
     async def test_redirects_are_not_followed(self, hook: theirs.Receiver) -> None:
-        """Nobody is sent to where only this process can go."""
+        """A receiver cannot redirect a message to an address that only this process can reach."""
         hook.answer = answer_with(307, f"Location: {hook.url}")
 
         assert str(await self.refusal(hook.url)) == "it answered 307; redirects are not followed"

@@ -1,4 +1,4 @@
-"""The history of a finding is bounded, and what people said outlasts what the sweep saw."""
+"""The history of a finding is bounded, and entries of reviewers outlast entries of the sweep."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,7 @@ def test_an_entry_names_some_and_counts_the_others() -> None:
 
 
 def test_an_entry_has_no_empty_fields() -> None:
-    """No note, nobody joined, nobody left: the entry has no such fields."""
+    """No note, none joined, none left: the entry has no such fields."""
     assert run_entry(AT, "open", WINDOW).keys() == {"at", "by", "to", "from", "until", "peak", "capacity"}
 
 

@@ -1,4 +1,4 @@
-"""What resources hold, whoever wrote them."""
+"""Capacities of resources, whichever program wrote them."""
 
 from itertools import permutations
 from typing import Any

@@ -1,4 +1,4 @@
-"""Making guards where somebody else may make them at the same moment."""
+"""Making guards where another process may make them at the same moment."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ OTHER = {"index": 1, "code": 14031, "errmsg": "no space left on device"}
 async def test_only_what_is_there_already_is_no_failure(
     mock_store: Store, monkeypatch: pytest.MonkeyPatch, errors: list[dict[str, Any]], *, raised: bool
 ) -> None:
-    """A document that somebody else has made is passed over; one that could not be written is told, also among such."""
+    """A document of another process is passed over; one that could not be written is an error, also among such."""
 
     async def fail(*_: Any, **__: Any) -> None:
         raise BulkWriteError({"writeErrors": errors})
@@ -48,7 +48,7 @@ async def test_a_transaction_fails_where_the_guard_exists(mock_store: Store, mon
 
 
 async def test_a_guard_that_is_there_stays_as_it_is(mock_store: Store) -> None:
-    """Neither its rules nor its reach are made anew: whoever booked has raised them."""
+    """Neither its rules nor its reach are made anew: bookings have raised them."""
     await make_guard(mock_store, ROOM_ID)
     await mock_store.database["guards"].update_one({"_id": "room"}, {"$set": {"reachBack": 7, "long": True}})
     before = await mock_store.database["guards"].find_one({"_id": "room"})

@@ -1,4 +1,4 @@
-"""Looking up who occupies some spans: the queries find everybody who meets one of them, however the spans overlap."""
+"""Looking up what occupies some spans: the queries find every reservation that meets one of them."""
 
 from datetime import datetime
 from typing import Any
@@ -109,7 +109,7 @@ def expiry_of(row: Row) -> Millis | None:
 
 
 def test_only_a_hold_ends_at_its_expiry() -> None:
-    """What was confirmed counts, though somebody left the end of its hold on it."""
+    """What was confirmed counts, though the end of its hold was left on it."""
     over = {"expiresAt": from_millis(Millis(BASE - HOUR))}
 
     assert expiry_of({**STORED, **over, "status": "pending"}) == BASE - HOUR

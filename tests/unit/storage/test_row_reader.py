@@ -426,7 +426,7 @@ def test_what_python_stumbles_over(value: Any) -> None:
 
 
 def test_no_two_ids_have_one_label() -> None:
-    """Nobody is taken for somebody else because their ids read alike, however long they are."""
+    """No two reservations are confused because their ids read alike, however long they are."""
     long = "x" * 100
     ids: list[Any] = [1, True, "1", OID, str(OID), OID.binary, "", "room-1", 1.5, "1.5"]
     ids += [Code("room-1"), Code("room-1", {"a": 1}), Code("1")]
