@@ -1,6 +1,6 @@
 """Groups and moves over HTTP, as far as a server without transactions goes: one reservation at a time.
 
-What several of them promise is held in tests/server.
+Groups of several reservations are tested in tests/server.
 """
 
 from datetime import timedelta

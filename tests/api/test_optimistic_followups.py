@@ -24,7 +24,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 async def looked_at(store: Store) -> list[str]:
     """The kinds of the runs that wait, once there is one.
 
-    The app may still pause after what another test wrote, before it looks again.
+    The app may still pause after what another test wrote, before it reads again.
     """
     waiting = store.database["reconciliations"].find
     async with asyncio.timeout(SECONDS):

@@ -68,7 +68,7 @@ async def booked_ago(api: ApiClient, time: Time, seconds: float, **fields: Any) 
     return identity
 
 
-async def test_the_last_ten_seconds_are_held_back(api: ApiClient, time: Time) -> None:
+async def test_the_last_ten_seconds_are_not_listed(api: ApiClient, time: Time) -> None:
     """What was changed less than ten seconds ago is not shown yet, what lies that long back is."""
     old = await booked_ago(api, time, 10)
     young = await booked_ago(api, time, 9.999)

@@ -273,7 +273,7 @@ def test_the_report_is_not_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["workbook.xlsx", "latin-1.csv", "empty.csv"])
 def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
-    """It is refused with one sentence and exit code 2, before the database is looked for."""
+    """It is refused with one sentence and exit code 2, before the database is connected."""
     file = Path(__file__).parents[1] / "files" / "import" / name
     ended = run_reserva("import", str(file), "--json", MONGODB_URL="mongodb://127.0.0.1:1/")
 

@@ -249,7 +249,7 @@ class TestUndoing:
     """Calendars after a group whose members were not all accepted."""
 
     def test_they_are_as_before(self) -> None:
-        """Also one that was first looked at inside, and holds that had expired."""
+        """Also a resource that was first read inside, and holds that had expired."""
         snapshot, _ = loaded(guards=[guard("room")])
         snapshot.calendar(ROOM_ID).add(occupancy("old", CLOCK))
 

@@ -74,7 +74,7 @@ def offset(instant: int, tz: ZoneInfo) -> Duration:
 
 
 def changes(tz: ZoneInfo) -> Iterator[Change]:
-    """All changes of offset: looked for day by day, then found by halving."""
+    """All changes of offset: searched day by day, then found by halving."""
     known = offset(FIRST, tz)
     for day in range(FIRST, LAST, DAY):
         now = offset(day + DAY, tz)

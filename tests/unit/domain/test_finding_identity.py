@@ -284,29 +284,29 @@ class Counted(str):
     """An id that counts how often it is looked up or compared."""
 
     __slots__ = ()
-    looks = 0
+    lookups = 0
 
     @override
     def __hash__(self) -> int:
-        Counted.looks += 1
+        Counted.lookups += 1
         return super().__hash__()
 
     @override
     def __eq__(self, other: object) -> bool:
-        Counted.looks += 1
+        Counted.lookups += 1
         return super().__eq__(other)
 
 
-def looks(windows: list[Window], findings: list[StoredFinding]) -> int:
+def lookup_count(windows: list[Window], findings: list[StoredFinding]) -> int:
     """How often ids were compared to match these windows and findings."""
-    Counted.looks = 0
+    Counted.lookups = 0
     match(windows, findings, NOW)
-    return Counted.looks
+    return Counted.lookups
 
 
 @pytest.mark.promise("acceptances")
 def test_it_takes_little_more_than_each_once() -> None:
-    """However many windows and findings share one reservation: what is looked at grows as n log n, not as pairs."""
+    """However many windows and findings share one reservation: the comparisons grow as n log n, not as pairs."""
     all_day = Counted("all day")
     worst = []
     for count in (200, 2_000):
@@ -317,7 +317,7 @@ def test_it_takes_little_more_than_each_once() -> None:
         long = [known(at, 0, 4 * count, all_day, name, state="resolved") for at, name in enumerate(own)]
         one = [window(0, 4 * count, all_day, *own)]
         cases = [(windows, moved), (windows, same), (windows, long), (windows, same + long), (one, same), (one, long)]
-        worst.append(max(looks(*case) for case in cases) / (count * log2(count)))
+        worst.append(max(lookup_count(*case) for case in cases) / (count * log2(count)))
 
     assert worst[1] <= 1.1 * worst[0]
 

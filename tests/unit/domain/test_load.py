@@ -1,4 +1,4 @@
-"""How full a resource is, against a brute force that looks at every instant by itself."""
+"""How full a resource is, against a brute force over every instant."""
 
 from collections.abc import Sequence
 

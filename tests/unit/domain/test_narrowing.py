@@ -226,7 +226,7 @@ def test_a_closed_day_looks_at_that_day() -> None:
 
 
 def test_longer_hours_that_vanish_in_a_gap_are_seen() -> None:
-    """A window that begins earlier, in an hour that clocks skip, can end before it begins: that date is looked at."""
+    """A window that begins earlier, in an hour that clocks skip, can end before it begins: that date is judged too."""
     middle: Day = (Hours(2 * 60 + 30, 2 * 60 + 45),)
     around: Day = (Hours(2 * 60, 3 * 60),)
     before = replace(ROOM, schedule=Schedule((middle,) * 7))

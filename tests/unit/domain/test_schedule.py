@@ -1,4 +1,4 @@
-"""Schedules: what is open, against a brute force that looks at single instants, and the cases that clocks make."""
+"""Schedules: what is open, against a brute force over single instants, and the cases that clocks make."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
@@ -219,17 +219,17 @@ def test_the_tail_of_a_night_does_not_open_a_day() -> None:
 def test_windows_without_end_open_the_same_from_any_start() -> None:
     """Where hours overlap around the clock there is no first opening; the grid is that of each window, from any day."""
     schedule = every_day("00:00-24:00", "22:00-02:00", "22:00-23:00")
-    look = at("2026-05-20T12:00")
+    start = at("2026-05-20T12:00")
     seen = [
         [
             opening
-            for window in windows(schedule, BERLIN, Millis(look - back * DAY), Millis(look + DAY))
+            for window in windows(schedule, BERLIN, Millis(start - back * DAY), Millis(start + DAY))
             for opening in window.openings
         ]
         for back in (0, 1, 5, 30, 92)
     ]
 
-    recent = [[opening for opening in openings if opening >= look - DAY] for openings in seen]
+    recent = [[opening for opening in openings if opening >= start - DAY] for openings in seen]
     assert recent[0] == [at(f"2026-05-{day}") for day in ("19T22:00", "20T00:00", "20T22:00", "21T00:00", "21T22:00")]
     assert all(openings == recent[0] for openings in recent)
 
@@ -320,7 +320,7 @@ def open_at(schedule: Schedule, tz: ZoneInfo, instant: Millis) -> bool:
 
 @given(cases(), st.integers(1, 3 * 24 * 60))
 def test_open_is_what_every_instant_says(case: tuple[Schedule, ZoneInfo, Millis], length: int) -> None:
-    """A time is open exactly if each of its instants is; it is enough to look where windows open and close."""
+    """A time is open exactly if each of its instants is; it is enough to check where windows open and close."""
     schedule, tz, start = case
     end = Millis(start + length * MINUTE)
     known = windows(schedule, tz, start, end)

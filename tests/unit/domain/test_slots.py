@@ -267,9 +267,9 @@ def test_a_budget_cuts_the_end_off(
 
 
 def test_time_that_is_over_ends_the_search() -> None:
-    """It is looked at every few starts."""
-    room, looks = ResourceRules(ROOM_ID), iter([False, False, True])
-    budget = Budget(10_000, late=lambda: next(looks))
+    """The time limit is checked every few starts."""
+    room, late_answers = ResourceRules(ROOM_ID), iter([False, False, True])
+    budget = Budget(10_000, late=lambda: next(late_answers))
     offered = found(room, None, SlotQuery(MINUTE), Profile(NINE, ()), (NINE, NINE + 9 * DAY), budget)
 
     assert budget.spent

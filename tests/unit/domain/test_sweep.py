@@ -104,7 +104,7 @@ def lowerings(draw: st.DrawFn) -> tuple[list[Era], int]:
 
 @given(histories(), lowerings())
 def test_each_instant_is_judged_by_the_capacity_of_its_era(rows: list[Row], eras: tuple[list[Era], int]) -> None:
-    """Where the capacity was lowered, every window is that of a look at each minute."""
+    """Where the capacity was lowered, every window is that of a brute force over each minute."""
     former, current = eras
     own = sorted(row._replace(resource=A) for row in rows)
 
@@ -129,7 +129,7 @@ def test_lowering_never_makes_the_past_worse(capacities: list[int]) -> None:
 
 
 def test_of_many_eras_the_oldest_become_one() -> None:
-    """What is forgotten is an era of its own, never a capacity that held."""
+    """The oldest eras become one that has their highest capacity."""
     eras: tuple[Era, ...] = ()
     for now in range(100):
         eras = eras_after(eras, 200 - now, 199 - now, Millis(now + 1))

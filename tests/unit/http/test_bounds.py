@@ -82,7 +82,7 @@ def test_a_list_beyond_its_bound_is_refused_before_its_members_are_read() -> Non
 
 
 def test_a_list_is_read_to_its_twentieth_fault() -> None:
-    """What stands behind it is not looked at; what stands before it is read once, but for the portion it lies in."""
+    """The text behind it is not read; the text before it is read once, but for the portion it lies in."""
     good, bad = [{"size": 1}] * 250, [{"size": "x"}] * 700
     READ.clear()
     error = faults_of(Whole, {"members": good + bad})
