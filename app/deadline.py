@@ -22,11 +22,14 @@ Ts = TypeVarTuple("Ts")
 LEAST_SECONDS = 0.001
 """The timeout of an operation after the deadline; zero would mean no limit."""
 
+NEGLIGIBLE_SECONDS = 0.01
+"""A pause that is too short to set the driver's timeout anew."""
+
 
 class Deadline:
     """When a request must be answered, by the monotonic clock.
 
-    The time that the client takes to send the body does not count: see `paused`. `sent` tells that a write was sent, or
+    The time that the client takes to send the body does not count: see `pause`. `sent` tells that a write was sent, or
     is about to be, and may be done whether or not its answer arrives; see `sending`.
     """
 
@@ -42,34 +45,31 @@ class Deadline:
         now = self._clock() if self._paused_at is None else self._paused_at
         return self._until - now
 
-    @contextmanager
-    def paused(self) -> Generator[None]:
-        """A block whose time does not count."""
+    def pause(self) -> None:
+        """Let the time that follows not count."""
         self._paused_at = self._clock()
-        try:
-            yield
-        finally:
-            self._until += self._clock() - self._paused_at
-            self._paused_at = None
-            if self._operations is not None:
-                self._bind()
 
-    @contextmanager
-    def bound(self) -> Generator[None]:
-        """A block in which no operation on the database outlives the deadline."""
-        self._bind()
-        try:
-            yield
-        finally:
-            self._release()
+    def resume(self) -> None:
+        """Let time count again."""
+        if self._paused_at is None:
+            return
+        seconds = self._clock() - self._paused_at
+        self._until += seconds
+        self._paused_at = None
+        if self._operations is not None and seconds > NEGLIGIBLE_SECONDS:
+            self.bind()
 
-    def _bind(self) -> None:
-        """Set the driver's timeout, after removing an earlier one: nested timeouts could only shorten it."""
-        self._release()
+    def bind(self) -> None:
+        """Let no operation on the database outlive the deadline, in this context, until `release`.
+
+        An earlier timeout of the driver is removed: nested ones could only shorten it.
+        """
+        self.release()
         self._operations = pymongo.timeout(max(self.left(), LEAST_SECONDS))
         self._operations.__enter__()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Remove the driver's timeout."""
         if self._operations is not None:
             self._operations.__exit__(None, None, None)
             self._operations = None
@@ -107,10 +107,11 @@ def sending() -> None:
 def bound(deadline: Deadline) -> Generator[None]:
     """A block with this deadline, which no operation on the database outlives."""
     token = _CURRENT.set(deadline)
+    deadline.bind()
     try:
-        with deadline.bound():
-            yield
+        yield
     finally:
+        deadline.release()
         _CURRENT.reset(token)
 
 

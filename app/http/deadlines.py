@@ -5,8 +5,6 @@ whether a write happened. Any other work that exceeds the deadline is answered h
 """
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import Context
 
 from litestar import Request
@@ -29,6 +27,8 @@ TICK_SECONDS = 0.02
 """The interval at which the delay of the event loop is measured."""
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_NO_CONTEXT = Context()
+"""Timers run in it, not in the context of the request that sets them."""
 
 
 class Deadlines:
@@ -41,67 +41,21 @@ class Deadlines:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._delay = _LoopDelay()
-        self._late_work: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; after its deadline with a problem."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
-        is_read = scope["method"] in _READING
-        deadline = Deadline((READ_SECONDS if is_read else WRITE_SECONDS) - MARGIN_SECONDS)
-        answer = _ClosableSend(send)
-
-        uploading = True
-
-        async def receive_unhurried() -> ReceiveMessage:
-            nonlocal uploading
-            if not uploading:
-                return await receive()
-            with deadline.paused():  # a slow upload does not count against the deadline
-                message = await receive()
-            uploading = bool(message.get("more_body"))
-            return message
-
-        work = asyncio.create_task(self._work(deadline, scope, receive_unhurried, answer))
-        with self._delay.measured():
-            in_time = await self._is_done_in_time(work, deadline)
-        if in_time or answer.has_started:
-            await work
-            return
-        self._late_work.add(work)
-        work.add_done_callback(self._discard)
-        answer.is_closed = True
-        request: AnyRequest = Request(scope, receive, send)
-        response = render_problem(_late_problem(deadline, is_read=is_read), request)
-        await response.to_asgi_response(None, request)(scope, receive, send)
-
-    async def _work(self, deadline: Deadline, scope: Scope, receive: Receive, send: Send) -> None:
-        with bound(deadline):
-            await self._app(scope, receive, send)
-
-    async def _is_done_in_time(self, work: "asyncio.Task[None]", deadline: Deadline) -> bool:
-        """Whether the work is done by the deadline; it is cancelled with the request.
-
-        The delay of the event loop extends the deadline: under overload a finished answer is sent a little late instead
-        of an `outcome-unknown`.
-        """
-        before = self._delay.total_seconds()
+        exchange = _Exchange(scope, receive, send, self._delay)
         try:
-            while not work.done():
-                left = deadline.left() + MARGIN_SECONDS + self._delay.total_seconds() - before
-                if left <= 0:
-                    break
-                await asyncio.wait((work,), timeout=left)
-        except asyncio.CancelledError:
-            work.cancel()
-            raise
-        return work.done()
-
-    def _discard(self, work: "asyncio.Task[None]") -> None:
-        self._late_work.discard(work)
-        if not work.cancelled():
-            work.exception()  # mark the exception as retrieved; the client has its answer
+            with bound(exchange.deadline):
+                await self._app(scope, exchange.receive, exchange.send)
+        except Exception:
+            if exchange.late_answer is None:  # else the client has its answer
+                raise
+        finally:
+            await exchange.end()
 
 
 class _LoopDelay:
@@ -113,16 +67,15 @@ class _LoopDelay:
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    @contextmanager
-    def measured(self) -> Generator[None]:
-        """Measure while the block runs."""
+    def start(self) -> None:
+        """Measure until `stop` was called as often."""
         self._measurements += 1
         if self._timer is None:
             self._wait(asyncio.get_running_loop())
-        try:
-            yield
-        finally:
-            self._measurements -= 1
+
+    def stop(self) -> None:
+        """End one of the measurements."""
+        self._measurements -= 1
 
     def total_seconds(self) -> float:
         """The total delay until now; less than a tick does not count."""
@@ -131,7 +84,7 @@ class _LoopDelay:
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         self._due = loop.time() + TICK_SECONDS
-        self._timer = loop.call_at(self._due, self._tick, loop, context=Context())
+        self._timer = loop.call_at(self._due, self._tick, loop, context=_NO_CONTEXT)
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self._seconds = self.total_seconds()
@@ -140,19 +93,69 @@ class _LoopDelay:
             self._wait(loop)
 
 
-class _ClosableSend:
-    """Passes messages on until it is closed, because the request was answered otherwise."""
+class _Exchange:
+    """One request and its answer: that of the application, or after the deadline a problem."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, delay: _LoopDelay) -> None:
+        self._scope = scope
+        self._receive = receive
         self._send = send
-        self.has_started = False
-        self.is_closed = False
+        self._delay = delay
+        self._is_read = scope.get("method") in _READING
+        self._uploading = True
+        self._has_started = False
+        self.deadline = Deadline((READ_SECONDS if self._is_read else WRITE_SECONDS) - MARGIN_SECONDS)
+        self.late_answer: asyncio.Task[None] | None = None
+        delay.start()
+        self._delay_before = delay.total_seconds()
+        self._timer = self._wait(self.deadline.left() + MARGIN_SECONDS)
 
-    async def __call__(self, message: Message) -> None:
-        """Send a message unless closed."""
-        if not self.is_closed:
-            self.has_started = True
+    async def receive(self) -> ReceiveMessage:
+        """Receive a part of the request; a slow upload does not count against the deadline."""
+        if not self._uploading:
+            return await self._receive()
+        self.deadline.pause()
+        try:
+            message = await self._receive()
+        finally:
+            self.deadline.resume()
+        self._uploading = bool(message.get("more_body"))
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer, unless the client was answered at the deadline."""
+        if self.late_answer is None:
+            self._has_started = True
             await self._send(message)
+
+    async def end(self) -> None:
+        """Stop the timer, and wait until an answer that was sent at the deadline is complete."""
+        self._timer.cancel()
+        self._delay.stop()
+        if self.late_answer is not None:
+            await self.late_answer
+
+    def _wait(self, seconds: float) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, self._on_deadline, context=_NO_CONTEXT)
+
+    def _on_deadline(self) -> None:
+        """Answer with a problem, unless the answer has started.
+
+        The delay of the event loop extends the deadline: under overload a finished answer is sent a little late instead
+        of an `outcome-unknown`.
+        """
+        if self._has_started:
+            return
+        left = self.deadline.left() + MARGIN_SECONDS + self._delay.total_seconds() - self._delay_before
+        if left > 0:
+            self._timer = self._wait(left)
+        else:
+            self.late_answer = asyncio.get_running_loop().create_task(self._answer_late(), context=Context())
+
+    async def _answer_late(self) -> None:
+        request: AnyRequest = Request(self._scope, self._receive, self._send)
+        response = render_problem(_late_problem(self.deadline, is_read=self._is_read), request)
+        await response.to_asgi_response(None, request)(self._scope, self._receive, self._send)
 
 
 def _late_problem(deadline: Deadline, *, is_read: bool) -> Problem:

@@ -19,6 +19,34 @@ async def make_key(store: Store, *scopes: str, customer: str | None = None) -> s
     return (await create_key(store, "test", scopes, customer=customer)).token
 
 
+class UntilAnswered:
+    """An ASGI application as a server runs it: the last part of an answer ends the request, not the application."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request; an error of the application before its answer is complete is raised here."""
+        complete = asyncio.get_running_loop().create_future()
+
+        async def send_on(message: Any) -> None:
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body") and not complete.done():
+                complete.set_result(None)
+
+        work = asyncio.create_task(self._app(scope, receive, send_on))
+        self._running.add(work)
+        work.add_done_callback(self._running.discard)
+        try:
+            await asyncio.wait((work, complete), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        if work.done():
+            await work
+
+
 @asynccontextmanager
 async def serving(
     store: Store, *, settings: Settings | None = None, scopes: Sequence[str] = ("admin",)
@@ -26,7 +54,7 @@ async def serving(
     """A client with a key of the given scopes; what the app does not handle itself raises in the test."""
     app = create_app(settings or Settings(), store=store)
     headers = {"Authorization": f"Bearer {await make_key(store, *scopes)}"}
-    asgi: Any = app  # httpx and Litestar spell the same protocol differently
+    asgi: Any = UntilAnswered(app)  # httpx and Litestar spell the same protocol differently
     async with (
         running(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(asgi), base_url="http://test", headers=headers) as client,
