@@ -19,7 +19,7 @@ from app.catalogue.service import Catalogue
 from app.http import docs
 from app.http.deadlines import Deadlines
 from app.http.failure_log import FailureLog
-from app.http.middleware import OuterMiddleware, finish_headers
+from app.http.middleware import OuterMiddleware
 from app.http.models import Answer
 from app.http.problems import EXCEPTION_HANDLERS, FAILURE_LOG
 from app.http.request import MAX_BODY_BYTES, Request
@@ -117,13 +117,12 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         plugins=[PydanticPlugin(prefer_alias=True, validate_strict=True)],
         type_encoders={Answer: lambda answer: Raw(answer.to_json())},
         before_request=request_checks,
-        before_send=[finish_headers, shutdown.stamp],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=docs.config(),
         logging_config=None,
     )
-    app.asgi_handler = OuterMiddleware(Deadlines(app.asgi_handler))
+    app.asgi_handler = OuterMiddleware(Deadlines(app.asgi_handler), shutdown)
     app.state[SHUTDOWN] = shutdown
     request_checks.collect(app)
     describe_access(app)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from litestar import Controller, MediaType, Response, get
+from litestar import Controller, MediaType, Response
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
@@ -18,6 +18,7 @@ from app.http.openapi import problems
 from app.http.parameters import read_instant
 from app.http.problem_schemas import RuleCheckAnswer
 from app.http.request import Request
+from app.http.routing import get
 from app.refusals import blamed_reservation
 
 _MINUTES = 366 * 24 * 60

@@ -2,7 +2,7 @@
 
 from typing import Annotated, TypeAlias, TypeVar
 
-from litestar import Controller, Response, Router, get, patch, post
+from litestar import Controller, Response, Router
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -27,6 +27,7 @@ from app.http.etags import IfMatch, IfMatchHeader
 from app.http.openapi import ProblemNames, problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark
 from app.http.request import Request
+from app.http.routing import get, patch, post
 from app.storage.catalogue import with_external_id
 from app.storage.documents import Customer, Resource, Service
 from app.storage.stored_catalogue import HOURS_FIELDS

@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from litestar import Controller, MediaType, Response, Router, delete, get, post, put
+from litestar import Controller, MediaType, Response, Router
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -20,6 +20,7 @@ from app.http.etags import IfMatch, IfMatchHeader, OptionalIfMatchHeader, etag
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark, split_page
 from app.http.request import Request
+from app.http.routing import delete, get, post, put
 from app.storage.bson_types import BsonDocument
 from app.storage.documents import Resource, TimeOff
 from app.storage.values import shown_text

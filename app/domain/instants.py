@@ -49,8 +49,10 @@ def from_millis(instant: Millis) -> datetime:
 
 def render(instant: datetime | Millis) -> str:
     """An instant as it is written in answers: UTC with milliseconds, `2026-03-08T09:00:00.000Z`."""
-    moment = from_millis(instant) if isinstance(instant, int) else instant.astimezone(UTC)
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    moment = from_millis(instant) if isinstance(instant, int) else instant
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse(text: str) -> datetime:

@@ -1,29 +1,36 @@
 """Responses with the headers of the contract: `ETag`, `Location`, `Idempotent-Replayed`."""
 
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-from litestar import MediaType, Response
+from litestar import Response
 
 from app.http.etags import etag
-from app.http.models import Answer
+from app.http.json_response import JsonResponse
 from app.http.request import Request
-
-A = TypeVar("A", bound=Answer)
 
 PARTS_INLINE_MAX = 1_000
 """So many models take 10 to 20 ms to build; a full page of reservations with all their history has ten times more."""
 
 
-def versioned(answer: A, version: int, *, status: int = 200, location: str | None = None) -> Response[A]:
+class Encodable(Protocol):
+    """What can be sent: the model of an answer, or what writes the same JSON."""
+
+    @abstractmethod
+    def to_json(self) -> bytes:
+        """The bytes of the answer."""
+
+
+def versioned(answer: Encodable, version: int, *, status: int = 200, location: str | None = None) -> Response[Any]:
     """One object with the `ETag` of its version; with its `Location` if it was created."""
     headers = {"ETag": etag(version if isinstance(version, int) else 0)}  # foreign rows may have any value there
     if location is not None:
         headers["Location"] = location
-    return Response(answer, status_code=status, headers=headers)
+    return JsonResponse(answer.to_json(), status=status, headers=headers)
 
 
-async def built(request: Request, build: Callable[[], A], *, parts: int) -> Response[A]:
+async def built(request: Request, build: Callable[[], Encodable], *, parts: int) -> Response[Any]:
     """Build an answer that may be long; a long one is serialized in a thread instead of on the event loop.
 
     Args:
@@ -35,10 +42,8 @@ async def built(request: Request, build: Callable[[], A], *, parts: int) -> Resp
         Problem: `overloaded` where too much work waits for a thread.
     """
     if parts <= PARTS_INLINE_MAX:
-        return Response(build())
-    body = await request.work_pool.run(lambda: build().to_json())
-    answer: Response[Any] = Response(body, media_type=MediaType.JSON)
-    return answer
+        return JsonResponse(build().to_json())
+    return JsonResponse(await request.work_pool.run(lambda: build().to_json()))
 
 
 class StoredResponse(Protocol):
@@ -52,4 +57,4 @@ class StoredResponse(Protocol):
 def stored_response(answer: StoredResponse, *, replayed: bool) -> Response[Any]:
     """The stored bytes as a response of the route's type."""
     headers = answer.headers | ({"Idempotent-Replayed": "true"} if replayed else {})
-    return Response(answer.body.encode(), status_code=answer.status, headers=headers, media_type="application/json")
+    return JsonResponse(answer.body.encode(), status=answer.status, headers=headers)

@@ -7,7 +7,7 @@ from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 
-from litestar import MediaType, Response, Router, get
+from litestar import MediaType, Response, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
@@ -21,6 +21,7 @@ from app.errors import Problem
 from app.http.openapi import SECURITY_SCHEME, document
 from app.http.openapi_schemas import Schema
 from app.http.request import Request
+from app.http.routing import get
 
 _PAGE = "/docs"
 _ASSETS = f"{_PAGE}/assets"

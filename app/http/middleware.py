@@ -16,6 +16,7 @@ from app.errors import Problem
 from app.http.methods import client_method, route_as_options, store_client_method
 from app.http.problems import render_problem
 from app.http.request import AnyRequest, is_changeable, request_id
+from app.http.shutdown import Shutdown
 
 MAX_PATH_LENGTH = 1_000
 """Characters of a path; the longest route has three ids of 64."""
@@ -38,16 +39,23 @@ _ABOUT_CONTENT: Final = (b"content-length", b"content-type", b"content-dispositi
 
 
 class OuterMiddleware:
-    """ASGI middleware around the whole application."""
+    """ASGI middleware around the whole application.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: The application.
+        shutdown: Tells whether an answer is the last of its connection.
+    """
+
+    def __init__(self, app: ASGIApp, shutdown: Shutdown) -> None:
         self._app = app
+        self._shutdown = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Prepare one request for routing, and its answer for the client."""
         if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
+        send = self._with_headers(scope, send)
         method = store_client_method(scope)
         if method in {"GET", "HEAD"}:
             scope["method"] = "GET"
@@ -58,6 +66,22 @@ class OuterMiddleware:
             await _answer_long_path(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    def _with_headers(self, scope: Scope, send: Send) -> Send:
+        """Add the id of the request, the security headers and, before the end, `Connection: close` to the answer."""
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message["headers"])
+                present = {name.lower() for name, _ in headers}
+                headers.append((b"x-request-id", request_id(scope).encode("ascii")))
+                headers += (header for header in _HEADERS if header[0] not in present)
+                if self._shutdown.is_announced:
+                    headers.append((b"connection", b"close"))
+                message["headers"] = headers
+            await send(message)
+
+        return send_on
 
 
 class _GetResponse:
@@ -114,11 +138,3 @@ async def _answer_long_path(scope: Scope, receive: Receive, send: Send) -> None:
     request: AnyRequest = Request(scope, receive, send)
     answer = render_problem(Problem("not-found", "No path here is as long as this; /openapi.json lists them."), request)
     await answer.to_asgi_response(None, request)(scope, receive, send)
-
-
-async def finish_headers(message: Message, scope: Scope) -> None:
-    """Add the id of the request and the security headers to every answer."""
-    if message["type"] == "http.response.start":
-        present = {name.lower() for name, _ in message["headers"]}
-        added = [(name, value) for name, value in _HEADERS if name not in present]
-        message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode("ascii")), *added]

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from litestar import Litestar
 from litestar.openapi import ResponseSpec
+from litestar.routes import HTTPRoute
 from pydantic.alias_generators import to_camel
 
 from app.errors import KINDS, ProblemName
@@ -18,6 +19,7 @@ from app.http.openapi_examples import ANSWERS, BODIES, PARAMETERS, PATH_PARAMETE
 from app.http.openapi_schemas import Schema, component_schemas, rename_references
 from app.http.problem_schemas import GROUP_PROBLEMS, PROBLEMS
 from app.http.problems import MEDIA_TYPE
+from app.http.request_checks import IDEMPOTENCY, REPLAYED_KEY
 
 ProblemNames: TypeAlias = tuple[ProblemName, ...]
 
@@ -32,6 +34,13 @@ _IF_NONE_MATCH: Schema = {
     "in": "header",
     "required": False,
     "description": "Tags of answers that you have; if this is one of them it is 304.",
+    "schema": {"type": "string"},
+}
+_IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "1-255 visible ASCII characters; the same key with the same JSON gets the first answer again.",
     "schema": {"type": "string"},
 }
 _TAG: Schema = {"description": "A tag of what is shown, for `If-None-Match`.", "schema": {"type": "string"}}
@@ -79,14 +88,23 @@ def document(app: Litestar) -> Schema:
     if openapi is None:
         openapi = app.openapi_schema.to_schema()
         models = openapi["components"]["schemas"]
+        replayed = _replayed_operations(app)
         for path in openapi["paths"].values():
             for method, operation in path.items():
+                if operation["operationId"] in replayed:
+                    operation["parameters"] = [dict(_IDEMPOTENCY_KEY), *operation.get("parameters", [])]
                 _describe(method, operation, models)
         openapi["paths"] = {_path(path): item for path, item in sorted(openapi["paths"].items())}
         openapi["components"]["schemas"] = component_schemas(models, _patches(openapi["paths"]), ANSWERS)
         rename_references(openapi)
         app.state[_DOCUMENT] = openapi
     return openapi
+
+
+def _replayed_operations(app: Litestar) -> set[object]:
+    """The ids of the operations whose first answer under an Idempotency-Key is stored."""
+    handlers = [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
+    return {handler.operation_id for handler in handlers if handler.opt.get(IDEMPOTENCY) == REPLAYED_KEY[IDEMPOTENCY]}
 
 
 def _path(path: str) -> str:

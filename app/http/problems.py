@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+import msgspec
 import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException, ValidationException
@@ -13,6 +14,7 @@ from pymongo.errors import PyMongoError
 
 from app.errors import KINDS, Fault, Problem, ProblemName, invalid_parameter
 from app.http.failure_log import FailureLog
+from app.http.json_response import JsonResponse
 from app.http.methods import client_method, methods_of
 from app.http.pointers import pointer_of
 from app.http.request import AnyConnection, AnyRequest, request_id
@@ -43,7 +45,7 @@ def render_problem(problem: Problem, connection: AnyConnection) -> ProblemRespon
     if problem.name == "unauthenticated":
         headers["WWW-Authenticate"] = "Bearer"
     body = problem_body(problem, request_id(connection.scope))
-    return Response(body, status_code=kind.status, headers=headers, media_type=MEDIA_TYPE)
+    return JsonResponse(msgspec.json.encode(body), status=kind.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def problem_body(problem: Problem, request: str) -> dict[str, object]:

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from secrets import token_hex
+from random import getrandbits
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from litestar import Request as LitestarRequest
 from litestar.connection import ASGIConnection
-from litestar.exceptions import InternalServerException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import Empty, Scope
 from typing_extensions import override
 
@@ -41,7 +41,17 @@ _MERGE_PATCH = "application/merge-patch+json"
 class Request(AnyRequest):
     """Litestar's request with a body that is parsed once, strictly, into the model of its route."""
 
+    body_model: type[Body] | None = None
+    """The model of the route's body; None: plain JSON."""
     _read: tuple[Any, object] | None = None
+    _header_values: dict[bytes, bytes] | None = None
+
+    @property
+    def header_values(self) -> dict[bytes, bytes]:
+        """The headers by lower-case names, as they came; of repeated ones the last."""
+        if self._header_values is None:
+            self._header_values = dict(self.scope["headers"])
+        return self._header_values
 
     @override
     async def json(self) -> object:
@@ -62,17 +72,38 @@ class Request(AnyRequest):
 
         Raises:
             Problem: `malformed` if it takes too long, or if the client disconnects before its end.
+            RequestEntityTooLarge: it is longer.
         """
-        if self._body is not Empty:  # already read
-            return await super().body()
+        if self._body is Empty:
+            known = self._connection_state.body  # read by another object for the same request
+            self._body = self._connection_state.body = await self._receive_body() if known is Empty else known
+        return self._body
+
+    async def _receive_body(self) -> bytes:
+        announced = self.header_values.get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
+            raise RequestEntityTooLarge
         shutdown: Shutdown = self.app.state[SHUTDOWN]
         try:
             async with shutdown.body():
-                return await super().body()
+                return await self._receive_parts()
         except TimeoutError:
             raise Problem("malformed", f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
-        except InternalServerException:
-            raise Problem("malformed", "The body broke off before its end.") from None
+
+    async def _receive_parts(self) -> bytes:
+        parts: list[bytes] = []
+        length = 0
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise Problem("malformed", "The body broke off before its end.")
+            parts.append(message["body"])
+            length += len(message["body"])
+            if length > MAX_BODY_BYTES:
+                raise RequestEntityTooLarge
+            more = message["more_body"]
+        return b"".join(parts)
 
     async def beside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run work that takes time in proportion to the body: in a thread if the body is large."""
@@ -93,19 +124,15 @@ class Request(AnyRequest):
     async def _content(self) -> tuple[Any, object]:
         if self._read is None:
             self._require_json()
-            self._read = await self.beside(_read, await self.body(), self._model(), nulls=self.method == "PATCH")
+            self._read = await self.beside(_read, await self.body(), self.body_model, nulls=self.method == "PATCH")
         return self._read
-
-    def _model(self) -> type[Body] | None:
-        """The model of the route's body; declared as `X | None` where the body may be left out."""
-        field = self.route_handler.parsed_data_field
-        kinds = [field, *field.inner_types] if field else []
-        return next((kind.annotation for kind in kinds if kind.is_subclass_of(Body)), None)
 
     def _require_json(self) -> None:
         """Refuse a body of another type; one without a Content-Type is taken for JSON."""
-        if "content-encoding" in self.headers:
+        if b"content-encoding" in self.header_values:
             raise Problem("unsupported-media-type", "Send the body as it is, without a Content-Encoding.")
+        if self.header_values.get(b"content-type") == _JSON.encode():
+            return
         kind, options = self.content_type
         patch = self.method == "PATCH"
         if kind in {"", _JSON} or (patch and kind == _MERGE_PATCH):
@@ -142,9 +169,14 @@ def request_id(scope: Scope) -> str:
     identity: str | None = keys.get(_ID_KEY)
     if identity is None:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        identity = given.decode("ascii") if _REQUEST_ID.fullmatch(given) else token_hex(12)
+        identity = given.decode("ascii") if _REQUEST_ID.fullmatch(given) else _random_id()
         keys[_ID_KEY] = identity
     return identity
+
+
+def _random_id() -> str:
+    # Not from the system's generator: that call releases the interpreter's lock, and gets it back only a moment later.
+    return f"{getrandbits(96):024x}"
 
 
 def is_changeable(scope: Scope) -> bool:

@@ -9,16 +9,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Final, Literal, TypeAlias, cast
+from typing import Final, Literal, cast
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import HeaderParameter
 from litestar.routes import HTTPRoute
 
 from app.errors import Fault, Problem
+from app.http.models import Body
 from app.http.problems import is_number, parameter_fault, parameter_name
-from app.http.request import AnyRequest
+from app.http.request import AnyRequest, Request
 from app.http.strict_json import MAX_FAULTS
 from app.http.validation_messages import cut, from_faults
 
@@ -31,15 +31,6 @@ HARMLESS_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "harmless"}
 REPLAYED_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "replayed"}
 """`opt=REPLAYED_KEY` of a route that creates objects: the first answer under an Idempotency-Key is stored with them."""
 
-IdempotencyKeyHeader: TypeAlias = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        description="1-255 visible ASCII characters; the same key with the same JSON gets the first answer again.",
-    ),
-]
-"""The type of a handler's parameter: `key: IdempotencyKeyHeader = None`."""
-
 _SINGLE_HEADERS = ("Authorization", "Content-Type", "If-Match", "Idempotency-Key")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _BLANK_FOR_PLUS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+ [0-9]{2}:?[0-9]{2}|(?:Etc/)?GMT [0-9]+")
@@ -47,14 +38,17 @@ _BLANK_FOR_PLUS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+ [0-9]{2}:?[0-
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-def idempotency_key(request: AnyRequest) -> str | None:
+def idempotency_key(request: Request) -> str | None:
     """The Idempotency-Key of a request; None without one.
 
     Raises:
         Problem: `invalid` if it is not 1 to 255 visible ASCII characters.
     """
-    key = request.headers.get("idempotency-key")
-    if key is not None and _KEY.fullmatch(key) is None:
+    value = request.header_values.get(b"idempotency-key")
+    if value is None:
+        return None
+    key = value.decode("latin-1")
+    if _KEY.fullmatch(key) is None:
         raise Problem("invalid", "An Idempotency-Key has 1 to 255 visible ASCII characters.")
     return key
 
@@ -67,6 +61,7 @@ class RouteContract:
     lists: frozenset[str]
     numbers: Mapping[str, Fault]
     body: bool
+    model: type[Body] | None
     key: KeyUse
 
 
@@ -86,6 +81,7 @@ class RequestChecks:
                         frozenset(model.sequence_query_parameter_names),
                         _numbers(handler),
                         _needs_body(handler),
+                        _body_model(handler),
                         cast("KeyUse", handler.opt.get(IDEMPOTENCY, "refused")),
                     )
 
@@ -96,12 +92,13 @@ class RequestChecks:
             Problem: `invalid` for undeclared or repeated parameters, keys and headers, `malformed` for a missing body.
         """
         contract = self._contracts.get(request.route_handler)
-        if contract is None:
+        if contract is None or not isinstance(request, Request):
             return
+        request.body_model = contract.model
         _check_headers(request)
         if request.scope["query_string"]:
             _check_parameters(request, contract)
-        if request.method == "POST" and contract.key == "refused" and "idempotency-key" in request.headers:
+        if request.method == "POST" and contract.key == "refused" and b"idempotency-key" in request.header_values:
             raise Problem("invalid", "This route takes no Idempotency-Key; leave the header out.")
         if contract.body and not await request.body():
             raise Problem("malformed", "The body is empty; send a JSON object.")
@@ -112,14 +109,23 @@ def _needs_body(handler: HTTPRouteHandler) -> bool:
     return field is not None and not field.is_optional
 
 
+def _body_model(handler: HTTPRouteHandler) -> type[Body] | None:
+    """The model of the route's body; declared as `X | None` where the body may be left out."""
+    field = handler.parsed_data_field
+    kinds = [field, *field.inner_types] if field else []
+    return next((kind.annotation for kind in kinds if kind.is_subclass_of(Body)), None)
+
+
 def _numbers(handler: HTTPRouteHandler) -> dict[str, Fault]:
     """The parameters that are whole numbers, with the fault of any other value."""
     fields = [field for field in handler.parsed_fn_signature.parameters.values() if is_number(field)]
     return {parameter_name(field): parameter_fault(field) for field in fields}
 
 
-def _check_headers(request: AnyRequest) -> None:
+def _check_headers(request: Request) -> None:
     names = [name for name, _ in request.scope["headers"]]
+    if len(request.header_values) == len(names):
+        return
     for name in _SINGLE_HEADERS:
         if names.count(name.lower().encode()) > 1:
             raise Problem("invalid", f"The header {name} stands twice; send it once.")

@@ -8,8 +8,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from litestar.types import Message, Scope
-
 SHUTDOWN = "closing"
 """The key of the `Shutdown` in the application's state."""
 
@@ -51,9 +49,3 @@ class Shutdown:
                 yield
             finally:
                 self._bodies.discard(deadline)
-
-    async def stamp(self, message: Message, scope: Scope) -> None:
-        """Add `Connection: close` to a response once the end is announced."""
-        del scope
-        if self.is_announced and message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (b"connection", b"close")]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from litestar import MediaType, Response, Router, get
+from litestar import MediaType, Response, Router
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from pydantic import Field
@@ -10,6 +10,7 @@ from pydantic import Field
 from app.access.routes import needs, open_to_all
 from app.http.models import Answer
 from app.http.openapi import problems
+from app.http.routing import get
 from app.operations.metrics import CONTENT_TYPE, render_metrics
 from app.operations.service import Operations
 

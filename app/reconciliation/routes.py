@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from litestar import Controller, Response, Router, get, post
+from litestar import Controller, Response, Router
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.access.routes import needs
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark
+from app.http.routing import get, post
 from app.reconciliation.findings.routes import FindingRoutes
 from app.reconciliation.schemas import NewReconciliation, ReconciliationAnswer
 from app.reconciliation.service import Reconciliations

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from litestar import Controller, Response, Router, get, post
+from litestar import Controller, Response, Router
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
@@ -14,11 +14,13 @@ from app.caller import Caller
 from app.http.answers import stored_response, versioned
 from app.http.openapi import problems
 from app.http.request import Request
-from app.http.request_checks import HARMLESS_KEY, REPLAYED_KEY, IdempotencyKeyHeader
-from app.reservations.group_schemas import GroupAnswer, NewGroup, group_answer
+from app.http.request_checks import HARMLESS_KEY, REPLAYED_KEY
+from app.http.routing import get, post
+from app.reservations.group_schemas import GroupAnswer, NewGroup
 from app.reservations.groups import Group, Groups
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
-from app.reservations.schemas import StatusChange, reason_of, reservation_answer, stored_answers
+from app.reservations.rendering import ShownGroup, shown, shown_as_stored
+from app.reservations.schemas import StatusChange, reason_of
 from app.storage.documents import Reservation
 
 _CREATE = problems(
@@ -60,7 +62,6 @@ class GroupRoutes(Controller):
         request: Request,
         data: JSONBody[NewGroup],
         groups: NamedDependency[Groups],
-        key: IdempotencyKeyHeader = None,
     ) -> Response[GroupAnswer]:
         """Create a group of reservations, all or none.
 
@@ -69,7 +70,6 @@ class GroupRoutes(Controller):
         has them. More than one member needs a database server with transactions. `version` and ETag count the changes
         of all.
         """
-        del key  # declared for the description; it is part of the token
         caller = caller_of(request)
         token = await token_of(request, caller, _rendered_group, own_document=True)
         made = await groups.book(data, caller, token)
@@ -93,7 +93,7 @@ class GroupRoutes(Controller):
         """
         group = await groups.read(group_id, caller_of(request))
         now = groups.store.clock.now()
-        if any(reservation_answer(each, now).status != each.status for each in group.reservations):
+        if any(shown(each, now).changed_by_time for each in group.reservations):
             request.mark_changeable()
         return _answer(group, groups)
 
@@ -123,12 +123,12 @@ class GroupRoutes(Controller):
 
 def _answer(group: Group, groups: Groups) -> Response[GroupAnswer]:
     now = groups.store.clock.now()
-    answer = group_answer(group.id, [reservation_answer(each, now) for each in group.reservations])
+    answer = ShownGroup.of(group.id, [shown(each, now) for each in group.reservations])
     return versioned(answer, answer.version)
 
 
-def _made(reservations: Sequence[Reservation]) -> GroupAnswer:
-    return group_answer(reservations[0].group, stored_answers(reservations))
+def _made(reservations: Sequence[Reservation]) -> ShownGroup:
+    return ShownGroup.of(reservations[0].group, shown_as_stored(reservations))
 
 
 def _rendered_group(reservations: Sequence[Reservation]) -> RenderedAnswer:
@@ -136,7 +136,7 @@ def _rendered_group(reservations: Sequence[Reservation]) -> RenderedAnswer:
     return rendered(answer, _location(answer), answer.version)
 
 
-def _location(answer: GroupAnswer) -> str:
+def _location(answer: ShownGroup) -> str:
     return f"/v1/groups/{answer.id}"
 
 

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from bson import ObjectId
 from pydantic import Field
 
 from app.http.bounds import Bounded
@@ -34,9 +33,3 @@ class GroupAnswer(Answer):
     """Its members, in the order of the request."""
     version: int
     """From 1, one more with each change of a member; its `ETag`."""
-
-
-def group_answer(identity: ObjectId | None, reservations: list[ReservationAnswer]) -> GroupAnswer:
-    """A group with its members as they are shown."""
-    changes = sum(each.version - 1 for each in reservations if isinstance(each.version, int))
-    return GroupAnswer(id=str(identity), reservations=reservations, version=1 + changes)

@@ -5,8 +5,8 @@ from typing import TypedDict, TypeVar
 
 from app.booking import Token, key_hash, request_hash
 from app.caller import Caller
+from app.http.answers import Encodable
 from app.http.etags import etag
-from app.http.models import Answer
 from app.http.request import Request
 from app.http.request_checks import idempotency_key
 from app.storage.documents import StoredAnswer
@@ -47,7 +47,7 @@ async def token_of(
     return Token(key_hash(caller.key_id, request.scope["path"].rstrip("/"), key), body_hash, answer, own_document)
 
 
-def rendered(answer: Answer, location: str | None, version: int | None, *, status: int = 201) -> RenderedAnswer:
+def rendered(answer: Encodable, location: str | None, version: int | None, *, status: int = 201) -> RenderedAnswer:
     """Status, headers and body of the answer to what was made."""
     headers = {} if location is None else {"Location": location}
     if version is not None:

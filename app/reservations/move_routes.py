@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from litestar import Response, Router, post
+from litestar import Response, Router
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from litestar.status_codes import HTTP_200_OK
@@ -10,13 +10,15 @@ from litestar.status_codes import HTTP_200_OK
 from app.access.routes import caller_of, needs
 from app.booking import Replay
 from app.http.answers import stored_response
+from app.http.json_response import JsonResponse
 from app.http.openapi import problems
 from app.http.request import Request
-from app.http.request_checks import REPLAYED_KEY, IdempotencyKeyHeader
+from app.http.request_checks import REPLAYED_KEY
+from app.http.routing import post
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
 from app.reservations.move_schemas import MovedReservations, NewMoves
 from app.reservations.moves import Moves
-from app.reservations.schemas import stored_answers
+from app.reservations.rendering import ShownMoves, shown_as_stored
 from app.storage.documents import Reservation
 
 _MOVE = problems(
@@ -46,7 +48,6 @@ async def create_moves(
     request: Request,
     data: JSONBody[NewMoves],
     moves: NamedDependency[Moves],
-    key: IdempotencyKeyHeader = None,
 ) -> Response[MovedReservations]:
     """Move several reservations at once, all or none.
 
@@ -54,17 +55,16 @@ async def create_moves(
     `version` that was read. A refusal lists `members` as that of a group does, by their index among the moves.
     More than one needs a database server with transactions.
     """
-    del key  # declared for the description; it is part of the token
     caller = caller_of(request)
     token = await token_of(request, caller, _rendered_moves, own_document=True)
     moved = await moves.move(data, caller, token)
     if isinstance(moved, Replay):
         return stored_response(moved.answer, replayed=True)
-    return Response(_moved(moved))
+    return JsonResponse(_moved(moved).to_json())
 
 
-def _moved(reservations: Sequence[Reservation]) -> MovedReservations:
-    return MovedReservations(reservations=stored_answers(reservations))
+def _moved(reservations: Sequence[Reservation]) -> ShownMoves:
+    return ShownMoves(shown_as_stored(reservations))
 
 
 def _rendered_moves(reservations: Sequence[Reservation]) -> RenderedAnswer:

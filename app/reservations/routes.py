@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from litestar import Controller, Response, Router, get, patch, post
+from litestar import Controller, Response, Router
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
@@ -18,7 +18,8 @@ from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
 from app.http.parameters import read_instant
 from app.http.request import Request
-from app.http.request_checks import REPLAYED_KEY, IdempotencyKeyHeader
+from app.http.request_checks import REPLAYED_KEY
+from app.http.routing import get, patch, post
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
 from app.reservations.queries import (
     Filters,
@@ -27,11 +28,11 @@ from app.reservations.queries import (
     list_reservations_of_customer,
     read_reservation,
 )
+from app.reservations.rendering import ShownPage, ShownReservation, shown
 from app.reservations.schemas import (
     NewReservation,
     ReservationAnswer,
     ReservationPatch,
-    reservation_answer,
 )
 from app.reservations.service import Reservations
 from app.storage.bson_types import BsonDocument
@@ -84,7 +85,6 @@ class ReservationRoutes(Controller):
         request: Request,
         data: JSONBody[NewReservation],
         reservations: NamedDependency[Reservations],
-        key: IdempotencyKeyHeader = None,
         force: Force = False,
     ) -> Response[ReservationAnswer]:
         """Create a reservation.
@@ -92,7 +92,6 @@ class ReservationRoutes(Controller):
         With `expiresInSeconds` it is a hold. With an Idempotency-Key, the first answer is stored and returned to each
         repetition.
         """
-        del key  # declared for the description; it is part of the token
         caller = caller_of(request)
 
         def render(made: Reservation) -> RenderedAnswer:
@@ -150,7 +149,7 @@ class ReservationRoutes(Controller):
         A hold whose time is over reads as `expired`.
         """
         found = await read_reservation(reservations.store, reservation_id, caller_of(request))
-        if _shown(found, reservations).status != found.status:
+        if _shown(found, reservations).changed_by_time:
             request.mark_changeable()
         return reservation_response(found, reservations)
 
@@ -213,8 +212,8 @@ def reservation_response(
     return versioned(_shown(reservation, reservations), reservation.version, status=status, location=location)
 
 
-def _shown(reservation: Reservation, reservations: Reservations) -> ReservationAnswer:
-    return reservation_answer(reservation, reservations.store.clock.now())
+def _shown(reservation: Reservation, reservations: Reservations) -> ShownReservation:
+    return shown(reservation, reservations.store.clock.now())
 
 
 def _location(reservation: Reservation) -> str:
@@ -226,9 +225,8 @@ async def _page(
 ) -> Response[Page[ReservationAnswer]]:
     now = reservations.store.clock.now()
 
-    def page() -> Page[ReservationAnswer]:
-        items = [reservation_answer(lenient_reservation(row), now) for row in found]
-        return Page[ReservationAnswer](items=items, next=following)
+    def page() -> ShownPage:
+        return ShownPage([shown(lenient_reservation(row), now) for row in found], following)
 
     return await built(request, page, parts=sum(map(history_length, found)) + len(found))
 

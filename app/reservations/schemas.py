@@ -1,22 +1,16 @@
 """The bodies and answers of `/v1/reservations`."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from math import isfinite
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, Field, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from app.booking import METADATA_KEYS_MAX
 from app.domain.ids import ResourceId, ServiceId
-from app.domain.instants import to_millis
-from app.domain.lifecycle import Status, status_at
+from app.domain.lifecycle import Status
 from app.errors import invalid_field
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull, ResourceReference, ServiceReference
-from app.storage.documents import Reservation
-from app.storage.values import shown_text
 
 METADATA_KEY_LENGTH = 40
 METADATA_VALUE_LENGTH = 500
@@ -218,40 +212,3 @@ class ReservationAnswer(Answer):
     """When it was last changed."""
     history: list[ReservationHistoryEntry]
     """Its changes, the oldest first."""
-
-
-def reservation_answer(reservation: Reservation, now: datetime) -> ReservationAnswer:
-    """A reservation as it reads at an instant: an expired hold is `expired`; unreadable values are text."""
-    expires = to_millis(at) if isinstance(at := reservation.expires_at, datetime) else None
-    fields: dict[str, Any] = {name: getattr(reservation, name) for name in _PLAIN}
-    fields |= {
-        "id": str(reservation.id),
-        "status": status_at(reservation.status, expires, to_millis(now)),
-        "group": None if reservation.group is None else str(reservation.group),
-        "metadata": _plain_metadata(reservation.metadata),
-    }
-    try:
-        return ReservationAnswer.model_validate(fields)
-    except ValidationError:  # sent as it is: everything readable was read before
-        lines = [ReservationHistoryEntry.model_validate(entry) for entry in reservation.history]
-        fields["history"] = lines
-        return ReservationAnswer.model_construct(**fields)
-
-
-def _plain_metadata(stored: Any) -> Any:
-    """Metadata with values as text for which JSON has no form."""
-    if not isinstance(stored, dict) or all(_is_plain(value) for value in stored.values()):
-        return stored
-    return {key: value if _is_plain(value) else shown_text(value) for key, value in stored.items()}
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
-
-
-_PLAIN = [name for name in ReservationAnswer.model_fields if name not in {"id", "status", "group", "metadata"}]
-
-
-def stored_answers(reservations: Sequence[Reservation]) -> list[ReservationAnswer]:
-    """Reservations as they read when they were last changed: by no clock, so a replayed answer says the same."""
-    return [reservation_answer(each, each.updated_at) for each in reservations]

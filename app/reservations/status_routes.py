@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from litestar import Controller, Response, Router, post
+from litestar import Controller, Response, Router
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK
@@ -13,6 +13,7 @@ from app.domain.lifecycle import Status
 from app.http.openapi import problems
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY
+from app.http.routing import post
 from app.reservations.routes import reservation_response
 from app.reservations.schemas import HoldExtension, ReservationAnswer, StatusChange, reason_of
 from app.reservations.service import Reservations

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from litestar import Controller, Response, get, post
+from litestar import Controller, Response
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.status_codes import HTTP_200_OK
@@ -21,6 +21,7 @@ from app.http.problem_schemas import ProblemAnswer
 from app.http.problems import problem_body
 from app.http.request import Request, request_id
 from app.http.request_checks import HARMLESS_KEY
+from app.http.routing import get, post
 from app.reconciliation.findings.answers import finding_answers
 from app.reconciliation.findings.listing import MAX_VALUES
 from app.reconciliation.findings.schemas import (
