@@ -90,14 +90,14 @@ async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeyp
     await store.database["guards"].update_one({"_id": "room"}, {"$set": before})
     late = store.clock.millis() - 3_600_000
     monkeypatch.setattr(store.clock, "millis", lambda: late)
-    desk = BookingService(store)
-    await desk.start()
+    booking = BookingService(store)
+    await booking.start()
 
     with pytest.raises(Problem) as refused:
-        await desk.confirm(hold, by="test")
+        await booking.confirm(hold, by="test")
 
     assert refused.value.name == "hold-expired"
-    await desk.stop()
+    await booking.stop()
 
 
 @pytest.mark.servers("transactions")

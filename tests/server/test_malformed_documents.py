@@ -191,7 +191,7 @@ def odd_values(server_name: str, number: int) -> list[Any]:
 async def test_no_value_of_a_reservation_makes_a_request_fail(api: ApiClient, server_name: str, field: str) -> None:
     """It is read, listed, followed and booked beside; each verb is done, or says which field it cannot read."""
     watched = Watched(api)
-    desk = await api.with_scopes("reservations:read", "reservations:write")
+    clerk = await api.with_scopes("reservations:read", "reservations:write")
     reservations = api.store.database["reservations"]
     await reservations.delete_many({})
     body = {"resource": "room", "service": "cut", "customer": "ann", "startTime": render(NINE)}
@@ -210,7 +210,7 @@ async def test_no_value_of_a_reservation_makes_a_request_fail(api: ApiClient, se
             tried = verbs(hold, group)
             for place in range(number, number + VERBS_A_VALUE):
                 method, path, more = tried[place % len(tried)]
-                watched.api = (api, desk)[(place // len(tried)) % 2]
+                watched.api = (api, clerk)[(place // len(tried)) % 2]
                 await reservations.replace_one({"_id": row["_id"]}, row)
                 await watched.ask(method, path, **more)
     assert watched.failures == []
@@ -303,7 +303,7 @@ async def test_no_value_of_the_catalogue_makes_a_request_fail(
         ("/v1/availability/explain", {"resource": "room", "service": "cut", "startTime": render(NINE)}),
         ("/v1/findings", {}),
     ]
-    desk = await api.with_scopes("reservations:read", "reservations:write")
+    clerk = await api.with_scopes("reservations:read", "reservations:write")
     with no_error_lines():
         for value in odd_values(server_name, CATALOGUE.index((kind, field))):
             watched.value = "missing" if value is MISSING else repr(value)
@@ -321,7 +321,7 @@ async def test_no_value_of_the_catalogue_makes_a_request_fail(
             for each in (body, {name: each for name, each in body.items() if name != "resource"}):
                 await watched.ask("POST", RESERVATIONS, json=each | {"startTime": render(NINE + 2 * HOUR)})
             await watched.ask("PATCH", path_of(booked), json={"guests": 2}, headers={"If-Match": "*"})
-            watched.api = desk
+            watched.api = clerk
             await watched.ask("POST", f"{path_of(booked)}/cancel")
             watched.api = api
             await api.store.database["reservations"].delete_many({"_id": {"$ne": ObjectId(booked["id"])}})

@@ -106,9 +106,9 @@ async def test_a_reservation_that_moves_before_its_batch_is_found_again(
     for name in ("room", "desk"):
         await add_resource(store, name)
     made = await book_accepted(store)
-    desk = BookingService(store)
-    await desk.start()
-    submit, lanes = desk.committer.submit, list[frozenset[str]]()
+    booking = BookingService(store)
+    await booking.start()
+    submit, lanes = booking.committer.submit, list[frozenset[str]]()
 
     async def after_a_move(intent: AnyIntent) -> Any:
         lanes.append(intent.lanes())
@@ -118,9 +118,9 @@ async def test_a_reservation_that_moves_before_its_batch_is_found_again(
             assert isinstance(moved, Accepted)
         return await submit(intent)
 
-    monkeypatch.setattr(desk.committer, "submit", after_a_move)
-    changed = await desk.change(made.id, {"startTime": NINE + HOUR}, version=None, by="test")
-    await desk.stop()
+    monkeypatch.setattr(booking.committer, "submit", after_a_move)
+    changed = await booking.change(made.id, {"startTime": NINE + HOUR}, version=None, by="test")
+    await booking.stop()
 
     assert lanes == [{"room"}, {"desk"}]
     assert (changed.resource, changed.start_time) == ("desk", NINE + HOUR)
@@ -131,16 +131,16 @@ async def test_what_never_rests_is_given_up(store: Store, monkeypatch: pytest.Mo
     """A reservation that is moved away each time is `overloaded` in the end, and nothing was done to it."""
     await add_resource(store)
     made = await book_accepted(store)
-    desk = BookingService(store)
-    await desk.start()
+    booking = BookingService(store)
+    await booking.start()
 
     async def elsewhere(intent: AnyIntent) -> Any:
         raise ReservationMoved
 
-    monkeypatch.setattr(desk.committer, "submit", elsewhere)
+    monkeypatch.setattr(booking.committer, "submit", elsewhere)
     with pytest.raises(Problem) as refused:
-        await desk.confirm(made.id, by="test")
-    await desk.stop()
+        await booking.confirm(made.id, by="test")
+    await booking.stop()
 
     assert refused.value.name == "overloaded"
     assert await store.database["reservations"].count_documents({"_id": ObjectId(made.id), "version": 1}) == 1

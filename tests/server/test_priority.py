@@ -86,15 +86,15 @@ async def mark(store: Store, owner: ObjectId, *, ahead: timedelta = timedelta(se
 class Rests:
     """The lanes that a write path let rest, whatever the reason."""
 
-    def __init__(self, desk: BookingService, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, booking: BookingService, patch: pytest.MonkeyPatch) -> None:
         self.lanes: list[str] = []
-        rest = desk.committer.backoff.start
+        rest = booking.committer.backoff.start
 
         def noting(seconds: Mapping[Lane, float]) -> None:
             self.lanes += seconds
             rest(dict.fromkeys(seconds, 0.0))
 
-        patch.setattr(desk.committer.backoff, "start", noting)
+        patch.setattr(booking.committer.backoff, "start", noting)
 
 
 async def test_who_reads_the_mark_of_another_leaves_the_resource_alone(
@@ -103,13 +103,13 @@ async def test_who_reads_the_mark_of_another_leaves_the_resource_alone(
     """The batch that met it is finished, then the resource rests; its neighbours do not."""
     for name in ("room", "desk"):
         await add_resource(store, name)
-    desk = BookingService(store)
-    await desk.start()
-    rests = Rests(desk, monkeypatch)
+    booking = BookingService(store)
+    await booking.start()
+    rests = Rests(booking, monkeypatch)
     await mark(store, ObjectId())
-    await desk.book(booking_of())
-    await desk.book(booking_of(resource="desk"))
-    await desk.stop()
+    await booking.book(booking_of())
+    await booking.book(booking_of(resource="desk"))
+    await booking.stop()
 
     assert rests.lanes == ["room"]
 
@@ -119,15 +119,15 @@ async def test_no_process_rests_for_its_own_mark_or_for_an_old_one(
 ) -> None:
     """The process that set the mark books on; so do all others once the moment is over."""
     await add_resource(store)
-    desk = BookingService(store)
-    await desk.start()
-    rests = Rests(desk, monkeypatch)
-    await desk.book(booking_of())
-    await mark(store, desk.committer.owner)
-    await desk.book(booking_of(NINE + HOUR))
+    booking = BookingService(store)
+    await booking.start()
+    rests = Rests(booking, monkeypatch)
+    await booking.book(booking_of())
+    await mark(store, booking.committer.owner)
+    await booking.book(booking_of(NINE + HOUR))
     await mark(store, ObjectId(), ahead=timedelta(seconds=-1))
-    await desk.book(booking_of(NINE + 2 * HOUR))
-    await desk.stop()
+    await booking.book(booking_of(NINE + 2 * HOUR))
+    await booking.stop()
 
     assert rests.lanes == []
 
@@ -157,9 +157,9 @@ async def test_a_booking_that_loses_again_and_again_asks_for_priority(
 ) -> None:
     """A booking that lost its guard three times marks it in the database once more losses come, and then books."""
     await add_resource(store, capacity=9)
-    desk = BookingService(store)
-    await desk.start()
-    run, tries = desk.committer.driver.run, list[int]()
+    booking = BookingService(store)
+    await booking.start()
+    run, tries = booking.committer.driver.run, list[int]()
 
     async def beaten(slot: int, body: Any, budget_seconds: float) -> Any:
         tries.append(slot)
@@ -168,10 +168,10 @@ async def test_a_booking_that_loses_again_and_again_asks_for_priority(
             raise WriteConflict
         return await run(slot, body, budget_seconds)
 
-    monkeypatch.setattr(desk.committer.driver, "run", beaten)
-    await desk.book(booking_of())
-    owner = desk.committer.owner
-    await desk.stop()
+    monkeypatch.setattr(booking.committer.driver, "run", beaten)
+    await booking.book(booking_of())
+    owner = booking.committer.owner
+    await booking.stop()
     guard = await store.database["guards"].find_one({"_id": "room"})
 
     assert guard is not None
@@ -182,9 +182,9 @@ async def test_a_booking_that_loses_again_and_again_asks_for_priority(
 async def test_a_booking_that_lost_less_often_sets_no_mark(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """After an ordinary loss the booking waits and sets no mark; marks are for bookings that lose to a stream."""
     await add_resource(store, capacity=9)
-    desk = BookingService(store)
-    await desk.start()
-    run, tries = desk.committer.driver.run, list[int]()
+    booking = BookingService(store)
+    await booking.start()
+    run, tries = booking.committer.driver.run, list[int]()
 
     async def beaten(slot: int, body: Any, budget_seconds: float) -> Any:
         tries.append(slot)
@@ -193,9 +193,9 @@ async def test_a_booking_that_lost_less_often_sets_no_mark(store: Store, monkeyp
             raise WriteConflict
         return await run(slot, body, budget_seconds)
 
-    monkeypatch.setattr(desk.committer.driver, "run", beaten)
-    await desk.book(booking_of())
-    await desk.stop()
+    monkeypatch.setattr(booking.committer.driver, "run", beaten)
+    await booking.book(booking_of())
+    await booking.stop()
     guard = await store.database["guards"].find_one({"_id": "room"})
 
     assert guard is not None

@@ -109,10 +109,10 @@ async def test_the_same_key_tells_what_became_of_it(store: Store) -> None:
     await driver.close()
     assert isinstance(unknown, OutcomeUnknown)
 
-    desk = BookingService(store)
-    await desk.start()
-    again = await desk.book(booking_of(token=token))
-    await desk.stop()
+    booking = BookingService(store)
+    await booking.start()
+    again = await booking.book(booking_of(token=token))
+    await booking.stop()
 
     assert isinstance(again, Replay)
     assert again.answer.body == str(wish.reservation)
@@ -164,9 +164,9 @@ async def test_what_takes_too_long_before_its_commit_is_surely_undone(
 ) -> None:
     """A booking whose deadline ends during a read in its transaction is `overloaded`, and nothing was written."""
     await add_resource(store)
-    desk = BookingService(store)
-    await desk.start()
-    driver = desk.committer.driver
+    booking = BookingService(store)
+    await booking.start()
+    driver = booking.committer.driver
     assert isinstance(driver, SessionDriver)
     perform, released = driver.perform, threading.Event()
 
@@ -178,9 +178,9 @@ async def test_what_takes_too_long_before_its_commit_is_surely_undone(
 
     monkeypatch.setattr(driver, "perform", slow)
     with pytest.raises(Problem) as undone:
-        await desk.book(booking_of(deadline_seconds=0.5))
+        await booking.book(booking_of(deadline_seconds=0.5))
     released.set()
-    await desk.stop()
+    await booking.stop()
 
     assert undone.value.name == "overloaded"
     assert await store.database["reservations"].count_documents({}) == 0
@@ -211,9 +211,9 @@ async def test_a_key_that_a_stranger_used_in_between_is_answered_like_the_strang
 
     token = Token("key", "same", render)
     first, second = booking_of(token=token), booking_of(token=token)
-    desk = BookingService(store)
-    await desk.start()
-    driver = desk.committer.driver
+    booking = BookingService(store)
+    await booking.start()
+    driver = booking.committer.driver
     assert isinstance(driver, SessionDriver)
     perform, loop, begun = driver.perform, asyncio.get_running_loop(), list[str]()
 
@@ -225,8 +225,8 @@ async def test_a_key_that_a_stranger_used_in_between_is_answered_like_the_strang
         return perform(step, slot, until)
 
     monkeypatch.setattr(driver, "perform", after_a_stranger)
-    answer = await desk.book(second)
-    await desk.stop()
+    answer = await booking.book(second)
+    await booking.stop()
 
     assert isinstance(answer, Replay)
     assert answer.answer.body == str(first.reservation)
@@ -241,9 +241,9 @@ async def test_without_transactions_a_duplicate_goes_again_as_well(mock_store: S
         return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
 
     token = Token("key", "same", render)
-    desk, other = BookingService(mock_store), BookingService(mock_store)
-    await desk.start()
-    driver = desk.committer.driver
+    booking, other = BookingService(mock_store), BookingService(mock_store)
+    await booking.start()
+    driver = booking.committer.driver
     assert isinstance(driver, PlainDriver)
     perform, met = driver._perform, list[Any]()
 
@@ -253,8 +253,8 @@ async def test_without_transactions_a_duplicate_goes_again_as_well(mock_store: S
         return await perform(step, until)
 
     driver._perform = after_a_stranger  # type: ignore[method-assign]  # that is the race
-    answer = await desk.book(booking_of(token=token))
-    await desk.stop()
+    answer = await booking.book(booking_of(token=token))
+    await booking.stop()
 
     assert isinstance(answer, Replay)
     assert answer.answer.body == str(met[0].id)
@@ -278,18 +278,18 @@ async def plain_steps(store: Store, batch: Batch, before_update: Any) -> list[Ou
 async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: Store) -> None:
     """Without transactions a change that another write overtook runs again instead of being acknowledged."""
     await add_resource(mock_store)
-    desk = BookingService(mock_store)
-    await desk.start()
-    made = await desk.book(booking_of())
+    booking = BookingService(mock_store)
+    await booking.start()
+    made = await booking.book(booking_of())
     assert isinstance(made, Reservation)
     change = Change(by="test", reservation=made.id, resource=ROOM_ID, patch={"guests": 2})
 
     async def cancel() -> None:
-        await desk.close(made.id, "cancelled", by="other")
+        await booking.close(made.id, "cancelled", by="other")
 
     with pytest.raises(WriteConflict):
         await plain_steps(mock_store, optimistic_batch(change), cancel)
-    await desk.stop()
+    await booking.stop()
 
     row = await mock_store.database["reservations"].find_one({"_id": made.id})
     assert row is not None
@@ -300,10 +300,10 @@ async def test_an_update_that_matches_nothing_is_not_taken_for_done(mock_store: 
 async def test_a_hold_that_went_on_is_not_marked_as_over(mock_store: Store, meanwhile: dict[str, Any]) -> None:
     """Without transactions the mark of an expired hold is for the version that was read, while it is pending."""
     await add_resource(mock_store)
-    desk = BookingService(mock_store)
-    await desk.start()
-    hold = await desk.book(booking_of(hold_seconds=600))
-    await desk.stop()
+    booking = BookingService(mock_store)
+    await booking.start()
+    hold = await booking.book(booking_of(hold_seconds=600))
+    await booking.stop()
     assert isinstance(hold, Reservation)
     rows = mock_store.database["reservations"]
     over = {"expiresAt": mock_store.clock.now() - HOUR}
