@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pydantic import BaseModel, Field
 from pymongo.errors import DuplicateKeyError
@@ -16,6 +17,7 @@ from app.deadline import sending
 from app.domain.ids import ServiceId
 from app.storage.bson_types import BsonDocument, Filter
 from app.storage.bulk_inserts import insert_new
+from app.storage.catalogue_updates import proof_of_edit
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
 from app.storage.stored_catalogue import collection_of
@@ -100,12 +102,14 @@ class CatalogueStore:
     async def insert_object(self, made: CatalogueObject) -> bool:
         """Insert a new object; false where another one has its id."""
         sending()
+        operation = ObjectId()
         try:
-            await self.store.insert(made)
+            # Not by `Store.insert`: the ids of operations are no field of the documents, which edits write as a whole.
+            await self._collection(type(made)).insert_one(made.to_mongo() | {"operations": [operation]})
         except DuplicateKeyError:
             # After a restart of the server the driver's own retry can find what its first try has written.
-            same = await self.store.of(type(made)).find_one(made.to_mongo(), projection_model=_Identity)
-            return same is not None
+            written = proof_of_edit(made.id, operation)
+            return await self.store.of(type(made)).find_one(written, projection_model=_Identity) is not None
         return True
 
     async def insert_absent(self, made: Sequence[CatalogueObject]) -> int:

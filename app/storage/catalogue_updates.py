@@ -115,7 +115,7 @@ def service_update(after: Service, operation: ObjectId) -> UpdateDocument:
 
 
 def proof_of_edit(identity: str, operation: ObjectId) -> Filter:
-    """The filter that finds an object only if this edit of it was written."""
+    """The filter that finds an object only if this edit of it, or its creation, was written."""
     return {"_id": identity, "operations": operation}
 
 

@@ -219,7 +219,12 @@ class TestOptimisticEdit:
 async def test_a_row_of_ones_own_is_no_duplicate(
     mock_app_client: httpx.AsyncClient, mock_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The driver's second try that meets what its first one wrote has made the customer; a second request has not."""
+    """The driver's second try that meets what its first one wrote has made the customer; a second request has not.
+
+    That holds for an equal request in the same millisecond as well.
+    """
+    now = mock_store.clock.millis()
+    monkeypatch.setattr(mock_store.clock, "millis", lambda: now)
     api, insert = ApiClient(mock_app_client, mock_store), AsyncMongoMockCollection.insert_one
 
     async def twice(self: Any, row: dict[str, Any], *arguments: Any, **options: Any) -> Any:
