@@ -1,7 +1,7 @@
 """What all documents share: how they are written, and how a store binds them to its database."""
 
 from abc import ABCMeta
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from beanie import Document
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +26,9 @@ class StoredDocument(Document):
     """The base of all documents. An instance is a value; a class that a store has bound (`Store.of`) reads."""
 
     model_config = _CAMEL
+
+    if TYPE_CHECKING:
+        id: Any  # Beanie declares an ObjectId; each document declares its own
 
     def __init__(self, **values: Any) -> None:
         """Make a document that is bound to no database; Beanie's own constructor refuses that."""

@@ -14,7 +14,7 @@ from app.storage.documents.base import Name, StoredDocument, SubDocument
 class CatalogueObject(StoredDocument):
     """The base of resources, services and customers; `version` counts changes from 1."""
 
-    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; the catalogue's ids are the callers' strings
+    id: Name  # the catalogue's ids are the callers' strings
     name: str
     version: int = 1
     created_at: datetime

@@ -24,7 +24,7 @@ class Guard(StoredDocument):
     `yield_to`, see `app.booking.priority`.
     """
 
-    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a guard has the id of what it guards
+    id: Name  # a guard has the id of what it guards
     seq: int = 0
     rules: str
     at: datetime | None = None

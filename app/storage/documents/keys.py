@@ -8,7 +8,7 @@ from app.storage.documents.base import Name, StoredDocument
 class Key(StoredDocument):
     """An API key, known by its prefix; of its secret only a hash is stored."""
 
-    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a key's id is its prefix
+    id: Name  # a key's id is its prefix
     name: str
     secret_hash: str
     scopes: list[str]

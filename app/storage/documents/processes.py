@@ -34,7 +34,7 @@ class Process(StoredDocument):
 class Beat(StoredDocument):
     """The last heartbeat of a worker, whose process the id names; `host` is its machine."""
 
-    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a worker is named
+    id: Name  # a worker is named
     host: str
     at: datetime
 
@@ -45,7 +45,7 @@ class Beat(StoredDocument):
 class Deployment(StoredDocument):
     """What all processes of a database must agree on, in one document; see `app.cluster.agreement`."""
 
-    id: Name = "deployment"  # type: ignore[assignment]  # Beanie declares an ObjectId; there is only this one
+    id: Name = "deployment"  # there is only this one
     mode: Literal["strict", "optimistic"]
     lifecycle: str
 

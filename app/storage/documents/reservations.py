@@ -127,7 +127,7 @@ class IdempotencyRecord(StoredDocument):
     It is written in the transaction of the reservations, with the fields of a `StoredAnswer`.
     """
 
-    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; this is a hash
+    id: Name  # this is a hash
     request_hash: str
     status: int
     headers: dict[str, str]

@@ -77,7 +77,7 @@ class Lease(StoredDocument):
     one that was paused and given up can write no more.
     """
 
-    id: Name = "reconciliation"  # type: ignore[assignment]  # Beanie declares an ObjectId; a lease is named
+    id: Name = "reconciliation"  # a lease is named
     epoch: int = 0
     proofs: int = 0
     owner: str | None = None
@@ -91,7 +91,7 @@ class Lease(StoredDocument):
 class QueuedRun(StoredDocument):
     """The one queued run of a scope; the id is the scope (`full`, `resource:room-1`)."""
 
-    id: Name  # type: ignore[assignment]  # Beanie declares an ObjectId; a queued run has its scope
+    id: Name  # a queued run has its scope
     run: PydanticObjectId
 
     class Settings(StoredDocument.Settings):
