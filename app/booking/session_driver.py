@@ -202,7 +202,7 @@ def _abort_or_raise(session: ClientSession) -> None:
             failures.append(error)
             raise
 
-    session._finish_transaction_with_retry = record_failure  # type: ignore[assignment]  # noqa: SLF001  # for this call
+    session._finish_transaction_with_retry = record_failure  # type: ignore[assignment]  # noqa: SLF001  # this abort alone
     try:
         session.abort_transaction()
     finally:

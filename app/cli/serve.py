@@ -108,10 +108,9 @@ def application() -> "Process":
     if parent and parent.pid:
         die_with_parent(parent.pid)
     settings = environment()
-    # The supervising process does not need the app.
-    from app.cli.process import Process  # noqa: PLC0415  # see above
-    from app.http.shutdown import SHUTDOWN  # noqa: PLC0415  # see above
-    from app.main import create  # noqa: PLC0415  # see above
+    from app.cli.process import Process  # noqa: PLC0415  # the supervising process does not need the app
+    from app.http.shutdown import SHUTDOWN  # noqa: PLC0415  # nor this part of it
+    from app.main import create  # noqa: PLC0415  # nor its start
 
     app = create()
     gc.collect()

@@ -33,7 +33,7 @@ class Expected(NamedTuple):
     `refusal` are words of the sentence that ends the import; `columns` and `timezone` are the options.
     """
 
-    fates: dict[str, int] = {}  # noqa: RUF012  # never changed
+    fates: dict[str, int] = {}  # noqa: RUF012  # read only, like the class
     complaints: tuple[tuple[int, str], ...] = ()
     refusal: str = ""
     columns: str | None = None

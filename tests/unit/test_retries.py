@@ -46,9 +46,9 @@ async def test_the_last_attempt_raises_its_error() -> None:
 
 async def test_other_errors_are_raised_at_once() -> None:
     """What would fail again is not repeated."""
-    attempts = Attempts(ValueError())
+    attempts = Attempts(ValueError("another"))
 
-    with pytest.raises(ValueError):  # noqa: PT011  # made above
+    with pytest.raises(ValueError, match="another"):
         await retry(attempts, 3, on=KeyError)
     assert attempts.count == 1
 

@@ -347,7 +347,7 @@ class Book:
             name = len(self.findings) if each.finding is None else each.finding
             assert isinstance(name, int)
             now = each.window
-            acceptance = None if each.acceptance is None else before[each.acceptance].acceptance  # type: ignore[index]  # ints
+            acceptance = before[each.acceptance].acceptance if isinstance(each.acceptance, int) else None
             extent = Extent(now.start, now.end, frozenset(now.reservations))
             seen = each.state == "acknowledged"
             self.findings[name] = StoredFinding(name, extent, each.state, acceptance, seen, None, each.own)
