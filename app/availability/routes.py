@@ -1,8 +1,8 @@
 """`/v1/availability`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Controller, MediaType, Response
+from litestar import Controller, Response
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
@@ -14,6 +14,7 @@ from app.caller import Caller
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.rules import Check, Verdict
 from app.errors import invalid_parameter
+from app.http.json_response import JsonResponse
 from app.http.openapi import problems
 from app.http.parameters import read_instant
 from app.http.problem_schemas import RuleCheckAnswer
@@ -84,8 +85,7 @@ class AvailabilityRoutes(Controller):
         """
         question = Question(service, resource, from_, to, timezone, guests, minutes, days, ignore)
         written = await availability.slots(question, caller_of(request))
-        body: Any = written.body  # the bytes of a `AvailabilityAnswer`
-        return Response(body, headers={"ETag": written.tag}, media_type=MediaType.JSON)
+        return JsonResponse(written.body, headers={"ETag": written.tag})
 
     @get("/explain", responses=problems("overloaded"), operation_id="explainAvailability")
     async def explain(

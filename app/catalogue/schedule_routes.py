@@ -1,9 +1,7 @@
 """`/v1/resources/{id}/schedule` and `/v1/resources/{id}/time-off`."""
 
-from typing import Any
-
 import msgspec
-from litestar import Controller, MediaType, Response, Router
+from litestar import Controller, Response, Router
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
@@ -17,6 +15,7 @@ from app.catalogue.service import Catalogue
 from app.domain.ids import ResourceId
 from app.http.answers import versioned
 from app.http.etags import IfMatch, IfMatchHeader, OptionalIfMatchHeader, etag
+from app.http.json_response import JsonResponse
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark, split_page
 from app.http.request import Request
@@ -156,8 +155,8 @@ class ScheduleRoutes(Controller):
 def _schedule_of(stored: tuple[BsonDocument, int]) -> Response[ScheduleAnswer]:
     """A schedule as it is stored, with its resource's version: a model for each of its windows would hold the loop."""
     schedule, version = stored
-    written: Any = msgspec.json.encode(schedule, enc_hook=shown_text)  # values of other programs are shown as text
-    return Response(written, headers={"ETag": etag(version)}, media_type=MediaType.JSON)
+    body = msgspec.json.encode(schedule, enc_hook=shown_text)  # values of other programs are shown as text
+    return JsonResponse(body, headers={"ETag": etag(version)})
 
 
 def _time_off(off: TimeOff, request: Request) -> TimeOffAnswer:

@@ -6,6 +6,7 @@ clients. They are corrected here, once, at the first use of the description.
 
 import operator
 import re
+from collections.abc import Mapping
 from functools import reduce
 from typing import TypeAlias
 
@@ -29,20 +30,11 @@ _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
-_IF_NONE_MATCH: Schema = {
-    "name": "If-None-Match",
-    "in": "header",
-    "required": False,
-    "description": "Tags of answers that you have; if this is one of them it is 304.",
-    "schema": {"type": "string"},
+_HEADER_PARAMETERS: Mapping[str, str] = {
+    "If-None-Match": "Tags of answers that you have; if this is one of them it is 304.",
+    "Idempotency-Key": "1-255 visible ASCII characters; the same key with the same JSON gets the first answer again.",
 }
-_IDEMPOTENCY_KEY: Schema = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "1-255 visible ASCII characters; the same key with the same JSON gets the first answer again.",
-    "schema": {"type": "string"},
-}
+"""Headers that are no parameters of a handler, since no handler reads them there."""
 _TAG: Schema = {"description": "A tag of what is shown, for `If-None-Match`.", "schema": {"type": "string"}}
 _SUCCESSES = {
     "200": "What was asked for, or what it is now.",
@@ -92,13 +84,18 @@ def document(app: Litestar) -> Schema:
         for path in openapi["paths"].values():
             for method, operation in path.items():
                 if operation["operationId"] in replayed:
-                    operation["parameters"] = [dict(_IDEMPOTENCY_KEY), *operation.get("parameters", [])]
+                    operation["parameters"] = [_header_parameter("Idempotency-Key"), *operation.get("parameters", [])]
                 _describe(method, operation, models)
         openapi["paths"] = {_path(path): item for path, item in sorted(openapi["paths"].items())}
         openapi["components"]["schemas"] = component_schemas(models, _patches(openapi["paths"]), ANSWERS)
         rename_references(openapi)
         app.state[_DOCUMENT] = openapi
     return openapi
+
+
+def _header_parameter(name: str) -> Schema:
+    described = {"description": _HEADER_PARAMETERS[name], "schema": {"type": "string"}}
+    return {"name": name, "in": "header", "required": False, **described}
 
 
 def _replayed_operations(app: Litestar) -> set[object]:
@@ -136,7 +133,7 @@ def _describe(method: str, operation: Schema, models: Schema) -> None:
 def _describe_responses(method: str, operation: Schema, models: Schema) -> None:
     responses = operation["responses"]
     if method == "get" and _JSON in responses["200"].get("content", {}):
-        operation.setdefault("parameters", []).append(dict(_IF_NONE_MATCH))
+        operation.setdefault("parameters", []).append(_header_parameter("If-None-Match"))
         responses["304"] = {"description": "The client has this answer already; there is no body."}
     # Litestar adds its own shape of a validation error where the route declares no 400.
     if _JSON in responses.get("400", {}).get("content", {}):

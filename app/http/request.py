@@ -81,7 +81,9 @@ class Request(AnyRequest):
 
     async def _receive_body(self) -> bytes:
         announced = self.header_values.get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
+        if not announced.isdigit():
+            raise Problem("malformed", "The Content-Length is not a number of bytes.")
+        if int(announced) > MAX_BODY_BYTES:
             raise RequestEntityTooLarge
         shutdown: Shutdown = self.app.state[SHUTDOWN]
         try:

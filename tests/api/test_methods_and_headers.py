@@ -171,6 +171,13 @@ async def test_a_body_comes_as_it_is(api: ApiClient, coding: str) -> None:
     assert (await api.request("GET", RESOURCES, headers={"Content-Encoding": coding})).status_code == 200
 
 
+async def test_the_length_of_a_body_is_a_number(api: ApiClient) -> None:
+    """A Content-Length that is no number is malformed, and no failure of ours; most servers refuse it before."""
+    headers = {"Content-Type": "application/json", "Content-Length": "abc"}
+
+    problem(await api.request("POST", "/v1/reservations", content="{}", headers=headers), "malformed")
+
+
 async def test_answers_are_safe_in_a_browser(api: ApiClient) -> None:
     """Answers and problems alike: browsers do not guess their type, do not frame them, and do not store them."""
     made = await api.booked()

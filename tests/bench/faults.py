@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 from pymongo.database import Database
 
+from tests.support.reservation_rows import reservation_row
 from tests.support.slot_bookings import LENGTH, start_of
 
 EACH = 100
@@ -64,20 +65,6 @@ def _rows(resource: str, kind: str | None, windows: set[Window]) -> Iterator[dic
 
 def _row(resource: str, start: datetime, end: datetime) -> dict[str, Any]:
     now = datetime(2026, 1, 1, tzinfo=start.tzinfo)
-    return {
-        "_id": ObjectId(),
-        "resource": resource,
-        "status": "confirmed",
-        "startTime": start,
-        "endTime": end,
-        "blockStart": start,
-        "blockEnd": end,
-        "guests": 1,
-        "units": 1,
-        "timezone": "UTC",
-        "version": 1,
-        "createdAt": now,
-        "updatedAt": now,
-        "key": "planted",
-        "history": [{"at": now, "by": "planted", "operation": ObjectId(), "to": "confirmed"}],
-    }
+    history = [{"at": now, "by": "planted", "operation": ObjectId(), "to": "confirmed"}]
+    stamps = {"createdAt": now, "updatedAt": now}
+    return reservation_row(resource, start, end, timezone="UTC", key="planted", history=history, **stamps)

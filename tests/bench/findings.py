@@ -12,12 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
-from bson import ObjectId, encode
+from bson import encode
 from pymongo.database import Database
 
 from tests.bench.report import Bench, Report
 from tests.support.commands import environment_with, eventually, running_reserva
 from tests.support.redis_server import OwnRedis
+from tests.support.reservation_rows import reservation_row
 from tests.support.staged_app import Stage
 
 MOST_SECONDS = 60.0
@@ -135,26 +136,11 @@ def _chain(database: _Data) -> None:
 def _book(database: _Data, resource: str, times: list[tuple[datetime, datetime]]) -> None:
     database["resources"].insert_one({"_id": resource, "name": resource, "capacity": 1})
     for place in range(0, len(times), _BATCH):
-        rows = [_row(resource, start, end) for start, end in times[place : place + _BATCH]]
+        rows = [
+            reservation_row(resource, start, end, createdAt=start, updatedAt=start, history=[])
+            for start, end in times[place : place + _BATCH]
+        ]
         database["reservations"].insert_many(rows, ordered=False)
-
-
-def _row(resource: str, start: datetime, end: datetime) -> dict[str, Any]:
-    return {
-        "_id": ObjectId(),
-        "resource": resource,
-        "status": "confirmed",
-        "startTime": start,
-        "endTime": end,
-        "blockStart": start,
-        "blockEnd": end,
-        "guests": 1,
-        "units": 1,
-        "version": 1,
-        "createdAt": start,
-        "updatedAt": start,
-        "history": [],
-    }
 
 
 def _nothing(_: _Data) -> None:

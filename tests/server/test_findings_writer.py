@@ -17,26 +17,14 @@ from app.storage.client import Store
 from app.storage.runs import RunStore
 from app.storage.stored_findings import LISTED_IDS_MAX
 from tests.support.foreign_checks import reconcile_run
+from tests.support.reservation_rows import reservation_row
 from tests.support.times import HOUR, MINUTE, NINE
 
 
 async def book(store: Store, *times: tuple[datetime, datetime], resource: str = "room") -> list[ObjectId]:
     """Put reservations into the database past all checks."""
     now = store.clock.now()
-    rows: list[dict[str, Any]] = [
-        {
-            "_id": ObjectId(),
-            "resource": resource,
-            "status": "confirmed",
-            "startTime": start,
-            "endTime": end,
-            "blockStart": start,
-            "blockEnd": end,
-            "units": 1,
-            "updatedAt": now,
-        }
-        for start, end in times
-    ]
+    rows = [reservation_row(resource, start, end, updatedAt=now) for start, end in times]
     await store.database["reservations"].insert_many(rows)
     return [ObjectId(row["_id"]) for row in rows]
 

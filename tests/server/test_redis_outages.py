@@ -51,24 +51,28 @@ def full(redis: OwnRedis) -> Iterator[None]:
 
 
 @contextmanager
-def read_only(redis: OwnRedis) -> Iterator[None]:
-    """The replica of a master that is not there."""
+def replica(redis: OwnRedis, *, serves_stale: str) -> Iterator[None]:
+    """A replica of a master that is not there."""
     with redis.client() as client:
-        put(redis, "before")
-        client.config_set("replica-serve-stale-data", "yes")
+        client.config_set("replica-serve-stale-data", serves_stale)
         client.replicaof("127.0.0.1", 1)
         yield
         client.replicaof("NO", "ONE")
 
 
 @contextmanager
+def read_only(redis: OwnRedis) -> Iterator[None]:
+    """A replica that answers reads without its master."""
+    put(redis, "before")
+    with replica(redis, serves_stale="yes"):
+        yield
+
+
+@contextmanager
 def stale(redis: OwnRedis) -> Iterator[None]:
     """A replica that answers nothing without its master."""
-    with redis.client() as client:
-        client.config_set("replica-serve-stale-data", "no")
-        client.replicaof("127.0.0.1", 1)
+    with replica(redis, serves_stale="no"):
         yield
-        client.replicaof("NO", "ONE")
 
 
 @contextmanager

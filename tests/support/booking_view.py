@@ -19,6 +19,7 @@ from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
+from tests.support.reservation_rows import reservation_row
 from tests.support.times import DAY, HOUR, NINE
 
 NOW = NINE - DAY
@@ -112,23 +113,10 @@ def stored_row(start: datetime = NINE, **fields: Any) -> dict[str, Any]:
     `fields` replace the defaults by their stored names; None leaves a field out.
     """
     end = fields.get("endTime", start + HOUR)
-    row = {
-        "_id": ObjectId(),
-        "resource": "room",
-        "status": "confirmed",
-        "startTime": start,
-        "endTime": end,
-        "blockStart": start,
-        "blockEnd": end,
-        "guests": 1,
-        "units": 1,
-        "timezone": "UTC",
-        "version": 3,
-        "createdAt": NOW - HOUR,
-        "updatedAt": NOW - HOUR,
-        "history": [{"at": NOW - HOUR, "by": "maker", "operation": ObjectId(), "to": "pending"}],
-        "key": "maker",
-    }
+    made = NOW - HOUR
+    history = [{"at": made, "by": "maker", "operation": ObjectId(), "to": "pending"}]
+    stamps = {"createdAt": made, "updatedAt": made}
+    row = reservation_row("room", start, end, timezone="UTC", version=3, key="maker", history=history, **stamps)
     return {name: value for name, value in (row | fields).items() if value is not None}
 
 
