@@ -12,7 +12,7 @@ from app.booking.driver import GRACE_SECONDS, Driver, no_registration
 from app.cluster.heartbeat import EnsureRegistered, SessionOwner
 from app.deadline import LEAST_SECONDS
 from app.storage.client import Store
-from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
+from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Execution, Step, Steps
 
 T = TypeVar("T")
 
@@ -33,17 +33,15 @@ class PlainDriver(Driver, SessionOwner):
         await self.ensure_registered()
         until = time.monotonic() + budget_seconds
         try:
-            step = next(body)
-            while True:
+            execution = Execution(body)
+            while (step := execution.step) is not None:
                 try:
                     result = await self._perform(step, until)
                 except PyMongoError as error:
-                    step = body.throw(error)
+                    execution.fail(error)
                 else:
-                    step = body.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+                    execution.succeed(result)
+            return execution.value
         finally:
             body.close()
 

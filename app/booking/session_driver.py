@@ -21,7 +21,7 @@ from app.deadline import LEAST_SECONDS
 from app.outages import is_unheard
 from app.storage.bson_types import BsonDocument
 from app.storage.concerns import MAJORITY, begin
-from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Step, Steps
+from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Execution, Step, Steps
 
 T = TypeVar("T")
 
@@ -74,18 +74,16 @@ class SessionDriver(Driver, SessionOwner):
         until = time.monotonic() + budget_seconds
         cut_off = False
         try:
-            step = next(body)
-            while True:
+            execution = Execution(body)
+            while (step := execution.step) is not None:
                 try:
                     result = self.perform(step, slot, until)
                 except PyMongoError as error:
                     cut_off = is_unheard(error)
-                    step = body.throw(error)
+                    execution.fail(error)
                 else:
-                    step = body.send(result)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+                    execution.succeed(result)
+            return execution.value
         finally:
             body.close()
             if self.sessions[slot].in_transaction:

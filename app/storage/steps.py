@@ -4,9 +4,9 @@ A body is a generator: it yields steps and is sent their results. The service ru
 synchronous client under Motor; a test runs two of them step by step, in any order it likes.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from app.storage.bson_types import Filter
 
@@ -28,6 +28,35 @@ class Step:
 
 
 Steps: TypeAlias = Generator[Step, Any, T]
+
+
+class Execution(Generic[T]):
+    """A body on its way from one step to the next; a driver performs the steps.
+
+    `step` is the one to perform, None once the body has returned; then `value` is what it returned.
+    """
+
+    value: T
+
+    def __init__(self, body: Steps[T]) -> None:
+        self._body = body
+        self.step: Step | None = None
+        self._advance(next, body)
+
+    def succeed(self, result: object) -> None:
+        """Go on with the result of the step."""
+        self._advance(self._body.send, result)
+
+    def fail(self, error: Exception) -> None:
+        """Go on with the error that the step has raised, which the body raises again unless it knows a way on."""
+        self._advance(self._body.throw, error)
+
+    def _advance(self, resume: Callable[[Any], Step], argument: object) -> None:
+        try:
+            self.step = resume(argument)
+        except StopIteration as end:
+            self.step, self.value = None, end.value
+
 
 BEGIN = Step("begin")
 COMMIT = Step("commit")
