@@ -82,22 +82,25 @@ def pytest_sessionfinish() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many tests ran on each server."""
+    """Report how many tests ran on each server, and how many were skipped for each reason."""
     ran: Counter[str] = Counter()
-    skipped: dict[str, str] = {}
+    skipped: Counter[str] = Counter()
     for outcome in ("passed", "failed"):
         for report in terminalreporter.getreports(outcome):
             if report.when == "call":
                 ran[dict(report.user_properties).get(_USED, "none")] += 1
     for report in terminalreporter.getreports("skipped"):
-        if server := dict(report.user_properties).get(_USED):
-            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-            skipped[str(server)] = why.removeprefix(f"Skipped: {KINDS[server].title}: ")
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        skipped[why.removeprefix("Skipped: ")] += 1
     terminalreporter.section("tests on each server")
     terminalreporter.line(f"{ran['none']:5}  no server")
     for name, kind in KINDS.items():
-        why = skipped.get(name, "MONGODB_URL is not set" if name == "url" and not _URL else "")
-        terminalreporter.line(f"{ran[name]:5}  {kind.title}{f' ({why})' if why else ''}")
+        unset = " (MONGODB_URL is not set)" if name == "url" and not _URL else ""
+        terminalreporter.line(f"{ran[name]:5}  {kind.title}{unset}")
+    if skipped:
+        terminalreporter.section("skipped tests by reason")
+    for why, count in skipped.most_common():
+        terminalreporter.line(f"{count:5}  {why}")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app.cli.address import published_address
 from app.cli.serve import DRAIN_SECONDS
 from app.settings import Settings
 from tests.support.commands import eventually, run_reserva, running_command, running_reserva
@@ -126,18 +127,20 @@ def test_only_the_app_is_sent_to_the_build() -> None:
 
 
 @pytest.mark.servers("transactions", once=True)
-def test_commands(database_url: str, redis_url: str, tmp_path: Path) -> None:
+def test_commands(database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Migration, app and worker run by the commands of compose, their health checks see it, SIGTERM ends them well."""
     env = {"MONGODB_URL": database_url, "REDIS_URL": redis_url, "RESERVA_LOG_FORMAT": "json", "TMPDIR": str(tmp_path)}
     secret = f"whsec_s3cret{'A' * 34}"
     env |= {"RESERVA_ALERT_SECRET": secret, "RESERVA_ALERT_URL": "https://me:s3cret@example.com/"}
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     app, worker, migrate = (COMPOSE[name]["command"] for name in OURS)
     # The checks of the image and of compose, which find the port of this test by themselves.
     app_check = program(json.loads(final_stage()["HEALTHCHECK"].partition("CMD ")[2]))
     worker_check = program(COMPOSE["worker"]["healthcheck"]["test"][1:])
 
     assert run_reserva(*migrate, cwd=tmp_path, **env).returncode == 0
-    assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
+    with published_address("127.0.0.1", free_port()):  # else an app at the usual port would be asked
+        assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
     with (
         running_reserva(*app, "--port", str(free_port()), cwd=tmp_path, **env) as serving,
         running_reserva(*worker, cwd=tmp_path, **env) as working,
@@ -150,7 +153,8 @@ def test_commands(database_url: str, redis_url: str, tmp_path: Path) -> None:
 
         assert working.end(signal.SIGTERM) == 0
         assert serving.end(signal.SIGTERM) == 0
-        assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
+        with published_address("127.0.0.1", free_port()):
+            assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
 
     for start in starts:
         assert (start["version"], start["mode"]) == (version("reserva"), "strict")
