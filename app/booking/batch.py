@@ -41,6 +41,7 @@ class Batch:
         clock: The database's clock as this process knows it.
         owner: The committer's id, by which it knows its own priority requests.
         atomic: Whether it is a transaction; else it has one intent, whose writes happen one after the other.
+        keys_first: Whether Idempotency-Keys are looked up before anything else, also in a transaction.
         yield_requests: Set by the attempt: the guards on which another process requests priority, with the seconds
             for which it does.
         age: Counts from before the batch's first stamp.
@@ -55,6 +56,7 @@ class Batch:
     clock: Millis
     owner: ObjectId
     atomic: bool = True
+    keys_first: bool = False
     yield_requests: dict[Lane, float] = field(default_factory=dict)
     age: Age = field(default_factory=Age)
     written_ids: list[Any] = field(default_factory=list)

@@ -212,12 +212,20 @@ class Committer:
     ) -> "list[Outcome | WriteConflict]":
         """One outcome a ticket. An error that cannot be attributed to one intent bisects the batch.
 
-        After a duplicate key the batch runs once more from its first step, which finds the replay, or the batch's own
-        row if the driver had repeated the insert.
+        After a duplicate key the batch runs once more and looks the keys up first, which finds the replay, or the
+        batch's own row if the driver had repeated the insert.
         """
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
-        batch = Batch(intents, self.rules, self.branches_per_find, self.clock(), self.owner, self.driver.atomic)
+        batch = Batch(
+            intents,
+            self.rules,
+            self.branches_per_find,
+            self.clock(),
+            self.owner,
+            atomic=self.driver.atomic,
+            keys_first=duplicate,
+        )
         for ticket in tickets:
             ticket.batch = batch
         batch.abandoned = any(ticket.future.done() for ticket in tickets)

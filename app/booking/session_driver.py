@@ -4,6 +4,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import pymongo
@@ -19,6 +20,7 @@ from app.booking.driver import GRACE_SECONDS, GRACE_STEPS, Driver, no_registrati
 from app.cluster.heartbeat import EnsureRegistered, SessionOwner
 from app.deadline import LEAST_SECONDS
 from app.outages import is_unheard
+from app.storage import commands
 from app.storage.bson_types import BsonDocument
 from app.storage.concerns import MAJORITY, begin
 from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Execution, Step, Steps
@@ -45,6 +47,7 @@ class SessionDriver(Driver, SessionOwner):
         self.database: Database[BsonDocument] = client.get_database(
             database, read_concern=ReadConcern("majority"), write_concern=MAJORITY
         )
+        self._command = partial(self.database.command, codec_options=self.database.codec_options)
         self.ensure_registered: EnsureRegistered = no_registration
         self.doubtful_sessions = DoubtfulSessions(client)
         self.sessions = [self._new_session() for _ in range(slots)]
@@ -104,13 +107,12 @@ class SessionDriver(Driver, SessionOwner):
             if step is KILL:
                 self.doubtful_sessions.add([self._replace_session(slot)], late=False)  # a commit begins nothing
                 return self.doubtful_sessions.end()
-            within = session if session.in_transaction else None
-            method = getattr(self.database[step.collection], step.method)
-            result = method(*step.arguments, session=within, **step.options)
-            rows = list(result) if step.method == "find" else result
-        if within is not None:
-            self._unbegun_slots.discard(slot)
-        return rows
+            if not session.in_transaction:
+                result = getattr(self.database[step.collection], step.method)(*step.arguments, **step.options)
+                return list(result) if step.method == "find" else result
+            result = commands.perform(step, partial(self._command, session=session))
+        self._unbegun_slots.discard(slot)
+        return result
 
     def _abort(self, slot: int, seconds: float) -> None:
         """Abort; if the server does not confirm that no transaction is open, the session is in doubt from then on."""

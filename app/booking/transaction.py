@@ -27,14 +27,18 @@ from app.storage.steps import ABORT, BEGIN, Steps
 def attempt(batch: Batch) -> Steps[list[Outcome]]:
     """Run a batch once; an outcome for each intent, in their order.
 
-    Replays come before any other judgement: a repeated request must not fail because its start is past by now.
+    A repeated request is answered by its key whatever the rules say of it now: its start may be past. In a transaction
+    most keys are new and are not looked up before: that of a refused intent is looked up then, and that of an accepted
+    one is a duplicate if it was used, after which the batch runs again and looks up all of them first.
 
     Raises:
         WriteConflict: another transaction was first; nothing was written.
-        PyMongoError: the database failed before the commit; nothing was written.
+        PyMongoError: the database failed before the commit, or a key was used before; nothing was written.
     """
     batch.check_abandoned()
-    answers = yield from read_answers([intent.token for intent in batch.intents if intent.token])
+    answers: dict[str, StoredAnswer] = {}
+    if batch.keys_first or not batch.atomic:
+        answers = yield from read_answers([intent.token for intent in batch.intents if intent.token])
     fresh = [intent for intent in batch.intents if not (intent.token and intent.token.key in answers)]
     outcomes: dict[ObjectId, Outcome] = {}
     if fresh:
@@ -111,7 +115,7 @@ def _is_conclusive(intent: AnyIntent, outcome: Outcome) -> bool:
 def _judge_all(intents: Sequence[AnyIntent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:
     """Judge each intent in its turn, with the changes of those before it; equal keys get the first one's answer.
 
-    The key of a refused intent is looked up once more: another process may have booked under it in between.
+    The key of a refused intent is looked up: it may be refused because of what its first request has booked.
     """
     outcomes: dict[ObjectId, Outcome] = {}
     answers: dict[str, StoredAnswer] = {}
