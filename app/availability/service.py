@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
 from typing import ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -217,7 +216,7 @@ def _encode(
         if budget.spent or budget.late():
             raise took_too_long()
     if len(grids) > 1:
-        found.sort(key=attrgetter("start", "resource"))
+        found.sort()
     return EncodedAnswer.of(encoded_slots(tz, found))
 
 

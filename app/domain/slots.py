@@ -1,12 +1,14 @@
 """Slots: the starts on the grid that every rule allows, with what remains of the capacity.
 
 `rules.judge` alone says whether a start can be booked. The search skips starts that `judge` is known to refuse: those
-that meet the same full stretch or the same time off as the start before.
+that meet the same full stretch or the same time off as the start before. It judges the first of the other starts,
+whose verdict holds for all of them: each lies in an open window and all have one length, so only the load differs.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from app.domain.grid import Grid, full_days
 from app.domain.ids import ResourceId
@@ -34,12 +36,14 @@ class SlotQuery:
     lifted: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A time that can be booked. `remaining` is the capacity less the peak load in its block, before it is booked."""
+class Slot(NamedTuple):
+    """A time that can be booked. `remaining` is the capacity less the peak load in its block, before it is booked.
 
-    resource: ResourceId
+    The fields are in the order in which slots are sorted.
+    """
+
     start: Millis
+    resource: ResourceId
     end: Millis
     remaining: int
 
@@ -132,7 +136,7 @@ def slots(
     resource = candidates.resource
     hurdles = _Hurdles(resource, service, query, profile)
     timeless = SAME_FOR_EVERY_START if candidates.ends else SAME_FOR_EVERY_START | {"duration"}
-    possible = hurdles.earliest
+    possible, accepted = hurdles.earliest, False
     for run in candidates.runs:
         index = bisect_left(run, possible)
         while index < len(run):
@@ -144,15 +148,19 @@ def slots(
             if possible > start:
                 index = bisect_left(run, possible, index + 1)
                 continue
-            request = BookingRequest(start, end, query.guests, query.lifted, query.ignore)
-            verdict = judge(
-                request, resource, service, profile, open_windows=candidates.open_windows, list_conflicts=False
-            )
-            if verdict.bookable:
-                yield Slot(resource.id, start, end, resource.capacity - verdict.load)
-            elif any(check.rule in timeless for check in verdict.failed):
-                return
             index += 1
+            if not accepted:
+                request = BookingRequest(start, end, query.guests, query.lifted, query.ignore)
+                verdict = judge(
+                    request, resource, service, profile, open_windows=candidates.open_windows, list_conflicts=False
+                )
+                if any(check.rule in timeless for check in verdict.failed):
+                    return
+                if not verdict.bookable:
+                    continue
+                accepted = not candidates.ends  # a day may be closed, and days differ in length
+            load = profile.peak(*block_of(start, end, service), query.ignore)
+            yield Slot(start, resource.id, end, resource.capacity - load)
 
 
 class _Hurdles:
