@@ -5,16 +5,17 @@ item that was shown, and what comes after it is a condition on those two fields.
 of any type in them; see `sort_keys`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeAlias
 
 from app.domain.ids import ResourceId
-from app.domain.instants import EARLIEST, Millis, from_millis, to_millis
+from app.domain.instants import EARLIEST, Duration, Millis, from_millis, to_millis
 from app.domain.lengths import LENGTH_MAX
 from app.storage.bson_types import BsonDocument, Filter, Row
 from app.storage.guards import lookup_ids
+from app.storage.row_reader import LONG
 from app.storage.sort_keys import after, after_both, mark_of, value_of
 
 Direction: TypeAlias = Literal[1, -1]
@@ -53,13 +54,29 @@ class ReservationFilters:
             found.append({"resource": self.resource})
         found += [customer_condition(customer, by_object_id=by_object_id) for customer in self.customers]
         if self.statuses:
-            found.append({"$or": [query for status in self.statuses for query in _with_status(status, now)]})
+            found += _with_status_of(self.statuses, now)
         if self.from_ is not None:
-            earliest = from_millis(max(Millis(to_millis(self.from_) - LENGTH_MAX), EARLIEST))
-            found += [{"endTime": {"$gt": self.from_}}, {"startTime": {"$gte": earliest}}]
+            found.append({"endTime": {"$gt": self.from_}})
         if self.to is not None:
             found.append({"startTime": {"$lt": self.to}})
         return found
+
+    def parts(self, direction: Direction, *, split: bool) -> list["ListPart"]:
+        """The list in parts that follow one another, because what ends after `from_` may have begun a year before.
+
+        Most of what began more than `LONG` before `from_` has ended since. So of those days only rows that can last as
+        long are read, from indexes of their own: rows marked `long`, and rows of other programs, which have no block.
+
+        Args:
+            direction: The list's.
+            split: Whether the server answers an `$or` from indexes; else the list is one part.
+        """
+        if self.from_ is None:
+            return [ListPart()]
+        earliest, near = (_before(self.from_, length) for length in (LENGTH_MAX, LONG))
+        if not split:
+            return [ListPart(earliest)]
+        return [ListPart(earliest, near, ({"long": True}, {"blockEnd": None})), ListPart(near)][::direction]
 
 
 def customer_condition(customer: str, *, by_object_id: bool) -> Filter:
@@ -68,17 +85,47 @@ def customer_condition(customer: str, *, by_object_id: bool) -> Filter:
     return {"customer": customer if len(stored) == 1 else {"$in": [*stored]}}
 
 
-def _with_status(status: str, now: datetime) -> list[Filter]:
-    """The condition for a status as it reads now: a hold whose time is over is expired, stored so or not."""
-    lapsed = {"status": "pending", "expiresAt": {"$lte": now}}
-    if status == "expired":
-        return [{"status": "expired"}, lapsed]
-    if status == "pending":
-        return [
-            {"status": "pending", "expiresAt": {"$exists": False}},
-            {"status": "pending", "expiresAt": {"$gt": now}},
-        ]
-    return [{"status": status}]
+class ListPart(NamedTuple):
+    """The part of a list that starts in `[earliest, before)`; where `marks` are named, only rows with one of them."""
+
+    earliest: datetime | None = None
+    before: datetime | None = None
+    marks: Sequence[Filter] = ()
+
+    def is_passed(self, after: "StartPosition | None", direction: Direction) -> bool:
+        """Whether nothing of it comes after a position."""
+        if after is None or not isinstance(after.start, datetime):
+            return False
+        if direction > 0:
+            return self.before is not None and after.start >= self.before
+        return self.earliest is not None and after.start < self.earliest
+
+    def query(self, conditions: Sequence[Filter]) -> Filter:
+        """The rows of this part that fulfil all conditions."""
+        bounds = {"$gte": self.earliest, "$lt": self.before}
+        span = {name: bound for name, bound in bounds.items() if bound is not None}
+        whole = all_of([*conditions, {"startTime": span}] if span else conditions)
+        return {"$or": [whole | mark for mark in self.marks]} if self.marks else whole
+
+
+def _before(instant: datetime, length: Duration) -> datetime:
+    return from_millis(max(Millis(to_millis(instant) - length), EARLIEST))
+
+
+def _with_status_of(statuses: Sequence[str], now: datetime) -> list[Filter]:
+    """The conditions for any of some statuses as they read now: a hold whose time is over is expired, stored so or not.
+
+    The first compares the stored status, so that an index answers it in the order of the list.
+    """
+    wanted = {*statuses}
+    stored = sorted(wanted | {"pending"} if "expired" in wanted else wanted)
+    found: list[Filter] = [{"status": stored[0] if len(stored) == 1 else {"$in": stored}}]
+    if "pending" not in stored or wanted >= {"pending", "expired"}:
+        return found
+    over: list[Filter] = [{"expiresAt": {"$lte": now}}]
+    live: list[Filter] = [{"expiresAt": {"$exists": False}}, {"expiresAt": {"$gt": now}}]
+    others: list[Filter] = [] if stored == ["pending"] else [{"status": {"$ne": "pending"}}]
+    return [*found, {"$or": [*others, *(live if "pending" in wanted else over)]}]
 
 
 class StartPosition(NamedTuple):
@@ -129,20 +176,37 @@ class ChangePosition(NamedTuple):
         return [{"updatedAt": {"$gte": from_millis(self.at)}}, last]
 
 
+_TIGHTER: Mapping[str, Callable[[datetime, datetime], datetime]] = {"$gt": max, "$gte": max, "$lt": min, "$lte": min}
+
+
 def all_of(conditions: Sequence[Filter]) -> Filter:
     """One filter, flat as far as possible: PyPI's SecantusDB does not look for an index within an `$and`.
 
-    Two bounds of one field become one range, which every server answers from as narrow a part of an index.
+    The fields keep their order, equalities before ranges: SecantusDB takes the first field that begins an index. The
+    bounds of one field become one range, which every server answers from as narrow a part of an index.
     """
     query: Filter = {}
     more = []
     for condition in conditions:
         ((field, wanted),) = condition.items()
-        known = query.get(field)
         if field not in query:
             query[field] = wanted
-        elif isinstance(known, dict) and isinstance(wanted, dict) and not known.keys() & wanted.keys():
-            query[field] = known | wanted
+        elif (both := _range_of(query[field], wanted)) is not None:
+            query[field] = both
         else:
             more.append(condition)
     return query | {"$and": more} if more else query
+
+
+def _range_of(one: object, other: object) -> Filter | None:
+    """The range within two ranges; None where one is none, or has a bound of another type than a date."""
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return None
+    bounds: Filter = dict(one)
+    for name, bound in other.items():
+        known = bounds.setdefault(name, bound)
+        if known is not bound:
+            if name not in _TIGHTER or not (isinstance(known, datetime) and isinstance(bound, datetime)):
+                return None
+            bounds[name] = _TIGHTER[name](known, bound)
+    return bounds

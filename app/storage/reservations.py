@@ -91,15 +91,19 @@ class ReservationStore:
         """Those that pass the filters, by `startTime` and id, upwards or downwards (-1)."""
         conditions = self._conditions(filters)
         beyond = [] if after is None else after.beyond(direction)
-        rows = await self._sorted([*beyond, *conditions], direction, rows_max)
-        if after is not None and direction < 0 and isinstance(after.start, datetime) and len(rows) < rows_max:
+        rows: list[BsonDocument] = []
+        for part in filters.parts(direction, split=self._store.shape == "or"):
+            if len(rows) < rows_max and not part.is_passed(after, direction):
+                rows += await self._sorted(part.query([*conditions, *beyond]), direction, rows_max - len(rows))
+        on_dates = after is not None and isinstance(after.start, datetime) and filters.from_ is None
+        if on_dates and direction < 0 and len(rows) < rows_max:
             # Dates come before everything else downwards, and a range of dates finds nothing but dates.
-            rows += await self._sorted([*conditions, after_all_dates()], direction, rows_max - len(rows))
+            rows += await self._sorted(all_of([*conditions, after_all_dates()]), direction, rows_max - len(rows))
         return rows
 
-    async def _sorted(self, conditions: list[Filter], direction: Direction, rows_max: int) -> list[BsonDocument]:
+    async def _sorted(self, query: Filter, direction: Direction, rows_max: int) -> list[BsonDocument]:
         order: list[tuple[str, int]] = [("startTime", direction), ("_id", direction)]
-        return await self._rows.find(all_of(conditions)).sort(order).limit(rows_max).to_list(None)
+        return await self._rows.find(query).sort(order).limit(rows_max).to_list(None)
 
     async def list_changes(
         self, filters: ReservationFilters, after: ChangePosition, until: datetime, *, rows_max: int
@@ -109,7 +113,7 @@ class ReservationStore:
         They are read from the primary whatever the address says: a secondary may not know yet of what lies before
         `until`.
         """
-        query = all_of([{"updatedAt": {"$lte": until}}, *after.beyond(), *self._conditions(filters)])
+        query = all_of([*self._conditions(filters), {"updatedAt": {"$lte": until}}, *after.beyond()])
         reservations = self._store.database.get_collection(RESERVATIONS, read_preference=ReadPreference.PRIMARY)
         order: list[tuple[str, int]] = [("updatedAt", 1), ("_id", 1)]
         return await reservations.find(query).sort(order).limit(rows_max).to_list(None)

@@ -7,7 +7,10 @@ from bson import Binary
 
 from app.booking import expiry
 from app.domain.ids import ResourceId
+from app.domain.instants import render
+from app.domain.lifecycle import STATUSES
 from app.reconciliation.engine import reconcile_reservations
+from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.sweep_rows import is_known_resource
 from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, ok, problem
@@ -15,8 +18,9 @@ from tests.support.command_log import CommandLog, logged_store
 from tests.support.findings import insert_duplicate, only_finding, post_decision, reconcile
 from tests.support.http_client import serving
 from tests.support.query_plans import filters_of, uses_index
+from tests.support.reservation_rows import reservation_row
 from tests.support.step_driver import add_resource
-from tests.support.times import HOUR, NINE
+from tests.support.times import DAY, HOUR, NINE
 
 GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
 """The collections that grow with use."""
@@ -156,3 +160,57 @@ async def test_a_word_does_not_grow_with_history(database_url: str) -> None:
         await no_more_is_read(store, commands, len(finding["reservations"]))
         assert not await is_known_resource(store, ResourceId("nowhere"))
         await no_more_is_read(store, commands, 0)
+
+
+PAGE = 5
+ROOMS = 3
+DAYS = 400
+"""Of an hour on each of the rooms."""
+DROPPED = 5
+"""Of so many rows of an index, one is what a further filter asks for."""
+WEEK = 7 * ROOMS
+"""What may have begun long before a span, and is read to see whether it goes on."""
+
+
+def booked_days() -> list[dict[str, Any]]:
+    """A booking a day on each room, every fifth of one customer, cancelled every seventh time, and a few holds."""
+    rows = []
+    for number in range(ROOMS * DAYS):
+        day, room = divmod(number, ROOMS)
+        start, status = NINE + day * DAY, "confirmed" if number % 7 else "cancelled"
+        customer = "ann" if number % DROPPED == 0 else f"other-{number % 100}"
+        changed = {"updatedAt": start - 2_000 * DAY, "customer": customer, "history": [], "guests": 1}
+        held = {"status": "pending", "expiresAt": start} if number % 100 == 0 else {"status": status}
+        rows.append(reservation_row(f"room-{room}", start, start + HOUR, **changed, **held))
+    return rows
+
+
+@pytest.mark.servers("mongod")
+@pytest.mark.parametrize("path", [RESERVATIONS, "/v1/customers/ann/reservations"])
+async def test_a_list_reads_its_page_in_the_order_of_an_index(database_url: str, path: str) -> None:
+    """No list sorts what it found, by whichever filters, nor reads more than its page and what other filters drop."""
+    middle = NINE + DAYS // 2 * DAY
+    span = {"from": render(middle), "to": render(middle + 90 * DAY)}
+    questions: list[dict[str, Any]] = [{}]
+    if path == RESERVATIONS:
+        questions += [{"resource": "room-1"}, {"customer": "ann"}, span, {"status": [*STATUSES]}]
+        questions += [{"status": each} for each in STATUSES]
+        questions += [{"resource": "room-1", "status": ["pending", "confirmed"]}, {"resource": "room-1", **span}]
+        questions += [{"customer": "ann", **span}, {"updatedSince": render(middle - 2_000 * DAY)}]
+    async with logged_store(database_url) as (store, commands), serving(store) as http:
+        api = ApiClient(http, store)
+        await api.add("customers", id="ann")
+        await store.database["reservations"].insert_many(booked_days())
+        for question in questions:
+            commands.take()
+            following: dict[str, str] = {}
+            for _ in range(2):
+                page = ok(await api.get(path, limit=PAGE, **question, **following))
+                following = {"cursor": page["next"]} if "next" in page else {}
+            for each in [each for name, each in commands.take() if name == "find" and each["find"] == "reservations"]:
+                asked = {name: each[name] for name in ("find", "filter", "sort", "limit")}
+                plan = await store.database.command({"explain": asked, "verbosity": "executionStats"})
+                stages = set(stages_of(plan["queryPlanner"]["winningPlan"]))
+                assert not stages & {"SORT", "COLLSCAN"}, (question, each["filter"])
+                examined = plan["executionStats"]["totalDocsExamined"]
+                assert examined <= (PAGE + 1) * DROPPED + WEEK, (question, each["filter"])
