@@ -2,7 +2,7 @@
 # make test    all tests
 # make deep    the tests without samples: all servers, orders, time zones and flights (much longer)
 # make covered which lines and branches of each room the last `make test COVERAGE_FLOOR=95` ran
-# make bench   storms, ratios and kills on a database of its own (needs wrk)
+# make bench   storms, kills and load on a database of its own
 # make fuzz    half an hour of requests made from the description of the API
 # make lint    style, format, types and spelling
 # make server  builds the fast server of the tests, once, if its script is at hand (about six minutes)

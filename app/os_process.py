@@ -1,12 +1,14 @@
 """What this process asks of the operating system: ports to listen on, and to end with the process that started it.
 
-Run as a program it ends with its parent and becomes another one: `python os_process.py PARENT COMMAND…`. Linux keeps
-the request over `exec`. Elsewhere it does nothing, and the next start of the trial ends what a killed one left.
+Run as a program it ends with its parent and becomes another one: `python os_process.py PARENT USER COMMAND…`. Linux
+keeps the request over `exec`, but not over a change of the user, so that comes first. Elsewhere
+it does nothing, and the next start of the trial ends what a killed one left.
 Standard library only: as a program it runs with `-I -S`, before everything else, and must be quick.
 """
 
 import ctypes
 import os
+import pwd
 import signal
 import socket
 import sys
@@ -32,9 +34,22 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def bound_to_this_process(command: list[str]) -> list[str]:
-    """The command line that runs `command` and ends it with this process."""
-    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
+def bound_to_this_process(command: list[str], user: str = "") -> list[str]:
+    """The command line that runs `command` and ends it with this process.
+
+    Args:
+        command: The program with its arguments.
+        user: The name of the user whose rights it gets; empty: those of this process. Only root may choose.
+    """
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), user, *command]
+
+
+def _become(user: str) -> None:
+    """Give up the rights of root for those of another user."""
+    entry = pwd.getpwnam(user)
+    os.initgroups(user, entry.pw_gid)
+    os.setgid(entry.pw_gid)
+    os.setuid(entry.pw_uid)
 
 
 def free_port() -> int:
@@ -74,5 +89,8 @@ def ensure_free(host: str, port: int) -> str:
 
 
 if __name__ == "__main__":
-    die_with_parent(int(sys.argv[1]))
-    os.execvp(sys.argv[2], sys.argv[2:])  # noqa: S606  # becoming the given program is what it is for
+    _, _parent, _user, *_command = sys.argv
+    if _user:
+        _become(_user)
+    die_with_parent(int(_parent))
+    os.execvp(_command[0], _command)  # noqa: S606  # becoming the given program is what it is for

@@ -23,6 +23,7 @@ _COMMANDS = {
     "findings": ("app.cli.findings:findings", "Review what is booked above capacity."),
     "health": ("app.cli.health:health", "Ask whether the app or the worker is well."),
     "audit": ("app.cli.audit:audit_", "Find conflicts in a database of another program, without writing."),
+    "bench": ("app.cli.bench:bench", "Set Reserva beside other ways to book, on this machine."),
 }
 """The module and name of each command, and its line in the help."""
 

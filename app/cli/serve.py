@@ -6,7 +6,7 @@ import multiprocessing
 import resource
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -23,10 +23,15 @@ from app.os_process import CannotListen, die_with_parent, ensure_free, free_port
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from litestar import Litestar
+
     from app.cli.process import Process
 
 DRAIN_SECONDS = 20
 """The time of requests under way after SIGTERM and the lame-duck time, before their process is killed."""
+
+PRODUCT = "app.main:create"
+"""The factory of the app."""
 
 CONNECTIONS = 10_000
 IDLE_SECONDS = 30
@@ -49,7 +54,10 @@ log = structlog.get_logger(__name__)
     show_default=True,
     help="How many may be open, over all processes.",
 )
-def serve(host: str, port: int, workers: int, connections: int) -> None:
+@click.option(
+    "--application", default=PRODUCT, hidden=True, help="Another app, `module:factory`, to measure beside it."
+)
+def serve(host: str, port: int, workers: int, connections: int, application: str) -> None:
     """Run the app against MONGODB_URL and REDIS_URL.
 
     The database must have been prepared by `reserva migrate`. SIGTERM and Ctrl-C let requests under way finish; after
@@ -65,7 +73,7 @@ def serve(host: str, port: int, workers: int, connections: int) -> None:
     # A forked process would inherit the driver's locks without the threads that hold them.
     multiprocessing.set_start_method("spawn")
     server = Supervisor(
-        "app.cli.serve:application",
+        application,
         factory=True,
         address=address,
         port=port,
@@ -93,26 +101,20 @@ def _ensure_free(host: str, port: int) -> str:
         raise CommandFailed(str(error)) from error
 
 
-def load_target(target: str) -> Any:
-    """Call a factory `module:name` in one of granian's processes.
+def load_target(target: str) -> "Process":
+    """Make an app by its factory `module:name` in one of granian's processes, which ends with its parent.
 
     Granian's own loader would put the working folder first on the path, where packages may have the names of ours.
     """
-    module, _, name = target.partition(":")
-    return getattr(import_module(module), name)()
-
-
-def application() -> "Process":
-    """The app in one of granian's processes, which ends with its parent."""
     parent = multiprocessing.parent_process()
     if parent and parent.pid:
         die_with_parent(parent.pid)
     settings = environment()
     from app.cli.process import Process  # noqa: PLC0415  # the supervising process does not need the app
     from app.http.shutdown import SHUTDOWN  # noqa: PLC0415  # nor this part of it
-    from app.main import create  # noqa: PLC0415  # nor its start
 
-    app = create()
+    module, _, name = target.partition(":")
+    app: Litestar = getattr(import_module(module), name)()
     gc.collect()
     gc.freeze()  # permanent objects need no visit by each collection, which stops all threads
     return Process(app, app.state[SHUTDOWN], settings.lame_duck_seconds)

@@ -136,8 +136,12 @@ class Store:
         self.client.close()
 
 
-async def connect(where: Settings | str, *, mode: Mode | None = None, appname: str = "reserva") -> Store:
+async def connect(
+    where: Settings | str, *, mode: Mode | None = None, appname: str = "reserva", given: str = "MONGODB_URL"
+) -> Store:
     """Connect to the database that settings or an address name (without a path in it: `reserva`).
+
+    `given` is where the operator wrote the address, for messages.
 
     Writes are acknowledged by the majority and journalled, and reads go to the primary, whatever the address says: a
     secondary may not know yet that an unanswered commit was applied. An unusable server is reported after three
@@ -151,12 +155,12 @@ async def connect(where: Settings | str, *, mode: Mode | None = None, appname: s
         raise StorageError("MONGODB_URL is not set, so there is no database to use.")
     wanted = mode or ("auto" if isinstance(where, str) else where.mode)
     ours: dict[str, Any] = {"w": "majority", "journal": True, "retryWrites": True, "readPreference": "primary"}
-    client = make_client(url, appname=appname, **ours)
+    client = make_client(url, appname=appname, given=given, **ours)
     try:
         return await Store.over(client, client.get_default_database(DATABASE).name, mode=wanted)
     except PyMongoError as error:
         client.close()
-        raise unusable(url, error) from error
+        raise unusable(url, error, given=given) from error
     except BaseException:
         client.close()
         raise

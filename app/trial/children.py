@@ -31,7 +31,7 @@ class Child:
 
     @classmethod
     async def start(
-        cls, name: str, command: list[str], *, cwd: Path, env: Mapping[str, str], is_echoed: bool
+        cls, name: str, command: list[str], *, cwd: Path, env: Mapping[str, str], is_echoed: bool, user: str = ""
     ) -> "Child":
         """Start a program in a group of its own, so that Ctrl-C reaches the trial alone, which ends it in order.
 
@@ -41,9 +41,10 @@ class Child:
             cwd: Its working directory.
             env: Its whole environment.
             is_echoed: Whether its output is printed on standard error; its last lines are stored in any case.
+            user: The user whose rights it gets, if not those of this process.
         """
         handle = await asyncio.create_subprocess_exec(
-            *bound_to_this_process(command),
+            *bound_to_this_process(command, user),
             cwd=cwd,
             env=dict(env),
             stdin=asyncio.subprocess.DEVNULL,

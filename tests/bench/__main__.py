@@ -17,20 +17,17 @@ from tests.bench import (
     kills,
     pairs,
     passing,
-    ratio,
     replays,
     spread,
     storms,
     sweep,
     trial,
 )
-from tests.bench.load import lacking
 from tests.bench.report import Bench, Report
 from tests.support.servers import NotAtHand, Servers
 
 BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "storms": storms.run,
-    "ratio": ratio.run,
     "spread": spread.run,
     "replays": replays.run,
     "holds": holds.run,
@@ -43,11 +40,9 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "groups": groups.run,
     "findings": findings.run,
 }
-LOADED = ("ratio", "spread", "trial", "groups")
-"""Benchmarks that need wrk."""
 
 
-@click.command(epilog="Example:  python -m tests.bench ratio --rounds 9")
+@click.command(epilog="Example:  python -m tests.bench spread --rounds 9")
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
 @click.option("--mongodb", metavar="URL", help="A server with transactions; without it, one is started.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Of each measurement.")
@@ -56,8 +51,6 @@ LOADED = ("ratio", "spread", "trial", "groups")
 def main(names: tuple[str, ...], mongodb: str | None, rounds: int, seconds: float, repetitions: int) -> None:
     """Run all benchmarks, or the named ones: what is exact is checked, what is measured is reported as a ratio."""
     chosen = names or tuple(BENCHMARKS)
-    if any(name in LOADED for name in chosen) and (sentence := lacking()):
-        raise CommandFailed(sentence)
     _allow_many_connections()
     console = Console(width=140 if not sys.stdout.isatty() else None)
     broken = 0

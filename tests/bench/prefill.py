@@ -9,7 +9,6 @@ from pymongo.database import Database
 from tests.support.load_client import Client
 from tests.support.slot_bookings import booking, make_rooms, require, start_of
 
-RESERVATIONS = 10_000
 BATCH = 1_000
 
 
@@ -27,10 +26,3 @@ def _copy(row: dict[str, Any], slot: int) -> dict[str, Any]:
     start, end = start_of(slot), start_of(slot + 1)
     times = {"startTime": start, "endTime": end, "blockStart": start, "blockEnd": end}
     return row | {"_id": ObjectId(), **times, "history": [row["history"][0] | {"operation": ObjectId()}]}
-
-
-def copy_all(source: Database[dict[str, Any]], target: Database[dict[str, Any]]) -> None:
-    """The same reservations in another database."""
-    rows = source["reservations"].find()
-    while some := list(islice(rows, BATCH)):
-        target["reservations"].insert_many(some, ordered=False)

@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from statistics import median
 
-from tests.bench.load import CONNECTIONS, Calendar, Load
+from app.bench.loads import Load
+from tests.bench.load import CONNECTIONS, Calendar
 from tests.bench.report import Bench, Report
 from tests.bench.watched import WATCHED, Seen, Watch
 from tests.support.database_check import peak_loads
@@ -73,16 +74,16 @@ def _tell(report: Report, case: Case, cases: Sequence[Case]) -> None:
     share = [mine.rate / base.rate for (mine, _), (base, _) in zip(case.rounds, alone.rounds, strict=True)]
     committed = sum(seen.committed for _, seen in case.rounds)
     lost = sum(seen.lost for _, seen in case.rounds)
-    created = sum(load.answered - load.refused for load, _ in case.rounds)
-    refused = sum(load.refused for load, _ in case.rounds)
-    unanswered = sum(load.unanswered for load, _ in case.rounds)
+    created = sum(load.accepted for load, _ in case.rounds)
+    refused = sum(load.refused + load.failed for load, _ in case.rounds)
+    unanswered = sum(load.broken + load.unanswered for load, _ in case.rounds)
     report.rows.append(
         (
             str(case.rooms),
             str(case.processes),
             f"{case.middle('rate'):,.0f}",
             f"{median(share):.2f}",
-            f"{case.middle('p99'):.1f}",
+            f"{case.middle('p99_ms'):.1f}",
             f"{created / max(committed, 1):.1f}",
             f"{lost / max(committed + lost, 1):.0%} ({lost})",
             str(unanswered),

@@ -10,7 +10,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from tests.bench.load import CONNECTIONS, Calendar, Load
+from app.bench.loads import Load
+from tests.bench.load import CONNECTIONS, Calendar
 from tests.bench.report import Bench, Report
 from tests.support.commands import environment_with, reserva, running_reserva
 from tests.support.data_files import flights_file
@@ -70,5 +71,5 @@ def _import(folder: Path) -> dict[str, int]:
 
 
 def _figures(rounds: list[Load]) -> tuple[str, str, str]:
-    rate, p50, p99 = (median(getattr(load, name) for load in rounds) for name in ("rate", "p50", "p99"))
+    rate, p50, p99 = (median(getattr(load, name) for load in rounds) for name in ("rate", "p50_ms", "p99_ms"))
     return f"{rate:,.0f}", f"{p50:.1f}", f"{p99:.1f}"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from litestar import Litestar
 from pymongo import monitoring
 from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 from typing_extensions import override
 
-from app.cli.process import Process
-from app.cli.serve import application as product
+from app.main import create as create_product
 
 _WRITE_CONFLICT = 112
 
@@ -51,10 +51,10 @@ class Listener(monitoring.CommandListener):
             os.write(self._file, f"{name} {outcome} {micros}\n".encode())
 
 
-def application() -> Process:
+def create() -> Litestar:
     """The product's app, watched."""
     monitoring.register(Listener(os.environ[WATCH_FILE]))
-    return product()
+    return create_product()
 
 
 class Step(NamedTuple):
@@ -108,7 +108,7 @@ class Watch:
         return Seen(count, micros)
 
 
-WATCHED = "tests.bench.watched:application"
+WATCHED = "tests.bench.watched:create"
 
 
 WATCH_FILE = "BENCH_WATCH"

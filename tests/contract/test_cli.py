@@ -57,6 +57,9 @@ def test_help_of_a_command(command: str) -> None:
         ["keys", "create", "--name", "x", "--scope", "nonsense"],
         ["keys", "create", "--name", "x"],
         ["migrate", "--check", "--apply"],
+        ["bench", "--rounds", "0"],
+        ["bench", "--connections", "none"],
+        ["bench", "--workers", "2"],
     ],
     ids=" ".join,
 )
@@ -80,7 +83,8 @@ def test_wrong_database(command: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [name for name in COMMANDS if name not in {"dev", "keys", "findings", "import", "audit", "health"}]
+    "command",
+    [name for name in COMMANDS if name not in {"dev", "keys", "findings", "import", "audit", "health", "bench"}],
 )
 def test_no_database(command: str, tmp_path: Path) -> None:
     """Without an address and without a trial a command says what to do, and exits with 2."""
@@ -118,6 +122,7 @@ def test_wrong_setting() -> None:
         "keys list",
         "dev --port 0",
         f"audit --mongodb {NOWHERE}",
+        f"bench --mongodb {NOWHERE}",
     ],
 )
 def test_misspelt_setting(command: str, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ FLOORS = {
     "app.services": 6,
     "app.cli": 6,
     "app.trial": 6,
+    "app.bench": 6,
     "worker": 6,
 }
 BESIDE = {
@@ -61,7 +62,14 @@ BESIDE = {
 """What stands beside the floors, with all that it may import of ours; all but floor 1 may import it."""
 
 LIBRARIES = {
-    "litestar": ["app/main.py", "app/services.py", "app/http/*.py", "app/*/*routes.py", "app/cli/serve.py"],
+    "litestar": [
+        "app/main.py",
+        "app/services.py",
+        "app/http/*.py",
+        "app/*/*routes.py",
+        "app/cli/serve.py",
+        "app/bench/*.py",
+    ],
     "beanie": ["app/storage/*.py"],
     "motor": ["app/storage/*.py"],
     "arq": ["worker/*.py", "app/cli/worker.py", "app/job_queue.py"],
@@ -237,15 +245,15 @@ def test_the_lowest_floor_is_pure(path: Path) -> None:
 
 
 def test_production_does_not_import_the_trial() -> None:
-    """The trial is no part of a deployment: nothing but its own command imports it."""
+    """The trial is no part of a deployment: nothing but its own command and the benchmark imports it."""
     importers = {
         named(path)
         for path in FILES
-        if not named(path).startswith("app/trial/")
+        if not named(path).startswith(("app/trial/", "app/bench/"))
         and any(f"{name}.".startswith("app.trial.") for name in imports(path))
     }
 
-    assert importers == {"app/cli/dev.py"}
+    assert importers == {"app/cli/dev.py", "app/cli/bench.py"}
 
 
 def test_process_helper_needs_the_standard_library_alone() -> None:
@@ -363,6 +371,7 @@ OPERATORS = [
     "app/audit/pipeline.py",
     "app/cluster/worker_liveness.py",
     "app/http/openapi*.py",
+    "app/bench/check_then_insert.py",
 ]
 """Where operators of MongoDB are written, or `$ref` and `$defs` of JSON Schema."""
 

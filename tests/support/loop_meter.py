@@ -13,11 +13,12 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from app.cli.serve import application as product_application
+from litestar import Litestar
 
-METERED = "tests.support.loop_meter:application"
+from app.main import create as create_product
+
+METERED = "tests.support.loop_meter:create"
 FILE = "LOOP_METER_FILE"
 RUN = "_run"
 """The method of a handle that every callback goes through."""
@@ -85,7 +86,7 @@ def read_stretches(path: Path) -> list[Stretch]:
     return sorted((Stretch(line["ms"], line["where"]) for line in lines), key=lambda stretch: -stretch.ms)
 
 
-def application() -> Any:
+def create() -> Litestar:
     """The product's app on a measured loop."""
     Meter(os.environ[FILE]).start()
-    return product_application()
+    return create_product()

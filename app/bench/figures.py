@@ -1,0 +1,28 @@
+"""What the rounds amount to: medians with their range, and ratios within the same round."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+from app.bench.loads import Load
+
+
+class Spread(NamedTuple):
+    """The median of some values, with the least and the most."""
+
+    median: float
+    least: float
+    most: float
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """The spread of at least one value."""
+    return Spread(median(values), min(values), max(values))
+
+
+def ratios(rounds: Sequence[Load], bases: Sequence[Load]) -> list[float]:
+    """How many times as many slots were booked a second as by the base in the same round; 0 where the base had none.
+
+    What disturbs the machine for a while disturbs both, so the ratio of neighbours says more than that of medians.
+    """
+    return [load.rate / base.rate if base.rate else 0.0 for load, base in zip(rounds, bases, strict=True)]
