@@ -1,7 +1,7 @@
 """Booking a time: the most frequent intent."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -117,6 +117,12 @@ class Book(Intent[Reservation]):
         """The reservation that it makes."""
         return [self.reservation]
 
+    @property
+    @override
+    def question(self) -> Hashable | None:
+        """The time on the resource or pool; who books it, as what and with which notes refuses nobody."""
+        return self.resource, self.pool, self.service, self.start, self.end, self.guests, self.lifted_rules
+
     @override
     def spans(self, view: View) -> list[Span]:
         """The block on each resource on which it may be booked, as far as it can be determined."""
@@ -145,7 +151,7 @@ class Book(Intent[Reservation]):
             try:
                 return self._judge_on(candidate, view)
             except Refused as refusal:
-                refused[candidate] = refusal
+                refused[candidate] = refusal.with_traceback(None)  # it would refer to this frame, and so to itself
         raise min(refused.items(), key=_fewest_failures)[1]
 
     def verdict_on(self, resource: ResourceId, view: View) -> Verdict:

@@ -96,6 +96,14 @@ class Committer:
         if self.stopping or len(self.waiting) >= QUEUE_LIMIT:
             raise overloaded("Too much is waiting already; nothing was done.")
         sending()
+        return await asyncio.shield(self._enqueue(intent))
+
+    def _enqueue(self, intent: Intent[T]) -> "asyncio.Future[T | Replay]":
+        """Queue an intent; the future of its outcome.
+
+        `submit` must not refer to the future: a refusal refers to the frames that it was raised through, so the two
+        would wait for the garbage collector.
+        """
         loop = asyncio.get_running_loop()
         seconds = within(intent.deadline_seconds)
         deadline = loop.time() + seconds
@@ -104,7 +112,7 @@ class Committer:
         ticket.timer = call_at(start_by, self._on_deadline, ticket)
         self.waiting.append(ticket)
         self._schedule_pump()
-        return await asyncio.shield(ticket.future)
+        return ticket.future
 
     async def drain(self) -> None:
         """Refuse new intents, finish all that are queued, and close the driver."""

@@ -6,6 +6,7 @@ for the key under the guard of the resource, so that two concurrent runs cannot 
 transactions the unique index on the field has that effect.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -64,6 +65,12 @@ class BookRow(Book):
     def targets(self) -> frozenset[Target]:
         """The reservation that an import made of the row."""
         return frozenset(((IMPORT_KEY_TARGET, self.import_key),))
+
+    @property
+    @override
+    def question(self) -> Hashable | None:
+        """None: the outcome depends on the reservation of the row as well."""
+        return None
 
     @override
     def judge(self, view: View) -> Accepted[Reservation]:

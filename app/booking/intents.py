@@ -130,6 +130,15 @@ class Intent(ABC, Generic[T_co]):
         """Whether the intent may have so many occupants to read that it shares no batch; see `LENGTHY_FROM`."""
         return False
 
+    @property
+    def question(self) -> Hashable | None:
+        """What decides, together with the view, whether the rules refuse the intent; None: it is judged alone.
+
+        Of two intents with the same question, and nothing accepted between them, the rules refuse both or neither, for
+        the same reasons.
+        """
+        return None
+
     def targets(self) -> frozenset[Target]:
         """The documents that the intent reads and changes; a batch has at most one intent for each."""
         return frozenset()

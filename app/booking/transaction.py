@@ -4,7 +4,7 @@ The body is a generator of steps (see `app.storage.steps`): it awaits nothing, s
 returns an outcome for each intent, or raises the error that prevented its commit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from bson import ObjectId
 from pymongo.errors import PyMongoError
@@ -14,7 +14,7 @@ from app.booking.commit import commit, outcomes_after_failed_write
 from app.booking.existing import ReservationMoved
 from app.booking.group import MembersRefused
 from app.booking.idempotency import Replay, read_answers, replay
-from app.booking.intents import AnyIntent
+from app.booking.intents import AnyIntent, View
 from app.booking.outcomes import Accepted, Refused, Stranded
 from app.booking.snapshot import ClockSkew, Snapshot
 from app.booking.timestamps import FRESH_SECONDS, StaleTimestamp, restamp
@@ -93,11 +93,11 @@ def _verdicts(intents: Sequence[AnyIntent], snapshot: Snapshot, branches_a_find:
     """The outcome of each intent; a lengthy one that its first occupants refuse is refused before all are read."""
     complete = yield from snapshot.read_first_occupants(intents)
     if complete is not None:
-        outcomes = yield from _judge_all(intents, snapshot)
+        outcomes = yield from judge_all(intents, snapshot)
         if complete or _is_conclusive(intents[0], outcomes[intents[0].operation]):
             return outcomes
     yield from snapshot.read_occupants(intents, branches_a_find)
-    return (yield from _judge_all(intents, snapshot))
+    return (yield from judge_all(intents, snapshot))
 
 
 def _is_conclusive(intent: AnyIntent, outcome: Outcome) -> bool:
@@ -112,20 +112,27 @@ def _is_conclusive(intent: AnyIntent, outcome: Outcome) -> bool:
     return verdict.is_conflict or (len(intent.lanes()) == 1 and "capacity" in {check.rule for check in verdict.failed})
 
 
-def _judge_all(intents: Sequence[AnyIntent], snapshot: Snapshot) -> Steps[dict[ObjectId, Outcome]]:
+def judge_all(intents: Sequence[AnyIntent], view: View) -> Steps[dict[ObjectId, Outcome]]:
     """Judge each intent in its turn, with the changes of those before it; equal keys get the first one's answer.
 
-    The key of a refused intent is looked up: it may be refused because of what its first request has booked.
+    Equal questions get the first one's refusal, as the same object, until something is accepted: only that changes the
+    view. The key of a refused intent is looked up: it may be refused because of what its first request has booked.
     """
     outcomes: dict[ObjectId, Outcome] = {}
     answers: dict[str, StoredAnswer] = {}
+    refusals: dict[Hashable, Refused] = {}
     for intent in intents:
         if intent.token and intent.token.key in answers:
             outcomes[intent.operation] = _replay_of(intent, answers)
             continue
-        outcome = outcomes[intent.operation] = _judge(intent, snapshot)
-        if intent.token and isinstance(outcome, Accepted):
-            answers[intent.token.key] = intent.token.store_answer(outcome)
+        question = intent.question
+        outcome = outcomes[intent.operation] = refusals.get(question) or _judge(intent, view)
+        if isinstance(outcome, Accepted):
+            refusals.clear()
+            if intent.token:
+                answers[intent.token.key] = intent.token.store_answer(outcome)
+        elif isinstance(outcome, Refused) and question is not None:
+            refusals[question] = outcome
     refused = [intent for intent in intents if intent.token and intent.token.key not in answers]
     meanwhile = yield from read_answers([intent.token for intent in refused if intent.token])
     for intent in refused:
@@ -134,9 +141,9 @@ def _judge_all(intents: Sequence[AnyIntent], snapshot: Snapshot) -> Steps[dict[O
     return outcomes
 
 
-def _judge(intent: AnyIntent, snapshot: Snapshot) -> Outcome:
+def _judge(intent: AnyIntent, view: View) -> Outcome:
     try:
-        accepted = intent.judge(snapshot)
+        accepted = intent.judge(view)
     except (Problem, Refused, MembersRefused, Stranded, ReservationMoved) as refusal:
-        return refusal
+        return refusal.with_traceback(None)  # its frames refer to it: the whole snapshot would wait for the collector
     return accepted

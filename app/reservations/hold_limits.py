@@ -8,7 +8,7 @@ one request each at most.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -104,10 +104,18 @@ class HoldLimits:
         limited = {owner: count for owner, count in wanted.items() if count and self._limit(owner)}
         if not limited:
             return await book(DEADLINE_SECONDS)
-        task = asyncio.create_task(self._queue_and_book(limited, book))
+        return await asyncio.shield(self._start(self._queue_and_book(limited, book)))
+
+    def _start(self, work: Coroutine[object, object, T]) -> "asyncio.Task[T]":
+        """Start work that goes on if its caller is cancelled.
+
+        The caller's frame must not refer to the task: a refusal refers to the frames that it was raised through, so the
+        two would wait for the garbage collector.
+        """
+        task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        return task
 
     def _limit(self, owner: HoldOwner) -> int:
         return self._of_a_customer if owner.customer else self._of_a_key
