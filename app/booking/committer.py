@@ -23,6 +23,7 @@ from app.booking.intents import AnyIntent, Intent, Lane
 from app.booking.outcomes import Accepted, overloaded
 from app.booking.priority import RequestPriority
 from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, lanes_of, resolve
+from app.booking.slots import BatchSlots
 from app.booking.time_budget import budget_seconds, start_reserve_seconds, typical_batch_seconds
 from app.booking.transaction import attempt
 from app.deadline import call_at, detached, sending, within
@@ -36,7 +37,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 QUEUE_LIMIT = 8_192
-SLOTS = 2
 DUPLICATE_KEY = 11_000
 CONFLICTS_BEFORE_PRIORITY = 3
 """An intent whose batches lost so many write conflicts requests priority on its guards."""
@@ -73,7 +73,7 @@ class Committer:
         self.backoff = Backoff(on_end=self._schedule_pump)
         self.resources_max = INTENTS_LIMIT
         """The resources that the next batch may span: halved by a write conflict, doubled by a success."""
-        self.free_slots = list(range(SLOTS))
+        self.slots = BatchSlots(on_open=self._schedule_pump)
         self.batches: set[asyncio.Task[None]] = set()
         self.priority_requests: set[asyncio.Task[None]] = set()
         self.stopping = False
@@ -150,13 +150,13 @@ class Committer:
             asyncio.get_running_loop().call_soon(self._pump, context=Context())
 
     def _pump(self) -> None:
-        """Start batches while there are a free slot and tickets that may run."""
+        """Start batches while there are a slot and tickets that may run."""
         self._pumping = False
-        while self.free_slots:
+        while self.slots.is_open:
             tickets = self._take()
             if not tickets:
                 return
-            slot = self.free_slots.pop()
+            slot = self.slots.take(awaited=self.driver.atomic and not tickets[0].intent.lengthy)
             lanes = frozenset[Lane]().union(*(ticket.lanes for ticket in tickets))
             self.busy_lanes |= lanes
             task = detached(self._run(slot, tickets, lanes))
@@ -198,8 +198,7 @@ class Committer:
             if not tickets[0].intent.lengthy:
                 self.batch_seconds = typical_batch_seconds(self.batch_seconds, loop.time() - began)
             self.busy_lanes -= lanes
-            self.free_slots.append(slot)
-            self._schedule_pump()
+            self.slots.give_back(slot)
         conflicts = [
             (ticket, outcome)
             for ticket, outcome in zip(tickets, outcomes, strict=True)

@@ -8,7 +8,7 @@ from bson import ObjectId
 from app.booking.book import Book
 from app.booking.change import Change, Patch
 from app.booking.closing import Closure, close
-from app.booking.committer import SLOTS, Committer
+from app.booking.committer import Committer
 from app.booking.confirm_extend_close import Close, Confirm, Extend
 from app.booking.driver import GRACE_SECONDS
 from app.booking.edit import EditResource, EditService
@@ -19,6 +19,7 @@ from app.booking.import_rows import ChangeRow
 from app.booking.plain_driver import PlainDriver
 from app.booking.priority import priority_requester
 from app.booking.session_driver import SessionDriver
+from app.booking.slots import SLOTS
 from app.booking.submission import ExistingFields, submit_for_existing
 from app.cluster.heartbeat import Heartbeat
 from app.domain.ids import ServiceId

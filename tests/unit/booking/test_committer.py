@@ -130,6 +130,23 @@ async def test_who_arrives_together_shares_a_transaction(driver: Scripted) -> No
     assert names(intents) == ["a", "b", "a", "c"]
 
 
+async def test_who_arrives_during_a_transaction_shares_the_next_one(driver: Scripted) -> None:
+    """Intents of free resources wait for the end of the running batch, rather than each being a batch beside it."""
+    committer = committer_over(driver)
+    first = submit(committer, "a")
+    _, go_first = await driver.next_batch()
+    rest = submit(committer, "b", "c")
+    await asyncio.gather(*(asyncio.sleep(0) for _ in range(3)))
+    assert driver.running == []
+
+    go_first.set_result(accept)
+    second, go_second = await driver.next_batch()
+    go_second.set_result(accept)
+    await asyncio.gather(*first, *rest)
+
+    assert names(second) == ["b", "c"]
+
+
 async def test_running_batches_never_share_a_lane_and_no_intent_overtakes(driver: Scripted) -> None:
     """While one batch holds a resource, who wants it waits, and so does a younger wish; others go ahead."""
     committer = committer_over(driver)
