@@ -80,7 +80,7 @@ def import_(file: Path, *, refused: Path | None, **options: Any) -> None:
     left unchanged, what is booked otherwise differs, and is changed with --update. Rows of one resource are taken in
     the order of the file. What has ended, and what is no longer on, is taken whatever today's rules say.
 
-    Ctrl-C and SIGTERM end the reading; what was read by then is finished and counted. A second one ends at once.
+    Ctrl-C and SIGTERM end the import after the rows under way, which are counted. A second one ends it at once.
 
     Exit codes: 0 every row is booked, 1 some differ, were refused or invalid, 2 the file could not be read or booked
     to its end, or a report could not be written; 130 after Ctrl-C, 143 after SIGTERM.
@@ -159,7 +159,7 @@ async def _run_importer(
 ) -> click.ClickException | None:
     """Run the importer; returns why it ended early, if it did. Its report counts what was booked until then."""
     try:
-        with explain_failures(), _stopped_by_signals(source) as signals:
+        with explain_failures(), _stopped_by_signals(source, importer) as signals:
             try:
                 await booking.start()
                 await importer.run(records_of(source, naming))
@@ -175,8 +175,8 @@ async def _run_importer(
 
 
 @contextmanager
-def _stopped_by_signals(source: Source) -> Generator[list[signal.Signals]]:
-    """Let the first signal end the reading, and a second one the process; yields a list that receives the first."""
+def _stopped_by_signals(source: Source, importer: Importer) -> Generator[list[signal.Signals]]:
+    """Let the first signal end the import, and a second one the process; yields a list that receives the first."""
     loop = asyncio.get_running_loop()
     received: list[signal.Signals] = []
 
@@ -186,6 +186,7 @@ def _stopped_by_signals(source: Source) -> Generator[list[signal.Signals]]:
             loop.remove_signal_handler(each)
             signal.signal(each, signal.SIG_DFL)
         source.stop()
+        importer.stop()
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop, number)

@@ -80,7 +80,7 @@ def _print_warning(text: str) -> None:
 
 @contextmanager
 def progress_of(source: Source) -> "Generator[ProgressBar]":
-    """Show progress on a terminal: the part of the file that is read, and rows per second."""
+    """Show progress on a terminal: the part of the file that is done, and rows per second."""
     columns = (BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         yield ProgressBar(progress, source)
@@ -95,13 +95,14 @@ class ProgressBar:
         self._task = progress.add_task("0 rows", total=source.size)
         self._started_at = time.monotonic()
 
-    def __call__(self, report: Report) -> None:
-        """Show the progress of a report."""
+    def __call__(self, report: Report, read_rows: int) -> None:
+        """Show the progress of a report; of the bytes that were read, the same part is done as of the rows."""
         if self._progress.disable:
             return
         speed = report.rows / max(time.monotonic() - self._started_at, 0.001)
         description = f"{report.rows:,} rows, {speed:,.0f} a second, {report.problems:,} not as they say"
-        self._progress.update(self._task, completed=self._source.read_bytes, description=description)
+        done_bytes = self._source.read_bytes * report.rows / read_rows
+        self._progress.update(self._task, completed=done_bytes, description=description)
 
 
 def summary(report: Report, seconds: float) -> str:

@@ -1,15 +1,15 @@
 """Imports a file: many rows in flight, those of one resource in the order of the file, each judged like any booking.
 
-The committer judges the intents for a resource in their order of arrival. So rows are submitted in the order of the
-file, and the committer batches them into transactions. Only the rows in flight are in memory, however long the file is.
+A file is read in pages. The rows of a page are submitted resource by resource, so that a transaction of the committer
+has many rows of few resources; those of one resource are submitted, and so judged, in the order of the file. Only two
+pages are in memory, however long the file is.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from bson import ObjectId
 from pymongo.errors import PyMongoError
@@ -19,24 +19,22 @@ from app.domain.rules import LIFTED_BY_FORCE
 from app.errors import Problem, invalid_field
 from app.importing.catalogue_ids import CatalogueIds
 from app.importing.imported import any_keyless, changed_by, described, find_imported, patch_to, references_of
+from app.importing.pages import Entry, PendingOutcome, pages_of
 from app.importing.records import Record
 from app.importing.report import Outcome, Report, RowProblem, differing, invalid, refused
-from app.importing.rows import Row, Zone, names_of, read_row
-from app.importing.source import UnreadableError
+from app.importing.rows import Row, Zone, names_of
 from app.importing.submission import ATTEMPTS_MAX, is_transient, submit
 from app.retries import retry
 from app.storage.client import Store
 from app.storage.documents import Customer, Reservation, Resource
 from app.storage.imported_reservations import ImportedReservation
 
-CHUNK_ROWS = 200
+LOOKUP_ROWS = 512
 """Rows whose references, resources and customers are looked up together."""
 IN_FLIGHT_ROWS = 512
 """Rows that are submitted before the oldest of them is answered."""
 DEADLINE_SECONDS = 60.0
 """How long a row may queue in the committer; no interactive caller is waiting."""
-
-PendingOutcome: TypeAlias = "Outcome | asyncio.Task[Outcome]"
 
 
 @dataclass(slots=True)
@@ -51,7 +49,7 @@ class Importer:
         force: Lift for all rows what `?force=true` lifts for a request.
         timezone: The zone of local times; without it every time needs an offset.
         on_problem: Called with each refused, invalid or differing row, in the order of the file.
-        on_progress: Called with the report after each row.
+        on_progress: Called after each row that is done, with the report and how many rows were read.
     """
 
     store: Store
@@ -61,11 +59,15 @@ class Importer:
     force: bool = False
     timezone: Zone = None
     on_problem: Callable[[RowProblem], None] = lambda _: None
-    on_progress: Callable[[Report], None] = lambda _: None
+    on_progress: Callable[[Report, int], None] = lambda _report, _read: None
     report: Report = field(default_factory=Report)
     _find_keyless: bool = True
     _writing: "dict[str, asyncio.Task[Outcome]]" = field(default_factory=dict)
-    _in_flight: "deque[tuple[Record, Row | None, PendingOutcome]]" = field(default_factory=deque)
+    """The writes under way by the keys of their rows, in the order in which they were submitted."""
+    _unreported: deque[Entry] = field(default_factory=deque)
+    """The entries whose problems were not reported yet, in the order of the file."""
+    _read_rows: int = 0
+    _stopped: bool = False
 
     async def run(self, records: Iterable[Record]) -> Report:
         """Book all records. Reading them may block, so they are read in a thread.
@@ -77,37 +79,52 @@ class Importer:
         """
         ids = CatalogueIds(self.store, create=self.create)
         self._find_keyless = await any_keyless(self.store)
-        chunks = _chunks(records)
+        pages = pages_of(records, self.timezone)
         try:
-            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-                await self._submit_chunk(chunk, ids)
-            await self._finish_rows(0)
+            while (page := await asyncio.to_thread(next, pages, None)) is not None:
+                self._unreported += page
+                self._read_rows += len(page)
+                await self._submit_page(page, ids)
+                await self._report_problems(len(page))
+            await self._finish_writes(0)
+            await self._report_problems(0)
         except BaseException:
             await self._drain()
             raise
         return self.report
 
-    async def _submit_chunk(self, chunk: list[Record], ids: CatalogueIds) -> None:
-        """Look up what the rows of a chunk name, and submit them."""
-        rows = [read_row(record, self.timezone) for record in chunk]
-        valid = [row for row in rows if isinstance(row, Row)]
+    def stop(self) -> None:
+        """Submit no more rows of the page that was read."""
+        self._stopped = True
+
+    async def _submit_page(self, page: list[Entry], ids: CatalogueIds) -> None:
+        """Submit the rows of a page, resource by resource."""
+        for entry in page:
+            if isinstance(entry.outcome, Outcome):
+                self._count(entry.outcome)
+        rows = [(entry, entry.row) for entry in page if entry.row is not None]
+        rows.sort(key=lambda each: each[1].wanted.resource)
+        for first in range(0, len(rows), LOOKUP_ROWS):
+            if self._stopped:
+                return
+            await self._submit_rows(rows[first : first + LOOKUP_ROWS], ids)
+
+    async def _submit_rows(self, rows: Sequence[tuple[Entry, Row]], ids: CatalogueIds) -> None:
+        """Look up what some rows name, and submit them."""
         submitted = set(self._writing)  # the lookup finds these in their state before they are written
-        booked = await find_imported(self.store, valid, keyless=self._find_keyless)
-        fresh = [row for row in valid if row.key not in booked]
-        await ids.resolve(
-            (row.wanted.resource for row in fresh), (row.wanted.customer for row in fresh if row.wanted.customer)
-        )
-        for record, row in zip(chunk, rows, strict=True):
-            await self._finish_rows(IN_FLIGHT_ROWS)
-            if isinstance(row, Problem):
-                self._in_flight.append((record, None, invalid(row)))
-                continue
+        booked = await find_imported(self.store, [row for _, row in rows], keyless=self._find_keyless)
+        fresh = [row.wanted for _, row in rows if row.key not in booked]
+        await ids.resolve((each.resource for each in fresh), (each.customer for each in fresh if each.customer))
+        for entry, row in rows:
+            await self._finish_writes(IN_FLIGHT_ROWS)
             if row.key in submitted:
                 # The file has the row twice, and the outcome of this one depends on that of the earlier one.
-                await self._finish_rows(0)
+                await self._finish_writes(0)
                 booked |= await find_imported(self.store, [row], keyless=self._find_keyless)
             submitted.add(row.key)
-            self._in_flight.append((record, row, self._outcome_of(row, booked.get(row.key), ids)))
+            entry.outcome = self._outcome_of(row, booked.get(row.key), ids)
+            if isinstance(entry.outcome, Outcome):
+                self._count(entry.outcome)
 
     def _outcome_of(self, row: Row, booked: ImportedReservation | None, ids: CatalogueIds) -> PendingOutcome:
         """The outcome of a row: at once where nothing is to be written, else as a task that writes."""
@@ -119,30 +136,37 @@ class Importer:
         self._writing[row.key] = task = asyncio.ensure_future(work)
         return task
 
-    async def _finish_rows(self, left: int) -> None:
-        """Wait for the oldest rows until at most `left` are in flight, and count them in the order of the file."""
-        while len(self._in_flight) > left:
-            record, row, outcome = self._in_flight.popleft()
-            if isinstance(outcome, asyncio.Task):
-                if row is not None:
-                    del self._writing[row.key]
-                outcome = await outcome
-            await self._count(record, row, outcome)
+    async def _finish_writes(self, left: int) -> None:
+        """Wait for the oldest writes until at most `left` are under way."""
+        while len(self._writing) > left:
+            self._count(await self._writing.pop(next(iter(self._writing))))
+
+    def _count(self, outcome: Outcome) -> None:
+        self.report.count(outcome.result)
+        self.on_progress(self.report, self._read_rows)
+
+    async def _report_problems(self, left: int) -> None:
+        """Report the entries that are done, in the order of the file; wait for them until at most `left` remain."""
+        while len(self._unreported) > left or (self._unreported and self._unreported[0].is_done):
+            entry = self._unreported.popleft()
+            outcome = await entry.outcome if isinstance(entry.outcome, asyncio.Task) else entry.outcome
+            if outcome is not None and outcome.problem:  # None: the import ended before its turn
+                await self._report_problem(entry.record, entry.row, outcome)
+
+    async def _report_problem(self, record: Record, row: Row | None, outcome: Outcome) -> None:
+        problem: RowProblem = {"line": record.line, **names_of(record, row), "problem": outcome.problem}
+        in_the_way = await references_of(self.store, outcome.conflicts)
+        problem |= {"detail": outcome.detail, "inTheWay": in_the_way, **outcome.more}
+        self.on_problem({name: value for name, value in problem.items() if value not in (None, [])})
 
     async def _drain(self) -> None:
-        """Count the rows that are still in flight; their failures are those of the one that ended the import."""
-        while self._in_flight:
+        """Count and report the rows that were submitted; their failures are those of the one that ended the import."""
+        while self._writing:
             with suppress(Problem, PyMongoError):
-                await self._finish_rows(0)
-
-    async def _count(self, record: Record, row: Row | None, outcome: Outcome) -> None:
-        self.report.count(outcome.result)
-        if outcome.problem:
-            problem: RowProblem = {"line": record.line, **names_of(record, row), "problem": outcome.problem}
-            in_the_way = await references_of(self.store, outcome.conflicts)
-            problem |= {"detail": outcome.detail, "inTheWay": in_the_way, **outcome.more}
-            self.on_problem({name: value for name, value in problem.items() if value not in (None, [])})
-        self.on_progress(self.report)
+                await self._finish_writes(0)
+        while self._unreported:
+            with suppress(Problem, PyMongoError):
+                await self._report_problems(0)
 
     async def _book(self, row: Row) -> Outcome:
         """Book a new row; another run, or an attempt whose answer was lost, may have booked it meanwhile."""
@@ -206,21 +230,6 @@ class Importer:
             status=row.wanted.status if "status" in patch else booked.status,
             lifted_rules=LIFTED_BY_FORCE if self.force else frozenset(),
         )
-
-
-def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    chunk: list[Record] = []
-    try:
-        for record in records:
-            chunk.append(record)
-            if len(chunk) == CHUNK_ROWS:
-                yield chunk
-                chunk = []
-    except UnreadableError:
-        yield chunk
-        raise
-    if chunk:
-        yield chunk
 
 
 def _missing_name(row: Row, ids: CatalogueIds) -> Problem | None:

@@ -19,7 +19,7 @@ from app.storage import row_reader
 from app.storage.bson_types import Filter, Row
 from app.storage.client import Store
 from app.storage.guards import lookup_ids
-from app.storage.reach import Reach
+from app.storage.reach import NO_REACH, Reach
 from app.storage.row_reader import LONGEST_BLOCK
 from app.storage.span import Span
 from app.storage.steps import Steps, find
@@ -27,6 +27,9 @@ from app.storage.values import row_key
 
 BRANCHES_MAX = 16
 """Branches of one `$or`; more of them cost more than another round trip."""
+NEAR_STRETCH = 4
+"""Where a find has one branch, it reads up to so many times the wanted time of a resource, which costs less than a find
+for each part of it."""
 GLIMPSE_ROWS = 200
 """Rows that a glimpse reads per branch: enough to refuse most lengthy requests."""
 GLIMPSE_BRANCHES_MAX = 4
@@ -36,23 +39,29 @@ IDS_PER_FIND = 500
 """Reservations that one find reads by their ids."""
 
 
-def branches(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach]) -> list[Filter]:
-    """The queries, one per resource, blocking status and cluster of near spans."""
+def branches(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach], stretch: int = 1) -> list[Filter]:
+    """The queries, one per resource, blocking status and cluster of near spans.
+
+    Args:
+        spans: The spans.
+        reaches: The reach of each resource.
+        stretch: How many times as long as its spans a cluster may be; 1: only overlapping spans share one.
+    """
     by_since: dict[Millis | None, list[Span]] = {}
     for span in spans:
         by_since.setdefault(span.since, []).append(span)
     queries: list[Filter] = []
     for since, group in by_since.items():
         newer = {} if since is None else {"updatedAt": {"$gte": from_millis(since)}}
-        queries += [query | newer for query in _branches(group, reaches)]
+        queries += [query | newer for query in _branches(group, reaches, stretch)]
     return queries
 
 
-def _branches(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach]) -> list[Filter]:
+def _branches(spans: Iterable[Span], reaches: Mapping[ResourceId, Reach], stretch: int) -> list[Filter]:
     queries: list[Filter] = []
     for resource, clusters in _clusters(spans, reaches).items():
         equalities = [{"resource": form, "status": status} for form, status in product(lookup_ids(resource), BLOCKING)]
-        for start, end in clusters:
+        for start, end in _joined(clusters, stretch):
             queries += [each | _starting(start, end) for each in equalities]
         if reaches[resource].long:
             starting = _starting(Millis(clusters[0][0] - LONGEST_BLOCK), Millis(clusters[-1][1] + LONGEST_BLOCK))
@@ -108,10 +117,41 @@ def _merged(ranges: list[tuple[Millis, Millis]]) -> list[tuple[Millis, Millis]]:
     return merged
 
 
+def _joined(ranges: list[tuple[Millis, Millis]], stretch: int) -> list[tuple[Millis, Millis]]:
+    """Sorted ranges, joined as long as a joined one is at most `stretch` times as long as its parts together."""
+    joined = ranges[:1]
+    covered = ranges[0][1] - ranges[0][0]
+    for start, end in ranges[1:]:
+        covered += end - start
+        if end - joined[-1][0] <= stretch * covered:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+            covered = end - start
+    return joined
+
+
+def _finds(spans: Sequence[Span], reaches: Mapping[ResourceId, Reach], branches_per_find: int) -> Iterator[Filter]:
+    """The filters of the finds that read what occupies the spans.
+
+    A resource without a reach has no bookings. One find of all such resources reads nothing, however many they are: an
+    import books thousands of new resources.
+    """
+    unbooked = [span for span in spans if reaches[span.resource] == NO_REACH]
+    if len(branches(unbooked, reaches)) <= branches_per_find:
+        booked = spans
+    else:
+        booked = [span for span in spans if reaches[span.resource] != NO_REACH]
+        start, end = min(span.start for span in unbooked), max(span.end for span in unbooked)
+        yield window(sorted({span.resource for span in unbooked}), start, end, reaches)
+    stretch = NEAR_STRETCH if branches_per_find == 1 else 1
+    yield from batched_queries(branches(booked, reaches, stretch), branches_per_find)
+
+
 def read(spans: Sequence[Span], reaches: Mapping[ResourceId, Reach], branches_per_find: int) -> Steps[list[Row]]:
     """Everything that may occupy the spans, as raw documents; the same one can come twice."""
     found: list[Row] = []
-    for query in batched_queries(branches(spans, reaches), branches_per_find):
+    for query in _finds(spans, reaches, branches_per_find):
         found += yield find("occupants.read", "reservations", query, *FIELDS)
     listed: list[Row] = []
     for query in batched_queries(foreign_branches(spans, reaches), branches_per_find):

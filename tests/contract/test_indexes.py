@@ -10,7 +10,7 @@ from app.domain.ids import ResourceId
 from app.domain.instants import DAY, HOUR, Millis, from_millis, to_millis
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
-from app.storage.conflict_lookup import BRANCHES_MAX, branches, foreign_branches
+from app.storage.conflict_lookup import BRANCHES_MAX, branches, foreign_branches, window
 from app.storage.documents import DOCUMENTS
 from app.storage.foreign_occupancies import ForeignOccupancy, add_foreign_occupancies
 from app.storage.reach import Reach
@@ -145,6 +145,19 @@ async def test_no_lookup_of_the_write_path_scans(booked: Store, *, long: bool) -
         stages = set(stages_of(answer["queryPlanner"]["winningPlan"]))
         assert "COLLSCAN" not in stages
         assert "IXSCAN" in stages
+
+
+@pytest.mark.servers("explain", "or")  # PyPI's SecantusDB reads by `resource` alone, and explains that as a scan
+async def test_no_lookup_of_new_resources_scans(booked: Store) -> None:
+    """Every server answers the one find of all resources on which nothing is booked from an index."""
+    start = to_millis(FIRST)
+    where = window(ROOMS, start, Millis(start + DAY), dict.fromkeys(ROOMS, Reach()))
+
+    answer = await planned(booked, where)
+
+    stages = set(stages_of(answer["queryPlanner"]["winningPlan"]))
+    assert "COLLSCAN" not in stages
+    assert "IXSCAN" in stages
 
 
 @pytest.mark.servers("explain", "or")  # PyPI's SecantusDB has no index for two ranges, nor many of these rows

@@ -12,12 +12,12 @@ from typing_extensions import override
 from app.booking import Book, BookingService, BookRow, ChangeRow, import_key
 from app.booking.outcomes import Accepted
 from app.domain.instants import render
-from app.importing import service
+from app.importing import pages, service
 from app.importing.imported import find_imported
 from app.importing.records import Record
-from app.importing.report import Report
+from app.importing.report import Report, RowProblem
 from app.importing.rows import Row
-from app.importing.service import CHUNK_ROWS, IN_FLIGHT_ROWS, Importer
+from app.importing.service import IN_FLIGHT_ROWS, Importer
 from app.storage.client import Store
 from app.storage.documents import Schedule, Service
 from app.storage.guards import make_service_row
@@ -304,7 +304,7 @@ class Late(BookingService):
 
 async def test_the_last_row_of_a_reference_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that was lookups up while one before it was still being written is compared with what that one wrote."""
-    monkeypatch.setattr(service, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(service, "LOOKUP_ROWS", 2)
     monkeypatch.setattr(service, "IN_FLIGHT_ROWS", 2)
     booking = Late(store)
     await booking.start()
@@ -391,8 +391,9 @@ async def test_two_processes(database_url: str, store: Store, tmp_path: Path) ->
 
 
 @pytest.mark.servers("fast")
-async def test_the_file_is_not_read_far_ahead(booking: BookingService) -> None:
-    """However long a file is, memory has no more of its rows than are in flight and looked up together."""
+async def test_the_file_is_not_read_far_ahead(booking: BookingService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a file is, no more of its rows are read ahead than a page and those in flight."""
+    monkeypatch.setattr(pages, "PAGE_ROWS", 300)
     read = 0
 
     def records() -> Iterator[Record]:
@@ -402,9 +403,47 @@ async def test_the_file_is_not_read_far_ahead(booking: BookingService) -> None:
 
     ahead: list[int] = []
     importer = Importer(
-        booking.store, booking, create=True, on_progress=lambda report: ahead.append(read - report.rows)
+        booking.store, booking, create=True, on_progress=lambda report, _: ahead.append(read - report.rows)
     )
     await importer.run(records())
 
     assert importer.report.accepted == 2_000
-    assert max(ahead) <= IN_FLIGHT_ROWS + CHUNK_ROWS
+    assert max(ahead) <= IN_FLIGHT_ROWS + 300
+
+
+async def test_rows_are_submitted_by_resource(booking: BookingService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of a page that name one resource are submitted one behind the other, in the order of the file."""
+    monkeypatch.setattr(pages, "FIRST_PAGE_ROWS", 6)
+    submitted: list[str | None] = []
+    book = booking.book
+
+    async def recording_book(intent: Book) -> Any:
+        submitted.append(intent.reference)
+        return await book(intent)
+
+    monkeypatch.setattr(booking, "book", recording_book)
+    await import_rows(booking, [import_row(f"{number}", number, "ba"[number % 2]) for number in range(9)])
+
+    assert submitted == ["1", "3", "5", "0", "2", "4", "7", "6", "8"]
+
+
+async def test_a_stopped_import_reports_what_was_submitted(
+    booking: BookingService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more rows of the page are submitted; what was submitted by then is booked, counted and reported."""
+    monkeypatch.setattr(service, "LOOKUP_ROWS", 3)
+    complaints: list[RowProblem] = []
+    importer = Importer(booking.store, booking, create=True, on_problem=complaints.append)
+    book = booking.book
+
+    async def last_book(intent: Book) -> Any:
+        importer.stop()
+        return await book(intent)
+
+    monkeypatch.setattr(booking, "book", last_book)
+    rows = [import_row("a"), import_row("b"), *(import_row(f"c{hour}", hour) for hour in range(1, 7))]
+    report = await importer.run([Record(line, values) for line, values in enumerate(rows, start=2)])
+
+    assert report.accepted == len(await stored(booking.store))
+    assert (report.refused, [each["reference"] for each in complaints]) == (1, ["b"])
+    assert report.rows < len(rows)
