@@ -17,9 +17,9 @@ from bson import ObjectId
 from app.booking.backoff import Backoff, backoff_seconds
 from app.booking.batch import Batch, Outcome, WriteConflict
 from app.booking.driver import Driver
-from app.booking.failures import intent_problem, transient_failure
+from app.booking.failures import intent_problem, outcome_unknown, transient_failure
 from app.booking.idempotency import Replay
-from app.booking.intents import AnyIntent, Intent, Lane
+from app.booking.intents import Intent, Lane
 from app.booking.outcomes import Accepted, overloaded
 from app.booking.priority import RequestPriority
 from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, lanes_of, resolve
@@ -99,10 +99,9 @@ class Committer:
         return await asyncio.shield(self._enqueue(intent))
 
     def _enqueue(self, intent: Intent[T]) -> "asyncio.Future[T | Replay]":
-        """Queue an intent; the future of its outcome.
+        """Queue an intent; the future of its outcome, which `submit` must not hold.
 
-        `submit` must not refer to the future: a refusal refers to the frames that it was raised through, so the two
-        would wait for the garbage collector.
+        A refusal refers to the frames that it was raised through, so the two would wait for the garbage collector.
         """
         loop = asyncio.get_running_loop()
         seconds = within(intent.deadline_seconds)
@@ -141,7 +140,7 @@ class Committer:
                 ticket, ticket.timeout_problem or overloaded("The database did not answer in time; nothing was done.")
             )
         else:
-            resolve(ticket, _outcome_unknown(ticket.intent))
+            resolve(ticket, outcome_unknown(ticket.intent))
 
     def _schedule_pump(self) -> None:
         """Start batches after this turn of the loop, so that all intents that arrive in it can share one."""
@@ -291,11 +290,6 @@ class Committer:
             resolve(ticket, ticket.timeout_problem)
             return
         self.waiting.appendleft(ticket)
-
-
-def _outcome_unknown(intent: AnyIntent) -> OutcomeUnknown:
-    """The problem of an intent whose batch is still running at its deadline."""
-    return OutcomeUnknown([str(identity) for identity in intent.reservations()], keyed=intent.token is not None)
 
 
 def _log_late_outcome(ticket: AnyTicket, outcome: "Outcome | WriteConflict") -> None:

@@ -5,8 +5,9 @@ from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
 from app.booking.batch import WriteConflict
+from app.booking.intents import AnyIntent
 from app.booking.outcomes import overloaded, unreachable
-from app.errors import Problem
+from app.errors import OutcomeUnknown, Problem
 from app.outages import is_breakdown, is_outage
 
 log = structlog.get_logger()
@@ -35,6 +36,11 @@ def intent_problem(error: Exception) -> Problem:
         return _database_unusable(error)
     log.error("transaction failed", exc_info=error)
     return Problem("internal", "The database refused this for a reason that is not yours; nothing was done.")
+
+
+def outcome_unknown(intent: AnyIntent) -> OutcomeUnknown:
+    """The problem of an intent whose batch is still running at its deadline."""
+    return OutcomeUnknown([str(identity) for identity in intent.reservations()], keyed=intent.token is not None)
 
 
 def _database_unusable(error: Exception) -> Problem:
