@@ -223,15 +223,8 @@ class Committer:
         """
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
-        batch = Batch(
-            intents,
-            self.rules,
-            self.branches_per_find,
-            self.clock(),
-            self.owner,
-            atomic=self.driver.atomic,
-            keys_first=duplicate,
-        )
+        atomic = self.driver.atomic
+        batch = Batch(intents, self.rules, self.branches_per_find, self.clock(), self.owner, atomic, duplicate)
         for ticket in tickets:
             ticket.batch = batch
         batch.abandoned = any(ticket.future.done() for ticket in tickets)
