@@ -62,7 +62,12 @@ async def prepared(servers: Processes, url: str, processes: int) -> AsyncGenerat
         servers: Where PostgreSQL runs.
         url: The server of MongoDB.
         processes: The processes of each app.
+
+    Raises:
+        StorageError: if the server cannot be used.
+        BenchError: if it cannot be prepared.
     """
+    await scratch.check_server(url)
     async with AsyncExitStack() as stack:
         ours, bare, seed = [
             await stack.enter_async_context(scratch.scratch_database(url, name))

@@ -5,16 +5,20 @@ from contextlib import asynccontextmanager
 from secrets import token_hex
 from urllib.parse import urlsplit
 
+from pymongo.errors import PyMongoError
+
 from app.access.service import create_key
 from app.bench.bare import open_reservations
 from app.bench.double_bookings import Booking
 from app.bench.processes import BenchError
 from app.migration.migrate import migrate
 from app.storage.client import Store, connect, make_client
+from app.storage.errors import unusable
 
 PREFIX = "reserva_bench_"
 _SCOPES = ("catalogue:write", "reservations:write")
 _BATCH = 10_000
+_NAME, _GIVEN = "reserva bench", "--mongodb"
 
 
 def database_url(server_url: str, name: str) -> str:
@@ -26,6 +30,21 @@ def database_url(server_url: str, name: str) -> str:
     return parts._replace(path=f"/{name}", query=options).geturl()
 
 
+async def check_server(url: str) -> None:
+    """Find out whether a server can be used, before anything is made there.
+
+    Raises:
+        StorageError: with a sentence that says what to check.
+    """
+    client = make_client(url, appname=_NAME, given=_GIVEN)
+    try:
+        await client.admin.command("ping")
+    except PyMongoError as error:
+        raise unusable(url, error, given=_GIVEN) from error
+    finally:
+        client.close()
+
+
 @asynccontextmanager
 async def scratch_database(server_url: str, competitor: str) -> AsyncGenerator[str]:
     """The address of a new database; it is dropped at the end."""
@@ -33,7 +52,7 @@ async def scratch_database(server_url: str, competitor: str) -> AsyncGenerator[s
     try:
         yield database_url(server_url, name)
     finally:
-        client = make_client(server_url, appname="reserva bench", given="--mongodb")
+        client = make_client(server_url, appname=_NAME, given=_GIVEN)
         try:
             await client.drop_database(name)
         finally:
@@ -47,7 +66,7 @@ async def open_prepared(url: str) -> AsyncGenerator[Store]:
     Raises:
         BenchError: if the server does not let them be built.
     """
-    store = await connect(url, given="--mongodb")
+    store = await connect(url, given=_GIVEN)
     try:
         report = await migrate(store)
         if not report.clean:
