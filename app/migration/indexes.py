@@ -28,6 +28,8 @@ class Declared:
 
     collection: str
     model: IndexModel
+    for_lists: bool = False
+    """Whether only lists are read along it."""
 
     @property
     def name(self) -> str:
@@ -64,6 +66,14 @@ class Inventory:
     notes: list[Note] = field(default_factory=list)
 
 
+def has_lists_in_order(store: Store) -> bool:
+    """Whether the server reads a list along an index; one that sorts each list itself only has more to write.
+
+    Before the other indexes are built, every server is taken to read so.
+    """
+    return store.shape == "or"
+
+
 async def take_inventory(store: Store, without: Collection[str] = (), *, everywhere: bool = False) -> Inventory:
     """Compare the declared indexes with those of the database.
 
@@ -79,6 +89,8 @@ async def take_inventory(store: Store, without: Collection[str] = (), *, everywh
             continue
         existing = await _indexes(store, name)
         declared = [Declared(name, model) for model in document.Settings.indexes]
+        if has_lists_in_order(store):
+            declared += [Declared(name, model, for_lists=True) for model in document.Settings.list_indexes]
         known = {each for index in declared for each in _compare(store, index, existing, inventory)}
         inventory.notes += _foreign_index_notes(name, {other: existing[other] for other in existing.keys() - known})
     return inventory

@@ -5,7 +5,7 @@ dropped and no document deleted; the one change to reservations, unsetting dupli
 refuse, needs `apply`. A migration that was interrupted is continued by the next one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -15,7 +15,7 @@ from app.cluster import agreement
 from app.cluster.reaper import running
 from app.migration.coverage import Coverage, complete_coverage, survey_coverage
 from app.migration.duplicate_keys import DuplicateKey, find_duplicate_keys, unset_duplicates
-from app.migration.indexes import Inventory, build, find_list_values, take_inventory
+from app.migration.indexes import Declared, Inventory, build, find_list_values, has_lists_in_order, take_inventory
 from app.migration.report import (
     DUPLICATE_KEY_KINDS,
     OBSTACLES,
@@ -176,16 +176,27 @@ async def _build(store: Store, survey: _Survey, report: MigrationReport, on_prog
     for name in survey.collections:
         if await _make_collection(store, name):
             report.built.append(f"collection {name}")
-    missing = sorted(survey.inventory.missing, key=lambda index: not index.unique)  # those first that may be refused
-    for done, index in enumerate(missing):
-        on_progress(f"building the index {index.name}", done, len(missing))
+    await _build_indexes(store, [each for each in survey.inventory.missing if not each.for_lists], report, on_progress)
+    lists = [each for each in survey.inventory.missing if each.for_lists]
+    if lists:
+        await store.refresh_capabilities()
+    if has_lists_in_order(store):
+        await _build_indexes(store, lists, report, on_progress)
+    await complete_coverage(store, survey.coverage, report, on_progress)
+    await _agree(store, report)
+
+
+async def _build_indexes(
+    store: Store, indexes: Sequence[Declared], report: MigrationReport, on_progress: OnProgress
+) -> None:
+    """Build indexes, those first that may be refused."""
+    for done, index in enumerate(sorted(indexes, key=lambda index: not index.unique)):
+        on_progress(f"building the index {index.name}", done, len(indexes))
         finding = await build(store, index)
         if finding is None:
             report.built.append(f"index {index.name}")
         else:
             report.findings.append(finding)
-    await complete_coverage(store, survey.coverage, report, on_progress)
-    await _agree(store, report)
 
 
 async def _make_collection(store: Store, name: str) -> bool:

@@ -45,6 +45,8 @@ class StoredDocument(Document):
         keep_nulls = False
         name: ClassVar[str]
         indexes: ClassVar[list[IndexModel]] = []
+        list_indexes: ClassVar[list[IndexModel]] = []
+        """Those that only lists are read along, on servers that read so."""
 
 
 def bound(document: type[StoredDocument]) -> type[Any]:

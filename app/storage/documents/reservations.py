@@ -84,30 +84,7 @@ class Reservation(StoredDocument):
                 name="reservation_long",
                 partialFilterExpression={"long": True},
             ),
-            # Lists are read in the order of these: all of them, or one resource's, one customer's, those in one status.
             IndexModel([("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_start"),
-            IndexModel(
-                [("resource", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_resource"
-            ),
-            IndexModel(
-                [("customer", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)],
-                name="reservation_customer",
-                partialFilterExpression={"customer": {"$exists": True}},
-            ),
-            IndexModel(
-                [("status", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_status"
-            ),
-            # What can go on for longer than a week: marked so, or written by another program, without a block.
-            IndexModel(
-                [("startTime", ASCENDING), ("_id", ASCENDING)],
-                name="reservation_long_start",
-                partialFilterExpression={"long": True},
-            ),
-            IndexModel(
-                [("startTime", ASCENDING), ("_id", ASCENDING)],
-                name="reservation_foreign_start",
-                partialFilterExpression={"blockEnd": None},
-            ),
             IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="reservation_updated"),
             # Reservations of payload-reserve may have `items`, on other resources than their own; Reserva's have none.
             IndexModel([("items.resource", ASCENDING)], name="reservation_items", sparse=True),
@@ -130,6 +107,31 @@ class Reservation(StoredDocument):
                 [("status", ASCENDING), ("key", ASCENDING), ("customer", ASCENDING), ("expiresAt", ASCENDING)],
                 name="reservation_key_holds",
                 partialFilterExpression={"status": "pending"},
+            ),
+        ]
+        list_indexes: ClassVar = [
+            # Lists of one resource, of one customer, and of those in one status.
+            IndexModel(
+                [("resource", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_resource"
+            ),
+            IndexModel(
+                [("customer", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)],
+                name="reservation_customer",
+                partialFilterExpression={"customer": {"$exists": True}},
+            ),
+            IndexModel(
+                [("status", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_status"
+            ),
+            # What can go on for longer than a week: marked so, or written by another program, without a block.
+            IndexModel(
+                [("startTime", ASCENDING), ("_id", ASCENDING)],
+                name="reservation_long_start",
+                partialFilterExpression={"long": True},
+            ),
+            IndexModel(
+                [("startTime", ASCENDING), ("_id", ASCENDING)],
+                name="reservation_foreign_start",
+                partialFilterExpression={"blockEnd": None},
             ),
         ]
 
