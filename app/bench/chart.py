@@ -12,6 +12,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 96, 56
 _GROUP_FILL = 0.76
 _BAR_FILL = 0.86
 _TICKS_MAX = 8
+_LEGEND_GAP, _CHARACTER = 44, 7.2
+"""Between two names of the legend, and the width of a character."""
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
 """Of Okabe and Ito: people who see colours differently tell them apart."""
 _INK, _PALE, _GROUND = "#222222", "#dddddd", "#ffffff"
@@ -29,7 +31,7 @@ def chart(title: str, base: str, series: Sequence[str], groups: Sequence[Group])
 
     Args:
         title: The line above it.
-        base: What is 1, as the label of its line.
+        base: What the ratios are to; a dashed line at 1.
         series: The names of the bars in each group.
         groups: The groups from left to right.
     """
@@ -41,14 +43,13 @@ def chart(title: str, base: str, series: Sequence[str], groups: Sequence[Group])
     ET.SubElement(svg, "title").text = title
     _rectangle(svg, 0, 0, WIDTH, HEIGHT, _GROUND)
     _text(svg, _LEFT, 28, title, size=17)
-    _legend(svg, series)
+    _legend(svg, base, series)
     axis = _Axis(max([1.0, *(each.most for group in groups for each in group.ratios)]))
     axis.draw(svg)
     width = (WIDTH - _LEFT - _RIGHT) / max(len(groups), 1)
     for place, group in enumerate(groups):
         _bars(svg, axis, group, _LEFT + place * width, width)
     _line(svg, _LEFT, axis.y(1), WIDTH - _RIGHT, axis.y(1), _INK, dashed=True)
-    _text(svg, WIDTH - _RIGHT, axis.y(1) - 5, f"1 = {base}", anchor="end")
     return ET.tostring(svg, encoding="unicode") + "\n"
 
 
@@ -89,11 +90,15 @@ def _bars(svg: ET.Element, axis: _Axis, group: Group, left: float, width: float)
     _text(svg, left + width / 2, HEIGHT - _BOTTOM + 24, group.label, anchor="middle")
 
 
-def _legend(svg: ET.Element, series: Sequence[str]) -> None:
-    width = (WIDTH - _LEFT - _RIGHT) / max(len(series), 1)
-    for place, name in enumerate(series):
-        _rectangle(svg, _LEFT + place * width, 48, 13, 13, _colour(place))
-        _text(svg, _LEFT + place * width + 20, 59, name)
+def _legend(svg: ET.Element, base: str, series: Sequence[str]) -> None:
+    x = float(_LEFT)
+    for place, name in enumerate((*series, base)):
+        if place < len(series):
+            _rectangle(svg, x, 48, 13, 13, _colour(place))
+        else:
+            _line(svg, x, 54.5, x + 14, 54.5, _INK, dashed=True)
+        _text(svg, x + 20, 59, name)
+        x += _LEGEND_GAP + len(name) * _CHARACTER
 
 
 def _colour(place: int) -> str:

@@ -10,7 +10,9 @@ from app.bench.double_bookings import Booking, Count
 from app.bench.postgresql import LeftOut
 from app.bench.processes import Processes
 
-OURS, BASE = "reserva", "unchecked"
+OURS, BASE, POSTGRESQL = "reserva", "unchecked", "postgresql"
+BASES = (BASE, POSTGRESQL)
+"""The competitors with whose speed that of the others is compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,9 @@ async def prepared(servers: Processes, url: str, processes: int) -> AsyncGenerat
         left_out: dict[str, str] = {}
         try:
             competitors.append(await _postgresql(servers, processes))
-            versions["postgresql"] = await postgresql.version(postgresql.programs())
+            versions[POSTGRESQL] = await postgresql.version(postgresql.programs())
         except LeftOut as reason:
-            left_out["postgresql"] = str(reason)
+            left_out[POSTGRESQL] = str(reason)
         yield Field(competitors, left_out, token, versions)
 
 
@@ -106,5 +108,5 @@ async def _postgresql(servers: Processes, processes: int) -> Competitor:
 
     await exclusion.prepare(url)
     return Competitor(
-        "postgresql", "PostgreSQL, exclusion constraint", url, "app.bench.exclusion:create", exclusion.stored
+        POSTGRESQL, "PostgreSQL, exclusion constraint", url, "app.bench.exclusion:create", exclusion.stored
     )

@@ -21,8 +21,9 @@ def spread_of(values: Sequence[float]) -> Spread:
 
 
 def ratios(rounds: Sequence[Load], bases: Sequence[Load]) -> list[float]:
-    """How many times as many slots were booked a second as by the base in the same round; 0 where the base had none.
+    """How many times as many slots were booked a second as by the base in the same round.
 
-    What disturbs the machine for a while disturbs both, so the ratio of neighbours says more than that of medians.
+    What disturbs the machine for a while disturbs both, so the ratio of neighbours says more than that of medians. A
+    base that booked nothing is taken to have booked one slot.
     """
-    return [load.rate / base.rate if base.rate else 0.0 for load, base in zip(rounds, bases, strict=True)]
+    return [load.rate * base.seconds / max(base.booked, 1) for load, base in zip(rounds, bases, strict=True)]

@@ -113,6 +113,7 @@ async def _run(command: list[str], user: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *bound_to_this_process(command, user),
         cwd="/",
+        start_new_session=True,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from app.bench.competitors import BASE
+from app.bench.competitors import BASES
 from app.bench.figures import Spread, ratios, spread_of
 from app.bench.loads import Case, Load
 from app.bench.run import Options, Outcome
@@ -61,7 +61,11 @@ def _case(case: Case, loads: Mapping[str, Sequence[Load]]) -> dict[str, Any]:
             {
                 "name": name,
                 "bookedPerSecond": _spread(spread_of([load.rate for load in rounds])),
-                "ofUnchecked": _spread(spread_of(ratios(rounds, loads[BASE]))),
+                **{
+                    to_camel(f"of_{base}"): _spread(spread_of(ratios(rounds, loads[base])))
+                    for base in BASES
+                    if base in loads
+                },
                 "p50Ms": _spread(spread_of([load.p50_ms for load in rounds])),
                 "p99Ms": _spread(spread_of([load.p99_ms for load in rounds])),
                 "rounds": [_camel(asdict(load)) for load in rounds],

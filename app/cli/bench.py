@@ -140,13 +140,13 @@ def _picture(outcome: Outcome) -> str:
     series = [each for each in outcome.field.competitors if each.name != BASE]
     groups = [
         Group(
-            f"{case.connections} connections" if case.workload == "spread" else "one hot resource",
+            f"{case.workload}, {case.connections}",
             [spread_of(ratios(loads[each.name], loads[BASE])) for each in series],
         )
         for case, loads in outcome.loads.items()
     ]
-    title = "Slots booked a second, as a multiple of one unchecked insert a request"
-    return chart(title, "one unchecked insert a request", [each.title for each in series], groups)
+    title = "Slots booked a second, as a multiple of one unchecked insert a request, by workload and connections"
+    return chart(title, "one unchecked insert", [each.title for each in series], groups)
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.bench.competitors import BASE, Field
-from app.bench.figures import ratios, spread_of
+from app.bench.competitors import BASE, BASES, POSTGRESQL, Field
+from app.bench.figures import Spread, ratios, spread_of
 from app.bench.loads import WANTED, Case, Load, Workload
 from app.bench.report import machine
 from app.bench.run import RESOURCES, Options, Outcome
@@ -38,8 +38,8 @@ def tables(options: Options, outcome: Outcome) -> Iterator[RenderableType]:
 def _conditions(options: Options, field: Field) -> str:
     here = machine()
     servers = [f"MongoDB server {field.versions['mongodb']} ({field.versions['mode']})"]
-    servers += [version for name, version in field.versions.items() if name == "postgresql"]
-    how = f"{options.rounds} rounds of {options.seconds:g} s, {options.processes} process(es) of each"
+    servers += [version for name, version in field.versions.items() if name == POSTGRESQL]
+    how = f"rounds: {options.rounds} of {options.seconds:g} s each; processes of each app: {options.processes}"
     return f"{here['cpu']}, {here['usableCpus']} CPUs, Python {here['python']}, {', '.join(servers)}; {how}"
 
 
@@ -47,18 +47,18 @@ def _loads(title: str, cases: Mapping[Case, Mapping[str, Sequence[Load]]], field
     table = _table(title)
     table.add_column("connections", justify="right")
     table.add_column("")
-    for heading in ("booked/s", "of unchecked", "least to most", "p50 ms", "p99 ms", "refused", "failed"):
+    bases = {BASE: "of unchecked", POSTGRESQL: "of PostgreSQL"}
+    compared = [base for base in BASES if base not in field.left_out]
+    for heading in ("booked/s", *(bases[base] for base in compared), "p50 ms", "p99 ms", "refused", "failed"):
         table.add_column(heading, justify="right")
     for case, loads in cases.items():
         for place, each in enumerate(field.competitors):
             rounds = loads[each.name]
-            ratio = spread_of(ratios(rounds, loads[BASE]))
             table.add_row(
                 "" if place else str(case.connections),
                 each.title,
                 f"{spread_of([load.rate for load in rounds]).median:,.0f}",
-                f"{ratio.median:.2f}",
-                "" if each.name == BASE else f"{ratio.least:.2f} to {ratio.most:.2f}",
+                *("1" if each.name == base else _ratio(spread_of(ratios(rounds, loads[base]))) for base in compared),
                 f"{spread_of([load.p50_ms for load in rounds]).median:,.1f}",
                 f"{spread_of([load.p99_ms for load in rounds]).median:,.1f}",
                 _share([load.refused for load in rounds], rounds),
@@ -82,6 +82,10 @@ def _counts(outcome: Outcome) -> Table:
 
 def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+
+
+def _ratio(spread: Spread) -> str:
+    return f"{spread.median:.2f} ({spread.least:.2f} to {spread.most:.2f})"
 
 
 def _share(counts: Sequence[int], rounds: Sequence[Load]) -> str:

@@ -31,9 +31,9 @@ def test_a_ratio_is_taken_within_its_round(rounds: list[tuple[int, int]]) -> Non
     assert ratios(mine, bases) == [ours / base for ours, base in rounds]
 
 
-def test_a_base_that_booked_nothing_gives_no_ratio() -> None:
-    """A round in which the base was not answered at all counts as 0, instead of ending the benchmark."""
-    assert ratios([load(booked=5)], [load(booked=0)]) == [0]
+def test_a_base_that_booked_nothing_counts_as_one() -> None:
+    """A round in which the base was not answered at all has a ratio that is too low, instead of none."""
+    assert ratios([load(booked=5)], [load(booked=0)]) == [5]
 
 
 def test_a_rate_counts_slots_and_not_answers() -> None:
