@@ -28,18 +28,16 @@ def encoded_slots(tz: ZoneInfo, slots: Iterable[Slot]) -> bytes:
     """Slots, sorted by start, as the JSON of the answer; local starts are those of the zone."""
     names: dict[str, str] = {}
     items: list[str] = []
-    known: Millis | None = None
-    wall = ""
-    for slot in slots:
-        name = names.get(slot.resource)
+    known: tuple[Millis, Millis] | None = None
+    times = ""
+    for start, resource, end, remaining in slots:
+        name = names.get(resource)
         if name is None:
-            name = names[slot.resource] = _text(slot.resource)
-        if slot.start != known:
-            known, wall = slot.start, render_wall(local(slot.start, tz))
-        items.append(
-            f'{{"resource":{name},"startTime":"{_instant(slot.start)}","endTime":"{_instant(slot.end)}"'
-            f',"localStart":"{wall}","remaining":{slot.remaining}}}'
-        )
+            name = names[resource] = _text(resource)
+        if (start, end) != known:  # the resources of a pool are free at the same times
+            known, wall = (start, end), render_wall(local(start, tz))
+            times = f'"startTime":"{_instant(start)}","endTime":"{_instant(end)}","localStart":"{wall}"'
+        items.append(f'{{"resource":{name},{times},"remaining":{remaining}}}')
     return f'{{"timezone":{_text(tz.key)},"items":[{",".join(items)}]}}'.encode()
 
 
