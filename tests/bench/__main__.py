@@ -4,6 +4,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 from rich.console import Console
@@ -13,8 +14,10 @@ from tests.bench import (
     availability,
     findings,
     groups,
+    growth,
     holds,
     kills,
+    memory,
     pairs,
     passing,
     replays,
@@ -39,6 +42,8 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "passing": passing.run,
     "groups": groups.run,
     "findings": findings.run,
+    "growth": growth.run,
+    "memory": memory.run,
 }
 
 
@@ -48,7 +53,11 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Of each measurement.")
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1), help="Of load in each round.")
 @click.option("--repetitions", default=200, show_default=True, type=click.IntRange(1), help="Of the hold that expires.")
-def main(names: tuple[str, ...], mongodb: str | None, rounds: int, seconds: float, repetitions: int) -> None:
+@click.option("--requests", default=100_000, show_default=True, type=click.IntRange(100), help="Of `memory`.")
+@click.option(
+    "--stored", default=1_000_000, show_default=True, type=click.IntRange(20_000), help="The most that `growth` stores."
+)
+def main(names: tuple[str, ...], mongodb: str | None, **scale: Any) -> None:
     """Run all benchmarks, or the named ones: what is exact is checked, what is measured is reported as a ratio."""
     chosen = names or tuple(BENCHMARKS)
     _allow_many_connections()
@@ -56,7 +65,7 @@ def main(names: tuple[str, ...], mongodb: str | None, rounds: int, seconds: floa
     broken = 0
     with _server(mongodb) as url:
         for name in chosen:
-            report = BENCHMARKS[name](Bench(url, rounds, seconds, repetitions))
+            report = BENCHMARKS[name](Bench(url, **scale))
             report.show(console)
             broken += len(report.broken)
     sys.exit(1 if broken else 0)

@@ -54,12 +54,16 @@ class Bench:
         rounds: How often what is measured is repeated; storms and kills too.
         seconds: How long a round of load lasts.
         repetitions: Of the hold that expires under a storm.
+        requests: How many requests a process answers while its memory is measured.
+        stored: How many reservations the largest of several databases has.
     """
 
     server_url: str
     rounds: int
     seconds: float
     repetitions: int
+    requests: int
+    stored: int
 
     @contextmanager
     def stage(self) -> Iterator[Stage]:
