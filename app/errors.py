@@ -103,7 +103,11 @@ class Problem(Exception):  # noqa: N818  # named as RFC 9457 names it, it is wha
         detail: One sentence that a person can act on.
         faults: The fields or rules to blame, where there are any.
         extra: Further members, already in their JSON form and camelCase.
+
+    `encoded` is its JSON before and after the id of the request, where several requests have the same problem.
     """
+
+    encoded: tuple[bytes, bytes] | None = None
 
     def __init__(self, name: ProblemName, detail: str, *, faults: Sequence[Fault] = (), **extra: Any) -> None:
         super().__init__(detail)

@@ -82,6 +82,8 @@ def check_json(check: Check, verdict: Verdict, caller: Caller) -> dict[str, obje
 
 def blamed_reservation(check: Check, verdict: Verdict, caller: Caller) -> str | None:
     """The id of the reservation for which a rule says no; None if there is none that the caller may read."""
+    if check.reservation is None:
+        return None
     readable = any(taken.id == check.reservation and _may_read(taken, caller) for taken in verdict.conflicts)
     return str(check.reservation) if readable else None
 

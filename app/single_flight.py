@@ -36,7 +36,12 @@ class SingleFlight(Generic[K, T]):
             task.add_done_callback(lambda done: self._end(key, done))
         return task
 
-    def _end(self, key: K, task: "asyncio.Task[T]") -> None:
+    def close(self, key: K) -> None:
+        """Let callers from now on start another task, while the one that is under way goes on for its callers."""
         self._tasks.pop(key, None)
+
+    def _end(self, key: K, task: "asyncio.Task[T]") -> None:
+        if self._tasks.get(key) is task:
+            self.close(key)
         if not task.cancelled():
             task.exception()  # retrieved, in case no caller waits any more

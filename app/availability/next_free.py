@@ -53,8 +53,9 @@ class _CachedProfile:
 class NextFree:
     """Searches the next free starts, one search after the other.
 
-    A full pool refuses many requests at once, for the same start and for others. Equal requests share one search; the
-    others share the cached profiles of the pool, until something is booked there.
+    A full pool refuses many requests at once, for the same start and for others. Equal requests share one search, as
+    long as it has not begun to read: what it finds is then no older than any of their refusals. The others share the
+    cached profiles of the pool, until something is booked there.
     """
 
     def __init__(self, store: Store, rules: RuleReader, work: WorkPool) -> None:
@@ -88,6 +89,7 @@ class NextFree:
             async with self._lock:
                 if budget.late():
                     return []
+                self._searches.close((request, service, tuple(resources)))
                 with pymongo.timeout(WAIT_SECONDS):
                     rules, bookable = await read_resources(
                         self._store, self._rules, resources=resources, service=service

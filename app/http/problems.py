@@ -44,8 +44,15 @@ def render_problem(problem: Problem, connection: AnyConnection) -> ProblemRespon
         headers["Retry-After"] = str(kind.retry_after_seconds)
     if problem.name == "unauthenticated":
         headers["WWW-Authenticate"] = "Bearer"
-    body = problem_body(problem, request_id(connection.scope))
-    return JsonResponse(msgspec.json.encode(body), status=kind.status, headers=headers, media_type=MEDIA_TYPE)
+    before, after = problem.encoded or encode(problem)
+    body = before + msgspec.json.encode(request_id(connection.scope)) + after
+    return JsonResponse(body, status=kind.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def encode(problem: Problem) -> tuple[bytes, bytes]:
+    """The JSON of a problem before and after the id of the request."""
+    before, name, after = msgspec.json.encode(problem_body(problem, "")).partition(b'"requestId":')
+    return before + name, after.removeprefix(b'""')
 
 
 def problem_body(problem: Problem, request: str) -> dict[str, object]:

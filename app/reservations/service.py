@@ -19,15 +19,14 @@ from app.booking import (
 )
 from app.caller import Caller
 from app.domain.ids import ResourceId, ServiceId
-from app.domain.instants import render, to_millis
 from app.domain.lifecycle import Status
-from app.domain.rules import LIFTED_BY_FORCE, BookingRequest
+from app.domain.rules import LIFTED_BY_FORCE
 from app.errors import Problem, invalid_field
 from app.http.etags import IfMatch
-from app.refusals import refusal
 from app.reservations.customer_cache import CustomerCache
 from app.reservations.hold_limits import HoldLimits, holds_of, transferred_holds
 from app.reservations.queries import read_reservation, read_to_change
+from app.reservations.refusals import Refusals
 from app.reservations.requested_times import requested_time
 from app.reservations.schemas import NewReservation
 from app.storage.catalogue import CatalogueStore
@@ -62,6 +61,7 @@ class Reservations:
         self.store = store
         self.on_write = on_write
         self.availability = availability
+        self.refusals = Refusals(availability)
         self.holds = holds
         self.booking = booking
         self.customers = CustomerCache(store)
@@ -86,7 +86,7 @@ class Reservations:
         try:
             made = await self.holds.book_within(holds_of([intent]), book)
         except Refused as refused:
-            raise await self._refusal(refused, caller, intent.service, intent.candidates) from None
+            raise await self.refusals.problem(refused, caller, intent.service, intent.candidates) from None
         except Problem as problem:
             if problem.name != "hold-limit":
                 raise
@@ -183,9 +183,11 @@ class Reservations:
             changed = await self.holds.book_within(transferred_holds(stored, patch, self.store.clock.millis()), apply)
         except Refused as refused:
             service = patch.get("service", stored.service)
-            raise await self._refusal(refused, caller, service, [patch.get("resource", stored.resource)]) from None
+            raise await self.refusals.problem(
+                refused, caller, service, [patch.get("resource", stored.resource)]
+            ) from None
         except Problem as problem:
-            raise await self._with_next_free(problem, stored) from None
+            raise await self.refusals.with_next_free(problem, stored) from None
         self.on_write(changed.resource)
         return changed
 
@@ -200,7 +202,7 @@ class Reservations:
         try:
             return await self.booking.confirm(stored.id, by=caller.prefix, admin=admin, reason=reason)
         except Problem as problem:
-            raise await self._with_next_free(problem, stored) from None
+            raise await self.refusals.with_next_free(problem, stored) from None
 
     async def extend(self, identity: str, seconds: int, caller: Caller) -> Reservation:
         """Let a live hold expire no earlier than so many seconds from now.
@@ -212,28 +214,7 @@ class Reservations:
         try:
             return await self.booking.extend(stored.id, seconds, by=caller.prefix)
         except Problem as problem:
-            raise await self._with_next_free(problem, stored) from None
-
-    async def _refusal(
-        self, refused: Refused, caller: Caller, service: ServiceId | None, resources: Sequence[ResourceId]
-    ) -> Problem:
-        """The refusal, with the next free starts where only the time is taken."""
-        problem = refusal(refused, caller)
-        if problem.name == "conflict":
-            problem.extra["nextFree"] = await self._next_free(refused.verdict.request, service, resources)
-        return problem
-
-    async def _with_next_free(self, problem: Problem, stored: Reservation) -> Problem:
-        """The problem, with the next free starts where a hold has expired."""
-        if problem.name == "hold-expired":
-            request = BookingRequest(to_millis(stored.start_time), to_millis(stored.end_time), stored.guests)
-            problem.extra["nextFree"] = await self._next_free(request, stored.service, [stored.resource])
-        return problem
-
-    async def _next_free(
-        self, request: BookingRequest, service: ServiceId | None, resources: Sequence[ResourceId]
-    ) -> list[str]:
-        return [render(start) for start in await self.availability.next_free(request, service, resources)]
+            raise await self.refusals.with_next_free(problem, stored) from None
 
     async def _pool(self, service: ServiceId | None, pools: Pools) -> tuple[ResourceId, ...]:
         """The ids of the active resources that offer a service, sorted.

@@ -636,6 +636,37 @@ class TestNextFree:
         assert problem(await api.post(body), "conflict")["nextFree"][0] == render(NINE + 4 * HOUR)
         assert read[3:] == [["a"]]
 
+    async def test_no_advice_is_older_than_its_refusal(self, api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A request that is refused while a search for the same is reading gets a search of its own."""
+        reading, asked, go_on = asyncio.Event(), asyncio.Semaphore(0), asyncio.Event()
+        original: Any = next_free.NextFree.starts
+
+        async def held_up(*arguments: Any, **more: Any) -> Any:
+            rows = await read_rows(*arguments, **more)
+            reading.set()
+            await go_on.wait()
+            return rows
+
+        async def noted(self: Any, *question: Any) -> Any:
+            asked.release()
+            return await original(self, *question)
+
+        monkeypatch.setattr(next_free, "read_rows", held_up)
+        monkeypatch.setattr(next_free.NextFree, "starts", noted)
+        monkeypatch.setattr(next_free, "WAIT_SECONDS", 60)
+        await api.resource()
+        await api.booked()
+        first = asyncio.create_task(api.book())
+        await reading.wait()
+        await api.booked(NINE + HOUR)
+        second = asyncio.create_task(api.book())
+        for _ in range(2):
+            await asked.acquire()
+        go_on.set()
+
+        assert problem(await first, "conflict")["nextFree"][0] == render(NINE + HOUR)
+        assert problem(await second, "conflict")["nextFree"][0] == render(NINE + 2 * HOUR)
+
     async def test_any_member_of_a_pool_will_do(self, api: ApiClient) -> None:
         """Each start is listed once, however many members are free."""
         await api.service()

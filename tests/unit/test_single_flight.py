@@ -65,3 +65,25 @@ async def test_a_failure_reaches_every_caller() -> None:
             await asyncio.shield(task)
 
     assert "a" not in flights
+
+
+async def test_a_closed_key_gets_a_task_of_its_own() -> None:
+    """The task before it goes on for its callers, and its end does not end the sharing of the new one."""
+    flights: SingleFlight[str, int] = SingleFlight()
+    gate = asyncio.Event()
+
+    async def wait() -> int:
+        await gate.wait()
+        return 1
+
+    async def no_wait() -> int:
+        return 0
+
+    old = flights.task("a", no_wait)
+    flights.close("a")
+    new = flights.task("a", wait)
+    assert await old == 0
+    assert flights.task("a", wait) is new
+
+    gate.set()
+    assert await new == 1
