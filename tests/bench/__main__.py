@@ -55,7 +55,11 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
 @click.option("--repetitions", default=200, show_default=True, type=click.IntRange(1), help="Of the hold that expires.")
 @click.option("--requests", default=100_000, show_default=True, type=click.IntRange(100), help="Of `memory`.")
 @click.option(
-    "--stored", default=1_000_000, show_default=True, type=click.IntRange(20_000), help="The most that `growth` stores."
+    "--stored",
+    default=1_000_000,
+    show_default=True,
+    type=click.IntRange(100_000),
+    help="The most that `growth` stores.",
 )
 def main(names: tuple[str, ...], mongodb: str | None, **scale: Any) -> None:
     """Run all benchmarks, or the named ones: what is exact is checked, what is measured is reported as a ratio."""
