@@ -26,6 +26,7 @@ from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, la
 from app.booking.slots import BatchSlots
 from app.booking.time_budget import budget_seconds, start_reserve_seconds, typical_batch_seconds
 from app.booking.transaction import attempt
+from app.booking.turns import Turns
 from app.deadline import call_at, detached, sending, within
 from app.domain.instants import Millis
 from app.errors import OutcomeUnknown, Problem
@@ -51,6 +52,7 @@ class Committer:
         clock: The database's clock in milliseconds, as this process knows it.
         request_priority: Asks other processes to leave guards alone for a moment; None: they are never asked.
         rules: The process's cache of rules; None: one of its own.
+        database: What distinguishes the database from others that processes of this host use.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Committer:
         clock: Callable[[], Millis],
         request_priority: RequestPriority | None = None,
         rules: RuleCache | None = None,
+        database: str = "",
     ) -> None:
         self.driver = driver
         self.clock = clock
@@ -74,6 +77,7 @@ class Committer:
         self.resources_max = INTENTS_LIMIT
         """The resources that the next batch may span: halved by a write conflict, doubled by a success."""
         self.slots = BatchSlots(on_open=self._schedule_pump)
+        self.turns = Turns(database, on_turn=self._schedule_pump)
         self.batches: set[asyncio.Task[None]] = set()
         self.priority_requests: set[asyncio.Task[None]] = set()
         self.stopping = False
@@ -120,6 +124,7 @@ class Committer:
             self._pump()
             pending: list[asyncio.Future[Any]] = [*self.batches, *(ticket.future for ticket in self.waiting)]
             await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        self.turns.close()
         await self.driver.close()
 
     def _on_deadline(self, ticket: AnyTicket) -> None:
@@ -151,16 +156,18 @@ class Committer:
     def _pump(self) -> None:
         """Start batches while there are a slot and tickets that may run."""
         self._pumping = False
-        while self.slots.is_open:
+        while self.waiting and self.slots.is_open and self.turns.begin():
             tickets = self._take()
             if not tickets:
-                return
+                break
             slot = self.slots.take(awaited=self.driver.atomic and not tickets[0].intent.lengthy)
             lanes = frozenset[Lane]().union(*(ticket.lanes for ticket in tickets))
             self.busy_lanes |= lanes
             task = detached(self._run(slot, tickets, lanes))
             self.batches.add(task)
             task.add_done_callback(self.batches.discard)
+        if self.slots.are_free:
+            self.turns.end()
 
     def _take(self) -> list[AnyTicket]:
         """The next batch, in order of arrival; a ticket that cannot run yet keeps its lanes from those behind it."""
@@ -198,11 +205,10 @@ class Committer:
                 self.batch_seconds = typical_batch_seconds(self.batch_seconds, loop.time() - began)
             self.busy_lanes -= lanes
             self.slots.give_back(slot)
-        conflicts = [
-            (ticket, outcome)
-            for ticket, outcome in zip(tickets, outcomes, strict=True)
-            if isinstance(outcome, WriteConflict)
-        ]
+            if self.slots.are_free:
+                self.turns.end()
+        conflicts = [(t, lost) for t, lost in zip(tickets, outcomes, strict=True) if isinstance(lost, WriteConflict)]
+        self.turns.note(lost=bool(conflicts))
         if conflicts:
             self._retry(conflicts)
         else:

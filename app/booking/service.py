@@ -47,7 +47,12 @@ class BookingService:
         driver = driver_for(store, SLOTS)
         self.heartbeat = Heartbeat(store, driver)
         self.committer = Committer(
-            driver, branches, clock=store.clock.millis, request_priority=priority_requester(store), rules=rules
+            driver,
+            branches,
+            clock=store.clock.millis,
+            request_priority=priority_requester(store),
+            rules=rules,
+            database=store.database.name,
         )
 
     async def start(self) -> None:

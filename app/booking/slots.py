@@ -33,6 +33,11 @@ class BatchSlots:
         """Whether a batch may start."""
         return bool(self._free) and self._awaited is None
 
+    @property
+    def are_free(self) -> bool:
+        """Whether no batch runs."""
+        return len(self._free) == SLOTS
+
     def take(self, *, awaited: bool) -> int:
         """A slot for a batch, while `is_open`; `awaited`: it gathers intents, and is expected to end soon."""
         slot = self._free.pop()

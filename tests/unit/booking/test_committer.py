@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,6 +146,32 @@ async def test_who_arrives_during_a_transaction_shares_the_next_one(driver: Scri
     await asyncio.gather(*first, *rest)
 
     assert names(second) == ["b", "c"]
+
+
+async def test_batches_start_in_turns_and_report_whether_they_were_lost(driver: Scripted) -> None:
+    """No batch starts before its process's turn, which ends with the batch."""
+    committer, told = committer_over(driver), list[str]()
+    committer.turns = SimpleNamespace(  # type: ignore[assignment]  # turns that the test decides about
+        begin=lambda: bool(told), end=lambda: told.append("end"), note=lambda *, lost: told.append(f"lost={lost}")
+    )
+
+    def lose(batch: Batch) -> list[Outcome]:
+        raise WriteConflict
+
+    (task,) = submit(committer, "a")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert driver.running == []
+
+    told.append("begun")
+    committer._schedule_pump()
+    for script in (lose, accept):
+        _, go = await driver.next_batch()
+        go.set_result(script)
+    await task
+
+    assert [word for word in told if word != "end"] == ["begun", "lost=True", "lost=False"]
+    assert told.count("end") >= 2
 
 
 async def test_running_batches_never_share_a_lane_and_no_intent_overtakes(driver: Scripted) -> None:
