@@ -60,6 +60,7 @@ class Generator:
         self.until = math.inf
         self._busy = 0
         self._all_answered = asyncio.Event()
+        self._transports: set[asyncio.BaseTransport] = set()
         self._recoveries: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Load:
@@ -75,12 +76,16 @@ class Generator:
                 await self._all_answered.wait()
         except TimeoutError:
             pass
-        return self._load(time.perf_counter() - began, time.process_time() - began_cpu)
+        load = self._load(time.perf_counter() - began, time.process_time() - began_cpu)
+        for transport in self._transports:
+            transport.close()
+        return load
 
     async def _connect(self) -> "Connection":
-        _, connection = await asyncio.get_running_loop().create_connection(
+        transport, connection = await asyncio.get_running_loop().create_connection(
             lambda: Connection(self), LOOPBACK, self.plan.port
         )
+        self._transports.add(transport)
         return connection
 
     def recover(self) -> None:

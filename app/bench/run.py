@@ -143,7 +143,7 @@ async def _serve(apps: Processes, competitor: Competitor, field: Field, processe
 
     async def is_ready() -> bool:
         started = sum("Started worker-" in line for line in child.tail)
-        return started == processes and await accepts_connections(port)
+        return started >= processes and await accepts_connections(port)
 
     await until(is_ready, competitor.title)
     return port
@@ -167,12 +167,13 @@ class Contest:
         loads: dict[Case, dict[str, list[Load]]] = {
             case: {each.name: [] for each in competitors} for case in options.cases
         }
-        steps = [(number, case) for number in range(1, options.rounds + 1) for case in options.cases]
-        for done, (number, case) in enumerate(steps):
-            for place, each in enumerate(competitors):
-                part = (done + place / len(competitors)) / len(steps)
-                on_load(f"round {number}: {case.workload}, {case.connections} connections: {each.title}", part)
-                loads[case][each.name].append(await self._load(each, case, options.seconds, seed=number))
+        steps = [(case, place) for case in options.cases for place in range(len(competitors))]
+        for number in range(options.rounds):
+            for done, (case, place) in enumerate(steps):
+                each = competitors[place]
+                what = f"round {number + 1}: {case.workload}, {case.connections} connections: {each.title}"
+                on_load(what, (number + done / len(steps)) / options.rounds)
+                loads[case][each.name].append(await self._load(each, case, options.seconds, seed=number + 1))
             competitors.append(competitors.pop(0))
         return loads
 
