@@ -12,6 +12,7 @@ from rich.console import Console
 from app.cli.common import CommandFailed
 from tests.bench import (
     availability,
+    crowd,
     findings,
     groups,
     growth,
@@ -31,6 +32,7 @@ from tests.support.servers import NotAtHand, Servers
 
 BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "storms": storms.run,
+    "crowd": crowd.run,
     "spread": spread.run,
     "replays": replays.run,
     "holds": holds.run,
