@@ -50,7 +50,8 @@ class SessionDriver(Driver, SessionOwner):
         self._command = partial(self.database.command, codec_options=self.database.codec_options)
         self.ensure_registered: EnsureRegistered = no_registration
         self.doubtful_sessions = DoubtfulSessions(client)
-        self.sessions = [self._new_session() for _ in range(slots)]
+        self.sessions = [client.start_session() for _ in range(slots)]
+        self._ids = [_id_of(session) for session in self.sessions]
         self._retired_slots: set[int] = set()
         self._unbegun_slots: set[int] = set()
         """The slots in whose transaction the server has answered nothing yet."""
@@ -64,7 +65,7 @@ class SessionDriver(Driver, SessionOwner):
         await self.ensure_registered()
         if slot in self._retired_slots:
             self._retired_slots.discard(slot)
-            self.sessions[slot] = self._new_session()
+            self._replace_session(slot)
             await self.ensure_registered()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self.drive, slot, body, until - time.monotonic())
@@ -132,8 +133,9 @@ class SessionDriver(Driver, SessionOwner):
 
     def _replace_session(self, slot: int) -> bytes:
         """Give the slot another session; returns the id of the old one, which does not return to the pool."""
-        old, self.sessions[slot] = self.sessions[slot], self._new_session()
-        return _id_of(old)
+        session = self.client.start_session()
+        old, self.sessions[slot], self._ids[slot] = self._ids[slot], session, _id_of(session)
+        return old
 
     def _end_doubtful_sessions(self) -> None:
         with suppress(PyMongoError), pymongo.timeout(GRACE_SECONDS):
@@ -150,15 +152,10 @@ class SessionDriver(Driver, SessionOwner):
         """Take over the sessions of a dead process, whose last statement may still arrive."""
         self.doubtful_sessions.add(sessions, late=True)
 
-    def _new_session(self) -> ClientSession:
-        session = self.client.start_session()
-        _id_of(session)  # the driver makes the id when it is first read
-        return session
-
     @override
     def session_ids(self) -> list[bytes]:
         """The ids of the sessions that may hold guards now, after the next call of `run`, or by a late statement."""
-        return [*(_id_of(session) for session in self.sessions), *self.doubtful_sessions.ids()]
+        return [*self._ids, *self.doubtful_sessions.ids()]
 
     @override
     def doubtful_session_ids(self) -> list[bytes]:
@@ -173,7 +170,7 @@ class SessionDriver(Driver, SessionOwner):
     @override
     async def close(self) -> None:
         """End the sessions; no body may be running."""
-        ended, self.sessions = self.sessions, []
+        ended, self.sessions, self._ids = self.sessions, [], []
         for session in ended:
             with suppress(PyMongoError):
                 session.end_session()
@@ -183,6 +180,7 @@ class SessionDriver(Driver, SessionOwner):
 
 
 def _id_of(session: ClientSession) -> bytes:
+    """The id of a session, which the driver makes when it is first read."""
     return bytes(session.session_id["id"])
 
 
