@@ -39,7 +39,8 @@ def bound_to_this_process(command: list[str], user: str = "") -> list[str]:
 
     Args:
         command: The program with its arguments.
-        user: The name of the user whose rights it gets; empty: those of this process. Only root may choose.
+        user: The name of the user whose rights it gets; empty: those of this process. Only root may choose, and must
+            give the path of the program: that user may not be able to read the modules that look for one.
     """
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), user, *command]
 

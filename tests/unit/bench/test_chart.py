@@ -40,8 +40,11 @@ def test_any_figures_give_a_picture(rows: list[tuple[str, Spread, Spread]]) -> N
 def test_the_height_of_a_bar_is_its_median() -> None:
     """A ratio twice as high has a bar twice as high, with its figure in words."""
     picture = drawn([Group("g", [Spread(0.5, 0.4, 0.6), Spread(1.0, 1.0, 1.0)])], ["a", "b"])
-    half, whole = (float(bar.attrib["height"]) for bar in picture.findall(f"{SPACE}rect")[-2:])
+    bars = picture.findall(f"{SPACE}rect")[-2:]
+    half, whole = (float(bar.attrib["height"]) for bar in bars)
+    bottoms = [float(bar.attrib["y"]) + float(bar.attrib["height"]) for bar in bars]
     texts = {each.text for each in picture.iter(f"{SPACE}text")}
 
     assert whole == pytest.approx(2 * half, abs=0.2)
+    assert bottoms[0] == pytest.approx(bottoms[1], abs=0.2)
     assert {"0.50", "1.00"} <= texts
