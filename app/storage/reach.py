@@ -11,9 +11,10 @@ from app.domain.ids import ResourceId
 from app.domain.instants import MINUTE, Duration, Millis
 from app.storage.bson_types import Row, UpdateDocument
 from app.storage.client import Store
-from app.storage.documents import GuardRow
+from app.storage.documents import Guard, GuardRow
 from app.storage.foreign_occupancies import ForeignOccupancy
 from app.storage.row_reader import OccupiedTime, is_found_by_lookup, is_long, stretch
+from app.storage.rows_by_id import rows_by_id
 
 GUARDS_AN_UPDATE = 1_000
 
@@ -112,9 +113,9 @@ async def reach_of_guard(store: Store, resource: ResourceId) -> Reach:
 
 async def guards_short_of(store: Store, reaches: Mapping[ResourceId, Reach]) -> list[ResourceId]:
     """Those of these resources whose guard has a smaller reach; read raw, since any program may change it."""
-    fields = {"reachBack": 1, "reachAhead": 1, "long": 1}
-    guards = store.database["guards"].find({"_id": {"$in": [*reaches]}}, fields)
-    return [guard["_id"] async for guard in guards if not covers(guard, reaches[guard["_id"]])]
+    fields = {"_id": 1, "reachBack": 1, "reachAhead": 1, "long": 1}
+    guards = await rows_by_id(store, Guard, reaches, fields)
+    return [guard["_id"] for guard in guards if not covers(guard, reaches[guard["_id"]])]
 
 
 async def raise_reaches(store: Store, reaches: Mapping[ResourceId, Reach]) -> None:
