@@ -4,7 +4,6 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 import pymongo
@@ -47,7 +46,6 @@ class SessionDriver(Driver, SessionOwner):
         self.database: Database[BsonDocument] = client.get_database(
             database, read_concern=ReadConcern("majority"), write_concern=MAJORITY
         )
-        self._command = partial(self.database.command, codec_options=self.database.codec_options)
         self.ensure_registered: EnsureRegistered = no_registration
         self.doubtful_sessions = DoubtfulSessions(client)
         self.sessions = [client.start_session() for _ in range(slots)]
@@ -111,7 +109,7 @@ class SessionDriver(Driver, SessionOwner):
             if not session.in_transaction:
                 result = getattr(self.database[step.collection], step.method)(*step.arguments, **step.options)
                 return list(result) if step.method == "find" else result
-            result = commands.perform(step, partial(self._command, session=session))
+            result = commands.perform(step, self.database, session)
         self._unbegun_slots.discard(slot)
         return result
 

@@ -1,24 +1,25 @@
-"""Steps as the server's own commands.
+"""Steps of a transaction as the server's own commands.
 
 In a transaction the driver's methods for collections do nothing that is needed here (they retry, choose concerns, and
 keep cursors), and cost a third of the time of a statement.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, cast
+from typing import Any
 
+from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 from pymongo.results import UpdateResult
+from pymongo.synchronous.client_session import ClientSession
 
 from app.storage.bson_types import BsonDocument
 from app.storage.steps import Step
 
-Run: TypeAlias = Callable[[BsonDocument], BsonDocument]
-"""Sends a command and hands out its answer, or raises what the server refuses as a whole."""
+ROWS_PER_ANSWER = 10_000
+"""Rows of a find that the server is to send in one answer, as far as they fit into it."""
 
 
-def perform(step: Step, run: Run) -> Any:
-    """Perform a step; its result is that of the driver's method, as far as bodies read it.
+def perform(step: Step, database: Database[BsonDocument], session: ClientSession) -> Any:
+    """Perform a step in the transaction of a session; its result is that of the driver's method.
 
     Raises:
         BulkWriteError: the server refused a write, as it does for a duplicate key.
@@ -26,31 +27,33 @@ def perform(step: Step, run: Run) -> Any:
     """
     match step.method:
         case "find":
-            return _find(step, run)
+            return _find(step, database, session)
         case "update_one" | "update_many":
             query, change = step.arguments
             updates = [{"q": query, "u": change, "multi": step.method == "update_many"}]
-            return UpdateResult(_write({"update": step.collection, "updates": updates}, run), acknowledged=True)
+            written = _write({"update": step.collection, "updates": updates}, database, session)
+            return UpdateResult(written, acknowledged=True)
         case "insert_many":
             [documents] = step.arguments
-            return _write({"insert": step.collection, "documents": documents}, run)
+            return _write({"insert": step.collection, "documents": documents}, database, session)
         case method:
             raise NotImplementedError(method)
 
 
-def _find(step: Step, run: Run) -> list[BsonDocument]:
-    """All rows of a find."""
+def _find(step: Step, database: Database[BsonDocument], session: ClientSession) -> list[BsonDocument]:
+    """All rows of a find; if there are more than one answer holds, they are read anew along a cursor."""
     [query] = step.arguments
-    cursor = run({"find": step.collection, "filter": query, **step.options})["cursor"]
-    rows = cast("list[BsonDocument]", cursor["firstBatch"])
-    while cursor["id"]:
-        cursor = run({"getMore": cursor["id"], "collection": step.collection})["cursor"]
-        rows += cursor["nextBatch"]
-    return rows
+    command = {"find": step.collection, "filter": query, **step.options, "batchSize": ROWS_PER_ANSWER}
+    options = database.codec_options
+    cursor = database.command(dict(command), codec_options=options, session=session)["cursor"]
+    if not cursor["id"]:
+        rows: list[BsonDocument] = cursor["firstBatch"]
+        return rows
+    return database.cursor_command(command, codec_options=options, session=session).to_list()
 
 
-def _write(command: BsonDocument, run: Run) -> BsonDocument:
-    answer = run(command)
+def _write(command: BsonDocument, database: Database[BsonDocument], session: ClientSession) -> BsonDocument:
+    answer = database.command(command, session=session)
     if answer.get("writeErrors"):
         raise BulkWriteError(answer)
     return answer

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from app.booking.idempotency import Replay
+from app.storage import commands
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.rule_cache import RuleCache
 from tests.support.step_driver import (
     StepDriver,
+    accepted,
     add_resource,
     booking_of,
     keyed_booking_of,
@@ -51,3 +53,15 @@ async def test_a_used_key_is_found_where_the_rules_would_accept_it_again(store: 
     assert replay.answer.body == str(first.id)
     assert isinstance(booked, Reservation)
     assert set(await store.database["reservations"].distinct("_id")) == {first.id, booked.id}
+
+
+@pytest.mark.parametrize("rows_per_answer", [1, 3])
+async def test_rows_that_do_not_fit_into_one_answer_are_read_along_a_cursor(
+    store: Store, monkeypatch: pytest.MonkeyPatch, rows_per_answer: int
+) -> None:
+    """Also within a budget of time: a booking among more occupants than one answer holds is judged by all of them."""
+    monkeypatch.setattr(commands, "ROWS_PER_ANSWER", rows_per_answer)
+    await add_resource(store, capacity=3)
+    booked = [await run_batch(store, booking_of()) for _ in range(4)]
+
+    assert [accepted(outcomes) for outcomes in booked] == [[True], [True], [True], [False]]
