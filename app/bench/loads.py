@@ -89,6 +89,11 @@ class Load:
         return self.booked / self.seconds
 
     @property
+    def decision_rate(self) -> float:
+        """Requests decided a second: booked, or refused because the slot is taken."""
+        return (self.accepted + self.refused) / self.seconds
+
+    @property
     def asked(self) -> int:
         """All requests."""
         return self.accepted + self.refused + self.failed + self.broken + self.unanswered

@@ -61,6 +61,7 @@ def _case(case: Case, loads: Mapping[str, Sequence[Load]]) -> dict[str, Any]:
             {
                 "name": name,
                 "bookedPerSecond": _spread(spread_of([load.rate for load in rounds])),
+                "decidedPerSecond": _spread(spread_of([load.decision_rate for load in rounds])),
                 **{
                     to_camel(f"of_{base}"): _spread(spread_of(ratios(rounds, loads[base])))
                     for base in BASES

@@ -49,7 +49,8 @@ def _loads(title: str, cases: Mapping[Case, Mapping[str, Sequence[Load]]], field
     table.add_column("")
     bases = {BASE: "of unchecked", POSTGRESQL: "of PostgreSQL"}
     compared = [base for base in BASES if base not in field.left_out]
-    for heading in ("booked/s", *(bases[base] for base in compared), "p50 ms", "p99 ms", "refused", "failed"):
+    others = ("decided/s", "p50 ms", "p99 ms", "refused", "failed")
+    for heading in ("booked/s", *(bases[base] for base in compared), *others):
         table.add_column(heading, justify="right")
     for case, loads in cases.items():
         for place, each in enumerate(field.competitors):
@@ -59,6 +60,7 @@ def _loads(title: str, cases: Mapping[Case, Mapping[str, Sequence[Load]]], field
                 each.title,
                 f"{spread_of([load.rate for load in rounds]).median:,.0f}",
                 *("1" if each.name == base else _ratio(spread_of(ratios(rounds, loads[base]))) for base in compared),
+                f"{spread_of([load.decision_rate for load in rounds]).median:,.0f}",
                 f"{spread_of([load.p50_ms for load in rounds]).median:,.1f}",
                 f"{spread_of([load.p99_ms for load in rounds]).median:,.1f}",
                 _share([load.refused for load in rounds], rounds),

@@ -20,7 +20,7 @@ from tests.support.forked_commands import run_forked
 SHORT = ("--rounds", "1", "--seconds", "0.3", "--connections", "2")
 SECONDS = 300.0
 """How long a run may take on a machine that does much else; it starts ten processes."""
-SPREADS = {"bookedPerSecond", "ofUnchecked", "p50Ms", "p99Ms"}
+SPREADS = {"bookedPerSecond", "decidedPerSecond", "ofUnchecked", "p50Ms", "p99Ms"}
 
 
 def scratch_databases(url: str) -> list[str]:
