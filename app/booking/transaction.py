@@ -10,7 +10,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from app.booking.batch import Batch, Outcome, WriteConflict
-from app.booking.commit import commit, outcomes_after_failed_write
+from app.booking.commit import commit, commit_reads, outcomes_after_failed_write
 from app.booking.existing import ReservationMoved
 from app.booking.group import MembersRefused
 from app.booking.idempotency import Replay, read_answers, replay
@@ -68,7 +68,10 @@ def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[O
         outcomes = yield from _verdicts(intents, snapshot, batch.branches_per_find)
         accepted = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted) and outcome.writes]
         if not accepted:
-            yield ABORT
+            if any(isinstance(outcome, Replay) for outcome in outcomes.values()):
+                yield from commit_reads()
+            else:
+                yield ABORT
             return outcomes
         yield from snapshot.take_chosen_guards(frozenset(span.resource for each in accepted for span in each.taken))
         batch.age.check()

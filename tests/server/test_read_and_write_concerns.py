@@ -12,7 +12,9 @@ from bson import ObjectId
 from pymongo import ReadPreference
 
 from app.booking import BookingService
+from app.booking.batch import WriteConflict
 from app.booking.expiry import complete_ended, expire_lapsed
+from app.booking.idempotency import Replay
 from app.booking.service import driver_for
 from app.booking.session_driver import SessionDriver
 from app.reconciliation.engine import reconcile_reservations
@@ -27,6 +29,7 @@ from tests.support.step_driver import (
     keyed_booking_of,
     lost_commit_answer,
     run_batch,
+    running_booking_service,
 )
 
 pytestmark = pytest.mark.servers("transactions")
@@ -79,14 +82,47 @@ async def test_a_batch_is_one_transaction_on_a_snapshot_with_a_majority(database
     assert commit["writeConcern"] == MAJORITY
 
 
-async def test_keys_are_read_from_the_majority(database_url: str) -> None:
-    """The lookup of a key reads with majority concern: a write that a failover may undo is no answer to repeat."""
+async def test_a_stored_answer_is_repeated_once_a_majority_has_it(database_url: str) -> None:
+    """A write that a failover may undo is no answer to repeat, so the transaction that has read it is committed."""
     async with logged_store(database_url) as (store, commands):
         await add_resource(store)
-        commands.take()
         await keyed(store)
-        (lookup,) = outside(commands.take(), "reservations")
+        commands.take()
+        (replay,) = await run_batch(store, keyed_booking_of())
+        (transaction,) = in_transactions(commands.take())
 
+    assert isinstance(replay, Replay)
+    last, commit = transaction[-1]
+    assert last == "commitTransaction"
+    assert commit["writeConcern"] == MAJORITY
+
+
+async def test_a_stored_answer_is_not_repeated_unless_its_transaction_was_committed(store: Store) -> None:
+    """The session of a commit that was not answered is ended, and the batch reads again."""
+    await add_resource(store)
+    await keyed(store)
+    driver = FailingStepDriver(store, [keyed_booking_of()])
+    driver.fail("commit", lost_commit_answer(), done=False)
+
+    with pytest.raises(WriteConflict):
+        await driver.finish()
+    await driver.close()
+
+    assert driver.done[-1] == "kill"
+    assert await store.database["reservations"].count_documents({}) == 1
+
+
+async def test_keys_are_read_from_the_majority(database_url: str) -> None:
+    """The lookup of keys after a duplicate, before the batch's second transaction, reads with majority concern."""
+    async with logged_store(database_url) as (store, commands):
+        await add_resource(store, capacity=2)
+        async with running_booking_service(store) as booking:
+            await booking.book(keyed_booking_of())
+            commands.take()
+            replay = await booking.book(keyed_booking_of())
+        (lookup,) = [each for each in outside(commands.take(), "reservations") if "idempotencyKey" in str(each[1])]
+
+    assert isinstance(replay, Replay)
     assert lookup[0] == "find"
     assert level(lookup[1]) == "majority"
 
