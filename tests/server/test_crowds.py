@@ -13,6 +13,7 @@ from app.booking import Book, committer
 from app.reservations import refusals
 from app.storage.client import Store
 from tests.support.api_client import ApiClient, problem
+from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -21,7 +22,7 @@ CROWD = 100
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often the work of a refusal was done: batches run, intents judged, problems made, searches of free starts."""
+    """How often the work of a refusal was done: batches run, intents judged, problems made, readings of bookings."""
     counts: Counter[str] = Counter()
 
     def count(owner: Any, name: str, what: str) -> None:
@@ -36,7 +37,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(committer, "attempt", "batches")
     count(Book, "judge", "judged")
     count(refusals, "refusal", "problems")
-    count(NextFree, "_find", "searches")
+    count(NextFree, "_read", "readings")
     return counts
 
 
@@ -52,7 +53,23 @@ async def test_a_crowd_for_a_taken_slot_is_judged_and_answered_once_a_batch(
 
     assert 2 <= calls["batches"] < CROWD / 4
     assert calls["judged"] == calls["problems"] == calls["batches"]
-    assert calls["searches"] <= calls["batches"]
+    assert calls["readings"] <= calls["batches"]
     assert len({answer.pop("requestId") for answer in answers}) == CROWD
     assert all(answer == answers[0] for answer in answers)
     assert len(answers[0]["nextFree"]) == 3
+
+
+async def test_refusals_of_different_slots_share_what_their_advice_reads(
+    app_client: httpx.AsyncClient, store: Store, calls: Counter[str]
+) -> None:
+    """A crowd that wants the taken slots of one day reads the bookings of the resource once a batch at most."""
+    api = ApiClient(app_client, store)
+    await api.resource()
+    starts = [NINE + hour * HOUR for hour in range(6)]
+    for start in starts:
+        await api.booked(start)
+    calls.clear()
+    answers = await asyncio.gather(*(api.book(start) for start in starts * 5))
+
+    assert calls["readings"] <= calls["batches"] < len(starts)
+    assert {problem(answer, "conflict")["nextFree"][0] for answer in answers} == {"2030-01-07T15:00:00.000Z"}
