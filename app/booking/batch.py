@@ -30,6 +30,10 @@ class WriteConflict(Exception):  # noqa: N818  # expected of the second of two w
         self.problem = problem or overloaded("Too many others wanted the same resource; nothing was done.")
 
 
+class KeyUsed(Exception):  # noqa: N818  # expected of a repeated request
+    """Nothing was written, because an Idempotency-Key was used before: the batch runs again with `keys_first`."""
+
+
 @dataclass(slots=True)
 class Batch:
     """Intents that share a transaction, in order of arrival; no two of them change the same document.

@@ -39,19 +39,6 @@ def commit(
     return outcomes
 
 
-def commit_reads() -> Steps[None]:
-    """Commit a transaction for what it has read: a failover may undo what is read in one that is not committed.
-
-    Raises:
-        WriteConflict: it is unknown whether a majority has it; the batch must read again.
-    """
-    try:
-        yield COMMIT
-    except PyMongoError as error:
-        yield KILL
-        raise WriteConflict from error
-
-
 def _was_committed(accepted: Accepted[object], guard: str) -> Steps[bool | None]:
     """Whether an unanswered transaction was committed, for good; None if that cannot be determined.
 

@@ -15,7 +15,7 @@ import structlog
 from bson import ObjectId
 
 from app.booking.backoff import Backoff, backoff_seconds
-from app.booking.batch import Batch, Outcome, WriteConflict
+from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
 from app.booking.driver import Driver
 from app.booking.failures import intent_problem, outcome_unknown, transient_failure
 from app.booking.idempotency import Replay
@@ -224,8 +224,8 @@ class Committer:
     ) -> "list[Outcome | WriteConflict]":
         """One outcome a ticket. An error that cannot be attributed to one intent bisects the batch.
 
-        After a duplicate key the batch runs once more and looks the keys up first, which finds the replay, or the
-        batch's own row if the driver had repeated the insert.
+        After a key that was used, or a duplicate, the batch runs once more and looks the keys up first, which finds the
+        replay, or the batch's own row if the driver had repeated the insert.
         """
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
@@ -242,7 +242,7 @@ class Committer:
         except (WriteConflict, Problem) as error:  # a Problem of the whole batch: this process must not book
             return [error] * len(tickets)
         except Exception as error:  # noqa: BLE001  # an error of one intent must not reach the others
-            if DUPLICATE_KEY in codes_of(error) and not duplicate:
+            if (isinstance(error, KeyUsed) or DUPLICATE_KEY in codes_of(error)) and not duplicate:
                 return await self._outcomes(slot, tickets, duplicate=True)
             if (failure := transient_failure(error)) is not None:
                 return [failure] * len(tickets)

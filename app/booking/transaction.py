@@ -9,8 +9,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from app.booking.batch import Batch, Outcome, WriteConflict
-from app.booking.commit import commit, commit_reads, outcomes_after_failed_write
+from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
+from app.booking.commit import commit, outcomes_after_failed_write
 from app.booking.existing import ReservationMoved
 from app.booking.group import MembersRefused
 from app.booking.idempotency import Replay, read_answers, replay
@@ -28,12 +28,13 @@ def attempt(batch: Batch) -> Steps[list[Outcome]]:
     """Run a batch once; an outcome for each intent, in their order.
 
     A repeated request is answered by its key whatever the rules say of it now: its start may be past. In a transaction
-    most keys are new and are not looked up before: that of a refused intent is looked up then, and that of an accepted
-    one is a duplicate if it was used, after which the batch runs again and looks up all of them first.
+    most keys are new and are not looked up before. That of a refused intent is looked up in it, and that of an accepted
+    one is a duplicate if it was used; after either the batch runs again and looks up all of them first.
 
     Raises:
         WriteConflict: another transaction was first; nothing was written.
-        PyMongoError: the database failed before the commit, or a key was used before; nothing was written.
+        KeyUsed: a key was used before; nothing was written.
+        PyMongoError: the database failed before the commit, or a key is a duplicate; nothing was written.
     """
     batch.check_abandoned()
     answers: dict[str, StoredAnswer] = {}
@@ -66,12 +67,10 @@ def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[O
         yield from snapshot.load(intents)
         batch.yield_requests = snapshot.yield_requests(batch.owner)
         outcomes = yield from _verdicts(intents, snapshot, batch.branches_per_find)
+        _check_replays(outcomes, intents, batch)
         accepted = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted) and outcome.writes]
         if not accepted:
-            if any(isinstance(outcome, Replay) for outcome in outcomes.values()):
-                yield from commit_reads()
-            else:
-                yield ABORT
+            yield ABORT
             return outcomes
         yield from snapshot.take_chosen_guards(frozenset(span.resource for each in accepted for span in each.taken))
         batch.age.check()
@@ -90,6 +89,20 @@ def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[O
             raise WriteConflict from error
         raise
     return (yield from commit(outcomes, intents, accepted, min(snapshot.guards, default="")))
+
+
+def _check_replays(outcomes: Mapping[ObjectId, Outcome], intents: Sequence[AnyIntent], batch: Batch) -> None:
+    """Repeat no answer that only this transaction has read: a failover may undo what one reads that does not commit.
+
+    Raises:
+        KeyUsed: the batch must look the keys up first, which reads what a majority has.
+    """
+    if batch.keys_first or not batch.atomic:
+        return
+    made = {each.token.key for each in intents if each.token and isinstance(outcomes[each.operation], Accepted)}
+    for intent in intents:
+        if isinstance(outcomes[intent.operation], Replay) and intent.token and intent.token.key not in made:
+            raise KeyUsed
 
 
 def _verdicts(intents: Sequence[AnyIntent], snapshot: Snapshot, branches_a_find: int) -> Steps[dict[ObjectId, Outcome]]:
