@@ -12,8 +12,10 @@ a process whose turn has just ended does not get the next one before it. A share
 import asyncio
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
@@ -55,6 +57,8 @@ class Turns:
         """Until when this process calls for turns, by the loop's clock; None while it does not."""
         self._patient_until: float | None = None
         """Until when the next turn is waited for; None while none is."""
+        self._ignores_calls_until = 0.0
+        """Until when no turns are taken, whoever calls for them, because one was waited for in vain."""
         self._has_begun = False
 
     def note(self, *, lost: bool) -> None:
@@ -68,7 +72,7 @@ class Turns:
     def begin(self) -> bool:
         """Whether a batch may start; if it is another process's turn, `on_turn` is called once this one's begins."""
         now = asyncio.get_running_loop().time()
-        if self._has_begun:
+        if self._has_begun or now < self._ignores_calls_until:
             return True
         if self._calls_until is not None and now >= self._calls_until:
             self._stop_calling()
@@ -101,6 +105,7 @@ class Turns:
                 call_at(now + LOOK_SECONDS, self._look, patient_until)
                 return
             self._stop_calling()  # the other process is stopped, or much slower than this one
+            self._ignores_calls_until = now + CALL_SECONDS
         self._locks.unlock(self._entry)
         self._patient_until, self._has_begun = None, True
         self._on_turn()
@@ -130,6 +135,9 @@ class ByteLocks:
             fcntl.lockf(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB, 1, place)
         except (BlockingIOError, PermissionError):  # POSIX leaves a system the choice between the two
             return False
+        except OSError as error:  # the file system has no locks, for example
+            self._give_up(str(error))
+            return True
         self._held.add(place)
         return True
 
@@ -144,14 +152,26 @@ class ByteLocks:
         self._held.clear()
         self._is_usable = False
         if self._file is not None:
-            os.close(self._file)
+            with suppress(OSError):
+                os.close(self._file)
             self._file = None
 
     def _opened(self) -> int | None:
+        """The file, opened at its first use; None where it cannot be used."""
         if self._file is None and self._is_usable:
             try:
                 self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                if not _is_own(os.fstat(self._file)):
+                    self._give_up("it is another user's, or no regular file")
             except OSError as error:
-                self._is_usable = False
-                log.info("the processes of this host take no turns", file=str(self._path), reason=error.strerror)
+                self._give_up(str(error))
         return self._file
+
+    def _give_up(self, reason: str) -> None:
+        log.warning("the processes of this host take no turns", file=str(self._path), reason=reason)
+        self.close()
+
+
+def _is_own(found: os.stat_result) -> bool:
+    """Whether nobody else can hold locks on a file: the folder for temporary files is everybody's."""
+    return found.st_uid == os.geteuid() and stat.S_ISREG(found.st_mode)

@@ -1,6 +1,7 @@
 """Turns of the processes of one host: who loses most of its batches calls for them, and nobody waits for ever."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,6 +40,11 @@ class OtherProcess:
     def lock(self, place: int) -> bool:
         """Lock a byte; whether it was free."""
         return self._ask(f"lock {place}")
+
+    def hold_the_turn(self) -> None:
+        """Call for turns, and begin one."""
+        assert self.lock(CALL)
+        assert self.lock(TURN)
 
     def unlock(self, place: int) -> None:
         """Unlock a byte."""
@@ -97,8 +103,7 @@ async def test_a_process_waits_for_the_end_of_the_turn_of_another(
 ) -> None:
     """If any process calls for turns; then its own turn begins, and the other must wait."""
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
-    assert other.lock(CALL)
-    assert other.lock(TURN)
+    other.hold_the_turn()
     assert not turns.begin()
     assert not turns.begin()
 
@@ -114,8 +119,7 @@ async def test_a_process_waits_for_the_end_of_the_turn_of_another(
 async def test_who_waits_is_next(turns: Turns, other: OtherProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process whose turn has ended cannot begin the next one before a process that waits."""
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
-    assert other.lock(CALL)
-    assert other.lock(TURN)
+    other.hold_the_turn()
 
     assert not turns.begin()
 
@@ -151,11 +155,14 @@ async def test_a_process_that_does_not_end_its_turn_is_not_waited_for_longer(
 ) -> None:
     """One that is stopped, for example: batches start nevertheless, because turns decide nothing."""
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.0)
-    assert other.lock(CALL)
-    assert other.lock(TURN)
+    other.hold_the_turn()
 
     assert turns.begin()
     assert begun.is_set()
+
+    turns.end()
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 60.0)
+    assert turns.begin()  # for a while it is not even waited for
 
 
 async def test_without_the_file_there_are_no_turns(tmp_path: Path, begun: asyncio.Event) -> None:
@@ -166,3 +173,35 @@ async def test_without_the_file_there_are_no_turns(tmp_path: Path, begun: asynci
     assert turns.begin()
     turns.end()
     turns.close()
+
+
+async def test_a_file_that_another_program_has_put_there_is_not_used(tmp_path: Path, begun: asyncio.Event) -> None:
+    """Its owner could hold the locks for ever; the folder for temporary files is everybody's."""
+    path = tmp_path / f"reserva-{os.geteuid()}.turns"
+    os.mkfifo(path)
+    turns = Turns("database", begun.set, tmp_path)
+    lose(turns, 10)
+
+    assert turns.begin()
+    assert turns._locks._file is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+async def test_the_file_of_another_user_is_not_used(tmp_path: Path, begun: asyncio.Event, other: OtherProcess) -> None:
+    """Another user of the host cannot slow this process down by taking all turns."""
+    other.hold_the_turn()
+    os.chown(tmp_path / f"reserva-{os.geteuid()}.turns", 65_534, 65_534)
+
+    assert Turns("database", begun.set, tmp_path).begin()
+
+
+async def test_where_files_cannot_be_locked_there_are_no_turns(turns: Turns) -> None:
+    """Some file systems have no locks: a lock that fails otherwise than because it is taken ends all turns."""
+    assert turns.begin()
+    file = turns._locks._file
+    assert file is not None
+    os.close(file)
+    lose(turns, 10)
+
+    assert turns.begin()
+    assert turns._locks._file is None
