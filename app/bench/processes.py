@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.environment import FILE, PREFIX
-from app.os_process import LOOPBACK
 from app.trial.children import Child
 
 START_SECONDS = 60.0
@@ -91,13 +90,3 @@ async def until(is_so: Callable[[], Awaitable[bool]], what: str) -> None:
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         raise BenchError(f"{what} does not answer after {START_SECONDS:.0f} s.") from None
-
-
-async def accepts_connections(port: int) -> bool:
-    """Whether a process of this machine listens on a port."""
-    try:
-        _, writer = await asyncio.open_connection(LOOPBACK, port)
-    except OSError:
-        return False
-    writer.close()
-    return True

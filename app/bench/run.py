@@ -14,9 +14,9 @@ from app.bench.bare import DATABASE
 from app.bench.competitors import OURS, Competitor, Field, prepared
 from app.bench.double_bookings import Count
 from app.bench.loads import Case, Load, LoadPlan, Workload
-from app.bench.processes import BenchError, Processes, accepts_connections, clean_environment, python, running, until
+from app.bench.processes import BenchError, Processes, clean_environment, python, running, until
 from app.os_process import LOOPBACK, bound_to_this_process, free_port
-from app.trial.servers import mongodb
+from app.trial.servers import accepts_connections, mongodb
 
 RESOURCES: Mapping[Workload, Sequence[str]] = {
     "spread": [f"room-{number}" for number in range(200)],

@@ -23,7 +23,7 @@ def perform(step: Step, database: Database[BsonDocument], session: ClientSession
 
     Raises:
         BulkWriteError: the server refused a write, as it does for a duplicate key.
-        NotImplementedError: no body has such a step.
+        ValueError: no body has such a step within its transaction.
     """
     match step.method:
         case "find":
@@ -37,7 +37,7 @@ def perform(step: Step, database: Database[BsonDocument], session: ClientSession
             [documents] = step.arguments
             return _write({"insert": step.collection, "documents": documents}, database, session)
         case method:
-            raise NotImplementedError(method)
+            raise ValueError(f"a transaction has no step {method!r}")
 
 
 def _find(step: Step, database: Database[BsonDocument], session: ClientSession) -> list[BsonDocument]:

@@ -46,7 +46,7 @@ def mongodb(data: Path) -> Server:
     port = free_port()
     command = [str(program), "--config", str(config), "--host", LOOPBACK, "--port", str(port)]
     command += ["--storage-path", str(data), "--sync-on-commit", "--log-level", "WARNING"]
-    return Server("mongodb", command, f"mongodb://{LOOPBACK}:{port}/reserva", lambda: _accepts_connections(port))
+    return Server("mongodb", command, f"mongodb://{LOOPBACK}:{port}/reserva", lambda: accepts_connections(port))
 
 
 def redis(data: Path) -> Server:
@@ -74,7 +74,8 @@ def _redis_program() -> Path:
     )
 
 
-async def _accepts_connections(port: int) -> bool:
+async def accepts_connections(port: int) -> bool:
+    """Whether a process of this machine listens on a port."""
     try:
         _, writer = await asyncio.open_connection(LOOPBACK, port)
     except OSError:

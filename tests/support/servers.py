@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
 from typing import IO
-from urllib.parse import urlsplit
+
+from app.bench.scratch import database_url
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -126,11 +127,7 @@ UNMEASURED = {"COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
 
 def new_database(server_url: str, prefix: str) -> str:
     """The address of a database that does not exist yet on a server, with the same login."""
-    parts = urlsplit(server_url)
-    options = parts.query
-    if parts.username and "authsource" not in options.lower():
-        options += f"{'&' if options else ''}authSource={parts.path.strip('/') or 'admin'}"
-    return parts._replace(path=f"/{prefix}_{token_hex(6)}", query=options).geturl()
+    return database_url(server_url, f"{prefix}_{token_hex(6)}")
 
 
 def with_options(url: str, options: str) -> str:
