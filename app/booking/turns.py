@@ -30,7 +30,7 @@ LOST_SHARE = 0.5
 more than they save: with 200 resources two processes lose every third batch, each with its first statement."""
 LOST_WEIGHT = 0.1
 """How much the latest batch counts in that share."""
-PATIENCE_SECONDS = 0.1
+PATIENCE_SECONDS = 0.5
 """For how long a process waits for its turn."""
 LOOK_SECONDS = 0.001
 """The time between two looks whether the turn of another process has ended."""
