@@ -78,6 +78,8 @@ def run(bench: Bench) -> Report:
     report = Report("Requests by how much is stored; the last columns are times the first p50", columns)
     with ExitStack() as stack:
         places = [_place(bench, stack, count) for count in counts]
+        for place in places:
+            place.connection.close()  # the app closes one that is idle while a larger database is filled; it opens anew
         for name, ask in QUESTIONS.items():
             for place in places:
                 ask(place)
