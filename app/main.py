@@ -80,7 +80,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 findings=Findings(opened, availability),
                 groups=Groups(opened, booking, reservations),
                 moves=Moves(opened, booking, reservations),
-                operations=Operations(opened, shutdown),
+                operations=Operations(opened, shutdown, lambda: booking.heartbeat.obstacle),
                 reconciliations=Reconciliations(opened, queue),
                 reservations=reservations,
             )

@@ -7,6 +7,7 @@ heartbeat, and only `reserva migrate` changes the stored agreement, while no pro
 
 import hashlib
 import json
+from uuid import uuid4
 
 from app.domain.lifecycle import BLOCKING, FOLLOWS
 from app.storage.capabilities import without_transactions
@@ -23,17 +24,26 @@ LIFECYCLE = hashlib.sha256(
 ).hexdigest()[:16]
 
 
-async def agree(store: Store) -> str | None:
-    """Store how this process books if no process did before; else compare, as `difference` does."""
+async def agree(store: Store) -> Deployment:
+    """Count a heartbeat of this process; store how it books if no process did before.
+
+    Returns:
+        What is stored, with the count of all heartbeats.
+    """
     deployments = DeploymentStore(store)
-    if await deployments.find() is None:
-        await deployments.insert_first(_ours(store))
-    return await difference(store)
+    if (counted := await deployments.count_beat()) is not None:
+        return counted
+    await deployments.insert_first(_ours(store).model_copy(update={"made": uuid4().hex}))
+    return await deployments.count_beat() or _ours(store)
 
 
 async def difference(store: Store) -> str | None:
     """How this process books otherwise than is stored, as a sentence with the remedy; None if it does not."""
-    agreed = await DeploymentStore(store).find()
+    return difference_from(await DeploymentStore(store).find(), store)
+
+
+def difference_from(agreed: Deployment | None, store: Store) -> str | None:
+    """How this process books otherwise than was agreed; see `difference`."""
     if agreed is None or (agreed.mode, agreed.lifecycle) == (store.mode, LIFECYCLE):
         return None
     if agreed.mode != store.mode:

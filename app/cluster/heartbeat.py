@@ -1,8 +1,8 @@
 """The heartbeat of a process that books, which makes it known to the others.
 
 The row of a process names the sessions in which it may hold guards, before the first of them is used. Every beat
-increments a counter in the row. With each the process also reaps others that are dead, and compares what all processes
-must agree on.
+increments a counter in the row. With each the process also reaps others that are dead, compares what all processes
+must agree on, and notices when the database was restored to an earlier state.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from pymongo.errors import NetworkTimeout, PyMongoError
 
 from app.cluster import agreement
 from app.cluster.reaper import SILENT_SECONDS, Reaper
+from app.cluster.restores import RestoreWatch
 from app.deadline import detached
 from app.errors import Problem
 from app.pids import PLACE, started
@@ -91,6 +92,7 @@ class Heartbeat:
         self._reaper = Reaper(store, self._row.id, adopt=self._adopt)
         self._registered: list[bytes] | None = None
         self._last_beat = -math.inf
+        self._restores = RestoreWatch()
         self._difference: str | None = None
         self._last_beat_succeeded = True
         self._stopped = False
@@ -136,11 +138,17 @@ class Heartbeat:
         if self._difference is not None:
             raise StorageError(self._difference)
 
+    @property
+    def obstacle(self) -> str | None:
+        """Why this process must not book, as a sentence for operators with the remedy; None if it may."""
+        return self._difference
+
     def check(self) -> None:
         """Check that this process may book.
 
         Raises:
-            Problem: `unavailable`, because the other processes book differently by now.
+            Problem: `unavailable`, because the other processes book differently by now, or the database was restored
+                to an earlier state.
         """
         if self._difference is not None:
             raise Problem("unavailable", "This process must be restarted by its operator; nothing was done.")
@@ -204,8 +212,7 @@ class Heartbeat:
                 self._reaper.forget()
             try:
                 with pymongo.timeout(ANSWER_SECONDS):
-                    await self._write()
-                    self._set_difference(await agreement.agree(self._store))
+                    await self._write_and_compare()
             except PyMongoError as error:
                 if self._last_beat_succeeded:
                     log.warning("heartbeat write failed", error=str(error))
@@ -215,14 +222,29 @@ class Heartbeat:
             self._last_beat_succeeded = True
             self._last_beat = began
 
-    async def _write(self) -> None:
-        """Write the row. If another process has reaped it, the sessions were killed, and others are needed."""
+    async def _write_and_compare(self) -> None:
+        """Write the row, count the beat, and compare both with what this process left."""
+        earlier = await self._write()
+        deployment = await agreement.agree(self._store)
+        self._restores.note(earlier, self._row.beat, deployment)
+        if self._restores.found:
+            self._set_difference(
+                f"The database {self._store.database.name} was restored to an earlier state while this process ran. "
+                "Stop all processes, restore it again, and run `reserva migrate` before they start."
+            )
+        else:
+            self._set_difference(agreement.difference_from(deployment, self._store))
+
+    async def _write(self) -> int | None:
+        """Write the row; the beat that was there. If another process has reaped it, other sessions are needed."""
         sessions = self._driver.session_ids()
         self._row = self._row.model_copy(update={"sessions": sessions, "beat": self._row.beat + 1})
-        if await self._rows.put_process(self._row) and self._registered is not None:
+        earlier = await self._rows.put_process(self._row)
+        if earlier is None and self._registered is not None:
             log.warning("another process took this one for dead; it goes on with other sessions")
             self._driver.retire_sessions()
         self._registered = sessions
+        return earlier
 
     def _set_difference(self, difference: str | None) -> None:
         if difference is not None and difference != self._difference:

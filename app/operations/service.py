@@ -1,5 +1,6 @@
 """Readiness and metrics of this process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pymongo
@@ -17,6 +18,7 @@ VERIFY_SECONDS = 3.0
 
 ENDING = "This process has been asked to end."
 SILENT = "The database does not answer."
+REFUSING = "This process takes no bookings; its log says why."
 UNPREPARED = "The database is not prepared for this process; its log says what is missing."
 
 log = structlog.get_logger(__name__)
@@ -37,8 +39,16 @@ class Readiness:
 class Operations:
     """The readiness and the metrics of a process."""
 
-    def __init__(self, store: Store, shutdown: Shutdown) -> None:
+    def __init__(self, store: Store, shutdown: Shutdown, booking_obstacle: Callable[[], str | None]) -> None:
+        """Operations of a process.
+
+        Args:
+            store: Its database.
+            shutdown: Whether the process was asked to end.
+            booking_obstacle: Why its write path takes no bookings, for operators; None if it does.
+        """
         self._store = store
+        self._booking_obstacle = booking_obstacle
         self._shutdown = shutdown
         self._logged_reason: str | None = None
 
@@ -71,6 +81,8 @@ class Operations:
             return ENDING, ENDING
         if not await self._store.is_answering():
             return SILENT, SILENT
+        if (obstacle := self._booking_obstacle()) is not None:
+            return REFUSING, obstacle
         try:
             with pymongo.timeout(VERIFY_SECONDS):
                 await verify(self._store)

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bson import ObjectId
+from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Beat, Deployment, Process
 
@@ -24,11 +26,13 @@ class ProcessStore:
         found: list[Process] = await self.store.of(Process).find({"_id": {"$ne": own}}).to_list()
         return found
 
-    async def put_process(self, row: Process) -> bool:
-        """Write the row of a process; whether it was not there before."""
-        # Beanie has no replacement that inserts what is missing, and `save()` does not return which of the two it did.
-        result = await self.store.database["processes"].replace_one({"_id": row.id}, row.to_mongo(), upsert=True)
-        return result.upserted_id is not None
+    async def put_process(self, row: Process) -> int | None:
+        """Write the row of a process; the beat that it had before, or None if there was no row."""
+        # Beanie has no replacement that inserts what is missing and returns what it replaced.
+        before: BsonDocument | None = await self.store.database["processes"].find_one_and_replace(
+            {"_id": row.id}, row.to_mongo(), projection={"beat": 1}, upsert=True
+        )
+        return None if before is None else before.get("beat", 0)
 
     async def delete_process(self, identity: ObjectId, *, beat: int | None = None) -> None:
         """Delete the row of a process; where a beat is given, only if it was the last."""
@@ -53,9 +57,16 @@ class DeploymentStore:
             await self.store.insert(deployment)
 
     async def put_deployment(self, deployment: Deployment) -> None:
-        """Store the agreement in place of any other."""
-        # Beanie has no replacement that inserts what is missing.
-        await self.store.database["deployment"].replace_one(_DEPLOYMENT, deployment.to_mongo(), upsert=True)
+        """Store the agreement in place of any other; the count of beats goes on."""
+        # Beanie has no update that inserts what is missing.
+        await self.store.database["deployment"].update_one(_DEPLOYMENT, {"$set": deployment.to_mongo()}, upsert=True)
+
+    async def count_beat(self) -> Deployment | None:
+        """Count a heartbeat; the agreement with the new count, if there is one."""
+        counted: BsonDocument | None = await self.store.database["deployment"].find_one_and_update(
+            _DEPLOYMENT, {"$inc": {"beats": 1}}, return_document=ReturnDocument.AFTER
+        )
+        return None if counted is None else Deployment.model_validate(counted)
 
 
 @dataclass(frozen=True, slots=True)

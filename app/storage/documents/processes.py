@@ -43,11 +43,17 @@ class Beat(StoredDocument):
 
 
 class Deployment(StoredDocument):
-    """What all processes of a database must agree on, in one document; see `app.cluster.agreement`."""
+    """What all processes of a database must agree on, in one document; see `app.cluster.agreement`.
+
+    `made` is a random id of this document, and `beats` counts the heartbeats of all of them together: by both a
+    process notices that the database was restored (see `app.cluster.restores`).
+    """
 
     id: Name = "deployment"  # there is only this one
     mode: Literal["strict", "optimistic"]
     lifecycle: str
+    made: str | None = None
+    beats: int | None = None
 
     class Settings(StoredDocument.Settings):
         name = "deployment"

@@ -1,0 +1,159 @@
+"""Backups: a database that was dumped and restored is complete, and a restore under running processes is noticed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from app.booking import BookingService
+from app.cluster.restores import RestoreWatch
+from app.errors import Problem
+from app.http.shutdown import Shutdown
+from app.operations.service import Operations
+from app.storage.client import Store
+from app.storage.documents import Deployment
+from tests.support.api_client import RESERVATIONS, ApiClient
+from tests.support.backups import dump, restore
+from tests.support.commands import run_reserva
+from tests.support.http_client import serving
+from tests.support.step_driver import add_resource, booking_of
+from tests.support.times import HOUR, NINE
+
+ROOMS = ("room", "room-2", "room-3")
+
+
+@asynccontextmanager
+async def running(store: Store) -> AsyncIterator[BookingService]:
+    """A process that books."""
+    booking = BookingService(store)
+    await booking.start()
+    try:
+        yield booking
+    finally:
+        await booking.stop()
+
+
+async def refusal(booking: BookingService, hour: int) -> str | None:
+    """The name of the problem that a booking at that hour ends with; None if it is accepted."""
+    try:
+        await booking.book(booking_of(NINE + hour * HOUR))
+    except Problem as problem:
+        return problem.name
+    return None
+
+
+@pytest.mark.servers("wire")
+async def test_a_restored_database_is_complete(store: Store, database_url: str, tmp_path: Path) -> None:
+    """A dump that is restored lacks no guard and no index, holds no overlap, and answers a repeated key as before."""
+    body = {"startTime": NINE.isoformat(), "endTime": (NINE + HOUR).isoformat(), "notes": "window"}
+    keyed = {"Idempotency-Key": "once"}
+    async with serving(store) as client:
+        api = ApiClient(client, store)
+        for room in ROOMS:
+            await api.resource(room)
+        first = await api.request("POST", RESERVATIONS, json=body | {"resource": "room"}, headers=keyed)
+        for room in ROOMS[1:]:
+            await api.book(resource=room)
+        backup = await dump(store.database)
+
+    await restore(store.database, backup)
+    env = {"MONGODB_URL": database_url, "RESERVA_MODE": "auto"}
+    commands = [["migrate", "--check"], ["migrate"], ["reconcile", "--full"], ["audit", "--mongodb", database_url]]
+    ended = [await asyncio.to_thread(run_reserva, *command, cwd=tmp_path, **env) for command in commands]
+    async with serving(store) as client:
+        client.headers["Authorization"] = f"Bearer {api.token}"
+        api = ApiClient(client, store)
+        again = await api.request("POST", RESERVATIONS, json=body | {"resource": "room"}, headers=keyed)
+        taken = await api.request("POST", RESERVATIONS, json=body | {"resource": "room-2"})
+
+    assert [each.returncode for each in ended] == [0, 0, 0, 0], [each.stderr for each in ended]
+    assert (again.status_code, again.content) == (201, first.content)
+    assert taken.status_code == 409
+
+
+@pytest.mark.servers("wire")
+@pytest.mark.parametrize("started", ["before the dump", "after the dump"])
+async def test_a_restore_under_a_running_process_is_noticed(store: Store, started: str) -> None:
+    """A process whose database was restored to an earlier state books no more until it is started again."""
+    await add_resource(store)
+    async with running(store) as other:
+        await other.heartbeat.check_others()
+        backup = await dump(store.database) if started == "after the dump" else None
+        async with running(store) as booking:
+            backup = backup or await dump(store.database)
+            for _ in range(3):
+                await booking.heartbeat.check_others()
+            before = await refusal(booking, 0)
+            await restore(store.database, backup)
+            await booking.heartbeat.check_others()
+            after = [await refusal(booking, 1)]
+            await booking.heartbeat.check_others()
+            after.append(await refusal(booking, 1))
+            told = booking.heartbeat.obstacle or ""
+    async with running(store) as booking:
+        anew = await refusal(booking, 0)
+
+    assert before is None
+    assert after == ["unavailable", "unavailable"]
+    assert "restored to an earlier state" in told
+    assert "reserva migrate" in told
+    assert anew is None
+
+
+@pytest.mark.servers("wire")
+async def test_a_removed_agreement_is_noticed(store: Store) -> None:
+    """A process that finds the agreement of all processes gone takes it for a restore under way."""
+    await add_resource(store)
+    async with running(store) as booking:
+        await store.database.drop_collection("deployment")
+        await booking.heartbeat.check_others()
+
+        assert await refusal(booking, 0) == "unavailable"
+
+
+@pytest.mark.servers("wire")
+async def test_a_reaped_process_goes_on(store: Store) -> None:
+    """A process whose row another one removed, taking it for dead, is not mistaken for one of a restored database."""
+    await add_resource(store)
+    async with running(store) as booking:
+        await store.database["processes"].delete_many({})
+        await booking.heartbeat.check_others()
+
+        assert await refusal(booking, 0) is None
+
+
+@pytest.mark.servers("wire")
+async def test_it_shows_in_readiness(store: Store) -> None:
+    """The app of a restored database is not ready, and says so without naming anything of the database."""
+    async with running(store) as booking:
+        operations = Operations(store, Shutdown(), lambda: booking.heartbeat.obstacle)
+        before = await operations.readiness()
+        await store.database.drop_collection("deployment")
+        await booking.heartbeat.check_others()
+        after = await operations.readiness()
+
+    assert before.ready
+    assert (after.ready, after.reason) == (False, "This process takes no bookings; its log says why.")
+
+
+@pytest.mark.parametrize(
+    ("beats", "found"),
+    [
+        ([(None, 1, 10), (1, 2, 11), (2, 3, 14)], False),
+        ([(None, 1, 10), (None, 2, 12)], False),
+        ([(None, 1, 10), (3, 2, 11)], False),
+        ([(None, 1, 10), (1, 2, 11), (1, 3, 12)], True),
+        ([(None, 1, 10), (None, 2, 10)], True),
+        ([(None, 1, 10), (1, 2, 4), (2, 3, 5)], True),
+    ],
+    ids=["grows", "reaped", "one not acknowledged", "older row", "older count", "stays found"],
+)
+def test_counters(beats: list[tuple[int | None, int, int]], *, found: bool) -> None:
+    """Counters that grow are no restore, also where a row was reaped; one that shrank is, for good."""
+    watch = RestoreWatch()
+    for earlier, row_beat, all_beats in beats:
+        watch.note(earlier, row_beat, Deployment(mode="strict", lifecycle="x", beats=all_beats))
+
+    assert watch.found is found
