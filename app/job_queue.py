@@ -22,7 +22,9 @@ ALERT = "send_alerts"
 BEAT = "beat"
 """Scheduled: writes the heartbeat of the worker."""
 TIDY = "tidy_up"
-"""Scheduled: stores expired holds, completes reservations that have ended, and prunes old runs."""
+"""Scheduled: stores expired holds, and completes reservations that have ended."""
+PRUNE = "prune"
+"""Scheduled, once a day: removes old runs and stored answers."""
 
 QUEUE = "reserva:jobs"
 ANSWER_SECONDS = 3.0

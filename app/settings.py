@@ -52,7 +52,11 @@ class Settings(BaseSettings):
     """The worker completes what was confirmed and ended that many hours ago; 0: never."""
 
     runs_kept_days: int = Field(default=90, ge=0, le=3_650)
-    """The worker removes reconciliations that were asked for that many days ago and have ended; 0: never."""
+    """Reconciliations that were asked for that many days ago and have ended are removed; 0: never."""
+
+    answers_days: int = Field(default=30, ge=0, le=3_650)
+    """Answers to requests with an Idempotency-Key are removed after so many days, and their keys can be used anew; 0:
+    never."""
 
     lame_duck_seconds: int = Field(default=5, ge=0, le=300)
     """How long the app listens on after SIGTERM, not ready and closing connections; 0: not at all."""

@@ -4,17 +4,22 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
 from bson import ObjectId
 
 from app.booking import complete_ended, expire_lapsed
 from app.cluster import worker_heartbeat
 from app.cron import parse
+from app.operations import pruning
+from app.operations.pruning import PrunedKind
 from app.reconciliation import engine, schedule
 from app.reconciliation.alerts import Alerts
 from app.storage.client import Store
 from app.storage.documents import Run
 from app.storage.leases import OWNER
 from app.storage.runs import RunStore
+
+log = structlog.get_logger(__name__)
 
 Context = dict[Any, Any]
 """arq's, with our `store`, `alerts` and `settings`."""
@@ -63,15 +68,20 @@ async def send_alerts(ctx: Context) -> int:
 
 
 async def tidy_up(ctx: Context) -> dict[str, int]:
-    """Store expired holds, complete reservations that have ended (where that is configured), and prune old runs."""
+    """Store expired holds, and complete reservations that have ended, where that is configured."""
     store: Store = ctx["store"]
     hours: int = ctx["settings"].complete_after_hours
-    days: int = ctx["settings"].runs_kept_days
     return {
         "expired": await _repeat_until_none(lambda: expire_lapsed(store)),
         "completed": await complete_ended(store, hours),
-        "pruned": await _repeat_until_none(lambda: RunStore(store).prune(days)),
     }
+
+
+async def prune(ctx: Context) -> dict[PrunedKind, int]:
+    """Remove what is older than the settings say. Returns how many of each kind."""
+    removed = await pruning.prune(ctx["store"], ctx["settings"])
+    log.info("removed what is older than the settings say", **removed)
+    return removed
 
 
 async def _carry_out_all(ctx: Context) -> int:

@@ -37,6 +37,10 @@ TIDY_SECOND = 30
 """Once a minute, away from the runs that begin with it."""
 TIDY_SECONDS = 55
 
+PRUNE_HOUR, PRUNE_MINUTE = 3, 10
+"""Once a day, in UTC, away from runs that begin with an hour."""
+PRUNE_SECONDS = 6 * 3600
+
 ALERT_SECONDS = 10
 """Between two searches for findings without an alert; a run that opens findings queues the job as well."""
 ALERT_TIMEOUT_SECONDS = 300
@@ -106,6 +110,7 @@ class WorkerSettings:
             timeout=ALERT_TIMEOUT_SECONDS,
         ),
         cron(jobs.tidy_up, name=job_queue.TIDY, second=TIDY_SECOND, timeout=TIDY_SECONDS),
+        cron(jobs.prune, name=job_queue.PRUNE, hour=PRUNE_HOUR, minute=PRUNE_MINUTE, second=0, timeout=PRUNE_SECONDS),
     ]
     on_startup = startup
     on_shutdown = shutdown

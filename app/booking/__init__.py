@@ -3,7 +3,8 @@
 `service` is the public interface. Its intents (`intents`; `book`, `change`, `confirm_extend_close`, `group`, `edit`,
 `import_rows`) say what they must read and judge themselves. `committer` queues them (`queue`) and puts them into
 batches (`batch`); a driver runs each batch as one `transaction`, which reads a `snapshot`, judges, `writes` and commits
-(`commit`). `closing` and `expiry` change a status that adds no load, without a transaction.
+(`commit`). `closing` and `expiry` change a status that adds no load, without a transaction; `pruning` removes old
+answers.
 """
 
 from app.booking.book import Book
@@ -16,6 +17,7 @@ from app.booking.import_rows import ACTOR_IMPORT, BookRow, ChangeRow, import_key
 from app.booking.intents import DEADLINE_SECONDS
 from app.booking.outcomes import Refused, Stranded, overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_service_given
+from app.booking.pruning import prune_answers
 from app.booking.service import BookingService
 from app.booking.snapshot import missing_guard
 from app.booking.stranding_survey import Stretch, Survey, read_blocking_rows, survey_of
@@ -50,6 +52,7 @@ __all__ = [
     "key_hash",
     "missing_guard",
     "overloaded",
+    "prune_answers",
     "read_blocking_rows",
     "request_hash",
     "survey_of",

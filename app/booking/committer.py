@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 QUEUE_LIMIT = 8_192
 DUPLICATE_KEY = 11_000
+KEY_LOOKUPS_MAX = 2  # pruning and another request can each make one useless
 CONFLICTS_BEFORE_PRIORITY = 3
 """An intent whose batches lost so many write conflicts requests priority on its guards."""
 
@@ -219,18 +220,16 @@ class Committer:
             elif not isinstance(outcome, WriteConflict):
                 resolve(ticket, outcome)
 
-    async def _outcomes(
-        self, slot: int, tickets: list[AnyTicket], *, duplicate: bool = False
-    ) -> "list[Outcome | WriteConflict]":
+    async def _outcomes(self, slot: int, tickets: list[AnyTicket], lookups: int = 0) -> "list[Outcome | WriteConflict]":
         """One outcome a ticket. An error that cannot be attributed to one intent bisects the batch.
 
-        After a key that was used, or a duplicate, the batch runs once more and looks the keys up first, which finds the
-        replay, or the batch's own row if the driver had repeated the insert.
+        After a key that was used, or a duplicate, the batch looks the keys up first, which finds the replay, or the
+        batch's own row if the driver had repeated the insert; neither if the key was pruned just then and used anew.
         """
         loop = asyncio.get_running_loop()
         intents = [ticket.intent for ticket in tickets]
         atomic = self.driver.atomic
-        batch = Batch(intents, self.rules, self.branches_per_find, self.clock(), self.owner, atomic, duplicate)
+        batch = Batch(intents, self.rules, self.branches_per_find, self.clock(), self.owner, atomic, lookups > 0)
         for ticket in tickets:
             ticket.batch = batch
         batch.abandoned = any(ticket.future.done() for ticket in tickets)
@@ -242,8 +241,8 @@ class Committer:
         except (WriteConflict, Problem) as error:  # a Problem of the whole batch: this process must not book
             return [error] * len(tickets)
         except Exception as error:  # noqa: BLE001  # an error of one intent must not reach the others
-            if (isinstance(error, KeyUsed) or DUPLICATE_KEY in codes_of(error)) and not duplicate:
-                return await self._outcomes(slot, tickets, duplicate=True)
+            if (isinstance(error, KeyUsed) or DUPLICATE_KEY in codes_of(error)) and lookups < KEY_LOOKUPS_MAX:
+                return await self._outcomes(slot, tickets, lookups + 1)
             if (failure := transient_failure(error)) is not None:
                 return [failure] * len(tickets)
             if len(tickets) == 1:

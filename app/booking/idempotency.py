@@ -3,13 +3,15 @@
 A key commits together with the reservation of its request, so there is never a key without its booking. The answer is
 stored on the reservation that was made; an answer about several reservations has a document of its own. Keys are stored
 as hashes of the API key's id, the route and the client's key, so that one caller's keys are invisible to another. A
-refused request stores nothing, so that its repetition is judged afresh.
+refused request stores nothing, so that its repetition is judged afresh. Keys and answers are removed after some weeks
+(`app.booking.pruning`), and texts in an answer with the customer whose they are (`app.booking.erasure`).
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, Never, TypeVar
 
 from pydantic import ValidationError
@@ -17,7 +19,13 @@ from pydantic import ValidationError
 from app.booking.outcomes import Accepted
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
-from app.storage.reservation_steps import ANSWERS, answers_in, read_answer_records, read_answers_of_reservations
+from app.storage.reservation_steps import (
+    ANSWERS,
+    answer_record,
+    answers_in,
+    read_answer_records,
+    read_answers_of_reservations,
+)
 from app.storage.steps import Steps
 
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -46,8 +54,12 @@ class Token(Generic[T_contra]):
     render: Callable[[T_contra], StoredAnswer]
     own_document: bool = False
 
-    def store_answer(self, accepted: Accepted[T_contra]) -> StoredAnswer:
+    def store_answer(self, accepted: Accepted[T_contra], at: datetime) -> StoredAnswer:
         """Add the answer to the writes of the accepted intent, so that both commit together.
+
+        Args:
+            accepted: What is written and answered.
+            at: The time of the request.
 
         Raises:
             TypeError: the answer is to be stored on the reservation that was made, and none was made.
@@ -56,12 +68,17 @@ class Token(Generic[T_contra]):
         if self.own_document:
             if not accepted.writes:  # nothing had to change: the answer alone is new
                 accepted.proof = (ANSWERS, {"_id": self.key})
-            accepted.documents.append((ANSWERS, {"_id": self.key, **answer.model_dump(by_alias=True)}))
+            accepted.documents.append(answer_record(self.key, answer, at, _all_of(accepted.value)))
         elif isinstance(accepted.value, Reservation):
             accepted.value.idempotency_key, accepted.value.idempotency = self.key, answer
         else:
             raise TypeError("only a reservation can carry its answer")
         return answer
+
+
+def _all_of(value: object) -> list[Reservation]:
+    """The reservations that an answer about several is about."""
+    return [each for each in value if isinstance(each, Reservation)] if isinstance(value, list) else []
 
 
 AnyToken = Token[Never]

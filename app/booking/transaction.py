@@ -146,7 +146,7 @@ def judge_all(intents: Sequence[AnyIntent], view: View) -> Steps[dict[ObjectId, 
         if isinstance(outcome, Accepted):
             refusals.clear()
             if intent.token:
-                answers[intent.token.key] = intent.token.store_answer(outcome)
+                answers[intent.token.key] = intent.token.store_answer(outcome, intent.operation.generation_time)
         elif isinstance(outcome, Refused) and question is not None:
             refusals[question] = outcome
     refused = [intent for intent in intents if intent.token and intent.token.key not in answers]

@@ -1,11 +1,12 @@
 """The steps on reservations, and on the answers stored under Idempotency-Keys, in a transaction of the write path."""
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 
 from bson import ObjectId
 
 from app.storage.bson_types import BsonDocument, Filter
-from app.storage.documents import Group, IdempotencyRecord, Reservation
+from app.storage.documents import Group, IdempotencyRecord, Reservation, StoredAnswer
 from app.storage.reservation_updates import STAMP
 from app.storage.reservations import RESERVATIONS
 from app.storage.steps import Step, by_ids, find, insert
@@ -58,3 +59,11 @@ def read_answer_records(keys: Collection[str]) -> Step:
 def group_record(group: ObjectId, members: Sequence[Reservation]) -> tuple[str, BsonDocument]:
     """The collection and the document of a new group."""
     return Group.Settings.name, {"_id": group, "reservations": [each.id for each in members]}
+
+
+def answer_record(
+    key: str, answer: StoredAnswer, at: datetime, reservations: Sequence[Reservation]
+) -> tuple[str, BsonDocument]:
+    """The collection and the document of a new answer about several reservations, given at an instant."""
+    about: BsonDocument = {"_id": key, "at": at, "reservations": [each.id for each in reservations]}
+    return ANSWERS, about | answer.model_dump(by_alias=True)

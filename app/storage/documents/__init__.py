@@ -27,7 +27,7 @@ from app.storage.documents.guards import Guard, GuardRow, Occupancy, RulesId, se
 from app.storage.documents.keys import Key
 from app.storage.documents.processes import Beat, Deployment, Process
 from app.storage.documents.reservations import Group, HistoryEntry, IdempotencyRecord, Reservation, StoredAnswer
-from app.storage.documents.runs import Delivery, Lease, QueuedRun, Run, RunKind, RunState
+from app.storage.documents.runs import Delivery, Lease, QueuedRun, Run, RunKind, RunState, Watermark
 
 DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Resource,
@@ -46,6 +46,7 @@ DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Process,
     Beat,
     Deployment,
+    Watermark,
 )
 """Every kind of document; each names its collection and its indexes."""
 
@@ -86,6 +87,7 @@ __all__ = [
     "StoredDocument",
     "SubDocument",
     "TimeOff",
+    "Watermark",
     "WeeklyWindow",
     "bound",
     "service_row",

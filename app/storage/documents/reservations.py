@@ -149,14 +149,23 @@ class Group(StoredDocument):
 class IdempotencyRecord(StoredDocument):
     """The stored answer of a request about several reservations; its id is the hash of the Idempotency-Key.
 
-    It is written in the transaction of the reservations, with the fields of a `StoredAnswer`.
+    It is written in the transaction of the reservations, with the fields of a `StoredAnswer`, the ids of the
+    reservations, and the time of the request.
     """
 
     id: Name  # this is a hash
+    at: datetime | None = None
+    reservations: list[PydanticObjectId] | None = None
     request_hash: str
     status: int
     headers: dict[str, str]
     body: str
 
     class Settings(StoredDocument.Settings):
+        """Old answers are pruned by their time; those about a customer's reservations are found when it is erased."""
+
         name = "answers"
+        indexes: ClassVar = [
+            IndexModel([("at", ASCENDING)], name="answer_at"),
+            IndexModel([("reservations", ASCENDING)], name="answer_reservations"),
+        ]

@@ -1,4 +1,4 @@
-"""Runs of reconciliation, the queue of them, and the leases of what one process does at a time."""
+"""Runs of reconciliation, the queue of them, the leases of what one process does at a time, and watermarks."""
 
 from datetime import datetime
 from typing import ClassVar, Literal, TypeAlias
@@ -96,3 +96,13 @@ class QueuedRun(StoredDocument):
 
     class Settings(StoredDocument.Settings):
         name = "awaited"
+
+
+class Watermark(StoredDocument):
+    """How far a task that goes through a collection by id has come: `reached` and everything before it is done."""
+
+    id: Name  # a watermark has the name of its task
+    reached: PydanticObjectId
+
+    class Settings(StoredDocument.Settings):
+        name = "watermarks"

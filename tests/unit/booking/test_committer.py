@@ -486,7 +486,7 @@ def duplicates() -> BulkWriteError:
 
 @pytest.mark.parametrize("error", [duplicate, duplicates])
 async def test_a_duplicate_key_goes_again_from_the_first_step(driver: Scripted, error: Callable[[], Exception]) -> None:
-    """Whole and once: the second time its replays and its own rows are found, or the index names an intent."""
+    """Whole: the second time its replays and its own rows are found, or the index names an intent."""
     committer = committer_over(driver)
     tasks = submit(committer, "a", "b")
 
@@ -499,6 +499,21 @@ async def test_a_duplicate_key_goes_again_from_the_first_step(driver: Scripted, 
 
     assert all(isinstance(outcome, Intent) for outcome in outcomes)
     assert [names(batch) for batch in driver.seen] == [["a", "b"], ["a", "b"]]
+
+
+async def test_a_key_that_was_pruned_and_used_meanwhile_is_looked_up_again(driver: Scripted) -> None:
+    """The first look finds nothing, as the key was pruned, and the insert meets what another request made of it."""
+    committer = committer_over(driver)
+    tasks = submit(committer, "a")
+
+    def third_time(batch: Batch) -> list[Outcome]:
+        if len(driver.seen) < 3:
+            raise duplicate()
+        return accept(batch)
+
+    (outcome,) = await settle(driver, tasks, third_time)
+
+    assert isinstance(outcome, Intent)
 
 
 async def test_a_duplicate_that_stays_one_ends(driver: Scripted) -> None:

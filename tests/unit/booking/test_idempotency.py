@@ -12,6 +12,7 @@ from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.steps import Step
 from tests.support.booking_view import stored_row
+from tests.support.times import NINE
 
 ANSWER = StoredAnswer(request_hash="h", status=201, headers={"ETag": '"1"'}, body="{}")
 
@@ -61,7 +62,7 @@ class TestStored:
         made = Reservation.model_validate(stored_row())
         accepted = Accepted(made, proof=("reservations", {"_id": made.id}), inserts=[made])
 
-        assert token().store_answer(accepted) == ANSWER
+        assert token().store_answer(accepted, NINE) == ANSWER
         assert (made.idempotency_key, made.idempotency) == ("k", ANSWER)
         assert accepted.documents == []
 
@@ -69,24 +70,25 @@ class TestStored:
         """About several reservations; what was made carries nothing, and keeps its proof."""
         made = Reservation.model_validate(stored_row())
         accepted = Accepted([made], proof=("reservations", {"_id": made.id}), inserts=[made])
-        token(own_document=True).store_answer(accepted)
+        token(own_document=True).store_answer(accepted, NINE)
 
         ((collection, document),) = accepted.documents
         assert (collection, document["_id"], document["requestHash"], document["body"]) == ("answers", "k", "h", "{}")
+        assert (document["at"], document["reservations"]) == (NINE, [made.id])
         assert made.idempotency_key is None
         assert accepted.proof == ("reservations", {"_id": made.id})
 
     def test_alone_where_nothing_had_to_change(self) -> None:
         """Then the answer is what proves that the commit was applied."""
         accepted = Accepted(list[Reservation](), proof=("reservations", {"_id": ObjectId()}))
-        token(own_document=True).store_answer(accepted)
+        token(own_document=True).store_answer(accepted, NINE)
 
         assert accepted.proof == ("answers", {"_id": "k"})
 
     def test_never_beside_what_cannot_carry_it(self) -> None:
         """That would be a key without its answer."""
         with pytest.raises(TypeError):
-            token().store_answer(Accepted([1], proof=("", {})))
+            token().store_answer(Accepted([1], proof=("", {})), NINE)
 
 
 class TestRead:
