@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 from arq.connections import ArqRedis
+from arq.constants import in_progress_key_prefix
 from redis.exceptions import RedisError
 
 RECONCILE = "reconcile_reservations"
@@ -68,6 +69,17 @@ def deserialize(stored: bytes) -> dict[str, Any]:
     if not 0 <= job["et"] <= _MILLIS_MAX:
         raise ValueError("this is no time")
     return job
+
+
+async def overdue_jobs(redis: ArqRedis, before: int, most: int) -> list[str]:
+    """The ids of up to `most` jobs that were to begin before an instant, in milliseconds, and that no worker has begun.
+
+    Raises:
+        redis.exceptions.RedisError: Redis failed.
+    """
+    due: list[bytes] = await redis.zrangebyscore(QUEUE, "-inf", before, start=0, num=most)
+    begun = await redis.mget([in_progress_key_prefix.encode() + job for job in due]) if due else []
+    return [job.decode(errors="replace") for job, mark in zip(due, begun, strict=True) if mark is None]
 
 
 class Queue:

@@ -22,6 +22,7 @@ _COMMANDS = {
     "reconcile": ("app.cli.reconcile:reconcile", "Find resources that are booked above their capacity."),
     "findings": ("app.cli.findings:findings", "Review what is booked above capacity."),
     "prune": ("app.cli.prune:prune", "Remove runs and stored answers that are too old."),
+    "doctor": ("app.cli.doctor:doctor", "Look for what is wrong, with the remedy."),
     "health": ("app.cli.health:health", "Ask whether the app or the worker is well."),
     "audit": ("app.cli.audit:audit_", "Find conflicts in a database of another program, without writing."),
     "bench": ("app.cli.bench:bench", "Set Reserva beside other ways to book, on this machine."),

@@ -17,6 +17,7 @@ from granian.log import LogLevels
 from app import logs
 from app.cli.address import published_address
 from app.cli.common import CommandFailed, environment, explain_failures, export, open_store, read_configuration
+from app.cli.open_files import CONNECTIONS, OTHER_FILES
 from app.cli.start import log_start
 from app.cli.supervisor import Supervisor
 from app.os_process import CannotListen, die_with_parent, ensure_free, free_port
@@ -33,12 +34,8 @@ DRAIN_SECONDS = 20
 PRODUCT = "app.main:create"
 """The factory of the app."""
 
-CONNECTIONS = 10_000
 IDLE_SECONDS = 30
 """The time of a connection for the whole head of a request, also of the next one: idle for longer, it is closed."""
-
-_OTHER_FILES = 256
-"""Open files of a process besides the connections of clients."""
 
 log = structlog.get_logger(__name__)
 
@@ -124,12 +121,12 @@ def _connections_per_process(connections: int, workers: int) -> int:
     """The connections of each process: its share, or what the limit of open files allows."""
     share = max(connections // workers, 1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = share + _OTHER_FILES
+    needed = share + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         if soft < needed:
-            share = max(soft - _OTHER_FILES, 1)
+            share = max(soft - OTHER_FILES, 1)
             log.warning("the limit of open files (ulimit -n) leaves fewer connections", each_process=share)
     return share
 

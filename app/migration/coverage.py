@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, replace
 
 from app.domain.ids import ResourceId, ServiceId
 from app.migration.booked import Booked, read_booked
-from app.migration.report import MigrationFinding, MigrationReport, Note, NoteKind, OnProgress, counted, number
+from app.migration.report import (
+    MigrationFinding,
+    MigrationReport,
+    Note,
+    NoteKind,
+    OnProgress,
+    counted,
+    ignore_progress,
+    number,
+)
 from app.storage.bson_types import BsonDocument
 from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
@@ -86,7 +95,27 @@ class Coverage:
 
 
 async def survey_coverage(store: Store, on_progress: OnProgress) -> Coverage:
-    """Survey the catalogue and its guards; nothing is changed.
+    """Survey the catalogue and its guards, and every reservation; nothing is changed."""
+    coverage, resources, guards = await _survey_catalogue(store, on_progress)
+    coverage.booked = await read_booked(store, frozenset(resources), on_progress)
+    reaches = coverage.booked.reaches
+    coverage.low = sorted(each for each in reaches.keys() & guards.keys() if not covers(guards[each], reaches[each]))
+    async for difference in _unlisted(store, coverage.booked):
+        coverage.unlisted += {each.resource for each in difference.missing} | {*difference.wrong_flags}
+    coverage.unlisted.sort()
+    return coverage
+
+
+async def survey_catalogue(store: Store) -> Coverage:
+    """Survey the catalogue and its guards without the reservations: reaches and occupancies are not compared."""
+    coverage, _, _ = await _survey_catalogue(store, ignore_progress)
+    return coverage
+
+
+async def _survey_catalogue(
+    store: Store, on_progress: OnProgress
+) -> tuple[Coverage, list[ResourceId], dict[str, BsonDocument]]:
+    """What the catalogue lacks, its resources, and the guards by their ids.
 
     Resources are read before guards: a resource that is made meanwhile has its guard before it.
     """
@@ -101,13 +130,7 @@ async def survey_coverage(store: Store, on_progress: OnProgress) -> Coverage:
     wanted = [*resources, *map(service_row, services)]
     coverage.missing = [each for each in wanted if each not in guards]
     coverage.pools = await incomplete_pools(store, services)
-    coverage.booked = await read_booked(store, frozenset(resources), on_progress)
-    reaches = coverage.booked.reaches
-    coverage.low = sorted(each for each in reaches.keys() & guards.keys() if not covers(guards[each], reaches[each]))
-    async for difference in _unlisted(store, coverage.booked):
-        coverage.unlisted += {each.resource for each in difference.missing} | {*difference.wrong_flags}
-    coverage.unlisted.sort()
-    return coverage
+    return coverage, resources, guards
 
 
 async def _unlisted(store: Store, booked: Booked) -> AsyncIterator[Difference]:

@@ -87,8 +87,9 @@ class MigrationReport:
 
 
 def number(count: int, noun: str) -> str:
-    """`1 guard`, `10,000 guards`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """`1 guard`, `10,000 guards`, `2 processes`."""
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{'' if count == 1 else ending}"
 
 
 def examples(ids: Collection[str], most: int = EXAMPLES) -> str:

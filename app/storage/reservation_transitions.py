@@ -12,7 +12,7 @@ from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorCollection
 
 from app.domain.ids import ResourceId
-from app.storage.bson_types import BsonDocument
+from app.storage.bson_types import BsonDocument, Filter
 from app.storage.client import Store
 from app.storage.concerns import MAJORITY
 from app.storage.reservation_updates import HistoryLine, reservation_update
@@ -49,7 +49,7 @@ class ReservationTransitions:
 
     def find_lapsed(self, at: datetime) -> AsyncIterator[ReadVersion]:
         """The holds that expired at an instant or before, and are not marked as expired."""
-        return self._find({"status": "pending"} | _lapsed(at))
+        return self._find(lapsed_holds(at))
 
     async def find_ended(self, resources: Sequence[ResourceId], before: datetime) -> AsyncIterator[ReadVersion]:
         """The confirmed reservations of these resources that ended at an instant or before, by the conflict lookup."""
@@ -85,6 +85,11 @@ class ReservationTransitions:
         lapsed = {} if lapsed_at is None else _lapsed(lapsed_at)
         known = {"_id": row.id, "version": row.version, "status": line.get("from"), **lapsed}
         return bool((await self._rows.update_one(known, reservation_update(line))).modified_count)
+
+
+def lapsed_holds(at: datetime) -> Filter:
+    """The filter of the holds that expired at an instant or before, and are not marked as expired."""
+    return {"status": "pending", **_lapsed(at)}
 
 
 def _lapsed(at: datetime) -> dict[str, object]:

@@ -212,9 +212,9 @@ class RunStore:
 
     async def queued(self) -> tuple[int, Run | None]:
         """How many runs wait, and the oldest of them."""
-        waiting = self.store.of(Run).find({"state": "queued"})
+        waiting = self.store.of(Run).find(queued_runs())
         oldest: Run | None = await waiting.sort("_id").first_or_none()
-        return await self.store.of(Run).find({"state": "queued"}).count(), oldest
+        return await self.store.of(Run).find(queued_runs()).count(), oldest
 
     async def prune(self, days: int) -> int:
         """Remove runs that were asked for so many days ago and have ended; how many. 0 days: none.
@@ -231,6 +231,11 @@ class RunStore:
         if found:
             await self.store.database[_RUNS].delete_many({"_id": {"$in": found}})
         return len(found)
+
+
+def queued_runs() -> Filter:
+    """The filter of the runs that wait."""
+    return {"state": "queued"}
 
 
 def _queue_name(run: Run) -> str:

@@ -60,6 +60,7 @@ def test_help_of_a_command(command: str) -> None:
         ["bench", "--rounds", "0"],
         ["bench", "--connections", "none"],
         ["bench", "--workers", "2"],
+        ["doctor", "--nonsense"],
     ],
     ids=" ".join,
 )
@@ -71,7 +72,7 @@ def test_bad_option(arguments: list[str]) -> None:
     assert "Usage: reserva" in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["serve --port 0", "migrate", "reconcile", "keys list", "import rows.csv"])
+@pytest.mark.parametrize("command", ["serve --port 0", "migrate", "reconcile", "keys list", "import rows.csv", "doctor"])
 def test_wrong_database(command: str, tmp_path: Path) -> None:
     """A database that cannot be reached is one sentence that says what to check, and exit code 2."""
     (tmp_path / "rows.csv").write_text("reference,resource,startTime,endTime\n")
@@ -121,6 +122,7 @@ def test_wrong_setting() -> None:
         "reconcile",
         "keys list",
         "dev --port 0",
+        "doctor",
         f"audit --mongodb {NOWHERE}",
         f"bench --mongodb {NOWHERE}",
     ],

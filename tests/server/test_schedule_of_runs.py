@@ -1,7 +1,7 @@
 """Scheduled runs: what is due by the clock and the stored runs, retried, abandoned and pruned."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,24 +11,15 @@ from app.cron import last_until, parse
 from app.reconciliation import engine, schedule
 from app.reconciliation.reconciler import Reconciler
 from app.storage.client import Store
-from app.storage.documents import Run, RunKind
+from app.storage.documents import Run
 from app.storage.leases import DEAD_SECONDS
-from app.storage.runs import ENDED, RETRY_MINUTES, RunStore
+from app.storage.runs import RETRY_MINUTES, RunStore
+from tests.support.run_rows import insert_run
 from tests.support.times import HOUR, MINUTE
 
 pytestmark = pytest.mark.servers("any")
 
 HOURLY = parse("0 * * * *")
-
-
-async def made(store: Store, kind: RunKind, at: datetime, state: str = "succeeded", **fields: Any) -> ObjectId:
-    """A run that was asked for and begun at that time."""
-    row = {"kind": kind, "state": state, "createdAt": at, "startedAt": at, "beatAt": at, **fields}
-    if state in ENDED:
-        row["finishedAt"] = at
-    identity = ObjectId(ObjectId.from_datetime(at).binary[:4] + ObjectId().binary[4:])
-    await store.database["reconciliations"].insert_one({"_id": identity, **row})
-    return identity
 
 
 async def states(store: Store) -> dict[ObjectId, str]:
@@ -46,7 +37,7 @@ async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> No
     """A run is due once for each time of the line unless one has begun since then; the day's first is full."""
     time = last_until(HOURLY, store.clock.now())
     midnight = time.replace(hour=0)
-    await made(store, "full", midnight - 3 * MINUTE)
+    await insert_run(store, "full", midnight - 3 * MINUTE)
     first = await schedule.enqueue_due(store, HOURLY)
     again = await schedule.enqueue_due(store, HOURLY)
     assert first is not None
@@ -65,14 +56,14 @@ async def test_a_time_that_passed_without_a_run_is_caught_up(store: Store) -> No
 async def test_what_was_begun_since_is_not_due(store: Store, state: str) -> None:
     """A run that has begun since makes none due, whatever its state: failed runs have retries of their own."""
     time = last_until(HOURLY, store.clock.now())
-    await made(store, "full", time, state)
+    await insert_run(store, "full", time, state)
 
     assert await schedule.enqueue_due(store, HOURLY) is None
 
 
 async def test_less_than_what_is_due_does_not_do(store: Store) -> None:
     """An incremental run that has begun since does not replace the day's full run."""
-    await made(store, "incremental", last_until(HOURLY, store.clock.now()))
+    await insert_run(store, "incremental", last_until(HOURLY, store.clock.now()))
     due = await schedule.enqueue_due(store, HOURLY)
 
     assert due is not None
@@ -131,8 +122,8 @@ async def test_a_failed_run_is_not_retried_after_an_equal_request(
 ) -> None:
     """A later run of the same scope replaces the retry, whatever its state, and the failed run gets no other."""
     now = store.clock.now()
-    await made(store, at=now - HOUR, state="failed", retryAt=now - MINUTE, **failed)
-    await made(store, at=now - MINUTE, **since)
+    await insert_run(store, at=now - HOUR, state="failed", retryAt=now - MINUTE, **failed)
+    await insert_run(store, at=now - MINUTE, **since)
     again = await RunStore(store).enqueue_retries()
 
     assert bool(again) == tried
@@ -144,9 +135,9 @@ async def test_a_failed_run_is_not_retried_after_an_equal_request(
 async def test_the_silent_are_given_up_so_often_and_no_more(store: Store) -> None:
     """Another run takes the place of one whose process died, but not of one that ended a process again and again."""
     silent = store.clock.now() - timedelta(seconds=DEAD_SECONDS + 1)
-    await made(store, "full", silent, "running", owner="worker", tries=1)
-    await made(store, "incremental", silent, "running", owner="worker", tries=1 + len(RETRY_MINUTES))
-    await made(store, "resource", store.clock.now(), "running", owner="worker", resource="a")
+    await insert_run(store, "full", silent, "running", owner="worker", tries=1)
+    await insert_run(store, "incremental", silent, "running", owner="worker", tries=1 + len(RETRY_MINUTES))
+    await insert_run(store, "resource", store.clock.now(), "running", owner="worker", resource="a")
     asked = await RunStore(store).abandon_dead()
 
     assert [(run.kind, run.tries) for run in asked] == [("full", 2)]
@@ -157,10 +148,13 @@ async def test_old_runs_are_pruned_but_never_the_last_that_succeeded(store: Stor
     """What has ended is removed so many days after it was asked for, whatever became of it; 0 days remove nothing."""
     now = store.clock.now()
     old, older = now - timedelta(days=91), now - timedelta(days=92)
-    gone = [await made(store, "full", older), await made(store, "resource", older, "failed")]
-    gone.append(await made(store, "incremental", older, "abandoned"))
-    stay = [await made(store, "full", old), await made(store, "resource", older, resource="a")]
-    stay += [await made(store, "incremental", older, "queued"), await made(store, "incremental", now, "failed")]
+    gone = [await insert_run(store, "full", older), await insert_run(store, "resource", older, "failed")]
+    gone.append(await insert_run(store, "incremental", older, "abandoned"))
+    stay = [await insert_run(store, "full", old), await insert_run(store, "resource", older, resource="a")]
+    stay += [
+        await insert_run(store, "incremental", older, "queued"),
+        await insert_run(store, "incremental", now, "failed"),
+    ]
     assert await RunStore(store).prune(0) == 0
     assert await RunStore(store).prune(93) == 0
     assert await RunStore(store).prune(90) == len(gone)

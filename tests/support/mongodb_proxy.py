@@ -1,6 +1,7 @@
 """A proxy of MongoDB that loses or delays the messages and answers that a test names by their command."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +15,9 @@ from app.storage.client import Store, connect
 from tests.support.step_driver import running_booking_service
 
 _HEADER, _OP_MSG, _DOCUMENT = 16, 2013, 21
+
+_LOCAL_TIME = re.compile(rb"(\x09localTime\x00)(.{8})", re.DOTALL)
+"""The server's clock in an answer: a date of eight bytes."""
 
 Wanted = Callable[[dict[str, Any]], bool]
 
@@ -57,6 +61,8 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self.url = ""
+        self.clock_ahead_ms = 0
+        """By how much the server's clock reads later here than it is."""
 
     def lose(self, wanted: Wanted, *, times: int | None = None) -> Fault:
         """The wanted commands never arrive, and are not answered."""
@@ -120,7 +126,7 @@ class Proxy:
         inner, outer = await asyncio.open_connection(self._target.hostname, self._target.port)
         unanswered: set[int] = set()
         delayed = False
-        answers = asyncio.create_task(_answers(inner, writer, unanswered))
+        answers = asyncio.create_task(self._answers(inner, writer, unanswered))
         try:
             with suppress(asyncio.IncompleteReadError, ConnectionError):
                 while True:
@@ -141,21 +147,24 @@ class Proxy:
             outer.close()
             answers.cancel()
 
+    async def _answers(self, inner: asyncio.StreamReader, writer: asyncio.StreamWriter, unanswered: set[int]) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                message = await _message(inner)
+                if _number(message, 8) not in unanswered:
+                    writer.write(_LOCAL_TIME.sub(self._shifted, message) if self.clock_ahead_ms else message)
+        writer.close()
+
+    def _shifted(self, time: re.Match[bytes]) -> bytes:
+        shifted = int.from_bytes(time[2], "little") + self.clock_ahead_ms
+        return time[1] + shifted.to_bytes(8, "little")
+
     def _met(self, message: bytes) -> Fault | None:
         if _number(message, 12) != _OP_MSG:
             return None
         length = _number(message, _DOCUMENT)
         command = bson.decode(message[_DOCUMENT : _DOCUMENT + length])
         return next((fault for fault in self._faults if fault.meant(command)), None)
-
-
-async def _answers(inner: asyncio.StreamReader, writer: asyncio.StreamWriter, unanswered: set[int]) -> None:
-    with suppress(asyncio.IncompleteReadError, ConnectionError):
-        while True:
-            message = await _message(inner)
-            if _number(message, 8) not in unanswered:
-                writer.write(message)
-    writer.close()
 
 
 async def _message(reader: asyncio.StreamReader) -> bytes:

@@ -1,0 +1,75 @@
+"""`reserva doctor`: looks at everything that a deployment rests on, and names what is wrong with its remedy."""
+
+import resource
+from collections import Counter
+from collections.abc import Sequence
+
+import click
+import pymongo
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.common import DONE, FOUND, asynchronous, console, read_configuration, render_text, result, write_line
+from app.cli.open_files import CONNECTIONS, OTHER_FILES
+from app.migration.report import number
+from app.operations.doctor.examination import Line, examine
+from app.operations.doctor.observation import State
+from app.operations.doctor.subject import OpenFiles, read_subject
+from app.storage.client import connect
+from app.storage.values import printable
+
+_READING_SECONDS = 10.0
+"""How long the servers may take to say what all checks need."""
+_COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+@click.command(epilog="Example:  MONGODB_URL=mongodb://db:27017/?replicaSet=rs0 REDIS_URL=redis://queue reserva doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
+@asynchronous
+async def doctor(*, as_json: bool) -> int:
+    """Look at servers, indexes, plans, transactions, clocks, limits, the worker, runs, keys and settings.
+
+    Each line is ok, a warning or a problem, with its remedy. Nothing that it writes stays. The exit code is 1 if there
+    is a problem.
+    """
+    settings = read_configuration()
+    store = await connect(settings, mode="auto", appname="reserva doctor")  # a lack of transactions is one of the lines
+    try:
+        with pymongo.timeout(_READING_SECONDS):
+            subject = await read_subject(store, settings, _open_files())
+        lines = [line async for line in examine(subject)]
+    finally:
+        await store.close()
+    counts = Counter(line.observation.state for line in lines)
+    if as_json:
+        result({"problems": counts["problem"], "warnings": counts["warning"], "checks": [*map(_json, lines)]})
+    else:
+        write_line(_table(lines))
+        console.print(
+            f"{number(counts['problem'], 'problem')}, {number(counts['warning'], 'warning')}, {counts['ok']} ok."
+        )
+    return FOUND if counts["problem"] else DONE
+
+
+def _open_files() -> OpenFiles:
+    """The limit to which `serve` raises its own, and what it needs for its connections."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + OTHER_FILES
+    return OpenFiles(wanted if hard == resource.RLIM_INFINITY else hard, wanted)
+
+
+def _json(line: Line) -> dict[str, str]:
+    observation = line.observation
+    found = {"check": line.check, "state": observation.state, "detail": observation.detail}
+    return found if observation.remedy is None else {**found, "remedy": observation.remedy}
+
+
+def _table(lines: Sequence[Line]) -> str:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(2):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for check, observation in lines:
+        words = " ".join(filter(None, (observation.detail, observation.remedy)))
+        table.add_row(Text(observation.state, _COLOURS[observation.state]), check, Text(printable(words)))
+    return render_text(table)

@@ -1,0 +1,117 @@
+"""The work behind requests: workers, the queue, reconciliations and alerts."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+from app import cron
+from app.cluster.worker_heartbeat import workers
+from app.migration.report import number
+from app.operations.doctor.observation import Observation, ok, problem, warning
+from app.operations.doctor.subject import LATE_SECONDS, Subject
+from app.storage.findings import FindingStore
+from app.storage.leases import LeaseStore
+from app.storage.runs import KINDS, RunStore
+
+DAY = timedelta(days=1)
+FAILURES_MAX = 3
+"""Messages that the alert URL may refuse in a row."""
+_MICROSECOND = timedelta(microseconds=1)
+_START = "Start one: `reserva worker`."
+
+
+async def check_workers(subject: Subject) -> AsyncIterator[Observation]:
+    """Whether a worker lives."""
+    found = await workers(subject.store)
+    if found.alive:
+        yield ok(f"{number(found.alive, 'worker')} alive; the last heartbeat was {found.seconds or 0:.0f} s ago.")
+    elif found.seconds is None:
+        yield problem("No worker runs: nothing reconciles, and no alert is sent.", _START)
+    else:
+        yield problem(f"The worker is dead: its last heartbeat was {found.seconds:,.0f} s ago.", _START)
+
+
+async def check_queue(subject: Subject) -> AsyncIterator[Observation]:
+    """Whether what waits is begun soon; behind a run that is under way everything may wait."""
+    runs = RunStore(subject.store)
+    waiting, oldest = await runs.queued()
+    seconds = 0.0 if oldest is None else (subject.store.clock.now() - oldest.created_at).total_seconds()
+    is_busy = await runs.last(["running"], KINDS) is not None
+    remedy = "See whether a worker runs, and its log; `reserva reconcile` runs one at once."
+    if seconds > LATE_SECONDS and not is_busy:
+        yield problem(
+            f"{number(waiting, 'reconciliation')} waiting, the oldest for {seconds:,.0f} s, and none is running.",
+            remedy,
+        )
+    else:
+        yield ok(f"{number(waiting, 'reconciliation')} waiting.")
+    if subject.redis is not None and subject.redis.overdue:
+        jobs = ", ".join(subject.redis.overdue[:3])
+        detail = (
+            f"{number(len(subject.redis.overdue), 'job')} in Redis should have begun {LATE_SECONDS} s ago ({jobs})."
+        )
+        yield problem(detail, "See whether a worker runs with this REDIS_URL, and its log.")
+
+
+async def check_reconciliation(subject: Subject) -> AsyncIterator[Observation]:
+    """Whether everything was reconciled lately, and what came of it."""
+    runs = RunStore(subject.store)
+    now = subject.store.clock.now()
+    last = await runs.last(["succeeded"], ["full"])
+    if last is None or last.finished_at is None:
+        yield warning("No full run has succeeded yet.", "Start a worker, or run `reserva reconcile`.")
+    else:
+        age = now - last.finished_at
+        detail = f"The last full run ended {_ago(age)} and read {last.scanned:,} reservations"
+        if age <= max(DAY, _interval(subject, now)):
+            yield ok(f"{detail}.")
+        elif await runs.last(["running"], ["full"]) is not None:
+            yield warning(f"{detail}; the next one is running.", "Wait for its end.")
+        else:
+            yield problem(
+                f"{detail}, which is too long ago.", "See the log of the worker; `reserva reconcile` runs one."
+            )
+        if last.unreadable:
+            yield warning(f"It could not read {last.unreadable:,} rows.", "The log of the worker has examples.")
+    newest = await runs.newest(["succeeded", "failed", "abandoned"], [], None, 1)
+    if newest and newest[0].state != "succeeded":
+        yield warning(
+            f"The last run {newest[0].state}: {newest[0].error or 'no reason is known'}",
+            "See the log of the worker; `reserva reconcile` runs one.",
+        )
+    if (count := await FindingStore(subject.store).count_open()) > 0:
+        yield warning(
+            f"{number(count, 'finding')} open: something is booked above capacity.",
+            "Review them: `reserva findings list`.",
+        )
+
+
+def _interval(subject: Subject, now: datetime) -> timedelta:
+    """The time between the last two times of the schedule, which may be rarer than daily."""
+    line = cron.parse(subject.settings.reconcile_cron)
+    last = cron.last_until(line, now)
+    return last - cron.last_until(line, last - _MICROSECOND)
+
+
+async def check_alerts(subject: Subject) -> AsyncIterator[Observation]:
+    """Whether open findings are told to somebody."""
+    settings, store = subject.settings, subject.store
+    if settings.alert_url is None:
+        yield warning(
+            "RESERVA_ALERT_URL is not set: nobody is told of findings.", "Set it to a chat's or pager's hook."
+        )
+        return
+    if settings.alert_secret is None:
+        yield warning("Alerts are not signed.", "Set RESERVA_ALERT_SECRET, here and at the receiver.")
+    delivery = await LeaseStore(store).delivery()
+    untold = await FindingStore(store).count_unalerted()
+    if delivery.failures:
+        detail = f"The alert URL refused the last {delivery.failures} messages; {number(untold, 'finding')} untold."
+        remedy = "Check RESERVA_ALERT_URL and its receiver; the log of the worker has its answers."
+        yield problem(detail, remedy) if delivery.failures >= FAILURES_MAX else warning(detail, remedy)
+    else:
+        yield ok(f"{number(untold, 'open finding')} untold.")
+
+
+def _ago(age: timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    return f"{hours:,.1f} hours ago" if hours >= 1 else f"{max(age.total_seconds(), 0) / 60:.0f} minutes ago"
