@@ -43,9 +43,7 @@ class Body(BaseModel):
     distinguishes an unset field from one that was left out.
     """
 
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True, frozen=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -68,7 +66,6 @@ class Answer(BaseModel):
         serialize_by_alias=True,
         from_attributes=True,
         frozen=True,
-        use_attribute_docstrings=True,
     )
 
     def to_json(self) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.http.field_descriptions import field_descriptions
 from app.http.models import Answer, Body
 
 Schema: TypeAlias = dict[str, Any]
@@ -36,8 +37,10 @@ def component_schemas(wanted: Schema, patches: set[str], examples: Mapping[str, 
         ref_template=REFERENCE,
     )
     sent = {model_name(model) for model in _models(Body)}
+    described = {model_name(model): model for model in (*_models(Body), *_models(Answer))}
     schemas: Schema = {}
     for name, schema in sorted(definitions["$defs"].items()):
+        _describe_fields(schema, described[name])
         _normalize(schema, nulls=name in patches, sent=name in sent)
         schema.setdefault("description", "A page of a list; the last one has no `next`.")
         if component_name(name) in examples:
@@ -79,6 +82,12 @@ def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
     for model in base.__subclasses__():
         yield model
         yield from _models(model)
+
+
+def _describe_fields(schema: Schema, model: type[BaseModel]) -> None:
+    fields = schema.get("properties", {})
+    for name, description in field_descriptions(model).items():
+        fields[name]["description"] = description
 
 
 def _normalize(schema: Schema, *, nulls: bool, sent: bool) -> None:

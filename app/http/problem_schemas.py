@@ -22,6 +22,8 @@ class FaultAnswer(Answer):
 class ProblemAnswer(Answer):
     """What went wrong (RFC 9457). `type` never changes; further members depend on it."""
 
+    model_config = ConfigDict(defer_build=True)  # the description alone needs these models
+
     type: str
     """`/problems/<name>`"""
     title: str
@@ -175,7 +177,6 @@ def _schema(name: ProblemName, base: type[ProblemAnswer], prefix: str = "") -> t
             "type": Annotated[Literal[f"/problems/{name}"], Field(description="Always this.")],
             "status": Annotated[Literal[KINDS[name].status], Field(description="Always this.")],
         },
-        "model_config": ConfigDict(use_attribute_docstrings=False),  # it has no source
     }
     schema: type[ProblemAnswer] = new_class(problem_schema(name, prefix), (base,), exec_body=_fill_namespace(members))
     return schema
