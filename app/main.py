@@ -29,6 +29,7 @@ from app.job_queue import Queue
 from app.migration.migrate import verify
 from app.operations import routes as operations_routes
 from app.operations.service import Operations
+from app.operations.start import log_start
 from app.reconciliation import routes as reconciliation_routes
 from app.reconciliation.findings.service import Findings
 from app.reconciliation.optimistic_followups import OptimisticFollowups
@@ -42,6 +43,7 @@ from app.reservations.service import Reservations
 from app.services import Providers, Services
 from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
+from app.storage.errors import failures_explained
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.work import WORK, WorkPool
 
@@ -64,7 +66,9 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
         opened = store or await connect(settings)
         try:
-            await verify(opened)
+            with failures_explained():
+                await verify(opened)
+            log_start(settings, opened)
             rules = RuleCache(atomic=opened.mode == "strict")
             booking, queue = BookingService(opened, rules), Queue(settings.redis_url)
             followups = OptimisticFollowups(opened, queue)

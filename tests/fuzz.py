@@ -21,7 +21,7 @@ from typing import Any
 import click
 from bson import ObjectId
 
-from app.cli.common import CommandFailed
+from app.cli.configuration import CommandFailed
 from app.domain.instants import render
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect

@@ -12,17 +12,8 @@ from app.audit import Report, ShapeError, UnknownFieldsError, audit, read_pipeli
 from app.cli.audit_advice import AuditRequest, advice, unknown_fields_message
 from app.cli.audit_options import PIPELINE, Grouped, shape_of, shape_options
 from app.cli.audit_report import omitted, summary, table, write
-from app.cli.common import (
-    DONE,
-    FOUND,
-    CommandFailed,
-    asynchronous,
-    console,
-    environment,
-    render_text,
-    result,
-    write_line,
-)
+from app.cli.common import asynchronous, console, render_text, result, write_line
+from app.cli.configuration import DONE, FOUND, CommandFailed, environment
 from app.domain.lifecycle import BLOCKING
 from app.storage.readonly import open_read_only
 

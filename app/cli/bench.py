@@ -17,16 +17,8 @@ from app.bench.processes import BenchError
 from app.bench.report import report
 from app.bench.run import OnLoad, Options, Outcome, measure
 from app.cli.bench_tables import tables
-from app.cli.common import (
-    DONE,
-    FOUND,
-    CommandFailed,
-    asynchronous,
-    console,
-    environment,
-    render_text,
-    write_line,
-)
+from app.cli.common import asynchronous, console, render_text, write_line
+from app.cli.configuration import DONE, FOUND, CommandFailed, environment
 from app.cli.output import SideFile
 from app.trial.errors import TrialError
 

@@ -1,4 +1,4 @@
-"""What all commands share: exit codes, settings, the store, and output.
+"""What all commands share: the store, failures in sentences, and output.
 
 Standard output carries the result alone. A failure that a person can remedy is one sentence on standard error and exit
 code 2, never a traceback.
@@ -7,7 +7,6 @@ code 2, never a traceback.
 import asyncio
 import functools
 import json
-import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -21,22 +20,17 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 from typing_extensions import override
 
-from app import logs
+from app.cli.configuration import CommandFailed, read_configuration
 from app.cli.output import silence, write_failure
 from app.cluster import agreement
-from app.environment import FILE, SettingsError
 from app.errors import Problem
 from app.http.pointers import pointer_of
 from app.migration.migrate import verify
-from app.settings import Settings, read_settings
+from app.settings import Settings
 from app.storage.client import Store, connect
 from app.storage.errors import StorageError, failed
-from app.trial_state import running_trial
 
 P = ParamSpec("P")
-
-DONE, FOUND, COULD_NOT = 0, 1, 2
-"""Exit codes: done or clean; something was found; the command could not do its work."""
 
 
 class _StandardError(Console):
@@ -59,57 +53,6 @@ console = _StandardError(stderr=True, highlight=False)
 
 
 _UNBOUNDED = 100_000
-
-
-class CommandFailed(click.ClickException):
-    """The command could not do its work; the message says what to check."""
-
-    exit_code = COULD_NOT
-
-
-def read_configuration() -> Settings:
-    """Read the settings of this process, and configure its log.
-
-    Where MONGODB_URL is unset, the addresses are those of the trial that runs in `./.reserva`.
-
-    Raises:
-        CommandFailed: if a setting is not valid, or there is no database to use.
-    """
-    settings = environment()
-    if settings.mongodb_url:
-        return settings
-    trial = running_trial()
-    if trial is None or trial.mongodb_url is None:
-        raise CommandFailed(
-            "MONGODB_URL is not set, and no trial runs in ./.reserva. Set it, or start a trial with `reserva dev`."
-        )
-    return settings.model_copy(
-        update={"mongodb_url": trial.mongodb_url, "redis_url": settings.redis_url or trial.redis_url}
-    )
-
-
-def environment() -> Settings:
-    """Read the settings of the environment, and configure the log.
-
-    Raises:
-        CommandFailed: with the variables that are invalid or unknown.
-    """
-    try:
-        settings = read_settings()
-    except SettingsError as error:
-        raise CommandFailed(str(error)) from error
-    logs.configure(settings)
-    return settings
-
-
-def export(settings: Settings) -> None:
-    """Set the addresses in the environment, for code that reads it itself.
-
-    A value that comes from a file is not copied, so that a later reader gets the current content of the file.
-    """
-    for name, url in (("MONGODB_URL", settings.mongodb_url), ("REDIS_URL", settings.redis_url)):
-        if url and not os.environ.get(name + FILE):
-            os.environ[name] = url
 
 
 @asynccontextmanager

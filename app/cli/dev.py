@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import DONE, CommandFailed, asynchronous, environment, write_line
+from app.cli.common import asynchronous, write_line
+from app.cli.configuration import DONE, CommandFailed, environment
 from app.os_process import die_with_parent
 from app.trial.errors import TrialError
 from app.trial.folder import Folder

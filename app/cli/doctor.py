@@ -9,7 +9,8 @@ import pymongo
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.common import DONE, FOUND, asynchronous, console, read_configuration, render_text, result, write_line
+from app.cli.common import asynchronous, console, render_text, result, write_line
+from app.cli.configuration import DONE, FOUND, read_configuration
 from app.cli.open_files import CONNECTIONS, OTHER_FILES
 from app.migration.report import number
 from app.operations.doctor.examination import Line, examine

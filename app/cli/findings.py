@@ -11,7 +11,8 @@ import click
 from typing_extensions import override
 
 from app.availability.service import Availability
-from app.cli.common import DONE, FOUND, asynchronous, console, open_store, render_text, result, write_line
+from app.cli.common import asynchronous, console, open_store, render_text, result, write_line
+from app.cli.configuration import DONE, FOUND
 from app.cli.finding_tables import about, load, parts_of, table, when, who
 from app.domain.finding_identity import State
 from app.domain.ids import ResourceId

@@ -12,24 +12,16 @@ from typing import Any
 import click
 
 from app.booking import BookingService
-from app.cli.common import (
-    DONE,
-    FOUND,
-    CommandFailed,
-    asynchronous,
-    explain_failures,
-    open_store,
-    result,
-    write_line,
-)
+from app.cli.common import asynchronous, explain_failures, open_store, result, write_line
+from app.cli.configuration import DONE, FOUND, CommandFailed
 from app.cli.import_report import ProblemReport, progress_of, refused_file, summary
-from app.cli.start import warn_if_optimistic
 from app.domain.zones import zone
 from app.importing.column_names import ColumnNames, parse_column_names
 from app.importing.records import records_of
 from app.importing.rows import Zone
 from app.importing.service import Importer
 from app.importing.source import InterruptedReadingError, Source, UnreadableError
+from app.operations.start import warn_if_optimistic
 
 ReadOption = Callable[[click.Context, click.Parameter, str | None], Any]
 

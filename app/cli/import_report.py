@@ -11,7 +11,8 @@ from typing import IO
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from app.cli.common import CommandFailed, console
+from app.cli.common import console
+from app.cli.configuration import CommandFailed
 from app.cli.output import SideFile
 from app.importing.report import Report, RowProblem
 from app.importing.source import Source

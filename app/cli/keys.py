@@ -9,7 +9,8 @@ from rich.text import Text
 
 from app.access import service
 from app.caller import SCOPES
-from app.cli.common import DONE, CommandFailed, asynchronous, console, open_store, render_text, result, write_line
+from app.cli.common import asynchronous, console, open_store, render_text, result, write_line
+from app.cli.configuration import DONE, CommandFailed
 from app.storage.documents import Key
 from app.storage.values import printable
 

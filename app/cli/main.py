@@ -11,6 +11,7 @@ import click
 from typing_extensions import override
 
 from app.cli.output import UNWRITABLE, silence
+from app.collector import paused_collector
 
 _COMMANDS = {
     "dev": ("app.cli.dev:dev", "Run everything on this machine, to try Reserva out."),
@@ -44,7 +45,8 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, _, name = _COMMANDS[cmd_name][0].partition(":")
-        command = getattr(import_module(module), name)
+        with paused_collector():
+            command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None
 
     @override

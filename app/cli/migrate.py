@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import click
 from rich.progress import BarColumn, Progress, TextColumn
 
-from app.cli.common import DONE, FOUND, asynchronous, console, open_store, write_line
+from app.cli.common import asynchronous, console, open_store, write_line
+from app.cli.configuration import DONE, FOUND
 from app.migration.migrate import migrate as run_migration
 from app.migration.report import DUPLICATE_KEY_KINDS, MigrationFinding, MigrationReport, OnProgress, examples
 from app.storage.values import printable

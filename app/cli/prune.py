@@ -3,7 +3,8 @@
 import click
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.cli.common import DONE, asynchronous, console, open_store, read_configuration, result, write_line
+from app.cli.common import asynchronous, console, open_store, result, write_line
+from app.cli.configuration import DONE, read_configuration
 from app.operations import pruning
 from app.operations.pruning import PrunedKind
 

@@ -8,17 +8,8 @@ import structlog
 from pymongo.errors import PyMongoError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from app.cli.common import (
-    DONE,
-    FOUND,
-    CommandFailed,
-    asynchronous,
-    console,
-    open_store,
-    read_configuration,
-    result,
-    write_line,
-)
+from app.cli.common import asynchronous, console, open_store, result, write_line
+from app.cli.configuration import DONE, FOUND, CommandFailed, read_configuration
 from app.domain.ids import ResourceId
 from app.domain.instants import render
 from app.reconciliation import engine

@@ -1,12 +1,9 @@
 """`reserva serve`: the app on granian, as one or more processes."""
 
-import asyncio
-import gc
 import multiprocessing
 import resource
 from contextlib import suppress
-from importlib import import_module
-from typing import TYPE_CHECKING
+from functools import partial
 
 import click
 import structlog
@@ -16,17 +13,11 @@ from granian.log import LogLevels
 
 from app import logs
 from app.cli.address import published_address
-from app.cli.common import CommandFailed, environment, explain_failures, export, open_store, read_configuration
+from app.cli.configuration import CommandFailed, export, read_configuration
 from app.cli.open_files import CONNECTIONS, OTHER_FILES
-from app.cli.start import log_start
+from app.cli.process import load_target
 from app.cli.supervisor import Supervisor
-from app.os_process import CannotListen, die_with_parent, ensure_free, free_port
-from app.settings import Settings
-
-if TYPE_CHECKING:
-    from litestar import Litestar
-
-    from app.cli.process import Process
+from app.os_process import CannotListen, ensure_free, free_port
 
 DRAIN_SECONDS = 20
 """The time of requests under way after SIGTERM and the lame-duck time, before their process is killed."""
@@ -61,11 +52,8 @@ def serve(host: str, port: int, workers: int, connections: int, application: str
     SIGTERM it listens on for RESERVA_LAME_DUCK_SECONDS before that.
     """
     settings = read_configuration()
-    with explain_failures():
-        port = port or free_port()
-        address = _ensure_free(host, port)
-        # A wrong address is reported here once, instead of by every process.
-        asyncio.run(_check_usable(settings))
+    port = port or free_port()
+    address = _ensure_free(host, port)
     export(settings)
     # A forked process would inherit the driver's locks without the threads that hold them.
     multiprocessing.set_start_method("spawn")
@@ -88,7 +76,9 @@ def serve(host: str, port: int, workers: int, connections: int, application: str
         published_address(address, port),
         suppress(SystemExit),
     ):  # by a signal, whatever became of single processes before
-        server.serve(target_loader=load_target)
+        server.serve(target_loader=partial(load_target, server.reports))
+    if server.fault is not None:
+        raise CommandFailed(server.fault)
 
 
 def _ensure_free(host: str, port: int) -> str:
@@ -96,25 +86,6 @@ def _ensure_free(host: str, port: int) -> str:
         return ensure_free(host, port)
     except CannotListen as error:
         raise CommandFailed(str(error)) from error
-
-
-def load_target(target: str) -> "Process":
-    """Make an app by its factory `module:name` in one of granian's processes, which ends with its parent.
-
-    Granian's own loader would put the working folder first on the path, where packages may have the names of ours.
-    """
-    parent = multiprocessing.parent_process()
-    if parent and parent.pid:
-        die_with_parent(parent.pid)
-    settings = environment()
-    from app.cli.process import Process  # noqa: PLC0415  # the supervising process does not need the app
-    from app.http.shutdown import SHUTDOWN  # noqa: PLC0415  # nor this part of it
-
-    module, _, name = target.partition(":")
-    app: Litestar = getattr(import_module(module), name)()
-    gc.collect()
-    gc.freeze()  # permanent objects need no visit by each collection, which stops all threads
-    return Process(app, app.state[SHUTDOWN], settings.lame_duck_seconds)
 
 
 def _connections_per_process(connections: int, workers: int) -> int:
@@ -129,8 +100,3 @@ def _connections_per_process(connections: int, workers: int) -> int:
             share = max(soft - OTHER_FILES, 1)
             log.warning("the limit of open files (ulimit -n) leaves fewer connections", each_process=share)
     return share
-
-
-async def _check_usable(settings: Settings) -> None:
-    async with open_store(settings, require_transactions=True) as store:
-        log_start(settings, store)

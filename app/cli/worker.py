@@ -7,8 +7,9 @@ import click
 import structlog
 from arq.worker import get_kwargs
 
-from app.cli.common import CommandFailed, explain_failures, export, open_store, read_configuration
-from app.cli.start import log_start
+from app.cli.common import explain_failures, open_store
+from app.cli.configuration import CommandFailed, export, read_configuration
+from app.operations.start import log_start
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)

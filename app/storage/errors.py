@@ -1,6 +1,8 @@
 """Failures to reach or use the database, as sentences that say what to check."""
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from pymongo.errors import (
     BulkWriteError,
@@ -72,3 +74,16 @@ def failed(error: PyMongoError) -> str:
     if isinstance(error, OperationFailure) and error.code == UNAUTHORIZED:
         return f"The user in MONGODB_URL may not do that: {reason}. It needs the role readWrite on this database."
     return f"The database failed: {reason.rstrip('.')}."
+
+
+@contextmanager
+def failures_explained() -> Generator[None]:
+    """Turn failures of the driver within the block into `StorageError`.
+
+    Raises:
+        StorageError: for a failure of the driver.
+    """
+    try:
+        yield
+    except PyMongoError as error:
+        raise StorageError(failed(error)) from error

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from app.cli.common import CommandFailed
+from app.cli.configuration import CommandFailed
 from tests.bench import (
     availability,
     crowd,

@@ -42,6 +42,7 @@ FLOORS = {
 BESIDE = {
     "app": set[str](),
     "app.caller": {"app.errors"},
+    "app.collector": set[str](),
     "app.cron": set[str](),
     "app.deadline": {"app.errors"},
     "app.environment": set[str](),
@@ -67,7 +68,7 @@ LIBRARIES = {
         "app/services.py",
         "app/http/*.py",
         "app/*/*routes.py",
-        "app/cli/serve.py",
+        "app/cli/process.py",
         "app/bench/*.py",
     ],
     "beanie": ["app/storage/*.py"],

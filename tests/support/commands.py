@@ -34,8 +34,19 @@ def environment_with(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_reserva(*arguments: str, cwd: Path | None = None, **env: str) -> "subprocess.CompletedProcess[str]":
-    """Run one of our commands to its end."""
-    return run_forked(arguments, cwd=cwd, env=environment_with(env), seconds=SECONDS)
+    """Run one of our commands to its end; `serve` starts processes, which a fork of a server of forks cannot."""
+    if arguments[0] != "serve":
+        return run_forked(arguments, cwd=cwd, env=environment_with(env), seconds=SECONDS)
+    return subprocess.run(
+        reserva(*arguments),
+        cwd=cwd,
+        env=environment_with(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
 
 
 class RunningCommand:
