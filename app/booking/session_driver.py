@@ -22,6 +22,7 @@ from app.outages import is_unheard
 from app.storage import commands
 from app.storage.bson_types import BsonDocument
 from app.storage.concerns import MAJORITY, begin
+from app.storage.held_connection import HeldConnection
 from app.storage.steps import ABORT, BEGIN, COMMIT, KILL, Execution, Step, Steps
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class SessionDriver(Driver, SessionOwner):
         self.ensure_registered: EnsureRegistered = no_registration
         self.doubtful_sessions = DoubtfulSessions(client)
         self.sessions = [client.start_session() for _ in range(slots)]
+        self._connections = [HeldConnection(self.database, session) for session in self.sessions]
         self._ids = [_id_of(session) for session in self.sessions]
         self._retired_slots: set[int] = set()
         self._unbegun_slots: set[int] = set()
@@ -90,6 +92,7 @@ class SessionDriver(Driver, SessionOwner):
             body.close()
             if self.sessions[slot].in_transaction:
                 self._doubt_session(slot) if cut_off else self._abort(slot, GRACE_SECONDS)
+            self._connections[slot].give_back()
 
     def perform(self, step: Step, slot: int, until: float) -> Any:
         """Do one step, within what is left of the budget."""
@@ -109,7 +112,7 @@ class SessionDriver(Driver, SessionOwner):
             if not session.in_transaction:
                 result = getattr(self.database[step.collection], step.method)(*step.arguments, **step.options)
                 return list(result) if step.method == "find" else result
-            result = commands.perform(step, self.database, session)
+            result = commands.perform(step, self._connections[slot])
         self._unbegun_slots.discard(slot)
         return result
 
@@ -117,7 +120,7 @@ class SessionDriver(Driver, SessionOwner):
         """Abort; if the server does not confirm that no transaction is open, the session is in doubt from then on."""
         try:
             with pymongo.timeout(min(seconds, GRACE_SECONDS)):
-                _abort_or_raise(self.sessions[slot])
+                self._connections[slot].abort()
         except OperationFailure as error:
             if error.code != NO_SUCH_TRANSACTION:
                 self._doubt_session(slot)
@@ -131,8 +134,10 @@ class SessionDriver(Driver, SessionOwner):
 
     def _replace_session(self, slot: int) -> bytes:
         """Give the slot another session; returns the id of the old one, which does not return to the pool."""
+        self._connections[slot].give_back()
         session = self.client.start_session()
-        old, self.sessions[slot], self._ids[slot] = self._ids[slot], session, _id_of(session)
+        self.sessions[slot], self._connections[slot] = session, HeldConnection(self.database, session)
+        old, self._ids[slot] = self._ids[slot], _id_of(session)
         return old
 
     def _end_doubtful_sessions(self) -> None:
@@ -180,28 +185,3 @@ class SessionDriver(Driver, SessionOwner):
 def _id_of(session: ClientSession) -> bytes:
     """The id of a session, which the driver makes when it is first read."""
     return bytes(session.session_id["id"])
-
-
-def _abort_or_raise(session: ClientSession) -> None:
-    """Abort a transaction, and raise a failure, which the driver's own `abort_transaction` suppresses.
-
-    Raises:
-        pymongo.errors.PyMongoError: it is unknown whether the transaction was aborted.
-    """
-    finish = session._finish_transaction_with_retry  # noqa: SLF001  # what it raises is lost one call further up
-    failures: list[PyMongoError] = []
-
-    def record_failure(command: str) -> BsonDocument:
-        try:
-            return finish(command)
-        except PyMongoError as error:
-            failures.append(error)
-            raise
-
-    session._finish_transaction_with_retry = record_failure  # type: ignore[assignment]  # noqa: SLF001  # this abort alone
-    try:
-        session.abort_transaction()
-    finally:
-        del session._finish_transaction_with_retry  # noqa: SLF001  # the class's own shows again
-    if failures:
-        raise failures[0]

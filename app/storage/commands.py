@@ -6,20 +6,19 @@ keep cursors), and cost a third of the time of a statement.
 
 from typing import Any
 
-from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 from pymongo.results import UpdateResult
-from pymongo.synchronous.client_session import ClientSession
 
 from app.storage.bson_types import BsonDocument
+from app.storage.held_connection import HeldConnection
 from app.storage.steps import Step
 
 ROWS_PER_ANSWER = 10_000
 """Rows of a find that the server is to send in one answer, as far as they fit into it."""
 
 
-def perform(step: Step, database: Database[BsonDocument], session: ClientSession) -> Any:
-    """Perform a step in the transaction of a session; its result is that of the driver's method.
+def perform(step: Step, connection: HeldConnection) -> Any:
+    """Perform a step in the transaction of a connection; its result is that of the driver's method.
 
     Raises:
         BulkWriteError: the server refused a write, as it does for a duplicate key.
@@ -27,33 +26,31 @@ def perform(step: Step, database: Database[BsonDocument], session: ClientSession
     """
     match step.method:
         case "find":
-            return _find(step, database, session)
+            return _find(step, connection)
         case "update_one" | "update_many":
             query, change = step.arguments
             updates = [{"q": query, "u": change, "multi": step.method == "update_many"}]
-            written = _write({"update": step.collection, "updates": updates}, database, session)
-            return UpdateResult(written, acknowledged=True)
+            return UpdateResult(_write({"update": step.collection, "updates": updates}, connection), acknowledged=True)
         case "insert_many":
             [documents] = step.arguments
-            return _write({"insert": step.collection, "documents": documents}, database, session)
+            return _write({"insert": step.collection, "documents": documents}, connection)
         case method:
             raise ValueError(f"a transaction has no step {method!r}")
 
 
-def _find(step: Step, database: Database[BsonDocument], session: ClientSession) -> list[BsonDocument]:
+def _find(step: Step, connection: HeldConnection) -> list[BsonDocument]:
     """All rows of a find; if there are more than one answer holds, they are read anew along a cursor."""
     [query] = step.arguments
     command = {"find": step.collection, "filter": query, **step.options, "batchSize": ROWS_PER_ANSWER}
-    options = database.codec_options
-    cursor = database.command(dict(command), codec_options=options, session=session)["cursor"]
-    if not cursor["id"]:
-        rows: list[BsonDocument] = cursor["firstBatch"]
-        return rows
-    return database.cursor_command(command, codec_options=options, session=session).to_list()
+    cursor = connection.command(command)["cursor"]
+    if cursor["id"]:
+        return connection.rows(command)
+    rows: list[BsonDocument] = cursor["firstBatch"]
+    return rows
 
 
-def _write(command: BsonDocument, database: Database[BsonDocument], session: ClientSession) -> BsonDocument:
-    answer = database.command(command, session=session)
+def _write(command: BsonDocument, connection: HeldConnection) -> BsonDocument:
+    answer = connection.command(command)
     if answer.get("writeErrors"):
         raise BulkWriteError(answer)
     return answer

@@ -1,7 +1,8 @@
-"""A proxy of MongoDB that loses or delays the messages and answers that a test names by their command."""
+"""A proxy of MongoDB that loses, delays or refuses the messages and answers that a test names by their command."""
 
 import asyncio
 import re
+import struct
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -76,6 +77,14 @@ class Proxy:
         """The wanted commands arrive when the fault is over, even if the driver has closed its connection by then."""
         return self._fault(wanted, "hold", times)
 
+    def cut(self, wanted: Wanted, *, times: int | None = 1) -> Fault:
+        """The wanted commands never arrive, and their connections are closed."""
+        return self._fault(wanted, "cut", times)
+
+    def refuse_as_overloaded(self, wanted: Wanted, *, times: int | None = 1) -> Fault:
+        """The wanted commands never arrive, and are answered as by a server that has too much to do."""
+        return self._fault(wanted, "overloaded", times)
+
     def note(self, wanted: Wanted) -> Fault:
         """The wanted commands pass; the fault records that there was one."""
         return self._fault(wanted, "none", None)
@@ -132,7 +141,11 @@ class Proxy:
                 while True:
                     message = await _message(reader)
                     fault = self._met(message)
-                    if fault is not None and fault.kind != "none":
+                    if fault is not None and fault.kind == "cut":
+                        break
+                    if fault is not None and fault.kind == "overloaded":
+                        writer.write(_overloaded(message))
+                    elif fault is not None and fault.kind != "none":
                         unanswered.add(_number(message, 4))
                     if fault is None or fault.kind in {"answer", "none"}:
                         outer.write(message)
@@ -170,6 +183,13 @@ class Proxy:
 async def _message(reader: asyncio.StreamReader) -> bytes:
     header = await reader.readexactly(_HEADER)
     return header + await reader.readexactly(_number(header, 0) - _HEADER)
+
+
+def _overloaded(message: bytes) -> bytes:
+    """The answer of an overloaded server, which has not begun with the command."""
+    labels = ["SystemOverloadedError", "RetryableError", "NoWritesPerformed"]
+    answer = bson.encode({"ok": 0, "errmsg": "overloaded", "code": 462, "errorLabels": labels})
+    return struct.pack("<iiiiiB", _DOCUMENT + len(answer), 0, _number(message, 4), _OP_MSG, 0, 0) + answer
 
 
 def _number(message: bytes, place: int) -> int:
