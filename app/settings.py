@@ -3,6 +3,7 @@
 import os
 import re
 from base64 import b64decode
+from collections.abc import Collection
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -22,63 +23,69 @@ _KEY_BYTES = range(24, 65)
 
 _VALUE_LENGTH_MAX = 40
 """Characters of a value that a message quotes."""
+_CONTENT = "what its file holds"
+"""What a message says in the place of a value from a file, which may be the secret of another program."""
 
 
 class Settings(BaseSettings):
-    """The settings of a process. Two variables have common names, the others begin with `RESERVA_`."""
+    """The settings of a process. Two variables have common names, the others begin with `RESERVA_`.
+
+    The text below each of them is its line in the README's table: `python -m tests.support.settings_table` writes it.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, populate_by_name=True)
 
     mongodb_url: str | None = Field(default=None, validation_alias="MONGODB_URL")
-    """The database server; its path names the database (default `reserva`). Unset: the trial in `./.reserva`."""
+    """the database server; its path names the database, else it is `reserva`. Unset: the trial in `./.reserva`"""
 
     redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
-    """The queue of the worker. Unset or down: bookings work, jobs wait in MongoDB."""
+    """the queue of the worker. Unset or unavailable: bookings work, and jobs wait in MongoDB"""
 
     mode: Mode = "strict"
-    """`strict` refuses to start on a server without transactions, `optimistic` does not use them, `auto` asks the
-    server. Where it is unset, only `serve` and `worker` insist: see `chosen_mode`."""
+    """`strict` refuses a server without transactions; `optimistic` uses no transactions; `auto` uses them where the
+    server has them. If unset, `serve` and `worker` are strict, the trial is `auto`, and all other commands use the mode
+    that the processes of the database have agreed on"""
 
     reconcile_cron: str = "0 * * * *"
-    """When the worker reconciles (five cron fields, UTC); the day's first run is full."""
+    """when the worker reconciles: five cron fields, UTC; the day's first run is full"""
 
     max_holds: int = Field(default=20, ge=0)
-    """Live holds of one customer; 0: no limit."""
+    """live holds of one customer; 0: no limit"""
 
     max_anonymous_holds: int = Field(default=1_000, ge=0)
-    """Live holds without a customer that one key made; 0: no limit."""
+    """live holds without a customer that one key made; 0: no limit"""
 
     complete_after_hours: int = Field(default=0, ge=0, le=87_600)
-    """The worker completes what was confirmed and ended that many hours ago; 0: never."""
+    """the worker completes confirmed reservations that ended this many hours ago; 0: never"""
 
     runs_kept_days: int = Field(default=90, ge=0, le=3_650)
-    """Reconciliations that were asked for that many days ago and have ended are removed; 0: never."""
+    """ended reconciliations requested this many days ago are [removed](docs/running.md#what-is-removed), except the
+    last of each kind that succeeded; 0: never"""
 
     answers_days: int = Field(default=30, ge=0, le=3_650)
-    """Answers to requests with an Idempotency-Key are removed after so many days, and their keys can be used anew; 0:
-    never."""
+    """answers to requests with an `Idempotency-Key` are [removed](docs/running.md#what-is-removed) after this many
+    days, and the key can be used anew; 0: never"""
 
     lame_duck_seconds: int = Field(default=5, ge=0, le=300)
-    """How long the app listens on after SIGTERM, not ready and closing connections; 0: not at all."""
+    """how long the app still accepts requests after SIGTERM, reported as not ready; 0: not at all"""
 
     alert_url: str | None = None
-    """The URL that receives new findings, as `{"text": …}`."""
+    """where open findings are [sent](docs/findings.md#alerts), as `{"text": …}`"""
 
     alert_secret: str | None = None
-    """Signs what goes to the alert URL, as Standard Webhooks say: 24 to 64 bytes in base64, `whsec_` before them or
-    not."""
+    """signs these messages: `whsec_` and a key in base64, or any text"""
 
     alert_reminder: str = "0 8 * * *"
-    """When the alert URL is reminded of what is still open (five cron fields, UTC); empty: never."""
+    """when a reminder of findings that are still open is sent: five cron fields, UTC; empty: never"""
 
     public_url: str | None = None
-    """Where people reach the app, for links in messages."""
+    """the address at which people reach the app, for links in messages"""
 
     log_format: Literal["console", "json"] = "console"
-    """How the log reads on standard error."""
+    """`console` or `json`, on standard error"""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least level that is logged."""
+    """`debug`, `info`, `warning` or `error`"""
 
     @property
     def chosen_mode(self) -> Mode | None:
@@ -178,7 +185,7 @@ def read_settings() -> Settings:
         values: dict[str, Any] = {_alias(name): value for name, value in from_file.items()}
         settings = Settings(**values)
     except ValidationError as error:
-        faults += [_sentence(fault) for fault in error.errors()]
+        faults += [_sentence(fault, from_file) for fault in error.errors()]
     if faults:
         raise SettingsError(" ".join(faults))
     return settings
@@ -190,15 +197,17 @@ def _alias(variable: str) -> str:
     return str(Settings.model_fields[field].validation_alias or field)
 
 
-def _sentence(fault: ErrorDetails) -> str:
-    """An error of pydantic as a sentence that names the variable."""
+def _sentence(fault: ErrorDetails, from_file: Collection[str]) -> str:
+    """An error of pydantic as a sentence that names the variable; what a file holds is never quoted."""
     place = str(fault["loc"][0])
     name = next(variable for variable, field in VARIABLES.items() if place in {variable, field})
     context = fault.get("ctx", {})
-    value = repr(fault["input"])[:_VALUE_LENGTH_MAX]
+    quoted = repr(fault["input"])
+    value = _CONTENT if name in from_file else quoted[:_VALUE_LENGTH_MAX]
     match fault["type"]:
         case "value_error":
-            return f"{name} {context['error']}"
+            reason = str(context["error"])
+            return f"{name} {reason.replace(quoted, value) if name in from_file else reason}"
         case "literal_error":
             return f"{name}: must be {context['expected']}, not {value}."
         case "greater_than_equal":

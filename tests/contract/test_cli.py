@@ -139,6 +139,17 @@ def test_misspelt_setting(command: str, tmp_path: Path) -> None:
     assert ended.stderr == "Error: RESERVA_MOED is no setting of Reserva; the nearest one is RESERVA_MODE.\n"
 
 
+@pytest.mark.parametrize("command", ["serve --port 0", "worker", "migrate", "doctor", "dev --port 0", "health worker"])
+def test_missing_file_of_a_setting(command: str, tmp_path: Path) -> None:
+    """A file that a setting names and that is not there ends every command with exit code 2 and its name."""
+    ended = run_reserva(*command.split(), cwd=tmp_path, MONGODB_URL_FILE="secret.txt")
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == (
+        "Error: MONGODB_URL_FILE names secret.txt, which cannot be read: No such file or directory.\n"
+    )
+
+
 @pytest.mark.servers("standalone")
 def test_strict_is_the_default(migrated: str, redis_url: str) -> None:
     """App and worker refuse a server without transactions unless set otherwise; then they warn and say so."""

@@ -18,9 +18,10 @@ from app.access.routes import access_of
 from app.cli.main import commands
 from app.errors import KINDS
 from app.main import create_app
-from app.settings import Settings
+from app.settings import VARIABLES, Settings
 from app.trial.demo import create_demo
 from tests.support.servers import ROOT
+from tests.support.settings_table import TABLE, settings_table
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OTHERS = {
@@ -135,14 +136,15 @@ def test_first_screen() -> None:
 
 
 def test_settings() -> None:
-    """Every setting is in the table with its default, and no other one is mentioned anywhere."""
-    fields = Settings.model_fields.items()
-    known = {str(field.validation_alias or f"RESERVA_{name.upper()}"): field.default for name, field in fields}
-    documented = {quoted(name)[0]: default for name, default, _ in rows("Settings")}
+    """The table of settings is the one that `python -m tests.support.settings_table` makes of their declarations."""
+    assert TABLE.findall(README) == [settings_table()]
 
-    assert documented == {name: "unset" if default is None else f"`{default}`" for name, default in known.items()}
+
+def test_no_other_settings() -> None:
+    """No page names a setting that does not exist."""
     named = {name.removesuffix("_FILE") for name in re.findall(r"\bRESERVA_[A-Z_]+", "".join(PAGES))}
-    assert named <= known.keys()
+
+    assert named <= VARIABLES.keys()
 
 
 def test_commands() -> None:

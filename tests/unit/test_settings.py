@@ -1,12 +1,13 @@
 """Settings as the environment gives them: nothing that was meant is dropped, and what is wrong is one sentence."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from app.environment import SettingsError
 from app.job_queue import connection
-from app.settings import Settings, read_settings
+from app.settings import VARIABLES, Settings, read_settings
 
 SECRET = "whsec_" + "A" * 32
 
@@ -172,6 +173,16 @@ class TestFiles:
         (tmp_path / "mode").write_text("sometimes")
 
         assert refused(monkeypatch, RESERVA_MODE_FILE=str(tmp_path / "mode")).startswith("RESERVA_MODE: must be")
+
+    @pytest.mark.parametrize("name", [name for name in VARIABLES if name != "RESERVA_ALERT_SECRET"])
+    def test_they_are_never_quoted(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+        """A file may be the secret of another program, named by mistake: a refusal says nothing of what it holds."""
+        (tmp_path / "file").write_text("correct horse\n")
+
+        message = refused(monkeypatch, **{f"{name}_FILE": str(tmp_path / "file")})
+
+        assert name in message
+        assert not re.search("correct|horse", message)
 
     def test_a_value_and_a_file_at_once(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """Two values are no value; an empty variable is none, as templates leave it."""
