@@ -8,9 +8,11 @@
 # make server  builds the fast server of the tests, once, if its script is at hand (about six minutes)
 # make setup   only .venv, from requirements.lock (hashes checked)
 # make lock    renews requirements.lock from pyproject.toml
+# make audit   known vulnerabilities of the locked packages; exit code 2 if their source cannot be reached
+# make sbom    the packages of the product as CycloneDX: dist/reserva.cdx.json
 # make help    these lines
 
-.PHONY: run test deep covered bench fuzz lint server setup lock help
+.PHONY: run test deep covered bench fuzz lint server setup lock audit sbom help
 .DEFAULT_GOAL := run
 SHELL := /bin/sh
 
@@ -81,6 +83,16 @@ setup: $(ready)
 lock: $(ready)
 	.venv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes \
 	  --no-header --no-emit-index-url --output-file requirements.lock pyproject.toml
+
+audit: $(ready)
+	@exec .venv/bin/python -m tests.audit
+
+# What the product needs, in the locked versions; the lock itself also has what the trial and the tests need.
+sbom: $(ready)
+	@mkdir -p dist
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --no-annotate --constraints requirements.lock --output-file dist/parts.txt pyproject.toml
+	@PYTHONWARNINGS=ignore .venv/bin/cyclonedx-py requirements dist/parts.txt --pyproject pyproject.toml --output-reproducible --validate --output-file dist/reserva.cdx.json
 
 help:
 	@sed -n 's/^# make /make /p' Makefile
