@@ -28,8 +28,8 @@ class Declared:
 
     collection: str
     model: IndexModel
-    for_lists: bool = False
-    """Whether only lists are read along it."""
+    for_planner: bool = False
+    """Whether only a server which plans reads makes use of it."""
 
     @property
     def name(self) -> str:
@@ -66,10 +66,10 @@ class Inventory:
     notes: list[Note] = field(default_factory=list)
 
 
-def has_lists_in_order(store: Store) -> bool:
-    """Whether the server reads a list along an index; one that sorts each list itself only has more to write.
+def has_planner(store: Store) -> bool:
+    """Whether the server plans reads: it reads a list along an index, and unites and narrows ranges.
 
-    Before the other indexes are built, every server is taken to read so.
+    Before the other indexes are built, every server is taken to do so.
     """
     return store.shape == "or"
 
@@ -89,8 +89,8 @@ async def take_inventory(store: Store, without: Collection[str] = (), *, everywh
             continue
         existing = await _indexes(store, name)
         declared = [Declared(name, model) for model in document.Settings.indexes]
-        if has_lists_in_order(store):
-            declared += [Declared(name, model, for_lists=True) for model in document.Settings.list_indexes]
+        if has_planner(store):
+            declared += [Declared(name, model, for_planner=True) for model in document.Settings.planner_indexes]
         known = {each for index in declared for each in _compare(store, index, existing, inventory)}
         inventory.notes += _foreign_index_notes(name, {other: existing[other] for other in existing.keys() - known})
     return inventory

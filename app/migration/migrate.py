@@ -15,7 +15,7 @@ from app.cluster import agreement
 from app.cluster.reaper import running
 from app.migration.coverage import Coverage, complete_coverage, survey_coverage
 from app.migration.duplicate_keys import DuplicateKey, find_duplicate_keys, unset_duplicates
-from app.migration.indexes import Declared, Inventory, build, find_list_values, has_lists_in_order, take_inventory
+from app.migration.indexes import Declared, Inventory, build, find_list_values, has_planner, take_inventory
 from app.migration.report import (
     DUPLICATE_KEY_KINDS,
     OBSTACLES,
@@ -176,12 +176,13 @@ async def _build(store: Store, survey: _Survey, report: MigrationReport, on_prog
     for name in survey.collections:
         if await _make_collection(store, name):
             report.built.append(f"collection {name}")
-    await _build_indexes(store, [each for each in survey.inventory.missing if not each.for_lists], report, on_progress)
-    lists = [each for each in survey.inventory.missing if each.for_lists]
-    if lists:
+    missing = survey.inventory.missing
+    await _build_indexes(store, [each for each in missing if not each.for_planner], report, on_progress)
+    others = [each for each in missing if each.for_planner]
+    if others:
         await store.refresh_capabilities()
-    if has_lists_in_order(store):
-        await _build_indexes(store, lists, report, on_progress)
+    if has_planner(store):
+        await _build_indexes(store, others, report, on_progress)
     await complete_coverage(store, survey.coverage, report, on_progress)
     await _agree(store, report)
 

@@ -25,12 +25,12 @@ from tests.support.servers import ROOT
 pytestmark = pytest.mark.servers("any")
 
 INDEXES = {model.document["name"] for document in DOCUMENTS for model in document.Settings.indexes}
-LIST_INDEXES = {model.document["name"] for document in DOCUMENTS for model in document.Settings.list_indexes}
+PLANNER_INDEXES = {model.document["name"] for document in DOCUMENTS for model in document.Settings.planner_indexes}
 
 
 def expected_indexes(store: Store) -> set[str]:
-    """The indexes of a database, those of lists only where the server reads a list along an index."""
-    return INDEXES | (LIST_INDEXES if store.shape == "or" else set())
+    """The indexes of a database; some of them only where the server plans reads."""
+    return INDEXES | (PLANNER_INDEXES if store.shape == "or" else set())
 
 
 async def test_an_empty_database_is_built_and_then_left_alone(bare_store: Store) -> None:

@@ -45,8 +45,8 @@ class StoredDocument(Document):
         keep_nulls = False
         name: ClassVar[str]
         indexes: ClassVar[list[IndexModel]] = []
-        list_indexes: ClassVar[list[IndexModel]] = []
-        """Those that only lists are read along, on servers that read so."""
+        planner_indexes: ClassVar[list[IndexModel]] = []
+        """Those that only a server which plans reads makes use of; any other has more to write with each document."""
 
 
 def bound(document: type[StoredDocument]) -> type[Any]:

@@ -88,7 +88,6 @@ class Reservation(StoredDocument):
             IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="reservation_updated"),
             # Reservations of payload-reserve may have `items`, on other resources than their own; Reserva's have none.
             IndexModel([("items.resource", ASCENDING)], name="reservation_items", sparse=True),
-            IndexModel([("group", ASCENDING)], name="reservation_group", sparse=True),
             IndexModel([("metadata.reference", ASCENDING)], name="reservation_reference", sparse=True),
             IndexModel([("importKey", ASCENDING)], name="reservation_import", unique=True, sparse=True),
             # Pending holds alone, so that the expiry job does not read past all holds that ever were.
@@ -97,19 +96,21 @@ class Reservation(StoredDocument):
                 name="reservation_holds",
                 partialFilterExpression={"status": "pending"},
             ),
-            # Holds are counted by customer, and by key where there is no customer.
+            # Holds are counted by customer.
             IndexModel(
                 [("status", ASCENDING), ("customer", ASCENDING), ("expiresAt", ASCENDING)],
                 name="reservation_customer_holds",
                 partialFilterExpression={"status": "pending"},
             ),
+        ]
+        planner_indexes: ClassVar = [
+            # Holds without a customer are counted by key.
             IndexModel(
                 [("status", ASCENDING), ("key", ASCENDING), ("customer", ASCENDING), ("expiresAt", ASCENDING)],
                 name="reservation_key_holds",
                 partialFilterExpression={"status": "pending"},
             ),
-        ]
-        list_indexes: ClassVar = [
+            IndexModel([("group", ASCENDING)], name="reservation_group", sparse=True),
             # Lists of one resource, of one customer, and of those in one status.
             IndexModel(
                 [("resource", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_resource"
