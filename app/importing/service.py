@@ -29,7 +29,7 @@ from app.storage.client import Store
 from app.storage.documents import Customer, Reservation, Resource
 from app.storage.imported_reservations import ImportedReservation
 
-LOOKUP_ROWS = 200
+LOOKUP_ROWS = 1_000
 """Rows whose references, resources and customers are looked up together."""
 IN_FLIGHT_ROWS = 512
 """Rows that are submitted before the oldest of them is answered."""

@@ -21,6 +21,8 @@ from app.storage.documents import Reservation
 _FIELDS = ("importKey", "resource", "service", "startTime", "endTime", "guests", "status", "version", "history")
 _REFERENCE_IN_METADATA = "metadata.reference"
 _PROBE_SECONDS = 2.0
+_KEYS_A_FIND = 200
+"""Keys of a find: PyPI's SecantusDB compares each row that it finds with each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,13 @@ class ImportedReservations:
 
     async def by_keys(self, keys: Collection[str]) -> dict[str, ImportedReservation]:
         """Those of these keys, by key."""
-        rows = self._rows.find({"importKey": {"$in": [*keys]}}, dict.fromkeys(_FIELDS, 1))
-        return {row["importKey"]: ImportedReservation.of(row) async for row in rows}
+        found: dict[str, ImportedReservation] = {}
+        wanted = [*keys]
+        for first in range(0, len(wanted), _KEYS_A_FIND):
+            query = {"importKey": {"$in": wanted[first : first + _KEYS_A_FIND]}}
+            rows = self._rows.find(query, dict.fromkeys(_FIELDS, 1))
+            found |= {row["importKey"]: ImportedReservation.of(row) async for row in rows}
+        return found
 
     async def keyless_by_references(self, references: Collection[str]) -> list[ImportedReservation]:
         """Those from before rows had keys whose metadata have one of these references."""
