@@ -21,6 +21,7 @@ from app.http.deadlines import Deadlines
 from app.http.failure_log import FailureLog
 from app.http.middleware import OuterMiddleware
 from app.http.models import Answer
+from app.http.observer import RequestObserver
 from app.http.problems import EXCEPTION_HANDLERS, FAILURE_LOG
 from app.http.request import MAX_BODY_BYTES, Request
 from app.http.request_checks import RequestChecks
@@ -126,7 +127,8 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         openapi_config=docs.config(),
         logging_config=None,
     )
-    app.asgi_handler = OuterMiddleware(Deadlines(app.asgi_handler), shutdown)
+    handler = OuterMiddleware(Deadlines(app.asgi_handler), shutdown)
+    app.asgi_handler = RequestObserver(handler, slow_seconds=settings.slow_request_ms / 1_000)
     app.state[SHUTDOWN] = shutdown
     request_checks.collect(app)
     describe_access(app)

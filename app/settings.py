@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     public_url: str | None = None
     """the address at which people reach the app, for links in messages"""
 
+    slow_request_ms: int = Field(default=1_000, ge=0, le=60_000)
+    """From how many milliseconds on a request is logged as slow, with what took the time; 0: never."""
+
     log_format: Literal["console", "json"] = "console"
     """`console` or `json`, on standard error"""
 

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from threading import Lock
 from typing import ParamSpec, TypeVar
 
@@ -78,7 +79,8 @@ class WorkPool:
             raise Problem("overloaded", "Too many long questions are being answered; ask again in a moment.")
         self._places -= 1
         sys.setswitchinterval(TURN_SECONDS)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*args, **kwargs))
+        context = copy_context()
+        future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *args, **kwargs))
         future.add_done_callback(self._give_back)
         return await asyncio.shield(future)
 

@@ -20,6 +20,7 @@ from arq.utils import poll, timestamp_ms
 from arq.worker import Worker
 from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError, ResponseError
+from structlog.contextvars import bind_contextvars
 from typing_extensions import override
 
 ANSWER_SECONDS = 3.0
@@ -86,13 +87,14 @@ class ResilientWorker(Worker):
                     self.tasks[job.name] = self.loop.create_task(self._run_scheduled(job))
 
     async def _run_scheduled(self, job: CronJob) -> None:
+        bind_contextvars(job=job.name, job_id=f"{job.name}:{timestamp_ms()}")
         try:
             async with asyncio.timeout(job.timeout_s):
                 await job.coroutine(dict(self.ctx))
         except PyMongoError as error:
-            log.warning("the database failed a scheduled job; it comes again", job=job.name, error=str(error))
+            log.warning("the database failed a scheduled job; it comes again", error=str(error))
         except Exception:  # whatever it was, the next run may succeed, and the other jobs go on
-            log.exception("a scheduled job failed; it comes again", job=job.name)
+            log.exception("a scheduled job failed; it comes again")
 
     @override
     async def _poll_iteration(self) -> None:
@@ -162,6 +164,7 @@ class ResilientWorker(Worker):
     @override
     async def run_job(self, job_id: str, score: int) -> None:
         """arq's, but an entry of the queue that it cannot handle is removed instead of ending the worker."""
+        bind_contextvars(job_id=job_id)  # each job has a task, and so a context, of its own
         try:
             await super().run_job(job_id, score)
         except Exception as error:  # noqa: BLE001 -- a task of arq's that raises ends the worker

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import structlog
 from bson import ObjectId
+from structlog.contextvars import bind_contextvars
 
 from app.booking.backoff import Backoff, backoff_seconds
 from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
@@ -20,6 +21,7 @@ from app.booking.driver import Driver
 from app.booking.failures import intent_problem, outcome_unknown, transient_failure
 from app.booking.idempotency import Replay
 from app.booking.intents import Intent, Lane
+from app.booking.meter import Meter
 from app.booking.outcomes import Accepted, overloaded
 from app.booking.priority import RequestPriority
 from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, lanes_of, resolve
@@ -32,6 +34,7 @@ from app.domain.instants import Millis
 from app.errors import OutcomeUnknown, Problem
 from app.outages import codes_of
 from app.storage.rule_cache import RuleCache
+from app.telemetry import request_record
 
 log = structlog.get_logger()
 
@@ -86,6 +89,7 @@ class Committer:
         """The seconds that a batch takes at present."""
         self.write_conflicts = 0
         """How many batches lost a write conflict so far."""
+        self._meter = Meter()
         self._pumping = False
 
     async def submit(self, intent: Intent[T]) -> T | Replay:
@@ -109,10 +113,19 @@ class Committer:
         A refusal refers to the frames that it was raised through, so the two would wait for the garbage collector.
         """
         loop = asyncio.get_running_loop()
-        seconds = within(intent.deadline_seconds)
-        deadline = loop.time() + seconds
+        seconds, now = within(intent.deadline_seconds), loop.time()
+        deadline = now + seconds
         start_by = deadline - start_reserve_seconds(seconds, self.batch_seconds)
-        ticket = Ticket(intent, lanes_of(intent), deadline, start_by, loop.create_future(), targets=intent.targets())
+        ticket = Ticket(
+            intent,
+            lanes_of(intent),
+            deadline,
+            start_by,
+            loop.create_future(),
+            since=now,
+            targets=intent.targets(),
+            record=request_record.current(),
+        )
         ticket.timer = call_at(start_by, self._on_deadline, ticket)
         self.waiting.append(ticket)
         self._schedule_pump()
@@ -136,17 +149,23 @@ class Committer:
         """
         if not ticket.in_batch:
             self.waiting.remove(ticket)
-            resolve(
+            self._answer(
                 ticket, ticket.timeout_problem or overloaded("It did not come to its turn in time; nothing was done.")
             )
         elif asyncio.get_running_loop().time() < ticket.deadline:
             ticket.timer = call_at(ticket.deadline, self._on_deadline, ticket)
         elif ticket.batch is None or ticket.batch.abandon():
-            resolve(
+            self._answer(
                 ticket, ticket.timeout_problem or overloaded("The database did not answer in time; nothing was done.")
             )
         else:
-            resolve(ticket, outcome_unknown(ticket.intent))
+            self._answer(ticket, outcome_unknown(ticket.intent))
+
+    def _answer(self, ticket: AnyTicket, outcome: "Outcome | BaseException") -> None:
+        """Answer the caller of a ticket, unless it was answered or cancelled."""
+        if not ticket.future.done():
+            self._meter.answered(ticket, asyncio.get_running_loop().time())
+        resolve(ticket, outcome)
 
     def _schedule_pump(self) -> None:
         """Start batches after this turn of the loop, so that all intents that arrive in it can share one."""
@@ -194,12 +213,14 @@ class Committer:
         """Run one batch and answer its tickets."""
         loop = asyncio.get_running_loop()
         began = loop.time()
+        self._meter.began(tickets, began)
+        bind_contextvars(requests=[ticket.record.id for ticket in tickets if ticket.record is not None])
         try:
             outcomes = await self._outcomes(slot, tickets)
         except BaseException as failure:  # every caller gets the failure, whatever it is
             log.exception("batch failed")
             for ticket in tickets:
-                resolve(ticket, failure)
+                self._answer(ticket, failure)
             raise
         finally:
             if not tickets[0].intent.lengthy:
@@ -218,7 +239,7 @@ class Committer:
             if ticket.future.done():
                 _log_late_outcome(ticket, outcome)
             elif not isinstance(outcome, WriteConflict):
-                resolve(ticket, outcome)
+                self._answer(ticket, outcome)
 
     async def _outcomes(self, slot: int, tickets: list[AnyTicket], lookups: int = 0) -> "list[Outcome | WriteConflict]":
         """One outcome a ticket. An error that cannot be attributed to one intent bisects the batch.
@@ -257,6 +278,7 @@ class Committer:
         with all the intents that wait for it.
         """
         self.write_conflicts += 1
+        self._meter.lost([ticket for ticket, _ in conflicts], asyncio.get_running_loop().time())
         lanes = frozenset[Lane]().union(*(ticket.lanes for ticket, _ in conflicts))
         self.resources_max = max(len(lanes) // 2, 1)
         attempts = max(ticket.conflicts for ticket, _ in conflicts)
@@ -285,7 +307,7 @@ class Committer:
         if ticket.future.done():  # its caller has an `outcome-unknown`: the intent must not be run after that
             return
         if asyncio.get_running_loop().time() >= ticket.start_by and ticket.timeout_problem is not None:
-            resolve(ticket, ticket.timeout_problem)
+            self._answer(ticket, ticket.timeout_problem)
             return
         self.waiting.appendleft(ticket)
 

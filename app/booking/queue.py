@@ -9,6 +9,7 @@ from app.booking.idempotency import Replay
 from app.booking.intents import Intent, Lane, Target
 from app.booking.outcomes import Accepted
 from app.errors import Problem
+from app.telemetry.request_record import RequestRecord
 
 T = TypeVar("T")
 
@@ -33,6 +34,8 @@ class Ticket(Generic[T]):
         timer: Fires at `start_by`, then at `deadline`.
         timeout_problem: The answer if its time ends before it is run again; None: `overloaded`.
         targets: The documents that it changes.
+        since: Since when it waits, or its batch runs, by the loop's clock.
+        record: The record of the request that it belongs to, if there is one.
     """
 
     intent: Intent[T]
@@ -46,6 +49,8 @@ class Ticket(Generic[T]):
     timer: asyncio.TimerHandle | None = None
     timeout_problem: Problem | None = None
     targets: frozenset[Target] = field(default_factory=frozenset)
+    since: float = 0.0
+    record: RequestRecord | None = None
 
 
 AnyTicket: TypeAlias = Ticket[Any]

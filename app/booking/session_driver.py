@@ -4,6 +4,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 import pymongo
@@ -68,7 +69,9 @@ class SessionDriver(Driver, SessionOwner):
             self._replace_session(slot)
             await self.ensure_registered()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self.drive, slot, body, until - time.monotonic())
+        context = copy_context()  # for the lines that the thread logs
+        left = until - time.monotonic()
+        return await loop.run_in_executor(self._threads, lambda: context.run(self.drive, slot, body, left))
 
     def drive(self, slot: int, body: Steps[T], budget_seconds: float) -> T:
         """Step through the body, and abort the transaction if the body ends without a commit.

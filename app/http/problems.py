@@ -16,6 +16,7 @@ from app.errors import KINDS, Fault, Problem, ProblemName, invalid_parameter
 from app.http.failure_log import FailureLog
 from app.http.json_response import JsonResponse
 from app.http.methods import client_method, methods_of
+from app.http.observer import note_problem
 from app.http.pointers import pointer_of
 from app.http.request import AnyConnection, AnyRequest, request_id
 from app.http.validation_messages import cut, from_faults
@@ -38,6 +39,7 @@ _log = structlog.get_logger("reserva.http")
 def render_problem(problem: Problem, connection: AnyConnection) -> ProblemResponse:
     """A problem as a response; failures of the service are logged."""
     kind = problem.kind
+    note_problem(connection.scope, problem.name)
     _log_failure(problem, connection)
     headers = {}
     if kind.retry_after_seconds is not None:

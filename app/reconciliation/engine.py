@@ -11,6 +11,7 @@ from contextlib import suppress
 import structlog
 from bson import ObjectId
 from pymongo.errors import PyMongoError
+from structlog.contextvars import bound_contextvars
 
 from app.domain.ids import ResourceId
 from app.reconciliation.alerts import LOGGED_FINDINGS_MAX, OnFindings, log_findings
@@ -66,7 +67,10 @@ async def carry_out(
         return None
     try:
         run = await RunStore(store).claim(owner, identity)
-        return None if run is None else await execute(store, run, lease, on_progress, on_findings)
+        if run is None:
+            return None
+        with bound_contextvars(run=str(run.id)):
+            return await execute(store, run, lease, on_progress, on_findings)
     finally:
         with suppress(PyMongoError):
             await asyncio.shield(LeaseStore(store).release(lease))

@@ -27,6 +27,8 @@ from app.deadline import Deadline, bound, current
 from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem
 from app.storage.steps import Steps
+from app.telemetry import request_record
+from app.telemetry.request_record import RequestRecord
 from tests.support.ids import ROOM_ID
 from tests.support.step_driver import booking_of
 
@@ -401,6 +403,40 @@ async def test_who_lost_a_race_goes_again_first_and_with_fewer_resources(driver:
     await settle(driver, tasks, accept)
 
     assert names(again) == ["a", "a", "b", "a"]
+
+
+async def test_a_request_is_told_what_took_its_time(driver: Scripted) -> None:
+    """The record of a request has the batches of its intents, those that were lost, and the time of both kinds."""
+    committer, record = committer_over(driver), RequestRecord("a", 0)
+    begun = request_record.begin(record)
+    (task,) = submit(committer, "a")
+    request_record.end(begun)
+    (other,) = submit(committer, "b")
+
+    def lose(batch: Batch) -> list[Outcome]:
+        raise WriteConflict
+
+    _, go = await driver.next_batch()
+    go.set_result(lose)
+    await settle(driver, [task, other], accept)
+
+    assert (record.attempts, record.lost) == (2, 1)
+    assert record.queue_seconds > 0
+    assert record.transaction_seconds > 0
+
+
+async def test_a_request_whose_time_is_over_is_told_too(driver: Scripted) -> None:
+    """The time in a batch counts for a request that is answered before its batch ends."""
+    committer, record = committer_over(driver), RequestRecord("a", 0)
+    begun = request_record.begin(record)
+    with bound(Deadline(0.05)):
+        (task,) = submit(committer, "a")
+        await driver.next_batch()
+    request_record.end(begun)
+
+    with pytest.raises(OutcomeUnknown):
+        await task
+    assert record.transaction_seconds > 0
 
 
 async def test_one_bad_intent_among_many_fails_alone(driver: Scripted) -> None:

@@ -1,0 +1,107 @@
+"""Observes each request: a line in the log, and the id of the request in all lines that are logged for it.
+
+A line has the template of the route, never the path: paths and queries can name customers.
+"""
+
+from time import perf_counter
+from typing import Final
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import logs
+from app.caller import Caller
+from app.http.methods import client_method, scope_keys
+from app.http.request import request_id
+from app.telemetry import request_record
+from app.telemetry.request_record import RequestRecord
+
+UNROUTED: Final = "unrouted"
+"""Stands for the template of a request that no route takes: an unknown path, or a method that its path lacks."""
+
+OTHER_METHOD: Final = "OTHER"
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+_RECORD_KEY: Final = "reserva.record"
+_LOGGER: Final = "reserva.requests"
+
+
+class RequestObserver:
+    """ASGI middleware around everything else.
+
+    Args:
+        app: The application.
+        slow_seconds: From which time on a request is slow; 0: none is.
+    """
+
+    def __init__(self, app: ASGIApp, *, slow_seconds: float) -> None:
+        self._app = app
+        self._slow_seconds = slow_seconds or float("inf")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and note it."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        record = RequestRecord(request_id(scope), perf_counter())
+        scope_keys(scope)[_RECORD_KEY] = record
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+            elif message["type"] == "http.response.body" and not message["more_body"]:
+                self._complete(scope, record)  # before its client has the answer, so that no count comes after it
+            await send(message)
+
+        begun = request_record.begin(record)
+        try:
+            await self._app(scope, receive, send_on)
+        finally:
+            self._complete(scope, record)  # of an answer that broke off
+            request_record.end(begun)
+
+    def _complete(self, scope: Scope, record: RequestRecord) -> None:
+        """Note the request, once."""
+        if record.is_complete:
+            return
+        record.is_complete = True
+        seconds = perf_counter() - record.began_at
+        route = scope_keys(scope).get("path_template", UNROUTED)
+        method = client_method(scope)
+        fields: dict[str, object] = {
+            "route": route,
+            "method": method if method in _METHODS else OTHER_METHOD,
+            "status": record.status,
+            "ms": _milliseconds(seconds),
+            "request_id": record.id,
+        }
+        caller = scope.get("user")
+        if isinstance(caller, Caller):
+            fields["key"] = caller.prefix
+        if record.problem is not None:
+            fields["problem"] = record.problem
+        if seconds < self._slow_seconds:
+            logs.write_line("info", _LOGGER, "request", fields)
+        else:
+            logs.write_line("warning", _LOGGER, "slow request", fields | _times(record))
+
+
+def note_problem(scope: Scope, name: str) -> None:
+    """Note the problem that answers a request."""
+    record: RequestRecord | None = scope_keys(scope).get(_RECORD_KEY)
+    if record is not None:
+        record.problem = name
+
+
+def _times(record: RequestRecord) -> dict[str, object]:
+    """What took the time of a request that went through the write path; the rest was spent outside of it."""
+    return {
+        "queue_ms": _milliseconds(record.queue_seconds),
+        "transaction_ms": _milliseconds(record.transaction_seconds),
+        "attempts": record.attempts,
+        "lost": record.lost,
+    }
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1_000, 1)
