@@ -104,6 +104,17 @@ class Queue:
             return False
         return True
 
+    async def is_answering(self) -> bool | None:
+        """Whether Redis answers within a second; None where there is none."""
+        if self._redis is None:
+            return None
+        try:
+            async with asyncio.timeout(ENQUEUE_SECONDS):
+                await self._redis.ping()
+        except (RedisError, OSError):
+            return False
+        return True
+
     async def close(self) -> None:
         """Close the connections."""
         if self._redis is not None:

@@ -29,6 +29,7 @@ from app.http.shutdown import SHUTDOWN, Shutdown
 from app.job_queue import Queue
 from app.migration.migrate import verify
 from app.operations import routes as operations_routes
+from app.operations.metrics import Scrape
 from app.operations.service import Operations
 from app.operations.start import log_start
 from app.reconciliation import routes as reconciliation_routes
@@ -46,6 +47,9 @@ from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
 from app.storage.errors import failures_explained
 from app.storage.rule_cache import RuleCache, RuleReader
+from app.telemetry.metrics import Metrics
+from app.telemetry.pool_listener import PoolListener
+from app.telemetry.sampler import Sampler
 from app.work import WORK, WorkPool
 
 
@@ -62,17 +66,19 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         store: A database that is open already and stays so; None: the settings' own, from start to stop.
     """
     request_checks, shutdown, providers = RequestChecks(), Shutdown(), Providers()
+    metrics, pool = Metrics(), PoolListener()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        opened = store or await connect(settings)
+        opened = store or await connect(settings, listeners=[pool])
         try:
             with failures_explained():
                 await verify(opened)
             log_start(settings, opened)
             rules = RuleCache(atomic=opened.mode == "strict")
-            booking, queue = BookingService(opened, rules), Queue(settings.redis_url)
+            booking, queue = BookingService(opened, rules, metrics.booking), Queue(settings.redis_url)
             followups = OptimisticFollowups(opened, queue)
+            sampler = Sampler(metrics, lambda: len(booking.committer.waiting), pool)
             app.state[WORK] = work = WorkPool()
             app.state[FAILURE_LOG] = failures = FailureLog()
             reader = RuleReader(opened.database, rules, work)
@@ -88,12 +94,15 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 operations=Operations(opened, shutdown, lambda: booking.heartbeat.obstacle),
                 reconciliations=Reconciliations(opened, queue),
                 reservations=reservations,
+                scrape=Scrape(opened, metrics, sampler, queue),
             )
             app.state[KEYRING] = Keyring(opened)
             try:
                 await booking.start()
+                sampler.start()
                 yield
             finally:
+                sampler.stop()
                 await booking.stop()
                 work.close()
                 failures.close()
@@ -128,7 +137,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         logging_config=None,
     )
     handler = OuterMiddleware(Deadlines(app.asgi_handler), shutdown)
-    app.asgi_handler = RequestObserver(handler, slow_seconds=settings.slow_request_ms / 1_000)
+    app.asgi_handler = RequestObserver(handler, metrics.http, slow_seconds=settings.slow_request_ms / 1_000)
     app.state[SHUTDOWN] = shutdown
     request_checks.collect(app)
     describe_access(app)

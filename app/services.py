@@ -6,6 +6,7 @@ from litestar.di import Provide
 
 from app.availability.service import Availability
 from app.catalogue.service import Catalogue
+from app.operations.metrics import Scrape
 from app.operations.service import Operations
 from app.reconciliation.findings.service import Findings
 from app.reconciliation.service import Reconciliations
@@ -26,6 +27,7 @@ class Services:
     operations: Operations
     reconciliations: Reconciliations
     reservations: Reservations
+    scrape: Scrape
 
 
 class Providers:
@@ -57,7 +59,7 @@ class Providers:
         return self.services.moves
 
     def operations(self) -> Operations:
-        """The service behind health and metrics."""
+        """The service behind readiness."""
         return self.services.operations
 
     def reconciliations(self) -> Reconciliations:
@@ -67,6 +69,10 @@ class Providers:
     def reservations(self) -> Reservations:
         """The service behind single reservations."""
         return self.services.reservations
+
+    def scrape(self) -> Scrape:
+        """The metrics."""
+        return self.services.scrape
 
     def dependencies(self) -> dict[str, Provide]:
         """The providers by the names that handlers use for their services."""
@@ -79,4 +85,5 @@ class Providers:
             "operations": Provide(self.operations, sync_to_thread=False),
             "reconciliations": Provide(self.reconciliations, sync_to_thread=False),
             "reservations": Provide(self.reservations, sync_to_thread=False),
+            "scrape": Provide(self.scrape, sync_to_thread=False),
         }

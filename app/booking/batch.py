@@ -52,6 +52,7 @@ class Batch:
         written_ids: Set by the attempt: the reservations that bear a stamp.
         sent: Something was sent, or is about to be, that takes effect whether or not its answer arrives.
         abandoned: The batch must not send anything more.
+        commit_seconds: Set by the attempt: how long the commit took.
     """
 
     intents: Sequence[AnyIntent]
@@ -66,6 +67,7 @@ class Batch:
     written_ids: list[Any] = field(default_factory=list)
     sent: bool = False
     abandoned: bool = False
+    commit_seconds: float | None = None
 
     def abandon(self) -> bool:
         """Keep the batch from changing anything; whether that was in time.

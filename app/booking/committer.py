@@ -16,9 +16,10 @@ from bson import ObjectId
 from structlog.contextvars import bind_contextvars
 
 from app.booking.backoff import Backoff, backoff_seconds
-from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
+from app.booking.batch import Outcome, WriteConflict
+from app.booking.batch_runner import BatchRunner
 from app.booking.driver import Driver
-from app.booking.failures import intent_problem, outcome_unknown, transient_failure
+from app.booking.failures import outcome_unknown
 from app.booking.idempotency import Replay
 from app.booking.intents import Intent, Lane
 from app.booking.meter import Meter
@@ -26,23 +27,20 @@ from app.booking.outcomes import Accepted, overloaded
 from app.booking.priority import RequestPriority
 from app.booking.queue import INTENTS_LIMIT, AnyTicket, BatchBuilder, Ticket, lanes_of, resolve
 from app.booking.slots import BatchSlots
-from app.booking.time_budget import budget_seconds, start_reserve_seconds, typical_batch_seconds
-from app.booking.transaction import attempt
+from app.booking.time_budget import start_reserve_seconds, typical_batch_seconds
 from app.booking.turns import Turns
 from app.deadline import call_at, detached, sending, within
 from app.domain.instants import Millis
-from app.errors import OutcomeUnknown, Problem
-from app.outages import codes_of
+from app.errors import OutcomeUnknown
 from app.storage.rule_cache import RuleCache
 from app.telemetry import request_record
+from app.telemetry.metrics import BookingMetrics, Metrics
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
 QUEUE_LIMIT = 8_192
-DUPLICATE_KEY = 11_000
-KEY_LOOKUPS_MAX = 2  # pruning and another request can each make one useless
 CONFLICTS_BEFORE_PRIORITY = 3
 """An intent whose batches lost so many write conflicts requests priority on its guards."""
 
@@ -56,6 +54,7 @@ class Committer:
         clock: The database's clock in milliseconds, as this process knows it.
         request_priority: Asks other processes to leave guards alone for a moment; None: they are never asked.
         rules: The process's cache of rules; None: one of its own.
+        metrics: The metrics of the process; None: nobody reads them.
         database: What distinguishes the database from others that processes of this host use.
     """
 
@@ -67,14 +66,12 @@ class Committer:
         clock: Callable[[], Millis],
         request_priority: RequestPriority | None = None,
         rules: RuleCache | None = None,
+        metrics: BookingMetrics | None = None,
         database: str = "",
     ) -> None:
         self.driver = driver
-        self.clock = clock
         self.request_priority = request_priority
         self.owner = ObjectId()
-        self.rules = rules or RuleCache(atomic=driver.atomic)
-        self.branches_per_find = branches_per_find
         self.waiting: deque[AnyTicket] = deque()
         self.busy_lanes: set[Lane] = set()
         self.backoff = Backoff(on_end=self._schedule_pump)
@@ -89,7 +86,16 @@ class Committer:
         """The seconds that a batch takes at present."""
         self.write_conflicts = 0
         """How many batches lost a write conflict so far."""
-        self._meter = Meter()
+        self._meter = Meter(metrics or Metrics().booking)
+        self._runner = BatchRunner(
+            driver,
+            rules or RuleCache(atomic=driver.atomic),
+            branches_per_find,
+            clock=clock,
+            owner=self.owner,
+            backoff=self.backoff,
+            meter=self._meter,
+        )
         self._pumping = False
 
     async def submit(self, intent: Intent[T]) -> T | Replay:
@@ -149,23 +155,22 @@ class Committer:
         """
         if not ticket.in_batch:
             self.waiting.remove(ticket)
-            self._answer(
-                ticket, ticket.timeout_problem or overloaded("It did not come to its turn in time; nothing was done.")
-            )
+            late = overloaded("It did not come to its turn in time; nothing was done.")
+            self._answer((ticket, ticket.timeout_problem or late))
         elif asyncio.get_running_loop().time() < ticket.deadline:
             ticket.timer = call_at(ticket.deadline, self._on_deadline, ticket)
         elif ticket.batch is None or ticket.batch.abandon():
-            self._answer(
-                ticket, ticket.timeout_problem or overloaded("The database did not answer in time; nothing was done.")
-            )
+            late = overloaded("The database did not answer in time; nothing was done.")
+            self._answer((ticket, ticket.timeout_problem or late))
         else:
-            self._answer(ticket, outcome_unknown(ticket.intent))
+            self._answer((ticket, outcome_unknown(ticket.intent)))
 
-    def _answer(self, ticket: AnyTicket, outcome: "Outcome | BaseException") -> None:
-        """Answer the caller of a ticket, unless it was answered or cancelled."""
-        if not ticket.future.done():
-            self._meter.answered(ticket, asyncio.get_running_loop().time())
-        resolve(ticket, outcome)
+    def _answer(self, *answers: "tuple[AnyTicket, Outcome | BaseException]") -> None:
+        """Answer the callers of tickets that have no answer yet; all are counted before a caller can have the first."""
+        unanswered = [(ticket, outcome) for ticket, outcome in answers if not ticket.future.done()]
+        self._meter.answered(unanswered, asyncio.get_running_loop().time())
+        for ticket, outcome in answers:
+            resolve(ticket, outcome)
 
     def _schedule_pump(self) -> None:
         """Start batches after this turn of the loop, so that all intents that arrive in it can share one."""
@@ -216,11 +221,10 @@ class Committer:
         self._meter.began(tickets, began)
         bind_contextvars(requests=[ticket.record.id for ticket in tickets if ticket.record is not None])
         try:
-            outcomes = await self._outcomes(slot, tickets)
+            outcomes = await self._runner.outcomes(slot, tickets)
         except BaseException as failure:  # every caller gets the failure, whatever it is
             log.exception("batch failed")
-            for ticket in tickets:
-                self._answer(ticket, failure)
+            self._answer(*((ticket, failure) for ticket in tickets))
             raise
         finally:
             if not tickets[0].intent.lengthy:
@@ -235,41 +239,13 @@ class Committer:
             self._retry(conflicts)
         else:
             self.resources_max = min(self.resources_max * 2, INTENTS_LIMIT)
+        answers: list[tuple[AnyTicket, Outcome | BaseException]] = []
         for ticket, outcome in zip(tickets, outcomes, strict=True):
             if ticket.future.done():
                 _log_late_outcome(ticket, outcome)
             elif not isinstance(outcome, WriteConflict):
-                self._answer(ticket, outcome)
-
-    async def _outcomes(self, slot: int, tickets: list[AnyTicket], lookups: int = 0) -> "list[Outcome | WriteConflict]":
-        """One outcome a ticket. An error that cannot be attributed to one intent bisects the batch.
-
-        After a key that was used, or a duplicate, the batch looks the keys up first, which finds the replay, or the
-        batch's own row if the driver had repeated the insert; neither if the key was pruned just then and used anew.
-        """
-        loop = asyncio.get_running_loop()
-        intents = [ticket.intent for ticket in tickets]
-        atomic = self.driver.atomic
-        batch = Batch(intents, self.rules, self.branches_per_find, self.clock(), self.owner, atomic, lookups > 0)
-        for ticket in tickets:
-            ticket.batch = batch
-        batch.abandoned = any(ticket.future.done() for ticket in tickets)
-        budget = budget_seconds(max(ticket.deadline for ticket in tickets) - loop.time())
-        try:
-            outcomes: list[Outcome | WriteConflict] = [*await self.driver.run(slot, attempt(batch), budget)]
-            self.backoff.start(batch.yield_requests)
-            return outcomes  # noqa: TRY300  # try/else would separate the return from its call
-        except (WriteConflict, Problem) as error:  # a Problem of the whole batch: this process must not book
-            return [error] * len(tickets)
-        except Exception as error:  # noqa: BLE001  # an error of one intent must not reach the others
-            if (isinstance(error, KeyUsed) or DUPLICATE_KEY in codes_of(error)) and lookups < KEY_LOOKUPS_MAX:
-                return await self._outcomes(slot, tickets, lookups + 1)
-            if (failure := transient_failure(error)) is not None:
-                return [failure] * len(tickets)
-            if len(tickets) == 1:
-                return [intent_problem(error)]
-        half = len(tickets) // 2
-        return [*await self._outcomes(slot, tickets[:half]), *await self._outcomes(slot, tickets[half:])]
+                answers.append((ticket, outcome))
+        self._answer(*answers)
 
     def _retry(self, conflicts: "list[tuple[AnyTicket, WriteConflict]]") -> None:
         """Queue the tickets again at the front in their order; back off on their lanes, and narrow the next batch.
@@ -307,7 +283,7 @@ class Committer:
         if ticket.future.done():  # its caller has an `outcome-unknown`: the intent must not be run after that
             return
         if asyncio.get_running_loop().time() >= ticket.start_by and ticket.timeout_problem is not None:
-            self._answer(ticket, ticket.timeout_problem)
+            self._answer((ticket, ticket.timeout_problem))
             return
         self.waiting.appendleft(ticket)
 

@@ -29,6 +29,7 @@ from app.storage.client import Store
 from app.storage.conflict_lookup import BRANCHES_MAX
 from app.storage.documents import Reservation, Service
 from app.storage.rule_cache import RuleCache
+from app.telemetry.metrics import BookingMetrics
 
 T = TypeVar("T")
 
@@ -39,9 +40,10 @@ class BookingService:
     Args:
         store: The database.
         rules: The process's cache of rules, if reads share it; None: one of its own.
+        metrics: The metrics of the process; None: nobody reads them.
     """
 
-    def __init__(self, store: Store, rules: RuleCache | None = None) -> None:
+    def __init__(self, store: Store, rules: RuleCache | None = None, metrics: BookingMetrics | None = None) -> None:
         self.store = store
         branches = BRANCHES_MAX if store.shape == "or" else 1
         driver = driver_for(store, SLOTS)
@@ -52,6 +54,7 @@ class BookingService:
             clock=store.clock.millis,
             request_priority=priority_requester(store),
             rules=rules,
+            metrics=metrics,
             database=store.database.name,
         )
 

@@ -4,6 +4,7 @@ The body is a generator of steps (see `app.storage.steps`): it awaits nothing, s
 returns an outcome for each intent, or raises the error that prevented its commit.
 """
 
+import time
 from collections.abc import Hashable, Mapping, Sequence
 
 from bson import ObjectId
@@ -88,7 +89,11 @@ def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[O
         if error.has_error_label("TransientTransactionError") and not error.timeout:
             raise WriteConflict from error
         raise
-    return (yield from commit(outcomes, intents, accepted, min(snapshot.guards, default="")))
+    began = time.perf_counter()
+    try:
+        return (yield from commit(outcomes, intents, accepted, min(snapshot.guards, default="")))
+    finally:
+        batch.commit_seconds = time.perf_counter() - began
 
 
 def _check_replays(outcomes: Mapping[ObjectId, Outcome], intents: Sequence[AnyIntent], batch: Batch) -> None:

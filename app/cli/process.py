@@ -48,6 +48,9 @@ def load_target(reports: Connection, target: str) -> "Process":
     if parent and parent.pid:
         die_with_parent(parent.pid)
     settings = environment()
+    from app.telemetry.shared_files import take_slot  # noqa: PLC0415  # the supervising process does not need it
+
+    take_slot()
     module, _, name = target.partition(":")
     with paused_collector():
         app: Litestar = getattr(import_module(module), name)()

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import resource
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 
 import click
@@ -18,6 +18,7 @@ from app.cli.open_files import CONNECTIONS, OTHER_FILES
 from app.cli.process import load_target
 from app.cli.supervisor import Supervisor
 from app.os_process import CannotListen, ensure_free, free_port
+from app.telemetry.shared_folder import shared_folder
 
 DRAIN_SECONDS = 20
 """The time of requests under way after SIGTERM and the lame-duck time, before their process is killed."""
@@ -74,6 +75,7 @@ def serve(host: str, port: int, workers: int, connections: int, application: str
     )
     with (
         published_address(address, port),
+        shared_folder() if workers > 1 else nullcontext(),
         suppress(SystemExit),
     ):  # by a signal, whatever became of single processes before
         server.serve(target_loader=partial(load_target, server.reports))

@@ -1,4 +1,4 @@
-"""Observes each request: a line in the log, and the id of the request in all lines that are logged for it.
+"""Observes each request: its line in the log, its id in all lines that are logged for it, and its metrics.
 
 A line has the template of the route, never the path: paths and queries can name customers.
 """
@@ -14,6 +14,7 @@ from app.caller import Caller
 from app.http.methods import client_method, scope_keys
 from app.http.request import request_id
 from app.telemetry import request_record
+from app.telemetry.metrics import HttpMetrics
 from app.telemetry.request_record import RequestRecord
 
 UNROUTED: Final = "unrouted"
@@ -31,11 +32,13 @@ class RequestObserver:
 
     Args:
         app: The application.
+        metrics: Where requests are counted.
         slow_seconds: From which time on a request is slow; 0: none is.
     """
 
-    def __init__(self, app: ASGIApp, *, slow_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, metrics: HttpMetrics, *, slow_seconds: float) -> None:
         self._app = app
+        self._metrics = metrics
         self._slow_seconds = slow_seconds or float("inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,11 +69,14 @@ class RequestObserver:
             return
         record.is_complete = True
         seconds = perf_counter() - record.began_at
-        route = scope_keys(scope).get("path_template", UNROUTED)
+        route: str = scope_keys(scope).get("path_template", UNROUTED)
         method = client_method(scope)
+        if method not in _METHODS:
+            method = OTHER_METHOD
+        self._metrics.count(route, method, record.status, record.problem, seconds)
         fields: dict[str, object] = {
             "route": route,
-            "method": method if method in _METHODS else OTHER_METHOD,
+            "method": method,
             "status": record.status,
             "ms": _milliseconds(seconds),
             "request_id": record.id,

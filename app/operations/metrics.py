@@ -1,32 +1,74 @@
-"""`/metrics` in the format of Prometheus; each scrape reads its figures from the database."""
+"""`/metrics` in the format of Prometheus: what all processes counted, and figures that each scrape reads anew."""
 
+import asyncio
+import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from app.reconciliation.metrics import AlertFigures, Figures, KindFigures, QueueFigures
+from app.job_queue import Queue
+from app.reconciliation.metrics import AlertFigures, Figures, KindFigures, QueueFigures, read_figures
 from app.storage.capabilities import StoreMode
+from app.storage.client import Store
 from app.storage.documents import RunKind
+from app.telemetry.metrics import Metrics
+from app.telemetry.sampler import Sampler
+from app.telemetry.shared_files import registry_of_all
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
-def render_metrics(figures: Figures, mode: StoreMode) -> bytes:
-    """The text of a scrape."""
-    registry = CollectorRegistry()
+class Scrape:
+    """Answers scrapes.
+
+    Args:
+        store: The database.
+        metrics: What this process counts.
+        sampler: Sets its gauges.
+        queue: The queue in Redis.
+    """
+
+    def __init__(self, store: Store, metrics: Metrics, sampler: Sampler, queue: Queue) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._sampler = sampler
+        self._queue = queue
+
+    async def text(self) -> bytes:
+        """The text of a scrape; made in a thread, because it can have some thousand lines."""
+        self._sampler.sample()
+        figures, redis = await asyncio.gather(read_figures(self._store), self._queue.is_answering())
+        return await asyncio.to_thread(self._render, figures, redis)
+
+    def _render(self, figures: Figures, redis: bool | None) -> bytes:  # noqa: FBT001  # a fact like the figures
+        counted = generate_latest(registry_of_all(self._metrics.registry))
+        registry = CollectorRegistry()
+        _process(self._store.mode, redis, registry)
+        _findings(figures, registry)
+        _runs(figures.runs, registry)
+        _queue(figures.queue, registry)
+        _alerts(figures.alerts, registry)
+        return counted + generate_latest(registry)
+
+
+def _process(mode: StoreMode, redis: bool | None, registry: CollectorRegistry) -> None:  # noqa: FBT001  # as above
+    build = {"version": version("reserva"), "python": platform.python_version()}
+    Info("reserva_build", "The version of Reserva, and that of Python.", registry=registry).info(build)
     modes = Gauge("reserva_mode", "1 at the mode in which this process books.", ["mode"], registry=registry)
     for each in get_args(StoreMode):
         modes.labels(each).set(each == mode)
+    if redis is not None:
+        Gauge("reserva_redis_up", "Whether Redis answers, where REDIS_URL is set.", registry=registry).set(redis)
+
+
+def _findings(figures: Figures, registry: CollectorRegistry) -> None:
     gauge = Gauge("reserva_findings_open", "Findings in state open.", registry=registry)
     gauge.set(figures.findings_open)
     gauge = Gauge("reserva_findings_oldest_seconds", "Age of the oldest open finding.", registry=registry)
     gauge.set(figures.oldest_seconds)
-    _runs(figures.runs, registry)
-    _queue(figures.queue, registry)
-    _alerts(figures.alerts, registry)
-    return generate_latest(registry)
 
 
 def _runs(kinds: Mapping[RunKind, KindFigures], registry: CollectorRegistry) -> None:

@@ -11,7 +11,7 @@ from app.access.routes import needs, open_to_all
 from app.http.models import Answer
 from app.http.openapi import problems
 from app.http.routing import get
-from app.operations.metrics import CONTENT_TYPE, render_metrics
+from app.operations.metrics import CONTENT_TYPE, Scrape
 from app.operations.service import Operations
 
 
@@ -72,12 +72,12 @@ async def ready(operations: NamedDependency[Operations]) -> Response[ReadinessAn
     tags=["Operations"],
     media_type=MediaType.TEXT,
 )
-async def metrics(operations: NamedDependency[Operations]) -> Response[bytes]:
+async def metrics(scrape: NamedDependency[Scrape]) -> Response[bytes]:
     """Get metrics in the format of Prometheus.
 
-    The mode, findings and reconciliations in numbers.
+    Requests, the write path, connections and the event loop of all processes; findings and reconciliations.
     """
-    return Response(render_metrics(await operations.figures(), operations.mode), headers={"Content-Type": CONTENT_TYPE})
+    return Response(await scrape.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 router = Router("/", route_handlers=[health, ready, metrics])

@@ -1,4 +1,4 @@
-"""Readiness and metrics of this process."""
+"""Readiness of this process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from pymongo.errors import PyMongoError
 
 from app.http.shutdown import Shutdown
 from app.migration.migrate import verify
-from app.reconciliation.metrics import Figures, read_figures
 from app.storage.capabilities import StoreMode
 from app.storage.client import Store
 from app.storage.errors import StorageError
@@ -37,7 +36,7 @@ class Readiness:
 
 
 class Operations:
-    """The readiness and the metrics of a process."""
+    """The readiness of a process."""
 
     def __init__(self, store: Store, shutdown: Shutdown, booking_obstacle: Callable[[], str | None]) -> None:
         """Operations of a process.
@@ -65,15 +64,6 @@ class Operations:
             else:
                 log.warning("not ready", reason=detail)
         return Readiness(reason is None, self._store.mode, reason)
-
-    @property
-    def mode(self) -> StoreMode:
-        """The mode in which this process books."""
-        return self._store.mode
-
-    async def figures(self) -> Figures:
-        """The numbers of findings and reconciliations."""
-        return await read_figures(self._store)
 
     async def _obstacle(self) -> tuple[str | None, str]:
         """Why the process is not ready: the sentence for clients, or None, and the detail for the log."""

@@ -5,6 +5,7 @@ from it, and the server's clock. Everything above takes a store and never an add
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import pymongo
@@ -18,6 +19,7 @@ from motor.motor_asyncio import (
     AsyncIOMotorDatabase,
 )
 from pymongo.errors import PyMongoError
+from pymongo.monitoring import ConnectionPoolListener
 
 from app.settings import Mode, Settings
 from app.storage import DATABASE
@@ -137,11 +139,16 @@ class Store:
 
 
 async def connect(
-    where: Settings | str, *, mode: Mode | None = None, appname: str = "reserva", given: str = "MONGODB_URL"
+    where: Settings | str,
+    *,
+    mode: Mode | None = None,
+    appname: str = "reserva",
+    given: str = "MONGODB_URL",
+    listeners: Sequence[ConnectionPoolListener] = (),
 ) -> Store:
     """Connect to the database that settings or an address name (without a path in it: `reserva`).
 
-    `given` is where the operator wrote the address, for messages.
+    `given` is where the operator wrote the address, for messages; `listeners` learn of the connections.
 
     Writes are acknowledged by the majority and journalled, and reads go to the primary, whatever the address says: a
     secondary may not know yet that an unanswered commit was applied. An unusable server is reported after three
@@ -155,7 +162,7 @@ async def connect(
         raise StorageError("MONGODB_URL is not set, so there is no database to use.")
     wanted = mode or ("auto" if isinstance(where, str) else where.mode)
     ours: dict[str, Any] = {"w": "majority", "journal": True, "retryWrites": True, "readPreference": "primary"}
-    client = make_client(url, appname=appname, given=given, **ours)
+    client = make_client(url, appname=appname, given=given, event_listeners=[*listeners], **ours)
     try:
         return await Store.over(client, client.get_default_database(DATABASE).name, mode=wanted)
     except PyMongoError as error:

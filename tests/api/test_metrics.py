@@ -1,6 +1,8 @@
 """`/metrics`: what Prometheus reads."""
 
+import platform
 from datetime import timedelta
+from importlib.metadata import version
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,6 +15,7 @@ from app.settings import Settings
 from app.storage.runs import RunStore
 from tests.support.alert_receiver import alert_receiver
 from tests.support.api_client import ApiClient, problem
+from tests.support.http_client import serving
 from tests.support.times import HOUR, NINE
 
 
@@ -33,7 +36,9 @@ async def test_findings_and_runs_in_numbers(api: ApiClient) -> None:
     findings = {"reserva_findings_open": 0, "reserva_findings_oldest_seconds": 0}
     alerts = {"reserva_findings_untold": 0, "reserva_findings_untold_seconds": 0, "reserva_alert_failures": 0}
     queue = {"reserva_reconciliations_queued": 0, "reserva_reconciliations_queued_seconds": 0, "reserva_workers": 0}
-    assert await scraped(api) == mode | findings | alerts | queue
+    expected = mode | findings | alerts | queue
+    empty = await scraped(api)
+    assert {name: empty[name] for name in expected} == expected
     times = {"startTime": NINE, "endTime": NINE + HOUR}
     await store.database["reservations"].insert_many([{"resource": "r", "status": "confirmed", **times} for _ in "12"])
     await engine.reconcile_reservations(store, "full")
@@ -103,6 +108,31 @@ async def test_alerts_in_numbers(api: ApiClient) -> None:
     assert (done["reserva_findings_untold"], done["reserva_findings_untold_seconds"]) == (0, 0)
     assert done["reserva_alert_failures"] == 0
     assert done["reserva_alert_success_seconds"] >= now.timestamp()
+
+
+async def test_the_process_in_numbers(api: ApiClient) -> None:
+    """The version, the lag of the event loop, the queue and the connections; Redis only where it is set."""
+    answer = await api.get("/metrics")
+    families = {each.name: each for each in text_string_to_metric_families(answer.text)}
+    (build,) = families["reserva_build_info"].samples
+
+    assert build.labels == {"version": version("reserva"), "python": platform.python_version()}
+    assert build.value == 1
+    assert "reserva_redis_up" not in families
+    assert {sample.labels["state"] for sample in families["reserva_mongodb_connections"].samples} == {"used", "idle"}
+    assert {"reserva_event_loop_lag_seconds", "reserva_booking_waiting", "reserva_mongodb_checkouts_waiting"} <= {
+        *families
+    }
+
+
+async def test_redis_is_asked(api: ApiClient, redis_url: str) -> None:
+    """Whether Redis answers, where there is one."""
+    for url, expected in ((redis_url, 1), ("redis://127.0.0.1:1/0", 0)):
+        async with serving(api.store, settings=Settings(redis_url=url)) as client:
+            families = text_string_to_metric_families((await client.get("/metrics")).text)
+            (redis,) = (each for each in families if each.name == "reserva_redis_up")
+
+            assert redis.samples[0].value == expected
 
 
 async def test_only_administrators_read_them(api: ApiClient) -> None:

@@ -67,7 +67,7 @@ BESIDE = {
     "app.retries": set[str](),
     "app.settings": {"app.cron", "app.environment"},
     "app.single_flight": {"app.deadline"},
-    "app.telemetry": set[str](),
+    "app.telemetry": {"app.errors"},
     "app.trial_state": {"app.pids"},
     "app.work": {"app.errors"},
 }
@@ -89,6 +89,7 @@ LIBRARIES = {
     "tenacity": ["app/retries.py", "app/importing/submission.py", "app/reconciliation/guard_updates.py"],
     "standardwebhooks": ["app/reconciliation/receiver.py"],
     "granian": ["app/cli/*.py", "app/trial/*.py"],
+    "prometheus_client": ["app/telemetry/*.py", "app/operations/metrics.py"],
     "click": ["app/cli/*.py", "app/trial/*.py"],
     "rich": ["app/cli/*.py", "app/trial/*.py"],
 }

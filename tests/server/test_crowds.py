@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.availability.next_free import NextFree
-from app.booking import Book, committer
+from app.booking import Book, batch_runner
 from app.reservations import refusals
 from app.storage.client import Store
 from tests.support.api_client import ApiClient, problem
@@ -34,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(owner, name, counted)
 
-    count(committer, "attempt", "batches")
+    count(batch_runner, "attempt", "batches")
     count(Book, "judge", "judged")
     count(refusals, "refusal", "problems")
     count(NextFree, "_read", "readings")

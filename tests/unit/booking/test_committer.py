@@ -12,7 +12,7 @@ from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, ExecutionTimeout, NetworkTimeout
 from structlog.testing import capture_logs
 
-from app.booking import backoff
+from app.booking import backoff, batch_runner
 from app.booking import committer as module
 from app.booking.batch import Batch, Outcome, WriteConflict
 from app.booking.committer import Committer
@@ -88,7 +88,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     def as_it_is(batch: Batch) -> Steps[list[Outcome]]:
         return batch  # type: ignore[return-value]  # the scripted driver wants to see the intents
 
-    monkeypatch.setattr(module, "attempt", as_it_is)
+    monkeypatch.setattr(batch_runner, "attempt", as_it_is)
     return Scripted()
 
 

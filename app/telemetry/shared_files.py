@@ -1,0 +1,59 @@
+"""The metrics of several processes in one scrape, by the library's files that each process maps into its memory.
+
+The processes of one `reserva serve` share a folder. Each has a slot, which a lock holds as long as the process lives,
+and counts in the files of its slot. A process that takes the slot of a dead one goes on counting where that one ended:
+no count goes back, and there are never more files than processes at once. The gauges of a dead process are left out.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Metric, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app.telemetry.shared_folder import FOLDER_VARIABLE, is_free, lock
+
+_OF_A_LIVE_PROCESS = re.compile(r"gauge_live\w+_(?P<slot>\d+)\.db")
+
+
+def take_slot() -> None:
+    """Let this process count in a slot of the shared folder, if there is one; before its first metric is made."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder is None:
+        return
+    slot = next(slot for slot in count(1) if lock(_lock_of(Path(folder), slot)) is not None)
+    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]  # the library's own
+
+
+def registry_of_all(own: CollectorRegistry) -> CollectorRegistry:
+    """The registry of all processes that share a folder; the own one where none is shared."""
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder is None:
+        return own
+    registry = CollectorRegistry()
+    registry.register(_SharedFiles(Path(folder)))
+    return registry
+
+
+class _SharedFiles:
+    """The sum of the files of all slots; a collector of the library."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterable[Metric]:
+        files = [str(path) for path in self._folder.glob("*.db") if self._counts(path)]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # as above
+        return merged
+
+    def _counts(self, path: Path) -> bool:
+        """Whether a file counts: gauges do only while their process lives."""
+        found = _OF_A_LIVE_PROCESS.fullmatch(path.name)
+        return found is None or not is_free(_lock_of(self._folder, int(found["slot"])))
+
+
+def _lock_of(folder: Path, slot: int) -> Path:
+    return folder / f"{slot}.lock"
