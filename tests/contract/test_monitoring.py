@@ -1,0 +1,144 @@
+"""The rules and the dashboard for Prometheus and Grafana name only what a scrape of the app has, and runbooks exist."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import httpx
+import pytest
+import yaml
+
+from app.domain.rules import RULES
+from app.errors import ProblemName
+from app.reconciliation import engine
+from app.storage.client import Store
+from tests.contract.test_readme import OTHERS, anchors_of, section
+from tests.support.scraped import Scraped
+from tests.support.servers import ROOT
+from tests.support.times import HOUR, NINE
+
+MONITORING = ROOT / "docs" / "monitoring"
+RUNNING = OTHERS[ROOT / "docs" / "running.md"]
+RULES_FILE = yaml.safe_load((MONITORING / "alerts.yml").read_text(encoding="utf-8"))
+DASHBOARD = json.loads((MONITORING / "dashboard.json").read_text(encoding="utf-8"))
+ALERTS: list[dict[str, Any]] = [rule for group in RULES_FILE["groups"] for rule in group["rules"]]
+PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+OF_PROMETHEUS = {"job", "instance", "le"}
+"""Labels that are not the app's own: those of each scrape, and the bound of a bucket."""
+SELECTOR = re.compile(r"(?P<name>[a-z_:][a-z0-9_:]*)\s*(?:\{(?P<labels>[^}]*)\})?(?P<range>\[[^\]]+\])?")
+MATCHER = re.compile(r"(?P<label>\w+)\s*(?:=~|!~|!=|=)\s*\"(?P<value>[^\"]*)\"")
+KNOWN_VALUES = {
+    "problem": {*get_args(ProblemName)},
+    "rule": {*RULES},
+    "outcome": {"committed", "conflict"},
+    "mode": {"strict", "optimistic"},
+}
+SHOWN = re.compile(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}")
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Every expression, with the texts that show the labels of its result."""
+    for alert in ALERTS:
+        yield alert["expr"], alert["annotations"]["summary"]
+    for panel in PANELS:
+        for target in panel["targets"]:
+            yield target["expr"], target["legendFormat"]
+
+
+def selectors(expression: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The metrics of an expression, each with the labels that it matches."""
+    for found in SELECTOR.finditer(expression):
+        if found["name"].startswith("reserva_") or found["name"] == "up":
+            yield found["name"], dict(MATCHER.findall(found["labels"] or ""))
+
+
+def grouped(expression: str) -> set[str]:
+    """The labels that its result is grouped by."""
+    return {label.strip() for labels in re.findall(r"\bby\s*\(([^)]*)\)", expression) for label in labels.split(",")}
+
+
+@pytest.fixture
+async def scraped(mock_app_client: httpx.AsyncClient, mock_store: Store) -> Scraped:
+    """A scrape of an app that has booked, refused and reconciled."""
+    times = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
+    await mock_store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
+    await engine.reconcile_reservations(mock_store, "full")
+    await mock_app_client.post("/v1/resources", json={"id": "room", "name": "a room"})
+    body = {"resource": "room", "startTime": "2030-01-01T09:00:00Z", "endTime": "2030-01-01T10:00:00Z"}
+    for _ in "12":
+        await mock_app_client.post("/v1/reservations", json=body)
+    return Scraped((await mock_app_client.get("/metrics")).text)
+
+
+async def test_every_name_is_in_a_scrape(scraped: Scraped) -> None:
+    """Each metric, each label that is matched, grouped by or shown, and each value of a label that has a fixed set."""
+    labels: dict[str, set[str]] = {"up": set(), "reserva_redis_up": set()}
+    for sample in scraped.samples:
+        labels.setdefault(sample.name, set()).update(sample.labels)
+    for expression, shown in expressions():
+        metrics = [*selectors(expression)]
+        assert metrics, expression
+        assert {name for name, _ in metrics} <= labels.keys(), expression
+        for name, matched in metrics:
+            assert matched.keys() <= labels[name] | OF_PROMETHEUS, expression
+            for label, value in matched.items():
+                assert label not in KNOWN_VALUES or value in KNOWN_VALUES[label], expression
+        there = set[str]().union(*(labels[name] for name, _ in metrics)) | OF_PROMETHEUS
+        assert grouped(expression) <= there, expression
+        assert {*SHOWN.findall(shown)} - {"value"} <= (grouped(expression) or there), expression
+
+
+async def test_names_that_are_wrong_are_noticed(scraped: Scraped) -> None:
+    """The test reads expressions as they are written: a selector in a function, over a range, with several labels."""
+    text = 'histogram_quantile(0.9, sum by (le, route) (rate(reserva_a_bucket{method=~"A|B", x!="1"}[5m] offset 1h)))'
+
+    assert [*selectors(text)] == [("reserva_a_bucket", {"method": "A|B", "x": "1"})]
+    assert grouped(text) == {"le", "route"}
+    assert "reserva_a_bucket" not in {sample.name for sample in scraped.samples}
+
+
+async def test_every_metric_is_explained_and_shown(scraped: Scraped) -> None:
+    """The guide names each metric of the app, and the dashboard or an alert uses nearly all of them."""
+    named = {*re.findall(r"`(reserva_\w+)`", RUNNING)}
+    families = {f"{each.name}_total" if each.type == "counter" else each.name for each in scraped.families}
+    used = {re.sub(r"_(bucket|sum|count)$", "", name) for text, _ in expressions() for name, _ in selectors(text)}
+
+    assert families - named == set()
+    assert len(families - used) < len(families) / 3
+
+
+def test_each_alert_has_a_runbook() -> None:
+    """An alert has a severity, a sentence and a section of its own; a section without an alert is noticed too."""
+    titles = re.findall(r"^### (Reserva\w+)$", section("When an alert fires", RUNNING), re.MULTILINE)
+
+    assert [alert["alert"] for alert in ALERTS] == titles
+    for alert in ALERTS:
+        page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
+        assert page == "docs/running.md"
+        assert anchor == alert["alert"].lower()
+        assert anchor in anchors_of(RUNNING)
+        assert alert["annotations"]["summary"].endswith(".")
+        assert alert["labels"]["severity"] in {"critical", "warning"}
+
+
+def test_brackets_are_closed() -> None:
+    """Every expression is complete."""
+    for expression, _ in expressions():
+        bare = re.sub(r'"[^"]*"', '""', expression)
+        assert [bare.count(opening) - bare.count(closing) for opening, closing in ("()", "{}", "[]")] == [0, 0, 0]
+
+
+def test_panels_do_not_overlap() -> None:
+    """Panels have ids, titles and places of their own."""
+    places = [
+        (x, y)
+        for panel in DASHBOARD["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+
+    assert len(places) == len({*places})
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    assert all(panel["title"] for panel in DASHBOARD["panels"])
