@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -279,3 +281,30 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
 
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1), ended.stderr
     assert ended.stderr.startswith("Error: The file is ")
+
+
+def on_terminal(*arguments: str, url: str) -> str:
+    """What a command writes to standard error, which is a terminal."""
+    terminal, end = os.openpty()
+    with os.fdopen(terminal, "rb") as screen:
+        with os.fdopen(end, "wb") as stderr:
+            environment = environment_with({"MONGODB_URL": url, "TERM": "xterm"})
+            process = subprocess.Popen(reserva(*arguments), env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
+        seen = b""
+        with suppress(OSError):  # Linux says so when the last process has closed the terminal
+            while part := os.read(screen.fileno(), 65_536):
+                seen += part
+    assert process.wait(SECONDS) == 0
+    return seen.decode()
+
+
+def test_progress_is_for_terminals(database_url: str) -> None:
+    """A migration shows on a terminal what it does; in a pipe, where nobody watches, it says only how it ended."""
+    shown = on_terminal("migrate", url=database_url)
+    piped = run_reserva("migrate", MONGODB_URL=database_url)
+
+    assert re.search("building the index|looking at", shown)
+    assert "\x1b[" in shown
+    assert piped.stderr.splitlines() == [piped.stderr.strip()]
+    assert "is ready" in piped.stderr
+    assert "\x1b[" not in piped.stderr

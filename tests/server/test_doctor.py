@@ -1,6 +1,7 @@
 """`reserva doctor`: each kind of problem is made for real, and the doctor names it with its remedy."""
 
 import json
+import re
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -168,6 +169,15 @@ async def test_a_redis_that_forgets(examine_healthy: Examine, tmp_path: Path) ->
 
     assert "allkeys-lru" in seen["limits"]
     assert "noeviction" in seen["limits"]
+
+
+async def test_servers_without_a_login(healthy: Store, database_url: str, redis_url: str) -> None:
+    """Servers of another machine that ask for no user are named; the address below is this one by another name."""
+    elsewhere = [url.replace("127.0.0.1", "0.0.0.0") for url in (database_url, redis_url)]
+    seen = named(await examined(healthy, elsewhere[0], redis_url=elsewhere[1]), "warning")["servers"]
+
+    assert re.search("MongoDB at .* lets everybody in", seen)
+    assert re.search("Redis at .* lets everybody in", seen)
 
 
 @pytest.mark.servers("standalone")

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from app.access.service import is_over, list_keys
+from app.migration.report import number
 from app.operations.doctor.observation import Observation, ok, warning
 from app.operations.doctor.subject import Subject
 from app.settings import VARIABLES, Settings
@@ -45,4 +46,4 @@ async def check_keys(subject: Subject) -> AsyncIterator[Observation]:
     if len(ending) > KEYS_SHOWN:
         yield warning(f"{len(ending) - KEYS_SHOWN} more keys end soon.", "`reserva keys list` shows them.")
     if not ending:
-        yield ok(f"{len(live)} live keys, none of which ends within {SOON.days} days.")
+        yield ok(f"{number(len(live), 'live key')}; none ends within {SOON.days} days.")

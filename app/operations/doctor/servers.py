@@ -34,13 +34,23 @@ async def check_servers(subject: Subject) -> AsyncIterator[Observation]:
             )
     answering = sum(member.fault is None for member in subject.members)
     yield ok(f"MongoDB answers at {address}, {answering} of {len(subject.members)} members.")
-    is_local = address.partition("://")[2].startswith(_LOOPBACK)
-    if not is_local and await is_open_to_all(subject.store):
+    if not _is_local(address) and await is_open_to_all(subject.store):
         yield warning(
             f"MongoDB at {address} lets everybody in who reaches it.",
             "Switch its authorization on, and put a user with the role readWrite into MONGODB_URL.",
         )
+    url = subject.settings.redis_url
     yield _redis(subject)
+    if url and subject.redis and not subject.redis.fault and not _is_local(shown(url)) and "@" not in url:
+        yield warning(
+            f"Redis at {shown(url)} lets everybody in who reaches it.",
+            "Give it a password (requirepass), and put it into REDIS_URL.",
+        )
+
+
+def _is_local(address: str) -> bool:
+    """Whether the first host of an address is this machine."""
+    return address.partition("://")[2].startswith(_LOOPBACK)
 
 
 def _redis(subject: Subject) -> Observation:
@@ -116,7 +126,7 @@ async def check_limits(subject: Subject) -> AsyncIterator[Observation]:
     for observation in observations:
         yield observation
     if not observations:
-        yield ok("Open files, connections, the lifetime of transactions and the disk of MongoDB leave room.")
+        yield ok("Files, connections, the lifetime of transactions and the disk leave room, as far as the servers say.")
 
 
 def _own_limits(subject: Subject) -> list[Observation]:
