@@ -262,6 +262,7 @@ _INVOLVED = {
     "createdAt": _MADE,
     "by": "import",
 }
+_CHECKS = {"database": "ok", "indexes": "ok", "redis": "ok", "lastReconciliation": "2026-03-08T09:00:04.210Z"}
 _PROPOSED = {
     "reservation": _OTHER,
     "resource": "grace",
@@ -356,7 +357,8 @@ ANSWERS: Mapping[str, object] = {
     "FindingTransitionResult": {"id": _FINDING, "status": 200, "finding": _FOUND},
     "FindingTransitionResults": {"items": [{"id": _FINDING, "status": 200, "finding": _FOUND}]},
     "Health": {"status": "ok"},
-    "Readiness": {"ready": True, "mode": "strict"},
+    "Readiness": {"ready": True, "mode": "strict", "checks": _CHECKS},
+    "ReadinessChecks": _CHECKS,
     "Fault": {"pointer": "/guests", "detail": "`guests` must be at least 1."},
     "MemberVerdict": _MEMBER,
     "MemberProblem": {"index": 0, "detail": "The hold has expired."},

@@ -8,7 +8,7 @@ from litestar.openapi import ResponseSpec
 from pydantic import Field
 
 from app.access.routes import needs, open_to_all
-from app.http.models import Answer
+from app.http.models import Answer, Instant
 from app.http.openapi import problems
 from app.http.routing import get
 from app.operations.metrics import CONTENT_TYPE, Scrape
@@ -22,6 +22,19 @@ class HealthAnswer(Answer):
     """Always this."""
 
 
+class ReadinessChecks(Answer):
+    """How what the process uses fares."""
+
+    database: Literal["ok", "failed", "unknown"]
+    """Whether the database answers; `unknown`: it was not asked."""
+    indexes: Literal["ok", "failed", "unknown"]
+    """Whether the indexes are as they must be; `unknown`: they were not asked for."""
+    redis: Literal["ok", "degraded", "unset"]
+    """`degraded` if Redis does not answer: bookings work, and jobs wait in the database. `unset`: there is none."""
+    last_reconciliation: Instant | None = None
+    """When the last reconciliation that succeeded ended, if one did and the database was asked."""
+
+
 class ReadinessAnswer(Answer):
     """Whether requests can be served, and in which mode bookings are made."""
 
@@ -30,6 +43,8 @@ class ReadinessAnswer(Answer):
     mode: Literal["strict", "optimistic"]
     """How bookings are made: `strict` by transactions, `optimistic` without them."""
     reason: Annotated[str | None, Field(description="Why not; only if it is not ready.")] = None
+    checks: ReadinessChecks
+    """How what the process uses fares. Redis does not count for `ready`."""
 
 
 @get("/healthz", guards=[open_to_all()], responses=problems(key=False), operation_id="getHealth", tags=["Operations"])
@@ -55,11 +70,12 @@ async def ready(operations: NamedDependency[Operations]) -> Response[ReadinessAn
     """Get whether requests can be served.
 
     The database answers and has its indexes; 503 with the same body and a `reason` if not, or when the process is
-    about to end.
+    about to end. Redis that is away is `degraded` and no reason: bookings do without it.
     """
     state = await operations.readiness()
+    checks = ReadinessChecks.model_validate(state)
     return Response(
-        ReadinessAnswer(ready=state.ready, mode=state.mode, reason=state.reason),
+        ReadinessAnswer(ready=state.ready, mode=state.mode, reason=state.reason, checks=checks),
         status_code=200 if state.ready else 503,
     )
 

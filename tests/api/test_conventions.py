@@ -237,7 +237,11 @@ async def test_health_and_readiness_are_open(client: httpx.AsyncClient) -> None:
     del client.headers["Authorization"]
 
     assert (await client.get("/healthz")).status_code == 200
-    assert (await client.get("/readyz")).json() == {"ready": True, "mode": "optimistic"}
+    assert (await client.get("/readyz")).json() == {
+        "ready": True,
+        "mode": "optimistic",
+        "checks": {"database": "ok", "indexes": "ok", "redis": "unset"},
+    }
 
 
 async def test_missing_indexes_are_not_ready(client: httpx.AsyncClient, mock_store: Store) -> None:
@@ -251,6 +255,7 @@ async def test_missing_indexes_are_not_ready(client: httpx.AsyncClient, mock_sto
         "ready": False,
         "mode": "optimistic",
         "reason": "The database is not prepared for this process; its log says what is missing.",
+        "checks": {"database": "ok", "indexes": "failed", "redis": "unset"},
     }
     (line,) = lines
     assert "reservation_conflict_lookup" in line["reason"]

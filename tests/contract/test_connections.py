@@ -25,7 +25,9 @@ from tests.support.commands import (
     running_reserva,
 )
 from tests.support.http_client import make_key
+from tests.support.load_client import Client
 from tests.support.servers import BIN, free_port, unmeasured
+from tests.support.slot_bookings import booking, make_rooms
 
 pytestmark = pytest.mark.servers("transactions", once=True)
 
@@ -154,6 +156,19 @@ def test_a_lame_duck_loses_no_request(key: str, database_url: str) -> None:
     assert all(client.asked_to_close for client in clients)
     assert (ready.status_code, ready.json()["reason"]) == (503, "This process has been asked to end.")
     assert (alive.status_code, alive.headers["Connection"]) == (200, "close")
+
+
+def test_the_end_loses_no_request(key: str, database_url: str) -> None:
+    """A hundred bookings that are under way at SIGTERM are all made and answered before the process ends."""
+    with serving("--workers", "2", MONGODB_URL=database_url, RESERVA_LAME_DUCK_SECONDS="2") as (port, app):
+        client = Client(port, key)
+        rooms = make_rooms(client, "room", 100)
+        answers = client.at_once(
+            [booking(room) for room in rooms], on_sent=lambda: app.process.send_signal(signal.SIGTERM)
+        )
+        assert app.end() == 0
+
+    assert [answer.status for answer in answers] == [201] * 100
 
 
 @pytest.mark.parametrize(

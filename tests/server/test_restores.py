@@ -11,6 +11,7 @@ from app.booking import BookingService
 from app.cluster.restores import RestoreWatch
 from app.errors import Problem
 from app.http.shutdown import Shutdown
+from app.job_queue import Queue
 from app.operations.service import Operations
 from app.storage.client import Store
 from app.storage.documents import Deployment
@@ -128,7 +129,7 @@ async def test_a_reaped_process_goes_on(store: Store) -> None:
 async def test_it_shows_in_readiness(store: Store) -> None:
     """The app of a restored database is not ready, and says so without naming anything of the database."""
     async with running(store) as booking:
-        operations = Operations(store, Shutdown(), lambda: booking.heartbeat.obstacle)
+        operations = Operations(store, Queue(None), Shutdown(), lambda: booking.heartbeat.obstacle)
         before = await operations.readiness()
         await store.database.drop_collection("deployment")
         await booking.heartbeat.check_others()

@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -68,10 +68,19 @@ class Client:
                 answers |= zip(range(first, len(calls), width), part, strict=True)
         return [answers[index] for index in range(len(calls))]
 
-    def at_once(self, calls: Sequence[Call], moments: Sequence[float] | None = None) -> list[Answer]:
+    def at_once(
+        self,
+        calls: Sequence[Call],
+        moments: Sequence[float] | None = None,
+        *,
+        on_sent: Callable[[], None] = lambda: None,
+    ) -> list[Answer]:
         """Send all requests before any answer is read, each on a connection of its own that was open before.
 
-        `moments` are the times of `time.time()` to send them at, in order; without them, as fast as they can be sent.
+        Args:
+            calls: The requests.
+            moments: The times of `time.time()` to send them at, in order; without them, as fast as they can be sent.
+            on_sent: Called when all are sent.
         """
         with ExitStack() as stack:
             sockets = [stack.enter_context(self._socket()) for _ in calls]
@@ -79,6 +88,7 @@ class Client:
                 if moments is not None:
                     time.sleep(max(moments[index] - time.time(), 0))
                 line.sendall(call)
+            on_sent()
             return [_read(line) for line in sockets]
 
     def connection(self) -> HTTPConnection:
