@@ -23,6 +23,11 @@ class TrialState:
     redis_url: str | None = None
     app_url: str | None = None
 
+    @property
+    def addresses(self) -> dict[str, str | None]:
+        """The addresses of its servers, by the names of settings."""
+        return {"mongodb_url": self.mongodb_url, "redis_url": self.redis_url}
+
     def to_json(self) -> str:
         """What `read_state` reads."""
         return json.dumps(asdict(self), indent=1)

@@ -35,7 +35,7 @@ async def dev(port: int, data: Path, *, demo: bool, tied: int | None) -> int:
         die_with_parent(tied)
     settings = environment()
     try:
-        await Trial(Folder(data), port, demo=demo, mode=settings.chosen_mode or "auto", on_ready=write_line).run()
+        await Trial(Folder(data), port, demo=demo, settings=settings, on_ready=write_line).run()
     except TrialError as error:
         raise CommandFailed(str(error)) from error
     return DONE

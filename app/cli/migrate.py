@@ -8,9 +8,10 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn
 
 from app.cli.common import asynchronous, console, open_store, write_line
-from app.cli.configuration import DONE, FOUND
+from app.cli.configuration import DONE, FOUND, read_configuration
 from app.migration.migrate import migrate as run_migration
 from app.migration.report import DUPLICATE_KEY_KINDS, MigrationFinding, MigrationReport, OnProgress, examples
+from app.operations.start import log_start
 from app.storage.values import printable
 
 LINES_MAX = 100
@@ -29,7 +30,9 @@ async def migrate(*, check: bool, apply: bool) -> int:
     """
     if check and apply:
         raise click.UsageError("--check only reports and --apply changes; choose one.")
-    async with open_store(require_migrated=False) as store:
+    settings = read_configuration()
+    async with open_store(settings, require_migrated=False) as store:
+        log_start(settings, store)
         with _progress() as on_progress:
             report = await run_migration(store, check=check, apply=apply, on_progress=on_progress)
         name = store.database.name

@@ -14,9 +14,10 @@ import structlog
 from app.access.service import Token, create_key, hash_of, is_over, list_keys
 from app.environment import FILE
 from app.migration.migrate import migrate
+from app.operations.start import log_start
 from app.os_process import LOOPBACK, CannotListen, ensure_free, free_port
 from app.pids import process
-from app.settings import Mode
+from app.settings import Mode, Settings
 from app.storage.client import Store, connect
 from app.storage.documents import Key
 from app.trial.children import Child
@@ -42,15 +43,18 @@ class Trial:
         folder: The folder of its data.
         port: The app's; 0 picks a free one.
         demo: Whether to create a small demo catalogue.
-        mode: The mode in which it books.
+        settings: Its settings; the addresses are those of its own servers, and without RESERVA_MODE it is `auto`.
         on_ready: Called with the line that has its URL and its key.
     """
 
-    def __init__(self, folder: Folder, port: int, *, demo: bool, mode: Mode, on_ready: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Folder, port: int, *, demo: bool, settings: Settings, on_ready: Callable[[str], None]
+    ) -> None:
         self._folder = folder
         self._port = port
         self._demo = demo
-        self._mode: Mode = mode
+        self._settings = settings
+        self._mode: Mode = settings.chosen_mode or "auto"
         self._on_ready = on_ready
         self._state = TrialState(owner=process("reserva dev", os.getpid()))
         self._children: list[Child] = []
@@ -105,6 +109,7 @@ class Trial:
         self._folder.write_state(self._state)
         store = await connect(self._state.mongodb_url, mode=self._mode)
         try:
+            log_start(self._settings.model_copy(update=self._state.addresses), store)
             report = await migrate(store)
             if not report.clean:
                 raise TrialError("The trial's database is not as it must be: " + report.findings[0].detail)

@@ -138,7 +138,8 @@ def test_commands(database_url: str, redis_url: str, tmp_path: Path, monkeypatch
     app_check = program(json.loads(final_stage()["HEALTHCHECK"].partition("CMD ")[2]))
     worker_check = program(COMPOSE["worker"]["healthcheck"]["test"][1:])
 
-    assert run_reserva(*migrate, cwd=tmp_path, **env).returncode == 0
+    migrated = run_reserva(*migrate, cwd=tmp_path, **env)
+    assert migrated.returncode == 0
     with published_address("127.0.0.1", free_port()):  # else an app at the usual port would be asked
         assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
     with (
@@ -150,17 +151,19 @@ def test_commands(database_url: str, redis_url: str, tmp_path: Path, monkeypatch
         working.wait_for_line("worker started")
         assert eventually(lambda: exit_code(worker_check, env) == 0)
         starts = [json.loads(each.wait_for_line('"starting"')) for each in (serving, working)]
+        starts += [json.loads(line) for line in migrated.stderr.splitlines() if '"starting"' in line]
 
         assert working.end(signal.SIGTERM) == 0
         assert serving.end(signal.SIGTERM) == 0
         with published_address("127.0.0.1", free_port()):
             assert [exit_code(check, env) for check in (app_check, worker_check)] == [1, 1]
 
+    assert len(starts) == len(OURS)
     for start in starts:
         assert (start["version"], start["mode"]) == (version("reserva"), "strict")
         assert start["database"] in database_url
         assert start["settings"].items() >= {"RESERVA_ALERT_SECRET": "set", "RESERVA_LOG_FORMAT": "json"}.items()
-    assert not any("s3cret" in line for each in (serving, working) for line in each.err)
+    assert not any("s3cret" in line for lines in (serving.err, working.err, [migrated.stderr]) for line in lines)
 
 
 def program(command: list[str]) -> list[str]:

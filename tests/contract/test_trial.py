@@ -77,6 +77,7 @@ def test_first_start(home: Path, trial: RunningCommand) -> None:
         assert "room-1" in {room["id"] for room in http.get("/v1/resources").json()["items"]}
     assert trial.out == [f"ready url={url} key={key}"]
     assert any("not for production" in line for line in trial.err)
+    assert sum("starting" in line and "version=" in line for line in trial.err) == len(["trial", "app", "worker"])
     assert stat.S_IMODE((home / ".reserva" / "key").stat().st_mode) == 0o600
     assert set(children_of(home)) == {"mongodb", "redis", "app", "worker"}
 
