@@ -24,6 +24,8 @@ BEAT = "beat"
 """Scheduled: writes the heartbeat of the worker."""
 TIDY = "tidy_up"
 """Scheduled: stores expired holds, and completes reservations that have ended."""
+ERASE = "erase"
+"""Scheduled: clears what is left of erased customers."""
 PRUNE = "prune"
 """Scheduled, once a day: removes old runs and stored answers."""
 

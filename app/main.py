@@ -32,6 +32,8 @@ from app.operations import routes as operations_routes
 from app.operations.metrics import Scrape
 from app.operations.service import Operations
 from app.operations.start import log_start
+from app.privacy import routes as privacy_routes
+from app.privacy.erasure import Erasure
 from app.reconciliation import routes as reconciliation_routes
 from app.reconciliation.findings.service import Findings
 from app.reconciliation.optimistic_followups import OptimisticFollowups
@@ -88,6 +90,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             providers.services = Services(
                 availability=availability,
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
+                erasure=Erasure(opened, on_mark=reservations.customers.note_erased),
                 findings=Findings(opened, availability),
                 groups=Groups(opened, booking, reservations),
                 moves=Moves(opened, booking, reservations),
@@ -116,6 +119,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         route_handlers=[
             operations_routes.router,
             catalogue_routes.router,
+            privacy_routes.router,
             schedule_routes.router,
             reservation_routes.router,
             status_routes.router,

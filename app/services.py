@@ -8,6 +8,7 @@ from app.availability.service import Availability
 from app.catalogue.service import Catalogue
 from app.operations.metrics import Scrape
 from app.operations.service import Operations
+from app.privacy.erasure import Erasure
 from app.reconciliation.findings.service import Findings
 from app.reconciliation.service import Reconciliations
 from app.reservations.groups import Groups
@@ -21,6 +22,7 @@ class Services:
 
     availability: Availability
     catalogue: Catalogue
+    erasure: Erasure
     findings: Findings
     groups: Groups
     moves: Moves
@@ -45,6 +47,10 @@ class Providers:
     def catalogue(self) -> Catalogue:
         """The service behind resources, services and customers."""
         return self.services.catalogue
+
+    def erasure(self) -> Erasure:
+        """The service behind the erasure and the export of customers."""
+        return self.services.erasure
 
     def findings(self) -> Findings:
         """The service behind the review of findings."""
@@ -79,6 +85,7 @@ class Providers:
         return {
             "availability": Provide(self.availability, sync_to_thread=False),
             "catalogue": Provide(self.catalogue, sync_to_thread=False),
+            "erasure": Provide(self.erasure, sync_to_thread=False),
             "findings": Provide(self.findings, sync_to_thread=False),
             "groups": Provide(self.groups, sync_to_thread=False),
             "moves": Provide(self.moves, sync_to_thread=False),

@@ -12,6 +12,7 @@ from app.cluster import worker_heartbeat
 from app.cron import parse
 from app.operations import pruning
 from app.operations.pruning import PrunedKind
+from app.privacy.erasure import carry_out_pending
 from app.reconciliation import engine, schedule
 from app.reconciliation.alerts import Alerts
 from app.storage.client import Store
@@ -75,6 +76,11 @@ async def tidy_up(ctx: Context) -> dict[str, int]:
         "expired": await _repeat_until_none(lambda: expire_lapsed(store)),
         "completed": await complete_ended(store, hours),
     }
+
+
+async def erase(ctx: Context) -> int:
+    """Clear what is left of customers that were erased. Returns how many."""
+    return await carry_out_pending(ctx["store"])
 
 
 async def prune(ctx: Context) -> dict[PrunedKind, int]:

@@ -37,6 +37,10 @@ TIDY_SECOND = 30
 """Once a minute, away from the runs that begin with it."""
 TIDY_SECONDS = 55
 
+ERASE_SECOND = 45
+"""Once a minute, away from the other jobs."""
+ERASE_SECONDS = 6 * 3600
+
 PRUNE_HOUR, PRUNE_MINUTE = 3, 10
 """Once a day, in UTC, away from runs that begin with an hour."""
 PRUNE_SECONDS = 6 * 3600
@@ -110,6 +114,7 @@ class WorkerSettings:
             timeout=ALERT_TIMEOUT_SECONDS,
         ),
         cron(jobs.tidy_up, name=job_queue.TIDY, second=TIDY_SECOND, timeout=TIDY_SECONDS),
+        cron(jobs.erase, name=job_queue.ERASE, second=ERASE_SECOND, timeout=ERASE_SECONDS),
         cron(jobs.prune, name=job_queue.PRUNE, hour=PRUNE_HOUR, minute=PRUNE_MINUTE, second=0, timeout=PRUNE_SECONDS),
     ]
     on_startup = startup

@@ -4,12 +4,13 @@
 `import_rows`) say what they must read and judge themselves. `committer` queues them (`queue`) and puts them into
 batches (`batch`); a driver runs each batch as one `transaction`, which reads a `snapshot`, judges, `writes` and commits
 (`commit`). `closing` and `expiry` change a status that adds no load, without a transaction; `pruning` removes old
-answers.
+answers, `erasure` clears the texts of a customer.
 """
 
 from app.booking.book import Book
 from app.booking.change import METADATA_KEYS_MAX
 from app.booking.edit import EditResource, Plan, PlanOutdated
+from app.booking.erasure import erase_texts, erase_texts_of
 from app.booking.expiry import complete_ended, expire_lapsed
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.idempotency import AnyToken, Replay, Token, key_hash, request_hash
@@ -47,6 +48,8 @@ __all__ = [
     "Token",
     "check_service_given",
     "complete_ended",
+    "erase_texts",
+    "erase_texts_of",
     "expire_lapsed",
     "import_key",
     "key_hash",

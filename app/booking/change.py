@@ -236,6 +236,8 @@ def _patched(stored: Reservation, patch: Patch) -> Reservation:
             row.pop(name, None)
         else:
             row[name] = value
+    if stored.customer is not None and row.get("customer") != stored.customer:
+        row["formerCustomers"] = sorted({*(stored.former_customers or ()), stored.customer})
     after: Reservation = Reservation.model_validate(row)
     return after
 

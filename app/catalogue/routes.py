@@ -216,7 +216,7 @@ class Customers(Controller):
         "/{customer_id:str}",
         operation_id="updateCustomer",
         guards=[needs("reservations:write")],
-        responses=problems(*_UPDATE, body=True),
+        responses=problems(*_UPDATE, "forbidden-transition", body=True),
     )
     async def update(
         self,
@@ -228,7 +228,7 @@ class Customers(Controller):
     ) -> Response[CustomerAnswer]:
         """Update a customer.
 
-        Fields that are left out stay as they are.
+        Fields that are left out stay as they are. One that was erased cannot be changed.
         """
         _require_sight(request, customer_id)
         _require_unbound(request)

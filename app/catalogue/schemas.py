@@ -259,7 +259,7 @@ class ServiceAnswer(CatalogueAnswer):
 
 
 class CustomerAnswer(CatalogueAnswer):
-    """A customer."""
+    """A customer; the name of one that was erased is empty."""
 
     email: str | None = None
     """Their e-mail address."""
@@ -267,3 +267,7 @@ class CustomerAnswer(CatalogueAnswer):
     """Their telephone number."""
     external_id: str | None = None
     """Your own system's id."""
+    erased_at: Instant | None = None
+    """When it was erased; from then on nothing is booked for it."""
+    erasing: bool | None = None
+    """True while texts about it may be left in its reservations."""

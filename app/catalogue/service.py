@@ -200,13 +200,15 @@ class Catalogue:
         """Merge a patch into a customer.
 
         Raises:
-            Problem: `not-found`, `stale`, `invalid`.
+            Problem: `not-found`, `forbidden-transition`, `stale`, `invalid`.
         """
         apply: Callable[[Customer], Customer] = merging(NewCustomer, patch)
 
         async def edit() -> Customer:
             row = await read_row(self.store, Customer, identity)
             current = object_of(Customer, row)
+            if current.erased_at is not None:
+                raise Problem("forbidden-transition", "The customer was erased; add a new one instead.")
             version = if_match.expected(version_of(Customer, row))
             if apply(current) == current:
                 return current

@@ -22,6 +22,7 @@ _COMMANDS = {
     "import": ("app.cli.import_:import_", "Book the rows of a file."),
     "reconcile": ("app.cli.reconcile:reconcile", "Find resources that are booked above their capacity."),
     "findings": ("app.cli.findings:findings", "Review what is booked above capacity."),
+    "erase": ("app.cli.erase:erase", "Erase a customer: its name, and the texts of its reservations."),
     "prune": ("app.cli.prune:prune", "Remove runs and stored answers that are too old."),
     "doctor": ("app.cli.doctor:doctor", "Look for what is wrong, with the remedy."),
     "health": ("app.cli.health:health", "Ask whether the app or the worker is well."),

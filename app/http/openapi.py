@@ -35,6 +35,8 @@ _HEADER_PARAMETERS: Mapping[str, str] = {
     "Idempotency-Key": "1-255 visible ASCII characters; the same key with the same JSON gets the first answer again.",
 }
 """Headers that are no parameters of a handler, since no handler reads them there."""
+_STREAMED = frozenset({"exportCustomer"})
+"""Operations whose answers are sent while they are made, before their `ETag` could be known."""
 _TAG: Schema = {"description": "A tag of what is shown, for `If-None-Match`.", "schema": {"type": "string"}}
 _SUCCESSES = {
     "200": "What was asked for, or what it is now.",
@@ -132,7 +134,8 @@ def _describe(method: str, operation: Schema, models: Schema) -> None:
 
 def _describe_responses(method: str, operation: Schema, models: Schema) -> None:
     responses = operation["responses"]
-    if method == "get" and _JSON in responses["200"].get("content", {}):
+    is_tagged = operation["operationId"] not in _STREAMED
+    if method == "get" and is_tagged and _JSON in responses["200"].get("content", {}):
         operation.setdefault("parameters", []).append(_header_parameter("If-None-Match"))
         responses["304"] = {"description": "The client has this answer already; there is no body."}
     # Litestar adds its own shape of a validation error where the route declares no 400.

@@ -287,6 +287,8 @@ _FOUND = {
     "run": _RUN,
     "history": [_SEEN],
 }
+_NOTE = {"at": "2035-06-04T10:05:00.000Z", "by": "Lena", "note": "Mia was called; she comes an hour later."}
+_NOTED: dict[str, object] = {"id": _FINDING, "notes": [_NOTE]}
 _GROUPED = {"id": _GROUP, "reservations": [_BOOKED | {"group": _GROUP}], "version": 1}
 
 _PROBLEM_MEMBERS: Mapping[ProblemName, dict[str, Any]] = {
@@ -336,6 +338,9 @@ ANSWERS: Mapping[str, object] = {
     "ServicePage": {"items": [_SERVICE]},
     "Customer": _CUSTOMER,
     "CustomerPage": {"items": [_CUSTOMER]},
+    "CustomerExport": {"customer": _CUSTOMER, "reservations": [_BOOKED], "findings": [_NOTED]},
+    "ExportedFinding": _NOTED,
+    "ExportedNote": _NOTE,
     "Schedule": {"weekly": [_WEEKLY], "overrides": [_CLOSED]},
     "OpeningWindow": _OPENING,
     "WeeklyOpeningWindow": _WEEKLY,

@@ -9,6 +9,7 @@ from app.http.models import read_body
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource
+from app.storage.erased_customers import ErasedCustomers
 from app.storage.guards import make_fresh_guards, make_guard
 from app.storage.reservations import ReservationStore
 
@@ -18,6 +19,8 @@ CACHED_IDS_MAX = 50_000
 
 class CatalogueIds:
     """The resources and customers that rows may name. None is ever deleted, so an id that was found stays valid.
+
+    Nothing is booked for a customer that was erased before the run.
 
     Args:
         store: The database.
@@ -46,7 +49,8 @@ class CatalogueIds:
             self._seen[kind].clear()
         unseen = wanted - self._seen[kind]
         missing = await CatalogueStore(self._store).find_missing(kind, unseen)
-        self._seen[kind] |= unseen - missing
+        erased = await ErasedCustomers(self._store).among(unseen - missing) if kind is Customer else set()
+        self._seen[kind] |= unseen - missing - erased
         if self._create and missing:
             self._seen[kind].update(await create(sorted(missing)))
 

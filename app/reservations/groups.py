@@ -65,6 +65,7 @@ class Groups:
                 raise
             return await self.reservations.replayed_answer(token, problem)
         self.reservations.report_writes(made)
+        await self.reservations.clear_if_erased(made)
         return made
 
     async def read(self, identity: str, caller: Caller) -> Group:

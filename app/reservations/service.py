@@ -1,9 +1,11 @@
 """Booking, changing and closing reservations for a caller."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from app.availability.service import Availability
 from app.booking import (
@@ -15,6 +17,7 @@ from app.booking import (
     Replay,
     Token,
     check_service_given,
+    erase_texts_of,
     missing_guard,
 )
 from app.caller import Caller
@@ -92,7 +95,22 @@ class Reservations:
                 raise
             return await self.replayed_answer(token, problem)
         self.report_writes(made)
+        await self.clear_if_erased(made)
         return made
+
+    async def clear_if_erased(self, made: Reservation | Sequence[Reservation] | Replay) -> None:
+        """Clear the texts of what was booked for a customer that this process has erased in the meantime.
+
+        The erasure may have looked at its reservations before this one was committed. Where another process erased the
+        customer, or this fails, the worker does it a minute later.
+        """
+        if isinstance(made, Replay):
+            return
+        for reservation in (made,) if isinstance(made, Reservation) else made:
+            customer = reservation.customer
+            if customer is not None and self.customers.was_erased(customer):
+                with suppress(PyMongoError, Problem):
+                    await erase_texts_of(self.store, [reservation.id], customer, reservation.key)
 
     def report_writes(self, made: Reservation | Sequence[Reservation] | Replay) -> None:
         """Call `on_write` with each resource that was written to; a replayed answer wrote nothing."""
@@ -269,7 +287,7 @@ class Reservations:
         if caller.customer is not None:
             if customer not in (None, caller.customer):
                 raise invalid_field("customer", f"There is no customer {customer!r}.")
-            return caller.customer
+            customer = caller.customer
         if customer is not None:
             await self.customers.require(customer)
         return customer

@@ -5,7 +5,7 @@ and matching compares fields as they are stored. Writes go past Beanie, because 
 the state, that its writer has read; those of a run are bulk writes in a transaction under the epoch of its lease.
 """
 
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -22,6 +22,7 @@ from app.storage.documents import Finding
 from app.storage.errors import VersionConflict
 from app.storage.finding_rows import FindingRow, stored_fields, stored_names
 from app.storage.transactions import Session
+from app.storage.values import shown_text
 
 UNRESOLVED: tuple[State, ...] = ("open", "acknowledged", "accepted")
 
@@ -30,6 +31,7 @@ UNALERTED: Mapping[str, object] = {"state": "open", "toldAt": None}
 
 _FINDINGS = Finding.Settings.name
 _WITHOUT_HISTORY = {"history": 0}
+_NOTED = {"version": 1, "history": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,30 @@ class FindingStore:
         """Write that a run has seen these findings as they were."""
         change = {"$set": {"lastSeen": self.store.clock.now(), "run": run}}
         await self.store.database[_FINDINGS].update_many({"_id": {"$in": [*ids]}}, change, session=session)
+
+    # What the erasure of a customer reads.
+
+    async def histories_about(
+        self, reservations: Collection[object], resources: Collection[ResourceId]
+    ) -> list[FindingRow]:
+        """The findings in whose window these reservations are, or were before they left it; raw, with histories.
+
+        A finding of very many reservations lists a sample of them; each such one of these resources is among them.
+        """
+        found: dict[object, FindingRow] = {}
+        for where in (
+            {"reservations": {"$in": [*reservations]}},
+            {"history.left": {"$in": [shown_text(each) for each in reservations]}},
+            {"resource": {"$in": [*resources]}, "digest": {"$exists": True}},
+        ):
+            async for row in self.store.database[_FINDINGS].find(where, _NOTED):
+                found[row["_id"]] = cast("FindingRow", row)
+        return [*found.values()]
+
+    async def histories(self, ids: Sequence[object]) -> list[FindingRow]:
+        """These findings, raw, with their histories."""
+        rows = self.store.database[_FINDINGS].find({"_id": {"$in": [*ids]}}, _NOTED)
+        return [cast("FindingRow", row) async for row in rows]
 
     # What alerts read and write.
 

@@ -18,6 +18,7 @@ STAMP: Mapping[str, bool] = {"updatedAt": True}
 
 DERIVED_FIELDS = frozenset(
     {"blockStart", "blockEnd", "long", "units", "timezone", "version", "updatedAt", "history", "status", "importKey"}
+    | {"formerCustomers"}
 )
 """Fields that follow from others: the history names only what the caller changed."""
 

@@ -189,6 +189,10 @@ def _id(value: object) -> ObjectId | None:
     return value if isinstance(value, ObjectId) else None
 
 
+def _texts(value: object) -> object:
+    return value if isinstance(value, list) and all(isinstance(each, str) for each in value) else None
+
+
 def _history(value: object) -> list[object] | None:
     return value if isinstance(value, list) and all(isinstance(each, dict) for each in value) else None
 
@@ -213,6 +217,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "metadata": _object,
     "long": lambda value: value if isinstance(value, bool) else None,
     "idempotency": _object,
+    "formerCustomers": _texts,
     **dict.fromkeys(("resource", "service", "customer"), identity),
     **dict.fromkeys((*_DATES, "createdAt", "updatedAt", "expiresAt"), _date),
     **dict.fromkeys(_COUNTS, count),

@@ -73,7 +73,7 @@ def test_bad_option(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve --port 0", "migrate", "reconcile", "keys list", "import rows.csv", "doctor"]
+    "command", ["serve --port 0", "migrate", "reconcile", "keys list", "import rows.csv", "doctor", "erase ann"]
 )
 def test_wrong_database(command: str, tmp_path: Path) -> None:
     """A database that cannot be reached is one sentence that says what to check, and exit code 2."""
@@ -88,7 +88,11 @@ def test_wrong_database(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [name for name in COMMANDS if name not in {"dev", "keys", "findings", "import", "audit", "health", "bench"}],
+    [
+        name
+        for name in COMMANDS
+        if name not in {"dev", "keys", "findings", "import", "audit", "health", "bench", "erase"}
+    ],
 )
 def test_no_database(command: str, tmp_path: Path) -> None:
     """Without an address and without a trial a command says what to do, and exits with 2."""

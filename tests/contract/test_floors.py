@@ -31,6 +31,7 @@ FLOORS = {
     "app.reconciliation": 5,
     "app.importing": 5,
     "app.audit": 5,
+    "app.privacy": 5,
     "app.operations": 5,
     "app.main": 6,
     "app.services": 6,

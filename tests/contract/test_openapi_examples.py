@@ -32,6 +32,7 @@ ORDER = (
     *("createReconciliation", "listReconciliations", "getReconciliation"),
     *("listFindings", "getFinding", "assignFinding", "acknowledgeFinding", "acceptFinding", "reopenFinding"),
     *("transitionFindings", "resolveFinding"),
+    *("exportCustomer", "eraseCustomer"),
 )
 """Every operation, in an order in which each finds what it is about."""
 

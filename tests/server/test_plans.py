@@ -51,6 +51,8 @@ async def a_days_work(api: ApiClient) -> None:
     ok(await api.request("POST", f"/v1/groups/{group['id']}/cancel"))
     await api.read(first)
     ok(await api.get(RESERVATIONS, resource="room"))
+    ok(await api.get("/v1/customers/ann/export"))
+    ok(await api.request("POST", "/v1/customers/ann/erase"))
 
 
 @pytest.mark.servers("explain", "transactions")

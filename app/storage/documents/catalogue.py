@@ -119,7 +119,16 @@ class Customer(CatalogueObject):
     email: str | None = None
     phone: str | None = None
     external_id: str | None = None
+    erased_at: datetime | None = None
+    erased_by: str | None = None
+    erasing: bool | None = None
+    """Whether texts of an erased customer may be left; see `app.storage.erased_customers`."""
+    sweep_at: datetime | None = None
+    """From when on the texts of an erased customer are to be looked for a last time; unset once that was done."""
 
     class Settings(StoredDocument.Settings):
         name = "customers"
-        indexes: ClassVar = [IndexModel([("externalId", ASCENDING)], name="customer_external", sparse=True)]
+        indexes: ClassVar = [
+            IndexModel([("externalId", ASCENDING)], name="customer_external", sparse=True),
+            IndexModel([("sweepAt", ASCENDING)], name="customer_sweep", sparse=True),
+        ]

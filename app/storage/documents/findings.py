@@ -105,6 +105,7 @@ class Finding(StoredDocument):
             IndexModel([("state", ASCENDING), ("firstSeen", ASCENDING), ("_id", ASCENDING)], name="finding_state_seen"),
             IndexModel([("state", ASCENDING), ("excess", ASCENDING), ("_id", ASCENDING)], name="finding_state_excess"),
             IndexModel([("reservations", ASCENDING)], name="finding_reservations"),
+            IndexModel([("history.left", ASCENDING)], name="finding_left", sparse=True),
             IndexModel([("digest", ASCENDING)], name="finding_digest", sparse=True),
             IndexModel([("updatedAt", ASCENDING), ("_id", ASCENDING)], name="finding_updated"),
             IndexModel([("state", ASCENDING), ("toldAt", ASCENDING), ("_id", ASCENDING)], name="finding_told"),

@@ -63,6 +63,8 @@ class Reservation(StoredDocument):
     """The prefix of the API key that made the reservation."""
     idempotency_key: str | None = None
     idempotency: StoredAnswer | None = None
+    former_customers: list[str] | None = None
+    """Whose it was before it was handed over; their texts in the stored answer and the history are found by this."""
     import_key: str | None = None
     """The row of an import of which the reservation was made, see `app.booking.import_rows`."""
 
@@ -90,6 +92,7 @@ class Reservation(StoredDocument):
             IndexModel([("items.resource", ASCENDING)], name="reservation_items", sparse=True),
             IndexModel([("metadata.reference", ASCENDING)], name="reservation_reference", sparse=True),
             IndexModel([("importKey", ASCENDING)], name="reservation_import", unique=True, sparse=True),
+            IndexModel([("formerCustomers", ASCENDING)], name="reservation_former_customers", sparse=True),
             # Pending holds alone, so that the expiry job does not read past all holds that ever were.
             IndexModel(
                 [("status", ASCENDING), ("expiresAt", ASCENDING)],

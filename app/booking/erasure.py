@@ -1,0 +1,76 @@
+"""Clearing the texts of a customer from reservations, and from the answers that are stored under Idempotency-Keys.
+
+It adds no load, so like a closure it needs no guard: each reservation is changed by a compare-and-set on its version,
+outside every transaction. A cleared reservation has a new version and a line in its history; its time, status and ids
+stay. A stored answer is repeated without the texts from then on.
+"""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+
+from bson import ObjectId
+
+from app.booking.outcomes import overloaded
+from app.storage.answers import AnswerStore
+from app.storage.client import Store
+from app.storage.erased_reservations import ErasedReservations
+from app.storage.erased_texts import ERASED, body_without_texts, erasure_filter, reservation_erasure
+from app.storage.reservation_updates import HistoryLine
+from app.storage.stored_reservations import customer_of
+
+ATTEMPTS_MAX = 20
+"""How often a batch is read and cleared while others change its reservations."""
+
+
+async def erase_texts(store: Store, customer: str, by: str) -> AsyncIterator[list[object]]:
+    """Clear the texts of a customer, a batch of its reservations at a time; the ids of each batch that is clear.
+
+    It may end after any batch: the next time reads what was cleared before, and changes nothing of it.
+
+    Raises:
+        Problem: `overloaded` where others change the same reservations all the time.
+    """
+    await AnswerStore(store).complete_records(store.clock.now())
+    async for ids in ErasedReservations(store).ids_of(customer):
+        await erase_texts_of(store, ids, customer, by)
+        yield ids
+
+
+async def erase_texts_of(store: Store, ids: Sequence[object], customer: str, by: str) -> None:
+    """Clear the texts of a customer from these reservations, and from the answers about them.
+
+    Raises:
+        Problem: `overloaded` where others change the same reservations all the time.
+    """
+    reservations = ErasedReservations(store)
+    line: HistoryLine = {"at": store.clock.now(), "by": by, "operation": ObjectId(), "reason": ERASED}
+    for _ in range(ATTEMPTS_MAX):
+        rows = await reservations.read(ids)
+        updates = [
+            (erasure_filter(row), update)
+            for row in rows
+            if (update := reservation_erasure(row, customer, line)) is not None
+        ]
+        theirs = {str(row["_id"]) for row in rows if customer_of(row) == customer}
+        if (not updates or await reservations.clear_texts(updates)) and await _erase_answers(
+            store, ids, customer, theirs
+        ):
+            return
+    raise overloaded("Others are changing the reservations of this customer; the rest is erased later.")
+
+
+async def _erase_answers(store: Store, ids: Sequence[object], customer: str, theirs: Collection[str]) -> bool:
+    """Clear the answers about several reservations; false where one was changed by another in between.
+
+    `theirs` are the ids of the reservations that are the customer's now, whosoever they were when they were answered.
+    """
+    answers = AnswerStore(store)
+    clear = True
+    for row in await answers.records_about(ids):
+        body = row.get("body")
+        shorter = body_without_texts(
+            body if isinstance(body, str) else "",
+            lambda member: member.get("id") in theirs or member.get("customer") == customer,
+        )
+        if shorter is not None:
+            clear = await answers.replace_body(row, shorter) and clear
+    return clear

@@ -1,0 +1,65 @@
+"""All that is stored about a customer, as one JSON document, written page by page so that it may be of any length."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from app.caller import Caller
+from app.catalogue.schemas import CustomerAnswer
+from app.deadline import current
+from app.domain.instants import render
+from app.reconciliation.finding_history import ACTOR_WORKER
+from app.reconciliation.findings.erasure import findings_about
+from app.reservations.queries import list_reservations_of_customer
+from app.reservations.rendering import shown
+from app.storage.bson_types import Row
+from app.storage.client import Store
+from app.storage.documents import Customer
+from app.storage.finding_rows import FindingRow
+from app.storage.findings import FindingStore
+from app.storage.stored_reservations import lenient_reservation
+
+PAGE = 200
+"""Reservations, or findings, that are read and sent at once."""
+LAST_PAGE_SECONDS = 3.0
+"""With less than that left of the request, the document ends and names its `next`."""
+
+
+async def export(store: Store, customer: Customer, caller: Caller, cursor: str | None) -> AsyncIterator[bytes]:
+    """The parts of the document: the customer, its reservations by falling start, and people's notes about them."""
+    rows, following = await list_reservations_of_customer(store, customer.id, caller, PAGE, cursor)
+    yield b'{"customer":' + CustomerAnswer.model_validate(customer).to_json() + b',"reservations":['
+    noted: dict[object, None] = {}
+    while True:
+        now = store.clock.now()
+        yield b",".join(shown(lenient_reservation(row), now).to_json() for row in rows)
+        noted |= dict.fromkeys(row["_id"] for row in await _noted_findings(store, rows))
+        deadline = current()
+        if following is None or (deadline is not None and deadline.left() < LAST_PAGE_SECONDS):
+            break
+        yield b","
+        rows, following = await list_reservations_of_customer(store, customer.id, caller, PAGE, following)
+    yield b'],"findings":['
+    async for part in _findings(store, [*noted]):
+        yield part
+    yield b"]" + (b"" if following is None else b',"next":' + msgspec.json.encode(following)) + b"}"
+
+
+async def _findings(store: Store, ids: list[object]) -> AsyncIterator[bytes]:
+    """People's notes about these findings."""
+    for place in range(0, len(ids), PAGE):
+        rows = await FindingStore(store).histories(ids[place : place + PAGE])
+        found = [msgspec.json.encode({"id": str(row["_id"]), "notes": _notes(row)}) for row in rows]
+        yield (b"," if place else b"") + b",".join(found)
+
+
+async def _noted_findings(store: Store, rows: Sequence[Row]) -> list[FindingRow]:
+    """The findings of these reservations on which people noted something."""
+    found = await findings_about(store, [row["_id"] for row in rows]) if rows else []
+    return [row for row in found if _notes(row)]
+
+
+def _notes(row: FindingRow) -> list[dict[str, Any]]:
+    noted: Iterable[dict[str, Any]] = (each for each in row["history"] if "note" in each and each["by"] != ACTOR_WORKER)
+    return [{"at": render(each["at"]), "by": each["by"], "note": each["note"]} for each in noted]

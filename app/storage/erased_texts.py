@@ -1,0 +1,128 @@
+"""The texts about people in stored reservations, answers and findings, and the same documents without them.
+
+Ids, times, states and numbers stay. What a new field of a reservation says about people is added to `TEXT_FIELDS`.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from app.storage.bson_types import BsonDocument, Row, UpdateDocument
+from app.storage.reservation_updates import HISTORY_LINES_MAX, STAMP, HistoryLine
+from app.storage.stored_reservations import customer_of
+
+TEXT_FIELDS = ("notes", "metadata", "reference", "holder", "cancellationReason")
+"""The fields of a reservation that callers write freely; the last one is payload-reserve's."""
+ERASED = "erased"
+"""The reason in the line of a history that says that texts were cleared."""
+
+IsTheirs: TypeAlias = Callable[[Row], bool]
+"""Whether a reservation in an answer is the customer's whose texts are cleared."""
+
+
+def reservation_erasure(row: Row, customer: str, line: HistoryLine) -> UpdateDocument | None:
+    """The update that clears the texts of a customer from a reservation; None where there are none.
+
+    A reservation that was handed over to another customer loses the reasons from before that and the texts in its
+    stored answer; what it says now is the other's. Clearing only the answer is no change of the reservation.
+
+    Args:
+        row: The reservation, with its texts, history, version and stored answer.
+        customer: The id of the customer.
+        line: The line for the history, with its reason, without the names of the fields.
+    """
+    is_theirs = customer_of(row) == customer
+    fields = [name for name in TEXT_FIELDS if name in row] if is_theirs else []
+    history = _without_reasons(row.get("history", []), until_handed_over=not is_theirs)
+    update: UpdateDocument = {}
+    if fields or history is not None:
+        changed = sorted(fields if history is None else [*fields, "history"])
+        update = _change(row, history, {**line, "changed": changed}, fields)
+    body = _stored_body(row)
+    shorter = body and body_without_texts(body, lambda made: is_theirs or made.get("customer") == customer)
+    if shorter is not None and shorter != body:
+        update["$set"] = update.get("$set", {}) | {"idempotency.body": shorter}
+    return update or None
+
+
+def _change(row: Row, history: Sequence[object] | None, line: HistoryLine, unset: Sequence[str]) -> UpdateDocument:
+    """The update of a reservation without some fields, with one more line in its history or in another one."""
+    stored = row.get("history")
+    before = history if history is not None else stored if isinstance(stored, list) else []
+    change: UpdateDocument = {"$set": {"history": [*before, line][-HISTORY_LINES_MAX:]}, "$currentDate": STAMP}
+    if unset:
+        change["$unset"] = dict.fromkeys(unset, "")
+    if isinstance(row.get("version", 0), int | float):  # else another program wrote something that is no number
+        change["$inc"] = {"version": 1}
+    return change
+
+
+def erasure_filter(row: Row) -> BsonDocument:
+    """The filter of a reservation that is as it was read, as far as clearing its texts depends on it."""
+    body = _stored_body(row)
+    known = {"_id": row["_id"], "version": row.get("version")}
+    return known if body is None else known | {"idempotency.body": body}
+
+
+def body_without_texts(body: str, is_theirs: IsTheirs) -> str | None:
+    """The body of an answer without the texts of some of its reservations; None where it has none of them.
+
+    A body that cannot be read was damaged by another program, and none of it stays.
+    """
+    try:
+        answer = json.loads(body)
+        members = [answer, *answer.get("reservations", [])]
+        cleared = [_clear_member(each) for each in members if isinstance(each, dict) and is_theirs(each)]
+    except (ValueError, TypeError, AttributeError):
+        return None if body == "" else ""
+    return msgspec.json.encode(answer).decode() if any(cleared) else None
+
+
+def history_without_notes(history: Sequence[Row], runs: str) -> list[Row] | None:
+    """The history of a finding without people's notes; None where there are none. `runs` is who wrote the others."""
+    noted = [each for each in history if "note" in each and each.get("by") != runs]
+    if not noted:
+        return None
+    return [each if each.get("by") == runs else _without(each, "note") for each in history]
+
+
+def _stored_body(row: Row) -> str | None:
+    stored = row.get("idempotency")
+    body = stored.get("body") if isinstance(stored, dict) else None
+    return body if isinstance(body, str) else None
+
+
+def _clear_member(member: BsonDocument) -> bool:
+    """Remove the texts of a reservation in an answer; whether there were any."""
+    found = [member.pop(name) for name in TEXT_FIELDS if name in member]
+    history = _without_reasons(member.get("history", []), until_handed_over=False)
+    if history is not None:
+        member["history"] = history
+    return bool(found) or history is not None
+
+
+def _without_reasons(history: Any, *, until_handed_over: bool) -> list[Any] | None:
+    """The lines of a history without reasons; None where there are none. One that is no list is none of Reserva's."""
+    if not isinstance(history, list):
+        return []
+    handed_over = [place for place, line in enumerate(history) if _is_handing_over(line)]
+    last = max(handed_over, default=-1) if until_handed_over else len(history)
+    cleared = [
+        _without(line, "reason") if place <= last and _has_reason(line) else line for place, line in enumerate(history)
+    ]
+    return cleared if cleared != history else None
+
+
+def _is_handing_over(line: object) -> bool:
+    changed = line.get("changed") if isinstance(line, dict) else None
+    return isinstance(changed, list) and "customer" in changed
+
+
+def _has_reason(line: object) -> bool:
+    return isinstance(line, dict) and line.get("reason", ERASED) != ERASED
+
+
+def _without(line: Row, name: str) -> BsonDocument:
+    return {each: value for each, value in line.items() if each != name}
