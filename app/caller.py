@@ -27,11 +27,13 @@ class Caller:
         key_id: The key's id; it survives a rotation, so what was asked under it stays its own.
         scopes: What it was given.
         customer: The only customer whose reservations it sees, books and changes; None: those of all customers.
+        rate_limit: How many requests it may send, as `app.rates` reads it; None: as many as keys may in general.
     """
 
     key_id: str
     scopes: frozenset[str]
     customer: str | None = None
+    rate_limit: str | None = None
 
     @property
     def prefix(self) -> str:

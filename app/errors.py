@@ -30,6 +30,7 @@ ProblemName: TypeAlias = Literal[
     "idempotency-mismatch",
     "local-time",
     "strict-only",
+    "rate-limited",
     "internal",
     "overloaded",
     "outcome-unknown",
@@ -69,6 +70,7 @@ KINDS: Mapping[ProblemName, Kind] = {
     "idempotency-mismatch": Kind(422, "The Idempotency-Key was used with another request"),
     "local-time": Kind(422, "The local time does not exist or exists twice"),
     "strict-only": Kind(422, "This needs a database server with transactions"),
+    "rate-limited": Kind(429, "Too many requests", 1),
     "internal": Kind(500, "Something went wrong on our side"),
     "overloaded": Kind(503, "Too busy; nothing was done", 1),
     "outcome-unknown": Kind(503, "The outcome is not known", 1),
@@ -131,6 +133,19 @@ def invalid_parameter(name: str, detail: str) -> Problem:
 def not_found(what: str, identity: str) -> Problem:
     """Nothing of that id, or nothing that this key may know of: the two must read the same."""
     return Problem("not-found", f"There is no {what} {identity!r}.")
+
+
+class RateLimited(Problem):
+    """More requests came than a rate allows.
+
+    Args:
+        detail: One sentence that a person can act on.
+        seconds: The time after which there is room for the next request.
+    """
+
+    def __init__(self, detail: str, seconds: int) -> None:
+        super().__init__("rate-limited", detail)
+        self.kind = replace(self.kind, retry_after_seconds=seconds)
 
 
 class OutcomeUnknown(Problem):

@@ -8,6 +8,7 @@ from litestar.plugins.pydantic import PydanticPlugin
 from msgspec import Raw
 
 from app.access.keyring import Keyring
+from app.access.rate_limits import RATE_LIMITS, RateLimits
 from app.access.routes import KEYRING, describe_access, open_to_all
 from app.availability import routes as availability_routes
 from app.availability.service import Availability
@@ -100,7 +101,9 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 scrape=Scrape(opened, metrics, sampler, queue),
             )
             app.state[KEYRING] = Keyring(opened)
+            app.state[RATE_LIMITS] = limits = RateLimits(settings)
             try:
+                await limits.start()
                 await booking.start()
                 sampler.start()
                 yield
@@ -111,6 +114,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 failures.close()
                 await followups.close()
                 await queue.close()
+                await limits.close()
         finally:
             if store is None:
                 await opened.close()

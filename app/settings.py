@@ -4,6 +4,7 @@ import os
 import re
 from base64 import b64decode
 from collections.abc import Collection
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app import cron
 from app.environment import PREFIX, SettingsError, from_files, unknown
+from app.rates import read_rate
 
 Mode = Literal["auto", "strict", "optimistic"]
 
@@ -39,7 +41,8 @@ class Settings(BaseSettings):
     """the database server; its path names the database, else it is `reserva`. Unset: the trial in `./.reserva`"""
 
     redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
-    """the queue of the worker. Unset or unavailable: bookings work, and jobs wait in MongoDB"""
+    """the queue of the worker, and the count of requests. Unset or unavailable: bookings work, jobs wait in MongoDB,
+    and each process counts by itself"""
 
     mode: Mode = "strict"
     """`strict` refuses a server without transactions; `optimistic` uses no transactions; `auto` uses them where the
@@ -54,6 +57,18 @@ class Settings(BaseSettings):
 
     max_anonymous_holds: int = Field(default=1_000, ge=0)
     """live holds without a customer that one key made; 0: no limit"""
+
+    rate_limit: str = "600/minute"
+    """[requests](docs/api.md#limits) of a key that has no limit of its own: a count in a `second`, `minute`, `hour` or
+    `day`; 0: no limit"""
+
+    rate_limit_address: str = "60/minute"
+    """requests of an address without a valid key; 0: no limit, which is also the default where `RESERVA_RATE_LIMIT` is
+    0"""
+
+    trusted_proxies: str | None = None
+    """addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` tells the
+    [address of a client](docs/running.md#behind-a-proxy)"""
 
     complete_after_hours: int = Field(default=0, ge=0, le=87_600)
     """the worker completes confirmed reservations that ended this many hours ago; 0: never"""
@@ -82,7 +97,7 @@ class Settings(BaseSettings):
     """the address at which people reach the app, for links in messages"""
 
     slow_request_ms: int = Field(default=1_000, ge=0, le=60_000)
-    """From how many milliseconds on a request is logged as slow, with what took the time; 0: never."""
+    """from how many milliseconds on a request is [logged as slow](docs/running.md#health-log-and-metrics); 0: never"""
 
     log_format: Literal["console", "json"] = "console"
     """`console` or `json`, on standard error"""
@@ -95,10 +110,37 @@ class Settings(BaseSettings):
         """The mode that was set explicitly; None for the default."""
         return self.mode if "mode" in self.model_fields_set else None
 
-    @field_validator("mongodb_url", "redis_url", "alert_url", "alert_secret", "public_url", mode="before")
+    @property
+    def address_rate_limit(self) -> str:
+        """The limit of an address without a valid key, or `0`."""
+        is_off = self.rate_limit == "0" and "rate_limit_address" not in self.model_fields_set
+        return "0" if is_off else self.rate_limit_address
+
+    @field_validator("rate_limit", "rate_limit_address")
+    @classmethod
+    def _check_rate(cls, text: str) -> str:
+        read_rate(text)
+        return text
+
+    @field_validator(
+        "mongodb_url", "redis_url", "alert_url", "alert_secret", "public_url", "trusted_proxies", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+    def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The proxies that are trusted; a single address is a network of its own."""
+        return _networks(self.trusted_proxies)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, text: str | None) -> str | None:
+        try:
+            _networks(text)
+        except ValueError as error:
+            raise ValueError(f"is no list of addresses and networks, like 10.0.0.0/8,192.0.2.7: {error}.") from None
+        return text
 
     @field_validator("mongodb_url")
     @classmethod
@@ -221,6 +263,10 @@ def _sentence(fault: ErrorDetails, from_file: Collection[str]) -> str:
             return f"{name}: must be a whole number, not {value}."
         case _:
             return f"{name}: {fault['msg']}."
+
+
+def _networks(text: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(part.strip()) for part in text.split(",")) if text else ()
 
 
 def decode_base64(text: str) -> bytes:

@@ -81,6 +81,6 @@ class Keyring:
         until = self._clock() + CACHE_SECONDS
         with pymongo.timeout(LOOKUP_SECONDS):
             key = await KeyStore(self._store).find(prefix)
-        caller = None if key is None else Caller(key.id, frozenset(key.scopes), key.customer)
+        caller = None if key is None else Caller(key.id, frozenset(key.scopes), key.customer, key.rate_limit)
         lookup = self._cache[prefix] = _Lookup(until, key, caller)
         return lookup

@@ -7,6 +7,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from app.access.keyring import Keyring
+from app.access.rate_limits import RATE_LIMITS, RateLimits
 from app.caller import Caller, Scope
 from app.errors import Problem
 from app.http.openapi import SECURITY_SCHEME
@@ -24,15 +25,22 @@ class Access:
         self.requires_key = requires_key
 
     async def __call__(self, connection: AnyConnection, handler: BaseRouteHandler) -> None:
-        """Check the API key of a request, and set its `Caller` as the user.
+        """Check the API key of a request, count the request, and set its `Caller` as the user.
 
         Raises:
-            Problem: `unauthenticated`, or `forbidden` naming the scope that is missing.
+            Problem: `unauthenticated`, `rate-limited`, or `forbidden` naming the scope that is missing.
         """
         del handler
         if not self.requires_key:
             return
-        caller = await _authenticate(connection)
+        limits = cast("RateLimits", connection.app.state[RATE_LIMITS])
+        try:
+            caller = await _authenticate(connection)
+        except Problem as problem:
+            if problem.name == "unauthenticated":
+                await limits.count_address(connection)
+            raise
+        await limits.count_key(connection, caller)
         if self.scope is not None:
             caller.require(self.scope)
         connection.scope["user"] = caller

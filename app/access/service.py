@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from app.caller import CUSTOMER_SCOPES, SCOPES
 from app.errors import invalid_field, not_found
+from app.rates import read_rate
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.documents import Customer, Key
@@ -63,6 +64,7 @@ async def create_key(
     *,
     customer: str | None = None,
     expires_days: int | None = None,
+    rate_limit: str | None = None,
 ) -> IssuedKey:
     """Create a key.
 
@@ -72,6 +74,7 @@ async def create_key(
         scopes: At least one of `SCOPES`.
         customer: The customer whose reservations alone it may read and write; None: those of all.
         expires_days: The days after which it expires; None: never.
+        rate_limit: How many requests it may send, like `100/minute`; `0`: any number. None: as the settings say.
 
     Raises:
         Problem: `invalid`, naming the argument.
@@ -81,6 +84,7 @@ async def create_key(
     if expires_days is not None and not 1 <= expires_days <= MAX_DAYS:
         raise invalid_field("expiresDays", f"A key expires after 1 to {MAX_DAYS:,} days.")
     _check_scopes(scopes, customer)
+    _check_rate_limit(rate_limit)
     if customer is not None and not await CatalogueStore(store).exists(Customer, customer):
         raise invalid_field("customer", f"There is no customer {customer!r}.")
     now = store.clock.now()
@@ -93,6 +97,7 @@ async def create_key(
         customer=customer,
         created_at=now,
         expires_at=None if expires_days is None else now + timedelta(days=expires_days),
+        rate_limit=rate_limit,
     )
     await KeyStore(store).insert_key(key)
     return IssuedKey(key, str(token))
@@ -106,6 +111,13 @@ def _check_scopes(scopes: Collection[str], customer: str | None) -> None:
             raise invalid_field("scopes", f"There is no scope {scope!r}; there are {', '.join(SCOPES)}.")
         if customer is not None and scope not in CUSTOMER_SCOPES:
             raise invalid_field("scopes", f"A key bound to a customer cannot have the scope {scope}.")
+
+
+def _check_rate_limit(rate_limit: str | None) -> None:
+    try:
+        read_rate("0" if rate_limit is None else rate_limit)
+    except ValueError as error:
+        raise invalid_field("rateLimit", f"The rate limit {error}") from None
 
 
 async def list_keys(store: Store) -> list[Key]:

@@ -139,6 +139,7 @@ async def _serve(apps: Processes, competitor: Competitor, field: Field, processe
         "RESERVA_MODE": "auto",
         "RESERVA_LOG_FORMAT": "json",
         "RESERVA_LAME_DUCK_SECONDS": "0",
+        "RESERVA_RATE_LIMIT": "0",
     }
     child = await apps.start(competitor.name, command, env)
 

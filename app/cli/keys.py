@@ -27,11 +27,16 @@ def keys() -> None:
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="Once or more.")
 @click.option("--customer", metavar="ID", help="Bind it to a customer: it sees and books only for that one.")
 @click.option("--expires-days", metavar="D", type=click.IntRange(min=1), help="It ends after so many days.")
+@click.option("--rate-limit", metavar="RATE", help="Its own limit of requests, like 100/minute; 0: none.")
 @asynchronous
-async def create(name: str, scopes: tuple[str, ...], customer: str | None, expires_days: int | None) -> int:
+async def create(
+    name: str, scopes: tuple[str, ...], customer: str | None, expires_days: int | None, rate_limit: str | None
+) -> int:
     """Make a key and print it, alone on standard output. It is shown this once."""
     async with open_store() as store:
-        made = await service.create_key(store, name, scopes, customer=customer, expires_days=expires_days)
+        made = await service.create_key(
+            store, name, scopes, customer=customer, expires_days=expires_days, rate_limit=rate_limit
+        )
     _print_token(made)
     return DONE
 
@@ -48,11 +53,12 @@ async def list_(*, as_json: bool) -> int:
         result([_key_json(key, now) for key in keys_])
         return DONE
     table = Table(box=None, pad_edge=False)
-    for heading in ("prefix", "name", "scopes", "customer", "state", "created"):
+    for heading in ("prefix", "name", "scopes", "customer", "rate limit", "state", "created"):
         table.add_column(heading, overflow="fold")
     for key in keys_:
         row = _key_json(key, now)
-        cells = (key.id, key.name, " ".join(key.scopes), key.customer or "", row["state"], row["createdAt"])
+        own = (key.id, key.name, " ".join(key.scopes), key.customer or "", key.rate_limit or "")
+        cells = (*own, row["state"], row["createdAt"])
         table.add_row(*(Text(printable(cell)) for cell in cells))
     write_line(render_text(table))
     return DONE

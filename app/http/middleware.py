@@ -15,7 +15,7 @@ from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Sc
 from app.errors import Problem
 from app.http.methods import client_method, route_as_options, store_client_method
 from app.http.problems import render_problem
-from app.http.request import AnyRequest, is_changeable, request_id
+from app.http.request import AnyRequest, added_headers, is_changeable, request_id
 from app.http.shutdown import Shutdown
 
 MAX_PATH_LENGTH = 1_000
@@ -68,13 +68,14 @@ class OuterMiddleware:
             await self._app(scope, receive, send)
 
     def _with_headers(self, scope: Scope, send: Send) -> Send:
-        """Add the id of the request, the security headers and, before the end, `Connection: close` to the answer."""
+        """Add to the answer its own headers, the security headers and, before the end, `Connection: close`."""
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message["headers"])
                 present = {name.lower() for name, _ in headers}
                 headers.append((b"x-request-id", request_id(scope).encode("ascii")))
+                headers += added_headers(scope)
                 headers += (header for header in _HEADERS if header[0] not in present)
                 if self._shutdown.is_announced:
                     headers.append((b"connection", b"close"))

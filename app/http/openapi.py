@@ -38,6 +38,11 @@ _HEADER_PARAMETERS: Mapping[str, str] = {
 _STREAMED = frozenset({"exportCustomer"})
 """Operations whose answers are sent while they are made, before their `ETag` could be known."""
 _TAG: Schema = {"description": "A tag of what is shown, for `If-None-Match`.", "schema": {"type": "string"}}
+_RATE_LIMIT: Mapping[str, str] = {
+    "RateLimit-Policy": 'The limit that the request is counted by, like `"key";q=600;w=60`: requests, and seconds.',
+    "RateLimit": 'What is left of it, like `"key";r=599;t=60`: requests, and the seconds until there are more.',
+}
+"""Headers of every answer to a request that is counted; without a limit they are absent."""
 _SUCCESSES = {
     "200": "What was asked for, or what it is now.",
     "201": "It was made; this is what it is now.",
@@ -46,7 +51,7 @@ _SUCCESSES = {
 }
 
 _ALWAYS: ProblemNames = ("invalid", "internal", "overloaded", "unavailable")
-_WITH_KEY: ProblemNames = ("unauthenticated", "forbidden")
+_WITH_KEY: ProblemNames = ("unauthenticated", "forbidden", "rate-limited")
 _WITH_BODY: ProblemNames = ("malformed", "too-large", "unsupported-media-type", "outcome-unknown")
 
 
@@ -143,9 +148,11 @@ def _describe_responses(method: str, operation: Schema, models: Schema) -> None:
         del responses["400"]
     responses.get("204", {}).pop("content", None)
     replays = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", []))
+    counted = dict(_RATE_LIMIT) if "429" in responses else {}
     for status, response in responses.items():
         response["description"] = _SUCCESSES.get(status, response["description"])
-        response["headers"] = _headers(status, response, models, replays=replays) | _declared_headers(response)
+        texts = _headers(status, response, models, replays=replays) | counted
+        response["headers"] = _strings(texts) | _declared_headers(response)
         if "304" in responses and status in {"200", "304"}:
             response["headers"].setdefault("ETag", _TAG)
     operation["responses"] = dict(sorted(responses.items()))
@@ -185,13 +192,16 @@ def _describe_parameter(method: str, operation: str, parameter: Schema) -> None:
 
 def _declared_headers(response: Schema) -> Schema:
     """The headers that a route declares for this response."""
-    text = {"schema": {"type": "string"}}
-    return {
-        name: {"description": header["description"], **text} for name, header in response.get("headers", {}).items()
-    }
+    return _strings({name: header["description"] for name, header in response.get("headers", {}).items()})
 
 
-def _headers(status: str, response: Schema, models: Schema, *, replays: bool) -> Schema:
+def _strings(texts: Mapping[str, str]) -> Schema:
+    """Headers as the description has them, given what they mean."""
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in texts.items()}
+
+
+def _headers(status: str, response: Schema, models: Schema, *, replays: bool) -> dict[str, str]:
+    """The meaning of each header that an answer has by its status and its content."""
     headers = {"X-Request-Id": "The id of the request: yours, or one that was made."}
     if status in {"429", "503"}:
         headers["Retry-After"] = "Seconds after which it is worth trying again."
@@ -204,4 +214,4 @@ def _headers(status: str, response: Schema, models: Schema, *, replays: bool) ->
     reference = response.get("content", {}).get(_JSON, {}).get("schema", {}).get("$ref", "")
     if status < "400" and "version" in models.get(reference.rpartition("/")[2], {}).get("properties", {}):
         headers["ETag"] = 'The version, like `"3"`, for `If-Match`.'
-    return {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
+    return headers

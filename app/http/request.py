@@ -34,6 +34,7 @@ LARGE_BODY_BYTES = 16 * 1024
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,64}")
 _ID_KEY = "reserva.request_id"
 _CHANGEABLE_KEY = "reserva.changeable"
+_HEADERS_KEY = "reserva.headers"
 _JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 
@@ -179,6 +180,17 @@ def request_id(scope: Scope) -> str:
 def _random_id() -> str:
     # Not from the system's generator: that call releases the interpreter's lock, and gets it back only a moment later.
     return f"{getrandbits(96):024x}"
+
+
+def add_header(scope: Scope, name: bytes, value: bytes) -> None:
+    """Give the answer to a request a header, whatever answers it; the name is in lower case."""
+    scope_keys(scope).setdefault(_HEADERS_KEY, []).append((name, value))
+
+
+def added_headers(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """The headers that were added for the answer to a request."""
+    headers: list[tuple[bytes, bytes]] = scope_keys(scope).get(_HEADERS_KEY, [])
+    return headers
 
 
 def is_changeable(scope: Scope) -> bool:

@@ -85,6 +85,7 @@ async def test_keys_differ(mock_store: Store) -> None:
         ({"name": "x" * 101}, "/name"),
         ({"expires_days": 0}, "/expiresDays"),
         ({"expires_days": 10**6}, "/expiresDays"),
+        ({"rate_limit": "100"}, "/rateLimit"),
         ({"customer": "nobody", "scopes": [READ]}, "/customer"),
         ({"customer": "ada", "scopes": [READ, "catalogue:write"]}, "/scopes"),
         ({"customer": "ada", "scopes": ["admin"]}, "/scopes"),

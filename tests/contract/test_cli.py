@@ -205,7 +205,8 @@ def test_database_that_is_not_migrated(database_url: str, redis_url: str, comman
 def test_keys(migrated: str) -> None:
     """A key is printed alone and once; list shows no secret; rotate changes the secret only; revoke ends it."""
     made = run_reserva(
-        "keys", "create", "--name", "web", "--scope", "admin", "--expires-days", "9", MONGODB_URL=migrated
+        *("keys", "create", "--name", "web", "--scope", "admin", "--expires-days", "9", "--rate-limit", "9/day"),
+        MONGODB_URL=migrated,
     )
     assert (made.returncode, bool(KEY.fullmatch(made.stdout))) == (0, True), made.stderr
     _, prefix, secret = made.stdout.strip().split("_", 2)
@@ -213,6 +214,7 @@ def test_keys(migrated: str) -> None:
     listed = run_reserva("keys", "list", "--json", MONGODB_URL=migrated).stdout
     (row,) = json.loads(listed)
     assert (row["prefix"], row["name"], row["scopes"], row["state"]) == (prefix, "web", ["admin"], "live")
+    assert row["rateLimit"] == "9/day"
     assert secret not in listed
     assert "ash" not in listed
 
@@ -221,7 +223,9 @@ def test_keys(migrated: str) -> None:
     assert rotated.stdout != made.stdout
 
     assert run_reserva("keys", "revoke", prefix, MONGODB_URL=migrated).returncode == 0
-    assert re.search(rf"{prefix}\s+web\s+admin\s+revoked", run_reserva("keys", "list", MONGODB_URL=migrated).stdout)
+    assert re.search(
+        rf"{prefix}\s+web\s+admin\s+9/day\s+revoked", run_reserva("keys", "list", MONGODB_URL=migrated).stdout
+    )
     again = run_reserva("keys", "rotate", prefix, MONGODB_URL=migrated)
     assert (again.returncode, again.stdout) == (2, "")
     assert "There is no live key" in again.stderr

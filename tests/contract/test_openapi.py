@@ -156,7 +156,7 @@ def test_what_is_made_is_typed(described: dict[str, Any]) -> None:
     ):
         answer = by_id[name]["responses"][status]
         assert answer["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{component}"}
-        assert headers | {"X-Request-Id"} == set(answer["headers"])
+        assert headers | {"X-Request-Id", "RateLimit", "RateLimit-Policy"} == set(answer["headers"])
     assert "content" not in by_id["deleteTimeOff"]["responses"]["204"]
 
 
@@ -197,6 +197,16 @@ def test_versions_are_described_as_tags(described: dict[str, Any]) -> None:
             assert ("Location" in headers) is (status in {"201", "202"}), (path, method, status)
 
     assert tagged >= 9
+
+
+def test_limits_are_described(described: dict[str, Any]) -> None:
+    """Every route that needs a key may answer 429, and all its answers tell of the limit; no other route does."""
+    for path, method, operation in operations(described):
+        limited = bool(operation["security"][0])
+        assert ("429" in operation["responses"]) is limited, (path, method)
+        for status, response in operation["responses"].items():
+            headers = {"RateLimit", "RateLimit-Policy"} & response["headers"].keys()
+            assert len(headers) == (2 if limited else 0), (path, method, status)
 
 
 def test_answers_that_are_known_are_described(described: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The examples of the description: each is what it says, and each request is answered as it stands."""
 
 import copy
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from app.settings import Settings
 from app.storage.client import Store
 from app.trial.demo import create_demo
 from tests.support.described_api import DescribedOperation, Sample, flaws, operations_by_id
+from tests.support.http_client import serving
 
 JSON = "application/json"
 
@@ -147,13 +149,20 @@ class Walk:
         return identity
 
 
+@pytest.fixture
+async def limited_client(store: Store) -> AsyncIterator[httpx.AsyncClient]:
+    """HTTP on the app as operators run it, which tells of its limit."""
+    async with serving(store, settings=Settings(rate_limit="600/minute")) as client:
+        yield client
+
+
 @pytest.mark.servers("transactions")
 async def test_every_request_succeeds_as_it_is_prefilled(
-    app_client: httpx.AsyncClient, store: Store, described: dict[str, Any]
+    limited_client: httpx.AsyncClient, store: Store, described: dict[str, Any]
 ) -> None:
     """On the demo catalogue, with nothing filled in but the ids that the server gave, and answered as described."""
-    await create_demo(app_client)
-    walk = Walk(app_client, store, described)
+    await create_demo(limited_client)
+    walk = Walk(limited_client, store, described)
     copied = None
     for name in ORDER:
         if name == "markReservationNoShow":

@@ -30,7 +30,8 @@ def reserva(*arguments: str) -> list[str]:
 def environment_with(env: Mapping[str, str]) -> dict[str, str]:
     """The environment of this process with the given variables, without other settings of Reserva."""
     rest = {name: value for name, value in os.environ.items() if not name.startswith("RESERVA_")}
-    return {**rest, "PYTHONUNBUFFERED": "1", "RESERVA_LAME_DUCK_SECONDS": "0", **env}
+    of_tests = {"PYTHONUNBUFFERED": "1", "RESERVA_LAME_DUCK_SECONDS": "0", "RESERVA_RATE_LIMIT": "0"}
+    return {**rest, **of_tests, **env}
 
 
 def run_reserva(*arguments: str, cwd: Path | None = None, **env: str) -> "subprocess.CompletedProcess[str]":

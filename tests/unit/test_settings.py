@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.access.shared_counts import SharedCounts
 from app.environment import SettingsError
 from app.job_queue import connection
 from app.settings import VARIABLES, Settings, read_settings
@@ -54,6 +55,12 @@ def test_names_that_kubernetes_makes(monkeypatch: pytest.MonkeyPatch, name: str)
         ("RESERVA_MAX_HOLDS", "-1", "RESERVA_MAX_HOLDS: must be 0 or more, not '-1'."),
         ("RESERVA_MAX_HOLDS", "many", "must be a whole number"),
         ("RESERVA_MAX_HOLDS", "1.5", "must be a whole number"),
+        ("RESERVA_RATE_LIMIT", "", "RESERVA_RATE_LIMIT must be a count of requests in a second, minute, hour or day"),
+        ("RESERVA_RATE_LIMIT", "600", "like 600/minute, or 0 for no limit."),
+        ("RESERVA_RATE_LIMIT_ADDRESS", "1/minute;5/hour", "RESERVA_RATE_LIMIT_ADDRESS must be a count of requests"),
+        ("RESERVA_TRUSTED_PROXIES", "10.0.0.0/8;::1", "RESERVA_TRUSTED_PROXIES is no list of addresses and networks"),
+        ("RESERVA_TRUSTED_PROXIES", "10.0.0.1/8", "has host bits set"),
+        ("RESERVA_TRUSTED_PROXIES", "proxy.example.com", "like 10.0.0.0/8,192.0.2.7"),
         ("RESERVA_COMPLETE_AFTER_HOURS", "9" * 30, "must be 87,600 or less"),
         (
             "RESERVA_RECONCILE_CRON",
@@ -101,12 +108,42 @@ def test_a_value_that_is_none(monkeypatch: pytest.MonkeyPatch, name: str, value:
     ],
 )
 def test_addresses_of_redis(monkeypatch: pytest.MonkeyPatch, url: str, database: int) -> None:
-    """What the settings take for one, the queue can use."""
+    """What the settings take for one, the queue and the counts of requests can use."""
     monkeypatch.setenv("REDIS_URL", url)
     address = read_settings().redis_url
 
     assert address is not None
-    assert connection(address).connection_pool.connection_kwargs.get("db", 0) == database
+    for client in (connection(address), SharedCounts(address)._redis):
+        assert client.connection_pool.connection_kwargs.get("db", 0) == database
+
+
+@pytest.mark.parametrize(
+    ("of_keys", "of_addresses", "limit"),
+    [(None, None, "60/minute"), ("0", None, "0"), ("0", "60/minute", "60/minute"), ("9/day", None, "60/minute")],
+)
+def test_no_limit_of_keys_means_addresses_too(
+    monkeypatch: pytest.MonkeyPatch, of_keys: str | None, of_addresses: str | None, limit: str
+) -> None:
+    """Who switches limits off switches both off, unless they say what an address may send."""
+    monkeypatch.delenv("RESERVA_RATE_LIMIT")
+    for name, value in (("RESERVA_RATE_LIMIT", of_keys), ("RESERVA_RATE_LIMIT_ADDRESS", of_addresses)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+
+    assert read_settings().address_rate_limit == limit
+
+
+def test_trusted_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks and single addresses, with or without blanks; none where the variable is empty."""
+    assert read_settings().trusted_networks() == ()
+    monkeypatch.setenv("RESERVA_TRUSTED_PROXIES", "")
+    assert read_settings().trusted_networks() == ()
+    monkeypatch.setenv("RESERVA_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7,fd00::/8")
+    assert [str(network) for network in read_settings().trusted_networks()] == [
+        "10.0.0.0/8",
+        "192.0.2.7/32",
+        "fd00::/8",
+    ]
 
 
 def test_every_fault_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

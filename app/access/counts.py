@@ -1,0 +1,117 @@
+"""Counts of requests by name, each within its window: of all processes where Redis counts, else of this one.
+
+A window begins with the first request of a name. Requests that come while Redis is asked about their name are counted
+together by the next question, so a crowd costs few of them, and each request still gets a number of its own: of four
+processes with one limit exactly as many requests pass as it allows.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from app.access.shared_counts import SharedCounts
+
+WINDOWS_MAX = 10_000
+"""Names that a process remembers; those that were not counted for longest are forgotten."""
+
+
+class Counted(NamedTuple):
+    """The number of a request in its window, from 1, and the seconds until the window ends."""
+
+    number: int
+    seconds_left: float
+
+
+@dataclass(slots=True)
+class _Window:
+    """What this process knows of the current window of a name.
+
+    Args:
+        name: What is counted.
+        seconds: How long a window lasts.
+        until: When it ends, by the clock of the counts.
+        number: The number of the last request that was counted.
+        is_dated: Whether `until` is the end that Redis knows.
+        waiting: The requests that Redis has not been asked about.
+        is_asking: Whether a task asks Redis for their numbers.
+    """
+
+    name: str
+    seconds: int
+    until: float
+    number: int = 0
+    is_dated: bool = False
+    waiting: list[asyncio.Future[int]] = field(default_factory=list)
+    is_asking: bool = False
+
+
+class Counts:
+    """The counts of one kind of names.
+
+    Args:
+        shared: The counts that all processes share; None: this process counts alone.
+        clock: Seconds of a clock that never goes back.
+    """
+
+    def __init__(self, shared: SharedCounts | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shared = shared
+        self._clock = clock
+        self._windows: LRUCache[str, _Window] = LRUCache(WINDOWS_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def add(self, name: str, seconds: int, most: int) -> Counted:
+        """Count a request.
+
+        Args:
+            name: What it is counted under.
+            seconds: How long a window lasts.
+            most: How many requests a window has room for; of further ones only that they are further is known.
+        """
+        window = self._window(name, seconds)
+        if window.number >= most:  # whatever Redis says now, there is no room before the end of the window
+            number = most + 1
+        elif self._shared is None or not self._shared.answers:
+            number = window.number = window.number + 1
+        else:
+            number = await self._ask(window, self._shared)
+        return Counted(number, window.until - self._clock())
+
+    def _window(self, name: str, seconds: int) -> _Window:
+        now = self._clock()
+        window = self._windows.get(name)
+        if window is None or window.until <= now:
+            window = self._windows[name] = _Window(name, seconds, now + seconds)
+        return window
+
+    async def _ask(self, window: _Window, shared: SharedCounts) -> int:
+        """The number that Redis gives to a request."""
+        loop = asyncio.get_running_loop()
+        number: asyncio.Future[int] = loop.create_future()
+        window.waiting.append(number)
+        if not window.is_asking:
+            window.is_asking = True
+            task = loop.create_task(self._ask_for_all(window, shared), context=Context())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return await number
+
+    async def _ask_for_all(self, window: _Window, shared: SharedCounts) -> None:
+        """Ask Redis until no request waits."""
+        while window.waiting:
+            asked, window.waiting = window.waiting, []
+            total = await shared.add(window.name, window.seconds, len(asked))
+            if total is not None and (total == len(asked) or not window.is_dated):
+                left = window.seconds if total == len(asked) else await shared.seconds_left(window.name)
+                window.until = self._clock() + (window.seconds if left is None else left)
+                window.is_dated = True
+            first = (window.number if total is None else total - len(asked)) + 1
+            window.number = first + len(asked) - 1
+            for number, waiting in enumerate(asked, first):
+                if not waiting.done():  # else its request was given up
+                    waiting.set_result(number)
+        window.is_asking = False

@@ -1,0 +1,116 @@
+"""The limits of requests: of a key, and of an address that sends requests without a valid one.
+
+Answers tell clients where they stand, in the header fields of the IETF's draft
+(draft-ietf-httpapi-ratelimit-headers): `RateLimit-Policy: "key";q=600;w=60` and `RateLimit: "key";r=599;t=60`.
+"""
+
+from functools import lru_cache
+from math import ceil
+from typing import NamedTuple
+
+from app.access.counts import Counts
+from app.access.shared_counts import SharedCounts
+from app.caller import Caller
+from app.errors import RateLimited
+from app.http.addresses import Addresses
+from app.http.request import AnyConnection, add_header
+from app.rates import Rate, read_rate
+from app.settings import Settings
+
+RATE_LIMITS = "rate_limits"
+"""The key of the limits in the application's state."""
+
+
+class RateLimits:
+    """Counts requests, and refuses those above a rate.
+
+    Args:
+        settings: The rates of keys that have none of their own, and of addresses; trusted proxies; and where Redis is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._shared = None if settings.redis_url is None else SharedCounts(settings.redis_url)
+        self._addresses = Addresses(settings.trusted_networks())
+        self._of_a_key = _Limit("key", "The API key {}", settings.rate_limit, self._shared)
+        self._of_an_address = _Limit(
+            "address", "An address without a valid API key", settings.address_rate_limit, self._shared
+        )
+
+    async def start(self) -> None:
+        """Find out whether Redis counts."""
+        if self._shared is not None:
+            await self._shared.start()
+
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        if self._shared is not None:
+            await self._shared.close()
+
+    async def count_key(self, connection: AnyConnection, caller: Caller) -> None:
+        """Count a request with a valid key.
+
+        Raises:
+            Problem: `rate-limited`.
+        """
+        await self._of_a_key.count(connection, caller.prefix, caller.rate_limit)
+
+    async def count_address(self, connection: AnyConnection) -> None:
+        """Count a request without a valid key.
+
+        Raises:
+            Problem: `rate-limited`.
+        """
+        await self._of_an_address.count(connection, self._addresses.counted(connection.scope))
+
+
+class _Policy(NamedTuple):
+    """A rate, and the header that announces it."""
+
+    rate: Rate
+    header: bytes
+
+
+@lru_cache(maxsize=1_000)
+def _policy(kind: str, rate: str) -> _Policy | None:
+    known = read_rate(rate)
+    return None if known is None else _Policy(known, f'"{kind}";q={known.count};w={known.seconds}'.encode())
+
+
+class _Limit:
+    """The limit of each of one kind.
+
+    Args:
+        kind: The name of the limit in headers and counts.
+        subject: Who is limited, for people; `{}` stands for the one.
+        rate: The rate of those that have none of their own.
+        shared: The counts that all processes share.
+    """
+
+    def __init__(self, kind: str, subject: str, rate: str, shared: SharedCounts | None) -> None:
+        self._kind = kind
+        self._subject = subject
+        self._rate = rate
+        # One each for keys and addresses, so that many addresses do not make the counts of keys forgotten.
+        self._counts = Counts(shared)
+
+    async def count(self, connection: AnyConnection, identity: str, own_rate: str | None = None) -> None:
+        """Count a request of one of them.
+
+        Raises:
+            Problem: `rate-limited`.
+        """
+        policy = _policy(self._kind, own_rate or self._rate)
+        if policy is None:
+            return
+        rate, header = policy
+        # The unit is part of the name: what was counted in a day is not held against a rate that is now of a minute.
+        counted = await self._counts.add(f"{self._kind}/{identity}/{rate.unit}", rate.seconds, rate.count)
+        seconds = max(ceil(counted.seconds_left), 1)
+        remaining = max(rate.count - counted.number, 0)
+        add_header(connection.scope, b"ratelimit-policy", header)
+        add_header(connection.scope, b"ratelimit", f'"{self._kind}";r={remaining};t={seconds}'.encode())
+        if counted.number > rate.count:
+            requests = "1 request" if rate.count == 1 else f"{rate.count:,} requests"
+            unit = "an hour" if rate.unit == "hour" else f"a {rate.unit}"
+            subject = self._subject.format(identity)
+            raise RateLimited(f"{subject} may send {requests} {unit}; ask again in {seconds} s.", seconds)
