@@ -3,6 +3,7 @@
 # make deep    the tests without samples: all servers, orders, time zones and flights (much longer)
 # make covered which lines and branches of each room the last `make test COVERAGE_FLOOR=95` ran
 # make bench   storms, kills and load on a database of its own
+# make containers  the image and compose.yaml, built and run (needs Docker with compose; see tests/containers/images.py)
 # make fuzz    half an hour of requests made from the description of the API
 # make lint    style, format, types and spelling
 # make server  builds the fast server of the tests, once, if its script is at hand (about six minutes)
@@ -12,7 +13,7 @@
 # make sbom    the packages of the product as CycloneDX: dist/reserva.cdx.json
 # make help    these lines
 
-.PHONY: run test deep covered bench fuzz lint server setup lock audit sbom help
+.PHONY: run test deep covered bench containers fuzz lint server setup lock audit sbom help
 .DEFAULT_GOAL := run
 SHELL := /bin/sh
 
@@ -64,6 +65,9 @@ covered: $(ready)
 
 bench: $(ready)
 	@exec .venv/bin/python -m tests.bench $(ARGS)
+
+containers: $(ready)
+	@exec .venv/bin/python -m pytest -s tests/containers $(ARGS)
 
 fuzz: $(ready)
 	@exec .venv/bin/python -m tests.fuzz $(ARGS)

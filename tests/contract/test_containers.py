@@ -99,20 +99,27 @@ def test_our_containers(name: str) -> None:
 def test_order() -> None:
     """The database is a replica set that is well first, then it is migrated once, then app and worker start."""
     assert COMPOSE["mongo"]["command"][:3] == ["mongod", "--replSet", "rs0"]
+    assert "replicaSet=rs0" in COMPOSE["secrets"]["command"][0]
     assert "rs.initiate" in COMPOSE["mongo"]["healthcheck"]["test"][-1]
     assert COMPOSE["migrate"]["depends_on"]["mongo"]["condition"] == "service_healthy"
     assert COMPOSE["migrate"]["restart"] == "no"
     for name in ("app", "worker"):
         assert COMPOSE[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
-        assert "replicaSet=rs0" in COMPOSE[name]["environment"]["MONGODB_URL"]
+        assert COMPOSE[name]["environment"]["MONGODB_URL_FILE"] == "/secrets/mongodb-url"
         assert COMPOSE[name]["environment"]["RESERVA_MODE"] == "strict"
 
 
 def test_nothing_secret_and_nothing_open() -> None:
-    """No password stands in the files, and only the app can be reached, from this machine alone."""
+    """No password stands in the files, database and queue ask for one, and only the app can be reached, from here."""
     text = (ROOT / "compose.yaml").read_text() + DOCKERFILE
 
-    assert re.findall(r"://[^/\s]*@|rsv_|_SECRET|(?i:password|passwd)\s*[:=]", text) == []
+    assert re.findall(r"://[^/\s$]*@|rsv_|_SECRET|(?i:password|passwd)\s*[:=]\s*[^/\s]", text) == []
+    assert "--keyFile" in COMPOSE["mongo"]["command"]
+    assert "requirepass" in COMPOSE["secrets"]["command"][0]
+    mounts = {
+        name: [each for each in COMPOSE[name]["volumes"] if "secrets" in each] for name in ("app", "mongo", "redis")
+    }
+    assert mounts == {name: [f"{name}-secrets:/secrets:ro"] for name in mounts}
     published = {name: service["ports"] for name, service in COMPOSE.items() if "ports" in service}
     assert published == {"app": ["127.0.0.1:8000:8000"]}
 
