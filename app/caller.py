@@ -11,10 +11,13 @@ Scope: TypeAlias = Literal[
     "reservations:admin",
     "catalogue:write",
     "findings:review",
+    "metrics:read",
     "admin",
 ]
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+METRICS_SCOPE: Scope = "metrics:read"
+"""What a key for monitoring has: it reads figures, and alone it does not open what any other key may read."""
 CUSTOMER_SCOPES: frozenset[str] = frozenset({"reservations:read", "reservations:write"})
 """All that a key bound to a customer can have."""
 
@@ -52,6 +55,15 @@ class Caller:
         """
         if not self.may(scope):
             raise Problem("forbidden", f"The API key {self.prefix} lacks the scope {scope}.")
+
+    def require_any(self) -> None:
+        """Let pass who has any scope but that for monitoring.
+
+        Raises:
+            Problem: `forbidden`.
+        """
+        if self.scopes == {METRICS_SCOPE}:
+            raise Problem("forbidden", f"The API key {self.prefix} reads /metrics alone.")
 
     def sees(self, customer: str | None) -> bool:
         """Whether the caller may know of an object of this customer; None: of an object without a customer."""

@@ -7,9 +7,12 @@ from litestar import Litestar
 from litestar.plugins.pydantic import PydanticPlugin
 from msgspec import Raw
 
+from app.access import key_routes
+from app.access.key_uses import KeyUses
 from app.access.keyring import Keyring
 from app.access.rate_limits import RATE_LIMITS, RateLimits
 from app.access.routes import KEYRING, describe_access, open_to_all
+from app.access.service import Keys
 from app.availability import routes as availability_routes
 from app.availability.service import Availability
 from app.booking import BookingService
@@ -88,19 +91,21 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             availability = Availability(opened, reader, work)
             holds = HoldLimits(opened, of_a_customer=settings.max_holds, of_a_key=settings.max_anonymous_holds)
             reservations = Reservations(opened, booking, availability, holds=holds, on_write=followups)
+            uses = KeyUses(opened)
+            app.state[KEYRING] = keyring = Keyring(opened, uses=uses)
             providers.services = Services(
                 availability=availability,
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
                 erasure=Erasure(opened, on_mark=reservations.customers.note_erased),
                 findings=Findings(opened, availability),
                 groups=Groups(opened, booking, reservations),
+                keys=Keys(opened, on_change=keyring.forget),
                 moves=Moves(opened, booking, reservations),
                 operations=Operations(opened, queue, shutdown, lambda: booking.heartbeat.obstacle),
                 reconciliations=Reconciliations(opened, queue),
                 reservations=reservations,
                 scrape=Scrape(opened, metrics, sampler, queue),
             )
-            app.state[KEYRING] = Keyring(opened)
             app.state[RATE_LIMITS] = limits = RateLimits(settings)
             try:
                 await limits.start()
@@ -115,6 +120,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 await followups.close()
                 await queue.close()
                 await limits.close()
+                await uses.close()
         finally:
             if store is None:
                 await opened.close()
@@ -131,6 +137,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             move_routes.router,
             availability_routes.router,
             reconciliation_routes.router,
+            key_routes.router,
             docs.router(open_to_all()),
         ],
         request_class=Request,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from litestar.di import Provide
 
+from app.access.service import Keys
 from app.availability.service import Availability
 from app.catalogue.service import Catalogue
 from app.operations.metrics import Scrape
@@ -25,6 +26,7 @@ class Services:
     erasure: Erasure
     findings: Findings
     groups: Groups
+    keys: Keys
     moves: Moves
     operations: Operations
     reconciliations: Reconciliations
@@ -60,6 +62,10 @@ class Providers:
         """The service behind reservations that are booked together."""
         return self.services.groups
 
+    def keys(self) -> Keys:
+        """The service behind API keys."""
+        return self.services.keys
+
     def moves(self) -> Moves:
         """The service behind moves of several reservations."""
         return self.services.moves
@@ -88,6 +94,7 @@ class Providers:
             "erasure": Provide(self.erasure, sync_to_thread=False),
             "findings": Provide(self.findings, sync_to_thread=False),
             "groups": Provide(self.groups, sync_to_thread=False),
+            "keys": Provide(self.keys, sync_to_thread=False),
             "moves": Provide(self.moves, sync_to_thread=False),
             "operations": Provide(self.operations, sync_to_thread=False),
             "reconciliations": Provide(self.reconciliations, sync_to_thread=False),

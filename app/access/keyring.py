@@ -1,7 +1,6 @@
 """A cache of API keys for a second, so that not every request reads its key from the database."""
 
 import asyncio
-import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from dataclasses import dataclass
 import pymongo
 from cachetools import LRUCache
 
-from app.access.service import Token, hash_of, is_over
+from app.access.key_uses import KeyUses
+from app.access.tokens import Token, accepts
 from app.caller import Caller
 from app.deadline import within
 from app.errors import Problem
@@ -43,10 +43,14 @@ class Keyring:
     Args:
         store: Where the keys are.
         clock: Seconds of a clock that never goes back.
+        uses: Where the use of a key is noted.
     """
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: Store, clock: Callable[[], float] = time.monotonic, *, uses: KeyUses | None = None
+    ) -> None:
         self._store = store
+        self._uses = uses
         self._clock = clock
         # The least recently used entry is evicted: prefixes of strangers come once, those of callers again and again.
         self._cache: LRUCache[str, _Lookup] = LRUCache(CACHED_MAX)
@@ -64,9 +68,15 @@ class Keyring:
         lookup = self._cache.get(token.prefix)
         if lookup is None or lookup.until < self._clock():
             lookup = await self._look_up_once(token.prefix)
-        if lookup.key is None or not hmac.compare_digest(hash_of(token.secret), lookup.key.secret_hash):
+        if lookup.key is None or not accepts(lookup.key, token.secret, self._store.clock.now()):
             return None
-        return None if is_over(lookup.key, self._store.clock.now()) else lookup.caller
+        if self._uses is not None:
+            self._uses.note(lookup.key)
+        return lookup.caller
+
+    def forget(self, prefix: str) -> None:
+        """Read a key anew at its next use, because this process has changed it; others may go on for the second."""
+        self._cache.pop(prefix, None)
 
     async def _look_up_once(self, prefix: str) -> _Lookup:
         """Read a key; requests that need the same key meanwhile share the read."""

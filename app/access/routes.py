@@ -41,7 +41,9 @@ class Access:
                 await limits.count_address(connection)
             raise
         await limits.count_key(connection, caller)
-        if self.scope is not None:
+        if self.scope is None:
+            caller.require_any()
+        else:
             caller.require(self.scope)
         connection.scope["user"] = caller
 
@@ -56,7 +58,7 @@ def needs(scope: Scope) -> Access:
 
 
 def any_key() -> Access:
-    """Require any valid key."""
+    """Require any valid key, except one for monitoring alone."""
     return Access(None)
 
 

@@ -1,48 +1,38 @@
-"""API keys: created, listed, rotated and revoked. `rsv_<prefix>_<secret>`; only a hash of the secret is stored.
+"""API keys: created, listed, changed, rotated and revoked, for the routes and the commands alike."""
 
-The secret has 256 random bits, so a plain SHA-256 is all it needs: there is nothing to guess from.
-"""
-
-import hashlib
-import re
-import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from typing_extensions import override
+import structlog
+from pymongo.errors import DuplicateKeyError
 
+from app.access.schemas import KeyPatch, NewKey
+from app.access.tokens import Token, hash_of, is_over, new_prefix, new_secret
 from app.caller import CUSTOMER_SCOPES, SCOPES
-from app.errors import invalid_field, not_found
-from app.rates import read_rate
+from app.errors import Problem, invalid_field, not_found
+from app.http.etags import IfMatch, stale
+from app.retries import retry
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
-from app.storage.documents import Customer, Key
+from app.storage.documents import Customer, FormerSecret, Key, with_change
+from app.storage.errors import VersionConflict
 from app.storage.keys import KeyStore
 
-MAX_NAME = 100
-MAX_DAYS = 36_500
-_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # no l, o, 0, 1: people read a prefix aloud
-_PREFIX_LENGTH = 8
-_TOKEN = re.compile(rf"rsv_([{_ALPHABET}]{{{_PREFIX_LENGTH}}})_([A-Za-z0-9_-]{{20,100}})")
+FORMER_SECRETS_MAX = 5
+"""The former secrets of a key that work at the same time; with a further rotation the oldest of them ends at once."""
+ATTEMPTS_MAX = 20
+"""How often a change is tried while others change the same key."""
 
+_SHOWN_AS = {"secret_hash": "secret"}
+_NOT_SHOWN = frozenset({"former_secrets"})
 
-class Token(NamedTuple):
-    """A key as a client sends it, taken apart."""
+log = structlog.get_logger()
 
-    prefix: str
-    secret: str
+Change = Callable[[Key, datetime], Mapping[str, object]]
+"""From a key and the current instant to the new values of its fields; it may raise a Problem."""
 
-    @classmethod
-    def read(cls, text: str) -> "Token | None":
-        """The parts of `rsv_<prefix>_<secret>`; None if it is written otherwise."""
-        match = _TOKEN.fullmatch(text)
-        return cls(match[1], match[2]) if match else None
-
-    @override
-    def __str__(self) -> str:
-        """The key as it is shown, once."""
-        return f"rsv_{self.prefix}_{self.secret}"
+ANY_VERSION = IfMatch(None)
 
 
 class IssuedKey(NamedTuple):
@@ -52,104 +42,179 @@ class IssuedKey(NamedTuple):
     token: str
 
 
-def hash_of(secret: str) -> str:
-    """The hash of a secret, as it is stored."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-async def create_key(
-    store: Store,
-    name: str,
-    scopes: Collection[str],
-    *,
-    customer: str | None = None,
-    expires_days: int | None = None,
-    rate_limit: str | None = None,
-) -> IssuedKey:
-    """Create a key.
+class Keys:
+    """The API keys of one store.
 
     Args:
         store: The database.
-        name: What people call it, 1 to 100 characters.
-        scopes: At least one of `SCOPES`.
-        customer: The customer whose reservations alone it may read and write; None: those of all.
-        expires_days: The days after which it expires; None: never.
-        rate_limit: How many requests it may send, like `100/minute`; `0`: any number. None: as the settings say.
-
-    Raises:
-        Problem: `invalid`, naming the argument.
+        on_change: Called with the prefix of a key after each change of it.
     """
-    if not 1 <= len(name) <= MAX_NAME:
-        raise invalid_field("name", f"A key's name has 1 to {MAX_NAME} characters.")
-    if expires_days is not None and not 1 <= expires_days <= MAX_DAYS:
-        raise invalid_field("expiresDays", f"A key expires after 1 to {MAX_DAYS:,} days.")
-    _check_scopes(scopes, customer)
-    _check_rate_limit(rate_limit)
-    if customer is not None and not await CatalogueStore(store).exists(Customer, customer):
-        raise invalid_field("customer", f"There is no customer {customer!r}.")
-    now = store.clock.now()
-    token = Token("".join(secrets.choice(_ALPHABET) for _ in range(_PREFIX_LENGTH)), secrets.token_urlsafe(32))
-    key = Key(
-        id=token.prefix,
-        name=name,
-        secret_hash=hash_of(token.secret),
-        scopes=[scope for scope in SCOPES if scope in scopes],
-        customer=customer,
-        created_at=now,
-        expires_at=None if expires_days is None else now + timedelta(days=expires_days),
-        rate_limit=rate_limit,
-    )
-    await KeyStore(store).insert_key(key)
-    return IssuedKey(key, str(token))
+
+    def __init__(self, store: Store, on_change: Callable[[str], None] | None = None) -> None:
+        self._store = store
+        self._stored = KeyStore(store)
+        self._on_change = on_change
+
+    def now(self) -> datetime:
+        """The instant at which keys are judged: the database's clock."""
+        return self._store.clock.now()
+
+    async def create(self, wanted: NewKey, by: str) -> IssuedKey:
+        """Create a key; `by` names who does it, for its history.
+
+        Raises:
+            Problem: `invalid`, naming the field.
+        """
+        await self._check(wanted)
+
+        async def insert() -> IssuedKey:
+            now = self.now()
+            fields = {name: value for name, value in wanted.sent_fields().items() if value is not None}
+            fields["scopes"] = [scope for scope in SCOPES if scope in wanted.scopes]
+            token = Token(new_prefix(), new_secret())
+            history = with_change([], now, by, _names(fields))
+            key = Key(
+                id=token.prefix,
+                secret_hash=hash_of(token.secret),
+                created_at=now,
+                updated_at=now,
+                history=history,
+                **fields,
+            )
+            await self._stored.insert_key(key)
+            return IssuedKey(key, str(token))
+
+        issued = await retry(insert, ATTEMPTS_MAX, on=DuplicateKeyError)
+        log.info("API key created", prefix=issued.key.id, scopes=issued.key.scopes, by=by)
+        return issued
+
+    async def _check(self, wanted: NewKey) -> None:
+        if wanted.expires_at is not None:
+            _check_expiry(wanted.expires_at, self.now())
+        if wanted.customer is None:
+            return
+        for scope in wanted.scopes:
+            if scope not in CUSTOMER_SCOPES:
+                raise invalid_field("scopes", f"A key bound to a customer cannot have the scope {scope}.")
+        if not await CatalogueStore(self._store).exists(Customer, wanted.customer):
+            raise invalid_field("customer", f"There is no customer {wanted.customer!r}.")
+
+    async def read(self, prefix: str) -> Key:
+        """A key, also one that is over.
+
+        Raises:
+            Problem: `not-found`.
+        """
+        key = await self._stored.find(prefix)
+        if key is None:
+            raise not_found("key", prefix)
+        return key
+
+    async def page(self, limit: int, after: str | None) -> list[Key]:
+        """Up to `limit` keys by prefix, after a prefix."""
+        return await self._stored.find_some(limit, after=after)
+
+    async def all(self) -> list[Key]:
+        """All keys, also those that are over, the oldest first."""
+        return await self._stored.find_all()
+
+    async def change(self, prefix: str, patch: KeyPatch, if_match: IfMatch, by: str) -> Key:
+        """Merge a patch into a live key.
+
+        Raises:
+            Problem: `not-found`, `stale`, `invalid`, `forbidden-transition` where it is over.
+        """
+
+        def patched(key: Key, now: datetime) -> Mapping[str, object]:
+            _check_live(key, now)
+            if patch.expires_at is not None and patch.expires_at != key.expires_at:
+                _check_expiry(patch.expires_at, now)
+            return patch.sent_fields()
+
+        return await self._change(prefix, patched, if_match, by)
+
+    async def rotate(
+        self, prefix: str, by: str, *, overlap_minutes: int = 0, if_match: IfMatch = ANY_VERSION
+    ) -> IssuedKey:
+        """Give a live key a new secret. Prefix, scopes and expiry stay.
+
+        Without an overlap all its former secrets end within a second; with one, the last of them works on for so long,
+        and those of earlier overlaps until their own ends.
+
+        Raises:
+            Problem: `not-found`, `stale`, `forbidden-transition` where it is over.
+        """
+        secret = new_secret()
+
+        def rotated(key: Key, now: datetime) -> Mapping[str, object]:
+            _check_live(key, now)
+            former: list[FormerSecret] = []
+            if overlap_minutes:
+                former = [each for each in key.former_secrets or () if each.until > now]
+                until = now + timedelta(minutes=overlap_minutes)
+                former.append(FormerSecret(secret_hash=key.secret_hash, until=until))
+            return {"secret_hash": hash_of(secret), "former_secrets": former[-FORMER_SECRETS_MAX:] or None}
+
+        key = await self._change(prefix, rotated, if_match, by)
+        return IssuedKey(key, str(Token(prefix, secret)))
+
+    async def revoke(self, prefix: str, by: str, *, if_match: IfMatch = ANY_VERSION) -> Key:
+        """Revoke a key for good, in all processes within a second; one that is revoked stays as it is.
+
+        Raises:
+            Problem: `not-found`, `stale`.
+        """
+
+        def revoked(key: Key, now: datetime) -> Mapping[str, object]:
+            return {} if key.revoked_at is not None else {"revoked_at": now, "former_secrets": None}
+
+        return await self._change(prefix, revoked, if_match, by)
+
+    async def _change(self, prefix: str, change: Change, if_match: IfMatch, by: str) -> Key:
+        """Write a change together with its line of history; nothing is written if nothing changes.
+
+        Raises:
+            Problem: `not-found`, `stale`, what `change` raises; `overloaded` where others change the key all the time.
+        """
+
+        async def attempt() -> Key:
+            key = await self.read(prefix)
+            version = if_match.expected(key.version)
+            now = self.now()
+            fields = {name: value for name, value in change(key, now).items() if getattr(key, name) != value}
+            if not fields:
+                return key
+            history = with_change(key.history, now, by, _names(fields))
+            about = {"version": key.version + 1, "updated_at": now, "history": history}
+            after: Key = key.model_copy(update=fields | about)
+            if await self._stored.update_key(after, key.version):
+                log.info("API key changed", prefix=prefix, changed=history[-1].changed, by=by)
+                return after
+            if version is not None:
+                raise stale((await self.read(prefix)).version)
+            raise VersionConflict
+
+        try:
+            return await retry(attempt, ATTEMPTS_MAX, on=VersionConflict)
+        except VersionConflict:
+            raise Problem("overloaded", "Too many others are changing this key; nothing was done.") from None
+        finally:
+            if self._on_change is not None:
+                self._on_change(prefix)
 
 
-def _check_scopes(scopes: Collection[str], customer: str | None) -> None:
-    if not scopes:
-        raise invalid_field("scopes", f"A key needs at least one scope of {', '.join(SCOPES)}.")
-    for scope in scopes:
-        if scope not in SCOPES:
-            raise invalid_field("scopes", f"There is no scope {scope!r}; there are {', '.join(SCOPES)}.")
-        if customer is not None and scope not in CUSTOMER_SCOPES:
-            raise invalid_field("scopes", f"A key bound to a customer cannot have the scope {scope}.")
+def _names(fields: Mapping[str, object]) -> list[str]:
+    """The fields of a key as its history names them, in their order."""
+    known = {name: _SHOWN_AS.get(name) or about.alias or name for name, about in Key.model_fields.items()}
+    return [shown for name, shown in known.items() if name in fields and name not in _NOT_SHOWN]
 
 
-def _check_rate_limit(rate_limit: str | None) -> None:
-    try:
-        read_rate("0" if rate_limit is None else rate_limit)
-    except ValueError as error:
-        raise invalid_field("rateLimit", f"The rate limit {error}") from None
+def _check_expiry(expires_at: datetime, now: datetime) -> None:
+    if expires_at <= now:
+        raise invalid_field("expiresAt", "That is past; a key is ended at once by revoking it.")
 
 
-async def list_keys(store: Store) -> list[Key]:
-    """All keys, also those that are over, the oldest first."""
-    return await KeyStore(store).find_all()
-
-
-async def revoke_key(store: Store, prefix: str) -> Key:
-    """Revoke a key for good, in all processes within a second; one that is revoked stays as it is.
-
-    Raises:
-        Problem: `not-found`.
-    """
-    key = await KeyStore(store).revoke_key(prefix, store.clock.now())
-    if key is None:
-        raise not_found("key", prefix)
-    return key
-
-
-async def rotate_key(store: Store, prefix: str) -> IssuedKey:
-    """Give a key a new secret; the old one ends within a second. Id, scopes and expiry stay.
-
-    Raises:
-        Problem: `not-found`, also for a key that is over.
-    """
-    secret = secrets.token_urlsafe(32)
-    key = await KeyStore(store).replace_secret(prefix, hash_of(secret), store.clock.now())
-    if key is None:
-        raise not_found("live key", prefix)
-    return IssuedKey(key, str(Token(prefix, secret)))
-
-
-def is_over(key: Key, now: datetime) -> bool:
-    """Whether a key was revoked or has expired."""
-    return key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now)
+def _check_live(key: Key, now: datetime) -> None:
+    if is_over(key, now):
+        over = "was revoked" if key.revoked_at is not None else "has expired"
+        raise Problem("forbidden-transition", f"The key {key.id} {over} and never works again; create another one.")

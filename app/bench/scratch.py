@@ -7,16 +7,18 @@ from urllib.parse import urlsplit
 
 from pymongo.errors import PyMongoError
 
-from app.access.service import create_key
+from app.access.schemas import NewKey
+from app.access.service import Keys
 from app.bench.bare import open_reservations
 from app.bench.double_bookings import Booking
 from app.bench.processes import BenchError
+from app.caller import Scope
 from app.migration.migrate import migrate
 from app.storage.client import Store, connect, make_client
 from app.storage.errors import unusable
 
 PREFIX = "reserva_bench_"
-_SCOPES = ("catalogue:write", "reservations:write")
+_SCOPES: list[Scope] = ["catalogue:write", "reservations:write"]
 _BATCH = 10_000
 _NAME, _GIVEN = "reserva bench", "--mongodb"
 
@@ -78,7 +80,7 @@ async def open_prepared(url: str) -> AsyncGenerator[Store]:
 
 async def key_of_a_website(store: Store) -> str:
     """A new key, as the back end of a website has it."""
-    return (await create_key(store, "website", _SCOPES)).token
+    return (await Keys(store).create(NewKey(name="website", scopes=_SCOPES), by="bench")).token
 
 
 async def server_version(store: Store) -> str:

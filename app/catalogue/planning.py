@@ -78,8 +78,8 @@ class Planner:
             raise PlanOutdated
         return Basis(guard, row, before, _full_day(read.services.values()))
 
-    async def plan(self, basis: Basis, wanted: Wanted, *, force: bool) -> Plan | None:
-        """The edit, if it strands no booking or is forced; None if it changes nothing.
+    async def plan(self, basis: Basis, wanted: Wanted, *, by: str, force: bool) -> Plan | None:
+        """The edit, if it strands no booking or is forced; None if it changes nothing. `by` names who makes it.
 
         Raises:
             Stranded: with the bookings that would exceed the capacity or break a rule, or with all future ones where
@@ -96,7 +96,7 @@ class Planner:
             version=basis.row["version"],
             before=basis.before,
             after=after,
-            change=changes.update(basis.row, after, self.store.clock.now()),
+            change=changes.update(basis.row, after, self.store.clock.now(), by),
             stretches=stretches,
             daily=basis.daily,
         )

@@ -1,5 +1,6 @@
 """`/v1/resources`, `/v1/services`, `/v1/customers`."""
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, TypeAlias, TypeVar
 
 from litestar import Controller, Response, Router
@@ -22,7 +23,7 @@ from app.catalogue.schemas import (
 from app.catalogue.service import Catalogue
 from app.domain.ids import ResourceId, ServiceId
 from app.errors import Problem, not_found
-from app.http.answers import versioned
+from app.http.answers import built, versioned
 from app.http.etags import IfMatch, IfMatchHeader
 from app.http.openapi import ProblemNames, problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark
@@ -30,7 +31,7 @@ from app.http.request import Request
 from app.http.routing import get, patch, post
 from app.storage.catalogue import with_external_id
 from app.storage.documents import Customer, Resource, Service
-from app.storage.stored_catalogue import HOURS_FIELDS
+from app.storage.stored_catalogue import HOURS_FIELDS, LONG_FIELDS
 
 A = TypeVar("A", bound=CatalogueAnswer)
 
@@ -53,33 +54,41 @@ class Resources(Controller):
 
     @post(operation_id="createResource", guards=[needs("catalogue:write")], responses=_CREATE)
     async def create(
-        self, data: JSONBody[NewResource], catalogue: NamedDependency[Catalogue]
+        self, request: Request, data: JSONBody[NewResource], catalogue: NamedDependency[Catalogue]
     ) -> Response[ResourceAnswer]:
         """Create a resource.
 
         Its id is generated if none is given.
         """
-        return _made("/v1/resources", ResourceAnswer.model_validate(await catalogue.add_resource(data)))
+        added = await catalogue.add_resource(data, caller_of(request))
+        return _made("/v1/resources", ResourceAnswer.model_validate(added))
 
     @get(operation_id="listResources", guards=[any_key()], responses=_LIST)
     async def find(
-        self, catalogue: NamedDependency[Catalogue], limit: LimitParameter = LIMIT, cursor: CursorParameter = None
-    ) -> Page[ResourceAnswer]:
+        self,
+        request: Request,
+        catalogue: NamedDependency[Catalogue],
+        limit: LimitParameter = LIMIT,
+        cursor: CursorParameter = None,
+    ) -> Response[Page[ResourceAnswer]]:
         """List resources.
 
         By id.
         """
-        return Page[ResourceAnswer].of(await catalogue.page(Resource, limit + 1, cursor_id(cursor)), limit, id_mark)
+        without = _unseen_fields(request)
+        found = await catalogue.page(Resource, limit + 1, cursor_id(cursor), without=without)
+        return await _listed(request, found, lambda: Page[ResourceAnswer].of(found, limit, id_mark))
 
     @get("/{resource_id:str}", operation_id="getResource", guards=[any_key()], responses=_GET)
     async def read(
-        self, resource_id: FromPath[ResourceId], catalogue: NamedDependency[Catalogue]
+        self, resource_id: FromPath[ResourceId], request: Request, catalogue: NamedDependency[Catalogue]
     ) -> Response[ResourceAnswer]:
         """Get a resource.
 
         A change needs its `ETag` in `If-Match`.
         """
-        return _shown(ResourceAnswer.model_validate(await catalogue.read(Resource, resource_id, without=HOURS_FIELDS)))
+        found = await catalogue.read(Resource, resource_id, without=_unseen_fields(request))
+        return _shown(ResourceAnswer.model_validate(found))
 
     @patch(
         "/{resource_id:str}",
@@ -116,33 +125,41 @@ class Services(Controller):
 
     @post(operation_id="createService", guards=[needs("catalogue:write")], responses=_CREATE)
     async def create(
-        self, data: JSONBody[NewService], catalogue: NamedDependency[Catalogue]
+        self, request: Request, data: JSONBody[NewService], catalogue: NamedDependency[Catalogue]
     ) -> Response[ServiceAnswer]:
         """Create a service.
 
         Its id is generated if none is given.
         """
-        return _made("/v1/services", ServiceAnswer.model_validate(await catalogue.add_service(data)))
+        added = await catalogue.add_service(data, caller_of(request))
+        return _made("/v1/services", ServiceAnswer.model_validate(added))
 
     @get(operation_id="listServices", guards=[any_key()], responses=_LIST)
     async def find(
-        self, catalogue: NamedDependency[Catalogue], limit: LimitParameter = LIMIT, cursor: CursorParameter = None
-    ) -> Page[ServiceAnswer]:
+        self,
+        request: Request,
+        catalogue: NamedDependency[Catalogue],
+        limit: LimitParameter = LIMIT,
+        cursor: CursorParameter = None,
+    ) -> Response[Page[ServiceAnswer]]:
         """List services.
 
         By id.
         """
-        return Page[ServiceAnswer].of(await catalogue.page(Service, limit + 1, cursor_id(cursor)), limit, id_mark)
+        without = _unseen_fields(request)
+        found = await catalogue.page(Service, limit + 1, cursor_id(cursor), without=without)
+        return await _listed(request, found, lambda: Page[ServiceAnswer].of(found, limit, id_mark))
 
     @get("/{service_id:str}", operation_id="getService", guards=[any_key()], responses=_GET)
     async def read(
-        self, service_id: FromPath[ServiceId], catalogue: NamedDependency[Catalogue]
+        self, service_id: FromPath[ServiceId], request: Request, catalogue: NamedDependency[Catalogue]
     ) -> Response[ServiceAnswer]:
         """Get a service.
 
         A change needs its `ETag` in `If-Match`.
         """
-        return _shown(ServiceAnswer.model_validate(await catalogue.read(Service, service_id)))
+        found = await catalogue.read(Service, service_id, without=_unseen_fields(request))
+        return _shown(ServiceAnswer.model_validate(found))
 
     @patch(
         "/{service_id:str}",
@@ -235,6 +252,17 @@ class Customers(Controller):
         return _shown(
             CustomerAnswer.model_validate(await catalogue.edit_customer(customer_id, data, IfMatch.read(if_match)))
         )
+
+
+def _unseen_fields(request: Request) -> frozenset[str]:
+    """The stored fields that the caller does not see: the key of a customer need not know who edits the catalogue."""
+    return HOURS_FIELDS if caller_of(request).customer is None else LONG_FIELDS
+
+
+async def _listed(
+    request: Request, found: Sequence[Resource | Service], build: Callable[[], Page[A]]
+) -> Response[Page[A]]:
+    return await built(request, build, parts=sum(1 + len(each.history) for each in found))
 
 
 def _require_sight(request: Request, customer_id: str) -> None:

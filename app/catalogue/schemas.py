@@ -11,7 +11,7 @@ from app.domain.rules import Assignment
 from app.domain.zones import zone
 from app.errors import Fault
 from app.http.bounds import Bounded
-from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull
+from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull, ShownHistory
 from app.http.validation_messages import from_faults
 
 LONGEST_MINUTES = 366 * 24 * 60
@@ -221,6 +221,9 @@ class ResourceAnswer(CatalogueAnswer):
     """The ids of the services that can be booked here."""
     active: bool
     """Whether it can be booked anew."""
+    history: ShownHistory = None
+    """Its last 50 changes, the oldest first, with those of its schedule and its times off. Keys that are bound to a
+    customer do not see it."""
 
 
 class ServiceAnswer(CatalogueAnswer):
@@ -256,6 +259,8 @@ class ServiceAnswer(CatalogueAnswer):
     """Whether it can be booked anew."""
     assignment: Assignment
     """Which free resource is taken where none is named."""
+    history: ShownHistory = None
+    """Its last 50 changes, the oldest first. Keys that are bound to a customer do not see it."""
 
 
 class CustomerAnswer(CatalogueAnswer):

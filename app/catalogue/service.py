@@ -35,7 +35,7 @@ from app.retries import retry
 from app.storage.bson_types import BsonDocument
 from app.storage.catalogue import CatalogueStore, with_id
 from app.storage.catalogue_updates import edited_row
-from app.storage.documents import CatalogueObject, Customer, Resource, Service
+from app.storage.documents import CatalogueObject, Customer, Resource, Service, with_change
 from app.storage.errors import VersionConflict
 from app.storage.guards import make_guard, make_service_row
 from app.storage.pools import join_pools
@@ -89,30 +89,35 @@ class Catalogue:
         after: str | None,
         query: Mapping[str, object] | None = None,
         only: str | None = None,
+        *,
+        without: Collection[str] = HOURS_FIELDS,
     ) -> list[C]:
-        """Up to `limit` objects by id, without hours, that match a query and come after an id; `only` that one."""
-        bounds = {} if only is None else with_id(only)
-        return await read_some(self.store, kind, {**(query or {}), **bounds}, limit, after=after, without=HOURS_FIELDS)
+        """Up to `limit` objects by id that match a query and come after an id; `only` that one.
 
-    async def add_resource(self, wanted: NewResource) -> Resource:
+        Without some of their stored fields, the hours of resources always among them.
+        """
+        bounds = {} if only is None else with_id(only)
+        return await read_some(self.store, kind, {**(query or {}), **bounds}, limit, after=after, without=without)
+
+    async def add_resource(self, wanted: NewResource, caller: Caller) -> Resource:
         """Add a resource, after its guard and its entries in pools, so that it is never without them.
 
         Raises:
             Problem: `invalid` for unknown services, `exists`.
         """
         await self._check_services(wanted.services or [])
-        resource = self._new(Resource, wanted, wanted.id)
+        resource = self._new(Resource, wanted, wanted.id, caller)
         await make_guard(self.store, resource.id)
         await join_pools(self.store, resource.id, resource.services)
         return await self._insert(resource)
 
-    async def add_service(self, wanted: NewService) -> Service:
+    async def add_service(self, wanted: NewService, caller: Caller) -> Service:
         """Add a service, after its row among the guards.
 
         Raises:
             Problem: `exists`.
         """
-        service = self._new(Service, wanted, wanted.id)
+        service = self._new(Service, wanted, wanted.id, caller)
         await make_service_row(self.store, service.id)
         return await self._insert(service)
 
@@ -165,7 +170,7 @@ class Catalogue:
             basis = await self._planner.basis(identity, wanted.needs)
             version = if_match.expected(basis.row["version"])
             try:
-                plan = await self._planner.plan(basis, wanted, force=force)
+                plan = await self._planner.plan(basis, wanted, by=caller.prefix, force=force)
                 if plan is None:
                     return basis.row
                 await join_pools(self.store, identity, plan.after.services - plan.before.services)
@@ -194,7 +199,8 @@ class Catalogue:
         apply = merging(NewService, patch)
         if apply(current) == current:
             return current
-        return await self._booking.edit_service(identity, self._dated(apply), version=version, by=caller.prefix)
+        edit = self._recorded(apply, caller)
+        return await self._booking.edit_service(identity, edit, version=version, by=caller.prefix)
 
     async def edit_customer(self, identity: str, patch: CustomerPatch, if_match: IfMatch) -> Customer:
         """Merge a patch into a customer.
@@ -224,9 +230,12 @@ class Catalogue:
         except VersionConflict:
             raise overloaded("Too many others are changing this customer; nothing was done.") from None
 
-    def _new(self, kind: type[C], wanted: Body, identity: str | None) -> C:
+    def _new(self, kind: type[C], wanted: Body, identity: str | None, caller: Caller | None = None) -> C:
+        """A new object, with a history that begins with the caller."""
         now = self.store.clock.now()
         values = {name: value for name, value in wanted.sent_fields().items() if name != "id"}
+        if caller is not None:
+            values["history"] = with_change([], now, caller.prefix, _aliases(kind, values))
         return kind(id=identity or str(ObjectId()), created_at=now, updated_at=now, **values)
 
     async def _insert(self, made: C) -> C:
@@ -245,8 +254,26 @@ class Catalogue:
                 ]
             )
 
+    def _recorded(self, apply: Callable[[Service], Service], caller: Caller) -> Callable[[Service], Service]:
+        """An edit of a service with its line in the history."""
+
+        def recorded(current: Service) -> Service:
+            after = self._dated(apply)(current)
+            names = [name for name in NewService.model_fields if name != "id"]
+            changed = [name for name in names if getattr(after, name) != getattr(current, name)]
+            history = with_change(current.history, after.updated_at, caller.prefix, _aliases(Service, changed))
+            with_line: Service = after.model_copy(update={"history": history})
+            return with_line
+
+        return recorded
+
     def _dated(self, apply: Callable[[C], C]) -> Callable[[C], C]:
         return lambda current: apply(current).model_copy(update={"updated_at": self.store.clock.now()})
+
+
+def _aliases(kind: type[CatalogueObject], names: Collection[str]) -> list[str]:
+    """The names of fields on the wire, in the order of the kind's."""
+    return [about.alias or name for name, about in kind.model_fields.items() if name in names]
 
 
 def _contended() -> Problem:

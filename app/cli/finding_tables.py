@@ -1,21 +1,16 @@
 """Findings as tables for a terminal, or for a pipe in whole lines."""
 
-from collections.abc import Sequence
-from datetime import datetime
-
 from rich.table import Table
 from rich.text import Text
 
 from app.cli.common import render_text
-from app.domain.instants import render
+from app.cli.tables import short, table, when
 from app.reconciliation.findings.schemas import FindingAnswer, FindingHistoryEntry, FindingReservation
 from app.storage.documents import Acceptance, Finding
 from app.storage.values import printable
 
 NAMES_MAX = 3
 """Customers of a finding that the list names; the others are counted."""
-
-_WHOLE_MINUTE = ":00.000Z"
 
 
 def parts_of(answer: FindingAnswer, finding: Finding) -> list[str]:
@@ -47,8 +42,8 @@ _RESERVATION = ("reservation", "customer", "start", "end", "units", "status", "m
 
 def _row(each: FindingReservation) -> tuple[object, ...]:
     who = _name_with_id(each.customer_name, each.customer)
-    created = _short(each.created_at)
-    return (each.id, who, _short(each.start_time), _short(each.end_time), each.units, each.status, created, each.by)
+    created = short(each.created_at)
+    return (each.id, who, short(each.start_time), short(each.end_time), each.units, each.status, created, each.by)
 
 
 def _history_note(line: FindingHistoryEntry) -> str:
@@ -84,25 +79,3 @@ def who(answer: FindingAnswer) -> str:
 
 def _name_with_id(name: str | None, identity: str | None) -> str | None:
     return identity if name is None else f"{name} ({identity})"
-
-
-def when(instant: datetime) -> str:
-    """An instant; one on a whole minute without its seconds."""
-    return _short(render(instant)) or ""
-
-
-def _short(text: str | None) -> str | None:
-    """The text of an instant; on a whole minute without seconds."""
-    if text is None or not text.endswith(_WHOLE_MINUTE):
-        return text
-    return text.removesuffix(_WHOLE_MINUTE) + "Z"
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table of foreign texts; None is an empty cell."""
-    result = Table(box=None, pad_edge=False)
-    for heading in headings:
-        result.add_column(heading, overflow="fold")
-    for row in rows:
-        result.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in row))
-    return result

@@ -1,6 +1,5 @@
 """`reserva findings`: lists findings, and changes their state, on the terminal."""
 
-import getpass
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -13,14 +12,15 @@ from typing_extensions import override
 from app.availability.service import Availability
 from app.cli.common import asynchronous, console, open_store, render_text, result, write_line
 from app.cli.configuration import DONE, FOUND
-from app.cli.finding_tables import about, load, parts_of, table, when, who
+from app.cli.finding_tables import about, load, parts_of, who
+from app.cli.tables import table, when
+from app.cli.user import user_name
 from app.domain.finding_identity import State
 from app.domain.ids import ResourceId
 from app.domain.instants import parse
 from app.errors import Problem
 from app.http.models import read_body
 from app.http.paging import MAX_LIMIT
-from app.reconciliation.finding_history import ACTOR_WORKER
 from app.reconciliation.findings.answers import finding_answers
 from app.reconciliation.findings.schemas import (
     FindingAcceptance,
@@ -224,9 +224,9 @@ async def _transition(
     **options: Unpack[_TransitionOptions],
 ) -> int:
     """Change findings one by one; exit code 1 if a change was refused."""
-    fields = {"actor": options["actor"] or _user(), "note": options["note"], "until": until, "assignee": assignee}
+    fields = {"actor": options["actor"] or user_name(), "note": options["note"], "until": until, "assignee": assignee}
     body = read_body(model, {name: value for name, value in fields.items() if value is not None})
-    transition = FindingTransition(to, body.actor or _user(), None, body.note, until, assignee)
+    transition = FindingTransition(to, body.actor or user_name(), None, body.note, until, assignee)
     distinct = [*dict.fromkeys(options["ids"])]
     async with _open_findings() as review:
         outcomes, page = await review.transition_many(distinct, transition)
@@ -253,15 +253,6 @@ def _result_json(identity: str, answer: Problem | FindingAnswer) -> dict[str, ob
     kind = answer.kind
     problem = {"type": f"/problems/{answer.name}", "title": kind.title, "status": kind.status, "detail": answer.detail}
     return {"id": identity, "status": kind.status, "problem": problem}
-
-
-def _user() -> str:
-    """The user of this terminal, as far as the system knows."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        return "terminal"
-    return "terminal" if user == ACTOR_WORKER else user
 
 
 def _json(answer: FindingAnswer) -> dict[str, object]:

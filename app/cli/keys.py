@@ -1,18 +1,22 @@
 """`reserva keys`: makes, lists, revokes and rotates API keys."""
 
-from datetime import datetime
-from typing import Any
+from datetime import timedelta
 
 import click
-from rich.table import Table
-from rich.text import Text
 
-from app.access import service
+from app.access.schemas import OVERLAP_MINUTES_MAX, KeyAnswer, NewKey
+from app.access.service import IssuedKey, Keys
 from app.caller import SCOPES
 from app.cli.common import asynchronous, console, open_store, render_text, result, write_line
 from app.cli.configuration import DONE, CommandFailed
-from app.storage.documents import Key
-from app.storage.values import printable
+from app.cli.tables import table, when
+from app.cli.user import user_name
+from app.domain.instants import render
+from app.http.models import read_body
+
+DAYS_MAX = 36_500
+
+_HEADINGS = ("prefix", "name", "scopes", "customer", "rate limit", "state", "created", "expires", "last used")
 
 
 @click.group(epilog="Example:  reserva keys create --name website --scope reservations:write")
@@ -26,7 +30,7 @@ def keys() -> None:
 @click.option("--name", required=True, help="What people call it, up to 100 characters.")
 @click.option("--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="Once or more.")
 @click.option("--customer", metavar="ID", help="Bind it to a customer: it sees and books only for that one.")
-@click.option("--expires-days", metavar="D", type=click.IntRange(min=1), help="It ends after so many days.")
+@click.option("--expires-days", metavar="D", type=click.IntRange(1, DAYS_MAX), help="It ends after so many days.")
 @click.option("--rate-limit", metavar="RATE", help="Its own limit of requests, like 100/minute; 0: none.")
 @asynchronous
 async def create(
@@ -34,9 +38,13 @@ async def create(
 ) -> int:
     """Make a key and print it, alone on standard output. It is shown this once."""
     async with open_store() as store:
-        made = await service.create_key(
-            store, name, scopes, customer=customer, expires_days=expires_days, rate_limit=rate_limit
-        )
+        keys_ = Keys(store)
+        given = {"customer": customer, "rateLimit": rate_limit}
+        body = {"name": name, "scopes": [*dict.fromkeys(scopes)]}
+        body |= {field: value for field, value in given.items() if value is not None}
+        if expires_days:
+            body["expiresAt"] = render(keys_.now() + timedelta(days=expires_days))
+        made = await keys_.create(read_body(NewKey, body), user_name())
     _print_token(made)
     return DONE
 
@@ -47,20 +55,19 @@ async def create(
 async def list_(*, as_json: bool) -> int:
     """List all keys, also those that are over, oldest first."""
     async with open_store() as store:
-        keys_ = await service.list_keys(store)
-        now = store.clock.now()
+        stored = Keys(store)
+        answers = [KeyAnswer.of(key, stored.now()) for key in await stored.all()]
     if as_json:
-        result([_key_json(key, now) for key in keys_])
+        result([answer.model_dump(mode="json", exclude_none=True) for answer in answers])
         return DONE
-    table = Table(box=None, pad_edge=False)
-    for heading in ("prefix", "name", "scopes", "customer", "rate limit", "state", "created"):
-        table.add_column(heading, overflow="fold")
-    for key in keys_:
-        row = _key_json(key, now)
-        own = (key.id, key.name, " ".join(key.scopes), key.customer or "", key.rate_limit or "")
-        cells = (*own, row["state"], row["createdAt"])
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    write_line(render_text(table))
+    rows = [
+        (
+            *(each.prefix, each.name, " ".join(each.scopes), each.customer, each.rate_limit, each.state),
+            *(when(at) if at else None for at in (each.created_at, each.expires_at, each.last_used_at)),
+        )
+        for each in answers
+    ]
+    write_line(render_text(table(_HEADINGS, rows)))
     return DONE
 
 
@@ -70,23 +77,33 @@ async def list_(*, as_json: bool) -> int:
 async def revoke(prefix: str) -> int:
     """End a key for good, everywhere within a second. Repeating it is harmless."""
     async with open_store() as store:
-        key = await service.revoke_key(store, prefix)
+        key = await Keys(store).revoke(prefix, user_name())
     console.print(f"Revoked {key.id} ({key.name}).", markup=False)
     return DONE
 
 
-@keys.command(epilog="Example:  reserva keys rotate k3yprefx")
+@keys.command(epilog="Example:  reserva keys rotate k3yprefx --overlap-minutes 60")
 @click.argument("prefix")
+@click.option(
+    "--overlap-minutes",
+    metavar="M",
+    type=click.IntRange(0, OVERLAP_MINUTES_MAX),
+    default=0,
+    help="For how long the old secret works on, at most a week.",
+)
 @asynchronous
-async def rotate(prefix: str) -> int:
-    """Give a key a new secret and print the key, alone on standard output; the old one ends within a second."""
+async def rotate(prefix: str, overlap_minutes: int) -> int:
+    """Give a key a new secret and print the key, alone on standard output.
+
+    The old one ends within a second, or after the overlap.
+    """
     async with open_store() as store:
-        made = await service.rotate_key(store, prefix)
+        made = await Keys(store).rotate(prefix, user_name(), overlap_minutes=overlap_minutes)
     _print_token(made)
     return DONE
 
 
-def _print_token(made: service.IssuedKey) -> None:
+def _print_token(made: IssuedKey) -> None:
     """Print a token. If that fails, the key needs a new secret, because its token is stored nowhere."""
     try:
         write_line(made.token)
@@ -95,10 +112,3 @@ def _print_token(made: service.IssuedKey) -> None:
         raise CommandFailed(
             f"{error.message} The key {made.key.id} ({made.key.name}) was made all the same; {remedy}."
         ) from error
-
-
-def _key_json(key: Key, now: datetime) -> dict[str, Any]:
-    """The JSON of a key, without its hash."""
-    state = "revoked" if key.revoked_at else "expired" if service.is_over(key, now) else "live"
-    fields = key.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"secret_hash", "id"})
-    return {"prefix": key.id, "state": state, **fields}

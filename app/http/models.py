@@ -107,6 +107,21 @@ Instant = Annotated[
 ]
 """RFC 3339 with an offset in, 1970 to 2200, nothing finer than milliseconds; UTC with milliseconds out."""
 
+
+class ChangeHistoryEntry(Answer):
+    """One change of an object; the first one made it."""
+
+    at: Instant
+    """When it was made."""
+    by: str
+    """Who made it: the prefix of an API key, or a program or person of the operator, like `import`."""
+    changed: list[str]
+    """The names of the fields that it set or unset."""
+
+
+ShownHistory = Annotated[list[ChangeHistoryEntry] | None, BeforeValidator(lambda entries: entries or None)]
+"""The history of an object; left out where there is none."""
+
 _CATALOGUE_ID = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1-64 of `A-Z a-z 0-9 . _ -`")
 CatalogueId = Annotated[str, _CATALOGUE_ID]
 """The id of a resource, service or customer."""

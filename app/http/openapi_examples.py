@@ -26,6 +26,7 @@ PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
     "reservationId": ("The id of the reservation.", _RESERVATION),
     "groupId": ("The id of the group.", _GROUP),
     "reconciliationId": ("The id of the reconciliation.", _RUN),
+    "keyPrefix": ("The prefix of the key.", "k3yprefx"),
     "findingId": ("The id of the finding.", _FINDING),
 }
 """Each with its description and an example."""
@@ -157,6 +158,18 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
             },
         ),
     },
+    "createKey": {
+        "website": (
+            "A key for a website",
+            {"name": "Website", "scopes": ["reservations:read", "reservations:write"]},
+        ),
+        "monitoring": (
+            "A key for Prometheus, for some years",
+            {"name": "Prometheus", "scopes": ["metrics:read"], "expiresAt": "2035-12-31T00:00:00Z"},
+        ),
+    },
+    "updateKey": {"expiry": ("A later expiry", {"expiresAt": "2036-12-31T00:00:00Z"})},
+    "rotateKey": {"overlap": ("With a day for the change", {"overlapMinutes": 1440})},
     "createReconciliation": {
         "changes": ("What has changed since the last one", {}),
         "full": ("Every resource", {"full": True}),
@@ -195,6 +208,7 @@ _BOOKED = {
     "history": [_ENTRY],
 }
 _SHARED = {"version": 1, "createdAt": _MADE, "updatedAt": _MADE}
+_CHANGE = {"at": _MADE, "by": "h4kq8vzn", "changed": ["name"]}
 _RESOURCE = {
     "id": "room-1",
     "name": "Room 1",
@@ -203,6 +217,7 @@ _RESOURCE = {
     "capacityMode": "reservations",
     "services": ["room-hire"],
     "active": True,
+    "history": [_CHANGE],
     **_SHARED,
 }
 _SERVICE = {
@@ -217,9 +232,19 @@ _SERVICE = {
     "approval": False,
     "active": True,
     "assignment": "even",
+    "history": [_CHANGE],
     **_SHARED,
 }
 _CUSTOMER = {"id": "mia", "name": "Mia", "email": "mia@example.com", **_SHARED}
+_KEY = {
+    "prefix": "k3yprefx",
+    "name": "Website",
+    "state": "live",
+    "scopes": ["reservations:read", "reservations:write"],
+    "lastUsedAt": "2035-05-02T07:31:00.000Z",
+    "history": [_CHANGE],
+    **_SHARED,
+}
 _OPENING = {"from": "08:00", "to": "20:00"}
 _WEEKLY = {"days": ["mon", "tue", "wed", "thu", "fri"], **_OPENING}
 _CLOSED = {"date": "2035-12-24", "windows": []}
@@ -327,6 +352,7 @@ def _problem(name: ProblemName, **members: object) -> dict[str, object]:
 
 
 ANSWERS: Mapping[str, object] = {
+    "ChangeHistoryEntry": _CHANGE,
     "Reservation": _BOOKED,
     "ReservationPage": {"items": [_BOOKED]},
     "ReservationHistoryEntry": _ENTRY,
@@ -341,6 +367,9 @@ ANSWERS: Mapping[str, object] = {
     "CustomerExport": {"customer": _CUSTOMER, "reservations": [_BOOKED], "findings": [_NOTED]},
     "ExportedFinding": _NOTED,
     "ExportedNote": _NOTE,
+    "Key": _KEY,
+    "KeyPage": {"items": [_KEY]},
+    "IssuedKey": _KEY | {"secret": "rsv_k3yprefx_" + "x" * 43},
     "Schedule": {"weekly": [_WEEKLY], "overrides": [_CLOSED]},
     "OpeningWindow": _OPENING,
     "WeeklyOpeningWindow": _WEEKLY,

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
+from app.booking import ACTOR_IMPORT
 from app.catalogue.schemas import NewCustomer, NewResource
 from app.domain.ids import ResourceId
 from app.errors import Problem
 from app.http.models import read_body
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
-from app.storage.documents import CatalogueObject, Customer, Resource
+from app.storage.documents import CatalogueObject, Customer, Resource, with_change
 from app.storage.erased_customers import ErasedCustomers
 from app.storage.guards import make_fresh_guards, make_guard
 from app.storage.reservations import ReservationStore
@@ -64,7 +65,8 @@ class CatalogueIds:
             await make_guard(self._store, each)
         await make_fresh_guards(self._store, [each for each in allowed if each not in self._booked])
         now = self._store.clock.now()
-        made = [Resource(id=each, name=each, created_at=now, updated_at=now) for each in allowed]
+        history = with_change([], now, ACTOR_IMPORT, ["name"])
+        made = [Resource(id=each, name=each, created_at=now, updated_at=now, history=history) for each in allowed]
         await CatalogueStore(self._store).insert_absent(made)
         return [*allowed]
 

@@ -9,6 +9,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from app.access.key_uses import keys_about_to_expire
 from app.job_queue import Queue
 from app.reconciliation.metrics import AlertFigures, Figures, KindFigures, QueueFigures, read_figures
 from app.storage.capabilities import StoreMode
@@ -40,10 +41,12 @@ class Scrape:
     async def text(self) -> bytes:
         """The text of a scrape; made in a thread, because it can have some thousand lines."""
         self._sampler.sample()
-        figures, redis = await asyncio.gather(read_figures(self._store), self._queue.is_answering())
-        return await asyncio.to_thread(self._render, figures, redis)
+        figures, expiring, redis = await asyncio.gather(
+            read_figures(self._store), keys_about_to_expire(self._store), self._queue.is_answering()
+        )
+        return await asyncio.to_thread(self._render, figures, len(expiring), redis)
 
-    def _render(self, figures: Figures, redis: bool | None) -> bytes:  # noqa: FBT001  # a fact like the figures
+    def _render(self, figures: Figures, expiring: int, redis: bool | None) -> bytes:  # noqa: FBT001  # a fact too
         counted = generate_latest(registry_of_all(self._metrics.registry))
         registry = CollectorRegistry()
         _process(self._store.mode, redis, registry)
@@ -51,6 +54,8 @@ class Scrape:
         _runs(figures.runs, registry)
         _queue(figures.queue, registry)
         _alerts(figures.alerts, registry)
+        words = "Keys in use that expire within 14 days."
+        Gauge("reserva_keys_expiring", words, registry=registry).set(expiring)
         return counted + generate_latest(registry)
 
 

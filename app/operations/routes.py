@@ -82,7 +82,7 @@ async def ready(operations: NamedDependency[Operations]) -> Response[ReadinessAn
 
 @get(
     "/metrics",
-    guards=[needs("admin")],
+    guards=[needs("metrics:read")],
     responses=problems(),
     operation_id="getMetrics",
     tags=["Operations"],
@@ -91,7 +91,7 @@ async def ready(operations: NamedDependency[Operations]) -> Response[ReadinessAn
 async def metrics(scrape: NamedDependency[Scrape]) -> Response[bytes]:
     """Get metrics in the format of Prometheus.
 
-    Requests, the write path, connections and the event loop of all processes; findings and reconciliations.
+    Requests, the write path, connections and the event loop of all processes; findings, reconciliations and keys.
     """
     return Response(await scrape.text(), headers={"Content-Type": CONTENT_TYPE})
 

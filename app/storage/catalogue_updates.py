@@ -17,7 +17,7 @@ from app.domain.schedule import Schedule
 from app.domain.zones import zone
 from app.storage.bson_types import BsonDocument, Filter, Row, UpdateDocument
 from app.storage.capacities import former_capacities, stated_capacity
-from app.storage.documents import Service
+from app.storage.documents import Service, read_changes, with_change
 from app.storage.row_reader import LeftOut
 from app.storage.stored_catalogue import HOURS_FIELDS
 from app.storage.stored_rules import resource_rules_of, time_off_of
@@ -50,6 +50,15 @@ class Changes:
         changed = {**row, **self.fields}
         return {name: value for name, value in changed.items() if value is not None and name not in HOURS_FIELDS}
 
+    def _history(self, row: Row, now: datetime, by: str) -> list[BsonDocument]:
+        """The whole history after the edit, which is made to the version that was read.
+
+        It is not pushed: another program may have stored something else there than a list.
+        """
+        changed = [*self.fields, *(("timeOff",) if self.added or self.removed else ())]
+        history = with_change(read_changes(row.get(HISTORY)), now, by, changed)
+        return [entry.model_dump(by_alias=True) for entry in history]
+
     def rules(self, row: Row, before: ResourceRules) -> ResourceRules:
         """The rules after the edit. Only a change of the time zone, which moves local dates, parses times off again."""
         after = before
@@ -64,9 +73,9 @@ class Changes:
             after = replace(after, time_off=tuple(off for off in after.time_off if off.id != self.removed))
         return after
 
-    def update(self, row: Row, after: ResourceRules, now: datetime) -> UpdateDocument:
-        """The update of the stored document; what is unset is removed, never null."""
-        fields = {**self.fields, **_former(row, after, now)}
+    def update(self, row: Row, after: ResourceRules, now: datetime, by: str) -> UpdateDocument:
+        """The update of the stored document, and of its history; what is unset is removed, never null."""
+        fields = {**self.fields, **_former(row, after, now), HISTORY: self._history(row, now, by)}
         unset = [name for name, value in fields.items() if value is None]
         update: UpdateDocument = {
             "$set": {name: value for name, value in fields.items() if value is not None} | {"updatedAt": now}
@@ -91,7 +100,7 @@ def _former(row: Row, after: ResourceRules, now: datetime) -> dict[str, object]:
     return {FORMER: [{"until": from_millis(until), "capacity": capacity} for until, capacity in eras] or None}
 
 
-FORMER = "formerCapacities"
+FORMER, HISTORY = "formerCapacities", "history"
 
 
 def edited_row(row: Row, update: UpdateDocument, version: int) -> BsonDocument:

@@ -1,20 +1,23 @@
 """The store of API keys."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from pydantic import ValidationError
-from pymongo import ReturnDocument
 
 from app.deadline import sending
+from app.storage.bson_types import BsonDocument, Filter
 from app.storage.client import Store
 from app.storage.documents import Key
 from app.storage.values import shown_text
 
 log = structlog.get_logger()
 
-_UNREVOKED = {"revokedAt": {"$exists": False}}
+_KEYS: str = Key.Settings.name
+_OPTIONAL = {each.alias or "" for each in Key.model_fields.values() if each.default is None} - {"lastUsedAt", ""}
+"""The stored names of the fields that a change may unset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +37,19 @@ class KeyStore:
 
     async def find_all(self) -> list[Key]:
         """All keys, the oldest first, without those that cannot be read."""
-        # Beanie would refuse the whole list for one key that cannot be read.
-        rows = self.store.database["keys"].find().sort([("createdAt", 1), ("_id", 1)])
+        rows = self.store.database[_KEYS].find().sort([("createdAt", 1), ("_id", 1)])
+        return _readable([row async for row in rows])
+
+    async def find_some(self, limit: int, *, after: str | None) -> list[Key]:
+        """Up to `limit` keys by prefix, after a prefix, without those that cannot be read."""
         found: list[Key] = []
-        async for row in rows:
-            try:
-                found.append(Key.model_validate(row))
-            except ValidationError:
-                _log_unreadable(row["_id"])
-        return found
+        while True:
+            beyond: Filter = {"_id": {"$gte": ""} if after is None else {"$gt": after}}
+            rows = await self.store.database[_KEYS].find(beyond).sort("_id", 1).limit(limit).to_list(None)
+            found += _readable(rows)
+            if len(found) >= limit or len(rows) < limit:
+                return found[:limit]
+            after = rows[-1]["_id"]
 
     async def insert_key(self, key: Key) -> None:
         """Insert a new key.
@@ -53,28 +60,46 @@ class KeyStore:
         sending()
         await self.store.insert(key)
 
-    async def revoke_key(self, prefix: str, at: datetime) -> Key | None:
-        """Revoke a key, and read it; one that is revoked already keeps its time. None where there is none."""
+    async def update_key(self, after: Key, version: int) -> bool:
+        """Write a key over the stored one of this version; whether there is one. Its last use stays as it is."""
+        stored = after.to_mongo()
+        unset = dict.fromkeys(_OPTIONAL - stored.keys(), "")
+        stored.pop("lastUsedAt", None)
+        # A key of the first version of Reserva has no version yet.
+        versions: Filter = {"$in": [1, None]} if version == 1 else {"$eq": version}
         sending()
-        # Guarded: the first revocation stays.
-        await self.store.database["keys"].update_one({"_id": prefix, **_UNREVOKED}, {"$set": {"revokedAt": at}})
-        found: Key | None = await self.store.of(Key).find_one({"_id": prefix})
-        return found
-
-    async def replace_secret(self, prefix: str, secret_hash: str, now: datetime) -> Key | None:
-        """Give a live key another secret, and read it; None where no key of that prefix is live."""
-        unexpired = {"$or": [{"expiresAt": {"$exists": False}}, {"expiresAt": {"$gt": now}}]}
-        sending()
-        # Guarded: a key that is over never comes back.
-        row = await self.store.database["keys"].find_one_and_update(
-            {"_id": prefix, **_UNREVOKED, **unexpired},
-            {"$set": {"secretHash": secret_hash}},
-            return_document=ReturnDocument.AFTER,
+        done = await self.store.database[_KEYS].update_one(
+            {"_id": after.id, "version": versions}, {"$set": stored} | ({"$unset": unset} if unset else {})
         )
-        if row is None:
-            return None
-        key: Key = Key.model_validate(row)
-        return key
+        return bool(done.matched_count)
+
+    async def write_uses(self, prefixes: Collection[str], minute: datetime) -> None:
+        """Set the last use of keys to a minute, unless it is later already."""
+        used = {"_id": {"$in": [*prefixes]}}
+        sending()
+        await self.store.database[_KEYS].update_many(used, {"$max": {"lastUsedAt": minute}})
+
+    async def find_expiring(self, now: datetime, until: datetime, used_since: datetime) -> list[Key]:
+        """The keys that were used since an instant and expire between two others, the first to expire first."""
+        rows = self.store.database[_KEYS].find(
+            {
+                "expiresAt": {"$gt": now, "$lte": until},
+                "lastUsedAt": {"$gte": used_since},
+                "revokedAt": {"$exists": False},
+            }
+        )
+        return _readable(await rows.sort([("expiresAt", 1), ("_id", 1)]).to_list(None))
+
+
+def _readable(rows: Collection[BsonDocument]) -> list[Key]:
+    """The keys among some rows: one that cannot be read must not make the others unreadable."""
+    found: list[Key] = []
+    for row in rows:
+        try:
+            found.append(Key.model_validate(row))
+        except ValidationError:
+            _log_unreadable(row["_id"])
+    return found
 
 
 def _log_unreadable(prefix: object) -> None:

@@ -15,6 +15,10 @@ HOURS_FIELDS = frozenset({"schedule", "timeOff"})
 """The long parts of a stored resource, which are shown under paths of their own."""
 
 
+LONG_FIELDS = HOURS_FIELDS | {"history"}
+"""These, and what neither rules nor the keys of customers need."""
+
+
 def collection_of(kind: type[CatalogueObject]) -> str:
     """The collection of a kind: `resources`, `services`, `customers`."""
     name: str = kind.Settings.name

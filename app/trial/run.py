@@ -11,7 +11,9 @@ from pathlib import Path
 import httpx
 import structlog
 
-from app.access.service import Token, create_key, hash_of, is_over, list_keys
+from app.access.schemas import NewKey
+from app.access.service import Keys
+from app.access.tokens import Token, accepts
 from app.environment import FILE
 from app.migration.migrate import migrate
 from app.operations.start import log_start
@@ -19,7 +21,7 @@ from app.os_process import LOOPBACK, CannotListen, ensure_free, free_port
 from app.pids import process
 from app.settings import Mode, Settings
 from app.storage.client import Store, connect
-from app.storage.documents import Key
+from app.storage.keys import KeyStore
 from app.trial.children import Child
 from app.trial.demo import create_demo
 from app.trial.errors import TrialError
@@ -156,9 +158,10 @@ class Trial:
         """The key of the last start if the database has it; else a new one."""
         stored = self._folder.key
         token = Token.read(stored) if stored else None
-        if token and any(_is_valid(known, token, store) for known in await list_keys(store)):
+        known = await KeyStore(store).find(token.prefix) if token else None
+        if token and known and accepts(known, token.secret, store.clock.now()):
             return str(token)
-        made = await create_key(store, "trial", ["admin"])
+        made = await Keys(store).create(NewKey(name="trial", scopes=["admin"]), by="trial")
         self._folder.write_key(made.token)
         return made.token
 
@@ -186,12 +189,6 @@ async def _until(answers: Callable[[], Awaitable[bool]], name: str) -> None:
             return
         await asyncio.sleep(_POLL_SECONDS)
     raise TrialError(f"{name} does not answer after {_START_SECONDS:.0f} s.")
-
-
-def _is_valid(key: Key, token: Token, store: Store) -> bool:
-    """Whether a token is that of a key that is not over."""
-    same = (key.id, key.secret_hash) == (token.prefix, hash_of(token.secret))
-    return same and not is_over(key, store.clock.now())
 
 
 async def _ready(http: httpx.AsyncClient) -> bool:

@@ -38,7 +38,8 @@ async def test_a_resource_shows_its_defaults(client: httpx.AsyncClient) -> None:
     """Defaults are shown, what is unset is left out, times and version are there."""
     body = (await add(client, "resources", id="room-1")).json()
 
-    assert body.pop("createdAt") == body.pop("updatedAt")
+    (entry,) = body.pop("history")
+    assert body.pop("createdAt") == body.pop("updatedAt") == entry["at"]
     assert body == {
         "id": "room-1",
         "name": "Room",
@@ -55,7 +56,8 @@ async def test_a_service_shows_its_lengths(client: httpx.AsyncClient) -> None:
     """Lengths are 0 by default; lengths with another default are left out."""
     body = (await add(client, "services", id="cut")).json()
 
-    assert body.pop("createdAt") == body.pop("updatedAt")
+    (entry,) = body.pop("history")
+    assert body.pop("createdAt") == body.pop("updatedAt") == entry["at"]
     assert body == FIXED | {
         "id": "cut",
         "version": 1,
@@ -222,10 +224,12 @@ async def test_a_patch_merges(client: httpx.AsyncClient) -> None:
     path = f"/v1/resources/{made['id']}"
 
     first = (await edit(client, path, services=["b"], active=False)).json()
-    assert first == made | {"services": ["b"], "active": False, "version": 2, "updatedAt": first["updatedAt"]}
+    changed = {name: first[name] for name in ("updatedAt", "history")}
+    assert first == made | {"services": ["b"], "active": False, "version": 2} | changed
     second = (await edit(client, path, services=None, capacity=None, timezone=None, active=None)).json()
     fresh = {"services": [], "capacity": 1, "timezone": "UTC", "active": True}
-    assert second == made | fresh | {"version": 3, "updatedAt": second["updatedAt"]}
+    changed = {name: second[name] for name in ("updatedAt", "history")}
+    assert second == made | fresh | {"version": 3} | changed
     assert (await client.get(path)).json() == second
 
 

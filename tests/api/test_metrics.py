@@ -36,7 +36,7 @@ async def test_findings_and_runs_in_numbers(api: ApiClient) -> None:
     findings = {"reserva_findings_open": 0, "reserva_findings_oldest_seconds": 0}
     alerts = {"reserva_findings_untold": 0, "reserva_findings_untold_seconds": 0, "reserva_alert_failures": 0}
     queue = {"reserva_reconciliations_queued": 0, "reserva_reconciliations_queued_seconds": 0, "reserva_workers": 0}
-    expected = mode | findings | alerts | queue
+    expected = mode | findings | alerts | queue | {"reserva_keys_expiring": 0}
     empty = await scraped(api)
     assert {name: empty[name] for name in expected} == expected
     times = {"startTime": NINE, "endTime": NINE + HOUR}
@@ -135,7 +135,19 @@ async def test_redis_is_asked(api: ApiClient, redis_url: str) -> None:
             assert redis.samples[0].value == expected
 
 
-async def test_only_administrators_read_them(api: ApiClient) -> None:
-    """Every other scope is refused by name."""
+async def test_only_their_scope_opens_them(api: ApiClient) -> None:
+    """And `admin`; every other one is refused by name."""
     other = await api.with_scopes("findings:review", "reservations:admin")
-    assert "admin" in problem(await other.get("/metrics"), "forbidden")["detail"]
+    assert "metrics:read" in problem(await other.get("/metrics"), "forbidden")["detail"]
+
+
+async def test_keys_that_expire_soon(api: ApiClient) -> None:
+    """Those in use are counted, for a key that may read nothing else."""
+    scraper = await api.with_scopes("metrics:read")
+    keys = {"expiresAt": api.store.clock.now() + timedelta(days=3), "lastUsedAt": api.store.clock.now()}
+    await api.store.database["keys"].update_one({"_id": api.prefix}, {"$set": keys})
+    try:
+        assert (await scraped(scraper))["reserva_keys_expiring"] == 1
+        problem(await scraper.get("/v1/resources"), "forbidden")
+    finally:
+        await api.store.database["keys"].update_one({"_id": api.prefix}, {"$unset": {"expiresAt": ""}})

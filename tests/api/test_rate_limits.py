@@ -10,13 +10,13 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from app.access.routes import access_of
-from app.access.service import create_key, list_keys, revoke_key
+from app.access.service import Keys
 from app.errors import Problem
 from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
 from tests.support.api_client import ApiClient, booking_body, problem
-from tests.support.http_client import serving
+from tests.support.http_client import create_key, serving
 
 RESOURCES = "/v1/resources"
 LIMIT = re.compile(r'"(key|address)";r=(\d+);t=(\d+)')
@@ -92,8 +92,8 @@ async def test_keys_are_counted_apart(client: httpx.AsyncClient, mock_store: Sto
 
 async def test_a_key_may_have_its_own(client: httpx.AsyncClient, mock_store: Store) -> None:
     """A limit of its own counts instead of that of the settings; `0` is none, and has no headers."""
-    few = bearer((await create_key(mock_store, "few", ["admin"], rate_limit="1/day")).token)
-    any_number = bearer((await create_key(mock_store, "any", ["admin"], rate_limit="0")).token)
+    few = bearer((await create_key(mock_store, "few", ["admin"], rateLimit="1/day")).token)
+    any_number = bearer((await create_key(mock_store, "any", ["admin"], rateLimit="0")).token)
 
     of_few = [await client.get(RESOURCES, headers=few) for _ in range(2)]
     of_any = [await client.get(RESOURCES, headers=any_number) for _ in range(9)]
@@ -103,7 +103,7 @@ async def test_a_key_may_have_its_own(client: httpx.AsyncClient, mock_store: Sto
     assert "may send 1 request a day" in problem(of_few[1], "rate-limited")["detail"]
     assert {answer.status_code for answer in of_any} == {200}
     assert not any("ratelimit" in name for name in of_any[0].headers)
-    assert {key.name: key.rate_limit for key in await list_keys(mock_store)} == {
+    assert {key.name: key.rate_limit for key in await Keys(mock_store).all()} == {
         "test": None,
         "few": "1/day",
         "any": "0",
@@ -113,7 +113,7 @@ async def test_a_key_may_have_its_own(client: httpx.AsyncClient, mock_store: Sto
 async def test_a_limit_that_is_none(mock_store: Store) -> None:
     """A key is not made with a limit that cannot be read, and a stored one of that kind lets nobody in."""
     with pytest.raises(Problem, match="like 600/minute"):
-        await create_key(mock_store, "website", ["admin"], rate_limit="many")
+        await create_key(mock_store, "website", ["admin"], rateLimit="many")
 
     made = await create_key(mock_store, "website", ["admin"])
     await mock_store.database["keys"].update_one({"_id": made.key.id}, {"$set": {"rateLimit": "many"}})
@@ -125,7 +125,7 @@ async def test_strangers_are_counted_by_address(client: httpx.AsyncClient, mock_
     """Without a key, with a wrong one, with a revoked one: above the limit they are 429 instead of 401."""
     token = client.headers["Authorization"].removeprefix("Bearer ")
     revoked = await create_key(mock_store, "old", ["admin"])
-    await revoke_key(mock_store, revoked.key.id)
+    await Keys(mock_store).revoke(revoked.key.id, "test")
     asked = [{"Authorization": ""}, bearer(f"{token[:-1]}?"), bearer(revoked.token), bearer(token[:-5] + "wrong")]
 
     answers = [await client.get(RESOURCES, headers=headers) for headers in asked]
@@ -210,7 +210,7 @@ async def test_every_route_that_needs_a_key_counts(mock_store: Store) -> None:
     ]
     assert len(counting) > 40
 
-    async with limited(mock_store, rate_limit="1/day") as client:
+    async with limited(mock_store, rateLimit="1/day") as client:
         await client.get(RESOURCES)
         for method, path in counting:
             answer = await client.request(method, re.sub(r"\{[^}]*\}", "some", path))

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.access.service import rotate_key
+from app.access.service import Keys
 from app.domain.instants import render
 from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, ok, problem
 from tests.support.http_client import serving
@@ -241,7 +241,7 @@ class TestCallers:
         """Its id survives, and so does what was asked under it; so it does a restart of the app."""
         clerk = await api.with_scopes("reservations:write")
         first = await clerk.book(key="k")
-        token = (await rotate_key(api.store, clerk.prefix)).token
+        token = (await Keys(api.store).rotate(clerk.prefix, "test")).token
         async with serving(api.store) as client:
             client.headers["Authorization"] = f"Bearer {token}"
 

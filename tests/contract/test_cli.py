@@ -228,7 +228,7 @@ def test_keys(migrated: str) -> None:
     )
     again = run_reserva("keys", "rotate", prefix, MONGODB_URL=migrated)
     assert (again.returncode, again.stdout) == (2, "")
-    assert "There is no live key" in again.stderr
+    assert "was revoked and never works again" in again.stderr
 
 
 @pytest.mark.servers("transactions", once=True)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from app.cli.findings import _user, findings
+from app.cli.findings import findings
+from app.cli.user import user_name
 from app.storage.client import Store
 from tests.support.commands import run_reserva
 from tests.support.findings import insert_finding
@@ -132,7 +133,7 @@ def test_who_sits_at_the_terminal(monkeypatch: pytest.MonkeyPatch, error: Except
 
     monkeypatch.setattr(getpass, "getuser", user)
 
-    assert _user() == "terminal"
+    assert user_name() == "terminal"
 
 
 @pytest.mark.servers("transactions", once=True)

@@ -20,6 +20,7 @@ ACTIONS = {
     *("create", "list", "get", "update", "delete", "replace"),
     *("confirm", "extend", "cancel", "complete", "mark", "explain"),
     *("acknowledge", "accept", "assign", "resolve", "reopen", "transition", "erase", "export"),
+    *("rotate", "revoke"),
 }
 OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs"}
 
@@ -88,7 +89,7 @@ def test_names_are_those_of_the_field(described: dict[str, Any]) -> None:
     assert not [name for name in schemas if not name.isalnum() or name.endswith(("Answer", "Body"))]
     assert not [name for name, schema in schemas.items() if "title" in schema]
     for path, _, operation in operations(described):
-        assert all(part.isalnum() and part.endswith("Id") for part in re.findall(r"{(.*?)}", path)), path
+        assert all(part.isalnum() and part.endswith(("Id", "Prefix")) for part in re.findall(r"{(.*?)}", path)), path
         (action,) = re.findall(r"^[a-z]+", operation["operationId"])
         assert action in ACTIONS, operation["operationId"]
 
@@ -241,7 +242,7 @@ def test_null_stands_where_it_unsets(described: dict[str, Any]) -> None:
     """Not for what every object has, and nothing is filled in by a client that was left out."""
     schemas = described["components"]["schemas"]
     never = {"ReservationPatch": {"resource", "startTime", "endTime"}, "ResourcePatch": {"name"}}
-    never |= {"ServicePatch": {"name", "durationType"}, "CustomerPatch": {"name"}}
+    never |= {"ServicePatch": {"name", "durationType"}, "CustomerPatch": {"name"}, "KeyPatch": {"name"}}
 
     for name, fields in never.items():
         described_fields = schemas[name]["properties"]

@@ -35,6 +35,7 @@ ORDER = (
     *("listFindings", "getFinding", "assignFinding", "acknowledgeFinding", "acceptFinding", "reopenFinding"),
     *("transitionFindings", "resolveFinding"),
     *("exportCustomer", "eraseCustomer"),
+    *("createKey", "listKeys", "getKey", "updateKey", "rotateKey", "revokeKey"),
 )
 """Every operation, in an order in which each finds what it is about."""
 
@@ -115,7 +116,9 @@ class Walk:
 
     def _remember(self, name: str, sample: Sample, body: Any) -> None:
         made = {"createTimeOff": "timeOffId", "createGroup": "groupId", "createReconciliation": "reconciliationId"}
-        if name in made:
+        if name == "createKey":
+            self.ids["keyPrefix"] = body["prefix"]
+        elif name in made:
             self.ids[made[name]] = body["id"]
         elif name == "createReservation":
             self.reservations[sample.name] = body["id"]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from app.access.service import create_key
 from app.booking import BookingService
 from app.importing.records import records_of
 from app.importing.service import Importer
 from app.importing.source import Source
 from app.storage.client import Store
 from tests.support.commands import SECONDS, environment_with, eventually, reserva, run_reserva
+from tests.support.http_client import create_key
 
 pytestmark = pytest.mark.servers("transactions", once=True)
 
@@ -165,7 +165,7 @@ def test_keys_in_a_pipe(url: str) -> None:
     listed = run_reserva("keys", "list", MONGODB_URL=url)
     heading, *lines = listed.stdout.splitlines()
 
-    assert heading.split() == ["prefix", "name", "scopes", "customer", "state", "created"]
+    assert heading.split() == ["prefix", "name", "scopes", "customer", "state", "created", "expires", "last", "used"]
     assert len(lines) == 1
     assert f"{'long name ' * 9}end" in lines[0]
     assert "reservations:read reservations:write catalogue:write" in lines[0]

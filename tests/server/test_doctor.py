@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import pytest
 from bson import ObjectId
 
-from app.access.service import create_key, revoke_key
+from app.access.service import Keys
 from app.cluster import agreement, worker_heartbeat
+from app.domain.instants import render
 from app.job_queue import QUEUE
 from app.migration.migrate import migrate
 from app.operations.doctor import background, servers
@@ -22,11 +23,13 @@ from app.reconciliation.engine import reconcile_reservations
 from app.settings import Settings
 from app.storage.client import Store, connect
 from app.storage.documents import Beat
+from app.storage.keys import KeyStore
 from app.storage.leases import LeaseStore
 from app.storage.processes import BeatStore, ProcessStore
 from app.storage.server_facts import read_member
 from tests.support.alert_findings import insert_open_findings
 from tests.support.commands import run_reserva
+from tests.support.http_client import create_key
 from tests.support.migration_rows import database_documents
 from tests.support.mongodb_proxy import proxied
 from tests.support.process_rows import process_of_another_machine
@@ -333,15 +336,21 @@ async def test_alerts(healthy: Store, examine_healthy: Examine) -> None:
 
 async def test_keys_that_end(healthy: Store, examine_healthy: Examine) -> None:
     """A key that ends within two weeks is named, a revoked one is not; and so is that no key lives."""
-    soon = (await create_key(healthy, "partner", ["reservations:read"], expires_days=3)).key
-    late = (await create_key(healthy, "another", ["reservations:read"], expires_days=30)).key
-    over = (await create_key(healthy, "former", ["reservations:read"], expires_days=3)).key
-    await revoke_key(healthy, over.id)
+    now = healthy.clock.now()
+    early, distant = ({"expiresAt": render(now + timedelta(days=days))} for days in (3, 30))
+    soon, twin = [(await create_key(healthy, "partner", ["reservations:read"], **early)).key for _ in range(2)]
+    late = (await create_key(healthy, "another", ["reservations:read"], **distant)).key
+    over = (await create_key(healthy, "former", ["reservations:read"], **early)).key
+    await Keys(healthy).revoke(over.id, "test")
+    await KeyStore(healthy).write_uses([twin.id], now)
     ending = named(await examine_healthy(), "warning")["keys"]
     await healthy.database["keys"].delete_many({})
     none = named(await examine_healthy(), "warning")["keys"]
 
     assert f"{soon.id} (partner)" in ending
+    assert f"{twin.id} (partner)" in ending
+    assert "was never used" in ending
+    assert f"was last used at {now:%Y-%m-%d %H:%M} UTC" in ending
     assert late.id not in ending
     assert over.id not in ending
     assert "reserva keys create" in none

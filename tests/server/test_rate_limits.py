@@ -14,9 +14,9 @@ from redis import Redis
 
 from app.access import shared_counts
 from app.access.counts import Counted, Counts
-from app.access.service import create_key
 from app.access.shared_counts import PREFIX, SharedCounts
 from app.storage.client import connect
+from tests.support.http_client import create_key
 from tests.support.commands import eventually
 from tests.support.load_client import Call, Client
 from tests.support.redis_server import OwnRedis, failing_redis
@@ -215,7 +215,7 @@ def key_with(stage: Stage, rate_limit: str) -> str:
     async def make() -> str:
         store = await connect(stage.url)
         try:
-            return (await create_key(store, "limited", ("admin",), rate_limit=rate_limit)).token
+            return (await create_key(store, "limited", ("admin",), rateLimit=rate_limit)).token
         finally:
             await store.close()
 

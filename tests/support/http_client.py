@@ -8,15 +8,22 @@ from typing import Any
 import httpx
 from litestar import Litestar
 
-from app.access.service import create_key
+from app.access.schemas import NewKey
+from app.access.service import IssuedKey, Keys
+from app.http.models import read_body
 from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
 
 
+async def create_key(store: Store, name: str, scopes: Sequence[str], **more: Any) -> IssuedKey:
+    """A new key, of the fields of a `POST /v1/keys`."""
+    return await Keys(store).create(read_body(NewKey, {"name": name, "scopes": [*scopes], **more}), by="test")
+
+
 async def make_key(store: Store, *scopes: str, customer: str | None = None) -> str:
     """A key with the given scopes, as it goes into `Authorization: Bearer`."""
-    return (await create_key(store, "test", scopes, customer=customer)).token
+    return (await create_key(store, "test", scopes, **({"customer": customer} if customer else {}))).token
 
 
 class UntilAnswered:

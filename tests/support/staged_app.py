@@ -12,10 +12,10 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from app.access.service import create_key
 from app.migration.migrate import migrate
 from app.storage.client import connect
 from tests.support.commands import RunningCommand, eventually, reserva, running_command
+from tests.support.http_client import create_key
 from tests.support.load_client import Client
 from tests.support.servers import free_port
 

@@ -48,7 +48,7 @@ async def planned_edit(store: Store, changes: Changes, *, force: bool = False) -
     try:
         basis = await planner.basis(ROOM_ID, frozenset())
         assert basis is not None
-        plan = await planner.plan(basis, Wanted(lambda *_: changes), force=force)
+        plan = await planner.plan(basis, Wanted(lambda *_: changes), by="test", force=force)
         assert plan is not None
         return EditResource(identity=ROOM_ID, plan=plan, by="test")
     finally:

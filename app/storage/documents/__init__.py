@@ -22,9 +22,10 @@ from app.storage.documents.catalogue import (
     TimeOff,
     WeeklyWindow,
 )
+from app.storage.documents.changes import CHANGES_MAX, ChangeEntry, ChangeHistory, read_changes, with_change
 from app.storage.documents.findings import Acceptance, Finding, FindingEntry, FindingPart
 from app.storage.documents.guards import Guard, GuardRow, Occupancy, RulesId, service_row
-from app.storage.documents.keys import Key
+from app.storage.documents.keys import FormerSecret, Key
 from app.storage.documents.processes import Beat, Deployment, Process
 from app.storage.documents.reservations import Group, HistoryEntry, IdempotencyRecord, Reservation, StoredAnswer
 from app.storage.documents.runs import Delivery, Lease, QueuedRun, Run, RunKind, RunState, Watermark
@@ -51,10 +52,13 @@ DOCUMENTS: tuple[type[StoredDocument], ...] = (
 """Every kind of document; each names its collection and its indexes."""
 
 __all__ = [
+    "CHANGES_MAX",
     "DOCUMENTS",
     "Acceptance",
     "Beat",
     "CatalogueObject",
+    "ChangeEntry",
+    "ChangeHistory",
     "Customer",
     "DailyWindow",
     "Delivery",
@@ -63,6 +67,7 @@ __all__ = [
     "FindingEntry",
     "FindingPart",
     "FormerCapacity",
+    "FormerSecret",
     "Group",
     "Guard",
     "GuardRow",
@@ -90,5 +95,7 @@ __all__ = [
     "Watermark",
     "WeeklyWindow",
     "bound",
+    "read_changes",
     "service_row",
+    "with_change",
 ]

@@ -9,6 +9,7 @@ from pymongo import ASCENDING, IndexModel
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.rules import Assignment
 from app.storage.documents.base import Name, StoredDocument, SubDocument
+from app.storage.documents.changes import ChangeHistory
 
 
 class CatalogueObject(StoredDocument):
@@ -78,6 +79,7 @@ class Resource(CatalogueObject):
     active: bool = True
     schedule: Schedule | None = None
     time_off: list[TimeOff] | None = None
+    history: ChangeHistory
 
     class Settings(StoredDocument.Settings):
         """Pools are made by what resources offer; an incremental reconciliation finds what was updated."""
@@ -108,6 +110,7 @@ class Service(CatalogueObject):
     approval: bool = False
     active: bool = True
     assignment: Assignment = "even"
+    history: ChangeHistory
 
     class Settings(StoredDocument.Settings):
         name = "services"
