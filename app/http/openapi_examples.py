@@ -161,7 +161,7 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
     "createKey": {
         "website": (
             "A key for a website",
-            {"name": "Website", "scopes": ["reservations:read", "reservations:write"]},
+            {"name": "Website", "scopes": ["reservations:read", "reservations:write"], "rateLimit": "100/minute"},
         ),
         "monitoring": (
             "A key for Prometheus, for some years",

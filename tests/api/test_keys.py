@@ -193,6 +193,16 @@ class TestChanging:
             (api.prefix, ["expiresAt"]),
         ]
 
+    async def test_its_own_limit(self, api: ApiClient) -> None:
+        """Given when it is made, changed, and unset; what is no rate is refused."""
+        key = await made(api, rateLimit="100/minute")
+        changed = ok(await api.edit(path(key), rateLimit="0"))
+        unset = ok(await api.edit(path(key), rateLimit=None))
+
+        assert (key["rateLimit"], changed["rateLimit"], "rateLimit" in unset) == ("100/minute", "0", False)
+        assert [entry["changed"] for entry in unset["history"][1:]] == [["rateLimit"]] * 2
+        problem(await api.edit(path(key), rateLimit="many"), "invalid", "/rateLimit")
+
     async def test_versions(self, api: ApiClient) -> None:
         """428 without If-Match, 412 with another version, also for the verbs."""
         key = await made(api)

@@ -7,6 +7,7 @@ import pytest
 
 from app.access.routes import Access
 from app.caller import METRICS_SCOPE, SCOPES
+from app.settings import Settings
 from app.storage.client import Store
 from tests.support.access_table import COLUMNS, CUSTOMER, INVALID, RouteOf, Walk, cell, page
 from tests.support.api_client import ApiClient
@@ -29,7 +30,7 @@ def allowed_by(access: Access, scope: str) -> str:
 @pytest.mark.servers("transactions", "fast", once=True)
 async def test_every_route_answers_every_kind_of_key_as_declared(store: Store) -> None:
     """A route without a guard, a guard that lets others pass, and a page that says otherwise are all seen here."""
-    async with serving(store) as client:
+    async with serving(store, settings=Settings(rate_limit="0")) as client:
         walk = Walk(ApiClient(client, store))
         await walk.prepare()
         rows: list[tuple[RouteOf, dict[str, str]]] = []

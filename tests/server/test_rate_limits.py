@@ -16,8 +16,8 @@ from app.access import shared_counts
 from app.access.counts import Counted, Counts
 from app.access.shared_counts import PREFIX, SharedCounts
 from app.storage.client import connect
-from tests.support.http_client import create_key
 from tests.support.commands import eventually
+from tests.support.http_client import create_key
 from tests.support.load_client import Call, Client
 from tests.support.redis_server import OwnRedis, failing_redis
 from tests.support.servers import NotAtHand
