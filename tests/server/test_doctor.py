@@ -41,13 +41,18 @@ from tests.support.times import DAY, HOUR, MINUTE
 pytestmark = pytest.mark.servers("transactions")
 
 ENOUGH = OpenFiles(allowed=20_000, wanted=10_256)
-ALERTS = {"alert_url": "https://alerts.example.com/hook", "alert_secret": "a secret of our own"}
+SET: dict[str, Any] = {
+    "alert_url": "https://alerts.example.com/hook",
+    "alert_secret": "a secret of our own",
+    "rate_limit": "600/minute",
+}
+"""What a careful operator sets; the tests have no limit of requests."""
 Examine: TypeAlias = Callable[..., Coroutine[Any, Any, list[Line]]]
 
 
 async def examined(store: Store, url: str, files: OpenFiles = ENOUGH, **settings: Any) -> list[Line]:
     """The lines about a database under settings."""
-    subject = await read_subject(store, Settings(mongodb_url=url, **{**ALERTS, **settings}), files)
+    subject = await read_subject(store, Settings(mongodb_url=url, **{**SET, **settings}), files)
     return [line async for line in examine(subject)]
 
 
@@ -356,9 +361,10 @@ async def test_keys_that_end(healthy: Store, examine_healthy: Examine) -> None:
     assert "reserva keys create" in none
 
 
-async def test_holds_without_a_limit(examine_healthy: Examine) -> None:
+async def test_settings_without_a_limit(examine_healthy: Examine) -> None:
     """A setting that lets one client block everything is named."""
     assert "RESERVA_MAX_HOLDS" in named(await examine_healthy(max_holds=0), "warning")["settings"]
+    assert "RESERVA_RATE_LIMIT" in named(await examine_healthy(rate_limit="0"), "warning")["settings"]
 
 
 async def test_a_document_that_cannot_be_read(healthy: Store, examine_healthy: Examine) -> None:

@@ -28,6 +28,11 @@ async def check_settings(subject: Subject) -> AsyncIterator[Observation]:
             "Holds are not limited: one client can block every resource for a day.",
             "Set RESERVA_MAX_HOLDS and RESERVA_MAX_ANONYMOUS_HOLDS above 0.",
         )
+    if settings.rate_limit == "0" or settings.address_rate_limit == "0":
+        yield warning(
+            "Requests are not limited: one client can take all the time, or try keys without end.",
+            "Set RESERVA_RATE_LIMIT and RESERVA_RATE_LIMIT_ADDRESS, unless a proxy limits requests.",
+        )
 
 
 async def check_keys(subject: Subject) -> AsyncIterator[Observation]:
