@@ -210,7 +210,7 @@ async def test_every_route_that_needs_a_key_counts(mock_store: Store) -> None:
     ]
     assert len(counting) > 40
 
-    async with limited(mock_store, rateLimit="1/day") as client:
+    async with limited(mock_store, rate_limit="1/day") as client:
         await client.get(RESOURCES)
         for method, path in counting:
             answer = await client.request(method, re.sub(r"\{[^}]*\}", "some", path))
