@@ -149,12 +149,12 @@ def reason_of(change: StatusChange | None) -> str | None:
 
 
 class ReservationHistoryEntry(Answer):
-    """One change: by whom (a key's prefix, `import` or `worker`), when, and of what."""
+    """One change: by whom (a key's prefix, `import`, `operator` or `worker`), when, and of what."""
 
     at: Instant
     """When."""
     by: str
-    """Who: the prefix of a key, `import` or `worker`."""
+    """Who: the prefix of a key, `import`, `operator` or `worker`."""
     from_: Annotated[Status | None, Field(alias="from")] = None
     """The status before."""
     to: Status | None = None

@@ -98,6 +98,7 @@ async def erase(api: ApiClient, customer: str = "ann") -> Any:
     return await api.request("POST", f"/v1/customers/{customer}/erase")
 
 
+@pytest.mark.promise("erasure")
 async def test_nothing_is_left(api: ApiClient) -> None:
     """Neither in the customer nor in its reservations, their histories, stored answers and findings."""
     repeatable = await plant(api)
@@ -108,6 +109,7 @@ async def test_nothing_is_left(api: ApiClient) -> None:
 
     assert await places_of_marks(api.store) == []
     assert (answer["id"], answer["name"], "erasing" in answer) == ("ann", "", False)
+    assert [each.get("customerName") for each in (await only_finding(api))["reservations"]] == [None] * 4
     for request in repeatable:
         replayed = await api.request(**request)
         assert replayed.headers["Idempotent-Replayed"] == "true"
@@ -156,6 +158,7 @@ async def test_nothing_more_is_stored_for_an_erased_customer(api: ApiClient) -> 
     assert MARK not in (await api.get("/v1/customers")).text
 
 
+@pytest.mark.promise("erasure")
 async def test_what_is_booked_meanwhile_loses_its_texts_too(api: ApiClient) -> None:
     """Bookings under way while the customer is erased are answered, and none of them leaves a text."""
     noted: dict[str, Any] = {"customer": "ann", "notes": MARK, "metadata": {"a": MARK}}
@@ -171,6 +174,7 @@ async def test_what_is_booked_meanwhile_loses_its_texts_too(api: ApiClient) -> N
     assert await places_of_marks(api.store) == []
 
 
+@pytest.mark.promise("erasure")
 async def test_the_worker_looks_once_more(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A minute later, for what another process had begun to write before it knew; then no more."""
     booked = await api.booked(customer="ann", notes=MARK)

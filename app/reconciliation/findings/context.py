@@ -60,6 +60,9 @@ def _forms(ids: Iterable[str]) -> list[object]:
 
 
 def _names(rows: Iterable[Row]) -> dict[str, str]:
-    """The names that are texts; an id that is a text takes precedence over the same id in another form."""
+    """The names that are texts; an id that is a text takes precedence over the same id in another form.
+
+    The name of a customer that was erased is empty, and counts as none.
+    """
     ordered = sorted(rows, key=lambda row: isinstance(row["_id"], str))
-    return {str(identity(row["_id"])): name for row in ordered if isinstance(name := row.get("name"), str)}
+    return {str(identity(row["_id"])): name for row in ordered if isinstance(name := row.get("name"), str) and name}
