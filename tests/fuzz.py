@@ -63,7 +63,9 @@ def serving(server_url: str) -> Iterator[Scene]:
         bookings = [_made(app.client, "/v1/reservations", each) for each in _bookings()]
         group = _made(app.client, "/v1/groups", {"reservations": [*_bookings()][:3]})
         run, findings = _reconciled(stage, bookings[0])
+        named = {"name": "Named", "scopes": ["reservations:read"]}
         known = {
+            "keys": [_made(app.client, "/v1/keys", named, known_by="prefix") for _ in range(8)],
             "bookings": [*bookings, group],
             "findings": findings,
             "runs": [run],
@@ -87,11 +89,11 @@ def _bookings() -> Iterator[dict[str, Any]]:
         yield {"resource": "room", "service": "cut", "customer": "ann", **times, **hold}
 
 
-def _made(client: Client, path: str, body: Mapping[str, Any]) -> str:
+def _made(client: Client, path: str, body: Mapping[str, Any], *, known_by: str = "id") -> str:
     answer = client.post(Call(path, body))
     if answer.status != 201:
         raise RuntimeError(f"{path} was answered {answer.status}: {answer.content.decode()}")
-    return str(answer.json()["id"])
+    return str(answer.json()[known_by])
 
 
 def _reconciled(stage: Stage, booking: str) -> tuple[str, list[str]]:
