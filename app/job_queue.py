@@ -12,6 +12,8 @@ from arq.connections import ArqRedis
 from arq.constants import in_progress_key_prefix
 from redis.exceptions import RedisError
 
+from app.telemetry.tracer import PASSED_ON
+
 RECONCILE = "reconcile_reservations"
 """Scheduled: enqueues the run that is due and carries it out."""
 RUN = "run_reconciliation"
@@ -95,12 +97,13 @@ class Queue:
         self._redis = None if url is None else connection(url)
 
     async def put(self, job: str, *arguments: str, identity: str) -> bool:
-        """Enqueue a job, unless one of that identity waits; whether Redis answered."""
+        """Enqueue a job, unless one of that identity waits; whether Redis answered. It continues the current trace."""
         if self._redis is None:
             return False
+        carrier: dict[str, Any] = {**PASSED_ON.get()}
         try:
             async with asyncio.timeout(ENQUEUE_SECONDS):
-                await self._redis.enqueue_job(job, *arguments, _job_id=identity)
+                await self._redis.enqueue_job(job, *arguments, _job_id=identity, **carrier)
         except (RedisError, OSError) as error:  # a TimeoutError is an OSError
             log.warning("Redis does not answer; the worker finds the job in MongoDB", job=job, error=str(error))
             return False

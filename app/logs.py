@@ -29,10 +29,12 @@ _timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
 def _add_request_id(_: object, __: str, line: EventDict) -> EventDict:
-    """Name the request that a line belongs to."""
+    """Name the request that a line belongs to, and its trace."""
     record = request_record.current()
     if record is not None:
         line.setdefault("request_id", record.id)
+        if record.trace_id is not None:
+            line.setdefault("trace_id", record.trace_id)
     return line
 
 

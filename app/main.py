@@ -1,5 +1,6 @@
 """The composition root: builds the services and the application around them."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,7 @@ from app.access.routes import KEYRING, describe_access, open_to_all
 from app.access.service import Keys
 from app.availability import routes as availability_routes
 from app.availability.service import Availability
-from app.booking import BookingService
+from app.booking import BookingService, Meter
 from app.catalogue import routes as catalogue_routes
 from app.catalogue import schedule_routes
 from app.catalogue.planning import Planner
@@ -56,6 +57,7 @@ from app.storage.rule_cache import RuleCache, RuleReader
 from app.telemetry.metrics import Metrics
 from app.telemetry.pool_listener import PoolListener
 from app.telemetry.sampler import Sampler
+from app.telemetry.tracer import tracer_of_environment
 from app.work import WORK, WorkPool
 
 
@@ -72,7 +74,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         store: A database that is open already and stays so; None: the settings' own, from start to stop.
     """
     request_checks, shutdown, providers = RequestChecks(), Shutdown(), Providers()
-    metrics, pool = Metrics(), PoolListener()
+    metrics, pool, tracer = Metrics(), PoolListener(), tracer_of_environment()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -82,7 +84,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 await verify(opened)
             log_start(settings, opened)
             rules = RuleCache(atomic=opened.mode == "strict")
-            booking, queue = BookingService(opened, rules, metrics.booking), Queue(settings.redis_url)
+            booking, queue = BookingService(opened, rules, Meter(metrics.booking, tracer)), Queue(settings.redis_url)
             followups = OptimisticFollowups(opened, queue)
             sampler = Sampler(metrics, lambda: len(booking.committer.waiting), pool)
             app.state[WORK] = work = WorkPool()
@@ -121,6 +123,8 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 await queue.close()
                 await limits.close()
                 await uses.close()
+                if tracer is not None:
+                    await asyncio.to_thread(tracer.close)
         finally:
             if store is None:
                 await opened.close()
@@ -152,7 +156,9 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         logging_config=None,
     )
     handler = OuterMiddleware(Deadlines(app.asgi_handler), shutdown)
-    app.asgi_handler = RequestObserver(handler, metrics.http, slow_seconds=settings.slow_request_ms / 1_000)
+    app.asgi_handler = RequestObserver(
+        handler, metrics.http, slow_seconds=settings.slow_request_ms / 1_000, tracer=tracer
+    )
     app.state[SHUTDOWN] = shutdown
     request_checks.collect(app)
     describe_access(app)

@@ -3,6 +3,7 @@
 The environment is read when this module is imported, because arq wants a class with everything in it.
 """
 
+import asyncio
 from contextlib import suppress
 from datetime import UTC
 from typing import ClassVar
@@ -23,8 +24,10 @@ from app.reconciliation.alerts import Alerts
 from app.settings import read_settings
 from app.storage.client import connect
 from app.storage.leases import OWNER
+from app.telemetry.tracer import tracer_of_environment
 from worker import jobs
 from worker.cron_line_job import CronLineJob
+from worker.traced import traced
 
 RUN_SECONDS = 6 * 3600
 """The longest reconciliation. A worker that dies in one is noticed by its missing heartbeats, not by this timeout."""
@@ -55,12 +58,15 @@ _settings = read_settings()
 async def startup(ctx: jobs.Context) -> None:
     """Open the database; one that is not migrated is refused."""
     ctx["settings"], ctx["alerts"] = _settings, Alerts(_settings, job_queue.Queue(_settings.redis_url))
+    ctx["tracer"] = tracer_of_environment()
     ctx["store"] = await connect(_settings)
     await verify(ctx["store"])
 
 
 async def shutdown(ctx: jobs.Context) -> None:
     """Close the database; it was never opened if the startup failed."""
+    if ctx.get("tracer") is not None:
+        await asyncio.to_thread(ctx["tracer"].close)
     if "alerts" in ctx:
         await ctx["alerts"].aclose()
     if "store" in ctx:
@@ -82,8 +88,8 @@ class WorkerSettings:
     queue_name = job_queue.QUEUE
     functions: ClassVar[list[Function]] = [
         # The second try is for a worker that was stopped: it requeued its run, which the next one begins at once.
-        func(jobs.run_reconciliation, name=job_queue.RUN, timeout=RUN_SECONDS, max_tries=2),
-        func(jobs.send_alerts, name=job_queue.ALERT, timeout=ALERT_TIMEOUT_SECONDS),
+        func(traced(jobs.run_reconciliation), name=job_queue.RUN, timeout=RUN_SECONDS, max_tries=2),
+        func(traced(jobs.send_alerts), name=job_queue.ALERT, timeout=ALERT_TIMEOUT_SECONDS),
     ]
     cron_jobs: ClassVar[list[CronJob]] = [
         cron(

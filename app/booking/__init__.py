@@ -16,6 +16,7 @@ from app.booking.group import BookGroup, MembersRefused
 from app.booking.idempotency import AnyToken, Replay, Token, key_hash, request_hash
 from app.booking.import_rows import ACTOR_IMPORT, BookRow, ChangeRow, import_key
 from app.booking.intents import DEADLINE_SECONDS
+from app.booking.meter import Meter
 from app.booking.outcomes import Refused, Stranded, overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_service_given
 from app.booking.pruning import prune_answers
@@ -38,6 +39,7 @@ __all__ = [
     "ChangeRow",
     "EditResource",
     "MembersRefused",
+    "Meter",
     "Plan",
     "PlanOutdated",
     "Refused",

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import structlog
 from bson import ObjectId
-from structlog.contextvars import bind_contextvars
 
 from app.booking.backoff import Backoff, backoff_seconds
 from app.booking.batch import Outcome, WriteConflict
@@ -34,7 +33,6 @@ from app.domain.instants import Millis
 from app.errors import OutcomeUnknown
 from app.storage.rule_cache import RuleCache
 from app.telemetry import request_record
-from app.telemetry.metrics import BookingMetrics, Metrics
 
 log = structlog.get_logger()
 
@@ -54,7 +52,7 @@ class Committer:
         clock: The database's clock in milliseconds, as this process knows it.
         request_priority: Asks other processes to leave guards alone for a moment; None: they are never asked.
         rules: The process's cache of rules; None: one of its own.
-        metrics: The metrics of the process; None: nobody reads them.
+        meter: Measures the work; None: nobody reads what it counts.
         database: What distinguishes the database from others that processes of this host use.
     """
 
@@ -66,7 +64,7 @@ class Committer:
         clock: Callable[[], Millis],
         request_priority: RequestPriority | None = None,
         rules: RuleCache | None = None,
-        metrics: BookingMetrics | None = None,
+        meter: Meter | None = None,
         database: str = "",
     ) -> None:
         self.driver = driver
@@ -86,7 +84,7 @@ class Committer:
         """The seconds that a batch takes at present."""
         self.write_conflicts = 0
         """How many batches lost a write conflict so far."""
-        self._meter = Meter(metrics or Metrics().booking)
+        self._meter = meter or Meter()
         self._runner = BatchRunner(
             driver,
             rules or RuleCache(atomic=driver.atomic),
@@ -218,10 +216,9 @@ class Committer:
         """Run one batch and answer its tickets."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        self._meter.began(tickets, began)
-        bind_contextvars(requests=[ticket.record.id for ticket in tickets if ticket.record is not None])
         try:
-            outcomes = await self._runner.outcomes(slot, tickets)
+            with self._meter.batch(tickets, began):
+                outcomes = await self._runner.outcomes(slot, tickets)
         except BaseException as failure:  # every caller gets the failure, whatever it is
             log.exception("batch failed")
             self._answer(*((ticket, failure) for ticket in tickets))

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
 from typing import Final
+
+from structlog.contextvars import bind_contextvars
 
 from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
 from app.booking.existing import ReservationMoved
@@ -14,7 +16,8 @@ from app.booking.outcomes import Accepted, Refused, Stranded
 from app.booking.queue import AnyTicket
 from app.domain.rules import RULES
 from app.errors import OutcomeUnknown, Problem
-from app.telemetry.metrics import BookingMetrics
+from app.telemetry.metrics import BookingMetrics, Metrics
+from app.telemetry.tracer import Tracer
 
 TRANSACTION_OUTCOMES: Final = ("committed", "unknown", "nothing", "conflict", "abandoned", "key-used", "failed")
 """`nothing`: it had nothing to write; `conflict`: it lost a write conflict, or had to begin again; `abandoned`: one of
@@ -31,15 +34,21 @@ _NAMES: Final[Mapping[type, str]] = {
 
 
 class Meter:
-    """What a committer tells of its work; all times are those of the loop's clock."""
+    """What a committer tells of its work; all times are those of the loop's clock.
 
-    def __init__(self, metrics: BookingMetrics) -> None:
-        self._metrics = metrics
+    Args:
+        metrics: The metrics of the process; None: nobody reads them.
+        tracer: Makes the spans of batches; None: there are no traces.
+    """
+
+    def __init__(self, metrics: BookingMetrics | None = None, tracer: Tracer | None = None) -> None:
+        self._metrics = metrics = metrics or Metrics().booking
+        self._tracer = tracer
         self._transactions = {outcome: metrics.transactions.labels(outcome) for outcome in TRANSACTION_OUTCOMES}
         self._refusals = {rule: metrics.refusals.labels(rule) for rule in RULES}
 
-    def began(self, tickets: Sequence[AnyTicket], now: float) -> None:
-        """A batch begins with these tickets."""
+    def batch(self, tickets: Sequence[AnyTicket], now: float) -> AbstractContextManager[None]:
+        """A block with a batch of these tickets, which begins now; its lines name the requests in it."""
         self._metrics.batch_intents.observe(len(tickets))
         self._metrics.wait_seconds.observe(now - min(ticket.since for ticket in tickets))
         for ticket in tickets:
@@ -47,6 +56,9 @@ class Meter:
                 ticket.record.queue_seconds += now - ticket.since
                 ticket.record.attempts += 1
             ticket.since = now
+        records = [ticket.record for ticket in tickets if ticket.record is not None]
+        bind_contextvars(requests=[record.id for record in records])
+        return nullcontext() if self._tracer is None else self._tracer.batch(records, len(tickets))
 
     @contextmanager
     def transaction(self, batch: Batch) -> Generator[Callable[[Sequence[Outcome]], None]]:
@@ -67,6 +79,8 @@ class Meter:
             raise
         finally:
             self._transactions[ending].inc()
+            if self._tracer is not None:
+                self._tracer.transaction(ending)
             self._metrics.transaction_seconds.observe(perf_counter() - began)
             if batch.commit_seconds is not None:
                 self._metrics.commit_seconds.observe(batch.commit_seconds)

@@ -16,6 +16,7 @@ from app.booking.existing import ExistingIntent, ReservationMoved
 from app.booking.group import AllOrNothing, BookGroup, Move
 from app.booking.idempotency import AnyToken, Replay, Token, read_answers, replay
 from app.booking.import_rows import ChangeRow
+from app.booking.meter import Meter
 from app.booking.plain_driver import PlainDriver
 from app.booking.priority import priority_requester
 from app.booking.session_driver import SessionDriver
@@ -29,7 +30,6 @@ from app.storage.client import Store
 from app.storage.conflict_lookup import BRANCHES_MAX
 from app.storage.documents import Reservation, Service
 from app.storage.rule_cache import RuleCache
-from app.telemetry.metrics import BookingMetrics
 
 T = TypeVar("T")
 
@@ -40,10 +40,10 @@ class BookingService:
     Args:
         store: The database.
         rules: The process's cache of rules, if reads share it; None: one of its own.
-        metrics: The metrics of the process; None: nobody reads them.
+        meter: Measures the work; None: nobody reads what it counts.
     """
 
-    def __init__(self, store: Store, rules: RuleCache | None = None, metrics: BookingMetrics | None = None) -> None:
+    def __init__(self, store: Store, rules: RuleCache | None = None, meter: Meter | None = None) -> None:
         self.store = store
         branches = BRANCHES_MAX if store.shape == "or" else 1
         driver = driver_for(store, SLOTS)
@@ -54,7 +54,7 @@ class BookingService:
             clock=store.clock.millis,
             request_priority=priority_requester(store),
             rules=rules,
-            metrics=metrics,
+            meter=meter,
             database=store.database.name,
         )
 

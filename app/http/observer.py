@@ -1,4 +1,4 @@
-"""Observes each request: its line in the log, its id in all lines that are logged for it, and its metrics.
+"""Observes each request: its line in the log, its id in all lines that are logged for it, its metrics, and its span.
 
 A line has the template of the route, never the path: paths and queries can name customers.
 """
@@ -16,6 +16,7 @@ from app.http.request import request_id
 from app.telemetry import request_record
 from app.telemetry.metrics import HttpMetrics
 from app.telemetry.request_record import RequestRecord
+from app.telemetry.tracer import Tracer
 
 UNROUTED: Final = "unrouted"
 """Stands for the template of a request that no route takes: an unknown path, or a method that its path lacks."""
@@ -34,11 +35,15 @@ class RequestObserver:
         app: The application.
         metrics: Where requests are counted.
         slow_seconds: From which time on a request is slow; 0: none is.
+        tracer: Makes their spans; None: there are no traces.
     """
 
-    def __init__(self, app: ASGIApp, metrics: HttpMetrics, *, slow_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: HttpMetrics, *, slow_seconds: float, tracer: Tracer | None = None
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracer = tracer
         self._slow_seconds = slow_seconds or float("inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +63,11 @@ class RequestObserver:
 
         begun = request_record.begin(record)
         try:
-            await self._app(scope, receive, send_on)
+            if self._tracer is None:
+                await self._app(scope, receive, send_on)
+            else:
+                with self._tracer.request(record, scope["headers"]):
+                    await self._app(scope, receive, send_on)
         finally:
             self._complete(scope, record)  # of an answer that broke off
             request_record.end(begun)
@@ -74,6 +83,8 @@ class RequestObserver:
         if method not in _METHODS:
             method = OTHER_METHOD
         self._metrics.count(route, method, record.status, record.problem, seconds)
+        if self._tracer is not None:
+            self._tracer.answered(record, route, method)
         fields: dict[str, object] = {
             "route": route,
             "method": method,
@@ -86,6 +97,8 @@ class RequestObserver:
             fields["key"] = caller.prefix
         if record.problem is not None:
             fields["problem"] = record.problem
+        if record.trace_id is not None:
+            fields["trace_id"] = record.trace_id
         if seconds < self._slow_seconds:
             logs.write_line("info", _LOGGER, "request", fields)
         else:

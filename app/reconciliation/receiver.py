@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import httpx
 from standardwebhooks.webhooks import Webhook
 
+from app.telemetry.tracer import PASSED_ON
+
 POST_SECONDS = 10.0
 """For name resolution, connection, the request and the head of the answer together."""
 DRAIN_SECONDS = 1.0
@@ -90,7 +92,7 @@ class Receiver:
             raise DeliveryFailed(f"it answered {answer.status_code}{redirected}", retry_after(answer.headers))
 
     def _headers(self, message: Message) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "webhook-id": message.id}
+        headers = {"Content-Type": "application/json", "webhook-id": message.id, **PASSED_ON.get()}
         if self._webhook is not None:
             now = datetime.now(UTC)
             headers["webhook-timestamp"] = str(int(now.timestamp()))

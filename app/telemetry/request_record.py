@@ -30,6 +30,11 @@ class RequestRecord:
     lost = 0
     """Those of them that lost a write conflict, or had to begin again for another reason."""
 
+    span: object = None
+    """Its span, where there are traces."""
+    trace_id: str | None = None
+    """The id of the trace that its span belongs to."""
+
     def __init__(self, identity: str, began_at: float) -> None:
         self.id = identity
         self.began_at = began_at
