@@ -13,7 +13,7 @@ from app.domain.rules import RULES
 from app.errors import ProblemName
 from app.reconciliation import engine
 from app.storage.client import Store
-from tests.contract.test_readme import OTHERS, anchors_of, section
+from tests.support.pages import OTHERS, anchors_of, section
 from tests.support.scraped import Scraped
 from tests.support.servers import ROOT
 from tests.support.times import HOUR, NINE

@@ -20,19 +20,13 @@ from app.errors import KINDS
 from app.main import create_app
 from app.settings import VARIABLES, Settings
 from app.trial.demo import create_demo
+from tests.support.pages import BLOCK, OTHERS, README, anchors_of, section, slug
 from tests.support.servers import ROOT
 from tests.support.settings_table import TABLE, settings_table
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-OTHERS = {
-    path: path.read_text(encoding="utf-8")
-    for path in (*sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("*.md")), ROOT / "app" / "README.md")
-    if path != ROOT / "README.md"
-}
 API = OTHERS[ROOT / "docs" / "api.md"]
 PAGES = [README, *OTHERS.values()]
 LEFT_OUT = "…"
-BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 PROSE = BLOCK.sub("", README)
 PROGRAMS = ("reserva", ".venv/bin/reserva", "app")
 """How the command is called: installed, in a checkout, and as the service of `compose.yaml`."""
@@ -47,13 +41,6 @@ class Shown(NamedTuple):
     command: str
     output: list[str]
     before: str
-
-
-def section(title: str, page: str = README) -> str:
-    """The text under a heading of the second level."""
-    _, _, rest = page.partition(f"\n## {title}\n")
-    assert rest, f"there is no section {title}"
-    return rest.partition("\n## ")[0]
 
 
 def rows(title: str, page: str = README) -> Iterator[list[str]]:
@@ -106,16 +93,6 @@ def options(command: click.Command) -> set[str]:
     """The options of a command that its help shows."""
     visible = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
     return {name for each in visible for name in (*each.opts, *each.secondary_opts)}
-
-
-def slug(heading: str) -> str:
-    """The anchor that a heading gets."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
-def anchors_of(page: str) -> set[str]:
-    """The headings of a page, as links name them."""
-    return {slug(heading) for heading in re.findall(r"^##+ (.+)$", BLOCK.sub("", page), re.MULTILINE)}
 
 
 def alike(answered: list[str], printed: list[str]) -> bool:

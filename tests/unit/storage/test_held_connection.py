@@ -1,6 +1,7 @@
 """The private parts of PyMongo that a held connection is made of."""
 
 import inspect
+import re
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,8 @@ from pymongo import _csot
 from pymongo.synchronous.client_session import ClientSession, _Transaction
 from pymongo.synchronous.mongo_client import MongoClient, _ClientCheckout
 from pymongo.synchronous.pool import Connection
+
+from app.storage import held_connection
 
 PARTS: list[tuple[Callable[..., object], list[str]]] = [
     (MongoClient._conn_for_writes, ["self", "session", "operation"]),
@@ -25,6 +28,16 @@ PARTS: list[tuple[Callable[..., object], list[str]]] = [
 def test_the_driver_has_the_parts_that_are_used(part: Callable[..., object], parameters: list[str]) -> None:
     """Another version of PyMongo may move them; then `app/storage/held_connection.py` is to be read beside it again."""
     assert [*inspect.signature(part).parameters][: len(parameters)] == parameters
+
+
+def test_no_other_private_part_is_used() -> None:
+    """What the module uses of the driver's private parts is in the list above, or a field that it reads."""
+    used = set(
+        re.findall(r"(?:session|client|connection|checkout|_csot)\.(_?\w+)\(", inspect.getsource(held_connection))
+    )
+    listed = {part.__name__ for part, _ in PARTS}
+
+    assert {name for name in used if name.startswith("_")} - {"__enter__", "__exit__"} <= listed
 
 
 def test_a_transaction_notes_its_first_answer() -> None:
